@@ -1,0 +1,117 @@
+"""Splits the text of an expression into tokens that remember the blanks around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+MAX_LENGTH = 20_000
+"""Characters of one expression."""
+
+MAX_DIGITS = 18
+"""Digits of one integer: it fits 64 bits."""
+
+Kind = Literal["number", "word", "text", "sign", "end"]
+Locate = Callable[[int], int]
+
+
+class SyntaxProblem(Exception):  # noqa: N818 - a finding about the user's text, not a failure of ours
+    """What is wrong with `start:end` of the source, and how to mend it."""
+
+    def __init__(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.start = start
+        self.end = end
+        self.help = help
+
+
+class Token(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """`start:end` count in the expression's own text; `blank` says whether a space stands before and after."""
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+    blank_before: bool
+    blank_after: bool
+
+    @property
+    def lopsided(self) -> bool:
+        return self.blank_before != self.blank_after
+
+
+_TOKEN = re.compile(
+    r"""(?P<blank>[ \t\r\n]+)
+      | (?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)
+      | (?P<word>[A-Za-z_]\w*(?:\.\w+)*)
+      | (?P<text>"[^"\n]*"|'[^'\n]*')
+      | (?P<sign>\.\.|\*\*|//|==|!=|<=|>=|[-+*/%<>()\[\],:])
+    """,
+    re.VERBOSE | re.ASCII,
+)
+
+_REMEDIES = {
+    "=": "compare with `==`",
+    "^": "a power is written `**`",
+    "&": "write `and`",
+    "|": "write `or`",
+    "!": "write `not`, or `!=`",
+    '"': "close the quote",
+    "'": "close the quote",
+    "@": "a tensor is named with `@` as an input of a line, not inside an expression",
+    "$": "names are filled in only in statement names and in references",
+    "{": "lists are written `(1 2)`",
+    "}": "lists are written `(1 2)`",
+    "×": "multiply with `*`",
+    "−": "use the plain `-` sign",
+}
+
+
+def tokenize(text: str, locate: Locate) -> list[Token]:
+    """All tokens of an expression and an `end` token.
+
+    Raises: SyntaxProblem for a character that begins no token, and for a text that is too long.
+    """
+    if len(text) > MAX_LENGTH:
+        message = f"this expression has {len(text)} characters; at most {MAX_LENGTH} are read"
+        raise SyntaxProblem("too-complex", message, locate(0), locate(len(text)))
+    tokens: list[Token] = []
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise _stray(text, at, locate)
+        if found.lastgroup != "blank":
+            tokens.append(_token(text, found, locate))
+        at = found.end()
+    tokens.append(Token("end", "", len(text), len(text), True, True))
+    return tokens
+
+
+def _token(text: str, found: re.Match[str], locate: Locate) -> Token:
+    start, end = found.span()
+    kind: Kind = found.lastgroup  # type: ignore[assignment]
+    if kind == "number" and (text[end : end + 1].isalnum() or text[end : end + 1] == "_"):
+        raise _not_a_number(text, start, locate)
+    blank_before = start == 0 or text[start - 1].isspace()
+    blank_after = end == len(text) or text[end].isspace()
+    return Token(kind, found.group(), start, end, blank_before, blank_after)
+
+
+def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:
+    run = re.compile(r"[\w.]+").match(text, start)
+    end = run.end() if run else start + 1
+    message = f"`{text[start:end]}` is neither a number nor a name"
+    remedy = "numbers are decimal: `16`, `0.5`, `1e-3`; names begin with a letter"
+    return SyntaxProblem("bad-expression", message, locate(start), locate(end), remedy)
+
+
+def _stray(text: str, at: int, locate: Locate) -> SyntaxProblem:
+    sign = text[at]
+    message = f"`{sign}` has no meaning here" if sign.isprintable() else f"a character U+{ord(sign):04X} stands here"
+    return SyntaxProblem("bad-expression", message, locate(at), locate(at + 1), _REMEDIES.get(sign))

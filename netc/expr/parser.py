@@ -1,0 +1,413 @@
+"""Reads expressions, references and name templates. Bounded in depth and length; nothing is ever evaluated here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from netc.expr.lexer import MAX_DIGITS, Locate, SyntaxProblem, Token, tokenize
+from netc.expr.tree import (
+    Attribute,
+    Binary,
+    Choice,
+    Expr,
+    Function,
+    Index,
+    ListExpr,
+    Literal,
+    Name,
+    Range,
+    Slice,
+    TensorRef,
+    Unary,
+)
+
+__all__ = ["FUNCTIONS", "SyntaxProblem", "parse_expression", "parse_reference", "parse_template"]
+
+MAX_DEPTH = 60
+"""Levels of parentheses, and of operators over operators."""
+
+FUNCTIONS = ("min", "max", "abs", "round", "floor", "ceil", "sqrt", "log2", "len", "sum", "range", "make_divisible")
+
+KEYWORDS = frozenset({"and", "or", "not", "in", "if", "else"})
+
+CONSTANTS: dict[str, bool | None] = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "none": None,
+    "None": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+}
+
+_CHOICE, _OR, _AND, _NOT, _COMPARE, _RANGE, _SUM, _PRODUCT, _SIGN, _POWER = range(1, 11)
+
+_LEVELS = {
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), _COMPARE),
+    **dict.fromkeys(("+", "-"), _SUM),
+    **dict.fromkeys(("*", "/", "//", "%"), _PRODUCT),
+    "if": _CHOICE,
+    "or": _OR,
+    "and": _AND,
+    "not": _COMPARE,
+    "..": _RANGE,
+    "**": _POWER,
+}
+
+_SPACING = "put spaces on both sides of the sign or on neither; inside parentheses a space separates items"
+_CALL = "functions are " + ", ".join(FUNCTIONS)
+
+
+def parse_expression(
+    text: str, base_offset: int = 0, offsets: Sequence[int] | None = None, *, ranges: bool = False
+) -> Expr:
+    """The tree of one expression.
+
+    Its spans count in the source: character `i` of `text` stands at `base_offset + i`, or at `offsets[i]` when
+    given (`len(text) + 1` entries, for text that is escaped in the source). `ranges` allows `1..4` as the whole.
+    Raises: SyntaxProblem (`bad-expression`, `too-complex`, `too-large`).
+    """
+    return _Parser(text, _locator(base_offset, offsets)).whole(ranges)
+
+
+def _locator(base: int, offsets: Sequence[int] | None) -> Locate:
+    return base.__add__ if offsets is None else offsets.__getitem__
+
+
+class _Parser:
+    """Precedence climbing over the tokens; `height` is that of the tree returned last."""
+
+    def __init__(self, text: str, locate: Locate) -> None:
+        self.locate = locate
+        self.tokens = tokenize(text, locate)
+        self.at = 0
+        self.depth = 0
+        self.height = 0
+        self.ranges = False
+
+    def whole(self, ranges: bool) -> Expr:
+        self.ranges = ranges
+        if self.next.kind == "end":
+            raise self.problem(self.next, "an expression is missing here")
+        tree = self.expression(0)
+        if self.next.kind != "end":
+            raise self.leftover()
+        return tree
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self) -> Token:
+        token = self.tokens[self.at]
+        self.at += 1
+        return token
+
+    def problem(self, token: Token, message: str, help: str | None = None) -> SyntaxProblem:
+        return self.problem_at(token.start, token.end, message, help)
+
+    def problem_at(self, start: int, end: int, message: str, help: str | None = None) -> SyntaxProblem:
+        return SyntaxProblem("bad-expression", message, self.locate(start), self.locate(end), help)
+
+    def place(self, start: int) -> dict[str, int]:
+        """The span from `start` to the end of the last token taken."""
+        return {"start": self.locate(start), "end": self.locate(self.tokens[self.at - 1].end)}
+
+    def leftover(self) -> SyntaxProblem:
+        token = self.next
+        if token.text in (")", "]"):
+            return self.problem(token, f"`{token.text}` closes nothing", "a comma in a YAML list may have cut the text")
+        if token.kind == "sign" and token.lopsided:
+            return self.problem(token, f"`{token.text}` has a space on one side only", _SPACING)
+        before = self.tokens[self.at - 1]
+        if token.text == "(" and not token.blank_before and before.kind == "word":
+            return self.problem(before, f"`{before.text}` is no function", _CALL)
+        return self.problem(token, f"`{token.text}` is not expected here", "lists stand in parentheses: `(1 7)`")
+
+    def grown(self, height: int, token: Token) -> int:
+        if height > MAX_DEPTH:
+            start, end = self.locate(token.start), self.locate(token.end)
+            raise SyntaxProblem("too-complex", f"more than {MAX_DEPTH} levels in one expression", start, end)
+        return height
+
+    def expression(self, level: int) -> Expr:
+        """An operand and all operators that bind tighter than `level`."""
+        self.depth = self.grown(self.depth + 1, self.next)
+        start = self.next.start
+        left, height = self.operand(), self.height
+        while (binds := self.binding()) > level:
+            sign = self.next
+            left = self.infix(left, start, binds)
+            self.height = height = self.grown(max(height, self.height) + 1, sign)
+        self.depth -= 1
+        return left
+
+    def binding(self) -> int:
+        """How tightly the next token joins, 0 when it ends the item."""
+        token = self.next
+        level = _LEVELS.get(token.text, 0) if token.kind in ("sign", "word") else 0
+        if token.text == "not" and self.tokens[self.at + 1].text != "in":
+            return 0
+        if token.text in ("+", "-") and token.blank_before and not token.blank_after:
+            return 0
+        if level and token.kind == "sign" and token.lopsided:
+            raise self.problem(token, f"`{token.text}` has a space on one side only", _SPACING)
+        return level
+
+    def infix(self, left: Expr, start: int, level: int) -> Expr:
+        sign = self.take()
+        if level == _CHOICE:
+            return self.choice(left, start)
+        if level == _COMPARE:
+            return self.comparison(left, start, sign)
+        right = self.expression(_SIGN - 1 if level == _POWER else level)
+        if level == _RANGE:
+            return self.range(left, right, start, sign)
+        return Binary(op=sign.text, left=left, right=right, **self.place(start))
+
+    def choice(self, then: Expr, start: int) -> Expr:
+        condition = self.expression(_CHOICE)
+        height = self.height
+        if self.next.text != "else":
+            raise self.problem(self.next, "`else` is missing", "a choice is written `a if condition else b`")
+        self.take()
+        otherwise = self.expression(0)
+        self.height = max(self.height, height)
+        return Choice(then=then, condition=condition, otherwise=otherwise, **self.place(start))
+
+    def comparison(self, left: Expr, start: int, sign: Token) -> Expr:
+        negated = sign.text == "not"
+        if negated:
+            self.take()
+        right = self.expression(_COMPARE)
+        if _LEVELS.get(self.next.text) == _COMPARE and self.binding():
+            raise self.problem(self.next, "comparisons do not chain", "write `a < b and b < c`")
+        op = "in" if negated else sign.text
+        tree = Binary(op=op, left=left, right=right, **self.place(start))
+        return Unary(op="not", operand=tree, **self.place(start)) if negated else tree
+
+    def range(self, first: Expr, last: Expr, start: int, sign: Token) -> Expr:
+        if not self.ranges or self.depth > 1:
+            raise self.problem(sign, "a range stands only in `for` and in `$(…)`", "elsewhere write `range(1, n + 1)`")
+        return Range(first=first, last=last, **self.place(start))
+
+    def operand(self) -> Expr:
+        token = self.take()
+        self.height = 0
+        if token.kind == "number":
+            tree = self.number(token)
+        elif token.kind == "word":
+            tree = self.word(token)
+        elif token.kind == "text":
+            return Literal(value=token.text[1:-1], **self.place(token.start))
+        elif token.text in ("-", "+"):
+            return self.unary(token, _SIGN)
+        elif token.text in ("(", "["):
+            tree = self.parentheses(token)
+        else:
+            raise self.missing_operand(token)
+        return self.postfix(tree, token)
+
+    def missing_operand(self, token: Token) -> SyntaxProblem:
+        if token.kind != "end":
+            return self.problem(token, f"a value is missing before `{token.text}`")
+        before = self.tokens[self.at - 2] if self.at > 1 else token
+        return self.problem(before, f"a value is missing after `{before.text}`")
+
+    def unary(self, token: Token, level: int) -> Expr:
+        operand = self.expression(level)
+        self.height += 1
+        if token.text == "-" and isinstance(operand, Literal) and type(operand.value) in (int, float):
+            return Literal(value=-operand.value, **self.place(token.start))  # type: ignore[operator]
+        return Unary(op=token.text, operand=operand, **self.place(token.start))
+
+    def number(self, token: Token) -> Expr:
+        text = token.text
+        if len(text) > MAX_DIGITS if text.isdigit() else math.isinf(float(text)):
+            start, end = self.locate(token.start), self.locate(token.end)
+            raise SyntaxProblem("too-large", "this number does not fit 64 bits", start, end)
+        if text.isdigit() and len(text) > 1 and text[0] == "0":
+            raise self.problem(token, f"`{text}` begins with a zero", "write the number without it")
+        return Literal(value=int(text) if text.isdigit() else float(text), **self.place(token.start))
+
+    def word(self, token: Token) -> Expr:
+        text = token.text
+        if text in CONSTANTS:
+            return Literal(value=CONSTANTS[text], **self.place(token.start))
+        if text == "not":
+            return self.unary(token, _NOT)
+        if text in FUNCTIONS and self.next.text == "(" and not self.next.blank_before:
+            return self.function(token)
+        if text in KEYWORDS and text != "in":
+            raise self.problem(token, f"a value is missing before `{text}`")
+        return self.path(token)
+
+    def path(self, token: Token) -> Expr:
+        """`a.b.c` as attributes of attributes."""
+        first, *fields = token.text.split(".")
+        start, end = self.locate(token.start), token.start + len(first)
+        tree: Expr = Name(id=first, start=start, end=self.locate(end))
+        for field in fields:
+            end += 1 + len(field)
+            tree = Attribute(base=tree, field=field, start=start, end=self.locate(end))
+        self.height = self.grown(len(fields), token)
+        return tree
+
+    def function(self, token: Token) -> Expr:
+        items = self.items(self.take())
+        self.height += 1
+        return Function(name=token.text, arguments=tuple(items), **self.place(token.start))
+
+    def parentheses(self, opening: Token) -> Expr:
+        items = self.items(opening)
+        if len(items) == 1 and opening.text == "(":
+            if self.tokens[self.at - 2].text == ",":
+                raise self.problem(self.tokens[self.at - 2], "a comma ends this list", "a list of one is written `[3]`")
+            return items[0]
+        self.height += 1
+        return ListExpr(items=tuple(items), **self.place(opening.start))
+
+    def items(self, opening: Token) -> list[Expr]:
+        """What stands up to the closing parenthesis, separated by spaces or commas."""
+        closing = ")" if opening.text == "(" else "]"
+        items: list[Expr] = []
+        height = 0
+        while self.next.text != closing or self.next.kind != "sign":
+            self.check_unclosed(opening, closing)
+            items.append(self.expression(0))
+            height = max(height, self.height)
+            self.separator(closing)
+        self.take()
+        self.height = height
+        return items
+
+    def check_unclosed(self, opening: Token, closing: str) -> None:
+        if self.next.kind == "end":
+            remedy = f"add `{closing}`; a comma inside a YAML list cuts the text: use spaces, or quote the whole"
+            raise self.problem(opening, f"`{opening.text}` is never closed", remedy)
+
+    def separator(self, closing: str) -> None:
+        token = self.next
+        if token.kind == "sign" and token.text == ",":
+            self.take()
+        elif token.kind not in ("end",) and token.text != closing and not token.blank_before:
+            raise self.leftover()
+
+    def postfix(self, tree: Expr, first: Token) -> Expr:
+        height = self.height
+        while self.next.text == "[" and self.next.kind == "sign" and not self.next.blank_before:
+            bracket = self.take()
+            tree = self.subscript(tree, first.start, bracket)
+            height = self.grown(max(height, self.height) + 1, bracket)
+        self.height = height
+        return tree
+
+    def subscript(self, base: Expr, start: int, bracket: Token) -> Expr:
+        lower = None if self.next.text == ":" else self.expression(0)
+        height = self.height if lower else 0
+        if self.next.text != ":":
+            self.close(bracket)
+            assert lower is not None
+            return Index(base=base, index=lower, **self.place(start))
+        self.take()
+        upper = None if self.next.text == "]" else self.expression(0)
+        self.height = max(height, self.height)
+        self.close(bracket)
+        return Slice(base=base, lower=lower, upper=upper, **self.place(start))
+
+    def close(self, bracket: Token) -> None:
+        if self.next.text != "]":
+            raise self.problem(bracket, "`[` is never closed", "an index is written `v[0]`, a part `v[1:3]`")
+        self.take()
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PLAIN = re.compile(r"[\w.*]+", re.ASCII)
+
+
+def parse_reference(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> TensorRef:
+    """`@stem.0`, `@p$(2..6).scores`; the leading `@` may be left out. Raises: SyntaxProblem."""
+    locate = _locator(base_offset, offsets)
+    skip = 1 if text.startswith("@") else 0
+    if len(text) == skip:
+        message = "the name of a tensor is missing"
+        raise SyntaxProblem("bad-reference", message, locate(0), locate(len(text)), "a tensor is named `@conv1`")
+    parts = _template(text, skip, locate, "bad-reference")
+    _check_dots(parts, text, skip, locate, "bad-reference")
+    return TensorRef(parts=parts, start=locate(0), end=locate(len(text)))
+
+
+def parse_template(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> tuple[str | Expr, ...]:
+    """The parts of a statement's name: `layer$(i-1).conv` is `"layer"`, the hole, `".conv"`. Raises: SyntaxProblem."""
+    locate = _locator(base_offset, offsets)
+    if not text:
+        raise SyntaxProblem("bad-name", "this name is empty", locate(0), locate(0))
+    parts = _template(text, 0, locate, "bad-name")
+    _check_dots(parts, text, 0, locate, "bad-name")
+    if "*" in text and any(isinstance(part, str) and "*" in part for part in parts):
+        raise SyntaxProblem("bad-name", "`*` cannot stand in a name", locate(0), locate(len(text)))
+    return parts
+
+
+def _check_dots(parts: tuple[str | Expr, ...], text: str, skip: int, locate: Locate, code: str) -> None:
+    shape = "".join(part if isinstance(part, str) else "i" for part in parts)
+    if "" in shape.split("."):
+        raise SyntaxProblem(code, "a name is missing beside a dot", locate(skip), locate(len(text)))
+
+
+def _template(text: str, at: int, locate: Locate, code: str) -> tuple[str | Expr, ...]:
+    parts: list[str | Expr] = []
+    while at < len(text):
+        if text[at] == "$":
+            hole, at = _hole(text, at, locate, code)
+            parts.append(hole)
+            continue
+        plain = _PLAIN.match(text, at)
+        if plain is None:
+            raise _bad_character(text, at, locate, code)
+        parts.append(plain.group())
+        at = plain.end()
+    return tuple(parts)
+
+
+def _bad_character(text: str, at: int, locate: Locate, code: str) -> SyntaxProblem:
+    shown = f"`{text[at]}`" if text[at].isprintable() else f"U+{ord(text[at]):04X}"
+    remedy = "names are made of the letters a-z, A-Z, digits, `_` and `.`, with holes like `$i` and `$(i-1)`"
+    return SyntaxProblem(code, f"{shown} cannot stand in a name", locate(at), locate(at + 1), remedy)
+
+
+def _hole(text: str, at: int, locate: Locate, code: str) -> tuple[Expr, int]:
+    """The expression behind the `$` at `at`, and where the text goes on."""
+    word = _WORD.match(text, at + 1)
+    if word is not None:
+        return Name(id=word.group(), start=locate(word.start()), end=locate(word.end())), word.end()
+    end = closing(text, at + 1) if text[at + 1 : at + 2] == "(" else None
+    if end is None:
+        remedy = "write `$i` or `$(i-1)`"
+        raise SyntaxProblem(code, "`$` has no name behind it", locate(at), locate(len(text)), remedy)
+    inner = _Parser(text[at + 2 : end], lambda i: locate(at + 2 + i))
+    return inner.whole(ranges=True), end + 1
+
+
+def closing(text: str, opening: int) -> int | None:
+    """Where the parenthesis at `opening` closes; quotes hide what they hold."""
+    depth, quote = 0, ""
+    for at in range(opening, len(text)):
+        sign = text[at]
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'":
+            quote = sign
+        elif sign in "([":
+            depth += 1
+        elif sign in ")]":
+            depth -= 1
+            if depth == 0:
+                return at
+    return None
