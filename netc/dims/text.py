@@ -1,0 +1,74 @@
+"""Sizes as text: mathematics for people, expressions for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netc.dims.algebra import Atom, Monomial, Size
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def text_of(size: Size) -> str:
+    """`32h`, `512·h·w`, `⌊(H+1)/2⌋`, `h²`."""
+    return str(size) if isinstance(size, int) else _sum([_text_term(m, c) for m, c in size.terms], size.constant, "−")
+
+
+def source_of(size: Size) -> str:
+    """`32*h`, `512*h*w`, `(H+1)//2`, `h**2`: valid in Python with the same value."""
+    return str(size) if isinstance(size, int) else _sum([_source_term(m, c) for m, c in size.terms], size.constant, "-")
+
+
+def _sum(terms: list[tuple[int, int, str]], constant: int, minus: str) -> str:
+    """Terms by falling degree and name, positive ones first, so the text does not depend on history."""
+    if constant:
+        terms.append((constant, 0, str(abs(constant))))
+    terms.sort(key=lambda term: (term[0] < 0, -term[1], term[2].lstrip("0123456789·*"), term[2]))
+    text = "".join((minus if sign < 0 else "+") + body for sign, _, body in terms)
+    return text.removeprefix("+")
+
+
+def _text_term(monomial: Monomial, coefficient: int) -> tuple[int, int, str]:
+    factors = [_text_atom(a) + (str(n).translate(_SUPERSCRIPTS) if n > 1 else "") for a, n in _powers(monomial)]
+    factors.sort()
+    scale = abs(coefficient)
+    if scale == 1:
+        return coefficient, len(monomial), "·".join(factors)
+    joint = "" if len(factors) == 1 and len(monomial[0].name) == 1 else "·"
+    return coefficient, len(monomial), f"{scale}{joint}{'·'.join(factors)}"
+
+
+def _text_atom(atom: Atom) -> str:
+    if not atom.den:
+        return atom.name
+    num = text_of(atom.num)
+    return f"⌊({num})/{atom.den}⌋" if _is_sum(atom.num) else f"⌊{num}/{atom.den}⌋"
+
+
+def _source_term(monomial: Monomial, coefficient: int) -> tuple[int, int, str]:
+    if coefficient == 1 and len(monomial) == 1:
+        return 1, 1, _source_atom(monomial[0])
+    factors = [_source_factor(a) + (f"**{n}" if n > 1 else "") for a, n in _powers(monomial)]
+    factors.sort()
+    scale = [str(abs(coefficient))] if abs(coefficient) > 1 else []
+    return coefficient, len(monomial), "*".join(scale + factors)
+
+
+def _source_factor(atom: Atom) -> str:
+    return f"({_source_atom(atom)})" if atom.den else atom.name
+
+
+def _source_atom(atom: Atom) -> str:
+    if not atom.den:
+        return atom.name
+    num = source_of(atom.num)
+    return f"({num})//{atom.den}" if _is_sum(atom.num) else f"{num}//{atom.den}"
+
+
+def _is_sum(size: Size) -> bool:
+    return not isinstance(size, int) and len(size.terms) + bool(size.constant) > 1
+
+
+def _powers(monomial: Monomial) -> list[tuple[Atom, int]]:
+    return [(atom, monomial.count(atom)) for atom in dict.fromkeys(monomial)]
