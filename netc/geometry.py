@@ -80,7 +80,7 @@ class Window(msgspec.Struct, frozen=True):
         return sum((((reach + step) // self.stride) for step in steps), start=-len(steps) * (reach // self.stride))
 
     def formula(self, n: Size) -> str:
-        """The size rule with its numbers, the result and the remainder."""
+        """The size rule with its numbers, the result and, unless rounding up, the remainder."""
         reach = n + self.begin + self.end - self.extent
         bonus = f" + {self._ceil_bonus}" if self.ceil_mode else ""
         raised = reach + self._ceil_bonus if self.ceil_mode else reach
@@ -88,7 +88,7 @@ class Window(msgspec.Struct, frozen=True):
         rule = f"⌊({padding} − {self.dilation}·({self.kernel}−1) − 1{bonus})/{self.stride}⌋ + 1"
         text = f"{rule} = ⌊{_operand(raised)}/{self.stride}⌋ + 1 = {dim_text(self.output(n))}"
         rest = self.remainder(n)
-        return text if rest == 0 else f"{text}, remainder {dim_text(rest)}"
+        return text if self.ceil_mode or rest == 0 else f"{text}, remainder {dim_text(rest)}"
 
     def formula_transposed(self, n: Size, output_padding: int = 0) -> str:
         """The size rule of the transposed convolution with its numbers and the result."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from netc.dims.algebra import Size, TooComplex
 from netc.dims.classes import is_above, periods, residue_classes, value_at
 
-_MAX_BOUND = 1 << 24
+_MAX_BOUND = 1 << 40
 _MAX_STEPS_BACK = 4096
 
 

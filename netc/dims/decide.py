@@ -24,6 +24,7 @@ from netc.dims.classes import (
 from netc.dims.remedies import bind_remedy, equality_remedy
 
 _MAX_SCALE_DENOMINATOR = 64
+_FAR_CLASSES = 8
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -120,9 +121,9 @@ def _classes_at_least(size: Dim, k: int, period: dict[str, int], lower: dict[str
 
 
 def _far_below(size: Dim, k: int, classes: list[ResidueClass], period: Mapping[str, int]) -> dict[str, int] | None:
-    """Values far from the bounds at which `size < k`: a size that falls slowly."""
+    """Values far from the bounds at which `size < k`: a size that falls slowly, in whatever class."""
     for exponent in range(1, 40):
-        for found in classes:
+        for found in classes[:_FAR_CLASSES]:
             for corner in grid(dict.fromkeys(period, 0), 2):
                 point = found.point({name: step << exponent for name, step in corner.items()}, period)
                 if value_at(size, point) < k:

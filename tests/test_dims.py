@@ -1,0 +1,335 @@
+"""The size algebra against plain integer arithmetic."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from netc.dims import (
+    Dim,
+    Domain,
+    NotExact,
+    Size,
+    TooComplex,
+    at_least,
+    bind,
+    compare,
+    dim_source,
+    dim_text,
+    equal,
+    exact_div,
+    scale,
+    substitute,
+    symbol,
+    symbols,
+)
+
+h, w, H, W, N = map(symbol, "hwHWN")
+
+Build = Callable[[dict[str, Size]], Size]
+"""An expression: built from symbols it is a size, from ints it is its value by Python's own arithmetic."""
+
+
+def leaf() -> st.SearchStrategy[Build]:
+    names = st.sampled_from("hw").map(lambda name: lambda env: env[name])
+    return names | st.integers(-9, 9).map(lambda number: lambda env: number)
+
+
+def combine(parts: st.SearchStrategy[Build]) -> st.SearchStrategy[Build]:
+    divisor = st.integers(-5, 8).filter(bool)
+    return st.one_of(
+        st.builds(lambda a, b: lambda env: a(env) + b(env), parts, parts),
+        st.builds(lambda a, b: lambda env: a(env) - b(env), parts, parts),
+        st.builds(lambda a, b: lambda env: a(env) * b(env), parts, parts),
+        st.builds(lambda a, d: lambda env: a(env) // d, parts, divisor),
+        st.builds(lambda a, d: lambda env: a(env) % d, parts, divisor),
+        st.builds(lambda a: lambda env: -a(env), parts),
+    )
+
+
+expressions = st.recursive(leaf(), combine, max_leaves=8)
+values = st.fixed_dictionaries({"h": st.integers(0, 200), "w": st.integers(0, 200)})
+GRID = [{"h": a, "w": b} for a, b in product(range(1, 14), repeat=2)]
+
+
+def built(build: Build) -> Size:
+    try:
+        return build({"h": h, "w": w})
+    except TooComplex:
+        assume(False)
+        raise
+
+
+@settings(max_examples=1500, deadline=None)
+@given(expressions, values)
+def test_a_size_has_the_value_of_its_expression(build: Build, env: dict[str, int]) -> None:
+    size = built(build)
+    expected = build(dict(env))
+    assert bind(size, env) == expected
+    assert eval(dim_source(size), {}, dict(env)) == expected
+
+
+@settings(max_examples=800, deadline=None)
+@given(expressions, expressions)
+def test_equality_verdicts_are_true(left: Build, right: Build) -> None:
+    a, b = built(left), built(right)
+    verdict = compare(a, b)
+    if verdict.too_complex:
+        assert not verdict.holds and not verdict.never
+    elif verdict.holds:
+        assert all(bind(a, env) == bind(b, env) for env in GRID)
+    else:
+        assert verdict.witness is not None
+        assert bind(a, verdict.witness) != bind(b, verdict.witness)
+        assert min(verdict.witness.values(), default=1) >= 1
+        assert not verdict.never or all(bind(a, env) != bind(b, env) for env in GRID)
+
+
+REWRITES: list[Callable[[Size, int], Size]] = [
+    lambda e, d: d * (e // d) + e % d,
+    lambda e, d: sum(((e + i) // d for i in range(d)), start=0),
+    lambda e, d: e + (e // d) // 2 - e // (2 * d),
+    lambda e, d: -((-e) // d) - (e + d - 1) // d + e,
+    lambda e, d: (d * e + d - 1) // d,
+]
+
+
+@settings(max_examples=600, deadline=None)
+@given(expressions, st.integers(1, 5), st.sampled_from(REWRITES))
+def test_identities_are_proved(build: Build, divisor: int, rewrite: Callable[[Size, int], Size]) -> None:
+    size = built(build)
+    try:
+        verdict = compare(size, rewrite(size, divisor))
+    except TooComplex:
+        assume(False)
+    assert verdict.holds or verdict.too_complex
+
+
+@settings(max_examples=600, deadline=None)
+@given(expressions, st.integers(-20, 60), st.integers(1, 5), st.integers(1, 5))
+def test_bounds_are_true(build: Build, k: int, low_h: int, low_w: int) -> None:
+    size = built(build)
+    domain = Domain()
+    assert domain.require(h, low_h).holds and domain.require(w, low_w).holds
+    before = at_least(size, k, domain)
+    inside = [env for env in GRID if env["h"] >= low_h and env["w"] >= low_w]
+    if before.holds:
+        assert all(bind(size, env) >= k for env in inside)
+    elif not before.too_complex:
+        assert before.witness is not None and bind(size, {"h": 1, "w": 1} | before.witness) < k
+        assert all(before.witness[name] >= domain.lower(name) for name in before.witness)
+        assert not before.never or all(bind(size, env) < k for env in inside)
+    if domain.require(size, k).holds:
+        starts = product(
+            range(domain.lower("h"), domain.lower("h") + 7), range(domain.lower("w"), domain.lower("w") + 7)
+        )
+        assert all(bind(size, {"h": a, "w": b}) >= k for a, b in starts)
+        assert at_least(size, k, domain).holds
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 12), st.integers(-30, 30), st.integers(1, 9), st.integers(1, 50))
+def test_the_raised_bound_is_the_smallest(a: int, b: int, d: int, k: int) -> None:
+    domain = Domain()
+    assert domain.require((a * h + b) // d, k).holds
+    first = next(n for n in range(1, 2000) if all((a * m + b) // d >= k for m in range(n, n + d + 1)))
+    assert domain.lower("h") == first
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(2, 8), st.integers(-8, 8), st.integers(1, 8), st.integers(-8, 8))
+def test_the_remedy_makes_sizes_equal_with_the_smallest_multiple(d: int, r: int, e: int, s: int) -> None:
+    a, b = d * ((H + r) // d), e * ((H + s) // e)
+    remedy = compare(a, b).remedy
+    always = [(m, c) for m in range(1, d * e + 1) for c in range(m) if same_on(d, r, e, s, m, c)]
+    if remedy is None or not always:
+        assert not always or always[0][0] == 1
+        return
+    found = re.fullmatch(r"declare H as (\d+)\*h(?:\+(\d+))?", remedy)
+    assert found is not None
+    assert (int(found[1]), int(found[2] or 0)) == always[0]
+
+
+def same_on(d: int, r: int, e: int, s: int, m: int, c: int) -> bool:
+    return all(d * ((n + r) // d) == e * ((n + s) // e) for n in range(c + m, c + m + m * d * e, m))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "remedy"),
+    [
+        (H, W, "use one symbol for H and W if they are always equal"),
+        (2 * (H // 2), H, "declare H as 2*h"),
+        (2 * ((h - 1) // 2) + 1, h, "declare h as 2*h+1"),
+        (4 * (H // 2) * (W // 2), H * W, "declare H as 2*h and W as 2*w"),
+        (2 * (H // 2) * h, H * h, "declare H as 2*H"),
+        (W, H + 3, "declare W as H+3"),
+        (h, h + 1, None),
+        (h, 224, None),
+    ],
+)
+def test_remedies(left: Size, right: Size, remedy: str | None) -> None:
+    assert compare(left, right).remedy == remedy
+
+
+def test_different_symbols_differ_at_the_smallest_values() -> None:
+    assert compare(H, W).witness == {"H": 1, "W": 2}
+
+
+def test_witnesses_name_the_symbols_of_both_sizes_and_respect_bounds() -> None:
+    domain = Domain()
+    domain.require(H, 7)
+    assert compare(N + H, N + 2 * (H // 2), domain).witness == {"H": 7, "N": 1}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(h, h + 1), (2 * h, 2 * w + 1), (2 * h, h), (3, 4), (h + w, 1), (H - 2 * (H // 2), 2)],
+)
+def test_some_sizes_are_never_equal(left: Size, right: Size) -> None:
+    assert compare(left, right).never
+
+
+def test_constants_collapse_to_ints() -> None:
+    for value, expected in [(h - h, 0), (h * 0, 0), (h - (h - 3), 3), ((2 * h + 1) % 2, 1), (h // h, 1), (h**0, 1)]:
+        assert type(value) is int and value == expected
+
+
+def test_structure_decides_python_equality() -> None:
+    assert 2 * h + 1 == 1 + h + h
+    assert hash(2 * h + 1) == hash(1 + h + h)
+    assert h != w and h != 1 and (4 * h + 3) // 2 == 2 * h + 1
+    assert 2 * (H // 2) != H
+
+
+def test_sizes_have_no_order() -> None:
+    with pytest.raises(TypeError):
+        h < 3  # type: ignore[operator]  # noqa: B015
+    with pytest.raises(TypeError):
+        max(h, w)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "source"),
+    [
+        (32 * h, "32h", "32*h"),
+        ((32 * h + 6 - 7) // 2 + 1, "16h", "16*h"),
+        ((H + 1) // 2, "⌊(H+1)/2⌋", "(H+1)//2"),
+        (H // 2, "⌊H/2⌋", "H//2"),
+        (512 * w * h, "512·h·w", "512*h*w"),
+        (2 * (H // 2), "2·⌊H/2⌋", "2*(H//2)"),
+        (-(H // 2), "−⌊H/2⌋", "-(H//2)"),
+        (H - H // 2, "H−⌊H/2⌋", "H-(H//2)"),
+        (5 - h, "5−h", "5-h"),
+        (h * h + 1, "h²+1", "h**2+1"),
+        (64 * symbol("seq"), "64·seq", "64*seq"),
+        (7, "7", "7"),
+        (-7, "-7", "-7"),
+    ],
+)
+def test_text(size: Size, text: str, source: str) -> None:
+    assert (dim_text(size), dim_source(size)) == (text, source)
+    assert f"{size}" == text
+
+
+def test_exact_quotients() -> None:
+    assert exact_div(512 * h * w, w) == 512 * h
+    assert exact_div(h * h - 1, h + 1) == h - 1
+    assert exact_div(6 * h + 3, 3) == 2 * h + 1
+    assert exact_div(h // 2 + (h + 1) // 2 + h, 2) is not None
+    assert exact_div(H, 2) is None
+    assert exact_div(H, W) is None
+    assert exact_div(H, 0) is None
+    assert exact_div(0, h) == 0
+    assert exact_div(12, 5) is None and exact_div(12, 4) == 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(expressions, expressions)
+def test_a_product_divides_by_its_factors(left: Build, right: Build) -> None:
+    a, b = built(left), built(right)
+    assume(b != 0)
+    try:
+        quotient = exact_div(a * b, b)
+    except TooComplex:
+        assume(False)
+    assert quotient is not None and equal(quotient, a)
+
+
+def test_division_by_a_size_must_be_exact() -> None:
+    assert (6 * h * w) // (3 * h) == 2 * w
+    assert (6 * h * w) % (3 * h) == 0
+    for divide in (lambda: h // w, lambda: 3 // h, lambda: h % w, lambda: (h + 1) // h):
+        with pytest.raises(NotExact):
+            divide()
+    with pytest.raises(ZeroDivisionError):
+        h // 0
+
+
+def test_substitution() -> None:
+    assert substitute((H + 1) // 2, {"H": 2 * h + 1}) == h + 1
+    assert substitute(H * W, {"H": W}) == W**2
+    assert bind(H * (W // 2), {"W": 9}) == 4 * H
+    assert symbols(H * ((W + h) // 2)) == {"H", "W", "h"}
+    assert symbols(3) == frozenset()
+
+
+@pytest.mark.parametrize("factor", [2, 1.5, 0.25, 1.0, 3.125])
+def test_dyadic_factors_scale_symbols(factor: float) -> None:
+    size = scale(h + 1, factor)
+    assert size is not None
+    assert [bind(size, {"h": n}) for n in range(50)] == [int((n + 1) * factor) for n in range(50)]
+
+
+def test_other_factors_scale_only_integers() -> None:
+    assert scale(h, 0.7) is None
+    assert scale(10, 0.7) == int(10 * 0.7) == 7
+    assert scale(10, float("inf")) is None and scale(10, 0) is None and scale(10, -1) is None
+
+
+def test_requirements_raise_bounds_or_fail_with_a_witness() -> None:
+    domain = Domain()
+    assert domain.lower("H") == 1
+    assert domain.require((H - 11) // 4 + 1, 1).holds and domain.bounds == {"H": 11}
+    assert domain.require(H, 5).holds and domain.bounds == {"H": 11}
+    verdict = domain.require(20 - H, 1)
+    assert not verdict.holds and verdict.witness is not None and verdict.witness["H"] >= 20
+    assert not domain.require(0, 1).holds and domain.require(0, 1).never
+    assert domain.bounds == {"H": 11}
+    assert domain.require(H - W, 0).witness is not None
+    assert domain.require(h * w, 20).holds and domain.bounds == {"H": 11, "h": 5, "w": 5}
+
+
+def test_a_bound_names_its_remedy() -> None:
+    assert at_least((H - 11) // 4 + 1, 1).remedy == "true from H ≥ 11 on"
+
+
+def test_growth_is_capped() -> None:
+    size: Size = h
+    with pytest.raises(TooComplex, match="too complex to decide"):
+        for _ in range(300):
+            size = scale(size, 1.5) or 0
+    with pytest.raises(TooComplex):
+        sum(((h + i) // 97 for i in range(97)), start=0)
+    with pytest.raises(TooComplex):
+        h**40
+
+
+def test_undecidable_equality_says_so() -> None:
+    verdict = compare((h // 97) * (w // 89), (h // 97) * ((w + 1) // 89))
+    assert verdict.too_complex and not verdict.holds and verdict.remedy == "--bind h=7,w=7"
+    with pytest.raises(TooComplex):
+        equal((h // 97) * (w // 89), (h // 97) * ((w + 1) // 89))
+
+
+def test_copies_are_equal() -> None:
+    size = (3 * H + W) // 4 * h
+    assert isinstance(size, Dim)
+    assert pickle.loads(pickle.dumps(size)) == size
+    assert copy.deepcopy(size) == size
