@@ -18,7 +18,7 @@ Kind = Literal["number", "word", "text", "sign", "end"]
 Locate = Callable[[int], int]
 
 
-class SyntaxProblem(Exception):  # noqa: N818 - a finding about the user's text, not a failure of ours
+class SyntaxProblem(Exception):
     """What is wrong with `start:end` of the source, and how to mend it."""
 
     def __init__(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:

@@ -1,0 +1,58 @@
+"""Collects what is found wrong in one source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.diagnostics.suggest import closest
+from netc.expr.lexer import SyntaxProblem
+from netc.syntax.nodes import Node
+
+
+class Report:
+    """The diagnostics of one source so far; `error` takes character offsets."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.diagnostics: list[Diagnostic] = []
+
+    @property
+    def failed(self) -> bool:
+        return any(found.severity == "error" for found in self.diagnostics)
+
+    def span(self, start: int, end: int) -> Span:
+        return Span(self.source, start, end)
+
+    def span_of(self, node: Node) -> Span:
+        return Span(self.source, node.start, node.end)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        start: int,
+        end: int,
+        *,
+        label: str = "",
+        help: str | None = None,
+        notes: tuple[str, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        remedies = (*fixes, Fix(help)) if help else fixes
+        span = self.span(start, max(start, end))
+        self.diagnostics.append(Diagnostic(code, message, span, label=label, notes=notes, fixes=remedies))
+
+    def at(self, code: str, message: str, node: Node, help: str | None = None) -> None:
+        self.error(code, message, node.start, node.end, help=help)
+
+    def problem(self, problem: SyntaxProblem) -> None:
+        self.error(problem.code, problem.message, problem.start, problem.end, help=problem.help)
+
+    def unknown(self, code: str, what: str, word: str, node: Node, allowed: Iterable[str]) -> None:
+        """`what` is `word`, which is none of those `allowed`."""
+        words = tuple(allowed)
+        best = closest(word, words)
+        fixes = () if best is None else (Fix(f"did you mean `{best}`?", self.span_of(node), best),)
+        notes = (f"allowed: {', '.join(words)}",)
+        self.error(code, f"unknown {what} `{word}`", node.start, node.end, notes=notes, fixes=fixes)

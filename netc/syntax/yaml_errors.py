@@ -1,0 +1,94 @@
+"""What to say where YAML itself stumbles."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from netc.diagnostics.model import Fix
+from netc.syntax.report import Report
+
+_PLAIN_VALUE = re.compile(r"[^\n\r]*?(?=[ \t]*(?:[\r\n]|$|[ \t]#))")
+_FLOW_VALUE = re.compile(r"[^\n\r,\]}]*?(?=[ \t]*(?:[\r\n,\]}]|$|[ \t]#))")
+
+_BRACKETS = "inside a YAML list, write lists as `(1 7)` and quote what holds brackets, braces or commas"
+
+_EXPLAINED = (
+    ("mapping values are not allowed", "`: ` inside an unquoted text begins a new key", "quote this text"),
+    ("expected ',' or ']'", "this list is not closed, or an item is cut off here", _BRACKETS),
+    ("expected ',' or '}'", "this mapping is not closed, or a value is cut off here", _BRACKETS),
+    ("could not find expected ':'", "a key without `: `", "write `name: value`, with a space after the colon"),
+    ("did not find expected key", "this does not line up with the keys above", "indent all keys of a mapping alike"),
+    (
+        "expected '-' indicator",
+        "this does not line up with the list above",
+        "begin every item with `- ` below the first",
+    ),
+    ("block sequence entries are not allowed", "a list cannot begin here", "begin it on a line of its own"),
+    ("block mapping is not allowed", "a mapping cannot begin here", "begin it on a line of its own"),
+    ("expected the node content", "a value is missing here", None),
+    ("expected <document start>", "nothing may follow here", "a file is one mapping of keys"),
+    ("unexpected end of stream", "the text ends inside a quote", "close the quote"),
+    ("unknown escape character", "no such escape", "use single quotes, or write `\\\\`"),
+    ("expected comment or line break", "a text block cannot begin like this", "quote this text"),
+)
+
+
+def report_character(report: Report, at: int) -> None:
+    """A character that YAML cannot hold, or that would break lines apart unseen."""
+    code = ord(report.source.text[at])
+    message = f"the character U+{code:04X} is not allowed in a spec"
+    help = "lines end in LF or CRLF" if code in (0x0D, 0x85, 0x2028, 0x2029) else "remove it"
+    report.error("bad-character", message, at, at + 1, help=help)
+
+
+def report_quote(report: Report, at: int, message: str) -> None:
+    """The value that begins at `at` must be quoted to be text."""
+    end = value_end(report.source.text, at)
+    value = report.source.text[at:end]
+    fix = Fix(f'quote this: `"{value}"`', report.span(at, end), f'"{value}"') if '"' not in value else Fix("quote this")
+    report.error("bad-yaml", message, at, end, fixes=(fix,))
+
+
+def value_end(text: str, at: int) -> int:
+    """Where an unquoted value ends: at a comment, the line's end, or in a flow collection at its next sign."""
+    line = text.rfind("\n", 0, at) + 1
+    flow = any(text.count(sign, line, at) for sign in "[{")
+    found = (_FLOW_VALUE if flow else _PLAIN_VALUE).match(text, at)
+    return max(found.end() if found else at, min(at + 1, len(text)))
+
+
+def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
+    """Turns the YAML parser's error into a finding with a remedy."""
+    text = report.source.text
+    mark = error.problem_mark or error.context_mark
+    at = min(mark.index + base, len(text)) if mark else 0
+    problem = str(error.problem or error)
+    sign = text[at : at + 1]
+    if sign == "\t":
+        report.error("bad-yaml", "a tab stands here", at, at + 1, help="indent with spaces")
+    elif "cannot start any token" in problem or "alphabetic or numeric" in problem:
+        start = at if sign in "@`%&*!" or not at else at - 1
+        report_quote(report, start, f"an unquoted value cannot begin with `{text[start : start + 1]}`")
+    else:
+        _report_explained(report, error, problem, at, base)
+
+
+def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
+    at = _last_text(report.source.text, at)
+    for words, message, help in _EXPLAINED:
+        if words in problem:
+            break
+    else:
+        message, help = f"this is not YAML: {problem}", None
+    notes: tuple[str, ...] = ()
+    if error.context and error.context_mark:
+        line, _ = report.source.position(min(error.context_mark.index + base, len(report.source.text)))
+        notes = (f"{error.context}, which begins in line {line}",)
+    report.error("bad-yaml", message, at, min(at + 1, len(report.source.text)), help=help, notes=notes)
+
+
+def _last_text(text: str, at: int) -> int:
+    """The end of the text when the parser only noticed there, else the place itself."""
+    return at if at < len(text) else len(text.rstrip())
