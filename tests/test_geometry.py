@@ -64,7 +64,8 @@ def test_transposed_convolution(n: int, kernel: int, stride: int, dilation: int,
 def seen_until(window: Window, n: int) -> int:
     """One past the last real element of the last window's extent, counted by its start."""
     windows = window.output(n)
-    assert isinstance(windows, int) and windows >= 1
+    assert isinstance(windows, int)
+    assert windows >= 1
     return min(n, (windows - 1) * window.stride - window.begin + window.extent)
 
 
