@@ -1,0 +1,49 @@
+# make demo   build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
+# make test   run every test
+# make check  what continuous integration runs: format, lint, types, import contracts, tests
+
+PYTHON ?= python3
+SPEC   ?= specs/resnet.yaml:resnet50
+OUT    ?= build/resnet50
+bin    := .venv/bin
+pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check format docs clean
+
+demo: .venv/netc
+	$(bin)/netc build $(SPEC) -o $(OUT)
+	$(bin)/netc verify $(SPEC) --weights $(OUT)/model.safetensors
+
+test: .venv/dev
+	$(bin)/python -m pytest
+
+check: .venv/dev
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy --strict netc
+	$(bin)/lint-imports
+	$(bin)/python -m pytest
+
+format: .venv/dev
+	$(bin)/ruff format .
+	$(bin)/ruff check --fix .
+
+docs: .venv/dev
+	$(bin)/python -m netc.docs
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netc needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/netc: .venv/python pyproject.toml constraints.txt
+	$(pip) -e .
+	@touch $@
+
+.venv/dev: .venv/netc
+	$(pip) -e '.[dev]'
+	$(pip) --no-deps torchvision
+	@touch $@

@@ -1,0 +1,29 @@
+"""netc: a YAML description of a neural network becomes a checked network, a PyTorch module, an ONNX file and a picture.
+
+    import netc
+
+    network = netc.load("specs/resnet.yaml:resnet50", args={"classes": 10})
+    print(network.summary())
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netc.api import Diagnostic, NetcError, Network, load
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "NetcError", "Network", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    """The Python interface, loaded when first asked for so that `import netc` costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'netc' has no attribute {name!r}")
+    return getattr(import_module("netc.api"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

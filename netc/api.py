@@ -1,0 +1,143 @@
+"""The Python interface: `netc.load` compiles a spec, and the `Network` it returns does everything else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.ir import model as ir
+from netc.lazy import LazyModule
+from netc.passes.elaborate import elaborate_file
+from netc.types import TensorType
+
+if TYPE_CHECKING:
+    from netc import artifacts
+    from netc.backends import diagram, onnx, pytorch
+    from netc.passes import summary as summaries
+    from netc import weights
+else:
+    artifacts = LazyModule("netc.artifacts")
+    diagram = LazyModule("netc.backends.diagram")
+    onnx = LazyModule("netc.backends.onnx")
+    pytorch = LazyModule("netc.backends.pytorch")
+    summaries = LazyModule("netc.passes.summary")
+    weights = LazyModule("netc.weights")
+
+__all__ = ["Argument", "Diagnostic", "NetcError", "Network", "compile_spec", "load", "split_variant"]
+
+Argument = str | int | float | bool | None | list["Argument"] | tuple["Argument", ...]
+"""What an argument of a network may be; a text is read as the language reads it (`basic`, `"group_norm 32"`)."""
+
+_VARIANT = re.compile(r"(?P<path>.+):(?P<variant>\w+)")
+
+
+class Network:
+    """A checked network.
+
+    Made by `netc.load`; `ir` is the intermediate representation all methods read. Nothing here imports torch, and
+    only `write_onnx` imports onnx.
+    """
+
+    def __init__(self, network: ir.Network) -> None:
+        self.ir = network
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{name} {type_}" for name, type_ in self.inputs.items())
+        outputs = ", ".join(f"{name} {type_}" for name, type_ in self.outputs.items())
+        return f"<netc.Network {self.name}: {inputs} → {outputs}>"
+
+    @property
+    def name(self) -> str:
+        """The variant's name, or the file's where it has no variants."""
+        return self.ir.name
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """Name → type of every input, in order."""
+        return {value.path: value.type for value in self.ir.block.inputs}
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """Name → type of every declared output, those of training included."""
+        return {output.name: output.value.type for output in self.ir.block.outputs}
+
+    def check(self) -> tuple[Diagnostic, ...]:
+        """The warnings of the spec; errors have already been raised by `netc.load`."""
+        return self.ir.warnings
+
+    def summary(self) -> summaries.Summary:
+        """Layers with shapes, parameters, MACs and receptive fields; printing it gives a table."""
+        return summaries.summarise(self.ir)
+
+    def to_torch(self) -> str:
+        """The source of a Python module that imports torch only; the network's class is its last."""
+        return pytorch.generate(self.ir)
+
+    def write_onnx(self, path: str | Path, weights_path: str | Path | None = None, *, seed: int = 0) -> None:
+        """Write an ONNX file whose tensors live in a safetensors file in the same directory.
+
+        weights_path: existing weights, checked against the network; without it fresh ones are drawn from `seed` and
+        written beside `path` with the suffix `.safetensors`. Raises NetcError; earlier files then stay as they were.
+        """
+        raise NotImplementedError
+
+    def write_weights(self, path: str | Path, *, seed: int = 0) -> None:
+        """Write freshly initialised weights as safetensors, named as in the module's state_dict. Raises NetcError."""
+        with artifacts.staged([path]) as (temporary,):
+            weights.init_weights(self.ir, temporary, seed)
+
+    def to_dot(self) -> str:
+        """The picture as Graphviz DOT."""
+        return diagram.to_dot(self.ir)
+
+
+def load(
+    spec: str | os.PathLike[str],
+    *,
+    args: Mapping[str, Argument] | None = None,
+    variant: str | None = None,
+    bind: Mapping[str, int] | None = None,
+) -> Network:
+    """Compile a spec.
+
+    spec: a path, `FILE:VARIANT`, or the text of a spec (a `str` of more than one line). args: arguments of the
+    network, over those of the variant. variant: one of the file's; the first by default. bind: numbers for symbols
+    of the input shapes. Raises NetcError, which carries every diagnostic found.
+    """
+    source: str | Source = os.fspath(spec)
+    if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
+        source = Source("<text>", spec)
+    elif variant is None and isinstance(source, str):
+        source, variant = split_variant(source)
+    texts = {name: _text(value) for name, value in (args or {}).items()}
+    network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}))
+    if network is None:
+        raise NetcError(tuple(found))
+    return Network(network)
+
+
+def compile_spec(
+    spec: str | Source, *, args: dict[str, str], variant: str | None, bind: dict[str, int]
+) -> tuple[ir.Network | None, list[Diagnostic]]:
+    """The network, or None where an error was found, and every diagnostic."""
+    return elaborate_file(spec, args, variant, bind)
+
+
+def split_variant(spec: str) -> tuple[str, str | None]:
+    """`FILE:VARIANT` taken apart; a file that has such a name is that file."""
+    match = _VARIANT.fullmatch(spec)
+    return (spec, None) if match is None or os.path.exists(spec) else (match["path"], match["variant"])
+
+
+def _text(value: Argument) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value)

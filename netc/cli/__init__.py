@@ -1,0 +1,1 @@
+"""The command line: the only part that reads options, prints to the terminal and chooses exit codes."""

@@ -1,0 +1,51 @@
+"""`netc check`"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from netc.cli.report import print_diagnostics
+from netc.cli.spec import choices, compile_named
+from netc.diagnostics.model import Diagnostic
+
+
+@click.command("check")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@choices
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["full", "concise", "json", "github"]),
+    default="full",
+    help="How findings are printed: with their lines, one a line, as JSON, as annotations of a pull request.",
+)
+@click.option("--json", "json_", is_flag=True, help="Short for --format json.")
+@click.pass_context
+def command(
+    ctx: click.Context, specs: tuple[str, ...], args: dict[str, str], bind: dict[str, int], form: str, json_: bool
+) -> None:
+    """Say whether specs are right, and what is wrong with them.
+
+    All errors of a file are reported at once. Exit code 0: no error; 1: errors; 2: a wrong command line.
+
+    \b
+      netc check specs/*.yaml
+      netc check specs/resnet.yaml:resnet18 -p classes=10 --bind h=7,w=7
+      netc check model.yaml --json
+    """
+    form = "json" if json_ else form
+    found: list[Diagnostic] = []
+    failed = 0
+    for spec in specs:
+        network, diagnostics = compile_named(spec, args, bind)
+        found += diagnostics
+        failed += network is None
+        if form == "full":
+            print_diagnostics(diagnostics, form, sys.stdout)
+            if network is not None:
+                click.echo(f"{spec}: {network.name} is right")
+    if form != "full":
+        print_diagnostics(found, form, sys.stdout)
+    ctx.exit(1 if failed else 0)

@@ -1,0 +1,24 @@
+"""`netc torch`"""
+
+from __future__ import annotations
+
+import click
+
+from netc.backends.pytorch import generate
+from netc.cli.output import write_text
+from netc.cli.spec import compile_or_fail, one_spec, output
+
+
+@click.command("torch")
+@one_spec
+@output(required=False, what="The file to write; standard output by default.")
+def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str | None) -> None:
+    """Write a network as a PyTorch module: one file that imports torch only.
+
+    The network's class is the last in the file and is built without arguments.
+
+    \b
+      netc torch specs/resnet.yaml:resnet50
+      netc torch specs/resnet.yaml:resnet50 -p classes=10 -o model.py
+    """
+    write_text(target or "-", generate(compile_or_fail(spec, args, bind)))

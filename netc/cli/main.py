@@ -1,0 +1,80 @@
+"""The `netc` command: finds the subcommand, and turns every error of a user into a diagnostic and exit code 1."""
+
+from __future__ import annotations
+
+import errno
+from importlib import import_module
+from typing import Any
+
+import click
+
+from netc import __version__
+from netc.cli.report import print_diagnostics
+from netc.diagnostics.model import Diagnostic, NetcError
+
+COMMANDS = {
+    "check": "Say whether specs are right, and what is wrong with them.",
+    "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
+    "build": "Write module, weights, ONNX file, picture and summary into one directory.",
+    "torch": "Write a network as a PyTorch module.",
+    "onnx": "Write a network as an ONNX file, with weights.",
+    "diagram": "Draw a network.",
+    "weights": "Make, list and check weight files.",
+    "run": "Run an ONNX file in onnxruntime.",
+    "verify": "Compare the PyTorch module and the ONNX file on the same weights and input.",
+    "ops": "List the operators, or describe one.",
+    "explain": "Explain a diagnostic code.",
+}
+
+
+class LazyCommands(click.Group):
+    """Imports a subcommand only when it is the one to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"netc.cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NetcError as error:
+            print_diagnostics(error.diagnostics)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            print_diagnostics([_file_problem(error)])
+        ctx.exit(1)
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="netc")
+def cli() -> None:
+    """From a YAML description of a neural network to a checked network, PyTorch, ONNX and a picture.
+
+    SPEC is a file, FILE:VARIANT to choose one of its variants, or - for standard input.
+
+    \b
+      netc check specs/resnet.yaml:resnet50
+      netc summary specs/resnet.yaml:resnet50 --bind h=7,w=7
+      netc build specs/resnet.yaml:resnet50 -o build/resnet50
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all is well, 1 a diagnostic was printed, 2 a wrong command line."""
+    cli(prog_name="netc")
+
+
+def _file_problem(error: OSError) -> Diagnostic:
+    reason = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return Diagnostic("file", f"{where}{reason}", None)

@@ -1,0 +1,35 @@
+"""Diagnostics on the terminal, in the form and with the means it has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from netc.diagnostics.model import Diagnostic
+from netc.diagnostics.render import render
+
+
+def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
+    """Print findings, on standard error unless told otherwise."""
+    stream = stream or sys.stderr
+    if found:
+        text = render(found, form, color=has_colour(stream), unicode=has_unicode(stream))
+        click.echo(text.rstrip("\n"), file=stream, color=True)
+
+
+def has_colour(stream: TextIO) -> bool:
+    """A terminal that shows colours, unless NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def has_unicode(stream: TextIO) -> bool:
+    """Can the stream print what a diagnostic draws?"""
+    try:
+        "│→×⌊⌋".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

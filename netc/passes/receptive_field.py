@@ -1,0 +1,90 @@
+"""How much of the input one position of a tensor sees.
+
+The recursion is that of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
+(Distill, 2019): through a window of extent e and stride s, a field of r elements with steps of j becomes
+r + (e − 1)·j with steps of j·s. Where branches meet, the largest field counts. Statistics that a normalisation
+takes over the whole map do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from netc.dims import Size
+from netc.geometry import Window
+from netc.ir.flat import Flat, FlatNode, Wire
+from netc.ops.base import Family
+from netc.types import TensorType
+
+
+class Field(msgspec.Struct, frozen=True):
+    """size and step per spatial axis, in elements of the input; `whole` when every element is seen."""
+
+    size: tuple[int, ...] = ()
+    step: tuple[int, ...] = ()
+    whole: bool = False
+
+    def __str__(self) -> str:
+        if self.whole:
+            return "all"
+        return str(self.size[0]) if len(set(self.size)) == 1 else "×".join(map(str, self.size))
+
+
+WHOLE = Field(whole=True)
+
+
+def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
+    """The field of every tensor; None where there are no spatial axes or the rule does not reach."""
+    fields: dict[Wire, Field | None] = {wire: _start(wire.type) for wire in flat.inputs}
+    for node in flat.nodes:
+        seen = _merge([fields.get(wire) for wire in node.inputs])
+        for wire in node.outputs:
+            fields[wire] = _through(node, seen, wire.type)
+    return fields
+
+
+def _start(type_: TensorType) -> Field | None:
+    axes = type_.rank - 2
+    return Field((1,) * axes, (1,) * axes) if axes > 0 else None
+
+
+def _merge(fields: Sequence[Field | None]) -> Field | None:
+    known = [field for field in fields if field is not None]
+    if not known or len(known) < len(fields):
+        return None
+    if any(field.whole for field in known):
+        return WHOLE
+    if len({len(field.size) for field in known}) > 1:
+        return None
+    return Field(_largest([f.size for f in known]), _largest([f.step for f in known]))
+
+
+def _largest(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(max(column) for column in zip(*rows, strict=True))
+
+
+def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | None:
+    if seen is None or seen.whole:
+        return seen
+    op, before = node.node.op, node.inputs[0].type
+    windows = op.windows(*(wire.type for wire in node.inputs))
+    if windows:
+        return _slide(seen, windows)
+    if op.family is Family.LINEAR:
+        return WHOLE if before.rank == 2 else None
+    if _spatial(before) == _spatial(out) or op.family is Family.RESHAPE:
+        return seen
+    return WHOLE if op.family is Family.POOL and set(_spatial(out)) == {1} else None
+
+
+def _slide(seen: Field, windows: tuple[Window, ...]) -> Field | None:
+    if len(windows) != len(seen.size):
+        return None
+    axes = list(zip(seen.size, seen.step, windows, strict=True))
+    return Field(tuple(r + (w.extent - 1) * j for r, j, w in axes), tuple(j * w.stride for _, j, w in axes))
+
+
+def _spatial(type_: TensorType) -> tuple[Size, ...]:
+    return type_.shape[2:]

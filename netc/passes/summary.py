@@ -1,0 +1,181 @@
+"""Layers, shapes, parameters, work and receptive fields of a network, with subtotals per block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from netc.dims import Size, dim_source
+from netc.ir.flat import Flat, FlatNode, flatten
+from netc.ir.model import Network
+from netc.passes.cost import Cost, add, costs, total
+from netc.passes.receptive_field import Field, receptive_fields
+from netc.passes.table import Row, table
+from netc.types import TensorType
+
+TOO_COMPLEX = "too complex without --bind"
+
+
+class Layer(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One operator in place. parameters, macs: see `Cost`. field: of its first output."""
+
+    path: str
+    op: str
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    cost: Cost
+    field: Field | None
+    blocks: tuple[tuple[str, str], ...]
+    train_only: bool
+
+
+class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The table of a network; `str` gives it at its natural width."""
+
+    name: str
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+    layers: tuple[Layer, ...]
+    totals: Cost
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters."""
+        return self.totals.parameters
+
+    @property
+    def macs(self) -> Size | None:
+        """Multiply-accumulates of one evaluation pass; None where they are too complex to write down."""
+        return self.totals.macs
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int | None = None, depth: int | None = None) -> str:
+        """The table, fitted to `width` characters; only the outer `depth` levels where given."""
+        return table(self._title(), list(_rows(self.layers, depth)), self.totals, width)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain data: `{name, inputs, outputs, layers: [{path, op, inputs, outputs, parameters, macs}], totals}`.
+
+        Shapes are lists of integers, or of strings where a size is symbolic.
+        """
+        return {
+            "name": self.name,
+            "inputs": {name: shape(type_) for name, type_ in self.inputs.items()},
+            "outputs": {name: shape(type_) for name, type_ in self.outputs.items()},
+            "layers": [_layer_json(layer) for layer in self.layers],
+            "totals": _cost_json(self.totals),
+        }
+
+    def _title(self) -> str:
+        inputs = ", ".join(f"{name} {type_}" for name, type_ in self.inputs.items())
+        outputs = ", ".join(f"{name} {type_}" for name, type_ in self.outputs.items())
+        return f"{self.name}: {inputs} → {outputs}"
+
+
+def summarise(network: Network) -> Summary:
+    """Measure a network."""
+    flat = flatten(network)
+    found = costs(flat)
+    return Summary(
+        name=network.name,
+        inputs={wire.path: wire.type for wire in flat.inputs},
+        outputs={output.name: output.wire.type for output in flat.outputs},
+        layers=tuple(_layers(flat, found)),
+        totals=total(found),
+    )
+
+
+def shape(type_: TensorType) -> list[int | str]:
+    """Sizes as integers, or as the text of a Python expression over the symbols."""
+    return [size if isinstance(size, int) else dim_source(size) for size in type_.shape]
+
+
+def _layers(flat: Flat, found: Sequence[Cost]) -> Iterator[Layer]:
+    fields = receptive_fields(flat)
+    for node, cost in zip(flat.nodes, found, strict=True):
+        yield Layer(
+            path=node.path,
+            op=node.node.op.name,
+            inputs=tuple(wire.type for wire in node.inputs),
+            outputs=tuple(wire.type for wire in node.outputs),
+            cost=cost,
+            field=fields[node.outputs[0]],
+            blocks=_blocks(node),
+            train_only=node.train_only,
+        )
+
+
+def _blocks(node: FlatNode) -> tuple[tuple[str, str], ...]:
+    return tuple((path, call.block.name) for path, call in node.trail)
+
+
+def _layer_json(layer: Layer) -> dict[str, object]:
+    return {
+        "path": layer.path,
+        "op": layer.op,
+        "inputs": [shape(type_) for type_ in layer.inputs],
+        "outputs": [shape(type_) for type_ in layer.outputs],
+        **_cost_json(layer.cost),
+    }
+
+
+def _cost_json(cost: Cost) -> dict[str, object]:
+    if cost.macs is None:
+        return {"parameters": cost.parameters, "macs": TOO_COMPLEX}
+    return {"parameters": cost.parameters, "macs": cost.macs if isinstance(cost.macs, int) else dim_source(cost.macs)}
+
+
+class _Branch:
+    """A path that other paths start with: a block, a chain or a loop."""
+
+    __slots__ = ("children", "cost", "layer", "op")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Branch] = {}
+        self.op = ""
+        self.layer: Layer | None = None
+        self.cost = Cost(0, 0)
+
+
+def _rows(layers: Sequence[Layer], depth: int | None) -> Iterator[Row]:
+    return _open(_tree(layers), 0, depth)
+
+
+def _tree(layers: Sequence[Layer]) -> _Branch:
+    root = _Branch()
+    for layer in layers:
+        blocks = dict(layer.blocks)
+        branch, path = root, ""
+        for part in layer.path.split("."):
+            path = f"{path}.{part}" if path else part
+            branch = branch.children.setdefault(part, _Branch())
+            branch.op = branch.op or blocks.get(path, "")
+            branch.cost = Cost(branch.cost.parameters + layer.cost.parameters, add((branch.cost.macs, layer.cost.macs)))
+            branch.layer = layer
+        branch.op = layer.op
+    return root
+
+
+def _open(branch: _Branch, level: int, depth: int | None) -> Iterator[Row]:
+    for name, child in branch.children.items():
+        yield _row(name, child, level)
+        if depth is None or level + 1 < depth:
+            yield from _open(child, level + 1, depth)
+
+
+def _row(name: str, branch: _Branch, level: int) -> Row:
+    last = branch.layer
+    assert last is not None, "a branch is made by a layer"
+    field = "" if last.field is None else str(last.field)
+    return Row(
+        label="  " * level + name,
+        op=branch.op,
+        output=str(last.outputs[0]),
+        cost=branch.cost,
+        field=field,
+        note="training only" if last.train_only else "",
+        subtotal=bool(branch.children),
+    )

@@ -1,0 +1,83 @@
+"""A table of layers as text, fitted to a width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from netc.dims import Size, dim_text
+from netc.passes.cost import Cost
+
+HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Field")
+GAP = 2
+NARROWEST = 8
+_SHRINKS = (0, 2, 1, 4)
+_DROPS = (5, 1, 4, 2)
+_RIGHT = frozenset({3, 4, 5})
+
+
+class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One line; `note` replaces the work of a layer that evaluation does not compute."""
+
+    label: str
+    op: str
+    output: str
+    cost: Cost
+    field: str
+    note: str = ""
+    subtotal: bool = False
+
+    def cells(self) -> list[str]:
+        work = self.note or number(self.cost.macs)
+        return [self.label, self.op, self.output, number(self.cost.parameters), work, self.field]
+
+
+def number(size: Size | None) -> str:
+    """`25,557,032`, `4·h·w`, nothing for 0."""
+    if size is None:
+        return "?"
+    return (f"{size:,}" if size else "") if isinstance(size, int) else dim_text(size)
+
+
+def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:
+    """Title, head, rows and totals. What does not fit is shortened first and, on very narrow terminals, left out."""
+    foot = ["total", "", "", number(totals.parameters) or "0", number(totals.macs) or "0", ""]
+    lines = [list(HEADS), *(row.cells() for row in rows), foot]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = _fit(widths, width)
+    text = [_line(cells, widths, shown) for cells in lines]
+    rule = "─" * (sum(widths[i] for i in shown) + GAP * (len(shown) - 1))
+    return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *text[1:-1], rule, text[-1]]) + "\n"
+
+
+def _fit(widths: list[int], width: int | None) -> list[int]:
+    """Shortens `widths` in place; returns the columns that stay."""
+    shown = [i for i, w in enumerate(widths) if w]
+    if width is None:
+        return shown
+    for column in _SHRINKS:
+        excess = _total(widths, shown) - width
+        if excess > 0 and column in shown:
+            widths[column] = max(min(NARROWEST, widths[column]), widths[column] - excess)
+    for column in _DROPS:
+        if _total(widths, shown) > width and column in shown:
+            shown.remove(column)
+    return shown
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[i] for i in shown) + GAP * (len(shown) - 1)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
+    return (" " * GAP).join(_cell(cells[i], widths[i], i in _RIGHT) for i in shown).rstrip()
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    text = _cut(text, width)
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
