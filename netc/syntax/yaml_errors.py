@@ -77,11 +77,8 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
 
 def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
     at = _last_text(report.source.text, at)
-    for words, message, help in _EXPLAINED:
-        if words in problem:
-            break
-    else:
-        message, help = f"this is not YAML: {problem}", None
+    unexplained = (f"this is not YAML: {problem}", None)
+    message, help = next((told for words, *told in _EXPLAINED if words in problem), unexplained)
     notes: tuple[str, ...] = ()
     if error.context and error.context_mark:
         line, _ = report.source.position(min(error.context_mark.index + base, len(report.source.text)))

@@ -1,0 +1,179 @@
+"""The typed tree of a spec file. Every node knows the span it was written at."""
+
+from __future__ import annotations
+
+import msgspec
+
+from netc.diagnostics.model import Span
+from netc.expr.tree import Expr, TensorRef
+
+
+class Argument(msgspec.Struct, frozen=True, eq=False):
+    """A positional (`name` None) or named argument of a line."""
+
+    name: str | None
+    value: Expr
+    span: Span
+    name_span: Span | None = None
+
+
+class Statement(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    span: Span
+
+
+class Line(Statement, frozen=True, eq=False):
+    """`conv2d 64 7 stride=2 @in x3`. The long form parses to the same thing.
+
+    inputs is None without any `@`, else the references in order. `op` may be an operator, a block, an
+    import, a shared module or an argument that holds an operator.
+    """
+
+    op: str
+    op_span: Span
+    arguments: tuple[Argument, ...] = ()
+    inputs: tuple[TensorRef, ...] | None = None
+    repeat: Expr | None = None
+
+
+class Alias(Statement, frozen=True, eq=False):
+    """A statement that is only references: `else: "@in"`."""
+
+    refs: tuple[TensorRef, ...]
+
+
+class Chain(Statement, frozen=True, eq=False):
+    """Members run one after another as `name.0`, `name.1`, …"""
+
+    items: tuple[Statement, ...]
+
+
+class Body(Statement, frozen=True, eq=False):
+    """Named statements in order."""
+
+    statements: tuple[Named, ...]
+
+
+class Conditional(Statement, frozen=True, eq=False):
+    condition: Expr
+    then: Statement
+    otherwise: Statement | None = None
+
+
+class Loop(Statement, frozen=True, eq=False):
+    """`for: {k c s: stages}`: the names taken from each item of `iterable` (a list or a Range)."""
+
+    names: tuple[str, ...]
+    iterable: Expr
+    body: Statement
+
+
+class Named(msgspec.Struct, frozen=True, eq=False):
+    """`layer$(i-1).conv: statement`. `name` holds literal texts and holes, as TensorRef.parts does."""
+
+    name: tuple[str | Expr, ...]
+    statement: Statement
+    name_span: Span
+
+    @property
+    def text(self) -> str:
+        return self.name_span.text
+
+
+class Parameter(msgspec.Struct, frozen=True, eq=False):
+    """One name of a signature. default None means the caller must give it."""
+
+    name: str
+    default: Expr | None
+    span: Span
+
+
+class Let(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    value: Expr
+    span: Span
+
+
+class Input(msgspec.Struct, frozen=True, eq=False):
+    """A declared input. A block's inputs have no shape; a file's have one expression per axis."""
+
+    name: str
+    span: Span
+    shape: tuple[Expr, ...] | None = None
+    dtype: str = "float32"
+
+
+class Output(msgspec.Struct, frozen=True, eq=False):
+    """A declared output: where it comes from, when it exists (`train` or always), under which condition."""
+
+    name: str
+    source: TensorRef
+    span: Span
+    train_only: bool = False
+    condition: Expr | None = None
+
+
+class Definition(msgspec.Struct, eq=False, kw_only=True):
+    """What a block and a file have in common. `inputs` and `outputs` are None when the key is absent."""
+
+    name: str
+    span: Span
+    parameters: tuple[Parameter, ...] = ()
+    lets: tuple[Let, ...] = ()
+    inputs: tuple[Input, ...] | None = None
+    net: Statement | None = None
+    outputs: tuple[Output, ...] | None = None
+    shared: tuple[Named, ...] = ()
+    file: SpecFile | None = None
+    """The file this stands in; a SpecFile's is itself."""
+
+
+class Import(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    path: str
+    variant: str | None
+    span: Span
+
+
+class Variant(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    values: tuple[Argument, ...]
+    span: Span
+
+
+class Defaults(msgspec.Struct, frozen=True, eq=False):
+    op: str
+    values: tuple[Argument, ...]
+    span: Span
+
+
+class InitRule(msgspec.Struct, frozen=True, eq=False):
+    """`conv2d`, `conv2d.bias` or a glob over parameter paths, and the line that says how to fill."""
+
+    pattern: str
+    line: Line
+    span: Span
+
+
+class Text(msgspec.Struct, frozen=True, eq=False):
+    """A plain word or text with its place (a freeze path, a lint level, …)."""
+
+    value: str
+    span: Span
+
+
+class SpecFile(Definition, eq=False, kw_only=True):
+    """A whole file, parsed. `doc` and `edition` default when a file has errors there."""
+
+    path: str
+    sha256: str = ""
+    doc: str = ""
+    variants: tuple[Variant, ...] = ()
+    imports: tuple[Import, ...] = ()
+    blocks: dict[str, Definition] = {}
+    defaults: tuple[Defaults, ...] = ()
+    init: tuple[InitRule, ...] = ()
+    freeze: tuple[Text, ...] = ()
+    checks: tuple[tuple[Expr, Span], ...] = ()
+    lint: dict[str, Text] = {}
+    ignores: dict[int, frozenset[str]] = {}
+    """Line number → codes of its `# netc: ignore[code, …]` comment."""

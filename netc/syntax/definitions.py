@@ -1,0 +1,195 @@
+"""What a block and a file have in common: signature, lets, inputs, body, outputs, shared modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.syntax.ast import Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
+from netc.syntax.line import parse_signature
+from netc.syntax.names import objection
+from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
+from netc.syntax.report import Report
+from netc.syntax.statements import StatementReader
+from netc.syntax.values import (
+    check_keys,
+    entries_of,
+    expression,
+    is_empty,
+    items_of,
+    line_text,
+    reference,
+    scalar_of,
+    word_of,
+    wrong_kind,
+)
+from netc.types import DTYPES
+
+BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared")
+
+MAX_RANK = 8
+
+_INPUT_KEYS = ("shape", "dtype")
+_OUTPUT_KEYS = ("from", "when", "if")
+_SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
+
+
+class DefinitionReader:
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.statements = StatementReader(report)
+
+    def fill(self, definition: Definition, node: Mapping, *, is_file: bool) -> None:
+        """Reads the keys that blocks and files share into `definition`."""
+        definition.parameters = self.parameters(node.get("args"), is_file)
+        definition.lets = self.lets(node.get("let"))
+        definition.inputs = self.inputs(node.get("inputs"), is_file)
+        definition.net = self.net(node, definition)
+        definition.outputs = self.outputs(node.get("outputs"))
+        definition.shared = self.shared(node.get("shared"))
+        self.check_names(definition)
+
+    def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
+        for key, value in entries_of(self.report, node, "`blocks`"):
+            word_of(self.report, key, "block")
+            block = Definition(name=key.text, span=self.report.span_of(key), file=file)
+            if not isinstance(value, Mapping):
+                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put its statements under `net:`")
+                continue
+            self.check_block_keys(value, key.text)
+            self.fill(block, value, is_file=False)
+            yield block
+
+    def check_block_keys(self, node: Mapping, name: str) -> None:
+        check_keys(self.report, node, BLOCK_KEYS, f"block `{name}`")
+
+    def net(self, node: Mapping, definition: Definition) -> Statement | None:
+        value = node.get("net")
+        if value is None:
+            span = definition.span
+            message = f"`{definition.name}` has no `net`"
+            self.report.error("missing-net", message, span.start, span.end, help="say under `net:` what it computes")
+            return None
+        return self.statements.statement(value, "`net`", body=True)
+
+    def parameters(self, node: Node | None, is_file: bool) -> tuple[Parameter, ...]:
+        if node is None or is_empty(node):
+            return ()
+        if isinstance(node, Scalar):
+            text = line_text(self.report, node)
+            found = () if text is None else parse_signature(text, self.report)
+        else:
+            found = self.parameter_mapping(node)
+        for parameter in found:
+            self.check_parameter(parameter, is_file)
+        return found
+
+    def parameter_mapping(self, node: Node) -> tuple[Parameter, ...]:
+        found = []
+        for key, value in entries_of(self.report, node, "`args`"):
+            none = is_empty(value) and isinstance(value, Scalar) and not value.text
+            default = None if none else expression(self.report, value, f"`{key.text}`", lines=True)
+            if none or default is not None:
+                found.append(Parameter(key.text, default, self.report.span_of(key)))
+        return tuple(found)
+
+    def check_parameter(self, parameter: Parameter, is_file: bool) -> None:
+        name, span = parameter.name, parameter.span
+        reason = objection(name, "argument")
+        if reason is not None:
+            message = f"`{name}` cannot name an argument"
+            self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
+        elif is_file and parameter.default is None:
+            message = f"`{name}` has no default"
+            help = f"a file builds alone: write `{name}=…`"
+            self.report.error("missing-default", message, span.start, span.end, help=help)
+
+    def lets(self, node: Node | None) -> tuple[Let, ...]:
+        found = []
+        for key, value in () if node is None else entries_of(self.report, node, "`let`"):
+            word_of(self.report, key, "let")
+            tree = expression(self.report, value, f"`{key.text}`", lines=True)
+            if tree is not None:
+                found.append(Let(key.text, tree, self.report.span_of(key)))
+        return tuple(found)
+
+    def inputs(self, node: Node | None, is_file: bool) -> tuple[Input, ...] | None:
+        if node is None:
+            return None
+        if is_file:
+            entries = entries_of(self.report, node, "the `inputs` of a file")
+            return tuple(self.file_input(key, value) for key, value in entries)
+        if isinstance(node, Mapping):
+            wrong_kind(self.report, node, "the `inputs` of a block", "a list of names", "a block takes any shape")
+            return ()
+        scalars = (scalar_of(self.report, item, "an input") for item in items_of(node))
+        return tuple(self.block_input(scalar) for scalar in scalars if scalar is not None)
+
+    def block_input(self, scalar: Scalar) -> Input:
+        word_of(self.report, scalar, "input", "an")
+        return Input(scalar.text, self.report.span_of(scalar))
+
+    def file_input(self, key: Scalar, node: Node) -> Input:
+        word_of(self.report, key, "input", "an")
+        shape, dtype = node, "float32"
+        if isinstance(node, Mapping):
+            check_keys(self.report, node, _INPUT_KEYS, f"input `{key.text}`")
+            shape, dtype = node.get("shape") or node, self.dtype(node.get("dtype"))
+        return Input(key.text, self.report.span_of(key), self.shape(key, shape), dtype)
+
+    def dtype(self, node: Node | None) -> str:
+        scalar = None if node is None else scalar_of(self.report, node, "`dtype`")
+        if node is not None and scalar is not None and scalar.text not in DTYPES:
+            self.report.unknown("bad-dtype", "dtype", scalar.text, node, DTYPES)
+        return "float32" if scalar is None else scalar.text
+
+    def shape(self, key: Scalar, node: Node) -> tuple:
+        if not isinstance(node, Sequence):
+            wrong_kind(self.report, node, f"the shape of `{key.text}`", "a list", _SHAPE_HELP)
+            return ()
+        if len(node.items) > MAX_RANK:
+            self.report.at("too-large", f"at most {MAX_RANK} axes", node)
+        sizes = (expression(self.report, item, "a size") for item in node.items)
+        return tuple(size for size in sizes if size is not None)
+
+    def outputs(self, node: Node | None) -> tuple[Output, ...] | None:
+        if node is None:
+            return None
+        if is_empty(node) or (isinstance(node, Mapping) and not node.entries):
+            self.report.at("wrong-kind", "`outputs` names nothing", node, "leave it out, or write `{logits: fc}`")
+        entries = entries_of(self.report, node, "`outputs`")
+        return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
+
+    def output(self, key: Scalar, node: Node) -> Output | None:
+        word_of(self.report, key, "output", "an")
+        source, when, condition = node, None, None
+        if isinstance(node, Mapping):
+            check_keys(self.report, node, _OUTPUT_KEYS, f"output `{key.text}`")
+            source, when, condition = node.get("from") or node, node.get("when"), node.get("if")
+        tensor = reference(self.report, source, f"the source of `{key.text}`")
+        train_only = when is not None and self.train_only(when)
+        tree = None if condition is None else expression(self.report, condition, "`if`")
+        if tensor is None:
+            return None
+        return Output(key.text, tensor, self.report.span_of(key), train_only, tree)
+
+    def train_only(self, node: Node) -> bool:
+        scalar = scalar_of(self.report, node, "`when`")
+        if scalar is not None and scalar.text != "train":
+            self.report.unknown("bad-word", "word", scalar.text, node, ("train",))
+        return True
+
+    def shared(self, node: Node | None) -> tuple[Named, ...]:
+        entries = () if node is None else entries_of(self.report, node, "`shared`")
+        found = (self.statements.named(key, value, "shared") for key, value in entries)
+        return tuple(named for named in found if named is not None)
+
+    def check_names(self, definition: Definition) -> None:
+        """Arguments and lets live in one scope, the inputs in another."""
+        values = (*definition.parameters, *definition.lets)
+        for group in (values, definition.inputs or ()):
+            seen: set[str] = set()
+            for item in group:
+                if item.name in seen:
+                    span, message = item.span, f"`{item.name}` is named twice"
+                    self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")
+                seen.add(item.name)

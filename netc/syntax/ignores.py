@@ -1,0 +1,56 @@
+"""`# netc: ignore[code, …]` comments."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+from netc.diagnostics.codes import CODES
+from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
+from netc.syntax.report import Report
+
+_COMMENT = re.compile(r"(?:(?<=\s)|^)#\s*netc:\s*ignore\[([^\]\n]*)\]", re.MULTILINE)
+_CODE = re.compile(r"[^\s,]+")
+
+
+def find_ignores(report: Report, root: Node) -> dict[int, frozenset[str]]:
+    """Line number → the codes ignored there. A code that does not exist is reported."""
+    text = report.source.text
+    if "netc:" not in text or "ignore[" not in text:
+        return {}
+    quotes = sorted(_quoted(root))
+    found: dict[int, frozenset[str]] = {}
+    for comment in _COMMENT.finditer(text):
+        if not _inside(quotes, comment.start()):
+            line, _ = report.source.position(comment.start())
+            codes = [code.span() for code in _CODE.finditer(text, *comment.span(1))]
+            found[line] = found.get(line, frozenset()) | {text[start:end] for start, end in codes}
+            for start, end in codes:
+                _check_code(report, text[start:end], start, end)
+    return found
+
+
+def _check_code(report: Report, code: str, start: int, end: int) -> None:
+    if code not in CODES:
+        place = Scalar(start=start, end=end, text=code, raw=code, quoted=False)
+        report.unknown("unknown-code", "diagnostic", code, place, CODES)
+
+
+def _quoted(node: Node) -> list[tuple[int, int]]:
+    """The spans of all quoted and block texts: a `#` in them begins no comment."""
+    found: list[tuple[int, int]] = []
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Scalar) and node.quoted:
+            found.append((node.start, node.end))
+        elif isinstance(node, Sequence):
+            todo.extend(node.items)
+        elif isinstance(node, Mapping):
+            todo.extend(part for entry in node.entries for part in entry)
+    return found
+
+
+def _inside(spans: list[tuple[int, int]], at: int) -> bool:
+    before = bisect_right(spans, (at, 1 << 60)) - 1
+    return before >= 0 and spans[before][0] <= at < spans[before][1]

@@ -1,0 +1,227 @@
+"""The one-line form of a statement: `conv2d 64 7 stride=2 @in x3`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import CONSTANTS, KEYWORDS, parse_expression, parse_reference
+from netc.expr.tree import Expr, Literal, Name, TensorRef
+from netc.syntax.ast import Alias, Argument, Line, Parameter
+from netc.syntax.report import Report
+
+MAX_LINE = 20_000
+"""Characters of one line."""
+
+_TOKEN = re.compile(r"""\s+|"[^"\n]*"|'[^'\n]*'|[()\[\]]|[^\s()\[\]"']+|["']""")
+_BARE = re.compile(r"\S+")
+_NESTING = re.compile(r"[()\[\]\"']")
+_NAMED = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
+_REPEAT = re.compile(r"x(?:(\d+)|\((.*)\))", re.ASCII | re.DOTALL)
+_OP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_SMALL = re.compile(r"0|[1-9][0-9]{0,17}")
+
+
+class LineText(msgspec.Struct, frozen=True, eq=False):
+    """A text and where its characters stand in the source (`base + i`, or `offsets[i]`)."""
+
+    text: str
+    base: int
+    offsets: Sequence[int] | None = None
+
+    def at(self, index: int) -> int:
+        return self.base + index if self.offsets is None else self.offsets[index]
+
+    def cut(self, start: int, end: int) -> LineText:
+        if self.offsets is None:
+            return LineText(self.text[start:end], self.base + start)
+        return LineText(self.text[start:end], 0, self.offsets[start : end + 1])
+
+    @property
+    def end(self) -> int:
+        return self.at(len(self.text))
+
+    @property
+    def start(self) -> int:
+        return self.at(0)
+
+    def expression(self, *, ranges: bool = False) -> Expr:
+        return parse_expression(self.text, self.base, self.offsets, ranges=ranges)
+
+    def reference(self) -> TensorRef:
+        return parse_reference(self.text, self.base, self.offsets)
+
+    def problem(self, code: str, message: str, help: str | None = None) -> SyntaxProblem:
+        return SyntaxProblem(code, message, self.start, self.end, help)
+
+
+def split(line: LineText) -> list[LineText]:
+    """The pieces between the spaces that stand outside parentheses and quotes. Raises: SyntaxProblem."""
+    text = line.text
+    if len(text) > MAX_LINE:
+        raise line.problem("too-complex", f"this line has {len(text)} characters; at most {MAX_LINE} are read")
+    if _NESTING.search(text) is None:
+        return [line.cut(*found.span()) for found in _BARE.finditer(text)]
+    return [line.cut(start, end) for start, end in _nested_pieces(line)]
+
+
+def _nested_pieces(line: LineText) -> list[tuple[int, int]]:
+    pieces: list[tuple[int, int]] = []
+    opened: list[int] = []
+    start: int | None = None
+    for found in _TOKEN.finditer(line.text):
+        token, at = found.group(), found.start()
+        if token.isspace() and not opened:
+            pieces += [(start, at)] if start is not None else []
+            start = None
+            continue
+        start = at if start is None else start
+        _nest(line, opened, token, at)
+    if opened:
+        raise line.cut(opened[-1], opened[-1] + 1).problem("bad-line", "this parenthesis is never closed", _CUT)
+    return pieces if start is None else [*pieces, (start, len(line.text))]
+
+
+_CUT = "a comma inside a YAML list cuts a line in two: separate with spaces, `(1 7)`, or quote this line"
+
+
+def _nest(line: LineText, opened: list[int], token: str, at: int) -> None:
+    if token in ("(", "["):
+        opened.append(at)
+    elif token in (")", "]"):
+        if not opened or line.text[opened.pop()] != ("(" if token == ")" else "["):
+            raise line.cut(at, at + 1).problem("bad-line", f"`{token}` closes nothing", _CUT)
+    elif token in ('"', "'"):
+        raise line.cut(at, at + 1).problem("bad-line", "this quote is never closed", "close it on the same line")
+
+
+class LineReader:
+    """Reads the pieces of one line into arguments, references and a repeat; reports every bad piece."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.failed = False
+        self.arguments: list[Argument] = []
+        self.inputs: list[TensorRef] | None = None
+        self.repeat: Expr | None = None
+
+    def read(self, pieces: Sequence[LineText]) -> None:
+        for piece in pieces:
+            try:
+                self.piece(piece)
+            except SyntaxProblem as problem:
+                self.failed = True
+                self.report.problem(problem)
+
+    def piece(self, piece: LineText) -> None:
+        text = piece.text
+        if text[0] == "@":
+            self.inputs = [*(self.inputs or ()), piece.reference()]
+            return
+        repeat = _REPEAT.fullmatch(text) if text[0] == "x" else None
+        if repeat is not None:
+            self.repetition(piece, repeat)
+        elif (named := _NAMED.match(text)) is not None:
+            self.named(piece, named)
+        else:
+            self.positional(piece)
+
+    def repetition(self, piece: LineText, found: re.Match[str]) -> None:
+        if self.repeat is not None:
+            raise piece.problem("bad-line", "this line is repeated twice", "keep one of them")
+        self.repeat = piece.cut(*found.span(1 if found.group(1) else 2)).expression()
+
+    def named(self, piece: LineText, found: re.Match[str]) -> None:
+        name = found.group(1)
+        if any(argument.name == name for argument in self.arguments):
+            raise piece.problem("bad-line", f"`{name}` is given twice", "keep one of them")
+        name_span = self.report.span(piece.start, piece.at(found.end(1)))
+        value = read_value(piece.cut(found.end(), len(piece.text)), name)
+        self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
+
+    def positional(self, piece: LineText) -> None:
+        if self.arguments and self.arguments[-1].name is not None:
+            remedy = f"name it: `name={piece.text}`; no spaces beside `=`"
+            raise piece.problem("bad-line", f"`{piece.text}` has no name but follows named arguments", remedy)
+        value = read_value(piece, "")
+        self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end)))
+
+
+def read_value(piece: LineText, name: str) -> Expr:
+    """The value of an argument: a number, a word, any expression, or `@tensor`. Raises: SyntaxProblem."""
+    text = piece.text
+    if _SMALL.fullmatch(text):
+        return Literal(value=int(text), start=piece.start, end=piece.end)
+    if _WORD.fullmatch(text) and text not in CONSTANTS and text not in KEYWORDS:
+        return Name(id=text, start=piece.start, end=piece.end)
+    if not text:
+        raise piece.problem("bad-line", f"`{name}=` has no value", "no spaces beside `=`: `stride=2`")
+    return piece.reference() if text[0] == "@" else piece.expression()
+
+
+def parse_line(line: LineText, report: Report) -> Line | Alias | None:
+    """A line, or an alias when it is nothing but references; None when it is wrong (reported)."""
+    try:
+        pieces = split(line)
+        if pieces and pieces[0].text[0] == "@" and all(piece.text[0] == "@" for piece in pieces):
+            refs = tuple(piece.reference() for piece in pieces)
+            return Alias(span=report.span(pieces[0].start, pieces[-1].end), refs=refs)
+        op = _operator(line, pieces)
+    except SyntaxProblem as problem:
+        report.problem(problem)
+        return None
+    reader = LineReader(report)
+    reader.read(pieces[1:])
+    if reader.failed:
+        return None
+    return Line(
+        span=report.span(op.start, pieces[-1].end),
+        op=op.text,
+        op_span=report.span(op.start, op.end),
+        arguments=tuple(reader.arguments),
+        inputs=None if reader.inputs is None else tuple(reader.inputs),
+        repeat=reader.repeat,
+    )
+
+
+def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
+    if not pieces:
+        raise line.problem("bad-line", "an operator is missing here", "a line begins with one: `conv2d 64 3`")
+    op = pieces[0]
+    if _REPEAT.fullmatch(op.text) or op.text == "in":
+        raise op.problem("bad-line", f"`{op.text}` is no operator", "a line begins with its operator: `conv2d 64 3 x2`")
+    if _OP.fullmatch(op.text) is None:
+        raise op.problem("bad-line", f"`{op.text}` cannot be an operator", _call_remedy(op.text))
+    return op
+
+
+def _call_remedy(text: str) -> str:
+    name, opening, rest = text.partition("(")
+    if opening and _OP.fullmatch(name):
+        return f"write `{name} {' '.join(rest.rstrip(')').replace(',', ' ').split())}`"
+    return "a line begins with its operator: `conv2d 64 3`"
+
+
+def parse_signature(line: LineText, report: Report) -> tuple[Parameter, ...]:
+    """`width stride=1 act=relu`: names with or without a default."""
+    parameters: list[Parameter] = []
+    try:
+        for piece in split(line):
+            parameters.append(_parameter(piece, report))
+    except SyntaxProblem as problem:
+        report.problem(problem)
+    return tuple(parameters)
+
+
+def _parameter(piece: LineText, report: Report) -> Parameter:
+    named = _NAMED.match(piece.text)
+    if named is None:
+        if _WORD.fullmatch(piece.text) is None:
+            raise piece.problem("bad-signature", f"`{piece.text}` is no name", "write `width stride=1 act=relu`")
+        return Parameter(piece.text, None, report.span(piece.start, piece.end))
+    default = read_value(piece.cut(named.end(), len(piece.text)), named.group(1))
+    return Parameter(named.group(1), default, report.span(piece.start, piece.at(named.end(1))))

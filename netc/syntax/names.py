@@ -1,0 +1,106 @@
+"""Which names a spec may give, and why not the others."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Literal
+
+from netc.expr.parser import CONSTANTS, FUNCTIONS, KEYWORDS
+
+Role = Literal[
+    "statement", "argument", "let", "loop variable", "input", "output", "block", "import", "shared", "variant"
+]
+
+MAX_NAME = 100
+
+_MODULE_ATTRIBUTES = """
+T_destination _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl
+_forward_hooks _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks
+_forward_pre_hooks_with_kwargs _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook
+_load_from_state_dict _load_state_dict_post_hooks _load_state_dict_pre_hooks
+_maybe_warn_non_full_backward_hook _modules _named_members _non_persistent_buffers_set _parameters
+_register_load_state_dict_pre_hook _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict
+_slow_forward _state_dict_hooks _state_dict_pre_hooks _version _wrapped_call_impl add_module apply bfloat16
+buffers call_super_init children compile cpu cuda double dump_patches eval extra_repr float forward get_buffer
+get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia named_buffers named_children
+named_modules named_parameters parameters register_backward_hook register_buffer register_forward_hook
+register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule
+share_memory state_dict to to_empty train training type xpu zero_grad
+"""
+
+MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
+"""What every torch.nn.Module already has under that name (PyTorch 2.13)."""
+
+CODE_NAMES = frozenset({"self", "super", "torch", "nn", "math", "Tensor"})
+"""What the generated code calls by these names."""
+
+AXIS_LETTERS = frozenset("NCLHWD")
+
+STATEMENT_KEYS = frozenset({"do", "op", "if", "else", "for"})
+
+DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
+"""Names that Windows keeps for devices, so no file can bear them."""
+
+_MODULE_ROLES = frozenset({"statement", "shared"})
+_TENSOR_ROLES = frozenset({"statement", "input", "output", "shared"})
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
+_X = re.compile(r"x\d*", re.ASCII)
+
+
+def objection(name: str, role: Role) -> str | None:
+    """Why `name` cannot be used in this role, or None."""
+    if len(name) > MAX_NAME:
+        return f"it has more than {MAX_NAME} characters"
+    if _WORD.fullmatch(name) is None:
+        return "a name is a word: the letters a-z and A-Z, digits and `_`, and no digit first"
+    if name == "in" or (_X.fullmatch(name) and role != "variant"):
+        return "`in`, `x` and `x` with digits are words of the language"
+    if name in CONSTANTS or name in KEYWORDS:
+        return "it is a word of the expression language"
+    if keyword.iskeyword(name):
+        return "it is a keyword of Python"
+    if name.startswith("__"):
+        return "names with two leading underscores are Python's own"
+    return _role_objection(name, role)
+
+
+def _role_objection(name: str, role: Role) -> str | None:
+    if role in _MODULE_ROLES and name in MODULE_ATTRIBUTES:
+        return "every nn.Module already has an attribute of this name"
+    if role in _TENSOR_ROLES and (name in AXIS_LETTERS or name in ("shape", "rank")):
+        return "the axis letters, `shape` and `rank` ask a tensor for its sizes"
+    if role == "statement" and name in STATEMENT_KEYS:
+        return "it is a key of the statement form"
+    if role in ("argument", "let", "loop variable") and name in FUNCTIONS:
+        return "it is a function of the expression language"
+    if role != "variant" and name in CODE_NAMES:
+        return "the generated code uses this name itself"
+    return None
+
+
+def part_objection(part: str) -> str | None:
+    """Why `part` cannot follow a dot in a statement's name: digits may, as in `features.0`."""
+    if part.isascii() and part.isdigit():
+        return None if len(part) < 10 and str(int(part)) == part else "a number has no leading zeros here"
+    return objection(part, "statement")
+
+
+def file_objection(name: str) -> str | None:
+    """Why `name` cannot name a network."""
+    if _SNAKE.fullmatch(name) is None or len(name) > MAX_NAME:
+        return "it is snake_case: lower-case letters, digits and single `_`, a letter first"
+    if name in DEVICES:
+        return "Windows keeps this name for a device"
+    return "it is a keyword of Python" if keyword.iskeyword(name) else None
+
+
+def name_from_stem(stem: str) -> str:
+    """The name of a network whose file does not give one: the file's stem made snake_case."""
+    words = "_".join(re.findall(r"[a-z0-9]+", stem.lower()))
+    name = words if words[:1].isalpha() else f"net_{words}".rstrip("_")
+    name = name[:MAX_NAME].rstrip("_")
+    return f"{name}_net" if file_objection(name) else name

@@ -1,0 +1,200 @@
+"""A source → a SpecFile, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePath
+
+from netc.diagnostics.codes import CODES
+from netc.diagnostics.model import Diagnostic, Source
+from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
+from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
+from netc.syntax.ignores import find_ignores
+from netc.syntax.names import file_objection, name_from_stem
+from netc.syntax.nodes import Mapping, Node, Scalar
+from netc.syntax.report import Report
+from netc.syntax.statements import StatementReader
+from netc.syntax.values import (
+    arguments,
+    entries_of,
+    expression,
+    items_of,
+    scalar_of,
+    text_of,
+    word_of,
+    wrong_kind,
+)
+from netc.syntax.yaml import load_tree
+
+EDITION = "1"
+
+LEVELS = ("error", "warn", "ignore")
+
+FILE_KEYS = (
+    "netc",
+    "name",
+    "doc",
+    "variants",
+    "import",
+    "blocks",
+    "defaults",
+    "init",
+    "freeze",
+    "checks",
+    "lint",
+    *BLOCK_KEYS,
+)
+
+_VARIANT = re.compile(r"(.*):([A-Za-z_]\w*)", re.ASCII | re.DOTALL)
+
+
+def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
+    """Reads a whole file. The SpecFile is None as soon as one diagnostic is an error; all are collected."""
+    report = Report(source)
+    root = load_tree(report)
+    if root is None:
+        return None, report.diagnostics
+    if not isinstance(root, Mapping):
+        wrong_kind(report, root, "a spec", "a mapping of keys", "a spec begins with `netc: 1`")
+        return None, report.diagnostics
+    spec = _FileReader(report, root).read()
+    return None if report.failed else spec, report.diagnostics
+
+
+class _FileReader:
+    def __init__(self, report: Report, root: Mapping) -> None:
+        self.report = report
+        self.root = root
+        self.definitions = DefinitionReader(report)
+
+    def read(self) -> SpecFile:
+        self.check_root()
+        source = self.report.source
+        spec = SpecFile(
+            name=self.name(),
+            span=self.report.span(self.root.start, self.root.start),
+            path=source.path,
+            sha256=hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            doc=self.doc(),
+            variants=self.variants(),
+            imports=self.imports(),
+            defaults=self.defaults(),
+            init=self.init(),
+            freeze=self.freeze(),
+            checks=self.checks(),
+            lint=self.lint(),
+            ignores=find_ignores(self.report, self.root),
+        )
+        self.definitions.fill(spec, self.root, is_file=True)
+        spec.file = spec
+        spec.blocks = {block.name: block for block in self.definitions.blocks(self.value("blocks"), spec)}
+        self.check_callables(spec)
+        return spec
+
+    def value(self, key: str) -> Node:
+        """The value of a key of the file, empty when it is absent."""
+        absent = Scalar(start=self.root.start, end=self.root.start, text="", raw="", quoted=False)
+        return self.root.get(key) or absent
+
+    def check_root(self) -> None:
+        for key, _ in self.root.entries:
+            if key.text not in FILE_KEYS:
+                self.report.unknown("unknown-key", "key", key.text, key, FILE_KEYS)
+        edition = self.root.get("netc")
+        if edition is None:
+            start = self.root.start
+            self.report.error(
+                "missing-edition", "`netc: 1` is missing", start, start, help="begin the file with `netc: 1`"
+            )
+        elif not isinstance(edition, Scalar) or edition.text != EDITION:
+            self.report.at("unknown-edition", "this edition is not known", edition, "write `netc: 1`")
+
+    def name(self) -> str:
+        scalar = None if self.root.get("name") is None else scalar_of(self.report, self.value("name"), "`name`")
+        if scalar is None:
+            return name_from_stem(PurePath(self.report.source.path).stem)
+        reason = file_objection(scalar.text)
+        if reason is not None:
+            self.report.at("bad-name", f"`{scalar.text}` cannot name a network", scalar, reason)
+        return scalar.text
+
+    def doc(self) -> str:
+        node = self.value("doc")
+        if isinstance(node, Scalar):
+            return node.text
+        wrong_kind(self.report, node, "`doc`", "a text", "quote this")
+        return ""
+
+    def variants(self) -> tuple[Variant, ...]:
+        found = []
+        for key, value in entries_of(self.report, self.value("variants"), "`variants`"):
+            word_of(self.report, key, "variant")
+            values = arguments(self.report, value, f"variant `{key.text}`")
+            found.append(Variant(key.text, values, self.report.span_of(key)))
+        return tuple(found)
+
+    def imports(self) -> tuple[Import, ...]:
+        found = []
+        for key, value in entries_of(self.report, self.value("import"), "`import`"):
+            word_of(self.report, key, "import", "an")
+            path = text_of(self.report, value, f"the file of `{key.text}`")
+            if path is not None:
+                split = _VARIANT.fullmatch(path.value)
+                file, variant = split.groups() if split else (path.value, None)
+                found.append(Import(key.text, file, variant, path.span))
+        return tuple(found)
+
+    def defaults(self) -> tuple[Defaults, ...]:
+        found = []
+        for key, value in entries_of(self.report, self.value("defaults"), "`defaults`"):
+            word_of(self.report, key, "variant", "an operator's")
+            values = arguments(self.report, value, f"the defaults of `{key.text}`")
+            found.append(Defaults(key.text, values, self.report.span_of(key)))
+        return tuple(found)
+
+    def init(self) -> tuple[InitRule, ...]:
+        found = []
+        for key, value in entries_of(self.report, self.value("init"), "`init`"):
+            line = StatementReader(self.report).statement(value, f"the rule of `{key.text}`")
+            if isinstance(line, Line):
+                found.append(InitRule(key.text, line, self.report.span_of(key)))
+            elif line is not None:
+                self.report.at("wrong-kind", "an init rule is one line", value, "write `normal std=0.01`")
+        return tuple(found)
+
+    def freeze(self) -> tuple[Text, ...]:
+        texts = (text_of(self.report, item, "a path to freeze") for item in items_of(self.value("freeze")))
+        return tuple(text for text in texts if text is not None)
+
+    def checks(self) -> tuple[tuple, ...]:
+        found = []
+        for item in items_of(self.value("checks")):
+            tree = expression(self.report, item, "a check")
+            if tree is not None:
+                found.append((tree, self.report.span_of(item)))
+        return tuple(found)
+
+    def lint(self) -> dict[str, Text]:
+        found: dict[str, Text] = {}
+        for key, value in entries_of(self.report, self.value("lint"), "`lint`"):
+            if key.text not in CODES:
+                self.report.unknown("unknown-code", "diagnostic", key.text, key, CODES)
+            level = text_of(self.report, value, f"the level of `{key.text}`")
+            if level is not None and level.value not in LEVELS:
+                self.report.unknown("bad-level", "level", level.value, value, LEVELS)
+            elif level is not None:
+                found[key.text] = level
+        return found
+
+    def check_callables(self, spec: SpecFile) -> None:
+        """A block, an import and a shared module are called alike, so their names must differ."""
+        seen: dict[str, str] = {}
+        named = [(item.name, item.span, "import") for item in spec.imports]
+        named += [(block.name, block.span, "block") for block in spec.blocks.values()]
+        named += [(item.text, item.name_span, "shared module") for item in spec.shared]
+        for name, span, kind in named:
+            first = seen.setdefault(name, kind)
+            if first != kind:
+                message = f"`{name}` is the name of a {kind} and of a {first}"
+                self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")

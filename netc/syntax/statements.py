@@ -1,0 +1,182 @@
+"""Statements out of tree nodes: lines, chains, mappings with `do`, the long form, bodies."""
+
+from __future__ import annotations
+
+from netc.diagnostics.model import Span
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import parse_template
+from netc.expr.tree import Expr, TensorRef
+from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
+from netc.syntax.line import parse_line
+from netc.syntax.names import Role, objection, part_objection
+from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
+from netc.syntax.report import Report
+from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
+
+_DO_KEYS = ("do", "if", "else", "for")
+_LONG_KEYS = ("op", "args", "inputs", "repeat")
+_PUT_UNDER_DO = "put the statements under `do:`, or quote this if it should be text"
+
+
+class StatementReader:
+    """Reads statements and reports what is wrong with them; a wrong statement reads as None."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def statement(self, node: Node, what: str, *, body: bool = False) -> Statement | None:
+        """Any statement; `body` says that a mapping of named statements may stand here."""
+        if isinstance(node, Scalar):
+            return self.line(node, what)
+        if isinstance(node, Sequence):
+            return self.chain(node, what)
+        if isinstance(node, Mapping):
+            return self.mapping(node, body)
+        return None
+
+    def line(self, node: Scalar, what: str) -> Statement | None:
+        if node.empty or not node.text.strip():
+            help = "write an operator: `conv2d 64 3`; the identity is `identity`"
+            self.report.at("empty-statement", f"{what} is empty", node, help)
+            return None
+        text = line_text(self.report, node)
+        return None if text is None else parse_line(text, self.report)
+
+    def chain(self, node: Sequence, what: str) -> Statement | None:
+        if not node.items:
+            self.report.at("empty-statement", f"{what} is an empty list", node, "the identity is `identity`")
+        items = [self.statement(item, "this member") for item in node.items]
+        return Chain(span=self.span(node), items=tuple(item for item in items if item is not None))
+
+    def mapping(self, node: Mapping, body: bool) -> Statement | None:
+        if node.get("do") is not None:
+            return self.do(node)
+        if node.get("op") is not None:
+            return self.long_form(node)
+        if body:
+            return self.body(node)
+        looks_like_do = any(key.text in _DO_KEYS for key, _ in node.entries)
+        message = "`do` is missing" if looks_like_do else "a mapping is no statement without `do` or `op`"
+        self.report.at("missing-do", message, node.entries[0][0] if node.entries else node, _PUT_UNDER_DO)
+        return None
+
+    def body(self, node: Mapping) -> Statement | None:
+        if not node.entries:
+            self.report.at("empty-statement", "these braces hold no statement", node, "the identity is `identity`")
+        found = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
+        return Body(span=self.span(node), statements=found)
+
+    def named(self, key: Scalar, node: Node, role: Role = "statement") -> Named | None:
+        name = self.template(key, role)
+        statement = self.statement(node, f"`{key.text}`")
+        if name is None or statement is None:
+            return None
+        return Named(name=name, statement=statement, name_span=self.span(key))
+
+    def template(self, key: Scalar, role: Role) -> tuple[str | Expr, ...] | None:
+        base, offsets = key.place()
+        try:
+            parts = parse_template(key.text, base, offsets)
+        except SyntaxProblem as problem:
+            self.report.problem(problem)
+            return None
+        return parts if self.check_name(key, parts, role) else None
+
+    def check_name(self, key: Scalar, parts: tuple[str | Expr, ...], role: Role) -> bool:
+        """Checks every word of a dotted name that has no hole; a hole counts as a digit."""
+        words = "".join(part if isinstance(part, str) else "0" for part in parts).split(".")
+        reasons = [objection(words[0], role), *(part_objection(word) for word in words[1:])]
+        for word, reason in zip(words, reasons, strict=True):
+            if reason is not None:
+                message = f"`{word if len(parts) == 1 else key.text}` cannot name a {role}"
+                span = self.span(key)
+                self.report.error(
+                    "bad-name", message, span.start, span.end, notes=(reason,), help="choose another name"
+                )
+                return False
+        return True
+
+    def do(self, node: Mapping) -> Statement | None:
+        check_keys(self.report, node, _DO_KEYS, "a statement with `do`")
+        inner = self.part(node, "do")
+        condition, otherwise, loop = node.get("if"), node.get("else"), node.get("for")
+        if condition is not None:
+            inner = self.conditional(node, condition, inner)
+        elif otherwise is not None:
+            self.report.at("missing-if", "`else` has no `if`", otherwise, "add `if: condition`")
+            inner = None
+        if loop is not None:
+            return self.loop(node, loop, inner)
+        return inner
+
+    def part(self, node: Mapping, key: str) -> Statement | None:
+        value = node.get(key)
+        return None if value is None else self.statement(value, f"`{key}`", body=True)
+
+    def conditional(self, node: Mapping, test: Node, then: Statement | None) -> Statement | None:
+        condition = expression(self.report, test, "`if`")
+        otherwise = self.part(node, "else")
+        if condition is None or then is None or (otherwise is None and node.get("else") is not None):
+            return None
+        return Conditional(span=self.span(node), condition=condition, then=then, otherwise=otherwise)
+
+    def loop(self, node: Mapping, header: Node, body: Statement | None) -> Statement | None:
+        if not isinstance(header, Mapping) or len(header.entries) != 1:
+            help = "write `for: {i: 1..4}`; several names take a row apart: `for: {k c: stages}`"
+            wrong_kind(self.report, header, "`for`", "a mapping of one entry", help)
+            if isinstance(header, Mapping):
+                return None
+        if not isinstance(header, Mapping) or len(header.entries) != 1:
+            return None
+        names, values = header.entries[0]
+        words = self.loop_names(names)
+        iterable = expression(self.report, values, "what `for` runs over", ranges=True, lines=True)
+        if not words or iterable is None or body is None:
+            return None
+        return Loop(span=self.span(node), names=words, iterable=iterable, body=body)
+
+    def loop_names(self, key: Scalar) -> tuple[str, ...]:
+        words = tuple(key.text.replace(",", " ").split())
+        reasons = {word: objection(word, "loop variable") for word in words}
+        bad = [f"`{word}`: {reason}" for word, reason in reasons.items() if reason is not None]
+        if bad or not words or len(reasons) < len(words):
+            notes = tuple(bad) or ("every name must be given once",)
+            span = self.span(key)
+            self.report.error("bad-name", "these cannot name loop variables", span.start, span.end, notes=notes)
+            return ()
+        return words
+
+    def long_form(self, node: Mapping) -> Statement | None:
+        check_keys(self.report, node, _LONG_KEYS, "the long form")
+        op = node.get("op")
+        if not isinstance(op, Scalar) or objection(op.text, "variant") is not None:
+            wrong_kind(self.report, op or node, "`op`", "the name of an operator or block")
+            if isinstance(op, Scalar):
+                self.report.at("bad-line", f"`{op.text}` cannot be an operator", op, "arguments go under `args`")
+            return None
+        repeat = node.get("repeat")
+        return Line(
+            span=self.span(node),
+            op=op.text,
+            op_span=self.span(op),
+            arguments=self.long_arguments(node.get("args")),
+            inputs=self.long_inputs(node.get("inputs")),
+            repeat=None if repeat is None else expression(self.report, repeat, "`repeat`"),
+        )
+
+    def long_arguments(self, node: Node | None) -> tuple[Argument, ...]:
+        """A mapping of names, or a list of positional values."""
+        if not isinstance(node, Sequence):
+            return () if node is None else arguments(self.report, node, "`args`")
+        values = [(item, expression(self.report, item, "an argument", lines=True)) for item in node.items]
+        return tuple(Argument(None, value, self.span(item)) for item, value in values if value is not None)
+
+    def long_inputs(self, node: Node | None) -> tuple[TensorRef, ...] | None:
+        if node is None:
+            return None
+        items = node.items if isinstance(node, Sequence) else (node,)
+        refs = [reference(self.report, item, "an input") for item in items]
+        return tuple(ref for ref in refs if ref is not None)
+
+    def span(self, node: Node) -> Span:
+        return self.report.span_of(node)
