@@ -1,0 +1,22 @@
+"""All operators; importing this package fills `OPERATORS`."""
+
+from __future__ import annotations
+
+from netc.ops import activation, conv, linear, merge, norm, pool, shape
+from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
+
+__all__ = [
+    "OPERATORS",
+    "Attr",
+    "BadValue",
+    "Family",
+    "Op",
+    "activation",
+    "conv",
+    "convert",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "shape",
+]

@@ -1,0 +1,367 @@
+"""What every operator is: a class whose fields are its schema and whose methods state every fact about it as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any, ClassVar, dataclass_transform
+
+from netc.dims import Dim, Size
+from netc.geometry import Window
+from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
+from netc.types import TensorType
+
+PerAxis = tuple[int, ...]
+"""One int per spatial axis; written once when all are equal."""
+Padding = int | tuple[int, ...] | str
+"""A number, one per axis, begins then ends, or a word of convolution arithmetic."""
+Ints = tuple[int, ...]
+Sizes = tuple[Size, ...]
+Floats = tuple[float, ...]
+Word = str
+Number = float
+
+
+class Family(Enum):
+    CONV = "conv"
+    NORM = "norm"
+    ACTIVATION = "activation"
+    POOL = "pool"
+    UPSAMPLE = "upsample"
+    LINEAR = "linear"
+    MERGE = "merge"
+    RESHAPE = "reshape"
+    DROPOUT = "dropout"
+    OTHER = "other"
+
+
+class Missing(Enum):
+    """The default of an attribute that must be given."""
+
+    MISSING = "required"
+
+
+MISSING = Missing.MISSING
+
+
+class Attr:
+    """The schema of one attribute: its kind (from the annotation), default, bounds and words."""
+
+    __slots__ = ("default", "doc", "kind", "maximum", "minimum", "name", "words")
+
+    def __init__(
+        self, doc: str, default: Any, minimum: float | None, maximum: float | None, words: tuple[str, ...]
+    ) -> None:
+        self.doc, self.default, self.minimum, self.maximum, self.words = doc, default, minimum, maximum, words
+        self.name = ""
+        self.kind = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+
+def attr(
+    doc: str,
+    *,
+    default: Any = MISSING,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    words: tuple[str, ...] = (),
+) -> Any:
+    """Declare an attribute. Defaults are in canonical form (what `convert` returns) and equal PyTorch's."""
+    return Attr(doc, default, minimum, maximum, words)
+
+
+class BadValue(ValueError):
+    """A value an attribute does not take; the text says what it takes."""
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(attr,), frozen_default=True, eq_default=False)
+class Op:
+    """Base of all operators. Instances are immutable and compare by class and attribute values.
+
+    Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
+    `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order),
+    `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those `arity`
+    counts), `torch_name` (documentation).
+    `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
+    it over traced numbers.
+    """
+
+    name: ClassVar[str] = ""
+    family: ClassVar[Family] = Family.OTHER
+    title: ClassVar[str] = ""
+    rank: ClassVar[int] = 0
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    references: ClassVar[tuple[str, ...]] = ()
+    torch_name: ClassVar[str] = ""
+    attributes: ClassVar[dict[str, Attr]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {}
+        for name, kind in cls.__dict__.get("__annotations__", {}).items():
+            declared = cls.__dict__.get(name)
+            if isinstance(declared, Attr):
+                declared.name, declared.kind = name, kind
+                own[name] = declared
+                delattr(cls, name)
+        cls.attributes = {**cls.attributes, **own}
+
+    def __init__(self, **values: Any) -> None:
+        write = self.__dict__.__setitem__
+        for name, declared in self.attributes.items():
+            value = values.pop(name, declared.default)
+            if value is MISSING:
+                raise TypeError(f"{self.name} needs {name}")
+            write(name, value)
+        if values:
+            raise TypeError(f"{self.name} has no attribute {next(iter(values))}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("operators are immutable")
+
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal operators; hashable."""
+        return (type(self), *self.__dict__.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Op) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        given = (f"{k}={v!r}" for k, v in self.__dict__.items() if v != self.attributes[k].default)
+        return " ".join((self.name, *given))
+
+    def replace(self, **changes: Any) -> Op:
+        """The same operator with some attributes changed."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        """Everything wrong with this operator on these inputs; yields, never raises, knows no positions."""
+        return iter(())
+
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
+        """The output types; total once `check` is silent."""
+        raise NotImplementedError
+
+    def outputs(self, *x: TensorType) -> tuple[TensorType, ...]:
+        """`infer`, always as a tuple."""
+        found = self.infer(*x)
+        return found if isinstance(found, tuple) else (found,)
+
+    def ports(self) -> tuple[str, ...] | None:
+        """Names of the outputs; None means they are numbered (`@halves.0`) or there is just one."""
+        return None
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        """The tensors it owns, named as in PyTorch's state_dict, in PyTorch's order."""
+        return ()
+
+    def macs(self, *x: TensorType) -> Size:
+        """Multiply-accumulates of one sample (the batch axis left out, without the bias), as a Size."""
+        return 0
+
+    def windows(self, *x: TensorType) -> tuple[Window, ...]:
+        """The window per spatial axis, for receptive fields and for what a window never sees; () without one."""
+        return ()
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        """How PyTorch says it. Raises Unsupported."""
+        raise NotImplementedError
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """The nodes for opset 21, in order; () where the output is the input itself. Raises Unsupported."""
+        raise NotImplementedError
+
+    def caption(self, *x: TensorType) -> str:
+        """The arguments that matter, as a picture prints them: `3×3, 128, s2, p1`."""
+        return ""
+
+
+OPERATORS: dict[str, type[Op]] = {}
+"""Every operator by the name a spec uses."""
+
+
+def op(
+    name: str,
+    *,
+    family: Family,
+    torch: str,
+    title: str = "",
+    rank: int = 0,
+    arity: tuple[int, int | None] | None = None,
+) -> Callable[[type[Any]], type[Any]]:
+    """Register a class as the operator `name`."""
+
+    def register(cls: type[Any]) -> type[Any]:
+        cls.name, cls.family, cls.torch_name, cls.title = name, family, torch, title or name
+        cls.rank = rank or cls.rank
+        cls.arity = arity or cls.arity
+        cls.attributes = {key: _ranked(declared, cls.rank) for key, declared in cls.attributes.items()}
+        OPERATORS[name] = cls
+        return cls
+
+    return register
+
+
+def _ranked(declared: Attr, rank: int) -> Attr:
+    """The attribute with a number for a per-axis default written once per axis of this rank."""
+    if declared.kind not in ("PerAxis", "PerAxis | None") or not isinstance(declared.default, int):
+        return declared
+    ranked = Attr(declared.doc, (declared.default,) * rank, declared.minimum, declared.maximum, declared.words)
+    ranked.name, ranked.kind = declared.name, declared.kind
+    return ranked
+
+
+def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
+    """The canonical form of a value for an attribute, or BadValue saying what the attribute takes.
+
+    Values arrive as int, float, bool, str, None, Dim or tuples of these.
+    """
+    if isinstance(value, str) and value in declared.words:
+        return value
+    result = _CONVERTERS[declared.kind](cls, declared, value)
+    _check_bounds(declared, result)
+    return result
+
+
+def _check_bounds(declared: Attr, value: Any) -> None:
+    numbers = value if isinstance(value, tuple) else (value,)
+    for n in numbers:
+        if isinstance(n, bool) or not isinstance(n, int | float):
+            continue
+        if declared.minimum is not None and not n >= declared.minimum:
+            raise BadValue(f"`{declared.name}` must be at least {declared.minimum}, not {n}")
+        if declared.maximum is not None and not n <= declared.maximum:
+            raise BadValue(f"`{declared.name}` must be at most {declared.maximum}, not {n}")
+
+
+def _wrong(declared: Attr, wanted: str, value: Any) -> BadValue:
+    if declared.words:
+        wanted += f" or one of {', '.join(declared.words)}"
+    return BadValue(f"`{declared.name}` takes {wanted}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "(" + " ".join(_shown(v) for v in value) + ")"
+    return str(value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> Any:
+    """A float that is a whole number counts as the int it is (`x/2` where it divides)."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _int(cls: type[Op], declared: Attr, value: Any) -> int:
+    value = _whole(value)
+    if isinstance(value, Dim):
+        raise BadValue(
+            f"`{declared.name}` must be a number, but {value} depends on the input; use --bind or a fixed size"
+        )
+    if not _is_int(value):
+        raise _wrong(declared, "a whole number", value)
+    if abs(value) >= 2**62:
+        raise BadValue(f"`{declared.name}` is too large: {value}")
+    return int(value)
+
+
+def _optional_int(cls: type[Op], declared: Attr, value: Any) -> int | None:
+    return None if value is None else _int(cls, declared, value)
+
+
+def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
+    return value if isinstance(value, Dim) else _int(cls, declared, value)
+
+
+def _float(cls: type[Op], declared: Attr, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(declared, "a number", value)
+    return float(value)
+
+
+def _optional_float(cls: type[Op], declared: Attr, value: Any) -> float | None:
+    return None if value is None else _float(cls, declared, value)
+
+
+def _bool(cls: type[Op], declared: Attr, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(declared, "true or false", value)
+    return value
+
+
+def _word(cls: type[Op], declared: Attr, value: Any) -> str:
+    raise BadValue(f"`{declared.name}` is one of {', '.join(declared.words)}, not {_shown(value)}")
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _ints(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
+    return tuple(_int(cls, declared, v) for v in _items(value))
+
+
+def _sizes(cls: type[Op], declared: Attr, value: Any) -> tuple[Size, ...]:
+    return tuple(_size(cls, declared, v) for v in _items(value))
+
+
+def _per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
+    numbers = _ints(cls, declared, value)
+    if len(numbers) == 1:
+        return numbers * cls.rank
+    if len(numbers) != cls.rank:
+        raise BadValue(f"`{declared.name}` takes one number or {cls.rank}, not {len(numbers)}")
+    return numbers
+
+
+def _optional_per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...] | None:
+    return None if value is None else _per_axis(cls, declared, value)
+
+
+def _floats(cls: type[Op], declared: Attr, value: Any) -> tuple[float, ...]:
+    return tuple(_float(cls, declared, v) for v in _items(value))
+
+
+def _padding(cls: type[Op], declared: Attr, value: Any) -> Padding:
+    numbers = _ints(cls, declared, value) if not isinstance(value, str) else _word(cls, declared, value)
+    if len(numbers) not in (1, cls.rank, 2 * cls.rank):
+        raise BadValue(
+            f"`{declared.name}` takes one number, {cls.rank} or {2 * cls.rank} (begins, then ends), not {len(numbers)}"
+        )
+    if len(numbers) == 2 * cls.rank and numbers[: cls.rank] == numbers[cls.rank :]:
+        numbers = numbers[: cls.rank]
+    return numbers[0] if len(set(numbers)) == 1 and len(numbers) <= cls.rank else tuple(numbers)
+
+
+_CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
+    "int": _int,
+    "int | None": _optional_int,
+    "Size": _size,
+    "Sizes": _sizes,
+    "Ints": _ints,
+    "float": _float,
+    "float | None": _optional_float,
+    "bool": _bool,
+    "Word": _word,
+    "PerAxis": _per_axis,
+    "PerAxis | None": _optional_per_axis,
+    "Floats": _floats,
+    "Padding": _padding,
+}
+
+
+def problems(found: Iterable[Problem | Require]) -> list[Problem | Require]:
+    """All findings of a check, as a list."""
+    return list(found)

@@ -1,0 +1,156 @@
+"""What operator classes share: checks on inputs, argument lists for PyTorch, constants and nodes for ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+from netc.dims import Size, dim_text, equal
+from netc.ops.base import Op
+from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
+from netc.types import AXES, TensorType
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+
+
+def form(rank: int) -> str:
+    """How a tensor of a rank is written: `N×C×H×W`."""
+    return "×".join(AXES.get(rank, "?" * rank))
+
+
+def need_rank(op: Op, x: TensorType, *ranks: int, at: int = 0) -> Iterator[Problem]:
+    """A problem unless `x` has one of the ranks."""
+    if x.rank not in ranks:
+        wanted = " or ".join(form(rank) for rank in ranks)
+        yield Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at)
+
+
+def need_axes(op: Op, x: TensorType, fewest: int, at: int = 0) -> Iterator[Problem]:
+    """A problem unless `x` has at least so many axes."""
+    if x.rank < fewest:
+        yield Problem("rank-mismatch", f"{op.name} takes {fewest} axes or more, not {x} (rank {x.rank})", at)
+
+
+def need_dtype(op: Op, x: TensorType, dtypes: Sequence[str], at: int = 0) -> Iterator[Problem]:
+    """A problem unless the elements have one of the dtypes."""
+    if x.dtype not in dtypes:
+        yield Problem("dtype-mismatch", f"{op.name} takes {' or '.join(dtypes)} elements, not {x.dtype}", at)
+
+
+def need_float(op: Op, x: TensorType, at: int = 0) -> Iterator[Problem]:
+    """A problem unless the elements are floating-point numbers."""
+    if x.dtype not in FLOATS:
+        yield Problem("dtype-mismatch", f"{op.name} takes floating-point elements, not {x.dtype}", at)
+
+
+def need_constant(size: Size, what: str, *helps: str, at: int = 0) -> Iterator[Problem]:
+    """A problem unless a size that becomes the shape of a parameter is a number."""
+    if not isinstance(size, int):
+        remedies = " or ".join((*helps, "--bind"))
+        message = f"{dim_text(size)} {what} are not constant: add {remedies}" if helps else ""
+        yield Problem("not-constant", message or f"{dim_text(size)} {what} are not constant: use {remedies}", at)
+
+
+def need_axis(op: Op, name: str, axis: int, rank: int) -> Iterator[Problem]:
+    """A problem unless the attribute `name` is an axis of a tensor of this rank; negative axes count from the end."""
+    if not -rank <= axis < rank:
+        message = f"axis {axis} does not exist: the input has rank {rank}, so `{name}` is from {-rank} to {rank - 1}"
+        yield Problem("bad-argument", message, name)
+
+
+def axis_name(axis: int, rank: int) -> str:
+    """An axis with its letter where it has one: `2 (H)`."""
+    letters = AXES.get(rank)
+    return f"{axis} ({letters[axis]})" if letters else str(axis)
+
+
+def changed(**values: Any) -> tuple[tuple[str, Any], ...]:
+    """One candidate remedy: attributes and the values to try."""
+    return tuple(values.items())
+
+
+def compact(value: Any) -> Any:
+    """A list whose numbers are all equal as that one number, as PyTorch users write it."""
+    if isinstance(value, tuple) and value and all(v == value[0] for v in value):
+        return value[0]
+    return value
+
+
+def positional(op: Op, *names: str) -> tuple[TorchArg, ...]:
+    """Attributes as positional arguments, always printed."""
+    return tuple([TorchArg(name, compact(getattr(op, name)), attribute=name) for name in names])
+
+
+def keywords(op: Op, *names: str) -> tuple[TorchArg, ...]:
+    """Attributes as keyword arguments, left out where they equal the default."""
+    return tuple([_keyword(op, name) for name in names])
+
+
+def _keyword(op: Op, name: str) -> TorchArg:
+    default = compact(op.attributes[name].default)
+    return TorchArg(name, compact(getattr(op, name)), attribute=name, keyword=True, omit=default)
+
+
+def size_of(name: str, x: TensorType, axis: int, at: int = 0) -> TorchArg:
+    """The size of an input's axis as a positional argument (`in_channels`)."""
+    return TorchArg(name, x.shape[axis], axis=(at, axis % x.rank))
+
+
+def derived(name: str, value: Any, *depends: str, omit: Any = ...) -> TorchArg:
+    """A keyword argument computed from attributes."""
+    return TorchArg(name, compact(value), depends=depends, keyword=True, omit=omit)
+
+
+def number(size: Size) -> int:
+    """The size as an int. Raises Unsupported for a symbolic one."""
+    if not isinstance(size, int):
+        raise Unsupported(f"{dim_text(size)} must be a number here: use --bind")
+    return size
+
+
+def numbers(sizes: Sequence[Size]) -> tuple[int, ...]:
+    return tuple([number(size) for size in sizes])
+
+
+def learned(name: str, shape: tuple[Size, ...], fill: Fill, x: TensorType, *, trainable: bool = True) -> Param:
+    """A parameter with the dtype of the input it meets."""
+    return Param(name, numbers(shape), fill, trainable, x.dtype)
+
+
+ONES, ZEROS = Fill("constant", 1.0), Fill("constant", 0.0)
+
+
+def int64(name: str, *values: int) -> OnnxConst:
+    """A constant list of int64."""
+    return OnnxConst(name, "int64", (len(values),), values)
+
+
+def filled(name: str, x: TensorType, shape: tuple[int, ...], value: float) -> OnnxConst:
+    """A constant of the input's dtype, the same value everywhere."""
+    return OnnxConst(name, x.dtype, shape, (value,) * prod(shape))
+
+
+def node(op_type: str, inputs: str, outputs: str = "y0", *consts: OnnxConst, **attributes: Any) -> OnnxNode:
+    """An ONNX node whose inputs and outputs are written as words with spaces between; `_` is an absent input."""
+    names = tuple(["" if name == "_" else name for name in inputs.split()])
+    return OnnxNode(op_type, names, tuple(outputs.split()), tuple(attributes.items()), consts)
+
+
+def reshape_node(source: str, before: tuple[Size, ...], after: tuple[Size, ...], result: str = "y0") -> OnnxNode:
+    """A Reshape in the `[0, -1]` form: 0 copies an axis, one symbolic size is left to -1. Raises Unsupported."""
+    target = reshape_target(before, after)
+    return node("Reshape", f"{source} {result}_shape", result, int64(f"{result}_shape", *target))
+
+
+def reshape_target(before: tuple[Size, ...], after: tuple[Size, ...]) -> tuple[int, ...]:
+    """The constant shape argument that turns `before` into `after`. Raises Unsupported."""
+    target = [size if isinstance(size, int) else _copied(before, i, size) for i, size in enumerate(after)]
+    if target.count(-1) > 1:
+        text = "×".join(dim_text(size) for size in after)
+        raise Unsupported(f"a reshape to {text} has more than one size that depends on the input: use --bind")
+    return tuple(target)
+
+
+def _copied(before: tuple[Size, ...], axis: int, size: Size) -> int:
+    return 0 if axis < len(before) and equal(before[axis], size) else -1

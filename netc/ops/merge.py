@@ -1,0 +1,258 @@
+"""Operators that bring several tensors together: arithmetic with broadcasting, concatenation, stacking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import ClassVar
+
+from netc.dims import Size, Verdict, compare, dim_text
+from netc.ops.base import Family, Op, attr, op
+from netc.ops.common import FLOATS, axis_name, int64, need_axis, node, positional
+from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm
+from netc.types import TensorType
+
+INTS = ("int8", "int32", "int64")
+ONNX_TYPES = {
+    "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11, "bfloat16": 16,
+}  # fmt: skip
+"""The numbers of onnx.TensorProto's element types."""
+
+
+def promote(a: str, b: str) -> str | None:
+    """The dtype of a result of two dtypes (`torch.promote_types`), None where it is one netc does not have."""
+    if a == b or b == "bool":
+        return a
+    if a == "bool":
+        return b
+    if a in FLOATS or b in FLOATS:
+        return _promote_floats(a, b)
+    if "uint8" in (a, b):
+        wider = b if a == "uint8" else a
+        return None if wider == "int8" else wider
+    return max(a, b, key=INTS.index)
+
+
+def _promote_floats(a: str, b: str) -> str:
+    if a not in FLOATS or b not in FLOATS:
+        return a if a in FLOATS else b
+    return "float64" if "float64" in (a, b) else "float32"
+
+
+def promoted(x: Sequence[TensorType]) -> str | None:
+    """The dtype all inputs promote to."""
+    result: str | None = x[0].dtype
+    for t in x[1:]:
+        result = promote(result, t.dtype) if result else None
+    return result
+
+
+def need_promotion(op: Op, *x: TensorType) -> Iterator[Problem]:
+    """A problem where the inputs have no common dtype."""
+    if promoted(x) is None:
+        yield Problem("dtype-mismatch", f"{op.name} has no common type for {' and '.join(t.dtype for t in x)}")
+
+
+def need_same_dtype(op: Op, *x: TensorType) -> Iterator[Problem]:
+    """A problem unless all inputs have the dtype of the first."""
+    for at, t in enumerate(x):
+        if t.dtype != x[0].dtype:
+            yield Problem("dtype-mismatch", f"{op.name} inputs must have one type, not {x[0].dtype} and {t.dtype}", at)
+
+
+def broadcast(*shapes: Sequence[Size]) -> tuple[Size, ...]:
+    """The common shape of shapes that broadcast (PyTorch's rule: align at the end, 1 stretches)."""
+    columns = zip_longest(*[reversed(shape) for shape in shapes], fillvalue=1)
+    return tuple([_stretched(sizes) for sizes in columns])[::-1]
+
+
+def _stretched(sizes: tuple[Size, ...]) -> Size:
+    return next((size for size in sizes if size != 1), 1)
+
+
+def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:
+    """A problem for each input and axis that does not stretch to the ones before."""
+    for at in range(1, len(x)):
+        common = broadcast(*[t.shape for t in x[:at]])
+        for back, (a, b) in enumerate(zip(reversed(common), reversed(x[at].shape)), 1):
+            verdict = compare(a, b)
+            if 1 not in (a, b) and not verdict.holds:
+                rank = max(len(common), x[at].rank)
+                yield disagreement(op, rank - back, rank, a, b, verdict, at)
+                return
+
+
+def disagreement(op: Op, axis: int, rank: int, a: Size, b: Size, verdict: Verdict, at: int) -> Problem:
+    """Two inputs have sizes that are not, or not always, equal."""
+    message = f"{op.name} inputs disagree on axis {axis_name(axis, rank)}: {dim_text(a)} and {dim_text(b)}"
+    notes = ()
+    if verdict.witness and not verdict.never:
+        values = ", ".join(f"{name}={value}" for name, value in verdict.witness.items())
+        notes = (f"{dim_text(a)} ≠ {dim_text(b)} for {values}",)
+    return Problem("shape-mismatch", message, at, notes, helps=(verdict.remedy,) if verdict.remedy else ())
+
+
+def cast_inputs(x: Sequence[TensorType], dtype: str) -> tuple[list[OnnxNode], list[str]]:
+    """Cast nodes for the inputs of another dtype (ONNX does not promote), and the names to use."""
+    names = [f"x{i}" if t.dtype == dtype else f"cast{i}" for i, t in enumerate(x)]
+    casts = [node("Cast", f"x{i}", name, to=ONNX_TYPES[dtype]) for i, name in enumerate(names) if name[0] == "c"]
+    return casts, names
+
+
+class _Elementwise(Op):
+    """Two or more tensors of one shape, or shapes that broadcast, combined element by element from left to right."""
+
+    family: ClassVar[Family] = Family.MERGE
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    sign: ClassVar[str] = ""
+    onnx_op: ClassVar[str] = ""
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_promotion(self, *x)
+        yield from need_broadcast(self, *x)
+
+    def result_dtype(self, *x: TensorType) -> str:
+        return promoted(x) or x[0].dtype
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(broadcast(*[t.shape for t in x]), self.result_dtype(*x))
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        template = f" {self.sign} ".join(f"{{{i}}}" for i in range(len(x)))
+        return TorchForm(call=TorchCall(template, binding="sum" if self.sign in "+-" else "product"))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        casts, names = cast_inputs(x, self.result_dtype(*x))
+        return (*casts, *_folded(self.onnx_op, names))
+
+
+def _folded(op_type: str, names: list[str]) -> Iterator[OnnxNode]:
+    left = names[0]
+    for i, right in enumerate(names[1:], 1):
+        result = "y0" if i == len(names) - 1 else f"part{i}"
+        yield node(op_type, f"{left} {right}", result)
+        left = result
+
+
+@op("add", family=Family.MERGE, torch="torch.add", title="+")
+class Add(_Elementwise):
+    """The sum of two or more tensors, with broadcasting (`torch.add`)."""
+
+    sign, onnx_op = "+", "Add"
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Booleans add as a logical or, as in PyTorch."""
+        casts, names = cast_inputs(x, self.result_dtype(*x))
+        return (*casts, *_folded("Or" if self.result_dtype(*x) == "bool" else "Add", names))
+
+
+@op("sub", family=Family.MERGE, torch="torch.sub", title="−")
+class Sub(_Elementwise):
+    """The first tensor minus the others, with broadcasting (`torch.sub`)."""
+
+    sign, onnx_op = "-", "Sub"
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        for at, t in enumerate(x):
+            if t.dtype == "bool":
+                yield Problem("dtype-mismatch", "sub does not take bool elements", at)
+
+
+@op("mul", family=Family.MERGE, torch="torch.mul", title="×")
+class Mul(_Elementwise):
+    """The product of two or more tensors element by element, with broadcasting (`torch.mul`)."""
+
+    sign, onnx_op = "*", "Mul"
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Booleans multiply as a logical and, as in PyTorch."""
+        casts, names = cast_inputs(x, self.result_dtype(*x))
+        return (*casts, *_folded("And" if self.result_dtype(*x) == "bool" else "Mul", names))
+
+
+@op("div", family=Family.MERGE, torch="torch.div", title="÷")
+class Div(_Elementwise):
+    """The first tensor divided by the others, with broadcasting; integers give float32 (`torch.div`)."""
+
+    sign, onnx_op = "/", "Div"
+
+    def result_dtype(self, *x: TensorType) -> str:
+        dtype = super().result_dtype(*x)
+        return dtype if dtype in FLOATS else "float32"
+
+
+class _Joining(Op):
+    """Tensors of one rank whose other axes agree, joined along `dim`."""
+
+    family: ClassVar[Family] = Family.MERGE
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    dim: int
+
+    def _check_alike(self, x: Sequence[TensorType], free: int | None) -> Iterator[Problem]:
+        """All axes but `free` agree with the first input's."""
+        first = x[0]
+        for at, t in enumerate(x[1:], 1):
+            if t.rank != first.rank:
+                yield Problem("rank-mismatch", f"{self.name} inputs have different ranks: {first} and {t}", at)
+                continue
+            for axis, (a, b) in enumerate(zip(first.shape, t.shape, strict=True)):
+                verdict = compare(a, b)
+                if axis != free and not verdict.holds:
+                    yield disagreement(self, axis, t.rank, a, b, verdict, at)
+
+
+@op("concat", family=Family.MERGE, torch="torch.cat", title="Concat")
+class Concat(_Joining):
+    """Tensors one after another along an existing axis, the channels unless told otherwise (`torch.cat`)."""
+
+    dim: int = attr("the axis along which to join", default=1)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_promotion(self, *x)
+        wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
+        yield from wrong
+        yield from self._check_alike(x, None if wrong else self.dim % x[0].rank)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        axis = self.dim % x[0].rank
+        total = sum([t.shape[axis] for t in x[1:]], start=x[0].shape[axis])
+        shape = (*x[0].shape[:axis], total, *x[0].shape[axis + 1 :])
+        return TensorType(shape, promoted(x) or x[0].dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("cat([{*}], {dim})", positional(self, "dim"), ("torch:cat",)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        casts, names = cast_inputs(x, self.infer(*x).dtype)
+        return *casts, node("Concat", " ".join(names), axis=self.dim % x[0].rank)
+
+    def caption(self, *x: TensorType) -> str:
+        return "" if self.dim == 1 else f"axis {self.dim}"
+
+
+@op("stack", family=Family.MERGE, torch="torch.stack", title="Stack")
+class Stack(_Joining):
+    """Tensors of one shape one after another along a new axis (`torch.stack`)."""
+
+    dim: int = attr("where the new axis goes", default=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_promotion(self, *x)
+        yield from need_axis(self, "dim", self.dim, x[0].rank + 1)
+        yield from self._check_alike(x, None)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        axis = self.dim % (x[0].rank + 1)
+        shape = (*x[0].shape[:axis], len(x), *x[0].shape[axis:])
+        return TensorType(shape, promoted(x) or x[0].dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("stack([{*}], {dim})", positional(self, "dim"), ("torch:stack",)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        axis = self.dim % (x[0].rank + 1)
+        casts, names = cast_inputs(x, self.infer(*x).dtype)
+        raised = [node("Unsqueeze", f"{name} axis", f"raised{i}") for i, name in enumerate(names)]
+        raised[0] = node("Unsqueeze", f"{names[0]} axis", "raised0", int64("axis", axis))
+        return *casts, *raised, node("Concat", " ".join(f"raised{i}" for i in range(len(x))), axis=axis)

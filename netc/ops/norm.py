@@ -1,0 +1,346 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.dims import Size
+from netc.ops.base import Family, Ints, Op, attr, op
+from netc.ops.common import (
+    ONES,
+    ZEROS,
+    filled,
+    int64,
+    keywords,
+    learned,
+    need_axes,
+    need_constant,
+    need_float,
+    need_rank,
+    node,
+    number,
+    numbers,
+    positional,
+    size_of,
+)
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Unsupported
+from netc.types import TensorType
+
+
+class _ChannelNorm(Op):
+    """Normalisation with statistics per channel: (x − mean) / √(variance + eps) · weight + bias."""
+
+    family: ClassVar[Family] = Family.NORM
+    extra_ranks: ClassVar[tuple[int, ...]] = ()
+    torch_class: ClassVar[str] = ""
+    eps: float
+    momentum: float | None
+    affine: bool
+    track_running_stats: bool
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        ranks = (*self.extra_ranks, self.rank + 2)
+        yield from need_rank(self, x[0], *ranks)
+        yield from need_float(self, x[0])
+        if x[0].rank in ranks and (self.affine or self.track_running_stats):
+            yield from need_constant(x[0].shape[1], "channels")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        shape = (x[0].shape[1],)
+        learnt = [learned("weight", shape, ONES, x[0]), learned("bias", shape, ZEROS, x[0])]
+        return (*(learnt if self.affine else ()), *(self._statistics(x[0]) if self.track_running_stats else ()))
+
+    def _statistics(self, x: TensorType) -> tuple[Param, ...]:
+        return (
+            learned("running_mean", (x.shape[1],), ZEROS, x, trainable=False),
+            learned("running_var", (x.shape[1],), ONES, x, trainable=False),
+            Param("num_batches_tracked", (), ZEROS, trainable=False, dtype="int64"),
+        )
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (
+            size_of("num_features", x[0], 1),
+            *keywords(self, "eps", "momentum", "affine", "track_running_stats"),
+        )
+        return TorchForm(TorchModule(f"nn.{self.torch_class}{self.rank}d", args))
+
+    def _scale(self, x: TensorType) -> tuple[str, tuple[OnnxConst, ...]]:
+        """The names of weight and bias, with constants where nothing is learned."""
+        if self.affine:
+            return "weight bias", ()
+        channels = (number(x.shape[1]),)
+        return "ones zeros", (filled("ones", x, channels, 1.0), filled("zeros", x, channels, 0.0))
+
+    def _normalised(self, x: TensorType) -> OnnxNode:
+        names, consts = self._scale(x)
+        text = f"x0 {names} running_mean running_var"
+        return node("BatchNormalization", text, "y0", *consts, epsilon=self.eps, training_mode=0)
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        return self._normalised(x[0])
+
+
+class BatchNorm(_ChannelNorm):
+    """Per channel over batch and space: (x − mean) / √(variance + eps) · weight + bias (Ioffe and Szegedy,
+    arXiv 1502.03167; `torch.nn.BatchNorm2d`); in eval the running statistics are used, where they are tracked.
+    """
+
+    torch_class = "BatchNorm"
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    momentum: float | None = attr("weight of a new batch in the running statistics; none averages all", default=0.1)
+    affine: bool = attr("learn a scale and an offset per channel", default=True)
+    track_running_stats: bool = attr("keep running statistics for eval", default=True)
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        return self._normalised(x[0]) if self.track_running_stats else self._from_batch(x[0])
+
+    def _from_batch(self, x: TensorType) -> tuple[OnnxNode, ...]:
+        """Without running statistics eval uses the batch's own, over all axes but the channels."""
+        axes = int64("axes", *[axis for axis in range(x.rank) if axis != 1])
+        centred = (
+            node("ReduceMean", "x0 axes", "mean", axes),
+            node("Sub", "x0 mean", "centred"),
+            node("Mul", "centred centred", "squares"),
+            node("ReduceMean", "squares axes", "variance"),
+            node("Add", "variance eps", "raised", filled("eps", x, (1,), self.eps)),
+            node("Sqrt", "raised", "deviation"),
+        )
+        if not self.affine:
+            return *centred, node("Div", "centred deviation")
+        spread = int64("spread", -1, *[1] * (x.rank - 2))
+        return (
+            *centred,
+            node("Div", "centred deviation", "normal"),
+            node("Reshape", "weight spread", "scale", spread),
+            node("Reshape", "bias spread", "offset"),
+            node("Mul", "normal scale", "scaled"),
+            node("Add", "scaled offset"),
+        )
+
+
+class InstanceNorm(_ChannelNorm):
+    """Per sample and channel over space: (x − mean) / √(variance + eps) · weight + bias (Ulyanov et al., arXiv
+    1607.08022; `torch.nn.InstanceNorm2d`)."""
+
+    torch_class = "InstanceNorm"
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    momentum: float | None = attr("weight of a new batch in the running statistics", default=0.1)
+    affine: bool = attr("learn a scale and an offset per channel", default=False)
+    track_running_stats: bool = attr("keep running statistics for eval", default=False)
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        if self.track_running_stats:
+            return self._normalised(x[0])
+        names, consts = self._scale(x[0])
+        return node("InstanceNormalization", f"x0 {names}", "y0", *consts, epsilon=self.eps)
+
+
+@op("batch_norm1d", family=Family.NORM, torch="torch.nn.BatchNorm1d", title="BatchNorm", rank=1)
+class BatchNorm1d(BatchNorm):
+    """Batch normalisation of N×C or N×C×L: (x − mean) / √(variance + eps) · weight + bias (`torch.nn.BatchNorm1d`)."""
+
+    extra_ranks = (2,)
+
+
+@op("batch_norm2d", family=Family.NORM, torch="torch.nn.BatchNorm2d", title="BatchNorm", rank=2)
+class BatchNorm2d(BatchNorm):
+    """Batch normalisation of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias (`torch.nn.BatchNorm2d`)."""
+
+
+@op("batch_norm3d", family=Family.NORM, torch="torch.nn.BatchNorm3d", title="BatchNorm", rank=3)
+class BatchNorm3d(BatchNorm):
+    """Batch normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias (`torch.nn.BatchNorm3d`)."""
+
+
+@op("instance_norm1d", family=Family.NORM, torch="torch.nn.InstanceNorm1d", title="InstanceNorm", rank=1)
+class InstanceNorm1d(InstanceNorm):
+    """Instance normalisation of N×C×L (`torch.nn.InstanceNorm1d`)."""
+
+
+@op("instance_norm2d", family=Family.NORM, torch="torch.nn.InstanceNorm2d", title="InstanceNorm", rank=2)
+class InstanceNorm2d(InstanceNorm):
+    """Instance normalisation of N×C×H×W (`torch.nn.InstanceNorm2d`)."""
+
+
+@op("instance_norm3d", family=Family.NORM, torch="torch.nn.InstanceNorm3d", title="InstanceNorm", rank=3)
+class InstanceNorm3d(InstanceNorm):
+    """Instance normalisation of N×C×D×H×W (`torch.nn.InstanceNorm3d`)."""
+
+
+@op("layer_norm", family=Family.NORM, torch="torch.nn.LayerNorm", title="LayerNorm")
+class LayerNorm(Op):
+    """Over the last axes: (x − mean) / √(variance + eps) · weight + bias (Ba et al., arXiv 1607.06450;
+    `torch.nn.LayerNorm`). Parameters: weight and bias of the normalised shape."""
+
+    normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    elementwise_affine: bool = attr("learn a scale and an offset per element", default=True)
+    bias: bool = attr("learn the offset too", default=True)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        axes = len(self.normalized_shape) or 1
+        yield from need_axes(self, x[0], axes)
+        if x[0].rank >= axes:
+            yield from self._check_shape(x[0].shape[-axes:])
+
+    def _check_shape(self, last: tuple[Size, ...]) -> Iterator[Problem]:
+        if not self.normalized_shape:
+            yield from need_constant(last[0], "features")
+        elif last != self.normalized_shape:
+            message = (
+                f"layer_norm over {TensorType(self.normalized_shape)} does not match the last axes {TensorType(last)}"
+            )
+            remedy = (("normalized_shape", last),)
+            yield Problem("shape-mismatch", message, "normalized_shape", candidates=(remedy,))
+
+    def _shape(self, x: TensorType) -> tuple[Size, ...]:
+        return x.shape[-(len(self.normalized_shape) or 1) :]
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        if not self.elementwise_affine:
+            return ()
+        weight = learned("weight", self._shape(x[0]), ONES, x[0])
+        return (weight, learned("bias", self._shape(x[0]), ZEROS, x[0])) if self.bias else (weight,)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if len(self.normalized_shape) > 1:
+            shape = TorchArg("normalized_shape", self.normalized_shape, attribute="normalized_shape")
+        else:
+            shape = size_of("normalized_shape", x[0], -1)
+        return TorchForm(TorchModule("nn.LayerNorm", (shape, *keywords(self, "eps", "elementwise_affine", "bias"))))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        shape = numbers(self._shape(x[0]))
+        consts = () if self.elementwise_affine else (filled("ones", x[0], shape, 1.0),)
+        names = "ones" if consts else "weight bias" if self.bias else "weight"
+        return node("LayerNormalization", f"x0 {names}", "y0", *consts, axis=-len(shape), epsilon=self.eps)
+
+
+@op("group_norm", family=Family.NORM, torch="torch.nn.GroupNorm", title="GroupNorm")
+class GroupNorm(Op):
+    """Per sample and group of channels: (x − mean) / √(variance + eps) · weight + bias (Wu and He, arXiv 1803.08494;
+    `torch.nn.GroupNorm`)."""
+
+    num_groups: int = attr("groups the channels are divided into", minimum=1)
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    affine: bool = attr("learn a scale and an offset per channel", default=True)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from need_axes(self, x[0], 2)
+        if x[0].rank > 1:
+            channels = x[0].shape[1]
+            yield from need_constant(channels, "channels")
+            if isinstance(channels, int) and channels % self.num_groups:
+                message = f"{channels} channels do not divide into {self.num_groups} groups"
+                yield Problem("bad-argument", message, "num_groups")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        shape = (x[0].shape[1],)
+        return (learned("weight", shape, ONES, x[0]), learned("bias", shape, ZEROS, x[0])) if self.affine else ()
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        channels = size_of("num_channels", x[0], 1)
+        args = (*positional(self, "num_groups"), channels, *keywords(self, "eps", "affine"))
+        return TorchForm(TorchModule("nn.GroupNorm", args))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """One InstanceNormalization over the groups, flattened; the original shape is read back with Shape only
+        where more than one size is symbolic."""
+        groups = (filled("ones", x[0], (self.num_groups,), 1.0), filled("zeros", x[0], (self.num_groups,), 0.0))
+        result = "normal" if self.affine else "y0"
+        nodes = (
+            node("Reshape", "x0 grouped_shape", "grouped", int64("grouped_shape", 0, self.num_groups, -1)),
+            node("InstanceNormalization", "grouped ones zeros", "flat", *groups, epsilon=self.eps),
+            *_reshaped_back(x[0], result),
+        )
+        if not self.affine:
+            return nodes
+        spread = int64("spread", -1, *[1] * (x[0].rank - 2))
+        return (
+            *nodes,
+            node("Reshape", "weight spread", "scale", spread),
+            node("Reshape", "bias spread", "offset"),
+            node("Mul", "normal scale", "scaled"),
+            node("Add", "scaled offset"),
+        )
+
+    def caption(self, *x: TensorType) -> str:
+        return str(self.num_groups)
+
+
+def _reshaped_back(x: TensorType, result: str) -> tuple[OnnxNode, ...]:
+    """`flat` with the shape of the input again."""
+    if sum(not isinstance(size, int) for size in x.shape[1:]) > 1:
+        return node("Shape", "x0", "shape"), node("Reshape", "flat shape", result)
+    target = [0, *[size if isinstance(size, int) else -1 for size in x.shape[1:]]]
+    return (node("Reshape", "flat target", result, int64("target", *target)),)
+
+
+@op("local_response_norm", family=Family.NORM, torch="torch.nn.LocalResponseNorm", title="LRN")
+class LocalResponseNorm(Op):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (Krizhevsky et al. 2012;
+    `torch.nn.LocalResponseNorm`)."""
+
+    size: int = attr("neighbouring channels", minimum=1)
+    alpha: float = attr("factor of the mean square", default=1e-4)
+    beta: float = attr("exponent", default=0.75)
+    k: float = attr("offset", default=1.0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from need_axes(self, x[0], 3)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (*positional(self, "size"), *keywords(self, "alpha", "beta", "k"))
+        return TorchForm(TorchModule("nn.LocalResponseNorm", args))
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        if self.size % 2:
+            return node("LRN", "x0", size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
+        return self._even(x[0])
+
+    def _even(self, x: TensorType) -> tuple[OnnxNode, ...]:
+        """ONNX Runtime refuses even sizes: the mean over channels is an average pool of N×1×C×rest."""
+        half = self.size // 2
+        rest = x.shape[2:]
+        if sum(not isinstance(size, int) for size in (x.shape[1], *rest)) > 1:
+            raise Unsupported("an even size needs sizes that do not depend on the input: use --bind")
+        channels = -1 if not isinstance(x.shape[1], int) else x.shape[1]
+        planes = int64("planes", 0, 1, channels, -1 if channels > 0 else _product(rest))
+        target = [0, *[size if isinstance(size, int) else -1 for size in x.shape[1:]]]
+        return (
+            node("Mul", "x0 x0", "squares"),
+            node("Reshape", "squares planes", "stacked", planes),
+            node("Pad", "stacked pads", "padded", int64("pads", 0, 0, half, 0, 0, 0, half - 1, 0)),
+            node("AveragePool", "padded", "means", kernel_shape=(self.size, 1), strides=(1, 1)),
+            node("Reshape", "means target", "mean", int64("target", *target)),
+            node("Mul", "mean alpha", "weighted", filled("alpha", x, (1,), self.alpha)),
+            node("Add", "weighted k", "base", filled("k", x, (1,), self.k)),
+            node("Pow", "base beta", "divisor", filled("beta", x, (1,), self.beta)),
+            node("Div", "x0 divisor"),
+        )
+
+    def caption(self, *x: TensorType) -> str:
+        return str(self.size)
+
+
+def _product(sizes: tuple[Size, ...]) -> int:
+    result = 1
+    for size in numbers(sizes):
+        result *= size
+    return result

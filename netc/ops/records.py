@@ -1,0 +1,129 @@
+"""Inert records an operator answers with: parameters, problems, PyTorch and ONNX forms. Backends only read these."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from netc.dims import Size
+
+
+class Unsupported(Exception):
+    """A backend's form does not exist for these attributes and inputs; the text says why and what to do."""
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """How a tensor is filled: `constant` (a = value), `uniform` (a = low, b = high), `normal` (a = mean, b = std),
+    `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does)."""
+
+    kind: Literal["constant", "uniform", "normal", "trunc_normal"]
+    a: float = 0.0
+    b: float = 0.0
+
+
+class Param(msgspec.Struct, frozen=True):
+    """A tensor an operator owns; `name` is PyTorch's state_dict name inside the module (`weight`, `running_mean`)."""
+
+    name: str
+    shape: tuple[int, ...]
+    fill: Fill
+    trainable: bool = True
+    dtype: str = "float32"
+    persistent: bool = True
+    """False for a buffer PyTorch leaves out of the state_dict."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with an operator applied to inputs. `at` is an attribute name, an input's index, or None (the line).
+
+    `candidates` are attribute changes that might cure it; the compiler tries each before it is offered.
+    """
+
+    code: str
+    message: str
+    at: str | int | None = None
+    notes: tuple[str, ...] = ()
+    candidates: tuple[tuple[tuple[str, Any], ...], ...] = ()
+    helps: tuple[str, ...] = ()
+
+
+class Require(msgspec.Struct, frozen=True):
+    """`size ≥ at_least` is needed: an error for a number, a raised lower bound for a symbolic size."""
+
+    size: Size
+    at_least: int
+    problem: Problem
+
+
+class TorchArg(msgspec.Struct, frozen=True):
+    """One argument of a PyTorch constructor or call.
+
+    attribute: the operator's attribute this is (the author's expression for it may be printed instead of `value`);
+    axis: or the (input index, axis) whose size this is (`in_channels`), to be printed by the name it has in the class;
+    neither: a derived number; `depends` names the attributes it was computed from.
+    keyword: printed as name=value. omit: left out of the text when equal to this (PyTorch's default).
+    """
+
+    name: str
+    value: Any
+    attribute: str | None = None
+    axis: tuple[int, int] | None = None
+    depends: tuple[str, ...] = ()
+    keyword: bool = False
+    omit: Any = ...
+
+
+class TorchModule(msgspec.Struct, frozen=True):
+    """`nn.Conv2d(…)` kept as an attribute and called. `call` is how forward uses it: `{self}` the module, `{0}`, `{1}` the
+    inputs, `{*}` all inputs comma-separated. `imports` are `module:name` pairs the call needs. `helper` is the source of a
+    class to put into the file when torch has none; cls is then its name. `results` counts the tensors it returns."""
+
+    cls: str
+    args: tuple[TorchArg, ...] = ()
+    call: str = "{self}({*})"
+    imports: tuple[str, ...] = ()
+    helper: str | None = None
+
+
+class TorchCall(msgspec.Struct, frozen=True):
+    """An expression in forward: `relu({0})`, `{0} + {1}`, `{0}.flatten({start_dim})`, `torch.cat([{*}], {dim})`.
+
+    Names in braces other than numbers and `*` are args. `binding` is how tightly the whole binds, so the printer can
+    put parentheses; operands of a `sum` or `product` template and receivers of `.method` are parenthesised as needed.
+    """
+
+    template: str
+    args: tuple[TorchArg, ...] = ()
+    imports: tuple[str, ...] = ()
+    binding: Literal["atom", "unary", "product", "sum", "comparison"] = "atom"
+
+
+class TorchForm(msgspec.Struct, frozen=True):
+    """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential the
+    module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work (conv,
+    linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it."""
+
+    module: TorchModule | None = None
+    call: TorchCall | None = None
+    heavy: bool = False
+
+
+class OnnxConst(msgspec.Struct, frozen=True):
+    """A small constant initialiser: `values` in row-major order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    values: tuple[Any, ...]
+
+
+class OnnxNode(msgspec.Struct, frozen=True):
+    """One node. Names are local: `x0`, `x1`… the inputs, `y0`, `y1`… the outputs, a parameter's name, a constant's name
+    or any other word for an intermediate result; "" is an absent optional input."""
+
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...] = ("y0",)
+    attributes: tuple[tuple[str, Any], ...] = ()
+    consts: tuple[OnnxConst, ...] = ()

@@ -1,0 +1,58 @@
+"""What operators with a sliding window share: checks that it fits, captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from netc.dims import dim_text
+from netc.geometry import Window
+from netc.ops.common import changed, compact
+from netc.ops.records import Problem, Require
+from netc.types import AXES, TensorType
+
+
+def joined(value: Any) -> str:
+    """Numbers per axis as one text: `3`, `3×1`, ` same`."""
+    value = compact(value)
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def window_caption(op: Any, *more: str) -> list[str]:
+    """Kernel, whatever else matters, then stride, padding and dilation where they are not the plain ones."""
+    parts = ["×".join(map(str, op.kernel_size)), *more]
+    if any(s != 1 for s in op.stride or ()):
+        parts.append(f"s{joined(op.stride)}")
+    if op.padding not in (0, "valid"):
+        parts.append(op.padding if isinstance(op.padding, str) else f"p{joined(op.padding)}")
+    if any(d != 1 for d in getattr(op, "dilation", ())):
+        parts.append(f"d{joined(op.dilation)}")
+    return parts
+
+
+def ceil_bonus(window: Window) -> int:
+    """What ceil mode adds to the padded size before rounding down, PyTorch's clipping of the last window included."""
+    return min(window.stride - 1, window.extent - 1 - window.end) if window.ceil_mode else 0
+
+
+def need_fit(axis: int, x: TensorType, window: Window) -> Iterator[Require]:
+    """The smallest size of an axis on which one window fits."""
+    least = window.extent - window.begin - window.end - ceil_bonus(window)
+    if least > 1:
+        n, letter = x.shape[axis], AXES[x.rank][axis]
+        message = f"a window of {window.extent} does not fit on {letter} = {dim_text(n)}"
+        notes = (f"{letter} = {window.formula(n)}",)
+        yield Require(n, least, Problem("too-small", message, "kernel_size", notes, _fitting(window)))
+
+
+def _fitting(window: Window) -> tuple[tuple[tuple[str, Any], ...], ...]:
+    """Half padding, or the largest kernels below this one."""
+    kernels = range(window.kernel - 1, max(0, window.kernel - 4), -1)
+    return (changed(padding=window.extent // 2), *[changed(kernel_size=k) for k in kernels])
+
+
+def need_even(op: Any) -> Iterator[Problem]:
+    """A problem where begins and ends of the padding differ."""
+    if isinstance(op.padding, tuple) and any(begin != end for begin, end in op.pads()):
+        message = f"{op.name} pads both ends alike, not {' '.join(map(str, op.padding))}"
+        yield Problem("bad-argument", message, "padding", helps=("put a `pad` statement before it",))
