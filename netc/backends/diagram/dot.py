@@ -1,0 +1,202 @@
+"""The picture as DOT text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from netc.backends.diagram import simplify
+from netc.backends.diagram.flow import Edge, Flow, flow_of
+from netc.backends.diagram.style import (
+    COLOURS,
+    DARK,
+    FRAME_FILLS,
+    FRAME_LINE,
+    GREY,
+    INK,
+    LONGEST_CAPTION,
+    LONGEST_TITLE,
+    PALE,
+    SKIP,
+    badge,
+    font,
+    quoted,
+    shape_text,
+    shown,
+)
+from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes, open_network
+from netc.dims import Size
+from netc.ir.model import Network
+from netc.ops.base import Family
+
+Level = Literal["overview", "blocks", "ops"]
+Direction = Literal["tb", "lr"]
+
+LEVELS = {"overview": simplify.overview, "blocks": simplify.blocks, "ops": simplify.every_op}
+DIRECTIONS = {"tb": "TB", "lr": "LR"}
+
+GRAPH = (
+    'nodesep=0.30 ranksep=0.28 pad=0.25 bgcolor="white" outputorder=edgesfirst '
+    f'fontname="Arial" fontsize=11 fontcolor="{DARK}"'
+)
+NODE = (
+    'shape=box style="rounded,filled" penwidth=1.1 margin="0.12,0.05" width=1.1 height=0.3 '
+    f'fontname="Arial" fontsize=11 fontcolor="{INK}"'
+)
+EDGE = f'color="#5A5A5A" penwidth=1.1 arrowsize=0.6 fontname="Arial" fontsize=9 fontcolor="{DARK}"'
+CIRCLE = "shape=circle width=0.32 height=0.32 fixedsize=true margin=0 fontsize=16"
+
+
+def to_dot(network: Network, level: Level = "blocks", direction: Direction = "tb") -> str:
+    """A network as Graphviz DOT, the same text for the same network.
+
+    level: `overview` draws a box per stage, `blocks` fuses Conv·BN·ReLU and collapses equal neighbours to ×N, `ops`
+    draws every operator. direction: `tb` (down) or `lr` (to the right). Shapes leave out the batch axis. Raises
+    KeyError for another level or direction.
+    """
+    opened = LEVELS[level](open_network(network))
+    sizes = network.block.inputs[0].type.shape if network.block.inputs else ()
+    writer = _Writer(opened, flow_of(opened), sizes[0] if len(sizes) > 1 else None)
+    about = f"{network.name}\n{network.file.doc}".strip()
+    return writer.text(network.name, about, DIRECTIONS[direction])
+
+
+class _Writer:
+    """Numbers boxes as `flow_of` does: inputs, boxes, outputs."""
+
+    def __init__(self, opened: Opened, flow: Flow, batch: Size | None) -> None:
+        self.opened, self.flow, self.batch = opened, flow, batch
+        self.all_boxes = list(boxes(opened.units))
+        self.number = {box: n for n, box in enumerate(self.all_boxes, len(opened.inputs))}
+        self.names = _unique(
+            [f"in:{name}" for name, _ in opened.inputs]
+            + [box.path for box in self.all_boxes]
+            + [f"out:{output.name}" for output in opened.outputs]
+        )
+        self.clusters = 0
+
+    def text(self, name: str, about: str, rankdir: str) -> str:
+        lines = [
+            f"digraph {quoted(name)} {{",
+            f"  graph [rankdir={rankdir} {GRAPH} tooltip={quoted(about)}];",
+            f"  node [{NODE}];",
+            f"  edge [{EDGE}];",
+            *self._inputs(),
+            *self._units(self.opened.units, 1),
+            *self._outputs(),
+            *map(self._edge, self.flow.edges),
+        ]
+        return "\n".join(lines) + "\n}\n"
+
+    def _inputs(self) -> Iterator[str]:
+        for number, (name, wire) in enumerate(self.opened.inputs):
+            yield self._terminal(number, name, wire, "input")
+
+    def _outputs(self) -> Iterator[str]:
+        first = len(self.opened.inputs) + len(self.all_boxes)
+        for number, output in enumerate(self.opened.outputs, first):
+            yield self._terminal(number, output.name, output.wire, _output_kind(output))
+
+    def _terminal(self, number: int, name: str, wire: Wire, kind: str) -> str:
+        shape = shape_text(wire, self.batch)
+        label = _two_lines(f"<B>{shown(name, LONGEST_TITLE)}</B>", shape, DARK)
+        look = f'penwidth=1.6 fillcolor="#FFFFFF" color="{INK}"{self._dashed(number)}'
+        return f"  {self._id(number)} [label={label} {look} tooltip={quoted(f'{name} · {kind} · {shape}')}];"
+
+    def _id(self, number: int) -> str:
+        return quoted(self.names[number])
+
+    def _dashed(self, number: int) -> str:
+        return ' style="rounded,filled,dashed"' if number in self.flow.train_only else ""
+
+    def _units(self, units: Sequence[Unit], depth: int) -> Iterator[str]:
+        for unit in units:
+            if isinstance(unit, Cluster):
+                yield from self._cluster(unit, depth)
+            else:
+                yield "  " * depth + self._box(unit)
+
+    def _box(self, box: Box) -> str:
+        number = self.number[box]
+        fill, line = COLOURS.get(box.family, GREY)
+        shape = ", ".join(shape_text(wire, self.batch) for wire in box.outputs)
+        look = f'fillcolor="{fill}" color="{line}"{" penwidth=2" if box.count > 1 else ""}{self._dashed(number)}'
+        symbol = box.family is Family.MERGE and len(box.title) == 1 and box.count == 1 and not box.shared
+        label = f"{quoted(box.title)} {CIRCLE}" if symbol else _box_label(box)
+        return f"{self._id(number)} [label={label} {look} tooltip={quoted(f'{box.detail} · {shape}')}];"
+
+    def _cluster(self, cluster: Cluster, depth: int) -> Iterator[str]:
+        pad = "  " * depth
+        self.clusters += 1
+        yield f'{pad}subgraph "cluster_{self.clusters}" {{ {self._frame(cluster, depth)}'
+        yield from self._units(cluster.items, depth + 1)
+        yield f"{pad}}}"
+
+    def _frame(self, cluster: Cluster, depth: int) -> str:
+        inner = [self.number[box] for box in boxes((cluster,))]
+        dashed = ",dashed" if self.flow.train_only.issuperset(inner) else ""
+        line = f'penwidth=2 color="{DARK}"' if cluster.count > 1 else f'penwidth=0.9 color="{FRAME_LINE}"'
+        fill = FRAME_FILLS[(depth - 1) % 2]
+        look = f'style="rounded,filled{dashed}" fillcolor="{fill}" {line} labeljust=l margin=9'
+        return f"graph [{look} label={self._cluster_title(cluster)} tooltip={quoted(cluster.path)}];"
+
+    def _cluster_title(self, cluster: Cluster) -> str:
+        leaving = dict.fromkeys(edge.wire for edge in self._leaving(cluster))
+        shape = shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
+        note = " · ".join(text for text in (shown(cluster.note, LONGEST_TITLE), shape) if text)
+        cells = _badges(cluster.count, cluster.shared)
+        if cluster.title:
+            cells += f"<TD><B>{shown(cluster.title, LONGEST_TITLE)}</B></TD>"
+        if note:
+            cells += f"<TD>{font(note, 9, PALE)}</TD>"
+        return _table(cells, 3) if cells else '""'
+
+    def _leaving(self, cluster: Cluster) -> list[Edge]:
+        inner = {self.number[box] for box in boxes((cluster,))}
+        return [edge for edge in self.flow.edges if edge.source in inner and edge.target not in inner]
+
+    def _edge(self, edge: Edge) -> str:
+        traits = [f'label=" {shape_text(edge.wire, self.batch)}"'] if edge.labelled else []
+        if edge.skip:
+            traits.append(f'color="{SKIP}" penwidth=1.5')
+        if edge.target in self.flow.train_only:
+            traits.append("style=dashed")
+        traits.append(f"weight={6 if edge.main else 1 if edge.skip else 2}")
+        return f"  {self._id(edge.source)} -> {self._id(edge.target)} [{' '.join(traits)}];"
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names as they are; one that came before gets `#2`, `#3`, …"""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = count = seen.get(name, 0) + 1
+        found.append(name if count == 1 else f"{name}#{count}")
+    return found
+
+
+def _output_kind(output: Output) -> str:
+    return "output while training" if output.train_only else "output"
+
+
+def _two_lines(first: str, second: str, colour: str) -> str:
+    return f"<{first}<BR/>{font(shown(second, LONGEST_CAPTION), 9, colour)}>" if second else f"<{first}>"
+
+
+def _badges(count: int, shared: str) -> str:
+    cells = badge(f"×{count}") if count > 1 else ""
+    return cells + (badge("shared " + shown(shared, LONGEST_TITLE), "#EDE9FE", "#4C1D95") if shared else "")
+
+
+def _box_label(box: Box) -> str:
+    title = f"<B>{shown(box.title, LONGEST_CAPTION)}</B>"
+    cells = _badges(box.count, box.shared)
+    if not cells:
+        return _two_lines(title, box.caption, "#2B2B2B")
+    caption = font(shown(box.caption, LONGEST_CAPTION), 9, "#2B2B2B")
+    second = f"<BR/>{caption}" if box.caption else ""
+    return _table(f"{cells}<TD>{title}{second}</TD>", 2)
+
+
+def _table(cells: str, spacing: int) -> str:
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="1"><TR>{cells}</TR></TABLE>>'

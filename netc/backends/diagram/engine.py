@@ -1,0 +1,108 @@
+"""The Graphviz engine: found, run within a time limit, its output made fit for the web."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Literal
+
+Format = Literal["svg", "png"]
+
+PNG_LIMIT = 32_767
+"""The most pixels per side that common decoders take."""
+PNG_DPI = 144
+FONT_STACK = "Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif"
+INSTALL = "install one with `pip install graphviz-pure` (or Graphviz itself), or set NETC_DOT to the path of a `dot`"
+
+
+class PictureError(Exception):
+    """A picture that could not be made; the text says why and what helps."""
+
+
+class EngineMissing(PictureError):
+    """No Graphviz engine was found."""
+
+
+class EngineFailed(PictureError):
+    """The engine refused the DOT text or broke."""
+
+
+class EngineTimeout(PictureError):
+    """The layout took longer than allowed."""
+
+
+class TooLarge(PictureError):
+    """The picture has more pixels than a PNG reader takes."""
+
+
+def find_engine() -> str:
+    """The program that lays out: `$NETC_DOT`, `graphviz-pure` beside this Python or on PATH, `dot` on PATH.
+
+    Raises EngineMissing, naming what to install.
+    """
+    chosen = os.environ.get("NETC_DOT")
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise EngineMissing(f"NETC_DOT names {chosen}, which is not a program that can be run; {INSTALL}")
+        return found
+    places = os.pathsep.join((sysconfig.get_path("scripts"), str(Path(sys.executable).parent)))
+    engine = shutil.which("graphviz-pure", path=places) or shutil.which("graphviz-pure") or shutil.which("dot")
+    if engine is None:
+        raise EngineMissing(f"no Graphviz engine found; {INSTALL}")
+    return engine
+
+
+def render(dot: str, format: Format = "svg", timeout: float = 60.0) -> bytes:
+    """Lay out DOT text and draw it.
+
+    timeout: seconds for each run of the engine. PNG comes at 144 dots per inch. Raises EngineMissing, EngineTimeout,
+    EngineFailed, and TooLarge for a PNG beyond 32,767 pixels a side.
+    """
+    svg = _run(dot, ("-Tsvg",), timeout)
+    if format == "svg":
+        return web_fonts(svg.decode()).encode()
+    _refuse_large(svg.decode())
+    return _run(dot.translate(FLOOR_SIGNS), ("-Tpng", f"-Gdpi={PNG_DPI}"), timeout)
+
+
+FLOOR_SIGNS = str.maketrans("⌊⌋", "[]")
+"""The fonts at hand when pixels are drawn lack floor brackets; Gauss wrote square ones."""
+
+
+def web_fonts(svg: str) -> str:
+    """The same SVG with a stack of fonts where one was named."""
+    return re.sub(r'(<text\b[^<>]*?\bfont-family=")[^"]*(")', rf"\g<1>{FONT_STACK}\g<2>", svg)
+
+
+def _run(dot: str, options: tuple[str, ...], timeout: float) -> bytes:
+    engine = find_engine()
+    try:
+        done = subprocess.run([engine, *options], input=dot.encode(), capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineTimeout(f"the layout took longer than {timeout:g} s; a coarser level or more time helps") from None
+    except OSError as error:
+        raise EngineFailed(f"{engine} could not be run: {error}") from None
+    if done.returncode or not done.stdout:
+        raise EngineFailed(f"{engine} failed: {_first_line(done.stderr)}")
+    return done.stdout
+
+
+def _first_line(stderr: bytes) -> str:
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return next((line for line in lines if line.startswith("Error")), lines[0] if lines else "no message")
+
+
+def _refuse_large(svg: str) -> None:
+    size = re.search(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
+    if size is None:
+        raise EngineFailed("the engine wrote an SVG without a size")
+    width, height = (round(int(points) * PNG_DPI / 72) for points in size.groups())
+    if max(width, height) > PNG_LIMIT:
+        problem = f"a PNG of {width:,} × {height:,} pixels is larger than readers take ({PNG_LIMIT:,} a side)"
+        raise TooLarge(f"{problem}; write an SVG, or use a coarser level")

@@ -1,0 +1,157 @@
+"""The arrows of a picture: which box feeds which, which way is the main one, what is a skip, what only trains."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from netc.backends.diagram.units import Box, Opened, Wire, boxes
+from netc.ops.base import Family
+
+
+class Edge(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """wire: the tensor that flows from box number `source` to box number `target`; numbers run over the graph's
+    inputs, its boxes and its outputs in order. labelled: this arrow prints the tensor's shape."""
+
+    source: int
+    target: int
+    wire: Wire
+    main: bool
+    skip: bool
+    labelled: bool
+
+
+class Flow(msgspec.Struct, frozen=True, eq=False):
+    """edges, in order of their targets; train_only: numbers of what reaches only outputs that training has."""
+
+    edges: tuple[Edge, ...]
+    train_only: frozenset[int]
+
+
+def flow_of(opened: Opened) -> Flow:
+    """All arrows of an opened network."""
+    return _Tracer(opened).flow()
+
+
+class _Tracer:
+    """Numbers everything: inputs first, then boxes, then outputs. `into[n]` are (source, wire) pairs."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.boxes = list(boxes(opened.units))
+        self.first_box = len(opened.inputs)
+        self.first_output = self.first_box + len(self.boxes)
+        self.opened = opened
+        self.maker = {wire: n for n, (_, wire) in enumerate(opened.inputs)}
+        for n, box in enumerate(self.boxes, self.first_box):
+            self.maker.update(dict.fromkeys(box.outputs, n))
+        read = [()] * self.first_box + [b.inputs for b in self.boxes] + [(o.wire,) for o in opened.outputs]
+        self.into: list[list[tuple[int, Wire]]] = [[(self.maker[w], w) for w in wires] for wires in read]
+        self.readers = Counter(source for pairs in self.into for source, _ in pairs)
+        self.depth = self._depths()
+        self.best = [self._main_input(n) for n in range(len(self.into))]
+
+    def flow(self) -> Flow:
+        main, skips = self._main_edges(), self._skips()
+        labelled = self._labelled()
+        edges = tuple(
+            Edge(
+                source=source,
+                target=target,
+                wire=wire,
+                main=(target, at) in main,
+                skip=(target, at) in skips,
+                labelled=(target, at) in labelled,
+            )
+            for target, pairs in enumerate(self.into)
+            for at, (source, wire) in enumerate(pairs)
+        )
+        return Flow(edges, self._train_only())
+
+    def _depths(self) -> list[int]:
+        depth: list[int] = []
+        for pairs in self.into:
+            depth.append(1 + max((depth[source] for source, _ in pairs), default=0))
+        return depth
+
+    def _main_input(self, target: int) -> int:
+        """Which input of a box continues the longest way from the network's input."""
+        pairs = self.into[target]
+        return max(range(len(pairs)), key=lambda at: (self.depth[pairs[at][0]], -at), default=0)
+
+    def _main_edges(self) -> set[tuple[int, int]]:
+        main: set[tuple[int, int]] = set()
+        lasting = (n for n, o in enumerate(self.opened.outputs, self.first_output) if not o.train_only)
+        for output in lasting:
+            at = output
+            while self.into[at] and (at, self.best[at]) not in main:
+                main.add((at, self.best[at]))
+                at = self.into[at][self.best[at]][0]
+        return main
+
+    def _skips(self) -> set[tuple[int, int]]:
+        """Arrows that jump over a longer way, and the shorter ways into an elementwise merge."""
+        skips: set[tuple[int, int]] = set()
+        above = self._ancestors()
+        for target, pairs in enumerate(self.into):
+            for at, (source, _) in enumerate(pairs):
+                jumps = any(above[other] >> source & 1 for other, _ in pairs if other != source)
+                if jumps:
+                    skips.add((target, at))
+                elif at != self.best[target] and self._is_elementwise(target):
+                    skips.add((target, at))
+                    skips.update(self._branch(source))
+        return skips
+
+    def _ancestors(self) -> list[int]:
+        """Per number, a bit set of all that leads to it."""
+        above: list[int] = []
+        for pairs in self.into:
+            bits = 0
+            for source, _ in pairs:
+                bits |= above[source] | 1 << source
+            above.append(bits)
+        return above
+
+    def _is_elementwise(self, target: int) -> bool:
+        if not self.first_box <= target < self.first_output:
+            return False
+        box = self.boxes[target - self.first_box]
+        return box.family is Family.MERGE and all(w.type.shape == box.outputs[0].type.shape for w in box.inputs)
+
+    def _branch(self, at: int) -> list[tuple[int, int]]:
+        """The arrows of a side way, from its end back to where it forks off."""
+        found = []
+        while self.readers[at] == 1 and len(self.into[at]) == 1:
+            found.append((at, 0))
+            at = self.into[at][0][0]
+        return found if self.into[at] or self.readers[at] > 1 else []
+
+    def _labelled(self) -> set[tuple[int, int]]:
+        """The first arrow (the main one before others) of every tensor whose shape differs from its maker's input."""
+        order: dict[Wire, tuple[int, int]] = {}
+        for target, pairs in enumerate(self.into[: self.first_output]):
+            for at, (source, wire) in enumerate(pairs):
+                known = order.get(wire)
+                better = known is None or (at == self.best[target] and known[1] != self.best[known[0]])
+                if better and self._changes(source, wire):
+                    order[wire] = (target, at)
+        return set(order.values())
+
+    def _changes(self, maker: int, wire: Wire) -> bool:
+        if maker < self.first_box:
+            return False
+        before: Box = self.boxes[maker - self.first_box]
+        if not before.inputs:
+            return True
+        main = self.into[maker][self.best[maker]][1]
+        return (main.type.shape, main.last.shape) != (wire.type.shape, wire.last.shape)
+
+    def _train_only(self) -> frozenset[int]:
+        needed: set[int] = set()
+        for n in reversed(range(len(self.into))):
+            output = n >= self.first_output
+            if n in needed or (output and not self.opened.outputs[n - self.first_output].train_only):
+                needed.add(n)
+                needed.update(source for source, _ in self.into[n])
+        return frozenset(range(self.first_box, len(self.into))) - needed

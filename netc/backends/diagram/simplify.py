@@ -1,0 +1,258 @@
+"""From every operator to what a reader wants to see: fused runs, frames that say something, copies drawn once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+
+import msgspec
+
+from netc.backends.diagram.units import Box, Cluster, Opened, Unit, Wire, boxes, reads
+from netc.ops.base import Family
+
+FUSES: Mapping[Family, frozenset[Family]] = {
+    Family.CONV: frozenset({Family.NORM, Family.ACTIVATION}),
+    Family.LINEAR: frozenset({Family.NORM, Family.ACTIVATION}),
+    Family.UPSAMPLE: frozenset({Family.NORM, Family.ACTIVATION}),
+    Family.NORM: frozenset({Family.ACTIVATION}),
+    Family.MERGE: frozenset({Family.ACTIVATION}),
+}
+"""What may join a box that ends with a family."""
+
+
+def every_op(opened: Opened) -> Opened:
+    """Level `ops`: nothing fused or collapsed; only the frames of single loop turns go."""
+    return _with_units(opened, _without_iterations(opened.units))
+
+
+def blocks(opened: Opened) -> Opened:
+    """Level `blocks`: runs fused, small frames opened, equal neighbours collapsed."""
+    return _with_units(opened, _Simplifier(_all_reads(opened)).units(opened.units, inside=False))
+
+
+def overview(opened: Opened) -> Opened:
+    """Level `overview`: one box per top-level stage."""
+    simple = blocks(opened)
+    total = _all_reads(simple)
+    size = sum(1 for _ in boxes(simple.units))
+    return _with_units(simple, [_stage(unit, total, size) for unit in simple.units])
+
+
+def _with_units(opened: Opened, units: Sequence[Unit]) -> Opened:
+    return Opened(opened.inputs, tuple(units), opened.outputs)
+
+
+def _all_reads(opened: Opened) -> Counter[Wire]:
+    total = reads(opened.units)
+    total.update(output.wire for output in opened.outputs)
+    return total
+
+
+def _without_iterations(units: Sequence[Unit]) -> list[Unit]:
+    found: list[Unit] = []
+    for unit in units:
+        if isinstance(unit, Box):
+            found.append(unit)
+        elif unit.kind == "iteration" and unit.count == 1:
+            found += _without_iterations(unit.items)
+        elif unit.items:
+            found.append(msgspec.structs.replace(unit, items=tuple(_without_iterations(unit.items))))
+    return found
+
+
+def inputs_of(unit: Unit) -> tuple[Wire, ...]:
+    """Wires read inside and made outside, in order of first reading."""
+    if isinstance(unit, Box):
+        return tuple(dict.fromkeys(unit.inputs))
+    made = {wire for box in boxes((unit,)) for wire in box.outputs}
+    return tuple(wire for wire in reads((unit,)) if wire not in made)
+
+
+def outputs_of(unit: Unit, total: Counter[Wire]) -> tuple[Wire, ...]:
+    """Wires made inside and read outside. `total` counts all reads of the network."""
+    inside = reads((unit,))
+    return tuple(wire for box in boxes((unit,)) for wire in box.outputs if total[wire] > inside[wire])
+
+
+class _Simplifier:
+    def __init__(self, total: Counter[Wire]) -> None:
+        self.total = total
+
+    def units(self, units: Sequence[Unit], *, inside: bool) -> list[Unit]:
+        found = [simple for unit in units for simple in self._unit(unit, inside)]
+        if any(isinstance(unit, Cluster) and unit.kind == "iteration" for unit in found):
+            found = [inner for unit in self._collapse(found) for inner in _opened_iteration(unit)]
+        return self._collapse(self._fuse(found))
+
+    def _unit(self, unit: Unit, inside: bool) -> Sequence[Unit]:
+        if isinstance(unit, Box):
+            return (unit,)
+        items = tuple(self.units(unit.items, inside=inside or unit.kind == "call"))
+        if unit.kind != "iteration" and len(items) == 1:
+            return (_merged(unit, items[0]),)
+        if unit.kind == "chain" and inside and all(isinstance(item, Box) for item in items):
+            return items
+        return (msgspec.structs.replace(unit, items=items),) if items else ()
+
+    def _fuse(self, units: Sequence[Unit]) -> list[Unit]:
+        found: list[Unit] = []
+        makers: dict[Wire, int] = {}
+        for unit in units:
+            at = makers.get(unit.inputs[0]) if isinstance(unit, Box) and len(unit.inputs) == 1 else None
+            head = found[at] if at is not None else None
+            if at is not None and isinstance(head, Box) and isinstance(unit, Box) and self._fits(head, unit):
+                found[at] = unit = _fused(head, unit)
+            else:
+                at = len(found)
+                found.append(unit)
+            if isinstance(unit, Box):
+                makers.update(dict.fromkeys(unit.outputs, at))
+        return found
+
+    def _fits(self, head: Box, box: Box) -> bool:
+        alone = self.total[box.inputs[0]] == 1 and len(head.outputs) == 1
+        plain = head.count == box.count == 1 and not head.shared and not box.shared
+        joins = head.tail is not None and box.family in FUSES.get(head.tail, ())
+        return alone and plain and joins
+
+    def _collapse(self, units: Sequence[Unit]) -> list[Unit]:
+        found: list[Unit] = []
+        keys = [self._key(unit) for unit in units]
+        at = 0
+        while at < len(units):
+            end = self._run_end(units, keys, at)
+            found.append(units[at] if end == at + 1 else self._one_for_all(units[at], units[end - 1], end - at))
+            at = end
+        return found
+
+    def _run_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int) -> int:
+        """Where the run of equal units that starts at `start`, each feeding only the next, ends."""
+        link = None
+        end = start + 1
+        while end < len(units) and keys[end] == keys[start]:
+            found = self._link(units[end - 1], units[end])
+            if found is None or link not in (None, found):
+                break
+            link = found
+            end += 1
+        return end
+
+    def _key(self, unit: Unit) -> Hashable:
+        ids: dict[Wire, int] = {}
+        return _unit_key(unit, ids), tuple(ids[wire] for wire in outputs_of(unit, self.total))
+
+    def _link(self, first: Unit, second: Unit) -> tuple[int | None, ...] | None:
+        """Per input of `second`, the output of `first` it reads (None: both read the same tensor from elsewhere);
+        None when they are not a straight run."""
+        made = outputs_of(first, self.total)
+        pairs = list(zip(inputs_of(first), inputs_of(second), strict=True))
+        link = tuple(made.index(b) if b in made else None for _, b in pairs)
+        same = all(at is not None or a is b for at, (a, b) in zip(link, pairs, strict=True))
+        inside = reads((first, second))
+        only = all(self.total[wire] == inside[wire] for wire in made)
+        return link if same and only and made and any(at is not None for at in link) else None
+
+    def _one_for_all(self, first: Unit, last: Unit, count: int) -> Unit:
+        outside = dict(zip(_made(first), _made(last), strict=True))
+        leaving = set(outputs_of(last, self.total))
+        change = {a: b if b in leaving else Wire(a.type, b.last) for a, b in outside.items()}
+        for a, b in change.items():
+            self.total[b] = self.total[outside[a]]
+        return msgspec.structs.replace(_rewired(first, change), count=first.count * count, **_title_of_run(first, last))
+
+
+def _opened_iteration(unit: Unit) -> tuple[Unit, ...]:
+    return unit.items if isinstance(unit, Cluster) and unit.kind == "iteration" and unit.count == 1 else (unit,)
+
+
+def _merged(outer: Cluster, only: Unit) -> Unit:
+    """A frame around one piece says no more than the piece with the frame's name."""
+    shared = outer.shared or only.shared
+    if isinstance(only, Box):
+        return msgspec.structs.replace(only, shared=shared)
+    return msgspec.structs.replace(
+        only,
+        path=outer.path,
+        title=outer.title or only.title,
+        note=outer.note or (only.title if outer.title else only.note),
+        shared=shared,
+        key=(outer.key, only.key),
+        kind=outer.kind,
+    )
+
+
+def _fused(head: Box, box: Box) -> Box:
+    joint = " · " if head.family is Family.MERGE else "·"
+    return msgspec.structs.replace(
+        head,
+        title=head.title + joint + box.title,
+        tail=box.family,
+        outputs=box.outputs,
+        key=(head.key, box.key),
+        detail=f"{head.detail}\n{box.detail}",
+    )
+
+
+def _unit_key(unit: Unit, ids: dict[Wire, int]) -> Hashable:
+    """Equal for units that compute the same: operators, types and wiring, never names."""
+    if isinstance(unit, Box):
+        numbers = tuple(ids.setdefault(wire, len(ids)) for wire in (*unit.inputs, *unit.outputs))
+        return (unit.key, unit.count, unit.shared, len(unit.inputs), numbers)
+    return (unit.key, unit.count, unit.shared, tuple(_unit_key(item, ids) for item in unit.items))
+
+
+def _made(unit: Unit) -> list[Wire]:
+    return [wire for box in boxes((unit,)) for wire in box.outputs]
+
+
+def _rewired(unit: Unit, change: Mapping[Wire, Wire]) -> Unit:
+    if isinstance(unit, Cluster):
+        return msgspec.structs.replace(unit, items=tuple(_rewired(item, change) for item in unit.items))
+    inputs = tuple(change.get(wire, wire) for wire in unit.inputs)
+    outputs = tuple(change.get(wire, wire) for wire in unit.outputs)
+    return msgspec.structs.replace(unit, inputs=inputs, outputs=outputs)
+
+
+def _title_of_run(first: Unit, last: Unit) -> dict[str, str]:
+    """`enc1`, …, `enc4` is `enc1…4`."""
+    if isinstance(first, Box) or first.title == last.title:
+        return {}
+    name = first.title.rstrip("0123456789")
+    return {"title": f"{first.title}…{last.title.removeprefix(name)}"}
+
+
+def _stage(unit: Unit, total: Counter[Wire], size: int) -> Unit:
+    if isinstance(unit, Box):
+        return unit
+    if _is_whole(unit, size):
+        return msgspec.structs.replace(unit, items=tuple(_stage(item, total, size) for item in unit.items))
+    caption = unit.note or _contents(unit)
+    return Box(
+        path=unit.path,
+        title=unit.title or unit.note or unit.path,
+        caption=caption,
+        family=None,
+        tail=None,
+        inputs=inputs_of(unit),
+        outputs=outputs_of(unit, total),
+        key=unit.key,
+        detail=unit.path,
+        count=unit.count,
+        shared=unit.shared,
+    )
+
+
+def _is_whole(unit: Cluster, size: int) -> bool:
+    """A stage that holds most of a network, of several kinds of pieces, would hide what the overview is for."""
+    kinds = {item.key for item in unit.items if isinstance(item, Cluster)}
+    containers = sum(isinstance(item, Cluster) and item.kind in ("path", "body") for item in unit.items)
+    most = 2 * sum(1 for _ in boxes((unit,))) > size
+    return most and unit.kind != "call" and (len(kinds) > 1 or containers > 1)
+
+
+def _contents(unit: Cluster) -> str:
+    counts: Counter[str] = Counter()
+    for item in unit.items:
+        counts[item.note or item.title if isinstance(item, Cluster) else item.title] += item.count
+    common = [f"{n}× {name}" if n > 1 else name for name, n in counts.most_common(3) if name]
+    return ", ".join(common) + (", …" if len(counts) > 3 else "")

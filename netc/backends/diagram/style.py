@@ -1,0 +1,69 @@
+"""How things look: colours safe for colour-blind readers, escaped labels, shapes as text."""
+
+from __future__ import annotations
+
+from html import escape
+from re import sub
+
+from netc.backends.diagram.units import Wire
+from netc.dims import Size, dim_text
+from netc.ops.base import Family
+
+GREY = ("#E6E6E6", "#6E6E6E")
+COLOURS: dict[Family | None, tuple[str, str]] = {
+    Family.CONV: ("#99BFE6", "#3C556E"),
+    Family.NORM: ("#B2E6FF", "#4C6E80"),
+    Family.ACTIVATION: ("#F2E6A6", "#776E44"),
+    Family.POOL: ("#73CCB2", "#225E4C"),
+    Family.UPSAMPLE: ("#CCD966", "#5E661A"),
+    Family.LINEAR: ("#FFBFCC", "#80555E"),
+    Family.MERGE: ("#F2A68C", "#774433"),
+    Family.RESHAPE: GREY,
+    None: ("#F5F6F8", "#6B7280"),
+}
+"""Fill and line per operator family; None is a stage."""
+
+INK, DARK, PALE, SKIP = "#1A1A1A", "#374151", "#6B7280", "#B4491D"
+FRAME_FILLS = ("#F5F6F8", "#FFFFFF")
+FRAME_LINE = "#C3C9D2"
+LONGEST_TITLE, LONGEST_CAPTION = 40, 60
+
+
+def quoted(text: str) -> str:
+    """A DOT string that means exactly `text`: no escape sequence or entity in it is interpreted."""
+    text = _printable(text, keep="\n").replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("\n", "\\n") + '"'
+
+
+def shown(text: str, longest: int) -> str:
+    """Text for an HTML-like label: escaped, on one line, cut where it would spoil the picture."""
+    text = " ".join(_printable(text).split())
+    return escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=True)
+
+
+def _printable(text: str, keep: str = "") -> str:
+    """Control characters and lone surrogates have no place in XML; each becomes a space."""
+    return "".join(c if c in keep or (c.isprintable() and c not in "\ufffe\uffff") else " " for c in text)
+
+
+def font(text: str, size: int, colour: str) -> str:
+    return f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{text}</FONT>'
+
+
+def badge(text: str, fill: str = DARK, colour: str = "white") -> str:
+    return f'<TD BGCOLOR="{fill}"><FONT COLOR="{colour}" POINT-SIZE="10"><B> {text} </B></FONT></TD>'
+
+
+def shape_text(wire: Wire, batch: Size | None) -> str:
+    """`64×16h×16w`, without the batch axis; `64…224×…` where copies of a run differ."""
+    first, last = wire.type.shape, wire.last.shape
+    if batch is not None and len(first) > 1 and first[0] == batch:
+        first, last = first[1:], last[1:]
+    return "×".join(_axis(a, b, len(first) > 1) for a, b in zip(first, last, strict=True)) or "scalar"
+
+
+def _axis(first: Size, last: Size, among_others: bool) -> str:
+    a, b = dim_text(first), dim_text(last)
+    text = a if a == b else f"{a}…{b}"
+    bare = sub(r"⌊.*⌋", "", text)
+    return f"({text})" if among_others and any(sign in bare for sign in "+−") else text

@@ -1,0 +1,230 @@
+"""The network as nested pieces of a picture: boxes for operators, clusters for blocks, chains and bodies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from netc.ir.model import Block, Call, Group, Item, Network, Node, Value
+from netc.ops.base import Family
+from netc.types import TensorType
+
+ClusterKind = Literal["call", "chain", "body", "path", "iteration"]
+
+
+class Wire(msgspec.Struct, frozen=True, eq=False):
+    """A tensor of the opened network. `last` is its type in the last copy of a collapsed run."""
+
+    type: TensorType
+    last: TensorType
+
+
+class Box(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One shape of the picture: an operator, a fused run of them, or (family None) a whole stage.
+
+    tail: the family a fused run ends with; key: equal for boxes that compute the same; count: copies it stands for;
+    shared: the module whose weights it uses, when that is declared once and called from several places.
+    """
+
+    path: str
+    title: str
+    caption: str
+    family: Family | None
+    tail: Family | None
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+    key: Hashable
+    detail: str
+    count: int = 1
+    shared: str = ""
+
+
+class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Pieces drawn in one frame. `title` may be empty; `note` is the name of the block behind a named call."""
+
+    path: str
+    title: str
+    kind: ClusterKind
+    items: tuple[Unit, ...]
+    key: Hashable
+    note: str = ""
+    count: int = 1
+    shared: str = ""
+
+
+Unit: TypeAlias = Box | Cluster
+
+
+class Output(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    wire: Wire
+    train_only: bool
+
+
+class Opened(msgspec.Struct, frozen=True, eq=False):
+    """A network with every call opened; units stand in an order in which data can flow."""
+
+    inputs: tuple[tuple[str, Wire], ...]
+    units: tuple[Unit, ...]
+    outputs: tuple[Output, ...]
+
+
+def boxes(units: Sequence[Unit]) -> Iterator[Box]:
+    """Every box in order, clusters opened."""
+    for unit in units:
+        if isinstance(unit, Box):
+            yield unit
+        else:
+            yield from boxes(unit.items)
+
+
+def reads(units: Sequence[Unit]) -> Counter[Wire]:
+    """How often each wire is read by the boxes of some units; in order of first reading."""
+    return Counter(wire for box in boxes(units) for wire in box.inputs)
+
+
+def open_network(network: Network) -> Opened:
+    """Open every call of a network."""
+    block = network.block
+    env = {value: _wire(value.type) for value in block.inputs}
+    inputs = tuple((value.path, wire) for value, wire in env.items())
+    units = tuple(_Opener(env, "", "", "").units(block.items))
+    outputs = tuple(Output(o.name, env[o.value], o.train_only) for o in block.outputs)
+    return Opened(inputs, units, outputs)
+
+
+def _wire(type: TensorType) -> Wire:
+    return Wire(type, type)
+
+
+def join(prefix: str, path: str) -> str:
+    return f"{prefix}.{path}" if prefix and path else prefix or path
+
+
+def below(base: str, path: str) -> str:
+    """`path` as seen from `base`: `a.b.c` below `a` is `b.c`."""
+    return path[len(base) + 1 :] if base and path.startswith(base + ".") else path
+
+
+class _Opener:
+    """Opens one block body: `prefix` and `module` are the paths of the call, `shared` the shared module it lies in."""
+
+    def __init__(self, env: dict[Value, Wire], prefix: str, module: str, shared: str) -> None:
+        self.env, self.prefix, self.module, self.shared = env, prefix, module, shared
+
+    def units(self, items: tuple[Item, ...], base: str | None = None) -> list[Unit]:
+        base = self.prefix if base is None else base
+        found = [unit for item in items for unit in self._item(item, base)]
+        return group_by_path(found, base)
+
+    def _item(self, item: Item, base: str) -> list[Unit]:
+        if isinstance(item, Node):
+            return [self._box(item)]
+        if isinstance(item, Call):
+            return [self._call(item, base)]
+        path = join(self.prefix, item.path)
+        if item.kind == "iteration" and item.path:
+            return _iteration(path, self.units(item.items, base))
+        if item.spliced or not item.path or item.kind in ("if", "iteration"):
+            return self._transparent(item, base)
+        return [self._container(item, path, base)]
+
+    def _transparent(self, group: Group, base: str) -> list[Unit]:
+        return [unit for item in group.items for unit in self._item(item, base)]
+
+    def _container(self, group: Group, path: str, base: str) -> Cluster:
+        kind: ClusterKind = "body" if group.kind == "body" else "chain"
+        items = tuple(self.units(group.items, path))
+        return Cluster(path=path, title=below(base, path), kind=kind, items=items, key=kind)
+
+    def _call(self, call: Call, base: str) -> Cluster:
+        path, module = join(self.prefix, call.path), join(self.module, call.module)
+        inputs = (self.env[value] for value in call.inputs)
+        inner = dict(zip(call.block.inputs, inputs, strict=True))
+        opener = _Opener(inner, path, module, module if call.shared else self.shared)
+        items = tuple(opener.units(call.block.items))
+        returned = (inner[output.value] for output in call.block.outputs)
+        self.env.update(zip(call.outputs, returned, strict=True))
+        title, note = _call_title(below(base, path), call.block)
+        key = ("call", id(call.block.definition))
+        shared = module if call.shared else ""
+        return Cluster(path=path, title=title, kind="call", items=items, key=key, note=note, shared=shared)
+
+    def _box(self, node: Node) -> Box:
+        outputs = tuple(_wire(value.type) for value in node.outputs)
+        self.env.update(zip(node.outputs, outputs, strict=True))
+        types = [value.type for value in node.inputs]
+        path, caption = join(self.prefix, node.path), node.op.caption(*types)
+        shared = join(self.module, node.module) if node.module != node.path else ""
+        return Box(
+            path=path,
+            title=node.op.title,
+            caption=caption,
+            family=node.op.family,
+            tail=node.op.family,
+            inputs=tuple(self.env[value] for value in node.inputs),
+            outputs=outputs,
+            key=(node.op.key(), caption, *map(_type_key, types), *(_type_key(w.type) for w in outputs)),
+            detail=f"{path} · {node.op!r}",
+            shared=shared,
+        )
+
+
+def _type_key(type: TensorType) -> Hashable:
+    """What copies of a run must agree on: all but the number of channels, which may grow from copy to copy."""
+    return (type.dtype, len(type.shape), type.shape[:1], type.shape[2:])
+
+
+def _call_title(name: str, block: Block) -> tuple[str, str]:
+    """A numbered call goes by its block's name, a named one by its own."""
+    if name.rpartition(".")[2].isdigit():
+        return block.name, ""
+    return name, "" if name == block.name else block.name
+
+
+def _iteration(path: str, units: list[Unit]) -> list[Unit]:
+    if len(units) < 2:
+        return units
+    return [Cluster(path=path, title="", kind="iteration", items=tuple(units), key="iteration")]
+
+
+def group_by_path(units: list[Unit], base: str) -> list[Unit]:
+    """Neighbours that share a container of dotted names (`block1.a`, `block1.b`) in one cluster each."""
+    found: list[Unit] = []
+    for segment, run in groupby(units, lambda unit: _container_segment(unit, base)):
+        members = list(run)
+        if segment and (len(members) > 1 or _is_container(members[0])):
+            found.append(_path_cluster(join(base, segment), segment, members))
+        else:
+            found += members
+    return found
+
+
+def _path_cluster(path: str, segment: str, members: list[Unit]) -> Cluster:
+    opened: list[Unit] = []
+    for unit in members:
+        own = isinstance(unit, Cluster) and unit.kind == "path" and unit.path == path
+        opened += unit.items if own and isinstance(unit, Cluster) else (unit,)
+    items = [_retitled(unit, segment) for unit in group_by_path(opened, path)]
+    return Cluster(path=path, title=segment, kind="path", items=tuple(items), key="path")
+
+
+def _retitled(unit: Unit, segment: str) -> Unit:
+    """The container's name is in the frame around; it need not be said again."""
+    if isinstance(unit, Box) or not unit.title.startswith(segment + "."):
+        return unit
+    return msgspec.structs.replace(unit, title=unit.title.removeprefix(segment + "."))
+
+
+def _is_container(unit: Unit) -> bool:
+    return isinstance(unit, Cluster) and unit.kind == "path"
+
+
+def _container_segment(unit: Unit, base: str) -> str:
+    segment, dot, _ = below(base, unit.path).partition(".")
+    is_named = isinstance(unit, Box) or unit.kind != "iteration"
+    return segment if is_named and (dot or _is_container(unit)) else ""
