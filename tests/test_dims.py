@@ -257,6 +257,7 @@ def test_exact_quotients() -> None:
     assert exact_div(h // 2 + (h + 1) // 2 + h, 2) is not None
     assert exact_div(H, 2) is None
     assert exact_div(H, W) is None
+    assert exact_div(3 * h * w, 2 * h) is None
     assert exact_div(H, 0) is None
     assert exact_div(0, h) == 0
     assert exact_div(12, 5) is None
@@ -328,6 +329,15 @@ def test_requirements_raise_bounds_or_fail_with_a_witness() -> None:
     assert domain.require(H - W, 0).witness is not None
     assert domain.require(h * w, 20).holds
     assert domain.bounds == {"H": 11, "h": 5, "w": 5}
+
+
+@pytest.mark.parametrize(
+    ("size", "k", "first"), [((h - 10) ** 3, -500, 3), (h * h - 10 * h + 30, 5, 1), (h * h - 9 * h, 1, 10)]
+)
+def test_the_bound_of_a_size_that_bends_is_the_smallest(size: Size, k: int, first: int) -> None:
+    domain = Domain()
+    assert domain.require(size, k).holds
+    assert domain.lower("h") == first
 
 
 def test_a_bound_names_its_remedy() -> None:
