@@ -1,0 +1,99 @@
+"""Writing outputs all or nothing: temporary names first, moved into place together at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from netc.diagnostics.model import Diagnostic, NetcError
+
+
+@contextmanager
+def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
+    """Temporary paths beside `paths`, to be written inside the block; at its end each is moved to its real name.
+
+    When the block raises, when a temporary file was not written, or a move fails, every file that stood at `paths`
+    before is as it was. Missing directories are made; a link keeps pointing where it does and its target is replaced.
+    A temporary name keeps the suffix of its target. Raises NetcError (`output-file`) naming what cannot be written.
+    """
+    targets = [Path(os.path.realpath(path)) for path in paths]
+    for target in targets:
+        _prepare(target)
+    temporary = tuple(_beside(target) for target in targets)
+    try:
+        yield temporary
+        _move_all(temporary, targets)
+    finally:
+        _remove(temporary)
+
+
+def output_error(path: Path, problem: str) -> NetcError:
+    """The error for an output that cannot be written."""
+    return NetcError((Diagnostic("output-file", f"cannot write {path}: {problem}", None),))
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.stem[:64]}-{uuid4().hex[:12]}{target.suffix}")
+
+
+def _prepare(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(target, f"directory {target.parent}: {_reason(error)}") from error
+    if target.exists() and not target.is_file():
+        raise output_error(target, "it is a directory" if target.is_dir() else "it is not a regular file")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise output_error(target, f"directory {target.parent} is not writable")
+
+
+def _move_all(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
+    for path, target in zip(temporary, targets, strict=True):
+        if not path.exists():
+            raise FileNotFoundError(f"nothing was written for {target}")
+    earlier: dict[Path, Path | None] = {}
+    try:
+        for path, target in zip(temporary, targets, strict=True):
+            earlier[target] = _second_name(target)
+            _move(path, target)
+    except NetcError:
+        _restore(earlier)
+        raise
+    finally:
+        _remove([kept for kept in earlier.values() if kept])
+
+
+def _move(path: Path, target: Path) -> None:
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        raise output_error(target, _reason(error)) from error
+
+
+def _second_name(target: Path) -> Path | None:
+    """Another link to what stands at `target`, to bring it back by; None when nothing does or links are not known."""
+    kept = _beside(target)
+    try:
+        os.link(target, kept)
+    except OSError:
+        return None
+    return kept
+
+
+def _restore(earlier: dict[Path, Path | None]) -> None:
+    for target, kept in earlier.items():
+        if kept:
+            os.replace(kept, target)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,7 @@
+"""ONNX straight from the IR: protobuf with names of the spec, weights left in the safetensors file."""
+
+from __future__ import annotations
+
+from netc.backends.onnx.export import build_model, model_bytes, write_onnx, write_onnx_fresh
+
+__all__ = ["build_model", "model_bytes", "write_onnx", "write_onnx_fresh"]

@@ -1,0 +1,96 @@
+"""ONNX files: the graph straight from the IR, the weights left in a safetensors file beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from onnx import ModelProto
+
+from netc import __version__
+from netc.artifacts import output_error, staged
+from netc.backends.onnx.graph import build_graph
+from netc.ir.flat import flatten
+from netc.ir.model import Network
+from netc.weights import WeightsIndex, fitting_weights, init_weights, lay_out, tensors
+from netc.weights.initialise import Progress
+
+OPSET = 21
+IR_VERSION = 10
+
+
+def build_model(network: Network, weights: WeightsIndex | None = None, location: str | None = None) -> ModelProto:
+    """The network in eval mode at opset 21, IR 10, which onnxruntime runs on CUDA without moving pools to the CPU.
+
+    Nodes are named by spec path, weights by state_dict key; these are external data in the file `location` (a name
+    relative to the model, by default that of `weights.path`). Without `weights`, offsets are those of a file
+    `init_weights` would write. Raises NetcError (`onnx-unsupported`).
+    """
+    index = weights or lay_out("model.safetensors", tensors(network), {})[1]
+    model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
+    model.opset_import.add(domain="", version=OPSET)
+    model.graph.name = network.name
+    build_graph(model.graph, flatten(network), index, location or index.path.name)
+    for key, value in _metadata(network).items():
+        model.metadata_props.add(key=key, value=value)
+    return model
+
+
+def _metadata(network: Network) -> dict[str, str]:
+    return {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
+
+
+def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None) -> bytes:
+    """`build_model` in the form it has in a file; the same network always gives the same bytes."""
+    return build_model(network, weights, location).SerializeToString(deterministic=True)
+
+
+def write_onnx(network: Network, path: str | Path, weights_path: str | Path) -> None:
+    """Write the model to `path`, with the weights in `weights_path`.
+
+    ONNX reaches only what lies in the model's own directory, and its checker refuses links: weights from elsewhere are
+    copied to `path` with the suffix `.safetensors` (sharing disk blocks where the file system can).
+    Raises NetcError for weights that do not fit, operators ONNX lacks, and outputs that cannot be written.
+    """
+    path, index = Path(path), fitting_weights(network, weights_path)
+    if index.path.resolve().parent == path.resolve().parent and not index.path.is_symlink():
+        with staged([path]) as (model,):
+            model.write_bytes(model_bytes(network, index))
+        return
+    own = path.with_suffix(".safetensors")
+    with staged([path, own]) as (model, data):
+        model.write_bytes(model_bytes(network, index, own.name))
+        _copy(index.path, data)
+
+
+def write_onnx_fresh(network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None) -> Path:
+    """Write the model to `path` and new weights beside it, with the suffix `.safetensors`; returns their path."""
+    own = Path(path).with_suffix(".safetensors")
+    with staged([path, own]) as (model, data):
+        index = init_weights(network, data, seed, progress)
+        model.write_bytes(model_bytes(network, index, own.name))
+    return own
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy inside the kernel, so memory does not grow; some file systems then share the blocks."""
+    try:
+        with source.open("rb") as reader, target.open("wb") as writer:
+            _send(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
+    except OSError as error:
+        raise output_error(target, error.strerror or str(error)) from error
+
+
+def _send(reader: int, writer: int, count: int) -> None:
+    while count > 0:
+        sent = _send_some(reader, writer, min(count, 1 << 30))
+        if not sent:
+            raise OSError("the weights file became shorter while it was copied")
+        count -= sent
+
+
+def _send_some(reader: int, writer: int, count: int) -> int:
+    try:
+        return os.copy_file_range(reader, writer, count)
+    except (AttributeError, OSError):
+        return os.write(writer, os.read(reader, min(count, 1 << 24)))

@@ -1,0 +1,132 @@
+"""The opened network as an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from onnx import GraphProto
+
+from netc.backends.onnx.names import Names
+from netc.backends.onnx.proto import add_attribute, set_constant, set_external, set_value_info
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.ir.flat import Flat, FlatNode, Wire, join
+from netc.ops.records import OnnxNode, Unsupported
+from netc.weights import WeightsIndex
+
+
+class Lowered(msgspec.Struct, frozen=True, eq=False):
+    """A node of the network and the ONNX nodes that compute it."""
+
+    source: FlatNode
+    nodes: tuple[OnnxNode, ...]
+
+
+def lower(flat: Flat) -> tuple[Lowered, ...]:
+    """What is computed in eval mode, as ONNX nodes. Raises NetcError (`onnx-unsupported`) naming all that cannot be."""
+    lowered, problems = [], []
+    for node in flat.nodes:
+        if node.train_only:
+            continue
+        try:
+            found = node.node.op.onnx(*(w.type for w in node.inputs))
+            lowered.append(Lowered(node, found if isinstance(found, tuple) else (found,)))
+        except Unsupported as error:
+            message = f"{node.node.op.name} cannot be written as ONNX: {error}"
+            problems.append(Diagnostic("onnx-unsupported", message, node.node.span, path=node.path))
+    if problems:
+        raise NetcError(tuple(problems))
+    return tuple(lowered)
+
+
+def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> None:
+    """Fill `graph`: what the network computes in eval mode, weights left in the file `location`."""
+    _Builder(graph, flat, weights, location).build(lower(flat))
+
+
+class _Builder:
+    def __init__(self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> None:
+        self.graph, self.flat, self.weights, self.location = graph, flat, weights, location
+        self.outputs = [output for output in flat.outputs if not output.train_only]
+        inputs = [wire.path for wire in flat.inputs]
+        self.names = Names((*inputs, *(o.name for o in self.outputs), *weights.tensors))
+        self.node_names = Names()
+        self.wire_names: dict[Wire, str] = dict(zip(flat.inputs, inputs, strict=True))
+        self.written: set[str] = set()
+        self.meant: dict[Wire, Wire] = {}
+
+    def build(self, lowered: tuple[Lowered, ...]) -> None:
+        for wire, name in self.wire_names.items():
+            set_value_info(self.graph.input.add(), name, wire.type)
+        computed = [item for item in lowered if not self._passes_on(item)]
+        copies = list(self._name_outputs())
+        for item in computed:
+            self._add(item)
+        for name, wire in copies:
+            node = self.graph.node.add(op_type="Identity", name=self.node_names.fresh(name))
+            node.input.append(self._name(wire))
+            node.output.append(name)
+
+    def _passes_on(self, item: Lowered) -> bool:
+        """Nodes that only hand a tensor on (dropout in eval) leave no trace."""
+        if any(node.op_type != "Identity" for node in item.nodes):
+            return False
+        self.meant[item.source.outputs[0]] = self._source(item.source.inputs[0])
+        return True
+
+    def _source(self, wire: Wire) -> Wire:
+        return self.meant.get(wire, wire)
+
+    def _name_outputs(self) -> Iterator[tuple[str, Wire]]:
+        """Results take the names of the outputs; yields those that need a copy, being an input or another output too."""
+        for output in self.outputs:
+            set_value_info(self.graph.output.add(), output.name, output.wire.type)
+            source = self._source(output.wire)
+            if source in self.wire_names:
+                yield output.name, source
+            else:
+                self.wire_names[source] = output.name
+
+    def _name(self, wire: Wire) -> str:
+        wire = self._source(wire)
+        if wire not in self.wire_names:
+            name = self.wire_names[wire] = self.names.fresh(wire.path)
+            set_value_info(self.graph.value_info.add(), name, wire.type)
+        return self.wire_names[wire]
+
+    def _add(self, item: Lowered) -> None:
+        local = self._local_names(item.source)
+        single = len(item.nodes) == 1
+        for node in item.nodes:
+            self._add_constants(node, item.source.path, local)
+            wanted = item.source.path if single else f"{item.source.path}/{node.op_type}"
+            message = self.graph.node.add(op_type=node.op_type, name=self.node_names.fresh(wanted))
+            message.input.extend(self._operand(local[name]) for name in node.inputs)
+            message.output.extend(self._result(name, item.source.path, local) for name in node.outputs)
+            for name, value in node.attributes:
+                add_attribute(message, name, value)
+
+    def _local_names(self, node: FlatNode) -> dict[str, str]:
+        local = {"": ""}
+        local.update((f"x{i}", self._name(wire)) for i, wire in enumerate(node.inputs))
+        local.update((f"y{i}", self._name(wire)) for i, wire in enumerate(node.outputs))
+        local.update((param.name, join(node.module, param.name)) for param in node.params())
+        return local
+
+    def _result(self, name: str, path: str, local: dict[str, str]) -> str:
+        if name not in local:
+            local[name] = self.names.fresh(f"{path}/{name}")
+        return local[name]
+
+    def _operand(self, name: str) -> str:
+        """Weights become initialisers when first read, so those only training needs stay out."""
+        if name in self.weights.tensors and name not in self.written:
+            self.written.add(name)
+            set_external(self.graph.initializer.add(), self.weights.tensors[name], self.location)
+        return name
+
+    def _add_constants(self, node: OnnxNode, path: str, local: dict[str, str]) -> None:
+        for const in node.consts:
+            if const.name not in local:
+                local[const.name] = self.names.fresh(f"{path}/{const.name}")
+                set_constant(self.graph.initializer.add(), local[const.name], const)

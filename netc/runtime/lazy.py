@@ -1,0 +1,49 @@
+"""The one place where heavy libraries are loaded, and only when something is to be run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from netc.diagnostics.model import Diagnostic, NetcError
+
+
+def numpy() -> Any:
+    return _load("numpy", "numpy")
+
+
+def torch() -> Any:
+    return _load("torch", "torch")
+
+
+def safetensors_torch() -> Any:
+    return _load("safetensors.torch", "safetensors")
+
+
+def onnx() -> Any:
+    """onnx with its checker and shape inference."""
+    for part in ("onnx.checker", "onnx.shape_inference"):
+        _load(part, "onnx")
+    return _load("onnx", "onnx")
+
+
+def onnxruntime() -> Any:
+    return _load("onnxruntime", "onnxruntime")
+
+
+def pytorch_backend() -> Any:
+    return import_module("netc.backends.pytorch")
+
+
+def onnx_backend() -> Any:
+    _load("onnx", "onnx")
+    return import_module("netc.backends.onnx")
+
+
+def _load(module: str, package: str) -> Any:
+    """The module; raises NetcError (`missing-library`) naming the package to install."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        message = f"{package} is needed for this and cannot be loaded: {error}; install it with `pip install {package}`"
+        raise NetcError((Diagnostic("missing-library", message, None),)) from error

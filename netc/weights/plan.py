@@ -1,0 +1,38 @@
+"""Which tensors a network's weights file holds, and what each is filled with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from netc.ir.flat import flatten, parameters
+from netc.ir.model import Network
+from netc.ops.records import Fill
+from netc.weights.rules import InitRules
+from netc.weights.safetensors import TensorSpec
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A tensor of the weights file and what fresh weights hold in it."""
+
+    spec: TensorSpec
+    fill: Fill
+
+
+def tensors(network: Network) -> tuple[TensorSpec, ...]:
+    """The tensors of the network's state_dict, in its order; shared ones once."""
+    return tuple(
+        TensorSpec(key, param.dtype, param.shape) for key, param, _ in parameters(flatten(network)) if param.persistent
+    )
+
+
+def plan(network: Network) -> tuple[Planned, ...]:
+    """`tensors`, each with its fill: the operator's own unless an `init` rule of the spec says another.
+
+    Raises NetcError when a rule cannot be carried out.
+    """
+    rules = InitRules(network)
+    return tuple(
+        Planned(TensorSpec(key, param.dtype, param.shape), rules.fill(key, param, node))
+        for key, param, node in parameters(flatten(network))
+        if param.persistent
+    )

@@ -1,0 +1,168 @@
+"""The safetensors format: reading and laying out headers; tensor data is never loaded here.
+
+A file is eight bytes (little-endian header length), a JSON header and the tensors' bytes without holes.
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, NetcError
+
+PAGE = 4096
+MAX_HEADER = 100_000_000
+METADATA = "__metadata__"
+
+CODES: dict[str, str] = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+"""dtype as netc names it → as the format does."""
+
+_NAMES = {code: name for name, code in CODES.items()}
+_BITS: dict[str, int] = {
+    **{"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "BOOL": 8, "U8": 8},
+    **{"U16": 16, "U32": 32, "U64": 64, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "C64": 64},
+}
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """What a file should hold under `name`; dtype named as in PyTorch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return prod(self.shape) * _BITS[CODES[self.dtype]] // 8
+
+
+class TensorEntry(msgspec.Struct, frozen=True):
+    """A tensor in a file: its data are the bytes `start:end` of the whole file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return self.end - self.start
+
+
+class WeightsIndex(msgspec.Struct, frozen=True, eq=False):
+    """Where every tensor of a file lies."""
+
+    path: Path
+    tensors: Mapping[str, TensorEntry]
+
+
+class _Entry(msgspec.Struct):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+def weights_error(path: Path, problem: str) -> NetcError:
+    """The error for a weights file that cannot be used at all."""
+    return NetcError((Diagnostic("weights-file", f"{path}: {problem}", None),))
+
+
+def read_index(path: str | Path) -> WeightsIndex:
+    """Where the tensors of a safetensors file lie; reads the header only.
+
+    Raises NetcError (`weights-file`) when the file cannot be read or breaks a rule of the format: the header is at
+    most 100 MB, dtypes are known, sizes match shapes, and the data cover the file without gaps or overlaps.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            total = os.fstat(file.fileno()).st_size
+            header = _read_header(path, file.read(8), total, file)
+    except OSError as error:
+        raise weights_error(path, f"cannot be read: {error.strerror or error}") from error
+    begin = 8 + len(header)
+    tensors = {name: _entry(path, name, raw, begin) for name, raw in _decode(path, header).items()}
+    _check_cover(path, tensors.values(), begin, total)
+    return WeightsIndex(path, tensors)
+
+
+def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes:
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8 or length > total - 8:
+        raise weights_error(path, "is not a safetensors file, or is cut short")
+    if length > MAX_HEADER:
+        raise weights_error(path, f"the header has {length} bytes; at most {MAX_HEADER} are allowed")
+    return file.read(length)
+
+
+def _decode(path: Path, header: bytes) -> dict[str, _Entry]:
+    try:
+        raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
+        msgspec.json.decode(raw.pop(METADATA, msgspec.Raw(b"{}")), type=dict[str, str])
+        return {name: msgspec.json.decode(text, type=_Entry) for name, text in raw.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise weights_error(path, f"the header is not valid: {error}") from error
+
+
+def _entry(path: Path, name: str, raw: _Entry, begin: int) -> TensorEntry:
+    first, last = raw.data_offsets
+    if raw.dtype not in _BITS:
+        raise weights_error(path, f"tensor {name} has the unknown dtype {raw.dtype}")
+    if min(raw.shape, default=0) < 0 or first < 0 or last < first:
+        raise weights_error(path, f"tensor {name} has a negative size or offset")
+    wanted = prod(raw.shape) * _BITS[raw.dtype] // 8
+    if wanted != last - first:
+        raise weights_error(path, f"tensor {name} has {last - first} bytes, but its shape takes {wanted}")
+    dtype = _NAMES.get(raw.dtype, raw.dtype)
+    return TensorEntry(name, dtype, tuple(raw.shape), begin + first, begin + last)
+
+
+def _check_cover(path: Path, entries: Iterable[TensorEntry], begin: int, total: int) -> None:
+    at = begin
+    for entry in sorted(entries, key=lambda e: (e.start, e.end)):
+        if entry.start != at:
+            raise weights_error(path, f"the data of tensor {entry.name} overlap another's or leave a gap")
+        at = entry.end
+    if at != total:
+        raise weights_error(path, f"has {total} bytes, but its header describes {at}")
+
+
+def lay_out(path: str | Path, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> tuple[bytes, WeightsIndex]:
+    """The header of a new file, length prefix included, and where each tensor goes.
+
+    The data begin on a page. Tensors stand by falling alignment of their size, which the format's ban on holes leaves
+    as the one way to align each to the largest power of two (up to a page) that divides its size.
+    """
+    ordered = sorted(specs, key=lambda s: -_alignment(s.size))
+    offsets, at = {}, 0
+    for spec in ordered:
+        offsets[spec.name] = (at, at := at + spec.size)
+    table = {s.name: _Entry(CODES[s.dtype], list(s.shape), offsets[s.name]) for s in ordered}
+    text = msgspec.json.encode({METADATA: dict(metadata), **table})
+    header = text.ljust(-(-(8 + len(text)) // PAGE) * PAGE - 8)
+    begin = 8 + len(header)
+    entries = {s.name: TensorEntry(s.name, s.dtype, s.shape, *(begin + o for o in offsets[s.name])) for s in ordered}
+    return len(header).to_bytes(8, "little") + header, WeightsIndex(Path(path), entries)
+
+
+def _alignment(size: int) -> int:
+    return min(PAGE, size & -size) if size else PAGE
