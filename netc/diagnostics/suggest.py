@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 _MAX_CANDIDATES = 2_000
 _MAX_LENGTH = 60
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate nearest to `word` by edit distance, or None when all are far (more than a third differs)."""
+    """The candidate nearest to `word`, or None when all are far."""
+    near = did_you_mean(word, candidates, limit=1)
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
+    """Up to `limit` candidates, nearest first, of which at most a third differs from `word`."""
     if len(word) > _MAX_LENGTH:
-        return None
-    limit = max(1, len(word) // 3)
-    best: tuple[int, str] | None = None
-    for candidate, _ in zip(candidates, range(_MAX_CANDIDATES), strict=False):
-        if abs(len(candidate) - len(word)) > limit:
-            continue
-        steps = distance(word.lower(), candidate.lower())
-        if steps <= limit and (best is None or (steps, candidate) < best):
-            best = (steps, candidate)
-    return best[1] if best and best[1] != word else None
+        return []
+    most = max(1, len(word) // 3)
+    found: set[tuple[int, str]] = set()
+    for candidate in islice(candidates, _MAX_CANDIDATES):
+        if candidate != word and abs(len(candidate) - len(word)) <= most:
+            steps = distance(word.lower(), candidate.lower())
+            found |= {(steps, candidate)} if steps <= most else set()
+    return [candidate for _, candidate in sorted(found)[:limit]]
 
 
 def distance(left: str, right: str) -> int:

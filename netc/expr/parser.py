@@ -379,7 +379,7 @@ def _template(text: str, at: int, locate: Locate, code: str) -> tuple[str | Expr
 def _bad_character(text: str, at: int, locate: Locate, code: str) -> SyntaxProblem:
     shown = f"`{text[at]}`" if text[at].isprintable() else f"U+{ord(text[at]):04X}"
     remedy = "names are made of the letters a-z, A-Z, digits, `_` and `.`, with holes like `$i` and `$(i-1)`"
-    return SyntaxProblem(code, f"{shown} cannot stand in a name", locate(at), locate(at + 1), remedy)
+    return SyntaxProblem(code, f"{shown} cannot stand in a name", locate(0), locate(len(text)), remedy)
 
 
 def _hole(text: str, at: int, locate: Locate, code: str) -> tuple[Expr, int]:

@@ -43,6 +43,8 @@ class DefinitionReader:
         definition.parameters = self.parameters(node.get("args"), is_file)
         definition.lets = self.lets(node.get("let"))
         definition.inputs = self.inputs(node.get("inputs"), is_file)
+        if is_file and definition.inputs is None:
+            self.missing(definition, "inputs", "name what goes in: `inputs: {image: [N, 3, 32*h, 32*w]}`")
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
@@ -65,11 +67,13 @@ class DefinitionReader:
     def net(self, node: Mapping, definition: Definition) -> Statement | None:
         value = node.get("net")
         if value is None:
-            span = definition.span
-            message = f"`{definition.name}` has no `net`"
-            self.report.error("missing-net", message, span.start, span.end, help="say under `net:` what it computes")
+            self.missing(definition, "net", "say under `net:` what it computes")
             return None
         return self.statements.statement(value, "`net`", body=True)
+
+    def missing(self, definition: Definition, key: str, help: str) -> None:
+        span = definition.span
+        self.report.error("missing-key", f"`{key}` is missing", span.start, span.end, help=help)
 
     def parameters(self, node: Node | None, is_file: bool) -> tuple[Parameter, ...]:
         if node is None or is_empty(node):
@@ -139,7 +143,7 @@ class DefinitionReader:
     def dtype(self, node: Node | None) -> str:
         scalar = None if node is None else scalar_of(self.report, node, "`dtype`")
         if node is not None and scalar is not None and scalar.text not in DTYPES:
-            self.report.unknown("bad-dtype", "dtype", scalar.text, node, DTYPES)
+            self.report.unknown("bad-value", "dtype", scalar.text, node, DTYPES)
         return "float32" if scalar is None else scalar.text
 
     def shape(self, key: Scalar, node: Node) -> tuple:
@@ -175,7 +179,7 @@ class DefinitionReader:
     def train_only(self, node: Node) -> bool:
         scalar = scalar_of(self.report, node, "`when`")
         if scalar is not None and scalar.text != "train":
-            self.report.unknown("bad-word", "word", scalar.text, node, ("train",))
+            self.report.unknown("bad-value", "word", scalar.text, node, ("train",))
         return True
 
     def shared(self, node: Node | None) -> tuple[Named, ...]:

@@ -33,7 +33,7 @@ def find_ignores(report: Report, root: Node) -> dict[int, frozenset[str]]:
 def _check_code(report: Report, code: str, start: int, end: int) -> None:
     if code not in CODES:
         place = Scalar(start=start, end=end, text=code, raw=code, quoted=False)
-        report.unknown("unknown-code", "diagnostic", code, place, CODES)
+        report.unknown("unknown-lint", "diagnostic", code, place, CODES)
 
 
 def _quoted(node: Node) -> list[tuple[int, int]]:

@@ -82,7 +82,7 @@ def _nested_pieces(line: LineText) -> list[tuple[int, int]]:
         start = at if start is None else start
         _nest(line, opened, token, at)
     if opened:
-        raise line.cut(opened[-1], opened[-1] + 1).problem("bad-line", "this parenthesis is never closed", _CUT)
+        raise line.cut(opened[-1], opened[-1] + 1).problem("bad-expression", "this parenthesis is never closed", _CUT)
     return pieces if start is None else [*pieces, (start, len(line.text))]
 
 
@@ -94,7 +94,7 @@ def _nest(line: LineText, opened: list[int], token: str, at: int) -> None:
         opened.append(at)
     elif token in (")", "]"):
         if not opened or line.text[opened.pop()] != ("(" if token == ")" else "["):
-            raise line.cut(at, at + 1).problem("bad-line", f"`{token}` closes nothing", _CUT)
+            raise line.cut(at, at + 1).problem("bad-expression", f"`{token}` closes nothing", _CUT)
     elif token in ('"', "'"):
         raise line.cut(at, at + 1).problem("bad-line", "this quote is never closed", "close it on the same line")
 
@@ -132,13 +132,13 @@ class LineReader:
 
     def repetition(self, piece: LineText, found: re.Match[str]) -> None:
         if self.repeat is not None:
-            raise piece.problem("bad-line", "this line is repeated twice", "keep one of them")
+            raise piece.problem("bad-line", f"`{piece.text}` repeats this line again", "keep one of the two")
         self.repeat = piece.cut(*found.span(1 if found.group(1) else 2)).expression()
 
     def named(self, piece: LineText, found: re.Match[str]) -> None:
         name = found.group(1)
         if any(argument.name == name for argument in self.arguments):
-            raise piece.problem("bad-line", f"`{name}` is given twice", "keep one of them")
+            raise piece.problem("duplicate-argument", f"`{name}` is given twice", "keep one of them")
         name_span = self.report.span(piece.start, piece.at(found.end(1)))
         value = read_value(piece.cut(found.end(), len(piece.text)), name)
         self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
@@ -221,7 +221,7 @@ def _parameter(piece: LineText, report: Report) -> Parameter:
     named = _NAMED.match(piece.text)
     if named is None:
         if _WORD.fullmatch(piece.text) is None:
-            raise piece.problem("bad-signature", f"`{piece.text}` is no name", "write `width stride=1 act=relu`")
+            raise piece.problem("bad-line", f"`{piece.text}` is no name", "write `width stride=1 act=relu`")
         return Parameter(piece.text, None, report.span(piece.start, piece.end))
     default = read_value(piece.cut(named.end(), len(piece.text)), named.group(1))
     return Parameter(named.group(1), default, report.span(piece.start, piece.at(named.end(1))))

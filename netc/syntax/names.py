@@ -58,7 +58,7 @@ def objection(name: str, role: Role) -> str | None:
     if _WORD.fullmatch(name) is None:
         return "a name is a word: the letters a-z and A-Z, digits and `_`, and no digit first"
     if name == "in" or (_X.fullmatch(name) and role != "variant"):
-        return "`in`, `x` and `x` with digits are words of the language"
+        return "`in`, `x` and `x` with digits are reserved"
     if name in CONSTANTS or name in KEYWORDS:
         return "it is a word of the expression language"
     if keyword.iskeyword(name):

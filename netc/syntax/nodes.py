@@ -49,6 +49,8 @@ class Sequence(Node, frozen=True, eq=False):
 
 class Mapping(Node, frozen=True, eq=False):
     entries: tuple[tuple[Scalar, Node], ...]
+    damaged: bool = False
+    """An entry was refused."""
 
     def get(self, key: str) -> Node | None:
         for found, value in self.entries:

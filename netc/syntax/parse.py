@@ -56,7 +56,7 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     if root is None:
         return None, report.diagnostics
     if not isinstance(root, Mapping):
-        wrong_kind(report, root, "a spec", "a mapping of keys", "a spec begins with `netc: 1`")
+        report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec begins with `netc: 1`")
         return None, report.diagnostics
     spec = _FileReader(report, root).read()
     return None if report.failed else spec, report.diagnostics
@@ -104,11 +104,9 @@ class _FileReader:
         edition = self.root.get("netc")
         if edition is None:
             start = self.root.start
-            self.report.error(
-                "missing-edition", "`netc: 1` is missing", start, start, help="begin the file with `netc: 1`"
-            )
+            self.report.error("missing-key", "`netc: 1` is missing", start, start, help="begin the file with `netc: 1`")
         elif not isinstance(edition, Scalar) or edition.text != EDITION:
-            self.report.at("unknown-edition", "this edition is not known", edition, "write `netc: 1`")
+            self.report.at("bad-edition", "the only edition is 1", edition, "write `netc: 1`")
 
     def name(self) -> str:
         scalar = None if self.root.get("name") is None else scalar_of(self.report, self.value("name"), "`name`")
@@ -179,10 +177,10 @@ class _FileReader:
         found: dict[str, Text] = {}
         for key, value in entries_of(self.report, self.value("lint"), "`lint`"):
             if key.text not in CODES:
-                self.report.unknown("unknown-code", "diagnostic", key.text, key, CODES)
+                self.report.unknown("unknown-lint", "diagnostic", key.text, key, CODES)
             level = text_of(self.report, value, f"the level of `{key.text}`")
             if level is not None and level.value not in LEVELS:
-                self.report.unknown("bad-level", "level", level.value, value, LEVELS)
+                self.report.unknown("bad-value", "level", level.value, value, LEVELS)
             elif level is not None:
                 found[key.text] = level
         return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from netc.diagnostics.model import Span
+from collections.abc import Iterator
+
+from netc.diagnostics.model import Fix, Span
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_template
 from netc.expr.tree import Expr, TensorRef
@@ -37,16 +39,42 @@ class StatementReader:
     def line(self, node: Scalar, what: str) -> Statement | None:
         if node.empty or not node.text.strip():
             help = "write an operator: `conv2d 64 3`; the identity is `identity`"
-            self.report.at("empty-statement", f"{what} is empty", node, help)
+            self.report.at("bad-statement", f"{what} is empty", node, help)
             return None
         text = line_text(self.report, node)
         return None if text is None else parse_line(text, self.report)
 
     def chain(self, node: Sequence, what: str) -> Statement | None:
         if not node.items:
-            self.report.at("empty-statement", f"{what} is an empty list", node, "the identity is `identity`")
-        items = [self.statement(item, "this member") for item in node.items]
+            self.report.at("bad-statement", f"{what} is an empty list", node, "the identity is `identity`")
+        items = [self.statement(item, "this member") for item in self.uncut(node)]
         return Chain(span=self.span(node), items=tuple(item for item in items if item is not None))
+
+    def uncut(self, node: Sequence) -> Iterator[Node]:
+        """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), relu]`."""
+        first: Node | None = None
+        depth = 0
+        for item in node.items:
+            if not isinstance(item, Scalar) or item.quoted:
+                yield item
+                continue
+            depth += item.text.count("(") - item.text.count(")")
+            if depth > 0:
+                first = first or item
+            elif depth == 0 and first is not None:
+                self.refuse_cut(first, item)
+                first = None
+            else:
+                yield item
+                depth = 0
+        if first is not None:
+            yield first
+
+    def refuse_cut(self, first: Node, last: Node) -> None:
+        span = Span(self.report.source, first.start, last.end)
+        fix = Fix(f'quote this: `"{span.text}"`', span, f'"{span.text}"')
+        message = "a comma in a YAML list cuts this line in two"
+        self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 
     def mapping(self, node: Mapping, body: bool) -> Statement | None:
         if node.get("do") is not None:
@@ -57,12 +85,12 @@ class StatementReader:
             return self.body(node)
         looks_like_do = any(key.text in _DO_KEYS for key, _ in node.entries)
         message = "`do` is missing" if looks_like_do else "a mapping is no statement without `do` or `op`"
-        self.report.at("missing-do", message, node.entries[0][0] if node.entries else node, _PUT_UNDER_DO)
+        self.report.at("bad-statement", message, node.entries[0][0] if node.entries else node, _PUT_UNDER_DO)
         return None
 
     def body(self, node: Mapping) -> Statement | None:
-        if not node.entries:
-            self.report.at("empty-statement", "these braces hold no statement", node, "the identity is `identity`")
+        if not node.entries and not node.damaged:
+            self.report.at("bad-statement", "these braces hold no statement", node, "the identity is `identity`")
         found = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
         return Body(span=self.span(node), statements=found)
 
@@ -103,7 +131,7 @@ class StatementReader:
         if condition is not None:
             inner = self.conditional(node, condition, inner)
         elif otherwise is not None:
-            self.report.at("missing-if", "`else` has no `if`", otherwise, "add `if: condition`")
+            self.report.at("bad-statement", "`else` has no `if`", otherwise, "add `if: condition`")
             inner = None
         if loop is not None:
             return self.loop(node, loop, inner)

@@ -36,7 +36,7 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
     if scalar.folded or "\n" in scalar.text.strip():
         title = "keep it on one line, or make a list of several lines"
         message = "this text runs over a line end: the next line became part of it"
-        report.error("multi-line", message, scalar.start, scalar.end, fixes=(Fix(title),))
+        report.error("bad-yaml", message, scalar.start, scalar.end, fixes=(Fix(title),))
         return None
     base, offsets = scalar.place()
     return LineText(scalar.text, base, offsets)

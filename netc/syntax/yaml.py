@@ -100,7 +100,7 @@ class _Builder:
             elif kind is yaml.DocumentStartEvent and self.root is not None:
                 self.refuse_second(event)
         if self.root is None:
-            self.report.error("empty-file", "this file holds no spec", 0, 0, help="a spec begins with `netc: 1`")
+            self.report.error("bad-yaml", "this file is empty", 0, 0, help="a spec begins with `netc: 1`")
         return self.root
 
     def refuse_second(self, event: Any) -> None:
@@ -139,7 +139,8 @@ class _Builder:
             end = opened.children[-1].end if opened.children else start
         if type(event) is yaml.SequenceEndEvent:
             return Sequence(start=start, end=end, items=tuple(opened.children))
-        return Mapping(start=start, end=end, entries=self.entries(opened))
+        entries = self.entries(opened)
+        return Mapping(start=start, end=end, entries=entries, damaged=2 * len(entries) < len(opened.children))
 
     def entries(self, opened: _Open) -> tuple[tuple[Scalar, Node], ...]:
         pairs = zip(opened.children[::2], opened.children[1::2], strict=True)
@@ -148,7 +149,7 @@ class _Builder:
             if not isinstance(key, Scalar):
                 self.refuse_key(key)
             elif key.text == "<<" and not key.quoted:
-                self.report.at("bad-key", "merge keys are not part of the language", key, "write the keys out")
+                self.report.at("bad-yaml", "merge keys are not part of the language", key, "write the keys out")
             elif key.text in kept:
                 self.refuse_duplicate(kept[key.text][0], key)
             else:
@@ -157,7 +158,7 @@ class _Builder:
 
     def refuse_key(self, key: Node) -> None:
         if not isinstance(key, Broken):
-            self.report.at("bad-key", "a key must be a word", key, "quote this if it should be text")
+            self.report.at("bad-yaml", "a key must be a word", key, "quote this if it should be text")
 
     def refuse_duplicate(self, first: Scalar, key: Scalar) -> None:
         line, _ = self.report.source.position(first.start)

@@ -40,7 +40,7 @@ def report_character(report: Report, at: int) -> None:
     code = ord(report.source.text[at])
     message = f"the character U+{code:04X} is not allowed in a spec"
     help = "lines end in LF or CRLF" if code in (0x0D, 0x85, 0x2028, 0x2029) else "remove it"
-    report.error("bad-character", message, at, at + 1, help=help)
+    report.error("bad-yaml", message, at, at + 1, help=help)
 
 
 def report_quote(report: Report, at: int, message: str) -> None:
@@ -77,6 +77,14 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
 
 def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
     at = _last_text(report.source.text, at)
+    if (
+        error.context_mark
+        and "expected ',' or" in problem
+        and error.context_mark.line < report.source.position(at)[0] - 1
+    ):
+        opening = error.context_mark.index + base
+        report.error("bad-yaml", "this is never closed", opening, opening + 1, help=_BRACKETS)
+        return
     unexplained = (f"this is not YAML: {problem}", None)
     message, help = next((told for words, *told in _EXPLAINED if words in problem), unexplained)
     notes: tuple[str, ...] = ()

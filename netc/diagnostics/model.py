@@ -1,0 +1,102 @@
+"""The one object every stage reports with: a Diagnostic points at exact characters of a Source."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["error", "warning"]
+
+
+class Source:
+    """A text and the path it is shown under; turns offsets (in characters) into lines and columns."""
+
+    __slots__ = ("_starts", "path", "text")
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._starts: list[int] | None = None
+
+    def _line_starts(self) -> list[int]:
+        if self._starts is None:
+            starts = [0]
+            find = self.text.find
+            at = find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = find("\n", at + 1)
+            self._starts = starts
+        return self._starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both counted from 1; columns count characters."""
+        starts = self._line_starts()
+        line = bisect_right(starts, offset) - 1
+        return line + 1, offset - starts[line] + 1
+
+    def line(self, number: int) -> str:
+        """The text of a line (counted from 1) without its line end."""
+        starts = self._line_starts()
+        end = starts[number] if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end].rstrip("\r\n")
+
+
+class Span(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """The characters `start:end` of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+
+class Label(msgspec.Struct, frozen=True, eq=False):
+    """A span with a few words printed beneath it."""
+
+    span: Span
+    text: str = ""
+
+
+class Frame(msgspec.Struct, frozen=True, eq=False):
+    """One step of the way that led to a place: the block `name`, called at `span` as `path`."""
+
+    name: str
+    span: Span
+    path: str
+
+
+class Fix(msgspec.Struct, frozen=True, eq=False):
+    """A remedy in words, and, where it is a plain text change, the change itself."""
+
+    title: str
+    span: Span | None = None
+    replacement: str | None = None
+
+
+class Diagnostic(msgspec.Struct, frozen=True, eq=False):
+    """One finding. `span` is None only where no text exists (a missing file, say)."""
+
+    code: str
+    message: str
+    span: Span | None
+    severity: Severity = "error"
+    label: str = ""
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    trail: tuple[Frame, ...] = ()
+    path: str | None = None
+
+
+class NetcError(Exception):
+    """Raised by the Python API when a spec cannot be compiled; carries every diagnostic found."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        super().__init__("\n".join(f"{d.code}: {d.message}" for d in diagnostics))

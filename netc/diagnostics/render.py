@@ -1,0 +1,134 @@
+"""Diagnostics as text: `full` for people, `concise` for editors, `json` for programs, `github` for its checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from netc.diagnostics.excerpt import Excerpt, Marks
+from netc.diagnostics.model import Diagnostic, Fix, Frame
+from netc.diagnostics.style import PLAIN, Style, ascii_only, shown
+
+__all__ = ["FORMS", "PLAIN", "Style", "as_json", "concise", "full", "github", "render"]
+
+FORMS = ("full", "concise", "json", "github")
+
+
+def render(found: Iterable[Diagnostic], form: str = "full", *, color: bool = False, unicode: bool = True) -> str:
+    """All diagnostics in one of `FORMS`, without a line end."""
+    style = Style(color, unicode)
+    if form == "json":
+        return json.dumps([as_json(item) for item in found], indent=2, ensure_ascii=not unicode)
+    write: dict[str, Callable[[Diagnostic, Style], str]] = {"full": full, "concise": concise, "github": github}
+    text = ("\n\n" if form == "full" else "\n").join(write[form](item, style) for item in found)
+    return text if unicode else ascii_only(text)
+
+
+def full(found: Diagnostic, style: Style = PLAIN) -> str:
+    """The form of rustc: the place with its line, every label beneath its characters, notes and remedies."""
+    head = style.paint(found.severity, f"{found.severity}[{found.code}]")
+    lines = [f"{head}: {style.bold(shown(found.message))}"]
+    excerpt = _excerpt(found, style)
+    lines += excerpt.lines(_place(found))
+    gutter = excerpt.gutter
+    for note in found.notes:
+        lines += _remark(style, gutter, "note", note)
+    for index, fix in enumerate(found.fixes):
+        lines += _remark(style, gutter, "help", f"or {fix.title}" if index and _is_clause(fix) else fix.title)
+    for frame in found.trail:
+        lines += _remark(style, gutter, None, _step(frame, found))
+    return "\n".join(lines)
+
+
+def _is_clause(fix: Fix) -> bool:
+    """Whether "or …" reads well before it."""
+    return fix.title[:1].islower() and not fix.title.startswith(("did you mean", "or "))
+
+
+def _excerpt(found: Diagnostic, style: Style) -> Excerpt:
+    marks = Marks()
+    if found.span is not None:
+        marks.add(found.span, found.label, primary=True)
+    for label in found.secondary:
+        marks.add(label.span, label.text, primary=False)
+    return Excerpt(marks, found.span.source if found.span else None, found.severity, style)
+
+
+def _place(found: Diagnostic) -> str:
+    if found.span is None:
+        return shown(found.path or "")
+    line, column = found.span.source.position(found.span.start)
+    return f"{shown(found.span.source.path)}:{line}:{column}"
+
+
+def _remark(style: Style, gutter: int, kind: str | None, text: str) -> list[str]:
+    first, *rest = text.split("\n")
+    lead = " " * gutter + f" {style.faint('=')} "
+    word = f"{style.bold(kind)}: " if kind else ""
+    return [lead + word + shown(first), *(" " * (gutter + 3) + shown(line) for line in rest)]
+
+
+def _step(frame: Frame, found: Diagnostic) -> str:
+    line, _ = frame.span.source.position(frame.span.start)
+    elsewhere = found.span is not None and frame.span.source is not found.span.source
+    file = f" of {frame.span.source.path}" if elsewhere else ""
+    return f"in block `{frame.name}`, called at line {line}{file} as `{frame.path}`"
+
+
+def concise(found: Diagnostic, style: Style = PLAIN) -> str:
+    """`path:line:column: severity[code] message`, on one line."""
+    place = _place(found)
+    head = style.paint(found.severity, f"{found.severity}[{found.code}]")
+    return f"{place}: {head} {shown(found.message)}" if place else f"{head} {shown(found.message)}"
+
+
+def as_json(found: Diagnostic) -> dict[str, Any]:
+    """The diagnostic as plain data; lines and columns count from 1, the end is behind the last character."""
+    line = column = end_line = end_column = None
+    if found.span is not None:
+        line, column = found.span.source.position(found.span.start)
+        end_line, end_column = found.span.source.position(found.span.end)
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "message": found.message,
+        "path": found.span.source.path if found.span else found.path,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "notes": [*found.notes, *(_step(frame, found) for frame in found.trail)],
+        "fixes": [_fix(fix) for fix in found.fixes],
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    edit = None
+    if fix.span is not None and fix.replacement is not None:
+        line, column = fix.span.source.position(fix.span.start)
+        end_line, end_column = fix.span.source.position(fix.span.end)
+        edit = {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
+        edit["replacement"] = fix.replacement
+    return {"title": fix.title, "edit": edit}
+
+
+def github(found: Diagnostic, style: Style = PLAIN) -> str:
+    """A workflow command that GitHub shows beside the line."""
+    fields = {"file": found.path, "title": f"{found.severity}[{found.code}]"}
+    if found.span is not None:
+        line, column = found.span.source.position(found.span.start)
+        end, end_column = found.span.source.position(found.span.end)
+        fields |= {"file": found.span.source.path, "line": str(line), "endLine": str(end)}
+        fields |= {"col": str(column), "endColumn": str(end_column)} if line == end else {}
+    properties = ",".join(f"{key}={_property(value)}" for key, value in fields.items() if value)
+    text = "\n".join((found.message, *found.notes, *(f"help: {fix.title}" for fix in found.fixes)))
+    return f"::{found.severity} {properties}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return shown(text, keep="\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
