@@ -29,7 +29,7 @@ format: .venv/dev
 	$(bin)/ruff check --fix .
 
 docs: .venv/dev
-	$(bin)/python -m netc.docs
+	$(bin)/python tools/docs.py
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -83,7 +83,10 @@ class Network:
         weights_path: existing weights, checked against the network; without it fresh ones are drawn from `seed` and
         written beside `path` with the suffix `.safetensors`. Raises NetcError; earlier files then stay as they were.
         """
-        raise NotImplementedError
+        if weights_path is None:
+            onnx.write_onnx_fresh(self.ir, path, seed)
+        else:
+            onnx.write_onnx(self.ir, path, weights_path)
 
     def write_weights(self, path: str | Path, *, seed: int = 0) -> None:
         """Write freshly initialised weights as safetensors, named as in the module's state_dict. Raises NetcError."""

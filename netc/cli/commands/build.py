@@ -1,0 +1,60 @@
+"""`netc build`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copyfile
+
+import click
+
+from netc.artifacts import staged
+from netc.backends.diagram import draw
+from netc.backends.onnx import model_bytes
+from netc.backends.pytorch import generate
+from netc.cli.picture import drawing
+from netc.cli.progress import progress
+from netc.cli.spec import compile_or_fail, one_spec, output
+from netc.ir.model import Network
+from netc.passes.summary import summarise
+from netc.weights import WeightsIndex, fitting_weights, init_weights
+
+FILES = ("model.py", "model.safetensors", "model.onnx", "diagram.svg", "summary.txt")
+
+
+@click.command("build")
+@one_spec
+@output(required=True, what="The directory to write into; made where it is missing.")
+@click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
+def command(
+    spec: str, args: dict[str, str], bind: dict[str, int], target: str, weights: str | None, seed: int | None
+) -> None:
+    """Write model.py, model.safetensors, model.onnx, diagram.svg and summary.txt: all of them or none.
+
+    The ONNX file refers to the tensors in model.safetensors, which are named as in the module's state_dict.
+
+    \b
+      netc build specs/resnet.yaml:resnet50 -o build/resnet50
+    """
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other")
+    network = compile_or_fail(spec, args, bind)
+    directory = Path(target)
+    with staged([directory / name for name in FILES]) as (module, tensors, model, diagram, summary):
+        module.write_text(generate(network), encoding="utf-8", newline="\n")
+        summary.write_text(summarise(network).text(), encoding="utf-8", newline="\n")
+        with drawing():
+            diagram.write_bytes(draw(network).data)
+        index = _weights(network, tensors, weights, seed or 0)
+        model.write_bytes(model_bytes(network, index, FILES[1]))
+    for name in FILES:
+        click.echo(str(directory / name))
+
+
+def _weights(network: Network, path: Path, given: str | None, seed: int) -> WeightsIndex:
+    if given is not None:
+        index = fitting_weights(network, given)
+        copyfile(given, path)
+        return index
+    with progress("weights") as report:
+        return init_weights(network, path, seed, report)

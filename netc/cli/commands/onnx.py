@@ -1,0 +1,36 @@
+"""`netc onnx`"""
+
+from __future__ import annotations
+
+import click
+
+from netc.backends.onnx import write_onnx, write_onnx_fresh
+from netc.cli.progress import progress
+from netc.cli.spec import compile_or_fail, one_spec, output
+
+
+@click.command("onnx")
+@one_spec
+@output(required=True, what="The ONNX file to write.")
+@click.option("--weights", metavar="W.safetensors", help="Weights to use, as named in the module's state_dict.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
+def command(
+    spec: str, args: dict[str, str], bind: dict[str, int], target: str, weights: str | None, seed: int | None
+) -> None:
+    """Write a network as an ONNX file, with weights.
+
+    The tensors stay in a safetensors file in the same directory, to which the ONNX file refers; without --weights
+    fresh ones are written there, under the name of the ONNX file.
+
+    \b
+      netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --weights resnet50.safetensors
+      netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --seed 7
+    """
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other")
+    network = compile_or_fail(spec, args, bind)
+    if weights is not None:
+        write_onnx(network, target, weights)
+        return
+    with progress("weights") as report:
+        write_onnx_fresh(network, target, seed or 0, report)

@@ -1,0 +1,65 @@
+"""`netc ops`"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from netc.cli.output import print_json
+from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
+from netc.cli.spec import as_json as json_flag
+from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.suggest import did_you_mean
+from netc.ops import OPERATORS
+from netc.ops.base import Op
+
+
+@click.command("ops")
+@click.argument("name", required=False)
+@json_flag
+def command(name: str | None, json_: bool) -> None:
+    """List the operators, or describe one: attributes, defaults, PyTorch's class and what differs from it.
+
+    \b
+      netc ops
+      netc ops conv2d
+    """
+    if name is None:
+        _list(json_)
+    elif json_:
+        print_json(as_json(_find(name)))
+    else:
+        click.echo(_describe(_find(name)), nl=False)
+
+
+def _list(json_: bool) -> None:
+    operators = sorted(OPERATORS.values(), key=lambda o: (o.family.value, o.name))
+    if json_:
+        print_json([as_json(o) for o in operators])
+        return
+    click.echo(_aligned([(o.name, o.family.value, headline(o)) for o in operators]), nl=False)
+
+
+def _find(name: str) -> type[Op]:
+    if name in OPERATORS:
+        return OPERATORS[name]
+    near = did_you_mean(name, OPERATORS)
+    fixes = tuple(Fix(f"did you mean `{other}`?") for other in near)
+    raise NetcError((Diagnostic("unknown-op", f"there is no operator `{name}`", None, fixes=fixes),))
+
+
+def _describe(operator: type[Op]) -> str:
+    head = f"{operator.name}: {operator.torch_name}, {inputs(operator)}\n\n{description(operator)}\n"
+    rows = [_row(a) for a in attributes(operator)]
+    return f"{head}\n{_aligned(rows)}" if rows else head
+
+
+def _row(attribute: Attribute) -> tuple[str, str, str]:
+    given = attribute.default if attribute.default == "required" else f"= {attribute.default}"
+    return attribute.name, given, f"{attribute.doc} ({attribute.kind})"
+
+
+def _aligned(rows: Sequence[tuple[str, str, str]]) -> str:
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return "".join(f"{a:{first}}  {b:{second}}  {c}\n" for a, b, c in rows)

@@ -1,0 +1,34 @@
+"""Progress of long work, drawn only on a terminal's standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from rich import progress as rich_progress
+else:
+    rich_progress = LazyModule("rich.progress")
+
+Report = Callable[[int, int], None]
+"""Called with what is done and what there is to do."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Report]:
+    """A bar that goes away when the work is done; nothing at all without a terminal."""
+    if not sys.stderr.isatty():
+        yield _silent
+        return
+    console = rich_progress.get_console().__class__(stderr=True)
+    with rich_progress.Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _silent(done: int, total: int) -> None:
+    pass

@@ -1,0 +1,101 @@
+"""What an operator is, in words: the source of `netc ops NAME` and of docs/ops.md."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+import msgspec
+
+from netc.ops.base import MISSING, Attr, Op
+
+KINDS = {
+    "int": "integer",
+    "int | None": "integer or none",
+    "Size": "size",
+    "Sizes": "sizes",
+    "Ints": "integers",
+    "float": "number",
+    "Number": "number",
+    "float | None": "number or none",
+    "bool": "true or false",
+    "Word": "word",
+    "PerAxis": "integer, or one per axis",
+    "Padding": "integer, one per axis, begins then ends, or a word",
+}
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """A row of the table of attributes."""
+
+    name: str
+    kind: str
+    default: str
+    doc: str
+
+
+def attributes(operator: type[Op]) -> list[Attribute]:
+    """The attributes in positional order."""
+    return [Attribute(a.name, _kind(a), default(a), _doc(a)) for a in operator.attributes.values()]
+
+
+def description(operator: type[Op]) -> str:
+    """The docstring, without indentation."""
+    return cleandoc(operator.__doc__ or "")
+
+
+def headline(operator: type[Op]) -> str:
+    """The docstring's first sentence."""
+    return description(operator).split("\n\n")[0].replace("\n", " ")
+
+
+def inputs(operator: type[Op]) -> str:
+    """`1 input`, `2 inputs`, `1 input or more`."""
+    least, most = operator.arity
+    count = f"{least} input{'' if least == 1 else 's'}"
+    if most is None:
+        return f"{count} or more"
+    return count if most == least else f"{least} to {most} inputs"
+
+
+def default(declared: Attr) -> str:
+    """The default as a spec would write it."""
+    return "required" if declared.default is MISSING else literal(declared.default)
+
+
+def literal(value: object) -> str:
+    """A value as a spec writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return literal(value[0]) if value and len(set(value)) == 1 else f"({' '.join(map(literal, value))})"
+    return str(value)
+
+
+def as_json(operator: type[Op]) -> dict[str, object]:
+    """Everything as plain data."""
+    return {
+        "name": operator.name,
+        "family": operator.family.value,
+        "torch": operator.torch_name,
+        "doc": description(operator),
+        "inputs": {"least": operator.arity[0], "most": operator.arity[1]},
+        "attributes": [msgspec.to_builtins(a) for a in attributes(operator)],
+    }
+
+
+def _kind(declared: Attr) -> str:
+    if declared.kind == "Word":
+        return " | ".join(declared.words)
+    kind = KINDS.get(declared.kind, declared.kind)
+    return f"{kind} | {' | '.join(declared.words)}" if declared.words else kind
+
+
+def _doc(declared: Attr) -> str:
+    bounds = []
+    if declared.minimum is not None:
+        bounds.append(f"at least {declared.minimum:g}")
+    if declared.maximum is not None:
+        bounds.append(f"at most {declared.maximum:g}")
+    return "; ".join([declared.doc, *bounds])
