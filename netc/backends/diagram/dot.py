@@ -145,11 +145,10 @@ class _Writer:
         shape = shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
         note = " · ".join(text for text in (shown(cluster.note, LONGEST_TITLE), shape) if text)
         cells = _badges(cluster.count, cluster.shared)
-        if cluster.title:
-            cells += f"<TD><B>{shown(cluster.title, LONGEST_TITLE)}</B></TD>"
-        if note:
-            cells += f"<TD>{font(note, 9, PALE)}</TD>"
-        return _table(cells, 3) if cells else '""'
+        words = [f"<B>{shown(cluster.title, LONGEST_TITLE)}</B>"] if cluster.title else []
+        words += [font(note, 9, PALE)] if note else []
+        cells += f"<TD>{'&#160; '.join(words)}</TD>" if words else ""
+        return _table(cells, 4) if cells else '""'
 
     def _leaving(self, cluster: Cluster) -> list[Edge]:
         inner = {self.number[box] for box in boxes((cluster,))}
@@ -195,8 +194,8 @@ def _box_label(box: Box) -> str:
         return _two_lines(title, box.caption, "#2B2B2B")
     caption = font(shown(box.caption, LONGEST_CAPTION), 9, "#2B2B2B")
     second = f"<BR/>{caption}" if box.caption else ""
-    return _table(f"{cells}<TD>{title}{second}</TD>", 2)
+    return _table(f"{cells}<TD>{title}{second}</TD>", 3)
 
 
 def _table(cells: str, spacing: int) -> str:
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="1"><TR>{cells}</TR></TABLE>>'
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="0"><TR>{cells}</TR></TABLE>>'

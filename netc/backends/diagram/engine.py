@@ -16,6 +16,8 @@ Format = Literal["svg", "png"]
 PNG_LIMIT = 32_767
 """The most pixels per side that common decoders take."""
 PNG_DPI = 144
+PAD = 18.0
+"""Points around a picture."""
 FONT_STACK = "Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif"
 INSTALL = "install one with `pip install graphviz-pure` (or Graphviz itself), or set NETC_DOT to the path of a `dot`"
 
@@ -61,18 +63,43 @@ def find_engine() -> str:
 def render(dot: str, format: Format = "svg", timeout: float = 60.0) -> bytes:
     """Lay out DOT text and draw it.
 
-    timeout: seconds for each run of the engine. PNG comes at 144 dots per inch. Raises EngineMissing, EngineTimeout,
-    EngineFailed, and TooLarge for a PNG beyond 32,767 pixels a side.
+    timeout: seconds for each of the two runs of the engine, layout and drawing. PNG comes at 144 dots per inch. Raises
+    EngineMissing, EngineTimeout, EngineFailed, and TooLarge for a PNG beyond 32,767 pixels a side.
     """
-    svg = _run(dot, ("-Tsvg",), timeout)
+    layout = titles_on_top(_run(dot, ("-Tdot",), timeout).decode())
     if format == "svg":
-        return web_fonts(svg.decode()).encode()
-    _refuse_large(svg.decode())
-    return _run(dot.translate(FLOOR_SIGNS), ("-Tpng", f"-Gdpi={PNG_DPI}"), timeout)
+        return web_fonts(_run(layout, (*AS_LAID_OUT, "-Tsvg"), timeout).decode()).encode()
+    _refuse_large(layout)
+    return _run(layout.translate(FLOOR_SIGNS), (*AS_LAID_OUT, "-Tpng", f"-Gdpi={PNG_DPI}"), timeout)
 
 
+AS_LAID_OUT = ("-Kneato", "-n2")
+"""Draw what has positions already."""
 FLOOR_SIGNS = str.maketrans("⌊⌋", "[]")
 """The fonts at hand when pixels are drawn lack floor brackets; Gauss wrote square ones."""
+
+
+_FRAME = re.compile(r"(subgraph \"?cluster_(\d+)\"? \{\s*graph \[)(.*?)(\n\s*\];)", re.DOTALL)
+_TITLE = re.compile(r"label=<<TABLE (.*?</TABLE>)>,?", re.DOTALL)
+_FILL = re.compile(r'fillcolor="(#\w+)"')
+_PLACE = re.compile(r'\blp="([\d.,e+-]+)"')
+
+
+def titles_on_top(layout: str) -> str:
+    """A layout whose frame titles are drawn last, on the frame's own colour, so that no arrow runs through them."""
+    titles: list[str] = []
+
+    def without_title(frame: re.Match[str]) -> str:
+        head, number, look, end = frame.groups()
+        title, fill, place = _TITLE.search(look), _FILL.search(look), _PLACE.search(look)
+        if title is None or fill is None or place is None:
+            return frame[0]
+        label = f"<<TABLE {title[1]}>".replace("<TD>", f'<TD BGCOLOR="{fill[1]}">')
+        titles.append(f'"title:{number}" [shape=plain style="" tooltip=" " pos="{place[1]}" label={label}];')
+        return head + look.replace(title[0], 'label="",') + end
+
+    bare = _FRAME.sub(without_title, layout)
+    return bare[: bare.rindex("}")] + "\n".join(titles) + "\n}\n"
 
 
 def web_fonts(svg: str) -> str:
@@ -98,11 +125,11 @@ def _first_line(stderr: bytes) -> str:
     return next((line for line in lines if line.startswith("Error")), lines[0] if lines else "no message")
 
 
-def _refuse_large(svg: str) -> None:
-    size = re.search(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
+def _refuse_large(layout: str) -> None:
+    size = re.search(r'\bbb="0,0,([\d.]+),([\d.]+)"', layout)
     if size is None:
-        raise EngineFailed("the engine wrote an SVG without a size")
-    width, height = (round(int(points) * PNG_DPI / 72) for points in size.groups())
+        raise EngineFailed("the engine wrote a layout without a size")
+    width, height = (round((float(points) + 2 * PAD) * PNG_DPI / 72) for points in size.groups())
     if max(width, height) > PNG_LIMIT:
         problem = f"a PNG of {width:,} × {height:,} pixels is larger than readers take ({PNG_LIMIT:,} a side)"
         raise TooLarge(f"{problem}; write an SVG, or use a coarser level")

@@ -134,7 +134,8 @@ class _Tracer:
             for at, (source, wire) in enumerate(pairs):
                 known = order.get(wire)
                 better = known is None or (at == self.best[target] and known[1] != self.best[known[0]])
-                if better and self._changes(source, wire):
+                echo = at != self.best[target] and self._is_elementwise(target)
+                if better and not echo and self._changes(source, wire):
                     order[wire] = (target, at)
         return set(order.values())
 

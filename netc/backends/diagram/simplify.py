@@ -183,14 +183,20 @@ def _merged(outer: Cluster, only: Unit) -> Unit:
 
 def _fused(head: Box, box: Box) -> Box:
     joint = " · " if head.family is Family.MERGE else "·"
+    start = _short_title(head) if head.family is head.tail else head.title
     return msgspec.structs.replace(
         head,
-        title=head.title + joint + box.title,
+        title=start + joint + _short_title(box),
         tail=box.family,
         outputs=box.outputs,
         key=(head.key, box.key),
         detail=f"{head.detail}\n{box.detail}",
     )
+
+
+def _short_title(box: Box) -> str:
+    """`BatchNorm` is `BN` among others."""
+    return "".join(filter(str.isupper, box.title)) or box.title if box.family is Family.NORM else box.title
 
 
 def _unit_key(unit: Unit, ids: dict[Wire, int]) -> Hashable:
