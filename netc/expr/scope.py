@@ -1,0 +1,85 @@
+"""Names and what they stand for. A scope never changes once an expression has been read in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from netc.expr.tree import Expr
+
+Kind = Literal["argument", "let", "loop", "symbol"]
+
+
+class Binding(msgspec.Struct, frozen=True, eq=False):
+    """What a name stands for.
+
+    value: the evaluated value. kind `argument`: a constructor argument of the definition that owns `scope`
+    (said by its caller elsewhere); `let`: `said` is its defining expression; `loop`: position `index` of `count`;
+    `symbol`: a symbolic size.
+    """
+
+    kind: Kind
+    value: Any
+    said: Said | None = None
+    index: int = 0
+    count: int = 0
+
+
+class Scope:
+    """A chain of name tables. `owner` is the Definition whose arguments live here (a file or a block), else None.
+
+    `tensors` answers the dotted names of tensors (`in`, `x`, `conv1`, `enc1.conv`) with their IR value.
+    """
+
+    __slots__ = ("bindings", "owner", "parent", "tensors")
+
+    def __init__(
+        self,
+        parent: Scope | None,
+        bindings: Mapping[str, Binding],
+        owner: Any = None,
+        tensors: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.parent = parent
+        self.bindings = dict(bindings)
+        self.owner = owner
+        self.tensors = tensors
+
+    def find(self, name: str) -> tuple[Binding, Scope] | None:
+        """The binding of a name and the scope it lives in."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.bindings.get(name)
+            if found is not None:
+                return found, scope
+            scope = scope.parent
+        return None
+
+    def tensor(self, path: str) -> Any:
+        """The IR value a dotted name means here, or None."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.tensors is not None:
+                found = scope.tensors.get(path)
+                if found is not None:
+                    return found
+            scope = scope.parent
+        return None
+
+    def names(self) -> list[str]:
+        """Every name visible here, nearest first."""
+        scope: Scope | None = self
+        found: list[str] = []
+        while scope is not None:
+            found.extend(scope.bindings)
+            scope = scope.parent
+        return found
+
+
+class Said(msgspec.Struct, frozen=True, eq=False):
+    """How a number was written: the author's expression, and the scope its names have there."""
+
+    expr: Expr
+    scope: Scope

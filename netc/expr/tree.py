@@ -1,0 +1,95 @@
+"""The tree of an expression. Spans are character offsets into the source the expression was read from."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Expr(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Base of all expression nodes; `start:end` are offsets into the source text (0:0 when synthetic)."""
+
+    start: int = 0
+    end: int = 0
+
+
+class Literal(Expr, frozen=True, eq=False):
+    """int, float, bool, None (`none`) or a quoted str."""
+
+    value: int | float | bool | str | None
+
+
+class Name(Expr, frozen=True, eq=False):
+    """A bare word: an argument, a let, a loop variable, a symbol, a word of an operator, an operator's name."""
+
+    id: str
+
+
+class Attribute(Expr, frozen=True, eq=False):
+    """`in.C`, `conv1.H`, `t.shape`, `t.rank`, `x.C`, `enc1.conv.C`: base (Name or Attribute) and a field."""
+
+    base: Expr
+    field: str
+
+
+class Index(Expr, frozen=True, eq=False):
+    base: Expr
+    index: Expr
+
+
+class Slice(Expr, frozen=True, eq=False):
+    base: Expr
+    lower: Expr | None
+    upper: Expr | None
+
+
+class Unary(Expr, frozen=True, eq=False):
+    """op: `-`, `+`, `not`."""
+
+    op: str
+    operand: Expr
+
+
+class Binary(Expr, frozen=True, eq=False):
+    """op: `+ - * / // % **`, `and`, `or`, and the comparisons `== != < <= > >= in`."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+class Choice(Expr, frozen=True, eq=False):
+    """`then if condition else otherwise`"""
+
+    then: Expr
+    condition: Expr
+    otherwise: Expr
+
+
+class Function(Expr, frozen=True, eq=False):
+    """`ceil(2*depth)`: one of the known functions."""
+
+    name: str
+    arguments: tuple[Expr, ...]
+
+
+class ListExpr(Expr, frozen=True, eq=False):
+    """`(1 7)`, `[1, 7]`: two items or more, or none; one item in parentheses is the item."""
+
+    items: tuple[Expr, ...]
+
+
+class Range(Expr, frozen=True, eq=False):
+    """`1..4`, both ends included; `1..0` is empty. Only as the iterable of a loop or in `$(2..6)`."""
+
+    first: Expr
+    last: Expr
+
+
+class TensorRef(Expr, frozen=True, eq=False):
+    """`@stem.0`, `@p$i`, `@p$(2..6).scores`, `@convs.*`: literal texts and holes in order.
+
+    A hole is the expression behind `$`; a hole that evaluates to a list makes several references.
+    `@layer$i.conv` has parts ("layer", Name("i"), ".conv").
+    """
+
+    parts: tuple[str | Expr, ...]

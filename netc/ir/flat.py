@@ -1,0 +1,100 @@
+"""The network with every call opened: what ONNX, the summary and the weights are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from netc.ir.model import Block, Call, Network, Node, Value
+from netc.ops.records import Param
+from netc.types import TensorType
+
+
+class Wire(msgspec.Struct, frozen=True, eq=False):
+    """A tensor of the opened network; unique per use of a block. `path` is the full spec path of what makes it."""
+
+    type: TensorType
+    path: str
+
+
+class FlatNode(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """path: full statement path (`layer1.0.conv1`); module: full state_dict prefix of its parameters;
+    train_only: reaches only train outputs; trail: the calls around it, outermost first, with their full paths."""
+
+    path: str
+    module: str
+    node: Node
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+    trail: tuple[tuple[str, Call], ...]
+    train_only: bool = False
+
+    def params(self) -> tuple[Param, ...]:
+        return self.node.op.params(*(w.type for w in self.inputs))
+
+
+class FlatOutput(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    wire: Wire
+    train_only: bool
+
+
+class Flat(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    inputs: tuple[Wire, ...]
+    nodes: tuple[FlatNode, ...]
+    outputs: tuple[FlatOutput, ...]
+
+
+def join(prefix: str, path: str) -> str:
+    """`a` and `b.c` make `a.b.c`; either may be empty."""
+    return f"{prefix}.{path}" if prefix and path else prefix or path
+
+
+def flatten(network: Network) -> Flat:
+    """Open every call of a network."""
+    block = network.block
+    env = {value: Wire(value.type, value.path) for value in block.inputs}
+    inputs = tuple(env.values())
+    nodes = list(_open(block, "", "", env, ()))
+    outputs = tuple(FlatOutput(o.name, env[o.value], o.train_only) for o in block.outputs)
+    return Flat(inputs=inputs, nodes=_mark_train_only(nodes, outputs), outputs=outputs)
+
+
+def _open(
+    block: Block, prefix: str, module: str, env: dict[Value, Wire], trail: tuple[tuple[str, Call], ...]
+) -> Iterator[FlatNode]:
+    for leaf in block.leaves():
+        path, own = join(prefix, leaf.path), join(module, leaf.module)
+        inputs = tuple(env[v] for v in leaf.inputs)
+        if isinstance(leaf, Call):
+            inner = dict(zip(leaf.block.inputs, inputs, strict=True))
+            yield from _open(leaf.block, path, own, inner, (*trail, (path, leaf)))
+            env.update((v, inner[o.value]) for v, o in zip(leaf.outputs, leaf.block.outputs, strict=True))
+            continue
+        outputs = tuple(Wire(v.type, join(prefix, v.path)) for v in leaf.outputs)
+        env.update(zip(leaf.outputs, outputs, strict=True))
+        yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, trail=trail)
+
+
+def _mark_train_only(nodes: list[FlatNode], outputs: tuple[FlatOutput, ...]) -> tuple[FlatNode, ...]:
+    needed = {o.wire for o in outputs if not o.train_only}
+    marked = []
+    for node in reversed(nodes):
+        if needed.isdisjoint(node.outputs):
+            marked.append(msgspec.structs.replace(node, train_only=True))
+        else:
+            needed.update(node.inputs)
+            marked.append(node)
+    return tuple(reversed(marked))
+
+
+def parameters(flat: Flat) -> Iterator[tuple[str, Param, FlatNode]]:
+    """(state_dict key, parameter, its node), each key once (shared modules), in module order."""
+    seen = set()
+    for node in flat.nodes:
+        for param in node.params():
+            key = join(node.module, param.name)
+            if key not in seen:
+                seen.add(key)
+                yield key, param, node

@@ -1,0 +1,155 @@
+"""Spec file → checked network: scopes, repeats, conditions, sizes and checks in one walk, interleaved because
+conditions may look at sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Source
+from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import parse_expression
+from netc.expr.scope import Binding, Scope
+from netc.ir.flat import flatten
+from netc.ir.model import Network
+from netc.ops.base import OPERATORS
+from netc.passes.elaborate.compiler import Compiler
+from netc.passes.elaborate.files import Instance, Names, did_you_mean
+from netc.passes.elaborate.finish import MAX_NODES, Finisher
+from netc.passes.elaborate.levels import levelled
+from netc.passes.elaborate.paths import check_paths
+from netc.syntax.ast import SpecFile, Variant
+from netc.syntax.read import read_source
+from netc.types import ERROR
+
+
+def elaborate_file(
+    spec: str | Source,
+    args: Mapping[str, Any] | None = None,
+    variant: str | None = None,
+    bind: Mapping[str, int] | None = None,
+) -> tuple[Network | None, list[Diagnostic]]:
+    """Check a spec and compute everything that follows from it.
+
+    spec: a path, or a Source. args: values for the file's arguments; texts are read as expressions (`"64"`, `"(1 2)"`,
+    `"basic"`). bind: numbers for symbols of the input shapes. The network is None when there are errors.
+    """
+    source = read_source(spec) if isinstance(spec, str) else spec
+    if isinstance(source, Diagnostic):
+        return None, [source]
+    compiler = Compiler()
+    parsed = compiler.files.parse(source)
+    if parsed is None:
+        return None, _levelled(compiler)
+    network = _network(compiler, parsed, args or {}, variant, dict(bind or {}))
+    found = _levelled(compiler)
+    if network is None or any(d.severity == "error" for d in found):
+        return None, found
+    return msgspec.structs.replace(network, warnings=tuple(found)), found
+
+
+def _network(
+    compiler: Compiler, spec: SpecFile, args: Mapping[str, Any], variant: str | None, bound: dict[str, int]
+) -> Network | None:
+    _shadowed(compiler, spec)
+    chosen = compiler.files.variant(spec, variant, None)
+    if variant is not None and chosen is None:
+        return None
+    given = _given(compiler, spec, args)
+    instance = compiler.files.instance(spec, chosen, given)
+    _rescope(given, instance)
+    inputs = compiler.inputs(spec, instance, bound)
+    draft = compiler.elaborate(spec, instance, dict(instance.arguments), inputs)
+    finisher = Finisher()
+    block = finisher.block(draft, {}, None)
+    if finisher.size(block) > MAX_NODES:
+        compiler.report.add("too-large", f"the network has more than {MAX_NODES:,} operators", None, path=spec.path)
+        return None
+    _unused(compiler, finisher)
+    _pruned(compiler, finisher)
+    name = _network_name(spec, chosen)
+    network = Network(name=name, variant=chosen and chosen.name, file=spec, block=block, domain=compiler.domain)
+    if not any(d.severity == "error" for d in compiler.report.found):
+        check_paths(compiler.report, network, flatten(network))
+    return network
+
+
+def _network_name(spec: SpecFile, variant: Variant | None) -> str:
+    return spec.name if variant is None else variant.name
+
+
+def _given(compiler: Compiler, spec: SpecFile, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for the file's arguments; a text is an expression."""
+    known = [p.name for p in spec.parameters]
+    values = {}
+    for name, value in args.items():
+        if name not in known:
+            message = f"`{spec.name}` has no argument `{name}`"
+            notes = (f"it has {', '.join(known)}" if known else "it has no arguments",)
+            helps = (did_you_mean(name, known),)
+            compiler.report.add("unknown-argument", message, None, helps=helps, notes=notes, path=spec.path)
+            continue
+        values[name] = _parsed(compiler, spec, name, value) if isinstance(value, str) else _plain(value)
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _parsed(compiler: Compiler, spec: SpecFile, name: str, text: str) -> Any:
+    """The value of an argument given as text; operators and blocks are those of the file."""
+    try:
+        expr = parse_expression(text, 0)
+    except SyntaxProblem as problem:
+        message = f"-p {name}={text}: {problem.message}"
+        compiler.report.add(problem.code, message, None, helps=(problem.help,), path=spec.path)
+        return ERROR
+    try:
+        return evaluate(expr, Context(Scope(None, {}, owner=spec), compiler.domain, (), Names(spec)))
+    except ExprError as error:
+        message = f"-p {name}={text}: {error.message}"
+        compiler.report.add(error.code, message, None, helps=(error.help,), path=spec.path)
+        return ERROR
+
+
+def _rescope(given: dict[str, Any], instance: Instance) -> None:
+    """Operators given from outside mean what they mean in the file they are given to."""
+    for name, value in given.items():
+        if isinstance(value, OperatorValue):
+            own = OperatorValue(value.text, instance.scope, value.at)
+            instance.scope.bindings[name] = Binding("argument", own)
+
+
+def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
+    for name, block in spec.blocks.items():
+        if name in OPERATORS:
+            compiler.report.add("shadows-operator", f"block `{name}` hides the operator of that name", block.span, severity="warning")
+
+
+def _unused(compiler: Compiler, finisher: Finisher) -> None:
+    """Lines that did no work in any use of their block."""
+    broken = {"unknown-tensor", "unknown-op", "bad-expression", "unknown-name", "duplicate-name"}
+    if any(d.code in broken or d.severity == "error" for d in compiler.report.found):
+        return
+    for statement, span in finisher.seen.items():
+        if statement not in finisher.used:
+            helps = ("remove it, read it with @, or name it under `outputs`",)
+            compiler.report.add("unused-statement", "nothing that the network returns needs this", span, helps=helps)
+
+
+def _pruned(compiler: Compiler, finisher: Finisher) -> None:
+    for draft, gone in finisher.pruned:
+        shown = ", ".join(gone[:6]) + (f" and {len(gone) - 6} more" if len(gone) > 6 else "")
+        message = f"parts of `{draft.block.definition.name}` are not needed here and left out: {shown}"
+        compiler.report.add("pruned-import", message, draft.span, severity="warning")
+
+
+def _levelled(compiler: Compiler) -> list[Diagnostic]:
+    """All findings with the severity their file asks for, ignored ones left out."""
+    specs = compiler.files.specs
+    found = (levelled(one, specs) for one in (*compiler.files.findings, *compiler.report.found))
+    return [one for one in found if one is not None]

@@ -1,0 +1,87 @@
+"""Binds what a line gives to what an operator or block takes, and remembers how each number was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Span
+from netc.expr.scope import Said, Scope
+from netc.expr.tree import Expr, ListExpr, Literal, Name, Unary
+from netc.ops.base import Attr
+from netc.syntax.ast import Argument, Parameter
+
+
+class Given(msgspec.Struct, frozen=True, eq=False):
+    """An argument and the scope its expression is read in."""
+
+    argument: Argument
+    scope: Scope
+
+
+class Bound(msgspec.Struct, frozen=True, eq=False):
+    """Names with their arguments, and the complaints: (code, message, span, candidates for a did-you-mean)."""
+
+    by_name: dict[str, Given]
+    complaints: list[tuple[str, str, Span, tuple[str, ...]]]
+
+
+def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
+    """Positional arguments in order, then named ones; `what` names the callee in messages."""
+    bound, complaints = {}, []
+    position = 0
+    for one in given:
+        argument = one.argument
+        name = argument.name
+        if name is None:
+            if position >= len(names):
+                complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, ()))
+                continue
+            name = names[position]
+            position += 1
+        if name not in names:
+            span = argument.name_span or argument.span
+            complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
+        elif name in bound:
+            complaints.append(("duplicate-argument", f"`{name}` is given twice", argument.span, ()))
+        else:
+            bound[name] = one
+    return Bound(bound, complaints)
+
+
+def _count(names: tuple[str, ...]) -> str:
+    if not names:
+        return "no arguments"
+    return f"{len(names)} argument{'s' if len(names) > 1 else ''} at most: {', '.join(names)}"
+
+
+def missing(bound: Bound, declared: Iterable[Attr | Parameter]) -> list[str]:
+    """Names that must be given and are not."""
+    return [d.name for d in declared if _required(d) and d.name not in bound.by_name]
+
+
+def _required(declared: Attr | Parameter) -> bool:
+    return declared.required if isinstance(declared, Attr) else declared.default is None
+
+
+def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
+    """Whether an expression is a literal (or a list of them, or one of `words`): its value says all."""
+    if isinstance(expr, Unary):
+        return is_plain(expr.operand)
+    if isinstance(expr, ListExpr):
+        return all(is_plain(item) for item in expr.items)
+    return isinstance(expr, Literal) or (isinstance(expr, Name) and expr.id in words)
+
+
+def said(given: Given, words: tuple[str, ...] = ()) -> Said | None:
+    """The author's expression, unless the value alone says it."""
+    return None if is_plain(given.argument.value, words) else Said(given.argument.value, given.scope)
+
+
+def value_key(value: Any) -> Any:
+    """Hashable; tells 1 from 1.0 and true."""
+    if isinstance(value, tuple):
+        return tuple(value_key(v) for v in value)
+    return (type(value), value)

@@ -1,0 +1,482 @@
+"""Walks the statements of one block, deciding conditions and loops, and keeps the author's structure around the leaves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netc.diagnostics.model import Label, Span
+from netc.expr.evaluate import Context, ExprError, Silenced, evaluate, items, texts, truth
+from netc.expr.scope import Binding, Said, Scope
+from netc.expr.tree import Attribute, Binary, Expr, Function, Index, Name, Range, TensorRef, Unary
+from netc.ir.model import Value
+from netc.passes.elaborate.apply import Applied, apply, takes_input
+from netc.passes.elaborate.drafts import Draft, GroupDraft, Namespace, TensorNames, UnknownTensor
+from netc.passes.elaborate.files import Instance, did_you_mean
+from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
+from netc.types import ERROR
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate.compiler import Compiler
+
+MAX_REPEATS = 100_000
+
+
+class Place(msgspec.Struct, frozen=True, eq=False):
+    """Where a statement stands: its path, the path its parameters live under, the nested body around it, its names."""
+
+    path: str
+    module: str
+    prefix: str
+    scope: Scope
+    instance: Instance
+    names: Namespace
+
+    def at(self, name: str) -> Place:
+        """One step down."""
+        return self.moved(join(self.path, name), join(self.module, name))
+
+    def moved(self, path: str, module: str) -> Place:
+        return Place(path, module, self.prefix, self.scope, self.instance, self.names)
+
+    def within(self, scope: Scope) -> Place:
+        return Place(self.path, self.module, self.prefix, scope, self.instance, self.names)
+
+    def nested(self) -> Place:
+        """The same place as a body that its statements see outward from."""
+        scope = Scope(self.scope, {}, tensors=TensorNames(self.names, self.path))
+        return Place(self.path, self.module, self.path, scope, self.instance, self.names)
+
+    def tensor_names(self, own: Value | None) -> TensorNames:
+        return TensorNames(self.names, self.prefix, own)
+
+
+def join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+class Flow(msgspec.Struct, frozen=True, eq=False):
+    """The tensor that flows into a statement without `@`; `linked` inside a chain, where no fork can hide."""
+
+    value: Value | None
+    linked: bool = False
+
+    def then(self, value: Value | None) -> Flow:
+        return Flow(value, linked=True)
+
+
+class Made(msgspec.Struct, frozen=True, eq=False):
+    """What a statement came to: its items and the tensor it stands for."""
+
+    items: list[Draft]
+    value: Value | None
+    feeds: bool = True
+
+
+class Counter:
+    """Numbers the members of a chain."""
+
+    __slots__ = ("flow", "items", "next", "place")
+
+    def __init__(self, place: Place, flow: Flow) -> None:
+        self.place, self.flow, self.next = place, flow, 0
+        self.items: list[Draft] = []
+
+    def member(self) -> Place:
+        self.next += 1
+        return self.place.at(str(self.next - 1))
+
+    def add(self, made: Made) -> None:
+        self.items.extend(made.items)
+        if made.feeds:
+            self.flow = self.flow.then(made.value)
+
+
+class BodyBuilder:
+    """Elaborates the statements of one block."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self.compiler = compiler
+        self.report, self.files, self.domain = compiler.report, compiler.files, compiler.domain
+        self.reads: dict[Value, list[tuple[Span, bool]]] = defaultdict(list)
+        self.failed = False
+
+    def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
+        """Elaborate a statement that stands at `place.path`."""
+        return self._RUN[type(statement)](self, statement, place, flow)
+
+    def body(self, statement: Body, place: Place, flow: Flow) -> Made:
+        """Named statements in order; the first takes what flows in."""
+        made: list[Draft] = []
+        value = flow.value
+        for named in statement.statements:
+            one = self.named(named, place, flow)
+            made.extend(one.items)
+            if one.feeds:
+                value = one.value
+                flow = Flow(value)
+        return Made(made, value)
+
+    def named(self, named: Named, place: Place, flow: Flow) -> Made:
+        statement = named.statement
+        if isinstance(statement, Loop) and _mentions(named.name, statement.names):
+            return self._template(named, statement, place, flow)
+        names = self._texts(named.name, place)
+        if names is None or len(names) != 1:
+            if names is not None:
+                self.report.add("bad-name", "a statement's name must come to one name", named.name_span)
+            return Made([], Value(ERROR, named.text, named.name_span))
+        return self._place_named(names[0], named, statement, place, flow)
+
+    def _place_named(self, name: str, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
+        own = place.at(name)
+        if self._taken(own, named):
+            return Made([], Value(ERROR, own.path, named.name_span))
+        made = self.run(statement, own, flow)
+        if not isinstance(statement, Line) or statement.repeat is not None:
+            place.names.add_group(own.path, made.value)
+        elif not made.items and own.path not in place.names.heads:
+            place.names.add_group(own.path, made.value)
+        return made
+
+    def _taken(self, own: Place, named: Named) -> bool:
+        slot = own.names.slots.get(own.path)
+        if own.path in own.names.inputs or (slot is not None and not slot.container):
+            self.report.add("duplicate-name", f"`{own.path}` is the name of another statement or input", named.name_span)
+            return True
+        return False
+
+    def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
+        """`layer$i: {for: …}`: a statement of its own for every turn."""
+        turns = self._turns(loop, place)
+        group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
+        group.said["iterable"] = Said(loop.iterable, place.scope)
+        value = flow.value
+        for scope, bindings in turns or []:
+            inner = place.within(scope)
+            names = self._texts(named.name, inner)
+            if names is None or len(names) != 1:
+                continue
+            made = self._place_named(names[0], named, loop.body, inner, flow)
+            group.items.append(_iteration(loop, bindings, made, flow))
+            value = made.value if made.feeds else value
+            flow = Flow(value) if made.feeds else flow
+        group.result = value
+        return Made([group], value)
+
+    def _texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
+        try:
+            return texts(parts, self._context(place))
+        except Silenced:
+            return None
+        except ExprError as error:
+            self.files.report_expression(error, place.instance.source)
+            return None
+
+    def _context(self, place: Place) -> Context:
+        return self.files.context(place.scope, place.instance)
+
+    def _attempt(self, run: Callable[[], Any], place: Place) -> Any:
+        return self.files.attempt(run, place.instance)
+
+    def _nested(self, statement: Body, place: Place, flow: Flow) -> Made:
+        inner = place.nested()
+        inner.names.body_inputs[inner.path] = flow.value
+        made = self.body(statement, inner, flow)
+        group = GroupDraft(
+            kind="body", path=place.path, items=made.items, statement=statement, source=flow.value, result=made.value
+        )
+        place.names.add_group(place.path, made.value)
+        return Made([group], made.value)
+
+    def _chain(self, statement: Chain, place: Place, flow: Flow) -> Made:
+        counter = Counter(place, flow)
+        for item in statement.items:
+            self._member(item, counter)
+        return self._close("chain", statement, counter, flow)
+
+    def _close(self, kind: Any, statement: Statement, counter: Counter, flow: Flow, **more: Any) -> Made:
+        value = counter.flow.value
+        counter.place.names.add_group(counter.place.path, value)
+        group = GroupDraft(
+            kind=kind, path=counter.place.path, items=counter.items, statement=statement, source=flow.value, result=value, **more
+        )
+        return Made([group], value)
+
+    def _member(self, item: Statement, counter: Counter) -> None:
+        """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
+        if isinstance(item, Line) and item.repeat is not None:
+            self._spliced("repeat", item, counter, lambda inner: self._copies(item, inner))
+        elif isinstance(item, Loop):
+            self._spliced("loop", item, counter, lambda inner: self._loop_members(item, inner))
+        elif isinstance(item, Conditional):
+            self._spliced("if", item, counter, lambda inner: self._branch_members(item, inner))
+        elif isinstance(item, Alias):
+            counter.add(self.run(item, counter.place, counter.flow))
+        else:
+            place = counter.member()
+            made = self.run(item, place, counter.flow)
+            counter.place.names.add_group(place.path, made.value)
+            counter.add(made)
+
+    def _spliced(self, kind: Any, item: Statement, counter: Counter, fill: Callable[[Counter], dict[str, Any]]) -> None:
+        """Let `fill` number its members into this chain, keeping them together as a group."""
+        inner = Counter(counter.place, counter.flow)
+        inner.next = counter.next
+        more = fill(inner)
+        group = GroupDraft(
+            kind=kind, path=counter.place.path, items=inner.items, statement=item, spliced=True,
+            source=counter.flow.value, result=inner.flow.value, **more,
+        )  # fmt: skip
+        counter.items.append(group)
+        counter.next, counter.flow = inner.next, inner.flow
+
+    def _members(self, statement: Statement, counter: Counter) -> None:
+        """The members a statement under `for` or `if` adds to a chain: a chain adds each of its own."""
+        if isinstance(statement, Chain):
+            self._spliced("chain", statement, counter, lambda inner: self._chain_members(statement, inner))
+        else:
+            self._member(statement, counter)
+
+    def _chain_members(self, statement: Chain, counter: Counter) -> dict[str, Any]:
+        for item in statement.items:
+            self._member(item, counter)
+        return {}
+
+    def _repeat(self, line: Line, place: Place, flow: Flow) -> Made:
+        counter = Counter(place, flow)
+        more = self._copies(line, counter)
+        return self._close("repeat", line, counter, flow, **more)
+
+    def _copies(self, line: Line, counter: Counter) -> dict[str, Any]:
+        assert line.repeat is not None
+        repeat, place = line.repeat, counter.place
+        count = self._attempt(lambda: evaluate(repeat, self._context(place)), place)
+        count = int(count) if isinstance(count, float) and count.is_integer() else count
+        if count is ERROR:
+            counter.flow = counter.flow.then(Value(ERROR, place.path, line.span))
+            return {}
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_REPEATS:
+            span = Span(place.instance.source, repeat.start, repeat.end)
+            self.report.add("bad-argument", f"a repeat is a whole number from 0 to {MAX_REPEATS}, not {count}", span)
+            count = 0
+        for turn in range(count):
+            counter.add(self._leaf(line, counter.member(), counter.flow, again=turn > 0))
+        return {"said": {"count": Said(repeat, place.scope)}}
+
+    def _loop(self, loop: Loop, place: Place, flow: Flow) -> Made:
+        """Without a template: a numbered chain."""
+        counter = Counter(place, flow)
+        more = self._loop_members(loop, counter)
+        return self._close("loop", loop, counter, flow, **more)
+
+    def _loop_members(self, loop: Loop, counter: Counter) -> dict[str, Any]:
+        place = counter.place
+        for scope, bindings in self._turns(loop, place) or []:
+            inner = Counter(place.within(scope), counter.flow)
+            inner.next = counter.next
+            before = counter.flow
+            self._members(loop.body, inner)
+            counter.next, counter.flow = inner.next, inner.flow
+            counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
+        return {"said": {"iterable": Said(loop.iterable, place.scope)}}
+
+    def _turns(self, loop: Loop, place: Place) -> list[tuple[Scope, dict[str, Any]]] | None:
+        rows = self._attempt(lambda: items(loop.iterable, self._context(place)), place)
+        if rows is ERROR:
+            self.failed = True
+            return None
+        for name in loop.names:
+            found = place.scope.find(name)
+            if found is not None and (found[0].kind == "loop" or found[1].owner is place.names.definition):
+                self.report.add("ambiguous-name", f"`{name}` is already a name here", loop.span)
+        turns = []
+        for index, row in enumerate(rows):
+            values = row if len(loop.names) > 1 else (row,)
+            if not isinstance(values, tuple) or len(values) != len(loop.names):
+                span = Span(place.instance.source, loop.iterable.start, loop.iterable.end)
+                message = f"each row must have {len(loop.names)} items for `{' '.join(loop.names)}`"
+                self.report.add("bad-argument", message, span)
+                return None
+            pairs = dict(zip(loop.names, values, strict=True))
+            bindings = {n: Binding("loop", v, index=index, count=len(rows)) for n, v in pairs.items()}
+            turns.append((Scope(place.scope, bindings), pairs))
+        return turns
+
+    def _conditional(self, statement: Conditional, place: Place, flow: Flow) -> Made:
+        taken, branch = self._decide(statement, place)
+        made = Made([], flow.value) if branch is None else self.run(branch, place, flow)
+        if taken is None:
+            made = Made([], Value(ERROR, place.path, statement.span))
+        place.names.add_group(place.path, made.value)
+        group = GroupDraft(
+            kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
+            said={"condition": Said(statement.condition, place.scope)}, source=flow.value, result=made.value,
+        )  # fmt: skip
+        return Made([group], made.value)
+
+    def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
+        taken, branch = self._decide(statement, counter.place)
+        if branch is not None:
+            self._members(branch, counter)
+        if taken is None:
+            counter.flow = counter.flow.then(Value(ERROR, counter.place.path, statement.span))
+        return {"taken": bool(taken), "said": {"condition": Said(statement.condition, counter.place.scope)}}
+
+    def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
+        if statement.otherwise is None and _names_inputs(statement.then):
+            message = "an `if` whose `do` names its inputs needs an `else`"
+            helps = ("add `else: \"@in\"` (or what it should be when the condition does not hold)",)
+            self.report.add("missing-else", message, statement.span, helps=helps)
+        taken = self._attempt(lambda: truth(statement.condition, self._context(place)), place)
+        if taken is ERROR:
+            return None, None
+        return taken, statement.then if taken else statement.otherwise
+
+    def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
+        found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
+        if len(found) > 1:
+            self.report.add("bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span)
+        return Made([], found[0] if found else Value(ERROR, place.path, statement.span))
+
+    def _line(self, line: Line, place: Place, flow: Flow) -> Made:
+        return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
+
+    def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
+        """`again`: a further copy of a repeat, which reads the copy before it."""
+        inputs = self._inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
+        shared = place.names.shared.get(line.op)
+        if shared is not None:
+            return self._shared(shared, line, place, inputs)
+        return self._record(apply(self, line, place, inputs), line, place)
+
+    def _record(self, applied: Applied, line: Line, place: Place) -> Made:
+        self.failed = self.failed or applied.item is None
+        if not place.names.add(place.path, applied.slot):
+            self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
+        return Made([] if applied.item is None else [applied.item], applied.slot.value, applied.feeds)
+
+    def _shared(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
+        """A call of a shared module: its statement, computed here, with the weights under the shared name."""
+        if line.arguments:
+            self.report.add("bad-argument", f"`{shared.text}` is shared: its arguments stand where it is declared", line.span)
+        value = inputs[0] if inputs else Value(ERROR, place.path, line.span)
+        own = place.moved(place.path, shared.text)
+        statement = shared.statement
+        if isinstance(statement, Line):
+            return self._record(apply(self, statement, own, inputs), line, own)
+        return self.run(statement, own, Flow(value, linked=True))
+
+    def _inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
+        if line.inputs is None:
+            if not takes_input(self, line, place) or flow.value is None:
+                return ()
+            if not flow.linked:
+                self.reads[flow.value].append((line.span, False))
+            return (flow.value,)
+        found: list[Value] = []
+        known = True
+        for ref in line.inputs:
+            values = self.references(ref, place, explicit=line.span)
+            known = known and bool(values)
+            found.extend(values)
+        return tuple(found) if known else None
+
+    def references(self, ref: TensorRef, place: Place, explicit: Span | None | bool) -> list[Value]:
+        """The tensors a reference means; `explicit` is the span of the statement that reads them, if it counts."""
+        span = Span(place.instance.source, ref.start, ref.end)
+        found: list[Value] = []
+        for text in self._texts(ref.parts, place) or []:
+            numbered = place.names.numbered(text[:-2], place.prefix) if text.endswith(".*") else [text]
+            if not numbered:
+                self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
+            for one in numbered:
+                value = self._find(one, place, span)
+                if value is None:
+                    return []
+                found.append(value)
+        if isinstance(explicit, Span):
+            for value in found:
+                self.reads[value].append((explicit, True))
+        return found
+
+    def _find(self, text: str, place: Place, span: Span) -> Value | None:
+        try:
+            return place.names.find(text, place.prefix)
+        except UnknownTensor as unknown:
+            self.failed = True
+            where = f" in `{unknown.base}`" if unknown.base else ""
+            last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
+            near = did_you_mean(last, unknown.known)
+            notes = (f"there are {', '.join(unknown.known[:12])}",) if unknown.known and not near else ()
+            self.report.add("unknown-tensor", f"there is no tensor `{text}`{where}", span, helps=(near,), notes=notes)
+            return None
+
+    def report_forks(self) -> None:
+        """A tensor that two statements read must be named by both."""
+        for value, reads in self.reads.items():
+            spans = {(s.start, s.end): s for s, _ in reads}
+            implicit = {(s.start, s.end): s for s, explicit in reads if not explicit}
+            if len(spans) < 2 or value.type is ERROR:
+                continue
+            for key, span in implicit.items():
+                others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
+                name = value.path or "in"
+                message = f"two statements read `{name}`, and this one does not say so"
+                self.report.add("implicit-fork", message, span, secondary=others[:3], helps=(f"write `@{name}` here",))
+
+    _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Flow], Made]] = {
+        Line: _line,
+        Chain: _chain,
+        Body: _nested,
+        Conditional: _conditional,
+        Loop: _loop,
+        Alias: _alias,
+    }
+
+
+def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> GroupDraft:
+    return GroupDraft(
+        kind="iteration", path="", items=made.items, statement=loop, bindings=bindings, source=flow.value, result=made.value
+    )
+
+
+def _mentions(parts: tuple[str | Expr, ...], names: tuple[str, ...]) -> bool:
+    return any(not isinstance(p, str) and not names_in(p).isdisjoint(names) for p in parts)
+
+
+def names_in(expr: Expr) -> set[str]:
+    """All bare names of an expression."""
+    if isinstance(expr, Name):
+        return {expr.id}
+    if isinstance(expr, Unary):
+        return names_in(expr.operand)
+    if isinstance(expr, Binary):
+        return names_in(expr.left) | names_in(expr.right)
+    if isinstance(expr, Range):
+        return names_in(expr.first) | names_in(expr.last)
+    if isinstance(expr, Index):
+        return names_in(expr.base) | names_in(expr.index)
+    if isinstance(expr, Function):
+        return set().union(*map(names_in, expr.arguments))
+    return names_in(expr.base) if isinstance(expr, Attribute) else set()
+
+
+def _names_inputs(statement: Statement) -> bool:
+    """Whether any line of a statement names a tensor with @."""
+    if isinstance(statement, Line):
+        return statement.inputs is not None
+    if isinstance(statement, Chain):
+        return any(map(_names_inputs, statement.items))
+    if isinstance(statement, Body):
+        return any(_names_inputs(n.statement) for n in statement.statements)
+    if isinstance(statement, Loop):
+        return _names_inputs(statement.body)
+    if isinstance(statement, Conditional):
+        return _names_inputs(statement.then) or (statement.otherwise is not None and _names_inputs(statement.otherwise))
+    return True
+
+

@@ -1,0 +1,208 @@
+"""One compile: files, blocks made once per arguments and input types, and everything found on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netc.diagnostics.model import Frame, Span
+from netc.dims import Domain, bind, dim_text, symbol
+from netc.dims import symbols as symbols_of
+from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
+from netc.expr.scope import Binding, Scope
+from netc.expr.tree import Binary, Expr, Literal, Name
+from netc.ir.model import Value
+from netc.passes.elaborate.apply import block_key
+from netc.passes.elaborate.body import BodyBuilder, Flow, Place
+from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames
+from netc.passes.elaborate.files import Files, Instance
+from netc.passes.elaborate.report import Report
+from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
+from netc.types import DTYPES, ERROR, TensorType
+
+
+class Compiler:
+    """What one compile shares: the report, the bounds of symbols, the files and the blocks."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+        self.domain = Domain()
+        self.files = Files(self.report, self.domain)
+        self._blocks: dict[Any, BlockDraft] = {}
+        self._open: list[Definition] = []
+        self.definitions: dict[Definition, bool] = {}
+
+    def block(
+        self, definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...], frame: Frame
+    ) -> BlockDraft | None:
+        """The block for a call; None when it cannot be elaborated at all (reported)."""
+        key = block_key(definition, instance, values, types)
+        if key in self._blocks:
+            return self._blocks[key]
+        if definition in self._open:
+            code = "import-cycle" if isinstance(definition, SpecFile) else "recursive-block"
+            self.report.add(code, f"`{definition.name}` contains itself", frame.span)
+            return None
+        if not self._fits(definition, types, frame):
+            return None
+        self.report.trail.append(frame)
+        self._open.append(definition)
+        names = tuple(i.name for i in definition.inputs) if definition.inputs is not None else ("in",)
+        spans = tuple(i.span for i in definition.inputs or ()) or (definition.span,) * len(names)
+        inputs = tuple(Value(t, n, s) for t, n, s in zip(types, names, spans, strict=True))
+        draft = self.elaborate(definition, instance, values, inputs)
+        self._open.pop()
+        self.report.trail.pop()
+        self._blocks[key] = draft
+        return draft
+
+    def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
+        wanted = 1 if definition.inputs is None else len(definition.inputs)
+        if len(types) != wanted:
+            names = ", ".join(i.name for i in definition.inputs or ()) or "one"
+            message = f"`{definition.name}` takes {wanted} input{'s' * (wanted != 1)} ({names}), not {len(types)}"
+            self.report.add("bad-arity", message, frame.span)
+            return False
+        if isinstance(definition, SpecFile):
+            return all(self._same_rank(i, t, frame) for i, t in zip(definition.inputs or (), types, strict=True))
+        return True
+
+    def _same_rank(self, declared: Input, given: TensorType, frame: Frame) -> bool:
+        if declared.shape is None or len(declared.shape) == given.rank:
+            return True
+        message = f"input `{declared.name}` has {len(declared.shape)} axes; {given} has {given.rank}"
+        self.report.add("rank-mismatch", message, frame.span)
+        return False
+
+    def elaborate(
+        self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
+    ) -> BlockDraft:
+        """Elaborate a definition's body for given argument values and inputs."""
+        self.definitions[definition] = True
+        names = Namespace(definition, definition.shared)
+        names.inputs.update({v.path: v for v in inputs})
+        if inputs:
+            names.inputs["in"] = inputs[0]
+        scope = self._scope(definition, instance, values, names)
+        build = BodyBuilder(self)
+        place = Place("", "", "", scope, instance, names)
+        if isinstance(definition, SpecFile):
+            self._rebind(definition, instance, inputs)
+        flow = Flow(inputs[0] if inputs else None)
+        statement = definition.net
+        if isinstance(statement, Body):
+            made = build.body(statement, place, flow)
+        elif statement is None:
+            made = build.run(Alias(span=definition.span, refs=()), place, flow)
+        else:
+            made = build.run(statement, place, Flow(flow.value, linked=True))
+        build.report_forks()
+        outputs = self._outputs(definition, instance, scope, build, place, made.value)
+        self._checks(definition, instance, scope)
+        return BlockDraft(
+            definition=definition, arguments=values, inputs=inputs, items=made.items, outputs=outputs,
+            scope=scope, names=names, complete=not build.failed,
+        )  # fmt: skip
+
+    def _scope(self, definition: Definition, instance: Instance, values: dict[str, Any], names: Namespace) -> Scope:
+        tensors = TensorNames(names, "")
+        if isinstance(definition, SpecFile):
+            return Scope(instance.scope, {}, owner=definition, tensors=tensors)
+        bindings = {k: Binding("argument", v) for k, v in values.items()}
+        scope = Scope(instance.scope, bindings, owner=definition, tensors=tensors)
+        self.files.add_lets(definition, scope, instance)
+        return scope
+
+    def _rebind(self, spec: SpecFile, instance: Instance, inputs: tuple[Value, ...]) -> None:
+        """Give the symbols of a file's input shapes the sizes they have in this use; check its fixed sizes."""
+        for declared, value in zip(spec.inputs or (), inputs, strict=True):
+            for axis, (expr, size) in enumerate(zip(declared.shape or (), value.type.shape, strict=True)):
+                if isinstance(expr, Name) and instance.scope.find(expr.id) is None:
+                    instance.scope.bindings[expr.id] = Binding("symbol", size)
+                fixed = self.files.attempt(lambda e=expr: evaluate(e, self._symbolic(instance)), instance)  # type: ignore[misc]
+                if isinstance(fixed, int) and not same(fixed, size):
+                    message = f"input `{declared.name}` of `{spec.name}` has size {fixed} on axis {axis}, not {dim_text(size)}"
+                    frame = self.report.trail[-1] if self.report.trail else None
+                    self.report.add("shape-mismatch", message, frame.span if frame else declared.span)
+
+    def _symbolic(self, instance: Instance) -> Context:
+        return self.files.context(instance.scope, instance, symbols=True)
+
+    def _outputs(
+        self, definition: Definition, instance: Instance, scope: Scope, build: BodyBuilder, place: Place, last: Value | None
+    ) -> tuple[OutputDraft, ...]:
+        if definition.outputs is None:
+            return () if last is None else (OutputDraft("out", last, False, True),)
+        made = []
+        for output in definition.outputs:
+            enabled = True
+            if output.condition is not None:
+                condition = output.condition
+                enabled = self.files.attempt(
+                    lambda c=condition: truth(c, self.files.context(scope, instance)),  # type: ignore[misc]
+                    instance,
+                )
+            if enabled is False and not self._exists(output.source.parts, place):
+                continue
+            found = build.references(output.source, place, explicit=None)
+            if len(found) > 1:
+                self.report.add("bad-arity", f"output `{output.name}` is one tensor, not {len(found)}", output.span)
+            value = found[0] if found else Value(ERROR, output.name, output.span)
+            made.append(OutputDraft(output.name, value, output.train_only, enabled is not False))
+        return tuple(made)
+
+    def _exists(self, parts: tuple[str | Expr, ...], place: Place) -> bool:
+        text = parts[0]
+        return isinstance(text, str) and text.partition(".")[0] in place.names.heads
+
+    def _checks(self, definition: Definition, instance: Instance, scope: Scope) -> None:
+        if not isinstance(definition, SpecFile):
+            return
+        context = self.files.context(scope, instance)
+        for expr, span in definition.checks:
+            holds = self.files.attempt(lambda e=expr: truth(e, context), instance)  # type: ignore[misc]
+            if holds is False:
+                self.report.add("check-failed", f"`{span.text}` does not hold", span, notes=self._sides(expr, context))
+
+    def _sides(self, expr: Expr, context: Context) -> tuple[str, ...]:
+        if not isinstance(expr, Binary):
+            return ()
+        shown = (show(evaluate(side, context)) for side in (expr.left, expr.right))
+        return (f"it is {f' {expr.op} '.join(shown)}",)
+
+    def inputs(self, spec: SpecFile, instance: Instance, bound: dict[str, int]) -> tuple[Value, ...]:
+        """The declared inputs of the root file, with symbols as they are written or bound to numbers."""
+        symbols: set[str] = set()
+        values = []
+        for declared in spec.inputs or ():
+            shape = []
+            for expr in declared.shape or ():
+                size = self.files.attempt(lambda e=expr: self._size(e, instance), instance)  # type: ignore[misc]
+                if size is ERROR:
+                    break
+                symbols |= symbols_of(size)
+                shape.append(bind(size, bound))
+            complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
+            if declared.dtype not in DTYPES:
+                self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
+            values.append(Value(TensorType(tuple(shape), declared.dtype) if complete else ERROR, declared.name, declared.span))
+        for name in sorted(symbols):
+            instance.scope.bindings.setdefault(name, Binding("symbol", bound.get(name, symbol(name))))
+        self._unknown_bindings(bound, symbols, spec)
+        return tuple(values)
+
+    def _size(self, expr: Expr, instance: Instance) -> Any:
+        if not isinstance(expr, Literal) or not isinstance(expr.value, int):
+            return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
+        if expr.value < 1:
+            raise ExprError("bad-argument", f"a size is at least 1, not {expr.value}", expr)
+        return expr.value
+
+    def _unknown_bindings(self, bound: dict[str, int], symbols: set[str], spec: SpecFile) -> None:
+        for name in bound:
+            if name not in symbols:
+                known = ", ".join(sorted(symbols)) or "none"
+                message = f"--bind {name}: the inputs of {spec.path} have no symbol `{name}` (they have {known})"
+                self.report.add("unknown-name", message, None, path=spec.path)
+
+    def root_frame(self, spec: SpecFile) -> Frame:
+        return Frame(spec.name, Span(spec.span.source, 0, 0), "")

@@ -1,0 +1,226 @@
+"""What stands while a block is being elaborated: items that may still change, and the names of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Span
+from netc.expr.scope import Said, Scope
+from netc.ir.model import GroupKind, Node, Value
+from netc.syntax.ast import Definition, Named, Statement
+from netc.types import ERROR
+
+
+class CallDraft(msgspec.Struct, eq=False, kw_only=True):
+    """A call whose outputs may still grow: `exposed` are tensors inside the callee that someone named, by their path."""
+
+    path: str
+    module: str
+    block: BlockDraft
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    said: Mapping[str, Said]
+    spans: Mapping[str, Span]
+    span: Span
+    statement: Statement
+    imported: bool
+    shared: bool
+    exposed: dict[str, tuple[Value, Value]] = {}
+
+
+class GroupDraft(msgspec.Struct, eq=False, kw_only=True):
+    """As `ir.Group`."""
+
+    kind: GroupKind
+    path: str
+    items: list[Draft]
+    statement: Statement
+    said: dict[str, Said] = {}
+    source: Value | None = None
+    result: Value | None = None
+    bindings: dict[str, Any] = {}
+    taken: bool = True
+    spliced: bool = False
+
+
+Draft = Node | CallDraft | GroupDraft
+
+
+class OutputDraft(msgspec.Struct, frozen=True, eq=False):
+    name: str
+    value: Value
+    train_only: bool
+    enabled: bool
+
+
+class BlockDraft(msgspec.Struct, eq=False, kw_only=True):
+    """A definition elaborated for certain arguments and input types. `complete` is False when errors cut it short."""
+
+    definition: Definition
+    arguments: dict[str, Any]
+    inputs: tuple[Value, ...]
+    items: list[Draft]
+    outputs: tuple[OutputDraft, ...]
+    scope: Scope
+    names: Namespace
+    complete: bool = True
+
+    def enabled(self) -> tuple[OutputDraft, ...]:
+        return tuple(o for o in self.outputs if o.enabled)
+
+
+class Slot(msgspec.Struct, eq=False):
+    """A statement's name: the tensor it stands for, its ports, and the call behind it where it is one."""
+
+    value: Value | None
+    ports: dict[str, Value] = {}
+    call: CallDraft | None = None
+    container: bool = False
+
+
+class UnknownTensor(Exception):
+    """No tensor has that name; `known` are names that exist where the search ended."""
+
+    def __init__(self, text: str, base: str, known: list[str]) -> None:
+        super().__init__(text)
+        self.text, self.base, self.known = text, base, known
+
+
+class Namespace:
+    """The tensors of one block by module path. A bare path is the last member's or the first output's tensor."""
+
+    def __init__(self, definition: Definition, shared: tuple[Named, ...]) -> None:
+        self.definition = definition
+        self.inputs: dict[str, Value] = {}
+        self.body_inputs: dict[str, Value | None] = {}
+        self.slots: dict[str, Slot] = {}
+        self.heads: set[str] = set()
+        self.shared = {named.text: named for named in shared}
+
+    def add(self, path: str, slot: Slot) -> bool:
+        """Name a statement; False when another has that name already."""
+        known = self.slots.get(path)
+        if known is not None and not known.container:
+            return False
+        self.slots[path] = slot
+        self._add_containers(path, slot.value)
+        return True
+
+    def add_group(self, path: str, value: Value | None) -> None:
+        """Name a chain, body, loop or condition, unless a leaf of it already carries the name itself."""
+        known = self.slots.get(path)
+        if known is None or known.container:
+            self.slots[path] = Slot(value)
+        self._add_containers(path, value)
+
+    def _add_containers(self, path: str, value: Value | None) -> None:
+        self.heads.add(path)
+        at = path.rfind(".")
+        while at > 0:
+            outer = path[:at]
+            known = self.slots.get(outer)
+            if known is None:
+                self.slots[outer] = Slot(value, container=True)
+            elif known.container:
+                known.value = value
+            self.heads.add(outer)
+            at = path.rfind(".", 0, at)
+
+    def find(self, text: str, prefix: str, *, expose: bool = True) -> Value:
+        """The tensor a reference means, seen from the nested body `prefix`; raises UnknownTensor."""
+        first, _, rest = text.partition(".")
+        for level in _outward(prefix):
+            if first == "in" and not rest and level in self.body_inputs:
+                return _known(self.body_inputs[level], text)
+            if (f"{level}.{first}" if level else first) in self.heads:
+                return self._inside(f"{level}.{text}" if level else text, expose)
+        if not rest and text in self.inputs:
+            return self.inputs[text]
+        raise UnknownTensor(text, "", self.visible(prefix))
+
+    def _inside(self, path: str, expose: bool) -> Value:
+        base = path
+        while base not in self.slots:
+            base = base.rpartition(".")[0]
+        slot, rest = self.slots[base], path[len(base) + 1 :]
+        if not rest:
+            return _known(slot.value, path)
+        if slot.value is not None and slot.value.type is ERROR:
+            return slot.value
+        if slot.call is not None:
+            return self._through(slot.call, rest, path, expose)
+        if rest in slot.ports:
+            return slot.ports[rest]
+        raise UnknownTensor(path, base, [*slot.ports, *self.members(base)])
+
+    def _through(self, call: CallDraft, rest: str, path: str, expose: bool) -> Value:
+        names, block = call.block.names, call.block
+        by_port = {o.name: v for o, v in zip(block.enabled(), call.outputs, strict=True)}
+        if rest.partition(".")[0] not in names.heads:
+            if rest in by_port:
+                return by_port[rest]
+            raise UnknownTensor(path, call.path, [*by_port, *names.visible("")])
+        inner = names.find(rest, "", expose=expose)
+        for output, outer in zip(block.enabled(), call.outputs, strict=True):
+            if output.value is inner:
+                return outer
+        if not expose:
+            return inner
+        if rest not in call.exposed:
+            call.exposed = {**call.exposed, rest: (inner, Value(inner.type, path, call.span))}
+        return call.exposed[rest][1]
+
+    def members(self, path: str) -> list[str]:
+        """Names directly under a path."""
+        start = f"{path}." if path else ""
+        return sorted({s[len(start) :].partition(".")[0] for s in self.slots if s.startswith(start)}, key=_natural)
+
+    def numbered(self, path: str, prefix: str) -> list[str]:
+        """Absolute paths of the numbered members of `path`, in order: what `@convs.*` means."""
+        for level in _outward(prefix):
+            full = f"{level}.{path}" if level else path
+            if full in self.slots:
+                return [f"{full}.{m}" for m in self.members(full) if m.isdigit()]
+        return []
+
+    def visible(self, prefix: str) -> list[str]:
+        """Names a reference may start with here."""
+        found = [m for level in _outward(prefix) for m in self.members(level)]
+        return [*self.inputs, *found]
+
+
+def _known(value: Value | None, text: str) -> Value:
+    if value is None:
+        raise UnknownTensor(text, text, [])
+    return value
+
+
+def _outward(prefix: str) -> Iterator[str]:
+    while prefix:
+        yield prefix
+        prefix = prefix.rpartition(".")[0]
+    yield ""
+
+
+def _natural(word: str) -> tuple[int, int, str]:
+    return (0, int(word), "") if word.isdigit() else (1, 0, word)
+
+
+class TensorNames:
+    """The tensors an expression sees from one place: `get("conv1")` is its IR value or None."""
+
+    __slots__ = ("names", "own", "prefix")
+
+    def __init__(self, names: Namespace, prefix: str, own: Value | None = None) -> None:
+        self.names, self.prefix, self.own = names, prefix, own
+
+    def get(self, path: str) -> Value | None:
+        if path == "x" and self.own is not None:
+            return self.own
+        try:
+            return self.names.find(path, self.prefix, expose=False)
+        except UnknownTensor:
+            return None

@@ -1,0 +1,184 @@
+"""Spec files as they are used: read, given their arguments, and ready to answer what a name of theirs means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.diagnostics.suggest import closest
+from netc.dims import Domain
+from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
+from netc.expr.scope import Binding, Said, Scope
+from netc.ops.base import OPERATORS
+from netc.passes.elaborate.arguments import is_plain, value_key
+from netc.passes.elaborate.report import Report
+from netc.syntax.ast import Argument, Definition, Import, SpecFile, Variant
+from netc.syntax.parse import parse_spec
+from netc.syntax.read import read_source
+from netc.types import ERROR as ERROR_VALUE
+
+MAX_IMPORTS = 64
+"""Files one spec may be made of."""
+
+
+class Names:
+    """Every word that may stand where an operator stands in a file."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: SpecFile) -> None:
+        self.spec = spec
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.spec.blocks or word in OPERATORS or any(i.name == word for i in self.spec.imports)
+
+    def all(self) -> list[str]:
+        return [*self.spec.blocks, *(i.name for i in self.spec.imports), *OPERATORS]
+
+
+class Instance(msgspec.Struct, frozen=True, eq=False):
+    """A file with its arguments chosen. `scope` holds them and the file's `let`s."""
+
+    spec: SpecFile
+    scope: Scope
+    arguments: Mapping[str, Any]
+    names: Names
+    defaults: Mapping[str, tuple[Argument, ...]]
+    source: Source
+
+
+class Files:
+    """Reads each file once and keeps the instances made of it."""
+
+    def __init__(self, report: Report, domain: Domain) -> None:
+        self.report = report
+        self.domain = domain
+        self._parsed: dict[str, SpecFile | None] = {}
+        self._instances: dict[Any, Instance] = {}
+        self._by_scope: dict[Scope, Instance] = {}
+        self.findings: list[Diagnostic] = []
+        self.specs: dict[str, SpecFile] = {}
+
+    def parse(self, source: Source) -> SpecFile | None:
+        spec, found = parse_spec(source)
+        self.findings.extend(found)
+        if spec is not None:
+            self.specs[source.path] = spec
+        return spec
+
+    def imported(self, wanted: Import, importer: SpecFile) -> SpecFile | None:
+        """The file an import names, relative to the file it stands in."""
+        if os.path.isabs(wanted.path) or "\\" in wanted.path or not wanted.path.endswith((".yaml", ".yml")):
+            self.report.add("missing-file", f"`{wanted.path}` is not a relative path to a .yaml file", wanted.span)
+            return None
+        path = os.path.normpath(os.path.join(os.path.dirname(importer.path), wanted.path))
+        if path not in self._parsed:
+            if len(self._parsed) >= MAX_IMPORTS:
+                self.report.add("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
+                return None
+            self._parsed[path] = self._read(path, wanted.span)
+        return self._parsed[path]
+
+    def _read(self, path: str, span: Span) -> SpecFile | None:
+        source = read_source(path)
+        if isinstance(source, Diagnostic):
+            self.report.add(source.code, source.message, span, notes=source.notes)
+            return None
+        return self.parse(source)
+
+    def variant(self, spec: SpecFile, name: str | None, span: Span | None) -> Variant | None:
+        """The named variant, or the first; reports a name that is none."""
+        if name is None:
+            return spec.variants[0] if spec.variants else None
+        for variant in spec.variants:
+            if variant.name == name:
+                return variant
+        known = [v.name for v in spec.variants]
+        message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
+        notes = (f"it has {', '.join(known)}" if known else "it has no variants",)
+        self.report.add("unknown-variant", message, span, helps=(did_you_mean(name, known),), notes=notes, path=spec.path)
+        return None
+
+    def instance(
+        self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any], bindings: Mapping[str, Binding] | None = None
+    ) -> Instance:
+        """The file with defaults, then the variant's values, then the given ones (already evaluated)."""
+        key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(given.items())))
+        if bindings is None and key in self._instances:
+            return self._instances[key]
+        scope = Scope(None, {}, owner=spec)
+        instance = Instance(spec, scope, {}, Names(spec), {d.op: d.values for d in spec.defaults}, spec.span.source)
+        self._by_scope[scope] = instance
+        arguments = self._arguments(instance, variant, given)
+        scope.bindings.update({k: Binding("argument", v) for k, v in arguments.items()})
+        scope.bindings.update(bindings or {})
+        self.add_lets(spec, scope, instance)
+        instance = msgspec.structs.replace(instance, arguments=arguments)
+        self._by_scope[scope] = instance
+        if bindings is None:
+            self._instances[key] = instance
+        return instance
+
+    def _arguments(self, instance: Instance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {p.name: p.default for p in instance.spec.parameters}
+        if variant is not None:
+            for argument in variant.values:
+                if argument.name not in chosen:
+                    self._unknown(instance.spec, argument.name or "", argument.name_span or argument.span)
+                else:
+                    chosen[argument.name] = argument.value
+        values = {}
+        for name, expr in chosen.items():
+            if name in given:
+                values[name] = given[name]
+            elif expr is not None:
+                values[name] = self.value(expr, instance, instance.scope)
+        return values
+
+    def _unknown(self, spec: SpecFile, name: str, span: Span) -> None:
+        known = [p.name for p in spec.parameters]
+        self.report.add("unknown-argument", f"`{spec.name}` has no argument `{name}`", span, helps=(did_you_mean(name, known),))
+
+    def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
+        """An expression's value, or the error type after reporting why it has none."""
+        return self.attempt(lambda: evaluate(expr, self.context(scope, instance)), instance)
+
+    def attempt(self, run: Callable[[], Any], instance: Instance) -> Any:
+        """The result of `run`, or ERROR when an expression in it has no value."""
+        try:
+            return run()
+        except Silenced:
+            return ERROR_VALUE
+        except ExprError as error:
+            self.report_expression(error, instance.source)
+            return ERROR_VALUE
+
+    def report_expression(self, error: ExprError, source: Source) -> None:
+        self.report.add(error.code, error.message, Span(source, error.start, error.end), helps=(error.help,))
+
+    def context(self, scope: Scope, instance: Instance, words: tuple[str, ...] = (), symbols: bool = False) -> Context:
+        return Context(scope, self.domain, words, instance.names, symbols)
+
+    def add_lets(self, definition: Definition, scope: Scope, instance: Instance) -> None:
+        """Evaluate `let`s in order; each sees those before it."""
+        for let in definition.lets:
+            if let.name in scope.bindings:
+                self.report.add("ambiguous-name", f"`{let.name}` is an argument and a `let`", let.span)
+            value = self.value(let.value, instance, scope)
+            said = None if is_plain(let.value) else Said(let.value, scope)
+            scope.bindings[let.name] = Binding("let", value, said)
+
+    def of_scope(self, scope: Scope) -> Instance:
+        """The file instance a scope lies in."""
+        while scope.parent is not None:
+            scope = scope.parent
+        return self._by_scope[scope]
+
+
+def did_you_mean(word: str, known: list[str]) -> str | None:
+    near = closest(word, known)
+    return f"did you mean `{near}`?" if near else None

@@ -1,0 +1,29 @@
+"""How seriously a finding is taken: its code's default, the file's `lint`, the line's ignore comment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from netc.diagnostics.codes import CODES
+from netc.diagnostics.model import Diagnostic
+from netc.syntax.ast import SpecFile
+
+
+def levelled(found: Diagnostic, specs: Mapping[str, SpecFile]) -> Diagnostic | None:
+    """The finding with the severity that holds where it stands, or None when it is ignored there."""
+    info = CODES.get(found.code)
+    level = info.level if info is not None else found.severity
+    spec = specs.get(found.span.source.path) if found.span is not None else None
+    if found.span is not None and spec is not None:
+        line, _ = found.span.source.position(found.span.start)
+        if found.code in spec.ignores.get(line, ()) and level != "error":
+            return None
+        asked = spec.lint.get(found.code)
+        if asked is not None:
+            level = {"warn": "warning"}.get(asked.value, asked.value)
+    if level == "ignore":
+        return None
+    severity = "warning" if level == "warning" else "error"
+    return found if severity == found.severity else msgspec.structs.replace(found, severity=severity)

@@ -1,0 +1,49 @@
+"""Checks that need the whole network: shared modules agree with themselves, `init` and `freeze` name something."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from netc.ir.flat import Flat, join
+from netc.ir.model import Network
+from netc.ops.base import OPERATORS
+from netc.passes.elaborate.report import Report
+
+
+def check_paths(report: Report, network: Network, flat: Flat) -> None:
+    """Report `shared-mismatch`, `duplicate-parameter`, `unmatched-init` and `unmatched-freeze`."""
+    keys = _parameters(report, flat)
+    modules = {key.rpartition(".")[0] for key in keys}
+    used = {node.node.op.name for node in flat.nodes}
+    for rule in network.file.init:
+        operator = rule.pattern.partition(".")[0]
+        if operator in OPERATORS and (rule.pattern == operator or "*" not in rule.pattern):
+            matched = operator in used or _any_match(rule.pattern, keys)
+        else:
+            matched = _any_match(rule.pattern, keys)
+        if not matched:
+            report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
+    for path in network.file.freeze:
+        if not any(_under(m, path.value) for m in modules):
+            message = f"`{path.value}` is no module with parameters"
+            report.add("unmatched-freeze", message, path.span)
+
+
+def _any_match(pattern: str, keys: dict[str, tuple[int, ...]]) -> bool:
+    return any(fnmatchcase(key, pattern) for key in keys)
+
+
+def _under(module: str, pattern: str) -> bool:
+    return fnmatchcase(module, pattern) or module.startswith(f"{pattern}.") or fnmatchcase(module, f"{pattern}.*")
+
+
+def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for node in flat.nodes:
+        for param in node.params():
+            key = join(node.module, param.name)
+            known = shapes.setdefault(key, param.shape)
+            if known != param.shape:
+                message = f"`{key}` is shared by calls that need it as {known} and as {param.shape}"
+                report.add("shared-mismatch", message, node.node.span)
+    return shapes

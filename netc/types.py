@@ -1,0 +1,33 @@
+"""What a tensor is to the compiler: a shape of sizes and an element type."""
+
+from __future__ import annotations
+
+import msgspec
+
+from netc.dims import Size, dim_text
+
+AXES: dict[int, str] = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
+"""The letters that name the axes of a tensor of a given rank."""
+
+DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int8", "uint8", "bool")
+
+
+class TensorType(msgspec.Struct, frozen=True):
+    """A shape (each size an int or a Dim) and a dtype named as in PyTorch."""
+
+    shape: tuple[Size, ...]
+    dtype: str = "float32"
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def with_shape(self, *shape: Size) -> TensorType:
+        return TensorType(tuple(shape), self.dtype)
+
+    def __str__(self) -> str:
+        return "×".join(dim_text(d) for d in self.shape) or "scalar"
+
+
+ERROR = TensorType((), "error")
+"""The type of what a rejected statement makes: everything that reads it stays silent."""
