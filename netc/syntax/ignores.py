@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from netc.diagnostics.codes import CODES
+from netc.diagnostics.codes import LINTS
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 
@@ -31,9 +31,9 @@ def find_ignores(report: Report, root: Node) -> dict[int, frozenset[str]]:
 
 
 def _check_code(report: Report, code: str, start: int, end: int) -> None:
-    if code not in CODES:
+    if code not in LINTS:
         place = Scalar(start=start, end=end, text=code, raw=code, quoted=False)
-        report.unknown("unknown-lint", "diagnostic", code, place, CODES)
+        report.unknown("unknown-lint", "lint", code, place, LINTS)
 
 
 def _quoted(node: Node) -> list[tuple[int, int]]:

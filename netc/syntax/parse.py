@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import PurePath
 
-from netc.diagnostics.codes import CODES
+from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Diagnostic, Source
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
 from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
@@ -176,8 +176,8 @@ class _FileReader:
     def lint(self) -> dict[str, Text]:
         found: dict[str, Text] = {}
         for key, value in entries_of(self.report, self.value("lint"), "`lint`"):
-            if key.text not in CODES:
-                self.report.unknown("unknown-lint", "diagnostic", key.text, key, CODES)
+            if key.text not in LINTS:
+                self.report.unknown("unknown-lint", "lint", key.text, key, LINTS)
             level = text_of(self.report, value, f"the level of `{key.text}`")
             if level is not None and level.value not in LEVELS:
                 self.report.unknown("bad-value", "level", level.value, value, LEVELS)
