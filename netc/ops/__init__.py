@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netc.ops import activation, conv, linear, merge, norm, pool, shape
+from netc.ops import activation, conv, linear, merge, norm, parts, pool, reduce, resize, shape
 from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
 
 __all__ = [
@@ -17,6 +17,9 @@ __all__ = [
     "linear",
     "merge",
     "norm",
+    "parts",
     "pool",
+    "reduce",
+    "resize",
     "shape",
 ]

@@ -1,4 +1,4 @@
-"""What every operator is: a class whose fields are its schema and whose methods state every fact about it as plain data."""
+"""What every operator is: a class whose fields are its schema and whose methods state facts about it as plain data."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Op:
 
     Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
     `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order),
-    `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those `arity`
-    counts), `torch_name` (documentation).
+    `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those
+    `arity` counts), `torch_name` (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -335,7 +335,9 @@ def _floats(cls: type[Op], declared: Attr, value: Any) -> tuple[float, ...]:
 
 
 def _padding(cls: type[Op], declared: Attr, value: Any) -> Padding:
-    numbers = _ints(cls, declared, value) if not isinstance(value, str) else _word(cls, declared, value)
+    if isinstance(value, str):
+        return _word(cls, declared, value)
+    numbers = _ints(cls, declared, value)
     if len(numbers) not in (1, cls.rank, 2 * cls.rank):
         raise BadValue(
             f"`{declared.name}` takes one number, {cls.rank} or {2 * cls.rank} (begins, then ends), not {len(numbers)}"

@@ -20,6 +20,7 @@ from netc.ops.common import (
     need_float,
     need_rank,
     node,
+    number,
     positional,
     size_of,
 )
@@ -78,9 +79,9 @@ class _ConvBase(Op):
                 tries = [g for g in range(self.groups, 0, -1) if self.out_channels % g == 0 and channels % g == 0]
                 yield Problem("bad-argument", message, "groups", candidates=tuple(changed(groups=g) for g in tries[:1]))
 
-    def _fill(self, fan_in: int) -> Fill:
+    def _fill(self, fan_in: Size) -> Fill:
         """PyTorch's `kaiming_uniform_(a=√5)` and bias rule: uniform in ±1/√fan_in."""
-        bound = 1 / sqrt(fan_in)
+        bound = 1 / sqrt(number(fan_in))
         return Fill("uniform", -bound, bound)
 
     def _torch_padding(self) -> TorchArg:
@@ -261,11 +262,8 @@ class ConvTranspose(_ConvBase):
         return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        """ConvTranspose; output padding beyond the stride is legal only in PyTorch, so it is padded and cropped here."""
         pads = [begin for begin, _ in self.pads()]
-        inside = [min(added, stride - 1) for added, stride in zip(self.output_padding, self.stride, strict=True)]
-        beyond = [added - most for added, most in zip(self.output_padding, inside, strict=True)]
-        if any(beyond):
+        if any(added >= stride for added, stride in zip(self.output_padding, self.stride, strict=True)):
             raise Unsupported("ONNX has no output_padding of the stride or more: use a smaller one")
         return node(
             "ConvTranspose",
@@ -281,7 +279,8 @@ class ConvTranspose(_ConvBase):
 
 @op("conv1d", family=Family.CONV, torch="torch.nn.Conv1d", title="Conv", rank=1)
 class Conv1d(Conv):
-    """Convolution of N×C×L: L becomes ⌊(L + begin + end − dilation·(kernel − 1) − 1) / stride⌋ + 1 (`torch.nn.Conv1d`)."""
+    """Convolution of N×C×L: L becomes ⌊(L + begin + end − dilation·(kernel − 1) − 1) / stride⌋ + 1
+    (`torch.nn.Conv1d`)."""
 
 
 @op("conv2d", family=Family.CONV, torch="torch.nn.Conv2d", title="Conv", rank=2)
@@ -298,8 +297,8 @@ class Conv3d(Conv):
 
 @op("conv_transpose1d", family=Family.UPSAMPLE, torch="torch.nn.ConvTranspose1d", title="Up-conv", rank=1)
 class ConvTranspose1d(ConvTranspose):
-    """Transposed convolution of N×C×L: L becomes (L − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1
-    (`torch.nn.ConvTranspose1d`)."""
+    """Transposed convolution of N×C×L: L becomes
+    (L − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1 (`torch.nn.ConvTranspose1d`)."""
 
 
 @op("conv_transpose2d", family=Family.UPSAMPLE, torch="torch.nn.ConvTranspose2d", title="Up-conv", rank=2)

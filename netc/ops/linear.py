@@ -15,6 +15,7 @@ from netc.ops.common import (
     need_dtype,
     need_float,
     node,
+    number,
     positional,
     size_of,
 )
@@ -40,7 +41,7 @@ class Linear(Op):
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
-        bound = 1 / sqrt(x[0].shape[-1]) if isinstance(x[0].shape[-1], int) else 0.0
+        bound = 1 / sqrt(number(x[0].shape[-1]))
         fill = Fill("uniform", -bound, bound)
         weight = learned("weight", (self.out_features, x[0].shape[-1]), fill, x[0])
         return (weight, learned("bias", (self.out_features,), fill, x[0])) if self.bias else (weight,)

@@ -13,9 +13,9 @@ from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
 
 INTS = ("int8", "int32", "int64")
-ONNX_TYPES = {
-    "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11, "bfloat16": 16,
-}  # fmt: skip
+ONNX_TYPES = dict(
+    float32=1, uint8=2, int8=3, int32=6, int64=7, bool=9, float16=10, float64=11, bfloat16=16
+)  # fmt: skip
 """The numbers of onnx.TensorProto's element types."""
 
 
@@ -74,7 +74,7 @@ def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:
     """A problem for each input and axis that does not stretch to the ones before."""
     for at in range(1, len(x)):
         common = broadcast(*[t.shape for t in x[:at]])
-        for back, (a, b) in enumerate(zip(reversed(common), reversed(x[at].shape)), 1):
+        for back, (a, b) in enumerate(zip(reversed(common), reversed(x[at].shape), strict=False), 1):
             verdict = compare(a, b)
             if 1 not in (a, b) and not verdict.holds:
                 rank = max(len(common), x[at].rank)
@@ -85,7 +85,7 @@ def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:
 def disagreement(op: Op, axis: int, rank: int, a: Size, b: Size, verdict: Verdict, at: int) -> Problem:
     """Two inputs have sizes that are not, or not always, equal."""
     message = f"{op.name} inputs disagree on axis {axis_name(axis, rank)}: {dim_text(a)} and {dim_text(b)}"
-    notes = ()
+    notes: tuple[str, ...] = ()
     if verdict.witness and not verdict.never:
         values = ", ".join(f"{name}={value}" for name, value in verdict.witness.items())
         notes = (f"{dim_text(a)} ≠ {dim_text(b)} for {values}",)
@@ -180,6 +180,32 @@ class Div(_Elementwise):
     def result_dtype(self, *x: TensorType) -> str:
         dtype = super().result_dtype(*x)
         return dtype if dtype in FLOATS else "float32"
+
+
+class _Extreme(_Elementwise):
+    """One of several elements; torch takes them two at a time."""
+
+    function: ClassVar[str] = ""
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        template = "{0}"
+        for i in range(1, len(x)):
+            template = f"{self.function}({template}, {{{i}}})"
+        return TorchForm(call=TorchCall(template, imports=(f"torch:{self.function}",)))
+
+
+@op("maximum", family=Family.MERGE, torch="torch.maximum", title="max")
+class Maximum(_Extreme):
+    """The largest of two or more tensors element by element, with broadcasting (`torch.maximum`)."""
+
+    function, onnx_op = "maximum", "Max"
+
+
+@op("minimum", family=Family.MERGE, torch="torch.minimum", title="min")
+class Minimum(_Extreme):
+    """The smallest of two or more tensors element by element, with broadcasting (`torch.minimum`)."""
+
+    function, onnx_op = "minimum", "Min"
 
 
 class _Joining(Op):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netc.dims import exact_div
 from netc.geometry import Window, adaptive_bins, resolve_padding
@@ -79,17 +79,18 @@ class _Pool(Op):
             return TorchArg("padding", compact(self.padding), attribute="padding", keyword=True, omit=0)
         return derived("padding", tuple([begin for begin, _ in self.pads()]), "padding", "kernel_size", omit=0)
 
-    def _torch_stride(self) -> TorchArg:
+    def _torch_stride(self) -> tuple[TorchArg, ...]:
         """Left out where it is the kernel's size, PyTorch's default."""
-        return TorchArg(
-            "stride", compact(self.steps()), attribute="stride", keyword=True, omit=compact(self.kernel_size)
-        )
+        if self.stride is None:
+            return ()
+        stride, kernel = compact(self.stride), compact(self.kernel_size)
+        return (TorchArg("stride", stride, attribute="stride", keyword=True, omit=kernel),)
 
     def torch(self, *x: TensorType) -> TorchForm:
         others = [name for name in self.attributes if name not in ("kernel_size", "stride", "padding")]
         args = (
             *positional(self, "kernel_size"),
-            self._torch_stride(),
+            *self._torch_stride(),
             self._torch_padding(),
             *keywords(self, *others),
         )
@@ -145,7 +146,6 @@ class AvgPool(_Pool):
     `ceil_mode` unless the last window would start in the padding; the padding counts unless `count_include_pad` is
     false (`torch.nn.AvgPool2d`)."""
 
-    divisor: ClassVar[int | None] = None
     count_include_pad: bool
 
     def _divisor(self) -> int | None:
@@ -164,7 +164,7 @@ class AvgPool(_Pool):
         pool = node("AveragePool", "padded" if inside else "x0", **self._settings(pads, counted))
         return (_padded(x[0], begins, evens, 0.0), pool) if inside else (pool,)
 
-    def _settings(self, pads: tuple[int, ...], counted: bool) -> dict[str, object]:
+    def _settings(self, pads: tuple[int, ...], counted: bool) -> dict[str, Any]:
         steps = self.steps()
         return {"kernel_shape": self.kernel_size, "strides": steps, "pads": pads, "count_include_pad": int(counted)}
 

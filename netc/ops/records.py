@@ -35,9 +35,8 @@ class Param(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something wrong with an operator applied to inputs. `at` is an attribute name, an input's index, or None (the line).
-
-    `candidates` are attribute changes that might cure it; the compiler tries each before it is offered.
+    """Something wrong with an operator applied to inputs. `at` is an attribute name, an input's index, or None (the
+    line). `candidates` are attribute changes that might cure it; the compiler tries each before it is offered.
     """
 
     code: str
@@ -75,9 +74,10 @@ class TorchArg(msgspec.Struct, frozen=True):
 
 
 class TorchModule(msgspec.Struct, frozen=True):
-    """`nn.Conv2d(…)` kept as an attribute and called. `call` is how forward uses it: `{self}` the module, `{0}`, `{1}` the
-    inputs, `{*}` all inputs comma-separated. `imports` are `module:name` pairs the call needs. `helper` is the source of a
-    class to put into the file when torch has none; cls is then its name. `results` counts the tensors it returns."""
+    """`nn.Conv2d(…)` kept as an attribute and called. `call` is how forward uses it: `{self}` the module, `{0}`, `{1}`
+    the inputs, `{*}` all inputs comma-separated; a call that is more than that cannot stand in an nn.Sequential.
+    `imports` are `module:name` pairs the call needs. `helper` is the source of a class to put into the file when torch
+    has none; cls is then its name."""
 
     cls: str
     args: tuple[TorchArg, ...] = ()
@@ -100,9 +100,9 @@ class TorchCall(msgspec.Struct, frozen=True):
 
 
 class TorchForm(msgspec.Struct, frozen=True):
-    """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential the
-    module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work (conv,
-    linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it."""
+    """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential
+    the module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work
+    (conv, linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it."""
 
     module: TorchModule | None = None
     call: TorchCall | None = None

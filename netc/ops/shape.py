@@ -1,13 +1,14 @@
-"""Operators that rearrange elements without computing."""
+"""Operators that change the shape of a tensor and keep the order of its elements."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
 
-from netc.ops.base import Family, Op, attr, op
-from netc.ops.common import keywords, need_axis, positional, reshape_node
-from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm, TorchModule
+from netc.dims import Size, compare, dim_text, equal, exact_div
+from netc.ops.base import Family, Ints, Op, Sizes, attr, op
+from netc.ops.common import int64, keywords, need_axis, node, positional, reshape_node
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
 
 
@@ -29,9 +30,8 @@ class Flatten(Op):
     def infer(self, *x: TensorType) -> TensorType:
         shape = x[0].shape
         first, last = self.start_dim % x[0].rank, self.end_dim % x[0].rank
-        return x[0].with_shape(
-            *shape[:first], prod(shape[first + 1 : last + 1], start=shape[first]), *shape[last + 1 :]
-        )
+        joined = prod(shape[first + 1 : last + 1], start=shape[first])
+        return x[0].with_shape(*shape[:first], joined, *shape[last + 1 :])
 
     def torch(self, *x: TensorType) -> TorchForm:
         names = ("start_dim",) if self.end_dim == -1 else ("start_dim", "end_dim")
@@ -41,3 +41,200 @@ class Flatten(Op):
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+
+
+def _completed(total: Size, wanted: Sizes) -> tuple[Size, ...]:
+    """`wanted` with its -1 replaced by what is left of `total`."""
+    if -1 not in wanted:
+        return wanted
+    left = total // prod(size for size in wanted if size != -1)
+    return tuple([left if size == -1 else size for size in wanted])
+
+
+def _check_total(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Problem]:
+    """A problem unless `wanted` holds as many elements as `total`."""
+    if 0 in wanted:
+        yield Problem("bad-argument", f"`{name}` has a size of 0", name)
+    elif sum(size == -1 for size in wanted) > 1:
+        yield Problem("bad-argument", f"`{name}` has more than one -1", name)
+    elif any(isinstance(size, int) and size < -1 for size in wanted):
+        yield Problem("bad-argument", f"`{name}` has a negative size", name)
+    else:
+        yield from _check_product(op, name, total, wanted)
+
+
+def _check_product(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Problem]:
+    product: Size = prod([size for size in wanted if size != -1])
+    exact = exact_div(total, product) is not None if -1 in wanted else compare(total, product).holds
+    if not exact:
+        text = "×".join("?" if size == -1 else dim_text(size) for size in wanted)
+        yield Problem("shape-mismatch", f"{dim_text(total)} elements do not make {text}", name)
+
+
+@op("reshape", family=Family.RESHAPE, torch="torch.reshape", title="Reshape")
+class Reshape(Op):
+    """The same elements in another shape, the batch axis included; one size may be -1 (`torch.reshape`)."""
+
+    shape: Sizes = attr("the new size of every axis; one may be -1")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from _check_total(self, "shape", prod(x[0].shape), self.shape)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*_completed(prod(x[0].shape), self.shape))
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        """A symbolic size is read from the input, or left to -1 where it is the only one."""
+        target = self.shape if -1 in self.shape else _leave_one_open(self.shape)
+        args, texts = [], []
+        for i, size in enumerate(target):
+            if isinstance(size, int):
+                args.append(TorchArg(f"size{i}", size, depends=("shape",)))
+                texts.append(f"{{size{i}}}")
+            else:
+                texts.append(f"{{0}}.shape[{_source_axis(x[0], size)}]")
+        return TorchForm(call=TorchCall(f"{{0}}.reshape({', '.join(texts)})", tuple(args)))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+
+
+def _leave_one_open(shape: Sizes) -> Sizes:
+    symbolic = [i for i, size in enumerate(shape) if not isinstance(size, int)]
+    return tuple([-1 if i in symbolic[:1] else size for i, size in enumerate(shape)])
+
+
+def _source_axis(x: TensorType, size: Size) -> int:
+    for axis, found in enumerate(x.shape):
+        if equal(found, size):
+            return axis
+    raise Unsupported(f"the size {dim_text(size)} is not the size of an axis of the input: use -1 or --bind")
+
+
+@op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
+class Unflatten(Op):
+    """One axis taken apart into several; one size may be -1 (`torch.nn.Unflatten`)."""
+
+    dim: int = attr("the axis to take apart")
+    unflattened_size: Ints = attr("the sizes of the new axes; one may be -1")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
+        yield from wrong
+        if not wrong:
+            yield from _check_total(self, "unflattened_size", x[0].shape[self.dim], self.unflattened_size)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        shape, axis = x[0].shape, self.dim % x[0].rank
+        return x[0].with_shape(*shape[:axis], *_completed(shape[axis], self.unflattened_size), *shape[axis + 1 :])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (
+            *positional(self, "dim"),
+            TorchArg("unflattened_size", self.unflattened_size, attribute="unflattened_size"),
+        )
+        return TorchForm(TorchModule("nn.Unflatten", args), TorchCall("{0}.unflatten({dim}, {unflattened_size})", args))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+
+
+@op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")
+class Permute(Op):
+    """The axes in another order (`torch.permute`)."""
+
+    dims: Ints = attr("the input's axis that each axis of the output is")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        rank = x[0].rank
+        wrong = [problem for axis in self.dims for problem in need_axis(self, "dims", axis, rank)]
+        yield from wrong[:1]
+        if not wrong and sorted(self._order(rank)) != list(range(rank)):
+            yield Problem("bad-argument", f"`dims` must name each of the {rank} axes once", "dims")
+
+    def _order(self, rank: int) -> list[int]:
+        return [axis % rank for axis in self.dims]
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*[x[0].shape[axis] for axis in self.dims])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall(f"{{0}}.permute({', '.join(map(str, self.dims))})"))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("Transpose", "x0", perm=tuple(self._order(x[0].rank)))
+
+    def caption(self, *x: TensorType) -> str:
+        return " ".join(map(str, self.dims))
+
+
+@op("transpose", family=Family.RESHAPE, torch="torch.transpose", title="Transpose")
+class Transpose(Op):
+    """Two axes swapped (`torch.transpose`)."""
+
+    dim0: int = attr("one axis")
+    dim1: int = attr("the other axis")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_axis(self, "dim0", self.dim0, x[0].rank)
+        yield from need_axis(self, "dim1", self.dim1, x[0].rank)
+
+    def _order(self, rank: int) -> list[int]:
+        order = list(range(rank))
+        order[self.dim0], order[self.dim1] = order[self.dim1], order[self.dim0]
+        return order
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*[x[0].shape[axis] for axis in self._order(x[0].rank)])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.transpose({dim0}, {dim1})", positional(self, "dim0", "dim1")))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("Transpose", "x0", perm=tuple(self._order(x[0].rank)))
+
+
+@op("squeeze", family=Family.RESHAPE, torch="torch.squeeze", title="Squeeze")
+class Squeeze(Op):
+    """Without the axis `dim`, where its size is 1 (`torch.squeeze`)."""
+
+    dim: int = attr("the axis to drop")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
+        yield from wrong
+        if not wrong and not isinstance(x[0].shape[self.dim], int):
+            message = f"whether axis {self.dim} is dropped depends on {dim_text(x[0].shape[self.dim])}"
+            yield Problem("not-constant", message, "dim", helps=("use --bind",))
+
+    def infer(self, *x: TensorType) -> TensorType:
+        shape, axis = x[0].shape, self.dim % x[0].rank
+        return x[0].with_shape(*shape[:axis], *shape[axis + 1 :]) if shape[axis] == 1 else x[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.squeeze({dim})", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if x[0].shape[self.dim] != 1:
+            return ()
+        return (node("Squeeze", "x0 axes", "y0", int64("axes", self.dim % x[0].rank)),)
+
+
+@op("unsqueeze", family=Family.RESHAPE, torch="torch.unsqueeze", title="Unsqueeze")
+class Unsqueeze(Op):
+    """With a new axis of size 1 at `dim` (`torch.unsqueeze`)."""
+
+    dim: int = attr("where the new axis goes")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_axis(self, "dim", self.dim, x[0].rank + 1)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        axis = self.dim % (x[0].rank + 1)
+        return x[0].with_shape(*x[0].shape[:axis], 1, *x[0].shape[axis:])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.unsqueeze({dim})", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("Unsqueeze", "x0 axes", "y0", int64("axes", self.dim % (x[0].rank + 1)))

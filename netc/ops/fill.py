@@ -1,0 +1,160 @@
+"""The named initialisers of `init:` lines, with PyTorch's formulas (`torch.nn.init`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod, sqrt
+from typing import Any
+
+import msgspec
+
+from netc.ops.base import BadValue
+from netc.ops.records import Fill
+
+MODES = ("fan_in", "fan_out")
+NONLINEARITIES = (
+    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "sigmoid", "tanh", "relu", "leaky_relu", "selu",
+)  # fmt: skip
+
+
+class Initialiser(msgspec.Struct, frozen=True):
+    """A way to fill a tensor: `make(shape, **arguments)` gives its Fill. `defaults` lists the arguments in order, None
+    for one that must be given; `words` the values that arguments which are words take."""
+
+    name: str
+    make: Callable[..., Fill]
+    defaults: Mapping[str, float | str | None]
+    words: Mapping[str, tuple[str, ...]] = {}
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Fan in and fan out of a weight out×in×taps. Raises BadValue for fewer than two axes."""
+    if len(shape) < 2:
+        raise BadValue(f"fan in and fan out need two axes or more, not {len(shape)}")
+    taps = prod(shape[2:])
+    return shape[1] * taps, shape[0] * taps
+
+
+def gain(nonlinearity: str, a: float = 0.0) -> float:
+    """The factor that keeps the variance through a nonlinearity (`torch.nn.init.calculate_gain`)."""
+    if nonlinearity not in NONLINEARITIES:
+        raise BadValue(f"`nonlinearity` is one of {', '.join(NONLINEARITIES)}, not {nonlinearity}")
+    special = {"tanh": 5 / 3, "relu": sqrt(2), "leaky_relu": sqrt(2 / (1 + a * a)), "selu": 3 / 4}
+    return special.get(nonlinearity, 1.0)
+
+
+def _zeros(shape: tuple[int, ...]) -> Fill:
+    return Fill("constant", 0.0)
+
+
+def _ones(shape: tuple[int, ...]) -> Fill:
+    return Fill("constant", 1.0)
+
+
+def _constant(shape: tuple[int, ...], value: float) -> Fill:
+    return Fill("constant", value)
+
+
+def _normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Fill:
+    return Fill("normal", mean, _spread(std))
+
+
+def _trunc_normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Fill:
+    return Fill("trunc_normal", mean, _spread(std))
+
+
+def _spread(std: float) -> float:
+    if std < 0:
+        raise BadValue(f"`std` must be at least 0, not {std}")
+    return std
+
+
+def _uniform(shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> Fill:
+    if a > b:
+        raise BadValue(f"`a` = {a} is greater than `b` = {b}")
+    return Fill("uniform", a, b)
+
+
+def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
+    """gain / √fan (He et al., arXiv 1502.01852)."""
+    if mode not in MODES:
+        raise BadValue(f"`mode` is one of {', '.join(MODES)}, not {mode}")
+    return gain(nonlinearity, a) / sqrt(fans(shape)[MODES.index(mode)])
+
+
+def _kaiming_normal(
+    shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Fill:
+    return Fill("normal", 0.0, _kaiming_std(shape, a, mode, nonlinearity))
+
+
+def _kaiming_uniform(
+    shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Fill:
+    bound = sqrt(3) * _kaiming_std(shape, a, mode, nonlinearity)
+    return Fill("uniform", -bound, bound)
+
+
+def _xavier_std(shape: tuple[int, ...], gain: float) -> float:
+    """gain · √(2 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+    return gain * sqrt(2 / sum(fans(shape)))
+
+
+def _xavier_normal(shape: tuple[int, ...], gain: float = 1.0) -> Fill:
+    return Fill("normal", 0.0, _xavier_std(shape, gain))
+
+
+def _xavier_uniform(shape: tuple[int, ...], gain: float = 1.0) -> Fill:
+    bound = sqrt(3) * _xavier_std(shape, gain)
+    return Fill("uniform", -bound, bound)
+
+
+_MOMENTS: dict[str, float | str | None] = {"mean": 0.0, "std": 1.0}
+_KAIMING: dict[str, float | str | None] = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
+_KAIMING_WORDS = {"mode": MODES, "nonlinearity": NONLINEARITIES}
+
+INITIALISERS: dict[str, Initialiser] = {
+    found.name: found
+    for found in (
+        Initialiser("zeros", _zeros, {}),
+        Initialiser("ones", _ones, {}),
+        Initialiser("constant", _constant, {"value": None}),
+        Initialiser("normal", _normal, _MOMENTS),
+        Initialiser("trunc_normal", _trunc_normal, _MOMENTS),
+        Initialiser("uniform", _uniform, {"a": 0.0, "b": 1.0}),
+        Initialiser("kaiming_normal", _kaiming_normal, _KAIMING, _KAIMING_WORDS),
+        Initialiser("kaiming_uniform", _kaiming_uniform, _KAIMING, _KAIMING_WORDS),
+        Initialiser("xavier_normal", _xavier_normal, {"gain": 1.0}),
+        Initialiser("xavier_uniform", _xavier_uniform, {"gain": 1.0}),
+    )
+}
+"""Every initialiser by the name an `init:` line uses."""
+
+
+def initialise(name: str, shape: tuple[int, ...], *values: Any, **named: Any) -> Fill:
+    """The Fill of a line `name values… key=value…` for a tensor of a shape. Raises BadValue."""
+    found = INITIALISERS.get(name)
+    if found is None:
+        raise BadValue(f"there is no initialiser `{name}`: one of {', '.join(INITIALISERS)}")
+    if len(values) > len(found.defaults):
+        raise BadValue(f"`{name}` takes {len(found.defaults)} arguments, not {len(values)}")
+    given = dict(zip(found.defaults, values, strict=False))
+    for key, value in named.items():
+        if key not in found.defaults or key in given:
+            raise BadValue(f"`{name}` has no argument `{key}`" if key not in given else f"`{key}` is given twice")
+        given[key] = value
+    for key, default in found.defaults.items():
+        given.setdefault(key, default)
+        given[key] = _converted(key, given[key], isinstance(default, str))
+    return found.make(shape, **given)
+
+
+def _converted(key: str, value: Any, word: bool) -> Any:
+    if value is None:
+        raise BadValue(f"`{key}` must be given")
+    if word:
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadValue(f"`{key}` takes a number, not {value}")
+    return float(value)
