@@ -83,8 +83,8 @@ CASES = (
     Case("mobilenet_v1:mobilenet_v1_050", 1_331_592, IMAGE, CLASSES),
     Case("mobilenet_v1:mobilenet_v1_025", 470_072, IMAGE, CLASSES),
     Case("mobilenet_v2", 3_504_872, IMAGE, CLASSES, {}),
-    Case("cnn1d", 33_477, {"l": 2}),
-    Case("cnn3d", 0, {"d": 1, "h": 1, "w": 2}),
+    Case("cnn1d", 33_845, {"l": 2}),
+    Case("cnn3d", 101_978, {"d": 1, "h": 1, "w": 2}),
 )
 COUNTED = {"vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg19_bn", "resnet34", "resnet101", "resnet152"}
 COUNTED |= {"densenet161", "densenet169", "densenet201", "mobilenet_v1_075", "mobilenet_v1_050"}
