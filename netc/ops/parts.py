@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.dims import Size, dim_text, exact_div
 from netc.ops.base import Family, Ints, Op, attr, op
-from netc.ops.common import axis_name, int64, need_axes, need_axis, need_constant, need_rank, node, positional
+from netc.ops.common import axis_name, int64, need_axes, need_axis, need_constant, need_rank, node, number, positional
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -99,10 +99,9 @@ class Split(_AlongAxis):
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         if len(self.split_size) > 1:
             return self._resized(x[0], *self.split_size)
-        n, size = x[0].shape[self.dim], self.split_size[0]
-        full = n // size
-        rest = n - full * size
-        return self._resized(x[0], *[size] * int(full), *([rest] if rest else []))  # type: ignore[call-overload]
+        n, size = number(x[0].shape[self.dim]), self.split_size[0]
+        rest = [n % size] if n % size else []
+        return self._resized(x[0], *[size] * (n // size), *rest)
 
     def torch(self, *x: TensorType) -> TorchForm:
         size = self.split_size if len(self.split_size) > 1 else self.split_size[0]
