@@ -16,10 +16,6 @@ def torch() -> Any:
     return _load("torch", "torch")
 
 
-def safetensors_torch() -> Any:
-    return _load("safetensors.torch", "safetensors")
-
-
 def onnx() -> Any:
     """onnx with its checker and shape inference."""
     for part in ("onnx.checker", "onnx.shape_inference"):

@@ -1,35 +1,95 @@
-"""Numbers for symbolic sizes: which values a model is run at when nobody says."""
+"""Numbers for symbolic sizes: what a model is run at when nobody says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from netc.diagnostics.model import Diagnostic, NetcError, Source
-from netc.dims import Domain, Size, bind, symbol, symbols
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.dims import Domain, Size, TooComplex, bind, symbol, symbols
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
+from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.scope import Scope
-from netc.syntax.problem import SyntaxProblem
 
-Binding = dict[str, int]
+Binding = Mapping[str, int]
+Shape = Sequence[Size]
 
-TYPICAL = {3: 64, 4: 224, 5: 16}
-"""How long a spatial axis usually is, by the tensor's rank."""
+TYPICAL: dict[int, tuple[int, ...]] = {3: (64,), 4: (224, 224), 5: (16, 32, 32)}
+"""How long the last axes usually are, by the tensor's rank."""
+
+FARTHEST = 4096
 
 
 def parse_size(text: str) -> Size:
-    """`32*h`, as a size; any other text is the name of one symbol."""
+    """`32*h` as a size; a text that is no expression over single letters is the name of one symbol."""
     try:
         value = evaluate(parse_expression(text), Context(Scope(None, {}), Domain(), symbols=True))
-    except (SyntaxProblem, ExprError, Silenced, ValueError):
+    except (SyntaxProblem, ExprError, Silenced, TooComplex):
         return symbol(text)
-    return value if isinstance(value, Size) and not isinstance(value, bool) else symbol(text)
+    return value if isinstance(value, Size) else symbol(text)
 
 
-def bound_shape(shape: Sequence[Size], binding: Mapping[str, int]) -> tuple[int, ...]:
-    """The shape in numbers. Raises NetcError (`unbound-size`) naming a symbol without a value."""
-    sizes = tuple(bind(size, binding) for size in shape)
-    missing = sorted(set().union(*(symbols(size) for size in sizes)))
+def bound_shape(shape: Shape, binding: Binding) -> tuple[int, ...]:
+    """The shape in numbers. Raises NetcError (`unbound-size`) naming the symbols without a value."""
+    sizes = [bind(size, binding) for size in shape]
+    missing = sorted(names_in(sizes))
     if missing:
         raise NetcError((Diagnostic("unbound-size", f"no value for {', '.join(missing)}: use --bind", None),))
     return tuple(size for size in sizes if isinstance(size, int))
+
+
+def names_in(shape: Iterable[Size]) -> set[str]:
+    """The symbols of some sizes."""
+    return {name for size in shape for name in symbols(size)}
+
+
+def typical(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
+    """Usual sizes: batches of one, images of 224×224 or the nearest size above that the network takes.
+
+    lowers: the least value of a symbol, 1 where absent; given: values that are not up for choice.
+    """
+    chosen = dict(given)
+    for shape in shapes:
+        wanted = TYPICAL.get(len(shape), ())
+        for size, target in zip(shape[len(shape) - len(wanted) :], wanted, strict=True):
+            _reach(size, target, chosen, lowers)
+    free = {name for shape in shapes for name in names_in(shape)} - chosen.keys()
+    return chosen | {name: lowers.get(name, 1) for name in sorted(free)}
+
+
+def _reach(size: Size, target: int, chosen: dict[str, int], lowers: Binding) -> None:
+    """Choose the one free symbol of a size so that the size is at least `target`."""
+    size = bind(size, chosen)
+    free = symbols(size)
+    if len(free) != 1:
+        return
+    (name,) = free
+    least = lowers.get(name, 1)
+    fitting = (n for n in range(least, least + FARTHEST) if bind(size, {name: n}) >= target)  # type: ignore[operator]
+    chosen[name] = next(fitting, least)
+
+
+def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[dict[str, int]]:
+    """Small bindings that tell axes apart: the least values first, then larger and unequal ones.
+
+    Symbols that are a whole first axis (batches) are at least 2, so that batch statistics have something to measure.
+    """
+    batches = {name for shape in shapes[:] if shape for name in symbols(shape[0])}
+    names = sorted({name for shape in shapes for name in names_in(shape)} - given.keys())
+    least = {name: max(lowers.get(name, 1), 2 if name in batches else 1) for name in names}
+    found = [
+        dict(given) | {n: v + step(i) for i, (n, v) in enumerate(least.items())} for step in (_same, _growing, _falling)
+    ]
+    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+
+
+def _same(index: int) -> int:
+    return 0
+
+
+def _growing(index: int) -> int:
+    return index % 3
+
+
+def _falling(index: int) -> int:
+    return (2 * index + 1) % 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netc.weights.check import check_weights, fitting_weights
-from netc.weights.initialise import init_weights
+from netc.weights.initialise import fresh_index, init_weights
 from netc.weights.plan import Planned, plan, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, lay_out, read_index
 
@@ -14,6 +14,7 @@ __all__ = [
     "WeightsIndex",
     "check_weights",
     "fitting_weights",
+    "fresh_index",
     "init_weights",
     "lay_out",
     "plan",

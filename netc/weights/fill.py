@@ -30,7 +30,7 @@ def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator
     for first in range(0, count, CHUNK):
         part = work[: min(CHUNK, count - first)]
         draw(generator, part)
-        yield memoryview(_stored(part, dtype)).cast("B")
+        yield _stored(part, dtype).data.cast("B")
 
 
 def _entropy(seed: int, name: str) -> int:
@@ -50,7 +50,8 @@ def _stored(values: Array, dtype: str) -> Array:
 def _bfloat16(values: Array) -> Array:
     """Rounded to the nearest bfloat16, ties to even; values are finite."""
     bits = values.view("uint32")
-    return ((bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16).astype("uint16")
+    rounded: Array = ((bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16).astype("uint16")
+    return rounded
 
 
 def _drawer(fill: Fill) -> Draw:

@@ -9,7 +9,7 @@ from pathlib import Path
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
 from netc.weights.fill import filled
-from netc.weights.plan import Planned, plan
+from netc.weights.plan import Planned, plan, tensors
 from netc.weights.safetensors import WeightsIndex, lay_out
 
 Progress = Callable[[int, int], None]
@@ -31,6 +31,11 @@ def init_weights(network: Network, path: str | Path, seed: int = 0, progress: Pr
         problem = f"{path}: cannot be written: {error.strerror or error}"
         raise NetcError((Diagnostic("weights-file", problem, None),)) from error
     return index
+
+
+def fresh_index(network: Network, path: str | Path, seed: int = 0) -> WeightsIndex:
+    """Where each tensor would lie if `init_weights` wrote the file."""
+    return lay_out(path, tensors(network), _metadata(network, seed))[1]
 
 
 def _metadata(network: Network, seed: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from netc.artifacts import output_error, staged
 from netc.backends.onnx.graph import build_graph
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.weights import WeightsIndex, fitting_weights, init_weights, lay_out, tensors
+from netc.weights import WeightsIndex, fitting_weights, fresh_index, init_weights
 from netc.weights.initialise import Progress
 
 OPSET = 21
@@ -26,7 +26,7 @@ def build_model(network: Network, weights: WeightsIndex | None = None, location:
     relative to the model, by default that of `weights.path`). Without `weights`, offsets are those of a file
     `init_weights` would write. Raises NetcError (`onnx-unsupported`).
     """
-    index = weights or lay_out("model.safetensors", tensors(network), {})[1]
+    index = weights or fresh_index(network, "model.safetensors")
     model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
     model.opset_import.add(domain="", version=OPSET)
     model.graph.name = network.name
@@ -37,12 +37,16 @@ def build_model(network: Network, weights: WeightsIndex | None = None, location:
 
 
 def _metadata(network: Network) -> dict[str, str]:
-    return {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
+    """What a reader of the file may want to know: its spec, and from which values on the sizes are valid."""
+    bounds = ",".join(f"{name}={least}" for name, least in sorted(network.domain.bounds.items()))
+    about = {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
+    return about | ({"bounds": bounds} if bounds else {})
 
 
 def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None) -> bytes:
     """`build_model` in the form it has in a file; the same network always gives the same bytes."""
-    return build_model(network, weights, location).SerializeToString(deterministic=True)
+    data: bytes = build_model(network, weights, location).SerializeToString(deterministic=True)
+    return data
 
 
 def write_onnx(network: Network, path: str | Path, weights_path: str | Path) -> None:

@@ -78,7 +78,7 @@ class _Builder:
         return self.meant.get(wire, wire)
 
     def _name_outputs(self) -> Iterator[tuple[str, Wire]]:
-        """Results take the names of the outputs; yields those that need a copy, being an input or another output too."""
+        """Results take the names of the outputs; yields those that need a copy: of an input or of another output."""
         for output in self.outputs:
             set_value_info(self.graph.output.add(), output.name, output.wire.type)
             source = self._source(output.wire)

@@ -1,0 +1,51 @@
+"""The generated PyTorch module, imported from a file of its own and given weights strictly."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from netc.runtime.lazy import torch
+from netc.weights import TensorEntry, WeightsIndex
+
+
+def import_network(path: Path) -> Any:
+    """An instance of the last class in a generated file, built without arguments."""
+    classes = [node.name for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+    name = f"netc_generated_{uuid4().hex}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[name]
+    return getattr(module, classes[-1])()
+
+
+def load_strictly(module: Any, index: WeightsIndex) -> None:
+    """Fill every parameter and buffer; raises RuntimeError for any that is missing, added or of another shape."""
+    with index.path.open("rb") as file:
+        state = {name: _tensor(file, entry) for name, entry in index.tensors.items()}
+    module.load_state_dict(state, strict=True)
+
+
+def _tensor(file: Any, entry: TensorEntry) -> Any:
+    dtype = getattr(torch(), entry.dtype)
+    if not entry.size:
+        return torch().empty(entry.shape, dtype=dtype)
+    data = bytearray(entry.size)
+    file.seek(entry.start)
+    file.readinto(data)
+    return torch().frombuffer(data, dtype=dtype).reshape(entry.shape)
+
+
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    """What forward returned, one item per declared output; None where eval computes none."""
+    return tuple(result) if isinstance(result, tuple) else (result,)

@@ -1,0 +1,69 @@
+"""What a verification found."""
+
+from __future__ import annotations
+
+import msgspec
+
+TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2, "bfloat16": 5e-2}
+"""Largest difference allowed, as a share of the output's largest absolute value; whole numbers must be equal."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was checked, and how it went."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """PyTorch against onnxruntime on one output. `relative` is a share of the largest absolute value."""
+
+    output: str
+    binding: dict[str, int]
+    dtype: str
+    absolute: float
+    relative: float
+
+    @property
+    def tolerance(self) -> float:
+        return TOLERANCE.get(self.dtype, 0.0)
+
+    @property
+    def ok(self) -> bool:
+        """Also False for NaN."""
+        return self.relative <= self.tolerance
+
+
+class VerifyReport(msgspec.Struct, frozen=True):
+    """All findings and differences of one network."""
+
+    network: str
+    findings: tuple[Finding, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(f.ok for f in self.findings) and all(d.ok for d in self.differences) and bool(self.differences)
+
+    def lines(self) -> list[str]:
+        """The report as text, a fact a line: findings, then the largest difference of each output."""
+        width = max((len(f.name) for f in self.findings), default=0)
+        facts = [f"{'ok ' if f.ok else 'BAD'}  {f.name:{width}}  {f.detail}" for f in self.findings]
+        return [*facts, *(_line(d, width) for d in self._largest())]
+
+    def _largest(self) -> list[Difference]:
+        worst: dict[str, Difference] = {}
+        for found in self.differences:
+            if found.output not in worst or not found.relative <= worst[found.output].relative:
+                worst[found.output] = found
+        return list(worst.values())
+
+
+def _line(found: Difference, width: int) -> str:
+    sizes = ", ".join(f"{name}={value}" for name, value in found.binding.items())
+    where = f" at {sizes}" if sizes else ""
+    return (
+        f"{'ok ' if found.ok else 'BAD'}  {found.output:{width}}  PyTorch and onnxruntime differ by {found.absolute:.2e} at"
+        f" most, {found.relative:.1e} of the largest value (allowed {found.tolerance:.0e} in {found.dtype}){where}"
+    )

@@ -1,0 +1,93 @@
+"""The generated module in train mode: batch statistics, outputs of training, and gradients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from netc.ir.flat import flatten, parameters
+from netc.ir.model import Network
+from netc.runtime.lazy import torch
+from netc.runtime.module import as_tuple
+from netc.runtime.report import Finding
+from netc.runtime.sizes import Binding, bound_shape
+
+
+def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[Finding]:
+    """One step forward and back. PyTorch refuses batch norms that see one value per channel: that is a finding too."""
+    module.train()
+    calls: Counter[str] = Counter()
+    before = _tracked(module)
+    hooks = list(_counted(module, calls))
+    try:
+        results = as_tuple(module(*inputs))
+    except ValueError as error:
+        yield Finding("train mode", False, f"PyTorch refuses these sizes: {error}")
+        return
+    finally:
+        for hook in hooks:
+            hook.remove()
+    yield _outputs(network, results, binding)
+    yield from _statistics(module, before, calls)
+    _backward(results)
+    yield _gradients(network, module)
+
+
+def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Finding:
+    found = [None if r is None else tuple(r.shape) for r in results]
+    wanted = [bound_shape(o.value.type.shape, binding) for o in network.block.outputs]
+    extra = sum(o.train_only for o in network.block.outputs)
+    if found != wanted:
+        return Finding("train mode", False, f"outputs have shapes {found}, not {wanted}")
+    return Finding("train mode", True, f"{len(found)} outputs, {extra} of them only in training")
+
+
+def _tracked(module: Any) -> dict[str, int]:
+    buffers = module.named_buffers()
+    return {name: int(b) for name, b in buffers if name.rpartition(".")[2] == "num_batches_tracked"}
+
+
+def _counted(module: Any, calls: Counter[str]) -> Iterator[Any]:
+    for name, child in module.named_modules():
+        if "num_batches_tracked" in dict(child.named_buffers(recurse=False)) and child.training:
+            key = f"{name}.num_batches_tracked".removeprefix(".")
+            yield child.register_forward_hook(lambda *_, key=key: calls.update((key,)))
+
+
+def _statistics(module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[Finding]:
+    if before:
+        after = _tracked(module)
+        wrong = [name for name, count in before.items() if after[name] != count + calls[name]]
+        frozen = len(before) - len(calls)
+        text = f"{len(calls)} batch norms counted their batches" + (f", {frozen} stayed in eval" if frozen else "")
+        yield Finding("statistics", not wrong, f"not updated: {', '.join(wrong)}" if wrong else text)
+
+
+def _backward(results: tuple[Any, ...]) -> None:
+    real = [r for r in results if r is not None and r.requires_grad]
+    if real:
+        sum((r * torch().randn_like(r)).sum() for r in real).backward()
+
+
+def _gradients(network: Network, module: Any) -> Finding:
+    """Every parameter that should train gets a finite gradient, and no other trains."""
+    wanted = {key for key, param, _ in parameters(flatten(network)) if param.trainable and not _frozen(network, key)}
+    trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if trainable.keys() != wanted:
+        return Finding("gradients", False, f"trainable on one side only: {_some(trainable.keys() ^ wanted)}")
+    lost = {name for name, p in trainable.items() if p.grad is None or not bool(p.grad.isfinite().all())}
+    if lost:
+        return Finding("gradients", False, f"no finite gradient for {_some(lost)}")
+    zero = sum(not bool(p.grad.any()) for p in trainable.values())
+    note = f", all zero for {zero}" if zero else ""
+    return Finding("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
+
+
+def _frozen(network: Network, key: str) -> bool:
+    return any(key == text.value or key.startswith(f"{text.value}.") for text in network.file.freeze)
+
+
+def _some(names: set[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
