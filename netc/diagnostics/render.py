@@ -104,12 +104,12 @@ def as_json(found: Diagnostic) -> dict[str, Any]:
 
 
 def _fix(fix: Fix) -> dict[str, Any]:
-    edit = None
+    edit: dict[str, Any] | None = None
     if fix.span is not None and fix.replacement is not None:
         line, column = fix.span.source.position(fix.span.start)
         end_line, end_column = fix.span.source.position(fix.span.end)
         edit = {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
-        edit["replacement"] = fix.replacement
+        edit |= {"replacement": fix.replacement}
     return {"title": fix.title, "edit": edit}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netc.expr.tree import Expr
 from netc.syntax.ast import Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.line import parse_signature
 from netc.syntax.names import objection
@@ -146,7 +147,7 @@ class DefinitionReader:
             self.report.unknown("bad-value", "dtype", scalar.text, node, DTYPES)
         return "float32" if scalar is None else scalar.text
 
-    def shape(self, key: Scalar, node: Node) -> tuple:
+    def shape(self, key: Scalar, node: Node) -> tuple[Expr, ...]:
         if not isinstance(node, Sequence):
             wrong_kind(self.report, node, f"the shape of `{key.text}`", "a list", _SHAPE_HELP)
             return ()
@@ -189,7 +190,7 @@ class DefinitionReader:
 
     def check_names(self, definition: Definition) -> None:
         """Arguments and lets live in one scope, the inputs in another."""
-        values = (*definition.parameters, *definition.lets)
+        values: tuple[Parameter | Let | Input, ...] = (*definition.parameters, *definition.lets)
         for group in (values, definition.inputs or ()):
             seen: set[str] = set()
             for item in group:

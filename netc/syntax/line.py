@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from netc.expr.lexer import SyntaxProblem
-from netc.expr.parser import CONSTANTS, KEYWORDS, parse_expression, parse_reference
+from netc.expr.parser import CONSTANTS, KEYWORDS, parse_expression
+from netc.expr.reference import parse_reference
 from netc.expr.tree import Expr, Literal, Name, TensorRef
 from netc.syntax.ast import Alias, Argument, Line, Parameter
 from netc.syntax.report import Report

@@ -7,7 +7,8 @@ import re
 from pathlib import PurePath
 
 from netc.diagnostics.codes import LINTS
-from netc.diagnostics.model import Diagnostic, Source
+from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.expr.tree import Expr
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
 from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
@@ -165,7 +166,7 @@ class _FileReader:
         texts = (text_of(self.report, item, "a path to freeze") for item in items_of(self.value("freeze")))
         return tuple(text for text in texts if text is not None)
 
-    def checks(self) -> tuple[tuple, ...]:
+    def checks(self) -> tuple[tuple[Expr, Span], ...]:
         found = []
         for item in items_of(self.value("checks")):
             tree = expression(self.report, item, "a check")

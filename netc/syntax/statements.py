@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netc.diagnostics.model import Fix, Span
 from netc.expr.lexer import SyntaxProblem
-from netc.expr.parser import parse_template
+from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.syntax.line import parse_line

@@ -14,7 +14,7 @@ _FLOW_VALUE = re.compile(r"[^\n\r,\]}]*?(?=[ \t]*(?:[\r\n,\]}]|$|[ \t]#))")
 
 _BRACKETS = "inside a YAML list, write lists as `(1 7)` and quote what holds brackets, braces or commas"
 
-_EXPLAINED = (
+_EXPLAINED: tuple[tuple[str, str, str | None], ...] = (
     ("mapping values are not allowed", "`: ` inside an unquoted text begins a new key", "quote this text"),
     ("expected ',' or ']'", "this list is not closed, or an item is cut off here", _BRACKETS),
     ("expected ',' or '}'", "this mapping is not closed, or a value is cut off here", _BRACKETS),
@@ -66,6 +66,8 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
     at = min(mark.index + base, len(text)) if mark else 0
     problem = str(error.problem or error)
     sign = text[at : at + 1]
+    if not sign:
+        at, sign = max(len(text) - 1, 0), text[-1:]
     if sign == "\t":
         report.error("bad-yaml", "a tab stands here", at, at + 1, help="indent with spaces")
     elif "cannot start any token" in problem or "alphabetic or numeric" in problem:
@@ -76,24 +78,21 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
 
 
 def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
-    at = _last_text(report.source.text, at)
-    if (
-        error.context_mark
-        and "expected ',' or" in problem
-        and error.context_mark.line < report.source.position(at)[0] - 1
-    ):
-        opening = error.context_mark.index + base
-        report.error("bad-yaml", "this is never closed", opening, opening + 1, help=_BRACKETS)
-        return
-    unexplained = (f"this is not YAML: {problem}", None)
-    message, help = next((told for words, *told in _EXPLAINED if words in problem), unexplained)
+    text = report.source.text
+    at = at if at < len(text) else len(text.rstrip())
+    message, help = _explanation(problem)
     notes: tuple[str, ...] = ()
     if error.context and error.context_mark:
-        line, _ = report.source.position(min(error.context_mark.index + base, len(report.source.text)))
+        opening = min(error.context_mark.index + base, len(text))
+        line, _ = report.source.position(opening)
         notes = (f"{error.context}, which begins in line {line}",)
-    report.error("bad-yaml", message, at, min(at + 1, len(report.source.text)), help=help, notes=notes)
+        if "expected ',' or" in problem and line < report.source.position(at)[0]:
+            message, at, notes = "this is never closed", opening, ()
+    report.error("bad-yaml", message, at, min(at + 1, len(text)), help=help, notes=notes)
 
 
-def _last_text(text: str, at: int) -> int:
-    """The end of the text when the parser only noticed there, else the place itself."""
-    return at if at < len(text) else len(text.rstrip())
+def _explanation(problem: str) -> tuple[str, str | None]:
+    for words, message, help in _EXPLAINED:
+        if words in problem:
+            return message, help
+    return f"this is not YAML: {problem}", None
