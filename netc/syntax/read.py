@@ -1,24 +1,35 @@
-"""Reads spec files, within bounds."""
+"""Bytes → Source: UTF-8 or a finding that says where it is not."""
 
 from __future__ import annotations
 
-from netc.diagnostics.model import Diagnostic, Source
+from netc.diagnostics.model import Diagnostic, Fix, Source, Span
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 64_000_000
 
 
 def read_source(path: str) -> Source | Diagnostic:
-    """The text of a file, or a `missing-file` or `bad-encoding` finding."""
+    """The text of a file; a Diagnostic (`missing-file`, `bad-yaml`, `too-large`) when there is none."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        return Diagnostic("missing-file", f"cannot read {path}: {error.strerror}", None, path=path)
-    except ValueError as error:
-        return Diagnostic("missing-file", f"cannot read {path!r}: {error}", None, path=path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Diagnostic("missing-file", f"cannot read `{path}`: {reason.lower()}", None, path=path)
+    return decode(path, data)
+
+
+def decode(path: str, data: bytes) -> Source | Diagnostic:
+    """The text that `data` holds as UTF-8; a byte order mark at its beginning is left out."""
     if len(data) > MAX_BYTES:
-        return Diagnostic("too-large", f"{path} is larger than {MAX_BYTES >> 20} MiB", None, path=path)
+        return Diagnostic("too-large", f"`{path}` has more than {MAX_BYTES} bytes", None, path=path)
     try:
-        return Source(path, data.decode("utf-8"))
+        return Source(path, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return Diagnostic("bad-encoding", f"{path} is not UTF-8: byte {error.start}", None, path=path)
+        return _not_utf8(path, data, len(data) - len(error.object) + error.start)
+
+
+def _not_utf8(path: str, data: bytes, at: int) -> Diagnostic:
+    source = Source(path, data.decode("utf-8", "replace"))
+    start = len(data[:at].decode("utf-8", "replace"))
+    message = f"byte {at} is 0x{data[at]:02X}, which is not UTF-8"
+    return Diagnostic("bad-yaml", message, Span(source, start, start + 1), fixes=(Fix("save the file as UTF-8"),))
