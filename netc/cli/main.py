@@ -52,7 +52,7 @@ class LazyCommands(click.Group):
             if error.errno == errno.EPIPE:
                 raise
             print_diagnostics([_file_problem(error)])
-        ctx.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

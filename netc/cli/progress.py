@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
+    from rich import console as rich_console
     from rich import progress as rich_progress
 else:
+    rich_console = LazyModule("rich.console")
     rich_progress = LazyModule("rich.progress")
 
 Report = Callable[[int, int], None]
@@ -24,11 +26,24 @@ def progress(what: str) -> Iterator[Report]:
     if not sys.stderr.isatty():
         yield _silent
         return
-    console = rich_progress.get_console().__class__(stderr=True)
-    with rich_progress.Progress(console=console, transient=True) as bar:
+    with rich_progress.Progress(console=rich_console.Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _silent(done: int, total: int) -> None:
+    pass
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """A spinner with a few words that change; nothing at all without a terminal."""
+    if not sys.stderr.isatty():
+        yield _unsaid
+        return
+    with rich_console.Console(stderr=True).status("") as status:
+        yield status.update
+
+
+def _unsaid(words: str) -> None:
     pass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from inspect import cleandoc
 
 import msgspec
 
 from netc.ops.base import MISSING, Attr, Op
+
+_SOURCES = re.compile(r" \((?:[^()]|\([^()]*\))*(?:`torch\.|arXiv|et al)(?:[^()]|\([^()]*\))*\)")
 
 KINDS = {
     "int": "integer",
@@ -44,8 +47,9 @@ def description(operator: type[Op]) -> str:
 
 
 def headline(operator: type[Op]) -> str:
-    """The docstring's first sentence."""
-    return description(operator).split("\n\n")[0].replace("\n", " ")
+    """The docstring's first sentence, without its sources."""
+    text = _SOURCES.sub("", " ".join(description(operator).split()))
+    return re.split(r"\.(?: (?=[A-Z])|$)", text, maxsplit=1)[0]
 
 
 def inputs(operator: type[Op]) -> str:

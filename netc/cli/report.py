@@ -10,27 +10,26 @@ from typing import TextIO
 import click
 
 from netc.diagnostics.model import Diagnostic
-from netc.diagnostics.render import RENDERERS
-from netc.diagnostics.style import Style
+from netc.diagnostics.render import render
 
 
 def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
     """Print findings, on standard error unless told otherwise."""
     stream = stream or sys.stderr
     if found or form == "json":
-        text = RENDERERS[form](found, style_of(stream))
+        text = render(found, form, color=_has_colour(stream), unicode=_has_unicode(stream))
         click.echo(f"{text}\n" if form == "full" else text, file=stream, color=True)
 
 
-def style_of(stream: TextIO) -> Style:
-    """Colours on a terminal that has them (NO_COLOR turns them off); no signs its encoding lacks."""
-    coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Style(colour=coloured, unicode=_encodes(stream, "│→×·−⌊⌋“”"))
+def _has_colour(stream: TextIO) -> bool:
+    """A terminal that shows colours, unless NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _encodes(stream: TextIO, signs: str) -> bool:
+def _has_unicode(stream: TextIO) -> bool:
+    """Can the stream print what a diagnostic draws?"""
     try:
-        signs.encode(stream.encoding or "ascii")
+        "│→×·−⌊⌋“”".encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

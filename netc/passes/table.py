@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -14,6 +15,7 @@ GAP = 2
 NARROWEST = 8
 _SHRINKS = (0, 2, 1, 4)
 _DROPS = (5, 1, 4, 2)
+_LONG = re.compile(r"\d{4,}")
 _RIGHT = frozenset({3, 4, 5})
 
 
@@ -34,10 +36,12 @@ class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 def number(size: Size | None) -> str:
-    """`25,557,032`, `4·h·w`, nothing for 0."""
+    """`25,557,032`, `4,096·h·w`, nothing for 0."""
     if size is None:
         return "?"
-    return (f"{size:,}" if size else "") if isinstance(size, int) else dim_text(size)
+    if isinstance(size, int):
+        return f"{size:,}" if size else ""
+    return _LONG.sub(lambda digits: f"{int(digits[0]):,}", dim_text(size))
 
 
 def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:

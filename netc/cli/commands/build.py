@@ -11,9 +11,10 @@ from netc.artifacts import staged
 from netc.backends.diagram import draw
 from netc.backends.onnx import model_bytes
 from netc.backends.pytorch import generate
+from netc.cli.options import one_spec, output
 from netc.cli.picture import drawing
 from netc.cli.progress import progress
-from netc.cli.spec import compile_or_fail, one_spec, output
+from netc.cli.spec import compile_or_fail
 from netc.ir.model import Network
 from netc.passes.summary import summarise
 from netc.weights import WeightsIndex, fitting_weights, init_weights

@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from netc.cli.options import choices
 from netc.cli.report import print_diagnostics
-from netc.cli.spec import choices, compile_named
+from netc.cli.spec import compile_named
 from netc.diagnostics.model import Diagnostic
 
 

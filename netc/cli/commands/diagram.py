@@ -9,9 +9,10 @@ import click
 
 from netc.artifacts import staged
 from netc.backends.diagram import Direction, EngineMissing, Format, Level, draw, to_dot
+from netc.cli.options import one_spec, output
 from netc.cli.output import write_text
 from netc.cli.picture import drawing
-from netc.cli.spec import compile_or_fail, one_spec, output
+from netc.cli.spec import compile_or_fail
 from netc.ir.model import Network
 
 FORMATS = (".svg", ".png", ".dot")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
+from netc.cli.options import as_json
 from netc.cli.output import print_json
-from netc.cli.spec import as_json
-from netc.diagnostics.codes import CODES, explain
+from netc.diagnostics.codes import CODES, CodeInfo, explain
+from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.suggest import closest
 
 
 @click.command("explain")
@@ -16,5 +19,28 @@ def command(code: str | None, json_: bool) -> None:
     """Explain a diagnostic: its cause, an example, the remedy. Without CODE, list them all.
 
     \b
+      netc explain
       netc explain shape-mismatch
     """
+    if code is None:
+        _list(json_)
+    elif json_:
+        print_json(msgspec.to_builtins(_find(code)))
+    else:
+        click.echo(explain(_find(code).code), nl=False)
+
+
+def _list(json_: bool) -> None:
+    if json_:
+        print_json([msgspec.to_builtins(info) for info in CODES.values()])
+        return
+    width = max(map(len, CODES))
+    click.echo("".join(f"{code:{width}}  {info.title}\n" for code, info in CODES.items()), nl=False)
+
+
+def _find(code: str) -> CodeInfo:
+    if code in CODES:
+        return CODES[code]
+    near = closest(code, CODES)
+    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+    raise NetcError((Diagnostic("unknown-code", f"there is no diagnostic `{code}`", None, fixes=fixes),))

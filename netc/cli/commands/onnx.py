@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from netc.backends.onnx import write_onnx, write_onnx_fresh
+from netc.cli.options import one_spec, output
 from netc.cli.progress import progress
-from netc.cli.spec import compile_or_fail, one_spec, output
+from netc.cli.spec import compile_or_fail
 
 
 @click.command("onnx")

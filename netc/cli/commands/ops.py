@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import click
 
+from netc.cli.options import as_json as json_flag
 from netc.cli.output import print_json
 from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
-from netc.cli.spec import as_json as json_flag
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
-from netc.diagnostics.suggest import did_you_mean
+from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
 from netc.ops.base import Op
 
@@ -44,8 +44,8 @@ def _list(json_: bool) -> None:
 def _find(name: str) -> type[Op]:
     if name in OPERATORS:
         return OPERATORS[name]
-    near = did_you_mean(name, OPERATORS)
-    fixes = tuple(Fix(f"did you mean `{other}`?") for other in near)
+    near = closest(name, OPERATORS)
+    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
     raise NetcError((Diagnostic("unknown-op", f"there is no operator `{name}`", None, fixes=fixes),))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from netc.cli.options import as_json, one_spec
 from netc.cli.output import print_json, terminal_width
-from netc.cli.spec import as_json, compile_or_fail, one_spec
+from netc.cli.spec import compile_or_fail
 from netc.passes.summary import summarise
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from netc.backends.pytorch import generate
+from netc.cli.options import one_spec, output
 from netc.cli.output import write_text
-from netc.cli.spec import compile_or_fail, one_spec, output
+from netc.cli.spec import compile_or_fail
 
 
 @click.command("torch")

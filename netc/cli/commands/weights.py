@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from netc.artifacts import staged
+from netc.cli.options import as_json, one_spec, output
 from netc.cli.output import print_json
 from netc.cli.progress import progress
-from netc.cli.spec import as_json, compile_or_fail, one_spec, output
+from netc.cli.spec import compile_or_fail
 from netc.diagnostics.model import NetcError
 from netc.weights import TensorEntry, WeightsIndex, check_weights, init_weights, read_index
 
