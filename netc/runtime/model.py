@@ -74,20 +74,19 @@ def _open_cuda(path: str | Path) -> Any:
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     session = _load(path, options, [(CUDA, {"use_tf32": "0"})])
     if CUDA not in session.get_providers():
-        raise _error(
-            "cuda-absent", f"CUDA cannot be used: {problem or 'no NVIDIA GPU with a fitting driver was found'}"
-        )
+        raise _error("cuda-absent", f"CUDA cannot be used: {problem}")
     _refuse_cpu_nodes(session)
     return session
 
 
 def _preload(ort: Any) -> str:
-    """Load CUDA's libraries from where pip puts them; the first complaint, which onnxruntime prints, or nothing."""
+    """Load CUDA's libraries from where pip puts them; what to say if CUDA then fails."""
     ort.set_default_logger_severity(_FATAL_ONLY)
     printed = StringIO()
     with redirect_stdout(printed):
         ort.preload_dlls()
-    return printed.getvalue().partition("\n")[0].removeprefix("Failed to load ")
+    complaint = printed.getvalue().partition("\n")[0]
+    return complaint.partition(": ")[2] or "no NVIDIA GPU with a fitting driver was found"
 
 
 def _refuse_cpu_nodes(session: Any) -> None:

@@ -63,7 +63,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
 def _line(found: Difference, width: int) -> str:
     sizes = ", ".join(f"{name}={value}" for name, value in found.binding.items())
     where = f" at {sizes}" if sizes else ""
-    return (
-        f"{'ok ' if found.ok else 'BAD'}  {found.output:{width}}  PyTorch and onnxruntime differ by {found.absolute:.2e} at"
-        f" most, {found.relative:.1e} of the largest value (allowed {found.tolerance:.0e} in {found.dtype}){where}"
-    )
+    amount = f"{found.absolute:.2e} at most, {found.relative:.1e} of the largest value"
+    allowed = f"(allowed {found.tolerance:.0e} in {found.dtype})"
+    verdict = "ok " if found.ok else "BAD"
+    return f"{verdict}  {found.output:{width}}  PyTorch and onnxruntime differ by {amount} {allowed}{where}"

@@ -74,22 +74,9 @@ def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[di
 
     Symbols that are a whole first axis (batches) are at least 2, so that batch statistics have something to measure.
     """
-    batches = {name for shape in shapes[:] if shape for name in symbols(shape[0])}
+    batches = {name for shape in shapes if shape for name in symbols(shape[0])}
     names = sorted({name for shape in shapes for name in names_in(shape)} - given.keys())
     least = {name: max(lowers.get(name, 1), 2 if name in batches else 1) for name in names}
-    found = [
-        dict(given) | {n: v + step(i) for i, (n, v) in enumerate(least.items())} for step in (_same, _growing, _falling)
-    ]
+    offsets = [{name: step * i % 3 for i, name in enumerate(names, 1)} for step in range(3)]
+    found = [{**given, **{name: least[name] + offset[name] for name in names}} for offset in offsets]
     return [binding for i, binding in enumerate(found) if binding not in found[:i]]
-
-
-def _same(index: int) -> int:
-    return 0
-
-
-def _growing(index: int) -> int:
-    return index % 3
-
-
-def _falling(index: int) -> int:
-    return (2 * index + 1) % 3

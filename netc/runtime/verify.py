@@ -102,7 +102,7 @@ def _token_bounds(flat: Flat) -> dict[str, int]:
     """Inputs that index a table stay below its length."""
     found: dict[str, int] = {}
     for node in flat.nodes:
-        rows = getattr(node.node.op, "num_embeddings", None)
+        rows: int = getattr(node.node.op, "num_embeddings", 0)
         for wire in node.inputs if rows else ():
             found[wire.path] = min(rows, found.get(wire.path, rows))
     return found
@@ -122,7 +122,8 @@ def _compare_all(
     subject: Subject, bindings: Sequence[dict[str, int]], seed: int
 ) -> tuple[list[Finding], list[Difference]]:
     runs = [(b, seed + i) for i, b in enumerate(bindings if len(bindings) > 1 else [*bindings, *bindings])]
-    shapes, differences = [], []
+    shapes: list[str] = []
+    differences: list[Difference] = []
     for binding, each in runs:
         expected, found = _run_both(subject, _inputs(subject, binding, each))
         shapes.append(_output_shapes(subject.network, expected, found, binding))
@@ -140,9 +141,8 @@ def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]
     names = [value.path for value in subject.network.block.inputs]
     computed = iter(subject.session.run(None, dict(zip(names, inputs, strict=True))))
     outputs = subject.network.block.outputs
-    return [None if r is None else r.numpy() for r in results], [
-        None if o.train_only else next(computed) for o in outputs
-    ]
+    found = [None if o.train_only else next(computed) for o in outputs]
+    return [None if r is None else r.numpy() for r in results], found
 
 
 def _output_shapes(network: Network, expected: list[Any], found: list[Any], binding: Binding) -> str:
