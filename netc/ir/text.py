@@ -103,4 +103,4 @@ def _value(value: Any) -> str:
         return "none" if value is None else str(value).lower()
     if isinstance(value, tuple | list):
         return "(" + " ".join(_value(v) for v in value) + ")"
-    return str(value)
+    return str(getattr(value, "text", value))

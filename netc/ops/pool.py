@@ -22,6 +22,7 @@ from netc.ops.common import (
     number,
     positional,
 )
+from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
 from netc.ops.windowed import ceil_bonus, need_even, need_fit, window_caption
 from netc.types import TensorType
@@ -257,16 +258,12 @@ class _AdaptivePool(Op):
 
     def _axis_by_axis(self, x: TensorType) -> Iterator[OnnxNode]:
         source = "x0"
-        for i, (n, out) in enumerate(zip(x.shape[2:], self.output_size, strict=True)):
-            if not isinstance(n, int):
-                raise Unsupported(f"{self.name} to {out} of a symbolic size has bins of changing width: use --bind")
+        for i, out in enumerate(self.output_size):
             result = "y0" if i == self.rank - 1 else f"along{i}"
-            yield from self._along(x, source, result, i + 2, adaptive_bins(number(n), out))
+            yield from self._along(x, source, result, i + 2, out)
             source = result
 
-    def _along(
-        self, x: TensorType, source: str, result: str, axis: int, bins: list[tuple[int, int]]
-    ) -> Iterator[OnnxNode]:
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         raise NotImplementedError
 
     def caption(self, *x: TensorType) -> str:
@@ -278,21 +275,48 @@ class AdaptiveAvgPool(_AdaptivePool):
 
     global_op, onnx_op = "GlobalAveragePool", "AveragePool"
 
-    def _along(
-        self, x: TensorType, source: str, result: str, axis: int, bins: list[tuple[int, int]]
-    ) -> Iterator[OnnxNode]:
-        """A product with a constant matrix, for which the axis has to stand last."""
-        n = bins[-1][1]
-        rows = [1 / (end - start) if start <= row < end else 0.0 for row in range(n) for start, end in bins]
-        weights = OnnxConst(f"bins{axis}", x.dtype, (n, len(bins)), tuple(rows))
-        order = [*range(axis), *range(axis + 1, x.rank), axis]
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        """A product with a matrix of averages, for which the axis has to stand last."""
+        consts = ()
+        if isinstance(x.shape[axis], int):
+            consts = (self._bins(x, axis, out),)
+        else:
+            yield from self._bins_of_any_size(x, axis, out)
         if axis == x.rank - 1:
-            yield node("MatMul", f"{source} bins{axis}", result, weights)
+            yield node("MatMul", f"{source} bins{axis}", result, *consts)
             return
+        order = [*range(axis), *range(axis + 1, x.rank), axis]
         back = [order.index(i) for i in range(x.rank)]
         yield node("Transpose", source, f"turned{axis}", perm=tuple(order))
-        yield node("MatMul", f"turned{axis} bins{axis}", f"product{axis}", weights)
+        yield node("MatMul", f"turned{axis} bins{axis}", f"product{axis}", *consts)
         yield node("Transpose", f"product{axis}", result, perm=tuple(back))
+
+    def _bins(self, x: TensorType, axis: int, out: int) -> OnnxConst:
+        bins = adaptive_bins(number(x.shape[axis]), out)
+        rows = [1 / (end - start) if start <= row < end else 0.0 for row in range(bins[-1][1]) for start, end in bins]
+        return OnnxConst(f"bins{axis}", x.dtype, (bins[-1][1], out), tuple(rows))
+
+    def _bins_of_any_size(self, x: TensorType, axis: int, out: int) -> Iterator[OnnxNode]:
+        """The same matrix, computed where the size is known: row r weighs 1 / (end - start) where start ≤ r < end."""
+        firsts, lasts = int64(f"firsts{axis}", *range(out)), int64(f"lasts{axis}", *range(1, out + 1))
+        parts, spare, one = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1), int64(f"one{axis}", 1)
+        zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
+        yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
+        yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
+        yield node("Div", f"low{axis} parts{axis}", f"start{axis}", parts)
+        yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
+        yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
+        yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
+        yield node("Squeeze", f"size{axis}", f"rows{axis}")
+        yield node("Range", f"zero{axis} rows{axis} step{axis}", f"row{axis}", zero, step)
+        yield node("Unsqueeze", f"row{axis} one{axis}", f"column{axis}", one)
+        yield node("GreaterOrEqual", f"column{axis} start{axis}", f"after{axis}")
+        yield node("Less", f"column{axis} end{axis}", f"before{axis}")
+        yield node("And", f"after{axis} before{axis}", f"inside{axis}")
+        yield node("Sub", f"end{axis} start{axis}", f"width{axis}")
+        for name in ("inside", "width"):
+            yield node("Cast", f"{name}{axis}", f"{name}_number{axis}", to=ONNX_TYPES[x.dtype])
+        yield node("Div", f"inside_number{axis} width_number{axis}", f"bins{axis}")
 
 
 class AdaptiveMaxPool(_AdaptivePool):
@@ -300,12 +324,13 @@ class AdaptiveMaxPool(_AdaptivePool):
 
     global_op, onnx_op = "GlobalMaxPool", "MaxPool"
 
-    def _along(
-        self, x: TensorType, source: str, result: str, axis: int, bins: list[tuple[int, int]]
-    ) -> Iterator[OnnxNode]:
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        n = x.shape[axis]
+        if not isinstance(n, int):
+            raise Unsupported(f"{self.name} to {out} of a symbolic size has bins of changing width: use --bind")
         consts = [int64(f"axis{axis}", axis)]
         parts = []
-        for i, (start, end) in enumerate(bins):
+        for i, (start, end) in enumerate(adaptive_bins(n, out)):
             part = f"bin{axis}_{i}"
             bounds = (int64(f"{part}_start", start), int64(f"{part}_end", end))
             yield node("Slice", f"{source} {part}_start {part}_end axis{axis}", f"{part}_slice", *bounds, *consts)
