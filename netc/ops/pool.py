@@ -277,10 +277,9 @@ class AdaptiveAvgPool(_AdaptivePool):
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         """A product with a matrix of averages, for which the axis has to stand last."""
-        consts = ()
-        if isinstance(x.shape[axis], int):
-            consts = (self._bins(x, axis, out),)
-        else:
+        fixed = isinstance(x.shape[axis], int)
+        consts = (self._bins(x, axis, out),) if fixed else ()
+        if not fixed:
             yield from self._bins_of_any_size(x, axis, out)
         if axis == x.rank - 1:
             yield node("MatMul", f"{source} bins{axis}", result, *consts)
