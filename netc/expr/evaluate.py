@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-import msgspec
-
-from netc.dims import Dim, Domain, Size, TooComplex, at_least, compare, dim_text, exact_div, symbol
-from netc.expr.scope import Binding, Scope
+from netc.dims import TooComplex, symbol
+from netc.expr.arithmetic import ARITHMETIC, COMPARISONS, same
+from netc.expr.functions import FUNCTIONS
+from netc.expr.scope import Binding
 from netc.expr.tree import (
     Attribute,
     Binary,
@@ -27,45 +25,39 @@ from netc.expr.tree import (
     TensorRef,
     Unary,
 )
+from netc.expr.values import (
+    LARGEST,
+    LONGEST,
+    Context,
+    ExprError,
+    OperatorValue,
+    Silenced,
+    bounded_range,
+    finite,
+    is_int,
+    number,
+    short,
+    show,
+    size_or_error,
+)
 from netc.types import AXES, ERROR
 
-LARGEST = 2**62
-LONGEST = 100_000
-
-
-class ExprError(Exception):
-    """An expression without a value: a code, a message, and the characters it is about."""
-
-    def __init__(self, code: str, message: str, at: Expr, help: str | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.start, self.end, self.help = code, message, at.start, at.end, help
-
-
-class Silenced(Exception):
-    """The value hangs on something already reported."""
-
-
-class OperatorValue(msgspec.Struct, frozen=True, eq=False):
-    """An operator or block given as an argument: `act=relu`, `"group_norm 32"`. `text` is what was written."""
-
-    text: str
-    scope: Scope
-    at: Expr
-
-    @property
-    def plain(self) -> bool:
-        return self.text.isidentifier()
-
-
-class Context(msgspec.Struct, frozen=True, eq=False):
-    """What an expression may see. words: the words of the attribute it is for; operators: names of operators and blocks
-    that may be given as values; symbols: unknown single letters become symbolic sizes."""
-
-    scope: Scope
-    domain: Domain
-    words: tuple[str, ...] = ()
-    operators: Container[str] = ()
-    symbols: bool = False
+__all__ = [
+    "FUNCTIONS",
+    "Context",
+    "ExprError",
+    "OperatorValue",
+    "Silenced",
+    "dotted",
+    "evaluate",
+    "items",
+    "same",
+    "show",
+    "size_field",
+    "size_or_error",
+    "texts",
+    "truth",
+]
 
 
 def evaluate(expr: Expr, context: Context) -> Any:
@@ -116,19 +108,6 @@ def _word_of(value: Any, at: Expr) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
         raise ExprError("bad-expression", f"a name is built from whole numbers and words, not {show(value)}", at)
     return str(value)
-
-
-def show(value: Any) -> str:
-    """A value as a person would write it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return "(" + " ".join(show(v) for v in value) + ")"
-    if isinstance(value, Dim):
-        return dim_text(value)
-    return value.text if isinstance(value, OperatorValue) else str(value)
 
 
 def _literal(expr: Literal, context: Context) -> Any:
@@ -225,16 +204,9 @@ def _list(expr: ListExpr, context: Context) -> Any:
 
 def _range(expr: Range, context: Context) -> Any:
     first, last = evaluate(expr.first, context), evaluate(expr.last, context)
-    if not (_is_int(first) and _is_int(last)):
+    if not (is_int(first) and is_int(last)):
         raise ExprError("bad-expression", f"a range needs whole numbers, not {show(first)}..{show(last)}", expr)
-    return _bounded_range(expr, first, last + 1, 1)
-
-
-def _bounded_range(expr: Expr, start: int, stop: int, step: int) -> tuple[int, ...]:
-    numbers = range(start, stop, step)
-    if len(numbers) > LONGEST:
-        raise ExprError("too-large", f"{len(numbers)} items are more than the {LONGEST} allowed", expr)
-    return tuple(numbers)
+    return bounded_range(expr, first, last + 1, 1)
 
 
 def _choice(expr: Choice, context: Context) -> Any:
@@ -244,18 +216,8 @@ def _choice(expr: Choice, context: Context) -> Any:
 def _unary(expr: Unary, context: Context) -> Any:
     if expr.op == "not":
         return not truth(expr.operand, context)
-    value = _number(evaluate(expr.operand, context), expr.operand)
+    value = number(evaluate(expr.operand, context), expr.operand)
     return -value if expr.op == "-" else value
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: Any, at: Expr) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float | Dim):
-        raise ExprError("bad-expression", f"{show(value)} is not a number", at)
-    return value
 
 
 def _binary(expr: Binary, context: Context) -> Any:
@@ -264,231 +226,24 @@ def _binary(expr: Binary, context: Context) -> Any:
     if expr.op == "or":
         return truth(expr.left, context) or truth(expr.right, context)
     left, right = evaluate(expr.left, context), evaluate(expr.right, context)
-    if expr.op in _COMPARISONS:
-        return _COMPARISONS[expr.op](left, right, expr, context)
+    if expr.op in COMPARISONS:
+        return COMPARISONS[expr.op](left, right, expr, context)
     if expr.op == "+" and isinstance(left, tuple) and isinstance(right, tuple):
-        return _short(left + right, expr)
-    if expr.op == "*" and isinstance(left, tuple) and _is_int(right):
-        return _short(left * min(right, LONGEST + 1), expr) if left else left
-    result = _ARITHMETIC[expr.op](_number(left, expr.left), _number(right, expr.right), expr)
-    return _finite(result, expr)
-
-
-def _short(value: tuple[Any, ...], at: Expr) -> tuple[Any, ...]:
-    if len(value) > LONGEST:
-        raise ExprError("too-large", f"a list of more than {LONGEST} items", at)
-    return value
-
-
-def _finite(value: Any, at: Expr) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ExprError("too-large", "the result is not a finite number", at)
-    if isinstance(value, int) and abs(value) >= LARGEST:
-        raise ExprError("too-large", "the result is too large", at)
-    return value
-
-
-def _no_float_dims(left: Any, right: Any, at: Expr) -> None:
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Dim) and isinstance(other, float):
-            raise ExprError("bad-expression", f"{show(one)} is a size and {other} is not a whole number", at)
-
-
-def _plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], Any]:
-    def run(left: Any, right: Any, at: Expr) -> Any:
-        _no_float_dims(left, right, at)
-        return function(left, right)
-
-    return run
-
-
-def _divide(left: Any, right: Any, at: Expr) -> Any:
-    if right == 0:
-        raise ExprError("bad-expression", "division by zero", at)
-    if isinstance(left, Dim) or isinstance(right, Dim):
-        _no_float_dims(left, right, at)
-        exact = exact_div(left, right)
-        if exact is None:
-            raise ExprError("bad-expression", f"{show(left)} / {show(right)} does not divide exactly", at, "use // to round down")
-        return exact
-    if isinstance(left, int) and isinstance(right, int) and left % right == 0:
-        return left // right
-    return left / right
-
-
-def _floor(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], Any]:
-    def run(left: Any, right: Any, at: Expr) -> Any:
-        _no_float_dims(left, right, at)
-        if right == 0:
-            raise ExprError("bad-expression", "division by zero", at)
-        if isinstance(right, Dim) or (isinstance(left, Dim) and right < 0):
-            raise ExprError("bad-expression", f"cannot divide by {show(right)}", at)
-        return function(left, right)
-
-    return run
-
-
-def _power(left: Any, right: Any, at: Expr) -> Any:
-    if isinstance(right, Dim) or (isinstance(left, Dim) and not (_is_int(right) and 0 <= right <= 8)):
-        raise ExprError("bad-expression", f"cannot raise {show(left)} to {show(right)}", at)
-    if isinstance(left, Dim):
-        return math.prod([left] * right)
-    if abs(right) > 1024 or (_is_int(left) and right > 0 and left.bit_length() * right > 80):
-        raise ExprError("too-large", "the power is too large", at)
-    result = left**right
-    if isinstance(result, complex):
-        raise ExprError("bad-expression", "the power of a negative number is not a real number", at)
-    return result
-
-
-_ARITHMETIC: dict[str, Callable[[Any, Any, Expr], Any]] = {
-    "+": _plain(operator.add),
-    "-": _plain(operator.sub),
-    "*": _plain(operator.mul),
-    "/": _divide,
-    "//": _floor(operator.floordiv),
-    "%": _floor(operator.mod),
-    "**": _power,
-}
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equality of values; sizes are compared as proofs."""
-    if isinstance(left, Dim) or isinstance(right, Dim):
-        if not isinstance(left, int | Dim) or not isinstance(right, int | Dim):
-            return False
-        return compare(left, right).holds
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, OperatorValue) or isinstance(right, OperatorValue):
-        return show(left) == show(right)
-    return bool(left == right)
-
-
-def _less(left: Any, right: Any, at: Binary, context: Context) -> bool:
-    left, right = _number(left, at.left), _number(right, at.right)
-    if not isinstance(left, Dim) and not isinstance(right, Dim):
-        return bool(left < right)
-    _no_float_dims(left, right, at)
-    if at_least(right - left, 1, context.domain).holds:
-        return True
-    if at_least(left - right, 0, context.domain).holds:
-        return False
-    raise ExprError("too-complex", f"whether {show(left)} < {show(right)} depends on the input's size", at, "bind it: --bind h=7")
-
-
-def _contains(left: Any, right: Any, at: Binary, context: Context) -> bool:
-    if not isinstance(right, tuple):
-        raise ExprError("bad-expression", f"{show(right)} is not a list", at.right)
-    return any(same(left, item) for item in right)
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any, Binary, Context], bool]] = {
-    "==": lambda a, b, at, c: same(a, b),
-    "!=": lambda a, b, at, c: not same(a, b),
-    "<": _less,
-    ">": lambda a, b, at, c: _less(b, a, at, c),
-    "<=": lambda a, b, at, c: not _less(b, a, at, c),
-    ">=": lambda a, b, at, c: not _less(a, b, at, c),
-    "in": _contains,
-}
+        return short(left + right, expr)
+    if expr.op == "*" and isinstance(left, tuple) and is_int(right):
+        return short(left * min(right, LONGEST + 1), expr) if left else left
+    result = ARITHMETIC[expr.op](number(left, expr.left), number(right, expr.right), expr)
+    return finite(result, expr)
 
 
 def _function(expr: Function, context: Context) -> Any:
     arguments = [evaluate(a, context) for a in expr.arguments]
     wanted, run = FUNCTIONS[expr.name]
     if not wanted[0] <= len(arguments) <= wanted[1]:
-        raise ExprError("bad-expression", f"`{expr.name}` takes {wanted[0]} to {wanted[1]} arguments, not {len(arguments)}", expr)
-    return _finite(run(arguments, expr, context), expr)
-
-
-def _rounder(function: Callable[[float], int]) -> Callable[[list[Any], Function, Context], Any]:
-    def run(arguments: list[Any], expr: Function, context: Context) -> Any:
-        value = _number(arguments[0], expr)
-        return value if isinstance(value, Dim) else function(value)
-
-    return run
-
-
-def _extreme(sign: int) -> Callable[[list[Any], Function, Context], Any]:
-    def run(arguments: list[Any], expr: Function, context: Context) -> Any:
-        values = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple) else arguments
-        if not values:
-            raise ExprError("bad-expression", f"`{expr.name}` of nothing", expr)
-        best = values[0]
-        for value in values[1:]:
-            pair = (value, best) if sign < 0 else (best, value)
-            at = Binary(op="<", left=expr, right=expr, start=expr.start, end=expr.end)
-            best = value if _less(*pair, at, context) else best
-        return _number(best, expr)
-
-    return run
-
-
-def _sum(arguments: list[Any], expr: Function, context: Context) -> Any:
-    if not isinstance(arguments[0], tuple):
-        raise ExprError("bad-expression", "`sum` takes a list", expr)
-    total: Any = 0
-    for value in arguments[0]:
-        total = total + _number(value, expr)
-    return total
-
-
-def _real(function: Callable[[float], float]) -> Callable[[list[Any], Function, Context], Any]:
-    def run(arguments: list[Any], expr: Function, context: Context) -> Any:
-        value = arguments[0]
-        if isinstance(value, Dim) or _number(value, expr) < 0 or (expr.name == "log2" and value == 0):
-            raise ExprError("bad-expression", f"`{expr.name}` of {show(value)} is not a real number", expr)
-        result = function(value)
-        return int(result) if result.is_integer() else result
-
-    return run
-
-
-def _len(arguments: list[Any], expr: Function, context: Context) -> Any:
-    if not isinstance(arguments[0], tuple):
-        raise ExprError("bad-expression", "`len` takes a list", expr)
-    return len(arguments[0])
-
-
-def _range_function(arguments: list[Any], expr: Function, context: Context) -> Any:
-    if not all(map(_is_int, arguments)) or (len(arguments) == 3 and arguments[2] == 0):
-        raise ExprError("bad-expression", "`range` takes whole numbers and a step other than 0", expr)
-    made = range(*arguments)
-    return _bounded_range(expr, made.start, made.stop, made.step)
-
-
-def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> Any:
-    """The channel rounding of MobileNet: nearest multiple of `divisor`, never under 90 % of the value."""
-    value, divisor = arguments[0], arguments[1] if len(arguments) > 1 else 8
-    if any(isinstance(a, bool) or not isinstance(a, int | float) for a in arguments) or not divisor > 0:
-        raise ExprError("bad-expression", "`make_divisible` takes a number and a divisor", expr)
-    least = arguments[2] if len(arguments) > 2 else divisor
-    rounded = max(least, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
-
-
-def _abs(arguments: list[Any], expr: Function, context: Context) -> Any:
-    value = _number(arguments[0], expr)
-    if isinstance(value, Dim):
-        raise ExprError("bad-expression", f"`abs` of {show(value)} depends on the input's size", expr)
-    return abs(value)
-
-
-FUNCTIONS: dict[str, tuple[tuple[int, int], Callable[[list[Any], Function, Context], Any]]] = {
-    "min": ((1, 64), _extreme(-1)),
-    "max": ((1, 64), _extreme(1)),
-    "abs": ((1, 1), _abs),
-    "round": ((1, 1), _rounder(round)),
-    "floor": ((1, 1), _rounder(math.floor)),
-    "ceil": ((1, 1), _rounder(math.ceil)),
-    "sqrt": ((1, 1), _real(math.sqrt)),
-    "log2": ((1, 1), _real(math.log2)),
-    "len": ((1, 1), _len),
-    "sum": ((1, 1), _sum),
-    "range": ((1, 3), _range_function),
-    "make_divisible": ((1, 3), _make_divisible),
-}
+        raise ExprError(
+            "bad-expression", f"`{expr.name}` takes {wanted[0]} to {wanted[1]} arguments, not {len(arguments)}", expr
+        )
+    return finite(run(arguments, expr, context), expr)
 
 
 def _tensor_ref(expr: TensorRef, context: Context) -> Any:
@@ -509,12 +264,3 @@ _EVALUATORS: dict[type[Expr], Callable[[Any, Context], Any]] = {
     Function: _function,
     TensorRef: _tensor_ref,
 }
-
-
-def size_or_error(value: Any, at: Expr) -> Size:
-    """A size given in an input's shape: a whole number of at least 0, or symbolic."""
-    if isinstance(value, Dim):
-        return value
-    if _is_int(value) and 0 <= value < 2**40:
-        return int(value)
-    raise ExprError("bad-argument", f"a size is a whole number or a symbol, not {show(value)}", at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -27,6 +27,12 @@ class Binding(msgspec.Struct, frozen=True, eq=False):
     count: int = 0
 
 
+class Tensors(Protocol):
+    """Answers the dotted name of a tensor with its IR value, or None."""
+
+    def get(self, path: str, /) -> Any: ...
+
+
 class Scope:
     """A chain of name tables. `owner` is the Definition whose arguments live here (a file or a block), else None.
 
@@ -40,7 +46,7 @@ class Scope:
         parent: Scope | None,
         bindings: Mapping[str, Binding],
         owner: Any = None,
-        tensors: Mapping[str, Any] | None = None,
+        tensors: Tensors | None = None,
     ) -> None:
         self.parent = parent
         self.bindings = dict(bindings)

@@ -34,7 +34,7 @@ class Node(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     path: local statement path (`stem.0`); module: local path its parameters live under (differs for shared modules).
     said: attribute → the author's expression, for attributes given by an expression that is not a plain literal,
-    also through `defaults`. given: the attributes written on the line or in `defaults`. spans: attribute → its characters.
+    also through `defaults`. spans: attribute → its characters, for the attributes that were written.
     """
 
     path: str

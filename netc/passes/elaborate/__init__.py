@@ -71,7 +71,9 @@ def _network(
     _unused(compiler, finisher)
     _pruned(compiler, finisher)
     name = _network_name(spec, chosen)
-    network = Network(name=name, variant=chosen and chosen.name, file=spec, block=block, domain=compiler.domain)
+    network = Network(
+        name=name, variant=None if chosen is None else chosen.name, file=spec, block=block, domain=compiler.domain
+    )
     if not any(d.severity == "error" for d in compiler.report.found):
         check_paths(compiler.report, network, flatten(network))
     return network
@@ -127,7 +129,9 @@ def _rescope(given: dict[str, Any], instance: Instance) -> None:
 def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
     for name, block in spec.blocks.items():
         if name in OPERATORS:
-            compiler.report.add("shadows-operator", f"block `{name}` hides the operator of that name", block.span, severity="warning")
+            compiler.report.add(
+                "shadows-operator", f"block `{name}` hides the operator of that name", block.span, severity="warning"
+            )
 
 
 def _unused(compiler: Compiler, finisher: Finisher) -> None:

@@ -21,16 +21,21 @@ class Given(msgspec.Struct, frozen=True, eq=False):
     scope: Scope
 
 
+Complaint = tuple[str, str, Span, tuple[str, ...]]
+"""Code, message, place, and the words that would have been right."""
+
+
 class Bound(msgspec.Struct, frozen=True, eq=False):
-    """Names with their arguments, and the complaints: (code, message, span, candidates for a did-you-mean)."""
+    """Names with their arguments, and what was wrong."""
 
     by_name: dict[str, Given]
-    complaints: list[tuple[str, str, Span, tuple[str, ...]]]
+    complaints: list[Complaint]
 
 
 def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
     """Positional arguments in order, then named ones; `what` names the callee in messages."""
-    bound, complaints = {}, []
+    bound: dict[str, Given] = {}
+    complaints: list[Complaint] = []
     position = 0
     for one in given:
         argument = one.argument

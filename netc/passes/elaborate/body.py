@@ -1,4 +1,4 @@
-"""Walks the statements of one block, deciding conditions and loops, and keeps the author's structure around the leaves."""
+"""Walks the statements of one block, deciding conditions and loops; keeps the author's structure around the leaves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from netc.expr.evaluate import Context, ExprError, Silenced, evaluate, items, te
 from netc.expr.scope import Binding, Said, Scope
 from netc.expr.tree import Attribute, Binary, Expr, Function, Index, Name, Range, TensorRef, Unary
 from netc.ir.model import Value
-from netc.passes.elaborate.apply import Applied, apply, takes_input
-from netc.passes.elaborate.drafts import Draft, GroupDraft, Namespace, TensorNames, UnknownTensor
-from netc.passes.elaborate.files import Instance, did_you_mean
+from netc.passes.elaborate.apply import apply, takes_input
+from netc.passes.elaborate.drafts import Draft, GroupDraft, UnknownTensor
+from netc.passes.elaborate.files import did_you_mean
+from netc.passes.elaborate.place import Applied, Flow, Place
+from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.types import ERROR
 
@@ -23,49 +25,6 @@ if TYPE_CHECKING:
     from netc.passes.elaborate.compiler import Compiler
 
 MAX_REPEATS = 100_000
-
-
-class Place(msgspec.Struct, frozen=True, eq=False):
-    """Where a statement stands: its path, the path its parameters live under, the nested body around it, its names."""
-
-    path: str
-    module: str
-    prefix: str
-    scope: Scope
-    instance: Instance
-    names: Namespace
-
-    def at(self, name: str) -> Place:
-        """One step down."""
-        return self.moved(join(self.path, name), join(self.module, name))
-
-    def moved(self, path: str, module: str) -> Place:
-        return Place(path, module, self.prefix, self.scope, self.instance, self.names)
-
-    def within(self, scope: Scope) -> Place:
-        return Place(self.path, self.module, self.prefix, scope, self.instance, self.names)
-
-    def nested(self) -> Place:
-        """The same place as a body that its statements see outward from."""
-        scope = Scope(self.scope, {}, tensors=TensorNames(self.names, self.path))
-        return Place(self.path, self.module, self.path, scope, self.instance, self.names)
-
-    def tensor_names(self, own: Value | None) -> TensorNames:
-        return TensorNames(self.names, self.prefix, own)
-
-
-def join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-class Flow(msgspec.Struct, frozen=True, eq=False):
-    """The tensor that flows into a statement without `@`; `linked` inside a chain, where no fork can hide."""
-
-    value: Value | None
-    linked: bool = False
-
-    def then(self, value: Value | None) -> Flow:
-        return Flow(value, linked=True)
 
 
 class Made(msgspec.Struct, frozen=True, eq=False):
@@ -136,16 +95,17 @@ class BodyBuilder:
         if self._taken(own, named):
             return Made([], Value(ERROR, own.path, named.name_span))
         made = self.run(statement, own, flow)
-        if not isinstance(statement, Line) or statement.repeat is not None:
-            place.names.add_group(own.path, made.value)
-        elif not made.items and own.path not in place.names.heads:
+        leaf = isinstance(statement, Line) and statement.repeat is None
+        if not leaf or (not made.items and own.path not in place.names.heads):
             place.names.add_group(own.path, made.value)
         return made
 
     def _taken(self, own: Place, named: Named) -> bool:
         slot = own.names.slots.get(own.path)
         if own.path in own.names.inputs or (slot is not None and not slot.container):
-            self.report.add("duplicate-name", f"`{own.path}` is the name of another statement or input", named.name_span)
+            self.report.add(
+                "duplicate-name", f"`{own.path}` is the name of another statement or input", named.name_span
+            )
             return True
         return False
 
@@ -202,12 +162,20 @@ class BodyBuilder:
         value = counter.flow.value
         counter.place.names.add_group(counter.place.path, value)
         group = GroupDraft(
-            kind=kind, path=counter.place.path, items=counter.items, statement=statement, source=flow.value, result=value, **more
+            kind=kind,
+            path=counter.place.path,
+            items=counter.items,
+            statement=statement,
+            source=flow.value,
+            result=value,
+            **more,
         )
         return Made([group], value)
 
     def _member(self, item: Statement, counter: Counter) -> None:
         """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
+        if isinstance(item, Line) and self._vanishes(item, counter.place):
+            return
         if isinstance(item, Line) and item.repeat is not None:
             self._spliced("repeat", item, counter, lambda inner: self._copies(item, inner))
         elif isinstance(item, Loop):
@@ -221,6 +189,11 @@ class BodyBuilder:
             made = self.run(item, place, counter.flow)
             counter.place.names.add_group(place.path, made.value)
             counter.add(made)
+
+    def _vanishes(self, line: Line, place: Place) -> bool:
+        """Whether the operator is an argument that holds `none`."""
+        held = held_value(line.op, place.scope)
+        return held is not None and held.value is None
 
     def _spliced(self, kind: Any, item: Statement, counter: Counter, fill: Callable[[Counter], dict[str, Any]]) -> None:
         """Let `fill` number its members into this chain, keeping them together as a group."""
@@ -329,7 +302,7 @@ class BodyBuilder:
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and _names_inputs(statement.then):
             message = "an `if` whose `do` names its inputs needs an `else`"
-            helps = ("add `else: \"@in\"` (or what it should be when the condition does not hold)",)
+            helps = ('add `else: "@in"` (or what it should be when the condition does not hold)',)
             self.report.add("missing-else", message, statement.span, helps=helps)
         taken = self._attempt(lambda: truth(statement.condition, self._context(place)), place)
         if taken is ERROR:
@@ -339,7 +312,9 @@ class BodyBuilder:
     def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
         if len(found) > 1:
-            self.report.add("bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span)
+            self.report.add(
+                "bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span
+            )
         return Made([], found[0] if found else Value(ERROR, place.path, statement.span))
 
     def _line(self, line: Line, place: Place, flow: Flow) -> Made:
@@ -362,7 +337,9 @@ class BodyBuilder:
     def _shared(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
         """A call of a shared module: its statement, computed here, with the weights under the shared name."""
         if line.arguments:
-            self.report.add("bad-argument", f"`{shared.text}` is shared: its arguments stand where it is declared", line.span)
+            self.report.add(
+                "bad-argument", f"`{shared.text}` is shared: its arguments stand where it is declared", line.span
+            )
         value = inputs[0] if inputs else Value(ERROR, place.path, line.span)
         own = place.moved(place.path, shared.text)
         statement = shared.statement
@@ -372,7 +349,7 @@ class BodyBuilder:
 
     def _inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
         if line.inputs is None:
-            if not takes_input(self, line, place) or flow.value is None:
+            if not takes_input(line, place) or flow.value is None:
                 return ()
             if not flow.linked:
                 self.reads[flow.value].append((line.span, False))
@@ -385,8 +362,8 @@ class BodyBuilder:
             found.extend(values)
         return tuple(found) if known else None
 
-    def references(self, ref: TensorRef, place: Place, explicit: Span | None | bool) -> list[Value]:
-        """The tensors a reference means; `explicit` is the span of the statement that reads them, if it counts."""
+    def references(self, ref: TensorRef, place: Place, explicit: Span | None) -> list[Value]:
+        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading."""
         span = Span(place.instance.source, ref.start, ref.end)
         found: list[Value] = []
         for text in self._texts(ref.parts, place) or []:
@@ -398,7 +375,7 @@ class BodyBuilder:
                 if value is None:
                     return []
                 found.append(value)
-        if isinstance(explicit, Span):
+        if explicit is not None:
             for value in found:
                 self.reads[value].append((explicit, True))
         return found
@@ -440,7 +417,13 @@ class BodyBuilder:
 
 def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> GroupDraft:
     return GroupDraft(
-        kind="iteration", path="", items=made.items, statement=loop, bindings=bindings, source=flow.value, result=made.value
+        kind="iteration",
+        path="",
+        items=made.items,
+        statement=loop,
+        bindings=bindings,
+        source=flow.value,
+        result=made.value,
     )
 
 
@@ -478,5 +461,3 @@ def _names_inputs(statement: Statement) -> bool:
     if isinstance(statement, Conditional):
         return _names_inputs(statement.then) or (statement.otherwise is not None and _names_inputs(statement.otherwise))
     return True
-
-

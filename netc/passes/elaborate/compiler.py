@@ -11,10 +11,11 @@ from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Binary, Expr, Literal, Name
 from netc.ir.model import Value
-from netc.passes.elaborate.apply import block_key
-from netc.passes.elaborate.body import BodyBuilder, Flow, Place
+from netc.passes.elaborate.body import BodyBuilder
+from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames
 from netc.passes.elaborate.files import Files, Instance
+from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
 from netc.types import DTYPES, ERROR, TensorType
@@ -32,7 +33,12 @@ class Compiler:
         self.definitions: dict[Definition, bool] = {}
 
     def block(
-        self, definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...], frame: Frame
+        self,
+        definition: Definition,
+        instance: Instance,
+        values: dict[str, Any],
+        types: tuple[TensorType, ...],
+        frame: Frame,
     ) -> BlockDraft | None:
         """The block for a call; None when it cannot be elaborated at all (reported)."""
         key = block_key(definition, instance, values, types)
@@ -120,7 +126,8 @@ class Compiler:
                     instance.scope.bindings[expr.id] = Binding("symbol", size)
                 fixed = self.files.attempt(lambda e=expr: evaluate(e, self._symbolic(instance)), instance)  # type: ignore[misc]
                 if isinstance(fixed, int) and not same(fixed, size):
-                    message = f"input `{declared.name}` of `{spec.name}` has size {fixed} on axis {axis}, not {dim_text(size)}"
+                    where = f"input `{declared.name}` of `{spec.name}`"
+                    message = f"{where} has size {fixed} on axis {axis}, not {dim_text(size)}"
                     frame = self.report.trail[-1] if self.report.trail else None
                     self.report.add("shape-mismatch", message, frame.span if frame else declared.span)
 
@@ -128,7 +135,13 @@ class Compiler:
         return self.files.context(instance.scope, instance, symbols=True)
 
     def _outputs(
-        self, definition: Definition, instance: Instance, scope: Scope, build: BodyBuilder, place: Place, last: Value | None
+        self,
+        definition: Definition,
+        instance: Instance,
+        scope: Scope,
+        build: BodyBuilder,
+        place: Place,
+        last: Value | None,
     ) -> tuple[OutputDraft, ...]:
         if definition.outputs is None:
             return () if last is None else (OutputDraft("out", last, False, True),)
@@ -184,7 +197,9 @@ class Compiler:
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
                 self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
-            values.append(Value(TensorType(tuple(shape), declared.dtype) if complete else ERROR, declared.name, declared.span))
+            values.append(
+                Value(TensorType(tuple(shape), declared.dtype) if complete else ERROR, declared.name, declared.span)
+            )
         for name in sorted(symbols):
             instance.scope.bindings.setdefault(name, Binding("symbol", bound.get(name, symbol(name))))
         self._unknown_bindings(bound, symbols, spec)

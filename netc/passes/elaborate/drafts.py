@@ -15,7 +15,7 @@ from netc.types import ERROR
 
 
 class CallDraft(msgspec.Struct, eq=False, kw_only=True):
-    """A call whose outputs may still grow: `exposed` are tensors inside the callee that someone named, by their path."""
+    """A call whose outputs may still grow: `exposed` are tensors inside the callee that someone named, by path."""
 
     path: str
     module: str

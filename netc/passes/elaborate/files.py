@@ -100,27 +100,24 @@ class Files:
         known = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
         notes = (f"it has {', '.join(known)}" if known else "it has no variants",)
-        self.report.add("unknown-variant", message, span, helps=(did_you_mean(name, known),), notes=notes, path=spec.path)
+        helps = (did_you_mean(name, known),)
+        self.report.add("unknown-variant", message, span, helps=helps, notes=notes, path=spec.path)
         return None
 
-    def instance(
-        self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any], bindings: Mapping[str, Binding] | None = None
-    ) -> Instance:
+    def instance(self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any]) -> Instance:
         """The file with defaults, then the variant's values, then the given ones (already evaluated)."""
         key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(given.items())))
-        if bindings is None and key in self._instances:
+        if key in self._instances:
             return self._instances[key]
         scope = Scope(None, {}, owner=spec)
         instance = Instance(spec, scope, {}, Names(spec), {d.op: d.values for d in spec.defaults}, spec.span.source)
         self._by_scope[scope] = instance
         arguments = self._arguments(instance, variant, given)
         scope.bindings.update({k: Binding("argument", v) for k, v in arguments.items()})
-        scope.bindings.update(bindings or {})
         self.add_lets(spec, scope, instance)
         instance = msgspec.structs.replace(instance, arguments=arguments)
         self._by_scope[scope] = instance
-        if bindings is None:
-            self._instances[key] = instance
+        self._instances[key] = instance
         return instance
 
     def _arguments(self, instance: Instance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +138,8 @@ class Files:
 
     def _unknown(self, spec: SpecFile, name: str, span: Span) -> None:
         known = [p.name for p in spec.parameters]
-        self.report.add("unknown-argument", f"`{spec.name}` has no argument `{name}`", span, helps=(did_you_mean(name, known),))
+        message = f"`{spec.name}` has no argument `{name}`"
+        self.report.add("unknown-argument", message, span, helps=(did_you_mean(name, known),))
 
     def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""

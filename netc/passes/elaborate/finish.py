@@ -37,8 +37,8 @@ class Finisher:
         outputs = [o for o in draft.enabled() if wanted is None or o.name in wanted]
         extra = [BlockOutput(name, value, exposed=True) for name, value in exposed.items()]
         self._count_lines(draft, exposed.values())
-        live = _live(draft.items, {o.value for o in (*outputs, *extra)})
-        block = Block(
+        live = _live(draft.items, {*(o.value for o in outputs), *exposed.values()})
+        return Block(
             definition=draft.definition,
             arguments=draft.arguments,
             inputs=draft.inputs,
@@ -46,7 +46,6 @@ class Finisher:
             outputs=(*(BlockOutput(o.name, o.value, o.train_only) for o in outputs), *extra),
             scope=draft.scope,
         )
-        return block
 
     def size(self, block: Block) -> int:
         """Operators in a block with all calls opened."""
@@ -73,7 +72,8 @@ class Finisher:
         if items or not draft.items:
             yield Group(
                 kind=draft.kind, path=draft.path, items=items, statement=draft.statement, said=draft.said,
-                source=draft.source, result=draft.result, bindings=draft.bindings, taken=draft.taken, spliced=draft.spliced,
+                source=draft.source, result=draft.result, bindings=draft.bindings,
+                taken=draft.taken, spliced=draft.spliced,
             )  # fmt: skip
 
     def _call(self, draft: CallDraft, live: Live) -> Call:
@@ -124,8 +124,8 @@ def _live(drafts: list[Draft], wanted: set[Value]) -> Live:
     needed = set(wanted)
     live = set()
     for leaf in reversed(list(_leaves(drafts))):
-        made = (*leaf.outputs, *(outer for _, outer in leaf.exposed.values())) if isinstance(leaf, CallDraft) else leaf.outputs
-        if not needed.isdisjoint(made):
+        reached = [outer for _, outer in leaf.exposed.values()] if isinstance(leaf, CallDraft) else []
+        if not needed.isdisjoint((*leaf.outputs, *reached)):
             live.add(leaf)
             needed.update(leaf.inputs)
     return Live(live, needed)

@@ -14,7 +14,7 @@ from netc.syntax.ast import SpecFile
 def levelled(found: Diagnostic, specs: Mapping[str, SpecFile]) -> Diagnostic | None:
     """The finding with the severity that holds where it stands, or None when it is ignored there."""
     info = CODES.get(found.code)
-    level = info.level if info is not None else found.severity
+    level: str = info.level if info is not None else found.severity
     spec = specs.get(found.span.source.path) if found.span is not None else None
     if found.span is not None and spec is not None:
         line, _ = found.span.source.position(found.span.start)
@@ -22,8 +22,8 @@ def levelled(found: Diagnostic, specs: Mapping[str, SpecFile]) -> Diagnostic | N
             return None
         asked = spec.lint.get(found.code)
         if asked is not None:
-            level = {"warn": "warning"}.get(asked.value, asked.value)
+            level = asked.value
     if level == "ignore":
         return None
-    severity = "warning" if level == "warning" else "error"
+    severity = "warning" if level in ("warn", "warning") else "error"
     return found if severity == found.severity else msgspec.structs.replace(found, severity=severity)

@@ -1,0 +1,123 @@
+"""Operators of the expression language on numbers, sizes and lists. Sizes are compared as proofs."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from netc.dims import Dim, at_least, compare, exact_div
+from netc.expr.tree import Binary, Expr
+from netc.expr.values import Context, ExprError, OperatorValue, is_int, number, show
+
+
+def _no_float_dims(left: Any, right: Any, at: Expr) -> None:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Dim) and isinstance(other, float):
+            raise ExprError("bad-expression", f"{show(one)} is a size and {other} is not a whole number", at)
+
+
+def _plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], Any]:
+    def run(left: Any, right: Any, at: Expr) -> Any:
+        _no_float_dims(left, right, at)
+        return function(left, right)
+
+    return run
+
+
+def _divide(left: Any, right: Any, at: Expr) -> Any:
+    if right == 0:
+        raise ExprError("bad-expression", "division by zero", at)
+    if isinstance(left, Dim) or isinstance(right, Dim):
+        _no_float_dims(left, right, at)
+        exact = exact_div(left, right)
+        if exact is None:
+            raise ExprError(
+                "bad-expression", f"{show(left)} / {show(right)} does not divide exactly", at, "use // to round down"
+            )
+        return exact
+    if isinstance(left, int) and isinstance(right, int) and left % right == 0:
+        return left // right
+    return left / right
+
+
+def _floor(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], Any]:
+    def run(left: Any, right: Any, at: Expr) -> Any:
+        _no_float_dims(left, right, at)
+        if right == 0:
+            raise ExprError("bad-expression", "division by zero", at)
+        if isinstance(right, Dim) or (isinstance(left, Dim) and right < 0):
+            raise ExprError("bad-expression", f"cannot divide by {show(right)}", at)
+        return function(left, right)
+
+    return run
+
+
+def _power(left: Any, right: Any, at: Expr) -> Any:
+    if isinstance(right, Dim) or (isinstance(left, Dim) and not (is_int(right) and 0 <= right <= 8)):
+        raise ExprError("bad-expression", f"cannot raise {show(left)} to {show(right)}", at)
+    if isinstance(left, Dim):
+        return math.prod([left] * right)
+    if abs(right) > 1024 or (is_int(left) and right > 0 and left.bit_length() * right > 80):
+        raise ExprError("too-large", "the power is too large", at)
+    result = left**right
+    if isinstance(result, complex):
+        raise ExprError("bad-expression", "the power of a negative number is not a real number", at)
+    return result
+
+
+ARITHMETIC: dict[str, Callable[[Any, Any, Expr], Any]] = {
+    "+": _plain(operator.add),
+    "-": _plain(operator.sub),
+    "*": _plain(operator.mul),
+    "/": _divide,
+    "//": _floor(operator.floordiv),
+    "%": _floor(operator.mod),
+    "**": _power,
+}
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality of values; sizes are compared as proofs."""
+    if isinstance(left, Dim) or isinstance(right, Dim):
+        if not isinstance(left, int | Dim) or not isinstance(right, int | Dim):
+            return False
+        return compare(left, right).holds
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, OperatorValue) or isinstance(right, OperatorValue):
+        return show(left) == show(right)
+    return bool(left == right)
+
+
+def less(left: Any, right: Any, at: Binary, context: Context) -> bool:
+    """Whether left < right for every size the symbols can have; raises ExprError when that depends."""
+    left, right = number(left, at.left), number(right, at.right)
+    if not isinstance(left, Dim) and not isinstance(right, Dim):
+        return bool(left < right)
+    _no_float_dims(left, right, at)
+    if at_least(right - left, 1, context.domain).holds:
+        return True
+    if at_least(left - right, 0, context.domain).holds:
+        return False
+    raise ExprError(
+        "too-complex", f"whether {show(left)} < {show(right)} depends on the input's size", at, "bind it: --bind h=7"
+    )
+
+
+def _contains(left: Any, right: Any, at: Binary, context: Context) -> bool:
+    if not isinstance(right, tuple):
+        raise ExprError("bad-expression", f"{show(right)} is not a list", at.right)
+    return any(same(left, item) for item in right)
+
+
+COMPARISONS: dict[str, Callable[[Any, Any, Binary, Context], bool]] = {
+    "==": lambda a, b, at, c: same(a, b),
+    "!=": lambda a, b, at, c: not same(a, b),
+    "<": less,
+    ">": lambda a, b, at, c: less(b, a, at, c),
+    "<=": lambda a, b, at, c: not less(b, a, at, c),
+    ">=": lambda a, b, at, c: not less(a, b, at, c),
+    "in": _contains,
+}

@@ -1,0 +1,109 @@
+"""What expressions come to, and the bounds every value keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from typing import Any
+
+import msgspec
+
+from netc.dims import Dim, Domain, Size, dim_text
+from netc.expr.scope import Scope
+from netc.expr.tree import Expr
+
+LARGEST = 2**62
+LONGEST = 100_000
+
+
+class ExprError(Exception):
+    """An expression without a value: a code, a message, and the characters it is about."""
+
+    def __init__(self, code: str, message: str, at: Expr, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.start, self.end, self.help = code, message, at.start, at.end, help
+
+
+class Silenced(Exception):
+    """The value hangs on something already reported."""
+
+
+class OperatorValue(msgspec.Struct, frozen=True, eq=False):
+    """An operator or block given as an argument: `act=relu`, `"group_norm 32"`. `text` is what was written."""
+
+    text: str
+    scope: Scope
+    at: Expr
+
+    @property
+    def plain(self) -> bool:
+        return self.text.isidentifier()
+
+
+class Context(msgspec.Struct, frozen=True, eq=False):
+    """What an expression may see. words: the words of the attribute it is for; operators: names of operators and blocks
+    that may be given as values; symbols: unknown single letters become symbolic sizes."""
+
+    scope: Scope
+    domain: Domain
+    words: tuple[str, ...] = ()
+    operators: Container[str] = ()
+    symbols: bool = False
+
+
+def show(value: Any) -> str:
+    """A value as a person would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "(" + " ".join(show(v) for v in value) + ")"
+    if isinstance(value, Dim):
+        return dim_text(value)
+    return value.text if isinstance(value, OperatorValue) else str(value)
+
+
+def is_int(value: Any) -> bool:
+    """Whether a value is a whole number (`true` is none)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def number(value: Any, at: Expr) -> Any:
+    """The value, if it is a number or a size; raises ExprError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Dim):
+        raise ExprError("bad-expression", f"{show(value)} is not a number", at)
+    return value
+
+
+def short(value: tuple[Any, ...], at: Expr) -> tuple[Any, ...]:
+    """The list, if it is within bounds; raises ExprError."""
+    if len(value) > LONGEST:
+        raise ExprError("too-large", f"a list of more than {LONGEST} items", at)
+    return value
+
+
+def finite(value: Any, at: Expr) -> Any:
+    """The value, if it is a number within bounds; raises ExprError."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExprError("too-large", "the result is not a finite number", at)
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise ExprError("too-large", "the result is too large", at)
+    return value
+
+
+def bounded_range(expr: Expr, start: int, stop: int, step: int) -> tuple[int, ...]:
+    """The whole numbers of a range; raises ExprError when there are too many."""
+    numbers = range(start, stop, step)
+    if len(numbers) > LONGEST:
+        raise ExprError("too-large", f"{len(numbers)} items are more than the {LONGEST} allowed", expr)
+    return tuple(numbers)
+
+
+def size_or_error(value: Any, at: Expr) -> Size:
+    """A size given in an input's shape: a whole number of at least 0, or symbolic."""
+    if isinstance(value, Dim):
+        return value
+    if is_int(value) and 0 <= value < 2**40:
+        return int(value)
+    raise ExprError("bad-argument", f"a size is a whole number or a symbol, not {show(value)}", at)

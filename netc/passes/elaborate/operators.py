@@ -1,0 +1,201 @@
+"""Applies an operator: binds its attributes, runs its check, infers its outputs, and places whatever is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc.diagnostics.model import Label, Span
+from netc.dims import TooComplex
+from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
+from netc.expr.scope import Said, Scope
+from netc.expr.tree import TensorRef
+from netc.ir.model import Node, Value
+from netc.ops.base import Attr, BadValue, Op, convert
+from netc.ops.records import Problem, Require
+from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
+from netc.passes.elaborate.drafts import Slot
+from netc.passes.elaborate.files import did_you_mean
+from netc.passes.elaborate.place import Applied, Place, failed
+from netc.passes.elaborate.target import Target, complain
+from netc.passes.elaborate.windows import window_findings
+from netc.types import ERROR, TensorType
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate.body import BodyBuilder
+
+
+def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
+    """A scope in which `x` is the statement's input."""
+    return Scope(scope, {}, tensors=place.tensor_names(inputs[0] if inputs else None))
+
+
+class NodeMaker:
+    """One operator applied to its inputs; `make` collects everything wrong before it gives up."""
+
+    def __init__(self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...]) -> None:
+        self.build, self.cls, self.target, self.inputs = build, cls, target, inputs
+        self.report, self.place, self.line = build.report, target.place, target.line
+        self.values: dict[str, Any] = {}
+        self.said: dict[str, Said] = {}
+        self.spans: dict[str, Span] = {}
+        self.references: list[Value] = []
+        self.ok = True
+
+    def make(self) -> Applied:
+        bound = self._bind()
+        self._check_arity()
+        for name, given in bound.by_name.items():
+            self.spans[name] = given.argument.span
+            if name in self.cls.references:
+                self._reference(given)
+            else:
+                self._attribute(self.cls.attributes[name], given)
+        if not self.ok or any(v.type is ERROR for v in self.references):
+            return failed(self.place, self.line)
+        return self._apply(self.cls(**self.values))
+
+    def _bind(self) -> Bound:
+        """The line's own arguments, then the file's `defaults` for what it left open."""
+        cls = self.cls
+        bound = bind(self.target.given, (*cls.attributes, *cls.references), cls.name)
+        self.ok = complain(self.report, bound.complaints)
+        for argument in self.place.instance.defaults.get(cls.name, ()):
+            if argument.name in cls.attributes and argument.name not in bound.by_name:
+                bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
+        for name in missing(bound, cls.attributes.values()):
+            message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
+            self.report.add("missing-argument", message, self.line.op_span)
+            self.ok = False
+        return bound
+
+    def _check_arity(self) -> None:
+        least, most = self.cls.arity
+        count = len(self.inputs)
+        if least <= count and (most is None or count <= most):
+            return
+        wanted = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+        message = f"`{self.cls.name}` takes {wanted} input{'' if wanted == '1' else 's'}, not {count}"
+        helps = (f"name its inputs: `{self.cls.name} @a @b`",) if least > count else ()
+        self.report.add("bad-arity", message, self.line.span, helps=helps)
+        self.ok = False
+
+    def _reference(self, given: Given) -> None:
+        """The tensor behind `of=@pool1` or `like=@c3`."""
+        if not isinstance(given.argument.value, TensorRef):
+            message = f"`{given.argument.name}` takes a tensor, written with @"
+            self.report.add("bad-argument", message, given.argument.span)
+            self.ok = False
+            return
+        found = self.build.references(given.argument.value, self.place, explicit=None)
+        self.references.extend(found[:1])
+        self.ok = self.ok and bool(found)
+
+    def _attribute(self, declared: Attr, given: Given) -> None:
+        scope = with_own_input(self.place, given.scope, self.inputs)
+        expr = given.argument.value
+        try:
+            value = evaluate(expr, Context(scope, self.build.domain, declared.words))
+            plain = value.text if isinstance(value, OperatorValue) else value
+            self.values[declared.name] = convert(self.cls, declared, plain)
+        except Silenced:
+            self.ok = False
+        except ExprError as error:
+            self.ok = False
+            self.build.files.report_expression(error, self.build.files.of_scope(given.scope).source)
+        except BadValue as error:
+            self.ok = False
+            self._report_value(declared, given, str(error))
+        if said(given, declared.words) is not None:
+            self.said[declared.name] = Said(expr, scope)
+
+    def _report_value(self, declared: Attr, given: Given, message: str) -> None:
+        written = given.argument.span.text.rpartition("=")[2]
+        near = did_you_mean(written, list(declared.words)) if declared.words else None
+        notes = (f"`{declared.name}`: {declared.doc}",)
+        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes)
+
+    def _apply(self, op: Op) -> Applied:
+        inputs = (*self.inputs, *self.references)
+        types = tuple(v.type for v in inputs)
+        try:
+            if not self._check(op, types):
+                return failed(self.place, self.line)
+            outputs, slot = self._outputs(op, op.outputs(*types))
+        except TooComplex as error:
+            helps = ("bind the symbols: --bind h=7",)
+            self.report.add("too-complex", str(error), self.line.span, helps=helps)
+            return failed(self.place, self.line)
+        window_findings(self.report, op, types, self.line.span, self.spans)
+        node = Node(
+            path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
+            said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
+        )  # fmt: skip
+        return Applied(node, slot, feeds=self.cls.arity[1] != 0)
+
+    def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:
+        path, span = self.place.path, self.line.span
+        ports = op.ports()
+        if len(types) == 1 and ports is None:
+            value = Value(types[0], path, span)
+            return (value,), Slot(value)
+        names = ports or tuple(str(i) for i in range(len(types)))
+        values = tuple(Value(t, f"{path}.{n}", span) for t, n in zip(types, names, strict=True))
+        return values, Slot(values[0], dict(zip(names, values, strict=True)))
+
+    def _check(self, op: Op, types: tuple[TensorType, ...]) -> bool:
+        """Run the operator's own check, placing what it finds; True when it found nothing."""
+        ok = True
+        for finding in op.check(*types):
+            if isinstance(finding, Require):
+                if self.build.domain.require(finding.size, finding.at_least).holds:
+                    continue
+                finding = finding.problem
+            ok = False
+            self._report(op, finding, types)
+        return ok
+
+    def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
+        span, label, secondary = self._places(problem, types)
+        helps = (*problem.helps, *_verified(op, problem, types))
+        self.report.add(
+            problem.code, problem.message, span, label=label, secondary=secondary, notes=problem.notes, helps=helps
+        )
+
+    def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
+        if isinstance(problem.at, str):
+            return self.spans.get(problem.at, self.line.span), "", ()
+        refs = self.line.inputs or ()
+        if problem.at is None or problem.at >= len(refs) or len(refs) != len(self.inputs):
+            return self.line.span, "", ()
+        marks = [
+            Label(Span(self.line.span.source, ref.start, ref.end), str(type))
+            for ref, type in zip(refs, types, strict=False)
+        ]
+        own = marks.pop(problem.at)
+        return own.span, own.text, (*marks, *self._origins())
+
+    def _origins(self) -> tuple[Label, ...]:
+        """Where each input comes from, when that is another line of the same file."""
+        own = self.line.span
+        return tuple(
+            Label(v.span, f"{v.type} comes from here")
+            for v in self.inputs
+            if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
+        )
+
+
+def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[str]:
+    """Suggestions that were tried: each passes the operator's check."""
+    good = []
+    for candidate in problem.candidates:
+        changed = op.replace(**dict(candidate))
+        if not any(isinstance(finding, Problem) for finding in changed.check(*types)):
+            words = " ".join(f"{name}={_written(value)}" for name, value in candidate)
+            good.append(f"`{words}` fits (gives {changed.outputs(*types)[0]})")
+    return good
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(value[0]) if len(set(value)) == 1 else f"({' '.join(map(str, value))})"
+    return str(value).lower() if isinstance(value, bool) else str(value)

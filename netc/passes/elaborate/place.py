@@ -1,0 +1,68 @@
+"""Where a statement stands, what flows into it, and what it came to."""
+
+from __future__ import annotations
+
+import msgspec
+
+from netc.expr.scope import Scope
+from netc.ir.model import Node, Value
+from netc.passes.elaborate.drafts import CallDraft, Namespace, Slot, TensorNames
+from netc.passes.elaborate.files import Instance
+from netc.syntax.ast import Line
+from netc.types import ERROR
+
+
+class Place(msgspec.Struct, frozen=True, eq=False):
+    """Where a statement stands: its path, the path its parameters live under, the nested body around it, its names."""
+
+    path: str
+    module: str
+    prefix: str
+    scope: Scope
+    instance: Instance
+    names: Namespace
+
+    def at(self, name: str) -> Place:
+        """One step down."""
+        return self.moved(join(self.path, name), join(self.module, name))
+
+    def moved(self, path: str, module: str) -> Place:
+        return Place(path, module, self.prefix, self.scope, self.instance, self.names)
+
+    def within(self, scope: Scope) -> Place:
+        return Place(self.path, self.module, self.prefix, scope, self.instance, self.names)
+
+    def nested(self) -> Place:
+        """The same place as a body that its statements see outward from."""
+        scope = Scope(self.scope, {}, tensors=TensorNames(self.names, self.path))
+        return Place(self.path, self.module, self.path, scope, self.instance, self.names)
+
+    def tensor_names(self, own: Value | None) -> TensorNames:
+        return TensorNames(self.names, self.prefix, own)
+
+
+def join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+class Flow(msgspec.Struct, frozen=True, eq=False):
+    """The tensor that flows into a statement without `@`; `linked` inside a chain, where no fork can hide."""
+
+    value: Value | None
+    linked: bool = False
+
+    def then(self, value: Value | None) -> Flow:
+        return Flow(value, linked=True)
+
+
+class Applied(msgspec.Struct, frozen=True, eq=False):
+    """What a leaf came to: the item (None after an error), its name's slot, and whether the next statement reads it."""
+
+    item: Node | CallDraft | None
+    slot: Slot
+    feeds: bool = True
+
+
+def failed(place: Place, line: Line) -> Applied:
+    """A line that was rejected: whatever reads it stays silent."""
+    return Applied(None, Slot(Value(ERROR, place.path, line.span)))

@@ -1,0 +1,90 @@
+"""What the operator's word of a line means: an operator, a block, an import, or an argument that holds one."""
+
+from __future__ import annotations
+
+from netc.expr.evaluate import OperatorValue, show
+from netc.expr.scope import Binding, Scope
+from netc.ops.base import OPERATORS, Op
+from netc.passes.elaborate.arguments import Complaint, Given
+from netc.passes.elaborate.files import Files, Instance, did_you_mean
+from netc.passes.elaborate.place import Place
+from netc.passes.elaborate.report import Report
+from netc.syntax.ast import Definition, Import, Line
+from netc.syntax.line import LineText, parse_line
+from netc.syntax.report import Report as SyntaxReport
+from netc.types import ERROR
+
+MAX_INDIRECTIONS = 16
+
+
+class Target:
+    """What the line's operator means, following arguments that hold operators, and all arguments given on the way."""
+
+    def __init__(self, report: Report, files: Files, place: Place, line: Line) -> None:
+        self.report, self.files, self.place, self.line = report, files, place, line
+        self.instance: Instance = place.instance
+        self.given: list[Given] = [Given(a, place.scope) for a in line.arguments]
+
+    def resolve(self) -> type[Op] | Definition | Import | None:
+        """The operator's class, the block or the import; None after an error."""
+        word, scope, seen = self.line.op, self.place.scope, None
+        for _ in range(MAX_INDIRECTIONS):
+            held = held_value(word, scope)
+            if held is None or held is seen:
+                break
+            seen = held
+            if held.value is ERROR:
+                return None
+            if held.value is None:
+                self.given = []
+                return OPERATORS["identity"]
+            if not isinstance(held.value, OperatorValue):
+                message = f"`{word}` holds {show(held.value)}, which is no operator"
+                self.report.add("unknown-op", message, self.line.op_span)
+                return None
+            opened = self._open(held.value)
+            if opened is None:
+                return None
+            word, scope = opened, held.value.scope
+            self.instance = self.files.of_scope(scope)
+        return self._named(word)
+
+    def _open(self, value: OperatorValue) -> str | None:
+        """The operator's word of a value; its own arguments go before those of the line."""
+        if value.plain:
+            return value.text
+        found = SyntaxReport(self.files.of_scope(value.scope).source)
+        line = parse_line(LineText(value.text, value.at.start + 1), found)
+        self.files.findings.extend(found.diagnostics)
+        if not isinstance(line, Line):
+            return None
+        self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
+        return line.op
+
+    def _named(self, word: str) -> type[Op] | Definition | Import | None:
+        spec = self.instance.spec
+        if word in spec.blocks:
+            return spec.blocks[word]
+        for wanted in spec.imports:
+            if wanted.name == word:
+                return wanted
+        if word in OPERATORS:
+            return OPERATORS[word]
+        near = did_you_mean(word, [*self.instance.names.all(), *self.place.scope.names()])
+        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.line.op_span, helps=(near,))
+        return None
+
+
+def held_value(word: str, scope: Scope) -> Binding | None:
+    """The argument, `let` or loop variable a word names, which may hold an operator."""
+    found = scope.find(word)
+    return found[0] if found is not None and found[0].kind != "symbol" else None
+
+
+def complain(report: Report, complaints: list[Complaint]) -> bool:
+    """Report what was wrong with the arguments of a line; True when nothing was."""
+    for code, message, span, known in complaints:
+        word = span.text.partition("=")[0]
+        notes = (f"it takes {', '.join(known)}",) if known else ()
+        report.add(code, message, span, helps=(did_you_mean(word, list(known)),), notes=notes)
+    return not complaints
