@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from netc.ir.flat import flatten, parameters
@@ -85,7 +86,9 @@ def _gradients(network: Network, module: Any) -> Finding:
 
 
 def _frozen(network: Network, key: str) -> bool:
-    return any(key == text.value or key.startswith(f"{text.value}.") for text in network.file.freeze)
+    """A path under `freeze` means all modules below it; `*` crosses dots."""
+    paths = [text.value for text in network.file.freeze]
+    return any(fnmatchcase(key, f"{path}.*") for path in paths)
 
 
 def _some(names: set[str]) -> str:

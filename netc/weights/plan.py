@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.ops.records import Fill
-from netc.weights.rules import InitRules
+from netc.passes.init_rules import fills
 from netc.weights.safetensors import TensorSpec
 
 
@@ -20,9 +21,8 @@ class Planned(msgspec.Struct, frozen=True):
 
 def tensors(network: Network) -> tuple[TensorSpec, ...]:
     """The tensors of the network's state_dict, in its order; shared ones once."""
-    return tuple(
-        TensorSpec(key, param.dtype, param.shape) for key, param, _ in parameters(flatten(network)) if param.persistent
-    )
+    found = parameters(flatten(network))
+    return tuple(TensorSpec(key, param.dtype, param.shape) for key, param, _ in found if param.persistent)
 
 
 def plan(network: Network) -> tuple[Planned, ...]:
@@ -30,9 +30,7 @@ def plan(network: Network) -> tuple[Planned, ...]:
 
     Raises NetcError when a rule cannot be carried out.
     """
-    rules = InitRules(network)
-    return tuple(
-        Planned(TensorSpec(key, param.dtype, param.shape), rules.fill(key, param, node))
-        for key, param, node in parameters(flatten(network))
-        if param.persistent
-    )
+    filling, problems = fills(network, flatten(network))
+    if problems:
+        raise NetcError(tuple(problems))
+    return tuple(Planned(spec, filling[spec.name]) for spec in tensors(network))

@@ -1,0 +1,115 @@
+"""The `init` rules of specs: which parameters each is about, and what it fills them with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from netc.diagnostics.model import Diagnostic, Fix, Span
+from netc.diagnostics.suggest import closest
+from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
+from netc.ir.flat import Flat, FlatNode, join, parameters
+from netc.ir.model import Block, Network
+from netc.ops.base import OPERATORS, BadValue
+from netc.ops.fill import INITIALISERS, initialise
+from netc.ops.records import Fill, Param
+from netc.syntax.ast import InitRule, SpecFile
+
+
+def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnostic]]:
+    """What every tensor of the state_dict is filled with in fresh weights, and what is wrong with the rules.
+
+    A parameter takes its operator's own fill unless a rule matches; of several the last wins, and a file that
+    imports another has the last word. Rules for operators hold for the operators of their own file, globs for the paths
+    below the place where the file is used; `*` crosses dots. Buffers keep their values.
+    """
+    rules = _Rules(network)
+    found = {key: rules.fill(key, param, node) for key, param, node in parameters(flat)}
+    return found, rules.problems
+
+
+class _Rules:
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.problems: list[Diagnostic] = []
+        self._made: dict[tuple[InitRule, tuple[int, ...]], Fill | None] = {}
+
+    def fill(self, key: str, param: Param, node: FlatNode) -> Fill:
+        fill = param.fill
+        if param.trainable:
+            for rule, block in self._matching(key, param, node):
+                fill = self._make(rule, block, param.shape) or fill
+        return fill
+
+    def _matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
+        """The rules that match, weakest first, each with the block whose names it may use."""
+        places = list(_files_around(self.network, node))
+        for own, (file, block, prefix) in enumerate(reversed(places)):
+            inside = key[len(prefix) + 1 :] if prefix else key
+            for rule in file.init:
+                by_operator = own == 0 and _means(rule.pattern, node.node.op.name, param.name)
+                if by_operator or fnmatchcase(inside, rule.pattern):
+                    yield rule, block
+
+    def _make(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
+        if (rule, shape) not in self._made:
+            self._made[rule, shape] = self._evaluated(rule, block, shape)
+        return self._made[rule, shape]
+
+    def _evaluated(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
+        line = rule.line
+        known = INITIALISERS.get(line.op)
+        if known is None:
+            near = closest(line.op, list(INITIALISERS))
+            fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+            notes = (f"known are {', '.join(INITIALISERS)}",)
+            self._report("unknown-init", f"there is no initialisation `{line.op}`", line.op_span, notes, fixes)
+            return None
+        values: list[Any] = []
+        named: dict[str, Any] = {}
+        for position, argument in enumerate(line.arguments):
+            name = argument.name or next(iter([*known.defaults][position:]), "")
+            context = Context(block.scope, self.network.domain, known.words.get(name, ()))
+            try:
+                value = evaluate(argument.value, context)
+            except ExprError as error:
+                self._report(error.code, error.message, Span(line.span.source, error.start, error.end))
+                return None
+            except Silenced:
+                return None
+            if argument.name is None:
+                values.append(value)
+            else:
+                named[argument.name] = value
+        try:
+            return initialise(line.op, shape, *values, **named)
+        except BadValue as error:
+            notes = (f"for a parameter of shape {'×'.join(map(str, shape)) or 'scalar'}",)
+            self._report("bad-argument", str(error), line.span, notes)
+            return None
+
+    def _report(
+        self, code: str, message: str, span: Span, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()
+    ) -> None:
+        if all((p.code, p.message) != (code, message) for p in self.problems):
+            self.problems.append(Diagnostic(code, message, span, notes=notes, fixes=fixes))
+
+
+def _means(pattern: str, operator: str, parameter: str) -> bool:
+    """`conv2d` means the weights of all conv2d, `conv2d.bias` the parameter of that name."""
+    name, _, wanted = pattern.partition(".")
+    if name != operator or name not in OPERATORS:
+        return False
+    return parameter == wanted if wanted else parameter.startswith("weight")
+
+
+def _files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:
+    """The files a node lies in, outermost first: the file, its block there, and the module path of that use."""
+    yield network.file, network.block, ""
+    prefix = ""
+    for _, call in node.trail:
+        prefix = join(prefix, call.module)
+        definition = call.block.definition
+        if call.imported and isinstance(definition, SpecFile):
+            yield definition, call.block, prefix
