@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+ROOT = Path(__file__).parents[1]
 GOAL = 12.0
 SMALL, LARGE = 10_000, 100_000
 HEAD = "netc: 1\nname: chain\ninputs: {image: [N, 3, H, W]}\nnet:\n"
@@ -38,7 +39,9 @@ def seconds(spec: Path, runs: int) -> float:
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "netc", "check", str(spec)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "netc", "check", str(spec)], check=True, stdout=subprocess.DEVNULL, cwd=ROOT
+        )
         times.append(time.perf_counter() - start)
     return min(times)
 

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 import netc
+from netc.backends.onnx.export import build_model
 from netc.ir.text import ir_text
 
 ROOT = Path(__file__).parents[1]
@@ -29,22 +30,20 @@ def _network(spec: str) -> netc.Network:
     return netc.load(f"specs/{name}.yaml", variant=variant or None)
 
 
-def _ir(network: netc.Network, folder: Path) -> str:
+def _ir(network: netc.Network) -> str:
     return ir_text(network.ir)
 
 
-def _model(network: netc.Network, folder: Path) -> str:
+def _model(network: netc.Network) -> str:
     return network.to_torch()
 
 
-def _dot(network: netc.Network, folder: Path) -> str:
+def _dot(network: netc.Network) -> str:
     return network.to_dot()
 
 
-def _onnx(network: netc.Network, folder: Path) -> str:
-    path = folder / "model.onnx"
-    network.write_onnx(path)
-    return onnx.printer.to_text(onnx.load(path, load_external_data=False))
+def _onnx(network: netc.Network) -> str:
+    return onnx.printer.to_text(build_model(network.ir))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +52,8 @@ def _onnx(network: netc.Network, folder: Path) -> str:
     ids=["ir", "py", "dot", "onnx"],
 )
 @pytest.mark.parametrize("spec", SPECS)
-def test_golden(
-    spec: str, suffix: str, render: Callable[[netc.Network, Path], str], tmp_path: Path, update_golden: bool
-) -> None:
-    text = render(_network(spec), tmp_path)
+def test_golden(spec: str, suffix: str, render: Callable[[netc.Network], str], update_golden: bool) -> None:
+    text = render(_network(spec))
     path = FOLDER / f"{_network(spec).name}.{suffix}"
     if update_golden:
         path.parent.mkdir(exist_ok=True)

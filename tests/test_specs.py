@@ -110,7 +110,7 @@ def _peer(case: Case, **settings: Any) -> nn.Module:
     """torchvision's network of that name, with memory but without values."""
     models, _ = _torchvision()
     with torch.device("meta"):
-        module: nn.Module = getattr(models, case.name)(**(case.torchvision or {}), **settings)
+        module: nn.Module = getattr(models, case.name.removesuffix("_plain"))(**(case.torchvision or {}), **settings)
     return module
 
 
