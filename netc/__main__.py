@@ -1,8 +1,62 @@
-"""`python -m netc`."""
+"""The `netc` program, also as `python -m netc`."""
 
 from __future__ import annotations
 
-from netc.cli.main import main
+import gc
+import os
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.cli import checking
+    from netc.cli import main as command_line
+else:
+    checking = LazyModule("netc.cli.checking")
+    command_line = LazyModule("netc.cli.main")
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all is well, 1 a diagnostic was printed, 2 a wrong command line.
+
+    A process that compiles one spec and ends wins a fifth of its time by not looking for cyclic garbage while modules
+    load, and by leaving at once instead of taking every module apart.
+    """
+    gc.disable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    _leave(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        if _is_plain_check(arguments):
+            return checking.check_specs(arguments[1:], {}, {}, "full")
+        command_line.main()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _is_plain_check(arguments: list[str]) -> bool:
+    """`netc check SPEC…` without options: there is nothing for an option parser to do, and loading it takes longer
+    than checking."""
+    return len(arguments) > 1 and arguments[0] == "check" and not any(a.startswith("-") for a in arguments)
+
+
+def _leave(code: int) -> None:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or 1
+    os._exit(code)
+
 
 if __name__ == "__main__":
     main()

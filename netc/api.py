@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Diagnostic, NetcError, Source
@@ -15,10 +14,11 @@ from netc.passes.elaborate import elaborate_file
 from netc.types import TensorType
 
 if TYPE_CHECKING:
-    from netc import artifacts
+    from pathlib import Path
+
+    from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.passes import summary as summaries
-    from netc import weights
 else:
     artifacts = LazyModule("netc.artifacts")
     diagram = LazyModule("netc.backends.diagram")

@@ -70,7 +70,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 all is well, 1 a diagnostic was printed, 2 a wrong command line."""
+    """Run the command line; raises SystemExit with 0, 1 after a diagnostic, 2 for a wrong command line."""
     cli(prog_name="netc")
 
 

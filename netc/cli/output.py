@@ -15,7 +15,7 @@ from netc.artifacts import staged
 def write_text(target: str, text: str) -> None:
     """Write a text to a file, or to standard output where `target` is `-`. Raises NetcError."""
     if target == "-":
-        click.echo(text, nl=not text.endswith("\n"))
+        click.echo(text.encode(), nl=not text.endswith("\n"))
         return
     with staged([target]) as (temporary,):
         temporary.write_text(text, encoding="utf-8", newline="\n")

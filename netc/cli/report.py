@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-import click
-
 from netc.diagnostics.model import Diagnostic
 from netc.diagnostics.render import render
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line."""
+    print(text, file=stream or sys.stdout)
 
 
 def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
@@ -18,7 +21,7 @@ def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: T
     stream = stream or sys.stderr
     if found or form == "json":
         text = render(found, form, color=_has_colour(stream), unicode=_has_unicode(stream))
-        click.echo(f"{text}\n" if form == "full" else text, file=stream, color=True)
+        say(f"{text}\n" if form == "full" else text, stream)
 
 
 def _has_colour(stream: TextIO) -> bool:

@@ -8,13 +8,14 @@ from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
+from netc.syntax.read import decode
 
 
 def compile_named(spec: str, args: dict[str, str], bind: dict[str, int]) -> tuple[Network | None, list[Diagnostic]]:
     """Compile what SPEC names; `-` is standard input, `-:VARIANT` a variant of it."""
     path, variant = split_variant(spec)
     if path == "-":
-        return compile_spec(Source("<stdin>", sys.stdin.read()), args=args, variant=variant, bind=bind)
+        return compile_spec(_standard_input(), args=args, variant=variant, bind=bind)
     return compile_spec(path, args=args, variant=variant, bind=bind)
 
 
@@ -25,3 +26,10 @@ def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int]) -> Ne
         raise NetcError(tuple(found))
     print_diagnostics(found)
     return network
+
+
+def _standard_input() -> Source:
+    source = decode("<stdin>", sys.stdin.buffer.read())
+    if isinstance(source, Diagnostic):
+        raise NetcError((source,))
+    return source

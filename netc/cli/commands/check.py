@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from netc.cli.checking import check_specs
 from netc.cli.options import choices
-from netc.cli.report import print_diagnostics
-from netc.cli.spec import compile_named
-from netc.diagnostics.model import Diagnostic
 
 
 @click.command("check")
@@ -36,17 +32,4 @@ def command(
       netc check specs/resnet.yaml:resnet18 -p classes=10 --bind h=7,w=7
       netc check model.yaml --json
     """
-    form = "json" if json_ else form
-    found: list[Diagnostic] = []
-    failed = 0
-    for spec in specs:
-        network, diagnostics = compile_named(spec, args, bind)
-        found += diagnostics
-        failed += network is None
-        if form == "full":
-            print_diagnostics(diagnostics, form, sys.stdout)
-            if network is not None:
-                click.echo(f"{spec}: {network.name} is right")
-    if form != "full":
-        print_diagnostics(found, form, sys.stdout)
-    ctx.exit(1 if failed else 0)
+    ctx.exit(check_specs(specs, args, bind, "json" if json_ else form))

@@ -1,0 +1,27 @@
+"""Checking specs and reporting on them; loads no option parser, so that `netc check FILE` starts quickly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from netc.cli.report import print_diagnostics, say
+from netc.cli.spec import compile_named
+from netc.diagnostics.model import Diagnostic
+
+
+def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int], form: str) -> int:
+    """Check every spec, print what was found on standard output, and return the exit code: 1 where there are errors."""
+    found: list[Diagnostic] = []
+    failed = 0
+    for spec in specs:
+        network, diagnostics = compile_named(spec, args, bind)
+        found += diagnostics
+        failed += network is None
+        if form == "full":
+            print_diagnostics(diagnostics, form, sys.stdout)
+            if network is not None:
+                say(f"{spec}: {network.name} is right")
+    if form != "full":
+        print_diagnostics(found, form, sys.stdout)
+    return 1 if failed else 0
