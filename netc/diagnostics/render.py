@@ -19,7 +19,7 @@ def render(found: Iterable[Diagnostic], form: str = "full", *, color: bool = Fal
     """All diagnostics in one of `FORMS`, without a line end."""
     style = Style(color, unicode)
     if form == "json":
-        return json.dumps([as_json(item) for item in found], indent=2, ensure_ascii=not unicode)
+        return json.dumps([as_json(item) for item in found], indent=2)
     write: dict[str, Callable[[Diagnostic, Style], str]] = {"full": full, "concise": concise, "github": github}
     text = ("\n\n" if form == "full" else "\n").join(write[form](item, style) for item in found)
     return text if unicode else ascii_only(text)

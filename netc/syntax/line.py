@@ -140,28 +140,28 @@ class LineReader:
         name = found.group(1)
         if any(argument.name == name for argument in self.arguments):
             raise piece.problem("duplicate-argument", f"`{name}` is given twice", "keep one of them")
+        if found.end() == len(piece.text):
+            raise piece.problem("bad-line", f"`{name}=` has no value", "no spaces beside `=`: `stride=2`")
         name_span = self.report.span(piece.start, piece.at(found.end(1)))
-        value = read_value(piece.cut(found.end(), len(piece.text)), name)
+        value = read_value(piece.cut(found.end(), len(piece.text)))
         self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
 
     def positional(self, piece: LineText) -> None:
         if self.arguments and self.arguments[-1].name is not None:
             remedy = f"name it: `name={piece.text}`; no spaces beside `=`"
             raise piece.problem("bad-line", f"`{piece.text}` has no name but follows named arguments", remedy)
-        value = read_value(piece, "")
+        value = read_value(piece)
         self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end)))
 
 
-def read_value(piece: LineText, name: str) -> Expr:
+def read_value(piece: LineText) -> Expr:
     """The value of an argument: a number, a word, any expression, or `@tensor`. Raises: SyntaxProblem."""
     text = piece.text
     if _SMALL.fullmatch(text):
         return Literal(value=int(text), start=piece.start, end=piece.end)
     if _WORD.fullmatch(text) and text not in CONSTANTS and text not in KEYWORDS:
         return Name(id=text, start=piece.start, end=piece.end)
-    if not text:
-        raise piece.problem("bad-line", f"`{name}=` has no value", "no spaces beside `=`: `stride=2`")
-    return piece.reference() if text[0] == "@" else piece.expression()
+    return piece.reference() if text[:1] == "@" else piece.expression()
 
 
 def parse_line(line: LineText, report: Report) -> Line | Alias | None:
@@ -224,5 +224,5 @@ def _parameter(piece: LineText, report: Report) -> Parameter:
         if _WORD.fullmatch(piece.text) is None:
             raise piece.problem("bad-line", f"`{piece.text}` is no name", "write `width stride=1 act=relu`")
         return Parameter(piece.text, None, report.span(piece.start, piece.end))
-    default = read_value(piece.cut(named.end(), len(piece.text)), named.group(1))
+    default = read_value(piece.cut(named.end(), len(piece.text)))
     return Parameter(named.group(1), default, report.span(piece.start, piece.at(named.end(1))))

@@ -152,9 +152,6 @@ class StatementReader:
         if not isinstance(header, Mapping) or len(header.entries) != 1:
             help = "write `for: {i: 1..4}`; several names take a row apart: `for: {k c: stages}`"
             wrong_kind(self.report, header, "`for`", "a mapping of one entry", help)
-            if isinstance(header, Mapping):
-                return None
-        if not isinstance(header, Mapping) or len(header.entries) != 1:
             return None
         names, values = header.entries[0]
         words = self.loop_names(names)
@@ -177,10 +174,11 @@ class StatementReader:
     def long_form(self, node: Mapping) -> Statement | None:
         check_keys(self.report, node, _LONG_KEYS, "the long form")
         op = node.get("op")
-        if not isinstance(op, Scalar) or objection(op.text, "variant") is not None:
+        if not isinstance(op, Scalar) or op.empty:
             wrong_kind(self.report, op or node, "`op`", "the name of an operator or block")
-            if isinstance(op, Scalar):
-                self.report.at("bad-line", f"`{op.text}` cannot be an operator", op, "arguments go under `args`")
+            return None
+        if objection(op.text, "variant") is not None:
+            self.report.at("bad-line", f"`{op.text}` cannot be an operator", op, "arguments go under `args`")
             return None
         repeat = node.get("repeat")
         return Line(

@@ -29,7 +29,7 @@ _EXPLAINED: tuple[tuple[str, str, str | None], ...] = (
     ("block mapping is not allowed", "a mapping cannot begin here", "begin it on a line of its own"),
     ("expected the node content", "a value is missing here", None),
     ("expected <document start>", "nothing may follow here", "a file is one mapping of keys"),
-    ("unexpected end of stream", "the text ends inside a quote", "close the quote"),
+    ("unexpected end of stream", "this quote is never closed", "close the quote"),
     ("unknown escape character", "no such escape", "use single quotes, or write `\\\\`"),
     ("expected comment or line break", "a text block cannot begin like this", "quote this text"),
 )
@@ -64,12 +64,14 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
     text = report.source.text
     mark = error.problem_mark or error.context_mark
     at = min(mark.index + base, len(text)) if mark else 0
+    if any(found.span and found.span.start <= at <= found.span.end for found in report.diagnostics):
+        return
     problem = str(error.problem or error)
     sign = text[at : at + 1]
     if not sign:
         at, sign = max(len(text) - 1, 0), text[-1:]
     if sign == "\t":
-        report.error("bad-yaml", "a tab stands here", at, at + 1, help="indent with spaces")
+        report.error("bad-yaml", "a tab stands here", at, at + 1, help="use spaces")
     elif "cannot start any token" in problem or "alphabetic or numeric" in problem:
         start = at if sign in "@`%&*!" or not at else at - 1
         report_quote(report, start, f"an unquoted value cannot begin with `{text[start : start + 1]}`")
@@ -86,7 +88,9 @@ def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str,
         opening = min(error.context_mark.index + base, len(text))
         line, _ = report.source.position(opening)
         notes = (f"{error.context}, which begins in line {line}",)
-        if "expected ',' or" in problem and line < report.source.position(at)[0]:
+        if "unexpected end of stream" in problem:
+            at, notes = opening, ()
+        elif "expected ',' or" in problem and line < report.source.position(at)[0]:
             message, at, notes = "this is never closed", opening, ()
     report.error("bad-yaml", message, at, min(at + 1, len(text)), help=help, notes=notes)
 

@@ -1,0 +1,213 @@
+"""What a diagnostic looks like, in every form; the registry of codes; suggestions; levels."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netc.diagnostics.codes import CODES, LINTS, explain, reference
+from netc.diagnostics.codes_syntax import SYNTAX_CODES
+from netc.diagnostics.levels import settle
+from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Source, Span
+from netc.diagnostics.render import FORMS, render
+from netc.diagnostics.suggest import closest, did_you_mean, distance
+from netc.syntax.parse import parse_spec
+
+UNET = Source(
+    "specs/unet.yaml", "netc: 1\nnet:\n  enc1: conv2d 64 3\n  a: relu\n  b: relu\n  merge1: concat @enc1 @up1\n"
+)
+
+
+def span(words: str, source: Source = UNET) -> Span:
+    start = source.text.index(words)
+    return Span(source, start, start + len(words))
+
+
+MISMATCH = Diagnostic(
+    "shape-mismatch",
+    "concat inputs disagree on axis 2 (H): 225 and 224",
+    span("@enc1"),
+    label="N×64×225×225",
+    secondary=(Label(span("@up1"), "N×64×224×224"), Label(span("enc1"), "N×64×225×225 comes from here")),
+    notes=("where the row was lost\n    pool1  H = ⌊223/2⌋ + 1",),
+    fixes=(Fix("add `output_padding=1` to up1"), Fix("use even inputs", span("@up1"), "@up2")),
+    trail=(Frame("unet_level", span("merge1"), "level1"),),
+)
+
+FULL = """\
+error[shape-mismatch]: concat inputs disagree on axis 2 (H): 225 and 224
+ --> specs/unet.yaml:6:18
+  |
+3 |   enc1: conv2d 64 3
+  |   ---- N×64×225×225 comes from here
+...
+6 |   merge1: concat @enc1 @up1
+  |                  ^^^^^ ---- N×64×224×224
+  |                  N×64×225×225
+  |
+  = note: where the row was lost
+        pool1  H = ⌊223/2⌋ + 1
+  = help: add `output_padding=1` to up1
+  = help: or use even inputs
+  = in block `unet_level`, called at line 6 as `level1`"""
+
+
+def test_full() -> None:
+    assert render([MISMATCH]) == FULL
+
+
+def test_full_without_unicode() -> None:
+    text = render([MISMATCH], unicode=False)
+    assert text.isascii()
+    assert "Nx64x225x225" in text
+    assert "floor(223/2)" in text
+
+
+def test_colour_changes_no_text() -> None:
+    text = render([MISMATCH], color=True)
+    for code in ("\x1b[1;31m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"):
+        assert code in text
+        text = text.replace(code, "")
+    assert text == FULL
+
+
+def test_concise() -> None:
+    place = "specs/unet.yaml:6:18: error[shape-mismatch] concat inputs disagree on axis 2 (H): 225 and 224"
+    assert render([MISMATCH, MISMATCH], "concise") == f"{place}\n{place}"
+
+
+def test_json() -> None:
+    (found,) = json.loads(render([MISMATCH], "json"))
+    assert set(found) == {
+        "code", "severity", "message", "path", "line", "column", "end_line", "end_column", "notes", "fixes"
+    }  # fmt: skip
+    assert (found["line"], found["column"], found["end_line"], found["end_column"]) == (6, 18, 6, 23)
+    assert found["fixes"][1]["edit"] == {
+        "line": 6, "column": 24, "end_line": 6, "end_column": 28, "replacement": "@up2"
+    }  # fmt: skip
+    assert render([], "json") == "[]"
+
+
+def test_github() -> None:
+    text = render([Diagnostic("bad-name", "100% bad\nname: a,b", span("enc1"), severity="warning")], "github")
+    assert text == (
+        "::warning file=specs/unet.yaml,title=warning[bad-name],line=3,endLine=3,col=3,endColumn=7"
+        "::100%25 bad%0Aname: a,b"
+    )
+
+
+def test_without_a_place() -> None:
+    found = Diagnostic("missing-file", "no such file", None, path="a.yaml")
+    assert render([found]).splitlines() == ["error[missing-file]: no such file", " --> a.yaml"]
+    assert render([found], "concise") == "a.yaml: error[missing-file] no such file"
+
+
+def underlined(text: str, words: str) -> tuple[str, str]:
+    """The shown line with `words` marked, and the row of marks beneath it."""
+    lines = render([Diagnostic("bad-name", "m", span(words, Source("a", text)))]).splitlines()
+    return lines[3], lines[4]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line", "marks"),
+    [
+        ("\ta: b", "b", "1 |     a: b", "  |        ^"),
+        ("日本: b", "b", "1 | 日本: b", "  |       ^"),
+        ("日本: b", "日本", "1 | 日本: b", "  | ^^^^"),
+        ("e\u0301: b", "b", "1 | e\u0301: b", "  |    ^"),
+        ("\x1b[2J b", "b", "1 | \\x1b[2J b", "  |         ^"),
+        ("a\u202eb", "b", "1 | a\\u202eb", "  |        ^"),
+        ("a: b\r\nc", "b\r\nc", "1 | a: b", "  |    ^"),
+    ],
+)
+def test_marks_stand_beneath_their_characters(text: str, words: str, line: str, marks: str) -> None:
+    assert underlined(text, words)[0] == line
+    assert underlined(text, words)[1].rstrip().startswith(marks)
+
+
+def test_long_lines_are_cut_around_the_mark() -> None:
+    line, marks = underlined("y" * 5000 + " here " + "z" * 5000, "here")
+    assert len(line) < 200
+    assert line[marks.index("^") : marks.rindex("^") + 1] == "here"
+
+
+def test_marks_in_other_files() -> None:
+    other = Source("other.yaml", "a: b\n")
+    found = Diagnostic("bad-name", "m", span("enc1"), secondary=(Label(span("b", other), "here"),))
+    text = render([found])
+    assert " ::: other.yaml:1" in text
+    assert "1 | a: b" in text
+
+
+@given(st.text(), st.text(max_size=20), st.data())
+def test_output_never_commands_a_terminal(text: str, message: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    place = Span(Source(message, text), start, data.draw(st.integers(start, len(text))))
+    found = Diagnostic("bad-name", message, place, label=message, notes=(message,), fixes=(Fix(message),))
+    for form in FORMS:
+        written = render([found], form)
+        assert all(sign.isprintable() or sign == "\n" for sign in written), written
+        assert render([found], form, unicode=False).isascii()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "steps"),
+    [("", "", 0), ("a", "", 1), ("conv2d", "cnov2d", 1), ("kitten", "sitting", 3), ("abc", "abc", 0), ("ab", "ba", 1)],
+)
+def test_distance(left: str, right: str, steps: int) -> None:
+    assert distance(left, right) == distance(right, left) == steps
+
+
+def test_suggestions() -> None:
+    assert closest("cnov2d", ["conv1d", "conv2d", "linear"]) == "conv2d"
+    assert closest("banana", ["conv2d", "linear"]) is None
+    assert closest("relu", ["relu"]) is None
+    assert did_you_mean("conv", ["conv1", "conv2", "linear", "cnv"]) == ["cnv", "conv1", "conv2"]
+
+
+def test_every_code_is_explained() -> None:
+    for code, info in CODES.items():
+        assert code == info.code
+        text = explain(code)
+        assert info.cause in text
+        assert info.remedy in text
+        assert text in reference()
+        assert info.remedy.endswith((".", ")"))
+        assert info.cause.endswith(".")
+
+
+@pytest.mark.parametrize("code", [info.code for info in SYNTAX_CODES if info.code != "missing-file"])
+def test_examples_of_syntax_codes(code: str) -> None:
+    _, found = parse_spec(Source("example.yaml", CODES[code].spec()))
+    assert {item.code for item in found} == {code}
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code not in {info.code for info in SYNTAX_CODES}])
+def test_examples_of_network_codes_are_good_syntax(code: str) -> None:
+    if CODES[code].example:
+        spec, found = parse_spec(Source("example.yaml", CODES[code].spec()))
+        assert spec is not None
+        assert not found
+
+
+def test_levels() -> None:
+    assert LINTS["lost-input"] == "warn"
+    assert LINTS["inexact-size"] == "ignore"
+    lost = Diagnostic("lost-input", "m", span("enc1"), severity="warning")
+    inexact = Diagnostic("inexact-size", "m", span("enc1"), severity="warning")
+    found = [lost, inexact, MISMATCH]
+    assert [(d.code, d.severity) for d in settle(found, {}, {})] == [
+        ("lost-input", "warning"),
+        ("shape-mismatch", "error"),
+    ]
+    strict = {"lost-input": "error", "inexact-size": "warn", "shape-mismatch": "ignore"}
+    assert [(d.code, d.severity) for d in settle(found, strict, {})] == [
+        ("lost-input", "error"),
+        ("inexact-size", "warning"),
+        ("shape-mismatch", "error"),
+    ]
+    ignores = {UNET.path: {3: frozenset({"lost-input"}), 6: frozenset({"shape-mismatch"})}}
+    assert [d.code for d in settle(found, strict, ignores)] == ["inexact-size", "shape-mismatch"]
