@@ -73,6 +73,7 @@ class _Writer:
             + [box.path for box in self.all_boxes]
             + [f"out:{output.name}" for output in opened.outputs]
         )
+        self.skipped_from = {edge.source for edge in flow.edges if edge.skip}
         self.clusters = 0
 
     def text(self, name: str, about: str, rankdir: str) -> str:
@@ -110,11 +111,20 @@ class _Writer:
         return ' style="rounded,filled,dashed"' if number in self.flow.train_only else ""
 
     def _units(self, units: Sequence[Unit], depth: int) -> Iterator[str]:
+        framed = depth > 1 and any(isinstance(unit, Cluster) for unit in units)
         for unit in units:
             if isinstance(unit, Cluster):
                 yield from self._cluster(unit, depth)
+            elif framed and self.number[unit] in self.skipped_from:
+                yield "  " * depth + self._apart(unit)
             else:
                 yield "  " * depth + self._box(unit)
+
+    def _apart(self, box: Box) -> str:
+        """In an unseen frame: Graphviz bends the straight way beside a skip that starts next to a frame, not in one."""
+        self.clusters += 1
+        look = 'label="" tooltip="" style="" peripheries=0 margin=0'
+        return f'subgraph "cluster_{self.clusters}" {{ graph [{look}]; {self._box(box)} }}'
 
     def _box(self, box: Box) -> str:
         number = self.number[box]
@@ -160,7 +170,7 @@ class _Writer:
             traits.append(f'color="{SKIP}" penwidth=1.5')
         if edge.target in self.flow.train_only:
             traits.append("style=dashed")
-        traits.append(f"weight={6 if edge.main else 1 if edge.skip else 2}")
+        traits.append(f"weight={8 if edge.straight else 1 if edge.skip else 2}")
         return f"  {self._id(edge.source)} -> {self._id(edge.target)} [{' '.join(traits)}];"
 
 

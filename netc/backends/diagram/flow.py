@@ -12,12 +12,13 @@ from netc.ops.base import Family
 
 class Edge(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """wire: the tensor that flows from box number `source` to box number `target`; numbers run over the graph's
-    inputs, its boxes and its outputs in order. labelled: this arrow prints the tensor's shape."""
+    inputs, its boxes and its outputs in order. straight: on the main way, with no other way beside it; labelled: this
+    arrow prints the tensor's shape."""
 
     source: int
     target: int
     wire: Wire
-    main: bool
+    straight: bool
     skip: bool
     labelled: bool
 
@@ -53,13 +54,14 @@ class _Tracer:
 
     def flow(self) -> Flow:
         main, skips = self._main_edges(), self._skips()
-        labelled = self._labelled()
+        labelled = self._labelled(main)
+        straight = self._straight(main, skips)
         edges = tuple(
             Edge(
                 source=source,
                 target=target,
                 wire=wire,
-                main=(target, at) in main,
+                straight=(target, at) in straight,
                 skip=(target, at) in skips,
                 labelled=(target, at) in labelled,
             )
@@ -88,6 +90,14 @@ class _Tracer:
                 main.add((at, self.best[at]))
                 at = self.into[at][self.best[at]][0]
         return main
+
+    def _straight(self, main: set[tuple[int, int]], skips: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """The main way without the arrows that part into branches or join them: branches share the middle."""
+        ways = [((n, at), source) for n, pairs in enumerate(self.into) for at, (source, _) in enumerate(pairs)]
+        open_ways = [(edge, source) for edge, source in ways if edge not in skips]
+        leaving = Counter(source for (n, _), source in open_ways if n < self.first_output)
+        entering = Counter(target for (target, _), _ in open_ways)
+        return {edge for edge, source in open_ways if edge in main and leaving[source] < 2 and entering[edge[0]] < 2}
 
     def _skips(self) -> set[tuple[int, int]]:
         """Arrows that jump over a longer way, and the shorter ways into an elementwise merge."""
@@ -127,17 +137,16 @@ class _Tracer:
             at = self.into[at][0][0]
         return found if self.into[at] or self.readers[at] > 1 else []
 
-    def _labelled(self) -> set[tuple[int, int]]:
-        """The first arrow (the main one before others) of every tensor whose shape differs from its maker's input."""
-        order: dict[Wire, tuple[int, int]] = {}
+    def _labelled(self, main: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """One arrow of every tensor whose shape differs from its maker's input: the main one, else the first."""
+        labelled: dict[Wire, tuple[int, int]] = {}
         for target, pairs in enumerate(self.into[: self.first_output]):
             for at, (source, wire) in enumerate(pairs):
-                known = order.get(wire)
-                better = known is None or (at == self.best[target] and known[1] != self.best[known[0]])
                 echo = at != self.best[target] and self._is_elementwise(target)
+                better = wire not in labelled or ((target, at) in main and labelled[wire] not in main)
                 if better and not echo and self._changes(source, wire):
-                    order[wire] = (target, at)
-        return set(order.values())
+                    labelled[wire] = (target, at)
+        return set(labelled.values())
 
     def _changes(self, maker: int, wire: Wire) -> bool:
         if maker < self.first_box:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -88,9 +89,9 @@ class _Simplifier:
         if isinstance(unit, Box):
             return (unit,)
         items = tuple(self.units(unit.items, inside=inside or unit.kind == "call"))
-        if unit.kind != "iteration" and len(items) == 1:
-            return (_merged(unit, items[0]),)
-        if unit.kind == "chain" and inside and all(isinstance(item, Box) for item in items):
+        if len(items) == 1:
+            return (items[0] if unit.kind == "iteration" else _merged(unit, items[0]),)
+        if inside and not unit.shared and unit.kind in ("chain", "call") and _is_straight(items):
             return items
         return (msgspec.structs.replace(unit, items=items),) if items else ()
 
@@ -150,7 +151,8 @@ class _Simplifier:
         same = all(at is not None or a is b for at, (a, b) in zip(link, pairs, strict=True))
         inside = reads((first, second))
         only = all(self.total[wire] == inside[wire] for wire in made)
-        return link if same and only and made and any(at is not None for at in link) else None
+        same = same and (_may_grow(first) or all(a.type == b.type for a, b in pairs))
+        return link if same and only and any(at is not None for at in link) else None
 
     def _one_for_all(self, first: Unit, last: Unit, count: int) -> Unit:
         outside = dict(zip(_made(first), _made(last), strict=True))
@@ -159,6 +161,19 @@ class _Simplifier:
         for a, b in change.items():
             self.total[b] = self.total[outside[a]]
         return msgspec.structs.replace(_rewired(first, change), count=first.count * count, **_title_of_run(first, last))
+
+
+def _may_grow(unit: Unit) -> bool:
+    """Calls of one block with the same arguments are copies even where each adds channels to what it was given."""
+    return isinstance(unit, Cluster) and unit.kind == "call"
+
+
+def _is_straight(items: Sequence[Unit]) -> bool:
+    """Boxes each of which reads only the one before: inside a block they need no frame of their own."""
+    if not all(isinstance(item, Box) for item in items):
+        return False
+    run = list(boxes(items))
+    return all(second.inputs == first.outputs for first, second in pairwise(run))
 
 
 def _opened_iteration(unit: Unit) -> tuple[Unit, ...]:
@@ -174,7 +189,7 @@ def _merged(outer: Cluster, only: Unit) -> Unit:
         only,
         path=outer.path,
         title=outer.title or only.title,
-        note=outer.note or (only.title if outer.title else only.note),
+        note=outer.note if outer.kind == "call" else only.note or (only.title if outer.title else ""),
         shared=shared,
         key=(outer.key, only.key),
         kind=outer.kind,

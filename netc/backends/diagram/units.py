@@ -209,15 +209,15 @@ def _path_cluster(path: str, segment: str, members: list[Unit]) -> Cluster:
     for unit in members:
         own = isinstance(unit, Cluster) and unit.kind == "path" and unit.path == path
         opened += unit.items if own and isinstance(unit, Cluster) else (unit,)
-    items = [_retitled(unit, segment) for unit in group_by_path(opened, path)]
+    items = [_retitled(unit, path) for unit in group_by_path(opened, path)]
     return Cluster(path=path, title=segment, kind="path", items=tuple(items), key="path")
 
 
-def _retitled(unit: Unit, segment: str) -> Unit:
-    """The container's name is in the frame around; it need not be said again."""
-    if isinstance(unit, Box) or not unit.title.startswith(segment + "."):
+def _retitled(unit: Unit, base: str) -> Unit:
+    """A frame's own name, as seen from the frame around it."""
+    if isinstance(unit, Box) or not unit.title or not unit.path.endswith(unit.title):
         return unit
-    return msgspec.structs.replace(unit, title=unit.title.removeprefix(segment + "."))
+    return msgspec.structs.replace(unit, title=below(base, unit.path))
 
 
 def _is_container(unit: Unit) -> bool:
