@@ -84,7 +84,7 @@ class Op:
     Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
     `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order),
     `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those
-    `arity` counts), `torch_name` (documentation).
+    `arity` counts), `transposed` (its windows spread, they do not gather), `torch_name` (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -97,6 +97,7 @@ class Op:
     references: ClassVar[tuple[str, ...]] = ()
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
+    transposed: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         own = {}

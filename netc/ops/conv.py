@@ -204,6 +204,8 @@ class ConvTranspose(_ConvBase):
     (`torch.nn.ConvTranspose2d`). Parameters: weight C × out_channels/groups × kernel, bias out_channels.
     """
 
+    transposed = True
+
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis = attr("step between windows in the output", default=1, minimum=1)

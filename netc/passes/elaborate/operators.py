@@ -15,6 +15,7 @@ from netc.ops.records import Problem, Require
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Slot
 from netc.passes.elaborate.files import did_you_mean
+from netc.passes.elaborate.lost_rows import Story, explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
@@ -130,6 +131,7 @@ class NodeMaker:
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
         )  # fmt: skip
+        self.build.made_by.update(dict.fromkeys(outputs, node))
         return Applied(node, slot, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:
@@ -156,10 +158,12 @@ class NodeMaker:
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)
-        helps = (*problem.helps, *_verified(op, problem, types))
-        self.report.add(
-            problem.code, problem.message, span, label=label, secondary=secondary, notes=problem.notes, helps=helps
-        )
+        story = Story((), ())
+        if problem.code == "shape-mismatch":
+            story = explain(op, (*self.inputs, *self.references), self.build.made_by)
+        notes = (*problem.notes, *story.notes)
+        helps = (*story.helps, *problem.helps, *_verified(op, problem, types))
+        self.report.add(problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=helps)
 
     def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
         if isinstance(problem.at, str):
