@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netc.ops import activation, conv, linear, merge, norm, parts, pool, reduce, resize, shape
+from netc.ops import activation, adaptive, conv, linear, merge, norm, parts, pool, reduce, resize, shape
 from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Family",
     "Op",
     "activation",
+    "adaptive",
     "conv",
     "convert",
     "linear",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import ClassVar
 
-from netc.dims import Size
+from netc.dims import Size, dim_text
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
@@ -24,8 +25,14 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
+
+
+def need_several(op: Op, values: Size) -> Iterator[Require]:
+    """One value is its own mean: PyTorch wants two or more."""
+    message = f"{op.name} needs more than one value to normalise over, not {dim_text(values)}"
+    yield Require(values, 2, Problem("too-small", message, 0))
 
 
 class _ChannelNorm(Op):
@@ -39,12 +46,18 @@ class _ChannelNorm(Op):
     affine: bool
     track_running_stats: bool
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         ranks = (*self.extra_ranks, self.rank + 2)
         yield from need_rank(self, x[0], *ranks)
         yield from need_float(self, x[0])
         if x[0].rank in ranks and (self.affine or self.track_running_stats):
             yield from need_constant(x[0].shape[1], "channels")
+        if x[0].rank in ranks and not self.track_running_stats:
+            yield from need_several(self, self._values(x[0]))
+
+    def _values(self, x: TensorType) -> Size:
+        """How many values share a mean where no statistics are kept."""
+        raise NotImplementedError
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -95,6 +108,9 @@ class BatchNorm(_ChannelNorm):
     affine: bool = attr("learn a scale and an offset per channel", default=True)
     track_running_stats: bool = attr("keep running statistics for eval", default=True)
 
+    def _values(self, x: TensorType) -> Size:
+        return prod(x.shape[2:], start=x.shape[0])
+
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         return self._normalised(x[0]) if self.track_running_stats else self._from_batch(x[0])
 
@@ -131,6 +147,9 @@ class InstanceNorm(_ChannelNorm):
     momentum: float | None = attr("weight of a new batch in the running statistics", default=0.1)
     affine: bool = attr("learn a scale and an offset per channel", default=False)
     track_running_stats: bool = attr("keep running statistics for eval", default=False)
+
+    def _values(self, x: TensorType) -> Size:
+        return prod(x.shape[2:])
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         if self.track_running_stats:
@@ -233,7 +252,7 @@ class GroupNorm(Op):
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     affine: bool = attr("learn a scale and an offset per channel", default=True)
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
         yield from need_axes(self, x[0], 2)
         if x[0].rank > 1:
@@ -242,6 +261,8 @@ class GroupNorm(Op):
             if isinstance(channels, int) and channels % self.num_groups:
                 message = f"{channels} channels do not divide into {self.num_groups} groups"
                 yield Problem("bad-argument", message, "num_groups")
+            elif isinstance(channels, int):
+                yield from need_several(self, prod(x[0].shape[2:], start=x[0].shape[0] * (channels // self.num_groups)))
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -310,23 +331,25 @@ class LocalResponseNorm(Op):
         return TorchForm(TorchModule("nn.LocalResponseNorm", args))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        if self.size % 2:
+        if self.size % 2 and x[0].rank == 4:
             return node("LRN", "x0", size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
-        return self._even(x[0])
+        return self._pooled(x[0])
 
-    def _even(self, x: TensorType) -> tuple[OnnxNode, ...]:
-        """ONNX Runtime refuses even sizes: the mean over channels is an average pool of N×1×C×rest."""
+    def _pooled(self, x: TensorType) -> tuple[OnnxNode, ...]:
+        """ONNX Runtime refuses even sizes and other ranks: the mean over channels is an average pool of N×1×C×rest."""
         half = self.size // 2
         rest = x.shape[2:]
         if sum(not isinstance(size, int) for size in (x.shape[1], *rest)) > 1:
-            raise Unsupported("an even size needs sizes that do not depend on the input: use --bind")
+            raise Unsupported(
+                "an even size, or another rank than 4, needs sizes that do not depend on the input: use --bind"
+            )
         channels = -1 if not isinstance(x.shape[1], int) else x.shape[1]
-        planes = int64("planes", 0, 1, channels, -1 if channels > 0 else _product(rest))
+        planes = int64("planes", 0, 1, channels, -1 if channels > 0 else prod(numbers(rest)))
         target = [0, *[size if isinstance(size, int) else -1 for size in x.shape[1:]]]
         return (
             node("Mul", "x0 x0", "squares"),
             node("Reshape", "squares planes", "stacked", planes),
-            node("Pad", "stacked pads", "padded", int64("pads", 0, 0, half, 0, 0, 0, half - 1, 0)),
+            node("Pad", "stacked pads", "padded", int64("pads", 0, 0, half, 0, 0, 0, self.size - 1 - half, 0)),
             node("AveragePool", "padded", "means", kernel_shape=(self.size, 1), strides=(1, 1)),
             node("Reshape", "means target", "mean", int64("target", *target)),
             node("Mul", "mean alpha", "weighted", filled("alpha", x, (1,), self.alpha)),
@@ -337,10 +360,3 @@ class LocalResponseNorm(Op):
 
     def caption(self, *x: TensorType) -> str:
         return str(self.size)
-
-
-def _product(sizes: tuple[Size, ...]) -> int:
-    result = 1
-    for size in numbers(sizes):
-        result *= size
-    return result

@@ -1,0 +1,160 @@
+"""Pooling to a given size over 1, 2 and 3 spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.dims import exact_div
+from netc.geometry import adaptive_bins
+from netc.ops.base import Family, Op, PerAxis, attr, op
+from netc.ops.common import int64, need_float, need_rank, node, number, positional
+from netc.ops.merge import ONNX_TYPES
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
+from netc.types import TensorType
+
+
+class _AdaptivePool(Op):
+    """Pooling to a given size: bin i of an axis of n elements is ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉."""
+
+    family: ClassVar[Family] = Family.POOL
+    global_op: ClassVar[str] = ""
+    onnx_op: ClassVar[str] = ""
+    output_size: PerAxis = attr("size of the output per axis", minimum=1)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_rank(self, x[0], self.rank + 2)
+        yield from need_float(self, x[0])
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*x[0].shape[:2], *self.output_size)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        name = self.torch_name.rpartition(".")[2]
+        return TorchForm(TorchModule(f"nn.{name}", positional(self, "output_size")), heavy=True)
+
+    def _uniform(self, x: TensorType) -> tuple[int, ...] | None:
+        """The window per axis where all bins are alike."""
+        widths = [exact_div(n, out) for n, out in zip(x.shape[2:], self.output_size, strict=True)]
+        return tuple([w for w in widths if isinstance(w, int)]) if all(isinstance(w, int) for w in widths) else None
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """Global, or a plain pool where all bins are alike, else bin by bin along each axis."""
+        if all(out == 1 for out in self.output_size):
+            return node(self.global_op, "x0")
+        widths = self._uniform(x[0])
+        if widths:
+            return node(self.onnx_op, "x0", kernel_shape=widths, strides=widths)
+        return tuple(self._axis_by_axis(x[0]))
+
+    def _axis_by_axis(self, x: TensorType) -> Iterator[OnnxNode]:
+        source = "x0"
+        for i, out in enumerate(self.output_size):
+            result = "y0" if i == self.rank - 1 else f"along{i}"
+            yield from self._along(x, source, result, i + 2, out)
+            source = result
+
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        raise NotImplementedError
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.output_size))
+
+
+class AdaptiveAvgPool(_AdaptivePool):
+    """The mean of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveAvgPool2d`)."""
+
+    global_op, onnx_op = "GlobalAveragePool", "AveragePool"
+
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        """A product with a matrix of averages, for which the axis has to stand last."""
+        fixed = isinstance(x.shape[axis], int)
+        consts = (self._bins(x, axis, out),) if fixed else ()
+        if not fixed:
+            yield from self._bins_of_any_size(x, axis, out)
+        if axis == x.rank - 1:
+            yield node("MatMul", f"{source} bins{axis}", result, *consts)
+            return
+        order = [*range(axis), *range(axis + 1, x.rank), axis]
+        back = [order.index(i) for i in range(x.rank)]
+        yield node("Transpose", source, f"turned{axis}", perm=tuple(order))
+        yield node("MatMul", f"turned{axis} bins{axis}", f"product{axis}", *consts)
+        yield node("Transpose", f"product{axis}", result, perm=tuple(back))
+
+    def _bins(self, x: TensorType, axis: int, out: int) -> OnnxConst:
+        bins = adaptive_bins(number(x.shape[axis]), out)
+        rows = [1 / (end - start) if start <= row < end else 0.0 for row in range(bins[-1][1]) for start, end in bins]
+        return OnnxConst(f"bins{axis}", x.dtype, (bins[-1][1], out), tuple(rows))
+
+    def _bins_of_any_size(self, x: TensorType, axis: int, out: int) -> Iterator[OnnxNode]:
+        """The same matrix, computed where the size is known: row r weighs 1 / (end - start) where start ≤ r < end."""
+        firsts, lasts = int64(f"firsts{axis}", *range(out)), int64(f"lasts{axis}", *range(1, out + 1))
+        parts, spare, one = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1), int64(f"one{axis}", 1)
+        zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
+        yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
+        yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
+        yield node("Div", f"low{axis} parts{axis}", f"start{axis}", parts)
+        yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
+        yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
+        yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
+        yield node("Squeeze", f"size{axis}", f"rows{axis}")
+        yield node("Range", f"zero{axis} rows{axis} step{axis}", f"row{axis}", zero, step)
+        yield node("Unsqueeze", f"row{axis} one{axis}", f"column{axis}", one)
+        yield node("GreaterOrEqual", f"column{axis} start{axis}", f"after{axis}")
+        yield node("Less", f"column{axis} end{axis}", f"before{axis}")
+        yield node("And", f"after{axis} before{axis}", f"inside{axis}")
+        yield node("Sub", f"end{axis} start{axis}", f"width{axis}")
+        for name in ("inside", "width"):
+            yield node("Cast", f"{name}{axis}", f"{name}_number{axis}", to=ONNX_TYPES[x.dtype])
+        yield node("Div", f"inside_number{axis} width_number{axis}", f"bins{axis}")
+
+
+class AdaptiveMaxPool(_AdaptivePool):
+    """The largest element of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveMaxPool2d`)."""
+
+    global_op, onnx_op = "GlobalMaxPool", "MaxPool"
+
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        n = x.shape[axis]
+        if not isinstance(n, int):
+            raise Unsupported(f"{self.name} to {out} of a symbolic size has bins of changing width: use --bind")
+        consts = [int64(f"axis{axis}", axis)]
+        parts = []
+        for i, (start, end) in enumerate(adaptive_bins(n, out)):
+            part = f"bin{axis}_{i}"
+            bounds = (int64(f"{part}_start", start), int64(f"{part}_end", end))
+            yield node("Slice", f"{source} {part}_start {part}_end axis{axis}", f"{part}_slice", *bounds, *consts)
+            yield node("ReduceMax", f"{part}_slice axis{axis}", part, keepdims=1)
+            parts.append(part)
+            consts = []
+        yield node("Concat", " ".join(parts), result, axis=axis)
+
+
+@op("adaptive_avg_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool1d", title="AdaptiveAvgPool", rank=1)
+class AdaptiveAvgPool1d(AdaptiveAvgPool):
+    """The mean of each bin of N×C×L (`torch.nn.AdaptiveAvgPool1d`)."""
+
+
+@op("adaptive_avg_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool2d", title="AdaptiveAvgPool", rank=2)
+class AdaptiveAvgPool2d(AdaptiveAvgPool):
+    """The mean of each bin of N×C×H×W (`torch.nn.AdaptiveAvgPool2d`)."""
+
+
+@op("adaptive_avg_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool3d", title="AdaptiveAvgPool", rank=3)
+class AdaptiveAvgPool3d(AdaptiveAvgPool):
+    """The mean of each bin of N×C×D×H×W (`torch.nn.AdaptiveAvgPool3d`)."""
+
+
+@op("adaptive_max_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool1d", title="AdaptiveMaxPool", rank=1)
+class AdaptiveMaxPool1d(AdaptiveMaxPool):
+    """The largest element of each bin of N×C×L (`torch.nn.AdaptiveMaxPool1d`)."""
+
+
+@op("adaptive_max_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool2d", title="AdaptiveMaxPool", rank=2)
+class AdaptiveMaxPool2d(AdaptiveMaxPool):
+    """The largest element of each bin of N×C×H×W (`torch.nn.AdaptiveMaxPool2d`)."""
+
+
+@op("adaptive_max_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool3d", title="AdaptiveMaxPool", rank=3)
+class AdaptiveMaxPool3d(AdaptiveMaxPool):
+    """The largest element of each bin of N×C×D×H×W (`torch.nn.AdaptiveMaxPool3d`)."""

@@ -1,0 +1,154 @@
+"""Normalisation, activation, dropout and linear layers against PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conformance import agree, findings, make, quick, same_values, tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netc.dims import symbol
+
+SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=5).map(tuple)
+EPS = st.sampled_from([1e-5, 1e-3])
+
+
+@st.composite
+def channel_norms(draw: Any) -> tuple[Any, Any]:
+    rank, kind = draw(st.integers(1, 3)), draw(st.sampled_from(["batch", "instance"]))
+    op = make(
+        f"{kind}_norm{rank}d",
+        eps=draw(EPS),
+        momentum=draw(st.sampled_from([0.1, 0.01]) | (st.none() if kind == "batch" else st.nothing())),
+        affine=draw(st.booleans()),
+        track_running_stats=draw(st.booleans()),
+    )
+    ranks = [rank + 2, rank + 2, rank + 1, 2] if kind == "batch" else [rank + 2]
+    return op, tensor(*draw(st.tuples(*[st.integers(1, 3)] * draw(st.sampled_from(ranks)))))
+
+
+@quick
+@given(channel_norms())
+def test_channel_norm_as_pytorch(case: Any) -> None:
+    op, x = case
+    if agree(op, x):
+        same_values(op, x, symbolic=True)
+
+
+@quick
+@given(SHAPES, st.integers(0, 3), EPS, st.booleans(), st.booleans())
+def test_layer_norm_as_pytorch(shape: Any, axes: int, eps: float, affine: bool, bias: bool) -> None:
+    sizes = shape[-axes:] if axes else ()
+    op = make("layer_norm", normalized_shape=sizes, eps=eps, elementwise_affine=affine, bias=bias)
+    if agree(op, tensor(*shape)):
+        same_values(op, tensor(*shape))
+
+
+@quick
+@given(SHAPES, st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple))
+def test_layer_norm_refuses_other_shapes(shape: Any, sizes: Any) -> None:
+    op = make("layer_norm", normalized_shape=sizes)
+    assert (findings(op, tensor(*shape)) == []) == (shape[-len(sizes) :] == sizes)
+    if len(sizes) > 1:
+        agree(op, tensor(*shape))
+
+
+@quick
+@given(SHAPES, st.integers(1, 4), EPS, st.booleans())
+def test_group_norm_as_pytorch(shape: Any, groups: int, eps: float, affine: bool) -> None:
+    op, x = make("group_norm", num_groups=groups, eps=eps, affine=affine), tensor(*shape)
+    if len(shape) > 1 and shape[1] % groups:
+        assert [p.at for p in findings(op, x)] == ["num_groups"]
+    elif len(shape) > 1 and agree(op, x):
+        same_values(op, x, symbolic=True)
+
+
+@quick
+@given(SHAPES, st.integers(1, 6), st.sampled_from([(1e-4, 0.75, 1.0), (0.5, 0.5, 2.0)]))
+def test_local_response_norm_as_pytorch(shape: Any, size: int, numbers: Any) -> None:
+    alpha, beta, k = numbers
+    op = make("local_response_norm", size=size, alpha=alpha, beta=beta, k=k)
+    if agree(op, tensor(*shape)):
+        same_values(op, tensor(*shape))
+
+
+ACTIVATIONS = [
+    ("relu", {}), ("relu6", {}), ("leaky_relu", {}), ("leaky_relu", {"negative_slope": 0.3}), ("sigmoid", {}),
+    ("tanh", {}), ("silu", {}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("hardswish", {}), ("hardsigmoid", {}),
+    ("elu", {}), ("elu", {"alpha": 0.4}), ("softplus", {}), ("softplus", {"beta": 2.0, "threshold": 0.5}), ("mish", {}),
+    ("softmax", {"dim": 1}), ("softmax", {"dim": -1}), ("log_softmax", {"dim": 2}), ("softmax", {}),
+    ("log_softmax", {}), ("prelu", {}), ("prelu", {"num_parameters": 3}), ("identity", {}), ("dropout", {"p": 0.2}),
+    ("dropout2d", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "attributes"), ACTIVATIONS)
+def test_activation_values(name: str, attributes: dict[str, Any]) -> None:
+    op = make(name, **attributes)
+    assert agree(op, tensor(2, 3, 4, 5))
+    same_values(op, tensor(2, 3, 4, 5), symbolic=True)
+
+
+PROMOTING = ["relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "elu", "softplus", "leaky_relu", "identity", "dropout"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "int32", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("name", PROMOTING)
+def test_element_types_as_pytorch(name: str, dtype: str) -> None:
+    agree(make(name), tensor(2, 3, dtype=dtype))
+
+
+@quick
+@given(SHAPES, st.none() | st.integers(-5, 4), st.sampled_from(["softmax", "log_softmax"]))
+def test_softmax_axis_as_pytorch(shape: Any, dim: int | None, name: str) -> None:
+    if dim is not None and agree(make(name, dim=dim), tensor(*shape)):
+        same_values(make(name, dim=dim), tensor(*shape))
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_softmax_without_a_usual_axis_asks_for_one(rank: int) -> None:
+    (problem,) = findings(make("softmax"), tensor(*[2] * rank))
+    assert "dim" in problem.message
+
+
+@quick
+@given(SHAPES, st.integers(1, 4))
+def test_prelu_as_pytorch(shape: Any, slopes: int) -> None:
+    op = make("prelu", num_parameters=slopes)
+    if agree(op, tensor(*shape)):
+        same_values(op, tensor(*shape))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_channel_dropout_is_for_channels(rank: int) -> None:
+    op = make(f"dropout{rank}d")
+    assert findings(op, tensor(*[2] * (rank + 2))) == []
+    assert [p.code for p in findings(op, tensor(2, 2, *[2] * rank, 2))] == ["rank-mismatch"]
+
+
+@quick
+@given(SHAPES, st.integers(1, 4), st.booleans())
+def test_linear_as_pytorch(shape: Any, features: int, bias: bool) -> None:
+    op = make("linear", out_features=features, bias=bias)
+    assert agree(op, tensor(*shape))
+    same_values(op, tensor(*shape))
+
+
+def test_linear_on_symbolic_features_offers_a_pool() -> None:
+    x = tensor(symbol("N"), 512 * symbol("h") * symbol("w"))
+    (problem,) = make("linear", out_features=10).check(x)
+    assert problem.message == "512·h·w features are not constant: add adaptive_avg_pool2d or --bind"
+
+
+def test_linear_macs_are_those_of_one_sample() -> None:
+    assert make("linear", out_features=10).macs(tensor(symbol("N"), 512)) == 5120
+    assert make("linear", out_features=10).macs(tensor(8, 7, 512)) == 7 * 5120
+
+
+def test_embedding_values() -> None:
+    op = make("embedding", num_embeddings=7, embedding_dim=3)
+    assert agree(op, tensor(2, 5, dtype="int64"))
+    same_values(op, tensor(2, 5, dtype="int64"))
+    assert not agree(op, tensor(2, 5))
