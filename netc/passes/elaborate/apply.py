@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Applied:
-    """`inputs` are the tensors named with @ or the one that flows in; None after an unknown reference."""
+    """`inputs` are the tensors named with @ or the one that flows in; None after an unknown reference.
+
+    Where an input is not known after an earlier error, the line's own arguments are still checked.
+    """
     target = Target(build.report, build.files, place, line)
     callee = target.resolve()
-    if callee is None or inputs is None or any(v.type is ERROR for v in inputs):
+    if callee is None:
         return failed(place, line)
+    if inputs is None:
+        inputs = (Value(ERROR, place.path, line.span),)
     if isinstance(callee, type):
         return NodeMaker(build, callee, target, inputs).make()
     return make_call(build, callee, target, inputs)

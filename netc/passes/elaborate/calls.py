@@ -35,7 +35,7 @@ def make_call(build: BodyBuilder, callee: Definition | Import, target: Target, i
             build.report.add("missing-argument", f"`{line.op}` needs `{name}`", line.op_span)
             ok = False
     values = _values(build, bound, target, inputs)
-    if not ok or ERROR in values.values():
+    if not ok or ERROR in values.values() or any(v.type is ERROR for v in inputs):
         return failed(place, line)
     block = _block(build, callee, definition, variant, values, target, inputs)
     if block is None:

@@ -44,14 +44,16 @@ class NodeMaker:
 
     def make(self) -> Applied:
         bound = self._bind()
-        self._check_arity()
+        known = all(v.type is not ERROR for v in self.inputs)
+        if known:
+            self._check_arity()
         for name, given in bound.by_name.items():
             self.spans[name] = given.argument.span
             if name in self.cls.references:
                 self._reference(given)
             else:
                 self._attribute(self.cls.attributes[name], given)
-        if not self.ok or any(v.type is ERROR for v in self.references):
+        if not self.ok or not known or any(v.type is ERROR for v in self.references):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values))
 
