@@ -1,0 +1,17 @@
+"""PyTorch code a careful person would have written: one class per block of the spec, no torch needed to write it."""
+
+from __future__ import annotations
+
+from netc.backends.pytorch.module import Header, write_module
+from netc.ir.model import Network
+
+__all__ = ["Header", "generate"]
+
+
+def generate(network: Network, header: Header | None = None) -> str:
+    """The text of a module that imports torch only; the network's class is its last and builds without arguments.
+
+    `state_dict` keys are the spec's module paths. Raises `netc.ops.records.Unsupported` where an operator has no
+    PyTorch form for its attributes.
+    """
+    return write_module(network, header or Header())

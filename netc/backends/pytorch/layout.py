@@ -1,0 +1,88 @@
+"""Lays one statement out over lines as `ruff format` does at 120 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+WIDTH = 120
+BREAK = "\0"
+"""After an opening bracket: its items stand on lines of their own even if they would fit on one."""
+
+
+def layout(text: str, indent: int, room: int = 0) -> list[str]:
+    """The lines of a statement written as one line, each indented; `room` is kept free at the end."""
+    pad = " " * indent
+    if BREAK not in text and len(text) + indent + room <= WIDTH:
+        return [pad + text]
+    bracket = _last_bracket(text)
+    if bracket is None:
+        return [pad + text.replace(BREAK, "")]
+    start, end = bracket
+    inner = text[start + 1 : end].removeprefix(BREAK)
+    lines = [pad + text[: start + 1].replace(BREAK, "")]
+    lines.extend(_items(inner, indent + 4))
+    lines.append(pad + text[end:])
+    return lines
+
+
+def _items(inner: str, indent: int) -> Iterator[str]:
+    items = list(_split(inner))
+    if len(items) == 1:
+        for part in _comprehension(items[0]):
+            yield from layout(part, indent)
+        return
+    for item in items:
+        *before, last = layout(item, indent, room=1)
+        yield from before
+        yield f"{last},"
+
+
+def _comprehension(item: str) -> list[str]:
+    """`element` and `for … in …` of a generator, else the item alone."""
+    for at, depth in _depths(item):
+        if depth == 0 and item.startswith(" for ", at) and " in " in item[at:]:
+            return [item[:at], item[at + 1 :]]
+    return [item]
+
+
+def _split(inner: str) -> Iterator[str]:
+    start = 0
+    for at, depth in _depths(inner):
+        if depth == 0 and inner[at] == ",":
+            yield inner[start:at].strip()
+            start = at + 1
+    if inner[start:].strip():
+        yield inner[start:].strip()
+
+
+def _last_bracket(text: str) -> tuple[int, int] | None:
+    """The last outermost pair of brackets with something inside, one that must break before all others."""
+    found: list[tuple[int, int]] = []
+    start = -1
+    for at, depth in _depths(text):
+        if text[at] in "([{" and depth == 1:
+            start = at
+        elif text[at] in ")]}" and depth == 0 and at > start + 1:
+            found.append((start, at))
+    forced = [pair for pair in found if BREAK in text[pair[0] : pair[1]]]
+    return (forced or found or [None])[-1]
+
+
+def _depths(text: str) -> Iterator[tuple[int, int]]:
+    """Every character outside string literals with the brackets open after it."""
+    depth, quote, skip = 0, "", False
+    for at, char in enumerate(text):
+        if quote:
+            skip, quote = _in_string(char, quote, skip)
+            continue
+        if char in "\"'":
+            quote = char
+            continue
+        depth += (char in "([{") - (char in ")]}")
+        yield at, depth
+
+
+def _in_string(char: str, quote: str, skip: bool) -> tuple[bool, str]:
+    if skip:
+        return False, quote
+    return char == "\\", "" if char == quote else quote

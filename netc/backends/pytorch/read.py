@@ -1,0 +1,205 @@
+"""Turns the author's expression into one over the constructor names of the class it will stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from netc.backends.pytorch.shadow import (
+    MAX_COST,
+    At,
+    Bin,
+    Cut,
+    Fn,
+    Lit,
+    Pick,
+    Shadow,
+    Tup,
+    Un,
+    Unsayable,
+    Var,
+    cost,
+    evaluate,
+    folded,
+    is_plain,
+    lit,
+)
+from netc.backends.pytorch.value import NOTHING, Val
+from netc.expr.scope import Binding, Said, Scope
+from netc.expr.tree import (
+    Attribute,
+    Binary,
+    Choice,
+    Expr,
+    Function,
+    Index,
+    ListExpr,
+    Literal,
+    Name,
+    Range,
+    Slice,
+    TensorRef,
+    Unary,
+)
+from netc.types import AXES
+
+if TYPE_CHECKING:
+    from netc.backends.pytorch.trace import Trace
+
+
+class Reader:
+    """Reads expressions that stand in one block."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._lets: dict[int, tuple[Said, Val]] = {}
+
+    def read(self, said: Said) -> Val:
+        """How the number is said here; the shadow is None where constructor names cannot say it."""
+        found = self._of(said.expr, said.scope)
+        return Val(self.value(found.shadow), found.shadow, found.depends, by_author=True)
+
+    def value(self, shadow: Shadow | None) -> Any:
+        """What an expression comes to in this block, None when it has no value."""
+        if shadow is None:
+            return None
+        try:
+            return evaluate(shadow, self.trace.env)
+        except Unsayable:
+            return None
+
+    def _of(self, expr: Expr, scope: Scope) -> Val:
+        match expr:
+            case Literal(value=value):
+                return Val(value, lit(value))
+            case Name(id=name):
+                return self._name(name, scope)
+            case Attribute():
+                return self._attribute(expr, scope)
+            case Index(base=Attribute(field="shape") as base, index=index):
+                return self._shape(base.base, self._of(index, scope), scope)
+            case TensorRef():
+                return Val(None)
+        return self._compound(expr, scope)
+
+    def _compound(self, expr: Expr, scope: Scope) -> Val:
+        inner = [self._of(e, scope) for e in _operands(expr)]
+        depends = NOTHING.union(*(v.depends for v in inner))
+        shadows = [v.shadow for v in inner if v.shadow is not None]
+        if len(shadows) < len(inner):
+            return Val(None, None, depends)
+        try:
+            shadow = folded(self._assembled(expr, shadows))
+        except Unsayable:
+            return Val(None, None, depends)
+        return Val(None, shadow if cost(shadow) <= MAX_COST else None, depends)
+
+    def _assembled(self, expr: Expr, inner: list[Shadow]) -> Shadow:
+        match expr:
+            case Binary(op="/"):
+                return Bin("//" if self._divides(*inner) else "/", *inner)
+            case Binary(op=op):
+                return Bin(op, *inner)
+            case Unary(op=op):
+                return Un(op, *inner)
+            case Index():
+                return At(*inner)
+            case Slice(lower=lower, upper=upper):
+                rest = iter(inner[1:])
+                return Cut(inner[0], None if lower is None else next(rest), None if upper is None else next(rest))
+            case Choice():
+                return Pick(*inner)
+            case Function(name=name):
+                return Fn(name, tuple(inner))
+            case Range():
+                return Fn("range", (inner[0], Bin("+", inner[1], lit(1))))
+        return Tup(tuple(inner))
+
+    def _divides(self, left: Shadow, right: Shadow) -> bool:
+        """Whether a division of whole numbers has no remainder here, so that Python's `//` says it."""
+        a, b = self.value(left), self.value(right)
+        return isinstance(a, int) and isinstance(b, int) and b != 0 and a % b == 0
+
+    def _name(self, name: str, scope: Scope) -> Val:
+        found = scope.find(name)
+        if found is None:
+            return Val(name, lit(name))
+        binding, home = found
+        match binding.kind:
+            case "argument":
+                return self.trace.argument(name, binding.value, home.owner)
+            case "let" if binding.said is not None:
+                return self._let(binding, binding.said)
+            case "loop" if is_plain(binding.value):
+                return Val(binding.value, lit(binding.value))
+        return Val(binding.value)
+
+    def _let(self, binding: Binding, said: Said) -> Val:
+        known = self._lets.get(id(binding))
+        if known is None:
+            known = self._lets[id(binding)] = (said, self._of(said.expr, said.scope))
+        return known[1]
+
+    def _attribute(self, expr: Attribute, scope: Scope) -> Val:
+        dims = self._dims(expr.base, scope)
+        if dims is None:
+            return Val(None, None, self.trace.everything)
+        if expr.field == "rank":
+            return Val(len(dims), lit(len(dims)))
+        if expr.field == "shape":
+            return _tuple_of(dims)
+        letters = AXES.get(len(dims), "")
+        return dims[letters.index(expr.field)] if expr.field in letters else Val(None)
+
+    def _shape(self, base: Expr, index: Val, scope: Scope) -> Val:
+        dims = self._dims(base, scope)
+        at = self.value(index.shadow)
+        if dims is None or not isinstance(at, int) or not -len(dims) <= at < len(dims):
+            return Val(None, None, self.trace.everything)
+        return Val(dims[at].value, dims[at].shadow, dims[at].depends | index.depends)
+
+    def _dims(self, base: Expr, scope: Scope) -> tuple[Val, ...] | None:
+        path = dotted(base)
+        return None if path is None else self.trace.dims.get(scope.tensor(path))
+
+
+def _tuple_of(dims: tuple[Val, ...]) -> Val:
+    depends = NOTHING.union(*(d.depends for d in dims))
+    shadows = [d.shadow for d in dims if d.shadow is not None]
+    return Val(None, Tup(tuple(shadows)) if len(shadows) == len(dims) else None, depends)
+
+
+def dotted(expr: Expr) -> str | None:
+    """`enc1.conv` of a name or a chain of attributes."""
+    if isinstance(expr, Name):
+        return expr.id
+    if isinstance(expr, Attribute):
+        base = dotted(expr.base)
+        return None if base is None else f"{base}.{expr.field}"
+    if isinstance(expr, Index) and isinstance(expr.index, Literal):
+        base = dotted(expr.base)
+        return None if base is None else f"{base}.{expr.index.value}"
+    return None
+
+
+def _operands(expr: Expr) -> Iterable[Expr]:
+    match expr:
+        case Binary(left=left, right=right):
+            return left, right
+        case Unary(operand=operand):
+            return (operand,)
+        case Index(base=base, index=index):
+            return base, index
+        case Slice(base=base, lower=lower, upper=upper):
+            return (base, *(e for e in (lower, upper) if e is not None))
+        case Choice(then=then, condition=condition, otherwise=otherwise):
+            return then, condition, otherwise
+        case Function(arguments=arguments):
+            return arguments
+        case Range(first=first, last=last):
+            return first, last
+        case ListExpr(items=items):
+            return items
+    return ()
+
+
