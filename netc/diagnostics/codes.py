@@ -5,10 +5,13 @@ from __future__ import annotations
 from netc.diagnostics.code_info import CodeInfo, Level
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
+from netc.diagnostics.codes_use import USE_CODES
 
 __all__ = ["CODES", "LINTS", "CodeInfo", "Level", "explain", "reference"]
 
-CODES: dict[str, CodeInfo] = {info.code: info for info in sorted((*SYNTAX_CODES, *NETWORK_CODES), key=lambda i: i.code)}
+_ALL = sorted((*SYNTAX_CODES, *NETWORK_CODES, *USE_CODES), key=lambda info: info.code)
+
+CODES: dict[str, CodeInfo] = {info.code: info for info in _ALL}
 """Code → what there is to know about it, in alphabetical order."""
 
 LINTS: dict[str, Level] = {code: info.level for code, info in CODES.items() if info.level != "error"}

@@ -1,4 +1,4 @@
-"""What can be wrong with the network that a spec describes, and with what is made of it."""
+"""What can be wrong with the network that a spec describes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NETWORK_CODES = (
         "error",
         "A name that could be two things",
         "An argument, a `let`, a loop variable and a size symbol of the same name cannot be told apart.",
-        "netc: 1\nargs: h=7\ninputs: {image: [N, 3, 32*h, 32]}\nnet: relu\n",
+        "args: i=7\nnet: {for: {i: 1..4}, do: conv2d 8*i 3}\n",
         "rename one of them.",
     ),
     CodeInfo(
@@ -115,7 +115,7 @@ NETWORK_CODES = (
         "ignore",
         "The stride does not divide the way of the window",
         "PyTorch rounds down, so the last step is cut short. Off by default: good networks do it.",
-        "lint: {inexact-size: error}\nnet:\n  conv1: conv2d 8 3 stride=2\n",
+        "lint: {inexact-size: error}\nnet:\n  conv1: conv2d 8 3 stride=2 padding=1\n",
         "take one of the settings the message lists.",
     ),
     CodeInfo(
@@ -191,6 +191,14 @@ NETWORK_CODES = (
         "use the output, or import a file without it.",
     ),
     CodeInfo(
+        "unused-argument",
+        "warn",
+        "An argument or a `let` is never used",
+        "Changing it would change nothing, which is seldom meant.",
+        "args: depth=2\nnet: relu\n",
+        "use it, or remove it.",
+    ),
+    CodeInfo(
         "shadows-operator",
         "warn",
         "A block has the name of an operator",
@@ -229,37 +237,5 @@ NETWORK_CODES = (
         "Its weights exist once, so every call must need the same ones.",
         "shared: {head: conv2d 8 1}\nnet:\n  a: head @image\n  b: conv2d 4 1 @image\n  c: head @b\n  out: add @a @c\n",
         "call it with the same number of channels, or declare two.",
-    ),
-    CodeInfo(
-        "unbound-size",
-        "error",
-        "A size must be a number here",
-        "Running, timing and some diagrams need every size.",
-        "",
-        "bind the symbol: `--bind h=7`.",
-    ),
-    CodeInfo(
-        "weights-file",
-        "error",
-        "A weights file does not fit the network",
-        "A tensor is missing, is one too many or has another shape, or the file cannot be read.",
-        "",
-        "use the weights of this network, or make new ones with `netc weights init`.",
-    ),
-    CodeInfo(
-        "onnx-unsupported",
-        "error",
-        "ONNX cannot express this",
-        "The operator or setting has no counterpart in the operator set used.",
-        "",
-        "use another setting or export the PyTorch module.",
-    ),
-    CodeInfo(
-        "missing-library",
-        "error",
-        "An optional library is not installed",
-        "Only some commands need torch, onnxruntime or Graphviz.",
-        "",
-        "install it as the message says.",
     ),
 )

@@ -92,7 +92,17 @@ class StatementReader:
         if not node.entries and not node.damaged:
             self.report.at("bad-statement", "these braces hold no statement", node, "the identity is `identity`")
         found = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
+        self.check_case(node)
         return Body(span=self.span(node), statements=found)
+
+    def check_case(self, node: Mapping) -> None:
+        """Refuses names that a case-insensitive file system takes for one."""
+        seen: dict[str, Scalar] = {}
+        for key, _ in node.entries:
+            first = seen.setdefault(key.text.lower(), key)
+            if first is not key:
+                message = f"`{key.text}` and `{first.text}` differ in case only"
+                self.report.at("bad-name", message, key, "some file systems take them for the same name")
 
     def named(self, key: Scalar, node: Node, role: Role = "statement") -> Named | None:
         name = self.template(key, role)
