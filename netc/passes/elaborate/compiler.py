@@ -121,6 +121,8 @@ class Compiler:
     def _rebind(self, spec: SpecFile, instance: Instance, inputs: tuple[Value, ...]) -> None:
         """Give the symbols of a file's input shapes the sizes they have in this use; check its fixed sizes."""
         for declared, value in zip(spec.inputs or (), inputs, strict=True):
+            if value.type is ERROR:
+                continue
             for axis, (expr, size) in enumerate(zip(declared.shape or (), value.type.shape, strict=True)):
                 if isinstance(expr, Name) and instance.scope.find(expr.id) is None:
                     instance.scope.bindings[expr.id] = Binding("symbol", size)

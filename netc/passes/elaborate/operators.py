@@ -194,11 +194,15 @@ def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[s
     """Suggestions that were tried: each passes the operator's check."""
     good = []
     for candidate in problem.candidates:
-        changed = op.replace(**dict(candidate))
-        if not any(isinstance(finding, Problem) for finding in changed.check(*types)):
+        changed = op.replace(**{name: convert(type(op), op.attributes[name], value) for name, value in candidate})
+        if all(_holds(finding) for finding in changed.check(*types)):
             words = " ".join(f"{name}={_written(value)}" for name, value in candidate)
             good.append(f"`{words}` fits (gives {changed.outputs(*types)[0]})")
     return good
+
+
+def _holds(finding: Problem | Require) -> bool:
+    return isinstance(finding, Require) and isinstance(finding.size, int) and finding.size >= finding.at_least
 
 
 def _written(value: Any) -> str:
