@@ -158,7 +158,7 @@ class _Writer:
         words = [f"<B>{shown(cluster.title, LONGEST_TITLE)}</B>"] if cluster.title else []
         words += [font(note, 9, PALE)] if note else []
         cells += f"<TD>{'&#160; '.join(words)}</TD>" if words else ""
-        return _table(cells, 4) if cells else '""'
+        return f"<{_table(cells, 4)}>" if cells else '""'
 
     def _leaving(self, cluster: Cluster) -> list[Edge]:
         inner = {self.number[box] for box in boxes((cluster,))}
@@ -170,7 +170,7 @@ class _Writer:
             traits.append(f'color="{SKIP}" penwidth=1.5')
         if edge.target in self.flow.train_only:
             traits.append("style=dashed")
-        traits.append(f"weight={8 if edge.straight else 1 if edge.skip else 2}")
+        traits.append(f"weight={1000 if edge.straight else 1 if edge.skip else 2}")
         return f"  {self._id(edge.source)} -> {self._id(edge.target)} [{' '.join(traits)}];"
 
 
@@ -203,9 +203,10 @@ def _box_label(box: Box) -> str:
     if not cells:
         return _two_lines(title, box.caption, "#2B2B2B")
     caption = font(shown(box.caption, LONGEST_CAPTION), 9, "#2B2B2B")
-    second = f"<BR/>{caption}" if box.caption else ""
-    return _table(f"{cells}<TD>{title}{second}</TD>", 3)
+    first = _table(f"{cells}<TD>{title}</TD>", 3)
+    return f"<{_table(f'<TD>{first}</TD></TR><TR><TD>{caption}</TD>', 0)}>" if box.caption else f"<{first}>"
 
 
 def _table(cells: str, spacing: int) -> str:
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="0"><TR>{cells}</TR></TABLE>>'
+    look = f'BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="0"'
+    return f"<TABLE {look}><TR>{cells}</TR></TABLE>"

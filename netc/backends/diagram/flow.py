@@ -109,8 +109,7 @@ class _Tracer:
                 if jumps:
                     skips.add((target, at))
                 elif at != self.best[target] and self._is_elementwise(target):
-                    skips.add((target, at))
-                    skips.update(self._branch(source))
+                    skips.update(self._side_way(target, at))
         return skips
 
     def _ancestors(self) -> list[int]:
@@ -129,13 +128,14 @@ class _Tracer:
         box = self.boxes[target - self.first_box]
         return box.family is Family.MERGE and all(w.type.shape == box.outputs[0].type.shape for w in box.inputs)
 
-    def _branch(self, at: int) -> list[tuple[int, int]]:
-        """The arrows of a side way, from its end back to where it forks off."""
-        found = []
-        while self.readers[at] == 1 and len(self.into[at]) == 1:
-            found.append((at, 0))
-            at = self.into[at][0][0]
-        return found if self.into[at] or self.readers[at] > 1 else []
+    def _side_way(self, target: int, at: int) -> list[tuple[int, int]]:
+        """The arrows of a side way, from its end back to where it forks off; none when it has its own beginning."""
+        found = [(target, at)]
+        source = self.into[target][at][0]
+        while self.readers[source] == 1 and len(self.into[source]) == 1:
+            found.append((source, 0))
+            source = self.into[source][0][0]
+        return found if self.readers[source] > 1 else []
 
     def _labelled(self, main: set[tuple[int, int]]) -> set[tuple[int, int]]:
         """One arrow of every tensor whose shape differs from its maker's input: the main one, else the first."""

@@ -264,11 +264,10 @@ def _stage(unit: Unit, total: Counter[Wire], size: int) -> Unit:
 
 
 def _is_whole(unit: Cluster, size: int) -> bool:
-    """A stage that holds most of a network, of several kinds of pieces, would hide what the overview is for."""
-    kinds = {item.key for item in unit.items if isinstance(item, Cluster)}
-    containers = sum(isinstance(item, Cluster) and item.kind in ("path", "body") for item in unit.items)
+    """A stage that holds most of a network, itself in many frames, would hide what the overview is for."""
+    frames = sum(isinstance(item, Cluster) for item in unit.items)
     most = 2 * sum(1 for _ in boxes((unit,))) > size
-    return most and unit.kind != "call" and (len(kinds) > 1 or containers > 1)
+    return most and unit.kind != "call" and frames > 3
 
 
 def _contents(unit: Cluster) -> str:
