@@ -20,7 +20,8 @@ from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.files import Instance, Names, did_you_mean
 from netc.passes.elaborate.finish import MAX_NODES, Finisher
 from netc.passes.elaborate.levels import levelled
-from netc.passes.elaborate.paths import check_paths
+from netc.passes.elaborate.paths import check_defaults, check_paths
+from netc.passes.init_rules import fills
 from netc.syntax.ast import SpecFile, Variant
 from netc.syntax.read import read_source
 from netc.types import ERROR
@@ -62,6 +63,8 @@ def _network(
     instance = compiler.files.instance(spec, chosen, given)
     _rescope(given, instance)
     inputs = compiler.inputs(spec, instance, bound)
+    for file in compiler.files.specs.values():
+        check_defaults(compiler.report, file)
     draft = compiler.elaborate(spec, instance, dict(instance.arguments), inputs)
     finisher = Finisher()
     block = finisher.block(draft, {}, None)
@@ -75,7 +78,10 @@ def _network(
         name=name, variant=None if chosen is None else chosen.name, file=spec, block=block, domain=compiler.domain
     )
     if not any(d.severity == "error" for d in compiler.report.found):
-        check_paths(compiler.report, network, flatten(network))
+        flat = flatten(network)
+        check_paths(compiler.report, network, flat)
+        if spec.init:
+            compiler.files.findings.extend(fills(network, flat)[1])
     return network
 
 

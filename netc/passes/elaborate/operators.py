@@ -147,16 +147,20 @@ class NodeMaker:
         return values, Slot(values[0], dict(zip(names, values, strict=True)))
 
     def _check(self, op: Op, types: tuple[TensorType, ...]) -> bool:
-        """Run the operator's own check, placing what it finds; True when it found nothing."""
-        ok = True
+        """Run the operator's own check, placing what it finds; True when it found nothing.
+
+        What one attribute or input does to both H and W is one finding.
+        """
+        seen = set()
         for finding in op.check(*types):
             if isinstance(finding, Require):
                 if self.build.domain.require(finding.size, finding.at_least).holds:
                     continue
                 finding = finding.problem
-            ok = False
-            self._report(op, finding, types)
-        return ok
+            if (finding.code, finding.at) not in seen:
+                seen.add((finding.code, finding.at))
+                self._report(op, finding, types)
+        return not seen
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)

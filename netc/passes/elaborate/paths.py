@@ -7,7 +7,9 @@ from fnmatch import fnmatchcase
 from netc.ir.flat import Flat, join
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
+from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
+from netc.syntax.ast import SpecFile
 
 
 def check_paths(report: Report, network: Network, flat: Flat) -> None:
@@ -27,6 +29,21 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is no module with parameters"
             report.add("unmatched-freeze", message, path.span)
+
+
+def check_defaults(report: Report, spec: SpecFile) -> None:
+    """Report operators and attributes under `defaults` that do not exist."""
+    for defaults in spec.defaults:
+        cls = OPERATORS.get(defaults.op)
+        if cls is None:
+            near = did_you_mean(defaults.op, [*OPERATORS])
+            report.add("unknown-op", f"there is no operator `{defaults.op}`", defaults.span, helps=(near,))
+            continue
+        for value in defaults.values:
+            if value.name is not None and value.name not in cls.attributes:
+                near = did_you_mean(value.name, [*cls.attributes])
+                message = f"`{defaults.op}` has no argument `{value.name}`"
+                report.add("unknown-argument", message, value.name_span or value.span, helps=(near,))
 
 
 def _any_match(pattern: str, keys: dict[str, tuple[int, ...]]) -> bool:
