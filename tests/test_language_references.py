@@ -255,8 +255,9 @@ def test_without_outputs_the_last_statement_is_the_output() -> None:
 
 
 def test_outputs_name_tensors_of_any_path() -> None:
-    head = "blocks: {two: {net: {a: conv2d 4 1, b: relu}}}\noutputs: {first: u.a, second: u, third: s.0}"
-    assert net("u: two\ns: [tanh, relu]", head=head).sources == {"first": "u.a", "second": "u.b", "third": "s.0"}
+    head = "blocks: {two: {net: {a: conv2d 4 1, b: relu}}}\noutputs: {first: u.a, second: u, third: s.0, fourth: s}"
+    m = net("u: two\ns: [tanh, relu]", head=head)
+    assert m.sources == {"first": "u.a", "second": "u.b", "third": "s.0", "fourth": "s.1"}
 
 
 def test_outputs_may_be_quoted_references() -> None:

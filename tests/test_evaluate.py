@@ -1,0 +1,276 @@
+"""Expressions: every operator and function, against Python's own arithmetic, and everything that has no value."""
+
+from __future__ import annotations
+
+import ast
+import math
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netc.dims import Dim, Domain, dim_text, symbol
+from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, show, truth
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import parse_expression
+from netc.expr.scope import Binding, Scope
+from spectext import net, refused
+
+NAMES: dict[str, Any] = {"n": 3, "v": (4, 5, 6), "s": 0.5, "yes": True, "t": ((1, 2), (3, 4)), "nothing": None, "h": symbol("h")}
+
+
+def context(names: dict[str, Any] | None = None, **more: Any) -> Context:
+    bindings = {k: Binding("argument", v) for k, v in (NAMES if names is None else names).items()}
+    return Context(Scope(None, bindings), Domain(), **more)
+
+
+def value(text: str, names: dict[str, Any] | None = None, **more: Any) -> Any:
+    return evaluate(parse_expression(text), context(names, **more))
+
+
+def failure(text: str, **more: Any) -> tuple[str, str]:
+    """The code of what is wrong, and the characters it is about."""
+    with pytest.raises(ExprError) as caught:
+        value(text, **more)
+    return caught.value.code, text[caught.value.start : caught.value.end]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7", 7), ("0.25", 0.25), (".5", 0.5), ("1e-3", 0.001), ("-4", -4), ("+4", 4), ("true", True), ("False", False),
+        ("none", None), ("null", None), ("n", 3), ("s", 0.5), ("nothing", None),
+        ("2 + 3*4", 14), ("(2 + 3)*4", 20), ("2 - 3 - 4", -5), ("2**3**2", 512), ("-2**2", -4), ("(-2)**2", 4), ("2**-1", 0.5),
+        ("7//2", 3), ("-7//2", -4), ("7 % 3", 1), ("-7 % 3", 2), ("12/4", 3), ("7/2", 3.5), ("7.5//2", 3.0), ("6.0/2", 3.0),
+        ("1 < 2", True), ("2 <= 1", False), ("2 > 1", True), ("2 >= 2", True), ("2 == 2.0", True), ("2 != 3", True),
+        ("not 1 == 2", True), ("yes and not yes", False), ("yes or nothing == 3", True), ("1 == 2 or 2 == 2", True),
+        ("n in v", False), ("5 in v", True), ("3 not in v", True), ("(1, 2) in t", True), ("v == (4 5 6)", True),
+        ("1 if yes else 2", 1), ("1 if n > 5 else 2 if n > 2 else 3", 2), ("(1 if n == 3 else 2)*4", 4),
+        ("v[0]", 4), ("v[-1]", 6), ("v[1:3]", (5, 6)), ("v[:2]", (4, 5)), ("v[1:]", (5, 6)), ("v[:]", (4, 5, 6)), ("v[5:9]", ()),
+        ("t[1][0]", 3), ("v[n-1]", 6), ("[7]", (7,)), ("(7)", 7), ("()", ()), ("(1 2)", (1, 2)), ("(1, 2,)", (1, 2)),
+        ("(0 2 -1)", (0, 2, -1)), ("(0 2 - 1)", (0, 1)), ("(0 2-1)", (0, 1)), ("v + (7 8)", (4, 5, 6, 7, 8)), ("(1 2)*2", (1, 2, 1, 2)),
+        ("min(3 1 2)", 1), ("max(v)", 6), ("max(1, 2.5)", 2.5), ("abs(-3)", 3), ("abs(0-0.5)", 0.5), ("round(2.5)", 2), ("round(3.5)", 4),
+        ("floor(2.7)", 2), ("ceil(2.1)", 3), ("floor(-2.1)", -3), ("ceil(4)", 4), ("sqrt(16)", 4), ("sqrt(2)", math.sqrt(2)),
+        ("log2(8)", 3), ("log2(3)", math.log2(3)), ("len(v)", 3), ("len(())", 0), ("sum(v)", 15), ("sum(())", 0), ("sum((0.5 0.5))", 1.0),
+        ("range(3)", (0, 1, 2)), ("range(1, 4)", (1, 2, 3)), ("range(5, 0, -2)", (5, 3, 1)), ("range(0)", ()),
+        ("make_divisible(37)", 40), ("make_divisible(32*0.35)", 16), ("make_divisible(10, 4)", 12), ("make_divisible(4, 8, 16)", 16),
+        ("2**62 - 1 if false else 0", 0), ("6/2*2", 6), ("3/2*2", 3.0),
+    ],
+)  # fmt: skip
+def test_values(text: str, expected: Any) -> None:
+    found = value(text)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("factor", "published"),
+    [
+        (0.35, (16, 8, 8, 16, 24, 32, 56, 112)),
+        (0.5, (16, 8, 16, 16, 32, 48, 80, 160)),
+        (0.75, (24, 16, 24, 24, 48, 72, 120, 240)),
+        (1.0, (32, 16, 24, 32, 64, 96, 160, 320)),
+        (1.4, (48, 24, 32, 48, 88, 136, 224, 448)),
+    ],
+)
+def test_make_divisible_gives_the_widths_of_mobilenet_v2(factor: float, published: tuple[int, ...]) -> None:
+    assert tuple(value(f"make_divisible({width}*{factor})") for width in (32, 16, 24, 32, 64, 96, 160, 320)) == published
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2*h", "2h"), ("h + h", "2h"), ("h - h", "0"), ("4*h/2", "2h"), ("h/h", "1"), ("(2*h + 4)/2", "h+2"), ("h**2", "h²"), ("-h + 2*h", "h"),
+        ("7*h//7", "h"), ("(2*h + 1)//2", "h"), ("(4*h + 3) % 4", "3"), ("max(h, 2*h)", "2h"), ("min(h, h + 1)", "h"), ("sum((h h 1))", "2h+1"), ("floor(h)", "h"),
+    ],
+)  # fmt: skip
+def test_symbolic_sizes(text: str, expected: str) -> None:
+    found = value(text)
+    assert (dim_text(found) if isinstance(found, Dim) else str(found)) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("h == h", True), ("2*h == h + h", True), ("h == h + 1", False), ("h + 1 > h", True), ("h >= 1", True), ("h < 1", False), ("h in (1 h)", True)])
+def test_comparisons_are_proofs(text: str, expected: bool) -> None:
+    assert truth(parse_expression(text), context()) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place"),
+    [
+        ("missing", "unknown-name", "missing"), ("1/0", "bad-expression", "1/0"), ("1//0", "bad-expression", "1//0"), ("1 % 0", "bad-expression", "1 % 0"),
+        ("0**-1", "bad-expression", "0**-1"), ("2**100", "too-large", "2**100"), ("2.0**2000", "too-large", "2.0**2000"), ("1e308*10", "too-large", "1e308*10"),
+        ("(0-8)**0.5", "bad-expression", "(0-8)**0.5"), ("9**9**9", "too-large", "9**9**9"), ("4000000000*4000000000", "too-large", "4000000000*4000000000"),
+        ("v[3]", "bad-expression", "3"), ("v[0.5]", "bad-expression", "0.5"), ("n[0]", "bad-expression", "n"), ("v[true]", "bad-expression", "true"), ("v[s:]", "bad-expression", "v[s:]"),
+        ("v + 1", "bad-expression", "v"), ("true + 1", "bad-expression", "true"), ("nothing*2", "bad-expression", "nothing"), ("-v", "bad-expression", "v"), ("-yes", "bad-expression", "yes"),
+        ("v < 3", "bad-expression", "v"), ("3 in n", "bad-expression", "n"), ("not v", "bad-expression", "v"), ("v and yes", "bad-expression", "v"), ("1 if v else 2", "bad-expression", "v"),
+        ("sqrt(0-1)", "bad-expression", "sqrt(0-1)"), ("log2(0)", "bad-expression", "log2(0)"), ("len(3)", "bad-expression", "len(3)"), ("sum(3)", "bad-expression", "sum(3)"),
+        ("range(1, 2, 0)", "bad-expression", "range(1, 2, 0)"), ("range(1.5)", "bad-expression", "range(1.5)"), ("range(10**9)", "too-large", "range(10**9)"), ("min(())", "bad-expression", "min(())"),
+        ("min()", "bad-expression", "min()"), ("abs(1 2)", "bad-expression", "abs(1 2)"), ("max(1 v)", "bad-expression", None), ("make_divisible(8, 0)", "bad-expression", "make_divisible(8, 0)"),
+        ("(1 2)*1000000", "too-large", "(1 2)*1000000"), ("h/2", "bad-expression", "h/2"), ("h*0.5", "bad-expression", "h*0.5"), ("h > 5", "too-complex", "h > 5"), ("2**h", "bad-expression", "2**h"),
+        ("1//h", "bad-expression", "1//h"), ("abs(h)", "bad-expression", "abs(h)"), ("max(h, 5)", "too-complex", "max(h, 5)"), ("sqrt(h)", "bad-expression", "sqrt(h)"), ("n.C", "unknown-tensor", "n.C"),
+        ("h**9", "bad-expression", "h**9"),
+    ],
+)  # fmt: skip
+def test_what_has_no_value(text: str, code: str, place: str | None) -> None:
+    found = failure(text)
+    assert found[0] == code
+    assert place is None or found[1] == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1 +", "+", "1 2", "(1", "1)", "v[", "v[1", "1 < 2 < 3", "a if b", "f(3)", "__import__(1)", "v.append(1)", "lambda: 1", "1 = 2", "a & b", "1 +2", "x y", "0x3", "010", "1_000",
+     "'a", "@a", "$i", "a.b()", "1..4", "v[0].C", "{1: 2}", "not", "and 1", "1 if else 2", "(" * 61 + "1" + ")" * 61, "9" * 19, "1e999", "-" * 70 + "1", "1" + "+1" * 70],
+)  # fmt: skip
+def test_what_cannot_be_read(text: str) -> None:
+    with pytest.raises(SyntaxProblem) as caught:
+        parse_expression(text)
+    assert caught.value.code in ("bad-expression", "too-complex", "too-large")
+    assert 0 <= caught.value.start <= caught.value.end <= len(text)
+
+
+def test_words_of_an_attribute_win_over_names() -> None:
+    assert value("n", words=("n", "m")) == "n"
+    assert value("n", words=("m",)) == 3
+
+
+def test_operators_are_values() -> None:
+    found = value("relu", operators=("relu",))
+    assert isinstance(found, OperatorValue)
+    assert (found.text, found.plain) == ("relu", True)
+    quoted = value('"group_norm 32"', operators=("group_norm",))
+    assert (quoted.text, quoted.plain) == ("group_norm 32", False)
+    assert value("relu == relu", operators=("relu",)) is True
+    assert value("relu != gelu", operators=("relu", "gelu")) is True
+    assert value("none == relu", operators=("relu",)) is False
+
+
+def test_a_name_wins_over_an_operator() -> None:
+    assert value("n", operators=("n",)) == 3
+
+
+def test_loops_run_over_lists() -> None:
+    assert items(parse_expression("1..4", ranges=True), context()) == (1, 2, 3, 4)
+    assert items(parse_expression("1..0", ranges=True), context()) == ()
+    assert items(parse_expression("n..2*n", ranges=True), context()) == (3, 4, 5, 6)
+    with pytest.raises(ExprError):
+        items(parse_expression("n"), context())
+
+
+@pytest.mark.parametrize(("value", "text"), [(True, "true"), (None, "none"), ((1, (2, False)), "(1 (2 false))"), (0.5, "0.5")])
+def test_values_are_shown_as_they_are_written(value: Any, text: str) -> None:
+    assert show(value) == text
+    assert evaluate(parse_expression(text), context()) == value
+
+
+# Against Python, on random trees
+
+NUMBERS = st.integers(-20, 20)
+TREES = st.recursive(
+    NUMBERS.map(lambda n: f"({n})"),
+    lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "//", "%", "/"]), inner)
+    | st.builds("({} if {} {} {} else {})".format, inner, inner, st.sampled_from(["<", "<=", "==", "!=", ">", ">="]), inner, inner)
+    | st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner)
+    | st.builds("{}({})".format, st.sampled_from(["abs", "-"]), inner),
+    max_leaves=8,
+)
+
+
+def exact(text: str) -> Fraction | None:
+    """Python's value of the text in exact fractions, or None where it divides by zero."""
+    try:
+        return _fraction(ast.parse(text, mode="eval"))
+    except ZeroDivisionError:
+        return None
+
+
+def _fraction(tree: Any) -> Fraction:
+    return _WALK[type(tree).__name__](tree)
+
+
+_ARITHMETIC = {
+    "Add": lambda a, b: a + b, "Sub": lambda a, b: a - b, "Mult": lambda a, b: a * b, "Div": lambda a, b: a / b,
+    "FloorDiv": lambda a, b: Fraction(a // b), "Mod": lambda a, b: a % b, "Lt": lambda a, b: a < b, "LtE": lambda a, b: a <= b,
+    "Eq": lambda a, b: a == b, "NotEq": lambda a, b: a != b, "Gt": lambda a, b: a > b, "GtE": lambda a, b: a >= b,
+}  # fmt: skip
+
+
+def _name(node: Any) -> str:
+    return type(node).__name__
+
+
+_WALK: dict[str, Any] = {
+    "Expression": lambda t: _fraction(t.body),
+    "Constant": lambda t: Fraction(t.value),
+    "UnaryOp": lambda t: -_fraction(t.operand),
+    "BinOp": lambda t: _ARITHMETIC[_name(t.op)](_fraction(t.left), _fraction(t.right)),
+    "Compare": lambda t: _ARITHMETIC[_name(t.ops[0])](_fraction(t.left), _fraction(t.comparators[0])),
+    "IfExp": lambda t: _fraction(t.body) if _fraction(t.test) else _fraction(t.orelse),
+    "Call": lambda t: {"min": min, "max": max, "abs": abs}[t.func.id](*map(_fraction, t.args)),
+}
+
+
+@settings(max_examples=400, deadline=None)
+@given(TREES)
+def test_arithmetic_is_pythons(text: str) -> None:
+    expected = exact(text)
+    if expected is None:
+        with pytest.raises(ExprError):
+            value(text)
+        return
+    try:
+        found = value(text)
+    except ExprError as error:
+        assert error.code == "too-large" and abs(expected) > 2**61
+        return
+    if isinstance(found, int):
+        assert found == expected
+    elif expected.denominator & (expected.denominator - 1) == 0 or "//" not in text and "%" not in text and "if" not in text:
+        assert math.isclose(found, float(expected), rel_tol=1e-9, abs_tol=1e-9)
+
+
+# Sizes of tensors, in specs
+
+
+def test_sizes_of_tensors() -> None:
+    m = net(
+        """
+        a: conv2d 2*image.C 3 padding=1
+        b: conv2d (a.C + a.H) 1
+        c: conv2d x.C//2 1
+        d: conv2d b.shape[1]*b.rank 1
+        e: conv2d x.C 3 groups=x.C padding=1
+        """
+    )
+    assert m.attributes("out_channels") == [6, 38, 19, 152, 152]
+    assert m.attribute("e", "groups") == 152
+
+
+def test_x_is_the_first_of_several_inputs_and_the_one_named() -> None:
+    m = net("a: conv2d 8 1 @image\nb: conv2d x.C 1 @image\nc: conv2d in.C 1 @a\nd: concat @b @c")
+    assert m.attributes("out_channels") == [8, 3, 3]
+
+
+def test_sizes_of_dotted_paths_ports_and_blocks() -> None:
+    head = "blocks: {two: {net: {conv: conv2d 8 1, act: relu}}}"
+    body = "u: two\nhalves: chunk 2\ns: [conv2d 6 1 @halves.1, relu]\nout: conv2d u.conv.C + s.0.C + halves.1.C 1"
+    assert net(body.replace("u.conv.C + s.0.C + halves.1.C", "u.conv.C+s.0.C+halves.1.C"), head=head).attribute("out", "out_channels") == 18
+
+
+@pytest.mark.parametrize(("text", "code"), [("image.L", "unknown-name"), ("image.Q", "unknown-name"), ("later.C", "unknown-tensor"), ("image.shape[9]", "bad-expression"), ("image.shape", "bad-argument")])
+def test_sizes_that_are_none(text: str, code: str) -> None:
+    assert refused(f"a: conv2d {text} 1\nlater: relu")[0][0] == code
+
+
+def test_axis_letters_by_rank() -> None:
+    m = net("a: conv1d x.C+x.L 1", image="[N, 3, 7]")
+    assert m.attribute("a", "out_channels") == 10
+    m = net("a: conv3d x.C+x.D+x.H+x.W 1", image="[N, 3, 2, 4, 6]")
+    assert m.attribute("a", "out_channels") == 15
+
+
+def test_a_size_that_hangs_on_the_input_cannot_be_a_weights_size() -> None:
+    assert refused("a: conv2d image.H 1", image="[N, 3, h, 8]")[0][0] in ("bad-argument", "not-constant")
+    assert net("a: conv2d image.H 1", image="[N, 3, h, 8]", bind={"h": 5}).attribute("a", "out_channels") == 5
