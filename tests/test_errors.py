@@ -23,9 +23,11 @@ EXPECTED = re.compile(
     r"# (?P<severity>error|warning)\[(?P<code>[a-z0-9-]+)\] ?(?P<words>.*?)"
     r"(?: ?\^(?P<place>.+?)\^)?(?= *# (?:error|warning)\[| *$)"
 )
+IMPORTED = re.compile(r"lib/\w+\.yaml")
 
 
 class Expected(NamedTuple):
+    file: str
     line: int
     severity: str
     code: str
@@ -34,10 +36,14 @@ class Expected(NamedTuple):
 
     def matches(self, found: Diagnostic) -> bool:
         return (
-            (_line(found), found.severity, found.code) == self[:3]
+            (_file(found), _line(found), found.severity, found.code) == self[:4]
             and self.words in _said(found)
             and self.place in (None, found.span and found.span.text)
         )
+
+
+def _file(found: Diagnostic) -> str:
+    return Path(found.span.source.path).name if found.span else ""
 
 
 def _line(found: Diagnostic) -> int:
@@ -48,16 +54,23 @@ def _said(found: Diagnostic) -> str:
     return "\n".join([found.message, *found.notes, *(fix.title for fix in found.fixes)])
 
 
-def _expectations(text: str) -> list[Expected]:
+def _expectations(path: Path) -> list[Expected]:
+    """What a file states, and the files it imports."""
+    text = path.read_text(encoding="utf-8")
+    imported = [FOLDER / name for name in sorted(set(IMPORTED.findall(text))) if (FOLDER / name).exists()]
+    return [*_stated(path.name, text), *(e for file in imported for e in _expectations(file))]
+
+
+def _stated(file: str, text: str) -> list[Expected]:
     found, waiting = [], []
     for number, line in enumerate(text.splitlines(), 1):
         here = [m.groupdict() for m in EXPECTED.finditer(line)]
         if line.lstrip().startswith(("# error[", "# warning[")):
             waiting += here
         else:
-            found += [Expected(number, **match) for match in waiting + here]
+            found += [Expected(file, number, **match) for match in waiting + here]
             waiting = []
-    return found + [Expected(len(text.splitlines()), **match) for match in waiting]
+    return found + [Expected(file, len(text.splitlines()), **match) for match in waiting]
 
 
 def _shown(found: Diagnostic) -> str:
@@ -68,7 +81,7 @@ def _shown(found: Diagnostic) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_says_what_the_file_states(path: Path) -> None:
-    expected = _expectations(path.read_text(encoding="utf-8"))
+    expected = _expectations(path)
     network, found = compile_spec(str(path), args={}, variant=None, bind={})
     assert (network is None) == any(e.severity == "error" for e in expected)
     shown = "\n".join(map(_shown, found))
@@ -82,4 +95,4 @@ def test_says_what_the_file_states(path: Path) -> None:
 
 def test_there_are_enough() -> None:
     assert len(FILES) >= 60
-    assert all(_expectations(path.read_text(encoding="utf-8")) for path in FILES)
+    assert all(_expectations(path) for path in FILES)

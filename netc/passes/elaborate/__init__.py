@@ -3,12 +3,12 @@ conditions may look at sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, Source
+from netc.diagnostics.model import Diagnostic, Source, Span
 from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
@@ -17,8 +17,9 @@ from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.compiler import Compiler
+from netc.passes.elaborate.drafts import BlockDraft
 from netc.passes.elaborate.files import Instance, Names, did_you_mean
-from netc.passes.elaborate.finish import MAX_NODES, Finisher
+from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.init_rules import fills
@@ -71,7 +72,7 @@ def _network(
     if finisher.size(block) > MAX_NODES:
         compiler.report.add("too-large", f"the network has more than {MAX_NODES:,} operators", None, path=spec.path)
         return None
-    _unused(compiler, finisher)
+    _unused(compiler, finisher, spec, draft)
     _pruned(compiler, finisher)
     name = _network_name(spec, chosen)
     network = Network(
@@ -140,8 +141,8 @@ def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
             )
 
 
-def _unused(compiler: Compiler, finisher: Finisher) -> None:
-    """Lines that did no work in any use of their block."""
+def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: BlockDraft) -> None:
+    """Lines that did no work in any use of their block, and other things declared in vain."""
     broken = {"unknown-tensor", "unknown-op", "bad-expression", "unknown-name", "duplicate-name"}
     if any(d.code in broken or d.severity == "error" for d in compiler.report.found):
         return
@@ -149,6 +150,25 @@ def _unused(compiler: Compiler, finisher: Finisher) -> None:
         if statement not in finisher.used:
             helps = ("remove it, read it with @, or name it under `outputs`",)
             compiler.report.add("unused-statement", "nothing that the network returns needs this", span, helps=helps)
+    for span, message in _idle(spec, draft):
+        compiler.report.add("unused-statement", message, span)
+
+
+def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:
+    """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
+    if not draft.enabled():
+        yield from ((output.span, "no output of the network is left") for output in spec.outputs or ())
+        return
+    lines = list(leaves_of(draft.items))
+    read = {value for line in lines for value in line.inputs} | {output.value for output in draft.outputs}
+    yield from ((value.span, "nothing reads this input") for value in draft.inputs if value not in read)
+    called = {line.module for line in lines}
+    idle = (shared for shared in spec.shared if not _is_called(shared.text, called))
+    yield from ((shared.name_span, "nothing calls this shared module") for shared in idle)
+
+
+def _is_called(shared: str, modules: set[str]) -> bool:
+    return any(module == shared or module.startswith(f"{shared}.") for module in modules)
 
 
 def _pruned(compiler: Compiler, finisher: Finisher) -> None:

@@ -93,7 +93,7 @@ class BodyBuilder:
 
     def _place_named(self, name: str, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         own = place.at(name)
-        if self._taken(own, named):
+        if self._taken(own, place.path, named):
             return Made([], Value(ERROR, own.path, named.name_span))
         made = self.run(statement, own, flow)
         leaf = isinstance(statement, Line) and statement.repeat is None
@@ -101,14 +101,16 @@ class BodyBuilder:
             place.names.add_group(own.path, made.value)
         return made
 
-    def _taken(self, own: Place, named: Named) -> bool:
-        slot = own.names.slots.get(own.path)
-        if own.path in own.names.inputs or (slot is not None and not slot.container):
-            self.report.add(
-                "duplicate-name", f"`{own.path}` is the name of another statement or input", named.name_span
-            )
-            return True
-        return False
+    def _taken(self, own: Place, prefix: str, named: Named) -> bool:
+        """Whether another statement has this name, or one of the containers a dotted name needs."""
+        path = own.path
+        taken = path in own.names.inputs or path in own.names.slots
+        while not taken and (path := path.rpartition(".")[0]) != prefix:
+            slot = own.names.slots.get(path)
+            taken = slot is not None and not slot.container
+        if taken:
+            self.report.add("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
+        return taken
 
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
         """`layer$i: {for: …}`: a statement of its own for every turn."""

@@ -55,7 +55,7 @@ class Finisher:
 
     def _count_lines(self, draft: BlockDraft, exposed: Iterable[Value]) -> None:
         useful = _live(draft.items, {*(o.value for o in draft.outputs), *exposed})
-        for leaf in _leaves(draft.items):
+        for leaf in leaves_of(draft.items):
             self.seen.setdefault(leaf.statement, leaf.span)
             if leaf in useful.leaves:
                 self.used.add(leaf.statement)
@@ -95,13 +95,13 @@ class Finisher:
         block = self.block(draft.block, exposed, wanted)
         if wanted is not None:
             kept = {leaf.path for leaf in block.leaves()}
-            gone = [leaf.path for leaf in _leaves(draft.block.items) if leaf.path not in kept]
+            gone = [leaf.path for leaf in leaves_of(draft.block.items) if leaf.path not in kept]
             if gone:
                 self.pruned.append((draft, gone))
         return block
 
 
-def _leaves(drafts: Iterable[Draft]) -> Iterator[Node | CallDraft]:
+def leaves_of(drafts: Iterable[Draft]) -> Iterator[Node | CallDraft]:
     stack = [iter(drafts)]
     while stack:
         for draft in stack[-1]:
@@ -123,7 +123,7 @@ class Live(msgspec.Struct, frozen=True, eq=False):
 def _live(drafts: list[Draft], wanted: set[Value]) -> Live:
     needed = set(wanted)
     live = set()
-    for leaf in reversed(list(_leaves(drafts))):
+    for leaf in reversed(list(leaves_of(drafts))):
         reached = [outer for _, outer in leaf.exposed.values()] if isinstance(leaf, CallDraft) else []
         if not needed.isdisjoint((*leaf.outputs, *reached)):
             live.add(leaf)
