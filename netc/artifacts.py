@@ -54,16 +54,16 @@ def _move_all(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
     for path, target in zip(temporary, targets, strict=True):
         if not path.exists():
             raise FileNotFoundError(f"nothing was written for {target}")
-    earlier: dict[Path, Path | None] = {}
+    moved: list[tuple[Path, Path | None]] = []
     try:
         for path, target in zip(temporary, targets, strict=True):
-            earlier[target] = _second_name(target)
+            moved.append((target, _second_name(target)))
             _move(path, target)
     except NetcError:
-        _restore(earlier)
+        _restore(moved)
         raise
     finally:
-        _remove([kept for kept in earlier.values() if kept])
+        _remove([kept for _, kept in moved if kept])
 
 
 def _move(path: Path, target: Path) -> None:
@@ -74,19 +74,23 @@ def _move(path: Path, target: Path) -> None:
 
 
 def _second_name(target: Path) -> Path | None:
-    """Another link to what stands at `target`, to bring it back by; None when nothing does or links are not known."""
+    """Another name for the file at `target`, to bring it back by; None when there is none."""
+    if not target.is_file():
+        return None
     kept = _beside(target)
     try:
         os.link(target, kept)
     except OSError:
-        return None
+        os.replace(target, kept)
     return kept
 
 
-def _restore(earlier: dict[Path, Path | None]) -> None:
-    for target, kept in earlier.items():
+def _restore(moved: Sequence[tuple[Path, Path | None]]) -> None:
+    for target, kept in moved:
         if kept:
             os.replace(kept, target)
+        elif target.is_file():
+            target.unlink()
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -1,0 +1,101 @@
+"""Outputs appear together or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netc.artifacts import staged
+from netc.diagnostics.model import NetcError
+
+
+def write_all(paths: list[Path], finally_do: Callable[[], object]) -> None:
+    """Write "new" to every path, then do something before they are moved into place."""
+    with staged(paths) as temporary:
+        for path in temporary:
+            path.write_text("new")
+        finally_do()
+
+
+def test_all_files_appear_at_the_end(tmp_path: Path) -> None:
+    paths = [tmp_path / "new" / "a.txt", tmp_path / "b.txt"]
+    with staged(paths) as temporary:
+        for path in temporary:
+            path.write_text("new")
+        assert not any(path.exists() for path in paths)
+        assert [t.suffix for t in temporary] == [".txt", ".txt"]
+    assert [p.read_text() for p in paths] == ["new", "new"]
+    assert sorted(os.listdir(tmp_path)) == ["b.txt", "new"]
+
+
+def test_a_failure_leaves_earlier_files_alone(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    paths[0].write_text("earlier")
+    with pytest.raises(ZeroDivisionError):
+        write_all(paths, lambda: 1 // 0)
+    assert os.listdir(tmp_path) == ["a.txt"]
+    assert paths[0].read_text() == "earlier"
+
+
+def test_a_file_that_was_not_written_stops_all(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileNotFoundError, match=r"b\.txt"),
+        staged([tmp_path / "a.txt", tmp_path / "b.txt"]) as (first, _),
+    ):
+        first.write_text("new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_move_that_fails_takes_back_those_before(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path in paths:
+        path.write_text("earlier")
+    with pytest.raises(NetcError, match=r"b\.txt"):
+        write_all(paths, lambda: (paths[1].unlink(), paths[1].mkdir()))
+    assert paths[0].read_text() == "earlier"
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
+
+
+def test_a_new_file_before_a_failing_move_goes_again(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    with pytest.raises(NetcError):
+        write_all(paths, paths[1].mkdir)
+    assert os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_a_link_keeps_pointing_where_it_does(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real" / "a.txt")
+    with staged([tmp_path / "link.txt"]) as (temporary,):
+        temporary.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real" / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("place", ["file/a.txt", "directory", "pipe"])
+def test_what_cannot_be_written_is_named(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NetcError) as caught, staged([tmp_path / place]):
+        raise AssertionError("must not begin")
+    (found,) = caught.value.diagnostics
+    assert found.code == "output-file"
+    assert str(tmp_path / place) in found.message
+
+
+def test_an_unwritable_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(NetcError, match="is not writable") as caught, staged([tmp_path / "a.txt"]):
+        raise AssertionError("must not begin")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_long_names_are_possible(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250 + ".txt")
+    with staged([path]) as (temporary,):
+        temporary.write_text("new")
+    assert path.read_text() == "new"
