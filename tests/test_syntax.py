@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,30 @@ def test_specs_parse(path: Path) -> None:
 )
 def test_refused(body: str, code: str, place: str) -> None:
     assert errors(HEAD + body + "\n") == [(code, place)]
+
+
+def test_each_line_of_a_block_list_is_read_by_itself() -> None:
+    assert errors(HEAD + "net:\n  - conv2d (1\n  - relu 2)\n") == [("bad-expression", "("), ("bad-expression", ")")]
+
+
+HOSTILE = {
+    "aliases": "net: [" + "*a, " * 200_000 + "b]",
+    "blanks behind a wrong sign": "net: @" + " " * 2_000_000 + "x",
+    "references": "net:\n" + ("  - a " + "@b " * 6000 + "\n") * 10,
+    "ignore comments": "net: relu" + " # netc: ignore[" * 200_000,
+    "one long key": "net:\n  ? " + "a" * 3_000_000 + "\n  : relu\n",
+    "escapes": "net:\n" + ("  - '" + "a''" * 6000 + "'\n") * 20,
+    "continued lines": "net:\n" + ('  - "' + "\\x41\\\n  " * 3000 + '"\n') * 20,
+    "equal keys": "net:\n" + "  a: relu\n" * 50_000,
+    "open parentheses": "net:\n" + "  - conv2d (\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_takes_linear_time(text: str) -> None:
+    start = time.process_time()
+    parse_spec(Source("a.yaml", HEAD + text))
+    assert time.process_time() - start < 10
 
 
 def test_missing_keys() -> None:

@@ -9,7 +9,7 @@ from netc.diagnostics.codes import LINTS
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 
-_COMMENT = re.compile(r"(?:(?<=\s)|^)#\s*netc:\s*ignore\[([^\]\n]*)\]", re.MULTILINE)
+_COMMENT = re.compile(r"(?:(?<=\s)|^)#[ \t]*netc:[ \t]*ignore\[([^\]\n]{0,400})\]", re.MULTILINE)
 _CODE = re.compile(r"[^\s,]+")
 
 

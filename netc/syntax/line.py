@@ -107,7 +107,8 @@ class LineReader:
         self.report = report
         self.failed = False
         self.arguments: list[Argument] = []
-        self.inputs: list[TensorRef] | None = None
+        self.names: set[str] = set()
+        self.inputs: list[TensorRef] = []
         self.repeat: Expr | None = None
 
     def read(self, pieces: Sequence[LineText]) -> None:
@@ -121,7 +122,7 @@ class LineReader:
     def piece(self, piece: LineText) -> None:
         text = piece.text
         if text[0] == "@":
-            self.inputs = [*(self.inputs or ()), piece.reference()]
+            self.inputs.append(piece.reference())
             return
         repeat = _REPEAT.fullmatch(text) if text[0] == "x" else None
         if repeat is not None:
@@ -138,10 +139,11 @@ class LineReader:
 
     def named(self, piece: LineText, found: re.Match[str]) -> None:
         name = found.group(1)
-        if any(argument.name == name for argument in self.arguments):
+        if name in self.names:
             raise piece.problem("duplicate-argument", f"`{name}` is given twice", "keep one of them")
         if found.end() == len(piece.text):
             raise piece.problem("bad-line", f"`{name}=` has no value", "no spaces beside `=`: `stride=2`")
+        self.names.add(name)
         name_span = self.report.span(piece.start, piece.at(found.end(1)))
         value = read_value(piece.cut(found.end(), len(piece.text)))
         self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
@@ -184,7 +186,7 @@ def parse_line(line: LineText, report: Report) -> Line | Alias | None:
         op=op.text,
         op_span=report.span(op.start, op.end),
         arguments=tuple(reader.arguments),
-        inputs=None if reader.inputs is None else tuple(reader.inputs),
+        inputs=tuple(reader.inputs) or None,
         repeat=reader.repeat,
     )
 

@@ -59,6 +59,9 @@ class Mapping(Node, frozen=True, eq=False):
         return None
 
 
+_GAP = 400
+"""Characters of indentation and line ends that may stand between two of a text."""
+
 _ESCAPE_DIGITS = {"x": 2, "u": 4, "U": 8}
 
 
@@ -92,7 +95,7 @@ def _aligned(raw: str, text: str) -> list[int]:
     cursor = raw.find("\n") if raw[:1] in ("|", ">") else 0
     places: list[int] = []
     for sign in text:
-        found = -1 if sign.isspace() else raw.find(sign, cursor)
+        found = -1 if sign.isspace() else raw.find(sign, cursor, cursor + _GAP)
         places.append(min(cursor, len(raw)) if found < 0 else found)
         cursor = cursor if found < 0 else found + 1
     return places

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from pathlib import PurePath
 
 from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Diagnostic, Source, Span
@@ -112,7 +112,7 @@ class _FileReader:
     def name(self) -> str:
         scalar = None if self.root.get("name") is None else scalar_of(self.report, self.value("name"), "`name`")
         if scalar is None:
-            return name_from_stem(PurePath(self.report.source.path).stem)
+            return name_from_stem(os.path.splitext(os.path.basename(self.report.source.path))[0])
         reason = file_objection(scalar.text)
         if reason is not None:
             self.report.at("bad-name", f"`{scalar.text}` cannot name a network", scalar, reason)

@@ -9,6 +9,15 @@ from netc.diagnostics.suggest import closest
 from netc.expr.lexer import SyntaxProblem
 from netc.syntax.nodes import Node
 
+MAX_FINDINGS = 1000
+"""Beyond this many nobody reads on."""
+
+_LONG = 1000
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]} …"
+
 
 class Report:
     """The diagnostics of one source so far; `error` takes character offsets."""
@@ -39,9 +48,12 @@ class Report:
         notes: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
+        if len(self.diagnostics) >= MAX_FINDINGS:
+            return
         remedies = (*fixes, Fix(help)) if help else fixes
         span = self.span(start, max(start, end))
-        self.diagnostics.append(Diagnostic(code, message, span, label=label, notes=notes, fixes=remedies))
+        told = tuple(_short(note) for note in notes)
+        self.diagnostics.append(Diagnostic(code, _short(message), span, label=label, notes=told, fixes=remedies))
 
     def at(self, code: str, message: str, node: Node, help: str | None = None) -> None:
         self.error(code, message, node.start, node.end, help=help)

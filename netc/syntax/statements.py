@@ -54,6 +54,9 @@ class StatementReader:
         """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), relu]`."""
         first: Node | None = None
         depth = 0
+        if not self.report.source.text.startswith("[", node.start):
+            yield from node.items
+            return
         for item in node.items:
             if not isinstance(item, Scalar) or item.quoted:
                 yield item
@@ -112,9 +115,11 @@ class StatementReader:
         return Named(name=name, statement=statement, name_span=self.span(key))
 
     def template(self, key: Scalar, role: Role) -> tuple[str | Expr, ...] | None:
-        base, offsets = key.place()
+        text = line_text(self.report, key)
+        if text is None:
+            return None
         try:
-            parts = parse_template(key.text, base, offsets)
+            parts = parse_template(text.text, text.base, text.offsets)
         except SyntaxProblem as problem:
             self.report.problem(problem)
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from netc.diagnostics.model import Fix
-from netc.expr.lexer import SyntaxProblem
+from netc.expr.lexer import MAX_LENGTH, SyntaxProblem
 from netc.expr.tree import Expr, ListExpr, Literal, TensorRef
 from netc.syntax.ast import Argument, Text
 from netc.syntax.line import LineText
@@ -37,6 +37,9 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
         title = "keep it on one line, or make a list of several lines"
         message = "this text runs over a line end: the next line became part of it"
         report.error("bad-yaml", message, scalar.start, scalar.end, fixes=(Fix(title),))
+        return None
+    if len(scalar.text) > MAX_LENGTH:
+        report.at("too-complex", f"this text has {len(scalar.text)} characters; at most {MAX_LENGTH} are read", scalar)
         return None
     base, offsets = scalar.place()
     return LineText(scalar.text, base, offsets)

@@ -9,8 +9,8 @@ import yaml
 from netc.diagnostics.model import Fix
 from netc.syntax.report import Report
 
-_PLAIN_VALUE = re.compile(r"[^\n\r]*?(?=[ \t]*(?:[\r\n]|$|[ \t]#))")
-_FLOW_VALUE = re.compile(r"[^\n\r,\]}]*?(?=[ \t]*(?:[\r\n,\]}]|$|[ \t]#))")
+_NEAR = 400
+"""Characters looked at around a place, so that many findings on one long line cost little."""
 
 _BRACKETS = "inside a YAML list, write lists as `(1 7)` and quote what holds brackets, braces or commas"
 
@@ -53,10 +53,11 @@ def report_quote(report: Report, at: int, message: str) -> None:
 
 def value_end(text: str, at: int) -> int:
     """Where an unquoted value ends: at a comment, the line's end, or in a flow collection at its next sign."""
-    line = text.rfind("\n", 0, at) + 1
-    flow = any(text.count(sign, line, at) for sign in "[{")
-    found = (_FLOW_VALUE if flow else _PLAIN_VALUE).match(text, at)
-    return max(found.end() if found else at, min(at + 1, len(text)))
+    before = text[max(0, at - _NEAR) : at].rpartition("\n")[2]
+    value = re.split(r"[\r\n]|[ \t]#", text[at : at + _NEAR], maxsplit=1)[0]
+    if "[" in before or "{" in before:
+        value = re.split(r"[,\]}]", value, maxsplit=1)[0]
+    return min(at + max(len(value.rstrip()), 1), len(text))
 
 
 def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
