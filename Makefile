@@ -12,6 +12,7 @@ pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c co
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
+	$(bin)/netc run $(OUT)/model.onnx
 	$(bin)/netc verify $(SPEC) --weights $(OUT)/model.safetensors
 
 test: .venv/dev
@@ -29,7 +30,7 @@ format: .venv/dev
 	$(bin)/ruff check --fix .
 
 docs: .venv/dev
-	$(bin)/python tools/docs.py
+	$(bin)/python -m tools.docs
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

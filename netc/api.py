@@ -7,9 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from netc import __version__
 from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.dims import Size
+from netc.dims import bind as bind_size
 from netc.ir import model as ir
 from netc.lazy import LazyModule
+from netc.ops.records import Unsupported
 from netc.passes.elaborate import elaborate_file
 from netc.types import TensorType
 
@@ -24,6 +28,7 @@ else:
     diagram = LazyModule("netc.backends.diagram")
     onnx = LazyModule("netc.backends.onnx")
     pytorch = LazyModule("netc.backends.pytorch")
+    sizes = LazyModule("netc.runtime.sizes")
     summaries = LazyModule("netc.passes.summary")
     weights = LazyModule("netc.weights")
 
@@ -75,7 +80,22 @@ class Network:
 
     def to_torch(self) -> str:
         """The source of a Python module that imports torch only; the network's class is its last."""
-        return pytorch.generate(self.ir)
+        try:
+            return pytorch.generate(self.ir, pytorch.Header(version=__version__, macs=self._work()))
+        except Unsupported as error:
+            raise NetcError((Diagnostic("torch-unsupported", str(error), None),)) from error
+
+    def _work(self) -> str:
+        """`4.09 GMACs for a 3×224×224 image`: the cost of one pass at usual sizes; nothing where it is unknown."""
+        macs = self.summary().macs
+        if not macs:
+            return ""
+        domain, types = self.ir.domain, list(self.inputs.values())
+        names = {name for type_ in types for name in sizes.names_in(type_.shape)}
+        usual = sizes.typical([type_.shape for type_ in types], {name: domain.lower(name) for name in names}, {})
+        shapes = [TensorType(tuple(bind_size(size, usual) for size in type_.shape[1:])) for type_ in types]
+        inputs = " and ".join(f"a {s} {name}" for name, s in zip(self.inputs, shapes, strict=True) if s.rank > 1)
+        return f"{_scaled(bind_size(macs, usual))}MACs{f' for {inputs}' if inputs else ''}"
 
     def write_onnx(self, path: str | Path, weights_path: str | Path | None = None, *, seed: int = 0) -> None:
         """Write an ONNX file whose tensors live in a safetensors file in the same directory.
@@ -144,3 +164,11 @@ def _text(value: Argument) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_text, value))}]"
     return str(value)
+
+
+def _scaled(count: Size) -> str:
+    """`4.09 G`"""
+    if not isinstance(count, int):
+        return f"{count} "
+    power = min(len(f"{count:,}".split(",")) - 1, 4)
+    return f"{count / 1000**power:.3g} {' kMGT'[power].strip()}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netc.cli.reference import Attribute, attributes, description, inputs
-from netc.diagnostics.codes import CODES, Code
+from netc.diagnostics.codes import reference
 from netc.ops import OPERATORS
 from netc.ops.base import Op
 
@@ -22,7 +22,7 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name → text."""
-    return {"ops.md": "\n".join(_ops()), "errors.md": "\n".join(_errors())}
+    return {"ops.md": "\n".join(_ops()), "errors.md": reference()}
 
 
 def _ops() -> Iterator[str]:
@@ -49,18 +49,6 @@ def _operator(operator: type[Op]) -> Iterator[str]:
 def _row(attribute: Attribute) -> str:
     default = attribute.default if attribute.default == "required" else f"`{attribute.default}`"
     return f"| `{attribute.name}` | {attribute.kind.replace('|', ', ')} | {default} | {attribute.doc} |"
-
-
-def _errors() -> Iterator[str]:
-    yield from ("# Diagnostics", "", GENERATED, "")
-    yield "`netc explain CODE` prints one of these."
-    for code in CODES.values():
-        yield from _code(code)
-    yield ""
-
-
-def _code(code: Code) -> Iterator[str]:
-    yield from ("", f"## `{code.name}`", "")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ from shutil import copyfile
 
 import click
 
+from netc.api import Network
 from netc.artifacts import staged
 from netc.backends.diagram import draw
 from netc.backends.onnx import model_bytes
-from netc.backends.pytorch import generate
 from netc.cli.options import one_spec, output
 from netc.cli.picture import drawing
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
-from netc.ir.model import Network
+from netc.ir import model as ir
 from netc.passes.summary import summarise
 from netc.weights import WeightsIndex, fitting_weights, init_weights
 
@@ -42,7 +42,7 @@ def command(
     network = compile_or_fail(spec, args, bind)
     directory = Path(target)
     with staged([directory / name for name in FILES]) as (module, tensors, model, diagram, summary):
-        module.write_text(generate(network), encoding="utf-8", newline="\n")
+        module.write_text(Network(network).to_torch(), encoding="utf-8", newline="\n")
         summary.write_text(summarise(network).text(), encoding="utf-8", newline="\n")
         with drawing():
             diagram.write_bytes(draw(network).data)
@@ -52,7 +52,7 @@ def command(
         click.echo(str(directory / name))
 
 
-def _weights(network: Network, path: Path, given: str | None, seed: int) -> WeightsIndex:
+def _weights(network: ir.Network, path: Path, given: str | None, seed: int) -> WeightsIndex:
     if given is not None:
         index = fitting_weights(network, given)
         copyfile(given, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netc.backends.pytorch import generate
+from netc.api import Network
 from netc.cli.options import one_spec, output
 from netc.cli.output import write_text
 from netc.cli.spec import compile_or_fail
@@ -22,4 +22,4 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str |
       netc torch specs/resnet.yaml:resnet50
       netc torch specs/resnet.yaml:resnet50 -p classes=10 -o model.py
     """
-    write_text(target or "-", generate(compile_or_fail(spec, args, bind)))
+    write_text(target or "-", Network(compile_or_fail(spec, args, bind)).to_torch())

@@ -1,0 +1,269 @@
+"""The command line as scripts use it: exit codes, outputs, and that nothing is left behind when something fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from safetensors import safe_open
+
+from netc.cli.main import COMMANDS, cli
+
+ROOT = Path(__file__).parent.parent
+MLP = str(ROOT / "specs/mlp.yaml")
+LENET = str(ROOT / "specs/lenet5.yaml")
+RESNET = str(ROOT / "specs/resnet.yaml")
+
+
+def netc(*arguments: str, text: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(cli, arguments, input=text, prog_name="netc")
+
+
+def process(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "netc", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    shown = netc(name, "--help")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"Usage: netc {name}")
+    assert shown.stdout.count(f"netc {name}") > 1, "an example follows the usage"
+
+
+def test_help_lists_every_command_without_importing_them() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom netc.cli.main import COMMANDS, cli\n"
+        "out = CliRunner().invoke(cli, ['--help']).stdout\nassert all(f'  {name} ' in out for name in COMMANDS)\n"
+        "assert not [m for m in sys.modules if m.startswith('netc.cli.commands.')]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("check",),
+        ("check", MLP, "--format", "prose"),
+        ("check", MLP, "-p", "classes"),
+        ("check", MLP, "--bind", "height=7"),
+        ("check", MLP, "--bind", "h=-1"),
+        ("onnx", MLP),
+        ("onnx", MLP, "-o", "x.onnx", "--seed", "1", "--weights", "w.safetensors"),
+        ("diagram", MLP, "-o", "x.gif"),
+        ("run", "x.onnx", "--provider", "tpu"),
+        ("weights", "init", MLP),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    result = netc(*arguments)
+    assert result.exit_code == 2
+    assert "Usage: netc" in result.stderr
+
+
+def test_summary_json_has_the_documented_shape() -> None:
+    result = netc("summary", LENET, "--json")
+    data = json.loads(result.stdout)
+    assert list(data) == ["name", "inputs", "outputs", "layers", "totals"]
+    assert data["name"] == "lenet5"
+    assert data["inputs"] == {"image": ["N", 1, 32, 32]}
+    assert data["outputs"] == {"logits": ["N", 10]}
+    assert data["layers"][0] == {
+        "path": "conv1",
+        "op": "conv2d",
+        "inputs": [["N", 1, 32, 32]],
+        "outputs": [["N", 6, 28, 28]],
+        "parameters": 156,
+        "macs": 28 * 28 * 6 * 25,
+    }
+    assert data["totals"]["parameters"] == 61_706
+
+
+def test_summary_json_of_symbolic_sizes_is_text_and_of_bound_ones_numbers() -> None:
+    symbolic = json.loads(netc("summary", f"{RESNET}:resnet18", "--json").stdout)
+    assert symbolic["inputs"]["image"] == ["N", 3, "32*h", "32*w"]
+    bound = json.loads(netc("summary", f"{RESNET}:resnet18", "--json", "--bind", "h=7,w=7").stdout)
+    assert bound["inputs"]["image"] == ["N", 3, 224, 224]
+    macs = eval(symbolic["totals"]["macs"], {"h": 7, "w": 7})  # noqa: S307 - the text is documented to be Python
+    assert macs == bound["totals"]["macs"] == 1_814_073_344
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_table_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = netc("summary", f"{RESNET}:resnet50").stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("25,557,032" in line for line in lines)
+
+
+def test_a_table_into_a_file_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert "…" not in netc("summary", f"{RESNET}:resnet50").stdout
+
+
+def test_depth_shows_the_outer_levels_only() -> None:
+    shown = netc("summary", RESNET, "--depth", "1").stdout
+    assert "layer1" in shown
+    assert "bottleneck" not in shown
+
+
+def test_arguments_reach_the_network() -> None:
+    data = json.loads(netc("summary", LENET, "-p", "classes=7", "-p", "act=relu", "--json").stdout)
+    assert data["outputs"] == {"logits": ["N", 7]}
+    assert {layer["op"] for layer in data["layers"]} >= {"relu"}
+
+
+def test_a_spec_from_standard_input() -> None:
+    result = netc("summary", "-", "--json", text=Path(MLP).read_text(encoding="utf-8"))
+    assert json.loads(result.stdout)["name"] == "mlp"
+
+
+def test_weights_are_listed_as_they_were_made(tmp_path: Path) -> None:
+    path = str(tmp_path / "w.safetensors")
+    assert netc("weights", "init", LENET, "-o", path, "--seed", "3").exit_code == 0
+    listed = json.loads(netc("weights", "inspect", path, "--json").stdout)
+    with safe_open(path, framework="numpy") as file:
+        assert {entry["name"]: entry["shape"] for entry in listed} == {
+            name: file.get_slice(name).get_shape()
+            for name in file.keys()  # noqa: SIM118 - not a mapping
+        }
+    assert netc("weights", "check", LENET, path).exit_code == 0
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "w.safetensors")
+    netc("weights", "init", LENET, "-o", path, "-p", "classes=7")
+    result = netc("onnx", LENET, "--weights", path, "-o", str(tmp_path / "m.onnx"))
+    assert result.exit_code == 1
+    assert "fc3.weight" in result.stderr
+    assert "fc3.bias" in result.stderr
+    assert sorted(os.listdir(tmp_path)) == ["w.safetensors"]
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        netc("weights", "init", MLP, "-o", str(tmp_path / name), "--seed", seed)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_build_writes_everything_and_run_and_verify_take_it(tmp_path: Path) -> None:
+    directory = tmp_path / "deep" / "mlp"
+    assert netc("build", MLP, "-o", str(directory)).exit_code == 0
+    assert sorted(os.listdir(directory)) == [
+        "diagram.svg",
+        "model.onnx",
+        "model.py",
+        "model.safetensors",
+        "summary.txt",
+    ]
+    ran = netc("run", str(directory / "model.onnx"), "--provider", "cpu", "--bind", "N=3", "--json")
+    assert json.loads(ran.stdout)["outputs"] == [{"name": "probabilities", "shape": [3, 2], "dtype": "float32"}]
+    verified = netc("verify", MLP, "--weights", str(directory / "model.safetensors"), "--json")
+    assert verified.exit_code == 0, verified.stdout
+    assert json.loads(verified.stdout)["ok"] is True
+
+
+def test_a_build_that_fails_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert netc("build", MLP, "-o", str(tmp_path)).exit_code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setenv("NETC_DOT", "/no/such/dot")
+    result = netc("build", MLP, "-o", str(tmp_path), "--seed", "5")
+    assert result.exit_code == 1
+    assert "/no/such/dot" in result.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_without_an_engine_the_dot_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETC_DOT", "/no/such/dot")
+    result = netc("diagram", MLP, "-o", str(tmp_path / "m.svg"))
+    assert result.exit_code == 1
+    assert "pip install" in result.stderr
+    assert os.listdir(tmp_path) == ["m.dot"]
+
+
+@pytest.mark.parametrize(("suffix", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("dot", b"digraph")])
+def test_pictures(tmp_path: Path, suffix: str, head: bytes) -> None:
+    path = tmp_path / f"m.{suffix}"
+    assert netc("diagram", MLP, "-o", str(path)).exit_code == 0
+    assert head in path.read_bytes()[:200]
+
+
+def test_the_module_goes_to_standard_output_or_a_file(tmp_path: Path) -> None:
+    shown = netc("torch", MLP).stdout
+    netc("torch", MLP, "-o", str(tmp_path / "model.py"))
+    assert (tmp_path / "model.py").read_text(encoding="utf-8") == shown
+    assert "class Mlp(nn.Module)" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("summary", "nowhere.yaml"),
+        ("summary", f"{RESNET}:resnet51"),
+        ("summary", MLP, "-p", "no_such=1"),
+        ("torch", MLP, "-o", "/proc/nowhere/model.py"),
+        ("weights", "init", MLP, "-o", "/proc/nowhere/w.safetensors"),
+        ("weights", "inspect", MLP),
+        ("weights", "inspect", "nowhere.safetensors"),
+        ("onnx", MLP, "-o", "/proc/nowhere/m.onnx"),
+        ("diagram", MLP, "-o", "/proc/nowhere/m.svg"),
+        ("build", MLP, "-o", "/proc/nowhere"),
+        ("run", "nowhere.onnx"),
+        ("run", MLP),
+        ("verify", MLP, "--weights", "nowhere.safetensors"),
+        ("ops", "conv2"),
+        ("explain", "shape-mismtch"),
+    ],
+)
+def test_a_users_mistake_is_a_diagnostic_and_exit_code_1(arguments: tuple[str, ...]) -> None:
+    result = process(*arguments)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error[")
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_ops_describes_from_the_schema() -> None:
+    shown = netc("ops", "conv2d").stdout
+    assert "torch.nn.Conv2d" in shown
+    assert "out_channels  required" in shown
+    data = json.loads(netc("ops", "--json").stdout)
+    assert {"conv2d", "linear", "batch_norm2d"} <= {op["name"] for op in data}
+
+
+def test_ops_suggests_the_nearest_name() -> None:
+    assert "did you mean `conv2d`?" in netc("ops", "conv2").stderr
+
+
+def test_explain_lists_and_explains() -> None:
+    assert "shape-mismatch" in netc("explain").stdout
+    assert "Remedy:" in netc("explain", "shape-mismatch").stdout
+
+
+def test_output_that_nobody_reads_is_no_traceback() -> None:
+    command = f"{sys.executable} -m netc ops | head -n 1"
+    result = subprocess.run(command, cwd=ROOT, shell=True, capture_output=True, text=True, check=False)
+    assert result.stdout.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_no_color_without_a_terminal() -> None:
+    assert "\x1b" not in process("check", "nowhere.yaml").stdout
+
+
+def test_an_ascii_terminal_gets_ascii() -> None:
+    shown = process("check", "tests/errors/add_channels.yaml", environment={"PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 1
+    assert shown.stdout.isascii()
+    assert "Traceback" not in shown.stderr

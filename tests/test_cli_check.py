@@ -1,0 +1,113 @@
+"""`netc check`: its forms, its exit codes, and what it does not load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from netc.cli.main import cli
+
+ROOT = Path(__file__).parent.parent
+FIELDS = ["code", "severity", "message", "path", "line", "column", "end_line", "end_column", "notes", "fixes"]
+WRONG = "netc: 1\ninputs: {image: [N, 3, 32, 32]}\nnet:\n  a: conv2\n  b: relu @nothing\n"
+
+
+def check(*arguments: str, text: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(cli, ["check", *arguments], input=text, prog_name="netc")
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> str:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(WRONG, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_spec_is_right(spec: Path) -> None:
+    result = check(str(spec))
+    assert result.exit_code == 0, result.stdout
+
+
+def test_all_errors_at_their_places_as_json(wrong: str) -> None:
+    result = check(wrong, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert all(list(item) == FIELDS for item in found)
+    assert [(item["code"], item["line"]) for item in found] == [("unknown-op", 4), ("unknown-tensor", 5)]
+    first = WRONG.splitlines()[3]
+    assert first[found[0]["column"] - 1 : found[0]["end_column"] - 1] == "conv2"
+    assert {item["path"] for item in found} == {wrong}
+
+
+def test_json_of_right_files_is_an_empty_list() -> None:
+    assert json.loads(check(str(ROOT / "specs/mlp.yaml"), "--json").stdout) == []
+
+
+def test_several_files_in_one_run(wrong: str) -> None:
+    result = check(str(ROOT / "specs/mlp.yaml"), wrong, "--json")
+    assert result.exit_code == 1
+    assert {item["path"] for item in json.loads(result.stdout)} == {wrong}
+
+
+def test_concise_is_a_finding_a_line(wrong: str) -> None:
+    lines = check(wrong, "--format", "concise").stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{wrong}:4:6", f"{wrong}:5:11"]
+
+
+def test_github_annotations(wrong: str) -> None:
+    lines = check(wrong, "--format", "github").stdout.splitlines()
+    assert lines[0].startswith(f"::error file={wrong},")
+    assert ",line=4," in lines[0]
+
+
+def test_full_points_at_the_characters(wrong: str) -> None:
+    shown = check(wrong).stdout
+    assert "error[unknown-op]" in shown
+    assert f"--> {wrong}:4:6" in shown
+    assert "4 |   a: conv2\n" in shown
+
+
+def test_warnings_do_not_fail(tmp_path: Path) -> None:
+    path = tmp_path / "lossy.yaml"
+    path.write_text(
+        "netc: 1\ninputs: {image: [N, 3, 33, 33]}\nnet: {pool: max_pool2d 2}\noutputs: {y: pool}\n", encoding="utf-8"
+    )
+    result = check(str(path), "--json")
+    assert result.exit_code == 0
+    assert {item["severity"] for item in json.loads(result.stdout)} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\xfe", b"[" * 100_000, b"a: &x [*x, *x]", b"netc: 1\nnet: {a: b" + b"(" * 5000 + b"}", b"\0"]
+)
+def test_any_text_ends_in_diagnostics(text: bytes) -> None:
+    result = check("-", "--json", text=text)
+    assert result.exit_code == 1, result.exception
+    assert all(item["severity"] == "error" for item in json.loads(result.stdout or "[]"))
+
+
+def test_a_variant_names_the_network() -> None:
+    assert "resnet18 is right" in check(f"{ROOT / 'specs/resnet.yaml'}:resnet18").stdout
+
+
+def test_checking_loads_no_heavy_library() -> None:
+    code = (
+        "import sys\nfrom netc.cli.checking import check_specs\n"
+        "assert check_specs(['specs/resnet.yaml:resnet50'], {}, {}, 'full') == 0\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'numpy', 'rich', 'graphviz', 'click'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_program_checks_with_and_without_options() -> None:
+    plain = [sys.executable, "-m", "netc", "check", "specs/mlp.yaml"]
+    for command in (plain, [*plain, "--format", "full"]):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "specs/mlp.yaml: mlp is right\n", "")

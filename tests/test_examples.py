@@ -1,0 +1,44 @@
+"""Every example is compiled, its module run, and its shapes compared with what PyTorch computes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from runpy import run_path
+
+import pytest
+import torch
+
+import netc
+from netc.dims import bind, symbols
+
+ROOT = Path(__file__).parent.parent
+SPECS = sorted((ROOT / "examples").glob("*.yaml"))
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_examples_run(path: Path, tmp_path: Path) -> None:
+    network = netc.load(path)
+    assert network.ir.file.name == path.stem
+    (tmp_path / "model.py").write_text(network.to_torch(), encoding="utf-8")
+    module = list(run_path(str(tmp_path / "model.py")).values())[-1]().eval()
+    names = {name for type_ in network.inputs.values() for size in type_.shape for name in symbols(size)}
+    values = dict.fromkeys(names, 2)
+    shapes = [tuple(bind(size, values) for size in type_.shape) for type_ in network.inputs.values()]
+    found = module(*(torch.randn(shape) for shape in shapes))
+    outputs = found if isinstance(found, tuple) else (found,)
+    declared = zip(network.ir.block.outputs, outputs, strict=True)
+    for output, tensor in declared:
+        if output.train_only:
+            assert tensor is None
+        else:
+            assert tuple(tensor.shape) == tuple(bind(size, values) for size in output.value.type.shape)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_run(path: Path) -> None:
+    done = subprocess.run([sys.executable, path], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "loss" in done.stdout

@@ -1,0 +1,58 @@
+"""What a user installs: metadata, pins, and a wheel that holds the whole package."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import netc
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+
+
+def test_every_dependency_is_pinned() -> None:
+    pinned = {name.lower().replace("_", "-") for name in PINS}
+    wanted = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["dev"])
+    assert wanted - pinned == {"onnxruntime"}, "onnxruntime is for machines other than the one the pins are from"
+
+
+def test_torch_is_the_version_tested() -> None:
+    assert PINS["torch"] == "2.13.0"
+
+
+def test_one_onnxruntime_per_machine() -> None:
+    gpu, cpu = sorted((d for d in PROJECT["dependencies"] if d.startswith("onnxruntime")), reverse=True)
+    assert "sys_platform == 'linux' and platform_machine == 'x86_64'" in gpu + cpu
+    assert "sys_platform != 'linux' or platform_machine != 'x86_64'" in gpu + cpu
+
+
+def test_the_version_is_said_once() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    done = subprocess.run(
+        [sys.executable, "-m", "netc", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"netc, version {netc.__version__}\n"
+    assert f"## {netc.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_import_is_of_a_declared_dependency() -> None:
+    third_party = {"yaml": "pyyaml", "graphviz": "graphviz"}
+    imported = set()
+    for path in (ROOT / "netc").rglob("*.py"):
+        found = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        imported |= {name for name in found if name not in sys.stdlib_module_names and name != "netc"}
+    assert {third_party.get(name, name) for name in imported} <= names(PROJECT["dependencies"])
+
+
+def test_every_package_has_an_init() -> None:
+    folders = {path.parent for path in (ROOT / "netc").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
