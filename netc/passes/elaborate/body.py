@@ -81,7 +81,9 @@ class BodyBuilder:
         return Made(made, value)
 
     def named(self, named: Named, place: Place, flow: Flow) -> Made:
-        statement = named.statement
+        return self._named(named, named.statement, place, flow)
+
+    def _named(self, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         if isinstance(statement, Loop) and _mentions(named.name, statement.names):
             return self._template(named, statement, place, flow)
         names = self._texts(named.name, place)
@@ -114,16 +116,12 @@ class BodyBuilder:
 
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
         """`layer$i: {for: …}`: a statement of its own for every turn."""
-        turns = self._turns(loop, place)
+        turns = self._turns(loop, place, flow)
         group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
         group.said["iterable"] = Said(loop.iterable, place.scope)
         value = flow.value
         for scope, bindings in turns or []:
-            inner = place.within(scope)
-            names = self._texts(named.name, inner)
-            if names is None or len(names) != 1:
-                continue
-            made = self._place_named(names[0], named, loop.body, inner, flow)
+            made = self._named(named, loop.body, place.within(scope), flow)
             group.items.append(_iteration(loop, bindings, made, flow))
             value = made.value if made.feeds else value
             flow = Flow(value) if made.feeds else flow
@@ -229,7 +227,7 @@ class BodyBuilder:
 
     def _copies(self, line: Line, counter: Counter) -> dict[str, Any]:
         assert line.repeat is not None
-        repeat, place = line.repeat, counter.place
+        repeat, place = line.repeat, counter.place.reading(counter.flow.value)
         count = self._attempt(lambda: evaluate(repeat, self._context(place)), place)
         count = int(count) if isinstance(count, float) and count.is_integer() else count
         if count is ERROR:
@@ -251,7 +249,7 @@ class BodyBuilder:
 
     def _loop_members(self, loop: Loop, counter: Counter) -> dict[str, Any]:
         place = counter.place
-        for scope, bindings in self._turns(loop, place) or []:
+        for scope, bindings in self._turns(loop, place, counter.flow) or []:
             inner = Counter(place.within(scope), counter.flow)
             inner.next = counter.next
             before = counter.flow
@@ -260,8 +258,8 @@ class BodyBuilder:
             counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
         return {"said": {"iterable": Said(loop.iterable, place.scope)}}
 
-    def _turns(self, loop: Loop, place: Place) -> list[tuple[Scope, dict[str, Any]]] | None:
-        rows = self._attempt(lambda: items(loop.iterable, self._context(place)), place)
+    def _turns(self, loop: Loop, place: Place, flow: Flow) -> list[tuple[Scope, dict[str, Any]]] | None:
+        rows = self._attempt(lambda: items(loop.iterable, self._context(place.reading(flow.value))), place)
         if rows is ERROR:
             self.failed = True
             return None
@@ -283,24 +281,24 @@ class BodyBuilder:
         return turns
 
     def _conditional(self, statement: Conditional, place: Place, flow: Flow) -> Made:
-        taken, branch = self._decide(statement, place)
+        taken, branch = self._decide(statement, reading := place.reading(flow.value))
         made = Made([], flow.value) if branch is None else self.run(branch, place, flow)
         if taken is None:
             made = Made([], Value(ERROR, place.path, statement.span))
         place.names.add_group(place.path, made.value)
         group = GroupDraft(
             kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
-            said={"condition": Said(statement.condition, place.scope)}, source=flow.value, result=made.value,
+            said={"condition": Said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
         )  # fmt: skip
         return Made([group], made.value)
 
     def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
-        taken, branch = self._decide(statement, counter.place)
+        taken, branch = self._decide(statement, reading := counter.place.reading(counter.flow.value))
         if branch is not None:
             self._members(branch, counter)
         if taken is None:
             counter.flow = counter.flow.then(Value(ERROR, counter.place.path, statement.span))
-        return {"taken": bool(taken), "said": {"condition": Said(statement.condition, counter.place.scope)}}
+        return {"taken": bool(taken), "said": {"condition": Said(statement.condition, reading.scope)}}
 
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and _names_inputs(statement.then):

@@ -37,6 +37,10 @@ class Place(msgspec.Struct, frozen=True, eq=False):
         scope = Scope(self.scope, {}, tensors=TensorNames(self.names, self.path))
         return Place(self.path, self.module, self.path, scope, self.instance, self.names)
 
+    def reading(self, value: Value | None) -> Place:
+        """The same place for an expression in which `x` is what flows in."""
+        return self.within(Scope(self.scope, {}, tensors=self.tensor_names(value)))
+
     def tensor_names(self, own: Value | None) -> TensorNames:
         return TensorNames(self.names, self.prefix, own)
 
