@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netc.backends.pytorch.layout import BREAK, layout
+from netc.backends.pytorch.progression import collapsed
 from netc.backends.pytorch.names import TURNS, safe, statement_name
 from netc.backends.pytorch.parts import (
     Branches,
@@ -93,7 +94,7 @@ class Placer:
     def access(self, path: str) -> str:
         """How code reaches a module: `self.conv1`, `self.enc["conv"]`, `self.heads[0]`."""
         head, *rest = path.split(".")
-        found, prefix = f"self.{head}", head
+        found, prefix = f'self.get_submodule("{head}")' if head.isdigit() else f"self.{head}", head
         for name in rest:
             found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
             prefix = f"{prefix}.{name}"
@@ -168,6 +169,11 @@ class Constructor:
 
     def lines(self) -> list[str]:
         """The whole method, indented for a class; nothing where there is nothing to construct."""
+        whole = self.plan.template.whole
+        if whole is not None:
+            head = layout(f"def __init__({self.signature()}) -> None:", 4)
+            inside = self._sequence(whole.members, {}).removeprefix("nn.Sequential")
+            return [*head, *layout(f"super().__init__{inside}", 8)]
         body = list(self._body(self.plan.template.steps, 8))
         stored = [f"        self.{attribute} = {self.param_names[name]}" for name, attribute in self.stored.items()]
         if not body and not stored and not self.plan.params:
@@ -202,14 +208,14 @@ class Constructor:
         for prefix in _prefixes(path):
             if prefix not in self._made and self.placer.is_stepwise(prefix):
                 self._made.add(prefix)
-                yield f"{' ' * indent}{self.placer.access(prefix)} = nn.ModuleDict()"
+                yield f"{' ' * indent}{_assigned(self.placer.access(prefix), 'nn.ModuleDict()')}"
 
     def _module(self, path: str, ctor: Ctor, indent: int) -> Iterator[str]:
         head = path.partition(".")[0]
         if head != path and not self.placer.is_stepwise(path):
             if head not in self._made:
                 self._made.add(head)
-                yield from layout(f"self.{head} = {self._container(head)}", indent)
+                yield from layout(_assigned(self.placer.access(head), self._container(head)), indent)
             return
         self._made.add(path)
         yield from self._containers(path, indent)
@@ -217,14 +223,14 @@ class Constructor:
 
     def _assign(self, target: str, ctor: Ctor, indent: int) -> Iterator[str]:
         if not isinstance(ctor, Either):
-            yield from layout(f"{target} = {self.ctor(ctor)}", indent)
+            yield from layout(_assigned(target, self.ctor(ctor)), indent)
             return
         pad = " " * indent
         yield f"{pad}if {self.say(self.plan.said(ctor.condition))}:"
-        yield from layout(f"{target} = {self.ctor(ctor.then)}", indent + 4)
+        yield from layout(_assigned(target, self.ctor(ctor.then)), indent + 4)
         yield f"{pad}else:"
         otherwise = "nn.Identity()" if ctor.otherwise is None else self.ctor(ctor.otherwise)
-        yield from layout(f"{target} = {otherwise}", indent + 4)
+        yield from layout(_assigned(target, otherwise), indent + 4)
 
     def _container(self, path: str) -> str:
         children = self.placer.children(path)
@@ -283,8 +289,10 @@ class Constructor:
         if all(not name or name.isdigit() for name, _ in members):
             return f"nn.Sequential({force}{', '.join(one for _, one in shown)})"
         self.imports.add("collections:OrderedDict")
-        pairs = ", ".join(f"({quoted(name)}, {one})" for name, one in shown)
-        return f"nn.Sequential(OrderedDict([{BREAK}{pairs}]))"
+        pairs = list(collapsed(shown))
+        if len(pairs) == 1 and pairs[0].startswith("*("):
+            return f"nn.Sequential(OrderedDict({pairs[0][2:-1]}))"
+        return f"nn.Sequential(OrderedDict([{BREAK}{', '.join(pairs)}]))"
 
     def _member(self, ctor: Ctor, turns: dict[str, Shadow]) -> Iterator[str]:
         match ctor:
@@ -360,6 +368,13 @@ MAKE_DIVISIBLE = '''def make_divisible(value: float, divisor: int = 8, least: in
     """The multiple of `divisor` nearest to `value`, never more than 10 % below it."""
     near = max(divisor if least is None else least, int(value + divisor / 2) // divisor * divisor)
     return near + divisor if near < 0.9 * value else near'''
+
+
+def _assigned(target: str, value: str) -> str:
+    """An assignment; a number is no attribute."""
+    if target.startswith("self.get_submodule(") and target.endswith('")'):
+        return f"self.add_module({target[len('self.get_submodule(') : -1]}, {value})"
+    return f"{target} = {value}"
 
 
 def _counter(name: str) -> str:

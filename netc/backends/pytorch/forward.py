@@ -11,7 +11,7 @@ from netc.backends.pytorch.layout import WIDTH, layout
 from netc.backends.pytorch.names import safe, statement_name
 from netc.backends.pytorch.parts import Branches, Output, Slot, Step, Unit, reads_of, results_of
 from netc.backends.pytorch.plan import Plan
-from netc.backends.pytorch.shadow import Lit, Var, text
+from netc.backends.pytorch.shadow import Lit, text
 from netc.backends.pytorch.value import Val
 from netc.dims import dim_text
 
@@ -55,8 +55,8 @@ def size_text(size: Val, names: dict[str, str]) -> str:
     """A size in constructor names, where it has any."""
     if size.shadow is None or isinstance(size.shadow, Lit) or any(n not in names for n in size.depends):
         return ""
-    found = text(size.shadow, names.__getitem__)
-    return found if isinstance(size.shadow, Var) else f"({found})"
+    found = text(size.shadow, names.__getitem__).replace(" * ", "·")
+    return f"({found})" if " " in found else found
 
 
 class Writer:

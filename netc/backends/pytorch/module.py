@@ -119,7 +119,8 @@ class ClassWriter:
         doc = [*self._doc(), ""] if self.plan.is_root else []
         parts = [part for part in (init, frozen, forward) if part]
         body = [line for i, part in enumerate(parts) for line in ([""] if i else []) + part]
-        return [*self._result_class(), f"class {self.plan.class_name}(nn.Module):", *doc, *body]
+        base = "nn.Module" if self.plan.template.whole is None else "nn.Sequential"
+        return [*self._result_class(), f"class {self.plan.class_name}({base}):", *doc, *body]
 
     def _result_class(self) -> list[str]:
         if not self.wrap:
@@ -130,6 +131,8 @@ class ClassWriter:
 
     def _forward(self) -> list[str]:
         template = self.plan.template
+        if template.whole is not None:
+            return []
         names = [_input_name(slot.path) for slot in template.inputs]
         shapes = Shapes(self.plan, self.constructor.param_names)
         writer = Writer(self.constructor, count_uses(template.steps, self.outputs), shapes)
@@ -152,7 +155,8 @@ class ClassWriter:
     def _doc(self) -> Iterator[str]:
         """`image [N, 3, 32·h, 32·w] → logits [N, classes]`"""
         inputs = ", ".join(self._shaped(s.path, self.plan.traces[0].dims[s.value]) for s in self.plan.template.inputs)
-        outputs = ", ".join(self._shaped(o.name, self.plan.traces[0].dims[o.slot.value]) for o in self.outputs)
+        trace = self.plan.traces[0]
+        outputs = ", ".join(self._shaped(o.name, trace.dims[o.value]) for o in trace.block.outputs)
         yield f'    """{escaped(f"{inputs} → {outputs}")}"""'
 
     def _shaped(self, name: str, dims: Sequence[Val]) -> str:

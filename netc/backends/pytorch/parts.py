@@ -114,15 +114,17 @@ class Slot:
 
 
 class Unit:
-    """One step of forward: a module called, or an expression. `module` is the path of its weights."""
+    """One step of forward: a module called, or an expression. `module` is the path of its weights; `as_module` what it
+    would be as a member of an `nn.Sequential`, where it can be one."""
 
-    __slots__ = ("call", "ctor", "heavy", "holes", "module", "outs", "path", "reads", "template", "train_only")
+    __slots__ = ("as_module", "call", "ctor", "heavy", "holes", "module", "outs", "path", "reads", "template", "train_only")
 
     def __init__(
         self, path: str, module: str, reads: list[Slot], outs: list[Slot], ctor: Ctor | None, template: str, heavy: bool
     ) -> None:
         self.path, self.module, self.reads, self.outs = path, module, reads, outs
         self.ctor, self.template, self.heavy = ctor, template, heavy
+        self.as_module = ctor if template in ("{self}({*})", "{self}({0})") else None
         self.call: TorchCall | None = None
         self.holes: list[Hole] = []
         self.train_only = False

@@ -65,8 +65,9 @@ class Plan:
         return frozenset().union(*(t.structural | self.fixed[t] for t in self.traces))
 
     def _resolve(self) -> None:
-        units = list(units_of(self.template.steps))
-        for unit in units:
+        for part in parts_of(self.template.whole) if self.template.whole is not None else ():
+            self._decide_part(part)
+        for unit in units_of(self.template.steps):
             for hole in unit.holes:
                 self._decide(hole)
             for part in parts_of(unit.ctor) if unit.ctor is not None else ():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netc.backends.pytorch.choose import choose, holes_of
+from netc.backends.pytorch.containers import folded_containers
 from netc.backends.pytorch.parts import (
     Branches,
     CallCtor,
@@ -49,9 +50,20 @@ class Template:
         self._slots: list[dict[Value, list[Slot]]] = [{} for _ in traces]
         seen = [Seen(t) for t in traces]
         self.inputs = [self._slot(values, "") for values in _columns([t.block.inputs for t in traces])]
-        self.steps = self._steps([t.block.items for t in traces], seen, list(range(len(traces))))
-        self.outputs = [self._output(column) for column in _columns([t.block.outputs for t in traces])]
+        self.whole = self._whole(seen)
+        items = [t.block.items for t in traces] if self.whole is None else []
+        self.steps = self._steps(items, seen, list(range(len(traces))))
+        self.outputs = [] if self.whole is not None else [self._output(column) for column in _columns([t.block.outputs for t in traces])]
+        self.steps = folded_containers(self.steps, self.outputs)
         self._mark_train_only()
+
+    def _whole(self, seen: list[Seen]) -> Sequence_ | None:
+        """The class as one `nn.Sequential`, where its body is a straight chain in every instance."""
+        column = [t.block.items[0] if len(t.block.items) == 1 else None for t in self.traces]
+        groups = [g for g in column if isinstance(g, Group) and g.path == "" and g.kind in ("chain", "repeat", "loop")]
+        if len(groups) < len(column) or not all(_is_whole(s.trace, g) for s, g in zip(seen, groups, strict=True)):
+            return None
+        return Sequence_(self._inside(groups, seen))
 
     def _output(self, column: Sequence[Any]) -> Output:
         first = column[0]
@@ -298,6 +310,18 @@ class Template:
                 step.train_only = needed.isdisjoint(results_of(step))
                 if not step.train_only:
                     needed.update(reads_of(step))
+
+
+def _is_whole(trace: Trace, group: Group) -> bool:
+    """Whether a body without names hands its one input on, member by member, to its one output."""
+    block = trace.block
+    found = _flow(trace, group.items, "", None)
+    if found is None or not found[0] or len(block.inputs) != 1 or len(block.outputs) != 1 or block.outputs[0].train_only:
+        return False
+    links, value = found
+    own = all(link.module == link.path for link in links)
+    straight = links[0].read is block.inputs[0] and trace.reads[block.inputs[0]] == 1
+    return own and straight and value is block.outputs[0].value and trace.reads[value] == 1
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -1,0 +1,52 @@
+"""Turns statements with dotted names that only hand one tensor on into one `nn.Sequential` per container."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from netc.backends.pytorch.parts import Output, Sequence_, Slot, Step, Unit, reads_of, units_of
+
+
+def folded_containers(steps: list[Step], outputs: Sequence[Output]) -> list[Step]:
+    """The steps with every straight container as one step, innermost containers first."""
+    uses = Counter(slot for step in steps for slot in reads_of(step))
+    uses.update(o.slot for o in outputs)
+    prefixes = {p for unit in units_of(steps) for p in _prefixes(unit.path)}
+    for prefix in sorted(prefixes, key=lambda p: (-p.count("."), p)):
+        steps = _folded(steps, prefix, uses)
+    return steps
+
+
+def _prefixes(path: str) -> list[str]:
+    words = path.split(".")
+    return [".".join(words[:i]) for i in range(1, len(words))]
+
+
+def _folded(steps: list[Step], prefix: str, uses: Counter[Slot]) -> list[Step]:
+    start = f"{prefix}."
+    inside = [i for i, step in enumerate(steps) if any(u.path.startswith(start) for u in units_of([step]))]
+    if not inside or inside != list(range(inside[0], inside[-1] + 1)):
+        return steps
+    run = [step for step in steps[inside[0] : inside[-1] + 1] if isinstance(step, Unit)]
+    if len(run) < len(inside) or not _is_straight(run, start, uses):
+        return steps
+    members = [(unit.path[len(start) :], unit.as_module) for unit in run]
+    ctor = Sequence_([(name, made) for name, made in members if made is not None])
+    whole = Unit(prefix, prefix, run[0].reads, run[-1].outs, ctor, "{self}({*})", heavy=True)
+    return [*steps[: inside[0]], whole, *steps[inside[-1] + 1 :]]
+
+
+def _is_straight(run: list[Unit], start: str, uses: Counter[Slot]) -> bool:
+    names = [unit.path[len(start) :] for unit in run]
+    numbered = [name.isdigit() for name in names]
+    if len(run) < 2 or len(set(names)) < len(names) or (any(numbered) and names != [str(i) for i in range(len(names))]):
+        return False
+    if any(not _is_member(unit) or "." in name for unit, name in zip(run, names, strict=True)):
+        return False
+    links = zip(run, run[1:], strict=False)
+    return all(b.reads == a.outs and uses[a.outs[0]] == 1 for a, b in links)
+
+
+def _is_member(unit: Unit) -> bool:
+    return unit.as_module is not None and len(unit.reads) == 1 and len(unit.outs) == 1 and unit.module == unit.path
