@@ -254,6 +254,7 @@ def test_specs_parse(path: Path) -> None:
         ("net: x3 conv2d", "bad-line", "x3"),
         ("net: conv2d 1 x2 x3", "bad-line", "x3"),
         ("net: conv2d 1 stride= 2", "bad-line", "stride="),
+        ("net: conv2d 8 stride =2", "bad-line", "=2"),
         ("net: conv2d a=1 2", "bad-line", "2"),
         ("net: conv2d a=1 a=2", "duplicate-argument", "a=2"),
         ("net: conv2d 8 (1 7", "bad-expression", "("),
@@ -293,7 +294,7 @@ def test_specs_parse(path: Path) -> None:
         ("net: relu\ninit: {conv2d: [a, b]}", "wrong-kind", "[a, b]"),
         ("net: relu\nimport: {relu: {}}", "wrong-kind", "{}"),
         ("net: a\nimport: {a: b.yaml}\nblocks: {a: {net: relu}}", "duplicate-name", "a"),
-        ("net: {for: {i: 1..3, j: 1..3}, do: relu}", "wrong-kind", "{i: 1..3, j: 1..3}"),
+        ("net: {for: {i: 1..3, j: 1..3}, do: relu}", "bad-statement", "j"),
         ("net: {for: {i i: a}, do: relu}", "bad-name", "i i"),
         ("net: {for: 1..3, do: relu}", "wrong-kind", "1..3"),
     ],
@@ -337,13 +338,13 @@ def test_unknown_edition() -> None:
 def test_all_errors_at_once() -> None:
     text = HEAD + "net:\n  a: conv2d (1 @b..c y=\n  b: conv2d 1+ 2- @b..c\n  in: relu\nnope: 1\nlet: {c: 1 2}\n"
     assert [code for code, _ in errors(text)] == [
-        "unknown-key",
-        "bad-expression",
         "bad-expression",
         "bad-expression",
         "bad-expression",
         "bad-reference",
         "bad-name",
+        "unknown-key",
+        "bad-expression",
     ]
 
 

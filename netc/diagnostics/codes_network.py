@@ -191,14 +191,6 @@ NETWORK_CODES = (
         "use the output, or import a file without it.",
     ),
     CodeInfo(
-        "unused-argument",
-        "warn",
-        "An argument or a `let` is never used",
-        "Changing it would change nothing, which is seldom meant.",
-        "args: depth=2\nnet: relu\n",
-        "use it, or remove it.",
-    ),
-    CodeInfo(
         "shadows-operator",
         "warn",
         "A block has the name of an operator",

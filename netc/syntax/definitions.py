@@ -161,7 +161,7 @@ class DefinitionReader:
             return None
         if is_empty(node) or (isinstance(node, Mapping) and not node.entries):
             self.report.at("wrong-kind", "`outputs` names nothing", node, "leave it out, or write `{logits: fc}`")
-        entries = entries_of(self.report, node, "`outputs`")
+        entries = entries_of(self.report, node, "`outputs`", "write `{logits: fc}`")
         return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
 
     def output(self, key: Scalar, node: Node) -> Output | None:

@@ -149,6 +149,8 @@ class LineReader:
         self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
 
     def positional(self, piece: LineText) -> None:
+        if piece.text[0] == "=" and not piece.text.startswith("=="):
+            raise piece.problem("bad-line", "`=` stands beside a space", "write it without: `stride=2`")
         if self.arguments and self.arguments[-1].name is not None:
             remedy = f"name it: `name={piece.text}`; no spaces beside `=`"
             raise piece.problem("bad-line", f"`{piece.text}` has no name but follows named arguments", remedy)

@@ -60,7 +60,8 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
         report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec begins with `netc: 1`")
         return None, report.diagnostics
     spec = _FileReader(report, root).read()
-    return None if report.failed else spec, report.diagnostics
+    found = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
+    return None if report.failed else spec, found
 
 
 class _FileReader:

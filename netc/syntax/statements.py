@@ -164,7 +164,12 @@ class StatementReader:
         return Conditional(span=self.span(node), condition=condition, then=then, otherwise=otherwise)
 
     def loop(self, node: Mapping, header: Node, body: Statement | None) -> Statement | None:
-        if not isinstance(header, Mapping) or len(header.entries) != 1:
+        if isinstance(header, Mapping) and len(header.entries) > 1:
+            second = header.entries[1][0]
+            help = "put a loop into the `do` of another, or take rows apart: `for: {k c: stages}`"
+            self.report.at("bad-statement", "`for` runs over one list", second, help)
+            return None
+        if not isinstance(header, Mapping) or not header.entries:
             help = "write `for: {i: 1..4}`; several names take a row apart: `for: {k c: stages}`"
             wrong_kind(self.report, header, "`for`", "a mapping of one entry", help)
             return None

@@ -73,12 +73,12 @@ def word_of(report: Report, scalar: Scalar, role: Role, article: str = "a") -> s
     return None
 
 
-def entries_of(report: Report, node: Node, what: str) -> tuple[tuple[Scalar, Node], ...]:
+def entries_of(report: Report, node: Node, what: str, help: str | None = None) -> tuple[tuple[Scalar, Node], ...]:
     """The entries of a mapping; an empty value has none."""
     if isinstance(node, Mapping):
         return node.entries
     if not is_empty(node):
-        wrong_kind(report, node, what, "a mapping")
+        wrong_kind(report, node, what, "a mapping", help)
     return ()
 
 
