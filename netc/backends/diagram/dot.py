@@ -23,6 +23,7 @@ from netc.backends.diagram.style import (
     quoted,
     shape_text,
     shown,
+    tooltip,
 )
 from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes, open_network
 from netc.dims import Size
@@ -79,7 +80,7 @@ class _Writer:
     def text(self, name: str, about: str, rankdir: str) -> str:
         lines = [
             f"digraph {quoted(name)} {{",
-            f"  graph [rankdir={rankdir} {GRAPH} tooltip={quoted(about)}];",
+            f"  graph [rankdir={rankdir} {GRAPH} tooltip={tooltip(about)}];",
             f"  node [{NODE}];",
             f"  edge [{EDGE}];",
             *self._inputs(),
@@ -102,7 +103,7 @@ class _Writer:
         shape = shape_text(wire, self.batch)
         label = _two_lines(f"<B>{shown(name, LONGEST_TITLE)}</B>", shape, DARK)
         look = f'penwidth=1.6 fillcolor="#FFFFFF" color="{INK}"{self._dashed(number)}'
-        return f"  {self._id(number)} [label={label} {look} tooltip={quoted(f'{name} · {kind} · {shape}')}];"
+        return f"  {self._id(number)} [label={label} {look} tooltip={tooltip(f'{name} · {kind} · {shape}')}];"
 
     def _id(self, number: int) -> str:
         return quoted(self.names[number])
@@ -133,7 +134,7 @@ class _Writer:
         look = f'fillcolor="{fill}" color="{line}"{" penwidth=2" if box.count > 1 else ""}{self._dashed(number)}'
         symbol = box.family is Family.MERGE and len(box.title) == 1 and box.count == 1 and not box.shared
         label = f"{quoted(box.title)} {CIRCLE}" if symbol else _box_label(box)
-        return f"{self._id(number)} [label={label} {look} tooltip={quoted(f'{box.detail} · {shape}')}];"
+        return f"{self._id(number)} [label={label} {look} tooltip={tooltip(f'{box.detail} · {shape}')}];"
 
     def _cluster(self, cluster: Cluster, depth: int) -> Iterator[str]:
         pad = "  " * depth
@@ -148,7 +149,7 @@ class _Writer:
         line = f'penwidth=2 color="{DARK}"' if cluster.count > 1 else f'penwidth=0.9 color="{FRAME_LINE}"'
         fill = FRAME_FILLS[(depth - 1) % 2]
         look = f'style="rounded,filled{dashed}" fillcolor="{fill}" {line} labeljust=l margin=9'
-        return f"graph [{look} label={self._cluster_title(cluster)} tooltip={quoted(cluster.path)}];"
+        return f"graph [{look} label={self._cluster_title(cluster)} tooltip={tooltip(cluster.path)}];"
 
     def _cluster_title(self, cluster: Cluster) -> str:
         leaving = dict.fromkeys(edge.wire for edge in self._leaving(cluster))

@@ -30,15 +30,24 @@ LONGEST_TITLE, LONGEST_CAPTION = 40, 60
 
 
 def quoted(text: str) -> str:
-    """A DOT string that means exactly `text`: no escape sequence or entity in it is interpreted."""
-    text = _printable(text, keep="\n").replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    """A DOT identifier that no text can break out of."""
+    return '"' + _printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def tooltip(text: str) -> str:
+    """A DOT tooltip that means exactly `text`; Graphviz takes escape sequences out of tooltips twice."""
+    text = _printable(text, keep="\n").replace("&", "&amp;").replace("\\", "\\" * 4).replace('"', '\\"')
     return '"' + text.replace("\n", "\\n") + '"'
 
 
 def shown(text: str, longest: int) -> str:
-    """Text for an HTML-like label: escaped, on one line, cut where it would spoil the picture."""
+    """Text for an HTML-like label: escaped, on one line, cut where it would spoil the picture.
+
+    A backslash stands alone in its element, else Graphviz would read `\\N` as the node's name.
+    """
     text = " ".join(_printable(text).split())
-    return escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=True)
+    text = escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=True)
+    return text.replace("\\", "<FONT>\\</FONT>")
 
 
 def _printable(text: str, keep: str = "") -> str:

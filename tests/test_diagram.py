@@ -1,0 +1,262 @@
+"""What a picture says about a network: operators, arrows, what is fused, collapsed, marked; that text stays text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+import netc
+from netc.backends.diagram import Level, draw, find_engine, render, to_dot
+from netc.ir.flat import flatten
+from netc.ir.model import Network
+
+SPECS = Path(__file__).parent.parent / "specs"
+SKIP = "#B4491D"
+FAMILIES = ["alexnet", "cnn1d", "cnn3d", "densenet", "googlenet", "lenet5", "mlp", "mobilenet_v2", "resnet", "vgg"]
+
+
+def spec(name: str) -> Network:
+    return netc.load(SPECS / f"{name}.yaml").ir
+
+
+def built(net: str, inputs: str = "{image: [N, 3, 8*h, 8*w]}", rest: str = "") -> Network:
+    return netc.load(f"netc: 1\nname: tested\ninputs: {inputs}\n{rest}\nnet:\n{net}").ir
+
+
+class Graph:
+    """DOT as the engine reads it."""
+
+    def __init__(self, dot: str) -> None:
+        done = subprocess.run([find_engine(), "-Tjson0"], input=dot.encode(), capture_output=True, check=True)
+        read: dict[str, Any] = json.loads(done.stdout)
+        objects = {item["_gvid"]: item for item in read.get("objects", [])}
+        self.frames = [item for item in objects.values() if item["name"].startswith("cluster_") and item["label"]]
+        self.nodes = {item["name"]: item for item in objects.values() if "nodes" not in item and "pos" in item}
+        self.edges = [(objects[e["tail"]]["name"], objects[e["head"]]["name"], e) for e in read.get("edges", [])]
+
+    def pairs(self) -> Counter[tuple[str, str]]:
+        return Counter((tail, head) for tail, head, _ in self.edges)
+
+    def skips(self) -> set[tuple[str, str]]:
+        return {(tail, head) for tail, head, edge in self.edges if edge.get("color") == SKIP}
+
+    def texts(self) -> str:
+        return "\n".join(item["label"] for item in (*self.nodes.values(), *self.frames))
+
+
+def graph(network: Network, level: Level = "blocks") -> Graph:
+    return Graph(to_dot(network, level))
+
+
+@pytest.mark.parametrize("name", ["googlenet", "mobilenet_v2", "resnet"])
+def test_level_ops_draws_every_operator_and_arrow(name: str) -> None:
+    flat, drawn = flatten(spec(name)), graph(spec(name), "ops")
+    maker = {wire: f"in:{wire.path}" for wire in flat.inputs}
+    maker.update((wire, node.path) for node in flat.nodes for wire in node.outputs)
+    arrows = Counter((maker[wire], node.path) for node in flat.nodes for wire in node.inputs)
+    arrows.update((maker[output.wire], f"out:{output.name}") for output in flat.outputs)
+    ends = {f"in:{wire.path}" for wire in flat.inputs} | {f"out:{output.name}" for output in flat.outputs}
+    assert set(drawn.nodes) == {node.path for node in flat.nodes} | ends
+    assert drawn.pairs() == arrows
+
+
+@pytest.mark.parametrize("level", ["overview", "blocks", "ops"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_level_of_every_family_reads_from_input_to_output(name: str, level: Level) -> None:
+    drawn = graph(spec(name), level)
+    reached = {node for node in drawn.nodes if node.startswith("in:")}
+    for _ in drawn.nodes:
+        reached |= {head for tail, head, _ in drawn.edges if tail in reached}
+    assert reached == set(drawn.nodes)
+
+
+@pytest.mark.parametrize("level", ["overview", "blocks", "ops"])
+def test_the_same_network_gives_the_same_text(level: Level) -> None:
+    assert to_dot(spec("googlenet"), level) == to_dot(spec("googlenet"), level)
+
+
+def test_resnet_collapses_what_is_equal() -> None:
+    text = graph(spec("resnet")).texts()
+    assert [text.count(f"×{n} ") for n in (2, 3, 4, 5, 6)] == [2, 1, 0, 1, 0]
+
+
+def test_resnet_fuses_and_marks_shortcuts() -> None:
+    drawn = graph(spec("resnet"))
+    assert "Conv·BN·ReLU" in drawn.nodes["layer1.0.conv1"]["label"]
+    assert "Conv·BN<" in drawn.nodes["layer1.0.conv3"]["label"]
+    assert {("maxpool", "layer1.0.downsample.0"), ("layer1.0.downsample.0", "layer1.0.out.0")} <= drawn.skips()
+    assert ("layer1.0.out.0", "layer1.1.out.0") in drawn.skips()
+    assert ("layer1.0.out.0", "layer1.1.conv1") not in drawn.skips()
+
+
+def test_dense_layers_that_grow_are_one_frame() -> None:
+    text = graph(spec("densenet")).texts()
+    assert all(f"×{n} " in text for n in (6, 12, 24, 16))
+    labels = [edge["label"].strip() for _, _, edge in graph(spec("densenet")).edges if "label" in edge]
+    assert "64…224×8h×8w" in labels
+
+
+def test_branches_of_a_concat_are_no_skips() -> None:
+    assert graph(spec("googlenet")).skips() == set()
+
+
+def test_what_only_trains_is_dashed() -> None:
+    drawn = graph(spec("googlenet"))
+    dashed = {name for name, node in drawn.nodes.items() if "dashed" in node["style"]}
+    assert {"out:aux1", "out:aux2", "aux1.fc2"} <= dashed
+    assert not any(name.startswith("inception") for name in dashed)
+
+
+def test_the_overview_has_a_box_per_stage() -> None:
+    drawn = graph(spec("resnet"), "overview")
+    stages = ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "flatten", "fc"]
+    assert list(drawn.nodes) == ["in:image", *stages, "out:logits"]
+    assert "6× bottleneck" in drawn.nodes["layer3"]["label"]
+
+
+SAME_PIECES = """
+  a: conv2d 8 3 padding=1
+  b: conv2d 8 3 padding=1
+  c: conv2d 8 3 padding=1
+  other: conv2d 8 3 padding=1 bias=false
+"""
+
+
+def test_copies_are_found_by_what_they_compute_never_by_name() -> None:
+    drawn = graph(built(SAME_PIECES))
+    assert drawn.pairs() == Counter([("in:image", "a"), ("a", "b"), ("b", "other"), ("other", "out:out")])
+    assert "×2 " in drawn.nodes["b"]["label"]
+    assert "×" not in drawn.nodes["other"]["label"].replace("3×3", "")
+
+
+def test_a_run_read_from_outside_is_not_collapsed() -> None:
+    net = """
+  a: conv2d 3 3 padding=1
+  b: conv2d 3 3 padding=1 @a
+  sum: add @a @b
+"""
+    assert set(graph(built(net)).nodes) >= {"a", "b", "sum"}
+
+
+def test_only_single_reader_runs_are_fused() -> None:
+    net = """
+  conv: conv2d 3 3 padding=1
+  act: relu @conv
+  sum: add @conv @act
+"""
+    assert {"conv", "act"} <= set(graph(built(net)).nodes)
+
+
+SHARED = """
+  first: head @image
+  second: head @first
+"""
+
+
+def test_shared_modules_are_marked() -> None:
+    text = graph(built(SHARED, rest="shared: {head: conv2d 3 1}")).texts()
+    assert text.count("shared head") == 1
+    assert "×2 " in text
+    plain = graph(built(SHARED.replace("head", "conv2d 3 1"))).texts()
+    assert "shared" not in plain
+    assert "×2 " in plain
+
+
+def test_shapes_are_printed_only_where_they_change() -> None:
+    drawn = graph(spec("lenet5"))
+    labels = {(tail, head): edge["label"].strip() for tail, head, edge in drawn.edges if edge.get("label")}
+    assert labels[("conv1", "pool1")] == "6×28×28"
+    assert ("in:image", "conv1") not in labels
+    assert ("fc3", "out:logits") not in labels
+
+
+def test_sums_of_sizes_stand_in_parentheses() -> None:
+    drawn = graph(spec("alexnet"))
+    assert any(edge.get("label", "").strip() == "64×(8h−1)×(8w−1)" for _, _, edge in drawn.edges)
+
+
+def test_directions() -> None:
+    def size(direction: Any) -> tuple[float, float]:
+        svg = ElementTree.fromstring(render(to_dot(spec("lenet5"), "blocks", direction)))
+        return float(svg.attrib["width"].removesuffix("pt")), float(svg.attrib["height"].removesuffix("pt"))
+
+    down, across = size("tb"), size("lr")
+    assert down[1] > 3 * down[0]
+    assert across[0] > 3 * across[1]
+
+
+HOSTILE = [
+    '</TD></TR></TABLE>> ]; evil [label="',
+    '<B>&amp; &lt; &#0; \\N \\G \\"',
+    'quote " back \\ end \\',
+    "]]> --> <script>alert(1)</script>",
+    "\x00\x07\x1b[31m \u2028 \ud800 \U0001f600",
+    '} subgraph "cluster_1" { graph [\n\t]; lp="0,0"',
+]
+
+
+def renamed(network: Network, text: str) -> Network:
+    """The network with hostile text in its name, doc, input, output and a statement's path."""
+    block = network.block
+    source = block.inputs[0]
+    image = msgspec.structs.replace(source, path=text)
+    items = tuple(
+        msgspec.structs.replace(item, path=f"{text}{n}", inputs=tuple(image if v is source else v for v in item.inputs))
+        for n, item in enumerate(block.leaves())
+    )
+    outputs = tuple(msgspec.structs.replace(output, name=text) for output in block.outputs)
+    block = msgspec.structs.replace(block, inputs=(image,), items=items, outputs=outputs)
+    network.file.doc = text
+    return msgspec.structs.replace(network, name=text, block=block)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text: str) -> None:
+    network = renamed(spec("lenet5"), text)
+    plain = graph(spec("lenet5"), "ops")
+    hostile = graph(network, "ops")
+    assert len(hostile.nodes) == len(plain.nodes)
+    assert len(hostile.edges) == len(plain.edges)
+    assert not hostile.frames
+    svg = ElementTree.fromstring(render(to_dot(network, "ops")))
+    assert {element.tag.rpartition("}")[2] for element in svg.iter()} <= {
+        "svg",
+        "g",
+        "title",
+        "polygon",
+        "path",
+        "text",
+        "a",
+    }
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    words = "".join(element.text or "" for element in svg.iter() if element.tag.endswith("}text"))
+    assert (shown if len(shown) <= 40 else shown[:39] + "…") in words
+    titles = [
+        title.replace("\xa0", " ").strip()
+        for element in svg.iter()
+        for name, title in element.items()
+        if name.endswith("}title")
+    ]
+    told = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    assert f"{told}\n{told}".strip() in titles
+
+
+def test_a_picture_too_slow_comes_coarser_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "dot"
+    count = tmp_path / "count"
+    engine = find_engine()
+    slow.write_text(f'#!/bin/sh\nif [ ! -e {count} ]; then touch {count}; exec sleep 30; fi\nexec {engine} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("NETC_DOT", str(slow))
+    picture = draw(spec("lenet5"), "ops", timeout=2.0)
+    assert picture.level == "blocks"
+    assert picture.notes == ("level ops took longer than 2 s; drew blocks instead",)
+    assert picture.dot == to_dot(spec("lenet5"), "blocks")
+    assert picture.data.startswith(b"<?xml")
