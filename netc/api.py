@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.passes import summary as summaries
+    from netc.runtime import sizes
 else:
     artifacts = LazyModule("netc.artifacts")
     diagram = LazyModule("netc.backends.diagram")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,35 @@ def test_the_readme_names_only_commands_there_are() -> None:
     named = set(re.findall(r"^\$? ?netc (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= set(COMMANDS)
+
+
+def readme_blocks() -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL)]
+
+
+def shown(arguments: list[str], folder: Path) -> str:
+    command = [sys.executable, "-m", "netc", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.rstrip()
+
+
+def test_the_readme_shows_what_the_commands_print() -> None:
+    (session,) = (block for block in readme_blocks() if block.startswith("$ netc check"))
+    for step in session.removeprefix("$ ").split("\n$ "):
+        command, _, output = step.partition("\n")
+        assert shown(command.split()[1:], ROOT / "examples") == output.rstrip()
+
+
+def test_the_readme_shows_the_error_that_is_found(tmp_path: Path) -> None:
+    spec = (ROOT / "examples/digits.yaml").read_text(encoding="utf-8")
+    wrong = spec.replace("conv2: conv2d width 3 padding=1", "conv2: conv2d width 3")
+    assert wrong != spec
+    (tmp_path / "wrong.yaml").write_text(wrong, encoding="utf-8")
+    (error,) = (block for block in readme_blocks() if block.startswith("error["))
+    assert shown(["check", "wrong.yaml"], tmp_path) == error.rstrip()
+
+
+def test_the_readme_shows_the_example() -> None:
+    assert (ROOT / "examples/digits.yaml").read_text(encoding="utf-8") in [text for _, text in examples("README.md")]
