@@ -460,13 +460,19 @@ def test_blocks_that_contain_themselves_are_refused() -> None:
     assert "recursive-block" in [c for c, _ in refused("a: u", head="blocks: {u: {net: v}, v: {net: u}}")]
 
 
-def test_recursion_that_ends_is_allowed() -> None:
-    head = "blocks: {deep: {args: n, net: {a: conv2d 3 1, rest: {if: n > 0, do: deep n-1}}}}"
-    assert len(net("top: deep 3", head=head).weights) == 8
-
-
-def test_recursion_without_end_over_arguments_is_refused() -> None:
+def test_a_block_may_not_contain_itself_with_other_arguments_either() -> None:
     assert "recursive-block" in [c for c, _ in refused("a: u 1", head="blocks: {u: {args: n, net: [relu, u n+1]}}")]
+
+
+def test_calls_within_calls_are_bounded() -> None:
+    blocks = "\n".join(f"  b{i}: {{net: b{i + 1}}}" for i in range(300))
+    found = refused("a: b0", head=f"blocks:\n{blocks}\n  b300: {{net: relu}}")
+    assert [c for c, _ in found] == ["too-complex"]
+
+
+def test_ten_calls_within_calls_are_fine() -> None:
+    blocks = "\n".join(f"  b{i}: {{net: {{u: b{i + 1}}}}}" for i in range(10))
+    assert len(net("a: b0", head=f"blocks:\n{blocks}\n  b10: {{net: {{r: relu}}}}").paths) == 1
 
 
 def test_a_block_that_is_never_called_is_not_elaborated_but_may_stand() -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_REPEATS = 100_000
 
+MAX_DEPTH = 64
+"""Levels of statements within statements and of calls within calls, together."""
+
 
 class Made(msgspec.Struct, frozen=True, eq=False):
     """What a statement came to: its items and the tensor it stands for."""
@@ -66,7 +69,17 @@ class BodyBuilder:
 
     def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
         """Elaborate a statement that stands at `place.path`."""
-        return self._RUN[type(statement)](self, statement, place, flow)
+        if self.compiler.depth >= MAX_DEPTH:
+            return self._too_deep(statement, place)
+        self.compiler.depth += 1
+        made = self._RUN[type(statement)](self, statement, place, flow)
+        self.compiler.depth -= 1
+        return made
+
+    def _too_deep(self, statement: Statement, place: Place) -> Made:
+        message = f"blocks and statements are nested more than {MAX_DEPTH} deep"
+        self.report.add("too-complex", message, statement.span)
+        return Made([], Value(ERROR, place.path, statement.span))
 
     def body(self, statement: Body, place: Place, flow: Flow) -> Made:
         """Named statements in order; the first takes what flows in."""

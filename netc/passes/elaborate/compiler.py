@@ -30,6 +30,7 @@ class Compiler:
         self.files = Files(self.report, self.domain)
         self._blocks: dict[Any, BlockDraft] = {}
         self._open: list[Definition] = []
+        self.depth = 0
         self.definitions: dict[Definition, bool] = {}
 
     def block(
