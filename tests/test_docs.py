@@ -60,7 +60,8 @@ def test_the_readme_names_only_commands_there_are() -> None:
 
 def readme_blocks() -> list[str]:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return [block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL)]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for language, block in fenced if not language]
 
 
 def shown(arguments: list[str], folder: Path) -> str:
