@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conformance import agree, findings, make, quick, same_symbolic, same_values, tensor
+from conformance import agree, example, findings, make, quick, run_torch, same_symbolic, same_values, tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +43,14 @@ def test_pool_accepts_sizes_and_computes_as_pytorch(case: Any) -> None:
     op, x = case
     if agree(op, x):
         same_symbolic(op, x)
-        same_values(op, x, symbolic=True)
+        if sees_an_element_everywhere(op, x):
+            same_values(op, x, symbolic=True)
+
+
+def sees_an_element_everywhere(op: Any, x: Any) -> bool:
+    """Where dilation leaves a window nothing but padding, PyTorch says −∞ and ONNX Runtime the smallest float."""
+    (result,), _ = run_torch(op, [x], [example(x)])
+    return bool(result.isfinite().all())
 
 
 @st.composite

@@ -19,11 +19,9 @@ from netc.ops.common import (
     need_rank,
     node,
 )
-from netc.ops.merge import ONNX_TYPES
+from netc.ops.merge import NUMBERS, ONNX_TYPES
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
-
-NUMBERS = (*FLOATS, "int64", "int32", "int8", "uint8")
 
 
 class _Activation(Op):

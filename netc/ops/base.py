@@ -273,7 +273,7 @@ def _int(cls: type[Op], declared: Attr, value: Any) -> int:
         )
     if not _is_int(value):
         raise _wrong(declared, "a whole number", value)
-    if abs(value) >= 2**62:
+    if abs(value) >= 2**31:
         raise BadValue(f"`{declared.name}` is too large: {value}")
     return int(value)
 

@@ -19,7 +19,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
+from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -99,6 +99,7 @@ class MatMul(Op):
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_same_dtype(self, *x)
+        yield from need_dtype(self, x[0], NUMBERS)
         for at, t in enumerate(x):
             yield from need_axes(self, t, 2, at)
         if all(t.rank > 1 for t in x):

@@ -13,6 +13,8 @@ from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
 
 INTS = ("int8", "int32", "int64")
+NUMBERS = (*FLOATS, *INTS, "uint8")
+"""Every dtype but bool."""
 ONNX_TYPES = {
     "float32": 1,
     "uint8": 2,

@@ -60,11 +60,11 @@ class _Pool(Op):
                 yield from need_fit(axis, x[0], window)
 
     def _check_padding(self) -> Iterator[Problem]:
-        """PyTorch wants at most half a window of padding, so that every window sees an element."""
+        """PyTorch wants at most half the kernel's size of padding."""
         for window, (begin, _) in zip(self.windows(), self.pads(), strict=True):
-            if 2 * begin > window.extent:
-                message = f"padding {begin} is more than half of the window of {window.extent}"
-                remedy = changed(padding=window.extent // 2)
+            if 2 * begin > window.kernel:
+                message = f"padding {begin} is more than half of kernel_size {window.kernel}"
+                remedy = changed(padding=window.kernel // 2)
                 yield Problem("bad-argument", message, "padding", candidates=(remedy,))
                 return
 

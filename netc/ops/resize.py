@@ -16,8 +16,19 @@ from netc.ops.common import (
     need_float,
     need_rank,
     node,
+    numbers,
 )
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import (
+    OnnxConst,
+    OnnxNode,
+    Problem,
+    Require,
+    TorchArg,
+    TorchCall,
+    TorchForm,
+    TorchModule,
+    Unsupported,
+)
 from netc.types import TensorType
 
 MODES = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
@@ -126,7 +137,7 @@ class Interpolate(Op):
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         if self.mode == "area":
             pool = OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"]
-            return pool(output_size=self._target(*x)).onnx(x[0])
+            return pool(output_size=numbers(self._target(*x))).onnx(x[0])
         factors = self._factors(x[0]) if self.scale_factor else _exact_factors(x[0].shape[2:], self._target(*x))
         axes = tuple(range(2, x[0].rank))
         if factors:
@@ -139,6 +150,8 @@ class Interpolate(Op):
         return node("Shape", "x1", "sizes", start=2), node("Resize", "x0 _ _ sizes", axes=axes, **self._onnx_mode())
 
     def _onnx_mode(self) -> dict[str, Any]:
+        if self.align_corners and self.antialias:
+            raise Unsupported("ONNX has no antialias with align_corners: leave one out")
         mode = {"coordinate_transformation_mode": "half_pixel", **ONNX_MODES[self.mode]}
         if self.align_corners:
             mode["coordinate_transformation_mode"] = "align_corners"
