@@ -260,3 +260,24 @@ def test_a_picture_too_slow_comes_coarser_and_says_so(tmp_path: Path, monkeypatc
     assert picture.notes == ("level ops took longer than 2 s; drew blocks instead",)
     assert picture.dot == to_dot(spec("lenet5"), "blocks")
     assert picture.data.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text_in_frames(text: str) -> None:
+    network = built("\n  stem: [conv2d 8 3, relu, max_pool2d 2]\n")
+    stem = msgspec.structs.replace(network.block.items[0], path=text)
+    network = msgspec.structs.replace(network, block=msgspec.structs.replace(network.block, items=(stem,)))
+    assert len(graph(network).frames) == 1
+    svg = render(to_dot(network)).decode()
+    words = "".join(
+        element.text or "" for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("}text")
+    )
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    assert (shown if len(shown) <= 40 else shown[:39] + "…") in words
+    assert "Conv·ReLU" in words
+
+
+def test_a_long_network_is_written_quickly() -> None:
+    network = built("\n  deep: [conv2d 3 1 x3000, relu]\n")
+    assert to_dot(network, "ops").count(" -> ") == 3002
+    assert "×2999 " in to_dot(network)

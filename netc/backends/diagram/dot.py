@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -74,6 +75,9 @@ class _Writer:
             + [box.path for box in self.all_boxes]
             + [f"out:{output.name}" for output in opened.outputs]
         )
+        self.read_by: defaultdict[Wire, set[int]] = defaultdict(set)
+        for edge in flow.edges:
+            self.read_by[edge.wire].add(edge.target)
         self.skipped_from = {edge.source for edge in flow.edges if edge.skip}
         self.clusters = 0
 
@@ -152,7 +156,7 @@ class _Writer:
         return f"graph [{look} label={self._cluster_title(cluster)} tooltip={tooltip(cluster.path)}];"
 
     def _cluster_title(self, cluster: Cluster) -> str:
-        leaving = dict.fromkeys(edge.wire for edge in self._leaving(cluster))
+        leaving = self._leaving(cluster)
         shape = shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
         note = " · ".join(text for text in (shown(cluster.note, LONGEST_TITLE), shape) if text)
         cells = _badges(cluster.count, cluster.shared)
@@ -161,9 +165,10 @@ class _Writer:
         cells += f"<TD>{'&#160; '.join(words)}</TD>" if words else ""
         return f"<{_table(cells, 4)}>" if cells else '""'
 
-    def _leaving(self, cluster: Cluster) -> list[Edge]:
-        inner = {self.number[box] for box in boxes((cluster,))}
-        return [edge for edge in self.flow.edges if edge.source in inner and edge.target not in inner]
+    def _leaving(self, cluster: Cluster) -> dict[Wire, None]:
+        inner = {self.number[box]: box for box in boxes((cluster,))}
+        made = (wire for box in inner.values() for wire in box.outputs)
+        return dict.fromkeys(wire for wire in made if not self.read_by[wire] <= inner.keys())
 
     def _edge(self, edge: Edge) -> str:
         traits = [f'label=" {shape_text(edge.wire, self.batch)}"'] if edge.labelled else []

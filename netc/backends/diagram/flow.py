@@ -102,25 +102,26 @@ class _Tracer:
     def _skips(self) -> set[tuple[int, int]]:
         """Arrows that jump over a longer way, and the shorter ways into an elementwise merge."""
         skips: set[tuple[int, int]] = set()
-        above = self._ancestors()
         for target, pairs in enumerate(self.into):
             for at, (source, _) in enumerate(pairs):
-                jumps = any(above[other] >> source & 1 for other, _ in pairs if other != source)
-                if jumps:
+                if len(pairs) > 1 and self._leads(source, [other for other, _ in pairs if other != source]):
                     skips.add((target, at))
                 elif at != self.best[target] and self._is_elementwise(target):
                     skips.update(self._side_way(target, at))
         return skips
 
-    def _ancestors(self) -> list[int]:
-        """Per number, a bit set of all that leads to it."""
-        above: list[int] = []
-        for pairs in self.into:
-            bits = 0
-            for source, _ in pairs:
-                bits |= above[source] | 1 << source
-            above.append(bits)
-        return above
+    def _leads(self, source: int, targets: list[int]) -> bool:
+        """Whether a way leads from `source` to any of the targets; only what lies as deep is searched."""
+        seen: set[int] = set()
+        stack = targets
+        while stack:
+            at = stack.pop()
+            if at == source:
+                return True
+            if at not in seen and self.depth[at] > self.depth[source]:
+                seen.add(at)
+                stack += [before for before, _ in self.into[at]]
+        return False
 
     def _is_elementwise(self, target: int) -> bool:
         if not self.first_box <= target < self.first_output:

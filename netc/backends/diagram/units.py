@@ -225,6 +225,8 @@ def _is_container(unit: Unit) -> bool:
 
 
 def _container_segment(unit: Unit, base: str) -> str:
+    """The name of the container between `base` and the unit, if there is one."""
+    if (base and not unit.path.startswith(base + ".")) or (isinstance(unit, Cluster) and unit.kind == "iteration"):
+        return ""
     segment, dot, _ = below(base, unit.path).partition(".")
-    is_named = isinstance(unit, Box) or unit.kind != "iteration"
-    return segment if is_named and (dot or _is_container(unit)) else ""
+    return segment if dot or _is_container(unit) else ""
