@@ -70,7 +70,7 @@ class _Body:
         self.add(f"[{self._members(self.read())}]")
 
     def _repeats(self) -> str:
-        return "xn" if False else f"x({self.random.choice(['n', '2', '3', 'n+1'] if 'n' in self.args else ['2', '3'])})"
+        return f"x({self.random.choice(['n', '2', '3', 'n+1'] if 'n' in self.args else ['2', '3'])})"
 
     def _repeat(self) -> None:
         tensor = self.read()
@@ -154,7 +154,7 @@ class _Body:
         inner = f'a: "{self.conv(self.read())}", b: "{self.conv()}"'
         if self.random.random() < 0.5:
             inner = f'a: "{self.conv(self.read())}", b: "{self.conv("a")}", c: "concat @a @b"'
-        self.add(f"{{do: {{{inner}}}}}" if False else f"{{do: {{{inner}}}}}")
+        self.add(f"{{do: {{{inner}}}}}")
 
     def close(self) -> None:
         """Read what nobody has read."""
@@ -184,6 +184,8 @@ def random_spec(seed: int) -> str:
         blocks.append((f"block{i}", args))
     main = _Body(random, ["base", "2*base", "3", "4", "base+1"], blocks, [])
     for _ in range(random.randint(2, 6)):
+        if blocks and random.random() < 0.5:
+            main._call()
         main.statement()
     main.close()
     net = [f"  {line}" for line in main.lines]

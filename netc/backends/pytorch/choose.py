@@ -20,6 +20,7 @@ from netc.backends.pytorch.shadow import (
     linear,
     lit,
     names,
+    replace,
 )
 from netc.backends.pytorch.value import Val
 
@@ -122,7 +123,19 @@ def _key(value: Any) -> Any:
     return value if is_plain(value) else id(value)
 
 
-def missing(hole: Hole, shadow: Shadow) -> Iterator[tuple[Seen, frozenset[str]]]:
-    """Names a number hangs on that the expression chosen for it does not have."""
+def unsaid(hole: Hole, shadow: Shadow) -> Iterator[tuple[Seen, frozenset[str]]]:
+    """Names whose other values the expression chosen would not follow: all of them where it is right by coincidence."""
     for seen, val in hole.seen:
-        yield seen, val.depends - names(shadow)
+        here = replace(shadow, lambda name, seen=seen: lit(seen.turns[name]) if name in seen.turns else Var(name))
+        if here is None or not _is_same(here, val):
+            yield seen, val.depends | names(shadow)
+
+
+def _is_same(shadow: Shadow, val: Val) -> bool:
+    """Whether an expression is the one the number was said by, up to the order of terms."""
+    if val.shadow is None:
+        return isinstance(shadow, Lit) and not val.depends
+    if val.shadow == shadow:
+        return True
+    terms = linear(shadow)
+    return terms is not None and terms == linear(val.shadow)

@@ -235,10 +235,11 @@ class Constructor:
     def _container(self, path: str) -> str:
         children = self.placer.children(path)
         members = [self._child(f"{path}.{name}") for name in children]
+        force = BREAK if len(members) > 1 else ""
         if self.placer.is_list(path):
-            return f"nn.ModuleList([{BREAK}{', '.join(members)}])"
+            return f"nn.ModuleList([{force}{', '.join(members)}])"
         pairs = ", ".join(f"{quoted(name)}: {member}" for name, member in zip(children, members, strict=True))
-        return f"nn.ModuleDict({{{BREAK}{pairs}}})"
+        return f"nn.ModuleDict({{{force}{pairs}}})"
 
     def _child(self, path: str) -> str:
         self._made.add(path)
@@ -292,7 +293,7 @@ class Constructor:
         pairs = list(collapsed(shown))
         if len(pairs) == 1 and pairs[0].startswith("*("):
             return f"nn.Sequential(OrderedDict({pairs[0][2:-1]}))"
-        return f"nn.Sequential(OrderedDict([{BREAK}{', '.join(pairs)}]))"
+        return f"nn.Sequential(OrderedDict([{BREAK if len(pairs) > 1 else ''}{', '.join(pairs)}]))"
 
     def _member(self, ctor: Ctor, turns: dict[str, Shadow]) -> Iterator[str]:
         match ctor:

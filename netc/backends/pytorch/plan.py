@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from netc.backends.pytorch.choose import argument_holes, choose, missing, own_holes
+from netc.backends.pytorch.choose import argument_holes, choose, own_holes, unsaid
 from netc.backends.pytorch.parts import CallCtor, Ctor, Hole, branches_of, parts_of, units_of
 from netc.backends.pytorch.shadow import Lit, Shadow, Var, is_plain, lit, names
 from netc.backends.pytorch.template import Conflict, Template
@@ -31,10 +31,15 @@ class Param:
         bound = caller.bound[call]
         if self.hole is None:
             known = bound.get(self.name)
-            return opaque(self.values[caller.tracer.trace(call.block)], frozenset()) if known is None else known
+            return self._usual() if known is None else known
         callee = caller.tracer.trace(call.block)
         depends = frozenset().union(*(v.depends for seen, v in self.hole.seen if seen.trace is callee))
         return opaque(self.values[callee], translated(depends, bound))
+
+
+    def _usual(self) -> Val:
+        """Any value, for an instance that never uses the parameter."""
+        return opaque(next(iter(self.values.values())), frozenset())
 
 
 class Plan:
@@ -92,7 +97,7 @@ class Plan:
         shadow = choose(hole)
         if shadow is None:
             shadow = self._hoist(hole)
-        for seen, left in missing(hole, shadow):
+        for seen, left in unsaid(hole, shadow):
             self.fixed[seen.trace] |= left
         self.chosen[id(hole)] = shadow
 
@@ -116,7 +121,7 @@ class Plan:
         used = frozenset().union(*map(names, self.chosen.values()))
         first = self.traces[0]
         order = [*first.size_names, *(p.name for p in self.definition.parameters), *_files(self.traces)]
-        params = [Param(n, {t: t.env.get(n) for t in self.traces}) for n in order if n in used]
+        params = [Param(n, {t: t.env[n] for t in self.traces if n in t.env}) for n in order if n in used]
         for param in params:
             param.default = self._default(param)
         params.extend(self._hoisted)
@@ -127,8 +132,8 @@ class Plan:
             return _plain(self.traces[0].env[param.name])
         if param.name in self.traces[0].size_names:
             return None
-        if param.name in self.traces[0].files:
-            values = [t.env[param.name] for t in self.traces]
+        if param.name in _files(self.traces):
+            values = [t.env[param.name] for t in self.traces if param.name in t.env]
             return _plain(values[0]) if all(v == values[0] for v in values) else None
         return self._declared(param)
 
