@@ -93,3 +93,12 @@ class TensorRef(Expr, frozen=True, eq=False):
     """
 
     parts: tuple[str | Expr, ...]
+
+
+def names_in(expr: Expr) -> set[str]:
+    """All bare names of an expression."""
+    if isinstance(expr, Name):
+        return {expr.id}
+    fields = (getattr(expr, field) for field in expr.__struct_fields__)
+    parts = (part for field in fields for part in (field if isinstance(field, tuple) else (field,)))
+    return set().union(*(names_in(part) for part in parts if isinstance(part, Expr)))

@@ -48,7 +48,7 @@ class _Rules:
         for own, (file, block, prefix) in enumerate(reversed(places)):
             inside = key[len(prefix) + 1 :] if prefix else key
             for rule in file.init:
-                by_operator = own == 0 and _means(rule.pattern, node.node.op.name, param.name)
+                by_operator = own == 0 and names_parameter(rule.pattern, node.node.op.name, param.name)
                 if by_operator or fnmatchcase(inside, rule.pattern):
                     yield rule, block
 
@@ -96,7 +96,7 @@ class _Rules:
             self.problems.append(Diagnostic(code, message, span, notes=notes, fixes=fixes))
 
 
-def _means(pattern: str, operator: str, parameter: str) -> bool:
+def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     """`conv2d` means the weights of all conv2d, `conv2d.bias` the parameter of that name."""
     name, _, wanted = pattern.partition(".")
     if name != operator or name not in OPERATORS:

@@ -78,7 +78,7 @@ def _network(
     network = Network(
         name=name, variant=None if chosen is None else chosen.name, file=spec, block=block, domain=compiler.domain
     )
-    if not any(d.severity == "error" for d in compiler.report.found):
+    if not _has_errors(compiler):
         flat = flatten(network)
         check_paths(compiler.report, network, flat)
         if spec.init:
@@ -143,8 +143,7 @@ def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
 
 def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: BlockDraft) -> None:
     """Lines that did no work in any use of their block, and other things declared in vain."""
-    broken = {"unknown-tensor", "unknown-op", "bad-expression", "unknown-name", "duplicate-name"}
-    if any(d.code in broken or d.severity == "error" for d in compiler.report.found):
+    if _has_errors(compiler):
         return
     for statement, span in finisher.seen.items():
         if statement not in finisher.used:
@@ -176,6 +175,10 @@ def _pruned(compiler: Compiler, finisher: Finisher) -> None:
         shown = ", ".join(gone[:6]) + (f" and {len(gone) - 6} more" if len(gone) > 6 else "")
         message = f"parts of `{draft.block.definition.name}` are not needed here and left out: {shown}"
         compiler.report.add("pruned-import", message, draft.span, severity="warning")
+
+
+def _has_errors(compiler: Compiler) -> bool:
+    return any(d.severity == "error" for d in (*compiler.report.found, *compiler.files.findings))
 
 
 def _levelled(compiler: Compiler) -> list[Diagnostic]:

@@ -11,7 +11,7 @@ import msgspec
 from netc.diagnostics.model import Label, Span
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate, items, texts, truth
 from netc.expr.scope import Binding, Said, Scope
-from netc.expr.tree import Attribute, Binary, Expr, Function, Index, Name, Range, TensorRef, Unary
+from netc.expr.tree import Expr, TensorRef, names_in
 from netc.ir.model import Node, Value
 from netc.passes.elaborate.apply import apply, takes_input
 from netc.passes.elaborate.drafts import Draft, GroupDraft, UnknownTensor
@@ -443,23 +443,6 @@ def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> 
 
 def _mentions(parts: tuple[str | Expr, ...], names: tuple[str, ...]) -> bool:
     return any(not isinstance(p, str) and not names_in(p).isdisjoint(names) for p in parts)
-
-
-def names_in(expr: Expr) -> set[str]:
-    """All bare names of an expression."""
-    if isinstance(expr, Name):
-        return {expr.id}
-    if isinstance(expr, Unary):
-        return names_in(expr.operand)
-    if isinstance(expr, Binary):
-        return names_in(expr.left) | names_in(expr.right)
-    if isinstance(expr, Range):
-        return names_in(expr.first) | names_in(expr.last)
-    if isinstance(expr, Index):
-        return names_in(expr.base) | names_in(expr.index)
-    if isinstance(expr, Function):
-        return set().union(*map(names_in, expr.arguments))
-    return names_in(expr.base) if isinstance(expr, Attribute) else set()
 
 
 def _names_inputs(statement: Statement) -> bool:

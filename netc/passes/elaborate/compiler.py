@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from netc.diagnostics.model import Frame, Span
-from netc.dims import Domain, bind, dim_text, symbol
+from netc.dims import Domain, Size, bind, dim_text, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
-from netc.expr.tree import Binary, Expr, Literal, Name
+from netc.expr.tree import Binary, Expr, Literal, Name, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
@@ -196,7 +196,7 @@ class Compiler:
                 if size is ERROR:
                     break
                 symbols |= symbols_of(size)
-                shape.append(bind(size, bound))
+                shape.append(self._positive(bind(size, bound), expr, instance))
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
                 self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
@@ -209,11 +209,20 @@ class Compiler:
         return tuple(values)
 
     def _size(self, expr: Expr, instance: Instance) -> Any:
-        if not isinstance(expr, Literal) or not isinstance(expr.value, int):
-            return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
-        if expr.value < 1:
-            raise ExprError("bad-argument", f"a size is at least 1, not {expr.value}", expr)
-        return expr.value
+        if isinstance(expr, Literal) and isinstance(expr.value, int) and expr.value >= 1:
+            return expr.value
+        for name in names_in(expr):
+            if len(name) == 1 and instance.scope.find(name) is not None:
+                message = f"`{name}` is an argument or `let`, and a symbol where a size is due"
+                raise ExprError("ambiguous-name", message, expr, "rename it: symbols have one letter")
+        return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
+
+    def _positive(self, size: Size, expr: Expr, instance: Instance) -> Size:
+        """The size, reported where it is not at least 1; a symbolic one raises the bounds of its symbols."""
+        if not self.domain.require(size, 1).holds:
+            span = Span(instance.source, expr.start, expr.end)
+            self.report.add("bad-argument", f"a size is at least 1, not {dim_text(size)}", span)
+        return size
 
     def _unknown_bindings(self, bound: dict[str, int], symbols: set[str], spec: SpecFile) -> None:
         for name in bound:

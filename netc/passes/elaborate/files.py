@@ -68,7 +68,16 @@ class Files:
         self.findings.extend(found)
         if spec is not None:
             self.specs[source.path] = spec
+            self._check_variants(spec)
+            for wanted in spec.imports:
+                self._check_import(wanted, spec)
         return spec
+
+    def _check_import(self, wanted: Import, spec: SpecFile) -> None:
+        """Read an imported file although nobody may call it: what is wrong with it is wrong."""
+        found = self.imported(wanted, spec)
+        if found is not None and wanted.variant is not None:
+            self.variant(found, wanted.variant, wanted.span)
 
     def imported(self, wanted: Import, importer: SpecFile) -> SpecFile | None:
         """The file an import names, relative to the file it stands in."""
@@ -80,6 +89,7 @@ class Files:
             if len(self._parsed) >= MAX_IMPORTS:
                 self.report.add("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
                 return None
+            self._parsed[path] = None
             self._parsed[path] = self._read(path, wanted.span)
         return self._parsed[path]
 
@@ -123,11 +133,7 @@ class Files:
     def _arguments(self, instance: Instance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {p.name: p.default for p in instance.spec.parameters}
         if variant is not None:
-            for argument in variant.values:
-                if argument.name not in chosen:
-                    self._unknown(instance.spec, argument.name or "", argument.name_span or argument.span)
-                else:
-                    chosen[argument.name] = argument.value
+            chosen.update({a.name: a.value for a in variant.values if a.name in chosen})
         values = {}
         for name, expr in chosen.items():
             if name in given:
@@ -136,8 +142,12 @@ class Files:
                 values[name] = self.value(expr, instance, instance.scope)
         return values
 
-    def _unknown(self, spec: SpecFile, name: str, span: Span) -> None:
+    def _check_variants(self, spec: SpecFile) -> None:
         known = [p.name for p in spec.parameters]
+        for argument in (a for variant in spec.variants for a in variant.values if a.name not in known):
+            self._unknown(spec, argument.name or "", argument.name_span or argument.span, known)
+
+    def _unknown(self, spec: SpecFile, name: str, span: Span, known: list[str]) -> None:
         message = f"`{spec.name}` has no argument `{name}`"
         self.report.add("unknown-argument", message, span, helps=(did_you_mean(name, known),))
 

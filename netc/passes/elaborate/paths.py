@@ -9,6 +9,7 @@ from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
+from netc.passes.init_rules import names_parameter
 from netc.syntax.ast import SpecFile
 
 
@@ -16,14 +17,14 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
     """Report `shared-mismatch`, `duplicate-parameter`, `unmatched-init` and `unmatched-freeze`."""
     keys = _parameters(report, flat)
     modules = {key.rpartition(".")[0] for key in keys}
-    used = {node.node.op.name for node in flat.nodes}
+    trained = {
+        (join(node.module, param.name), node.node.op.name, param.name)
+        for node in flat.nodes
+        for param in node.params()
+        if param.trainable
+    }
     for rule in network.file.init:
-        operator = rule.pattern.partition(".")[0]
-        if operator in OPERATORS and (rule.pattern == operator or "*" not in rule.pattern):
-            matched = operator in used or _any_match(rule.pattern, keys)
-        else:
-            matched = _any_match(rule.pattern, keys)
-        if not matched:
+        if not any(fnmatchcase(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
             report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
     for path in network.file.freeze:
         if not any(_under(m, path.value) for m in modules):
@@ -44,10 +45,6 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
                 near = did_you_mean(value.name, [*cls.attributes])
                 message = f"`{defaults.op}` has no argument `{value.name}`"
                 report.add("unknown-argument", message, value.name_span or value.span, helps=(near,))
-
-
-def _any_match(pattern: str, keys: dict[str, tuple[int, ...]]) -> bool:
-    return any(fnmatchcase(key, pattern) for key in keys)
 
 
 def _under(module: str, pattern: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netc.diagnostics.model import Span
 from netc.expr.evaluate import OperatorValue, show
 from netc.expr.scope import Binding, Scope
 from netc.ops.base import OPERATORS, Op
@@ -56,7 +57,11 @@ class Target:
         found = SyntaxReport(self.files.of_scope(value.scope).source)
         line = parse_line(LineText(value.text, value.at.start + 1), found)
         self.files.findings.extend(found.diagnostics)
-        if not isinstance(line, Line):
+        if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
+            if not found.diagnostics:
+                span = Span(found.source, value.at.start, value.at.end)
+                message = f"`{value.text}` is no operator with its arguments: it names tensors or repeats"
+                self.report.add("bad-argument", message, span)
             return None
         self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
         return line.op
