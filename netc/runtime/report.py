@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2, "bfloat16": 5e-2}
-"""Largest difference allowed, as a share of the output's largest absolute value; whole numbers must be equal."""
+TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+"""Largest difference allowed, as a share of the output's largest absolute value; whole numbers must be equal.
+
+The two sum in different orders, and a hundred layers with batch norms make a hundredfold of that rounding."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -74,9 +74,19 @@ def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[di
 
     Symbols that are a whole first axis (batches) are at least 2, so that batch statistics have something to measure.
     """
+    least = _least(shapes, lowers, given, batch=2)
+    offsets = [{name: step * i % 3 for i, name in enumerate(least, 1)} for step in range(3)]
+    found = [{**given, **{name: n + offset[name] for name, n in least.items()}} for offset in offsets]
+    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+
+
+def ample(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
+    """One binding with enough elements per channel for statistics that mean something."""
+    return {**given, **{name: n + 1 for name, n in _least(shapes, lowers, given, batch=5).items()}}
+
+
+def _least(shapes: Sequence[Shape], lowers: Binding, given: Binding, batch: int) -> dict[str, int]:
+    """The least value of each free symbol; of one that is a whole first axis, at least `batch`."""
     batches = {name for shape in shapes if shape for name in symbols(shape[0])}
     names = sorted({name for shape in shapes for name in names_in(shape)} - given.keys())
-    least = {name: max(lowers.get(name, 1), 2 if name in batches else 1) for name in names}
-    offsets = [{name: step * i % 3 for i, name in enumerate(names, 1)} for step in range(3)]
-    found = [{**given, **{name: least[name] + offset[name] for name in names}} for offset in offsets]
-    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+    return {name: max(lowers.get(name, 1), batch if name in batches else 1) for name in names}

@@ -11,16 +11,17 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, flatten
-from netc.ir.model import Network, Value
+from netc.ir.model import Network
+from netc.runtime.calibrate import calibrate
 from netc.runtime.graph import check_file, check_shapes
 from netc.runtime.inputs import random_input
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.model import Session, open_model
 from netc.runtime.module import as_tuple, import_network, load_strictly
 from netc.runtime.report import Difference, Finding, VerifyReport
-from netc.runtime.sizes import Binding, bound_shape, names_in, samples
+from netc.runtime.sizes import Binding, ample, bound_shape, names_in, samples
 from netc.runtime.training import check_training
-from netc.weights import fitting_weights
+from netc.weights import WeightsIndex, fitting_weights
 
 Note = Callable[[str], None]
 """Called with a few words as each part begins."""
@@ -54,18 +55,22 @@ def verify(
     with TemporaryDirectory(prefix="netc-") as name:
         folder = Path(name)
         tell("writing the module and the model")
+        bindings, ample_sizes = _sizes(network, bind or {})
         model = _write_model(network, folder, weights_path, seed)
-        module = _load_module(network, folder, model.with_suffix(".safetensors"))
-        subject = Subject(network, module, open_model(model, "cpu"), _token_bounds(flatten(network)))
-        bindings = _bindings(network, bind or {})
+        index = fitting_weights(network, model.with_suffix(".safetensors"))
+        module = _load_module(network, folder, index)
+        below = _token_bounds(flatten(network))
+        torch().manual_seed(seed)
+        if weights_path is None:
+            calibrate(module, _tensors(_inputs(network, below, ample_sizes, seed)), index)
+        subject = Subject(network, module, open_model(model, "cpu"), below)
         findings = [Finding("weights", True, f"{len(module.state_dict())} tensors load strictly"), check_file(model)]
-        findings += [check_shapes(model, binding) for binding in bindings[-1:]]
+        findings.append(check_shapes(model, bindings[-1]))
         tell("comparing outputs")
         found, differences = _compare_all(subject, bindings, seed)
         tell("taking a training step")
-        torch().manual_seed(seed)
-        inputs = [torch().from_numpy(a) for a in _inputs(subject, bindings[-1], seed)]
-        findings += [*found, *check_training(network, module, inputs, bindings[-1])]
+        batch = _tensors(_inputs(network, below, bindings[-1], seed))
+        findings += [*found, *check_training(network, module, batch, bindings[-1])]
     return VerifyReport(network.name, tuple(findings), tuple(differences))
 
 
@@ -82,20 +87,22 @@ def _write_model(network: Network, folder: Path, weights_path: str | Path | None
     return model
 
 
-def _load_module(network: Network, folder: Path, weights: Path) -> Any:
+def _load_module(network: Network, folder: Path, index: WeightsIndex) -> Any:
     source = folder / "model.py"
     source.write_text(pytorch_backend().generate(network), "utf-8")
     module = import_network(source)
-    load_strictly(module, fitting_weights(network, weights))
+    load_strictly(module, index)
     return module
 
 
-def _bindings(network: Network, given: Mapping[str, int]) -> list[dict[str, int]]:
+def _sizes(network: Network, given: Mapping[str, int]) -> tuple[list[dict[str, int]], dict[str, int]]:
+    """The sizes to compare at, and those to measure statistics at."""
     shapes = [value.type.shape for value in network.block.inputs]
     known = {name for shape in shapes for name in names_in(shape)}
     if unknown := sorted(given.keys() - known):
         raise NetcError((Diagnostic("unknown-symbol", f"{network.name} has no size {', '.join(unknown)}", None),))
-    return samples(shapes, {name: network.domain.lower(name) for name in known}, given)
+    lowers = {name: network.domain.lower(name) for name in known}
+    return samples(shapes, lowers, given), ample(shapes, lowers, given)
 
 
 def _token_bounds(flat: Flat) -> dict[str, int]:
@@ -108,36 +115,55 @@ def _token_bounds(flat: Flat) -> dict[str, int]:
     return found
 
 
-def _inputs(subject: Subject, binding: Binding, seed: int) -> list[Any]:
+def _inputs(network: Network, below: Mapping[str, int], binding: Binding, seed: int) -> list[Any]:
     generator = numpy().random.default_rng(seed)
-    return [_input(value, subject, binding, generator) for value in subject.network.block.inputs]
+    return [
+        random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, below.get(v.path, 2))
+        for v in network.block.inputs
+    ]
 
 
-def _input(value: Value, subject: Subject, binding: Binding, generator: Any) -> Any:
-    shape = bound_shape(value.type.shape, binding)
-    return random_input(generator, shape, value.type.dtype, subject.below.get(value.path, 2))
+def _tensors(arrays: Sequence[Any]) -> list[Any]:
+    return [torch().from_numpy(array) for array in arrays]
 
 
 def _compare_all(
     subject: Subject, bindings: Sequence[dict[str, int]], seed: int
 ) -> tuple[list[Finding], list[Difference]]:
-    runs = [(b, seed + i) for i, b in enumerate(bindings if len(bindings) > 1 else [*bindings, *bindings])]
-    shapes: list[str] = []
+    """Two random inputs at each size; that outputs move with the input shows that they were computed from it."""
+    wrong: list[str] = []
     differences: list[Difference] = []
-    for binding, each in runs:
-        expected, found = _run_both(subject, _inputs(subject, binding, each))
-        shapes.append(_output_shapes(subject.network, expected, found, binding))
-        differences += _compare(subject.network, expected, found, binding)
-    wrong = [text for text in shapes if text]
-    sizes = f"equal netc's in PyTorch and onnxruntime, {len(runs)} runs"
-    return [Finding("output shapes", not wrong, "; ".join(wrong) or sizes)], differences
+    moved: dict[str, float] = {}
+    for binding in bindings:
+        pairs = [_run_both(subject, _inputs(subject.network, subject.below, binding, seed + i)) for i in (1, 2)]
+        for expected, found in pairs:
+            wrong += _output_shapes(subject.network, expected, found, binding)
+            differences += _compare(subject.network, expected, found, binding)
+        for name, share in _moves(subject.network, pairs[0][0], pairs[1][0]):
+            moved[name] = max(share, moved.get(name, 0.0))
+    sizes = f"equal netc's in PyTorch and onnxruntime, {2 * len(bindings)} runs"
+    return [Finding("output shapes", not wrong, "; ".join(wrong) or sizes), _sensitivity(moved)], differences
+
+
+def _moves(network: Network, first: list[Any], second: list[Any]) -> Iterator[tuple[str, float]]:
+    """How far each output moves with the input, as a share of its largest value."""
+    for output, a, b in zip(network.block.outputs, first, second, strict=True):
+        if a is not None:
+            yield output.name, _difference(output.name, {}, a, b).relative
+
+
+def _sensitivity(moved: Mapping[str, float]) -> Finding:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in moved.items())
+    still = [name for name, share in moved.items() if share == 0]
+    note = f"; {', '.join(still)}: the same for every input, so little is shown" if still else ""
+    return Finding("sensitivity", True, f"another input moves {shares} of the largest value{note}")
 
 
 def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]]:
     """Eval outputs of PyTorch and of onnxruntime, as arrays; None for an output that eval does not compute."""
     subject.module.eval()
     with torch().no_grad():
-        results = as_tuple(subject.module(*(torch().from_numpy(a) for a in inputs)))
+        results = as_tuple(subject.module(*_tensors(inputs)))
     names = [value.path for value in subject.network.block.inputs]
     computed = iter(subject.session.run(None, dict(zip(names, inputs, strict=True))))
     outputs = subject.network.block.outputs
@@ -145,15 +171,15 @@ def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]
     return [None if r is None else r.numpy() for r in results], found
 
 
-def _output_shapes(network: Network, expected: list[Any], found: list[Any], binding: Binding) -> str:
-    """What is wrong with the outputs' shapes and dtypes, or nothing."""
+def _output_shapes(network: Network, expected: list[Any], found: list[Any], binding: Binding) -> Iterator[str]:
+    """What is wrong with the outputs' shapes and dtypes."""
     wanted = [
         None if o.train_only else (bound_shape(o.value.type.shape, binding), o.value.type.dtype)
         for o in network.block.outputs
     ]
     sides = {"PyTorch": expected, "onnxruntime": found}
     forms = {name: [None if r is None else (r.shape, str(r.dtype)) for r in side] for name, side in sides.items()}
-    return "; ".join(f"{name} gives {form}, not {wanted}" for name, form in forms.items() if form != wanted)
+    yield from (f"{name} gives {form}, not {wanted}" for name, form in forms.items() if form != wanted)
 
 
 def _compare(network: Network, expected: list[Any], found: list[Any], binding: dict[str, int]) -> Iterator[Difference]:

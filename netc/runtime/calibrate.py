@@ -1,0 +1,45 @@
+"""Fresh weights made fit for comparing: running statistics measured on a batch, as training would leave them.
+
+With the statistics batch norms start with, the signal of a deep network fades to nothing in eval mode, and any two
+programs agree on nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netc.runtime.lazy import torch
+from netc.weights import WeightsIndex
+
+
+def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
+    """Run one batch in train mode and write the statistics it leaves into module and file.
+
+    False where there are none, or PyTorch refuses a batch of one value per channel; nothing changes then.
+    """
+    norms = [m for m in module.modules() if getattr(m, "running_mean", None) is not None]
+    if not norms:
+        return False
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None if norm.momentum is None else 1.0
+    try:
+        module.train()
+        with torch().no_grad():
+            module(*inputs)
+    except ValueError:
+        return False
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    _store_buffers(module, index)
+    return True
+
+
+def _store_buffers(module: Any, index: WeightsIndex) -> None:
+    with index.path.open("r+b") as file:
+        for name, buffer in module.named_buffers():
+            if name in index.tensors:
+                file.seek(index.tensors[name].start)
+                file.write(buffer.numpy().tobytes())
