@@ -7,9 +7,9 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from spectext import Made, codes, elaborate, errors, made, net, refused, shown, spec, warnings
 
 from netc.passes.elaborate import elaborate_file
-from spectext import Made, codes, elaborate, errors, made, net, refused, shown, spec, warnings
 
 BODY = """
     netc: 1
@@ -232,7 +232,7 @@ def test_one_symbol_in_two_inputs_is_one_size() -> None:
 
 def test_an_imported_file_is_used_like_a_block(folder: Folder) -> None:
     m = folder.made(main("net: body"))
-    assert list(m.weights)[0] == "net.layer1.0.weight"
+    assert next(iter(m.weights)) == "net.layer1.0.weight"
     assert m.sources == {"out": "net.fc"}
 
 
@@ -264,7 +264,9 @@ def test_sizes_are_rebound_for_the_caller(folder: Folder) -> None:
 
 
 def test_a_symbol_of_the_imported_file_has_the_size_of_this_use(folder: Folder) -> None:
-    folder.write("lib.yaml", "netc: 1\ninputs: {v: [N, c, L]}\nnet: {a: conv1d 2*c 1, b: conv1d c 1}".replace("L]", "l]"))
+    folder.write(
+        "lib.yaml", "netc: 1\ninputs: {v: [N, c, L]}\nnet: {a: conv1d 2*c 1, b: conv1d c 1}".replace("L]", "l]")
+    )
     m = folder.made(main("a: lib", "import: {lib: lib.yaml}", image="[N, 5, 7]"))
     assert m.weights["a.a.weight"] == (10, 5, 1)
 
@@ -370,7 +372,9 @@ def test_errors_of_an_imported_file_point_into_it(folder: Folder) -> None:
     folder.write("lib.yaml", "netc: 1\ninputs: {v: [N, 3]}\nnet: {a: conv2 8}")
     network, found = folder.elaborate(main("a: lib", "import: {lib: lib.yaml}", image="[N, 3]"))
     assert network is None
-    assert [(d.code, d.span.text, Path(d.span.source.path).name) for d in found] == [("unknown-op", "conv2", "lib.yaml")]
+    assert [(d.code, d.span.text, Path(d.span.source.path).name) for d in found] == [
+        ("unknown-op", "conv2", "lib.yaml")
+    ]
 
 
 def test_an_imported_file_with_wrong_yaml(folder: Folder) -> None:
@@ -393,7 +397,10 @@ def test_lint_levels_of_a_file_hold_for_its_own_lines(folder: Folder) -> None:
 
 
 def test_defaults_come_before_the_line_and_after_the_operator() -> None:
-    m = net("a: conv2d 8 3\nb: conv2d 8 3 padding=0\nc: conv2d 8 3 1 2", head="defaults: {conv2d: {padding: 1, bias: false}}")
+    m = net(
+        "a: conv2d 8 3\nb: conv2d 8 3 padding=0\nc: conv2d 8 3 1 2",
+        head="defaults: {conv2d: {padding: 1, bias: false}}",
+    )
     assert m.attributes("padding") == [1, 0, 2]
     assert m.attributes("bias") == [False, False, False]
 
@@ -428,10 +435,15 @@ def test_wrong_defaults(defaults: str, code: str) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        "conv2d: kaiming_normal mode=fan_out nonlinearity=relu", "conv2d.bias: zeros", "'a.*': normal std=0.01", "'*': zeros",
-        "'*.weight': xavier_uniform", "a.weight: ones", "'*bias': constant 0.1",
+        "conv2d: kaiming_normal mode=fan_out nonlinearity=relu",
+        "conv2d.bias: zeros",
+        "'a.*': normal std=0.01",
+        "'*': zeros",
+        "'*.weight': xavier_uniform",
+        "a.weight: ones",
+        "'*bias': constant 0.1",
     ],
-)  # fmt: skip
+)
 def test_init_rules_that_match(rule: str) -> None:
     assert net("a: conv2d 8 3", head=f"init: {{{rule}}}").paths == ["a"]
 
@@ -487,7 +499,9 @@ def test_checks_that_fail(check: str) -> None:
     assert refused("a: conv2d 8 3", head=f"checks: [{check!r}]")[0][0] == "check-failed"
 
 
-@pytest.mark.parametrize(("check", "code"), [("a.Q == 3", "unknown-name"), ("b.H == 3", "unknown-tensor"), ("1 +", "bad-expression")])
+@pytest.mark.parametrize(
+    ("check", "code"), [("a.Q == 3", "unknown-name"), ("b.H == 3", "unknown-tensor"), ("1 +", "bad-expression")]
+)
 def test_checks_that_are_none(check: str, code: str) -> None:
     assert refused("a: conv2d 8 3", head=f"checks: [{check!r}]")[0][0] == code
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
 from spectext import Made, elaborate, errors, made, net, refused, spec, warnings
-
 
 # Inputs
 
@@ -62,7 +60,11 @@ def test_a_reference_walks_through_two_blocks() -> None:
           inner: {net: {a: conv2d 4 1, b: relu}}
           outer: {net: {u: inner, v: tanh}}
     """
-    assert net("big: outer\nout: concat @big.u.a @big.u @big", head=head).reads["out"] == ["big.u.a", "big.u.b", "big.v"]
+    assert net("big: outer\nout: concat @big.u.a @big.u @big", head=head).reads["out"] == [
+        "big.u.a",
+        "big.u.b",
+        "big.v",
+    ]
 
 
 def test_copies_of_a_repeat_may_be_reached() -> None:
@@ -325,10 +327,19 @@ def test_ports_of_a_shared_block() -> None:
         blocks: {two: {net: {box: conv2d 4 1 @in, score: conv2d 1 1 @in}, outputs: {boxes: box, scores: score}}}
         shared: {rpn: two}
     """
-    body = "p$i: {for: {i: 2..3}, do: conv2d 8 1 @image}\nrpn$i: {for: {i: 2..3}, do: rpn @p$i}\nout: concat @rpn$(2..3).scores @rpn2.boxes @rpn3.boxes"
+    body = """
+        p$i: {for: {i: 2..3}, do: conv2d 8 1 @image}
+        rpn$i: {for: {i: 2..3}, do: rpn @p$i}
+        out: concat @rpn$(2..3).scores @rpn2.boxes @rpn3.boxes
+    """
     m = net(body, head=head)
     assert m.reads["out"] == ["rpn2.score", "rpn3.score", "rpn2.box", "rpn3.box"]
-    assert [k for k in m.weights if k.startswith("rpn")] == ["rpn.box.weight", "rpn.box.bias", "rpn.score.weight", "rpn.score.bias"]
+    assert [k for k in m.weights if k.startswith("rpn")] == [
+        "rpn.box.weight",
+        "rpn.box.bias",
+        "rpn.score.weight",
+        "rpn.score.bias",
+    ]
 
 
 def test_a_block_may_share() -> None:
@@ -337,7 +348,9 @@ def test_a_block_may_share() -> None:
 
 
 def test_calls_of_a_shared_module_must_agree() -> None:
-    found = refused("a: head @image\nb: conv2d 8 1 @image\nc: head @b\nout: concat @a @c", head="shared: {head: conv2d 8 1}")
+    found = refused(
+        "a: head @image\nb: conv2d 8 1 @image\nc: head @b\nout: concat @a @c", head="shared: {head: conv2d 8 1}"
+    )
     assert [c for c, _ in found] == ["shared-mismatch"]
 
 
@@ -452,7 +465,9 @@ def test_a_block_that_shadows_an_operator() -> None:
     network, _ = elaborate(text)
     assert network is not None
     assert Made(network).ops == {"a": "tanh"}
-    assert made(spec("a: relu", head="blocks: {relu: {net: tanh}}\nlint: {shadows-operator: ignore}")).ops == {"a": "tanh"}
+    assert made(spec("a: relu", head="blocks: {relu: {net: tanh}}\nlint: {shadows-operator: ignore}")).ops == {
+        "a": "tanh"
+    }
 
 
 def test_blocks_that_contain_themselves_are_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from spectext import made, net, refused, spec, warnings
 
 # Lines
@@ -305,7 +304,10 @@ def test_in_a_body_the_name_keeps_standing() -> None:
 def test_do_with_a_reference_needs_else() -> None:
     statement = "{if: false, do: relu @a}"
     assert refused(f"a: relu\nextra: {statement}")[0] == ("missing-else", statement)
-    assert refused(f"a: relu\nextra: {statement.replace('false', 'true')}")[0] == ("missing-else", statement.replace("false", "true"))
+    assert refused(f"a: relu\nextra: {statement.replace('false', 'true')}")[0] == (
+        "missing-else",
+        statement.replace("false", "true"),
+    )
 
 
 def test_do_with_a_reference_and_else() -> None:
@@ -413,13 +415,39 @@ def test_a_mapping_without_do_is_no_statement() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["in", "x", "x1", "N", "C", "H", "shape", "rank", "train", "forward", "type", "half", "children", "class", "lambda", "if", "self", "torch", "a-b", "2a", "é", "__x"]
-)  # fmt: skip
+    "name",
+    [
+        "in",
+        "x",
+        "x1",
+        "N",
+        "C",
+        "H",
+        "shape",
+        "rank",
+        "train",
+        "forward",
+        "type",
+        "half",
+        "children",
+        "class",
+        "lambda",
+        "if",
+        "self",
+        "torch",
+        "a-b",
+        "2a",
+        "é",
+        "__x",
+    ],
+)
 def test_names_that_nothing_can_carry_are_refused(name: str) -> None:
     assert refused(f"{name}: relu")[0][0] in ("bad-name", "bad-statement")
 
 
-@pytest.mark.parametrize("name", ["features", "relu", "fc", "conv1", "avgpool", "downsample", "inception3a", "layer1", "x_y"])
+@pytest.mark.parametrize(
+    "name", ["features", "relu", "fc", "conv1", "avgpool", "downsample", "inception3a", "layer1", "x_y"]
+)
 def test_the_names_of_torchvision_stay_free(name: str) -> None:
     assert net(f"{name}: relu").paths == [name]
 
