@@ -94,7 +94,7 @@ def test_summary_json_of_symbolic_sizes_is_text_and_of_bound_ones_numbers() -> N
     assert symbolic["inputs"]["image"] == ["N", 3, "32*h", "32*w"]
     bound = json.loads(netc("summary", f"{RESNET}:resnet18", "--json", "--bind", "h=7,w=7").stdout)
     assert bound["inputs"]["image"] == ["N", 3, 224, 224]
-    macs = eval(symbolic["totals"]["macs"], {"h": 7, "w": 7})  # noqa: S307 - the text is documented to be Python
+    macs = eval(symbolic["totals"]["macs"], {"h": 7, "w": 7})
     assert macs == bound["totals"]["macs"] == 1_814_073_344
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_named
 from netc.diagnostics.model import Diagnostic
+from netc.ir.model import Network
 
 
 def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int], form: str) -> int:
@@ -21,7 +22,13 @@ def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int]
         if form == "full":
             print_diagnostics(diagnostics, form, sys.stdout)
             if network is not None:
-                say(f"{spec}: {network.name} is right")
+                say(f"{spec}: {network.name} is right{_from(network)}")
     if form != "full":
         print_diagnostics(found, form, sys.stdout)
     return 1 if failed else 0
+
+
+def _from(network: Network) -> str:
+    """From which sizes on, where it is not all."""
+    least = [f"{name}={bound}" for name, bound in sorted(network.domain.bounds.items()) if bound > 1]
+    return f" from {', '.join(least)} on" if least else ""

@@ -11,6 +11,7 @@ import click
 from netc import __version__
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.ops.records import Unsupported
 
 COMMANDS = {
     "check": "Say whether specs are right, and what is wrong with them.",
@@ -48,6 +49,8 @@ class LazyCommands(click.Group):
             return super().invoke(ctx)
         except NetcError as error:
             print_diagnostics(error.diagnostics)
+        except Unsupported as error:
+            print_diagnostics([Diagnostic("unsupported", str(error), None)])
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise

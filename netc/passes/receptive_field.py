@@ -2,17 +2,20 @@
 
 The recursion is that of Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks"
 (Distill, 2019): through a window of extent e and stride s, a field of r elements with steps of j becomes
-r + (e − 1)·j with steps of j·s. Where branches meet, the largest field counts. Statistics that a normalisation
-takes over the whole map do not count.
+r + (e − 1)·j with steps of j·s. Upsampling by s makes steps of j/s, and a window of extent e that does so reaches
+⌈e/s⌉ elements. Where branches meet, the largest field counts. Statistics that a normalisation takes over the whole map
+do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
 
 import msgspec
 
-from netc.dims import Size
+from netc.dims import NotExact, Size, TooComplex, exact_div
 from netc.geometry import Window
 from netc.ir.flat import Flat, FlatNode, Wire
 from netc.ops.base import Family
@@ -20,11 +23,17 @@ from netc.types import TensorType
 
 
 class Field(msgspec.Struct, frozen=True):
-    """size and step per spatial axis, in elements of the input; `whole` when every element is seen."""
+    """reach and step per spatial axis, in elements of the input (parts of one after upsampling); `whole` when every
+    element is seen."""
 
-    size: tuple[int, ...] = ()
-    step: tuple[int, ...] = ()
+    reach: tuple[Fraction, ...] = ()
+    step: tuple[Fraction, ...] = ()
     whole: bool = False
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Elements seen per axis."""
+        return tuple(ceil(r) for r in self.reach)
 
     def __str__(self) -> str:
         if self.whole:
@@ -33,6 +42,9 @@ class Field(msgspec.Struct, frozen=True):
 
 
 WHOLE = Field(whole=True)
+ONE = Fraction(1)
+TAPS = {"nearest": 1, "nearest-exact": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
+"""Elements per axis that a way of interpolating reads."""
 
 
 def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
@@ -47,7 +59,7 @@ def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
 
 def _start(type_: TensorType) -> Field | None:
     axes = type_.rank - 2
-    return Field((1,) * axes, (1,) * axes) if axes > 0 else None
+    return Field((ONE,) * axes, (ONE,) * axes) if axes > 0 else None
 
 
 def _merge(fields: Sequence[Field | None]) -> Field | None:
@@ -56,12 +68,12 @@ def _merge(fields: Sequence[Field | None]) -> Field | None:
         return None
     if any(field.whole for field in known):
         return WHOLE
-    if len({len(field.size) for field in known}) > 1:
+    if len({len(field.step) for field in known}) > 1:
         return None
-    return Field(_largest([f.size for f in known]), _largest([f.step for f in known]))
+    return Field(_largest([f.reach for f in known]), _largest([f.step for f in known]))
 
 
-def _largest(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+def _largest(rows: Sequence[tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
     return tuple(max(column) for column in zip(*rows, strict=True))
 
 
@@ -70,6 +82,8 @@ def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | Non
         return seen
     op, before = node.node.op, node.inputs[0].type
     windows = op.windows(*(wire.type for wire in node.inputs))
+    if op.family is Family.UPSAMPLE:
+        return _upsample(seen, windows or _resizing(node, out))
     if windows:
         return _slide(seen, windows)
     if op.family is Family.LINEAR:
@@ -79,11 +93,36 @@ def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | Non
     return WHOLE if op.family is Family.POOL and set(_spatial(out)) == {1} else None
 
 
-def _slide(seen: Field, windows: tuple[Window, ...]) -> Field | None:
-    if len(windows) != len(seen.size):
+def _slide(seen: Field, windows: Sequence[Window]) -> Field | None:
+    if len(windows) != len(seen.step):
         return None
-    axes = list(zip(seen.size, seen.step, windows, strict=True))
+    axes = list(zip(seen.reach, seen.step, windows, strict=True))
     return Field(tuple(r + (w.extent - 1) * j for r, j, w in axes), tuple(j * w.stride for _, j, w in axes))
+
+
+def _upsample(seen: Field, windows: Sequence[Window]) -> Field | None:
+    if len(windows) != len(seen.step):
+        return None
+    axes = list(zip(seen.reach, seen.step, windows, strict=True))
+    reach = tuple(r + (ceil(Fraction(w.extent, w.stride)) - 1) * j for r, j, w in axes)
+    return Field(reach, tuple(j / w.stride for _, j, w in axes))
+
+
+def _resizing(node: FlatNode, out: TensorType) -> tuple[Window, ...]:
+    """Interpolation by whole factors as windows; () for other factors."""
+    before, after = _spatial(node.inputs[0].type), _spatial(out)
+    factors = [_factor(a, b) for a, b in zip(before, after, strict=False)]
+    taps = TAPS.get(getattr(node.node.op, "mode", "nearest"), 1)
+    known = [factor for factor in factors if factor]
+    return tuple(Window(taps * factor, factor) for factor in known) if len(known) == len(before) else ()
+
+
+def _factor(before: Size, after: Size) -> int | None:
+    try:
+        factor = exact_div(after, before)
+    except (NotExact, TooComplex):
+        return None
+    return factor if isinstance(factor, int) else None
 
 
 def _spatial(type_: TensorType) -> tuple[Size, ...]:
