@@ -31,9 +31,14 @@ def one_spec(wrapped: Decorated) -> Decorated:
     return click.argument("spec")(choices(wrapped))
 
 
-def output(required: bool, what: str) -> Callable[[Decorated], Decorated]:
-    """The option -o."""
+def text_output(what: str, required: bool = False) -> Callable[[Decorated], Decorated]:
+    """The option -o of what may go to standard output (`-`)."""
     return click.option("-o", "--output", "target", metavar="PATH", required=required, help=what)
+
+
+def file_output(what: str) -> Callable[[Decorated], Decorated]:
+    """The option -o of what needs a file."""
+    return click.option("-o", "--output", "target", metavar="PATH", required=True, callback=_no_stream, help=what)
 
 
 def as_json(wrapped: Decorated) -> Decorated:
@@ -57,3 +62,9 @@ def _read_bind(ctx: click.Context, param: click.Parameter, text: str | None) -> 
             raise click.BadParameter(f"`{part}` is not a letter and a number, as in h=7", ctx, param)
         bound[match[1]] = int(match[2])
     return bound
+
+
+def _no_stream(ctx: click.Context, param: click.Parameter, target: str) -> str:
+    if target == "-":
+        raise click.BadParameter("this cannot go to standard output", ctx, param)
+    return target

@@ -11,7 +11,7 @@ from netc.api import Network
 from netc.artifacts import staged
 from netc.backends.diagram import draw
 from netc.backends.onnx import model_bytes
-from netc.cli.options import one_spec, output
+from netc.cli.options import file_output, one_spec
 from netc.cli.picture import drawing
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
@@ -24,7 +24,7 @@ FILES = ("model.py", "model.safetensors", "model.onnx", "diagram.svg", "summary.
 
 @click.command("build")
 @one_spec
-@output(required=True, what="The directory to write into; made where it is missing.")
+@file_output("The directory to write into; made where it is missing.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 def command(

@@ -9,7 +9,7 @@ import click
 
 from netc.artifacts import staged
 from netc.backends.diagram import Direction, EngineMissing, Format, Level, draw, to_dot
-from netc.cli.options import one_spec, output
+from netc.cli.options import one_spec, text_output
 from netc.cli.output import write_text
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
@@ -20,7 +20,7 @@ FORMATS = (".svg", ".png", ".dot")
 
 @click.command("diagram")
 @one_spec
-@output(required=True, what="NAME.svg, NAME.png or NAME.dot; - prints DOT.")
+@text_output("NAME.svg, NAME.png or NAME.dot; - prints DOT.", required=True)
 @click.option(
     "--level",
     type=click.Choice(["overview", "blocks", "ops"]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from netc.backends.onnx import write_onnx, write_onnx_fresh
-from netc.cli.options import one_spec, output
+from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
 
 
 @click.command("onnx")
 @one_spec
-@output(required=True, what="The ONNX file to write.")
+@file_output("The ONNX file to write.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use, as named in the module's state_dict.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 def command(

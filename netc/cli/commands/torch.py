@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from netc.api import Network
-from netc.cli.options import one_spec, output
+from netc.cli.options import one_spec, text_output
 from netc.cli.output import write_text
 from netc.cli.spec import compile_or_fail
 
 
 @click.command("torch")
 @one_spec
-@output(required=False, what="The file to write; standard output by default.")
+@text_output("The file to write; standard output by default.")
 def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str | None) -> None:
     """Write a network as a PyTorch module: one file that imports torch only.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from netc.artifacts import staged
-from netc.cli.options import as_json, one_spec, output
+from netc.cli.options import as_json, file_output, one_spec
 from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command("init", short_help="Write fresh weights.")
 @one_spec
-@output(required=True, what="The safetensors file to write.")
+@file_output("The safetensors file to write.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
 def init(spec: str, args: dict[str, str], bind: dict[str, int], target: str, seed: int) -> None:
     """Write fresh weights, drawn as PyTorch draws them or as the spec's `init` says.
