@@ -50,7 +50,7 @@ class _ChannelNorm(Op):
         ranks = (*self.extra_ranks, self.rank + 2)
         yield from need_rank(self, x[0], *ranks)
         yield from need_float(self, x[0])
-        if x[0].rank in ranks and (self.affine or self.track_running_stats):
+        if x[0].rank in ranks:
             yield from need_constant(x[0].shape[1], "channels")
         if x[0].rank in ranks and not self.track_running_stats:
             yield from need_several(self, self._values(x[0]))
