@@ -182,6 +182,14 @@ def test_sums_of_sizes_stand_in_parentheses() -> None:
     assert any(edge.get("label", "").strip() == "64×(8h−1)×(8w−1)" for _, _, edge in drawn.edges)
 
 
+@pytest.mark.parametrize("name", ["densenet", "mobilenet_v2", "resnet", "vgg"])
+def test_the_main_way_is_a_straight_line(name: str) -> None:
+    drawn = graph(spec(name))
+    skips = drawn.skips()
+    main = {tail for tail, head, _ in drawn.edges if (tail, head) not in skips} - {head for _, head in skips}
+    assert len({float(drawn.nodes[node]["pos"].split(",")[0]) for node in main}) == 1
+
+
 def test_directions() -> None:
     def size(direction: Any) -> tuple[float, float]:
         svg = ElementTree.fromstring(render(to_dot(spec("lenet5"), "blocks", direction)))
