@@ -60,10 +60,11 @@ def _fit(widths: list[int], width: int | None) -> list[int]:
     shown = [i for i, w in enumerate(widths) if w]
     if width is None:
         return shown
-    for column in _SHRINKS:
-        excess = _total(widths, shown) - width
-        if excess > 0 and column in shown:
-            widths[column] = max(min(NARROWEST, widths[column]), widths[column] - excess)
+    while _total(widths, shown) > width:
+        widest = max(_SHRINKS, key=lambda column: widths[column])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
     for column in _DROPS:
         if _total(widths, shown) > width and column in shown:
             shown.remove(column)
