@@ -251,7 +251,10 @@ class BodyBuilder:
             self.report.add("bad-argument", f"a repeat is a whole number from 0 to {MAX_REPEATS}, not {count}", span)
             count = 0
         for turn in range(count):
-            counter.add(self._leaf(line, counter.member(), counter.flow, again=turn > 0))
+            made = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
+            counter.add(made)
+            if made.value is not None and made.value.type is ERROR:
+                break
         return {"said": {"count": Said(repeat, place.scope)}}
 
     def _loop(self, loop: Loop, place: Place, flow: Flow) -> Made:
