@@ -13,9 +13,11 @@ from netc.passes.cost import Cost
 HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Field")
 GAP = 2
 NARROWEST = 8
-_SHRINKS = (0, 2, 1, 4)
+_SHRINKS = (0, 1, 2)
+_WORK = 4
 _DROPS = (5, 1, 4, 2)
 _LONG = re.compile(r"\d{4,}")
+_NUMBER = re.compile(r"\d[\d,]{3,}")
 _RIGHT = frozenset({3, 4, 5})
 
 
@@ -48,11 +50,29 @@ def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> s
     """Title, head, rows and totals. What does not fit is shortened first and, on very narrow terminals, left out."""
     foot = ["total", "", "", number(totals.parameters) or "0", number(totals.macs) or "0", ""]
     lines = [list(HEADS), *(row.cells() for row in rows), foot]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = _widths(lines)
+    if width is not None and _total(widths, range(len(HEADS))) > width:
+        lines = [_with_short_work(cells) for cells in lines]
+        widths = _widths(lines)
     shown = _fit(widths, width)
     text = [_line(cells, widths, shown) for cells in lines]
     rule = "─" * (sum(widths[i] for i in shown) + GAP * (len(shown) - 1))
     return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *text[1:-1], rule, text[-1]]) + "\n"
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _with_short_work(cells: Sequence[str]) -> list[str]:
+    """Work in three figures: `2.41M·h·w`."""
+    return [_NUMBER.sub(_short, cell) if column == _WORK else cell for column, cell in enumerate(cells)]
+
+
+def _short(digits: re.Match[str]) -> str:
+    count = int(digits[0].replace(",", ""))
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.3g}{' kMGT'[power]}"
 
 
 def _fit(widths: list[int], width: int | None) -> list[int]:
