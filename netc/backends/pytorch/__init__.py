@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netc import __version__
 from netc.backends.pytorch.module import Header, write_module
 from netc.ir.model import Network
 
@@ -14,4 +15,4 @@ def generate(network: Network, header: Header | None = None) -> str:
     `state_dict` keys are the spec's module paths. Raises `netc.ops.records.Unsupported` where an operator has no
     PyTorch form for its attributes.
     """
-    return write_module(network, header or Header())
+    return write_module(network, header or Header(__version__))

@@ -126,7 +126,7 @@ def _key(value: Any) -> Any:
 def unsaid(hole: Hole, shadow: Shadow) -> Iterator[tuple[Seen, frozenset[str]]]:
     """Names whose other values the expression chosen would not follow: all of them where it is right by coincidence."""
     for seen, val in hole.seen:
-        here = replace(shadow, lambda name, seen=seen: lit(seen.turns[name]) if name in seen.turns else Var(name))
+        here = replace(shadow, seen.counter)
         if here is None or not _is_same(here, val):
             yield seen, val.depends | names(shadow)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from netc.backends.pytorch.layout import BREAK, layout
-from netc.backends.pytorch.progression import collapsed
 from netc.backends.pytorch.names import TURNS, safe, statement_name
 from netc.backends.pytorch.parts import (
     Branches,
@@ -18,13 +17,14 @@ from netc.backends.pytorch.parts import (
     Members,
     OpCtor,
     Repeat,
-    Sequence_,
+    Sequential,
     Step,
     Unit,
     parts_of,
     units_of,
 )
 from netc.backends.pytorch.plan import Param, Plan
+from netc.backends.pytorch.progression import collapsed
 from netc.backends.pytorch.shadow import (
     MATH,
     Bin,
@@ -253,7 +253,7 @@ class Constructor:
                 return self._operator(ctor, turns)
             case CallCtor():
                 return f"{ctor.plan.class_name}({', '.join(self._arguments(ctor, turns))})"
-            case Sequence_():
+            case Sequential():
                 return self._sequence(ctor.members, turns)
             case Either():
                 otherwise = "nn.Identity()" if ctor.otherwise is None else self.ctor(ctor.otherwise, turns)
@@ -322,7 +322,7 @@ class Constructor:
             yield self.ctor(ctor.element, {**turns, name: lit(0)})
             return
         element = self.ctor(ctor.element, turns)
-        counter = _counter(name) if self._uses(ctor.element, name) else "_"
+        counter = self._counter(name) if self._uses(ctor.element, name) else "_"
         yield f"*({element} for {counter} in range({self.say(count)}))"
 
     def _uses(self, ctor: Ctor, name: str) -> bool:
@@ -341,7 +341,7 @@ class Constructor:
     def say(self, shadow: Shadow) -> str:
         """An expression in `__init__`."""
         self._import_functions(shadow)
-        return text(shadow, lambda n: _counter(n) if n.startswith("%turn") else self.param_names[n])
+        return text(shadow, lambda n: self._counter(n) if n.startswith("%turn") else self.param_names[n])
 
     def say_stored(self, shadow: Shadow) -> str:
         """An expression in `forward`: constructor parameters are kept as attributes."""
@@ -356,6 +356,11 @@ class Constructor:
                 attribute += "_"
             self.stored[name] = attribute
         return f"self.{self.stored[name]}"
+
+    def _counter(self, turn: str) -> str:
+        """The variable of a comprehension: none that is a parameter."""
+        free = [name for name in TURNS if name not in self.param_names.values()]
+        return str(free[int(turn.removeprefix("%turn"))])
 
     def _import_functions(self, shadow: Shadow) -> None:
         for function in used_functions(shadow):
@@ -378,11 +383,6 @@ def _assigned(target: str, value: str) -> str:
     return f"{target} = {value}"
 
 
-def _counter(name: str) -> str:
-    depth = int(name.removeprefix("%turn"))
-    return TURNS[depth] if depth < len(TURNS) else f"i{depth}"
-
-
 def _depth(ctor: Ctor, constructor: Constructor) -> int:
     """How many repeats stand around this one: its counter's number."""
     for hole in constructor.plan.holes(ctor):
@@ -393,7 +393,7 @@ def _depth(ctor: Ctor, constructor: Constructor) -> int:
 def _parameter_names(params: list[Param]) -> dict[str, str]:
     found: dict[str, str] = {}
     for param in params:
-        found[param.name] = safe(param.name, {*found.values(), *TURNS})
+        found[param.name] = safe(param.name, set(found.values()))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from netc.backends.pytorch.parts import Output, Sequence_, Slot, Step, Unit, reads_of, units_of
+from netc.backends.pytorch.parts import Output, Sequential, Slot, Step, Unit, reads_of, units_of
 
 
 def folded_containers(steps: list[Step], outputs: Sequence[Output]) -> list[Step]:
@@ -32,7 +33,7 @@ def _folded(steps: list[Step], prefix: str, uses: Counter[Slot]) -> list[Step]:
     if len(run) < len(inside) or not _is_straight(run, start, uses):
         return steps
     members = [(unit.path[len(start) :], unit.as_module) for unit in run]
-    ctor = Sequence_([(name, made) for name, made in members if made is not None])
+    ctor = Sequential([(name, made) for name, made in members if made is not None])
     whole = Unit(prefix, prefix, run[0].reads, run[-1].outs, ctor, "{self}({*})", heavy=True)
     return [*steps[: inside[0]], whole, *steps[inside[-1] + 1 :]]
 
@@ -44,7 +45,7 @@ def _is_straight(run: list[Unit], start: str, uses: Counter[Slot]) -> bool:
         return False
     if any(not _is_member(unit) or "." in name for unit, name in zip(run, names, strict=True)):
         return False
-    links = zip(run, run[1:], strict=False)
+    links = itertools.pairwise(run)
     return all(b.reads == a.outs and uses[a.outs[0]] == 1 for a, b in links)
 
 

@@ -157,7 +157,7 @@ class Writer:
         used = [s for s in slots if self.uses[s]]
         names = []
         for slot in slots:
-            name = self.name(slot) if slot in used else "_"
+            name = self.name(slot, plain=len(slots) == 1) if slot in used else "_"
             if slot in used:
                 self.hold(name, slot)
             names.append(name)
@@ -182,14 +182,15 @@ class Writer:
             lines[-1] += comment
         self.lines.extend(lines)
 
-    def name(self, slot: Slot) -> str:
+    def name(self, slot: Slot, plain: bool = True) -> str:
         """`x` or `out` where free, the statement's name for tensors that meet in one place."""
         if slot in self.presets:
             return self.presets[slot]
         own = safe(statement_name(slot.path), self.constructor.reserved)
         whole = safe("_".join(w for w in slot.path.split(".") if w) or own, self.constructor.reserved)
-        plain = ["x", "out"] if self.readers[slot] < 3 else []
-        for name in (*plain, own, whole):
+        short = ["x", "out"] if plain and self.readers[slot] < 3 else []
+        numbered = slot.path.rpartition(".")[2].isdigit() and not plain
+        for name in (*short, *([] if numbered else [own]), whole):
             if self.is_free(name):
                 return name
         number = 2
@@ -200,7 +201,9 @@ class Writer:
     def is_free(self, name: str) -> bool:
         holder = self.held.get(name)
         in_use = holder is not None and self.left[holder] > 0
-        return not in_use and (name in self.held or name not in self.constructor.reserved) and not self._is_pending(name)
+        return (
+            not in_use and (name in self.held or name not in self.constructor.reserved) and not self._is_pending(name)
+        )
 
     def _is_pending(self, name: str) -> bool:
         return any(name == used for p in self.stack for used, _ in p.reads)
@@ -209,7 +212,10 @@ class Writer:
         """A conditional expression where each side is one, else `if` and `else`."""
         self.flush()
         flag = f"self.{self.constructor.flags[id(step)]}"
-        sides = [self._side(s, r, self.indent) for s, r in ((step.then, step.then_result), (step.otherwise, step.otherwise_result))]
+        sides = [
+            self._side(s, r, self.indent)
+            for s, r in ((step.then, step.then_result), (step.otherwise, step.otherwise_result))
+        ]
         shown = f"{sides[0][1].within(1)} if {flag} else {sides[1][1].within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
             reads = [*sides[0][1].reads, *sides[1][1].reads]
@@ -350,5 +356,3 @@ def count_readers(steps: list[Step]) -> Iterator[tuple[Slot, int]]:
             yield from ((slot, len(step.reads)) for slot in step.reads)
         else:
             yield from count_readers([*step.then, *step.otherwise])
-
-

@@ -65,7 +65,7 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
         elif text[at] in ")]}" and depth == 0 and at > start + 1:
             found.append((start, at))
     forced = [pair for pair in found if BREAK in text[pair[0] : pair[1]]]
-    return (forced or found or [None])[-1]
+    return forced[-1] if forced else found[-1] if found else None
 
 
 def _depths(text: str) -> Iterator[tuple[int, int]]:

@@ -5,10 +5,25 @@ from __future__ import annotations
 import builtins
 import keyword
 
-
-OWN = frozenset(("self", "nn", "torch", "math", "Tensor", "NamedTuple", "OrderedDict", "make_divisible", "annotations", "l", "I", "O"))
+OWN = frozenset(
+    (
+        "self",
+        "nn",
+        "torch",
+        "math",
+        "Tensor",
+        "NamedTuple",
+        "OrderedDict",
+        "make_divisible",
+        "annotations",
+        "l",
+        "I",
+        "O",
+    )
+)
 RESERVED = OWN | frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
-TURNS = "ijk"
+TURNS = (*"ijkabcdefghmnpqrst", *(f"i{n}" for n in range(100)))
+"""Variables of comprehensions, in order of preference."""
 
 
 def safe(name: str, taken: frozenset[str] | set[str] = frozenset()) -> str:
@@ -30,5 +45,3 @@ def statement_name(path: str) -> str:
     """What to call the tensor a statement makes: its last name that is no number."""
     words = [part for part in path.split(".") if not part.isdigit()]
     return words[-1] if words else "out"
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from netc.backends.pytorch.shadow import Shadow, Var, lit
 from netc.backends.pytorch.trace import Trace
 from netc.backends.pytorch.value import Val
 from netc.ir.model import Call, Value
@@ -31,6 +32,10 @@ class Seen:
     def env(self) -> dict[str, Any]:
         """All names and their values at this place."""
         return {**self.trace.env, **self.turns}
+
+    def counter(self, name: str) -> Shadow:
+        """A name, or the number that a counter of a repeat is here."""
+        return lit(self.turns[name]) if name in self.turns else Var(name)
 
     def at_turn(self, i: int) -> Seen:
         """The same instance in one turn of a further repeat."""
@@ -64,7 +69,7 @@ class CallCtor:
         self.path, self.plan, self.seen = path, plan, seen
 
 
-class Sequence_:
+class Sequential:
     """`nn.Sequential(…)`: members by name."""
 
     __slots__ = ("members",)
@@ -100,7 +105,7 @@ class Either:
         self.condition, self.then, self.otherwise = condition, then, otherwise
 
 
-Ctor = OpCtor | CallCtor | Sequence_ | Repeat | Maybe | Either
+Ctor = OpCtor | CallCtor | Sequential | Repeat | Maybe | Either
 Members = list[tuple[str, Ctor]]
 
 
@@ -117,7 +122,19 @@ class Unit:
     """One step of forward: a module called, or an expression. `module` is the path of its weights; `as_module` what it
     would be as a member of an `nn.Sequential`, where it can be one."""
 
-    __slots__ = ("as_module", "call", "ctor", "heavy", "holes", "module", "outs", "path", "reads", "template", "train_only")
+    __slots__ = (
+        "as_module",
+        "call",
+        "ctor",
+        "heavy",
+        "holes",
+        "module",
+        "outs",
+        "path",
+        "reads",
+        "template",
+        "train_only",
+    )
 
     def __init__(
         self, path: str, module: str, reads: list[Slot], outs: list[Slot], ctor: Ctor | None, template: str, heavy: bool
@@ -136,7 +153,13 @@ class Branches:
     __slots__ = ("condition", "otherwise", "otherwise_result", "path", "result", "then", "then_result", "train_only")
 
     def __init__(
-        self, path: str, condition: Hole, then: list[Step], then_result: Slot, otherwise: list[Step], otherwise_result: Slot
+        self,
+        path: str,
+        condition: Hole,
+        then: list[Step],
+        then_result: Slot,
+        otherwise: list[Step],
+        otherwise_result: Slot,
     ) -> None:
         self.path, self.condition = path, condition
         self.then, self.then_result = then, then_result
@@ -174,7 +197,7 @@ def parts_of(ctor: Ctor) -> Iterator[Ctor]:
     """A constructor and all inside it, in order."""
     yield ctor
     match ctor:
-        case Sequence_():
+        case Sequential():
             inner = [c for _, c in ctor.members]
         case Repeat():
             inner = [c for c in (ctor.first, ctor.element) if c is not None]

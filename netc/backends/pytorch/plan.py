@@ -10,11 +10,11 @@ from netc.backends.pytorch.choose import argument_holes, choose, own_holes, unsa
 from netc.backends.pytorch.parts import CallCtor, Ctor, Hole, branches_of, parts_of, units_of
 from netc.backends.pytorch.shadow import Lit, Shadow, Var, is_plain, lit, names
 from netc.backends.pytorch.template import Conflict, Template
-from netc.backends.pytorch.trace import Trace, Tracer, translated
+from netc.backends.pytorch.trace import Pinned, Trace, Tracer, translated
 from netc.backends.pytorch.value import Val, opaque
 from netc.expr.scope import Said
 from netc.ir.model import Block, Call
-from netc.syntax.ast import Definition
+from netc.syntax.ast import Definition, SpecFile
 
 
 class Param:
@@ -35,7 +35,6 @@ class Param:
         callee = caller.tracer.trace(call.block)
         depends = frozenset().union(*(v.depends for seen, v in self.hole.seen if seen.trace is callee))
         return opaque(self.values[callee], translated(depends, bound))
-
 
     def _usual(self) -> Val:
         """Any value, for an instance that never uses the parameter."""
@@ -65,9 +64,14 @@ class Plan:
         for part in parts_of(ctor):
             yield from self.arguments[id(part)] if isinstance(part, CallCtor) else own_holes(part)
 
-    def pinned(self) -> frozenset[str]:
-        """Names that this class's structure or literals hang on, over all instances."""
-        return frozenset().union(*(t.structural | self.fixed[t] for t in self.traces))
+    def pinned(self) -> Iterator[tuple[Definition, str]]:
+        """Arguments of a file on which the structure or a literal hangs, and which have one value."""
+        if isinstance(self.definition, SpecFile):
+            hang = frozenset().union(*(t.structural | self.fixed[t] for t in self.traces))
+            for name in hang.intersection(p.name for p in self.definition.parameters):
+                values = [t.block.arguments[name] for t in self.traces]
+                if all(v == values[0] for v in values):
+                    yield self.definition, name
 
     def _resolve(self) -> None:
         for part in parts_of(self.template.whole) if self.template.whole is not None else ():
@@ -162,7 +166,7 @@ def _plain(value: Any) -> Lit | None:
 class Book:
     """All classes of a network, callees first."""
 
-    def __init__(self, root: Block, pinned: frozenset[str]) -> None:
+    def __init__(self, root: Block, pinned: Pinned) -> None:
         self.tracer = Tracer(root, pinned)
         self.plans: list[Plan] = []
         self._of: dict[Block, Plan] = {}
@@ -241,10 +245,10 @@ def _ordered(blocks: dict[Definition, list[Block]]) -> dict[Definition, list[Blo
 
 def settle(root: Block) -> Book:
     """The classes of a network, with every argument that changes its structure turned into a literal, to a fixpoint."""
-    pinned: frozenset[str] = frozenset(n for n, v in root.arguments.items() if not is_plain(v))
+    pinned: Pinned = frozenset((root.definition, n) for n, v in root.arguments.items() if not is_plain(v))
     while True:
         book = Book(root, pinned)
-        more = book.of(root).pinned() & frozenset(root.arguments)
+        more = frozenset(pair for plan in book.plans for pair in plan.pinned())
         if more <= pinned:
             return book
         pinned |= more

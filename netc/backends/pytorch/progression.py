@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +39,7 @@ def _run(members: Sequence[Member], start: int) -> int:
 
 def _continues(run: Sequence[Member]) -> bool:
     names = [_COUNTED.fullmatch(name) for name, _ in run]
-    if any(n is None for n in names) or any("\"" in made or "\0" in made for _, made in run):
+    if any(n is None for n in names) or any('"' in made or "\0" in made for _, made in run):
         return False
     stems = {n[1] for n in names if n}
     counts = [int(n[2]) for n in names if n]
@@ -53,7 +54,7 @@ def _numbers(run: Sequence[Member]) -> list[list[int]]:
 
 
 def _is_progression(numbers: Sequence[int]) -> bool:
-    return all(b - a == numbers[1] - numbers[0] for a, b in zip(numbers, numbers[1:], strict=False))
+    return all(b - a == numbers[1] - numbers[0] for a, b in itertools.pairwise(numbers))
 
 
 def _comprehension(run: Sequence[Member]) -> str:

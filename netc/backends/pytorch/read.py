@@ -11,13 +11,11 @@ from netc.backends.pytorch.shadow import (
     Bin,
     Cut,
     Fn,
-    Lit,
     Pick,
     Shadow,
     Tup,
     Un,
     Unsayable,
-    Var,
     cost,
     evaluate,
     folded,
@@ -99,7 +97,7 @@ class Reader:
             case Binary(op="/"):
                 return Bin("//" if self._divides(*inner) else "/", *inner)
             case Binary(op=op):
-                return Bin(op, *inner)
+                return _without_units(Bin(op, *inner))
             case Unary(op=op):
                 return Un(op, *inner)
             case Index():
@@ -163,6 +161,14 @@ class Reader:
         return None if path is None else self.trace.dims.get(scope.tensor(path))
 
 
+def _without_units(shadow: Bin) -> Shadow:
+    """`width * 1` and `width + 0`, which loops leave behind, as `width`."""
+    unit = {"*": 1, "+": 0}.get(shadow.op)
+    if shadow.right == lit(unit) or (shadow.op == "-" and shadow.right == lit(0)):
+        return shadow.left
+    return shadow.right if shadow.left == lit(unit) else shadow
+
+
 def _tuple_of(dims: tuple[Val, ...]) -> Val:
     depends = NOTHING.union(*(d.depends for d in dims))
     shadows = [d.shadow for d in dims if d.shadow is not None]
@@ -201,5 +207,3 @@ def _operands(expr: Expr) -> Iterable[Expr]:
         case ListExpr(items=items):
             return items
     return ()
-
-

@@ -137,7 +137,7 @@ def _rebuilt(shadow: Shadow, inner: list[Shadow]) -> Shadow:
 def folded(shadow: Shadow) -> Shadow:
     """The literal an expression without names is, else the expression."""
     inner = parts(shadow)
-    if not all(isinstance(p, Lit) for p in inner):
+    if not inner or not all(isinstance(p, Lit) for p in inner):
         return shadow
     value = evaluate(shadow, {})
     return lit(value) if is_plain(value) else shadow

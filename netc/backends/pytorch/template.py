@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from netc.backends.pytorch.choose import choose, holes_of
 from netc.backends.pytorch.containers import folded_containers
 from netc.backends.pytorch.parts import (
@@ -21,13 +19,14 @@ from netc.backends.pytorch.parts import (
     Output,
     Repeat,
     Seen,
-    Sequence_,
+    Sequential,
     Slot,
     Step,
     Unit,
     reads_of,
     results_of,
 )
+from netc.backends.pytorch.straight import branch_ends, is_whole, splices, straight
 from netc.backends.pytorch.trace import Trace
 from netc.backends.pytorch.value import Val
 from netc.ir.model import Call, Group, Item, Node, Value
@@ -53,17 +52,21 @@ class Template:
         self.whole = self._whole(seen)
         items = [t.block.items for t in traces] if self.whole is None else []
         self.steps = self._steps(items, seen, list(range(len(traces))))
-        self.outputs = [] if self.whole is not None else [self._output(column) for column in _columns([t.block.outputs for t in traces])]
+        self.outputs = (
+            []
+            if self.whole is not None
+            else [self._output(column) for column in _columns([t.block.outputs for t in traces])]
+        )
         self.steps = folded_containers(self.steps, self.outputs)
         self._mark_train_only()
 
-    def _whole(self, seen: list[Seen]) -> Sequence_ | None:
+    def _whole(self, seen: list[Seen]) -> Sequential | None:
         """The class as one `nn.Sequential`, where its body is a straight chain in every instance."""
         column = [t.block.items[0] if len(t.block.items) == 1 else None for t in self.traces]
         groups = [g for g in column if isinstance(g, Group) and g.path == "" and g.kind in ("chain", "repeat", "loop")]
-        if len(groups) < len(column) or not all(_is_whole(s.trace, g) for s, g in zip(seen, groups, strict=True)):
+        if len(groups) < len(column) or not all(is_whole(s.trace, g) for s, g in zip(seen, groups, strict=True)):
             return None
-        return Sequence_(self._inside(groups, seen))
+        return Sequential(self._inside(groups, seen))
 
     def _output(self, column: Sequence[Any]) -> Output:
         first = column[0]
@@ -117,7 +120,10 @@ class Template:
         if form.call is None:
             return
         calls = [s.trace.tracer.form(node).call for s, node in zip(seen, column, strict=True)]
-        if any(c is None or (c.template, _shape_of(c.args)) != (form.call.template, _shape_of(form.call.args)) for c in calls):
+        if any(
+            c is None or (c.template, _shape_of(c.args)) != (form.call.template, _shape_of(form.call.args))
+            for c in calls
+        ):
             raise Conflict("expressions differ")
         unit.ctor, unit.call, unit.template = None, form.call, form.call.template
         unit.holes = _holes(unit.path, column, seen, [c.args for c in calls if c is not None])
@@ -156,14 +162,14 @@ class Template:
 
     def _sequential(self, column: Sequence[Group], seen: list[Seen], rows: list[int]) -> Unit | None:
         """The group as one `nn.Sequential`, where it is straight in every instance."""
-        found = [_straight(s.trace, g) for s, g in zip(seen, column, strict=True)]
+        found = [straight(s.trace, g) for s, g in zip(seen, column, strict=True)]
         if any(f is None for f in found):
             return None
         ends = [f for f in found if f is not None]
         if len({module for module, _, _ in ends}) > 1:
             raise Conflict("weights stand in different places")
         source = self._read([entry for _, entry, _ in ends], rows)
-        ctor = Sequence_(self._inside(column, seen))
+        ctor = Sequential(self._inside(column, seen))
         unit = Unit(column[0].path, ends[0][0], [source], [], ctor, "{self}({*})", heavy=True)
         unit.outs.append(self._slot([end for _, _, end in ends], column[0].path, rows))
         return unit
@@ -178,7 +184,7 @@ class Template:
         members: Members = []
         for column in _columns(bodies):
             first = column[0]
-            if not isinstance(first, Group) or not _splices(first, prefix):
+            if not isinstance(first, Group) or not splices(first, prefix):
                 members.append((_last(first.path), self._member(column, seen)))
             elif first.kind in ("repeat", "loop") and first.path:
                 members.extend(self._repeat(column, seen, prefix))
@@ -199,7 +205,9 @@ class Template:
     def _member(self, column: Sequence[Any], seen: list[Seen]) -> Ctor:
         first = column[0]
         names = {_last(item.path) for item in column}
-        if any(type(item) is not type(first) for item in column) or (len(names) > 1 and not all(map(str.isdigit, names))):
+        if any(type(item) is not type(first) for item in column) or (
+            len(names) > 1 and not all(map(str.isdigit, names))
+        ):
             raise Conflict("members differ")
         return self._module(column, seen)
 
@@ -207,7 +215,7 @@ class Template:
         if isinstance(column[0], Group):
             if column[0].kind == "if":
                 return self._either_member(column, seen)
-            return Sequence_(self._inside(column, seen))
+            return Sequential(self._inside(column, seen))
         ctor = self._ctor_of(column, seen)[0]
         if ctor is None:
             raise Conflict("no module")
@@ -266,7 +274,7 @@ class Template:
 
     def _either(self, column: Sequence[Group], seen: list[Seen], rows: list[int], condition: Hole) -> Unit | None:
         """Both branches one module on the same tensor: the choice is made in `__init__`."""
-        ends = [_branch_ends(s.trace, g) for s, g in zip(seen, column, strict=True)]
+        ends = [branch_ends(s.trace, g) for s, g in zip(seen, column, strict=True)]
         if any(e is None for e in ends):
             return None
         known = [e for e in ends if e is not None]
@@ -282,7 +290,9 @@ class Template:
         other_ctor = None
         if any(column[i].items for i in other):
             other_ctor = self._module([_single(column[i]) for i in other], [seen[i] for i in other])
-        unit = Unit(column[0].path, modules.pop(), [source], [], Either(condition, then_ctor, other_ctor), "{self}({*})", True)
+        unit = Unit(
+            column[0].path, modules.pop(), [source], [], Either(condition, then_ctor, other_ctor), "{self}({*})", True
+        )
         unit.outs.append(self._slot([end for _, _, end in known], column[0].path, rows))
         return unit
 
@@ -312,18 +322,6 @@ class Template:
                     needed.update(reads_of(step))
 
 
-def _is_whole(trace: Trace, group: Group) -> bool:
-    """Whether a body without names hands its one input on, member by member, to its one output."""
-    block = trace.block
-    found = _flow(trace, group.items, "", None)
-    if found is None or not found[0] or len(block.inputs) != 1 or len(block.outputs) != 1 or block.outputs[0].train_only:
-        return False
-    links, value = found
-    own = all(link.module == link.path for link in links)
-    straight = links[0].read is block.inputs[0] and trace.reads[block.inputs[0]] == 1
-    return own and straight and value is block.outputs[0].value and trace.reads[value] == 1
-
-
 def _columns(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
     if len({len(row) for row in rows}) > 1:
         raise Conflict("lengths differ")
@@ -340,7 +338,9 @@ def _module_key(form: TorchModule) -> tuple[Any, ...]:
 
 def _holes(path: str, column: Sequence[Node], seen: list[Seen], args: Sequence[Sequence[Any]]) -> list[Hole]:
     return [
-        Hole(path, position[0].name, [(s, s.trace.printed(n, a)) for s, n, a in zip(seen, column, position, strict=True)])
+        Hole(
+            path, position[0].name, [(s, s.trace.printed(n, a)) for s, n, a in zip(seen, column, position, strict=True)]
+        )
         for position in zip(*args, strict=True)
     ]
 
@@ -355,11 +355,6 @@ def _count(seen: Seen, group: Group) -> Val:
 def _truth(seen: Seen, group: Group) -> Val:
     said = seen.trace.said[group]
     return Val(group.taken, said.shadow, said.depends, by_author=True)
-
-
-def _splices(group: Group, prefix: str) -> bool:
-    """Whether a group's members are numbered into the chain around it."""
-    return group.spliced or group.kind == "iteration" or (group.kind in ("repeat", "loop") and group.path in ("", prefix))
 
 
 def _element(item: Item) -> Any:
@@ -391,85 +386,6 @@ def _single(group: Group) -> Item:
     if len(group.items) == 1:
         return group.items[0]
     raise Conflict("a branch of several modules")
-
-
-Ends = tuple[str, Value, Value]
-"""Path of the weights, the tensor read, the tensor made."""
-
-
-def _branch_ends(trace: Trace, group: Group) -> Ends | None:
-    """The ends of a branch that is one module at the condition's path, or none at all."""
-    if not group.items:
-        return None if group.result is None else ("", group.result, group.result)
-    if len(group.items) > 1 or group.items[0].path != group.path:
-        return None
-    item = group.items[0]
-    return _straight(trace, item) if isinstance(item, Group) else _leaf_ends(trace, item)
-
-
-def _leaf_ends(trace: Trace, leaf: Node | Call) -> Ends | None:
-    """The ends of a statement that is a module with one tensor in and one out."""
-    if len(leaf.inputs) != 1 or len(leaf.outputs) != 1:
-        return None
-    if isinstance(leaf, Node):
-        module = trace.tracer.form(leaf).module
-        if module is None or module.call not in ("{self}({*})", "{self}({0})"):
-            return None
-    return leaf.module, leaf.inputs[0], leaf.outputs[0]
-
-
-def _straight(trace: Trace, group: Group) -> Ends | None:
-    """The ends of a group whose members only hand one tensor on, None when it is not such a chain."""
-    if not group.path or group.kind in ("if", "iteration") or group.spliced:
-        return None
-    found = _flow(trace, group.items, group.path, None)
-    if found is None or not found[0] or found[1] is None:
-        return None
-    steps, value = found
-    root = steps[0].module[: len(steps[0].module) - len(steps[0].path) + len(group.path)]
-    consistent = all(s.module == root + s.path[len(group.path) :] for s in steps)
-    return (root, steps[0].read, value) if consistent and len({s.path for s in steps}) == len(steps) else None
-
-
-class _Link(msgspec.Struct, frozen=True, eq=False):
-    """One member of a straight chain."""
-
-    path: str
-    module: str
-    read: Value
-
-
-def _flow(
-    trace: Trace, items: Sequence[Item], prefix: str, value: Value | None
-) -> tuple[list[_Link], Value | None] | None:
-    """Members in order and the last tensor (None: nothing yet); None when anything but the tensor before is read."""
-    links: list[_Link] = []
-    for item in items:
-        if isinstance(item, Group) and _splices_here(item, prefix):
-            inner = _flow(trace, item.items, prefix, value)
-            if inner is None:
-                return None
-            links.extend(inner[0])
-            value = inner[1]
-            continue
-        ends = _item_ends(trace, item, prefix)
-        if ends is None or (value is not None and (ends[1] is not value or trace.reads[value] != 1)):
-            return None
-        links.append(_Link(item.path, ends[0], ends[1]))
-        value = ends[2]
-    return links, value
-
-
-def _splices_here(group: Group, prefix: str) -> bool:
-    return group.path in ("", prefix) and (_splices(group, prefix) or group.kind == "loop")
-
-
-def _item_ends(trace: Trace, item: Item, prefix: str) -> Ends | None:
-    if item.path.rpartition(".")[0] != prefix:
-        return None
-    if not isinstance(item, Group):
-        return _leaf_ends(trace, item)
-    return _branch_ends(trace, item) if item.kind == "if" and item.items else _straight(trace, item)
 
 
 def _last(path: str) -> str:

@@ -20,10 +20,14 @@ from netc.types import TensorType
 Dims = tuple[Val, ...]
 
 
-class Tracer:
-    """Traces each block once. `pinned` are the network's arguments that become literals."""
+Pinned = frozenset[tuple[object, str]]
+"""Definition and argument."""
 
-    def __init__(self, root: Block, pinned: frozenset[str]) -> None:
+
+class Tracer:
+    """Traces each block once. `pinned` are arguments of files that become literals."""
+
+    def __init__(self, root: Block, pinned: Pinned) -> None:
         self.root, self.pinned = root, pinned
         self._known: dict[Block, Trace] = {}
         self.forms: dict[Node, TorchForm] = {}
@@ -79,7 +83,7 @@ class Trace:
         """An argument of this definition, or of the file it stands in, which then becomes one of the class."""
         if owner is self.block.definition:
             return self._own_argument(name, value)
-        if owner is not self.block.definition.file or self._is_pinned(name, owner):
+        if owner is not self.block.definition.file or (owner, name) in self.tracer.pinned:
             return of(value) if isinstance(value, int) else Val(value, lit(value) if is_plain(value) else None)
         own = name if name not in self._own else f"{name}_"
         self.files[own] = name
@@ -87,17 +91,14 @@ class Trace:
         return _named(own, value)
 
     def _own_argument(self, name: str, value: Any) -> Val:
-        if self.is_root and name in self.tracer.pinned:
+        if (self.block.definition, name) in self.tracer.pinned:
             return Val(value, lit(value) if is_plain(value) else None)
         self.env[name] = value
         return _named(name, value)
 
-    def _is_pinned(self, name: str, owner: object) -> bool:
-        return owner is self.tracer.root.definition and name in self.tracer.pinned
-
     def _read_inputs(self) -> None:
         for name, value in self.block.arguments.items():
-            if not (self.is_root and name in self.tracer.pinned):
+            if (self.block.definition, name) not in self.tracer.pinned:
                 self.env[name] = value
         for position, value in enumerate(self.block.inputs):
             self.dims[value] = tuple(self._input_size(position, axis, value) for axis in range(value.type.rank))
@@ -140,7 +141,13 @@ class Trace:
 
     def _names_of(self, statement: Statement) -> frozenset[str]:
         """Names in the operator and the references of a line: they decide what it is and what it reads."""
-        refs = statement.inputs or () if isinstance(statement, Line) else statement.refs if isinstance(statement, Alias) else ()
+        refs = (
+            statement.inputs or ()
+            if isinstance(statement, Line)
+            else statement.refs
+            if isinstance(statement, Alias)
+            else ()
+        )
         holes = [part for ref in refs for part in ref.parts if isinstance(part, Expr)]
         if isinstance(statement, Line):
             holes.append(Name(statement.op))
@@ -214,7 +221,12 @@ class Trace:
         for parameter in definition.parameters:
             value = call.block.arguments.get(parameter.name)
             said = call.said.get(parameter.name)
-            if said is None and parameter.default is not None and home is not None and not isinstance(definition, SpecFile):
+            if (
+                said is None
+                and parameter.default is not None
+                and home is not None
+                and not isinstance(definition, SpecFile)
+            ):
                 said = None if parameter.name in call.spans else Said(parameter.default, home)
             yield parameter.name, self._bound(value, said)
         for key, (position, axis) in callee.size_names.items():
@@ -246,7 +258,9 @@ class Trace:
             position, axis = arg.axis
             size = self.dims[node.inputs[position]][axis]
             return Val(arg.value, size.shadow, size.depends)
-        return opaque_argument(arg.value, NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes)))
+        return opaque_argument(
+            arg.value, NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes))
+        )
 
 
 def opaque_argument(value: Any, depends: frozenset[str]) -> Val:
