@@ -23,6 +23,7 @@ from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.init_rules import fills
+from netc.passes.elaborate.report import Abandoned
 from netc.syntax.ast import SpecFile, Variant
 from netc.syntax.read import read_source
 from netc.types import ERROR
@@ -46,7 +47,10 @@ def elaborate_file(
     parsed = compiler.files.parse(source)
     if parsed is None:
         return None, _levelled(compiler)
-    network = _network(compiler, parsed, args or {}, variant, dict(bind or {}))
+    try:
+        network = _network(compiler, parsed, args or {}, variant, dict(bind or {}))
+    except Abandoned:
+        network = None
     found = _levelled(compiler)
     if network is None or any(d.severity == "error" for d in found):
         return None, found

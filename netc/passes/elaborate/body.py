@@ -24,7 +24,7 @@ from netc.types import ERROR
 if TYPE_CHECKING:
     from netc.passes.elaborate.compiler import Compiler
 
-MAX_REPEATS = 100_000
+MAX_REPEATS = 10_000
 
 MAX_DEPTH = 64
 """Levels of statements within statements and of calls within calls, together."""
@@ -285,6 +285,7 @@ class BodyBuilder:
                 self.report.add("ambiguous-name", f"`{name}` is already a name here", loop.span)
         turns = []
         for index, row in enumerate(rows):
+            self.compiler.step(loop.span)
             values = row if len(loop.names) > 1 else (row,)
             if not isinstance(values, tuple) or len(values) != len(loop.names):
                 span = Span(place.instance.source, loop.iterable.start, loop.iterable.end)
@@ -339,6 +340,7 @@ class BodyBuilder:
 
     def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
         """`again`: a further copy of a repeat, which reads the copy before it."""
+        self.compiler.step(line.span)
         inputs = self._inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
         shared = place.names.shared.get(line.op)
         if shared is not None:
@@ -398,14 +400,16 @@ class BodyBuilder:
         return found
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
+        self.compiler.step(span)
         try:
             return place.names.find(text, place.prefix)
         except UnknownTensor as unknown:
             self.failed = True
             where = f" in `{unknown.base}`" if unknown.base else ""
             last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
-            near = did_you_mean(last, unknown.known)
-            notes = (f"there are {', '.join(unknown.known[:12])}",) if unknown.known and not near else ()
+            known = unknown.known()
+            near = did_you_mean(last, known)
+            notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
             self.report.add("unknown-tensor", f"there is no tensor `{text}`{where}", span, helps=(near,), notes=notes)
             return None
 

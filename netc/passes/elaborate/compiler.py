@@ -16,9 +16,13 @@ from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.report import Abandoned, Report
 from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
 from netc.types import DTYPES, ERROR, TensorType
+
+
+MAX_STEPS = 50_000
+"""Lines, turns of loops and references that one compile works through."""
 
 
 class Compiler:
@@ -31,7 +35,15 @@ class Compiler:
         self._blocks: dict[Any, BlockDraft] = {}
         self._open: list[Definition] = []
         self.depth = 0
+        self._steps = 0
         self.definitions: dict[Definition, bool] = {}
+
+    def step(self, span: Span) -> None:
+        """Count one thing done; raises Abandoned when a spec asks for too many."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            self.report.add("too-large", f"this comes to more than {MAX_STEPS:,} statements", span)
+            raise Abandoned
 
     def block(
         self,

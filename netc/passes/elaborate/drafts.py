@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -82,9 +82,9 @@ class Slot(msgspec.Struct, eq=False):
 
 
 class UnknownTensor(Exception):
-    """No tensor has that name; `known` are names that exist where the search ended."""
+    """No tensor has that name; `known` finds the names that exist where the search ended."""
 
-    def __init__(self, text: str, base: str, known: list[str]) -> None:
+    def __init__(self, text: str, base: str, known: Callable[[], list[str]] = list) -> None:
         super().__init__(text)
         self.text, self.base, self.known = text, base, known
 
@@ -139,7 +139,7 @@ class Namespace:
                 return self._inside(f"{level}.{text}" if level else text, expose)
         if not rest and text in self.inputs:
             return self.inputs[text]
-        raise UnknownTensor(text, "", self.visible(prefix))
+        raise UnknownTensor(text, "", lambda: self.visible(prefix))
 
     def _inside(self, path: str, expose: bool) -> Value:
         base = path
@@ -154,7 +154,7 @@ class Namespace:
             return self._through(slot.call, rest, path, expose)
         if rest in slot.ports:
             return slot.ports[rest]
-        raise UnknownTensor(path, base, [*slot.ports, *self.members(base)])
+        raise UnknownTensor(path, base, lambda: [*slot.ports, *self.members(base)])
 
     def _through(self, call: CallDraft, rest: str, path: str, expose: bool) -> Value:
         names, block = call.block.names, call.block
@@ -162,7 +162,7 @@ class Namespace:
         if rest.partition(".")[0] not in names.heads:
             if rest in by_port:
                 return by_port[rest]
-            raise UnknownTensor(path, call.path, [*by_port, *names.visible("")])
+            raise UnknownTensor(path, call.path, lambda: [*by_port, *names.visible("")])
         inner = names.find(rest, "", expose=expose)
         for output, outer in zip(block.enabled(), call.outputs, strict=True):
             if output.value is inner:
@@ -194,7 +194,7 @@ class Namespace:
 
 def _known(value: Value | None, text: str) -> Value:
     if value is None:
-        raise UnknownTensor(text, text, [])
+        raise UnknownTensor(text, text)
     return value
 
 

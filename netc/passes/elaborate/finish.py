@@ -12,7 +12,7 @@ from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value
 from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Draft, GroupDraft
 from netc.syntax.ast import Statement
 
-MAX_NODES = 2_000_000
+MAX_NODES = 200_000
 """Operators a network may have once every call is opened."""
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from netc.dims import Dim, dim_text
+from netc.dims import dim_text
 from netc.geometry import Window
 from netc.ir.model import Node, Value
-from netc.ops.base import Op
+from netc.ops.base import BadValue, Op, convert
 from netc.ops.records import Problem
-from netc.types import AXES, ERROR
+from netc.types import AXES, ERROR, TensorType
 
 MAX_STEPS = 40
 MAX_SHOWN = 6
@@ -63,7 +63,8 @@ def _way(value: Value, axis: int, made_by: Mapping[Value, Node]) -> Iterator[str
         if not windows or x.rank <= axis:
             continue
         window = windows[axis - (x.rank - len(windows))]
-        if node.op.transposed or window.remainder(x.shape[axis]) != 0:
+        shrinks = window.stride == 1 and node.outputs[0].type.shape[axis] != x.shape[axis]
+        if node.op.transposed or shrinks or window.remainder(x.shape[axis]) != 0:
             line, _ = node.span.source.position(node.span.start)
             letter = AXES[x.rank][axis]
             yield f"{node.path} (line {line})  {letter} = {_formula(node, window, axis)}"
@@ -79,21 +80,44 @@ def _formula(node: Node, window: Window, axis: int) -> str:
 
 
 def _remedies(op: Op, inputs: tuple[Value, ...], axis: int, made_by: Mapping[Value, Node]) -> Iterator[str]:
-    """An output_padding on a transposed convolution that closes the gap, tried on it and on the operator."""
+    """A change to the node that makes an input, tried on that node and on the operator."""
     for position, value in enumerate(inputs):
         node = made_by.get(value)
-        if node is None or not node.op.transposed:
+        if node is None:
             continue
-        for wanted in inputs:
-            gap = wanted.type.shape[axis] - value.type.shape[axis]
-            if isinstance(gap, Dim) or gap <= 0:
+        for changes in _changes(node, value, inputs, axis):
+            made = _applied(node.op, tuple(v.type for v in node.inputs), changes)
+            if made is None:
                 continue
-            changed = node.op.replace(output_padding=tuple(p + gap for p in vars(node.op)["output_padding"]))
-            types = tuple(v.type for v in node.inputs)
-            if any(isinstance(finding, Problem) for finding in changed.check(*types)):
-                continue
-            made = changed.outputs(*types)[0]
-            others = tuple(made if i == position else v.type for i, v in enumerate(inputs))
-            if not any(isinstance(finding, Problem) for finding in op.check(*others)):
-                yield f"add `output_padding={gap}` to {node.path} (gives {dim_text(made.shape[axis])})"
+            if _accepts(op, tuple(made if i == position else v.type for i, v in enumerate(inputs))):
+                words = " ".join(f"{name}={amounts[0]}" for name, amounts in changes.items())
+                yield f"add `{words}` to {node.path} (gives {dim_text(made.shape[axis])})"
                 return
+
+
+def _changes(node: Node, value: Value, inputs: tuple[Value, ...], axis: int) -> Iterator[dict[str, tuple[int, ...]]]:
+    """What may close the gap: rows added to a transposed convolution, or padding around a window of stride 1."""
+    own = node.op.__dict__
+    if node.op.transposed:
+        for other in inputs:
+            gap = other.type.shape[axis] - value.type.shape[axis]
+            if isinstance(gap, int) and gap > 0:
+                yield {"output_padding": tuple(p + gap for p in own["output_padding"])}
+    elif "padding" in own and node.inputs:
+        extents = {w.extent for w in node.op.windows(node.inputs[0].type) if w.stride == 1}
+        if len(extents) == 1:
+            yield {"padding": (extents.pop() // 2,) * node.op.rank}
+
+
+def _applied(op: Op, types: tuple[TensorType, ...], changes: Mapping[str, tuple[int, ...]]) -> TensorType | None:
+    """What the changed operator makes, if it accepts its inputs."""
+    try:
+        values = {name: convert(type(op), op.attributes[name], value) for name, value in changes.items()}
+    except BadValue:
+        return None
+    changed = op.replace(**values)
+    return changed.outputs(*types)[0] if _accepts(changed, types) else None
+
+
+def _accepts(op: Op, types: tuple[TensorType, ...]) -> bool:
+    return not any(isinstance(finding, Problem) for finding in op.check(*types))

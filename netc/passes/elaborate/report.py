@@ -5,6 +5,10 @@ from __future__ import annotations
 from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Span
 
 
+class Abandoned(Exception):
+    """Elaboration stopped; why is in the report."""
+
+
 class Report:
     """Findings in the order they were made. `trail` is the way to the place being elaborated, outermost first."""
 
