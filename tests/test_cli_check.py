@@ -89,7 +89,7 @@ def test_warnings_do_not_fail(tmp_path: Path) -> None:
 def test_any_text_ends_in_diagnostics(text: bytes) -> None:
     result = check("-", "--json", text=text)
     assert result.exit_code == 1, result.exception
-    assert all(item["severity"] == "error" for item in json.loads(result.stdout or "[]"))
+    assert "error" in {item["severity"] for item in json.loads(result.stdout)}
 
 
 def test_a_variant_names_the_network() -> None:

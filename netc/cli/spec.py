@@ -6,7 +6,7 @@ import sys
 
 from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
 from netc.syntax.read import decode
 
@@ -14,9 +14,10 @@ from netc.syntax.read import decode
 def compile_named(spec: str, args: dict[str, str], bind: dict[str, int]) -> tuple[Network | None, list[Diagnostic]]:
     """Compile what SPEC names; `-` is standard input, `-:VARIANT` a variant of it."""
     path, variant = split_variant(spec)
-    if path == "-":
-        return compile_spec(_standard_input(), args=args, variant=variant, bind=bind)
-    return compile_spec(path, args=args, variant=variant, bind=bind)
+    source = decode("<stdin>", sys.stdin.buffer.read()) if path == "-" else path
+    if isinstance(source, Diagnostic):
+        return None, [source]
+    return compile_spec(source, args=args, variant=variant, bind=bind)
 
 
 def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int]) -> Network:
@@ -26,10 +27,3 @@ def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int]) -> Ne
         raise NetcError(tuple(found))
     print_diagnostics(found)
     return network
-
-
-def _standard_input() -> Source:
-    source = decode("<stdin>", sys.stdin.buffer.read())
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
-    return source
