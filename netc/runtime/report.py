@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import msgspec
 
 TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2, "bfloat16": 5e-2}
@@ -9,6 +11,8 @@ TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-
 
 ROUNDINGS = 4.0
 """A network whose own rounding in PyTorch is larger (a hundred layers amplify it) may differ by so many times that."""
+
+TINY = 1e-30
 
 LIMIT = 1e-2
 """More than this share is never rounding."""
@@ -42,6 +46,11 @@ class Difference(msgspec.Struct, frozen=True):
         """Also False for NaN."""
         return self.relative <= self.tolerance
 
+    @property
+    def strain(self) -> float:
+        """How much of the tolerance is used; infinite for NaN."""
+        return self.relative / max(self.tolerance, TINY) if self.relative == self.relative else inf
+
 
 class VerifyReport(msgspec.Struct, frozen=True):
     """All findings and differences of one network."""
@@ -63,7 +72,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     def _largest(self) -> list[Difference]:
         worst: dict[str, Difference] = {}
         for found in self.differences:
-            if found.output not in worst or not found.relative <= worst[found.output].relative:
+            if found.output not in worst or found.strain > worst[found.output].strain:
                 worst[found.output] = found
         return list(worst.values())
 

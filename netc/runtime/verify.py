@@ -19,15 +19,13 @@ from netc.runtime.inputs import random_input
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.model import Session, open_model
 from netc.runtime.module import as_tuple, import_network, load_strictly
-from netc.runtime.report import Difference, Finding, VerifyReport
+from netc.runtime.report import TINY, Difference, Finding, VerifyReport
 from netc.runtime.sizes import Binding, ample, bound_shape, names_in, samples
 from netc.runtime.training import check_training
 from netc.weights import WeightsIndex, fitting_weights
 
 Note = Callable[[str], None]
 """Called with a few words as each part begins."""
-
-TINY = 1e-30
 
 
 class Subject(msgspec.Struct, frozen=True, eq=False):
