@@ -30,7 +30,7 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
         for hook in hooks:
             hook.remove()
     yield _outputs(network, results, binding)
-    yield from _statistics(module, before, calls)
+    yield from _statistics(network, module, before, calls)
     _backward(results)
     yield _gradients(network, module)
 
@@ -51,18 +51,21 @@ def _tracked(module: Any) -> dict[str, int]:
 
 def _counted(module: Any, calls: Counter[str]) -> Iterator[Any]:
     for name, child in module.named_modules():
-        if "num_batches_tracked" in dict(child.named_buffers(recurse=False)) and child.training:
+        if "num_batches_tracked" in dict(child.named_buffers(recurse=False)):
             key = f"{name}.num_batches_tracked".removeprefix(".")
             yield child.register_forward_hook(lambda *_, key=key: calls.update((key,)))
 
 
-def _statistics(module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[Finding]:
-    if before:
-        after = _tracked(module)
-        wrong = [name for name, count in before.items() if after[name] != count + calls[name]]
-        frozen = len(before) - len(calls)
-        text = f"{len(calls)} batch norms counted their batches" + (f", {frozen} stayed in eval" if frozen else "")
-        yield Finding("statistics", not wrong, f"not updated: {', '.join(wrong)}" if wrong else text)
+def _statistics(network: Network, module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[Finding]:
+    """Batch norms count every batch in training, and none where they are frozen."""
+    if not before:
+        return
+    after = _tracked(module)
+    frozen = {name for name in before if _frozen(network, name)}
+    wrong = {name for name, count in before.items() if after[name] != count + (0 if name in frozen else calls[name])}
+    text = f"{len(before) - len(frozen)} batch norms counted their batches"
+    kept = f", {len(frozen)} stayed in eval" if frozen else ""
+    yield Finding("statistics", not wrong, f"wrong count: {_some(wrong)}" if wrong else text + kept)
 
 
 def _backward(results: tuple[Any, ...]) -> None:
