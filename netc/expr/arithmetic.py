@@ -59,7 +59,7 @@ def _power(left: Any, right: Any, at: Expr) -> Any:
         raise ExprError("bad-expression", f"cannot raise {show(left)} to {show(right)}", at)
     if isinstance(left, Dim):
         return math.prod([left] * right)
-    if abs(right) > 1024 or (is_int(left) and right > 0 and left.bit_length() * right > 80):
+    if abs(right) > 1024 or (is_int(left) and right > 0 and (left.bit_length() - 1) * right > 80):
         raise ExprError("too-large", "the power is too large", at)
     result = left**right
     if isinstance(result, complex):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -96,6 +97,9 @@ def texts(parts: tuple[str | Expr, ...], context: Context) -> list[str]:
     if len(parts) == 1 and isinstance(parts[0], str):
         return [parts[0]]
     choices = [(part,) if isinstance(part, str) else _hole(part, context) for part in parts]
+    if math.prod(map(len, choices)) > LONGEST:
+        last = next(part for part in reversed(parts) if not isinstance(part, str))
+        raise ExprError("too-large", f"more than {LONGEST} names", last)
     return ["".join(chosen) for chosen in product(*choices)]
 
 
@@ -199,7 +203,7 @@ def _slice(expr: Slice, context: Context) -> Any:
 
 
 def _list(expr: ListExpr, context: Context) -> Any:
-    return tuple(evaluate(item, context) for item in expr.items)
+    return short(tuple(evaluate(item, context) for item in expr.items), expr)
 
 
 def _range(expr: Range, context: Context) -> Any:
@@ -231,7 +235,7 @@ def _binary(expr: Binary, context: Context) -> Any:
     if expr.op == "+" and isinstance(left, tuple) and isinstance(right, tuple):
         return short(left + right, expr)
     if expr.op == "*" and isinstance(left, tuple) and is_int(right):
-        return short(left * min(right, LONGEST + 1), expr) if left else left
+        return short(left * min(right, LONGEST // max(len(left), 1) + 1), expr)
     result = ARITHMETIC[expr.op](number(left, expr.left), number(right, expr.right), expr)
     return finite(result, expr)
 

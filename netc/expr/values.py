@@ -13,7 +13,7 @@ from netc.expr.scope import Scope
 from netc.expr.tree import Expr
 
 LARGEST = 2**62
-LONGEST = 100_000
+LONGEST = 10_000
 
 
 class ExprError(Exception):
@@ -77,10 +77,14 @@ def number(value: Any, at: Expr) -> Any:
 
 
 def short(value: tuple[Any, ...], at: Expr) -> tuple[Any, ...]:
-    """The list, if it is within bounds; raises ExprError."""
-    if len(value) > LONGEST:
+    """The list, if it is within bounds, lists within it counted too; raises ExprError."""
+    if _count(value) > LONGEST:
         raise ExprError("too-large", f"a list of more than {LONGEST} items", at)
     return value
+
+
+def _count(value: Any) -> int:
+    return sum(map(_count, value)) if isinstance(value, tuple) else 1
 
 
 def finite(value: Any, at: Expr) -> Any:

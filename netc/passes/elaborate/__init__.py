@@ -22,8 +22,8 @@ from netc.passes.elaborate.files import Instance, Names, did_you_mean
 from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.paths import check_defaults, check_paths
-from netc.passes.init_rules import fills
 from netc.passes.elaborate.report import Abandoned
+from netc.passes.init_rules import fills
 from netc.syntax.ast import SpecFile, Variant
 from netc.syntax.read import read_source
 from netc.types import ERROR

@@ -406,11 +406,13 @@ class BodyBuilder:
         except UnknownTensor as unknown:
             self.failed = True
             where = f" in `{unknown.base}`" if unknown.base else ""
-            last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
-            known = unknown.known()
-            near = did_you_mean(last, known)
-            notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
-            self.report.add("unknown-tensor", f"there is no tensor `{text}`{where}", span, helps=(near,), notes=notes)
+            message = f"there is no tensor `{text}`{where}"
+            if not self.report.knows("unknown-tensor", message, span):
+                last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
+                known = unknown.known()
+                near = did_you_mean(last, known)
+                notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
+                self.report.add("unknown-tensor", message, span, helps=(near,), notes=notes)
             return None
 
     def report_forks(self) -> None:

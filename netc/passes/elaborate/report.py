@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Span
+
+MOST_AT_ONE_PLACE = 8
+"""Findings of one code at the same characters."""
 
 
 class Abandoned(Exception):
@@ -15,7 +20,12 @@ class Report:
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
         self.trail: list[Frame] = []
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: defaultdict[object, set[str]] = defaultdict(set)
+
+    def knows(self, code: str, message: str, span: Span | None) -> bool:
+        """Whether this finding stands already, or its place has had its share (the turns of a loop, say)."""
+        seen = self._seen[code, span and (span.source.path, span.start, span.end)]
+        return message in seen or len(seen) >= MOST_AT_ONE_PLACE
 
     def add(
         self,
@@ -32,10 +42,9 @@ class Report:
         severity: str = "error",
     ) -> None:
         """Add a finding unless the same one stands already."""
-        key = (code, message, span and (span.source.path, span.start, span.end))
-        if key in self._seen:
+        if self.knows(code, message, span):
             return
-        self._seen.add(key)
+        self._seen[code, span and (span.source.path, span.start, span.end)].add(message)
         all_fixes = (*fixes, *(Fix(h) for h in helps if h))
         self.found.append(
             Diagnostic(
