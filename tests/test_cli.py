@@ -270,3 +270,24 @@ def test_an_ascii_terminal_gets_ascii() -> None:
     assert shown.returncode == 1
     assert shown.stdout.isascii()
     assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_progress_is_drawn_on_a_terminal_only(tmp_path: Path) -> None:
+    arguments = ("weights", "init", "specs/resnet.yaml:resnet18", "-o", str(tmp_path / "w.safetensors"))
+    assert process(*arguments).stderr == ""
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "netc", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stderr=end, env={**os.environ, "TERM": "xterm"}) as running:
+        os.close(end)
+        drawn = b"".join(iter(lambda: _more(terminal), b""))
+    os.close(terminal)
+    assert running.returncode == 0
+    assert b"weights" in drawn
+
+
+def _more(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""

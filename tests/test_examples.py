@@ -1,4 +1,4 @@
-"""Every example is compiled, its module run, and its shapes compared with what PyTorch computes."""
+"""Every example is compiled and its module run; shapes, parameters and work are what PyTorch counts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from runpy import run_path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import netc
 from netc.dims import bind, symbols
@@ -27,7 +28,8 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
     names = {name for type_ in network.inputs.values() for size in type_.shape for name in symbols(size)}
     values = dict.fromkeys(names, 2)
     shapes = [tuple(bind(size, values) for size in type_.shape) for type_ in network.inputs.values()]
-    found = module(*(torch.randn(shape) for shape in shapes))
+    with FlopCounterMode(display=False) as counter:
+        found = module(*(torch.randn(shape) for shape in shapes))
     outputs = found if isinstance(found, tuple) else (found,)
     declared = zip(network.ir.block.outputs, outputs, strict=True)
     for output, tensor in declared:
@@ -35,6 +37,11 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
             assert tensor is None
         else:
             assert tuple(tensor.shape) == tuple(bind(size, values) for size in output.value.type.shape)
+
+    summary = network.summary()
+    assert summary.parameters == sum(parameter.numel() for parameter in module.parameters())
+    assert summary.macs is not None
+    assert bind(summary.macs, values) * shapes[0][0] * 2 == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
