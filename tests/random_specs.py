@@ -90,7 +90,7 @@ class _Body:
 
     def _if_pass(self) -> None:
         tensor = self.read()
-        do = f'[conv2d {{c}} 1 @{tensor}, batch_norm2d]'.format(c=self.random.choice(["x.C", self.size()]))
+        do = f"[conv2d {{c}} 1 @{tensor}, batch_norm2d]".format(c=self.random.choice(["x.C", self.size()]))
         self.add(f'{{if: "{self._condition()}", do: {do}, else: "@{tensor}"}}')
 
     def _if_else(self) -> None:
@@ -102,7 +102,9 @@ class _Body:
         self.add(f'"conv2d {a}.C 1 @{a}"')
         made = self.tensors[-1]
         self.loose.remove(made)
-        side = self.random.choice([f'"@{made}"', f'"@{a}"', f'"mul @{a} @{made}"', f'["{self.conv(made)}", "{self.light()}"]'])
+        side = self.random.choice(
+            [f'"@{made}"', f'"@{a}"', f'"mul @{a} @{made}"', f'["{self.conv(made)}", "{self.light()}"]']
+        )
         self.add(f'{{if: "{self._condition()}", do: "add @{a} @{made}", else: {side}}}')
         self._keep(made)
         self._keep(a)
@@ -159,7 +161,9 @@ class _Body:
     def close(self) -> None:
         """Read what nobody has read."""
         loose = [t for t in dict.fromkeys(self.loose) if t != "in"] or ["in"]
-        self.lines.append(f"last: concat {' '.join('@' + t for t in loose)}" if len(loose) > 1 else f"last: relu @{loose[0]}")
+        self.lines.append(
+            f"last: concat {' '.join('@' + t for t in loose)}" if len(loose) > 1 else f"last: relu @{loose[0]}"
+        )
 
 
 def random_spec(seed: int) -> str:

@@ -339,6 +339,8 @@ def linear(shadow: Shadow) -> Linear | None:
             return combine(linear(left), linear(right), 1 if op == "+" else -1)
         case Bin("*", left, right):
             return _scaled(linear(left), linear(right))
+        case Un("-", operand):
+            return combine({}, linear(operand), -1)
         case Lit():
             return None
     return {shadow: 1}

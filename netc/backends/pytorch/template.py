@@ -346,10 +346,7 @@ def _holes(path: str, column: Sequence[Node], seen: list[Seen], args: Sequence[S
 
 
 def _count(seen: Seen, group: Group) -> Val:
-    said = seen.trace.said.get(group)
-    if said is None or group.kind == "loop":
-        return Val(len(group.items), None, said.depends if said else frozenset())
-    return Val(len(group.items), said.shadow, said.depends, by_author=True)
+    return seen.trace.count(group)
 
 
 def _truth(seen: Seen, group: Group) -> Val:

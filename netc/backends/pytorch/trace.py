@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netc.backends.pytorch.read import Reader
-from netc.backends.pytorch.shadow import Tup, Var, is_plain, lit, replace
+from netc.backends.pytorch.shadow import (
+    Bin,
+    Fn,
+    Shadow,
+    Tup,
+    Var,
+    combine,
+    folded,
+    from_linear,
+    is_plain,
+    linear,
+    lit,
+    replace,
+)
 from netc.backends.pytorch.value import NOTHING, Val, of, opaque
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Expr, Name
@@ -138,6 +151,26 @@ class Trace:
         if group.kind == "iteration":
             self.structural |= self._names_of(group.statement)
         self._walk(group.items)
+        if group.kind in ("repeat", "loop") and group.result is not None and group.source is not None:
+            self._walked(group, group.source, group.result)
+
+    def count(self, group: Group) -> Val:
+        """How many copies a repeat or loop makes."""
+        said = self.said.get(group)
+        size = len(group.items)
+        if said is None or said.shadow is None:
+            return Val(size, None, said.depends if said else NOTHING)
+        return Val(size, said.shadow if group.kind == "repeat" else _length(said.shadow), said.depends, by_author=True)
+
+    def _walked(self, group: Group, source: Value, result: Value) -> None:
+        """After copies that each add the same, a size is `base + count * step`."""
+        count = self.count(group)
+        results = [_result_of(item) for item in group.items]
+        if not count.depends or not results or any(r is None or r not in self.dims for r in results):
+            return
+        dims = [self.dims[source], *(self.dims[r] for r in results if r is not None)]
+        if len({len(d) for d in dims}) == 1:
+            self.dims[result] = tuple(_progressed([d[axis] for d in dims], count) for axis in range(len(dims[0])))
 
     def _names_of(self, statement: Statement) -> frozenset[str]:
         """Names in the operator and the references of a line: they decide what it is and what it reads."""
@@ -181,7 +214,16 @@ class Trace:
         except (TypeError, AttributeError, ValueError):
             shapes = [()] * len(real)
         hidden = NOTHING.union(*(a.depends for n, a in attributes.items() if a.depends and _unseen(node, n, a.value)))
-        return tuple(_checked(found, sizes, unfollowed, hidden) for found, sizes in zip(shapes, real, strict=True))
+        sizes = tuple(_checked(found, wanted, unfollowed, hidden) for found, wanted in zip(shapes, real, strict=True))
+        slides = bool(node.op.windows(*(v.type for v in node.inputs)))
+        return tuple(self._slid(node, d, depends) for d in sizes) if slides else sizes
+
+    def _slid(self, node: Node, dims: Dims, depends: frozenset[str]) -> Dims:
+        """Sizes under a window stay as they are said where they stay the same; formulas of windows are not followed."""
+        before = self.dims[node.inputs[0]]
+        kept = [not depends and i < len(before) and before[i].value == d.value for i, d in enumerate(dims)]
+        slid = [before[i] if kept[i] else opaque(d.value, d.depends) for i, d in enumerate(dims)]
+        return (*dims[:2], *slid[2:])
 
     def _lifted(self, attribute: Val, kind: str, rank: int) -> Any:
         """An attribute's value with every whole number in it said."""
@@ -261,6 +303,30 @@ class Trace:
         return opaque_argument(
             arg.value, NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes))
         )
+
+
+def _result_of(item: Item) -> Value | None:
+    return item.result if isinstance(item, Group) else item.outputs[0]
+
+
+def _length(items: Shadow) -> Shadow:
+    """The length of the list a loop runs over."""
+    match items:
+        case Fn("range", (first, stop)):
+            length = combine(linear(stop), linear(first), -1)
+            return Fn("len", (items,)) if length is None else from_linear(length)
+    return folded(Fn("len", (items,)))
+
+
+def _progressed(sizes: list[Val], count: Val) -> Val:
+    last = sizes[-1]
+    terms = [None if s.shadow is None else linear(s.shadow) for s in sizes]
+    steps = [combine(b, a, -1) for a, b in zip(terms, terms[1:], strict=False)]
+    step = steps[0]
+    if len(steps) < 2 or not step or terms[0] is None or count.shadow is None or any(s != step for s in steps):
+        return Val(last.value, last.shadow, last.depends | count.depends)
+    shadow = Bin("+", from_linear(terms[0]), Bin("*", count.shadow, from_linear(step)))
+    return Val(last.value, shadow, last.depends | count.depends)
 
 
 def opaque_argument(value: Any, depends: frozenset[str]) -> Val:

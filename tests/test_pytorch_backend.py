@@ -1,0 +1,469 @@
+"""Generated PyTorch code: reads as if written by hand, computes what the IR says, keeps torchvision's keys."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from netc.backends.pytorch import generate
+from netc.diagnostics.model import Source
+from netc.ir.flat import flatten, parameters
+from netc.ir.model import Network
+from netc.passes.elaborate import elaborate_file
+from tests.interpreter import Interpreter
+from tests.random_specs import random_spec
+
+SPECS = Path(__file__).parent.parent / "specs"
+
+BOTTLENECK = """\
+class Bottleneck(nn.Module):
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        if stride != 1 or in_channels != 4 * width:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, 4 * width, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(4 * width),
+            )
+        else:
+            self.downsample = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = relu(self.bn1(self.conv1(x)))
+        out = relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return relu(out + self.downsample(x))
+"""
+
+RESNET50_FORWARD = """\
+    def forward(self, image: Tensor) -> Tensor:
+        x = relu(self.bn1(self.conv1(image)))  # N×64×16h×16w
+        x = self.maxpool(x)  # N×64×8h×8w
+        x = self.layer1(x)  # N×256×8h×8w
+        x = self.layer2(x)  # N×512×4h×4w
+        x = self.layer3(x)  # N×1024×2h×2w
+        x = self.layer4(x)  # N×2048×h×w
+        x = self.avgpool(x).flatten(1)  # N×2048
+        return self.fc(x)  # N×classes
+"""
+
+
+def compiled(spec: str, **args: Any) -> Network:
+    """The IR of spec text, or of `file.yaml:variant` under specs/."""
+    if spec.startswith("netc:"):
+        network, found = elaborate_file(Source("spec.yaml", spec), args=args)
+    else:
+        path, _, variant = spec.partition(":")
+        network, found = elaborate_file(str(SPECS / path), args=args, variant=variant or None)
+    assert network is not None, [d.message for d in found]
+    return network
+
+
+def network_class(code: str) -> Any:
+    """The last class of generated code."""
+    module = ModuleType("generated")
+    exec(compile(code, "generated", "exec"), module.__dict__)
+    return [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == "generated"][-1]
+
+
+def pair(network: Network, **args: Any) -> tuple[Interpreter, Any]:
+    """An interpreter of the IR and the generated module, with the same weights."""
+    torch.manual_seed(0)
+    reference, generated = Interpreter(network), network_class(generate(network))(**args)
+    generated.load_state_dict(reference.state_dict())
+    return reference, generated
+
+
+def agree(network: Network, *shape: int, **args: Any) -> None:
+    """Bit for bit the same in eval and in train mode, and the IR's own keys."""
+    reference, generated = pair(network, **args)
+    assert set(generated.state_dict()) == {key for key, param, _ in parameters(flatten(network)) if param.persistent}
+    x = torch.randn(2, *shape)
+    for training in (False, True):
+        wanted, found = (run(m, x, training) for m in (reference, generated))
+        found = found._asdict() if hasattr(found, "_asdict") else dict(zip(wanted, [found], strict=True))
+        for name, value in wanted.items():
+            assert torch.equal(found[name].nan_to_num(), value.nan_to_num()), name
+        assert all(value is None for name, value in found.items() if name not in wanted)
+
+
+def run(module: nn.Module, x: torch.Tensor, training: bool) -> Any:
+    torch.manual_seed(1)
+    return module.train(training)(x)
+
+
+def test_resnet50_reads_as_if_written_by_hand() -> None:
+    code = generate(compiled("resnet.yaml:resnet50"))
+    assert BOTTLENECK in code
+    assert code.endswith(RESNET50_FORWARD)
+    assert "            Bottleneck(64, 64),\n            *(Bottleneck(256, 64) for _ in range(2)),\n" in code
+    assert "25,557,032 parameters" in code
+    assert code.count("\n") <= 90
+
+
+TORCHVISION_OPERATORS = (
+    *("nms", "qnms", "roi_align", "qroi_align", "_roi_align_backward", "ps_roi_align", "_ps_roi_align_backward"),
+    *("roi_pool", "_roi_pool_backward", "ps_roi_pool", "_ps_roi_pool_backward", "deform_conv2d"),
+    "_deform_conv2d_backward",
+)
+
+
+@pytest.fixture(scope="module")
+def torchvision_models() -> Iterator[Any]:
+    """torchvision without its compiled operators: their schemas are declared so that the import succeeds."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in TORCHVISION_OPERATORS:
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor x) -> Tensor")
+    yield pytest.importorskip("torchvision.models", reason="torchvision is not installed", exc_type=ImportError)
+
+
+SAME_AS_TORCHVISION = {
+    "resnet.yaml:resnet18": "resnet18",
+    "resnet.yaml:resnet50": "resnet50",
+    "resnet.yaml:resnet152": "resnet152",
+    "alexnet.yaml": "alexnet",
+    "vgg.yaml:vgg11": "vgg11",
+    "vgg.yaml:vgg19_bn": "vgg19_bn",
+    "googlenet.yaml": "googlenet",
+    "densenet.yaml:densenet121": "densenet121",
+    "mobilenet_v2.yaml": "mobilenet_v2",
+}
+
+
+@pytest.mark.parametrize("spec", SAME_AS_TORCHVISION)
+def test_torchvision_keys_and_shapes(spec: str, torchvision_models: Any) -> None:
+    with torch.device("meta"):
+        name = SAME_AS_TORCHVISION[spec]
+        options = {"init_weights": False} if name == "googlenet" else {}
+        theirs = getattr(torchvision_models, name)(**options).state_dict()
+        ours = network_class(generate(compiled(spec)))().state_dict()
+    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
+
+
+@pytest.mark.parametrize("spec", ["resnet.yaml:resnet18", "densenet.yaml:densenet121", "mobilenet_v2.yaml"])
+def test_torchvision_values(spec: str, torchvision_models: Any) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torchvision_models, SAME_AS_TORCHVISION[spec])(weights=None).eval()
+    ours = network_class(generate(compiled(spec)))().eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("first", range(0, 100, 10))
+def test_random_specs_compute_what_the_ir_says(first: int) -> None:
+    accepted = 0
+    for seed in range(first, first + 10):
+        network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
+        if network is not None:
+            accepted += 1
+            agree(network, network.block.inputs[0].type.shape[1], 8, 12)  # type: ignore[arg-type]
+    assert accepted >= 6
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_constructor_arguments_mean_what_the_spec_means(first: int) -> None:
+    tried = 0
+    for seed in range(first, first + 15):
+        network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
+        if network is None:
+            continue
+        made = network_class(generate(network))
+        kept = [n for n in ("base", "classes") if n in inspect.signature(made.__init__).parameters]
+        for name in kept:
+            other, _ = elaborate_file(Source("spec.yaml", random_spec(seed)), args={name: 6})
+            if other is not None:
+                tried += 1
+                reference, generated = Interpreter(other).eval(), made(**{name: 6}).eval()
+                generated.load_state_dict(reference.state_dict())
+                x = torch.randn(2, other.block.inputs[0].type.shape[1], 8, 8)  # type: ignore[call-overload]
+                assert torch.equal(generated(x), reference(x)["logits"])
+    assert tried >= 10
+
+
+def test_classes_of_resnet50_can_be_changed() -> None:
+    made = network_class(generate(compiled("resnet.yaml:resnet50")))
+    with torch.device("meta"):
+        assert made(classes=10).fc.weight.shape == (10, 2048)
+
+
+def ruff(*command: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
+    specs = {p.stem: p.name for p in SPECS.glob("*.yaml")}
+    codes = {name: generate(compiled(spec)) for name, spec in specs.items()}
+    codes |= {"trainer": generate(compiled(TRAINER)), "odd": generate(compiled(ODD))}
+    for seed in range(60):
+        network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
+        if network is not None:
+            codes[f"random{seed}"] = generate(network)
+    for name, code in codes.items():
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    assert ruff("format", "--no-cache", "--isolated", "--line-length=120", "--diff", ".", cwd=tmp_path) == ""
+    assert ruff("check", "--no-cache", "--isolated", "--select=E4,E7,E9,F,I,UP,B", ".", cwd=tmp_path) == ""
+
+
+def test_code_does_not_depend_on_hash_seeds() -> None:
+    script = (
+        "from netc.passes.elaborate import elaborate_file; from netc.backends.pytorch import generate;"
+        f"print(generate(elaborate_file({str(SPECS / 'densenet.yaml')!r})[0]))"
+    )
+    found = set()
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=env, cwd=SPECS.parent, capture_output=True, text=True, check=True
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+TRAINER = """\
+netc: 1
+name: trainer
+inputs: {image: [N, 3, 16*h, 16*w]}
+args: {classes: 10}
+blocks:
+  unit:
+    args: c
+    net: {conv: "conv2d c 3 padding=1", bn: batch_norm2d, relu: relu}
+net:
+  stem: unit 8
+  body: [unit 8, unit 16, dropout 0.1]
+  pool: max_pool2d 2 @body
+  drop: dropout @pool
+  total: add @pool @drop
+  aux: [adaptive_avg_pool2d 1 @total, flatten, linear classes]
+  side: [adaptive_avg_pool2d 1 @total, flatten, linear 3]
+  fc: [adaptive_avg_pool2d 1 @body, flatten, linear classes]
+outputs:
+  logits: fc
+  aux: {from: aux, when: train}
+  side: {from: side, when: train}
+  feature: {from: body, when: train}
+"""
+
+
+def test_training_outputs_are_none_in_eval() -> None:
+    agree(compiled(TRAINER), 3, 16, 16)
+    code = generate(compiled(TRAINER))
+    assert "    aux: Tensor | None\n" in code
+    assert "        if self.training:\n" in code
+
+
+def test_googlenet_computes_its_auxiliary_heads_in_training_only() -> None:
+    code = generate(compiled("googlenet.yaml"))
+    assert "aux1 = self.aux1(x) if self.training else None\n" in code
+
+
+def test_frozen_parts_do_not_train() -> None:
+    made = network_class(generate(compiled(TRAINER.replace("blocks:", "freeze: [stem, body.0]\nblocks:"))))()
+    frozen = {name for name, p in made.named_parameters() if not p.requires_grad}
+    assert frozen == {
+        f"{m}.{p}" for m in ("stem", "body.0") for p in ("conv.weight", "conv.bias", "bn.weight", "bn.bias")
+    }
+    for module in (made, made.train()):
+        assert not module.stem.bn.training
+        assert not module.body[0].bn.training
+        assert module.body[1].bn.training
+
+
+ODD = r"""netc: 1
+name: odd
+doc: "A \"\"\"hostile\"\"\" \\ doc {x}, import os; \""
+args: {width: 4, k: 3, eps: 0.001, i: 2}
+inputs: {image: [N, 3, 16, 16]}
+blocks:
+  tensor:
+    args: c act=relu norm=batch_norm2d k=3 p=0.5
+    net: {conv: "conv2d c k padding=k//2", norm: norm, act: act, drop: dropout p}
+  pairwise:
+    args: c
+    inputs: [top, lateral]
+    net:
+      a: conv2d c 1 @top
+      b: conv2d c+width 1 @lateral
+      c: conv2d top.C+lateral.C 1 @b
+      o: concat @a @c
+      q: [unflatten 1 (2 -1) @a, flatten 1 2]
+    outputs: {first: o, second: q}
+  patches:
+    args: patch
+    net: {pool: adaptive_avg_pool2d patch, flat: flatten, fc: linear 5}
+  growing:
+    args: n step
+    net: {layers: {for: {j: 1..n}, do: conv2d x.C+step 1}, bn: batch_norm2d eps=eps}
+net:
+  cat: conv2d width k padding=1
+  print: tensor 8
+  relu: tensor 8 act=gelu k=5
+  len: tensor 16 norm=none act="leaky_relu 0.1" p=0.1 @relu
+  id: pairwise 4 @relu @len
+  map: concat @id.first @id.second
+  halves: chunk 2
+  sum: mul @halves.0 @halves.1
+  grow: growing 4 3
+  grown: growing 3 2
+  one: patches 2 @grown
+  two: patches 4 @grown
+  max: concat @one @two
+outputs: {len: len, max: max}
+"""
+
+
+def test_odd_names_and_hostile_text() -> None:
+    network = compiled(ODD)
+    agree(network, 3, 16, 16)
+    module = ModuleType("generated")
+    exec(compile(generate(network), "generated", "exec"), module.__dict__)
+    assert 'A """hostile""" \\ doc {x}, import os; "' in (module.__doc__ or "")
+
+
+HOISTED = """\
+netc: 1
+name: hoisted
+inputs: {image: [N, 3, 16, 16]}
+blocks:
+  patches:
+    args: patch
+    net: {conv: conv2d 6 patch stride=patch, flat: flatten, fc: linear 5}
+net:
+  one: patches 2 @in
+  two: patches 4 @in
+  both: concat @one @two
+"""
+
+
+def test_a_number_that_no_name_says_becomes_a_parameter() -> None:
+    code = generate(compiled(HOISTED))
+    assert "def __init__(self, in_channels: int, patch: int, fc_in_features: int) -> None:" in code
+    assert "self.fc = nn.Linear(fc_in_features, 5)" in code
+    agree(compiled(HOISTED), 3, 16, 16)
+
+
+def test_sizes_in_progression_are_a_comprehension() -> None:
+    code = generate(compiled(ODD))
+    assert "nn.Conv2d(in_channels + i * step, in_channels + step + i * step, 1) for i in range(n)" in code
+    assert "self.bn = nn.BatchNorm2d(in_channels + n * step, eps=eps)" in code
+    dense = generate(compiled("densenet.yaml"))
+    assert '(f"denselayer{i + 1}", DenseLayer(64 + i * 32)) for i in range(6)' in dense
+
+
+SPLIT = """\
+netc: 1
+name: split
+inputs: {image: [N, 4, 8*h, 8*w]}
+blocks:
+  reduce:
+    args: c
+    net:
+      a: conv2d c 1 @in
+      b: {if: in.H == 8*h, do: [conv2d c 3 padding=1 @a], else: "@a"}
+net:
+  one: reduce 6
+  pool: max_pool2d 2
+  two: reduce 8
+"""
+
+
+def test_a_condition_on_sizes_makes_a_second_class() -> None:
+    network = compiled(SPLIT)
+    agree(network, 4, 16, 16)
+    code = generate(network)
+    assert "class Reduce(nn.Module):" in code
+    assert "class Reduce2(nn.Module):" in code
+
+
+FPN = """\
+netc: 1
+name: fpn
+args: {width: 16}
+inputs: {image: [N, 3, 32*h, 32*w]}
+import: {resnet: "specs/resnet.yaml:resnet18"}
+blocks:
+  rpn_head:
+    net: {conv: "conv2d in.C 3 padding=1", relu: relu, scores: conv2d 3 1 @relu, boxes: conv2d 12 1 @relu}
+    outputs: {scores: scores, boxes: boxes}
+shared: {rpn: rpn_head}
+net:
+  body: resnet @image
+  inner$i: {for: {i: 2..4}, do: conv2d width 1 @body.layer$i}
+  up3: interpolate like=@inner3 mode=nearest @inner4
+  sum3: add @inner3 @up3
+  up2: interpolate like=@inner2 mode=nearest @sum3
+  sum2: add @inner2 @up2
+  rpn2: rpn @sum2
+  rpn3: rpn @sum3
+  rpn4: rpn @inner4
+  flat$i: {for: {i: 2..4}, do: flatten 2 @rpn$i.scores}
+  box$i: {for: {i: 2..4}, do: flatten 2 @rpn$i.boxes}
+  scores: concat @flat$(2..4) dim=2
+  boxes: concat @box$(2..4) dim=2
+outputs: {scores: scores, boxes: boxes}
+"""
+
+
+def test_imports_and_shared_modules(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "resnet.yaml").write_text(
+        (SPECS / "resnet.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    (tmp_path / "fpn.yaml").write_text(FPN, encoding="utf-8")
+    network, found = elaborate_file(str(tmp_path / "fpn.yaml"))
+    assert network is not None, [d.message for d in found]
+    agree(network, 3, 64, 64)
+    code = generate(network)
+    assert code.count("RpnHead(width)") == 1
+    assert "layer2, layer3, layer4 = self.body(image)" in code
+
+
+UNET = """\
+netc: 1
+name: unet
+args: {base: 4, depth: 3}
+inputs: {image: [N, 1, 16*h, 16*w]}
+blocks:
+  double_conv: {args: c, net: [conv2d c 3 padding=1, relu, conv2d c 3 padding=1, relu]}
+net:
+  enc$i:
+    for: {i: 1..depth}
+    do: {conv: double_conv base*2**(i-1), pool: max_pool2d 2 @conv}
+  mid: double_conv base*2**depth
+  dec$i:
+    for: {i: "range(depth, 0, -1)"}
+    do:
+      up: conv_transpose2d base*2**(i-1) 2 stride=2
+      cat: concat @enc$i.conv @up
+      conv: double_conv base*2**(i-1)
+  head: conv2d 1 1
+"""
+
+
+def test_unet_keeps_what_is_no_structure() -> None:
+    agree(compiled(UNET), 1, 16, 16)
+    agree(compiled(UNET, base=6), 1, 16, 16)
+    code = generate(compiled(UNET))
+    assert "def __init__(self, base: int = 4) -> None:" in code
+    assert "class DoubleConv(nn.Sequential):" in code
