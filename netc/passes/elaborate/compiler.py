@@ -17,7 +17,7 @@ from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, Ten
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
-from netc.syntax.ast import Alias, Body, Chain, Definition, Input, SpecFile
+from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
 from netc.types import DTYPES, ERROR, TensorType
 
 MAX_STEPS = 50_000
@@ -112,8 +112,7 @@ class Compiler:
         elif statement is None:
             made = build.run(Alias(span=definition.span, refs=()), place, flow)
         else:
-            chain = statement if isinstance(statement, Chain) else Chain(span=statement.span, items=(statement,))
-            made = build.run(chain, place, Flow(flow.value, linked=True))
+            made = build.run(statement, place, Flow(flow.value, linked=True))
         build.report_forks()
         outputs = self._outputs(definition, instance, scope, build, place, made.value)
         self._checks(definition, instance, scope)
