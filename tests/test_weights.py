@@ -322,3 +322,17 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
 def test_float16_networks_have_float16_weights() -> None:
     network = one_op(OPERATORS["linear"](out_features=3), TensorType((2, 5), "float16"))
     assert {spec.dtype for spec in tensors(network)} == {"float16"}
+
+
+def test_rules_follow_the_arguments_of_each_use_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text(
+        "netc: 1\nname: inner\nargs: {level: 1}\ninputs: {image: [N, 8, 6, 6]}\ninit: {conv2d: constant level}\n"
+        "net: {a: conv2d 8 1}\n"
+    )
+    (tmp_path / "outer.yaml").write_text(
+        "netc: 1\nname: outer\ninputs: {image: [N, 8, 6, 6]}\nimport: {inner: inner.yaml}\n"
+        "net: {one: inner level=5, two: inner level=7}\n"
+    )
+    init_weights(netc.load(tmp_path / "outer.yaml").ir, tmp_path / "w.safetensors")
+    found = load_file(tmp_path / "w.safetensors")
+    assert [set(found[f"{name}.a.weight"].ravel().tolist()) for name in ("one", "two")] == [{5.0}, {7.0}]

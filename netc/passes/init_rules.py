@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import chain, repeat
 from typing import Any
 
 from netc.diagnostics.model import Diagnostic, Fix, Span
@@ -12,9 +13,9 @@ from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.ir.flat import Flat, FlatNode, join, parameters
 from netc.ir.model import Block, Network
 from netc.ops.base import OPERATORS, BadValue
-from netc.ops.fill import INITIALISERS, initialise
+from netc.ops.fill import INITIALISERS, Initialiser, initialise
 from netc.ops.records import Fill, Param
-from netc.syntax.ast import InitRule, SpecFile
+from netc.syntax.ast import InitRule, Line, SpecFile
 
 
 def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnostic]]:
@@ -33,7 +34,7 @@ class _Rules:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.problems: list[Diagnostic] = []
-        self._made: dict[tuple[InitRule, tuple[int, ...]], Fill | None] = {}
+        self._made: dict[tuple[InitRule, Block, tuple[int, ...]], Fill | None] = {}
 
     def fill(self, key: str, param: Param, node: FlatNode) -> Fill:
         fill = param.fill
@@ -53,41 +54,47 @@ class _Rules:
                     yield rule, block
 
     def _make(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
-        if (rule, shape) not in self._made:
-            self._made[rule, shape] = self._evaluated(rule, block, shape)
-        return self._made[rule, shape]
+        key = (rule, block, shape)
+        if key not in self._made:
+            self._made[key] = self._evaluated(rule, block, shape)
+        return self._made[key]
 
     def _evaluated(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
         line = rule.line
         known = INITIALISERS.get(line.op)
         if known is None:
-            near = closest(line.op, list(INITIALISERS))
-            fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-            notes = (f"known are {', '.join(INITIALISERS)}",)
-            self._report("unknown-init", f"there is no initialisation `{line.op}`", line.op_span, notes, fixes)
+            self._report_unknown(line)
             return None
+        try:
+            values, named = self._arguments(line, known, block)
+            return initialise(line.op, shape, *values, **named)
+        except ExprError as error:
+            self._report(error.code, error.message, Span(line.span.source, error.start, error.end))
+        except BadValue as error:
+            notes = (f"for a parameter of shape {'×'.join(map(str, shape)) or 'scalar'}",)
+            self._report("bad-argument", str(error), line.span, notes)
+        except Silenced:
+            pass
+        return None
+
+    def _arguments(self, line: Line, known: Initialiser, block: Block) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and named values. An argument that is a word is one of those listed for its name."""
         values: list[Any] = []
         named: dict[str, Any] = {}
-        for position, argument in enumerate(line.arguments):
-            name = argument.name or next(iter([*known.defaults][position:]), "")
-            context = Context(block.scope, self.network.domain, known.words.get(name, ()))
-            try:
-                value = evaluate(argument.value, context)
-            except ExprError as error:
-                self._report(error.code, error.message, Span(line.span.source, error.start, error.end))
-                return None
-            except Silenced:
-                return None
+        for argument, position in zip(line.arguments, chain(known.defaults, repeat("")), strict=False):
+            words = known.words.get(argument.name or position, ())
+            value = evaluate(argument.value, Context(block.scope, self.network.domain, words))
             if argument.name is None:
                 values.append(value)
             else:
                 named[argument.name] = value
-        try:
-            return initialise(line.op, shape, *values, **named)
-        except BadValue as error:
-            notes = (f"for a parameter of shape {'×'.join(map(str, shape)) or 'scalar'}",)
-            self._report("bad-argument", str(error), line.span, notes)
-            return None
+        return values, named
+
+    def _report_unknown(self, line: Line) -> None:
+        near = closest(line.op, list(INITIALISERS))
+        fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+        notes = (f"known are {', '.join(INITIALISERS)}",)
+        self._report("unknown-init", f"there is no initialisation `{line.op}`", line.op_span, notes, fixes)
 
     def _report(
         self, code: str, message: str, span: Span, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()
