@@ -1,4 +1,4 @@
-"""Specs damaged at random: whatever stands in a file, the answer is a network or diagnostics, soon, and never a crash."""
+"""Specs damaged at random: whatever stands in a file, the answer is a network or diagnostics, soon, never a crash."""
 
 from __future__ import annotations
 
@@ -20,15 +20,97 @@ SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
 TEXTS = [path.read_text(encoding="utf-8") for path in SPECS]
 TOKEN = re.compile(r"\w+|[ \t]+|\n|[^\w\s]")
 SECONDS = 10.0
+SIGNS = "@$x0123456789()[]{}.,:*+-/%=<>\"' \nabinCHN"
 
 NASTY = [
-    *("@in", "@image", "@x", "@a.b.0", "@p$(1..3)", "@stem.*", "$i", "$(i-1)", "x0", "x1", "x3", "x(0-1)", "x(n)", "x99999"),
-    *("none", "true", "0", "-1", "1", "2", "7", "0.5", "1/0", "99999999999999999999", "2**61", "1e308", "h", "N", "in.C", "x.C"),
-    *("(", ")", "[", "]", "{", "}", ":", ",", '"', "'", "#", "&", "*", "!", "|", "-", "=", "==", "..", "\t", "\n", "é", "\u2028"),
-    *("relu", "conv2d", "concat", "add", "chunk", "flatten", "identity", "linear", "max_pool2d", "batch_norm2d", "channel_shuffle"),
-    *("in", "x", "for", "if", "else", "do", "op", "net", "blocks", "args", "inputs", "outputs", "shared", "import", "let", "init"),
-    *("(1 2)", "range(9)", "len(1)", "min(())", "sum((1 2))", "width", "c", "i", "stride=2", "kernel_size=0", "groups=3", "padding=same"),
-]  # fmt: skip
+    "@in",
+    "@image",
+    "@x",
+    "@a.b.0",
+    "@p$(1..3)",
+    "@stem.*",
+    "$i",
+    "$(i-1)",
+    "x0",
+    "x1",
+    "x3",
+    "x(0-1)",
+    "x(n)",
+    "x99999",
+    "none",
+    "true",
+    "0",
+    "-1",
+    "1",
+    "2",
+    "7",
+    "0.5",
+    "1/0",
+    "99999999999999999999",
+    "2**61",
+    "1e308",
+    "h",
+    "N",
+    "in.C",
+    "x.C",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    ",",
+    '"',
+    "'",
+    "#",
+    "&",
+    "*",
+    "!",
+    "|",
+    "-",
+    "=",
+    "==",
+    "..",
+    "é",
+    "relu",
+    "conv2d",
+    "concat",
+    "add",
+    "chunk",
+    "flatten",
+    "identity",
+    "linear",
+    "max_pool2d",
+    "batch_norm2d",
+    "channel_shuffle",
+    "in",
+    "x",
+    "for",
+    "if",
+    "else",
+    "do",
+    "op",
+    "net",
+    "blocks",
+    "args",
+    "inputs",
+    "outputs",
+    "shared",
+    "import",
+    "let",
+    "init",
+    "range(9)",
+    "len(1)",
+    "min(())",
+    "width",
+    "c",
+    "i",
+    "stride=2",
+    "kernel_size=0",
+    "groups=3",
+    "padding=same",
+] + ["(1 2)", "sum((1 2))", "\t", "\n", "\n    ", "\u2028"]
 
 Mutation = Callable[[list[str], int, int, str], None]
 
@@ -53,11 +135,21 @@ def copy(tokens: list[str], at: int, other: int, nasty: str) -> None:
     tokens[at] = tokens[other]
 
 
+def alike(tokens: list[str], at: int, other: int, nasty: str) -> None:
+    """A word becomes another word of the file, a number another number: most of these are still readable."""
+    turned = tokens[at:] + tokens[:at]
+    word = next((t for t in turned if t[0].isalnum()), None)
+    if word is not None:
+        later = tokens[other:] + tokens[:other]
+        same = (t for t in later if t[0].isalnum() and t.isdigit() == word.isdigit() and t != word)
+        tokens[(at + turned.index(word)) % len(tokens)] = next(same, word)
+
+
 def cut(tokens: list[str], at: int, other: int, nasty: str) -> None:
     del tokens[min(at, other) : max(at, other)]
 
 
-MUTATIONS: list[Mutation] = [delete, replace, insert, swap, copy]
+MUTATIONS: list[Mutation] = [delete, replace, insert, swap, copy, alike, alike, alike]
 
 
 @st.composite
