@@ -72,6 +72,8 @@ class Placer:
 
     def __init__(self, plan: Plan) -> None:
         self.placed = dict(_placements(plan.template.steps))
+        self.base = self.placed.pop("", None)
+        """What the class derives from: the one module of a body that is a single line, whose weights have no prefix."""
         self.guarded = frozenset(_guarded(plan.template.steps)) | {
             path for path, ctor in self.placed.items() if isinstance(ctor, Either) and "." in path
         }
@@ -93,6 +95,8 @@ class Placer:
 
     def access(self, path: str) -> str:
         """How code reaches a module: `self.conv1`, `self.enc["conv"]`, `self.heads[0]`."""
+        if not path:
+            return "super().forward"
         head, *rest = path.split(".")
         found, prefix = f'self.get_submodule("{head}")' if head.isdigit() else f"self.{head}", head
         for name in rest:
@@ -174,18 +178,25 @@ class Constructor:
             head = layout(f"def __init__({self.signature()}) -> None:", 4)
             inside = self._sequence(whole.members, {}).removeprefix("nn.Sequential")
             return [*head, *layout(f"super().__init__{inside}", 8)]
+        inside = "" if self.placer.base is None else self.ctor(self.placer.base).partition("(")[2].removesuffix(")")
         body = list(self._body(self.plan.template.steps, 8))
         stored = [f"        self.{attribute} = {self.param_names[name]}" for name, attribute in self.stored.items()]
-        if not body and not stored and not self.plan.params:
+        if not body and not stored and not self.plan.params and not inside:
             return []
         head = layout(f"def __init__({self.signature()}) -> None:", 4)
-        return [*head, "        super().__init__()", *stored, *body]
+        return [*head, *layout(f"super().__init__({inside})", 8), *stored, *body]
+
+    def base(self) -> str:
+        """The class this one derives from."""
+        if self.plan.template.whole is not None:
+            return "nn.Sequential"
+        return "nn.Module" if self.placer.base is None else self.ctor(self.placer.base).partition("(")[0]
 
     def _body(self, steps: list[Step], indent: int) -> Iterator[str]:
         for step in steps:
             if isinstance(step, Branches):
                 yield from self._branches(step, indent)
-            elif step.ctor is not None and step.module not in self._made:
+            elif step.ctor is not None and step.module and step.module not in self._made:
                 yield from self._module(step.module, step.ctor, indent)
 
     def _branches(self, step: Branches, indent: int) -> Iterator[str]:

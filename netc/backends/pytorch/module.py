@@ -10,7 +10,7 @@ from netc.backends.pytorch.construct import Constructor, Imports
 from netc.backends.pytorch.forward import Shapes, Writer, count_readers, count_uses, size_text
 from netc.backends.pytorch.layout import layout
 from netc.backends.pytorch.names import RESERVED, pascal, safe
-from netc.backends.pytorch.parts import Output
+from netc.backends.pytorch.parts import Output, Unit
 from netc.backends.pytorch.plan import Book, Plan, settle
 from netc.backends.pytorch.shadow import literal
 from netc.backends.pytorch.value import Val
@@ -125,8 +125,7 @@ class ClassWriter:
         doc = [*self._doc(), ""] if self.plan.is_root else []
         parts = [part for part in (init, frozen, forward) if part]
         body = [line for i, part in enumerate(parts) for line in ([""] if i else []) + part]
-        base = "nn.Module" if self.plan.template.whole is None else "nn.Sequential"
-        return [*self._result_class(), f"class {self.plan.class_name}({base}):", *doc, *body]
+        return [*self._result_class(), f"class {self.plan.class_name}({self.constructor.base()}):", *doc, *body]
 
     def _result_class(self) -> list[str]:
         if not self.wrap:
@@ -137,7 +136,7 @@ class ClassWriter:
 
     def _forward(self) -> list[str]:
         template = self.plan.template
-        if template.whole is not None:
+        if template.whole is not None or self._inherits_forward():
             return []
         names = [_input_name(slot.path) for slot in template.inputs]
         shapes = Shapes(self.plan, self.constructor.param_names)
@@ -151,6 +150,12 @@ class ClassWriter:
         writer.finish(self.outputs, self.wrap)
         parameters_ = ", ".join(("self", *(f"{name}: Tensor" for name in names)))
         return [*layout(f"def forward({parameters_}) -> {self._returns()}:", 4), *writer.lines]
+
+    def _inherits_forward(self) -> bool:
+        """Whether the class is its one module with arguments chosen, and called as that is."""
+        step = self.plan.template.steps[0] if len(self.plan.template.steps) == 1 else None
+        alone = isinstance(step, Unit) and step.ctor is self.constructor.placer.base is not None
+        return alone and isinstance(step, Unit) and step.template == "{self}({*})" and len(self.outputs) == 1
 
     def _returns(self) -> str:
         if self.wrap:
