@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import netc
+from netc.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -56,3 +57,11 @@ def test_every_import_is_of_a_declared_dependency() -> None:
 def test_every_package_has_an_init() -> None:
     folders = {path.parent for path in (ROOT / "netc").rglob("*.py")}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_code_that_is_reported_is_explained() -> None:
+    reported = set()
+    for path in (ROOT / "netc").rglob("*.py"):
+        reported |= set(re.findall(r"""Diagnostic\(\s*"([a-z-]+)",""", path.read_text(encoding="utf-8")))
+    assert len(reported) > 10
+    assert reported <= set(CODES)

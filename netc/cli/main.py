@@ -50,7 +50,7 @@ class LazyCommands(click.Group):
         except NetcError as error:
             print_diagnostics(error.diagnostics)
         except Unsupported as error:
-            print_diagnostics([Diagnostic("unsupported", str(error), None)])
+            print_diagnostics([Diagnostic("torch-unsupported", str(error), None)])
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -80,4 +80,4 @@ def main() -> None:
 def _file_problem(error: OSError) -> Diagnostic:
     reason = error.strerror or str(error)
     where = f"{error.filename}: " if error.filename else ""
-    return Diagnostic("file", f"{where}{reason}", None)
+    return Diagnostic("file-access", f"{where}{reason}", None)

@@ -15,4 +15,4 @@ def drawing() -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise NetcError((Diagnostic("picture", str(error), None),)) from error
+        raise NetcError((Diagnostic("no-picture", str(error), None),)) from error

@@ -125,4 +125,28 @@ USE_CODES = (
         "",
         "choose another place with `-o`.",
     ),
+    CodeInfo(
+        "no-picture",
+        "error",
+        "A picture cannot be drawn",
+        "No Graphviz engine was found, or it failed, or the picture is larger than readers take.",
+        "",
+        "`pip install graphviz-pure`, or set NETC_DOT to a `dot`; draw a coarser `--level` or an SVG where it is too large.",
+    ),
+    CodeInfo(
+        "torch-unsupported",
+        "error",
+        "PyTorch has no form for an operator with these attributes",
+        "Some sizes must be numbers before the module can be written.",
+        "",
+        "bind the symbols the message names: `--bind h=7`.",
+    ),
+    CodeInfo(
+        "file-access",
+        "error",
+        "The system refuses to read or write a file",
+        "Its own words stand in the message.",
+        "",
+        "check that the path exists, that it may be accessed, and that the disk has room.",
+    ),
 )

@@ -50,7 +50,7 @@ def command(
     """Draw a network.
 
     The engine is $NETC_DOT, else the graphviz-pure package, else the `dot` on PATH. Where there is none the DOT text is
-    written beside the name asked for.
+    written beside the name asked for, unless a file of that name is there.
 
     \b
       netc diagram specs/resnet.yaml:resnet50 -o resnet50.svg
@@ -72,9 +72,16 @@ def _draw(network: Network, target: Path, level: Level, direction: Direction, ti
         try:
             picture = draw(network, level, direction, cast("Format", target.suffix.lower()[1:]), timeout)
         except EngineMissing:
-            write_text(str(target.with_suffix(".dot")), to_dot(network, level, direction))
+            _write_dot_instead(target.with_suffix(".dot"), to_dot(network, level, direction))
             raise
     for note in picture.notes:
         click.echo(f"note: {note}", err=True)
     with staged([target]) as (temporary,):
         temporary.write_bytes(picture.data)
+
+
+def _write_dot_instead(path: Path, dot: str) -> None:
+    """An earlier file of that name was not asked to be replaced."""
+    if not path.exists():
+        write_text(str(path), dot)
+        click.echo(f"note: the DOT text is in {path}", err=True)

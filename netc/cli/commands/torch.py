@@ -22,4 +22,4 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str |
       netc torch specs/resnet.yaml:resnet50
       netc torch specs/resnet.yaml:resnet50 -p classes=10 -o model.py
     """
-    write_text(target or "-", Network(compile_or_fail(spec, args, bind)).to_torch())
+    write_text("-" if target is None else target, Network(compile_or_fail(spec, args, bind)).to_torch())
