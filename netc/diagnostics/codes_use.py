@@ -131,7 +131,7 @@ USE_CODES = (
         "A picture cannot be drawn",
         "No Graphviz engine was found, or it failed, or the picture is larger than readers take.",
         "",
-        "`pip install graphviz-pure`, or set NETC_DOT to a `dot`; draw a coarser `--level` or an SVG where it is too large.",
+        "`pip install graphviz-pure`, or set NETC_DOT to a `dot`; a coarser `--level` or an SVG where it is too large.",
     ),
     CodeInfo(
         "torch-unsupported",
