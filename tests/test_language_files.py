@@ -569,3 +569,8 @@ def test_wrong_files(text: str, code: str) -> None:
 def test_a_name_is_taken_from_the_file_where_none_is_given(folder: Folder) -> None:
     assert folder.made(main("a: body")).network.name == "main"
     assert folder.made("name: other\n" + main("a: body")).network.name == "other"
+
+
+@pytest.mark.parametrize("name", ["name", "shape", "self", "values"])
+def test_an_init_line_with_any_word_as_argument(name: str) -> None:
+    assert refused("a: conv2d 8 3", head=f"init: {{conv2d: normal {name}=1}}")[0][0] == "bad-argument"

@@ -132,7 +132,7 @@ INITIALISERS: dict[str, Initialiser] = {
 """Every initialiser by the name an `init:` line uses."""
 
 
-def initialise(name: str, shape: tuple[int, ...], *values: Any, **named: Any) -> Fill:
+def initialise(name: str, shape: tuple[int, ...], /, *values: Any, **named: Any) -> Fill:
     """The Fill of a line `name values… key=value…` for a tensor of a shape. Raises BadValue."""
     found = INITIALISERS.get(name)
     if found is None:
