@@ -40,6 +40,8 @@ def _run(arguments: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
