@@ -266,6 +266,8 @@ class Template:
         taken = [i for i, g in enumerate(column) if g.taken]
         if len(taken) in (0, len(column)):
             return self._steps([g.items for g in column], seen, rows)
+        if not column[0].path:
+            raise Conflict("the class itself is one thing or another")
         condition = Hole(column[0].path, "condition", [(s, _truth(s, g)) for s, g in zip(seen, column, strict=True)])
         return [self._either(column, seen, rows, condition) or self._branches(column, seen, rows, condition)]
 
