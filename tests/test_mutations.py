@@ -41,7 +41,7 @@ KEYS = (
 NUMBERS = ("0", "1", "-1", "0.5", "1e400", "2**9999", "99999999999", "(1 2)", "min()", "0x10", "é")
 TOKENS = (*LINES, *WORDS, *KEYS, *NUMBERS, *"@$()[]{}:,*+-/.'\"#&!%|>=")
 WORD = re.compile(r"[\w.$*@]+")
-ROUNDS, EACH = 20, 100
+ROUNDS, EACH = 20, 300
 
 
 def _mutated(text: str, chance: random.Random) -> str:
