@@ -189,12 +189,13 @@ def test_weights_in_the_same_directory_are_used_where_they_are(tmp_path: Path) -
     assert check_file(tmp_path / "model.onnx").ok
 
 
-def test_a_link_to_weights_elsewhere_becomes_a_copy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["w.safetensors", "model.safetensors"])
+def test_a_link_to_weights_elsewhere_becomes_a_copy(name: str, tmp_path: Path) -> None:
     network = compiled(SMALL)
     (tmp_path / "far").mkdir()
     init_weights(network, tmp_path / "far" / "w.safetensors")
-    (tmp_path / "w.safetensors").symlink_to(tmp_path / "far" / "w.safetensors")
-    write_onnx(network, tmp_path / "model.onnx", tmp_path / "w.safetensors")
+    (tmp_path / name).symlink_to(tmp_path / "far" / "w.safetensors")
+    write_onnx(network, tmp_path / "model.onnx", tmp_path / name)
     assert check_file(tmp_path / "model.onnx").ok
     onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
 

@@ -14,9 +14,13 @@ from handmade import one_op
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from netc.backends.onnx import write_onnx_fresh
+from netc.backends.onnx import build_model, write_onnx_fresh
+from netc.diagnostics.model import NetcError
+from netc.dims import Size, symbol
+from netc.ir.model import Network
 from netc.ops import OPERATORS, convert
 from netc.ops.base import Op
+from netc.ops.records import Problem
 from netc.runtime import open_model
 from netc.runtime.graph import check_file, check_shapes
 from netc.types import TensorType
@@ -221,12 +225,46 @@ def test_every_operator_is_here() -> None:
 
 @pytest.mark.parametrize("label", CASES)
 def test_an_operator_computes_what_pytorch_does(label: str, tmp_path: Path) -> None:
-    op, reference, shapes = CASES[label]
-    network = one_op(op, *(TensorType(shape) for shape in shapes))
-    model = tmp_path / "model.onnx"
+    op, _, shapes = CASES[label]
+    compare(label, one_op(op, *(TensorType(shape) for shape in shapes)), {}, tmp_path / "model.onnx")
+
+
+NEEDS_NUMBERS = {
+    *(
+        "adaptive_max_pool1d",
+        "adaptive_max_pool3d",
+        *(f"adaptive_max_pool2d {n}" for n in ("uniform", "uneven", "larger")),
+    ),
+    *("layer_norm", "layer_norm two", "layer_norm no bias", "lrn 4", "linear 4d", "matmul", "pixel_unshuffle"),
+    *("flatten some", "reshape", "unflatten", "chunk", "split", "split even"),
+}
+"""What netc refuses, with a reason, when every size but the channels depends on the input."""
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_symbolic_sizes_change_nothing(label: str, tmp_path: Path) -> None:
+    op, _, shapes = CASES[label]
+    types = [TensorType(symbolic(shape)) for shape in shapes]
+    if label in NEEDS_NUMBERS:
+        refused = any(isinstance(found, Problem) for found in op.check(*types))
+        if not refused:
+            with pytest.raises(NetcError, match="use --bind"):
+                build_model(one_op(op, *types))
+        return
+    sizes = {str(size): number for size, number in zip(types[0].shape, shapes[0], strict=True)}
+    compare(label, one_op(op, *types), sizes, tmp_path / "model.onnx")
+
+
+def symbolic(shape: tuple[int, ...]) -> tuple[Size, ...]:
+    """All but the channels, and sizes of one that broadcast, as symbols."""
+    return tuple(n if i == 1 or n == 1 else symbol("NCHWD"[i]) for i, n in enumerate(shape))
+
+
+def compare(label: str, network: Network, sizes: dict[str, int], model: Path) -> None:
+    _, reference, shapes = CASES[label]
     weights = load_file(_varied(write_onnx_fresh(network, model)))
     assert check_file(model).ok, check_file(model).detail
-    assert check_shapes(model, {}).ok, check_shapes(model, {}).detail
+    assert check_shapes(model, sizes).ok, check_shapes(model, sizes).detail
     torch.manual_seed(len(label))
     inputs = [3 * torch.randn(shape) for shape in shapes]
     with torch.no_grad():

@@ -62,6 +62,8 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path) -> 
             model.write_bytes(model_bytes(network, index))
         return
     own = path.with_suffix(".safetensors")
+    if own.is_symlink():
+        own = path.with_name(f"{path.stem}.weights.safetensors")
     with staged([path, own]) as (model, data):
         model.write_bytes(model_bytes(network, index, own.name))
         _copy(index.path, data)
