@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,6 +10,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from netc.diagnostics.model import Diagnostic, NetcError
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What is wrong while writing, whichever file it is."""
 
 
 @contextmanager
@@ -26,6 +30,11 @@ def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
     try:
         yield temporary
         _move_all(temporary, targets)
+    except OSError as error:
+        told = _in_names_of(targets, temporary, error)
+        if told is None:
+            raise
+        raise told from error
     finally:
         _remove(temporary)
 
@@ -33,6 +42,29 @@ def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
 def output_error(path: Path, problem: str) -> NetcError:
     """The error for an output that cannot be written."""
     return NetcError((Diagnostic("output-file", f"cannot write {path}: {problem}", None),))
+
+
+def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSError) -> NetcError | None:
+    """The error in terms of the targets, whose temporary names nobody knows; None where it is about another file."""
+    if error.filename is None and error.errno in _DISK:
+        return output_error(targets[0] if len(targets) == 1 else targets[0].parent, _reason(error))
+    for target, path in zip(targets, temporary, strict=True):
+        if str(path) == str(error.filename):
+            return output_error(target, _reason(error))
+    return None
+
+
+@contextmanager
+def _named(temporary: Sequence[Path], targets: Sequence[Path]) -> Iterator[None]:
+    """A failure to write (a full disk, say) as an error about the output; one that is about another file passes."""
+    try:
+        yield
+    except OSError as error:
+        about: dict[object, Path] = {str(path): target for path, target in zip(temporary, targets, strict=True)}
+        about[None] = targets[0]
+        if error.filename not in about:
+            raise
+        raise output_error(about[error.filename], _reason(error)) from error
 
 
 def _beside(target: Path) -> Path:

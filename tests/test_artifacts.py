@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +100,19 @@ def test_long_names_are_possible(tmp_path: Path) -> None:
     with staged([path]) as (temporary,):
         temporary.write_text("new")
     assert path.read_text() == "new"
+
+
+def fail(error: OSError) -> None:
+    raise error
+
+
+def test_a_full_disk_is_an_error_about_the_output(tmp_path: Path) -> None:
+    with pytest.raises(NetcError, match=r"a\.txt: No space left") as caught:
+        write_all([tmp_path / "a.txt"], lambda: fail(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    assert caught.value.diagnostics[0].code == "output-file"
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_about_another_file_passes(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_all([tmp_path / "a.txt"], (tmp_path / "nowhere").read_text)

@@ -315,7 +315,7 @@ def test_progress_counts_all_bytes(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NetcError, match="nowhere"):
+    with pytest.raises(OSError, match="nowhere"):
         init_weights(compiled(CONV), tmp_path / "nowhere" / "w.safetensors")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
 from netc.weights.fill import filled
 from netc.weights.plan import Planned, plan, tensors
@@ -21,15 +20,11 @@ def init_weights(network: Network, path: str | Path, seed: int = 0, progress: Pr
 
     Each tensor is drawn as its operator does in PyTorch, or as an `init` rule of the spec says, from a stream of its
     own made of `seed` and its name. Memory stays at a few chunks whatever the size of the network.
-    Raises NetcError (`weights-file`) when the file cannot be written, and whatever an `init` rule is found guilty of.
+    Raises NetcError for an `init` rule that cannot be carried out, OSError when the file cannot be written.
     """
     planned = plan(network)
     header, index = lay_out(path, [p.spec for p in planned], _metadata(network, seed))
-    try:
-        _write(Path(path), header, index, {p.spec.name: p for p in planned}, seed, progress or _silent)
-    except OSError as error:
-        problem = f"{path}: cannot be written: {error.strerror or error}"
-        raise NetcError((Diagnostic("weights-file", problem, None),)) from error
+    _write(Path(path), header, index, {p.spec.name: p for p in planned}, seed, progress or _silent)
     return index
 
 

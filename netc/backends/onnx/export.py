@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from netc import __version__
-from netc.artifacts import output_error, staged
+from netc.artifacts import staged
 from netc.backends.onnx.graph import build_graph
 from netc.ir.flat import flatten
 from netc.ir.model import Network
@@ -30,17 +30,18 @@ def build_model(network: Network, weights: WeightsIndex | None = None, location:
     model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
     model.opset_import.add(domain="", version=OPSET)
     model.graph.name = network.name
-    build_graph(model.graph, flatten(network), index, location or index.path.name)
-    for key, value in _metadata(network).items():
+    renamed = build_graph(model.graph, flatten(network), index, location or index.path.name)
+    for key, value in _metadata(network, renamed).items():
         model.metadata_props.add(key=key, value=value)
     return model
 
 
-def _metadata(network: Network) -> dict[str, str]:
-    """What a reader of the file may want to know: its spec, and from which values on the sizes are valid."""
+def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
+    """What a reader may want to know: the spec, from which values on the sizes are valid, names the spec gives."""
     bounds = ",".join(f"{name}={least}" for name, least in sorted(network.domain.bounds.items()))
     about = {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
-    return about | ({"bounds": bounds} if bounds else {})
+    names = ",".join(f"{name}={wanted}" for name, wanted in renamed.items())
+    return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
 
 
 def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None) -> bytes:
@@ -80,11 +81,8 @@ def write_onnx_fresh(network: Network, path: str | Path, seed: int = 0, progress
 
 def _copy(source: Path, target: Path) -> None:
     """Copy inside the kernel, so memory does not grow; some file systems then share the blocks."""
-    try:
-        with source.open("rb") as reader, target.open("wb") as writer:
-            _send(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
-    except OSError as error:
-        raise output_error(target, error.strerror or str(error)) from error
+    with source.open("rb") as reader, target.open("wb") as writer:
+        _send(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
 
 
 def _send(reader: int, writer: int, count: int) -> None:

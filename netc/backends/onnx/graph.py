@@ -39,21 +39,35 @@ def lower(flat: Flat) -> tuple[Lowered, ...]:
     return tuple(lowered)
 
 
-def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> None:
-    """Fill `graph`: what the network computes in eval mode, weights left in the file `location`."""
-    _Builder(graph, flat, weights, location).build(lower(flat))
+def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> dict[str, str]:
+    """Fill `graph`: what the network computes in eval mode, weights left in the file `location`.
+
+    In ONNX weights, inputs and outputs share one set of names. Weights keep theirs, then inputs; returns the new names
+    of inputs and outputs that had to give way, with those of the spec.
+    """
+    builder = _Builder(graph, flat, weights, location)
+    builder.build(lower(flat))
+    return builder.renamed
 
 
 class _Builder:
     def __init__(self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> None:
         self.graph, self.flat, self.weights, self.location = graph, flat, weights, location
         self.outputs = [output for output in flat.outputs if not output.train_only]
-        inputs = [wire.path for wire in flat.inputs]
-        self.names = Names((*inputs, *(o.name for o in self.outputs), *weights.tensors))
+        self.names = Names(weights.tensors)
+        self.renamed: dict[str, str] = {}
+        inputs = [self._claim(wire.path) for wire in flat.inputs]
+        self.results = [self._claim(output.name) for output in self.outputs]
         self.node_names = Names()
         self.wire_names: dict[Wire, str] = dict(zip(flat.inputs, inputs, strict=True))
         self.written: set[str] = set()
         self.meant: dict[Wire, Wire] = {}
+
+    def _claim(self, wanted: str) -> str:
+        name = self.names.fresh(wanted)
+        if name != wanted:
+            self.renamed[name] = wanted
+        return name
 
     def build(self, lowered: tuple[Lowered, ...]) -> None:
         for wire, name in self.wire_names.items():
@@ -79,13 +93,13 @@ class _Builder:
 
     def _name_outputs(self) -> Iterator[tuple[str, Wire]]:
         """Results take the names of the outputs; yields those that need a copy: of an input or of another output."""
-        for output in self.outputs:
-            set_value_info(self.graph.output.add(), output.name, output.wire.type)
+        for output, name in zip(self.outputs, self.results, strict=True):
+            set_value_info(self.graph.output.add(), name, output.wire.type)
             source = self._source(output.wire)
             if source in self.wire_names:
-                yield output.name, source
+                yield name, source
             else:
-                self.wire_names[source] = output.name
+                self.wire_names[source] = name
 
     def _name(self, wire: Wire) -> str:
         wire = self._source(wire)
