@@ -21,7 +21,7 @@ from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
 from netc.types import DTYPES, ERROR, TensorType
 
 MAX_STEPS = 50_000
-"""Lines, turns of loops and references that one compile works through."""
+"""Lines, turns of loops and references that one compile works through, besides one for every character written."""
 
 
 class Compiler:
@@ -40,8 +40,9 @@ class Compiler:
     def step(self, span: Span) -> None:
         """Count one thing done; raises Abandoned when a spec asks for too many."""
         self._steps += 1
-        if self._steps > MAX_STEPS:
-            self.report.add("too-large", f"this comes to more than {MAX_STEPS:,} statements", span)
+        most = MAX_STEPS + self.files.characters
+        if self._steps > most:
+            self.report.add("too-large", f"this comes to more than {most:,} statements", span)
             raise Abandoned
 
     def block(

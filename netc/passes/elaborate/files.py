@@ -62,8 +62,10 @@ class Files:
         self._by_scope: dict[Scope, Instance] = {}
         self.findings: list[Diagnostic] = []
         self.specs: dict[str, SpecFile] = {}
+        self.characters = 0
 
     def parse(self, source: Source) -> SpecFile | None:
+        self.characters += len(source.text)
         spec, found = parse_spec(source)
         self.findings.extend(found)
         if spec is not None:
