@@ -456,7 +456,7 @@ def test_an_error_inside_a_repeated_block_is_reported_once() -> None:
 
 def test_a_block_may_have_a_line_chain_or_mapping_as_net() -> None:
     head = "blocks: {a: {net: relu}, b: {net: [relu, tanh]}, c: {net: {one: relu}}}"
-    assert net("u: a\nv: b\nw: c", head=head).paths == ["u.0", "v.0", "v.1", "w.one"]
+    assert net("u: a\nv: b\nw: c", head=head).paths == ["u", "v.0", "v.1", "w.one"]
 
 
 def test_a_block_that_shadows_an_operator() -> None:
@@ -464,7 +464,7 @@ def test_a_block_that_shadows_an_operator() -> None:
     assert warnings(text) == [("shadows-operator", "relu")]
     network, _ = elaborate(text)
     assert network is not None
-    assert Made(network).ops == {"a.0": "tanh"}
+    assert Made(network).ops == {"a": "tanh"}
     assert made(spec("a: relu", head="blocks: {relu: {net: tanh}}\nlint: {shadows-operator: ignore}")).ops == {
         "a": "tanh"
     }

@@ -156,10 +156,10 @@ def test_a_net_may_be_a_chain() -> None:
     assert made("netc: 1\ninputs: {image: [N, 3, 8, 8]}\nnet: [conv2d 4 1, relu]").paths == ["0", "1"]
 
 
-def test_a_net_of_one_line_is_a_chain_of_one() -> None:
+def test_a_net_of_one_line_is_the_block_itself() -> None:
     assert made("netc: 1\ninputs: {image: [N, 3, 8, 8]}\nnet: conv2d 4 1").weights == {
-        "0.weight": (4, 3, 1, 1),
-        "0.bias": (4,),
+        "weight": (4, 3, 1, 1),
+        "bias": (4,),
     }
 
 
