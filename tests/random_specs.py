@@ -1,4 +1,4 @@
-"""Random specs, valid by construction: blocks with arguments, chains, repeats, loops, conditions, joins, nested bodies."""
+"""Random specs, valid by construction: blocks with arguments, chains, repeats, loops, conditions, joins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 
 
 class _Body:
-    """The statements of one block; `loose` are tensors nobody has read yet, `sizes` channel expressions to pick from."""
+    """The statements of one block; `loose` are tensors nobody has read yet, `sizes` channel expressions."""
 
     def __init__(self, random: Random, sizes: list[str], blocks: list[tuple[str, list[str]]], args: list[str]) -> None:
         self.random, self.sizes, self.blocks, self.args = random, sizes, blocks, args
@@ -54,8 +54,10 @@ class _Body:
         return f"{name} {' '.join(given)} @{tensor}"
 
     def statement(self) -> None:
-        kinds = (self._line, self._chain, self._repeat, self._if_pass, self._if_else, self._if_add, self._loop, self._template,
-                 self._join, self._residual, self._call, self._call, self._nested, self._spliced, self._optional_member)  # fmt: skip
+        lines = (self._line, self._chain, self._repeat, self._spliced, self._loop, self._template, self._double_loop)
+        choices = (self._if_pass, self._if_else, self._if_add, self._optional_member, self._nested_if)
+        joins = (self._join, self._residual, self._call, self._call, self._nested, self._pair)
+        kinds = (*lines, *choices, *joins)
         self.random.choice(kinds)()
 
     def _line(self) -> None:
@@ -123,6 +125,31 @@ class _Body:
         self.add(f'{{for: {{i: "1..{ends}"}}, do: "conv2d {size}+{step} 1"}}' if before is None else
                  f'[{self.light()} @{before}, {{for: {{i: "1..{ends}"}}, do: "conv2d {size}+{step} 1"}}]')  # fmt: skip
 
+    def _double_loop(self) -> None:
+        """A chain that repeats a chain that repeats."""
+        tensor, size = self.read(), self.size()
+        ends = self.random.choice(["n", "n+1", "2"]) if "n" in self.args else self.random.choice(["2", "3"])
+        inner = f'{{for: {{j: "1..{self.random.choice(["2", "3", "i"])}"}}, do: "conv2d {size}+{{step}} 1"}}'
+        member = inner.replace("{step}", self.random.choice(["j", "i", "1"]))
+        extra = self.random.choice(["", f', "{self.light()}"'])
+        self.add(f'["{self.conv(tensor)}", {{for: {{i: "1..{ends}"}}, do: [{member}{extra}]}}]')
+
+    def _nested_if(self) -> None:
+        tensor = self.read()
+        inner = f'{{if: "{self._condition()}", do: [conv2d x.C 1 @{tensor}, tanh], else: "@{tensor}"}}'
+        side = self.random.choice([f'"{self.conv(tensor)}"', f'"@{tensor}"'])
+        self.add(f'{{if: "{self._condition()}", do: {inner}, else: {side}}}')
+
+    def _pair(self) -> None:
+        """A block of two inputs and two outputs."""
+        a, b = self.read(), self.read()
+        self.add(f'"pair c={self.size()} @{a} @{b}"')
+        made = self.tensors.pop()
+        self.loose.remove(made)
+        for port in ("one", "two"):
+            self.tensors.append(f"{made}.{port}")
+            self.loose.append(f"{made}.{port}")
+
     def read_last(self) -> str:
         last = self.tensors[-1]
         self.loose.remove(last)
@@ -154,8 +181,13 @@ class _Body:
 
     def _nested(self) -> None:
         inner = f'a: "{self.conv(self.read())}", b: "{self.conv()}"'
-        if self.random.random() < 0.5:
+        form = self.random.random()
+        if form < 0.4:
             inner = f'a: "{self.conv(self.read())}", b: "{self.conv("a")}", c: "concat @a @b"'
+        elif form < 0.8:
+            branch = f'{{if: "{self._condition()}", do: [conv2d {self.size()} 1 @a, relu], else: "@a"}}'
+            other = f'{{if: "{self._condition()}", do: "{self.conv("b")}", else: "mul @b @b"}}'
+            inner = f'a: "{self.conv(self.read())}", b: {branch}, c: {other}'
         self.add(f"{{do: {{{inner}}}}}")
 
     def close(self) -> None:
@@ -164,6 +196,15 @@ class _Body:
         self.lines.append(
             f"last: concat {' '.join('@' + t for t in loose)}" if len(loose) > 1 else f"last: relu @{loose[0]}"
         )
+
+
+PAIR = (
+    "  pair:",
+    "    args: c=base",
+    "    inputs: [top, lateral]",
+    "    net: {a: conv2d c 1 @top, b: conv2d top.C+c 1 @lateral, d: add @a @a, e: concat @top @b}",
+    "    outputs: {one: d, two: e}",
+)
 
 
 def random_spec(seed: int) -> str:
@@ -193,7 +234,6 @@ def random_spec(seed: int) -> str:
         main.statement()
     main.close()
     net = [f"  {line}" for line in main.lines]
-    if body:
-        text.extend(["blocks:", *body])
+    text.extend(["blocks:", *PAIR, *body])
     text.extend(["net:", *net, "  pool: adaptive_avg_pool2d 1", "  flat: flatten", "  fc: linear classes"])
     return "\n".join([*text, "outputs: {logits: fc}", ""])

@@ -6,7 +6,6 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,6 +115,9 @@ def test_resnet50_reads_as_if_written_by_hand() -> None:
     assert code.count("\n") <= 90
 
 
+KEPT: list[Any] = []
+"""Declarations last as long as their library."""
+
 TORCHVISION_OPERATORS = (
     *("nms", "qnms", "roi_align", "qroi_align", "_roi_align_backward", "ps_roi_align", "_ps_roi_align_backward"),
     *("roi_pool", "_roi_pool_backward", "ps_roi_pool", "_ps_roi_pool_backward", "deform_conv2d"),
@@ -124,13 +126,14 @@ TORCHVISION_OPERATORS = (
 
 
 @pytest.fixture(scope="module")
-def torchvision_models() -> Iterator[Any]:
+def torchvision_models() -> Any:
     """torchvision without its compiled operators: their schemas are declared so that the import succeeds."""
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in TORCHVISION_OPERATORS:
         if not hasattr(torch.ops.torchvision, name):
             library.define(f"{name}(Tensor x) -> Tensor")
-    yield pytest.importorskip("torchvision.models", reason="torchvision is not installed", exc_type=ImportError)
+    KEPT.append(library)
+    return pytest.importorskip("torchvision.models", reason="torchvision is not installed", exc_type=ImportError)
 
 
 SAME_AS_TORCHVISION = {

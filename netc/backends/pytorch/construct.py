@@ -20,7 +20,6 @@ from netc.backends.pytorch.parts import (
     Sequential,
     Step,
     Unit,
-    parts_of,
     units_of,
 )
 from netc.backends.pytorch.plan import Param, Plan
@@ -107,12 +106,9 @@ class Placer:
 
 def _imported(plan: Plan) -> Iterator[str]:
     """Functions that forward calls by name."""
-    for unit in units_of(plan.template.steps):
-        pairs = unit.call.imports if unit.call is not None else ()
+    calls = [u.call.imports for u in units_of(plan.template.steps) if u.call is not None]
+    for pairs in (*calls, *(form.imports for form in plan.module_forms())):
         yield from (pair.partition(":")[2] for pair in pairs)
-        for part in parts_of(unit.ctor) if unit.ctor is not None else ():
-            if isinstance(part, OpCtor):
-                yield from (pair.partition(":")[2] for pair in part.form.imports)
 
 
 def _placements(steps: list[Step]) -> Iterator[tuple[str, Ctor]]:
@@ -204,8 +200,11 @@ class Constructor:
         for path in dict(_placements([*step.then, *step.otherwise])):
             yield from self._containers(path, indent)
         yield from layout(f"{flag} = {self.say(self.plan.said(step.condition))}", indent)
+        before = set(self._made)
         then = list(self._body(step.then, indent + 4))
+        self._made, after = before, self._made
         otherwise = list(self._body(step.otherwise, indent + 4))
+        self._made |= after
         pad = " " * indent
         if then:
             yield f"{pad}if {flag}:"

@@ -32,9 +32,27 @@ def _items(inner: str, indent: int) -> Iterator[str]:
             yield from layout(part, indent)
         return
     for item in items:
-        *before, last = layout(item, indent, room=1)
+        *before, last = _item(item, indent)
         yield from before
         yield f"{last},"
+
+
+def _item(item: str, indent: int) -> list[str]:
+    """One item of several; a conditional expression that does not fit breaks at its words."""
+    parts = _choice(item)
+    if len(parts) == 1 or (BREAK not in item and len(item) + indent < WIDTH):
+        return layout(item, indent, room=1)
+    return [line for part in parts for line in layout(part, indent, room=1)]
+
+
+def _choice(item: str) -> list[str]:
+    """`then`, `if condition` and `else otherwise` of a conditional expression, else the item alone."""
+    outer = [at for at, depth in _depths(item) if depth == 0]
+    first = next((at for at in outer if item.startswith(" if ", at)), None)
+    second = next((at for at in outer if first is not None and at > first and item.startswith(" else ", at)), None)
+    if first is None or second is None:
+        return [item]
+    return [item[:first], item[first + 1 : second], item[second + 1 :]]
 
 
 def _comprehension(item: str) -> list[str]:

@@ -44,6 +44,7 @@ def _name_classes(book: Book, network: Network) -> None:
     taken = set(RESERVED) | {"Module"}
     root = book.plans[-1]
     root.class_name = safe(pascal(network.name), taken)
+    taken |= set(_helper_names(book))
     taken |= {root.class_name, f"{root.class_name}Output"}
     for plan in book.plans[:-1]:
         base = safe(pascal(plan.definition.name), RESERVED)
@@ -52,6 +53,14 @@ def _name_classes(book: Book, network: Network) -> None:
             name, number = f"{base}{number}", number + 1
         plan.class_name = name
         taken.add(name)
+
+
+def _helper_names(book: Book) -> Iterator[str]:
+    """Classes that operators bring along."""
+    for plan in book.plans:
+        for form in plan.module_forms():
+            if form.helper is not None:
+                yield form.cls
 
 
 def _docstring(network: Network, header: Header) -> Iterator[str]:
@@ -138,7 +147,7 @@ class ClassWriter:
         template = self.plan.template
         if template.whole is not None or self._inherits_forward():
             return []
-        names = [_input_name(slot.path) for slot in template.inputs]
+        names = [self._input_name(slot.path) for slot in template.inputs]
         shapes = Shapes(self.plan, self.constructor.param_names)
         writer = Writer(self.constructor, count_uses(template.steps, self.outputs), shapes)
         for name, slot in zip(names, template.inputs, strict=True):
@@ -156,6 +165,9 @@ class ClassWriter:
         step = self.plan.template.steps[0] if len(self.plan.template.steps) == 1 else None
         alone = isinstance(step, Unit) and step.ctor is self.constructor.placer.base is not None
         return alone and isinstance(step, Unit) and step.template == "{self}({*})" and len(self.outputs) == 1
+
+    def _input_name(self, path: str) -> str:
+        return "x" if path in ("in", "") else safe(path, self.constructor.reserved)
 
     def _returns(self) -> str:
         if self.wrap:
@@ -207,7 +219,3 @@ FROZEN = '''\
 
 def _type_of(output: Output) -> str:
     return "Tensor | None" if output.train_only else "Tensor"
-
-
-def _input_name(path: str) -> str:
-    return "x" if path in ("in", "") else safe(path)

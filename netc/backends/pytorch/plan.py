@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from netc.backends.pytorch.choose import argument_holes, choose, own_holes, unsaid
-from netc.backends.pytorch.parts import CallCtor, Ctor, Hole, branches_of, parts_of, units_of
+from netc.backends.pytorch.parts import CallCtor, Ctor, Hole, OpCtor, branches_of, parts_of, units_of
 from netc.backends.pytorch.shadow import Lit, Shadow, Var, is_plain, lit, names
 from netc.backends.pytorch.template import Conflict, Template
 from netc.backends.pytorch.trace import Pinned, Trace, Tracer, translated
 from netc.backends.pytorch.value import Val, opaque
 from netc.expr.scope import Said
-from netc.ir.model import Block, Call
+from netc.ir.model import Block, Call, Group
+from netc.ops.records import TorchModule
 from netc.syntax.ast import Definition, SpecFile
 
 
@@ -63,6 +64,12 @@ class Plan:
         """The holes of a constructor and all inside it, as they were decided."""
         for part in parts_of(ctor):
             yield from self.arguments[id(part)] if isinstance(part, CallCtor) else own_holes(part)
+
+    def module_forms(self) -> Iterator[TorchModule]:
+        """What the class makes of operators."""
+        units = [u.ctor for u in units_of(self.template.steps) if u.ctor is not None]
+        for ctor in (*units, *([] if self.template.whole is None else [self.template.whole])):
+            yield from (part.form for part in parts_of(ctor) if isinstance(part, OpCtor))
 
     def pinned(self) -> Iterator[tuple[Definition, str]]:
         """Arguments of a file on which the structure or a literal hangs, and which have one value."""
@@ -192,6 +199,8 @@ class Book:
         classes: list[Plan] = []
         for trace in traces:
             for i, plan in enumerate(classes):
+                if _outline(plan.traces[0].block) != _outline(trace.block):
+                    continue
                 try:
                     classes[i] = Plan(definition, [*plan.traces, trace], self)
                     break
@@ -205,6 +214,11 @@ class Book:
         self.plans.append(plan)
         for trace in plan.traces:
             self._of[trace.block] = plan
+
+
+def _outline(block: Block) -> list[tuple[str, int]]:
+    """What two instances must have in common at the least."""
+    return [(i.path, len(i.items) if isinstance(i, Group) and not i.path else 0) for i in block.items]
 
 
 def _callees_first(root: Block) -> dict[Definition, list[Block]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -31,30 +30,32 @@ def collapsed(members: Sequence[Member]) -> Iterator[str]:
 
 def _run(members: Sequence[Member], start: int) -> int:
     """The end of the longest progression that begins at `start`."""
-    end = start + 1
-    while end < len(members) and _continues(members[start : end + 1]):
-        end += 1
+    first = _row(members[start])
+    end, step, before = start + 1, None, first
+    while first is not None and before is not None and end < len(members):
+        row = _row(members[end])
+        if row is None or row[:2] != first[:2]:
+            break
+        here = [b - a for a, b in zip(before[2], row[2], strict=True)]
+        if step not in (None, here) or here[0] != 1:
+            break
+        end, step, before = end + 1, here, row
     return end
 
 
-def _continues(run: Sequence[Member]) -> bool:
-    names = [_COUNTED.fullmatch(name) for name, _ in run]
-    if any(n is None for n in names) or any('"' in made or "\0" in made for _, made in run):
-        return False
-    stems = {n[1] for n in names if n}
-    counts = [int(n[2]) for n in names if n]
-    skeletons = {_NUMBER.sub("#", made) for _, made in run}
-    columns = [counts, *_numbers(run)]
-    return len(stems) == len(skeletons) == 1 and all(map(_is_progression, columns)) and counts[1] - counts[0] == 1
+def _row(member: Member) -> tuple[str, str, list[int]] | None:
+    """What must be alike in all members, and the numbers that may step, the name's first."""
+    name, made = member
+    counted = _COUNTED.fullmatch(name)
+    if counted is None or '"' in made or "\0" in made:
+        return None
+    return counted[1], _NUMBER.sub("#", made), [int(counted[2]), *map(int, _NUMBER.findall(made))]
 
 
 def _numbers(run: Sequence[Member]) -> list[list[int]]:
-    rows = [[int(n) for n in _NUMBER.findall(made)] for _, made in run]
-    return [list(column) for column in zip(*rows, strict=True)] if len({len(r) for r in rows}) == 1 else []
-
-
-def _is_progression(numbers: Sequence[int]) -> bool:
-    return all(b - a == numbers[1] - numbers[0] for a, b in itertools.pairwise(numbers))
+    """The first two values of every number that may step."""
+    rows = [[int(n) for n in _NUMBER.findall(made)] for _, made in run[:2]]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _comprehension(run: Sequence[Member]) -> str:

@@ -176,7 +176,7 @@ class Template:
 
     def _inside(self, column: Sequence[Group], seen: list[Seen]) -> Members:
         """The members of a group that is a sequence of its own."""
-        if column[0].kind in ("repeat", "loop"):
+        if column[0].kind in ("repeat", "loop") and _first_name(column).isdigit():
             return self._repeat(column, seen, column[0].path)
         return self._members([g.items for g in column], seen, column[0].path)
 
@@ -368,7 +368,8 @@ def _element(item: Item) -> Any:
 def _first_name(column: Sequence[Group]) -> str:
     for group in column:
         for leaf in _leaves(group):
-            return leaf.path[len(group.path) + 1 :].partition(".")[0] if group.path else leaf.path
+            inside = leaf.path[len(group.path) + 1 :] if group.path else leaf.path
+            return inside.partition(".")[0]
     return "0"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from netc.backends.pytorch.read import Reader
@@ -14,6 +15,7 @@ from netc.backends.pytorch.shadow import (
     Tup,
     Var,
     combine,
+    cost,
     folded,
     from_linear,
     is_plain,
@@ -21,7 +23,7 @@ from netc.backends.pytorch.shadow import (
     lit,
     replace,
 )
-from netc.backends.pytorch.value import NOTHING, Val, of, opaque
+from netc.backends.pytorch.value import MAX_DERIVED, NOTHING, Val, of, opaque
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Expr, Name
 from netc.ir.model import Block, Call, Group, Item, Node, Value
@@ -321,7 +323,7 @@ def _length(items: Shadow) -> Shadow:
 def _progressed(sizes: list[Val], count: Val) -> Val:
     last = sizes[-1]
     terms = [None if s.shadow is None else linear(s.shadow) for s in sizes]
-    steps = [combine(b, a, -1) for a, b in zip(terms, terms[1:], strict=False)]
+    steps = [combine(b, a, -1) for a, b in pairwise(terms)]
     step = steps[0]
     if len(steps) < 2 or not step or terms[0] is None or count.shadow is None or any(s != step for s in steps):
         return Val(last.value, last.shadow, last.depends | count.depends)
@@ -381,6 +383,8 @@ def translated(names: frozenset[str] | set[str], bound: Mapping[str, Val]) -> fr
 def _moved(size: Val, bound: Mapping[str, Val]) -> Val:
     """A callee's size in the caller's names."""
     shadow = None if size.shadow is None else replace(size.shadow, lambda n: bound[n].shadow if n in bound else None)
+    if shadow is not None and cost(shadow) > MAX_DERIVED:
+        shadow = None
     return Val(size.value, shadow, translated(size.depends, bound))
 
 
