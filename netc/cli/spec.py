@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
 from netc.syntax.read import decode
 
@@ -17,7 +18,19 @@ def compile_named(spec: str, args: dict[str, str], bind: dict[str, int]) -> tupl
     source = decode("<stdin>", sys.stdin.buffer.read()) if path == "-" else path
     if isinstance(source, Diagnostic):
         return None, [source]
-    return compile_spec(source, args=args, variant=variant, bind=bind)
+    return _compile(source, args, variant, bind)
+
+
+def _compile(
+    source: str | Source, args: dict[str, str], variant: str | None, bind: dict[str, int]
+) -> tuple[Network | None, list[Diagnostic]]:
+    """Compile without the cyclic collector, which would walk a growing tree of live objects again and again."""
+    gc.disable()
+    try:
+        return compile_spec(source, args=args, variant=variant, bind=bind)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int]) -> Network:
