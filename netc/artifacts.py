@@ -54,19 +54,6 @@ def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSEr
     return None
 
 
-@contextmanager
-def _named(temporary: Sequence[Path], targets: Sequence[Path]) -> Iterator[None]:
-    """A failure to write (a full disk, say) as an error about the output; one that is about another file passes."""
-    try:
-        yield
-    except OSError as error:
-        about: dict[object, Path] = {str(path): target for path, target in zip(temporary, targets, strict=True)}
-        about[None] = targets[0]
-        if error.filename not in about:
-            raise
-        raise output_error(about[error.filename], _reason(error)) from error
-
-
 def _beside(target: Path) -> Path:
     return target.with_name(f".{target.stem[:64]}-{uuid4().hex[:12]}{target.suffix}")
 

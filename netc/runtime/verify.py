@@ -166,8 +166,7 @@ def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]
     subject.module.eval()
     with torch().no_grad():
         results = as_tuple(subject.module(*_tensors(inputs)))
-    names = [value.path for value in subject.network.block.inputs]
-    computed = iter(subject.session.run(None, dict(zip(names, inputs, strict=True))))
+    computed = iter(subject.session.run(None, dict(zip(subject.session.inputs, inputs, strict=True))))
     outputs = subject.network.block.outputs
     found = [None if o.train_only else next(computed) for o in outputs]
     return [None if r is None else r.numpy() for r in results], found

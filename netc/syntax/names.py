@@ -34,6 +34,9 @@ share_memory state_dict to to_empty train training type xpu zero_grad
 MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
 """What every torch.nn.Module already has under that name (PyTorch 2.13)."""
 
+CONTAINER_METHODS = frozenset(["append", "clear", "extend", "insert", "items", "keys", "pop", "update", "values"])
+"""What `nn.Sequential`, `nn.ModuleList` and `nn.ModuleDict` have besides."""
+
 CODE_NAMES = frozenset({"self", "super", "torch", "nn", "math", "Tensor"})
 """What the generated code calls by these names."""
 
@@ -75,6 +78,8 @@ def _role_objection(name: str, role: Role) -> str | None:
         return "the axis letters, `shape` and `rank` ask a tensor for its sizes"
     if role == "statement" and name in STATEMENT_KEYS:
         return "it is a key of the statement form"
+    if role == "output" and name.startswith("_"):
+        return "outputs become fields of a NamedTuple, and these do not begin with an underscore"
     if role in ("argument", "let", "loop variable") and name in FUNCTIONS:
         return "it is a function of the expression language"
     if role != "variant" and name in CODE_NAMES:
@@ -86,7 +91,12 @@ def part_objection(part: str) -> str | None:
     """Why `part` cannot follow a dot in a statement's name: digits may, as in `features.0`."""
     if part.isascii() and part.isdigit():
         return None if len(part) < 10 and str(int(part)) == part else "a number has no leading zeros here"
-    return objection(part, "statement")
+    return objection(part, "statement") or container_objection(part)
+
+
+def container_objection(name: str) -> str | None:
+    """Why `name` cannot name a member of a statement; a block may have such a member."""
+    return "the containers of torch.nn have a method of this name" if name in CONTAINER_METHODS else None
 
 
 def file_objection(name: str) -> str | None:

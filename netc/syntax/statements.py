@@ -10,7 +10,7 @@ from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.syntax.line import parse_line
-from netc.syntax.names import Role, objection, part_objection
+from netc.syntax.names import Role, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
@@ -131,13 +131,13 @@ class StatementReader:
         reasons = [objection(words[0], role), *(part_objection(word) for word in words[1:])]
         for word, reason in zip(words, reasons, strict=True):
             if reason is not None:
-                message = f"`{word if len(parts) == 1 else key.text}` cannot name a {role}"
-                span = self.span(key)
-                self.report.error(
-                    "bad-name", message, span.start, span.end, notes=(reason,), help="choose another name"
-                )
+                self.refuse_name(word if len(parts) == 1 else key.text, role, self.span(key), reason)
                 return False
         return True
+
+    def refuse_name(self, name: str, role: Role, span: Span, reason: str) -> None:
+        message = f"`{name}` cannot name a {role}"
+        self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
 
     def do(self, node: Mapping) -> Statement | None:
         check_keys(self.report, node, _DO_KEYS, "a statement with `do`")
@@ -154,7 +154,17 @@ class StatementReader:
 
     def part(self, node: Mapping, key: str) -> Statement | None:
         value = node.get(key)
-        return None if value is None else self.statement(value, f"`{key}`", body=True)
+        found = None if value is None else self.statement(value, f"`{key}`", body=True)
+        for member in found.statements if isinstance(found, Body) else ():
+            self.check_member(member)
+        return found
+
+    def check_member(self, member: Named) -> None:
+        """The members of a nested body end up in a container of torch.nn."""
+        word, dot, _ = member.name[0].partition(".") if isinstance(member.name[0], str) else ("", "", "")
+        reason = container_objection(word) if dot or len(member.name) == 1 else None
+        if reason is not None:
+            self.refuse_name(word, "statement", member.name_span, reason)
 
     def conditional(self, node: Mapping, test: Node, then: Statement | None) -> Statement | None:
         condition = expression(self.report, test, "`if`")

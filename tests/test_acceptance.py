@@ -1,0 +1,102 @@
+"""What a user may meet on a bad day, through the command line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+import netc as netc_api
+from netc.artifacts import staged
+from netc.diagnostics.model import NetcError
+
+ROOT = Path(__file__).parent.parent
+MLP = str(ROOT / "specs/mlp.yaml")
+
+
+def netc(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "netc", *arguments], capture_output=True, text=True, check=False, cwd=ROOT, **options
+    )
+
+
+def test_without_an_engine_an_earlier_dot_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "m.dot").write_text("mine")
+    done = netc("diagram", MLP, "-o", str(tmp_path / "m.svg"), env={**os.environ, "NETC_DOT": "/no/such/dot"})
+    assert done.returncode == 1
+    assert "/no/such/dot" in done.stderr
+    assert os.listdir(tmp_path) == ["m.dot"]
+    assert (tmp_path / "m.dot").read_text() == "mine"
+
+
+def test_an_empty_name_is_no_file() -> None:
+    done = netc("torch", MLP, "-o", "")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error[output-file]" in done.stderr
+
+
+def test_a_file_that_outgrows_the_disk_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "model.safetensors"
+    target.write_text("earlier")
+    done = netc("weights", "init", MLP, "-o", str(target), preexec_fn=_tiny_files)
+    assert done.returncode == 1
+    assert f"cannot write {target}: {os.strerror(errno.EFBIG)}" in done.stderr
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    assert target.read_text() == "earlier"
+
+
+def _tiny_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_a_temporary_name_is_not_shown(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with pytest.raises(NetcError, match=rf"cannot write {target}: Is a directory"), staged([target]) as (temporary,):
+        _write_into_directory(temporary)
+    assert os.listdir(tmp_path) == []
+
+
+def _write_into_directory(path: Path) -> None:
+    path.mkdir()
+    try:
+        path.write_text("new")
+    finally:
+        path.rmdir()
+
+
+def test_other_files_keep_their_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), staged([tmp_path / "a.txt"]):
+        (tmp_path / "elsewhere").read_text()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "inputs: {image: [N, 3, 8, 8]}\nnet: {a: conv2d 3 1}\noutputs: {image: a, other: a}",
+        "inputs: {image: [N, 3, 8, 8]}\nnet: {a: conv2d 3 1}\noutputs: {image: image, a: a}",
+        "inputs: {out: [N, 3]}\nnet: linear 5",
+        "inputs: {weight: [N, 3], bias: [N, 3]}\nnet: {keys: linear 5 @weight, pop: linear 5 @bias, s: add @keys @pop}",
+        "inputs: {weight: [N, 3]}\nnet: linear 5",
+    ],
+)
+def test_names_that_weights_inputs_and_outputs_share(spec: str) -> None:
+    done = netc("verify", "-", input=f"netc: 1\nname: shared_names\n{spec}\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_output_named_as_an_input_gives_way(tmp_path: Path) -> None:
+    spec = netc_text("inputs: {image: [N, 3]}\nnet: {code: linear 2, decoded: linear 3}\noutputs: {image: decoded}")
+    spec.write_onnx(tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["image", "image_2"]
+    assert {prop.key: prop.value for prop in model.metadata_props}["renamed"] == "image_2=image"
+
+
+def netc_text(spec: str) -> netc_api.Network:
+    return netc_api.load(f"netc: 1\nname: net\n{spec}\n")
