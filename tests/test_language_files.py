@@ -281,6 +281,36 @@ def test_equal_symbols_of_an_import_need_equal_sizes(folder: Folder) -> None:
     assert folder.codes(main("a: lib", "import: {lib: lib.yaml}", image="[N, 3, 7, 8]")) == ["shape-mismatch"]
 
 
+def test_each_use_of_an_import_has_its_own_sizes(folder: Folder) -> None:
+    folder.write("lib.yaml", "netc: 1\ninputs: {v: [N, 3, s, s]}\nblocks: {u: {net: conv2d s 1}}\nnet: {a: u}")
+    m = folder.made(
+        main(
+            "a: lib @image\nb: max_pool2d 2 @image\nc: lib @b\nd: adaptive_avg_pool2d 1 @a\n"
+            "e: adaptive_avg_pool2d 1 @c\nout: concat @d @e",
+            "import: {lib: lib.yaml}",
+            "[N, 3, 8, 8]",
+        )
+    )
+    assert m.attributes("out_channels") == [8, 4]
+
+
+@pytest.mark.parametrize(("side", "expected"), [("64", 2), ("96", 3), ("65", None)])
+def test_symbols_of_multiples_are_solved_for(folder: Folder, side: str, expected: int | None) -> None:
+    folder.write("lib.yaml", "netc: 1\ninputs: {v: [N, 3, 32*s, 32*s]}\nnet: {a: conv2d s 1}")
+    text = main("a: lib", "import: {lib: lib.yaml}", f"[N, 3, {side}, {side}]")
+    if expected is None:
+        assert folder.codes(text) == ["unknown-name"]
+    else:
+        assert folder.made(text).attributes("out_channels") == [expected]
+
+
+def test_equal_symbols_need_provably_equal_sizes(folder: Folder) -> None:
+    folder.write("lib.yaml", "netc: 1\ninputs: {v: [N, 3, s, s]}\nnet: relu")
+    head = "import: {lib: lib.yaml}"
+    assert folder.made(main("a: lib", head, image="[N, 3, 2*h, 2*h]")).shapes == {"a": "N×3×2h×2h"}
+    assert folder.codes(main("a: lib", head, image="[N, 3, 2*h, h]")) == ["shape-mismatch"]
+
+
 def test_dtypes_of_an_import_are_required(folder: Folder) -> None:
     folder.write("lib.yaml", "netc: 1\ninputs: {v: {shape: [N, s], dtype: int64}}\nnet: embedding 9 4")
     assert folder.codes(main("a: lib", "import: {lib: lib.yaml}", image="[N, 3]")) == ["dtype-mismatch"]

@@ -492,3 +492,25 @@ def test_ten_calls_within_calls_are_fine() -> None:
 
 def test_a_block_that_is_never_called_is_not_elaborated_but_may_stand() -> None:
     assert errors(spec("a: relu @b", head="blocks: {u: {net: relu}}"))[0] == ("unknown-tensor", "@b")
+
+
+def test_a_shared_chain_takes_one_input() -> None:
+    found = refused("a: head @image @image\nb: head", head="shared: {head: [conv2d 3 1, relu]}")
+    assert ("bad-arity", "head @image @image") in found
+
+
+def test_a_shared_repeat_is_repeated_in_each_call() -> None:
+    m = net("a: head\nb: head", head="shared: {head: conv2d 3 1 x2}")
+    assert m.paths == ["a.0", "a.1", "b.0", "b.1"]
+    assert list(m.weights) == ["head.0.weight", "head.0.bias", "head.1.weight", "head.1.bias"]
+
+
+def test_a_shared_body_has_its_own_in() -> None:
+    m = net("a: head\nb: head @a", head="shared: {head: {do: {c: conv2d 3 1 @in, out: add @in @c}}}")
+    assert m.reads["b.out"] == ["a.out", "b.c"]
+    assert list(m.weights) == ["head.c.weight", "head.c.bias"]
+
+
+@pytest.mark.parametrize("statement", ["conv2d 3 1 @image", "[relu, 'conv2d 3 1 @in']"])
+def test_inputs_of_a_shared_module_stand_where_it_is_called(statement: str) -> None:
+    assert "bad-argument" in [c for c, _ in refused("a: head\nb: head", head=f"shared: {{head: {statement}}}")]

@@ -307,7 +307,7 @@ class BodyBuilder:
             kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
             said={"condition": Said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
         )  # fmt: skip
-        return Made([group], made.value)
+        return Made([group], made.value, made.feeds)
 
     def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
         taken, branch = self._decide(statement, reading := counter.place.reading(counter.flow.value))
@@ -341,10 +341,12 @@ class BodyBuilder:
     def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
         """`again`: a further copy of a repeat, which reads the copy before it."""
         self.compiler.step(line.span)
-        inputs = self._inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
         shared = place.names.shared.get(line.op)
+        if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
+            return self._shared(shared, line, place, flow)
+        inputs = self._inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
         if shared is not None:
-            return self._shared(shared, line, place, inputs)
+            return self._shared_line(shared, line, place, inputs)
         return self._record(apply(self, line, place, inputs), line, place)
 
     def _record(self, applied: Applied, line: Line, place: Place) -> Made:
@@ -353,18 +355,31 @@ class BodyBuilder:
             self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
         return Made([] if applied.item is None else [applied.item], applied.slot.value, applied.feeds)
 
-    def _shared(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
-        """A call of a shared module: its statement, computed here, with the weights under the shared name."""
-        if line.arguments:
-            self.report.add(
-                "bad-argument", f"`{shared.text}` is shared: its arguments stand where it is declared", line.span
-            )
-        value = inputs[0] if inputs else Value(ERROR, place.path, line.span)
-        own = place.moved(place.path, shared.text)
+    def _shared_line(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
+        """A call of a shared module with its inputs known."""
         statement = shared.statement
-        if isinstance(statement, Line):
+        if isinstance(statement, Line) and statement.repeat is None:
+            own = place.moved(place.path, shared.text)
+            self._check_shared(shared, line)
             return self._record(apply(self, statement, own, inputs), line, own)
-        return self.run(statement, own, Flow(value, linked=True))
+        if inputs is not None and len(inputs) != 1:
+            self.report.add("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
+            inputs = None
+        value = Value(ERROR, place.path, line.span) if inputs is None else inputs[0]
+        return self._shared(shared, line, place, Flow(value, linked=True))
+
+    def _shared(self, shared: Named, line: Line, place: Place, flow: Flow) -> Made:
+        """The statement of a shared module, computed here, with the weights under the shared name."""
+        self._check_shared(shared, line)
+        return self.run(shared.statement, place.moved(place.path, shared.text), flow)
+
+    def _check_shared(self, shared: Named, line: Line) -> None:
+        if line.arguments:
+            message = f"`{shared.text}` is shared: its arguments stand where it is declared"
+            self.report.add("bad-argument", message, line.span)
+        if not isinstance(shared.statement, Body) and _names_inputs(shared.statement):
+            message = f"`{shared.text}` is shared: its inputs stand where it is called"
+            self.report.add("bad-argument", message, shared.statement.span)
 
     def _inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
         if line.inputs is None:

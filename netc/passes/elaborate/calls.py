@@ -73,9 +73,10 @@ def _block(
     target: Target,
     inputs: tuple[Value, ...],
 ) -> BlockDraft | None:
+    types = tuple(v.type for v in inputs)
     if isinstance(callee, Import):
         assert definition.file is not None
-        instance = build.files.instance(definition.file, variant, values)
+        instance = build.files.instance(definition.file, variant, values, types)
         values = dict(instance.arguments)
     else:
         instance = target.instance
@@ -83,7 +84,7 @@ def _block(
     if ERROR in values.values():
         return None
     frame = Frame(definition.name, target.line.span, target.place.path)
-    return build.compiler.block(definition, instance, values, tuple(v.type for v in inputs), frame)
+    return build.compiler.block(definition, instance, values, types, frame)
 
 
 def _with_defaults(

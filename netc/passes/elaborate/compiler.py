@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from netc.diagnostics.model import Frame, Span
-from netc.dims import Domain, Size, bind, dim_text, symbol
+from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
-from netc.expr.tree import Binary, Expr, Literal, Name, names_in
+from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
@@ -137,14 +137,27 @@ class Compiler:
             if value.type is ERROR:
                 continue
             for axis, (expr, size) in enumerate(zip(declared.shape or (), value.type.shape, strict=True)):
-                if isinstance(expr, Name) and instance.scope.find(expr.id) is None:
-                    instance.scope.bindings[expr.id] = Binding("symbol", size)
-                fixed = self.files.attempt(lambda e=expr: evaluate(e, self._symbolic(instance)), instance)  # type: ignore[misc]
-                if isinstance(fixed, int) and not same(fixed, size):
+                self._solve(expr, size, instance)
+                if any(instance.scope.find(name) is None for name in names_in(expr)):
+                    continue
+                wanted = self.files.attempt(lambda e=expr: evaluate(e, self._symbolic(instance)), instance)  # type: ignore[misc]
+                if wanted is not ERROR and not same(wanted, size):
                     where = f"input `{declared.name}` of `{spec.name}`"
-                    message = f"{where} has size {fixed} on axis {axis}, not {dim_text(size)}"
+                    message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
                     frame = self.report.trail[-1] if self.report.trail else None
                     self.report.add("shape-mismatch", message, frame.span if frame else declared.span)
+
+    def _solve(self, expr: Expr, size: Size, instance: Instance) -> None:
+        """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""
+        unknown = [name for name in names_in(expr) if instance.scope.find(name) is None]
+        if len(unknown) != 1:
+            return
+        declared = self.files.attempt(lambda: evaluate(expr, self._symbolic(instance)), instance)
+        factor = bind(declared, {unknown[0]: 1}) if isinstance(declared, Dim) else 0
+        if isinstance(factor, int) and factor > 0 and same(declared, factor * symbol(unknown[0])):
+            value = exact_div(size, factor)
+            if value is not None:
+                instance.scope.bindings[unknown[0]] = Binding("symbol", value)
 
     def _symbolic(self, instance: Instance) -> Context:
         return self.files.context(instance.scope, instance, symbols=True)

@@ -20,6 +20,7 @@ from netc.syntax.ast import Argument, Definition, Import, SpecFile, Variant
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
 from netc.types import ERROR as ERROR_VALUE
+from netc.types import TensorType
 
 MAX_IMPORTS = 64
 """Files one spec may be made of."""
@@ -116,9 +117,14 @@ class Files:
         self.report.add("unknown-variant", message, span, helps=helps, notes=notes, path=spec.path)
         return None
 
-    def instance(self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any]) -> Instance:
-        """The file with defaults, then the variant's values, then the given ones (already evaluated)."""
-        key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(given.items())))
+    def instance(
+        self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any], types: tuple[TensorType, ...] = ()
+    ) -> Instance:
+        """The file with defaults, then the variant's values, then the given ones (already evaluated).
+
+        types: those of its inputs where it is imported; its symbols hold the sizes of that use.
+        """
+        key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(given.items())), types)
         if key in self._instances:
             return self._instances[key]
         scope = Scope(None, {}, owner=spec)
