@@ -114,8 +114,8 @@ def _peer(case: Case, **settings: Any) -> nn.Module:
     return module
 
 
-def _module(source: str, folder: Path) -> nn.Module:
-    """The network's class, the last in the file, imported from that file and built without arguments on no device."""
+def _module(source: str, folder: Path, **arguments: Any) -> nn.Module:
+    """The network's class, the last in the file, imported from that file and built on no device."""
     path = folder / "model.py"
     path.write_text(source, encoding="utf-8")
     spec = importlib.util.spec_from_file_location(f"model_{abs(hash(source))}", path)
@@ -125,7 +125,7 @@ def _module(source: str, folder: Path) -> nn.Module:
     spec.loader.exec_module(imported)
     classes = [c for c in vars(imported).values() if isinstance(c, type) and c.__module__ == imported.__name__]
     with torch.device("meta"):
-        module: nn.Module = [c for c in classes if issubclass(c, nn.Module)][-1]()
+        module: nn.Module = [c for c in classes if issubclass(c, nn.Module)][-1](**arguments)
     return module
 
 
@@ -180,6 +180,13 @@ def test_is_proved_for_symbolic_sizes(case: Case) -> None:
     sizes = [size for value in case.load().inputs.values() for size in value.shape]
     assert str(sizes[0]) == "N"
     assert all(isinstance(size, int) for size in sizes[2:]) == (case.spec in {"mlp", "lenet5", "alexnet_lecture"})
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "classes" in c.small], ids=lambda case: case.name)
+def test_classes_are_a_constructor_argument(case: Case, tmp_path: Path) -> None:
+    wanted = parameters(flatten(_read(case.spec, (("classes", 10),), ()).ir))
+    module = _module(case.load().to_torch(), tmp_path, classes=10)
+    assert _shapes(module.state_dict()) == {key: param.shape for key, param, _ in wanted}
 
 
 @known
