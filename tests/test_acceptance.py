@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -100,3 +102,18 @@ def test_an_output_named_as_an_input_gives_way(tmp_path: Path) -> None:
 
 def netc_text(spec: str) -> netc_api.Network:
     return netc_api.load(f"netc: 1\nname: net\n{spec}\n")
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.Signals, code: int) -> None:
+    (tmp_path / "model.safetensors").write_text("earlier")
+    command = [sys.executable, "-m", "netc", "build", str(ROOT / "specs/vgg.yaml:vgg16"), "-o", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as build:
+        while not any(path.stat().st_size > 1_000_000 for path in tmp_path.glob(".model-*.safetensors")):
+            assert build.poll() is None
+            time.sleep(0.01)
+        build.send_signal(ending)
+        assert "Traceback" not in build.communicate()[1]
+    assert build.returncode == code
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    assert (tmp_path / "model.safetensors").read_text() == "earlier"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import click
@@ -73,8 +75,19 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; raises SystemExit with 0, 1 after a diagnostic, 2 for a wrong command line."""
+    """Run the command line; raises SystemExit with 0, 1 after a diagnostic, 2 for a wrong command line.
+
+    Asked to end, it takes half-written files away first.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
     cli(prog_name="netc")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _file_problem(error: OSError) -> Diagnostic:
