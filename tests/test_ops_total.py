@@ -27,6 +27,9 @@ USUAL = {
     "float": st.sampled_from([0.1, 0.5, 1.0, 2.0]),
     "Floats": st.sampled_from([(0.5,), (2.0,), (0.5, 2.0), (0.7,)]),
     "Ints": LISTS | SMALL,
+    "Scalar": st.sampled_from([0, 1, 2, 0.5, -1.0]),
+    "Scalar | None": st.sampled_from([0, 1, 2, 0.5, -1.0]),
+    "Text": st.sampled_from(["ij->ji", "ij,jk->ik", "ncl,nck->nlk", "ii", "i,j", "i->", "ij->k", ""]),
     "Sizes": LISTS | st.lists(SIZES, max_size=4).map(tuple),
 }
 

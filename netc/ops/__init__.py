@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from netc.ops import activation, adaptive, conv, linear, merge, norm, parts, pool, reduce, resize, shape
+from netc.ops import (
+    activation,
+    adaptive,
+    arithmetic,
+    conv,
+    dropout,
+    elementwise,
+    functions,
+    linear,
+    merge,
+    norm,
+    parts,
+    pool,
+    reduce,
+    resize,
+    shape,
+)
 from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
 
 __all__ = [
@@ -13,8 +29,12 @@ __all__ = [
     "Op",
     "activation",
     "adaptive",
+    "arithmetic",
     "conv",
     "convert",
+    "dropout",
+    "elementwise",
+    "functions",
     "linear",
     "merge",
     "norm",

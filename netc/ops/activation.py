@@ -269,7 +269,7 @@ class _Softmax(Op):
         call = TorchCall(f"{{0}}.{self.function}({{dim}})", (TorchArg("dim", self._axis(), attribute),))
         return TorchForm(module, call)
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         return node(self.onnx_op, "x0", axis=self._axis())
 
     def caption(self, *x: TensorType) -> str:

@@ -19,7 +19,11 @@ Ints = tuple[int, ...]
 Sizes = tuple[Size, ...]
 Floats = tuple[float, ...]
 Word = str
+Text = str
+"""Any text, quoted in a spec."""
 Number = float
+Scalar = int | float
+"""A number that stays whole when it is written so."""
 
 
 class Family(Enum):
@@ -296,6 +300,20 @@ def _optional_float(cls: type[Op], declared: Attr, value: Any) -> float | None:
     return None if value is None else _float(cls, declared, value)
 
 
+def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
+    return _int(cls, declared, value) if _is_int(value) else _float(cls, declared, value)
+
+
+def _optional_scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar | None:
+    return None if value is None else _scalar(cls, declared, value)
+
+
+def _text(cls: type[Op], declared: Attr, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong(declared, "a text in quotes", value)
+    return value
+
+
 def _bool(cls: type[Op], declared: Attr, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _wrong(declared, "true or false", value)
@@ -356,6 +374,9 @@ _CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
     "Ints": _ints,
     "float": _float,
     "float | None": _optional_float,
+    "Scalar": _scalar,
+    "Scalar | None": _optional_scalar,
+    "Text": _text,
     "bool": _bool,
     "Word": _word,
     "PerAxis": _per_axis,

@@ -1,4 +1,4 @@
-"""Operators that bring several tensors together: arithmetic with broadcasting, concatenation, stacking."""
+"""Operators that bring several tensors together: what broadcasting shares, extremes, concatenation, stacking."""
 
 from __future__ import annotations
 
@@ -133,63 +133,16 @@ class _Elementwise(Op):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         casts, names = cast_inputs(x, self.result_dtype(*x))
-        return (*casts, *_folded(self.onnx_op, names))
+        return (*casts, *folded(self.onnx_op, names))
 
 
-def _folded(op_type: str, names: list[str]) -> Iterator[OnnxNode]:
+def folded(op_type: str, names: list[str]) -> Iterator[OnnxNode]:
+    """Two operands at a time, from left to right."""
     left = names[0]
     for i, right in enumerate(names[1:], 1):
         result = "y0" if i == len(names) - 1 else f"part{i}"
         yield node(op_type, f"{left} {right}", result)
         left = result
-
-
-@op("add", family=Family.MERGE, torch="torch.add", title="+")
-class Add(_Elementwise):
-    """The sum of two or more tensors, with broadcasting (`torch.add`)."""
-
-    sign, onnx_op = "+", "Add"
-
-    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """Booleans add as a logical or, as in PyTorch."""
-        casts, names = cast_inputs(x, self.result_dtype(*x))
-        return (*casts, *_folded("Or" if self.result_dtype(*x) == "bool" else "Add", names))
-
-
-@op("sub", family=Family.MERGE, torch="torch.sub", title="−")
-class Sub(_Elementwise):
-    """The first tensor minus the others, with broadcasting (`torch.sub`)."""
-
-    sign, onnx_op = "-", "Sub"
-
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from super().check(*x)
-        for at, t in enumerate(x):
-            if t.dtype == "bool":
-                yield Problem("dtype-mismatch", "sub does not take bool elements", at)
-
-
-@op("mul", family=Family.MERGE, torch="torch.mul", title="×")
-class Mul(_Elementwise):
-    """The product of two or more tensors element by element, with broadcasting (`torch.mul`)."""
-
-    sign, onnx_op = "*", "Mul"
-
-    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """Booleans multiply as a logical and, as in PyTorch."""
-        casts, names = cast_inputs(x, self.result_dtype(*x))
-        return (*casts, *_folded("And" if self.result_dtype(*x) == "bool" else "Mul", names))
-
-
-@op("div", family=Family.MERGE, torch="torch.div", title="÷")
-class Div(_Elementwise):
-    """The first tensor divided by the others, with broadcasting; integers give float32 (`torch.div`)."""
-
-    sign, onnx_op = "/", "Div"
-
-    def result_dtype(self, *x: TensorType) -> str:
-        dtype = super().result_dtype(*x)
-        return dtype if dtype in FLOATS else "float32"
 
 
 class _Extreme(_Elementwise):

@@ -1,0 +1,139 @@
+"""Sums, differences, products, quotients and powers: of tensors that broadcast, or of a tensor and a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.ops.base import Family, Scalar, attr, op
+from netc.ops.common import FLOATS
+from netc.ops.merge import _Elementwise, cast_inputs, folded, promoted
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.types import TensorType
+
+LIMITS = {"int64": 2**63, "int32": 2**31, "int8": 2**7, "uint8": 2**8}
+
+
+def scalar(name: str, dtype: str, value: Scalar) -> OnnxConst:
+    """A number as a constant without axes; bytes wrap, as in PyTorch."""
+    return OnnxConst(name, dtype, (), (value % 256 if dtype == "uint8" else value,))
+
+
+def scalar_dtype(tensor: str, value: Scalar) -> str:
+    """The dtype of a tensor combined with a number: a number never widens its own kind (`torch.result_type`)."""
+    if isinstance(value, float):
+        return tensor if tensor in FLOATS else "float32"
+    return "int64" if tensor == "bool" else tensor
+
+
+class _Arithmetic(_Elementwise):
+    """Two or more tensors, or one tensor and a number."""
+
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+    other: Scalar | None = attr("a number in place of a second tensor", default=None)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        if self.other is not None:
+            yield from self._check_number(self.other, *x)
+        elif len(x) == 1:
+            message = f"`{self.name}` takes 2 inputs, or one and a number, not 1"
+            helps = f"name its inputs: `{self.name} @a @b`, or give a number: `{self.name} 2`"
+            yield Problem("bad-arity", message, helps=(helps,))
+
+    def _check_number(self, number: Scalar, *x: TensorType) -> Iterator[Problem]:
+        dtype = self.result_dtype(*x)
+        if len(x) > 1:
+            yield Problem("bad-argument", f"{self.name} takes several inputs or a number, not both", "other")
+        elif dtype in LIMITS and not -LIMITS[dtype] <= number < LIMITS[dtype]:
+            yield Problem("bad-argument", f"{number} does not fit {dtype}, the type of the elements", "other")
+
+    def result_dtype(self, *x: TensorType) -> str:
+        dtype = promoted(x) or x[0].dtype
+        return dtype if self.other is None else scalar_dtype(dtype, self.other)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if self.other is None:
+            return super().torch(*x)
+        other = TorchArg("other", self.other, attribute="other")
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{other}})", (other,)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        dtype = self.result_dtype(*x)
+        casts, names = cast_inputs(x, dtype)
+        op_type = self.onnx_type(dtype)
+        if self.other is None:
+            return (*casts, *folded(op_type, names))
+        return *casts, OnnxNode(op_type, (names[0], "other"), consts=(scalar("other", dtype, self.other),))
+
+    def onnx_type(self, dtype: str) -> str:
+        """The ONNX operator for elements of a dtype."""
+        return self.onnx_op
+
+    def caption(self, *x: TensorType) -> str:
+        return "" if self.other is None else f"{self.other:g}"
+
+
+@op("add", family=Family.MERGE, torch="torch.add", title="+")
+class Add(_Arithmetic):
+    """The sum of two or more tensors, with broadcasting, or of a tensor and a number (`torch.add`)."""
+
+    sign, onnx_op = "+", "Add"
+
+    def onnx_type(self, dtype: str) -> str:
+        """Booleans add as a logical or, as in PyTorch."""
+        return "Or" if dtype == "bool" else "Add"
+
+
+@op("sub", family=Family.MERGE, torch="torch.sub", title="−")
+class Sub(_Arithmetic):
+    """The first tensor minus the others, with broadcasting, or minus a number (`torch.sub`)."""
+
+    sign, onnx_op = "-", "Sub"
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        for at, t in enumerate(x):
+            if t.dtype == "bool":
+                yield Problem("dtype-mismatch", "sub does not take bool elements", at)
+
+
+@op("mul", family=Family.MERGE, torch="torch.mul", title="×")
+class Mul(_Arithmetic):
+    """The product of two or more tensors element by element, with broadcasting, or of a tensor and a number
+    (`torch.mul`)."""
+
+    sign, onnx_op = "*", "Mul"
+
+    def onnx_type(self, dtype: str) -> str:
+        """Booleans multiply as a logical and, as in PyTorch."""
+        return "And" if dtype == "bool" else "Mul"
+
+
+@op("div", family=Family.MERGE, torch="torch.div", title="÷")
+class Div(_Arithmetic):
+    """The first tensor divided by the others, with broadcasting, or by a number; integers give float32
+    (`torch.div`)."""
+
+    sign, onnx_op = "/", "Div"
+
+    def result_dtype(self, *x: TensorType) -> str:
+        dtype = super().result_dtype(*x)
+        return dtype if dtype in FLOATS else "float32"
+
+
+@op("pow", family=Family.MERGE, torch="torch.pow", title="xⁿ", arity=(1, 2))
+class Pow(_Arithmetic):
+    """The first tensor to the power of the second, with broadcasting, or to the power of a number (`torch.pow`)."""
+
+    onnx_op = "Pow"
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        if all(t.dtype == "bool" for t in x) and self.other is None:
+            yield Problem("dtype-mismatch", "pow does not take bool elements", 0)
+        if self.result_dtype(*x) not in FLOATS and self.other is not None and self.other < 0:
+            yield Problem("bad-argument", f"integers to the power of {self.other} are no integers", "other")
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return super().torch(*x) if self.other is not None else TorchForm(call=TorchCall("{0}.pow({1})"))

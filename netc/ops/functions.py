@@ -1,0 +1,219 @@
+"""Mathematical functions of every element: roots, powers of e, trigonometry, rounding, bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.ops.activation import _Promoting
+from netc.ops.arithmetic import scalar, scalar_dtype
+from netc.ops.base import Family, Op, Scalar, attr, op
+from netc.ops.common import FLOATS, need_dtype, node
+from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.types import TensorType
+
+
+class _Function(_Promoting):
+    """A method of a tensor; integers and booleans become float32."""
+
+    family: ClassVar[Family] = Family.OTHER
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}()"))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if x[0].dtype in FLOATS:
+            return self._steps("x0")
+        return node("Cast", "x0", "cast", to=ONNX_TYPES["float32"]), *self._steps("cast")
+
+    def _steps(self, source: str) -> tuple[OnnxNode, ...]:
+        return (node(self.onnx_op, source),)
+
+
+@op("exp", family=Family.OTHER, torch="torch.exp", title="exp")
+class Exp(_Function):
+    """eˣ (`torch.exp`)."""
+
+    onnx_op = "Exp"
+
+
+@op("log", family=Family.OTHER, torch="torch.log", title="log")
+class Log(_Function):
+    """The natural logarithm of x; NaN below zero (`torch.log`)."""
+
+    onnx_op = "Log"
+
+
+@op("sqrt", family=Family.OTHER, torch="torch.sqrt", title="√")
+class Sqrt(_Function):
+    """√x; NaN below zero (`torch.sqrt`)."""
+
+    onnx_op = "Sqrt"
+
+
+@op("rsqrt", family=Family.OTHER, torch="torch.rsqrt", title="1/√")
+class Rsqrt(_Function):
+    """1 / √x (`torch.rsqrt`)."""
+
+    def _steps(self, source: str) -> tuple[OnnxNode, ...]:
+        return node("Sqrt", source, "root"), node("Reciprocal", "root")
+
+
+@op("reciprocal", family=Family.OTHER, torch="torch.reciprocal", title="1/x")
+class Reciprocal(_Function):
+    """1 / x (`torch.reciprocal`)."""
+
+    onnx_op = "Reciprocal"
+
+
+@op("sin", family=Family.OTHER, torch="torch.sin", title="sin")
+class Sin(_Function):
+    """The sine of x in radians (`torch.sin`)."""
+
+    onnx_op = "Sin"
+
+
+@op("cos", family=Family.OTHER, torch="torch.cos", title="cos")
+class Cos(_Function):
+    """The cosine of x in radians (`torch.cos`)."""
+
+    onnx_op = "Cos"
+
+
+@op("erf", family=Family.OTHER, torch="torch.erf", title="erf")
+class Erf(_Function):
+    """The error function 2/√π · ∫₀ˣ e^(−t²) dt (`torch.erf`)."""
+
+    onnx_op = "Erf"
+
+
+class _SameDtype(_Function):
+    """A method of a tensor that keeps the dtype; `takes` lists the dtypes PyTorch computes it for."""
+
+    takes: ClassVar[tuple[str, ...]] = NUMBERS
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_dtype(self, x[0], self.takes)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return self._steps("x0")
+
+
+@op("neg", family=Family.OTHER, torch="torch.neg", title="−x")
+class Neg(_SameDtype):
+    """−x (`torch.neg`)."""
+
+    onnx_op = "Neg"
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("-{0}", binding="unary"))
+
+
+@op("abs", family=Family.OTHER, torch="torch.abs", title="|x|")
+class Abs(_SameDtype):
+    """|x| (`torch.abs`)."""
+
+    onnx_op = "Abs"
+
+
+@op("sign", family=Family.OTHER, torch="torch.sign", title="sign")
+class Sign(_SameDtype):
+    """−1, 0 or 1, as x is negative, zero or positive (`torch.sign`)."""
+
+    onnx_op, takes = "Sign", (*NUMBERS, "bool")
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return () if x[0].dtype == "bool" else super().onnx(*x)
+
+
+@op("square", family=Family.OTHER, torch="torch.square", title="x²")
+class Square(_SameDtype):
+    """x²; booleans give int64 (`torch.square`)."""
+
+    takes = (*NUMBERS, "bool")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(x[0].shape, "int64" if x[0].dtype == "bool" else x[0].dtype)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if x[0].dtype == "bool":
+            return (node("Cast", "x0", to=ONNX_TYPES["int64"]),)
+        return super().onnx(*x)
+
+    def _steps(self, source: str) -> tuple[OnnxNode, ...]:
+        return (node("Mul", f"{source} {source}"),)
+
+
+class _Rounding(_SameDtype):
+    """Integers stay as they are."""
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return self._steps("x0") if x[0].dtype in FLOATS else ()
+
+
+@op("floor", family=Family.OTHER, torch="torch.floor", title="⌊x⌋")
+class Floor(_Rounding):
+    """The largest whole number not above x (`torch.floor`)."""
+
+    onnx_op = "Floor"
+
+
+@op("ceil", family=Family.OTHER, torch="torch.ceil", title="⌈x⌉")
+class Ceil(_Rounding):
+    """The smallest whole number not below x (`torch.ceil`)."""
+
+    onnx_op = "Ceil"
+
+
+@op("round", family=Family.OTHER, torch="torch.round", title="round")
+class Round(_Rounding):
+    """The nearest whole number, the even one of two (`torch.round`)."""
+
+    onnx_op = "Round"
+
+
+@op("clamp", family=Family.OTHER, torch="torch.clamp", title="clamp")
+class Clamp(Op):
+    """min(max(x, min), max); a bound that is not given does not bind, and all is `max` where min > max. Integers with a
+    bound that is no whole number become float32 (`torch.clamp`)."""
+
+    min: Scalar | None = attr("lower bound", default=None)
+    max: Scalar | None = attr("upper bound", default=None)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if self.min is None and self.max is None:
+            yield Problem("bad-argument", "clamp needs `min` or `max`")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        dtype = x[0].dtype
+        for bound in (self.min, self.max):
+            dtype = dtype if bound is None else scalar_dtype(dtype, bound)
+        return TensorType(x[0].shape, dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        bounds = [name for name in ("min", "max") if getattr(self, name) is not None]
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in bounds])
+        text = ", ".join(f"{name}={{{name}}}" for name in bounds) if len(bounds) == 1 else "{min}, {max}"
+        return TorchForm(call=TorchCall(f"{{0}}.clamp({text})", args))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Max, then Min: the upper bound wins, as in PyTorch."""
+        result = self.infer(*x)
+        cast = result.dtype != x[0].dtype
+        nodes = [node("Cast", "x0", "cast", to=ONNX_TYPES[result.dtype])] if cast else []
+        source = "cast" if cast else "x0"
+        if self.min is not None:
+            target = "y0" if self.max is None else "raised"
+            nodes.append(node("Max", f"{source} low", target, scalar("low", result.dtype, self.min)))
+            source = target
+        if self.max is not None:
+            nodes.append(node("Min", f"{source} high", "y0", scalar("high", result.dtype, self.max)))
+        return tuple(nodes)
+
+    def caption(self, *x: TensorType) -> str:
+        low, high = ("" if bound is None else f"{bound:g}" for bound in (self.min, self.max))
+        return f"{low}…{high}"

@@ -1,0 +1,68 @@
+"""Tensors with numbers, and powers, against PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conformance import agree, findings, make, quick, same_values, tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netc.dims import symbol
+
+NAMES = ["add", "sub", "mul", "div", "pow"]
+NUMBERS = st.sampled_from([-2, -1, 0, 1, 2, 3, 200, -1.5, 0.5, 1.0, 2.0])
+DTYPES = ["float32", "float64", "float16", "int64", "int32", "int8", "uint8", "bool"]
+EVERYWHERE = ("float32", "float64", "int64", "int32")
+"""Dtypes ONNX Runtime computes in."""
+
+
+@quick
+@given(st.sampled_from(NAMES), NUMBERS, st.sampled_from(DTYPES))
+def test_a_number_as_operand_as_pytorch(name: str, other: Any, dtype: str) -> None:
+    op, x = make(name, other=other), tensor(3, 4, dtype=dtype)
+    if agree(op, x) and op.infer(x).dtype in EVERYWHERE:
+        same_values(op, x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_keeps_symbolic_sizes(name: str) -> None:
+    x = tensor(symbol("N"), 3, symbol("h"))
+    op = make(name, other=2)
+    assert list(op.check(x)) == []
+    assert op.infer(x) == x
+    same_values(op, tensor(2, 3, 4), symbolic=True)
+
+
+@quick
+@given(st.sampled_from(DTYPES), st.sampled_from(DTYPES))
+def test_powers_promote_as_pytorch(a: str, b: str) -> None:
+    op, types = make("pow"), (tensor(2, 2, dtype=a), tensor(2, 2, dtype=b))
+    if {a, b} == {"int8", "uint8"}:
+        assert findings(op, *types)
+    elif agree(op, *types) and op.infer(*types).dtype in EVERYWHERE:
+        same_values(op, *types)
+
+
+def test_powers_broadcast() -> None:
+    assert agree(make("pow"), tensor(2, 3, 4), tensor(3, 1))
+    assert findings(make("pow"), tensor(2, 3), tensor(2, 4))[0].code == "shape-mismatch"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_tensor_alone_is_refused(name: str) -> None:
+    (problem,) = findings(make(name), tensor(2, 3))
+    assert problem.code == "bad-arity"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_tensors_and_a_number_are_refused(name: str) -> None:
+    (problem,) = findings(make(name, other=2), tensor(2, 3), tensor(2, 3))
+    assert (problem.code, problem.at) == ("bad-argument", "other")
+
+
+def test_a_whole_number_keeps_integers_whole() -> None:
+    assert make("mul", other=2).infer(tensor(2, dtype="int32")).dtype == "int32"
+    assert make("mul", other=2.0).infer(tensor(2, dtype="int32")).dtype == "float32"
+    assert "does not fit int8" in findings(make("add", other=300), tensor(2, dtype="int8"))[0].message
