@@ -43,7 +43,7 @@ class Wiring:
         self.outputs.append(BlockOutput(name, value, train_only))
 
     def network(self, name: str = "handmade") -> Network:
-        file = SpecFile(name=name, span=SPAN, path="handmade.yaml", sha256="0" * 64)
+        file = SpecFile(name=name, span=SPAN, path="handmade.yaml")
         block = Block(
             definition=file,
             arguments={},

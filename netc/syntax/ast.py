@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from netc.diagnostics.model import Span
 from netc.expr.tree import Expr, TensorRef
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = LazyModule("hashlib")
 
 
 class Argument(msgspec.Struct, frozen=True, eq=False):
@@ -165,7 +173,6 @@ class SpecFile(Definition, eq=False, kw_only=True):
     """A whole file, parsed. `doc` and `edition` default when a file has errors there."""
 
     path: str
-    sha256: str = ""
     doc: str = ""
     variants: tuple[Variant, ...] = ()
     imports: tuple[Import, ...] = ()
@@ -177,3 +184,9 @@ class SpecFile(Definition, eq=False, kw_only=True):
     lint: dict[str, Text] = {}
     ignores: dict[int, frozenset[str]] = {}
     """Line number → codes of its `# netc: ignore[code, …]` comment."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file's text, in hexadecimal."""
+        text = self.span.source.text
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

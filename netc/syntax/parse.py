@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
@@ -77,7 +76,6 @@ class _FileReader:
             name=self.name(),
             span=self.report.span(self.root.start, self.root.start),
             path=source.path,
-            sha256=hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest(),
             doc=self.doc(),
             variants=self.variants(),
             imports=self.imports(),
