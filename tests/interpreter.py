@@ -18,7 +18,7 @@ class Interpreter(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self._flat = flatten(network)
-        self._made: dict[str, nn.Module] = {}
+        self._made: dict[str, Any] = {}
         for node in self._flat.nodes:
             form = _form(node)
             if form.module is not None and node.module not in self._made:
@@ -50,6 +50,14 @@ def _construct(form: TorchModule) -> Any:
     names: dict[str, Any] = {"nn": nn, "torch": torch, "Tensor": Tensor}
     if form.helper is not None:
         exec(f"{form.helper}", names)
+    if form.make:
+        text = form.make
+        for arg in form.args:
+            items = arg.value if isinstance(arg.value, tuple) else (arg.value,)
+            text = text.replace(f"{{*{arg.name}}}", ", ".join(map(repr, items))).replace(
+                f"{{{arg.name}}}", repr(arg.value)
+            )
+        return eval(text, names)
     positional = [a.value for a in form.args if not a.keyword and (a.value != a.omit or a.omit is ...)]
     named = {a.name: a.value for a in form.args if a.keyword}
     return eval(form.cls, names)(*positional, **named)
@@ -63,6 +71,8 @@ def _attach(root: nn.Module, path: str, module: Any) -> Any:
         root = root._modules[name]  # type: ignore[assignment]
     if isinstance(module, nn.Parameter):
         root.register_parameter(last, module)
+    elif isinstance(module, Tensor):
+        root.register_buffer(last, module, persistent=False)
     else:
         root.add_module(last, module)
     return module

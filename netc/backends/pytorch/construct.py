@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,9 @@ from netc.backends.pytorch.parts import (
     Repeat,
     Sequential,
     Step,
-    Unit,
     units_of,
 )
+from netc.backends.pytorch.place import Placer, placements, prefixes, tensor_kind
 from netc.backends.pytorch.plan import Param, Plan
 from netc.backends.pytorch.progression import collapsed
 from netc.backends.pytorch.shadow import (
@@ -29,6 +30,7 @@ from netc.backends.pytorch.shadow import (
     Bin,
     Lit,
     Shadow,
+    Tup,
     Var,
     folded,
     lit,
@@ -40,6 +42,8 @@ from netc.backends.pytorch.shadow import (
     used_functions,
 )
 from netc.ops.records import TorchArg
+
+_MAKE_FIELD = re.compile(r"\{(\*?\w+)\}")
 
 
 class Imports:
@@ -66,75 +70,11 @@ class Imports:
             self.add("torch:nn")
 
 
-class Placer:
-    """Where modules live: attributes of self, or members of lists and dictionaries."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.placed = dict(_placements(plan.template.steps))
-        self.base = self.placed.pop("", None)
-        """What the class derives from: the one module of a body that is a single line, whose weights have no prefix."""
-        self.guarded = frozenset(_guarded(plan.template.steps)) | {
-            path for path, ctor in self.placed.items() if isinstance(ctor, Either) and "." in path
-        }
-        self.containers = dict.fromkeys(p for path in self.placed for p in _prefixes(path))
-
-    def children(self, container: str) -> list[str]:
-        """Names directly inside a container, in order."""
-        start = f"{container}."
-        inside = (p[len(start) :].partition(".")[0] for p in self.placed if p.startswith(start))
-        return list(dict.fromkeys(inside))
-
-    def is_list(self, container: str) -> bool:
-        numbered = [str(i) for i in range(len(self.children(container)))]
-        return self.children(container) == numbered and not self.is_stepwise(container)
-
-    def is_stepwise(self, container: str) -> bool:
-        """Whether a member exists only under a condition, so that members are added one by one."""
-        return any(p.startswith(f"{container.partition('.')[0]}.") for p in self.guarded)
-
-    def access(self, path: str) -> str:
-        """How code reaches a module: `self.conv1`, `self.enc["conv"]`, `self.heads[0]`."""
-        if not path:
-            return "super().forward"
-        head, *rest = path.split(".")
-        found, prefix = f'self.get_submodule("{head}")' if head.isdigit() else f"self.{head}", head
-        for name in rest:
-            found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
-            prefix = f"{prefix}.{name}"
-        return found
-
-
 def _imported(plan: Plan) -> Iterator[str]:
     """Functions that forward calls by name."""
     calls = [u.call.imports for u in units_of(plan.template.steps) if u.call is not None]
     for pairs in (*calls, *(form.imports for form in plan.module_forms())):
         yield from (pair.partition(":")[2] for pair in pairs)
-
-
-def _placements(steps: list[Step]) -> Iterator[tuple[str, Ctor]]:
-    """Path and constructor of every module, a shared one at its first call."""
-    seen: set[str] = set()
-    for step in steps:
-        inner = [(step.module, step.ctor)] if isinstance(step, Unit) and step.ctor is not None else []
-        if isinstance(step, Branches):
-            inner = list(_placements([*step.then, *step.otherwise]))
-        for path, ctor in inner:
-            if path not in seen:
-                seen.add(path)
-                yield path, ctor
-
-
-def _guarded(steps: list[Step]) -> Iterator[str]:
-    for step in steps:
-        if isinstance(step, Branches):
-            yield from (path for path, _ in _placements([*step.then, *step.otherwise]))
-
-
-def _prefixes(path: str) -> Iterator[str]:
-    at = path.find(".")
-    while at > 0:
-        yield path[:at]
-        at = path.find(".", at + 1)
 
 
 class Constructor:
@@ -197,7 +137,7 @@ class Constructor:
 
     def _branches(self, step: Branches, indent: int) -> Iterator[str]:
         flag = f"self.{self.flags[id(step)]}"
-        for path in dict(_placements([*step.then, *step.otherwise])):
+        for path in dict(placements([*step.then, *step.otherwise])):
             yield from self._containers(path, indent)
         yield from layout(f"{flag} = {self.say(self.plan.said(step.condition))}", indent)
         before = set(self._made)
@@ -215,7 +155,7 @@ class Constructor:
 
     def _containers(self, path: str, indent: int) -> Iterator[str]:
         """Empty dictionaries that members are put into one by one."""
-        for prefix in _prefixes(path):
+        for prefix in prefixes(path):
             if prefix not in self._made and self.placer.is_stepwise(prefix):
                 self._made.add(prefix)
                 yield f"{' ' * indent}{_assigned(self.placer.access(prefix), 'nn.ModuleDict()')}"
@@ -229,7 +169,18 @@ class Constructor:
             return
         self._made.add(path)
         yield from self._containers(path, indent)
-        yield from self._assign(self.placer.access(path), ctor, indent)
+        if tensor_kind(ctor):
+            yield from layout(self._tensor(path, ctor), indent)
+        else:
+            yield from self._assign(self.placer.access(path), ctor, indent)
+
+    def _tensor(self, path: str, ctor: Ctor) -> str:
+        """A parameter or buffer; buffers are no part of the state_dict."""
+        kind, name = tensor_kind(ctor), path.rpartition(".")[2]
+        if kind == "parameter" and path == name and not name.isdigit():
+            return f"self.{name} = {self.ctor(ctor)}"
+        more = ", persistent=False" if kind == "buffer" else ""
+        return f"{self.placer.parent(path)}.register_{kind}({quoted(name)}, {self.ctor(ctor)}{more})"
 
     def _assign(self, target: str, ctor: Ctor, indent: int) -> Iterator[str]:
         if not isinstance(ctor, Either):
@@ -275,9 +226,24 @@ class Constructor:
             self.imports.helpers[ctor.form.cls] = ctor.form.helper
         for pair in ctor.form.imports:
             self.imports.add(pair)
-        pairs = zip(ctor.form.args, ctor.holes, strict=True)
+        pairs = list(zip(ctor.form.args, ctor.holes, strict=True))
+        if ctor.form.make:
+            said = {a.name: self._shadow(h, turns) for a, h in pairs}
+            return _MAKE_FIELD.sub(lambda m: self._made_of(m[1], said), ctor.form.make)
         shown = [self._argument(a, self._shadow(h, turns)) for a, h in pairs]
         return f"{ctor.form.cls}({', '.join(s for s in shown if s)})"
+
+    def _made_of(self, field: str, said: dict[str, Shadow]) -> str:
+        """`{shape}` as the author says it, `{*shape}` as the items of a list."""
+        shadow = said[field.removeprefix("*")]
+        if not field.startswith("*"):
+            return self.say(shadow)
+        if isinstance(shadow, Lit):
+            items = shadow.value if isinstance(shadow.value, tuple) else (shadow.value,)
+            return ", ".join(map(literal, items))
+        if isinstance(shadow, Tup):
+            return ", ".join(map(self.say, shadow.items))
+        return self.say(shadow)
 
     def _argument(self, arg: TorchArg, shadow: Shadow) -> str:
         if arg.omit is not ... and isinstance(shadow, Lit) and shadow == lit(arg.omit):

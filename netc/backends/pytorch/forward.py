@@ -10,6 +10,7 @@ from netc.backends.pytorch.construct import Constructor
 from netc.backends.pytorch.layout import WIDTH, layout
 from netc.backends.pytorch.names import safe, statement_name
 from netc.backends.pytorch.parts import Branches, Output, Slot, Step, Unit, reads_of, results_of
+from netc.backends.pytorch.place import tensor_kind
 from netc.backends.pytorch.plan import Plan
 from netc.backends.pytorch.shadow import Lit, text
 from netc.backends.pytorch.value import Val
@@ -67,6 +68,7 @@ class Writer:
         self.uses, self.left = uses, Counter(uses)
         self.held: dict[str, Slot | None] = {}
         self.homes: dict[Slot, str] = {}
+        self.atoms: dict[Slot, str] = {}
         self.presets: dict[Slot, str] = {}
         self.stack: list[Text] = []
         self.lines: list[str] = []
@@ -80,6 +82,7 @@ class Writer:
     def branch(self, indent: int) -> Writer:
         """A writer for a branch: what it does to names is its own."""
         inner = Writer(self.constructor, self.uses, self.shapes, indent)
+        inner.atoms = self.atoms
         inner.left, inner.held, inner.homes = Counter(self.left), dict(self.held), dict(self.homes)
         inner.presets, inner.shape, inner.readers = dict(self.presets), self.shape, self.readers
         return inner
@@ -102,8 +105,12 @@ class Writer:
             self._unit(step)
 
     def _unit(self, unit: Unit) -> None:
-        heavy = unit.heavy
-        if heavy and any(p.heavy for p in self.stack):
+        if unit.ctor is not None and tensor_kind(unit.ctor):
+            self.atoms[unit.outs[0]] = self.constructor.placer.access(unit.module)
+            return
+        if any(unit.template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(unit.reads)):
+            self.flush()
+        if unit.heavy and any(p.heavy for p in self.stack):
             self.flush()
         made = self._expression(unit, self.take(unit.reads))
         if len(unit.outs) == 1 and self.uses[unit.outs[0]] == 1 and len(made.text) <= LONG:
@@ -114,7 +121,7 @@ class Writer:
 
     def take(self, slots: list[Slot]) -> list[Text]:
         """The expressions of tensors, popping pending ones if they were written last and in this order."""
-        wanted = [s for s in slots if s not in self.homes]
+        wanted = [s for s in slots if s not in self.homes and s not in self.atoms]
         pending = [p.slot for p in self.stack[len(self.stack) - len(wanted) :]]
         if wanted != pending:
             self.flush()
@@ -123,6 +130,8 @@ class Writer:
         return [taken.get(slot) or self._variable(slot) for slot in slots]
 
     def _variable(self, slot: Slot) -> Text:
+        if slot in self.atoms:
+            return Text(self.atoms[slot], ATOM, False, [], slot)
         name = self.homes[slot]
         assert self.held[name] is slot, f"{name} no longer holds {slot.path}"
         return Text(name, ATOM, False, [(name, slot)], slot)

@@ -14,7 +14,7 @@ from netc.backends.pytorch.trace import Pinned, Trace, Tracer, translated
 from netc.backends.pytorch.value import Val, opaque
 from netc.expr.scope import Said
 from netc.ir.model import Block, Call, Group
-from netc.ops.records import TorchModule
+from netc.ops.records import TorchModule, Unsupported
 from netc.syntax.ast import Definition, SpecFile
 
 
@@ -195,7 +195,7 @@ class Book:
 
     def _split(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         if len(traces) == 1:
-            return [Plan(definition, traces, self)]
+            return [self._alone(definition, traces[0])]
         classes: list[Plan] = []
         for trace in traces:
             for i, plan in enumerate(classes):
@@ -207,8 +207,14 @@ class Book:
                 except Conflict:
                     continue
             else:
-                classes.append(Plan(definition, [trace], self))
+                classes.append(self._alone(definition, trace))
         return classes
+
+    def _alone(self, definition: Definition, trace: Trace) -> Plan:
+        try:
+            return Plan(definition, [trace], self)
+        except Conflict as conflict:
+            raise Unsupported(f"`{definition.name}` has no PyTorch form: {conflict}; use --bind") from conflict
 
     def _enter(self, plan: Plan) -> None:
         self.plans.append(plan)
