@@ -18,6 +18,7 @@ from netc.ops import (
     reduce,
     resize,
     shape,
+    unfold,
 )
 from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
 
@@ -43,4 +44,5 @@ __all__ = [
     "reduce",
     "resize",
     "shape",
+    "unfold",
 ]
