@@ -56,7 +56,7 @@ class _Body:
     def statement(self) -> None:
         lines = (self._line, self._chain, self._repeat, self._spliced, self._loop, self._template, self._double_loop)
         choices = (self._if_pass, self._if_else, self._if_add, self._optional_member, self._nested_if)
-        joins = (self._join, self._residual, self._call, self._call, self._nested, self._pair)
+        joins = (self._join, self._residual, self._call, self._call, self._nested, self._pair, self._short, self._short)
         kinds = (*lines, *choices, *joins)
         self.random.choice(kinds)()
 
@@ -150,6 +150,12 @@ class _Body:
             self.tensors.append(f"{made}.{port}")
             self.loose.append(f"{made}.{port}")
 
+    def _short(self) -> None:
+        """A block whose body has no names."""
+        name = self.random.choice(["line", "chain", "looped", "either", "repeated", "called", "nested", "optional"])
+        times = self.random.choice(["", "", " x2"])
+        self.add(f'"{name} {self.size()} @{self.read()}{times}"')
+
     def read_last(self) -> str:
         last = self.tensors[-1]
         self.loose.remove(last)
@@ -204,6 +210,14 @@ PAIR = (
     "    inputs: [top, lateral]",
     "    net: {a: conv2d c 1 @top, b: conv2d top.C+c 1 @lateral, d: add @a @a, e: concat @top @b}",
     "    outputs: {one: d, two: e}",
+    "  line: {args: c, net: conv2d c 3 padding=1}",
+    "  chain: {args: c k=1, net: [conv2d c k padding=k//2, batch_norm2d, relu]}",
+    "  looped: {args: c, net: {for: {i: 1..3}, do: conv2d c+i 1}}",
+    "  either: {args: c, net: {if: in.C > c, do: conv2d c 1, else: conv2d c 3 padding=1}}",
+    "  repeated: {args: c, net: conv2d c 3 padding=1 x(2)}",
+    "  called: {args: c, net: chain c 3}",
+    "  nested: {args: c, net: [called c, [relu, line c], {do: {a: conv2d c 1, b: tanh}}]}",
+    "  optional: {args: c, net: [{if: in.C > c, do: conv2d c 1}, relu, {if: c > 3, do: [conv2d c+1 1, tanh]}]}",
 )
 
 
