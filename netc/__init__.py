@@ -1,5 +1,7 @@
 """netc: a YAML description of a neural network becomes a checked network, a PyTorch module, an ONNX file and a picture.
 
+The Python interface in short:
+
     import netc
 
     network = netc.load("specs/resnet.yaml:resnet50", args={"classes": 10})

@@ -79,7 +79,7 @@ def test_a_size_has_the_value_of_its_expression(build: Build, env: dict[str, int
     size = built(build)
     expected = build(dict(env))
     assert bind(size, env) == expected
-    assert eval(dim_source(size), {}, dict(env)) == expected  # noqa: S307 - Python is the oracle
+    assert eval(dim_source(size), {}, dict(env)) == expected  # Python is the oracle
 
 
 @settings(max_examples=800, deadline=None)
