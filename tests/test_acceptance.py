@@ -117,3 +117,10 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.S
     assert build.returncode == code
     assert os.listdir(tmp_path) == ["model.safetensors"]
     assert (tmp_path / "model.safetensors").read_text() == "earlier"
+
+
+@pytest.mark.parametrize("batch", ["10000000000000", "100000000000000000"])
+def test_an_input_larger_than_memory_is_an_error(batch: str) -> None:
+    done = netc("verify", MLP, "--bind", f"N={batch}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error[bad-input]: an input of shape {batch}×2 does not fit into memory" in done.stderr

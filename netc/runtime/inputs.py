@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from netc.diagnostics.model import Diagnostic, NetcError
+
+MOST_ELEMENTS = 2**50
+"""More than any address space holds; numpy has another error for these."""
 
 
 def random_input(generator: Any, shape: tuple[int, ...], dtype: str, below: int = 2) -> Any:
     """An array from a numpy Generator: standard normal for floats, 0 ≤ n < `below` for whole numbers.
 
-    Raises NetcError (`bad-input`) for a dtype numpy does not have.
+    Raises NetcError (`bad-input`) for a dtype numpy does not have, and for more elements than memory holds.
     """
+    if prod(shape) > MOST_ELEMENTS:
+        raise _too_large(shape)
+    try:
+        return _drawn(generator, shape, dtype, below)
+    except MemoryError as error:
+        raise _too_large(shape) from error
+
+
+def _too_large(shape: tuple[int, ...]) -> NetcError:
+    message = f"an input of shape {'×'.join(map(str, shape))} does not fit into memory"
+    return NetcError((Diagnostic("bad-input", message, None),))
+
+
+def _drawn(generator: Any, shape: tuple[int, ...], dtype: str, below: int) -> Any:
     if dtype in ("float32", "float64"):
         return generator.standard_normal(shape, dtype=dtype)
     if dtype == "float16":
