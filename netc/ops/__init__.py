@@ -47,4 +47,6 @@ __all__ = [
     "resize",
     "shape",
     "unfold",
+    "source",
+    "unpool",
 ]

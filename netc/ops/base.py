@@ -88,7 +88,9 @@ class Op:
     Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
     `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order),
     `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those
-    `arity` counts), `transposed` (its windows spread, they do not gather), `torch_name` (documentation).
+    `arity` counts), `undoes` (the operator that its one reference names: attributes of the same name are that one's
+    unless given, and its outputs but the first, then its input are passed as extra inputs), `transposed` (its windows
+    spread, they do not gather), `torch_name` (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -99,6 +101,7 @@ class Op:
     rank: ClassVar[int] = 0
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     references: ClassVar[tuple[str, ...]] = ()
+    undoes: ClassVar[str] = ""
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
@@ -158,8 +161,17 @@ class Op:
         return found if isinstance(found, tuple) else (found,)
 
     def ports(self) -> tuple[str, ...] | None:
-        """Names of the outputs; None means they are numbered (`@halves.0`) or there is just one."""
+        """Names of the outputs; None means they are numbered (`@halves.0`) or there is just one. "" is the statement's
+        own."""
         return None
+
+    def complete(self) -> Op:
+        """The same operator with every output it can give."""
+        return self
+
+    def lean(self, used: int) -> Op:
+        """The same operator with no outputs after the first `used` where it can do without."""
+        return self
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         """The tensors it owns, named as in PyTorch's state_dict, in PyTorch's order."""

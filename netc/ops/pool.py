@@ -21,7 +21,7 @@ from netc.ops.common import (
     node,
     positional,
 )
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
 from netc.ops.windowed import ceil_bonus, need_even, need_fit, window_caption
 from netc.types import TensorType
 
@@ -68,7 +68,10 @@ class _Pool(Op):
                 yield Problem("bad-argument", message, "padding", candidates=(remedy,))
                 return
 
-    def infer(self, *x: TensorType) -> TensorType:
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
+        return self._pooled(*x)
+
+    def _pooled(self, *x: TensorType) -> TensorType:
         n, channels, *space = x[0].shape
         sizes = [w.output(size) for w, size in zip(self.windows(*x), space, strict=True)]
         return x[0].with_shape(n, channels, *sizes)
@@ -109,30 +112,59 @@ class _Pool(Op):
 class MaxPool(_Pool):
     """The largest element of each window. Each spatial axis becomes
     ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, rounded up with `ceil_mode` unless the last window
-    would start in the padding (`torch.nn.MaxPool2d`)."""
+    would start in the padding (`torch.nn.MaxPool2d`). `indices` is where in its plane each element was found, counted
+    row by row."""
 
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
     padding: Padding = attr("elements added around the input", default=0, minimum=0, words=("valid", "half"))
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)
+    return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
     ceil_mode: bool = attr("keep a last, partial window", default=False)
 
     def spacing(self) -> tuple[int, ...]:
         return self.dilation
 
+    def complete(self) -> Op:
+        return self.replace(return_indices=True)
+
+    def lean(self, used: int) -> Op:
+        return self.replace(return_indices=used > 1)
+
+    def ports(self) -> tuple[str, ...] | None:
+        return ("", "indices") if self.return_indices else None
+
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
+        found = self._pooled(*x)
+        return (found, TensorType(found.shape, "int64")) if self.return_indices else found
+
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """MaxPool; ONNX Runtime wants padding below the kernel's size, so wider padding comes first."""
+        """MaxPool; ONNX Runtime wants padding below the kernel's size, so wider padding comes first. ONNX counts
+        indices through all planes, PyTorch through one."""
+        if not self.return_indices:
+            return self._onnx(x[0], "y0")
+        return (*self._onnx(x[0], "y0 flat"), *plane_size("x0"), node("Mod", "flat plane", "y1"))
+
+    def _onnx(self, x: TensorType, results: str) -> tuple[OnnxNode, ...]:
         begins, ends = self._begins(), self._rounding_pads()
         wide = any(p >= k for p, k in zip(begins + ends, self.kernel_size * 2, strict=True))
+        if wide and self.return_indices:
+            raise Unsupported("ONNX Runtime wants padding below the kernel's size where `indices` are read")
         pool = node(
             "MaxPool",
             "padded" if wide else "x0",
+            results,
             kernel_shape=self.kernel_size,
             strides=self.steps(),
             pads=(0,) * 2 * self.rank if wide else begins + ends,
             dilations=self.dilation,
         )
-        return (_padded(x[0], begins, ends, float("-inf")), pool) if wide else (pool,)
+        return (_padded(x, begins, ends, float("-inf")), pool) if wide else (pool,)
+
+
+def plane_size(name: str) -> tuple[OnnxNode, ...]:
+    """`plane`, the number of elements over the spatial axes of the tensor of that name."""
+    return node("Shape", name, "space", start=2), node("ReduceProd", "space", "plane", keepdims=1)
 
 
 def _padded(x: TensorType, begins: tuple[int, ...], ends: tuple[int, ...], value: float) -> OnnxNode:

@@ -108,7 +108,7 @@ def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     name, _, wanted = pattern.partition(".")
     if name != operator or name not in OPERATORS:
         return False
-    return parameter == wanted if wanted else parameter.startswith("weight")
+    return parameter == wanted if wanted else not parameter or parameter.startswith("weight")
 
 
 def _files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:

@@ -169,7 +169,7 @@ def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]
     computed = iter(subject.session.run(None, dict(zip(subject.session.inputs, inputs, strict=True))))
     outputs = subject.network.block.outputs
     found = [None if o.train_only else next(computed) for o in outputs]
-    return [None if r is None else r.numpy() for r in results], found
+    return [None if r is None else r.detach().numpy() for r in results], found
 
 
 def _output_shapes(network: Network, expected: list[Any], found: list[Any], binding: Binding) -> Iterator[str]:
@@ -207,7 +207,7 @@ def _run_exactly(subject: Subject, inputs: list[Any]) -> list[Any]:
     module = deepcopy(subject.module).double().eval()
     wide = [x.double() if x.is_floating_point() else x for x in _tensors(inputs)]
     with torch().no_grad():
-        return [None if r is None else r.numpy() for r in as_tuple(module(*wide))]
+        return [None if r is None else r.detach().numpy() for r in as_tuple(module(*wide))]
 
 
 def _difference(name: str, binding: dict[str, int], a: Any, b: Any) -> Difference:

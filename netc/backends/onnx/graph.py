@@ -78,15 +78,26 @@ class _Builder:
             self._add(item)
         for name, wire in copies:
             node = self.graph.node.add(op_type="Identity", name=self.node_names.fresh(name))
-            node.input.append(self._name(wire))
+            node.input.append(self._operand(self._name(wire)))
             node.output.append(name)
 
     def _passes_on(self, item: Lowered) -> bool:
-        """Nodes that only hand a tensor on (dropout in eval) leave no trace."""
+        """Nodes that only hand a tensor on (dropout in eval) leave no trace; tensors without input are initialisers."""
         if any(node.op_type != "Identity" for node in item.nodes):
             return False
-        self.meant[item.source.outputs[0]] = self._source(item.source.inputs[0])
+        if item.source.inputs:
+            self.meant[item.source.outputs[0]] = self._source(item.source.inputs[0])
+        else:
+            self.wire_names[item.source.outputs[0]] = self._held(item)
         return True
+
+    def _held(self, item: Lowered) -> str:
+        """The initialiser that a parameter or a constant is."""
+        for param in item.source.params():
+            return join(item.source.module, param.name)
+        name = self.names.fresh(item.source.path)
+        set_constant(self.graph.initializer.add(), name, item.nodes[0].consts[0])
+        return name
 
     def _source(self, wire: Wire) -> Wire:
         return self.meant.get(wire, wire)

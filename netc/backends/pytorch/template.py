@@ -335,7 +335,7 @@ def _shape_of(args: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _module_key(form: TorchModule) -> tuple[Any, ...]:
-    return (form.cls, form.call, form.helper, form.make, _shape_of(form.args))
+    return (form.cls, form.call, form.results, form.helper, form.make, _shape_of(form.args))
 
 
 def _holes(path: str, column: Sequence[Node], seen: list[Seen], args: Sequence[Sequence[Any]]) -> list[Hole]:

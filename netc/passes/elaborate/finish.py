@@ -65,7 +65,7 @@ class Finisher:
             if isinstance(draft, GroupDraft):
                 yield from self._group(draft, live)
             elif draft in live.leaves:
-                yield draft if isinstance(draft, Node) else self._call(draft, live)
+                yield _lean(draft, live) if isinstance(draft, Node) else self._call(draft, live)
 
     def _group(self, draft: GroupDraft, live: Live) -> Iterator[Group]:
         items = tuple(self._items(draft.items, live))
@@ -111,6 +111,15 @@ def leaves_of(drafts: Iterable[Draft]) -> Iterator[Node | CallDraft]:
             yield draft
         else:
             stack.pop()
+
+
+def _lean(node: Node, live: Live) -> Node:
+    """The node without the last outputs nobody reads, where its operator can do without them."""
+    used = max(i for i, value in enumerate(node.outputs, 1) if i == 1 or value in live.values)
+    op = node.op.lean(used)
+    if op is node.op or op == node.op:
+        return node
+    return msgspec.structs.replace(node, op=op, outputs=node.outputs[:used])
 
 
 class Live(msgspec.Struct, frozen=True, eq=False):

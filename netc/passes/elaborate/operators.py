@@ -40,6 +40,7 @@ class NodeMaker:
         self.said: dict[str, Said] = {}
         self.spans: dict[str, Span] = {}
         self.references: list[Value] = []
+        self.undone: Node | None = None
         self.ok = True
 
     def make(self) -> Applied:
@@ -53,9 +54,10 @@ class NodeMaker:
                 self._reference(given)
             else:
                 self._attribute(self.cls.attributes[name], given)
+        self._take_over()
         if not self.ok or not known or any(v.type is ERROR for v in self.references):
             return failed(self.place, self.line)
-        return self._apply(self.cls(**self.values))
+        return self._apply(self.cls(**self.values).complete())
 
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
@@ -90,8 +92,33 @@ class NodeMaker:
             self.ok = False
             return
         found = self.build.references(given.argument.value, self.place, explicit=None)
-        self.references.extend(found[:1])
         self.ok = self.ok and bool(found)
+        if found and self.cls.undoes and found[0].type is not ERROR:
+            self._undo(found[0], given)
+        else:
+            self.references.extend(found[:1])
+
+    def _undo(self, value: Value, given: Given) -> None:
+        """Take over what the operator named by `of` says and knows."""
+        node = self.build.made_by.get(value)
+        if node is None or node.op.name != self.cls.undoes or value is not node.outputs[0]:
+            made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside of this block'}"
+            message = f"`{given.argument.name}` names the {self.cls.undoes} of this block that is undone; {made}"
+            self.report.add("bad-argument", message, given.argument.span)
+            self.ok = False
+            return
+        self.undone = node
+        self.references.extend((*node.outputs[1:], node.inputs[0]))
+
+    def _take_over(self) -> None:
+        """Settings of the operator that is undone, where the line does not give them."""
+        if self.undone is None:
+            return
+        op, said_there = self.undone.op, self.undone.said
+        for name in [n for n in self.cls.attributes if n in op.attributes and n not in self.values]:
+            self.values[name] = getattr(op, name)
+            if name in said_there:
+                self.said[name] = said_there[name]
 
     def _attribute(self, declared: Attr, given: Given) -> None:
         scope = with_own_input(self.place, given.scope, self.inputs)
@@ -143,8 +170,8 @@ class NodeMaker:
             value = Value(types[0], path, span)
             return (value,), Slot(value)
         names = ports or tuple(str(i) for i in range(len(types)))
-        values = tuple(Value(t, f"{path}.{n}", span) for t, n in zip(types, names, strict=True))
-        return values, Slot(values[0], dict(zip(names, values, strict=True)))
+        values = tuple(Value(t, f"{path}.{n}" if n else path, span) for t, n in zip(types, names, strict=True))
+        return values, Slot(values[0], {n: v for n, v in zip(names, values, strict=True) if n})
 
     def _check(self, op: Op, types: tuple[TensorType, ...]) -> bool:
         """Run the operator's own check, placing what it finds; True when it found nothing.

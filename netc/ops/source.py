@@ -1,0 +1,92 @@
+"""Tensors that come from nowhere: learned ones and fixed ones. They have no input and never feed the next statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from netc.ops.base import Family, Floats, Ints, Op, Word, attr, op
+from netc.ops.common import FLOATS, ZEROS, node
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
+from netc.types import TensorType
+
+WHOLE = ("int64", "int32")
+
+
+@op("parameter", family=Family.OTHER, torch="torch.nn.Parameter", title="Parameter", arity=(0, 0))
+class Parameter(Op):
+    """A learned tensor of its own, zeros at first unless `init` says otherwise. Its key in the state_dict is the
+    statement's name (`torch.nn.Parameter`)."""
+
+    shape: Ints = attr("its sizes", minimum=1)
+    dtype: Word = attr("its element type", default="float32", words=FLOATS)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (Param("", self.shape, ZEROS, dtype=self.dtype),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
+        sizes = self.shape if len(self.shape) > 1 else self.shape[0]
+        args = (TorchArg("shape", sizes, attribute="shape"),)
+        made = f"nn.Parameter(torch.zeros({{*shape}}{kind}))"
+        return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=made))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.shape))
+
+
+@op("constant", family=Family.OTHER, torch="torch.tensor", title="Constant", arity=(0, 0))
+class Constant(Op):
+    """A fixed tensor: a number, a list, or as many numbers as `shape` has elements, the last axis running fastest; one
+    number fills any `shape`. It does not train and is no part of the state_dict (`torch.tensor`)."""
+
+    value: Floats = attr("its elements, one number or several")
+    shape: Ints = attr("its sizes; without it, a number is a scalar and a list has one axis", default=(), minimum=1)
+    dtype: Word = attr("its element type", default="float32", words=(*FLOATS, *WHOLE))
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if self.shape and len(self.value) not in (1, prod(self.shape)):
+            sizes = "×".join(map(str, self.shape))
+            message = f"{len(self.value)} numbers do not fill {sizes}, which has {prod(self.shape)} elements"
+            yield Problem("bad-argument", message, "shape")
+        if self.dtype in WHOLE and not all(v.is_integer() for v in self.value):
+            yield Problem("bad-argument", f"{self.dtype} holds whole numbers alone", "value")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self._sizes(), self.dtype)
+
+    def _sizes(self) -> tuple[int, ...]:
+        return self.shape or ((len(self.value),) if len(self.value) > 1 else ())
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        """Written out with its element type: an expression for `value` may be a whole number."""
+        kind = f"dtype=torch.{self.dtype}"
+        elements = self._elements()
+        value = TorchArg("value", elements if len(elements) > 1 else elements[0], attribute="value")
+        if not self.shape:
+            return self._buffer(f"torch.tensor({{value}}, {kind})", value)
+        shape = TorchArg("shape", self.shape, attribute="shape")
+        if len(elements) == 1:
+            return self._buffer(f"torch.full({{shape}}, {{value}}, {kind})", shape, value)
+        return self._buffer(f"torch.tensor({{value}}, {kind}).view({{*shape}})", value, shape)
+
+    def _elements(self) -> tuple[float, ...]:
+        return tuple([int(v) for v in self.value]) if self.dtype in WHOLE else self.value
+
+    def _buffer(self, made: str, *args: TorchArg) -> TorchForm:
+        return TorchForm(TorchModule("Tensor", args, "{self}", make=made))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        shape = self._sizes()
+        values = self._elements() * prod(shape) if len(self.value) == 1 else self._elements()
+        return node("Identity", "value", "y0", OnnxConst("value", self.dtype, shape, values))
+
+    def caption(self, *x: TensorType) -> str:
+        return f"{self.value[0]:g}" if len(self.value) == 1 else "×".join(map(str, self._sizes()))

@@ -1,0 +1,127 @@
+"""The inverse of max pooling: every element goes back to where it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.dims import dim_text, equal
+from netc.geometry import Window, resolve_padding
+from netc.ops.base import Family, Op, Padding, PerAxis, attr, op
+from netc.ops.common import axis_name, compact, filled, int64, need_dtype, need_float, need_rank, node
+from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, Unsupported
+from netc.ops.windowed import window_caption
+from netc.types import TensorType
+
+
+class MaxUnpool(Op):
+    """Each element of what the max pooling `of=@pool` made, or of as many others, put back to where it was found;
+    zeros elsewhere. Window, indices and output size are the pool's (`torch.nn.MaxUnpool2d`)."""
+
+    references: ClassVar[tuple[str, ...]] = ("of",)
+    kernel_size: PerAxis | None = attr("size of the window per axis; the pool's", default=None, minimum=1)
+    stride: PerAxis | None = attr("step between windows; the pool's", default=None, minimum=1)
+    padding: Padding = attr("elements around the input; the pool's", default=0, minimum=0, words=("valid", "half"))
+    dilation: PerAxis = attr("spacing between window elements; the pool's", default=1, minimum=1)
+
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        yield from need_rank(self, x[0], self.rank + 2)
+        yield from need_float(self, x[0])
+        if len(x) < 3 or self.kernel_size is None:
+            yield Problem("missing-argument", f"`{self.name}` needs `of`, the {self.undoes} it undoes: of=@pool")
+            return
+        yield from need_dtype(self, x[1], ("int64",), 1)
+        yield from need_rank(self, x[2], self.rank + 2, at=2)
+        if {t.rank for t in x} != {self.rank + 2}:
+            return
+        if not all(map(equal, x[0].shape, x[1].shape)):
+            yield Problem("shape-mismatch", f"{self.name} takes {x[1]}, the shape its pool made, not {x[0]}", 0)
+        elif not all(map(equal, x[0].shape[:2], x[2].shape[:2])):
+            yield Problem("shape-mismatch", f"{self.name} takes as many channels as its pool, {x[2]}, not {x[0]}", 0)
+        else:
+            yield from self._check_sizes(x[0], x[2])
+
+    def _check_sizes(self, x: TensorType, pooled: TensorType) -> Iterator[Require]:
+        """PyTorch takes output sizes less than one step away from what the windows cover."""
+        for axis, window in enumerate(self.windows_undone(), 2):
+            n, covered = pooled.shape[axis], window.transposed(x.shape[axis])
+            away = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} elements is not what these windows cover"
+            problem = Problem("bad-argument", f"{away}, {dim_text(covered)}")
+            yield Require(n - covered + window.stride, 1, problem)
+            yield Require(covered - n + window.stride, 1, problem)
+
+    def windows_undone(self) -> tuple[Window, ...]:
+        """The pool's windows."""
+        kernel = self.kernel_size or ()
+        steps = self.stride or kernel
+        pads = resolve_padding(self.padding, kernel, steps, self.dilation)
+        settings = zip(kernel, steps, self.dilation, pads, strict=True)
+        return tuple([Window(k, s, d, begin, end) for k, s, d, (begin, end) in settings])
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*x[2].shape)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        """PyTorch knows no dilation here: a window counts with all it spans."""
+        windows = self.windows_undone()
+        extents, pads = tuple([w.extent for w in windows]), tuple([w.begin for w in windows])
+        plain = all(d == 1 for d in self.dilation)
+        named, depends = ("kernel_size", ()) if plain else (None, ("kernel_size", "dilation"))
+        args = [TorchArg("kernel_size", compact(extents), attribute=named, depends=depends)]
+        texts = ["{0}", "{1}", "{kernel_size}"]
+        if self.stride is not None or not plain:
+            args.append(TorchArg("stride", compact(tuple([w.stride for w in windows])), attribute="stride"))
+            texts.append("stride={stride}")
+        if any(pads):
+            named = None if isinstance(self.padding, str) else "padding"
+            args.append(TorchArg("padding", compact(pads), attribute=named, depends=("padding", "kernel_size")))
+            texts.append("padding={padding}")
+        function = f"max_unpool{self.rank}d"
+        template = f"{function}({', '.join((*texts, 'output_size={2}.shape[2:]'))})"
+        return TorchForm(call=TorchCall(template, tuple(args), (f"torch.nn.functional:{function}",)), heavy=True)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Scattered into zeros plane by plane: ONNX's MaxUnpool counts indices through all planes, and ONNX Runtime
+        has it on the CPU alone."""
+        if any(w.stride < w.extent for w in self.windows_undone()):
+            raise Unsupported(
+                "windows overlap, so two elements may belong in one place, and ONNX leaves open which wins"
+            )
+        flat = int64("flat", 0, 0, -1)
+        return (
+            node("Reshape", "x0 flat", "elements", flat),
+            node("Reshape", "x1 flat", "places"),
+            node("Shape", "x2", "shape"),
+            node("Reshape", "x2 flat", "pooled"),
+            node("Shape", "pooled", "flat_shape"),
+            node("Expand", "zero flat_shape", "zeros", filled("zero", x[0], (1,), 0.0)),
+            node("ScatterElements", "zeros places elements", "scattered", axis=2),
+            node("Reshape", "scattered shape"),
+        )
+
+    def caption(self, *x: TensorType) -> str:
+        return ", ".join(window_caption(self))
+
+
+@op("max_unpool1d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool1d", title="MaxUnpool", rank=1)
+class MaxUnpool1d(MaxUnpool):
+    """The elements of N×C×L back in the places where the `max_pool1d` named by `of` found them, zeros elsewhere
+    (`torch.nn.MaxUnpool1d`)."""
+
+    undoes = "max_pool1d"
+
+
+@op("max_unpool2d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool2d", title="MaxUnpool", rank=2)
+class MaxUnpool2d(MaxUnpool):
+    """The elements of N×C×H×W back in the places where the `max_pool2d` named by `of` found them, zeros elsewhere
+    (`torch.nn.MaxUnpool2d`)."""
+
+    undoes = "max_pool2d"
+
+
+@op("max_unpool3d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool3d", title="MaxUnpool", rank=3)
+class MaxUnpool3d(MaxUnpool):
+    """The elements of N×C×D×H×W back in the places where the `max_pool3d` named by `of` found them, zeros elsewhere
+    (`torch.nn.MaxUnpool3d`)."""
+
+    undoes = "max_pool3d"
