@@ -292,3 +292,7 @@ def test_a_network_whose_outputs_are_all_switched_off_is_refused() -> None:
     network, found = elaborate(spec("a: relu", head="outputs: {a: {from: a, if: false}}"))
     assert network is None
     assert found
+
+
+def test_a_line_that_is_wrong_in_itself_is_no_fork() -> None:
+    assert refused("a: relu\nb: nothing 3\nc: add @a @b") == [("unknown-op", "nothing")]

@@ -66,6 +66,7 @@ class BodyBuilder:
         self.reads: dict[Value, list[tuple[Span, bool]]] = defaultdict(list)
         self.made_by: dict[Value, Node] = {}
         self.failed = False
+        self.broken: set[tuple[int, int]] = set()
 
     def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
         """Elaborate a statement that stands at `place.path`."""
@@ -350,7 +351,9 @@ class BodyBuilder:
         return self._record(apply(self, line, place, inputs), line, place)
 
     def _record(self, applied: Applied, line: Line, place: Place) -> Made:
-        self.failed = self.failed or applied.item is None
+        if applied.item is None:
+            self.failed = True
+            self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
             self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
         return Made([] if applied.item is None else [applied.item], applied.slot.value, applied.feeds)
@@ -438,6 +441,8 @@ class BodyBuilder:
             if len(spans) < 2 or value.type is ERROR:
                 continue
             for key, span in implicit.items():
+                if key in self.broken:
+                    continue
                 others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
                 name = value.path or "in"
                 message = f"two statements read `{name}`, and this one does not say so"

@@ -234,7 +234,7 @@ class Compiler:
         return tuple(values)
 
     def _size(self, expr: Expr, instance: Instance) -> Any:
-        if isinstance(expr, Literal) and isinstance(expr.value, int) and expr.value >= 1:
+        if isinstance(expr, Literal) and type(expr.value) is int and expr.value >= 1:
             return expr.value
         for name in names_in(expr):
             if len(name) == 1 and instance.scope.find(name) is not None:
@@ -244,7 +244,8 @@ class Compiler:
 
     def _positive(self, size: Size, expr: Expr, instance: Instance) -> Size:
         """The size, reported where it is not at least 1; a symbolic one raises the bounds of its symbols."""
-        if not self.domain.require(size, 1).holds:
+        verdict = self.domain.require(size, 1)
+        if not verdict.holds and not verdict.too_complex:
             span = Span(instance.source, expr.start, expr.end)
             self.report.add("bad-argument", f"a size is at least 1, not {dim_text(size)}", span)
         return size
