@@ -19,7 +19,9 @@ from netc.ops import (
     reduce,
     resize,
     shape,
+    source,
     unfold,
+    unpool,
 )
 from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
 
@@ -46,7 +48,7 @@ __all__ = [
     "reduce",
     "resize",
     "shape",
-    "unfold",
     "source",
+    "unfold",
     "unpool",
 ]
