@@ -218,6 +218,7 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     specs = {p.stem: p.name for p in SPECS.glob("*.yaml")}
     codes = {name: generate(compiled(spec)) for name, spec in specs.items()}
     codes |= {"trainer": generate(compiled(TRAINER)), "odd": generate(compiled(ODD))}
+    codes |= {"sharing": generate(compiled(SHARING)), "unet": generate(compiled(UNET))}
     for seed in range(60):
         network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
         if network is not None:
@@ -470,3 +471,46 @@ def test_unet_keeps_what_is_no_structure() -> None:
     code = generate(compiled(UNET))
     assert "def __init__(self, base: int = 4) -> None:" in code
     assert "class DoubleConv(nn.Sequential):" in code
+
+
+SHARING = """\
+netc: 1
+name: sharing
+args: {dim: 6}
+inputs: {image: [N, 3, 16, 16]}
+shared:
+  head: [conv2d dim 3 padding=1, batch_norm2d, relu]
+  both: {do: {a: conv2d dim 1, b: {if: in.C > 2, do: conv2d dim 1 @a, else: "@a"}, c: add @a @b}}
+  unit: tower dim 2
+blocks:
+  tower:
+    args: c n
+    shared: {mix: conv2d c 3 padding=1}
+    net: {gamma: parameter (1 c 1 1), a: conv2d c 1 @in, b: [mix, relu, mix], c: conv2d c 1 x(n), d: mul @c @gamma}
+net:
+  k: constant 2.5
+  pos: parameter (1 dim 16 16)
+  pre: {do: {p: parameter (dim 1 1), q: "constant (1 2 3)", c: conv2d dim 1 @image, d: add @c @p}}
+  placed: add @pre @pos
+  a: head @placed
+  b: [head, both, both, unit, unit]
+  pool: max_pool2d 2 @b
+  small: conv2d dim 3 padding=1
+  un: max_unpool2d of=@pool @small
+  back: reshape (N dim 256)
+  up: interpolate like=@b mode=nearest @small
+  flat: flatten 2
+  times: mul @flat @k
+  row: unsqueeze 1 @pre.q
+  total: sum (0 1)
+  more: add @times @total
+  out: concat @more @back dim=-1
+"""
+
+
+def test_shared_chains_and_tensors_of_their_own() -> None:
+    agree(compiled(SHARING), 3, 16, 16)
+    code = generate(compiled(SHARING))
+    assert code.count("self.head = ") == 1
+    assert "self.gamma = nn.Parameter(torch.zeros(1, c, 1, 1))" in code
+    assert 'self.register_buffer("k", torch.tensor(2.5, dtype=torch.float32), persistent=False)' in code

@@ -117,7 +117,7 @@ class Writer:
             self.stack.append(made)
             return
         self.flush()
-        self._bind(made, unit.outs)
+        self._bind(made, unit.outs, unit.results)
 
     def take(self, slots: list[Slot]) -> list[Text]:
         """The expressions of tensors, popping pending ones if they were written last and in this order."""
@@ -161,7 +161,7 @@ class Writer:
             assert p.slot is not None
             self._bind(p, [p.slot])
 
-    def _bind(self, made: Text, slots: list[Slot]) -> None:
+    def _bind(self, made: Text, slots: list[Slot], results: str = "") -> None:
         self._spend(made)
         used = [s for s in slots if self.uses[s]]
         names = []
@@ -170,7 +170,7 @@ class Writer:
             if slot in used:
                 self.hold(name, slot)
             names.append(name)
-        target = f"{', '.join(names)} = " if used else ""
+        target = f"{_unpacked(names, results)} = " if used else ""
         self.write(f"{target}{made.text}", used[0] if len(used) == 1 else None)
 
     def _spend(self, made: Text) -> None:
@@ -323,6 +323,11 @@ class Writer:
             self.write(f"return {wrap}({', '.join(pairs)})")
         else:
             self.write(f"return {', '.join(texts)}", outputs[0].slot if len(outputs) == 1 else None)
+
+
+def _unpacked(names: list[str], results: str) -> str:
+    """The names a value is taken apart into, in the form it has; one `_` for a part nobody reads."""
+    return results.format(*names).replace("(_, _)", "_") if results else ", ".join(names)
 
 
 def _for_training(output: Output, shown: Text, presets: dict[Slot, str]) -> str:

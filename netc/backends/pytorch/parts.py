@@ -132,6 +132,7 @@ class Unit:
         "outs",
         "path",
         "reads",
+        "results",
         "template",
         "train_only",
     )
@@ -142,6 +143,7 @@ class Unit:
         self.path, self.module, self.reads, self.outs = path, module, reads, outs
         self.ctor, self.template, self.heavy = ctor, template, heavy
         self.as_module = ctor if template in ("{self}({*})", "{self}({0})") else None
+        self.results = ctor.form.results if isinstance(ctor, OpCtor) else ""
         self.call: TorchCall | None = None
         self.holes: list[Hole] = []
         self.train_only = False
