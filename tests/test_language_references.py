@@ -296,3 +296,22 @@ def test_a_network_whose_outputs_are_all_switched_off_is_refused() -> None:
 
 def test_a_line_that_is_wrong_in_itself_is_no_fork() -> None:
     assert refused("a: relu\nb: nothing 3\nc: add @a @b") == [("unknown-op", "nothing")]
+
+
+def test_named_outputs_of_an_operator() -> None:
+    m = net("lstm1: lstm 8\nlast: select 0 -1 @lstm1.h_n\nfc: linear 3", image="[N, 5, 4]")
+    assert m.reads["last"] == ["lstm1.h_n"]
+    assert refused("lstm1: lstm 8\nout: relu @lstm1.hidden", image="[N, 5, 4]")[0] == (
+        "unknown-tensor",
+        "@lstm1.hidden",
+    )
+
+
+def test_unpooling_names_its_pool() -> None:
+    m = net("pool1: max_pool2d 2\na: conv2d 3 1\nup: max_unpool2d of=@pool1")
+    assert m.shapes["up"] == "N×3×32×32"
+
+
+@pytest.mark.parametrize("reference", ["of=@image", "of=3", "of=@nothing"])
+def test_unpooling_needs_a_pool(reference: str) -> None:
+    assert refused(f"pool1: max_pool2d 2\nup: max_unpool2d {reference}")
