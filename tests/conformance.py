@@ -83,7 +83,7 @@ def _helper(module: TorchModule) -> type[nn.Module]:
 
 
 def _names(imports: Sequence[str]) -> dict[str, Any]:
-    places = {"torch": torch, "torch.nn.functional": torch.nn.functional}
+    places = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.linalg": torch.linalg}
     pairs = [text.split(":") for text in imports]
     return {name: getattr(places[place], name) for place, name in pairs}
 

@@ -223,6 +223,14 @@ class _AveragePool(_AveragePool1d):
         return self.divisor_override
 
 
+def need_whole_windows(pool: _Pool, x: TensorType) -> Iterator[Require]:
+    """A window fits without padding, as PyTorch's averages over three axes want it."""
+    if x.rank == pool.rank + 2:
+        for n, kernel in zip(x.shape[2:], pool.kernel_size, strict=True):
+            message = f"PyTorch's AvgPool3d wants {kernel} elements or more before padding, not {dim_text(n)}"
+            yield Require(n, kernel, Problem("too-small", message, "kernel_size"))
+
+
 @op("max_pool1d", family=Family.POOL, torch="torch.nn.MaxPool1d", title="MaxPool", rank=1)
 class MaxPool1d(MaxPool):
     """The largest element of each window of N×C×L (`torch.nn.MaxPool1d`)."""
@@ -254,7 +262,4 @@ class AvgPool3d(_AveragePool):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
-        if x[0].rank == self.rank + 2:
-            for n, kernel in zip(x[0].shape[2:], self.kernel_size, strict=True):
-                message = f"PyTorch's AvgPool3d wants {kernel} elements or more before padding, not {dim_text(n)}"
-                yield Require(n, kernel, Problem("too-small", message, "kernel_size"))
+        yield from need_whole_windows(self, x[0])

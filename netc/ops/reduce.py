@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.base import Family, Ints, Op, attr, op
-from netc.ops.common import FLOATS, compact, int64, need_axis, need_float, node
+from netc.ops.common import FLOATS, compact, filled, int64, need_axis, need_float, node
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
+
+VECTOR_NORM = "torch.linalg:vector_norm"
 
 
 class _Reduce(Op):
@@ -89,3 +91,67 @@ class Amin(_Reduce):
     """The smallest element along axes (`torch.amin`)."""
 
     onnx_op = "ReduceMin"
+
+
+@op("logsumexp", family=Family.OTHER, torch="torch.logsumexp", title="LogSumExp")
+class LogSumExp(_Reduce):
+    """log Σ eˣ along axes, computed so that no power overflows (`torch.logsumexp`)."""
+
+    onnx_op = "ReduceLogSumExp"
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from super().check(*x)
+
+
+@op("prod", family=Family.OTHER, torch="torch.prod", title="Prod")
+class Prod(_Reduce):
+    """The product along an axis; integers and booleans give int64 (`torch.prod`)."""
+
+    onnx_op = "ReduceProd"
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        if len(self.dim) > 1:
+            yield Problem("bad-argument", "prod reduces one axis at a time", "dim")
+
+    def result_dtype(self, x: TensorType) -> str:
+        return x.dtype if x.dtype in FLOATS else "int64"
+
+
+@op("norm", family=Family.OTHER, torch="torch.linalg.vector_norm", title="Norm")
+class Norm(_Reduce):
+    """(Σ |x|ᵖ)^(1/p) along axes; with p 0 how many elements are not 0 (`torch.linalg.vector_norm`)."""
+
+    p: float = attr("the exponent", default=2.0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from super().check(*x)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        dim = self.dim[0] if len(self.dim) == 1 else self.dim
+        args = [TorchArg("p", self.p, attribute="p"), TorchArg("dim", dim, attribute="dim")]
+        args += [TorchArg("keepdim", True, attribute="keepdim")] if self.keepdim else []
+        more = ", keepdim={keepdim}" if self.keepdim else ""
+        return TorchForm(call=TorchCall(f"vector_norm({{0}}, {{p}}, {{dim}}{more})", tuple(args), (VECTOR_NORM,)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        axes = int64("axes", *sorted(self._axes(x[0])))
+        native = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(self.p)
+        if native:
+            return (node(native, "x0 axes", "y0", axes, keepdims=int(self.keepdim)),)
+        return tuple(self._powers(x[0], axes))
+
+    def _powers(self, x: TensorType, axes: OnnxConst) -> Iterator[OnnxNode]:
+        yield node("Abs", "x0", "sizes")
+        if self.p == 0:
+            yield node("Sign", "sizes", "terms")
+        else:
+            yield node("Pow", "sizes p", "terms", filled("p", x, (), self.p))
+        yield node("ReduceSum", "terms axes", "total" if self.p else "y0", axes, keepdims=int(self.keepdim))
+        if self.p:
+            yield node("Pow", "total inverse", "y0", filled("inverse", x, (), 1 / self.p))
+
+    def caption(self, *x: TensorType) -> str:
+        return f"p {self.p:g}, {super().caption(*x)}"

@@ -1,0 +1,132 @@
+"""Einstein's summation over letters: products of tensors, transposes, traces and sums in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from math import prod
+
+import msgspec
+
+from netc.dims import Size, compare, dim_text
+from netc.ops.base import Family, Op, Text, attr, op
+from netc.ops.common import need_float, node
+from netc.ops.merge import need_same_dtype
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.types import TensorType
+
+EQUATION = re.compile(r"([a-zA-Z]*)((?:,[a-zA-Z]*)*)(?:->([a-zA-Z]*))?")
+MOST_LETTERS = 20
+"""Different letters of one equation."""
+
+
+class Equation(msgspec.Struct, frozen=True):
+    """The letters of each operand and of the result."""
+
+    operands: tuple[str, ...]
+    result: str
+
+
+def parse(text: str) -> Equation | str:
+    """The parts of `ij,jk->ik`, or what is wrong with it. Without `->` the result has the letters that stand once, in
+    alphabetical order."""
+    compact = text.replace(" ", "")
+    found = EQUATION.fullmatch(compact)
+    if found is None:
+        return "is written like `ij,jk->ik`: letters, commas and one `->`"
+    operands = tuple(compact.partition("->")[0].split(","))
+    letters = "".join(operands)
+    if len(set(letters)) > MOST_LETTERS:
+        return f"has more than {MOST_LETTERS} different letters"
+    if found[3] is None:
+        return Equation(operands, "".join(sorted(c for c in set(letters) if letters.count(c) == 1)))
+    return _problem(letters, found[3]) or Equation(operands, found[3])
+
+
+def _problem(letters: str, result: str) -> str:
+    for letter in result:
+        if letter not in letters:
+            return f"gives `{letter}`, which no input has"
+        if result.count(letter) > 1:
+            return f"gives `{letter}` twice"
+    return ""
+
+
+@op("einsum", family=Family.MERGE, torch="torch.einsum", title="Einsum", arity=(1, None))
+class Einsum(Op):
+    """Each axis of the inputs has a letter; elements where equal letters have equal positions are multiplied, and the
+    letters that the result lacks are summed over: `einsum "bij,bjk->bik" @a @b` is a matrix product (`torch.einsum`).
+    """
+
+    equation: Text = attr("a letter per axis, inputs apart by commas, then `->` and the axes of the result")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        parsed = parse(self.equation)
+        if isinstance(parsed, str):
+            yield Problem("bad-argument", f"an equation {parsed}", "equation")
+            return
+        if len(parsed.operands) != len(x):
+            message = f"the equation has {len(parsed.operands)} operands, not {len(x)}"
+            yield Problem("bad-argument", message, "equation")
+            return
+        yield from need_same_dtype(self, *x)
+        for at, t in enumerate(x):
+            yield from need_float(self, t, at)
+        yield from _check_sizes(parsed, *x)
+
+    def _parsed(self) -> Equation:
+        parsed = parse(self.equation)
+        assert isinstance(parsed, Equation)
+        return parsed
+
+    def infer(self, *x: TensorType) -> TensorType:
+        parsed = self._parsed()
+        sizes = _sizes(parsed, *x)
+        return x[0].with_shape(*[sizes[letter] for letter in parsed.result])
+
+    def macs(self, *x: TensorType) -> Size:
+        """As if all letters were walked at once, the first one of the result being the batch."""
+        parsed = self._parsed()
+        sizes = _sizes(parsed, *x)
+        counted = [size for letter, size in sizes.items() if letter != parsed.result[:1]]
+        return prod(counted) if len(x) > 1 else 0
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        equation = TorchArg("equation", self.equation, attribute="equation")
+        return TorchForm(call=TorchCall("einsum({equation}, {*})", (equation,), ("torch:einsum",)), heavy=True)
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        parsed = self._parsed()
+        text = f"{','.join(parsed.operands)}->{parsed.result}"
+        return node("Einsum", " ".join(f"x{i}" for i in range(len(x))), equation=text)
+
+    def caption(self, *x: TensorType) -> str:
+        return self.equation
+
+
+def _check_sizes(parsed: Equation, *x: TensorType) -> Iterator[Problem]:
+    """A letter per axis, and one size per letter; 1 stretches to the size that another input has."""
+    seen: dict[str, Size] = {}
+    for at, (letters, t) in enumerate(zip_longest(parsed.operands, x)):
+        if len(letters) != t.rank:
+            yield Problem("rank-mismatch", f"`{letters}` names {len(letters)} axes, but {t} has {t.rank}", at)
+            return
+        own: dict[str, Size] = {}
+        for letter, size in zip(letters, t.shape, strict=True):
+            inside, before = own.setdefault(letter, size), seen.get(letter, 1)
+            other = inside if not compare(inside, size).holds else before
+            if not compare(other, size).holds and (other is inside or 1 not in (other, size)):
+                message = f"`{letter}` is {dim_text(other)} and {dim_text(size)}"
+                yield Problem("shape-mismatch", message, at)
+                return
+            seen[letter] = size if before == 1 else before
+
+
+def _sizes(parsed: Equation, *x: TensorType) -> dict[str, Size]:
+    """The size of each letter."""
+    found: dict[str, Size] = {}
+    for letters, t in zip(parsed.operands, x, strict=True):
+        for letter, size in zip(letters, t.shape, strict=True):
+            found[letter] = size if found.get(letter, 1) == 1 else found[letter]
+    return found

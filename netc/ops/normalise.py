@@ -1,0 +1,178 @@
+"""Normalisation by length: root mean square, and L2 with or without a learned scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.dims import Size
+from netc.ops.base import Family, Ints, Op, attr, op
+from netc.ops.common import (
+    ONES,
+    filled,
+    int64,
+    keywords,
+    learned,
+    need_axes,
+    need_axis,
+    need_constant,
+    need_float,
+    node,
+    numbers,
+    size_of,
+)
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.types import TensorType
+
+EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}
+"""The step from 1 to the next number (`torch.finfo(dtype).eps`)."""
+
+
+@op("rms_norm", family=Family.NORM, torch="torch.nn.RMSNorm", title="RMSNorm")
+class RmsNorm(Op):
+    """Over the last axes: x / √(mean of x² + eps) · weight (Zhang and Sennrich, arXiv 1910.07467; `torch.nn.RMSNorm`).
+    Parameter: weight of the normalised shape."""
+
+    normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
+    eps: float | None = attr("added to the mean square; the dtype's precision if not given", default=None, minimum=0)
+    elementwise_affine: bool = attr("learn a scale per element", default=True)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        axes = len(self.normalized_shape) or 1
+        yield from need_axes(self, x[0], axes)
+        if x[0].rank >= axes:
+            yield from self._check_shape(x[0].shape[-axes:])
+
+    def _check_shape(self, last: tuple[Size, ...]) -> Iterator[Problem]:
+        if not self.normalized_shape:
+            yield from need_constant(last[0], "features")
+        elif last != self.normalized_shape:
+            wanted, found = TensorType(self.normalized_shape), TensorType(last)
+            message = f"rms_norm over {wanted} does not match the last axes {found}"
+            known = all(isinstance(size, int) for size in last)
+            remedies = ((("normalized_shape", last),),) if known else ()
+            yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)
+
+    def _shape(self, x: TensorType) -> tuple[Size, ...]:
+        return x.shape[-(len(self.normalized_shape) or 1) :]
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (learned("weight", self._shape(x[0]), ONES, x[0]),) if self.elementwise_affine else ()
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if len(self.normalized_shape) > 1:
+            shape = TorchArg("normalized_shape", self.normalized_shape, attribute="normalized_shape")
+        else:
+            shape = size_of("normalized_shape", x[0], -1)
+        return TorchForm(TorchModule("nn.RMSNorm", (shape, *keywords(self, "eps", "elementwise_affine"))))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The spelling that ONNX Runtime fuses."""
+        axes = range(-len(numbers(self._shape(x[0]))), 0)
+        eps = EPSILON[x[0].dtype] if self.eps is None else self.eps
+        result = "normal" if self.elementwise_affine else "y0"
+        nodes = (
+            node("Pow", "x0 two", "squares", filled("two", x[0], (), 2.0)),
+            node("ReduceMean", "squares axes", "mean", int64("axes", *axes), keepdims=1),
+            node("Add", "mean eps", "raised", filled("eps", x[0], (), eps)),
+            node("Sqrt", "raised", "root"),
+            node("Div", "x0 root", result),
+        )
+        return (*nodes, node("Mul", "normal weight")) if self.elementwise_affine else nodes
+
+
+class _Unit(Op):
+    """Vectors along an axis, divided by their length."""
+
+    family: ClassVar[Family] = Family.NORM
+    eps: float
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def _divided(self, x: TensorType, length: tuple[OnnxNode, ...], result: str) -> tuple[OnnxNode, ...]:
+        """x over `length`, or over eps where that is more."""
+        eps = filled("eps", x, (), self.eps)
+        return *length, node("Max", "length eps", "divisor", eps), node("Div", "x0 divisor", result)
+
+
+def _l2(axis: int) -> OnnxNode:
+    return node("ReduceL2", "x0 axes", "length", int64("axes", axis), keepdims=1)
+
+
+@op("normalize", family=Family.NORM, torch="torch.nn.functional.normalize", title="Normalize")
+class Normalize(_Unit):
+    """x / max(‖x‖ₚ, eps) along an axis, ‖x‖ₚ = (Σ |xᵢ|ᵖ)^(1/p) (`torch.nn.functional.normalize`)."""
+
+    p: float = attr("exponent of the norm", default=2.0)
+    dim: int = attr("the axis of the vectors", default=1)
+    eps: float = attr("smallest divisor", default=1e-12, minimum=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from need_axis(self, "dim", self.dim, x[0].rank)
+        if not self.p > 0:
+            yield Problem("bad-argument", f"`p` must be above 0, not {self.p:g}", "p")
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        names = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names])
+        text = "".join(f", {name}={{{name}}}" for name in names)
+        return TorchForm(call=TorchCall(f"normalize({{0}}{text})", args, ("torch.nn.functional:normalize",)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        axis = self.dim % x[0].rank
+        return self._divided(x[0], (_l2(axis),) if self.p == 2 else self._length(x[0], axis), "y0")
+
+    def _length(self, x: TensorType, axis: int) -> tuple[OnnxNode, ...]:
+        powers = (filled("p", x, (), self.p), filled("inverse", x, (), 1 / self.p))
+        return (
+            node("Abs", "x0", "sizes"),
+            node("Pow", "sizes p", "powers", powers[0]),
+            node("ReduceSum", "powers axes", "total", int64("axes", axis), keepdims=1),
+            node("Pow", "total inverse", "length", powers[1]),
+        )
+
+
+L2_NORM = '''class L2Norm(nn.Module):
+    """Each place's vector of channels at length 1, times a learned scale per channel."""
+
+    def __init__(self, channels: int, scale: float = 20.0, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.norm(dim=1, keepdim=True).clamp_min(self.eps)
+        return x / length * self.weight.view(-1, *[1] * (x.ndim - 2))'''
+
+
+@op("l2_norm", family=Family.NORM, torch="torch.nn.functional.normalize", title="L2Norm")
+class L2Norm(_Unit):
+    """weight · x / max(‖x‖₂, eps), ‖x‖₂ over the channels at each place, with a learned scale per channel (Liu et al.,
+    ParseNet, arXiv 1506.04579, as SSD uses it, arXiv 1512.02325; `torch.nn.functional.normalize`)."""
+
+    scale: float = attr("what the learned scale starts from", default=20.0)
+    eps: float = attr("smallest divisor", default=1e-12, minimum=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from need_axes(self, x[0], 2)
+        if x[0].rank > 1:
+            yield from need_constant(x[0].shape[1], "channels")
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (learned("weight", (x[0].shape[1],), Fill("constant", self.scale), x[0]),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (size_of("channels", x[0], 1), *keywords(self, "scale", "eps"))
+        return TorchForm(TorchModule("L2Norm", args, helper=L2_NORM))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        nodes = self._divided(x[0], (_l2(1),), "unit")
+        spread = int64("spread", -1, *[1] * (x[0].rank - 2))
+        return *nodes, node("Reshape", "weight spread", "factor", spread), node("Mul", "unit factor")

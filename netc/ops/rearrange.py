@@ -1,0 +1,291 @@
+"""Operators that repeat, cut, turn or look up elements, and the one that changes their type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.dims import Size, compare, dim_text
+from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
+from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
+from netc.ops.merge import ONNX_TYPES
+from netc.ops.parts import _AlongAxis
+from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
+from netc.types import DTYPES, TensorType
+
+LAST = -(2**62)
+"""Before the first element, however many there are."""
+
+
+@op("expand", family=Family.RESHAPE, torch="torch.Tensor.expand", title="Expand")
+class Expand(Op):
+    """Axes of size 1 stretched to `sizes` without copying; -1 keeps a size, and more sizes than axes make new axes in
+    front (`torch.Tensor.expand`)."""
+
+    sizes: Sizes = attr("the size of every axis of the output; -1 keeps it")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        new = len(self.sizes) - x[0].rank
+        if new < 0:
+            message = f"expand to {len(self.sizes)} axes, but {x[0]} has {x[0].rank}"
+            yield Problem("rank-mismatch", message, "sizes")
+            return
+        for axis, (size, found) in enumerate(zip(self.sizes, (-1,) * new + x[0].shape, strict=True)):
+            yield from self._check_axis(axis, size, found, fresh=axis < new)
+
+    def _check_axis(self, axis: int, size: Size, found: Size, *, fresh: bool) -> Iterator[Problem]:
+        if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
+            yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
+        elif not isinstance(size, int) and (fresh or not compare(size, found).holds):
+            message = f"axis {axis} is stretched to {dim_text(size)}, which depends on the input"
+            yield Problem("not-constant", message, "sizes", helps=("use --bind",))
+        elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
+            message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
+            yield Problem("shape-mismatch", message, "sizes")
+
+    def _kept(self, x: TensorType) -> tuple[int, ...]:
+        """The sizes as numbers, -1 where the input's own stays."""
+        return tuple([size if isinstance(size, int) else -1 for size in self.sizes])
+
+    def infer(self, *x: TensorType) -> TensorType:
+        own = (1,) * (len(self.sizes) - x[0].rank) + x[0].shape
+        return x[0].with_shape(*[n if size == -1 else size for n, size in zip(own, self._kept(x[0]), strict=True)])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = [TorchArg(f"size{i}", n, depends=("sizes",)) for i, n in enumerate(self._kept(x[0]))]
+        text = ", ".join(f"{{{arg.name}}}" for arg in args)
+        return TorchForm(call=TorchCall(f"{{0}}.expand({text})", tuple(args)))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        """ONNX keeps a size where 1 is asked for."""
+        shape = int64("shape", *[1 if size == -1 else size for size in self._kept(x[0])])
+        return node("Expand", "x0 shape", "y0", shape)
+
+
+@op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")
+class Repeat(Op):
+    """The whole tensor again and again along each axis; more numbers than axes make new axes in front
+    (`torch.Tensor.repeat`)."""
+
+    repeats: Ints = attr("how often, per axis of the output", minimum=1)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if len(self.repeats) < x[0].rank:
+            message = f"repeat needs a number per axis: {len(self.repeats)} for {x[0]}"
+            yield Problem("rank-mismatch", message, "repeats")
+
+    def _new(self, x: TensorType) -> int:
+        return len(self.repeats) - x.rank
+
+    def infer(self, *x: TensorType) -> TensorType:
+        own = (1,) * self._new(x[0]) + x[0].shape
+        return x[0].with_shape(*[n * times for n, times in zip(own, self.repeats, strict=True)])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = [TorchArg(f"repeat{i}", n, depends=("repeats",)) for i, n in enumerate(self.repeats)]
+        text = ", ".join(f"{{{arg.name}}}" for arg in args)
+        return TorchForm(call=TorchCall(f"{{0}}.repeat({text})", tuple(args)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        repeats = int64("repeats", *self.repeats)
+        if not self._new(x[0]):
+            return (node("Tile", "x0 repeats", "y0", repeats),)
+        axes = int64("axes", *range(self._new(x[0])))
+        return node("Unsqueeze", "x0 axes", "raised", axes), node("Tile", "raised repeats", "y0", repeats)
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.repeats))
+
+
+@op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
+class Slice(_AlongAxis):
+    """The elements from `start` up to but without `end` along an axis, each `step`-th of them; negative ones count from
+    the end. Python silently cuts what lies outside; that is refused here (`x[..., start:end:step]`,
+    `torch.Tensor.__getitem__`)."""
+
+    dim: int = attr("the axis to cut")
+    start: int = attr("the first element kept", default=0)
+    end: int | None = attr("the first element not kept; all to the end if not given", default=None)
+    step: int = attr("how far from one to the next", default=1, minimum=1)
+
+    def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
+        end = "" if self.end is None else self.end
+        text = f"{self.start}:{end} of axis {axis} of size {dim_text(n)}"
+        outside = Problem("bad-argument", f"{text} lies outside", "start" if self.end is None else "end")
+        for bound in (self.start, self.end):
+            if bound is not None:
+                yield Require(n, abs(bound), outside)
+        yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} is empty", outside.at))
+
+    def _reach(self, n: Size) -> Size:
+        """How many elements lie between start and end."""
+        end = n if self.end is None else self.end if self.end >= 0 else n + self.end
+        return end - (self.start if self.start >= 0 else n + self.start)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        reach = self._reach(x[0].shape[self.dim])
+        return self._resized(x[0], (reach + (self.step - 1)) // self.step)[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        names = ["start"] * (self.start != 0) + ["end"] * (self.end is not None) + ["step"] * (self.step != 1)
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names])
+        start, end, step = (f"{{{name}}}" if name in names else "" for name in ("start", "end", "step"))
+        text = f"{start}:{end}:{step}" if step else f"{start}:{end}"
+        before = ":, " * (self.dim % x[0].rank)
+        return TorchForm(call=TorchCall(f"{{0}}[{before}{text}]", args))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        bounds = (int64("start", self.start), int64("end", 2**62 if self.end is None else self.end))
+        others = (int64("axes", self.dim % x[0].rank), int64("step", self.step))
+        return node("Slice", "x0 start end axes step", "y0", *bounds, *others)
+
+    def caption(self, *x: TensorType) -> str:
+        end = "" if self.end is None else self.end
+        return f"{self.start}:{end}" + (f":{self.step}" if self.step != 1 else "")
+
+
+@op("gather", family=Family.RESHAPE, torch="torch.gather", title="Gather", arity=(2, 2))
+class Gather(_AlongAxis):
+    """Elements of the first input, at the places along `dim` that the second names: in three axes with dim 1
+    y[i, j, k] = x[i, index[i, j, k], k] (`torch.gather`)."""
+
+    dim: int = attr("the axis that the indices walk")
+
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        source, index = x
+        yield from need_axis(self, "dim", self.dim, source.rank)
+        yield from need_dtype(self, index, ("int64", "int32"), 1)
+        if source.rank != index.rank or not source.rank:
+            yield Problem("rank-mismatch", f"gather inputs have different ranks: {source} and {index}", 1)
+            return
+        for axis, (n, wanted) in enumerate(zip(source.shape, index.shape, strict=True)):
+            if axis != self.dim % source.rank:
+                where = axis_name(axis, source.rank)
+                message = f"the indices have {dim_text(wanted)} on axis {where}, more than {dim_text(n)}"
+                yield Require(n - wanted, 0, Problem("shape-mismatch", message, 1))
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(*x[1].shape)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.gather({dim}, {1})", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("GatherElements", "x0 x1", axis=self.dim % x[0].rank)
+
+
+def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
+    """A problem unless these are different axes, one at least."""
+    wrong = [problem for axis in axes for problem in need_axis(op, name, axis, rank)]
+    yield from wrong
+    if not axes:
+        yield Problem("bad-argument", f"`{name}` names no axis", name)
+    elif not wrong and len({axis % rank for axis in axes}) < len(axes):
+        yield Problem("bad-argument", f"`{name}` names an axis twice", name)
+
+
+@op("flip", family=Family.RESHAPE, torch="torch.flip", title="Flip")
+class Flip(Op):
+    """The order of the elements turned round along axes (`torch.flip`)."""
+
+    dims: Ints = attr("the axes to turn round")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from _need_axes(self, "dims", self.dims, x[0].rank)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (TorchArg("dims", self.dims, attribute="dims"),)
+        return TorchForm(call=TorchCall("{0}.flip({dims})", args))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        many, rank = len(self.dims), x[0].rank
+        bounds = (int64("start", *[-1] * many), int64("end", *[LAST] * many))
+        others = (int64("axes", *[axis % rank for axis in self.dims]), int64("step", *[-1] * many))
+        return node("Slice", "x0 start end axes step", "y0", *bounds, *others)
+
+
+@op("roll", family=Family.RESHAPE, torch="torch.roll", title="Roll")
+class Roll(Op):
+    """Elements moved on by `shifts` along axes; what leaves at the end comes in at the beginning (`torch.roll`)."""
+
+    shifts: Ints = attr("how far to move, per axis of `dims`")
+    dims: Ints = attr("the axes to move along")
+
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        wrong = list(_need_axes(self, "dims", self.dims, x[0].rank))
+        if len(self.shifts) != len(self.dims):
+            wrong.append(Problem("bad-argument", f"{len(self.shifts)} shifts for {len(self.dims)} axes", "shifts"))
+        yield from wrong
+        for shift, axis in [] if wrong else zip(self.shifts, self.dims, strict=True):
+            n = x[0].shape[axis]
+            if not isinstance(n, int):
+                message = f"a shift of {shift} is no less than the size {dim_text(n)}"
+                yield Require(n, abs(shift) + 1, Problem("bad-argument", message, "shifts", helps=("use --bind",)))
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = [TorchArg(name, getattr(self, name), attribute=name) for name in ("shifts", "dims")]
+        return TorchForm(call=TorchCall("{0}.roll({shifts}, {dims})", tuple(args)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """For each axis its end, then the rest."""
+        moves = [(axis % x[0].rank, _cut(shift, x[0].shape[axis])) for shift, axis in self._pairs()]
+        moves = [(axis, cut) for axis, cut in moves if cut]
+        nodes: list[OnnxNode] = []
+        for i, (axis, cut) in enumerate(moves):
+            source, result = (f"rolled{i - 1}" if i else "x0"), ("y0" if i == len(moves) - 1 else f"rolled{i}")
+            nodes += _rolled(source, result, i, axis, cut)
+        return tuple(nodes)
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        return zip(self.shifts, self.dims, strict=True)
+
+
+def _cut(shift: int, n: Size) -> int:
+    """Where the part begins that comes first, from the end where negative; 0 where nothing moves."""
+    return -(shift % n) if isinstance(n, int) else -shift
+
+
+def _rolled(source: str, result: str, i: int, axis: int, cut: int) -> Iterator[OnnxNode]:
+    consts = (int64(f"cut{i}", cut), int64(f"all{i}", 2**62), int64(f"none{i}", 0), int64(f"axis{i}", axis))
+    yield node("Slice", f"{source} cut{i} all{i} axis{i}", f"tail{i}", *consts)
+    yield node("Slice", f"{source} none{i} cut{i} axis{i}", f"head{i}")
+    yield node("Concat", f"tail{i} head{i}", result, axis=axis)
+
+
+METHODS = {
+    "float32": "float",
+    "float16": "half",
+    "bfloat16": "bfloat16",
+    "float64": "double",
+    "int64": "long",
+    "int32": "int",
+    "int8": "char",
+    "uint8": "byte",
+    "bool": "bool",
+}
+"""The method of a tensor that gives each dtype."""
+
+
+@op("cast", family=Family.OTHER, torch="torch.Tensor.to", title="Cast")
+class Cast(Op):
+    """The elements as another type: numbers to integers towards zero, to booleans whether they are not 0
+    (`torch.Tensor.to`)."""
+
+    dtype: Word = attr("the type of the elements of the output", words=DTYPES)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(x[0].shape, self.dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall(f"{{0}}.{METHODS[self.dtype]}()"))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("Cast", "x0", to=ONNX_TYPES[self.dtype])
+
+    def caption(self, *x: TensorType) -> str:
+        return self.dtype
