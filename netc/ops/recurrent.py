@@ -1,0 +1,284 @@
+"""Recurrent layers. Their axes are steps, batch and features, whatever letters a tensor of rank 3 has elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import Any, ClassVar
+
+from netc.dims import Size, compare
+from netc.ops.base import Family, Op, Word, attr, op
+from netc.ops.common import (
+    int64,
+    keywords,
+    learned,
+    need_constant,
+    need_dtype,
+    need_float,
+    need_rank,
+    node,
+    number,
+    positional,
+    size_of,
+)
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported
+from netc.types import TensorType
+
+_BIAS = attr("add learned offsets", default=True)
+_BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
+_DROPOUT = attr("probability of a zero between layers in training", default=0.0, minimum=0, maximum=1)
+_BIDIRECTIONAL = attr("also read the steps from the last to the first", default=False)
+
+
+class _Recurrent(Op):
+    """Layers that read their input step by step and keep a state.
+
+    `gates` is how many matrices are stacked in a weight, `gate_order` which of them ONNX wants at each place, `states`
+    how many states there are.
+    """
+
+    family: ClassVar[Family] = Family.OTHER
+    gates: ClassVar[int] = 1
+    gate_order: ClassVar[tuple[int, ...]] = (0,)
+    states: ClassVar[int] = 1
+    hidden_size: int = attr("features of the state", minimum=1)
+    num_layers: int = attr("layers, each reading the output of the one before", default=1, minimum=1, maximum=1000)
+    bias: bool
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+
+    def ports(self) -> tuple[str, ...]:
+        return ("output", "h_n", "c_n")[: 1 + self.states]
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_rank(self, x[0], 3)
+        yield from need_float(self, x[0])
+        if x[0].rank == 3:
+            yield from need_constant(x[0].shape[2], "features")
+        if len(x) not in (1, 1 + self.states):
+            message = f"{self.name} takes one input, or {1 + self.states} with the states it starts from"
+            yield Problem("bad-argument", message)
+        elif x[0].rank == 3:
+            yield from self._check_states(*x)
+
+    def _check_states(self, *x: TensorType) -> Iterator[Problem]:
+        wanted = self.outputs(x[0])[1:]
+        for at, (given, state) in enumerate(zip(x[1:], wanted, strict=False), 1):
+            yield from need_dtype(self, given, (x[0].dtype,), at)
+            if given.rank != 3 or not all(compare(a, b).holds for a, b in zip(given.shape, state.shape, strict=True)):
+                yield Problem("shape-mismatch", f"{self.name} starts from {state}, not {given}", at)
+
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _width(self) -> int:
+        """Features of the state that is handed on."""
+        return self.hidden_size
+
+    def _steps_and_batch(self, x: TensorType) -> tuple[Size, Size]:
+        first, second = x.shape[:2]
+        return (second, first) if self.batch_first else (first, second)
+
+    def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
+        directions, batch = self._directions(), self._steps_and_batch(x[0])[1]
+        output = x[0].with_shape(*x[0].shape[:2], directions * self._width())
+        widths = (self._width(), self.hidden_size)[: self.states]
+        return output, *[x[0].with_shape(directions * self.num_layers, batch, width) for width in widths]
+
+    def _suffixes(self, layer: int) -> list[str]:
+        return [f"l{layer}", f"l{layer}_reverse"][: self._directions()]
+
+    def _layer_input(self, layer: int, x: TensorType) -> int:
+        return self._directions() * self._width() if layer else number(x.shape[2])
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        bound = 1 / sqrt(self.hidden_size)
+        fill = Fill("uniform", -bound, bound)
+        return tuple(
+            learned(f"{name}_{suffix}", shape, fill, x[0])
+            for layer in range(self.num_layers)
+            for suffix in self._suffixes(layer)
+            for name, shape in self._shapes(self._layer_input(layer, x[0]))
+        )
+
+    def _shapes(self, features: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The parameters of one layer in one direction, in PyTorch's order."""
+        rows = self.gates * self.hidden_size
+        yield "weight_ih", (rows, features)
+        yield "weight_hh", (rows, self._width())
+        if self.bias:
+            yield "bias_ih", (rows,)
+            yield "bias_hh", (rows,)
+
+    def macs(self, *x: TensorType) -> Size:
+        inputs = [self._layer_input(layer, x[0]) for layer in range(self.num_layers)]
+        matrices = [shape for features in inputs for _, shape in self._shapes(features) if len(shape) == 2]
+        return self._steps_and_batch(x[0])[0] * self._directions() * sum(rows * columns for rows, columns in matrices)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        options = [name for name in self.attributes if name != "hidden_size"]
+        args = (size_of("input_size", x[0], 2), *positional(self, "hidden_size"), *keywords(self, *options))
+        starts = ("", ", {1}", ", ({1}, {2})")[len(x) - 1]
+        results = ("{0}, {1}", "{0}, ({1}, {2})")[self.states - 1]
+        module = TorchModule(self.torch_name.removeprefix("torch."), args, f"{{self}}({{0}}{starts})", results=results)
+        return TorchForm(module, heavy=True)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """A node per layer; its weights are put together from PyTorch's, which is done once when the file is loaded."""
+        return tuple(self._nodes(started=len(x) > 1))
+
+    def _nodes(self, started: bool) -> Iterator[OnnxNode]:
+        source = "x0"
+        if self.batch_first:
+            source = "steps"
+            yield node("Transpose", "x0", source, perm=(1, 0, 2))
+        for layer in range(self.num_layers):
+            yield from self._weights(layer)
+            starts = []
+            if started:
+                yield from self._starts(layer)
+                starts = [self._start(layer, state) for state in range(self.states)]
+            yield self._recurrence(layer, source, starts)
+            source = "y0" if layer == self.num_layers - 1 else f"output{layer}"
+            yield from self._side_by_side(layer, source)
+        yield from self._final_states()
+
+    def _weights(self, layer: int) -> Iterator[OnnxNode]:
+        rows = self.gates * self.hidden_size
+        suffixes = self._suffixes(layer)
+        yield from self._stacked(f"W{layer}", [f"weight_ih_{s}" for s in suffixes], (rows, -1))
+        yield from self._stacked(f"R{layer}", [f"weight_hh_{s}" for s in suffixes], (rows, -1))
+        if self.bias:
+            names = [f"bias_{kind}_{s}" for s in suffixes for kind in ("ih", "hh")]
+            yield from self._stacked(f"B{layer}", names, (2 * rows,))
+
+    def _stacked(self, result: str, names: list[str], shape: tuple[int, ...]) -> Iterator[OnnxNode]:
+        """All directions of a parameter in one tensor, the gates of each in ONNX's order."""
+        parts = {name: [f"{name}_{gate}" if self.gates > 1 else name for gate in range(self.gates)] for name in names}
+        if self.gates > 1:
+            for name in names:
+                yield node("Split", name, " ".join(parts[name]), axis=0, num_outputs=self.gates)
+        ordered = [parts[name][gate] for name in names for gate in self.gate_order]
+        joined = ordered[0]
+        if len(ordered) > 1:
+            joined = f"{result}_joined"
+            yield node("Concat", " ".join(ordered), joined, axis=0)
+        target = int64(f"{result}_shape", self._directions(), *shape)
+        yield node("Reshape", f"{joined} {target.name}", result, target)
+
+    def _start(self, layer: int, state: int) -> str:
+        return f"x{1 + state}" if self.num_layers == 1 else f"start{layer}_{state}"
+
+    def _starts(self, layer: int) -> Iterator[OnnxNode]:
+        """What the states of one layer start from, cut out of those of all layers."""
+        if self.num_layers == 1:
+            return
+        first = layer * self._directions()
+        begin, end = int64(f"begin{layer}", first), int64(f"end{layer}", first + self._directions())
+        for state in range(self.states):
+            text = f"x{1 + state} {begin.name} {end.name} first_axis"
+            yield node("Slice", text, self._start(layer, state), begin, end, int64("first_axis", 0))
+
+    def _recurrence(self, layer: int, source: str, starts: list[str]) -> OnnxNode:
+        offsets = f"B{layer}" if self.bias else "_"
+        inputs = " ".join([source, f"W{layer}", f"R{layer}", offsets, "_", *starts])
+        results = [f"Y{layer}", *[self._end(layer, state) for state in range(self.states)]]
+        direction = "bidirectional" if self.bidirectional else "forward"
+        attributes = {"hidden_size": self.hidden_size, "direction": direction, **self._onnx_attributes()}
+        return node(self.name.upper(), inputs, " ".join(results), **attributes)
+
+    def _onnx_attributes(self) -> dict[str, Any]:
+        return {}
+
+    def _side_by_side(self, layer: int, result: str) -> Iterator[OnnxNode]:
+        """Steps × directions × batch × features with the directions' features side by side."""
+        perm = (2, 0, 1, 3) if self.batch_first and result == "y0" else (0, 2, 1, 3)
+        target = int64("side_by_side", 0, 0, self._directions() * self.hidden_size)
+        yield node("Transpose", f"Y{layer}", f"turned{layer}", perm=perm)
+        yield node("Reshape", f"turned{layer} side_by_side", result, target)
+
+    def _end(self, layer: int, state: int) -> str:
+        return f"y{1 + state}" if self.num_layers == 1 else f"end{layer}_{state}"
+
+    def _final_states(self) -> Iterator[OnnxNode]:
+        if self.num_layers > 1:
+            for state in range(self.states):
+                ends = [self._end(layer, state) for layer in range(self.num_layers)]
+                yield node("Concat", " ".join(ends), f"y{1 + state}", axis=0)
+
+    def caption(self, *x: TensorType) -> str:
+        layers = f", {self.num_layers} layers" if self.num_layers > 1 else ""
+        return f"{self.hidden_size}{layers}{', both ways' if self.bidirectional else ''}"
+
+
+@op("rnn", family=Family.OTHER, torch="torch.nn.RNN", title="RNN", arity=(1, 2))
+class Rnn(_Recurrent):
+    """h = tanh(W·x + b + R·h + c) step by step, of steps × batch × features (Elman 1990; `torch.nn.RNN`). Outputs:
+    `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. A second input is the h it
+    starts from, else 0.
+    """
+
+    nonlinearity: Word = attr("the function of the state", default="tanh", words=("tanh", "relu"))
+    bias: bool = _BIAS
+    batch_first: bool = _BATCH_FIRST
+    dropout: float = _DROPOUT
+    bidirectional: bool = _BIDIRECTIONAL
+
+    def _onnx_attributes(self) -> dict[str, Any]:
+        return {"activations": (self.nonlinearity.capitalize(),) * self._directions()}
+
+
+@op("gru", family=Family.OTHER, torch="torch.nn.GRU", title="GRU", arity=(1, 2))
+class Gru(_Recurrent):
+    """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
+    features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
+    layers·directions × batch × hidden. A second input is the h it starts from, else 0.
+    """
+
+    gates = 3
+    gate_order = (1, 0, 2)
+    bias: bool = _BIAS
+    batch_first: bool = _BATCH_FIRST
+    dropout: float = _DROPOUT
+    bidirectional: bool = _BIDIRECTIONAL
+
+    def _onnx_attributes(self) -> dict[str, Any]:
+        return {"linear_before_reset": 1}
+
+
+@op("lstm", family=Family.OTHER, torch="torch.nn.LSTM", title="LSTM", arity=(1, 3))
+class Lstm(_Recurrent):
+    """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
+    Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
+    layers·directions × batch × hidden. A second and third input are the h and c it starts from, else 0. With
+    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128).
+    """
+
+    gates = 4
+    gate_order = (0, 3, 1, 2)
+    states = 2
+    bias: bool = _BIAS
+    batch_first: bool = _BATCH_FIRST
+    dropout: float = _DROPOUT
+    bidirectional: bool = _BIDIRECTIONAL
+    proj_size: int = attr("features of h where it is projected; 0 for no projection", default=0, minimum=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if self.proj_size >= self.hidden_size:
+            message = f"`proj_size` must be less than hidden_size {self.hidden_size}, not {self.proj_size}"
+            yield Problem("bad-argument", message, "proj_size")
+        yield from super().check(*x)
+
+    def _width(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    def _shapes(self, features: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield from super()._shapes(features)
+        if self.proj_size:
+            yield "weight_hr", (self.proj_size, self.hidden_size)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if self.proj_size:
+            raise Unsupported("ONNX's LSTM has no projections: use proj_size=0")
+        return super().onnx(*x)

@@ -1,0 +1,189 @@
+"""Attention against PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from conformance import (
+    CASES,
+    TOLERANCE,
+    agree,
+    build,
+    call_module,
+    example,
+    findings,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    run_torch,
+    same_values,
+    tensor,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from netc.dims import symbol
+from netc.ops import BadValue
+
+SIZE = st.integers(1, 4)
+slow = settings(quick, max_examples=max(20, CASES // 2))
+SCALE = st.none() | st.sampled_from([0.3, 1.0, 2.0])
+
+
+def nearly(draw: Any, *shape: int) -> Any:
+    """The shape, seldom with another size in a place."""
+    return tensor(*[draw(st.sampled_from([n] * 9 + [n + 1])) for n in shape])
+
+
+@st.composite
+def dot_products(draw: Any) -> Any:
+    batch = draw(st.lists(SIZE, max_size=2))
+    queries, keys, features, values = draw(st.tuples(SIZE, SIZE, SIZE, SIZE))
+    types = [
+        nearly(draw, *batch, queries, features),
+        nearly(draw, *batch, keys, features),
+        nearly(draw, *batch, keys, values),
+    ]
+    if draw(st.booleans()):
+        mask = nearly(draw, *draw(st.sampled_from([[], batch])), draw(st.sampled_from([1, queries])), keys)
+        types.append(tensor(*mask.shape, dtype=draw(st.sampled_from(["float32", "bool", "float64"]))))
+    return make("scaled_dot_product_attention", is_causal=draw(st.booleans()), scale=draw(SCALE)), types
+
+
+@quick
+@given(dot_products())
+def test_dot_product_attention_as_pytorch(case: Any) -> None:
+    op, types = case
+    if agree(op, *types):
+        same_values(op, *types)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_dot_product_attention_at_sizes_only_known_when_run(causal: bool) -> None:
+    op, known = make("scaled_dot_product_attention", is_causal=causal), tensor(2, 3, 5, 4)
+    same_when_open(op, known, tensor(symbol("n"), 3, symbol("l"), 4), 3)
+
+
+def same_when_open(op: Any, known: Any, open_: Any, count: int) -> None:
+    """ONNX Runtime computes the same where the file has symbols for sizes."""
+    x = [example(known, i) for i in range(count)]
+    expected, module = run_torch(op, [known] * count, x)
+    weights = module.state_dict() if module is not None else {}
+    (found,) = run_onnx(onnx_model(op, [open_] * count, weights), x)
+    torch.testing.assert_close(found, expected[0], **TOLERANCE)
+
+
+def test_a_query_without_keys_gives_zero() -> None:
+    op, q, mask = make("scaled_dot_product_attention"), tensor(1, 2, 4), tensor(2, 2, dtype="bool")
+    x = [*[example(q, i) for i in range(3)], torch.tensor([[True, False], [False, False]])]
+    (expected,), _ = run_torch(op, [q, q, q, mask], x)
+    assert not expected[0, 1].any()
+    (found,) = run_onnx(onnx_model(op, [q, q, q, mask], {}), x)
+    torch.testing.assert_close(found, expected, **TOLERANCE)
+
+
+@st.composite
+def multihead(draw: Any) -> Any:
+    heads = draw(st.integers(1, 3))
+    op = make(
+        "multihead_attention",
+        num_heads=heads,
+        bias=draw(st.booleans()),
+        batch_first=draw(st.booleans()),
+        is_causal=draw(st.sampled_from([False, False, True])),
+    )
+    batch, queries, keys = draw(st.tuples(SIZE, SIZE, SIZE))
+    widths = [heads * draw(st.integers(1, 3)), draw(SIZE), draw(SIZE)]
+    if draw(st.booleans()):
+        widths = widths[:1] * 3
+    order = (batch, queries, keys) if op.batch_first else (queries, batch, keys)
+    shapes = [(order[0], order[1]), *[(batch, keys) if op.batch_first else (keys, batch)] * 2]
+    types = [nearly(draw, *shape, width) for shape, width in zip(shapes, widths, strict=True)]
+    return op, types[: draw(st.integers(1, 3))]
+
+
+@slow
+@given(multihead())
+def test_multihead_attention_as_pytorch(case: Any) -> None:
+    op, types = case
+    if op.is_causal and len(types) > 1:
+        assert "is_causal" in [p.at for p in findings(op, *types)]
+    elif agree(op, *types):
+        same_values(op, *types)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_multihead_attention_at_sizes_only_known_when_run(batch_first: bool, causal: bool) -> None:
+    op = make("multihead_attention", num_heads=2, batch_first=batch_first, is_causal=causal)
+    same_when_open(op, tensor(3, 5, 4), tensor(symbol("a"), symbol("b"), 4), 1)
+
+
+def test_a_causal_query_sees_nothing_later() -> None:
+    op, x = make("multihead_attention", num_heads=2, batch_first=True, is_causal=True), tensor(1, 4, 6)
+    first = example(x)
+    second = first.clone()
+    second[:, 2:] += 1
+    results = []
+    for value in (first, second):
+        (found,), _ = run_torch(op, [x], [value])
+        results.append(found)
+    torch.testing.assert_close(results[0][:, :2], results[1][:, :2])
+    assert not torch.allclose(results[0][:, 2:], results[1][:, 2:])
+
+
+@pytest.mark.parametrize("more", [{}, {"bias": False}])
+@pytest.mark.parametrize("widths", [(8,), (8, 6, 4)])
+def test_fresh_weights_are_as_pytorchs(more: dict[str, Any], widths: tuple[int, ...]) -> None:
+    op, types = make("multihead_attention", num_heads=2, **more), [tensor(2, 3, n) for n in widths]
+    module = build(op.torch(*types).module)
+    for param in op.params(*types):
+        value = module.get_parameter(param.name)
+        if param.fill.kind == "constant":
+            assert (value == param.fill.a).all()
+        else:
+            assert param.fill.a <= value.min() < 0.7 * param.fill.a
+            assert 0.7 * param.fill.b < value.max() <= param.fill.b
+
+
+@pytest.mark.parametrize("widths", [(8,), (8, 6, 4)])
+def test_gradient_reaches_every_parameter(widths: tuple[int, ...]) -> None:
+    types = [tensor(4, 3, n) for n in widths]
+    record = make("multihead_attention", num_heads=2, dropout=0.1).torch(*types).module
+    module = build(record).train()
+    call_module(module, record, *[example(t, i) for i, t in enumerate(types)]).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+@pytest.mark.parametrize("widths", [(8,), (8, 6, 4)])
+def test_macs_are_those_of_one_sample(widths: tuple[int, ...]) -> None:
+    op = make("multihead_attention", num_heads=2)
+    types = [tensor(4, 3, n) for n in widths]
+    record = op.torch(*types).module
+    module = build(record)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call_module(module, record, *[example(t, i) for i, t in enumerate(types)])
+    assert op.macs(*types) * 3 * 2 == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("bad", [{"num_heads": 0}, {"num_heads": 2, "dropout": 1.5}])
+def test_bad_values_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(BadValue):
+        make("multihead_attention", **bad)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8"])
+def test_elements_are_floating_point(dtype: str) -> None:
+    x = tensor(2, 3, 4, dtype=dtype)
+    assert findings(make("multihead_attention", num_heads=2), x)
+    assert findings(make("scaled_dot_product_attention"), x, x, x)
+
+
+def test_features_of_multihead_attention_are_constant() -> None:
+    (problem,) = findings(make("multihead_attention", num_heads=2), tensor(2, 3, symbol("c")))
+    assert problem.code == "not-constant"

@@ -1,0 +1,181 @@
+"""Recurrent layers against PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from conformance import (
+    CASES,
+    TOLERANCE,
+    agree,
+    build,
+    call_module,
+    example,
+    findings,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    run_torch,
+    same_values,
+    tensor,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from netc.dims import symbol
+from netc.ops import BadValue
+from netc.ops.records import Unsupported
+
+SIZE = st.integers(1, 4)
+slow = settings(quick, max_examples=max(20, CASES // 2))
+
+
+@st.composite
+def recurrent(draw: Any, projected: bool = True) -> Any:
+    name = draw(st.sampled_from(["rnn", "lstm", "gru"]))
+    more = {}
+    if name == "rnn":
+        more["nonlinearity"] = draw(st.sampled_from(["tanh", "relu"]))
+    if name == "lstm" and projected:
+        more["proj_size"] = draw(st.integers(0, 3))
+    return make(
+        name,
+        hidden_size=draw(SIZE),
+        num_layers=draw(st.integers(1, 3)),
+        bias=draw(st.booleans()),
+        batch_first=draw(st.booleans()),
+        bidirectional=draw(st.booleans()),
+        **more,
+    )
+
+
+def starts(op: Any, x: Any) -> list[Any]:
+    """The types of the states an operator may start from."""
+    return list(op.outputs(x)[1:])
+
+
+@slow
+@given(recurrent(), st.tuples(SIZE, SIZE, SIZE), st.booleans())
+def test_recurrent_as_pytorch(op: Any, shape: Any, started: bool) -> None:
+    x = tensor(*shape)
+    agree(op, x, *(starts(op, x) if started else []))
+
+
+@slow
+@given(recurrent(projected=False), st.tuples(SIZE, SIZE, SIZE), st.booleans())
+def test_recurrent_values(op: Any, shape: Any, started: bool) -> None:
+    x = tensor(*shape)
+    same_values(op, x, *(starts(op, x) if started else []))
+
+
+@slow
+@given(recurrent(), st.tuples(SIZE, SIZE, SIZE), st.data())
+def test_wrong_states_are_refused_as_by_pytorch(op: Any, shape: Any, data: Any) -> None:
+    x = tensor(*shape)
+    types = [tensor(*[data.draw(st.sampled_from([n, n, n, n, n + 1])) for n in t.shape]) for t in starts(op, x)]
+    agree(op, x, *types)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_values_at_sizes_only_known_when_run(name: str, batch_first: bool) -> None:
+    op = make(name, hidden_size=3, num_layers=2, bidirectional=True, batch_first=batch_first)
+    steps, batch = symbol("l"), symbol("n")
+    known, open_ = tensor(4, 5, 2), tensor(*((batch, steps) if batch_first else (steps, batch)), 2)
+    x = [example(known)]
+    expected, module = run_torch(op, [known], x)
+    for ours, theirs in zip(run_onnx(onnx_model(op, [open_], module.state_dict()), x), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_attributes_come_in_pytorchs_order(name: str) -> None:
+    op = make(name, hidden_size=3)
+    module = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[name]
+    own = ["nonlinearity"] if name == "rnn" else []
+    order = ["num_layers", *own, "bias", "batch_first", "dropout", "bidirectional"]
+    assert list(op.attributes)[: len(order) + 1] == ["hidden_size", *order]
+    given = [2, *(["relu"] if own else []), False, True, 0.25, True]
+    theirs = module(5, 3, *given)
+    ours = make(name, hidden_size=3, **dict(zip(order, given, strict=True)))
+    for key in order:
+        assert getattr(ours, key) == getattr(theirs, key)
+
+
+@pytest.mark.parametrize(("name", "bad"), [
+    ("rnn", {"hidden_size": 0}), ("gru", {"num_layers": 0}), ("lstm", {"dropout": 1.5}), ("rnn", {"dropout": -0.1}),
+    ("lstm", {"proj_size": -1}), ("rnn", {"nonlinearity": "sigmoid"}),
+])  # fmt: skip
+def test_values_pytorch_refuses(name: str, bad: dict[str, Any]) -> None:
+    cls = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[name]
+    values = {"hidden_size": 3, **bad}
+    with pytest.raises((ValueError, RuntimeError)):
+        cls(2, **values)
+    with pytest.raises(BadValue):
+        make(name, **values)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "bool", "uint8"])
+def test_elements_are_floating_point(dtype: str) -> None:
+    assert not agree(make("gru", hidden_size=3), tensor(2, 3, 4, dtype=dtype))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4, 5)])
+def test_three_axes_are_needed(shape: Any) -> None:
+    assert not agree(make("lstm", hidden_size=3), tensor(*shape))
+
+
+def test_features_are_constant() -> None:
+    (problem,) = findings(make("lstm", hidden_size=3), tensor(2, 3, symbol("c")))
+    assert problem.code == "not-constant"
+
+
+def test_two_inputs_are_no_start_of_an_lstm() -> None:
+    op, x = make("lstm", hidden_size=3), tensor(2, 3, 4)
+    assert [p.code for p in findings(op, x, starts(op, x)[0])] == ["bad-argument"]
+
+
+def test_projections_are_refused_in_onnx() -> None:
+    with pytest.raises(Unsupported, match="projections"):
+        make("lstm", hidden_size=3, proj_size=2).onnx(tensor(2, 3, 4))
+
+
+@pytest.mark.parametrize(("name", "more"), [("rnn", {}), ("gru", {}), ("lstm", {}), ("lstm", {"proj_size": 2})])
+def test_fresh_weights_are_within_pytorchs_bounds(name: str, more: dict[str, Any]) -> None:
+    op, x = make(name, hidden_size=16, **more), tensor(2, 3, 4)
+    module = build(op.torch(x).module)
+    for param in op.params(x):
+        value = module.get_parameter(param.name)
+        assert param.fill.kind == "uniform"
+        assert param.fill.a <= value.min() < 0.7 * param.fill.a
+        assert 0.7 * param.fill.b < value.max() <= param.fill.b
+
+
+def gradients(op: Any, types: Sequence[Any]) -> list[torch.Tensor | None]:
+    """Of all parameters after one backward pass in training."""
+    record = op.torch(*types).module
+    module = build(record).train()
+    found = call_module(module, record, *[example(t, i) for i, t in enumerate(types)])
+    (found[0] if isinstance(found, tuple) else found).sum().backward()
+    return [p.grad for p in module.parameters()]
+
+
+@pytest.mark.parametrize(("name", "more"), [("rnn", {}), ("gru", {}), ("lstm", {}), ("lstm", {"proj_size": 2})])
+def test_gradient_reaches_every_parameter(name: str, more: dict[str, Any]) -> None:
+    op = make(name, hidden_size=3, num_layers=2, bidirectional=True, dropout=0.2, **more)
+    assert all(g is not None and g.abs().sum() > 0 for g in gradients(op, [tensor(4, 2, 3)]))
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_macs_are_those_of_one_sample(name: str) -> None:
+    op, x = make(name, hidden_size=3, num_layers=2, bidirectional=True), tensor(4, 5, 6)
+    module = build(op.torch(x).module)
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+        module(example(x))
+    assert op.macs(x) * 5 * 2 == counter.get_total_flops()
