@@ -216,3 +216,8 @@ def test_mistakes_are_found_at_their_place(net: str, code: str, where: str) -> N
 
 def test_a_warning_stays_away() -> None:
     assert warnings(spec(SCALED)) == []
+
+
+def test_a_frozen_parameter_does_not_train() -> None:
+    report = verify(network(SCALED, f"freeze: [scale]\n{INIT}"))
+    assert report.ok, report

@@ -201,3 +201,37 @@ def test_a_u_net_that_grows_like_its_encoder(mode: str, image: str) -> None:
 def test_like_takes_the_sizes_of_another_tensor() -> None:
     m = made(spec("a: conv2d 4 3\nb: max_pool2d 3 @a\nup: interpolate like=@a mode=nearest @b", image="[N, 3, h, w]"))
     assert m.shapes["up"] == m.shapes["a"] == "N×4×h−2×w−2"
+
+
+BLOCKS = """
+blocks:
+  down: {args: c, net: {conv: conv2d c 3 padding=1, act: relu, pool: max_pool2d 2}}
+  twice: {args: c, net: {first: down c, second: down c}}
+"""
+
+
+def test_a_pool_inside_a_block_may_be_undone_outside(tmp_path: Path) -> None:
+    net = """
+    a: twice 4
+    up2: max_unpool2d of=@a.second
+    up1: max_unpool2d of=@a.first.pool
+    out: conv2d 2 3 padding=1
+    """
+    source, problems = elaborate(spec(net, BLOCKS, "[N, 3, 4*h, 4*w]"))
+    assert source is not None, shown(problems)
+    report = verify(source)
+    assert report.ok, report
+    module = module_of(source, tmp_path)
+    image = torch.randn(2, 3, 8, 12)
+    first = module.a.first.conv(image).relu()
+    half, places = max_pool2d(first, 2, return_indices=True)
+    second = module.a.second.conv(half).relu()
+    quarter, inner_places = max_pool2d(second, 2, return_indices=True)
+    up = max_unpool2d(max_unpool2d(quarter, inner_places, 2, output_size=second.shape[2:]), places, 2)
+    torch.testing.assert_close(module(image), module.out(up))
+
+
+def test_a_block_whose_indices_nobody_reads_keeps_one_output() -> None:
+    m = made(spec("a: down 4\nb: down 4\nup: max_unpool2d of=@b", BLOCKS))
+    assert m.attributes("return_indices") == [False, True]
+    assert m.reads["up"] == ["b.pool", "b.pool.indices", "b.act"]

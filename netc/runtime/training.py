@@ -91,7 +91,7 @@ def _gradients(network: Network, module: Any) -> Finding:
 def _frozen(network: Network, key: str) -> bool:
     """A path under `freeze` means all modules below it; `*` crosses dots."""
     paths = [text.value for text in network.file.freeze]
-    return any(fnmatchcase(key, f"{path}.*") for path in paths)
+    return any(fnmatchcase(f"{key}.", f"{path}.*") for path in paths)
 
 
 def _some(names: set[str]) -> str:

@@ -12,7 +12,7 @@ from netc.diagnostics.model import Label, Span
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate, items, texts, truth
 from netc.expr.scope import Binding, Said, Scope
 from netc.expr.tree import Expr, TensorRef, names_in
-from netc.ir.model import Node, Value
+from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply, takes_input
 from netc.passes.elaborate.drafts import Draft, GroupDraft, UnknownTensor
 from netc.passes.elaborate.files import did_you_mean
@@ -64,7 +64,8 @@ class BodyBuilder:
         self.compiler = compiler
         self.report, self.files, self.domain = compiler.report, compiler.files, compiler.domain
         self.reads: dict[Value, list[tuple[Span, bool]]] = defaultdict(list)
-        self.made_by: dict[Value, Node] = {}
+        self.made_by = compiler.made_by
+        self.own: set[Value] = set()
         self.failed = False
         self.broken: set[tuple[int, int]] = set()
 

@@ -10,7 +10,7 @@ from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Binary, Expr, Literal, names_in
-from netc.ir.model import Value
+from netc.ir.model import Node, Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames
@@ -36,6 +36,7 @@ class Compiler:
         self.depth = 0
         self._steps = 0
         self.definitions: dict[Definition, bool] = {}
+        self.made_by: dict[Value, Node] = {}
 
     def step(self, span: Span) -> None:
         """Count one thing done; raises Abandoned when a spec asks for too many."""

@@ -30,6 +30,22 @@ class CallDraft(msgspec.Struct, eq=False, kw_only=True):
     shared: bool
     exposed: dict[str, tuple[Value, Value]] = {}
 
+    def inside(self, outer: Value) -> Value | None:
+        """The callee's own tensor behind one that the call hands out."""
+        declared = zip((o.value for o in self.block.enabled()), self.outputs, strict=True)
+        return next((own for own, known in (*declared, *self.exposed.values()) if known is outer), None)
+
+    def reach(self, inner: Value) -> Value:
+        """A tensor of the callee as the caller has it: one handed in or out, or handed out from now on."""
+        declared = zip((o.value for o in self.block.enabled()), self.outputs, strict=True)
+        passed = zip(self.block.inputs, self.inputs, strict=True)
+        for own, known in (*passed, *declared, *self.exposed.values()):
+            if own is inner:
+                return known
+        outer = Value(inner.type, f"{self.path}.{inner.path}", self.span)
+        self.exposed = {**self.exposed, inner.path: (inner, outer)}
+        return outer
+
 
 class GroupDraft(msgspec.Struct, eq=False, kw_only=True):
     """As `ir.Group`."""

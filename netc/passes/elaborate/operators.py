@@ -13,7 +13,7 @@ from netc.ir.model import Node, Value
 from netc.ops.base import Attr, BadValue, Op, convert
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
-from netc.passes.elaborate.drafts import Slot
+from netc.passes.elaborate.drafts import Namespace, Slot
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.lost_rows import Story, explain
 from netc.passes.elaborate.place import Applied, Place, failed
@@ -100,21 +100,35 @@ class NodeMaker:
 
     def _undo(self, value: Value, given: Given) -> None:
         """Take over what the operator named by `of` says and knows."""
-        node = self.build.made_by.get(value)
-        if node is None or node.op.name != self.cls.undoes or value is not node.outputs[0]:
-            made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside of this block'}"
-            message = f"`{given.argument.name}` names the {self.cls.undoes} of this block that is undone; {made}"
+        found = self._origin(value, self.place.names)
+        node, extras = found if found is not None else (None, ())
+        if node is None or node.op.name != self.cls.undoes:
+            made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
+            message = f"`{given.argument.name}` names the {self.cls.undoes} that is undone; {made}"
             self.report.add("bad-argument", message, given.argument.span)
             self.ok = False
             return
         self.undone = node
-        self.references.extend((*node.outputs[1:], node.inputs[0]))
+        self.references.extend(extras)
+
+    def _origin(self, value: Value, names: Namespace) -> tuple[Node, tuple[Value, ...]] | None:
+        """The operator whose first output a tensor is, here or in a block called; its other outputs and its input."""
+        node = self.build.made_by.get(value)
+        if node is not None:
+            return (node, (*node.outputs[1:], *node.inputs[:1])) if value is node.outputs[0] else None
+        for call in [slot.call for slot in names.slots.values() if slot.call is not None]:
+            inner = call.inside(value)
+            found = None if inner is None else self._origin(inner, call.block.names)
+            if found is not None:
+                return found[0], tuple([call.reach(v) for v in found[1]])
+        return None
 
     def _take_over(self) -> None:
         """Settings of the operator that is undone, where the line does not give them."""
         if self.undone is None:
             return
-        op, said_there = self.undone.op, self.undone.said
+        own = self.undone.outputs[0] in self.build.own
+        op, said_there = self.undone.op, self.undone.said if own else {}
         for name in [n for n in self.cls.attributes if n in op.attributes and n not in self.values]:
             self.values[name] = getattr(op, name)
             if name in said_there:
@@ -161,6 +175,7 @@ class NodeMaker:
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
         )  # fmt: skip
         self.build.made_by.update(dict.fromkeys(outputs, node))
+        self.build.own.update(outputs)
         return Applied(node, slot, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:

@@ -16,7 +16,7 @@ from netc.syntax.ast import SpecFile
 def check_paths(report: Report, network: Network, flat: Flat) -> None:
     """Report `shared-mismatch`, `duplicate-parameter`, `unmatched-init` and `unmatched-freeze`."""
     keys = _parameters(report, flat)
-    modules = {key.rpartition(".")[0] for key in keys}
+    modules = {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params()}
     trained = {
         (join(node.module, param.name), node.node.op.name, param.name)
         for node in flat.nodes
