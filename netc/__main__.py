@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ def _run(arguments: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BrokenPipeError:
         return 1
+    except OSError as problem:
+        return _unsayable(problem)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -52,12 +55,22 @@ def _is_plain_check(arguments: list[str]) -> bool:
 
 
 def _leave(code: int) -> None:
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        code = code or 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            code = code or 1
+        except OSError as problem:
+            code = code or _unsayable(problem)
     os._exit(code)
+
+
+def _unsayable(problem: OSError) -> int:
+    """Standard output took no more; says so where standard error still does."""
+    with suppress(OSError):
+        print(f"error[output-file]: cannot write to standard output: {problem.strerror}", file=sys.stderr, flush=True)
+    return 1
 
 
 if __name__ == "__main__":

@@ -124,3 +124,37 @@ def test_an_input_larger_than_memory_is_an_error(batch: str) -> None:
     done = netc("verify", MLP, "--bind", f"N={batch}")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"error[bad-input]: an input of shape {batch}×2 does not fit into memory" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", [("check", MLP), ("check", MLP, "--json"), ("summary", MLP), ("torch", MLP)])
+def test_standard_output_that_is_full_is_an_error(command: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "netc", *command], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+    assert done.returncode == 1
+    assert os.strerror(errno.ENOSPC) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_standard_output_may_be_closed() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m netc check "{MLP}" >&-'], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.onnx")
+    done = netc("onnx", MLP, "-o", str(tmp_path / name))
+    assert done.returncode == 1
+    assert "error[output-file]" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_endless_standard_input_is_refused() -> None:
+    with open("/dev/zero", "rb") as endless:
+        done = netc("check", "-", stdin=endless, timeout=60)
+    assert done.returncode == 1
+    assert "error[too-large]" in done.stdout

@@ -9,13 +9,13 @@ from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
-from netc.syntax.read import decode
+from netc.syntax.read import MAX_BYTES, decode
 
 
 def compile_named(spec: str, args: dict[str, str], bind: dict[str, int]) -> tuple[Network | None, list[Diagnostic]]:
     """Compile what SPEC names; `-` is standard input, `-:VARIANT` a variant of it."""
     path, variant = split_variant(spec)
-    source = decode("<stdin>", sys.stdin.buffer.read()) if path == "-" else path
+    source = decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1)) if path == "-" else path
     if isinstance(source, Diagnostic):
         return None, [source]
     return _compile(source, args, variant, bind)

@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from netc import __version__
-from netc.artifacts import staged
+from netc.artifacts import output_error, staged
 from netc.backends.onnx.graph import build_graph
 from netc.ir.flat import flatten
 from netc.ir.model import Network
@@ -30,10 +30,20 @@ def build_model(network: Network, weights: WeightsIndex | None = None, location:
     model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
     model.opset_import.add(domain="", version=OPSET)
     model.graph.name = network.name
-    renamed = build_graph(model.graph, flatten(network), index, location or index.path.name)
+    renamed = build_graph(model.graph, flatten(network), index, _sayable(location or index.path.name))
     for key, value in _metadata(network, renamed).items():
         model.metadata_props.add(key=key, value=value)
     return model
+
+
+def _sayable(location: str) -> str:
+    """The name of the weights file, which ONNX writes as UTF-8."""
+    try:
+        location.encode()
+    except UnicodeEncodeError as error:
+        problem = "an ONNX file cannot refer to a name that is not Unicode"
+        raise output_error(Path(location), problem) from error
+    return location
 
 
 def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
