@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from handmade import one_op
+from onnx_cases import plain_cases
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -218,9 +219,25 @@ for mode in ("bilinear", "bicubic"):
     smooth = plain(lambda x, m=mode: F.interpolate(x, (4, 5), mode=m, antialias=True))
     case(f"interpolate {mode} antialias", make("interpolate", size=(4, 5), mode=mode, antialias=True), smooth)
 
+for label, name, attributes, reference, shapes in plain_cases():
+    case(label, make(name, **attributes), plain(reference), *shapes)
+case("rms_norm", make("rms_norm"), module(nn.RMSNorm, 11))
+case("rms_norm plain", make("rms_norm", eps=0.1, elementwise_affine=False), plain(nn.RMSNorm(11, 0.1, False)))
+case("bilinear", make("bilinear", out_features=5), module(nn.Bilinear, 11, 3, 5), IMAGE, (2, 4, 9, 3))
 
-ELSEWHERE = {"parameter", "constant", "max_unpool1d", "max_unpool2d", "max_unpool3d"}
-"""Operators that make sense in a network alone: tests/test_parameter.py and tests/test_unpool.py."""
+
+def scaled_unit(weights: Weights) -> Reference:
+    return lambda x: F.normalize(x, dim=1) * weights["node.weight"].view(-1, 1, 1)
+
+
+case("l2_norm", make("l2_norm"), scaled_unit)
+
+ELSEWHERE = {
+    *("parameter", "constant", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *("gather", "log", "sqrt", "rsqrt"),
+}
+"""Operators that make sense in a network alone: tests/test_parameter.py and tests/test_unpool.py; one with indices, and
+functions of positive numbers: tests/test_ops_rearrange.py and tests/test_ops_activation.py."""
 
 
 def test_every_operator_is_here() -> None:
@@ -240,7 +257,7 @@ NEEDS_NUMBERS = {
         *(f"adaptive_max_pool2d {n}" for n in ("uniform", "uneven", "larger")),
     ),
     *("layer_norm", "layer_norm two", "layer_norm no bias", "lrn 4", "linear 4d", "matmul", "pixel_unshuffle"),
-    *("flatten some", "reshape", "unflatten", "chunk", "split", "split even"),
+    *("flatten some", "reshape", "unflatten", "chunk", "split", "split even", "rms_norm", "rms_norm plain", "bilinear"),
 }
 """What netc refuses, with a reason, when every size but the channels depends on the input."""
 

@@ -18,7 +18,6 @@ from netc.ops.common import (
     need_constant,
     need_float,
     node,
-    numbers,
     size_of,
 )
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
@@ -72,7 +71,7 @@ class RmsNorm(Op):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """The spelling that ONNX Runtime fuses."""
-        axes = range(-len(numbers(self._shape(x[0]))), 0)
+        axes = range(-len(self._shape(x[0])), 0)
         eps = EPSILON[x[0].dtype] if self.eps is None else self.eps
         result = "normal" if self.elementwise_affine else "y0"
         nodes = (
