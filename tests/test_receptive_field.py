@@ -17,6 +17,7 @@ STEMS = {
     "branches": "{a: conv2d 4 7 padding=3 @image, b: conv2d 4 3 padding=1 @image, sum: add @a @b}",
     "transposed": "[conv2d 4 3 stride=2 padding=1, conv_transpose2d 4 3 stride=2 padding=1, conv2d 4 3 padding=1]",
     "nearest": "[conv2d 4 2 stride=2, interpolate scale_factor=2 mode=nearest, conv2d 4 3 padding=1]",
+    "learned": "[parameter (4 1 1), conv2d 4 3 padding=1 @image, mul @body.1 @body.0, conv2d 4 3 padding=1]",
     "whole": "[conv2d 4 3, adaptive_avg_pool2d 1]",
 }
 

@@ -26,6 +26,7 @@ KINDS = {
     "bool": "true or false",
     "Word": "word",
     "PerAxis": "integer, or one per axis",
+    "PerAxis | None": "integer, one per axis, or none",
     "Padding": "integer, one per axis, begins then ends, or a word",
 }
 

@@ -42,6 +42,8 @@ class Field(msgspec.Struct, frozen=True):
 
 
 WHOLE = Field(whole=True)
+NOWHERE = Field()
+"""What a tensor without input sees."""
 ONE = Fraction(1)
 TAPS = {"nearest": 1, "nearest-exact": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
 """Elements per axis that a way of interpolating reads."""
@@ -63,9 +65,11 @@ def _start(type_: TensorType) -> Field | None:
 
 
 def _merge(fields: Sequence[Field | None]) -> Field | None:
-    known = [field for field in fields if field is not None]
-    if not known or len(known) < len(fields):
+    if None in fields:
         return None
+    known = [field for field in fields if field is not None and field is not NOWHERE]
+    if not known:
+        return NOWHERE
     if any(field.whole for field in known):
         return WHOLE
     if len({len(field.step) for field in known}) > 1:
@@ -78,7 +82,7 @@ def _largest(rows: Sequence[tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
 
 
 def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | None:
-    if seen is None or seen.whole:
+    if seen is None or seen.whole or seen is NOWHERE:
         return seen
     op, before = node.node.op, node.inputs[0].type
     windows = op.windows(*(wire.type for wire in node.inputs))
