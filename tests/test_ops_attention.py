@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+import netc
 from netc.dims import symbol
 from netc.ops import BadValue
 
@@ -50,7 +51,7 @@ def dot_products(draw: Any) -> Any:
         nearly(draw, *batch, keys, values),
     ]
     if draw(st.booleans()):
-        mask = nearly(draw, *draw(st.sampled_from([[], batch])), draw(st.sampled_from([1, queries])), keys)
+        mask = nearly(draw, *draw(st.sampled_from([[], batch])), *draw(st.sampled_from([[], [1], [queries]])), keys)
         types.append(tensor(*mask.shape, dtype=draw(st.sampled_from(["float32", "bool", "float64"]))))
     return make("scaled_dot_product_attention", is_causal=draw(st.booleans()), scale=draw(SCALE)), types
 
@@ -187,3 +188,26 @@ def test_elements_are_floating_point(dtype: str) -> None:
 def test_features_of_multihead_attention_are_constant() -> None:
     (problem,) = findings(make("multihead_attention", num_heads=2), tensor(2, 3, symbol("c")))
     assert problem.code == "not-constant"
+
+
+SPEC = """netc: 1
+name: decoder
+inputs: {sequence: [N, L, 8]}
+net:
+  a: multihead_attention 2 batch_first=true is_causal=true
+  wide: linear 8
+  b: multihead_attention 4 batch_first=true
+outputs: {out: b}
+"""
+
+
+def test_generated_code_computes_a_repeated_input_once() -> None:
+    code = netc.load(SPEC).to_torch()
+    assert code.count("self.wide(") == 1
+    assert max(map(len, code.splitlines())) <= 120
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    module, sequence = scope["Decoder"]().eval(), torch.randn(2, 5, 8)
+    mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    x = module.wide(module.a(sequence, sequence, sequence, attn_mask=mask)[0])
+    torch.testing.assert_close(module(sequence), module.b(x, x, x)[0])

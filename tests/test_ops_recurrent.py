@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import netc
 from netc.dims import symbol
 from netc.ops import BadValue
 from netc.ops.records import Unsupported
@@ -179,3 +180,32 @@ def test_macs_are_those_of_one_sample(name: str) -> None:
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         module(example(x))
     assert op.macs(x) * 5 * 2 == counter.get_total_flops()
+
+
+SPEC = """netc: 1
+name: reader
+inputs: {sequence: [N, 6, 4]}
+net:
+  first: lstm 5 batch_first=true @sequence
+  second: lstm 5 2 batch_first=true @first
+  third: {if: "1 > 0", do: "gru 3 batch_first=true @second", else: "linear 3 @second"}
+  again: lstm 5 batch_first=true @sequence @first.h_n @first.c_n
+  aux: rnn 2 batch_first=true @first
+outputs: {out: third, state: second.c_n, states: again.h_n, aux: {from: aux, when: train}}
+"""
+
+
+def test_generated_code_takes_results_apart() -> None:
+    code = netc.load(SPEC).to_torch()
+    assert "(_, _)" not in code
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    module, sequence = scope["Reader"](), torch.randn(2, 6, 4)
+    read, starts_from = module.first(sequence)
+    second, (_, state) = module.second(read)
+    found = module(sequence)
+    torch.testing.assert_close(found.out, module.third(second)[0])
+    torch.testing.assert_close(found.state, state)
+    torch.testing.assert_close(found.states, module.again(sequence, starts_from)[1][0])
+    torch.testing.assert_close(found.aux, module.aux(read)[0])
+    assert module.eval()(sequence).aux is None

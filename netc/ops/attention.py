@@ -55,7 +55,7 @@ def _causal_mask(length: str) -> str:
 
 @op(
     "scaled_dot_product_attention",
-    family=Family.OTHER,
+    family=Family.LINEAR,
     torch="torch.nn.functional.scaled_dot_product_attention",
     title="Attention",
     arity=(3, 3),
@@ -131,7 +131,7 @@ class ScaledDotProductAttention(Op):
             yield from _causal(scores, x[0], (x[0].shape[-2], x[1].shape[-2]))
             scores = "causal"
         if len(x) > 3:
-            yield from self._masked(x[3])
+            yield from self._masked(x[3], dtype)
             scores = "masked"
         yield node("Softmax", scores, "weights", axis=-1)
         if len(x) > 3:
@@ -139,9 +139,9 @@ class ScaledDotProductAttention(Op):
             yield node("Where", "no_key zero weights", "some", OnnxConst("zero", dtype, (), (0.0,)))
         yield node("MatMul", "some x2" if len(x) > 3 else "weights x2")
 
-    def _masked(self, mask: TensorType) -> Iterator[OnnxNode]:
+    def _masked(self, mask: TensorType, dtype: str) -> Iterator[OnnxNode]:
         if mask.dtype == "bool":
-            yield node("Where", "x3 scores minus_infinity", "masked", _minus_infinity("float32"))
+            yield node("Where", "x3 scores minus_infinity", "masked", _minus_infinity(dtype))
         else:
             yield node("Add", "scores x3", "masked")
 
@@ -154,7 +154,7 @@ def _stretches(shape: tuple[Size, ...], target: tuple[Size, ...]) -> bool:
     return len(shape) <= len(target) and all(a == 1 or compare(a, b).holds for a, b in pairs)
 
 
-@op("multihead_attention", family=Family.OTHER, torch="torch.nn.MultiheadAttention", title="Attention", arity=(1, 3))
+@op("multihead_attention", family=Family.LINEAR, torch="torch.nn.MultiheadAttention", title="Attention", arity=(1, 3))
 class MultiheadAttention(Op):
     """softmax(q·kᵀ/√d)·v in `num_heads` heads of d features each, with learned projections before and after (Vaswani
     et al., arXiv 1706.03762; `torch.nn.MultiheadAttention`). Inputs, steps × batch × features: queries; keys, else the

@@ -37,7 +37,7 @@ class _Recurrent(Op):
     how many states there are.
     """
 
-    family: ClassVar[Family] = Family.OTHER
+    family: ClassVar[Family] = Family.LINEAR
     gates: ClassVar[int] = 1
     gate_order: ClassVar[tuple[int, ...]] = (0,)
     states: ClassVar[int] = 1
@@ -212,7 +212,7 @@ class _Recurrent(Op):
         return f"{self.hidden_size}{layers}{', both ways' if self.bidirectional else ''}"
 
 
-@op("rnn", family=Family.OTHER, torch="torch.nn.RNN", title="RNN", arity=(1, 2))
+@op("rnn", family=Family.LINEAR, torch="torch.nn.RNN", title="RNN", arity=(1, 2))
 class Rnn(_Recurrent):
     """h = tanh(W·x + b + R·h + c) step by step, of steps × batch × features (Elman 1990; `torch.nn.RNN`). Outputs:
     `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. A second input is the h it
@@ -229,7 +229,7 @@ class Rnn(_Recurrent):
         return {"activations": (self.nonlinearity.capitalize(),) * self._directions()}
 
 
-@op("gru", family=Family.OTHER, torch="torch.nn.GRU", title="GRU", arity=(1, 2))
+@op("gru", family=Family.LINEAR, torch="torch.nn.GRU", title="GRU", arity=(1, 2))
 class Gru(_Recurrent):
     """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
     features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
@@ -247,7 +247,7 @@ class Gru(_Recurrent):
         return {"linear_before_reset": 1}
 
 
-@op("lstm", family=Family.OTHER, torch="torch.nn.LSTM", title="LSTM", arity=(1, 3))
+@op("lstm", family=Family.LINEAR, torch="torch.nn.LSTM", title="LSTM", arity=(1, 3))
 class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,

@@ -166,7 +166,7 @@ class Writer:
         used = [s for s in slots if self.uses[s]]
         names = []
         for slot in slots:
-            name = self.name(slot, plain=len(slots) == 1) if slot in used else "_"
+            name = self.name(slot, plain=len(used) == 1) if slot in used else "_"
             if slot in used:
                 self.hold(name, slot)
             names.append(name)
@@ -289,7 +289,7 @@ class Writer:
             self.presets[slot] = self._training_name(slot)
             self.held[self.presets[slot]] = slot
         writer = self._trained(run, results, self.indent)
-        if len(results) == 1 and len(writer.lines) == 1 and writer.lines[0].count(" = ") == 1:
+        if len(results) == 1 and len(writer.lines) == 1 and _binds(writer.lines[0], self.presets[results[0]]):
             line = writer.lines[0].partition("  # ")[0].strip()
             self.lines.extend(layout(f"{line} if self.training else None", self.indent))
         else:
@@ -323,6 +323,11 @@ class Writer:
             self.write(f"return {wrap}({', '.join(pairs)})")
         else:
             self.write(f"return {', '.join(texts)}", outputs[0].slot if len(outputs) == 1 else None)
+
+
+def _binds(line: str, name: str) -> bool:
+    """Whether a line gives a value to this name and to no other."""
+    return line.count(" = ") == 1 and line.strip().startswith(f"{name} = ")
 
 
 def _unpacked(names: list[str], results: str) -> str:

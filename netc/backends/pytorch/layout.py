@@ -80,10 +80,15 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
     for at, depth in _depths(text):
         if text[at] in "([{" and depth == 1:
             start = at
-        elif text[at] in ")]}" and depth == 0 and at > start + 1:
+        elif text[at] in ")]}" and depth == 0 and at > start + 1 and not _is_index(text[start : at + 1]):
             found.append((start, at))
     forced = [pair for pair in found if BREAK in text[pair[0] : pair[1]]]
     return forced[-1] if forced else found[-1] if found else None
+
+
+def _is_index(text: str) -> bool:
+    """Nothing is gained by a line for the number in `[0]`."""
+    return text[0] == "[" and text[1:-1].isdigit()
 
 
 def _depths(text: str) -> Iterator[tuple[int, int]]:
