@@ -143,7 +143,7 @@ class MaxPool(_Pool):
         indices through all planes, PyTorch through one."""
         if not self.return_indices:
             return self._onnx(x[0], "y0")
-        return (*self._onnx(x[0], "y0 flat"), *plane_size("x0"), node("Mod", "flat plane", "y1"))
+        return (*self._onnx(x[0], "y0 flat"), *_modulo_plane(x[0]))
 
     def _onnx(self, x: TensorType, results: str) -> tuple[OnnxNode, ...]:
         begins, ends = self._begins(), self._rounding_pads()
@@ -162,9 +162,13 @@ class MaxPool(_Pool):
         return (_padded(x, begins, ends, float("-inf")), pool) if wide else (pool,)
 
 
-def plane_size(name: str) -> tuple[OnnxNode, ...]:
-    """`plane`, the number of elements over the spatial axes of the tensor of that name."""
-    return node("Shape", name, "space", start=2), node("ReduceProd", "space", "plane", keepdims=1)
+def _modulo_plane(x: TensorType) -> tuple[OnnxNode, ...]:
+    """Indices through all planes as indices through one."""
+    known = [size for size in x.shape[2:] if isinstance(size, int)]
+    if len(known) == x.rank - 2:
+        return (node("Mod", "flat plane", "y1", int64("plane", prod(known))),)
+    sizes = node("Shape", "x0", "space", start=2), node("ReduceProd", "space", "plane", keepdims=1)
+    return (*sizes, node("Mod", "flat plane", "y1"))
 
 
 def _padded(x: TensorType, begins: tuple[int, ...], ends: tuple[int, ...], value: float) -> OnnxNode:
