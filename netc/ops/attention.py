@@ -92,6 +92,7 @@ class ScaledDotProductAttention(Op):
             yield Problem("bad-argument", "is_causal and attn_mask=@tensor exclude each other", "is_causal")
         if x[3].dtype not in ("bool", x[0].dtype):
             yield Problem("dtype-mismatch", f"attn_mask has bool or {x[0].dtype} elements, not {x[3].dtype}", 3)
+        yield from need_axes(self, x[3], 2, 3)
         scores = self._scores(*x)
         if not _stretches(x[3].shape, scores):
             wanted = TensorType(scores)
