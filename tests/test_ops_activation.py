@@ -69,6 +69,13 @@ def test_function_computes_as_pytorch(name: str, shape: Any) -> None:
     same_values(make(name), tensor(*shape))
 
 
+@pytest.mark.parametrize(("dtype", "low", "high", "at"), [("int8", None, 200, "max"), ("uint8", -1, None, "min")])
+def test_bounds_fit_the_elements(dtype: str, low: Any, high: Any, at: str) -> None:
+    """PyTorch refuses the one and takes the other, −1, as 255."""
+    (problem,) = findings(make("clamp", min=low, max=high), tensor(3, dtype=dtype))
+    assert problem.at == at
+
+
 BOUND = st.none() | st.sampled_from([-1, 0, 1, 2, -0.5, 0.5, 1.0])
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.ops.base import Family, Scalar, attr, op
+from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS
 from netc.ops.merge import _Elementwise, cast_inputs, folded, promoted
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
-LIMITS = {"int64": 2**63, "int32": 2**31, "int8": 2**7, "uint8": 2**8}
+RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
+"""What the types hold that do not hold every number a spec may give."""
+
+
+def need_fitting(op: Op, name: str, number: Scalar | None, dtype: str) -> Iterator[Problem]:
+    """A problem where a number does not fit elements of a dtype: PyTorch often wraps it silently."""
+    low, high = RANGES.get(dtype, (number, number))
+    if number is not None and low is not None and high is not None and not low <= number <= high:
+        message = f"`{name}` {number} does not fit {dtype}, the type of the elements"
+        yield Problem("bad-argument", message, name)
 
 
 def scalar(name: str, dtype: str, value: Scalar) -> OnnxConst:
-    """A number as a constant without axes; bytes wrap, as in PyTorch."""
-    return OnnxConst(name, dtype, (), (value % 256 if dtype == "uint8" else value,))
+    """A number as a constant without axes."""
+    return OnnxConst(name, dtype, (), (value,))
 
 
 def scalar_dtype(tensor: str, value: Scalar) -> str:
@@ -27,7 +36,7 @@ def scalar_dtype(tensor: str, value: Scalar) -> str:
 
 
 class _Arithmetic(_Elementwise):
-    """Two or more tensors, or one tensor and a number."""
+    """Two or more tensors, or one tensor and a number that fits their type."""
 
     arity: ClassVar[tuple[int, int | None]] = (1, None)
     other: Scalar | None = attr("a number in place of a second tensor", default=None)
@@ -42,11 +51,9 @@ class _Arithmetic(_Elementwise):
             yield Problem("bad-arity", message, helps=(helps,))
 
     def _check_number(self, number: Scalar, *x: TensorType) -> Iterator[Problem]:
-        dtype = self.result_dtype(*x)
         if len(x) > 1:
             yield Problem("bad-argument", f"{self.name} takes several inputs or a number, not both", "other")
-        elif dtype in LIMITS and not -LIMITS[dtype] <= number < LIMITS[dtype]:
-            yield Problem("bad-argument", f"{number} does not fit {dtype}, the type of the elements", "other")
+        yield from need_fitting(self, "other", number, self.result_dtype(*x))
 
     def result_dtype(self, *x: TensorType) -> str:
         dtype = promoted(x) or x[0].dtype

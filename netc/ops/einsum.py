@@ -11,7 +11,7 @@ import msgspec
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, Text, attr, op
-from netc.ops.common import need_float, node
+from netc.ops.common import int64, need_float, node
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
@@ -96,10 +96,18 @@ class Einsum(Op):
         equation = TorchArg("equation", self.equation, attribute="equation")
         return TorchForm(call=TorchCall("einsum({equation}, {*})", (equation,), ("torch:einsum",)), heavy=True)
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """An axis of size 1 that another input stretches is dropped first: ONNX infers no stretching here."""
         parsed = self._parsed()
-        text = f"{','.join(parsed.operands)}->{parsed.result}"
-        return node("Einsum", " ".join(f"x{i}" for i in range(len(x))), equation=text)
+        sizes = _sizes(parsed, *x)
+        nodes, names, letters = [], [], []
+        for i, (own, t) in enumerate(zip(parsed.operands, x, strict=True)):
+            dropped = [axis for axis, letter in enumerate(own) if t.shape[axis] == 1 and sizes[letter] != 1]
+            names.append(f"lean{i}" if dropped else f"x{i}")
+            letters.append("".join([letter for axis, letter in enumerate(own) if axis not in dropped]))
+            if dropped:
+                nodes.append(node("Squeeze", f"x{i} ones{i}", f"lean{i}", int64(f"ones{i}", *dropped)))
+        return *nodes, node("Einsum", " ".join(names), equation=f"{','.join(letters)}->{parsed.result}")
 
     def caption(self, *x: TensorType) -> str:
         return self.equation

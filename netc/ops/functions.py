@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.activation import _Promoting
-from netc.ops.arithmetic import scalar, scalar_dtype
+from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS, need_dtype, node
 from netc.ops.merge import NUMBERS, ONNX_TYPES
@@ -187,6 +187,8 @@ class Clamp(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if self.min is None and self.max is None:
             yield Problem("bad-argument", "clamp needs `min` or `max`")
+        for name in ("min", "max"):
+            yield from need_fitting(self, name, getattr(self, name), self.infer(*x).dtype)
 
     def infer(self, *x: TensorType) -> TensorType:
         dtype = x[0].dtype
