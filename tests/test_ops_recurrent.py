@@ -142,6 +142,12 @@ def test_two_inputs_are_no_start_of_an_lstm() -> None:
     assert [p.code for p in findings(op, x, starts(op, x)[0])] == ["bad-argument"]
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_double_precision_is_refused_in_onnx(name: str) -> None:
+    with pytest.raises(Unsupported, match="float64"):
+        make(name, hidden_size=3).onnx(tensor(2, 3, 4, dtype="float64"))
+
+
 def test_projections_are_refused_in_onnx() -> None:
     with pytest.raises(Unsupported, match="projections"):
         make("lstm", hidden_size=3, proj_size=2).onnx(tensor(2, 3, 4))

@@ -126,6 +126,8 @@ class _Recurrent(Op):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """A node per layer; its weights are put together from PyTorch's, which is done once when the file is loaded."""
+        if x[0].dtype == "float64":
+            raise Unsupported("ONNX Runtime has no float64 recurrent layers on the CPU: use float32")
         return tuple(self._nodes(started=len(x) > 1))
 
     def _nodes(self, started: bool) -> Iterator[OnnxNode]:
