@@ -42,22 +42,22 @@ class Expand(Op):
             message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
             yield Problem("shape-mismatch", message, "sizes")
 
-    def _kept(self, x: TensorType) -> tuple[int, ...]:
+    def _kept(self) -> tuple[int, ...]:
         """The sizes as numbers, -1 where the input's own stays."""
         return tuple([size if isinstance(size, int) else -1 for size in self.sizes])
 
     def infer(self, *x: TensorType) -> TensorType:
         own = (1,) * (len(self.sizes) - x[0].rank) + x[0].shape
-        return x[0].with_shape(*[n if size == -1 else size for n, size in zip(own, self._kept(x[0]), strict=True)])
+        return x[0].with_shape(*[n if size == -1 else size for n, size in zip(own, self._kept(), strict=True)])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(f"size{i}", n, depends=("sizes",)) for i, n in enumerate(self._kept(x[0]))]
+        args = [TorchArg(f"size{i}", n, depends=("sizes",)) for i, n in enumerate(self._kept())]
         text = ", ".join(f"{{{arg.name}}}" for arg in args)
         return TorchForm(call=TorchCall(f"{{0}}.expand({text})", tuple(args)))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         """ONNX keeps a size where 1 is asked for."""
-        shape = int64("shape", *[1 if size == -1 else size for size in self._kept(x[0])])
+        shape = int64("shape", *[1 if size == -1 else size for size in self._kept()])
         return node("Expand", "x0 shape", "y0", shape)
 
 
