@@ -10,7 +10,7 @@ from netc.ops.base import Family, Padding, PerAxis, attr, op
 from netc.ops.common import keywords, learned, need_constant, need_rank, node, positional, size_of
 from netc.ops.conv import _ConvBase
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm, TorchModule
 from netc.ops.windowed import need_even, need_fit
 from netc.types import TensorType
 
@@ -21,22 +21,21 @@ DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: tuple[int, int],
-        stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int] = (0, 0),
-        dilation: tuple[int, int] = (1, 1),
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
+        given = (kernel_size, stride, padding, dilation)
+        pairs = [(n, n) if isinstance(n, int) else n for n in given]
+        self.kernel_size, self.stride, self.padding, self.dilation = pairs
         self.groups = groups
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *kernel_size))
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
-        bound = (in_channels // groups * kernel_size[0] * kernel_size[1]) ** -0.5
+        bound = self.weight[0].numel() ** -0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
@@ -134,15 +133,12 @@ class DeformConv2d(_ConvBase):
         return prod(self._space(x[0]), start=x[0].shape[1] // self.groups * self._taps() * self.out_channels)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        pads = tuple([begin for begin, _ in self.pads()])
         args = (
             size_of("in_channels", x[0], 1),
-            *positional(self, "out_channels"),
-            TorchArg("kernel_size", self.kernel_size, depends=("kernel_size",)),
-            TorchArg("stride", self.stride, depends=("stride",), keyword=True, omit=(1, 1)),
-            TorchArg("padding", pads, depends=("padding",), keyword=True, omit=(0, 0)),
-            TorchArg("dilation", self.dilation, depends=("dilation",), keyword=True, omit=(1, 1)),
-            *keywords(self, "groups", "bias"),
+            *positional(self, "out_channels", "kernel_size"),
+            *keywords(self, "stride"),
+            self._torch_padding(),
+            *keywords(self, "dilation", "groups", "bias"),
         )
         return TorchForm(TorchModule("DeformConv2d", args, helper=DEFORM_CONV_2D), heavy=True)
 

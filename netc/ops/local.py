@@ -9,6 +9,7 @@ from netc.dims import Size
 from netc.geometry import PADDING_WORDS
 from netc.ops.base import Family, Padding, PerAxis, attr, op
 from netc.ops.common import (
+    compact,
     int64,
     keywords,
     learned,
@@ -34,27 +35,26 @@ LOCALLY_CONNECTED_1D = '''class LocallyConnected1d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: tuple[int, ...],
-        output_size: tuple[int, ...],
-        stride: tuple[int, ...] = (1,),
+        kernel_size: int,
+        output_size: int,
+        stride: int = 1,
         padding: tuple[int, ...] = (0, 0),
-        dilation: tuple[int, ...] = (1,),
+        dilation: int = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(*output_size, out_channels, in_channels, *kernel_size))
-        self.bias = nn.Parameter(torch.empty(out_channels, *output_size)) if bias else None
-        bound = (in_channels * kernel_size[0]) ** -0.5
+        self.weight = nn.Parameter(torch.empty(output_size, out_channels, in_channels, kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels, output_size)) if bias else None
+        bound = (in_channels * kernel_size) ** -0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        (step,), (gap,) = self.stride, self.dilation
         x = nn.functional.pad(x, self.padding)
-        windows = x.unfold(2, gap * (self.weight.shape[3] - 1) + 1, step)[..., ::gap]
+        windows = x.unfold(2, self.dilation * (self.weight.shape[3] - 1) + 1, self.stride)[..., :: self.dilation]
         y = torch.einsum("ncli,loci->nol", windows, self.weight)
         return y if self.bias is None else y + self.bias'''
 
@@ -65,20 +65,20 @@ LOCALLY_CONNECTED_2D = '''class LocallyConnected2d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: tuple[int, ...],
-        output_size: tuple[int, ...],
-        stride: tuple[int, ...] = (1, 1),
+        kernel_size: int | tuple[int, int],
+        output_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
         padding: tuple[int, ...] = (0, 0, 0, 0),
-        dilation: tuple[int, ...] = (1, 1),
+        dilation: int | tuple[int, int] = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.stride = stride
+        given = (kernel_size, output_size, stride, dilation)
+        kernel, space, self.stride, self.dilation = [(n, n) if isinstance(n, int) else n for n in given]
         self.padding = padding
-        self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(*output_size, out_channels, in_channels, *kernel_size))
-        self.bias = nn.Parameter(torch.empty(out_channels, *output_size)) if bias else None
-        bound = (in_channels * kernel_size[0] * kernel_size[1]) ** -0.5
+        self.weight = nn.Parameter(torch.empty(*space, out_channels, in_channels, *kernel))
+        self.bias = nn.Parameter(torch.empty(out_channels, *space)) if bias else None
+        bound = (in_channels * kernel[0] * kernel[1]) ** -0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
@@ -139,19 +139,14 @@ class _LocallyConnected(_ConvBase):
         amounts = tuple([n for pair in reversed(self.pads()) for n in pair])
         args = (
             size_of("in_channels", x[0], 1),
-            *positional(self, "out_channels"),
-            TorchArg("kernel_size", self.kernel_size, depends=("kernel_size",)),
-            TorchArg("output_size", numbers(self._space(x[0]))),
-            self._tuple("stride", self.stride, (1,) * self.rank),
-            self._tuple("padding", amounts, (0,) * 2 * self.rank),
-            self._tuple("dilation", self.dilation, (1,) * self.rank),
-            *keywords(self, "bias"),
+            *positional(self, "out_channels", "kernel_size"),
+            TorchArg("output_size", compact(numbers(self._space(x[0])))),
+            *keywords(self, "stride"),
+            TorchArg("padding", amounts, depends=("padding",), keyword=True, omit=(0,) * 2 * self.rank),
+            *keywords(self, "dilation", "bias"),
         )
         name = f"LocallyConnected{self.rank}d"
         return TorchForm(TorchModule(name, args, helper=self.helper), heavy=True)
-
-    def _tuple(self, name: str, value: tuple[int, ...], omit: tuple[int, ...]) -> TorchArg:
-        return TorchArg(name, value, depends=(name,), keyword=True, omit=omit)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Windows as columns, positions first, and one matrix product per position."""

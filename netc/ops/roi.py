@@ -7,17 +7,17 @@ from typing import ClassVar
 
 from netc.dims import compare
 from netc.ops.base import Family, Op, PerAxis, attr, op
-from netc.ops.common import int64, need_float, need_rank, node
+from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Problem, TorchForm, TorchModule
 from netc.types import TensorType
 
 ROI_POOL = '''class RoIPool(nn.Module):
     """The largest element of each cell of each box, its corners rounded; zero where a cell lies outside."""
 
-    def __init__(self, output_size: tuple[int, int], spatial_scale: float = 1.0) -> None:
+    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
 
     def cells(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
@@ -46,13 +46,13 @@ ROI_ALIGN = '''class RoIAlign(nn.Module):
 
     def __init__(
         self,
-        output_size: tuple[int, int],
+        output_size: int | tuple[int, int],
         spatial_scale: float = 1.0,
         sampling_ratio: int = -1,
         aligned: bool = False,
     ) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
@@ -82,8 +82,9 @@ ROI_ALIGN = '''class RoIAlign(nn.Module):
         rows = self.weights(top, bottom, self.output_size[0], x.shape[2])
         columns = self.weights(left, right, self.output_size[1], x.shape[3])
         y = x.new_zeros(len(boxes), x.shape[1], *self.output_size)
+        samples = boxes[:, 0].long()
         for n, image in enumerate(x):
-            own = boxes[:, 0] == n
+            own = samples == n
             y[own] = torch.einsum("kih,chw,kjw->kcij", rows[own], image, columns[own])
         return y'''
 
@@ -109,11 +110,8 @@ class _Roi(Op):
         return x[0].with_shape(x[1].shape[0], x[0].shape[1], *self.output_size)
 
     def _module(self, cls: str, helper: str, *options: str) -> TorchForm:
-        args = [TorchArg("output_size", self.output_size, depends=("output_size",))]
-        for name in ("spatial_scale", *options):
-            omit = self.attributes[name].default
-            args.append(TorchArg(name, getattr(self, name), attribute=name, keyword=True, omit=omit))
-        return TorchForm(TorchModule(cls, tuple(args), helper=helper), heavy=True)
+        args = (*positional(self, "output_size"), *keywords(self, "spatial_scale", *options))
+        return TorchForm(TorchModule(cls, args, helper=helper), heavy=True)
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.output_size))
