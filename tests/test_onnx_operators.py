@@ -232,12 +232,19 @@ def scaled_unit(weights: Weights) -> Reference:
 
 case("l2_norm", make("l2_norm"), scaled_unit)
 
+case("unfold", make("unfold", kernel_size=(2, 3), stride=2, padding=1), plain(nn.Unfold((2, 3), 1, 1, 2)))
+case("fold", make("fold", output_size=(5, 6), kernel_size=2), plain(nn.Fold((5, 6), 2)), (2, 12, 20))
+sampled = plain(lambda x, grid: F.grid_sample(x, grid, padding_mode="border", align_corners=False))
+case("grid_sample", make("grid_sample", padding_mode="border"), sampled, IMAGE, (2, 5, 6, 2))
+
 ELSEWHERE = {
     *("parameter", "constant", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("gather", "log", "sqrt", "rsqrt"),
+    *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align"),
 }
 """Operators that make sense in a network alone: tests/test_parameter.py and tests/test_unpool.py; one with indices, and
-functions of positive numbers: tests/test_ops_rearrange.py and tests/test_ops_activation.py."""
+functions of positive numbers: tests/test_ops_rearrange.py and tests/test_ops_activation.py; what has no class in torch
+or takes maps or boxes: tests/test_ops_local.py, test_ops_deform.py, test_ops_sample.py and test_ops_roi.py."""
 
 
 def test_every_operator_is_here() -> None:
@@ -258,6 +265,7 @@ NEEDS_NUMBERS = {
     ),
     *("layer_norm", "layer_norm two", "layer_norm no bias", "lrn 4", "linear 4d", "matmul", "pixel_unshuffle"),
     *("flatten some", "reshape", "unflatten", "chunk", "split", "split even", "rms_norm", "rms_norm plain", "bilinear"),
+    *("fold", "grid_sample"),
 }
 """What netc refuses, with a reason, when every size but the channels depends on the input."""
 

@@ -9,7 +9,7 @@ from netc.dims import compare
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
-from netc.ops.records import OnnxNode, Problem, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Problem, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
 
 ROI_POOL = '''class RoIPool(nn.Module):
@@ -130,6 +130,8 @@ class RoIPool(_Roi):
         return self._module("RoIPool", ROI_POOL)
 
     def onnx(self, *x: TensorType) -> OnnxNode:
+        if x[0].dtype == "float64":
+            raise Unsupported("ONNX Runtime has no float64 MaxRoiPool: use float32")
         return node("MaxRoiPool", "x0 x1", pooled_shape=self.output_size, spatial_scale=self.spatial_scale)
 
 
