@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from vision import torchvision
 
 import netc
 from netc.ir.flat import flatten, parameters
@@ -96,21 +97,12 @@ running = pytest.mark.parametrize("case", RUN, ids=lambda case: case.name)
 known = pytest.mark.parametrize("case", [c for c in CASES if c.torchvision is not None], ids=lambda case: case.name)
 
 
-@cache
-def _torchvision() -> Any:
-    """torchvision.models without torchvision's compiled operators: two schemas must exist for the import to succeed."""
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor")
-    models = importlib.import_module("torchvision.models")
-    return models, library
-
-
 def _peer(case: Case, **settings: Any) -> nn.Module:
     """torchvision's network of that name, with memory but without values."""
-    models, _ = _torchvision()
     with torch.device("meta"):
-        module: nn.Module = getattr(models, case.name.removesuffix("_plain"))(**(case.torchvision or {}), **settings)
+        module: nn.Module = getattr(torchvision.models, case.name.removesuffix("_plain"))(
+            **(case.torchvision or {}), **settings
+        )
     return module
 
 

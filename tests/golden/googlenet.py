@@ -11,9 +11,23 @@ from torch.nn.functional import relu
 
 
 class ConvBn(nn.Module):
-    def __init__(self, in_channels: int, width: int, size: int, stride: int = 1, padding: int = 0) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        size: int,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, width, size, stride=stride, padding=padding, bias=False)
+        self.conv = nn.Conv2d(
+            in_channels,
+            width,
+            size,
+            stride=stride,
+            padding=padding,
+            bias=False,
+        )
         self.bn = nn.BatchNorm2d(width, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -21,7 +35,16 @@ class ConvBn(nn.Module):
 
 
 class Inception(nn.Module):
-    def __init__(self, in_channels: int, c1: int, r3: int, c3: int, r5: int, c5: int, cp: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        c1: int,
+        r3: int,
+        c3: int,
+        r5: int,
+        c5: int,
+        cp: int,
+    ) -> None:
         super().__init__()
         self.branch1 = ConvBn(in_channels, c1, 1)
         self.branch2 = nn.Sequential(

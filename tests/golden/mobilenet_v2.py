@@ -8,9 +8,24 @@ from torch import Tensor, nn
 
 
 class ConvBn(nn.Sequential):
-    def __init__(self, in_channels: int, width: int, size: int = 3, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        size: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, width, size, stride=stride, padding=size // 2, groups=groups, bias=False),
+            nn.Conv2d(
+                in_channels,
+                width,
+                size,
+                stride=stride,
+                padding=size // 2,
+                groups=groups,
+                bias=False,
+            ),
             nn.BatchNorm2d(width),
             nn.ReLU6(),
         )
@@ -19,8 +34,17 @@ class ConvBn(nn.Sequential):
 class Layers(nn.Sequential):
     def __init__(self, in_channels: int, expand: int, width: int, stride: int) -> None:
         super().__init__(
-            *([ConvBn(in_channels, expand * in_channels, size=1)] if expand != 1 else []),
-            ConvBn(expand * in_channels, expand * in_channels, stride=stride, groups=expand * in_channels),
+            *(
+                [ConvBn(in_channels, expand * in_channels, size=1)]
+                if expand != 1
+                else []
+            ),
+            ConvBn(
+                expand * in_channels,
+                expand * in_channels,
+                stride=stride,
+                groups=expand * in_channels,
+            ),
             nn.Conv2d(expand * in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width),
         )

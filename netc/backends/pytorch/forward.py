@@ -19,6 +19,9 @@ from netc.dims import dim_text
 LONG = 90
 """An expression longer than this gets a line of its own."""
 
+MARGIN = 24
+"""Columns kept for the name a sum or product is given and for its signs."""
+
 ATOM, UNARY, PRODUCT, SUM, COMPARISON, CHOICE = 9, 7, 6, 5, 4, 0
 LEVELS = {"atom": ATOM, "unary": UNARY, "product": PRODUCT, "sum": SUM, "comparison": COMPARISON}
 _FIELD = re.compile(r"\{(\*|\w+)\}")
@@ -112,12 +115,20 @@ class Writer:
             self.flush()
         if unit.heavy and any(p.heavy for p in self.stack):
             self.flush()
+        if self._is_too_wide(unit):
+            self.flush()
         made = self._expression(unit, self.take(unit.reads))
         if len(unit.outs) == 1 and self.uses[unit.outs[0]] == 1 and len(made.text) <= LONG:
             self.stack.append(made)
             return
         self.flush()
         self._bind(made, unit.outs, unit.results)
+
+    def _is_too_wide(self, unit: Unit) -> bool:
+        """Whether a sum or product of pending expressions would not fit on a line; it has no brackets to break at."""
+        if unit.call is None or LEVELS[unit.call.binding] == ATOM:
+            return False
+        return sum(len(p.text) for p in self.stack if p.slot in unit.reads) > WIDTH - self.indent - MARGIN
 
     def take(self, slots: list[Slot]) -> list[Text]:
         """The expressions of tensors, popping pending ones if they were written last and in this order."""

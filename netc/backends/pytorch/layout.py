@@ -1,10 +1,10 @@
-"""Lays one statement out over lines as `ruff format` does at 120 columns."""
+"""Lays one statement out over lines as `ruff format` does at its default of 88 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-WIDTH = 120
+WIDTH = 88
 BREAK = "\0"
 """After an opening bracket: its items stand on lines of their own even if they would fit on one."""
 
@@ -28,13 +28,20 @@ def layout(text: str, indent: int, room: int = 0) -> list[str]:
 def _items(inner: str, indent: int) -> Iterator[str]:
     items = list(_split(inner))
     if len(items) == 1:
-        for part in _comprehension(items[0]):
+        for part in _single(items[0], indent):
             yield from layout(part, indent)
         return
     for item in items:
         *before, last = _item(item, indent)
         yield from before
         yield f"{last},"
+
+
+def _single(item: str, indent: int) -> list[str]:
+    """The parts an item alone in its brackets breaks into: a generator always, a conditional when it does not fit."""
+    parts = _comprehension(item)
+    fits = BREAK not in item and len(item) + indent <= WIDTH
+    return parts if len(parts) > 1 or fits else _choice(item)
 
 
 def _item(item: str, indent: int) -> list[str]:
