@@ -153,10 +153,10 @@ NETWORK_CODES = (
     CodeInfo(
         "recursive-block",
         "error",
-        "A block calls itself without end",
+        "A block calls itself",
         "Each call would need another inside.",
         "blocks:\n  unit: {net: [relu, unit]}\nnet: unit\n",
-        "end the recursion with an `if` over an argument that shrinks.",
+        "repeat the block with `xN` or `for` instead.",
     ),
     CodeInfo(
         "import-cycle",

@@ -116,6 +116,19 @@ def failures(ort: Any) -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *own)
 
 
+def _guarded(session: Any) -> Any:
+    """`session.run`, answering inputs that the model cannot run on with a NetcError."""
+
+    def run(outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
+        try:
+            results: list[Any] = session.run(outputs, feed)
+        except failures(onnxruntime()) as error:
+            raise _error("bad-input", f"the model does not run on these inputs: {str(error).strip()}") from error
+        return results
+
+    return run
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
@@ -123,7 +136,7 @@ def _first_line(error: Exception) -> str:
 def _session(session: Any, device: str, note: str) -> Session:
     meta = session.get_modelmeta()
     return Session(
-        run=session.run,
+        run=_guarded(session),
         device=device,
         note=note,
         inputs={value.name: _type(value) for value in session.get_inputs()},

@@ -164,8 +164,12 @@ def _sensitivity(moved: Mapping[str, float]) -> Finding:
 def _run_both(subject: Subject, inputs: list[Any]) -> tuple[list[Any], list[Any]]:
     """Eval outputs of PyTorch and of onnxruntime, as arrays; None for an output that eval does not compute."""
     subject.module.eval()
-    with torch().no_grad():
-        results = as_tuple(subject.module(*_tensors(inputs)))
+    try:
+        with torch().no_grad():
+            results = as_tuple(subject.module(*_tensors(inputs)))
+    except (RuntimeError, IndexError) as error:
+        message = f"PyTorch does not run the network on these inputs: {str(error).strip()}"
+        raise NetcError((Diagnostic("bad-input", message, None),)) from error
     computed = iter(subject.session.run(None, dict(zip(subject.session.inputs, inputs, strict=True))))
     outputs = subject.network.block.outputs
     found = [None if o.train_only else next(computed) for o in outputs]
