@@ -205,6 +205,18 @@ def test_more_right_networks_pass(text: str) -> None:
     assert report.ok, report.lines()
 
 
+def test_inputs_a_network_cannot_run_on_are_one_diagnostic() -> None:
+    text = """\
+inputs: {image: [N, 3, 16, 16], boxes: [K, 5]}
+net:
+  conv: conv2d 4 3 @image
+  crops: roi_pool (2 2) @conv @boxes
+"""
+    with pytest.raises(NetcError) as caught:
+        verify(compiled(text))
+    assert code_of(caught) == "bad-input"
+
+
 def test_given_weights_are_used(tmp_path: Path) -> None:
     network = compiled(TWO_HEADS)
     init_weights(network, tmp_path / "w.safetensors", seed=8)
