@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Label, Span
-from netc.expr.evaluate import Context, ExprError, Silenced, evaluate, items, texts, truth
+from netc.diagnostics.model import Span
+from netc.expr.evaluate import evaluate, items, truth
 from netc.expr.scope import Binding, Said, Scope
-from netc.expr.tree import Expr, TensorRef, names_in
+from netc.expr.tree import Expr, names_in
 from netc.ir.model import Value
-from netc.passes.elaborate.apply import apply, takes_input
-from netc.passes.elaborate.drafts import Draft, GroupDraft, UnknownTensor
-from netc.passes.elaborate.files import did_you_mean
+from netc.passes.elaborate.apply import apply
+from netc.passes.elaborate.drafts import Draft, GroupDraft
 from netc.passes.elaborate.place import Applied, Flow, Place
+from netc.passes.elaborate.reading import Reader
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.types import ERROR
-
-if TYPE_CHECKING:
-    from netc.passes.elaborate.compiler import Compiler
 
 MAX_REPEATS = 10_000
 
@@ -57,17 +53,8 @@ class Counter:
             self.flow = self.flow.then(made.value)
 
 
-class BodyBuilder:
+class BodyBuilder(Reader):
     """Elaborates the statements of one block."""
-
-    def __init__(self, compiler: Compiler) -> None:
-        self.compiler = compiler
-        self.report, self.files, self.domain = compiler.report, compiler.files, compiler.domain
-        self.reads: dict[Value, list[tuple[Span, bool]]] = defaultdict(list)
-        self.made_by = compiler.made_by
-        self.own: set[Value] = set()
-        self.failed = False
-        self.broken: set[tuple[int, int]] = set()
 
     def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
         """Elaborate a statement that stands at `place.path`."""
@@ -101,7 +88,7 @@ class BodyBuilder:
     def _named(self, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         if isinstance(statement, Loop) and _mentions(named.name, statement.names):
             return self._template(named, statement, place, flow)
-        names = self._texts(named.name, place)
+        names = self.texts(named.name, place)
         if names is None or len(names) != 1:
             if names is not None:
                 self.report.add("bad-name", "a statement's name must come to one name", named.name_span)
@@ -142,21 +129,6 @@ class BodyBuilder:
             flow = Flow(value) if made.feeds else flow
         group.result = value
         return Made([group], value)
-
-    def _texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
-        try:
-            return texts(parts, self._context(place))
-        except Silenced:
-            return None
-        except ExprError as error:
-            self.files.report_expression(error, place.instance.source)
-            return None
-
-    def _context(self, place: Place) -> Context:
-        return self.files.context(place.scope, place.instance)
-
-    def _attempt(self, run: Callable[[], Any], place: Place) -> Any:
-        return self.files.attempt(run, place.instance)
 
     def _nested(self, statement: Body, place: Place, flow: Flow) -> Made:
         inner = place.nested()
@@ -243,7 +215,7 @@ class BodyBuilder:
     def _copies(self, line: Line, counter: Counter) -> dict[str, Any]:
         assert line.repeat is not None
         repeat, place = line.repeat, counter.place.reading(counter.flow.value)
-        count = self._attempt(lambda: evaluate(repeat, self._context(place)), place)
+        count = self.attempt(lambda: evaluate(repeat, self.context(place)), place)
         count = int(count) if isinstance(count, float) and count.is_integer() else count
         if count is ERROR:
             counter.flow = counter.flow.then(Value(ERROR, place.path, line.span))
@@ -277,7 +249,7 @@ class BodyBuilder:
         return {"said": {"iterable": Said(loop.iterable, place.scope)}}
 
     def _turns(self, loop: Loop, place: Place, flow: Flow) -> list[tuple[Scope, dict[str, Any]]] | None:
-        rows = self._attempt(lambda: items(loop.iterable, self._context(place.reading(flow.value))), place)
+        rows = self.attempt(lambda: items(loop.iterable, self.context(place.reading(flow.value))), place)
         if rows is ERROR:
             self.failed = True
             return None
@@ -324,7 +296,7 @@ class BodyBuilder:
             message = "an `if` whose `do` names its inputs needs an `else`"
             helps = ('add `else: "@in"` (or what it should be when the condition does not hold)',)
             self.report.add("missing-else", message, statement.span, helps=helps)
-        taken = self._attempt(lambda: truth(statement.condition, self._context(place)), place)
+        taken = self.attempt(lambda: truth(statement.condition, self.context(place)), place)
         if taken is ERROR:
             return None, None
         return taken, statement.then if taken else statement.otherwise
@@ -346,7 +318,7 @@ class BodyBuilder:
         shared = place.names.shared.get(line.op)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)
-        inputs = self._inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
+        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
         if shared is not None:
             return self._shared_line(shared, line, place, inputs)
         return self._record(apply(self, line, place, inputs), line, place)
@@ -384,70 +356,6 @@ class BodyBuilder:
         if not isinstance(shared.statement, Body) and _names_inputs(shared.statement):
             message = f"`{shared.text}` is shared: its inputs stand where it is called"
             self.report.add("bad-argument", message, shared.statement.span)
-
-    def _inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
-        if line.inputs is None:
-            if not takes_input(line, place) or flow.value is None:
-                return ()
-            if not flow.linked:
-                self.reads[flow.value].append((line.span, False))
-            return (flow.value,)
-        found: list[Value] = []
-        known = True
-        for ref in line.inputs:
-            values = self.references(ref, place, explicit=line.span)
-            known = known and bool(values)
-            found.extend(values)
-        return tuple(found) if known else None
-
-    def references(self, ref: TensorRef, place: Place, explicit: Span | None) -> list[Value]:
-        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading."""
-        span = Span(place.instance.source, ref.start, ref.end)
-        found: list[Value] = []
-        for text in self._texts(ref.parts, place) or []:
-            numbered = place.names.numbered(text[:-2], place.prefix) if text.endswith(".*") else [text]
-            if not numbered:
-                self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
-            for one in numbered:
-                value = self._find(one, place, span)
-                if value is None:
-                    return []
-                found.append(value)
-        if explicit is not None:
-            for value in found:
-                self.reads[value].append((explicit, True))
-        return found
-
-    def _find(self, text: str, place: Place, span: Span) -> Value | None:
-        self.compiler.step(span)
-        try:
-            return place.names.find(text, place.prefix)
-        except UnknownTensor as unknown:
-            self.failed = True
-            where = f" in `{unknown.base}`" if unknown.base else ""
-            message = f"there is no tensor `{text}`{where}"
-            if not self.report.knows("unknown-tensor", message, span):
-                last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
-                known = unknown.known()
-                near = did_you_mean(last, known)
-                notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
-                self.report.add("unknown-tensor", message, span, helps=(near,), notes=notes)
-            return None
-
-    def report_forks(self) -> None:
-        """A tensor that two statements read must be named by both."""
-        for value, reads in self.reads.items():
-            spans = {(s.start, s.end): s for s, _ in reads}
-            implicit = {(s.start, s.end): s for s, explicit in reads if not explicit}
-            if len(spans) < 2 or value.type is ERROR:
-                continue
-            for key, span in implicit.items():
-                if key in self.broken:
-                    continue
-                others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
-                name = value.path or "in"
-                message = f"two statements read `{name}`, and this one does not say so"
-                self.report.add("implicit-fork", message, span, secondary=others[:3], helps=(f"write `@{name}` here",))
 
     _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Flow], Made]] = {
         Line: _line,
