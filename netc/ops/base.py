@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, ClassVar, dataclass_transform
 
@@ -396,8 +396,3 @@ _CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
     "Floats": _floats,
     "Padding": _padding,
 }
-
-
-def problems(found: Iterable[Problem | Require]) -> list[Problem | Require]:
-    """All findings of a check, as a list."""
-    return list(found)

@@ -257,6 +257,3 @@ class Compiler:
                 known = ", ".join(sorted(symbols)) or "none"
                 message = f"--bind {name}: the inputs of {spec.path} have no symbol `{name}` (they have {known})"
                 self.report.add("unknown-name", message, None, path=spec.path)
-
-    def root_frame(self, spec: SpecFile) -> Frame:
-        return Frame(spec.name, Span(spec.span.source, 0, 0), "")
