@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from netc.dims import Size, bind, symbol
 from netc.geometry import Window, adaptive_bins, resolve_padding
 
-torch = pytest.importorskip("torch")
-functional = torch.nn.functional
 h, H = symbol("h"), symbol("H")
 
 sizes = st.integers(1, 40)

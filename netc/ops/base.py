@@ -108,7 +108,7 @@ class Op:
 
     def __init_subclass__(cls) -> None:
         own = {}
-        for name, kind in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063 - inspect costs 4 ms of start-up
+        for name, kind in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063 - inspect is slow to import
             declared = cls.__dict__.get(name)
             if isinstance(declared, Attr):
                 declared.name, declared.kind = name, kind
@@ -184,6 +184,10 @@ class Op:
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
         """The window per spatial axis, for receptive fields and for what a window never sees; () without one."""
         return ()
+
+    def taps(self) -> int:
+        """Elements per spatial axis that one element of a resized output is made from, for receptive fields."""
+        return 1
 
     def torch(self, *x: TensorType) -> TorchForm:
         """How PyTorch says it. Raises Unsupported."""

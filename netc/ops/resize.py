@@ -46,6 +46,9 @@ ONNX_MODES: dict[str, dict[str, Any]] = {
     "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.75},
 }
 
+TAPS = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
+"""Elements per axis that a way of interpolating reads, where it is more than one."""
+
 
 @op("interpolate", family=Family.UPSAMPLE, torch="torch.nn.functional.interpolate", title="Resize")
 class Interpolate(Op):
@@ -110,6 +113,9 @@ class Interpolate(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:2], *self._target(*x))
+
+    def taps(self) -> int:
+        return TAPS.get(self.mode, 1)
 
     def torch(self, *x: TensorType) -> TorchForm:
         if len(x) > 1 or self.mode == "area" or self.antialias:

@@ -45,8 +45,6 @@ WHOLE = Field(whole=True)
 NOWHERE = Field()
 """What a tensor without input sees."""
 ONE = Fraction(1)
-TAPS = {"nearest": 1, "nearest-exact": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
-"""Elements per axis that a way of interpolating reads."""
 
 
 def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
@@ -116,7 +114,7 @@ def _resizing(node: FlatNode, out: TensorType) -> tuple[Window, ...]:
     """Interpolation by whole factors as windows; () for other factors."""
     before, after = _spatial(node.inputs[0].type), _spatial(out)
     factors = [_factor(a, b) for a, b in zip(before, after, strict=False)]
-    taps = TAPS.get(getattr(node.node.op, "mode", "nearest"), 1)
+    taps = node.node.op.taps()
     known = [factor for factor in factors if factor]
     return tuple(Window(taps * factor, factor) for factor in known) if len(known) == len(before) else ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from netc.diagnostics.model import Frame, Span
@@ -141,7 +142,7 @@ class Compiler:
                 self._solve(expr, size, instance)
                 if any(instance.scope.find(name) is None for name in names_in(expr)):
                     continue
-                wanted = self.files.attempt(lambda e=expr: evaluate(e, self._symbolic(instance)), instance)  # type: ignore[misc]
+                wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance)
                 if wanted is not ERROR and not same(wanted, size):
                     where = f"input `{declared.name}` of `{spec.name}`"
                     message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
@@ -178,11 +179,8 @@ class Compiler:
         for output in definition.outputs:
             enabled = True
             if output.condition is not None:
-                condition = output.condition
-                enabled = self.files.attempt(
-                    lambda c=condition: truth(c, self.files.context(scope, instance)),  # type: ignore[misc]
-                    instance,
-                )
+                context = self.files.context(scope, instance)
+                enabled = self.files.attempt(partial(truth, output.condition, context), instance)
             if enabled is False and not self._exists(output.source.parts, place):
                 continue
             found = build.references(output.source, place, explicit=None)
@@ -201,7 +199,7 @@ class Compiler:
             return
         context = self.files.context(scope, instance)
         for expr, span in definition.checks:
-            holds = self.files.attempt(lambda e=expr: truth(e, context), instance)  # type: ignore[misc]
+            holds = self.files.attempt(partial(truth, expr, context), instance)
             if holds is False:
                 self.report.add("check-failed", f"`{span.text}` does not hold", span, notes=self._sides(expr, context))
 
@@ -218,7 +216,7 @@ class Compiler:
         for declared in spec.inputs or ():
             shape = []
             for expr in declared.shape or ():
-                size = self.files.attempt(lambda e=expr: self._size(e, instance), instance)  # type: ignore[misc]
+                size = self.files.attempt(partial(self._size, expr, instance), instance)
                 if size is ERROR:
                     break
                 symbols |= symbols_of(size)
