@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
+from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex, symbol
 from netc.expr.arithmetic import ARITHMETIC, COMPARISONS, same
 from netc.expr.functions import FUNCTIONS
@@ -143,6 +144,9 @@ def _bound(binding: Binding) -> Any:
 
 
 def _suggest(word: str, known: list[str]) -> str:
+    near = closest(word, known)
+    if near is not None:
+        return f"did you mean `{near}`?"
     from_start = [k for k in known if k[:1] == word[:1]] or known
     return f"known here: {', '.join(from_start[:12])}" if known else "nothing is named here"
 
