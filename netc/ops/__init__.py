@@ -31,6 +31,7 @@ from netc.ops import (
     sample,
     shape,
     source,
+    suppress,
     unfold,
     unpool,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "sample",
     "shape",
     "source",
+    "suppress",
     "unfold",
     "unpool",
 ]
