@@ -1,0 +1,94 @@
+"""Elements looked up along an axis by indices that broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.dims import Size, compare, equal
+from netc.ops.base import Family, Op, attr, op
+from netc.ops.common import int64, need_axis, need_dtype, node, positional
+from netc.ops.merge import broadcast, disagreement
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
+from netc.types import TensorType
+
+
+@op("take_along_dim", family=Family.RESHAPE, torch="torch.take_along_dim", title="Take", arity=(2, 2))
+class TakeAlongDim(Op):
+    """Elements of the first input, at the places along `dim` that the second names; the other axes stretch to each
+    other: of N×M×4 with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
+
+    dim: int = attr("the axis that the indices walk")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        source, index = x
+        yield from need_dtype(self, index, ("int64",), 1)
+        wrong = list(need_axis(self, "dim", self.dim, source.rank))
+        yield from wrong
+        if source.rank != index.rank:
+            yield Problem("rank-mismatch", f"take_along_dim inputs have different ranks: {source} and {index}", 1)
+        elif not wrong:
+            yield from self._check_others(source, index)
+
+    def _check_others(self, source: TensorType, index: TensorType) -> Iterator[Problem]:
+        for axis, a, b in self._others(source, index):
+            verdict = compare(a, b)
+            if 1 not in (a, b) and not verdict.holds:
+                yield disagreement(self, axis, source.rank, a, b, verdict, 1)
+
+    def _others(self, source: TensorType, index: TensorType) -> Iterator[tuple[int, Size, Size]]:
+        """Every axis but `dim`, with its two sizes."""
+        for axis, (a, b) in enumerate(zip(source.shape, index.shape, strict=True)):
+            if axis != self.dim % source.rank:
+                yield axis, a, b
+
+    def infer(self, *x: TensorType) -> TensorType:
+        axis = self.dim % x[0].rank
+        common = list(broadcast(*[t.shape for t in x]))
+        common[axis] = x[1].shape[axis]
+        return x[0].with_shape(*common)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.take_along_dim({1}, {dim})", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Whole rows where the indices have size 1 on all axes after `dim`, else single elements."""
+        source, index = x
+        axis = self.dim % source.rank
+        before = [(a, b) for at, a, b in self._others(source, index) if at < axis]
+        after = [b for at, _, b in self._others(source, index) if at > axis]
+        if after and all(n == 1 for n in after):
+            if all(b == 1 for _, b in before):
+                flat = int64("flat", -1)
+                return node("Reshape", "x1 flat", "places", flat), node("Gather", "x0 places", axis=axis)
+            if all(equal(a, b) for a, b in before):
+                return tuple(_rows(axis, source.rank))
+        return tuple(self._elements(source, index, axis))
+
+    def _elements(self, source: TensorType, index: TensorType, axis: int) -> Iterator[OnnxNode]:
+        others = list(self._others(source, index))
+        stretched = any(a == 1 != b for _, a, b in others), any(b == 1 != a for _, a, b in others)
+        for i in (0, 1):
+            if stretched[i]:
+                yield from _stretch(i, axis, source.rank)
+        names = [f"stretched{i}" if stretched[i] else f"x{i}" for i in (0, 1)]
+        yield node("GatherElements", " ".join(names), axis=axis)
+
+    def caption(self, *x: TensorType) -> str:
+        return f"axis {self.dim}"
+
+
+def _rows(axis: int, rank: int) -> Iterator[OnnxNode]:
+    """The indices already stand in an axis of their own, as GatherND takes them."""
+    places = "x1"
+    if rank > axis + 2:
+        places = "places"
+        yield node("Squeeze", "x1 spare", places, int64("spare", *range(axis + 2, rank)))
+    yield node("GatherND", f"x0 {places}", batch_dims=axis)
+
+
+def _stretch(i: int, axis: int, rank: int) -> Iterator[OnnxNode]:
+    """Input `i` stretched to the other one's shape on every axis but this."""
+    others = OnnxConst("others", "bool", (rank,), tuple([at != axis for at in range(rank)]))
+    yield node("Shape", f"x{1 - i}", f"shape{i}")
+    yield node("Where", f"others shape{i} kept", f"target{i}", others, int64("kept", 1))
+    yield node("Expand", f"x{i} target{i}", f"stretched{i}")
