@@ -29,6 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import netc
+from netc.diagnostics.model import NetcError
 from netc.dims import symbol
 from netc.ops import BadValue
 
@@ -67,6 +68,35 @@ def test_dot_product_attention_as_pytorch(case: Any) -> None:
         same_values(op, *types)
 
 
+@st.composite
+def shared_heads(draw: Any) -> Any:
+    """Queries of several heads to keys and values of fewer, in rank 3, 4 and 5."""
+    outer = draw(st.lists(SIZE, max_size=2))
+    few, queries, keys, features = draw(st.tuples(SIZE, SIZE, SIZE, SIZE))
+    many = few * draw(SIZE)
+    types = [
+        nearly(draw, *outer, many, queries, features),
+        nearly(draw, *outer, few, keys, features),
+        nearly(draw, *outer, few, keys, features),
+    ]
+    if draw(st.booleans()):
+        types.append(tensor(draw(st.sampled_from([1, many])), queries, keys, dtype="bool"))
+    causal = len(types) == 3 and draw(st.booleans())
+    return make(
+        "scaled_dot_product_attention", is_causal=causal, enable_gqa=draw(st.sampled_from([1, 1, 0])) == 1
+    ), types
+
+
+@quick
+@given(shared_heads())
+def test_shared_heads_as_pytorch(case: Any) -> None:
+    op, types = case
+    with sdpa_kernel(SDPBackend.MATH):
+        accepted = agree(op, *types)
+    if accepted:
+        same_values(op, *types)
+
+
 @pytest.mark.parametrize("shape", [(), (3,)])
 def test_masks_without_an_axis_for_queries_are_refused(shape: Any) -> None:
     """PyTorch takes them or not, depending on the rank of the queries."""
@@ -87,8 +117,8 @@ def same_when_open(op: Any, known: Any, open_: Any, count: int) -> None:
     x = [example(known, i) for i in range(count)]
     expected, module = run_torch(op, [known] * count, x)
     weights = module.state_dict() if module is not None else {}
-    (found,) = run_onnx(onnx_model(op, [open_] * count, weights), x)
-    torch.testing.assert_close(found, expected[0], **TOLERANCE)
+    for found, theirs in zip(run_onnx(onnx_model(op, [open_] * count, weights), x), expected, strict=True):
+        torch.testing.assert_close(found, theirs, **TOLERANCE)
 
 
 def test_a_query_without_keys_gives_zero() -> None:
@@ -103,30 +133,38 @@ def test_a_query_without_keys_gives_zero() -> None:
 @st.composite
 def multihead(draw: Any) -> Any:
     heads = draw(st.integers(1, 3))
-    op = make(
-        "multihead_attention",
-        num_heads=heads,
-        bias=draw(st.booleans()),
-        batch_first=draw(st.booleans()),
-        is_causal=draw(st.sampled_from([False, False, True])),
-    )
     batch, queries, keys = draw(st.tuples(SIZE, SIZE, SIZE))
     widths = [heads * draw(st.integers(1, 3)), draw(SIZE), draw(SIZE)]
     if draw(st.booleans()):
         widths = widths[:1] * 3
+    count = draw(st.integers(1, 3))
+    masks = {
+        "attn_mask": draw(st.sampled_from([(), (queries, keys), (batch * heads, queries, keys)])),
+        "key_padding_mask": draw(st.sampled_from([(), (batch, keys)])),
+    }
+    options = ("bias", "add_bias_kv", "add_zero_attn", "batch_first", "need_weights", "average_attn_weights")
+    op = make(
+        "multihead_attention",
+        num_heads=heads,
+        is_causal=count == 1 and not masks["attn_mask"] and draw(st.booleans()),
+        **{name: draw(st.booleans()) for name in options},
+    ).replace(**{name: bool(shape) or None for name, shape in masks.items()})
+    if count == 1:
+        masks = {name: tuple(queries if n == keys else n for n in shape) for name, shape in masks.items()}
     order = (batch, queries, keys) if op.batch_first else (queries, batch, keys)
     shapes = [(order[0], order[1]), *[(batch, keys) if op.batch_first else (keys, batch)] * 2]
     types = [nearly(draw, *shape, width) for shape, width in zip(shapes, widths, strict=True)]
-    return op, types[: draw(st.integers(1, 3))]
+    kinds = st.sampled_from(["float32", "bool", "bool", "float64"])
+    given = [tensor(*nearly(draw, *shape).shape, dtype=draw(kinds)) for shape in masks.values() if shape]
+    return op, [*types[:count], *given]
 
 
 @slow
 @given(multihead())
+@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask and attn_mask")
 def test_multihead_attention_as_pytorch(case: Any) -> None:
     op, types = case
-    if op.is_causal and len(types) > 1:
-        assert "is_causal" in [p.at for p in findings(op, *types)]
-    elif agree(op, *types):
+    if agree(op, *types):
         same_values(op, *types)
 
 
@@ -182,6 +220,59 @@ def test_macs_are_those_of_one_sample(widths: tuple[int, ...]) -> None:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call_module(module, record, *[example(t, i) for i, t in enumerate(types)])
     assert op.macs(*types) * 3 * 2 == counter.get_total_flops()
+
+
+MASKED = """netc: 1
+name: masked
+inputs:
+  sequence: [N, L, 8]
+  hide: {shape: [L, L], dtype: bool}
+  padding: {shape: [N, L], dtype: bool}
+net:
+  a: multihead_attention 2 batch_first=true key_padding_mask=@padding attn_mask=@hide @sequence
+  b: multihead_attention 4 batch_first=true key_padding_mask=@padding is_causal=true average_attn_weights=false
+outputs: {out: b, shares: b.weights}
+"""
+
+
+def test_masks_of_a_spec_reach_their_places() -> None:
+    code = netc.load(MASKED).to_torch()
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    module, sequence = scope["Masked"]().eval(), torch.randn(2, 5, 8)
+    hide, padding = torch.rand(5, 5) > 0.7, torch.zeros(2, 5, dtype=torch.bool)
+    hide[range(5), range(5)], padding[1, 3:] = False, True
+    found = module(sequence, hide, padding)
+    x = module.a(sequence, sequence, sequence, key_padding_mask=padding, attn_mask=hide)[0]
+    later = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    out, shares = module.b(x, x, x, key_padding_mask=padding, attn_mask=later, average_attn_weights=False)
+    torch.testing.assert_close(found.out, out)
+    torch.testing.assert_close(found.shares, shares)
+    assert not found.shares[1, :, :, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("attn_mask=true @sequence", "`attn_mask` takes a tensor, written with @"),
+        ("attn_mask=@padding @sequence", "attn_mask has N×L, not L×L"),
+        ("key_padding_mask=@hide @sequence", "key_padding_mask has L×L, not N×L"),
+        ("is_causal=true attn_mask=@hide @sequence", "exclude each other"),
+    ],
+)
+def test_wrong_masks_are_refused(line: str, message: str) -> None:
+    start, _, end = MASKED.partition("attn_mask=@hide @sequence")
+    shown = start.replace("key_padding_mask=@padding", "") if "key_padding" in line else start
+    with pytest.raises(NetcError, match=message):
+        netc.load(shown + line + end)
+
+
+@pytest.mark.parametrize("more", [{"add_bias_kv": True, "add_zero_attn": True, "need_weights": True}])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_added_keys_at_sizes_only_known_when_run(more: dict[str, bool], batch_first: bool) -> None:
+    for causal in (False, True):
+        op = make("multihead_attention", num_heads=2, batch_first=batch_first, is_causal=causal, **more)
+        same_when_open(op, tensor(3, 5, 4), tensor(symbol("a"), symbol("b"), 4), 1)
 
 
 @pytest.mark.parametrize("bad", [{"num_heads": 0}, {"num_heads": 2, "dropout": 1.5}])

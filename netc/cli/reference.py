@@ -23,6 +23,7 @@ KINDS = {
     "Scalar": "number",
     "Scalar | None": "number or none",
     "Text": "text",
+    "Tensor": "tensor, written with @",
     "bool": "true or false",
     "Word": "word",
     "PerAxis": "integer, or one per axis",

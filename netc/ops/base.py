@@ -24,6 +24,8 @@ Text = str
 Number = float
 Scalar = int | float
 """A number that stays whole when it is written so."""
+Tensor = bool | None
+"""A reference, `name=@tensor`, that an operator with several has to tell apart: true where it is given."""
 
 
 class Family(Enum):
@@ -87,10 +89,11 @@ class Op:
 
     Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
     `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order),
-    `references` (names that may be given as `name=@tensor`: each one given is passed as an extra input after those
-    `arity` counts), `undoes` (the operator that its one reference names: attributes of the same name are that one's
-    unless given, and its outputs but the first, then its input are passed as extra inputs), `transposed` (its windows
-    spread, they do not gather), `torch_name` (documentation).
+    `references` (names that may be given as `name=@tensor`: each one given is passed, in this order, as an extra input
+    after those `arity` counts; an attribute of the same name and kind `Tensor` tells which), `undoes` (the operator
+    that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
+    first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather),
+    `torch_name` (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -330,6 +333,12 @@ def _text(cls: type[Op], declared: Attr, value: Any) -> str:
     return value
 
 
+def _tensor(cls: type[Op], declared: Attr, value: Any) -> bool | None:
+    if value is not None:
+        raise BadValue(f"`{declared.name}` takes a tensor, written with @")
+    return None
+
+
 def _bool(cls: type[Op], declared: Attr, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _wrong(declared, "true or false", value)
@@ -393,6 +402,7 @@ _CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
     "Scalar": _scalar,
     "Scalar | None": _optional_scalar,
     "Text": _text,
+    "Tensor": _tensor,
     "bool": _bool,
     "Word": _word,
     "PerAxis": _per_axis,

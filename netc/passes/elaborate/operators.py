@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Label, Span
@@ -39,7 +40,7 @@ class NodeMaker:
         self.values: dict[str, Any] = {}
         self.said: dict[str, Said] = {}
         self.spans: dict[str, Span] = {}
-        self.references: list[Value] = []
+        self.given: dict[str, tuple[Value, ...]] = {}
         self.undone: Node | None = None
         self.ok = True
 
@@ -62,7 +63,7 @@ class NodeMaker:
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls = self.cls
-        bound = bind(self.target.given, (*cls.attributes, *cls.references), cls.name)
+        bound = bind(self.target.given, tuple(dict.fromkeys((*cls.attributes, *cls.references))), cls.name)
         self.ok = complain(self.report, bound.complaints)
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
@@ -96,7 +97,7 @@ class NodeMaker:
         if found and self.cls.undoes and found[0].type is not ERROR:
             self._undo(found[0], given)
         else:
-            self.references.extend(found[:1])
+            self._pass(given, found[:1])
 
     def _undo(self, value: Value, given: Given) -> None:
         """Take over what the operator named by `of` says and knows."""
@@ -109,7 +110,19 @@ class NodeMaker:
             self.ok = False
             return
         self.undone = node
-        self.references.extend(extras)
+        self._pass(given, extras)
+
+    def _pass(self, given: Given, values: Sequence[Value]) -> None:
+        """Tensors that come after the inputs; where there is an attribute of that name it says so."""
+        name = str(given.argument.name)
+        self.given[name] = tuple(values)
+        if name in self.cls.attributes:
+            self.values[name] = True
+
+    @property
+    def references(self) -> tuple[Value, ...]:
+        """The tensors named by attributes, in the operator's order."""
+        return tuple([value for name in self.cls.references for value in self.given.get(name, ())])
 
     def _origin(self, value: Value, names: Namespace) -> tuple[Node, tuple[Value, ...]] | None:
         """The operator whose first output a tensor is, here or in a block called; its other outputs and its input."""
