@@ -15,6 +15,7 @@ from netc.ir import model as ir
 from netc.lazy import LazyModule
 from netc.ops.records import Unsupported
 from netc.passes.elaborate import elaborate_file
+from netc.syntax.library import split_shipped
 from netc.types import TensorType
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ def load(
 ) -> Network:
     """Compile a spec.
 
-    spec: a path, `FILE:VARIANT`, or the text of a spec (a `str` of more than one line). args: arguments of the
-    network, over those of the variant. variant: one of the file's; the first by default. bind: numbers for symbols
-    of the input shapes. Raises NetcError, which carries every diagnostic found.
+    spec: a path, `FILE:VARIANT`, `netc:NAME` of the library, or the text of a spec (a `str` of more than one line).
+    args: arguments of the network, over those of the variant. variant: one of the file's; the first by default. bind:
+    numbers for symbols of the input shapes. Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)
     if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
@@ -152,7 +153,10 @@ def compile_spec(
 
 
 def split_variant(spec: str) -> tuple[str, str | None]:
-    """`FILE:VARIANT` taken apart; a file that has such a name is that file."""
+    """`FILE:VARIANT` taken apart; a file that has such a name is that file, and `netc:NAME` one of the library."""
+    shipped = split_shipped(spec)
+    if shipped is not None:
+        return shipped
     match = _VARIANT.fullmatch(spec)
     return (spec, None) if match is None or os.path.exists(spec) else (match["path"], match["variant"])
 

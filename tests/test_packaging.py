@@ -10,6 +10,7 @@ from pathlib import Path
 
 import netc
 from netc.diagnostics.codes import CODES
+from netc.syntax import library
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -57,6 +58,17 @@ def test_every_import_is_of_a_declared_dependency() -> None:
 def test_every_package_has_an_init() -> None:
     folders = {path.parent for path in (ROOT / "netc").rglob("*.py")}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_the_library_of_blocks_is_part_of_the_package() -> None:
+    """hatchling takes every file in these folders that git does not ignore."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    assert hatch["wheel"]["packages"] == ["netc"]
+    assert "netc" in hatch["sdist"]["include"]
+    blocks = sorted((ROOT / "netc").rglob("*.yaml"))
+    assert [path.stem for path in blocks] == library.names()
+    ignored = subprocess.run(["git", "check-ignore", *blocks], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ignored.returncode, ignored.stdout) == (1, "")
 
 
 def test_every_code_that_is_reported_is_explained() -> None:

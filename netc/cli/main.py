@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "Run an ONNX file in onnxruntime.",
     "verify": "Compare the PyTorch module and the ONNX file on the same weights and input.",
     "ops": "List the operators, or describe one.",
+    "library": "List the blocks that come with netc, or print one.",
     "explain": "Explain a diagnostic code.",
 }
 
@@ -65,7 +66,7 @@ class LazyCommands(click.Group):
 def cli() -> None:
     """From a YAML description of a neural network to a checked network, PyTorch, ONNX and a picture.
 
-    SPEC is a file, FILE:VARIANT to choose one of its variants, or - for standard input.
+    SPEC is a file, FILE:VARIANT to choose one of its variants, netc:NAME of the library, or - for standard input.
 
     \b
       netc check specs/resnet.yaml:resnet50

@@ -11,6 +11,7 @@ from netc.expr.tree import Expr
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
 from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
+from netc.syntax.library import split_shipped
 from netc.syntax.names import file_objection, name_from_stem
 from netc.syntax.nodes import Mapping, Node, Scalar
 from netc.syntax.report import Report
@@ -47,6 +48,12 @@ FILE_KEYS = (
 )
 
 _VARIANT = re.compile(r"(.*):([A-Za-z_]\w*)", re.ASCII | re.DOTALL)
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    """A file and the variant of it that an import names."""
+    match = _VARIANT.fullmatch(path)
+    return split_shipped(path) or ((match[1], match[2]) if match else (path, None))
 
 
 def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
@@ -138,9 +145,7 @@ class _FileReader:
             word_of(self.report, key, "import", "an")
             path = text_of(self.report, value, f"the file of `{key.text}`")
             if path is not None:
-                split = _VARIANT.fullmatch(path.value)
-                file, variant = split.groups() if split else (path.value, None)
-                found.append(Import(key.text, file, variant, path.span))
+                found.append(Import(key.text, *_split(path.value), path.span))
         return tuple(found)
 
     def defaults(self) -> tuple[Defaults, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.syntax.library import file_of, is_shipped
 
 MAX_BYTES = 64_000_000
 
 
 def read_source(path: str) -> Source | Diagnostic:
-    """The text of a file; a Diagnostic (`missing-file`, `bad-yaml`, `too-large`) when there is none."""
+    """The text of a file or `netc:NAME`; a Diagnostic (`missing-file`, `bad-yaml`, `too-large`) when there is none."""
+    file_name = file_of(path) if is_shipped(path) else path
+    if isinstance(file_name, Diagnostic):
+        return file_name
     try:
-        with open(path, "rb") as file:
+        with open(file_name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -17,6 +17,7 @@ from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Argument, Definition, Import, SpecFile, Variant
+from netc.syntax.library import is_shipped
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
 from netc.types import ERROR as ERROR_VALUE
@@ -83,11 +84,11 @@ class Files:
             self.variant(found, wanted.variant, wanted.span)
 
     def imported(self, wanted: Import, importer: SpecFile) -> SpecFile | None:
-        """The file an import names, relative to the file it stands in."""
-        if os.path.isabs(wanted.path) or "\\" in wanted.path or not wanted.path.endswith((".yaml", ".yml")):
+        """The file an import names: `netc:NAME`, or a path relative to the file it stands in."""
+        path = wanted.path if is_shipped(wanted.path) else _beside(importer.path, wanted.path)
+        if path is None:
             self.report.add("missing-file", f"`{wanted.path}` is not a relative path to a .yaml file", wanted.span)
             return None
-        path = os.path.normpath(os.path.join(os.path.dirname(importer.path), wanted.path))
         if path not in self._parsed:
             if len(self._parsed) >= MAX_IMPORTS:
                 self.report.add("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
@@ -99,7 +100,7 @@ class Files:
     def _read(self, path: str, span: Span) -> SpecFile | None:
         source = read_source(path)
         if isinstance(source, Diagnostic):
-            self.report.add(source.code, source.message, span, notes=source.notes)
+            self.report.add(source.code, source.message, span, notes=source.notes, fixes=source.fixes)
             return None
         return self.parse(source)
 
@@ -193,6 +194,13 @@ class Files:
         while scope.parent is not None:
             scope = scope.parent
         return self._by_scope[scope]
+
+
+def _beside(importer: str, path: str) -> str | None:
+    """The path of a .yaml file relative to the file that imports it. A file of the library has none beside it."""
+    if os.path.isabs(path) or "\\" in path or not path.endswith((".yaml", ".yml")) or is_shipped(importer):
+        return None
+    return os.path.normpath(os.path.join(os.path.dirname(importer), path))
 
 
 def did_you_mean(word: str, known: list[str]) -> str | None:

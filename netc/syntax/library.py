@@ -1,0 +1,42 @@
+"""The specs that come with netc: `netc:NAME` names one wherever a spec file is named."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from netc.diagnostics.model import Diagnostic, Fix
+from netc.diagnostics.suggest import closest
+
+PREFIX = "netc:"
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "library")
+
+_NAMED = re.compile(r"(?P<path>netc:[^:]*)(?::(?P<variant>.*))?", re.DOTALL)
+
+
+def names() -> list[str]:
+    """Every name there is, in alphabetical order."""
+    return sorted(stem for stem, ending in map(os.path.splitext, os.listdir(FOLDER)) if ending == ".yaml")
+
+
+def is_shipped(path: str) -> bool:
+    """Does this name a spec of the library, there or not? `./netc:name` is a file."""
+    return path.startswith(PREFIX)
+
+
+def split_shipped(spec: str) -> tuple[str, str | None] | None:
+    """`netc:NAME:VARIANT` taken apart, or None for what names a file."""
+    match = _NAMED.fullmatch(spec)
+    return match and (match["path"], match["variant"])
+
+
+def file_of(path: str) -> str | Diagnostic:
+    """The file that `netc:NAME` is, or `missing-file`. Only names that are listed are looked up, so none leads out."""
+    name = path.removeprefix(PREFIX)
+    known = names()
+    if name in known:
+        return os.path.join(FOLDER, f"{name}.yaml")
+    near = closest(name, known)
+    fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
+    notes = (f"it has {', '.join(known)}",)
+    return Diagnostic("missing-file", f"netc's library has no `{name}`", None, path=path, notes=notes, fixes=fixes)
