@@ -77,6 +77,13 @@ def compact(value: Any) -> Any:
     return value
 
 
+def plain(value: Any) -> Any:
+    """Whole numbers without their `.0`, in lists too."""
+    if isinstance(value, tuple):
+        return tuple([plain(v) for v in value])
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def positional(op: Op, *names: str) -> tuple[TorchArg, ...]:
     """Attributes as positional arguments, always printed."""
     return tuple([TorchArg(name, compact(getattr(op, name)), attribute=name) for name in names])

@@ -17,6 +17,7 @@ from netc.ops.common import (
     need_rank,
     node,
     numbers,
+    plain,
 )
 from netc.ops.records import (
     OnnxConst,
@@ -125,7 +126,7 @@ class Interpolate(Op):
     def _given(self) -> tuple[TorchArg, ...]:
         name = "size" if self.size else "scale_factor"
         value = compact(getattr(self, name))
-        return (TorchArg(name, _plain(value), attribute=name, keyword=True),)
+        return (TorchArg(name, plain(value), attribute=name, keyword=True),)
 
     def _options(self) -> list[str]:
         flags = [name for name in ("align_corners", "antialias") if getattr(self, name)]
@@ -168,14 +169,7 @@ class Interpolate(Op):
 
     def caption(self, *x: TensorType) -> str:
         given = self.size or self.scale_factor
-        return ", ".join([self.mode, *([str(_plain(compact(given)))] if given else [])])
-
-
-def _plain(value: Any) -> Any:
-    """Whole factors without their `.0`."""
-    if isinstance(value, tuple):
-        return tuple([_plain(v) for v in value])
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return ", ".join([self.mode, *([str(plain(compact(given)))] if given else [])])
 
 
 def _scaled(n: Size, factor: float) -> Size:

@@ -1,0 +1,209 @@
+"""Anchor boxes: the same few boxes around every cell of a feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from math import sqrt
+from struct import pack, unpack
+from typing import Any, ClassVar
+
+from netc.ops.base import Family, Floats, Op, attr, op
+from netc.ops.common import compact, int64, need_float, need_rank, node, plain
+from netc.ops.merge import ONNX_TYPES
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.types import TensorType
+
+FROM_SIZES = '''class Anchors(nn.Module):
+    """Boxes x1 y1 x2 y2 around the cells of a feature map, of every ratio (height / width) in every size: row by row,
+    (rows · columns · boxes) × 4."""
+
+    def __init__(
+        self,
+        sizes: float | tuple[float, ...],
+        ratios: float | tuple[float, ...] = 1.0,
+        stride: float | tuple[float, float] = 1.0,
+        offset: float = 0.0,
+        round: bool = True,
+    ) -> None:
+        super().__init__()
+        size = torch.tensor(sizes, dtype=torch.float32).flatten()
+        root = torch.tensor(ratios, dtype=torch.float32).reshape(-1, 1).sqrt()
+        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2
+        boxes = torch.cat([-corner, corner], 1)
+        self.register_buffer("boxes", boxes.round() if round else boxes, persistent=False)
+'''
+
+FROM_SIDES = '''class AnchorBoxes(nn.Module):
+    """Boxes x1 y1 x2 y2 of given widths and heights around the cells of a feature map: row by row,
+    (rows · columns · boxes) × 4."""
+
+    def __init__(
+        self,
+        widths: float | tuple[float, ...],
+        heights: float | tuple[float, ...],
+        stride: float | tuple[float, float] = 1.0,
+        offset: float = 0.0,
+    ) -> None:
+        super().__init__()
+        corner = torch.tensor([widths, heights], dtype=torch.float32).reshape(2, -1).T / 2
+        self.register_buffer("boxes", torch.cat([-corner, corner], 1), persistent=False)
+'''
+
+AROUND_CELLS = """        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
+        self.offset = offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = [
+            (torch.arange(count, dtype=x.dtype, device=x.device) + self.offset) * step
+            for count, step in zip(x.shape[-2:], self.stride)
+        ]
+        down, across = torch.meshgrid(rows, columns, indexing="ij")
+        shifts = torch.stack([across, down, across, down], -1)
+        return (shifts[:, :, None] + self.boxes.to(x)).reshape(-1, 4)"""
+
+LEAST, MOST = 1e-6, 1e6
+"""Lengths and ratios outside are slips, and no float32 in between overflows."""
+
+
+@op(
+    "anchors",
+    family=Family.OTHER,
+    torch="torchvision.models.detection.anchor_utils.AnchorGenerator",
+    title="Anchors",
+    arity=(0, 0),
+)
+class Anchors(Op):
+    """The same boxes x1 y1 x2 y2 around every cell of the feature map `like=@x`, N×C×H×W: (H·W·A)×4, row by row, the A
+    boxes of a cell together. Box a of cell (i, j) is boxes[a] moved by ((j + offset) · stride, (i + offset) · stride).
+    The boxes are all `sizes` for each of the `ratios`, width size / √ratio and height size · √ratio, their corners
+    rounded to whole numbers unless `round=false` (Ren et al., arXiv 1506.01497; torchvision's `AnchorGenerator`), or
+    those of given `widths` and `heights`, taken as they are (Liu et al., arXiv 1512.02325; Redmon and Farhadi, arXiv
+    1612.08242; both with offset 0.5). It has no input of its own and never feeds the next statement."""
+
+    references: ClassVar[tuple[str, ...]] = ("like",)
+    sizes: Floats = attr("square roots of the areas", default=(), minimum=LEAST, maximum=MOST)
+    ratios: Floats = attr("height / width; A = ratios · sizes", default=(1.0,), minimum=LEAST, maximum=MOST)
+    widths: Floats = attr("widths, in place of sizes and ratios", default=(), minimum=LEAST, maximum=MOST)
+    heights: Floats = attr("heights, as many as widths", default=(), minimum=LEAST, maximum=MOST)
+    stride: Floats = attr("from cell to cell, one number or down and across", minimum=LEAST, maximum=MOST)
+    offset: float = attr("centre of the first cell, in cells", default=0.0, minimum=-MOST, maximum=MOST)
+    round: bool = attr("corners made from sizes are whole numbers", default=True)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if len(x) != 1:
+            yield Problem("bad-argument", "anchors needs like=@features, whose cells they lie around")
+        for t in x:
+            yield from need_rank(self, t, 4)
+            yield from need_float(self, t)
+        if len(self.stride) not in (1, 2):
+            message = f"`stride` takes one number or 2 (down and across), not {len(self.stride)}"
+            yield Problem("bad-argument", message, "stride")
+        yield from self._check_sides() if self.widths or self.heights else self._check_sizes()
+
+    def _check_sizes(self) -> Iterator[Problem]:
+        if not self.sizes:
+            yield Problem("bad-argument", "anchors needs sizes, or widths and heights")
+        if not self.ratios:
+            yield Problem("bad-argument", "`ratios` takes one number or more", "ratios")
+
+    def _check_sides(self) -> Iterator[Problem]:
+        for name in ("sizes", "ratios"):
+            if getattr(self, name) != self.attributes[name].default:
+                yield Problem("bad-argument", f"widths and heights stand in place of {name}", name)
+        if len(self.widths) != len(self.heights):
+            message = f"{len(self.widths)} widths and {len(self.heights)} heights make no pairs"
+            yield Problem("bad-argument", message, "heights" if self.heights else "widths")
+
+    def _count(self) -> int:
+        return len(self.widths) or len(self.sizes) * len(self.ratios)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0].with_shape(x[0].shape[2] * x[0].shape[3] * self._count(), 4)
+
+    def boxes(self) -> list[tuple[float, ...]]:
+        """The boxes around (0, 0), in the order and float32 arithmetic of torchvision."""
+        if self.widths:
+            return [_centred(w / 2, h / 2) for w, h in zip(self.widths, self.heights, strict=True)]
+        roots = [_single(sqrt(_single(ratio))) for ratio in self.ratios]
+        sides = [(_single(_single(1 / root) * size), _single(root * size)) for root in roots for size in self._sizes()]
+        return [_centred(*[round(n / 2) if self.round else n / 2 for n in pair]) for pair in sides]
+
+    def _sizes(self) -> list[float]:
+        return [_single(size) for size in self.sizes]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        given = ("widths", "heights") if self.widths else ("sizes",)
+        lists = [TorchArg(name, _bare(getattr(self, name)), attribute=name) for name in given]
+        stride = TorchArg("stride", plain(compact(self.stride)), attribute="stride", keyword=True)
+        offset = _option(self, "offset", plain(self.offset))
+        if self.widths:
+            return TorchForm(TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS))
+        args = (*lists, _option(self, "ratios", _bare(self.ratios)), stride, offset, _option(self, "round", self.round))
+        return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Columns + boxes + rows, by broadcasting; no constant has an element for every cell."""
+        boxes = self.boxes()
+        consts = [OnnxConst("boxes", x[0].dtype, (len(boxes), 4), tuple(chain.from_iterable(boxes)))]
+        nodes: list[OnnxNode] = []
+        for axis, n in enumerate(x[0].shape[2:], 2):
+            if isinstance(n, int):
+                consts.append(self._shifts(x[0].dtype, axis, n))
+            else:
+                nodes += self._shifts_of_any_size(x[0].dtype, axis)
+        return (
+            *nodes,
+            node("Add", "shifts3 boxes", "row", *consts),
+            node("Add", "row shifts2", "rows"),
+            node("Reshape", "rows shape", "y0", int64("shape", -1, 4)),
+        )
+
+    def _steps(self, axis: int) -> tuple[float, ...]:
+        """How far the next row or column moves each number of a box."""
+        down, across = self.stride[0], self.stride[-1]
+        return (0.0, down, 0.0, down) if axis == 2 else (across, 0.0, across, 0.0)
+
+    def _shifts(self, dtype: str, axis: int, n: int) -> OnnxConst:
+        """How far the boxes of each row are moved, H×1×1×4, or of each column, W×1×4."""
+        values = [(i + self.offset) * step for i in range(n) for step in self._steps(axis)]
+        return OnnxConst(f"shifts{axis}", dtype, (n, *(1,) * (4 - axis), 4), tuple(values))
+
+    def _shifts_of_any_size(self, dtype: str, axis: int) -> Iterator[OnnxNode]:
+        """The same, computed where the size is known."""
+        zero, one = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "one")))
+        yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
+        yield node("Squeeze", f"size{axis}", f"count{axis}")
+        yield node("Range", f"zero{axis} count{axis} one{axis}", f"index{axis}", zero, one)
+        yield node("Cast", f"index{axis}", f"number{axis}", to=ONNX_TYPES[dtype])
+        source = f"number{axis}"
+        if self.offset:
+            source = f"centre{axis}"
+            yield node(
+                "Add", f"number{axis} offset{axis}", source, OnnxConst(f"offset{axis}", dtype, (), (self.offset,))
+            )
+        yield node("Reshape", f"{source} spread{axis}", f"cell{axis}", int64(f"spread{axis}", -1, *(1,) * (5 - axis)))
+        yield node(
+            "Mul", f"cell{axis} steps{axis}", f"shifts{axis}", OnnxConst(f"steps{axis}", dtype, (4,), self._steps(axis))
+        )
+
+    def caption(self, *x: TensorType) -> str:
+        return f"{self._count()} per cell, s{'×'.join(f'{n:g}' for n in self.stride)}"
+
+
+def _option(self: Op, name: str, value: Any) -> TorchArg:
+    return TorchArg(name, value, attribute=name, keyword=True, omit=_bare(plain(self.attributes[name].default)))
+
+
+def _bare(values: Any) -> Any:
+    """A list of one number as that number, whole ones without their `.0`."""
+    return plain(values[0] if isinstance(values, tuple) and len(values) == 1 else values)
+
+
+def _centred(half_width: float, half_height: float) -> tuple[float, ...]:
+    return (-half_width, -half_height, half_width, half_height)
+
+
+def _single(value: float) -> float:
+    """The float32 nearest to a number."""
+    return float(unpack("f", pack("f", value))[0])
