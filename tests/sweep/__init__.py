@@ -1,0 +1,1 @@
+"""Every operator over its whole attribute space, held against PyTorch and ONNX Runtime: `make conformance`."""

@@ -1,0 +1,224 @@
+"""One case judged: do netc, PyTorch and ONNX Runtime say the same?"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import torch
+from conformance import build, call, call_module, findings, flat, onnx_model, refusals, run_onnx, run_torch, same_parameters, shake
+from onnx.checker import ValidationError
+from onnx.shape_inference import InferenceError
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException
+from sweep.differences import difference
+from sweep.draw import Case
+from sweep.plausible import data
+from sweep.reference import reference, run_reference
+
+from torch import nn
+
+from netc.ops import OPERATORS, BadValue, Op
+from netc.ops.records import TorchForm, Unsupported
+from netc.runtime.report import TOLERANCE
+from netc.types import TensorType
+
+Tensors = list[torch.Tensor]
+REFUSALS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError)
+ONNX_ERRORS = (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException)
+
+RARE = {"float16", "float64", "int32", "int8", "uint8", "bool", "int64"}
+"""Element types for which ONNX defines operators that ONNX Runtime has on the CPU for float32 alone."""
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore")
+
+
+class Unsaid(Exception):
+    """The operator has no PyTorch form for inputs like these."""
+
+
+class Verdict(msgspec.Struct):
+    """What became of a case. `kind`: accepted, refused (by both), excluded or failed; `notes` say which comparisons were
+    made (`values`, `onnx`, `gradient`, `float16`) or left out and why (`onnx: …`)."""
+
+    kind: str
+    reason: str = ""
+    notes: list[str] = msgspec.field(default_factory=list)
+
+
+def judge(case: Case, deep: bool) -> Verdict:
+    """Accept or reject, output types and parameters; where `deep`, values and gradients too."""
+    try:
+        return _judged(case, deep)
+    except (AssertionError, AttributeError, KeyError, ArithmeticError, *REFUSALS) as error:
+        return Verdict("failed", f"{type(error).__name__}: {error}".strip())
+
+
+def _judged(case: Case, deep: bool) -> Verdict:
+    try:
+        op = case.op()
+    except BadValue as error:
+        return refused_value(case, str(error))
+    found, x = findings(op, *case.types), data(case.operator, case.types, case.number)
+    try:
+        made, theirs = attempt(op, case.types, x)
+    except Unsaid as error:
+        assert found, f"netc accepts and cannot say it in PyTorch: {error}"
+        return Verdict("excluded", "wrong inputs that netc refuses and cannot write as PyTorch: PyTorch is not asked")
+    if found or isinstance(theirs, str):
+        return refusal(op, case, found[0].message if found else "", theirs)
+    same_types(op, case.types, theirs)
+    same_parameters(op, *case.types)
+    same_form(op, case.types, x, made, theirs)
+    return Verdict("accepted", notes=list(deeper(op, case.types, x)) if deep else [])
+
+
+def attempt(op: Op, types: Sequence[TensorType], x: Tensors) -> tuple[Any, Tensors | str]:
+    """PyTorch's module or function where there is one, and the results of PyTorch or why it refuses."""
+    made = None
+    try:
+        with refusals():
+            made = reference(op, types)
+            return made, run_own(op, types, x)[0] if made is None else run_reference(made, op, types, x)
+    except REFUSALS as error:
+        return made, f"{type(error).__name__}: {error}"
+
+
+def run_own(op: Op, types: Sequence[TensorType], x: Tensors) -> tuple[Tensors, Any]:
+    """The operator's own PyTorch form; what it cannot say is no answer of PyTorch."""
+    try:
+        op.torch(*types)
+    except (*REFUSALS, AttributeError, ArithmeticError) as error:
+        raise Unsaid(str(error)) from error
+    return run_torch(op, types, x)
+
+
+def same_form(op: Op, types: Sequence[TensorType], x: Tensors, made: Any, theirs: Tensors) -> None:
+    """What netc's code for the operator computes is what PyTorch's own module computes from the same parameters."""
+    if made is None:
+        return
+    ours, module = run_torch(op, types, x)
+    if isinstance(made, nn.Module) and module is not None:
+        made.load_state_dict(module.state_dict(), strict=True)
+        theirs = run_reference(made, op, types, x)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=0, equal_nan=True)
+
+
+def refusal(op: Op, case: Case, ours: str, theirs: Tensors | str) -> Verdict:
+    if ours and isinstance(theirs, str):
+        return Verdict("refused")
+    reason = difference(op, case.types, ours, theirs)
+    if reason:
+        return Verdict("excluded", reason)
+    if ours:
+        shapes = [tuple(t.shape) for t in theirs if isinstance(t, torch.Tensor)]
+        return Verdict("failed", f"PyTorch makes {shapes}, netc says: {ours}")
+    return Verdict("failed", f"netc accepts, PyTorch says: {theirs}")
+
+
+def refused_value(case: Case, ours: str) -> Verdict:
+    """A value outside of its bounds must be one that PyTorch refuses too; other kinds of values are the language's."""
+    if " must be at " not in ours:
+        return Verdict("excluded", "a value of another kind, which netc's language refuses before PyTorch is asked")
+    op = OPERATORS[case.operator](**spread_out(case))
+    try:
+        _, theirs = attempt(op, case.types, data(case.operator, case.types, case.number))
+    except (Unsaid, AttributeError, ArithmeticError):
+        return Verdict("excluded", "wrong inputs that netc refuses and cannot write as PyTorch: PyTorch is not asked")
+    return refusal(op, case, ours, theirs)
+
+
+def spread_out(case: Case) -> dict[str, Any]:
+    """The values in canonical form without a look at bounds."""
+    cls = OPERATORS[case.operator]
+    lists = ("PerAxis", "PerAxis | None", "Ints", "Sizes", "Floats")
+    wide = {k: (v,) if cls.attributes[k].kind in lists and isinstance(v, int | float) else v for k, v in case.values.items()}
+    per_axis = ("PerAxis", "PerAxis | None")
+    return {k: v * cls.rank if cls.attributes[k].kind in per_axis and len(v or ()) == 1 else v for k, v in wide.items()}
+
+
+def same_types(op: Op, types: Sequence[TensorType], theirs: Tensors) -> None:
+    ours = [(t.shape, f"torch.{t.dtype}") for t in op.outputs(*types)]
+    found = [(tuple(t.shape), str(t.dtype)) for t in theirs]
+    assert ours == found, f"netc says {ours}, PyTorch makes {found}"
+
+
+def deeper(op: Op, types: Sequence[TensorType], x: Tensors) -> list[str]:
+    """The notes of the comparisons that cost more."""
+    return ["values", same_onnx(op, types, x), gradient(op, types, x), *half(op, types, x)]
+
+
+def same_onnx(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
+    """ONNX Runtime computes what PyTorch computes, from the same parameters, within the ladder."""
+    if any(t.dtype == "bfloat16" for t in (*types, *op.outputs(*types))):
+        return "onnx: numpy, through which ONNX Runtime is fed, has no bfloat16"
+    expected, module = run_torch(op, types, x)
+    try:
+        model = onnx_model(op, types, module.state_dict() if module is not None else {})
+    except Unsupported as error:
+        return f"onnx: {plainly(str(error))}"
+    except (ValidationError, InferenceError) as error:
+        raise AssertionError(f"ONNX checker: {error}") from error
+    try:
+        results = run_onnx(model, x)
+    except ONNX_ERRORS as error:
+        if isinstance(error, NotImplemented) and {t.dtype for t in types} & RARE:
+            return f"onnx: ONNX Runtime has no kernel on the CPU for {'/'.join(sorted({t.dtype for t in types} & RARE))}"
+        raise AssertionError(f"ONNX Runtime: {error}") from error
+    assert len(results) == len(expected)
+    for ours, theirs in zip(results, expected, strict=True):
+        close(ours, theirs)
+    return "onnx"
+
+
+def plainly(text: str) -> str:
+    """A reason without the numbers of the case."""
+    return text.partition(";")[0]
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Equal but for rounding: the tolerance of the dtype, of the largest number."""
+    assert ours.dtype == theirs.dtype, f"{ours.dtype}, not {theirs.dtype}"
+    allowed = TOLERANCE.get(str(theirs.dtype).removeprefix("torch."), 0.0)
+    finite = theirs.double()[theirs.double().isfinite()]
+    largest = float(finite.abs().max()) if finite.numel() else 0.0
+    torch.testing.assert_close(ours, theirs, rtol=allowed, atol=allowed * max(1.0, largest), equal_nan=True)
+
+
+def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
+    """In training mode the shapes are the same, and gradients reach every float input and parameter."""
+    form = op.torch(*types)
+    x = [t.clone().requires_grad_() if t.is_floating_point() else t for t in x]
+    torch.manual_seed(0)
+    module = build(form.module).train() if form.module else None
+    if module is not None:
+        shake(module)
+    try:
+        results = flat(_trained(form, module, x))
+    except ValueError as error:
+        if "Expected more than 1" in str(error):
+            return "gradient: one value per channel, which PyTorch does not normalise in training"
+        raise
+    same_types(op, types, results)
+    flowing = [r for r in results if r.requires_grad]
+    leaves = [t for t in [*x, *(module.parameters() if module is not None else ())] if t.requires_grad]
+    if not flowing or not leaves:
+        return "gradient: there is nothing to differentiate"
+    grads = torch.autograd.grad(sum(r.double().sum() for r in flowing), leaves, allow_unused=True)
+    missing = [i for i, (leaf, grad) in enumerate(zip(leaves, grads, strict=True)) if grad is None and leaf.numel()]
+    assert not missing, f"no gradient reaches input or parameter {missing}"
+    return "gradient"
+
+
+def _trained(form: TorchForm, module: Any, x: Tensors) -> Any:
+    if module is not None and form.module:
+        return call_module(module, form.module, *x)
+    assert form.call
+    return call(form.call, *x)
+
+
+def half(op: Op, types: Sequence[TensorType], x: Tensors) -> list[str]:
+    return []

@@ -1,0 +1,299 @@
+"""What random numbers seldom hit: attributes that fit the input, inputs that fit together, data that means something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from conformance import example
+
+from netc.types import TensorType
+
+Shape = tuple[int, ...]
+Draw = Callable[..., Any]
+
+
+def axis(random: Random, shape: Shape, *_: Any) -> int:
+    """An axis, sometimes one that is not there."""
+    return random.randint(-len(shape) - (random.random() < 0.1), max(0, len(shape) - (random.random() < 0.9)))
+
+
+def some_axes(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    if not shape or random.random() < 0.1:
+        return tuple(random.randint(-3, 3) for _ in range(random.randint(1, 3)))
+    picked = random.sample(range(len(shape)), random.randint(1, len(shape)))
+    return tuple(a - len(shape) if random.random() < 0.3 else a for a in picked)
+
+
+def order(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    axes = list(range(len(shape)))
+    random.shuffle(axes)
+    return tuple(axes) if random.random() < 0.9 else tuple(axes[:-1])
+
+
+def divisor_of(at: int) -> Draw:
+    def make(random: Random, shape: Shape, *_: Any) -> int:
+        size = shape[at] if len(shape) > at else 4
+        return random.choice([n for n in range(1, size + 1) if size % n == 0] + [2])
+
+    return make
+
+
+def factored(random: Random, size: int) -> list[int]:
+    """Sizes whose product is `size`, one of them perhaps -1."""
+    found = []
+    while size > 1:
+        found.append(random.choice([n for n in range(2, size + 1) if size % n == 0]))
+        size //= found[-1]
+    found = found or [1]
+    random.shuffle(found)
+    if random.random() < 0.4:
+        found[random.randrange(len(found))] = -1
+    return found
+
+
+def reshaped(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    product = 1
+    for n in shape:
+        product *= n
+    found = factored(random, product)
+    return tuple(found if random.random() < 0.9 else [*found, 2])
+
+
+def unflattened(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    return tuple(factored(random, random.choice(shape) if shape else 4))
+
+
+def expanded(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    front = [random.randint(1, 3) for _ in range(random.choice((0, 0, 1)))]
+    return (*front, *(random.choice((-1, n, n if n > 1 else 3)) for n in shape)) or (2,)
+
+
+def repeats(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    return tuple(random.randint(1, 3) for _ in range(len(shape) + random.choice((0, 0, 0, 1, -1)))) or (2,)
+
+
+def last_axes(random: Random, shape: Shape, *_: Any) -> tuple[int, ...]:
+    return shape[random.randint(0, len(shape)) :] if random.random() < 0.85 else (random.randint(1, 5),)
+
+
+def parts(random: Random, shape: Shape, *_: Any) -> Any:
+    size = random.choice(shape) if shape else 4
+    if random.random() < 0.5:
+        return random.randint(1, size + 1)
+    cut = random.randint(0, size)
+    return (cut, size - cut)
+
+
+def around(random: Random, shape: Shape, *_: Any) -> Any:
+    count = random.choice((1, max(1, len(shape) - 2), 2 * max(1, len(shape) - 2), random.randint(1, 6)))
+    return tuple(random.randint(0, 3) for _ in range(count))
+
+
+def per_spatial(*choices: Any) -> Draw:
+    def make(random: Random, shape: Shape, *_: Any) -> Any:
+        count = random.choice((1, max(1, len(shape) - 2), max(1, len(shape) - 2), random.randint(1, 3)))
+        return tuple(random.choice(choices) for _ in range(count))
+
+    return make
+
+
+def one_of(*choices: Any) -> Draw:
+    return lambda random, *_: random.choice(choices)
+
+
+OPERANDS = ("add", "sub", "mul", "div", "pow")
+"""Several tensors or a tensor and a number."""
+
+EQUATIONS = (
+    *("ij->ji", "ij,jk->ik", "bij,bjk->bik", "ij,ij->", "ij->j", "bchw->bc", "bchw,bchw->bhw", "ij,kj->ik", "ii->i"),
+    *("...i,...i->...", "i,j->ij", "bij->bji", "ij", "ij,jk", "b...->b", "ncl,nck->nlk", "ij->k", "i-j", ""),
+)
+ROLL = {"shifts": lambda random, shape, *_: tuple(random.randint(-4, 4) for _ in range(random.choice((1, 1, 2))))}
+
+FITTING: dict[str, dict[str, Draw]] = {
+    "": {
+        **dict.fromkeys(("dim", "start_dim", "end_dim", "dim0", "dim1"), axis),
+        **{"groups": divisor_of(1), "num_groups": divisor_of(1), "normalized_shape": last_axes},
+        **{"out_channels": one_of(1, 2, 3, 4, 6, 8, 12), "momentum": one_of(0.1, 0.3, None, 0.0, 1.0)},
+        **{"eps": one_of(1e-5, 1e-3, 0.1), "proj_size": one_of(0, 1, 2), "num_layers": one_of(1, 2, 3)},
+    },
+    "permute": {"dims": order},
+    "flip": {"dims": some_axes},
+    "roll": {"dims": lambda random, shape, *_: some_axes(random, shape)[:2], **ROLL},
+    "reshape": {"shape": reshaped},
+    "unflatten": {"unflattened_size": unflattened},
+    "expand": {"sizes": expanded},
+    "repeat": {"repeats": repeats},
+    "split": {"split_size": parts},
+    "pad": {"padding": around},
+    "einsum": {"equation": one_of(*EQUATIONS)},
+    "prelu": {"num_parameters": lambda random, shape, *_: random.choice((1, *shape[1:2]))},
+    "interpolate": {"size": per_spatial(1, 2, 3, 5, 8), "scale_factor": per_spatial(0.5, 1.0, 2.0, 1.5, 3.0)},
+    "affine_grid": {"size": lambda random, shape, *_: tuple(random.randint(1, 4) for _ in shape[:2])},
+    "lp_pool1d": {"norm_type": one_of(1, 2, 3, 4)},
+    "multihead_attention": {"num_heads": divisor_of(2)},
+    "deform_conv2d": {"kernel_size": one_of(1, 2, 3), "padding": one_of(0, 1, "half"), "stride": one_of(1, 1, 2)},
+    **{f"max_unpool{n}d": {"kernel_size": one_of(2, 3), "stride": one_of(None, 2, 3), "padding": one_of(0, 0, 1)} for n in (1, 2, 3)},
+    "embedding": {"num_embeddings": one_of(5, 7, 9)},
+    **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "prod", "norm")},
+}
+FITTING |= {f"lp_pool{n}d": FITTING["lp_pool1d"] for n in (2, 3)}
+
+
+def floats(*shapes: Sequence[int]) -> list[TensorType]:
+    return [TensorType(tuple(s)) for s in shapes]
+
+
+def small(random: Random, count: int, most: int = 5) -> list[int]:
+    return [random.randint(1, most) for _ in range(count)]
+
+
+def matrices(random: Random) -> list[TensorType]:
+    n, k, m, b = small(random, 4)
+    pairs = [((n, k), (k, m)), ((b, n, k), (b, k, m)), ((b, n, k), (k, m)), ((k,), (k, m)), ((n, k), (k,)), ((k,), (k,))]
+    return floats(*random.choice([*pairs, ((b, 2, n, k), (1, 2, k, m)), ((b, 1, n, k), (3, k, m))]))
+
+
+def two_features(random: Random) -> list[TensorType]:
+    front = small(random, random.randint(1, 2))
+    return floats((*front, random.randint(1, 5)), (*front, random.randint(1, 5)))
+
+
+def gathered(random: Random) -> list[TensorType]:
+    shape = small(random, random.randint(1, 4))
+    return [TensorType(tuple(shape)), TensorType(tuple(random.randint(1, n) for n in shape), "int64")]
+
+
+def tokens(random: Random) -> list[TensorType]:
+    return [TensorType(tuple(small(random, random.randint(0, 3))), random.choice(("int64", "int64", "int32")))]
+
+
+def sequence(random: Random) -> list[TensorType]:
+    return floats(small(random, 3))
+
+
+def attended(random: Random) -> list[TensorType]:
+    n, long, wide = random.randint(1, 3), random.randint(1, 5), random.choice((2, 4, 6))
+    query = (n, long, wide)
+    return floats(*[query] * random.choice((1, 1, 2, 3)))
+
+
+def heads(random: Random) -> list[TensorType]:
+    front, q, k, e, v = small(random, random.randint(1, 2), 3), *small(random, 4)
+    mask = [random.choice([(q, k), (*front, q, k)])] if random.random() < 0.4 else []
+    return floats((*front, q, e), (*front, k, e), (*front, k, v), *mask)
+
+
+def image_and_grid(random: Random) -> list[TensorType]:
+    n, c, rank = random.randint(1, 3), random.randint(1, 3), random.choice((2, 2, 3))
+    return floats((n, c, *small(random, rank)), (n, *small(random, rank), rank))
+
+
+def theta(random: Random) -> list[TensorType]:
+    rank = random.choice((2, 2, 3))
+    return floats((random.randint(1, 3), rank, rank + 1))
+
+
+def regions(random: Random) -> list[TensorType]:
+    return floats((random.randint(1, 3), random.randint(1, 4), *small(random, 2, 8)), (random.randint(1, 4), 5))
+
+
+def columns(random: Random) -> list[TensorType]:
+    return floats((random.randint(1, 2), random.choice((4, 6, 8, 9, 12)), random.choice((1, 4, 6, 9, 12, 16))))
+
+
+def operands(random: Random) -> list[TensorType]:
+    """Two tensors or three that broadcast, or one that goes with a number."""
+    shape = small(random, random.randint(0, 4))
+    return floats(*(partner(random, shape) if i else shape for i in range(random.choice((1, 1, 2, 2, 3)))))
+
+
+def partner(random: Random, shape: Sequence[int]) -> list[int]:
+    """A shape that broadcasts with another, mostly."""
+    ones = [n if random.random() < 0.7 else 1 for n in shape]
+    return ones[random.randint(0, len(ones)) if random.random() < 0.2 else 0 :]
+
+
+def deformed(random: Random) -> list[TensorType]:
+    """A map, and offsets for a window of 1×1, 2×2 or 3×3 that are as large as the map."""
+    n, c, h, w = random.randint(1, 2), random.choice((2, 4, 6)), *small(random, 2, 6)
+    taps = random.choice((1, 4, 9))
+    mask = [(n, taps, h, w)] if random.random() < 0.4 else []
+    return floats((n, c, h, w), (n, 2 * taps * random.choice((1, 1, 2)), h, w), *mask)
+
+
+def unpool(rank: int) -> Callable[[Random], list[TensorType]]:
+    """What a pool by twos or threes gives, its indices, and what it was given."""
+
+    def make(random: Random) -> list[TensorType]:
+        kernel, front = random.choice((2, 3)), (random.randint(1, 2), random.randint(1, 3))
+        pooled = [random.randint(1, 3) for _ in range(rank)]
+        given = [n * kernel + random.randint(0, kernel - 1) for n in pooled]
+        made = (*front, *pooled)
+        return [TensorType(made), TensorType(made, "int64"), TensorType((*front, *given))]
+
+    return make
+
+
+def nothing(random: Random) -> list[TensorType]:
+    return []
+
+
+INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
+    "matmul": matrices,
+    "bilinear": two_features,
+    "gather": gathered,
+    "embedding": tokens,
+    **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
+    "multihead_attention": attended,
+    "scaled_dot_product_attention": heads,
+    "grid_sample": image_and_grid,
+    "affine_grid": theta,
+    **dict.fromkeys(("roi_pool", "roi_align"), regions),
+    "fold": columns,
+    **dict.fromkeys(OPERANDS, operands),
+    "deform_conv2d": deformed,
+    **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
+    **dict.fromkeys(("parameter", "constant"), nothing),
+}
+"""Inputs that fit together, for operators whose inputs are not alike."""
+
+
+def boxes(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """A map, and rows (image, left, top, right, bottom) inside of it."""
+    x, corners = example(types[0], seed), example(types[1], seed).abs()
+    if types[1].rank == 2 and types[1].shape[1] == 5:
+        corners[:, 0] = corners[:, 0].floor() % len(x) if x.dim() else 0
+        corners[:, 3:] += corners[:, 1:3]
+    return [x, corners]
+
+
+def indices(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Indices that exist along every axis."""
+    x, *rest = (example(t, seed + i) for i, t in enumerate(types))
+    return [x, *(i.remainder(min(x.shape, default=1) or 1) for i in rest)]
+
+
+def places(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Elements, and a place of its own for each in its plane."""
+    x, where, *rest = (example(t, seed + i) for i, t in enumerate(types))
+    if rest and x.shape == where.shape and x.dim() > 2:
+        room = max(1, rest[0].shape[2:].numel())
+        where = (torch.arange(x.shape[2:].numel()).view(x.shape[2:]).expand(x.shape) % room).to(where.dtype).clone()
+    return [x, where, *rest]
+
+
+DATA: dict[str, Callable[[Sequence[TensorType], int], list[torch.Tensor]]] = {
+    **dict.fromkeys(("roi_pool", "roi_align"), boxes),
+    "gather": indices,
+    **{f"max_unpool{n}d": places for n in (1, 2, 3)},
+}
+"""Values that mean something, for operators that read positions out of them."""
+
+
+def data(operator: str, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    make = DATA.get(operator)
+    return make(types, seed) if make else [example(t, seed + i) for i, t in enumerate(types)]

@@ -1,0 +1,96 @@
+"""PyTorch asked directly: the module or function an operator is documented to be, called by the names of its attributes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from conformance import call_module, flat
+from torch import nn
+from vision import torchvision
+
+from netc.ops import Op
+from netc.types import TensorType
+
+Tensors = list[torch.Tensor]
+
+OWN = {
+    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "einsum", "split", "slice", "gather", "expand", "repeat"),
+    *("pad", "norm", "interpolate", "affine_grid", "grid_sample", "normalize", "l2_norm", "constant", "parameter"),
+    *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
+    *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
+}
+"""Operators that PyTorch spells in another way: the operator's own form asks for them."""
+
+
+def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., Any] | None:
+    """The module or function itself; raises what its constructor raises. None where only netc can say it."""
+    target = _target(type(op).torch_name) if op.name not in OWN else None
+    if target is None:
+        return None
+    if not isinstance(target, type):
+        listed = op.name in ("concat", "stack")
+        return lambda *x: target(x, **op.__dict__) if listed else target(*x, **op.__dict__)
+    names = _signature(target)
+    if not set(op.attributes) <= names or not _spoken(op, target):
+        return None
+    given = {name: value for name, value in op.__dict__.items() if not (name == "normalized_shape" and value == ())}
+    return match(target(**inferred(names - set(given), op, types), **given).eval(), types)
+
+
+def match(module: nn.Module, types: Sequence[TensorType]) -> nn.Module:
+    """The module in the element type of its floating-point inputs, as an author would convert it."""
+    floats = {t.dtype for t in types if "float" in t.dtype}
+    return module.to(getattr(torch, floats.pop())) if len(floats) == 1 else module
+
+
+@cache
+def _target(name: str) -> Any:
+    """`torch.nn.Conv2d` itself; nothing that needs compiled parts of torchvision."""
+    if name == "torchvision.ops.StochasticDepth":
+        return torchvision.ops.StochasticDepth
+    found: Any = torch
+    first, *rest = name.split(".")
+    for part in rest if first == "torch" else ():
+        found = getattr(found, part)
+    return found if first == "torch" else None
+
+
+@cache
+def _signature(target: type[nn.Module]) -> frozenset[str]:
+    recurrent = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+    if issubclass(target, nn.RNNBase):
+        return frozenset((*recurrent, *(("nonlinearity",) if target is nn.RNN else ()), "proj_size"))
+    return frozenset(inspect.signature(target).parameters)
+
+
+def _spoken(op: Op, target: type[nn.Module]) -> bool:
+    """Does PyTorch know this padding? Its convolutions know two words, and no module has two sides."""
+    padding = getattr(op, "padding", 0)
+    if isinstance(padding, str):
+        return "Transpose" not in target.__name__ and "Conv" in target.__name__ and padding in ("same", "valid")
+    return not isinstance(padding, tuple) or len(padding) == op.rank
+
+
+CHANNELS = ("in_channels", "num_features", "num_channels")
+
+
+def inferred(names: frozenset[str], op: Op, types: Sequence[TensorType]) -> dict[str, Any]:
+    """What netc reads off the inputs and PyTorch wants to be told."""
+    shape = types[0].shape if types else ()
+    features = shape[-1] if shape else 1
+    channels = shape[1 if len(shape) > max(1, op.rank + 1) else 0] if shape else 1
+    second = types[1].shape[-1] if len(types) > 1 and types[1].shape else 1
+    known = dict.fromkeys(CHANNELS, channels) | dict.fromkeys(("in_features", "input_size", "in1_features"), features)
+    known |= {"in2_features": second, "normalized_shape": shape[-1:] or (1,)}
+    return {name: value for name, value in known.items() if name in names}
+
+
+def run_reference(made: Any, op: Op, types: Sequence[TensorType], x: Tensors) -> Tensors:
+    """The tensors it makes; a module is called as the operator's form calls it."""
+    with torch.no_grad():
+        form = op.torch(*types).module if isinstance(made, nn.RNNBase) else None
+        return flat(call_module(made, form, *x) if form else made(*x))
