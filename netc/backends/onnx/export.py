@@ -10,12 +10,12 @@ from onnx import ModelProto
 from netc import __version__
 from netc.artifacts import output_error, staged
 from netc.backends.onnx.graph import build_graph
+from netc.backends.onnx.lower import OPSET
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.weights import WeightsIndex, fitting_weights, fresh_index, init_weights
 from netc.weights.initialise import Progress
 
-OPSET = 21
 IR_VERSION = 10
 
 

@@ -4,39 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from onnx import GraphProto
 
+from netc.backends.onnx.lower import Lowered, lower
 from netc.backends.onnx.names import Names
 from netc.backends.onnx.proto import add_attribute, set_constant, set_external, set_value_info
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, FlatNode, Wire, join
-from netc.ops.records import OnnxNode, Unsupported
+from netc.ops.records import OnnxNode
 from netc.weights import WeightsIndex
-
-
-class Lowered(msgspec.Struct, frozen=True, eq=False):
-    """A node of the network and the ONNX nodes that compute it."""
-
-    source: FlatNode
-    nodes: tuple[OnnxNode, ...]
-
-
-def lower(flat: Flat) -> tuple[Lowered, ...]:
-    """What is computed in eval mode, as ONNX nodes. Raises NetcError (`onnx-unsupported`) naming all that cannot be."""
-    lowered, problems = [], []
-    for node in flat.nodes:
-        if node.train_only:
-            continue
-        try:
-            found = node.node.op.onnx(*(w.type for w in node.inputs))
-            lowered.append(Lowered(node, found if isinstance(found, tuple) else (found,)))
-        except Unsupported as error:
-            message = f"{node.node.op.name} cannot be written as ONNX: {error}"
-            problems.append(Diagnostic("onnx-unsupported", message, node.node.span, path=node.path))
-    if problems:
-        raise NetcError(tuple(problems))
-    return tuple(lowered)
 
 
 def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> dict[str, str]:
