@@ -34,7 +34,6 @@ from netc.ops.records import (
     TorchArg,
     TorchForm,
     TorchModule,
-    Unsupported,
 )
 from netc.ops.windowed import joined, need_even, need_fit, window_caption
 from netc.types import TensorType
@@ -264,19 +263,36 @@ class ConvTranspose(_ConvBase):
         return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        pads = [begin for begin, _ in self.pads()]
         if any(added >= stride for added, stride in zip(self.output_padding, self.stride, strict=True)):
-            raise Unsupported("ONNX has no output_padding of the stride or more: use a smaller one")
+            return self._cut_to_size()
+        begins = tuple([begin for begin, _ in self.pads()])
+        return self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding)
+
+    def _onnx(self, inputs: str, result: str, pads: tuple[int, ...], added: tuple[int, ...]) -> OnnxNode:
         return node(
             "ConvTranspose",
-            "x0 weight bias" if self.bias else "x0 weight",
+            inputs,
+            result,
             kernel_shape=self.kernel_size,
             strides=self.stride,
-            pads=(*pads, *pads),
+            pads=pads,
             dilations=self.dilation,
             group=self.groups,
-            output_padding=self.output_padding,
+            output_padding=added,
         )
+
+    def _cut_to_size(self) -> tuple[OnnxNode, ...]:
+        """ONNX Runtime wants an output_padding below the stride: padding and output_padding of the whole output are a
+        Pad (negative ones cut off), and the bias comes last, for it counts there too."""
+        pads, none = self.pads(), (0,) * self.rank
+        ends = [added - end for added, (_, end) in zip(self.output_padding, pads, strict=True)]
+        amounts = int64("amounts", 0, 0, *[-begin for begin, _ in pads], 0, 0, *ends)
+        whole = self._onnx("x0 weight", "whole", none * 2, none)
+        cut = node("Pad", "whole amounts", "cut" if self.bias else "y0", amounts)
+        if not self.bias:
+            return whole, cut
+        spread = int64("spread", 1, -1, *[1] * self.rank)
+        return whole, cut, node("Reshape", "bias spread", "offset", spread), node("Add", "cut offset")
 
 
 @op("conv1d", family=Family.CONV, torch="torch.nn.Conv1d", title="Conv", rank=1)

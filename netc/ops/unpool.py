@@ -85,7 +85,7 @@ class MaxUnpool(Op):
         has it on the CPU alone."""
         if any(w.stride < w.extent for w in self.windows_undone()):
             raise Unsupported(
-                "windows overlap, so two elements may belong in one place, and ONNX leaves open which wins"
+                "windows overlap, so two elements may belong in one place, and PyTorch and ONNX leave open which wins"
             )
         flat = int64("flat", 0, 0, -1)
         return (
