@@ -1,6 +1,7 @@
-# make demo   build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
-# make test   run every test
-# make check  what continuous integration runs: format, lint, types, import contracts, tests
+# make demo    build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
+# make test    run every test
+# make check   what continuous integration runs: format, lint, types, import contracts, tests
+# make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
 SPEC   ?= specs/resnet.yaml:resnet50
@@ -8,7 +9,7 @@ OUT    ?= build/resnet50
 bin    := .venv/bin
 pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format docs gallery clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -31,6 +32,9 @@ format: .venv/dev
 
 docs: .venv/dev
 	$(bin)/python -m tools.docs
+
+gallery: .venv/dev
+	$(bin)/python -m tools.gallery
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

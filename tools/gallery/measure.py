@@ -1,0 +1,113 @@
+"""Full-size measurements: PyTorch against onnxruntime on fresh weights, and against torchvision on equal ones.
+
+They are kept in `measured/`, a file per topic, with a digest of the text they were made for.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import torch
+
+from netc.runtime.verify import verify
+from tools.gallery.entries import Entry, Sizes, topics
+from tools.gallery.figures import below
+from tools.gallery.peers import (
+    build_module,
+    build_peer,
+    largest_difference,
+    random_inputs,
+    run_ours,
+    run_peer,
+    share_weights,
+)
+
+MEASURED = Path(__file__).parent / "measured"
+PEER_TOLERANCE = 1e-5
+"""Largest difference from torchvision in float32, as a share of the largest value: rounding in another order."""
+
+
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """parity: PyTorch against onnxruntime; peer: against torchvision, each the power of ten it stays under."""
+
+    digest: str
+    parity: str
+    peer: str = ""
+
+
+class Failed(Exception):
+    """A network that does not do what it must; the text says what."""
+
+
+def measure(entry: Entry) -> Measured:
+    """Everything about a network that has to be run at full size. Raises Failed."""
+    return Measured(digest(entry), below(parity(entry, entry.full)), _peer_text(entry))
+
+
+def parity(entry: Entry, sizes: Sizes) -> float:
+    """The largest difference between PyTorch and onnxruntime, as a share of the output's largest value."""
+    report = verify(entry.load(Sizes(args=sizes.args)).ir, bind=sizes.bind)
+    if not report.ok:
+        raise Failed("\n".join(line for line in report.lines() if line.startswith("BAD")))
+    return max(difference.relative for difference in report.differences)
+
+
+def _peer_text(entry: Entry) -> str:
+    if entry.peer is None:
+        return ""
+    found = peer_difference(entry, entry.full)
+    if found > PEER_TOLERANCE:
+        raise Failed(f"torchvision's {entry.peer.name} differs by {found:.1e}")
+    return below(found)
+
+
+def peer_difference(entry: Entry, sizes: Sizes) -> float:
+    """The largest difference from torchvision in eval, on random weights that both load strictly."""
+    if entry.peer is None:
+        raise ValueError(f"{entry.name} has no peer")
+    network = entry.load(sizes)
+    ours, theirs = build_module(network), build_peer(entry.peer, small=sizes is entry.small)
+    share_weights(ours, theirs)
+    inputs = random_inputs(network)
+    with torch.no_grad():
+        mine = run_ours(network, ours.eval(), inputs)
+        return largest_difference(mine, run_peer(entry.peer, theirs.eval(), inputs, next(iter(mine))))
+
+
+def digest(entry: Entry) -> str:
+    """Of what was measured: the texts of the spec and of what it imports, the variant, and the sizes."""
+    parts = [entry.spec.encode(), msgspec.json.encode(entry.full), msgspec.json.encode(entry.peer)]
+    return sha256(b"\0".join([*parts, *_texts(entry.path, set())])).hexdigest()[:12]
+
+
+_IMPORTED = re.compile(r"""[\w./-]+\.yaml""")
+
+
+def _texts(path: Path, seen: set[Path]) -> list[bytes]:
+    """The file and every file that is named in it."""
+    if path in seen or not path.is_file():
+        return []
+    seen.add(path)
+    text = path.read_text("utf-8")
+    named = [(path.parent / name).resolve() for name in _IMPORTED.findall(text)]
+    return [text.encode(), *(part for other in named for part in _texts(other, seen))]
+
+
+def stored() -> dict[str, Measured]:
+    """Entry → what was measured last."""
+    found: dict[str, Measured] = {}
+    for path in sorted(MEASURED.glob("*.json")):
+        found |= msgspec.json.decode(path.read_bytes(), type=dict[str, Measured])
+    return found
+
+
+def store(entry: Entry, found: Measured) -> None:
+    """Write the file of the entry's topic, without what is no entry any more."""
+    topic, entries = next((topic, entries) for topic, entries in topics().items() if entry in entries)
+    measured = {**stored(), entry.name: found}
+    kept = {other.name: measured[other.name] for other in entries if other.name in measured}
+    MEASURED.mkdir(exist_ok=True)
+    (MEASURED / f"{topic}.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
