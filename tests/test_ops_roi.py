@@ -112,6 +112,32 @@ def test_roi_pool_is_onnx_runtimes(case: Any) -> None:
     torch.testing.assert_close(accepted(op, x, boxes), in_onnx(op, x, boxes), rtol=0, atol=0)
 
 
+def listed(boxes: torch.Tensor) -> torch.Tensor:
+    """Boxes of each sample as torchvision numbers them."""
+    return torchvision.ops._utils.convert_boxes_to_roi_format(list(boxes))
+
+
+@heavy
+@given(crops("roi_align", inside=True))
+def test_roi_align_takes_the_boxes_of_each_sample(case: Any) -> None:
+    op, x, boxes = case
+    boxes = torch.stack([boxes[:, 1:], boxes[:, 1:].flip(0)])
+    reference = torchvision.ops.roi_align.__globals__["_roi_align"].__wrapped__
+    expected = reference(x, listed(boxes), op.spatial_scale, *op.output_size, op.sampling_ratio, op.aligned)
+    torch.testing.assert_close(accepted(op, x, boxes), expected, **TOLERANCE)
+    torch.testing.assert_close(in_onnx(op, x, boxes), accepted(op, x, boxes), **TOLERANCE)
+
+
+@heavy
+@given(crops("roi_pool"))
+def test_roi_pool_takes_the_boxes_of_each_sample(case: Any) -> None:
+    op, x, boxes = case
+    boxes = torch.stack([boxes[:, 1:], boxes[:, 1:].flip(0)])
+    expected = largest(op, x, listed(boxes))
+    torch.testing.assert_close(accepted(op, x, boxes), expected, rtol=0, atol=0)
+    torch.testing.assert_close(in_onnx(op, x, boxes), expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(("name", "theirs"), [("roi_pool", "RoIPool"), ("roi_align", "RoIAlign")])
 def test_attributes_are_torchvisions_in_order(name: str, theirs: str) -> None:
     known = inspect.signature(getattr(torchvision.ops, theirs)).parameters
@@ -140,10 +166,25 @@ def test_symbolic_sizes_are_followed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["roi_pool", "roi_align"])
+@pytest.mark.parametrize("sizes", [("N", 3), ("N", "K"), (2, "K")])
+def test_boxes_of_each_sample_with_symbolic_sizes(name: str, sizes: Any) -> None:
+    op = make(name, output_size=2)
+    n, k = (symbol(size) if isinstance(size, str) else size for size in sizes)
+    types = tensor(n, 3, symbol("h"), symbol("w")), tensor(n, k, 4)
+    assert findings(op, *types) == []
+    assert op.infer(*types).shape == (n * k, 3, 2, 2)
+    x = [example(tensor(2, 3, 6, 7)), example(tensor(2, 3, 4)).abs().cumsum(2)]
+    (y,) = run_onnx(onnx_model(op, types, {}), x)
+    torch.testing.assert_close(y, crop(op, *types)(*x), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["roi_pool", "roi_align"])
 def test_what_does_not_fit_is_refused(name: str) -> None:
     x, boxes = tensor(2, 3, 6, 6), tensor(4, 5)
     assert [p.at for p in findings(make(name, output_size=2), x, tensor(4, 4))] == [1]
     assert [p.at for p in findings(make(name, output_size=2), x, tensor(4, 5, 1))] == [1]
+    (other,) = findings(make(name, output_size=2), x, tensor(3, 4, 4))
+    assert other.message == f"{name} takes boxes of every sample: the boxes have 3 samples, the features 2"
     assert [p.at for p in findings(make(name, output_size=2), tensor(3, 6, 6), boxes)] == [0]
     assert [p.at for p in findings(make(name, output_size=2, spatial_scale=-1), x, boxes)] == ["spatial_scale"]
     assert [p.code for p in findings(make(name, output_size=2), x, tensor(4, 5, dtype="int64"))] == ["dtype-mismatch"]

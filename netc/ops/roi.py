@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from netc.dims import compare
+from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
-from netc.ops.records import OnnxNode, Problem, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
 
-ROI_POOL = '''class RoIPool(nn.Module):
+NUMBERED = '''
+    def numbered(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """The sample and the corners of each box, from boxes × 5 or samples × boxes × 4."""
+        if boxes.dim() == 2:
+            return boxes[:, 0].long(), boxes[:, 1:]
+        samples = torch.arange(len(boxes), device=boxes.device)
+        return samples.repeat_interleave(boxes.shape[1]), boxes.flatten(0, 1)
+'''
+
+ROI_POOL = f'''class RoIPool(nn.Module):
     """The largest element of each cell of each box, its corners rounded; zero where a cell lies outside."""
 
     def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:
         super().__init__()
         self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
-
+{NUMBERED}
     def cells(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
         """Which of `size` elements belong to each of `count` cells from `first` to `last`: boxes × count × size."""
         extent = (last - first + 1).clamp(min=1)[:, None]
@@ -30,33 +39,19 @@ ROI_POOL = '''class RoIPool(nn.Module):
         return (at >= start[..., None]) & (at < end[..., None])
 
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        scaled = boxes[:, 1:] * self.spatial_scale
+        samples, corners = self.numbered(boxes)
+        scaled = corners * self.spatial_scale
         left, top, right, bottom = (scaled.sign() * (scaled.abs() + 0.5).floor()).unbind(1)
         rows = self.cells(top, bottom, self.output_size[0], x.shape[2])
         columns = self.cells(left, right, self.output_size[1], x.shape[3])
-        x = x[boxes[:, 0].long()]
+        x = x[samples]
         below = float("-inf")
         x = torch.stack([x.masked_fill(~m[:, None, :, None], below).amax(2) for m in rows.unbind(1)], 2)
         x = torch.stack([x.masked_fill(~m[:, None, None], below).amax(3) for m in columns.unbind(1)], 3)
         filled = rows.any(2)[:, :, None] & columns.any(2)[:, None]
         return x.masked_fill(~filled[:, None], 0)'''
 
-ROI_ALIGN = '''class RoIAlign(nn.Module):
-    """The mean of bilinear samples in each cell of each box."""
-
-    def __init__(
-        self,
-        output_size: int | tuple[int, int],
-        spatial_scale: float = 1.0,
-        sampling_ratio: int = -1,
-        aligned: bool = False,
-    ) -> None:
-        super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
-        self.spatial_scale = spatial_scale
-        self.sampling_ratio = sampling_ratio
-        self.aligned = aligned
-
+WEIGHTS = '''
     def weights(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
         """How much of each of `size` elements each of `count` cells from `first` to `last` takes, summed over its
         samples: boxes × count × size."""
@@ -75,22 +70,45 @@ ROI_ALIGN = '''class RoIAlign(nn.Module):
         distance = at.clamp(0, size - 1)[..., None] - torch.arange(size, dtype=first.dtype, device=first.device)
         parts = (1 - distance.abs()).clamp(min=0).masked_fill(~used[..., None], 0)
         return parts.sum(2) / samples.clamp(min=1)
+'''
 
-    def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        corners = boxes[:, 1:] * self.spatial_scale - (0.5 if self.aligned else 0)
-        left, top, right, bottom = corners.unbind(1)
+CROPS = '''
+    def crops(self, x: Tensor, samples: Tensor, corners: Tensor) -> Tensor:
+        """The cells of boxes in sizes of elements."""
+        left, top, right, bottom = (corners - 0.5 if self.aligned else corners).unbind(1)
         rows = self.weights(top, bottom, self.output_size[0], x.shape[2])
         columns = self.weights(left, right, self.output_size[1], x.shape[3])
-        y = x.new_zeros(len(boxes), x.shape[1], *self.output_size)
-        samples = boxes[:, 0].long()
+        y = x.new_zeros(len(corners), x.shape[1], *self.output_size)
         for n, image in enumerate(x):
             own = samples == n
             y[own] = torch.einsum("kih,chw,kjw->kcij", rows[own], image, columns[own])
-        return y'''
+        return y
+'''
+
+ROI_ALIGN = f'''class RoIAlign(nn.Module):
+    """The mean of bilinear samples in each cell of each box."""
+
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float = 1.0,
+        sampling_ratio: int = -1,
+        aligned: bool = False,
+    ) -> None:
+        super().__init__()
+        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
+        self.spatial_scale = spatial_scale
+        self.sampling_ratio = sampling_ratio
+        self.aligned = aligned
+{NUMBERED}{WEIGHTS}{CROPS}
+    def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
+        samples, corners = self.numbered(boxes)
+        return self.crops(x, samples, corners * self.spatial_scale)'''
 
 
 class _Roi(Op):
-    """What both share: features N×C×H×W and boxes K×5 (sample, x1, y1, x2, y2) give K×C×output_size."""
+    """What all share: features N×C×H×W and K boxes, as K×5 (sample, x1, y1, x2, y2) or as N×K×4 (x1, y1, x2, y2), give
+    K×C×output_size or N·K×C×output_size."""
 
     family: ClassVar[Family] = Family.POOL
     output_size: PerAxis
@@ -100,14 +118,15 @@ class _Roi(Op):
         yield from need_rank(self, x[0], 4)
         yield from need_float(self, x[0])
         yield from need_same_dtype(self, *x)
-        if x[1].rank != 2 or not compare(x[1].shape[-1], 5).holds:
-            message = f"{self.name} takes boxes K×5 (sample, x1, y1, x2, y2), not {x[1]}"
-            yield Problem("shape-mismatch", message, 1)
+        yield from need_boxes(self, x[0], x[-1], len(x) - 1)
+        yield from self._check_scale()
+
+    def _check_scale(self) -> Iterator[Problem]:
         if not self.spatial_scale > 0:
             yield Problem("bad-argument", f"boxes scaled by {self.spatial_scale:g} are no boxes", "spatial_scale")
 
     def infer(self, *x: TensorType) -> TensorType:
-        return x[0].with_shape(x[1].shape[0], x[0].shape[1], *self.output_size)
+        return x[0].with_shape(box_count(x[-1]), x[0].shape[1], *self.output_size)
 
     def _module(self, cls: str, helper: str, *options: str) -> TorchForm:
         args = (*positional(self, "output_size"), *keywords(self, "spatial_scale", *options))
@@ -117,11 +136,54 @@ class _Roi(Op):
         return "×".join(map(str, self.output_size))
 
 
+def need_boxes(op: Op, x: TensorType, boxes: TensorType, at: int) -> Iterator[Problem]:
+    """A problem unless the boxes have one of the two forms, the second with as many samples as the features."""
+    columns = {2: 5, 3: 4}.get(boxes.rank)
+    if columns is None or not compare(boxes.shape[-1], columns).holds:
+        message = f"{op.name} takes boxes K×5 (sample, x1, y1, x2, y2) or N×K×4 (x1, y1, x2, y2), not {boxes}"
+        yield Problem("shape-mismatch", message, at)
+    elif boxes.rank == 3 and x.rank == 4 and not compare(boxes.shape[0], x.shape[0]).holds:
+        samples = f"{dim_text(boxes.shape[0])} samples, the features {dim_text(x.shape[0])}"
+        yield Problem("shape-mismatch", f"{op.name} takes boxes of every sample: the boxes have {samples}", at)
+
+
+def box_count(boxes: TensorType) -> Size:
+    return boxes.shape[0] if boxes.rank == 2 else boxes.shape[0] * boxes.shape[1]
+
+
+def numbered(boxes: TensorType, name: str) -> Iterator[OnnxNode]:
+    """`samples`, the sample of each box, and `corners`."""
+    if boxes.rank == 2:
+        yield node("Split", f"{name} sizes", "column corners", int64("sizes", 1, 4), axis=1)
+        yield node("Squeeze", "column axis", "numbers", int64("axis", 1))
+        yield node("Cast", "numbers", "samples", to=ONNX_TYPES["int64"])
+        return
+    yield from sample_numbers(name)
+    yield node("Reshape", f"{name} rows_of_four", "corners", int64("rows_of_four", -1, 4))
+
+
+def sample_numbers(name: str) -> Iterator[OnnxNode]:
+    """The row of every place of a plane with one place per box."""
+    yield node("Shape", name, "plane", start=0, end=2)
+    yield node("Expand", "true plane", "every_box", OnnxConst("true", "bool", (), (True,)))
+    yield node("NonZero", "every_box", "places")
+    yield node("Gather", "places first", "samples", OnnxConst("first", "int64", (), (0,)), axis=0)
+
+
+def ordered(source: str, result: str) -> Iterator[OnnxNode]:
+    """A box turned around has no samples in PyTorch; ONNX Runtime fails on it where it counts samples itself, so its
+    last corner becomes its first."""
+    yield node("Split", f"{source} halves", "first_corner last_corner", int64("halves", 2, 2), axis=1)
+    yield node("Max", "first_corner last_corner", "end_corner")
+    yield node("Concat", "first_corner end_corner", result, axis=1)
+
+
 @op("roi_pool", family=Family.POOL, torch="torchvision.ops.RoIPool", title="RoIPool", rank=2, arity=(2, 2))
 class RoIPool(_Roi):
     """The largest element of each cell of each box: features N×C×H×W and boxes K×5 (sample, x1, y1, x2, y2) give
-    K×C×output_size. Corners times `spatial_scale` are rounded, cells widened to whole elements, a cell outside is zero
-    (Girshick, arXiv 1504.08083; `torchvision.ops.RoIPool`). ONNX's MaxRoiPool runs on the CPU only."""
+    K×C×output_size, boxes N×K×4 (those of each sample) N·K×C×output_size. Corners times `spatial_scale` are rounded,
+    cells widened to whole elements, a cell outside is zero (Girshick, arXiv 1504.08083; `torchvision.ops.RoIPool`).
+    ONNX's MaxRoiPool runs on the CPU only."""
 
     output_size: PerAxis = attr("cells per box, down and across", minimum=1)
     spatial_scale: float = attr("elements of the features per unit of the boxes", default=1.0)
@@ -129,18 +191,28 @@ class RoIPool(_Roi):
     def torch(self, *x: TensorType) -> TorchForm:
         return self._module("RoIPool", ROI_POOL)
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if x[0].dtype == "float64":
             raise Unsupported("ONNX Runtime has no float64 MaxRoiPool: use float32")
-        return node("MaxRoiPool", "x0 x1", pooled_shape=self.output_size, spatial_scale=self.spatial_scale)
+        settings: dict[str, Any] = {"pooled_shape": self.output_size, "spatial_scale": self.spatial_scale}
+        if x[1].rank == 2:
+            return (node("MaxRoiPool", "x0 x1", **settings),)
+        return (
+            *numbered(x[1], "x1"),
+            node("Cast", "samples", "numbers", to=ONNX_TYPES[x[1].dtype]),
+            node("Unsqueeze", "numbers axis", "column", int64("axis", 1)),
+            node("Concat", "column corners", "boxes", axis=1),
+            node("MaxRoiPool", "x0 boxes", **settings),
+        )
 
 
 @op("roi_align", family=Family.POOL, torch="torchvision.ops.RoIAlign", title="RoIAlign", rank=2, arity=(2, 2))
 class RoIAlign(_Roi):
     """The mean of bilinear samples in each cell of each box: features N×C×H×W and boxes K×5 (sample, x1, y1, x2, y2)
-    give K×C×output_size. Corners are multiplied by `spatial_scale` and, with `aligned`, moved by −½; without it a box
-    is one element wide at least. A cell has `sampling_ratio`² samples, or ⌈extent / cells⌉ per axis (He et al., arXiv
-    1703.06870; `torchvision.ops.RoIAlign`)."""
+    give K×C×output_size, boxes N×K×4 (those of each sample) N·K×C×output_size. Corners are multiplied by
+    `spatial_scale` and, with `aligned`, moved by −½; without it a box is one element wide at least. A cell has
+    `sampling_ratio`² samples, or ⌈extent / cells⌉ per axis (He et al., arXiv 1703.06870;
+    `torchvision.ops.RoIAlign`)."""
 
     output_size: PerAxis = attr("cells per box, down and across", minimum=1)
     spatial_scale: float = attr("elements of the features per unit of the boxes", default=1.0)
@@ -151,30 +223,25 @@ class RoIAlign(_Roi):
         return self._module("RoIAlign", ROI_ALIGN, "sampling_ratio", "aligned")
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        align = node(
-            "RoiAlign",
-            "x0 corners samples",
-            mode="avg",
-            output_height=self.output_size[0],
-            output_width=self.output_size[1],
-            sampling_ratio=max(0, self.sampling_ratio),
-            spatial_scale=self.spatial_scale,
-            coordinate_transformation_mode="half_pixel" if self.aligned else "output_half_pixel",
-        )
+        counts = self.aligned and self.sampling_ratio <= 0
+        settings = align_settings(self.output_size, self.sampling_ratio, self.aligned)
         return (
-            *self._corners(),
-            node("Squeeze", "column axis", "numbers", int64("axis", 1)),
-            node("Cast", "numbers", "samples", to=ONNX_TYPES["int64"]),
-            align,
+            *numbered(x[1], "x1"),
+            *(ordered("corners", "boxes") if counts else ()),
+            node(
+                "RoiAlign",
+                f"x0 {'boxes' if counts else 'corners'} samples",
+                spatial_scale=self.spatial_scale,
+                **settings,
+            ),
         )
 
-    def _corners(self) -> tuple[OnnxNode, ...]:
-        """`column` and `corners`. A box turned around has no samples in PyTorch; ONNX Runtime fails on it where it
-        counts samples itself, so its last corner becomes its first."""
-        if not self.aligned or self.sampling_ratio > 0:
-            return (node("Split", "x1 sizes", "column corners", int64("sizes", 1, 4), axis=1),)
-        return (
-            node("Split", "x1 sizes", "column first last", int64("sizes", 1, 2, 2), axis=1),
-            node("Max", "first last", "ordered"),
-            node("Concat", "first ordered", "corners", axis=1),
-        )
+
+def align_settings(output_size: PerAxis, sampling_ratio: int, aligned: bool) -> dict[str, Any]:
+    return {
+        "mode": "avg",
+        "output_height": output_size[0],
+        "output_width": output_size[1],
+        "sampling_ratio": max(0, sampling_ratio),
+        "coordinate_transformation_mode": "half_pixel" if aligned else "output_half_pixel",
+    }
