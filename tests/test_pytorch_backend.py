@@ -27,19 +27,31 @@ SPECS = Path(__file__).parent.parent / "specs"
 
 BOTTLENECK = """\
 class Bottleneck(nn.Module):
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int = 1,
+        wide: int = 1,
+        groups: int = 1,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, wide * width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(wide * width)
+        self.conv2 = nn.Conv2d(
+            wide * width,
+            wide * width,
+            3,
+            stride=stride,
+            padding=1,
+            groups=groups,
+            bias=False,
+        )
+        self.bn2 = nn.BatchNorm2d(wide * width)
+        self.conv3 = nn.Conv2d(wide * width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         if stride != 1 or in_channels != 4 * width:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, 4 * width, 1, stride=stride, bias=False),
-                nn.BatchNorm2d(4 * width),
-            )
+            self.downsample = Shortcut(in_channels, 4 * width, stride)
         else:
             self.downsample = nn.Identity()
 
@@ -323,6 +335,15 @@ def test_odd_names_and_hostile_text() -> None:
     module = ModuleType("generated")
     exec(compile(generate(network), "generated", "exec"), module.__dict__)
     assert 'A """hostile""" \\ doc {x}, import os; "' in (module.__doc__ or "")
+
+
+def test_a_network_may_be_called_like_the_class_of_an_operator() -> None:
+    text = (
+        "netc: 1\nname: ro_i_pool\ninputs: {map: [N, 2, 8, 8], boxes: [K, 5]}\nnet: {crops: roi_pool 2 @map @boxes}\n"
+    )
+    network = network_class(generate(compiled(text)))()
+    assert type(network).__name__ == "RoIPool_"
+    assert network(torch.ones(1, 2, 8, 8), torch.tensor([[0.0, 0, 0, 4, 4]])).tolist() == [[[[1.0] * 2] * 2] * 2]
 
 
 HOISTED = """\
