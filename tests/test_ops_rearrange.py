@@ -10,8 +10,10 @@ from conformance import agree, example, findings, make, quick, run_torch, same_s
 from hypothesis import given
 from hypothesis import strategies as st
 
+import netc
 from netc.dims import symbol
 from netc.ops.records import Require
+from netc.runtime import verify
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 AXIS = st.integers(-5, 4)
@@ -32,9 +34,27 @@ def test_expand_keeps_symbolic_sizes() -> None:
     op = make("expand", sizes=(n, 5, h))
     assert list(op.check(tensor(n, 1, h))) == []
     assert op.infer(tensor(n, 1, h)).shape == (n, 5, h)
-    assert op.onnx(tensor(n, 1, h)).consts[0].values == (1, 5, 1)
+    assert op.onnx(tensor(n, 1, h))[0].consts[0].values == (1, 5, 1)
     assert [p.code for p in op.check(tensor(n, 1, 1))] == ["not-constant"]
     assert [p.code for p in make("expand", sizes=(-1, 5)).check(tensor(n, h))] == ["shape-mismatch"]
+
+
+LIKE = """
+inputs: {image: [N, 3, 4*h, w]}
+net:
+  token: parameter (1 5 1)
+  tokens: expand (in.N -1 in.W) like=@image @token
+  grid: expand (in.H -1 -1 -1) like=@image @tokens
+  square: mul @grid @grid
+outputs: {grid: square}
+"""
+
+
+def test_expand_reads_symbolic_sizes_from_another_tensor() -> None:
+    network = netc.load(f"netc: 1\nname: like\n{LIKE}")
+    assert str(network.outputs["grid"]) == "4h×N×5×w"
+    assert verify(network.ir).ok
+    assert "token.expand(image.shape[0], -1, image.shape[3])" in network.to_torch()
 
 
 @quick

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.dims import Size, compare, dim_text
-from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
+from netc.dims import Size, dim_text
+from netc.ops.base import Family, Ints, Op, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import ONNX_TYPES
 from netc.ops.parts import _AlongAxis
@@ -14,51 +14,6 @@ from netc.types import DTYPES, TensorType
 
 LAST = -(2**62)
 """Before the first element, however many there are."""
-
-
-@op("expand", family=Family.RESHAPE, torch="torch.Tensor.expand", title="Expand")
-class Expand(Op):
-    """Axes of size 1 stretched to `sizes` without copying; -1 keeps a size, and more sizes than axes make new axes in
-    front (`torch.Tensor.expand`)."""
-
-    sizes: Sizes = attr("the size of every axis of the output; -1 keeps it")
-
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        new = len(self.sizes) - x[0].rank
-        if new < 0:
-            message = f"expand to {len(self.sizes)} axes, but {x[0]} has {x[0].rank}"
-            yield Problem("rank-mismatch", message, "sizes")
-            return
-        for axis, (size, found) in enumerate(zip(self.sizes, (-1,) * new + x[0].shape, strict=True)):
-            yield from self._check_axis(axis, size, found, fresh=axis < new)
-
-    def _check_axis(self, axis: int, size: Size, found: Size, *, fresh: bool) -> Iterator[Problem]:
-        if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
-            yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
-        elif not isinstance(size, int) and (fresh or not compare(size, found).holds):
-            message = f"axis {axis} is stretched to {dim_text(size)}, which depends on the input"
-            yield Problem("not-constant", message, "sizes", helps=("use --bind",))
-        elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
-            message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
-            yield Problem("shape-mismatch", message, "sizes")
-
-    def _kept(self) -> tuple[int, ...]:
-        """The sizes as numbers, -1 where the input's own stays."""
-        return tuple([size if isinstance(size, int) else -1 for size in self.sizes])
-
-    def infer(self, *x: TensorType) -> TensorType:
-        own = (1,) * (len(self.sizes) - x[0].rank) + x[0].shape
-        return x[0].with_shape(*[n if size == -1 else size for n, size in zip(own, self._kept(), strict=True)])
-
-    def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(f"size{i}", n, depends=("sizes",)) for i, n in enumerate(self._kept())]
-        text = ", ".join(f"{{{arg.name}}}" for arg in args)
-        return TorchForm(call=TorchCall(f"{{0}}.expand({text})", tuple(args)))
-
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        """ONNX keeps a size where 1 is asked for."""
-        shape = int64("shape", *[1 if size == -1 else size for size in self._kept()])
-        return node("Expand", "x0 shape", "y0", shape)
 
 
 @op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")

@@ -1,0 +1,103 @@
+"""Axes stretched to a size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.dims import Size, compare, dim_text
+from netc.ops.base import Family, Op, Sizes, attr, op
+from netc.ops.common import int64, node
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.types import TensorType
+
+
+@op("expand", family=Family.RESHAPE, torch="torch.Tensor.expand", title="Expand")
+class Expand(Op):
+    """Axes of size 1 stretched to `sizes` without copying; -1 keeps a size, and more sizes than axes make new axes in
+    front. Sizes that depend on the input are read from a tensor `like=@x` that has them (`torch.Tensor.expand`)."""
+
+    references: ClassVar[tuple[str, ...]] = ("like",)
+    sizes: Sizes = attr("the size of every axis of the output; -1 keeps it")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        new = len(self.sizes) - x[0].rank
+        if new < 0:
+            message = f"expand to {len(self.sizes)} axes, but {x[0]} has {x[0].rank}"
+            yield Problem("rank-mismatch", message, "sizes")
+            return
+        for axis, size in enumerate(self.sizes):
+            yield from self._check_axis(axis, size, x, fresh=axis < new)
+
+    def _check_axis(self, axis: int, size: Size, x: tuple[TensorType, ...], *, fresh: bool) -> Iterator[Problem]:
+        found = self._before(x[0])[axis]
+        if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
+            yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
+        elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
+            message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
+            yield Problem("shape-mismatch", message, "sizes")
+        elif not isinstance(size, int) and not compare(size, found).holds and _axis_of(size, *x[1:]) is None:
+            where = f"no axis of {x[1]} has that size" if x[1:] else "that size depends on the input"
+            helps = () if x[1:] else ("name a tensor that has it with like=@…", "or use --bind")
+            yield Problem(
+                "not-constant", f"axis {axis} is stretched to {dim_text(size)}: {where}", "sizes", helps=helps
+            )
+
+    def _before(self, x: TensorType) -> tuple[Size, ...]:
+        return (1,) * (len(self.sizes) - x.rank) + x.shape
+
+    def _plan(self, *x: TensorType) -> tuple[tuple[int, int | None], ...]:
+        """For each axis its size as a number, -1 where the input's own stays, and the axis of `like` it is read from
+        instead."""
+        plan: list[tuple[int, int | None]] = []
+        for size, found in zip(self.sizes, self._before(x[0]), strict=True):
+            if isinstance(size, int):
+                plan.append((size, None))
+            else:
+                plan.append((-1, None if compare(size, found).holds else _axis_of(size, *x[1:])))
+        return tuple(plan)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        sizes = zip(self.sizes, self._before(x[0]), strict=True)
+        return x[0].with_shape(*[found if size == -1 else size for size, found in sizes])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args, pieces = [], []
+        for axis, (size, source) in enumerate(self._plan(*x)):
+            args.append(TorchArg(f"size{axis}", size, depends=("sizes",)))
+            pieces.append(f"{{{args[-1].name}}}" if source is None else f"{{1}}.shape[{source}]")
+        return TorchForm(call=TorchCall(f"{{0}}.expand({', '.join(pieces)})", tuple(args)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """ONNX keeps a size where 1 is asked for. Sizes of `like` are reached by a Where between equals that broadcasts
+        against one of its axes: unlike a Shape, that stays on the GPU."""
+        plan = self._plan(*x)
+        stretched = [(axis, source) for axis, (_, source) in enumerate(plan) if source is not None]
+        shape = int64("shape", *[1 if size == -1 else size for size, _ in plan])
+        nodes = [node("Expand", "x0 shape", "fixed" if stretched else "y0", shape)]
+        result = "fixed"
+        for number, (axis, source) in enumerate(stretched, 1):
+            wanted = "y0" if number == len(stretched) else f"wider{number}"
+            nodes += _against(x[1].rank, len(plan), axis, source, result, wanted)
+            result = wanted
+        return tuple(nodes)
+
+
+def _axis_of(size: Size, *like: TensorType) -> int | None:
+    """The axis of `like` that surely has this size."""
+    return next((axis for x in like for axis, n in enumerate(x.shape) if compare(size, n).holds), None)
+
+
+def _against(like_rank: int, rank: int, axis: int, source: int, result: str, wanted: str) -> Iterator[OnnxNode]:
+    """`result` broadcast along `axis` to the size of axis `source` of `x1`."""
+    line, others = f"{wanted}_line", [a for a in range(like_rank) if a != source]
+    taken = "x1"
+    if others:
+        taken = f"{wanted}_cut"
+        starts, ends = int64(f"{taken}_from", *[0] * len(others)), int64(f"{taken}_to", *[1] * len(others))
+        axes = int64(f"{taken}_axes", *others)
+        yield node("Slice", f"x1 {starts.name} {ends.name} {axes.name}", taken, starts, ends, axes)
+    shape = int64(f"{line}_shape", *[-1 if a == axis else 1 for a in range(rank)])
+    yield node("Reshape", f"{taken} {shape.name}", line, shape)
+    yield node("Equal", f"{line} {line}", f"{line}_true")
+    yield node("Where", f"{line}_true {result} {result}", wanted)
