@@ -18,7 +18,7 @@ from torch import nn
 
 from netc.dims import bind, dim_source, symbol
 from netc.ops import OPERATORS, Op, convert
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchModule
+from netc.ops.records import OnnxGraph, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchModule
 from netc.types import TensorType
 
 CASES = int(os.environ.get("NETC_CASES", "60"))
@@ -68,12 +68,42 @@ def printed(arg: TorchArg) -> bool:
     return arg.omit is ... or arg.value != arg.omit or type(arg.value) is not type(arg.omit)
 
 
+class Held(nn.Module):
+    """The tensor that a generated module keeps as an attribute."""
+
+    def __init__(self, made: torch.Tensor) -> None:
+        super().__init__()
+        if isinstance(made, nn.Parameter):
+            self.register_parameter("made", made)
+        else:
+            self.register_buffer("made", made, persistent=False)
+
+    def forward(self) -> torch.Tensor:
+        return self.made
+
+
 def build(module: TorchModule) -> nn.Module:
-    """The module that the generated constructor call makes."""
+    """The module that the generated constructor call makes; one that gives a tensor where a tensor is kept."""
+    if module.make:
+        return Held(_kept(module))
     cls = _helper(module) if module.helper else getattr(nn, module.cls.removeprefix("nn."))
     shown = [arg for arg in module.args if printed(arg)]
     positional = [arg.value for arg in shown if not arg.keyword]
     return cls(*positional, **{arg.name: arg.value for arg in shown if arg.keyword}).eval()
+
+
+def _kept(module: TorchModule) -> torch.Tensor:
+    text = module.make
+    for arg in module.args:
+        items = arg.value if isinstance(arg.value, tuple) else (arg.value,)
+        text = text.replace(f"{{*{arg.name}}}", ", ".join(map(repr, items))).replace(f"{{{arg.name}}}", repr(arg.value))
+    return eval(text, {"torch": torch, "nn": nn})  # type: ignore[no-any-return]
+
+
+def match(module: nn.Module, types: Sequence[TensorType]) -> nn.Module:
+    """The module in the element type of its floating-point inputs, as an author would convert it."""
+    floats = {t.dtype for t in types if "float" in t.dtype}
+    return module.to(getattr(torch, floats.pop())) if len(floats) == 1 else module
 
 
 def _helper(module: TorchModule) -> type[nn.Module]:
@@ -102,7 +132,8 @@ def _evaluated(template: str, values: dict[str, Any], names: dict[str, Any], x: 
 
 
 def call_module(module: nn.Module, record: TorchModule, *x: torch.Tensor) -> Any:
-    return _evaluated(record.call, {}, _names(record.imports) | {"module": module}, x)
+    names = _names(record.imports) | {"module": module}
+    return module() if record.make else _evaluated(record.call, {}, names, x)
 
 
 def call(record: TorchCall, *x: torch.Tensor) -> Any:
@@ -116,7 +147,7 @@ def run_torch(op: Op, types: Sequence[TensorType], x: Sequence[torch.Tensor]) ->
     results, module = [], None
     with torch.no_grad(), refusals():
         if form.module:
-            module = build(form.module)
+            module = match(build(form.module), types)
             shake(module)
             results.append(call_module(module, form.module, *x))
         if form.call:
@@ -177,13 +208,13 @@ def agree(op: Op, *types: TensorType) -> bool:
 def same_parameters(op: Op, *types: TensorType) -> None:
     """Names, order, shapes and dtypes equal the module's state_dict, attributes the module's own."""
     form = op.torch(*types).module
-    expected = [(p.name, tuple(p.shape), f"torch.{p.dtype}") for p in op.params(*types) if p.persistent]
+    expected = [(p.name or "made", tuple(p.shape), f"torch.{p.dtype}") for p in op.params(*types) if p.persistent]
     if form is None:
         assert expected == []
         return
-    module = build(form)
+    module = match(build(form), types)
     assert [(k, tuple(v.shape), str(v.dtype)) for k, v in module.state_dict().items()] == expected
-    learned = [p.name for p in op.params(*types) if p.trainable]
+    learned = [p.name or "made" for p in op.params(*types) if p.trainable]
     assert [name for name, _ in module.named_parameters()] == learned
     same_attributes(op, module)
 
@@ -216,7 +247,7 @@ def onnx_model(op: Op, types: Sequence[TensorType], weights: dict[str, torch.Ten
     found = op.onnx(*types)
     records = (found,) if isinstance(found, OnnxNode) else found
     outputs = [f"y{i}" for i in range(len(op.outputs(*types)))]
-    nodes = [helper.make_node(r.op_type, r.inputs, r.outputs, **dict(r.attributes)) for r in records]
+    nodes = [_node(r) for r in records]
     nodes = nodes or [helper.make_node("Identity", ["x0"], ["y0"])]
     used = {name for node in nodes for name in node.input}
     consts = [_constant(c) for c in {c.name: c for r in records for c in r.consts}.values()]
@@ -227,6 +258,16 @@ def onnx_model(op: Op, types: Sequence[TensorType], weights: dict[str, torch.Ten
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _node(record: OnnxNode) -> onnx.NodeProto:
+    attributes = {k: _body(v) if isinstance(v, OnnxGraph) else v for k, v in record.attributes}
+    return helper.make_node(record.op_type, record.inputs, record.outputs, **attributes)
+
+
+def _body(record: OnnxGraph) -> onnx.GraphProto:
+    ends = [[onnx.ValueInfoProto(name=name) for name in names] for names in (record.inputs, record.outputs)]
+    return helper.make_graph([_node(r) for r in record.nodes], "body", *ends)
 
 
 def _value_info(name: str, t: TensorType) -> onnx.ValueInfoProto:

@@ -123,9 +123,18 @@ class OnnxConst(msgspec.Struct, frozen=True):
     values: tuple[Any, ...]
 
 
+class OnnxGraph(msgspec.Struct, frozen=True):
+    """The body of a loop (`Scan`), an attribute's value. Names are those of the nodes around it, which it may read."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[OnnxNode, ...]
+
+
 class OnnxNode(msgspec.Struct, frozen=True):
-    """One node. Names are local: `x0`, `x1`… the inputs, `y0`, `y1`… the outputs, a parameter's name, a constant's name
-    or any other word for an intermediate result; "" is an absent optional input."""
+    """One node; an attribute's value may be an OnnxGraph. Names are local: `x0`, `x1`… the inputs, `y0`, `y1`… the
+    outputs, a parameter's name, a constant's name or any other word for an intermediate result; "" is an absent
+    optional input."""
 
     op_type: str
     inputs: tuple[str, ...]

@@ -21,6 +21,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
+from netc.ops.projected import Projected, projected_lstm
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
 
@@ -281,6 +282,8 @@ class Lstm(_Recurrent):
             yield "weight_hr", (self.proj_size, self.hidden_size)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        if self.proj_size:
-            raise Unsupported("ONNX's LSTM has no projections: use proj_size=0")
-        return super().onnx(*x)
+        """ONNX's LSTM has no projections: with them the cell is the body of a Scan over the steps."""
+        if not self.proj_size:
+            return super().onnx(*x)
+        settings = (self.hidden_size, self.proj_size, self.num_layers, self.bias, self.batch_first, self.bidirectional)
+        return projected_lstm(Projected(*settings), x)

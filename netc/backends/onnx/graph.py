@@ -8,9 +8,9 @@ from onnx import GraphProto
 
 from netc.backends.onnx.lower import Lowered, lower
 from netc.backends.onnx.names import Names
-from netc.backends.onnx.proto import add_attribute, set_constant, set_external, set_value_info
+from netc.backends.onnx.proto import add_attribute, add_graph, set_constant, set_external, set_value_info
 from netc.ir.flat import Flat, FlatNode, Wire, join
-from netc.ops.records import OnnxNode
+from netc.ops.records import OnnxGraph, OnnxNode
 from netc.weights import WeightsIndex
 
 
@@ -98,13 +98,29 @@ class _Builder:
         local = self._local_names(item.source)
         single = len(item.nodes) == 1
         for node in item.nodes:
-            self._add_constants(node, item.source.path, local)
             wanted = item.source.path if single else f"{item.source.path}/{node.op_type}"
-            message = self.graph.node.add(op_type=node.op_type, name=self.node_names.fresh(wanted))
-            message.input.extend(self._operand(local[name]) for name in node.inputs)
-            message.output.extend(self._result(name, item.source.path, local) for name in node.outputs)
-            for name, value in node.attributes:
+            self._add_node(self.graph, node, wanted, item.source.path, local)
+
+    def _add_node(self, graph: GraphProto, node: OnnxNode, wanted: str, path: str, local: dict[str, str]) -> None:
+        self._add_constants(node, path, local)
+        message = graph.node.add(op_type=node.op_type, name=self.node_names.fresh(wanted))
+        message.input.extend(self._operand(local[name]) for name in node.inputs)
+        for name, value in node.attributes:
+            if isinstance(value, OnnxGraph):
+                self._add_body(add_graph(message, name), value, wanted, path, local)
+            else:
                 add_attribute(message, name, value)
+        message.output.extend(self._result(name, path, local) for name in node.outputs)
+
+    def _add_body(self, graph: GraphProto, body: OnnxGraph, wanted: str, path: str, local: dict[str, str]) -> None:
+        """Constants and weights that it reads stand in the graph around it."""
+        graph.name = wanted
+        for name in body.inputs:
+            graph.input.add().name = self._result(name, path, local)
+        for node in body.nodes:
+            self._add_node(graph, node, f"{wanted}/{node.op_type}", path, local)
+        for name in body.outputs:
+            graph.output.add().name = local[name]
 
     def _local_names(self, node: FlatNode) -> dict[str, str]:
         local = {"": ""}

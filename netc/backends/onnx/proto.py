@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from onnx import AttributeProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
 from netc.dims import dim_source
 from netc.ops.records import OnnxConst
@@ -82,6 +82,12 @@ def add_attribute(node: NodeProto, name: str, value: Any) -> None:
         message.type, message.s = AttributeProto.STRING, value.encode()
     else:
         _set_list(message, tuple(value))
+
+
+def add_graph(node: NodeProto, name: str) -> GraphProto:
+    """An attribute that is a graph, to be filled."""
+    message = node.attribute.add(name=name, type=AttributeProto.GRAPH)
+    return message.g
 
 
 def _set_list(message: AttributeProto, values: tuple[Any, ...]) -> None:
