@@ -25,8 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vision import torchvision
 
+from netc.backends.pytorch import generate
+from netc.diagnostics.model import Source
 from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, Op
+from netc.passes.elaborate import elaborate_file
 from netc.types import TensorType
 
 heavy = settings(quick, max_examples=max(30, CASES // 2))
@@ -212,7 +215,7 @@ def test_anchors_that_cannot_be(values: Any, at: Any, text: str) -> None:
         ({"ratios": -0.5}, "`ratios` must be at least 1e-06, not -0.5"),
         ({"stride": 0}, "`stride` must be at least 1e-06, not 0.0"),
         ({"widths": 1e9}, "`widths` must be at most 1000000.0, not 1000000000.0"),
-        ({"stride": H}, "`stride` takes a number, not h"),
+        ({"stride": H}, "`stride` must be a number, but h depends on the input; use --bind or a fixed size"),
     ],
 )
 def test_lengths_are_positive_numbers(values: Any, text: str) -> None:
@@ -367,3 +370,77 @@ def test_formats_that_are_none() -> None:
     op = make("box_convert", in_fmt="xyxy", out_fmt="xywh")
     assert [(p.code, p.at) for p in findings(op, tensor(3, 5))] == [("shape-mismatch", 0)]
     assert [p.code for p in findings(op, tensor(3, 4, dtype="int32"))] == ["dtype-mismatch"]
+
+
+# ---- in a network ----
+
+LEVELS = """\
+netc: 1
+name: levels
+args: {sizes: [[32], [64, 90]], ratios: [0.5, 1, 2]}
+inputs: {image: [N, 3, 16*h, 16*w]}
+blocks:
+  level:
+    args: sizes ratios
+    inputs: [map, image]
+    net:
+      offsets: [conv2d 4*len(sizes)*len(ratios) 1 @map, permute (0 2 3 1), flatten 1, unflatten 1 (-1 4)]
+      anchors: anchors sizes ratios stride=(image.H/map.H image.W/map.W) like=@map
+      boxes: decode_boxes weights=(10 10 5 5) @offsets @anchors
+      clipped: clip_boxes like=@image
+net:
+  c1: [conv2d 8 8 stride=8 @image, relu]
+  c2: [conv2d 8 2 stride=2 @c1, relu]
+  level1: level sizes[0] ratios @c1 @image
+  level2: level sizes[1] ratios @c2 @image
+  all: concat @level1 @level2
+  centres: box_convert xyxy cxcywh
+"""
+
+
+def test_two_levels_of_a_network_are_torchvisions() -> None:
+    """Symbolic sizes, lists as arguments, strides from sizes; the generated module's own weights."""
+    network, found = elaborate_file(Source("levels.yaml", LEVELS))
+    assert network is not None, [d.message for d in found]
+    scope: dict[str, Any] = {"__name__": "generated"}
+    exec(generate(network), scope)
+    torch.manual_seed(0)
+    module, image = scope["Levels"](), 9 * torch.randn(2, 3, 48, 32)
+    assert {key.split(".")[0] for key in module.state_dict()} == {"c1", "c2", "level1", "level2"}
+    assert all(".offsets." in key or key.startswith("c") for key in module.state_dict())
+    with torch.no_grad():
+        maps = [module.c1(image), module.c2(module.c1(image))]
+        offsets = [getattr(module, f"level{i}").offsets[0](m) for i, m in enumerate(maps, 1)]
+        flat = torch.cat([o.permute(0, 2, 3, 1).reshape(2, -1, 4) for o in offsets], 1)
+        generator = detection.anchor_utils.AnchorGenerator(((32,), (64, 90)), ((0.5, 1, 2),) * 2)
+        anchors = generator(detection.image_list.ImageList(image, [(48, 32)] * 2), maps)
+        boxes = coder((10, 10, 5, 5), 4.135166556742356).decode(flat.flatten(0, 1), anchors)
+        clipped = torchvision.ops.clip_boxes_to_image(boxes[:, 0].reshape(2, -1, 4), (48, 32))
+        expected = torchvision.ops.box_convert(clipped, "xyxy", "cxcywh")
+        torch.testing.assert_close(module(image), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "message"),
+    [
+        ("anchors 32 stride=0 like=@f", "stride=0", "`stride` must be at least 1e-06, not 0.0"),
+        (
+            "anchors 32 stride=image.H like=@f",
+            "stride=image.H",
+            "`stride` must be a number, but 8h depends on the input",
+        ),
+        (
+            "anchors 32 stride=(8 8 8) like=@f",
+            "stride=(8 8 8)",
+            "`stride` takes one number or 2 (down and across), not 3",
+        ),
+        ("anchors 32 stride=8", "anchors 32 stride=8", "anchors needs like=@features, whose cells they lie around"),
+        ("anchors 32 stride=8 @f", "anchors 32 stride=8 @f", "`anchors` takes 0 inputs, not 1"),
+        ("decode_boxes @f @f", "@f", "decode_boxes takes boxes …×4, not N×4×h×w"),
+    ],
+)
+def test_what_is_wrong_is_said_where_it_is(line: str, where: str, message: str) -> None:
+    text = f"netc: 1\nname: wrong\ninputs: {{image: [N, 3, 8*h, 8*w]}}\nnet:\n  f: conv2d 4 8 stride=8\n  b: {line}\n"
+    _, found = elaborate_file(Source("wrong.yaml", text))
+    assert found[0].message.startswith(message)
+    assert found[0].span.text == where

@@ -108,7 +108,12 @@ def _halves(source: str, name: str) -> OnnxNode:
     return node("Split", f"{source} pair_{name}", f"first_{name} last_{name}", int64(f"pair_{name}", 2, 2), axis=-1)
 
 
-@op("decode_boxes", family=Family.OTHER, torch="torchvision.models.detection._utils.BoxCoder", title="DecodeBoxes")
+@op(
+    "decode_boxes",
+    family=Family.OTHER,
+    torch="torchvision.models.detection._utils.BoxCoder.decode",
+    title="DecodeBoxes",
+)
 class DecodeBoxes(_Offsets):
     """Boxes x1 y1 x2 y2 from offsets (dx, dy, dw, dh) …×4 and anchors …×4, whose leading axes broadcast: after division
     by `weights`, the centre moves by dx · width and dy · height of the anchor, and its size grows by exp(dw) and
@@ -150,7 +155,12 @@ class DecodeBoxes(_Offsets):
         return "" if set(self.weights) == {1.0} else "÷ " + " ".join(f"{n:g}" for n in self.weights)
 
 
-@op("encode_boxes", family=Family.OTHER, torch="torchvision.models.detection._utils.encode_boxes", title="EncodeBoxes")
+@op(
+    "encode_boxes",
+    family=Family.OTHER,
+    torch="torchvision.models.detection._utils.BoxCoder.encode",
+    title="EncodeBoxes",
+)
 class EncodeBoxes(_Offsets):
     """The offsets (dx, dy, dw, dh) …×4 from anchors to boxes x1 y1 x2 y2 …×4, whose leading axes broadcast, multiplied
     by `weights`: what `decode_boxes` undoes (Girshick et al., arXiv 1311.2524, appendix C; torchvision's

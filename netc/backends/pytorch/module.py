@@ -41,10 +41,9 @@ def write_module(network: Network, header: Header) -> str:
 
 
 def _name_classes(book: Book, network: Network) -> None:
-    taken = set(RESERVED) | {"Module"}
+    taken = set(RESERVED) | {"Module"} | set(_helper_names(book))
     root = book.plans[-1]
     root.class_name = safe(pascal(network.name), taken)
-    taken |= set(_helper_names(book))
     taken |= {root.class_name, f"{root.class_name}Output"}
     for plan in book.plans[:-1]:
         base = safe(pascal(plan.definition.name), RESERVED)
