@@ -291,14 +291,16 @@ def _whole(value: Any) -> Any:
 def _int(cls: type[Op], declared: Attr, value: Any) -> int:
     value = _whole(value)
     if isinstance(value, Dim):
-        raise BadValue(
-            f"`{declared.name}` must be a number, but {value} depends on the input; use --bind or a fixed size"
-        )
+        raise _symbolic(declared, value)
     if not _is_int(value):
         raise _wrong(declared, "a whole number", value)
     if abs(value) >= 2**31:
         raise BadValue(f"`{declared.name}` is too large: {value}")
     return int(value)
+
+
+def _symbolic(declared: Attr, value: Dim) -> BadValue:
+    return BadValue(f"`{declared.name}` must be a number, but {value} depends on the input; use --bind or a fixed size")
 
 
 def _optional_int(cls: type[Op], declared: Attr, value: Any) -> int | None:
@@ -310,6 +312,8 @@ def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
 
 
 def _float(cls: type[Op], declared: Attr, value: Any) -> float:
+    if isinstance(value, Dim):
+        raise _symbolic(declared, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(declared, "a number", value)
     return float(value)
