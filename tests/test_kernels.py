@@ -6,18 +6,9 @@ import shutil
 from pathlib import Path
 
 import msgspec
-import onnxruntime
 import pytest
-from handmade import one_op
-from onnxruntime.capi import onnxruntime_pybind11_state as state
-from test_onnx_operators import CASES
 
-from netc.backends.onnx import write_onnx_fresh
-from netc.backends.onnx.lower import OPSET
-from netc.diagnostics.model import NetcError
-from netc.kernels import place, source_version
-from netc.ops.records import Problem
-from netc.types import TensorType
+from netc.kernels import source_version
 from tools.kernels import TARGET, installed, main, registered, table
 from tools.stand_ins import has_cuda
 

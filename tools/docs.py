@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netc.cli.reference import Attribute, attributes, description, inputs
+from netc.cli.typical import placement_line
 from netc.diagnostics.codes import reference
 from netc.ops import OPERATORS
 from netc.ops.base import Op
@@ -27,7 +28,8 @@ def pages() -> dict[str, str]:
 
 def _ops() -> Iterator[str]:
     yield from ("# Operators", "", GENERATED, "")
-    yield "Attributes stand in positional order; an operator without inputs never feeds the next statement."
+    yield "Attributes stand in positional order; an operator without inputs never feeds the next statement. The line"
+    yield "`ONNX:` says which nodes a typical float32 use becomes and which of onnxruntime's providers run them."
     families: dict[str, list[type[Op]]] = {}
     for operator in OPERATORS.values():
         families.setdefault(operator.family.value, []).append(operator)
@@ -41,6 +43,8 @@ def _ops() -> Iterator[str]:
 def _operator(operator: type[Op]) -> Iterator[str]:
     yield from ("", f"### `{operator.name}`", "", f"`{operator.torch_name}` · {inputs(operator)}", "")
     yield description(operator)
+    if line := placement_line(operator):
+        yield from ("", line)
     if rows := attributes(operator):
         yield from ("", "| attribute | takes | default | |", "|---|---|---|---|")
         yield from map(_row, rows)

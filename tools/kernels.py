@@ -63,8 +63,8 @@ def table(found: Registered, providers: tuple[str, ...]) -> dict[str, Any]:
 
 def _form(schema: defs.OpSchema, found: Registered, providers: tuple[str, ...]) -> dict[str, Any]:
     form: dict[str, Any] = {
-        "inputs": " ".join(_kind(i.type_str) for i in schema.inputs),
-        "outputs": " ".join(_kind(o.type_str) for o in schema.outputs),
+        "inputs": " ".join(map(_kind, schema.inputs)),
+        "outputs": " ".join(map(_kind, schema.outputs)),
     }
     variables = [c.type_param_str for c in schema.type_constraints]
     serving = [k for k in found.kernels if k.op_type == schema.name and _serves(k, schema.since_version)]
@@ -83,8 +83,10 @@ def _serves(kernel: Kernel, since: int) -> bool:
     return since == start or (end != OPEN_END and start < since <= end)
 
 
-def _kind(name: str) -> str:
-    return TENSORS.get(name, name.replace(" ", ""))
+def _kind(parameter: defs.OpSchema.FormalParameter) -> str:
+    if not parameter.is_homogeneous:
+        return "?"
+    return TENSORS.get(parameter.type_str, parameter.type_str.replace(" ", ""))
 
 
 def _dtypes(kernel: Kernel, variables: list[str]) -> dict[str, str]:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from netc.kernels.placement import Placed, place
-from netc.kernels.table import PROVIDERS, source_version
+from netc.kernels.table import OPSET, PROVIDERS, source_version
 
-__all__ = ["PROVIDERS", "Placed", "place", "source_version"]
+__all__ = ["OPSET", "PROVIDERS", "Placed", "place", "source_version"]

@@ -52,11 +52,11 @@ def _bound(node: OnnxNode, form: Form, known: dict[str, str]) -> dict[str, str]:
     """The dtypes of the type variables; adds those of the node's outputs to what is known."""
     bound: dict[str, str] = {}
     for name, kind in (*_paired(node.inputs, form.inputs), *_paired(node.outputs, form.outputs)):
-        if name in known and kind not in DTYPES:
+        if name in known and kind not in DTYPES and kind != "?":
             bound.setdefault(kind, known[name])
     for name, kind in _paired(node.outputs, form.outputs):
         found = kind if kind in DTYPES else bound.get(kind) or _stated(node)
-        if found:
+        if found and kind != "?":
             known.setdefault(name, found)
             bound.setdefault(kind, found)
     return bound

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+OPSET = 21
+"""The version of ONNX's operators that netc writes."""
 PROVIDERS = {"cpu": "the CPU", "cuda": "CUDA"}
 """The providers in the table and how they are called in a sentence."""
 
@@ -14,7 +16,8 @@ PROVIDERS = {"cpu": "the CPU", "cuda": "CUDA"}
 class Form(msgspec.Struct, frozen=True):
     """An operator of ONNX since one version of it.
 
-    `inputs` and `outputs` are type variables or dtypes, separated by spaces; the last one repeats. A provider's entries
+    `inputs` and `outputs` are type variables, dtypes, or `?` where each has its own, separated by spaces; the last one
+    repeats. A provider's entries
     are alternatives: type variable → dtypes; a variable that an entry leaves out takes every dtype.
     """
 
@@ -28,10 +31,10 @@ class Form(msgspec.Struct, frozen=True):
     def accepts(self, provider: str, dtypes: dict[str, str], opset: int) -> bool:
         """Is there a kernel for these dtypes of the type variables, or a definition it can run?"""
         alternatives = self.cpu if provider == "cpu" else self.cuda
-        if any(all(dtypes.get(v, d) in d.split() for v, d in one.items()) for one in alternatives):
+        if any(all(v not in dtypes or dtypes[v] in some.split() for v, some in one.items()) for one in alternatives):
             return True
         opened = self.opened.get(provider, {})
-        return all(opset in opened.get(dtype, ()) for dtype in dtypes.values())
+        return bool(dtypes) and all(opset in opened.get(dtype, ()) for dtype in dtypes.values())
 
 
 class _Table(msgspec.Struct, frozen=True):

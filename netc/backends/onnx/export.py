@@ -10,9 +10,9 @@ from onnx import ModelProto
 from netc import __version__
 from netc.artifacts import output_error, staged
 from netc.backends.onnx.graph import build_graph
-from netc.backends.onnx.lower import OPSET
 from netc.ir.flat import flatten
 from netc.ir.model import Network
+from netc.kernels import OPSET
 from netc.weights import WeightsIndex, fitting_weights, fresh_index, init_weights
 from netc.weights.initialise import Progress
 

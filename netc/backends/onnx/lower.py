@@ -9,10 +9,8 @@ import msgspec
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, FlatNode, flatten
 from netc.ir.model import Network
-from netc.kernels import PROVIDERS, Placed, place
+from netc.kernels import OPSET, PROVIDERS, Placed, place
 from netc.ops.records import OnnxNode, Unsupported
-
-OPSET = 21
 
 
 class Lowered(msgspec.Struct, frozen=True, eq=False):

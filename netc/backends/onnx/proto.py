@@ -56,7 +56,7 @@ def _encoded(const: OnnxConst) -> Sequence[Any]:
         return [struct.unpack("<H", struct.pack("<e", v))[0] for v in const.values]
     if const.dtype == "bfloat16":
         return [struct.unpack("<I", struct.pack("<f", v))[0] >> 16 for v in const.values]
-    return [int(v) for v in const.values] if const.dtype == "bool" else const.values
+    return const.values if const.dtype in ("float32", "float64") else [int(v) for v in const.values]
 
 
 def set_external(message: TensorProto, entry: TensorEntry, location: str) -> None:

@@ -1,0 +1,120 @@
+"""A typical use of each operator: what `netc ops` and docs/ops.md lower to say which ONNX nodes it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import msgspec
+
+from netc.kernels import OPSET, Placed, place
+from netc.ops.base import Attr, BadValue, Op, convert
+from netc.ops.records import OnnxNode, Problem, Unsupported
+from netc.types import TensorType
+
+SHAPES = ((2, 4, 8, 8), (2, 4, 8), (2, 4), (2, 8, 4), (4,))
+VALUES: dict[str, tuple[Any, ...]] = {
+    "Ints": (1, (0, 2, 3, 1), (2, 2)),
+    "Sizes": ((2, 4, 8, 8), (1, 4)),
+    "float": (0.5,),
+    "Text": ("nc,nc->n",),
+}
+"""Values to try for attributes that must be given, by kind."""
+IMAGE, BOXES, INDICES = TensorType((2, 4, 8, 8)), TensorType((2, 9, 4)), TensorType((2, 4), "int64")
+KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
+    "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
+    "pow": ({"other": 2}, (IMAGE,)),
+    "clamp": ({"min": 0}, (IMAGE,)),
+    "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
+    "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
+    "fold": ({"output_size": (5, 6), "kernel_size": 2}, (TensorType((2, 12, 20)),)),
+    "interpolate": ({"scale_factor": 2}, (IMAGE,)),
+    "grid_sample": ({}, (IMAGE, TensorType((2, 5, 6, 2)))),
+    "affine_grid": ({"size": (8, 8)}, (TensorType((2, 2, 3)),)),
+    "squeeze": ({"dim": 1}, (TensorType((2, 1, 4)),)),
+    "roll": ({"shifts": 1, "dims": 1}, (IMAGE,)),
+    "unflatten": ({"dim": 1, "unflattened_size": (2, 2)}, (IMAGE,)),
+    "anchors": ({"sizes": 32, "stride": 16}, (IMAGE,)),
+    "clip_boxes": ({}, (BOXES, IMAGE)),
+    "nms": ({"max_output": 5}, (BOXES, TensorType((2, 9)))),
+    **{
+        f"max_unpool{rank}d": ({"kernel_size": 2}, (small, TensorType(small.shape, "int64"), large))
+        for rank in (1, 2, 3)
+        for small, large in [(TensorType((2, 4, *(4,) * rank)), TensorType((2, 4, *(8,) * rank)))]
+    },
+}
+"""Where trying finds nothing, or nothing typical."""
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """An ONNX operator and whether CUDA runs it; the CPU runs all that netc writes."""
+
+    op_type: str
+    cuda: bool
+
+
+def placements(operator: type[Op]) -> tuple[Placement, ...] | None:
+    """The ONNX operators a typical float32 use becomes, each once; None where no use was found."""
+    for op, types in _uses(operator):
+        if any(isinstance(found, Problem) for found in op.check(*types)):
+            continue
+        try:
+            nodes = op.onnx(*types)
+        except Unsupported:
+            continue
+        placed = _placed(op, types, nodes if isinstance(nodes, tuple) else (nodes,))
+        return tuple(dict.fromkeys(Placement(p.node.op_type, p.runs_on("cuda")) for p in placed))
+    return None
+
+
+def _placed(op: Op, types: tuple[TensorType, ...], nodes: tuple[OnnxNode, ...]) -> Iterator[Placed]:
+    dtypes = {f"x{i}": t.dtype for i, t in enumerate(types)}
+    dtypes |= {f"y{i}": t.dtype for i, t in enumerate(op.outputs(*types))}
+    return place(nodes, dtypes | {p.name: p.dtype for p in op.params(*types)}, OPSET)
+
+
+def placement_line(operator: type[Op]) -> str | None:
+    """`ONNX: Transpose, MatMul (CPU, CUDA); NonZero (CPU only)`."""
+    found = placements(operator)
+    if found is None:
+        return None
+    both = ", ".join(p.op_type for p in found if p.cuda and p.op_type != "Identity")
+    alone = ", ".join(p.op_type for p in found if not p.cuda)
+    parts = [f"{names} ({where})" for names, where in ((both, "CPU, CUDA"), (alone, "CPU only")) if names]
+    return f"ONNX: {'; '.join(parts) or 'no node'}"
+
+
+def _uses(operator: type[Op]) -> Iterator[tuple[Op, tuple[TensorType, ...]]]:
+    if operator.name in KNOWN:
+        values, types = KNOWN[operator.name]
+        yield operator(**{k: convert(operator, operator.attributes[k], v) for k, v in values.items()}), types
+        return
+    for op in _operators(operator):
+        for types in _inputs(operator):
+            yield op, types
+
+
+def _operators(operator: type[Op]) -> Iterator[Op]:
+    """With every attribute that has a default at it."""
+    required = [declared for declared in operator.attributes.values() if declared.required]
+    for values in product(*map(_values, required)):
+        try:
+            yield operator(**{a.name: convert(operator, a, v) for a, v in zip(required, values, strict=True)})
+        except BadValue:
+            continue
+
+
+def _values(declared: Attr) -> tuple[Any, ...]:
+    return declared.words or VALUES.get(declared.kind, (2, 1))
+
+
+def _inputs(operator: type[Op]) -> Iterator[tuple[TensorType, ...]]:
+    """As many as it takes: all alike, or others after the first."""
+    fewest, most = operator.arity
+    count = max(fewest, 2) if most is None else fewest
+    shapes = ((2, 4, 8, 8, 8)[: operator.rank + 2],) if operator.rank else SHAPES
+    for shape, dtype in product(shapes, ("float32", "int64")):
+        yield (TensorType(shape, dtype),) * count
+    for first, second in product(shapes, SHAPES if count > 1 else ()):
+        yield (TensorType(first), *(TensorType(second),) * (count - 1))
