@@ -8,6 +8,7 @@ from math import sqrt
 from struct import pack, unpack
 from typing import Any, ClassVar
 
+from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Floats, Op, attr, op
 from netc.ops.common import compact, int64, need_float, need_rank, node, plain
 from netc.ops.merge import ONNX_TYPES
@@ -170,22 +171,17 @@ class Anchors(Op):
         return OnnxConst(f"shifts{axis}", dtype, (n, *(1,) * (4 - axis), 4), tuple(values))
 
     def _shifts_of_any_size(self, dtype: str, axis: int) -> Iterator[OnnxNode]:
-        """The same, computed where the size is known."""
-        zero, one = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "one")))
+        """The same, computed where the size is known. Shape inference does not see through Range, but through this."""
+        one, along = int64(f"one{axis}", 1), OnnxConst(f"along{axis}", "int64", (), (0,))
+        apart = int64(f"apart{axis}", -1, *(1,) * (5 - axis))
+        steps = OnnxConst(f"steps{axis}", dtype, (4,), self._steps(axis))
         yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
-        yield node("Squeeze", f"size{axis}", f"count{axis}")
-        yield node("Range", f"zero{axis} count{axis} one{axis}", f"index{axis}", zero, one)
+        yield node("Expand", f"one{axis} size{axis}", f"ones{axis}", one)
+        yield node("CumSum", f"ones{axis} along{axis}", f"index{axis}", along, exclusive=1)
         yield node("Cast", f"index{axis}", f"number{axis}", to=ONNX_TYPES[dtype])
-        source = f"number{axis}"
-        if self.offset:
-            source = f"centre{axis}"
-            yield node(
-                "Add", f"number{axis} offset{axis}", source, OnnxConst(f"offset{axis}", dtype, (), (self.offset,))
-            )
-        yield node("Reshape", f"{source} spread{axis}", f"cell{axis}", int64(f"spread{axis}", -1, *(1,) * (5 - axis)))
-        yield node(
-            "Mul", f"cell{axis} steps{axis}", f"shifts{axis}", OnnxConst(f"steps{axis}", dtype, (4,), self._steps(axis))
-        )
+        yield node("Reshape", f"number{axis} apart{axis}", f"cell{axis}", apart)
+        yield node("Add", f"cell{axis} offset{axis}", f"centre{axis}", scalar(f"offset{axis}", dtype, self.offset))
+        yield node("Mul", f"centre{axis} steps{axis}", f"shifts{axis}", steps)
 
     def caption(self, *x: TensorType) -> str:
         return f"{self._count()} per cell, s{'×'.join(f'{n:g}' for n in self.stride)}"
