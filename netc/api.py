@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from netc import __version__
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
+    from netc.ops import plugins as operator_plugins
     from netc.passes import summary as summaries
     from netc.runtime import sizes
 else:
     artifacts = LazyModule("netc.artifacts")
     diagram = LazyModule("netc.backends.diagram")
     onnx = LazyModule("netc.backends.onnx")
+    operator_plugins = LazyModule("netc.ops.plugins")
     pytorch = LazyModule("netc.backends.pytorch")
     sizes = LazyModule("netc.runtime.sizes")
     summaries = LazyModule("netc.passes.summary")
@@ -126,12 +129,14 @@ def load(
     args: Mapping[str, Argument] | None = None,
     variant: str | None = None,
     bind: Mapping[str, int] | None = None,
+    plugins: Sequence[str] = (),
 ) -> Network:
     """Compile a spec.
 
     spec: a path, `FILE:VARIANT`, `netc:NAME` of the library, or the text of a spec (a `str` of more than one line).
     args: arguments of the network, over those of the variant. variant: one of the file's; the first by default. bind:
-    numbers for symbols of the input shapes. Raises NetcError, which carries every diagnostic found.
+    numbers for symbols of the input shapes. plugins: entry points whose operators the spec may use besides netc's own;
+    no other code is loaded. Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)
     if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
@@ -139,7 +144,8 @@ def load(
     elif variant is None and isinstance(source, str):
         source, variant = split_variant(source)
     texts = {name: _text(value) for name, value in (args or {}).items()}
-    network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}))
+    with operator_plugins.plugged(plugins) if plugins else nullcontext():
+        network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}))
     if network is None:
         raise NetcError(tuple(found))
     return Network(network)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.ops import plugins as operator_plugins
+else:
+    operator_plugins = LazyModule("netc.ops.plugins")
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -19,15 +26,23 @@ def bindings(wrapped: Decorated) -> Decorated:
     return click.option("--bind", metavar="h=7,w=7", callback=_read_bind, help=words)(wrapped)
 
 
+def plugins(wrapped: Decorated) -> Decorated:
+    """The option --plugin: operators of other packages are known while the command runs."""
+    words = "Installed operators to know besides, by the name of their entry point; may be repeated."
+    return click.option("--plugin", metavar="NAME", multiple=True, callback=_plug, expose_value=False, help=words)(
+        wrapped
+    )
+
+
 def choices(wrapped: Decorated) -> Decorated:
-    """Options -p and --bind."""
+    """Options -p, --bind and --plugin."""
     words = "An argument of the network."
     args = click.option("-p", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args, help=words)
-    return args(bindings(wrapped))
+    return args(bindings(plugins(wrapped)))
 
 
 def one_spec(wrapped: Decorated) -> Decorated:
-    """The argument SPEC, -p and --bind."""
+    """The argument SPEC, -p, --bind and --plugin."""
     return click.argument("spec")(choices(wrapped))
 
 
@@ -44,6 +59,11 @@ def file_output(what: str) -> Callable[[Decorated], Decorated]:
 def as_json(wrapped: Decorated) -> Decorated:
     """The flag --json."""
     return click.option("--json", "json_", is_flag=True, help="Print JSON.")(wrapped)
+
+
+def _plug(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
+    if names:
+        ctx.find_root().with_resource(operator_plugins.plugged(names))
 
 
 def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -110,6 +110,22 @@ USE_CODES = (
         "take `--provider cpu`, or change these operators.",
     ),
     CodeInfo(
+        "unknown-plugin",
+        "error",
+        "No installed package has a plugin of this name",
+        "`--plugin` names an entry point of the group `netc.operators`, as the package that has it calls it.",
+        "",
+        "install the package into the environment that netc runs in, or correct the name.",
+    ),
+    CodeInfo(
+        "bad-plugin",
+        "error",
+        "A plugin cannot be used",
+        "Importing it failed, it registers no operator, or it gives one a name that is taken.",
+        "",
+        "what the message says is for the plugin's author to cure.",
+    ),
+    CodeInfo(
         "unknown-code",
         "error",
         "There is no diagnostic of this name",

@@ -225,10 +225,19 @@ def op(
         cls.rank = rank or cls.rank
         cls.arity = arity or cls.arity
         cls.attributes = {key: _ranked(declared, cls.rank) for key, declared in cls.attributes.items()}
+        _check_kinds(cls)
         OPERATORS[name] = cls
         return cls
 
     return register
+
+
+def _check_kinds(cls: type[Op]) -> None:
+    """Raise TypeError for an attribute whose annotation is no kind."""
+    for declared in cls.attributes.values():
+        if declared.kind not in _CONVERTERS:
+            hint = "`from __future__ import annotations` keeps annotations as texts"
+            raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is no kind of attribute; {hint}")
 
 
 def _ranked(declared: Attr, rank: int) -> Attr:

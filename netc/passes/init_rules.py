@@ -12,7 +12,7 @@ from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.ir.flat import Flat, FlatNode, join, parameters
 from netc.ir.model import Block, Network
-from netc.ops.base import OPERATORS, BadValue
+from netc.ops.base import BadValue
 from netc.ops.fill import INITIALISERS, Initialiser, initialise
 from netc.ops.records import Fill, Param
 from netc.syntax.ast import InitRule, Line, SpecFile
@@ -106,7 +106,7 @@ class _Rules:
 def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     """`conv2d` means the weights of all conv2d, `conv2d.bias` the parameter of that name."""
     name, _, wanted = pattern.partition(".")
-    if name != operator or name not in OPERATORS:
+    if name != operator:
         return False
     return parameter == wanted if wanted else not parameter or parameter.startswith("weight")
 

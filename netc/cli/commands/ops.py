@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from netc.cli.options import as_json as json_flag
+from netc.cli.options import plugins
 from netc.cli.output import print_json
 from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
@@ -17,6 +18,7 @@ from netc.ops.base import Op
 
 @click.command("ops")
 @click.argument("name", required=False)
+@plugins
 @json_flag
 def command(name: str | None, json_: bool) -> None:
     """List the operators, or describe one: attributes, defaults, PyTorch's class and what differs from it.

@@ -1,0 +1,122 @@
+"""Operators of other packages, found by entry points and loaded only by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from traceback import extract_tb
+
+from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.suggest import closest
+from netc.ops.base import OPERATORS, Op
+
+GROUP = "netc.operators"
+"""The group of entry points; each names a module whose import registers operators."""
+
+_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What `EntryPoint.load` raises: for a wrong entry, a module that is missing, and mistakes in the module itself."""
+
+_known: dict[str, dict[str, type[Op]]] = {}
+"""The operators of an entry point's module: a module registers them once, when it is first imported."""
+
+
+@contextmanager
+def plugged(names: Sequence[str]) -> Iterator[None]:
+    """Inside, specs may use the operators of these plugins; outside, they know nothing of them.
+
+    Raises NetcError with `unknown-plugin` or `bad-plugin`.
+    """
+    added: dict[str, type[Op]] = {}
+    for plugin in (names,) if isinstance(names, str) else names:
+        for name, cls in _operators(plugin).items():
+            if (added | OPERATORS).get(name, cls) is not cls:
+                raise _bad(plugin, f"it defines `{name}`, which is an operator already")
+            added |= {} if name in OPERATORS else {name: cls}
+    OPERATORS.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del OPERATORS[name]
+
+
+def installed() -> list[str]:
+    """The names of all plugins that could be loaded; loads none."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def _operators(plugin: str) -> dict[str, type[Op]]:
+    entry = _entry(plugin)
+    if entry.value not in _known:
+        found = _imported(entry)
+        if not found:
+            raise _bad(plugin, f"`{entry.value}` registers no operator")
+        _known[entry.value] = found
+    return _known[entry.value]
+
+
+def _entry(plugin: str) -> EntryPoint:
+    entries = {entry.value: entry for entry in entry_points(group=GROUP, name=plugin)}
+    if not entries:
+        raise _unknown(plugin)
+    if len(entries) > 1:
+        raise _bad(plugin, f"it is {' and '.join(sorted(entries))}, of two packages")
+    return next(iter(entries.values()))
+
+
+def _imported(entry: EntryPoint) -> dict[str, type[Op]]:
+    """What an entry's module registers. The register is as it was afterwards."""
+    before = dict(OPERATORS)
+    try:
+        entry.load()
+    except _FAILURES as error:
+        raise _bad(entry.name, f"{type(error).__name__}: {error}", _place(error)) from error
+    finally:
+        found = {name: cls for name, cls in OPERATORS.items() if before.get(name) is not cls}
+        _restore(found, before)
+    return found or _of_package(entry.module.partition(".")[0])
+
+
+def _restore(names: Iterable[str], before: dict[str, type[Op]]) -> None:
+    for name in names:
+        if name in before:
+            OPERATORS[name] = before[name]
+        else:
+            del OPERATORS[name]
+
+
+def _of_package(package: str) -> dict[str, type[Op]]:
+    """The operators of a package that was imported by other means."""
+    return {name: cls for name, cls in OPERATORS.items() if cls.__module__.partition(".")[0] == package}
+
+
+def _unknown(plugin: str) -> NetcError:
+    known = installed()
+    near = closest(plugin, known)
+    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+    notes = (f"installed are {', '.join(known)}" if known else "no plugin is installed",)
+    message = f"no installed package has a plugin `{plugin}`"
+    return NetcError((Diagnostic("unknown-plugin", message, None, notes=notes, fixes=fixes),))
+
+
+def _bad(plugin: str, reason: str, *notes: str) -> NetcError:
+    return NetcError((Diagnostic("bad-plugin", f"plugin `{plugin}`: {reason}", None, notes=notes),))
+
+
+def _place(error: BaseException) -> str:
+    """The line that raised."""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"raised in line {last.lineno} of {last.filename}"
