@@ -1,6 +1,7 @@
 # make demo    build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
+# make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -9,7 +10,12 @@ OUT    ?= build/resnet50
 bin    := .venv/bin
 pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format docs gallery clean
+CASES  ?= 20000
+SEED   ?= 0
+JOBS   ?= 1
+ARGS   ?=
+
+.PHONY: demo test conformance check format docs gallery clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -18,6 +24,9 @@ demo: .venv/netc
 
 test: .venv/dev
 	$(bin)/python -m pytest
+
+conformance: .venv/dev
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 
 check: .venv/dev
 	$(bin)/ruff format --check .

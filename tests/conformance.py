@@ -227,7 +227,8 @@ def same_attributes(op: Op, module: nn.Module) -> None:
         if theirs is None or inferred or isinstance(theirs, torch.Tensor) or isinstance(ours, str) or name == "padding":
             continue
         spread = ours if isinstance(theirs, tuple) or not isinstance(ours, tuple) else ours[0]
-        assert (bool(theirs) if isinstance(ours, bool) else theirs) in (ours, spread, (spread,)), name
+        several = len(theirs) if isinstance(theirs, tuple) else 1
+        assert (bool(theirs) if isinstance(ours, bool) else theirs) in (ours, spread, (spread,) * several), name
 
 
 ELEMENTS = {
@@ -248,7 +249,7 @@ def onnx_model(op: Op, types: Sequence[TensorType], weights: dict[str, torch.Ten
     records = (found,) if isinstance(found, OnnxNode) else found
     outputs = [f"y{i}" for i in range(len(op.outputs(*types)))]
     nodes = [_node(r) for r in records]
-    nodes = nodes or [helper.make_node("Identity", ["x0"], ["y0"])]
+    nodes = nodes or [helper.make_node("Identity", ["x0" if types else "made"], ["y0"])]
     used = {name for node in nodes for name in node.input}
     consts = [_constant(c) for c in {c.name: c for r in records for c in r.consts}.values()]
     learned = [numpy_helper.from_array(v.numpy(), k) for k, v in weights.items() if k in used]

@@ -1,4 +1,4 @@
-"""`make conformance`: every operator over its attribute space, then PyTorch's own module tests, and what they came to."""
+"""`make conformance`: every operator over its attribute space, then PyTorch's own module tests, and their counts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 import click
-from sweep.report import LEGEND, failures, left_out, table, total
-from sweep.tally import Tally, run
 
 from netc.cli.progress import progress
 from netc.ops import OPERATORS
+from sweep.modules import run_modules
+from sweep.report import LEGEND, failures, left_out, table, total
+from sweep.tally import Tally, run
 
 BATCH = 200
 """Cases given to a process at once."""
@@ -24,7 +25,9 @@ Job = tuple[str, int, range, int]
 @click.option("--seed", default=0, show_default=True, help="Which ones.")
 @click.option("--operator", "operators", multiple=True, help="Only this operator; may be repeated.")
 @click.option("--case", "number", type=int, help="Only the case with this number, values included.")
-@click.option("--every", default=10, show_default=True, help="Compare values, ONNX and gradients of one case in so many.")
+@click.option(
+    "--every", default=10, show_default=True, help="Compare values, ONNX and gradients of one case in so many."
+)
 @click.option("--jobs", default=1, show_default=True, help="Processes.")
 def main(cases: int, seed: int, operators: tuple[str, ...], number: int | None, every: int, jobs: int) -> None:
     """Hold every operator against PyTorch and ONNX Runtime over random configurations."""
@@ -36,10 +39,22 @@ def main(cases: int, seed: int, operators: tuple[str, ...], number: int | None, 
     tallies = sweep(names, seed, numbers, every, jobs)
     took = time.perf_counter() - started
     ran = total(tallies).cases
-    click.echo("\n".join((*table(tallies), "", LEGEND)))
-    click.echo("\n".join(("", "Excluded, or left out of a comparison:", *left_out(tallies))))
-    click.echo(f"\n{ran:,} cases with seed {seed} in {took:.0f} s, {ran / took:,.0f} per second on {jobs} process(es)")
-    conclude(tallies)
+    show("Operators over random attributes and inputs", tallies)
+    click.echo(
+        f"\n{ran:,} cases with seed {seed} in {took:.0f} s, {ran / took:,.0f} per second on {jobs} process(es)\n"
+    )
+    modules = [] if operators else run_modules()
+    if modules:
+        show("PyTorch's own module tests (torch.testing._internal.common_modules.module_db)", modules)
+    click.echo(LEGEND)
+    conclude([*tallies, *modules])
+
+
+def show(title: str, tallies: Sequence[Tally]) -> None:
+    """The table, and everything that it does not count as compared."""
+    click.echo(
+        "\n".join((title, "", *table(tallies), "", "Excluded, or left out of a comparison:", *left_out(tallies)))
+    )
 
 
 def sweep(names: Sequence[str], seed: int, numbers: range, every: int, jobs: int) -> list[Tally]:

@@ -31,12 +31,58 @@ def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
     return applies
 
 
+def no_form(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    """The operator's code is netc's own class, or a few of PyTorch's functions, which refuse nothing by themselves."""
+    return bool(ours) and (op.name in WRITTEN_OUT or type(op).torch_name.startswith("torchvision."))
+
+
+WRITTEN_OUT = ("locally_connected1d", "locally_connected2d", "l2_norm", "slice")
+
+
+def pytorch_says(*words: str) -> Applies:
+    return lambda op, types, ours, theirs: not ours and any(word in theirs for word in words)
+
+
+def refusal_reason(message: str) -> str:
+    """The reason why netc means to refuse with such a message, or ""."""
+    return next((reason for words, reason in MEANT.items() if words in message), "")
+
+
+MEANT = {
+    "takes N×C": "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C",
+    "a size is at least 1": "empty tensors, of which ONNX Runtime has none",
+    "the input has rank 0": "PyTorch counts an axis where a scalar has none",
+    "`padding` takes one number": "the number of axes that pad is told by PyTorch's name and by the input in netc",
+    "(rank 2)": "sequences without a batch axis",
+}
+
+
 DIFFERENCES: list[tuple[Applies, str]] = [
     (empty, "PyTorch makes an empty tensor, of which ONNX Runtime has none"),
-    (says("takes N×C×"), "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C"),
-    (says("floating-point elements"), "PyTorch computes with whole numbers or converts them; netc asks for a `cast`"),
-    (says("or one and a number", "or a number, not both"), "how operands are written is netc's own: two tensors or a number"),
+    (
+        says("takes N×C×"),
+        "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C",
+    ),
+    (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
+    (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
+    (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
+    (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
+    (says("needs one of size"), "where a size comes from is netc's own: one of three"),
+    (
+        says("or one and a number", "or a number, not both"),
+        "how operands are written is netc's own: two tensors or a number",
+    ),
     (says("needs `dim`"), "PyTorch's guess of `dim`, which it deprecates itself"),
     (says("an equation is written"), "netc's einsum has letters alone, no ellipsis and no spaces"),
+    (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
+    (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
+    (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
+    (says("names no axis"), "PyTorch reduces all axes where none is given; netc has them named"),
+    (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),
+    (says("`eps` must be"), "PyTorch does not look at `eps`"),
+    (says("`p` must be above 0"), "PyTorch takes powers that are no norm"),
+    (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),
     (says("pads both ends alike"), "PyTorch's form has no asymmetric padding"),
+    (no_form, "PyTorch has no such operator, and netc's code for it refuses nothing by itself: netc's check does"),
+    (pytorch_says("not implemented for"), "PyTorch has no kernel on the CPU for this element type"),
 ]

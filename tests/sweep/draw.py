@@ -7,11 +7,11 @@ from random import Random
 from typing import Any
 
 import msgspec
-from sweep.plausible import FITTING, INPUTS, OPERANDS
 
 from netc.ops import OPERATORS, Op, convert
 from netc.ops.base import Attr
 from netc.types import DTYPES, TensorType
+from sweep.plausible import FITTING, INPUTS, OPERANDS
 
 Values = dict[str, Any]
 
@@ -70,8 +70,10 @@ def attributes(cls: type[Op], types: list[TensorType], random: Random) -> Values
     if cls.name in OPERANDS and random.random() < 0.9:
         return {} if len(types) > 1 else {"other": random.choice((0, 1, 2, 0.5, -1.0, 3))}
     shape = types[0].shape if types else ()
-    values = {}
+    values: Values = {}
     for name, declared in cls.attributes.items():
+        if (cls.name, len(types)) == ("interpolate", 2) and name in ("size", "scale_factor"):
+            continue
         if declared.required or random.random() < 0.45:
             make = fitting.get(name) or FITTING[""].get(name) or KINDS.get(declared.kind, whole)
             values[name] = make(random, shape, cls, declared)
@@ -167,7 +169,9 @@ def whole(random: Random, shape: tuple[int, ...], cls: type[Op], declared: Attr)
 def real(random: Random, shape: tuple[int, ...], cls: type[Op], declared: Attr) -> Any:
     if declared.maximum is not None:
         return random.choice((0.0, 0.1, 0.5, 1.0))
-    return random.choice((0.1, 0.5, 1.0, 2.0, 3, 0.0) if declared.minimum is not None else (0.1, 0.5, 1.0, 2.0, 3, -1.0))
+    return random.choice(
+        (0.1, 0.5, 1.0, 2.0, 3, 0.0) if declared.minimum is not None else (0.1, 0.5, 1.0, 2.0, 3, -1.0)
+    )
 
 
 def numbers(make: Callable[[Random], Any]) -> Callable[..., Any]:

@@ -8,26 +8,51 @@ from typing import Any
 
 import msgspec
 import torch
-from conformance import build, call, call_module, findings, flat, onnx_model, refusals, run_onnx, run_torch, same_parameters, shake
+from conformance import (
+    build,
+    call,
+    call_module,
+    findings,
+    flat,
+    match,
+    onnx_model,
+    refusals,
+    run_onnx,
+    run_torch,
+    same_parameters,
+    shake,
+)
 from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException
-from sweep.differences import difference
-from sweep.draw import Case
-from sweep.plausible import data
-from sweep.reference import reference, run_reference
-
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    NotImplemented,
+    RuntimeException,
+)
 from torch import nn
 
 from netc.ops import OPERATORS, BadValue, Op
 from netc.ops.records import TorchForm, Unsupported
 from netc.runtime.report import TOLERANCE
 from netc.types import TensorType
+from sweep.differences import difference
+from sweep.draw import Case
+from sweep.plausible import data
+from sweep.reference import reference, run_reference
 
 Tensors = list[torch.Tensor]
 REFUSALS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError)
 ONNX_ERRORS = (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException)
 
+POSITIONS: dict[str, tuple[int, ...]] = {
+    **{name: (cls.arity[0],) for name, cls in OPERATORS.items() if cls.references == ("like",)},
+    "roi_pool": (1,),
+    "roi_align": (1,),
+    **{f"max_unpool{n}d": (2,) for n in (1, 2, 3)},
+}
+"""Inputs that only say where elements are or how many; PyTorch and torchvision give them no gradient either."""
 RARE = {"float16", "float64", "int32", "int8", "uint8", "bool", "int64"}
 """Element types for which ONNX defines operators that ONNX Runtime has on the CPU for float32 alone."""
 
@@ -40,8 +65,8 @@ class Unsaid(Exception):
 
 
 class Verdict(msgspec.Struct):
-    """What became of a case. `kind`: accepted, refused (by both), excluded or failed; `notes` say which comparisons were
-    made (`values`, `onnx`, `gradient`, `float16`) or left out and why (`onnx: …`)."""
+    """What became of a case. `kind`: accepted, refused (by both), excluded or failed; `notes` say which comparisons
+    were made (`values`, `onnx`, `gradient`, `float16`) or left out and why (`onnx: …`)."""
 
     kind: str
     reason: str = ""
@@ -61,11 +86,12 @@ def _judged(case: Case, deep: bool) -> Verdict:
         op = case.op()
     except BadValue as error:
         return refused_value(case, str(error))
-    found, x = findings(op, *case.types), data(case.operator, case.types, case.number)
+    found, x = findings(op, *case.types), data(op, case.types, case.number)
     try:
         made, theirs = attempt(op, case.types, x)
     except Unsaid as error:
-        assert found, f"netc accepts and cannot say it in PyTorch: {error}"
+        if not found:
+            return Verdict("failed", f"netc accepts and cannot say it in PyTorch: {error}")
         return Verdict("excluded", "wrong inputs that netc refuses and cannot write as PyTorch: PyTorch is not asked")
     if found or isinstance(theirs, str):
         return refusal(op, case, found[0].message if found else "", theirs)
@@ -125,7 +151,7 @@ def refused_value(case: Case, ours: str) -> Verdict:
         return Verdict("excluded", "a value of another kind, which netc's language refuses before PyTorch is asked")
     op = OPERATORS[case.operator](**spread_out(case))
     try:
-        _, theirs = attempt(op, case.types, data(case.operator, case.types, case.number))
+        _, theirs = attempt(op, case.types, data(op, case.types, case.number))
     except (Unsaid, AttributeError, ArithmeticError):
         return Verdict("excluded", "wrong inputs that netc refuses and cannot write as PyTorch: PyTorch is not asked")
     return refusal(op, case, ours, theirs)
@@ -135,7 +161,9 @@ def spread_out(case: Case) -> dict[str, Any]:
     """The values in canonical form without a look at bounds."""
     cls = OPERATORS[case.operator]
     lists = ("PerAxis", "PerAxis | None", "Ints", "Sizes", "Floats")
-    wide = {k: (v,) if cls.attributes[k].kind in lists and isinstance(v, int | float) else v for k, v in case.values.items()}
+    wide = {
+        k: (v,) if cls.attributes[k].kind in lists and isinstance(v, int | float) else v for k, v in case.values.items()
+    }
     per_axis = ("PerAxis", "PerAxis | None")
     return {k: v * cls.rank if cls.attributes[k].kind in per_axis and len(v or ()) == 1 else v for k, v in wide.items()}
 
@@ -166,7 +194,9 @@ def same_onnx(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
         results = run_onnx(model, x)
     except ONNX_ERRORS as error:
         if isinstance(error, NotImplemented) and {t.dtype for t in types} & RARE:
-            return f"onnx: ONNX Runtime has no kernel on the CPU for {'/'.join(sorted({t.dtype for t in types} & RARE))}"
+            return (
+                f"onnx: ONNX Runtime has no kernel on the CPU for {'/'.join(sorted({t.dtype for t in types} & RARE))}"
+            )
         raise AssertionError(f"ONNX Runtime: {error}") from error
     assert len(results) == len(expected)
     for ours, theirs in zip(results, expected, strict=True):
@@ -191,9 +221,11 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     """In training mode the shapes are the same, and gradients reach every float input and parameter."""
     form = op.torch(*types)
+    if types and not any(t.is_floating_point() for t in x) and not op.params(*types):
+        return "gradient: there is nothing to differentiate"
     x = [t.clone().requires_grad_() if t.is_floating_point() else t for t in x]
     torch.manual_seed(0)
-    module = build(form.module).train() if form.module else None
+    module = match(build(form.module), types).train() if form.module else None
     if module is not None:
         shake(module)
     try:
@@ -208,7 +240,9 @@ def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     if not flowing or not leaves:
         return "gradient: there is nothing to differentiate"
     grads = torch.autograd.grad(sum(r.double().sum() for r in flowing), leaves, allow_unused=True)
-    missing = [i for i, (leaf, grad) in enumerate(zip(leaves, grads, strict=True)) if grad is None and leaf.numel()]
+    still = [leaf for i, leaf in enumerate(x) if i in POSITIONS.get(op.name, ())]
+    reached = zip(leaves, grads, strict=True)
+    missing = [i for i, (leaf, g) in enumerate(reached) if g is None and not any(leaf is t for t in still)]
     assert not missing, f"no gradient reaches input or parameter {missing}"
     return "gradient"
 

@@ -1,4 +1,4 @@
-"""What random numbers seldom hit: attributes that fit the input, inputs that fit together, data that means something."""
+"""What random numbers seldom hit: attributes that fit the input, inputs that fit together, data with a meaning."""
 
 from __future__ import annotations
 
@@ -107,6 +107,11 @@ def one_of(*choices: Any) -> Draw:
 OPERANDS = ("add", "sub", "mul", "div", "pow")
 """Several tensors or a tensor and a number."""
 
+
+def no_references(random: Random, *_: Any) -> None:
+    """A tensor that another attribute would name; the inputs that fit together bring their own."""
+
+
 EQUATIONS = (
     *("ij->ji", "ij,jk->ik", "bij,bjk->bik", "ij,ij->", "ij->j", "bchw->bc", "bchw,bchw->bhw", "ij,kj->ik", "ii->i"),
     *("...i,...i->...", "i,j->ij", "bij->bji", "ij", "ij,jk", "b...->b", "ncl,nck->nlk", "ij->k", "i-j", ""),
@@ -116,9 +121,14 @@ ROLL = {"shifts": lambda random, shape, *_: tuple(random.randint(-4, 4) for _ in
 FITTING: dict[str, dict[str, Draw]] = {
     "": {
         **dict.fromkeys(("dim", "start_dim", "end_dim", "dim0", "dim1"), axis),
-        **{"groups": divisor_of(1), "num_groups": divisor_of(1), "normalized_shape": last_axes},
-        **{"out_channels": one_of(1, 2, 3, 4, 6, 8, 12), "momentum": one_of(0.1, 0.3, None, 0.0, 1.0)},
-        **{"eps": one_of(1e-5, 1e-3, 0.1), "proj_size": one_of(0, 1, 2), "num_layers": one_of(1, 2, 3)},
+        "groups": divisor_of(1),
+        "num_groups": divisor_of(1),
+        "normalized_shape": last_axes,
+        "out_channels": one_of(1, 2, 3, 4, 6, 8, 12),
+        "momentum": one_of(0.1, 0.3, None, 0.0, 1.0),
+        "eps": one_of(1e-5, 1e-3, 0.1),
+        "proj_size": one_of(0, 1, 2),
+        "num_layers": one_of(1, 2, 3),
     },
     "permute": {"dims": order},
     "flip": {"dims": some_axes},
@@ -134,9 +144,16 @@ FITTING: dict[str, dict[str, Draw]] = {
     "interpolate": {"size": per_spatial(1, 2, 3, 5, 8), "scale_factor": per_spatial(0.5, 1.0, 2.0, 1.5, 3.0)},
     "affine_grid": {"size": lambda random, shape, *_: tuple(random.randint(1, 4) for _ in shape[:2])},
     "lp_pool1d": {"norm_type": one_of(1, 2, 3, 4)},
-    "multihead_attention": {"num_heads": divisor_of(2)},
     "deform_conv2d": {"kernel_size": one_of(1, 2, 3), "padding": one_of(0, 1, "half"), "stride": one_of(1, 1, 2)},
-    **{f"max_unpool{n}d": {"kernel_size": one_of(2, 3), "stride": one_of(None, 2, 3), "padding": one_of(0, 0, 1)} for n in (1, 2, 3)},
+    **{
+        f"max_unpool{n}d": {"kernel_size": one_of(2, 3), "stride": one_of(None, 2, 3), "padding": one_of(0, 0, 1)}
+        for n in (1, 2, 3)
+    },
+    "multihead_attention": {
+        "num_heads": divisor_of(2),
+        **dict.fromkeys(("attn_mask", "key_padding_mask"), no_references),
+    },
+    "box_convert": {"in_fmt": one_of("xyxy", "xywh", "cxcywh")},
     "embedding": {"num_embeddings": one_of(5, 7, 9)},
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "prod", "norm")},
 }
@@ -153,7 +170,14 @@ def small(random: Random, count: int, most: int = 5) -> list[int]:
 
 def matrices(random: Random) -> list[TensorType]:
     n, k, m, b = small(random, 4)
-    pairs = [((n, k), (k, m)), ((b, n, k), (b, k, m)), ((b, n, k), (k, m)), ((k,), (k, m)), ((n, k), (k,)), ((k,), (k,))]
+    pairs = [
+        ((n, k), (k, m)),
+        ((b, n, k), (b, k, m)),
+        ((b, n, k), (k, m)),
+        ((k,), (k, m)),
+        ((n, k), (k,)),
+        ((k,), (k,)),
+    ]
     return floats(*random.choice([*pairs, ((b, 2, n, k), (1, 2, k, m)), ((b, 1, n, k), (3, k, m))]))
 
 
@@ -238,6 +262,28 @@ def unpool(rank: int) -> Callable[[Random], list[TensorType]]:
     return make
 
 
+def four(random: Random) -> list[TensorType]:
+    return floats((*small(random, random.randint(0, 3)), 4))
+
+
+def four_and_four(random: Random) -> list[TensorType]:
+    return floats((many := random.randint(1, 4), 4), (many, 4))
+
+
+def four_in_an_image(random: Random) -> list[TensorType]:
+    return [*four(random), *floats(small(random, 4))]
+
+
+def one_map(random: Random) -> list[TensorType]:
+    return floats(small(random, 4))
+
+
+def one_map_or_two(random: Random) -> list[TensorType]:
+    """An image, over one to three axes, at times with another whose size it takes."""
+    rank = random.choice((1, 2, 2, 3))
+    return floats(*(small(random, rank + 2) for _ in range(random.choice((1, 1, 1, 2)))))
+
+
 def nothing(random: Random) -> list[TensorType]:
     return []
 
@@ -245,6 +291,11 @@ def nothing(random: Random) -> list[TensorType]:
 INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "matmul": matrices,
     "bilinear": two_features,
+    "box_convert": four,
+    **dict.fromkeys(("decode_boxes", "encode_boxes"), four_and_four),
+    "clip_boxes": four_in_an_image,
+    "anchors": one_map,
+    "interpolate": one_map_or_two,
     "gather": gathered,
     "embedding": tokens,
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
@@ -255,6 +306,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     **dict.fromkeys(("roi_pool", "roi_align"), regions),
     "fold": columns,
     **dict.fromkeys(OPERANDS, operands),
+    "pow": lambda random: operands(random)[:2],
     "deform_conv2d": deformed,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
     **dict.fromkeys(("parameter", "constant"), nothing),
@@ -262,7 +314,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
 """Inputs that fit together, for operators whose inputs are not alike."""
 
 
-def boxes(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+def boxes(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """A map, and rows (image, left, top, right, bottom) inside of it."""
     x, corners = example(types[0], seed), example(types[1], seed).abs()
     if types[1].rank == 2 and types[1].shape[1] == 5:
@@ -271,13 +323,18 @@ def boxes(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     return [x, corners]
 
 
-def indices(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+def indices(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """Indices that exist along every axis."""
     x, *rest = (example(t, seed + i) for i, t in enumerate(types))
     return [x, *(i.remainder(min(x.shape, default=1) or 1) for i in rest)]
 
 
-def places(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+def rows(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Numbers of rows that the table has."""
+    return [example(t, seed).remainder(max(1, op.num_embeddings)) for t in types]
+
+
+def places(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """Elements, and a place of its own for each in its plane."""
     x, where, *rest = (example(t, seed + i) for i, t in enumerate(types))
     if rest and x.shape == where.shape and x.dim() > 2:
@@ -286,14 +343,27 @@ def places(types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     return [x, where, *rest]
 
 
-DATA: dict[str, Callable[[Sequence[TensorType], int], list[torch.Tensor]]] = {
+def distinct(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """No two elements alike, so that there is one greatest."""
+    generator = torch.Generator().manual_seed(seed)
+    dtypes = [getattr(torch, t.dtype) for t in types]
+    counts = [torch.Size(t.shape).numel() for t in types]
+    return [
+        torch.randperm(n, generator=generator).sub(n // 2).view(t.shape).to(dtype)
+        for n, t, dtype in zip(counts, types, dtypes, strict=True)
+    ]
+
+
+DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align"), boxes),
     "gather": indices,
+    "embedding": rows,
+    **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},
 }
-"""Values that mean something, for operators that read positions out of them."""
+"""Values that mean something, for operators that read positions out of them, or compare them."""
 
 
-def data(operator: str, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
-    make = DATA.get(operator)
-    return make(types, seed) if make else [example(t, seed + i) for i, t in enumerate(types)]
+def data(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    make = DATA.get(op.name)
+    return make(op, types, seed) if make else [example(t, seed + i) for i, t in enumerate(types)]

@@ -1,14 +1,14 @@
-"""PyTorch asked directly: the module or function an operator is documented to be, called by the names of its attributes."""
+"""PyTorch asked directly: the module or function an operator stands for, called by the names of its attributes."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
-from conformance import call_module, flat
+from conformance import call_module, flat, match
 from torch import nn
 from vision import torchvision
 
@@ -18,16 +18,52 @@ from netc.types import TensorType
 Tensors = list[torch.Tensor]
 
 OWN = {
-    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "einsum", "split", "slice", "gather", "expand", "repeat"),
-    *("pad", "norm", "interpolate", "affine_grid", "grid_sample", "normalize", "l2_norm", "constant", "parameter"),
+    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
+    *("pad", "affine_grid", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
 }
 """Operators that PyTorch spells in another way: the operator's own form asks for them."""
 
 
+def single(op: Op, value: Any) -> Any:
+    """A number instead of a list of one, which not every module over one axis takes."""
+    return value[0] if op.rank == 1 and isinstance(value, tuple) and len(value) == 1 else value
+
+
+def resized(op: Any) -> dict[str, Any]:
+    """PyTorch tells an absent argument by None, and takes `align_corners` where elements are mixed alone."""
+    size, factor = (v[0] if len(v) == 1 else v for v in (op.size or (None,), op.scale_factor or (None,)))
+    aligned = {"align_corners": op.align_corners} if op.mode.endswith(("linear", "cubic")) or op.align_corners else {}
+    return {"size": size, "scale_factor": factor, "mode": op.mode, "antialias": op.antialias, **aligned}
+
+
+def multiplied(op: Any) -> dict[str, Any]:
+    dims = {"dim": op.dim[0] if len(op.dim) == 1 else op.dim}
+    return {**dims, "keepdim": op.keepdim}
+
+
+SPELLED: dict[str, tuple[Callable[..., Any], Callable[[Any], dict[str, Any]]]] = {
+    "interpolate": (nn.functional.interpolate, resized),
+    "prod": (torch.prod, multiplied),
+    "norm": (torch.linalg.vector_norm, lambda op: {"ord": op.p, "dim": op.dim, "keepdim": op.keepdim}),
+    "normalize": (nn.functional.normalize, lambda op: dict(op.__dict__)),
+    "expand": (torch.Tensor.expand, lambda op: {"size": op.sizes}),
+    "split": (torch.split, lambda op: {"split_size_or_sections": single_part(op.split_size), "dim": op.dim}),
+    "repeat": (torch.Tensor.repeat, lambda op: {"repeats": op.repeats}),
+}
+"""Functions of one tensor that PyTorch spells in another way: the function, and its arguments."""
+
+
+def single_part(parts: tuple[int, ...]) -> Any:
+    return parts[0] if len(parts) == 1 else parts
+
+
 def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., Any] | None:
     """The module or function itself; raises what its constructor raises. None where only netc can say it."""
+    if op.name in SPELLED:
+        function, arguments = SPELLED[op.name]
+        return partial(function, **arguments(op)) if len(types) == 1 else None
     target = _target(type(op).torch_name) if op.name not in OWN else None
     if target is None:
         return None
@@ -37,14 +73,10 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
     names = _signature(target)
     if not set(op.attributes) <= names or not _spoken(op, target):
         return None
-    given = {name: value for name, value in op.__dict__.items() if not (name == "normalized_shape" and value == ())}
+    given = {
+        name: single(op, value) for name, value in op.__dict__.items() if (name, value) != ("normalized_shape", ())
+    }
     return match(target(**inferred(names - set(given), op, types), **given).eval(), types)
-
-
-def match(module: nn.Module, types: Sequence[TensorType]) -> nn.Module:
-    """The module in the element type of its floating-point inputs, as an author would convert it."""
-    floats = {t.dtype for t in types if "float" in t.dtype}
-    return module.to(getattr(torch, floats.pop())) if len(floats) == 1 else module
 
 
 @cache

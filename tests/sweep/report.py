@@ -10,9 +10,9 @@ from sweep.tally import Failure, Tally
 KINDS = ("accepted", "refused", "excluded", "failed")
 COMPARED = ("values", "onnx", "gradient", "float16")
 HEAD = ("", "cases", "accepted", "refused", "excluded", "failed", "values", "onnx", "gradient", "float16")
-LEGEND = """\
-accepted: netc and PyTorch take it, with the same shapes, element types, parameter names and parameter shapes, and netc's
-code computes what PyTorch's own module or function does. refused: by both. excluded: for a reason listed below.
+LEGEND = """
+accepted: netc and PyTorch take it, with the same shapes, element types, parameter names and parameter shapes, and
+netc's code computes what PyTorch's own module or function does. refused: by both. excluded: for a reason listed above.
 values … float16: of how many accepted cases these were compared too: train and eval mode, ONNX Runtime, gradients."""
 
 
@@ -60,4 +60,5 @@ def failures(tallies: Sequence[Tally]) -> Iterator[str]:
 def described(failure: Failure) -> Iterator[str]:
     yield f"  {failure.line}"
     yield f"    {' '.join(failure.reason.split())[:400]}"
-    yield f"    again: make conformance ARGS='{failure.again}'"
+    if failure.again:
+        yield f"    again: make conformance ARGS='{failure.again}'"

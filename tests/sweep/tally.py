@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import msgspec
+
 from sweep.draw import draw
 from sweep.judge import judge
 
@@ -31,7 +32,11 @@ class Tally(msgspec.Struct):
 
     def add(self, other: Tally) -> None:
         self.cases += other.cases
-        for ours, theirs in ((self.kinds, other.kinds), (self.compared, other.compared), (self.left_out, other.left_out)):
+        for ours, theirs in (
+            (self.kinds, other.kinds),
+            (self.compared, other.compared),
+            (self.left_out, other.left_out),
+        ):
             ours.update(theirs)
         self.failures = (self.failures + other.failures)[:KEPT]
 
