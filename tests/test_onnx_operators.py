@@ -241,7 +241,7 @@ ELSEWHERE = {
     *("parameter", "constant", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("gather", "take_along_dim", "log", "sqrt", "rsqrt"),
     *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align", "nms"),
-    "multiscale_roi_align",
+    *("multiscale_roi_align", "ps_roi_align"),
     *("anchors", "decode_boxes", "encode_boxes", "clip_boxes", "box_convert"),
     *("rnn", "lstm", "gru", "multihead_attention", "scaled_dot_product_attention"),
 }
