@@ -15,7 +15,6 @@ from vision import torchvision
 
 from netc.dims import symbol
 from netc.ops import OPERATORS, Op
-from netc.ops.records import Unsupported
 from netc.types import TensorType
 
 heavy = settings(quick, max_examples=max(40, CASES // 2))
@@ -188,13 +187,3 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
     assert [p.at for p in findings(make(name, output_size=2), tensor(3, 6, 6), boxes)] == [0]
     assert [p.at for p in findings(make(name, output_size=2, spatial_scale=-1), x, boxes)] == ["spatial_scale"]
     assert [p.code for p in findings(make(name, output_size=2), x, tensor(4, 5, dtype="int64"))] == ["dtype-mismatch"]
-
-
-def test_doubles_have_no_onnx_form() -> None:
-    types = (
-        tensor(2, 3, 4, 4, dtype="float64"),
-        tensor(2, 5, dtype="float64"),
-    )
-    assert findings(make("roi_pool", output_size=2), *types) == []
-    with pytest.raises(Unsupported, match="float64"):
-        make("roi_pool", output_size=2).onnx(*types)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from netc.dims import symbol
 from netc.geometry import Window
 from netc.ops import BadValue
-from netc.ops.records import Unsupported
 
 heavy = settings(quick, max_examples=max(20, CASES // 2))
 
@@ -98,10 +97,3 @@ def test_an_unfold_that_does_not_fit_says_the_formula() -> None:
 def test_bad_values_name_the_attribute(attribute: str, value: Any) -> None:
     with pytest.raises(BadValue, match=f"`{attribute}`"):
         make("unfold", **({"kernel_size": 1} | {attribute: value}))
-
-
-def test_doubles_have_no_onnx_form() -> None:
-    types = (tensor(2, 3, 4, 4, dtype="float64"),)
-    assert findings(make("unfold", kernel_size=2), *types) == []
-    with pytest.raises(Unsupported, match="float64"):
-        make("unfold", kernel_size=2).onnx(*types)

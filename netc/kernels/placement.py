@@ -8,7 +8,7 @@ import msgspec
 
 from netc.kernels.table import Form, form_of
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import OnnxNode
+from netc.ops.records import OnnxGraph, OnnxNode
 from netc.types import DTYPES
 
 _DTYPES = {number: dtype for dtype, number in ONNX_TYPES.items()}
@@ -39,13 +39,28 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 def place(nodes: Iterable[OnnxNode], dtypes: Mapping[str, str], opset: int) -> Iterator[Placed]:
-    """Each node with its dtypes, from those of inputs, parameters and outputs by their local names."""
-    known = dict(dtypes)
+    """Each node, those in bodies too, with its dtypes, from those of inputs, parameters and outputs by local names."""
+    return _walk(nodes, dict(dtypes), opset)
+
+
+def _walk(nodes: Iterable[OnnxNode], known: dict[str, str], opset: int) -> Iterator[Placed]:
     for node in nodes:
         known.update((const.name, const.dtype) for const in node.consts)
+        for _, body in node.attributes:
+            if isinstance(body, OnnxGraph):
+                yield from _walk_body(node, body, known, opset)
         form = form_of(node.op_type, opset)
         bound = _bound(node, form, known) if form else {}
         yield Placed(node, form, bound, opset)
+
+
+def _walk_body(node: OnnxNode, body: OnnxGraph, known: dict[str, str], opset: int) -> Iterator[Placed]:
+    """What a body is given are the node's inputs, and the node's outputs are what it makes last, in order."""
+    given = zip(body.inputs, node.inputs, strict=False)
+    inside = known | {inner: known[outer] for inner, outer in given if outer in known}
+    yield from _walk(body.nodes, inside, opset)
+    made = zip(node.outputs, body.outputs[-len(node.outputs) :], strict=False)
+    known.update((outer, inside[inner]) for outer, inner in made if inner in inside)
 
 
 def _bound(node: OnnxNode, form: Form, known: dict[str, str]) -> dict[str, str]:

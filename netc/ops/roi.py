@@ -9,7 +9,7 @@ from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
 from netc.types import TensorType
 
 NUMBERED = '''
@@ -192,8 +192,6 @@ class RoIPool(_Roi):
         return self._module("RoIPool", ROI_POOL)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        if x[0].dtype == "float64":
-            raise Unsupported("ONNX Runtime has no float64 MaxRoiPool: use float32")
         settings: dict[str, Any] = {"pooled_shape": self.output_size, "spatial_scale": self.spatial_scale}
         if x[1].rank == 2:
             return (node("MaxRoiPool", "x0 x1", **settings),)

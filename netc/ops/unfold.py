@@ -10,16 +10,13 @@ from netc.dims import Size, dim_text, equal
 from netc.geometry import Window
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_constant, need_float, need_rank, node, number, positional
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchForm, TorchModule
 from netc.ops.windowed import need_fit, window_caption
 from netc.types import TensorType
 
 
 def one_hot_kernels(kernel: tuple[int, ...], channels: int, dtype: str) -> OnnxNode:
-    """`kernels`, channels·taps × 1 × kernel: for every channel one kernel per tap that takes this tap alone. Raises
-    Unsupported."""
-    if dtype == "float64":
-        raise Unsupported("ONNX Runtime has no float64 convolution on the CPU: use float32")
+    """`kernels`, channels·taps × 1 × kernel: for every channel one kernel per tap that takes this tap alone."""
     taps = prod(kernel)
     values = tuple([float(i == j) for i in range(taps) for j in range(taps)])
     eye = OnnxConst("eye", dtype, (taps, 1, *kernel), values)
