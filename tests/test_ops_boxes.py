@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from netc.diagnostics.model import Source
 from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, Op
 from netc.passes.elaborate import elaborate_file
+from netc.runtime.verify import verify
 from netc.types import TensorType
 
 heavy = settings(quick, max_examples=max(30, CASES // 2))
@@ -418,6 +420,14 @@ def test_two_levels_of_a_network_are_torchvisions() -> None:
         clipped = torchvision.ops.clip_boxes_to_image(boxes[:, 0].reshape(2, -1, 4), (48, 32))
         expected = torchvision.ops.box_convert(clipped, "xyxy", "cxcywh")
         torch.testing.assert_close(module(image), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_network_with_boxes_of_every_kind_passes_verify() -> None:
+    """Also the shapes that onnx itself infers where the sizes of the map are computed."""
+    network, _ = elaborate_file(str(Path(__file__).parent.parent / "examples" / "proposals.yaml"))
+    assert network is not None
+    report = verify(network)
+    assert report.ok, [f for f in report.findings if not f.ok]
 
 
 @pytest.mark.parametrize(
