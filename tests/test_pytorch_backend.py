@@ -211,6 +211,7 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     codes = {name: generate(compiled(spec)) for name, spec in specs.items()}
     codes |= {"trainer": generate(compiled(TRAINER)), "odd": generate(compiled(ODD))}
     codes |= {"sharing": generate(compiled(SHARING)), "unet": generate(compiled(UNET))}
+    codes["paths"] = generate(compiled("resnext_forms.yaml:resnext29_split"))
     for seed in range(60):
         network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
         if network is not None:

@@ -198,6 +198,8 @@ class Constructor:
         members = [self._child(f"{path}.{name}") for name in children]
         force = BREAK if len(members) > 1 else ""
         if self.placer.is_list(path):
+            if len(members) > 2 and len(set(members)) == 1:
+                return f"nn.ModuleList({members[0]} for _ in range({len(members)}))"
             return f"nn.ModuleList([{force}{', '.join(members)}])"
         pairs = ", ".join(f"{quoted(name)}: {member}" for name, member in zip(children, members, strict=True))
         return f"nn.ModuleDict({{{force}{pairs}}})"

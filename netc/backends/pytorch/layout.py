@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 WIDTH = 88
@@ -14,6 +15,10 @@ def layout(text: str, indent: int, room: int = 0) -> list[str]:
     pad = " " * indent
     if BREAK not in text and len(text) + indent + room <= WIDTH:
         return [pad + text]
+    head, terms = _terms(text)
+    if len(terms) > 2:
+        lines = [line for term in terms for line in layout(term, indent + 4)]
+        return [f"{pad}{head}(", *lines, f"{pad})"]
     bracket = _last_bracket(text)
     if bracket is None:
         return [pad + text.replace(BREAK, "")]
@@ -23,6 +28,17 @@ def layout(text: str, indent: int, room: int = 0) -> list[str]:
     lines.extend(_items(inner, indent + 4))
     lines.append(pad + text[end:])
     return lines
+
+
+def _terms(text: str) -> tuple[str, list[str]]:
+    """What stands before a sum that is returned or assigned, and its terms, each with the sign before it."""
+    outer = [at for at, depth in _depths(text) if depth == 0]
+    equals = next((at + 3 for at in outer if text.startswith(" = ", at)), 0)
+    start = len("return ") if text.startswith("return ") else equals
+    if not start or any(text.startswith(" if ", at) for at in outer):
+        return "", []
+    cuts = [start, *(at + 1 for at in outer if at >= start and text.startswith((" + ", " - "), at)), len(text) + 1]
+    return text[:start], [text[a : b - 1] for a, b in itertools.pairwise(cuts)]
 
 
 def _items(inner: str, indent: int) -> Iterator[str]:
