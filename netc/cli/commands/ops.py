@@ -10,6 +10,7 @@ from netc.cli.options import as_json as json_flag
 from netc.cli.options import plugins
 from netc.cli.output import print_json
 from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
+from netc.cli.typical import placement_line
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
@@ -53,6 +54,8 @@ def _find(name: str) -> type[Op]:
 
 def _describe(operator: type[Op]) -> str:
     head = f"{operator.name}: {operator.torch_name}, {inputs(operator)}\n\n{description(operator)}\n"
+    if line := placement_line(operator):
+        head += f"\n{line}\n"
     rows = [_row(a) for a in attributes(operator)]
     return f"{head}\n{_aligned(rows)}" if rows else head
 
