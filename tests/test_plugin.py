@@ -279,6 +279,13 @@ def test_an_entry_point_that_names_nothing(install: Install) -> None:
     assert "has no attribute 'Missing'" in refused("nobody").message
 
 
+@pytest.mark.parametrize("line", [b"no entry", b"\xff = a", b"broken = !!", b"broken ="])
+def test_metadata_that_cannot_be_read(install: Install, tmp_path: Path, line: bytes) -> None:
+    install("broken", "plugin_broken")
+    (tmp_path / "site/netc_broken-1.0.dist-info/entry_points.txt").write_bytes(b"[netc.operators]\n" + line)
+    assert refused("broken").code == "bad-plugin"
+
+
 def test_two_plugins_with_one_operator(install: Install) -> None:
     for name in ("first", "second"):
         install(name, f"plugin_{name}", operator("cube"))

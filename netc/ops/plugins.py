@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from traceback import extract_tb
+from typing import Any
 
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.diagnostics.suggest import closest
@@ -55,7 +56,16 @@ def plugged(names: Sequence[str]) -> Iterator[None]:
 
 def installed() -> list[str]:
     """The names of all plugins that could be loaded; loads none."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted({entry.name for entry in _entries()})
+
+
+def _entries(**wanted: Any) -> EntryPoints:
+    """The entry points of the group; a package whose metadata are no text of this form is `bad-plugin`."""
+    try:
+        return entry_points(group=GROUP, **wanted)
+    except (OSError, TypeError, ValueError) as error:
+        message = f"the entry points of a package cannot be read: {error}"
+        raise NetcError((Diagnostic("bad-plugin", message, None),)) from error
 
 
 def _operators(plugin: str) -> dict[str, type[Op]]:
@@ -69,7 +79,7 @@ def _operators(plugin: str) -> dict[str, type[Op]]:
 
 
 def _entry(plugin: str) -> EntryPoint:
-    entries = {entry.value: entry for entry in entry_points(group=GROUP, name=plugin)}
+    entries = {entry.value: entry for entry in _entries(name=plugin)}
     if not entries:
         raise _unknown(plugin)
     if len(entries) > 1:
