@@ -17,6 +17,7 @@ KINDS = {
     "Size": "size",
     "Sizes": "sizes",
     "Ints": "integers",
+    "Floats": "numbers",
     "float": "number",
     "Number": "number",
     "float | None": "number or none",
