@@ -267,8 +267,8 @@ NEEDS_NUMBERS = {
         "adaptive_max_pool3d",
         *(f"adaptive_max_pool2d {n}" for n in ("uniform", "uneven", "larger")),
     ),
-    *("layer_norm", "layer_norm two", "layer_norm no bias", "lrn 4", "linear 4d", "matmul", "pixel_unshuffle"),
-    *("flatten some", "reshape", "unflatten", "chunk", "split", "split even", "rms_norm", "rms_norm plain", "bilinear"),
+    *("layer_norm", "layer_norm two", "layer_norm no bias", "linear 4d", "matmul", "pixel_unshuffle"),
+    *("reshape", "chunk", "split", "split even", "rms_norm", "rms_norm plain", "bilinear"),
     *("fold", "grid_sample"),
 }
 """What netc refuses, with a reason, when every size but the channels depends on the input."""

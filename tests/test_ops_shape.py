@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import pytest
-from conformance import agree, findings, make, quick, same_symbolic, same_values, tensor
+import torch
+from conformance import (
+    agree,
+    call,
+    example,
+    findings,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    same_symbolic,
+    same_values,
+    tensor,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netc.dims import symbol
+from netc.dims import bind, symbol
 from netc.ops.records import Unsupported
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
@@ -228,17 +243,81 @@ def test_flatten_of_symbolic_sizes_is_one_reshape() -> None:
     x = tensor(symbol("N"), 512, 7 * symbol("h"), 7 * symbol("w"))
     op = make("flatten")
     assert str(op.infer(x)) == "N×25088·h·w"
-    assert op.onnx(x).consts[0].values == (0, -1)
+    assert op.onnx(x)[0].consts[0].values == (0, -1)
 
 
 def test_reshape_of_two_symbolic_sizes() -> None:
     x = tensor(symbol("N"), 4, symbol("h"), 6)
     op = make("reshape", shape=(symbol("N"), 24, symbol("h")))
     assert list(op.check(x)) == []
-    assert op.onnx(x).consts[0].values == (0, 24, 0)
-    other = make("reshape", shape=(symbol("h"), 24, symbol("N")))
+    assert op.onnx(x)[0].consts[0].values == (0, 24, 0)
+
+
+@st.composite
+def symbolic_reshapes(draw: Any) -> tuple[Any, Any]:
+    """Factors, some of them symbols, grouped into axes in two ways; at times in another order."""
+    factors = draw(st.lists(st.sampled_from([*map(symbol, "abcd"), 2, 3]), min_size=1, max_size=5, unique=True))
+    before, after = (grouped(draw, factors) for _ in range(2))
+    if draw(st.integers(0, 3)) == 0:
+        after = draw(st.permutations(after))
+    return tensor(*before), tuple(after)
+
+
+def grouped(draw: Any, factors: list[Any]) -> list[Any]:
+    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(factors) - 1)))))
+    parts = [factors[a:b] for a, b in pairwise([0, *[c for c in cuts if c < len(factors)], len(factors)])]
+    return [prod(part[1:], start=part[0]) for part in parts]
+
+
+@quick
+@given(symbolic_reshapes())
+def test_reshapes_of_symbolic_sizes_compute_what_pytorch_does(case: Any) -> None:
+    """Where one axis alone changes the file is sure to exist."""
+    x, shape = case
+    op = make("reshape", shape=shape)
+    assert list(op.check(x)) == []
+    numbers = {"a": 5, "b": 7, "c": 2, "d": 3}
+    known = tensor(*[bind(size, numbers) for size in x.shape])
+    wanted = [bind(size, numbers) for size in shape]
+    value = example(known)
+    try:
+        text = op.torch(x).call
+    except Unsupported:
+        return
+    assert torch.equal(call(text, value), value.reshape(wanted))
+    try:
+        model = onnx_model(op, [x], {})
+    except Unsupported:
+        return
+    assert torch.equal(run_onnx(model, [value])[0], value.reshape(wanted))
+
+
+TAKEN_APART = [
+    ("unflatten", {"dim": 1, "unflattened_size": (2, -1)}, ("n", 4, "h", "w")),
+    ("unflatten", {"dim": 2, "unflattened_size": (symbol("h"), 3)}, ("n", 4, 3 * symbol("h"), "w")),
+    ("unflatten", {"dim": 0, "unflattened_size": (-1, 2, 3)}, (6 * symbol("n"), "h", "w")),
+    ("flatten", {"start_dim": 1, "end_dim": 2}, ("n", "c", "h", "w")),
+    ("flatten", {"start_dim": 0, "end_dim": 2}, ("n", 2, "h", "w", "d")),
+    ("reshape", {"shape": (symbol("h"), 24, symbol("n"))}, ("n", 4, "h", 6)),
+]
+
+
+@pytest.mark.parametrize(("name", "attributes", "shape"), TAKEN_APART)
+def test_taking_apart_with_several_symbols_around(name: str, attributes: Any, shape: Any) -> None:
+    op = make(name, **attributes)
+    open_ = tensor(*[symbol(n) if isinstance(n, str) else n for n in shape])
+    assert list(op.check(open_)) == []
+    numbers = {"n": 5, "c": 2, "h": 7, "w": 3, "d": 2}
+    value = example(tensor(*[bind(size, numbers) for size in open_.shape]))
+    expected = call(op.torch(open_).call, value)
+    assert expected.shape == tuple(bind(size, numbers) for size in op.infer(open_).shape)
+    assert torch.equal(run_onnx(onnx_model(op, [open_], {}), [value])[0], expected)
+
+
+def test_sizes_that_no_axis_tells_are_refused() -> None:
+    a, b, c = symbol("a"), symbol("b"), symbol("c")
     with pytest.raises(Unsupported, match="--bind"):
-        other.onnx(x)
+        make("reshape", shape=(a, b, c)).torch(tensor(a * b * c))
 
 
 def test_chunk_of_a_symbolic_size_must_divide() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from netc.dims import Size, dim_text, equal
+from netc.dims import Size, dim_text
 from netc.ops.base import Op
 from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
 from netc.types import AXES, TensorType
@@ -142,22 +142,3 @@ def node(op_type: str, inputs: str, outputs: str = "y0", *consts: OnnxConst, **a
     """An ONNX node whose inputs and outputs are written as words with spaces between; `_` is an absent input."""
     names = tuple(["" if name == "_" else name for name in inputs.split()])
     return OnnxNode(op_type, names, tuple(outputs.split()), tuple(attributes.items()), consts)
-
-
-def reshape_node(source: str, before: tuple[Size, ...], after: tuple[Size, ...], result: str = "y0") -> OnnxNode:
-    """A Reshape in the `[0, -1]` form: 0 copies an axis, one symbolic size is left to -1. Raises Unsupported."""
-    target = reshape_target(before, after)
-    return node("Reshape", f"{source} {result}_shape", result, int64(f"{result}_shape", *target))
-
-
-def reshape_target(before: tuple[Size, ...], after: tuple[Size, ...]) -> tuple[int, ...]:
-    """The constant shape argument that turns `before` into `after`. Raises Unsupported."""
-    target = [size if isinstance(size, int) else _copied(before, i, size) for i, size in enumerate(after)]
-    if target.count(-1) > 1:
-        text = "×".join(dim_text(size) for size in after)
-        raise Unsupported(f"a reshape to {text} has more than one size that depends on the input: use --bind")
-    return tuple(target)
-
-
-def _copied(before: tuple[Size, ...], axis: int, size: Size) -> int:
-    return 0 if axis < len(before) and equal(before[axis], size) else -1

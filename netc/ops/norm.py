@@ -25,7 +25,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
 
@@ -333,30 +333,28 @@ class LocalResponseNorm(Op):
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         if self.size % 2 and x[0].rank == 4:
             return node("LRN", "x0", size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
-        return self._pooled(x[0])
+        return tuple(self._pooled(x[0]))
 
-    def _pooled(self, x: TensorType) -> tuple[OnnxNode, ...]:
-        """ONNX Runtime refuses even sizes and other ranks: the mean over channels is an average pool of N×1×C×rest."""
-        half = self.size // 2
-        rest = x.shape[2:]
-        if sum(not isinstance(size, int) for size in (x.shape[1], *rest)) > 1:
-            raise Unsupported(
-                "an even size, or another rank than 4, needs sizes that do not depend on the input: use --bind"
-            )
-        channels = -1 if not isinstance(x.shape[1], int) else x.shape[1]
-        planes = int64("planes", 0, 1, channels, -1 if channels > 0 else prod(numbers(rest)))
-        target = [0, *[size if isinstance(size, int) else -1 for size in x.shape[1:]]]
-        return (
-            node("Mul", "x0 x0", "squares"),
-            node("Reshape", "squares planes", "stacked", planes),
-            node("Pad", "stacked pads", "padded", int64("pads", 0, 0, half, 0, 0, 0, self.size - 1 - half, 0)),
-            node("AveragePool", "padded", "means", kernel_shape=(self.size, 1), strides=(1, 1)),
-            node("Reshape", "means target", "mean", int64("target", *target)),
-            node("Mul", "mean alpha", "weighted", filled("alpha", x, (1,), self.alpha)),
-            node("Add", "weighted k", "base", filled("k", x, (1,), self.k)),
-            node("Pow", "base beta", "divisor", filled("beta", x, (1,), self.beta)),
-            node("Div", "x0 divisor"),
-        )
+    def _pooled(self, x: TensorType) -> Iterator[OnnxNode]:
+        """ONNX Runtime refuses even sizes and other ranks: the mean over channels is an average pool of N×1×C×rest,
+        whose last axes are one where there are more than two."""
+        half, space = self.size // 2, min(x.rank - 2, 2)
+        joined = space < x.rank - 2
+        ends = (0, 0, self.size - 1 - half, *[0] * space)
+        yield node("Mul", "x0 x0", "squares")
+        if joined:
+            yield node("Reshape", "squares planes", "few_axes", int64("planes", 0, 0, 0, -1))
+        yield node("Unsqueeze", f"{'few_axes' if joined else 'squares'} one", "stacked", int64("one", 1))
+        yield node("Pad", "stacked pads", "padded", int64("pads", 0, 0, half, *[0] * space, *ends))
+        yield node("AveragePool", "padded", "means", kernel_shape=(self.size, *(1,) * space))
+        yield node("Squeeze", "means one", "few_means" if joined else "mean")
+        if joined:
+            yield node("Shape", "x0", "sizes")
+            yield node("Reshape", "few_means sizes", "mean")
+        yield node("Mul", "mean alpha", "weighted", filled("alpha", x, (1,), self.alpha))
+        yield node("Add", "weighted k", "base", filled("k", x, (1,), self.k))
+        yield node("Pow", "base beta", "divisor", filled("beta", x, (1,), self.beta))
+        yield node("Div", "x0 divisor")
 
     def caption(self, *x: TensorType) -> str:
         return str(self.size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from netc.dims import Size, compare, dim_text, equal, exact_div
+from netc.dims import Size, compare, dim_text, exact_div
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
-from netc.ops.common import int64, keywords, need_axis, node, positional, reshape_node
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule, Unsupported
+from netc.ops.common import int64, keywords, need_axis, node, positional
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.target import onnx_reshape, torch_sizes
 from netc.types import TensorType
 
 
@@ -39,8 +40,8 @@ class Flatten(Op):
         module = TorchModule("nn.Flatten", keywords(self, "start_dim", "end_dim"))
         return TorchForm(module, TorchCall(f"{{0}}.flatten({inside})", positional(self, *names)))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return onnx_reshape(x[0].shape, self.infer(*x).shape)
 
 
 def _completed(total: Size, wanted: Sizes) -> tuple[Size, ...]:
@@ -85,30 +86,18 @@ class Reshape(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         """A symbolic size is read from the input, or left to -1 where it is the only one."""
-        target = self.shape if -1 in self.shape else _leave_one_open(self.shape)
-        args, texts = [], []
-        for i, size in enumerate(target):
-            if isinstance(size, int):
-                args.append(TorchArg(f"size{i}", size, depends=("shape",)))
-                texts.append(f"{{size{i}}}")
-            else:
-                texts.append(f"{{0}}.shape[{_source_axis(x[0], size)}]")
-        return TorchForm(call=TorchCall(f"{{0}}.reshape({', '.join(texts)})", tuple(args)))
+        texts, args = _sizes(x[0], self.shape, "shape")
+        return TorchForm(call=TorchCall(f"{{0}}.reshape({texts})", args))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return onnx_reshape(x[0].shape, self.infer(*x).shape)
 
 
-def _leave_one_open(shape: Sizes) -> Sizes:
-    symbolic = [i for i, size in enumerate(shape) if not isinstance(size, int)]
-    return tuple([-1 if i in symbolic[:1] else size for i, size in enumerate(shape)])
-
-
-def _source_axis(x: TensorType, size: Size) -> int:
-    for axis, found in enumerate(x.shape):
-        if equal(found, size):
-            return axis
-    raise Unsupported(f"the size {dim_text(size)} is not the size of an axis of the input: use -1 or --bind")
+def _sizes(x: TensorType, wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
+    """The sizes an attribute asks for as a template and its arguments."""
+    sizes = torch_sizes(x.shape, wanted)
+    args = [TorchArg(f"size{i}", n, depends=(name,)) for i, n in enumerate(sizes) if isinstance(n, int)]
+    return ", ".join(f"{{size{i}}}" if isinstance(n, int) else n for i, n in enumerate(sizes)), tuple(args)
 
 
 @op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
@@ -116,12 +105,14 @@ class Unflatten(Op):
     """One axis taken apart into several; one size may be -1 (`torch.nn.Unflatten`)."""
 
     dim: int = attr("the axis to take apart")
-    unflattened_size: Ints = attr("the sizes of the new axes; one may be -1")
+    unflattened_size: Sizes = attr("the sizes of the new axes; one may be -1")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
         yield from wrong
-        if not wrong:
+        if not self.unflattened_size:
+            yield Problem("bad-argument", "`unflattened_size` names no size", "unflattened_size")
+        elif not wrong:
             yield from _check_total(self, "unflattened_size", x[0].shape[self.dim], self.unflattened_size)
 
     def infer(self, *x: TensorType) -> TensorType:
@@ -129,14 +120,17 @@ class Unflatten(Op):
         return x[0].with_shape(*shape[:axis], *_completed(shape[axis], self.unflattened_size), *shape[axis + 1 :])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = (
-            *positional(self, "dim"),
-            TorchArg("unflattened_size", self.unflattened_size, attribute="unflattened_size"),
-        )
+        """A symbolic size is read from the input, or left to -1 where it is the only one."""
+        dim = positional(self, "dim")
+        if not all(isinstance(size, int) for size in self.unflattened_size):
+            texts, sizes = _sizes(x[0], self.unflattened_size, "unflattened_size")
+            comma = "" if len(self.unflattened_size) > 1 else ","
+            return TorchForm(call=TorchCall(f"{{0}}.unflatten({{dim}}, ({texts}{comma}))", (*dim, *sizes)))
+        args = (*dim, TorchArg("unflattened_size", self.unflattened_size, attribute="unflattened_size"))
         return TorchForm(TorchModule("nn.Unflatten", args), TorchCall("{0}.unflatten({dim}, {unflattened_size})", args))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        return reshape_node("x0", x[0].shape, self.infer(*x).shape)
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return onnx_reshape(x[0].shape, self.infer(*x).shape)
 
 
 @op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")
@@ -159,7 +153,7 @@ class Permute(Op):
         return x[0].with_shape(*[x[0].shape[axis] for axis in self.dims])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return TorchForm(call=TorchCall(f"{{0}}.permute({', '.join(map(str, self.dims))})"))
+        return TorchForm(call=TorchCall(f"{{0}}.permute({', '.join(map(str, self.dims)) or '()'})"))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         return node("Transpose", "x0", perm=tuple(self._order(x[0].rank)))

@@ -1,0 +1,123 @@
+"""The sizes a reshape asks for: numbers, one left open, and sizes of the input where they are no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from netc.dims import Size, dim_text, equal, exact_div
+from netc.ops.common import int64, node
+from netc.ops.records import OnnxNode, Unsupported
+
+Shape = tuple[Size, ...]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A size of the input, times or over a whole number."""
+
+    axis: int
+    times: int = 1
+    over: int = 1
+
+    def torch(self) -> str:
+        """As a template of the first input."""
+        factor = f" * {self.times}" if self.times > 1 else f" // {self.over}" if self.over > 1 else ""
+        return f"{{0}}.shape[{self.axis}]{factor}"
+
+
+def source_of(before: Shape, size: Size) -> Source | None:
+    """The axis that a symbolic size comes from; None where it is no multiple or part of one."""
+    for axis, found in enumerate(before):
+        if equal(found, size):
+            return Source(axis)
+    symbolic = [(axis, found) for axis, found in enumerate(before) if not isinstance(found, int)]
+    for axis, found in symbolic:
+        times, over = exact_div(size, found), exact_div(found, size)
+        if isinstance(times, int):
+            return Source(axis, times=times)
+        if isinstance(over, int):
+            return Source(axis, over=over)
+    return None
+
+
+def one_open(before: Shape, after: Shape) -> Shape:
+    """`after` with -1 for the symbolic size that is hardest to read from the input."""
+    symbolic = [(_hardness(source_of(before, size)), -i) for i, size in enumerate(after) if not isinstance(size, int)]
+    chosen = -max(symbolic)[1] if symbolic else None
+    return tuple([-1 if i == chosen else size for i, size in enumerate(after)])
+
+
+def _hardness(source: Source | None) -> int:
+    return 2 if source is None else int(source.over > 1)
+
+
+def _needed(before: Shape, size: Size) -> Source:
+    found = source_of(before, size)
+    if found is None:
+        raise Unsupported(f"the size {dim_text(size)} is not to be had from an axis of the input: use -1 or --bind")
+    return found
+
+
+def torch_sizes(before: Shape, after: Shape) -> list[int | str]:
+    """Numbers, and how a size is read from the input. Raises Unsupported."""
+    target = after if -1 in after else one_open(before, after)
+    return [size if isinstance(size, int) else _needed(before, size).torch() for size in target]
+
+
+def onnx_reshape(before: Shape, after: Shape) -> tuple[OnnxNode, ...]:
+    """A Reshape whose constant target says all: 0 for an axis copied from the same place and one -1. Axes added before
+    or dropped after bring those that stay to the same place. Else sizes are read from the input. Raises Unsupported."""
+    first, last = _kept(before, after)
+    longer = len(after) - len(before)
+    raised = (*before[:first], *(1,) * longer, *before[first:])
+    target = _target(raised, after[: len(after) - last])
+    if target.count(-1) > 1:
+        return tuple(_read(before, one_open(before, after)))
+    if not longer or all(isinstance(size, int) for size in after[len(after) - last :]):
+        return (_reshape(_target(before, after)),)
+    if longer > 0:
+        new = int64("new", *range(first, first + longer))
+        return node("Unsqueeze", "x0 new", "raised", new), _reshape([*target, *(0,) * last], source="raised")
+    spare = int64("spare", *range(len(target), len(target) - longer))
+    whole = [*target, *(1,) * -longer, *(0,) * last]
+    return _reshape(whole, result="long"), node("Squeeze", "long spare", "y0", spare)
+
+
+def _reshape(target: Sequence[int], source: str = "x0", result: str = "y0") -> OnnxNode:
+    return node("Reshape", f"{source} target", result, int64("target", *target))
+
+
+def _target(before: Shape, after: Shape) -> list[int]:
+    return [size if isinstance(size, int) else _copied(before, i, size) for i, size in enumerate(after)]
+
+
+def _copied(before: Shape, axis: int, size: Size) -> int:
+    return 0 if axis < len(before) and equal(before[axis], size) else -1
+
+
+def _kept(before: Shape, after: Shape) -> tuple[int, int]:
+    """How many axes stay as they are, at the beginning and at the end."""
+    short = min(len(before), len(after))
+    pairs = zip(before, after, strict=False)
+    first = next((i for i, (a, b) in enumerate(pairs) if not equal(a, b)), short)
+    back = zip(reversed(before[first:]), reversed(after[first:]), strict=False)
+    return first, next((i for i, (a, b) in enumerate(back) if not equal(a, b)), short - first)
+
+
+def _read(before: Shape, target: Shape) -> Iterator[OnnxNode]:
+    """The target is picked out of the input's sizes and the numbers."""
+    numbers = [size for size in target if isinstance(size, int)]
+    later = iter(range(len(before), len(before) + len(numbers)))
+    sources = [Source(next(later)) if isinstance(size, int) else _needed(before, size) for size in target]
+    if any(source.over > 1 for source in sources):
+        text = "×".join("?" if size == -1 else dim_text(size) for size in target)
+        raise Unsupported(f"a reshape to {text} needs parts of more than one size of the input: use --bind")
+    yield node("Shape", "x0", "sizes")
+    yield node("Concat", "sizes numbers", "choice", int64("numbers", *numbers), axis=0)
+    yield node("Gather", "choice places", "picked", int64("places", *[source.axis for source in sources]), axis=0)
+    if any(source.times > 1 for source in sources):
+        yield node("Mul", "picked times", "multiplied", int64("times", *[source.times for source in sources]))
+        yield node("Reshape", "x0 multiplied")
+    else:
+        yield node("Reshape", "x0 picked")
