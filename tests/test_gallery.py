@@ -19,14 +19,18 @@ from netc.ir.flat import flatten, parameters
 from netc.runtime.verify import verify
 from tools.gallery.entries import (
     SPECS,
+    Counts,
     Entry,
+    Published,
     Sizes,
     all_entries,
     counts,
     misses,
+    read_entries,
     run_quickly,
     symbols_of,
 )
+from tools.gallery.figures import Figure, agrees, below, parse_figure, scaled
 from tools.gallery.measure import PEER_TOLERANCE, digest, measure, peer_difference, stored
 from tools.gallery.page import PAGE, page
 from tools.gallery.peers import (
@@ -195,3 +199,65 @@ def test_thumbnails_are_fresh_and_small() -> None:
     for path in THUMBNAILS.iterdir():
         ElementTree.parse(path)
     assert sum(path.stat().st_size for path in THUMBNAILS.iterdir()) < THUMBNAIL_BYTES
+
+
+@pytest.mark.parametrize(
+    ("found", "figure", "fits"),
+    [
+        (25_557_032, 25_557_032, True),
+        (25_557_033, 25_557_032, False),
+        (60_500_000, "61M", True),
+        (60_499_999, "61M", False),
+        (61_500_001, "61M", False),
+        (4_089_184_256, "4.09e9", True),
+        (4_089_184_256, "4.1 G", True),
+        (4_089_184_256, "4.10G", False),
+        (569, "0.57k", True),
+    ],
+)
+def test_figures_are_compared_at_their_own_precision(found: int, figure: Figure, fits: bool) -> None:
+    assert agrees(found, figure) is fits
+
+
+@pytest.mark.parametrize("text", ["about 61M", "61 million", "", "-3", "1,000"])
+def test_other_texts_are_no_figures(text: str) -> None:
+    with pytest.raises(ValueError, match="no figure"):
+        parse_figure(text)
+
+
+def test_numbers_are_printed_short_and_differences_in_powers_of_ten() -> None:
+    assert [scaled(n) for n in (0, 999, 1000, 4_089_184_256)] == ["0", "999", "1 k", "4.09 G"]
+    assert [below(d) for d in (0.0, 3e-9, 1e-6, 9.9e-6, 0.5, 3.0, float("nan"))] == [
+        *("equal", "< 1e-6", "< 1e-5", "< 1e-5", "< 1e0", "large", "large")
+    ]
+
+
+def test_a_missed_figure_and_an_idle_excuse_are_told_apart() -> None:
+    published = Published(source="a paper", parameters="61M", macs=700, outputs={"logits": [1, 10]})
+    assert misses(published, Counts(61_100_840, 700, {"logits": [1, 10]})) == set()
+    assert misses(published, Counts(62_000_000, 701, {"logits": [1, 11]})) == {"parameters", "macs", "logits"}
+    assert misses(published, Counts(61_100_840, None, {})) == {"macs", "logits"}
+
+
+ENTRY = "- {spec: mlp.yaml, section: S, small: {}, full: {}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"{ENTRY}, size: 3}}", "unknown field `size`"),
+        (f"{ENTRY}, peer: {{nane: alexnet}}}}", "unknown field `nane`|missing required field `name`"),
+        (f"{ENTRY}, published: [{{parameters: 3}}]}}", "missing required field `source`"),
+        (f"{ENTRY}, published: [{{source: S}}]}}", "no figures"),
+        (f"{ENTRY}, published: [{{source: S, macs: many}}]}}", "no figure"),
+        (
+            f"{ENTRY}, published: [{{source: S, macs: 3, difference: {{parameters: D}}}}]}}",
+            "difference without a figure",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_refused_by_file_and_reason(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "topic.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"topic\.yaml: .*({reason})"):
+        read_entries(path)

@@ -11,7 +11,7 @@ import msgspec
 import msgspec.yaml
 
 import netc
-from netc.runtime.sizes import names_in
+from netc.runtime.sizes import bound_shape, names_in
 from tools.gallery.figures import Figure, agrees, parse_figure
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ def topics() -> dict[str, tuple[Entry, ...]]:
     """Topic → its entries, in the order of the gallery. Raises ValueError naming the file that is wrong."""
     found = {path.stem: path for path in ENTRIES.glob("*.yaml")}
     order = [name for name in TOPICS if name in found] + sorted(found.keys() - set(TOPICS))
-    read = {name: _read(found[name]) for name in order}
+    read = {name: read_entries(found[name]) for name in order}
     _refuse_doubles(entry.name for entries in read.values() for entry in entries)
     return read
 
@@ -138,7 +138,8 @@ def run_quickly(entry: Entry) -> bool:
     return entry is first if entry.quick is None else entry.quick
 
 
-def _read(path: Path) -> tuple[Entry, ...]:
+def read_entries(path: Path) -> tuple[Entry, ...]:
+    """The entries of a file. Raises ValueError with the file's name and what is wrong."""
     try:
         entries = msgspec.yaml.decode(path.read_bytes(), type=tuple[Entry, ...])
         for published in (published for entry in entries for published in entry.published):
@@ -177,12 +178,9 @@ def counts(spec: str) -> Counts:
     entry = next(entry for entry in all_entries() if entry.spec == spec)
     single = Sizes({**entry.full.bind, **({"N": 1} if "N" in entry.full.bind else {})}, entry.full.args)
     summary = entry.load(single).summary()
-    shapes = {name: [int(size) for size in type_.shape] for name, type_ in _outputs(entry.load(entry.full)).items()}  # type: ignore[call-overload]
+    outputs = entry.load(entry.full).outputs
+    shapes = {name: list(bound_shape(type_.shape, {})) for name, type_ in outputs.items()}
     return Counts(summary.parameters, summary.macs if isinstance(summary.macs, int) else None, shapes)
-
-
-def _outputs(network: netc.Network) -> dict[str, Any]:
-    return network.outputs
 
 
 def misses(published: Published, found: Counts) -> set[str]:

@@ -1,17 +1,17 @@
 """Full-size measurements: PyTorch against onnxruntime on fresh weights, and against torchvision on equal ones.
 
-They are kept in `measured/`, a file per topic, with a digest of the text they were made for.
+They are kept in `measured/`, a file per topic, with a digest of the network they were made for.
 """
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import torch
 
+from netc.ir.text import ir_text
 from netc.runtime.verify import verify
 from tools.gallery.entries import Entry, Sizes, topics
 from tools.gallery.figures import below
@@ -78,22 +78,10 @@ def peer_difference(entry: Entry, sizes: Sizes) -> float:
 
 
 def digest(entry: Entry) -> str:
-    """Of what was measured: the texts of the spec and of what it imports, the variant, and the sizes."""
-    parts = [entry.spec.encode(), msgspec.json.encode(entry.full), msgspec.json.encode(entry.peer)]
-    return sha256(b"\0".join([*parts, *_texts(entry.path, set())])).hexdigest()[:12]
-
-
-_IMPORTED = re.compile(r"""[\w./-]+\.yaml""")
-
-
-def _texts(path: Path, seen: set[Path]) -> list[bytes]:
-    """The file and every file that is named in it."""
-    if path in seen or not path.is_file():
-        return []
-    seen.add(path)
-    text = path.read_text("utf-8")
-    named = [(path.parent / name).resolve() for name in _IMPORTED.findall(text)]
-    return [text.encode(), *(part for other in named for part in _texts(other, seen))]
+    """Of what was measured: the network as compiled, its sizes and its peer."""
+    network = ir_text(entry.load(Sizes(args=entry.full.args)).ir)
+    parts = (network.encode(), msgspec.json.encode(entry.full.bind), msgspec.json.encode(entry.peer))
+    return sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def stored() -> dict[str, Measured]:

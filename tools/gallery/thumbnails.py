@@ -44,9 +44,8 @@ def draw_thumbnail(entry: Entry) -> None:
 def smaller(svg: str) -> str:
     """The same picture without tooltips, names and comments, its font said once and its places in tenths of a point."""
     bare = _LATER_DIGITS.sub(r"\1", _UNSEEN.sub("", svg))
-    grouped = True
-    while grouped:
-        bare, grouped = _GROUP.subn(r"\1", bare)
+    while _GROUP.search(bare):
+        bare = _GROUP.sub(r"\1", bare)
     font = _FONT.search(bare)
     return _FONT.sub("", bare).replace("<svg ", f"<svg{font[0]} ", 1) if font else bare
 
