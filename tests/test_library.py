@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from specfolder import Folder
-from spectext import Made, elaborate, spec
+from spectext import Made, codes, elaborate, spec
 from torch import Tensor, nn
 from vision import torchvision
 
@@ -280,6 +280,13 @@ def test_a_file_called_netc_does_not_hide_the_library(tmp_path: Path, monkeypatc
 
 def test_variants_of_a_block_are_looked_up() -> None:
     assert "has no variant `large`" in netc_("check", "netc:aspp:large").output
+    assert codes(spec("a: b", "import: {b: 'netc:aspp:large'}")) == ["unknown-variant"]
+
+
+def test_a_block_that_was_not_imported_is_pointed_out() -> None:
+    _, (found,) = elaborate(spec("a: squeeze_excite 4"))
+    assert found.code == "unknown-op"
+    assert "`import: {squeeze_excite: netc:squeeze_excite}`" in found.fixes[0].title
 
 
 def test_the_library_is_listed_and_printed() -> None:

@@ -103,6 +103,13 @@ class Operator(Op):
 # The worked example
 
 
+def test_the_module_is_in_the_package() -> None:
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))
+    modules = project["tool"]["setuptools"]["py-modules"]
+    assert list(project["project"]["entry-points"]["netc.operators"].values()) == modules
+    assert [path.stem for path in PACKAGE.glob("*.py")] == modules
+
+
 @pytest.mark.usefixtures("gem")
 def test_verify_takes_the_operator() -> None:
     done = run("verify", SPEC, "--plugin", "gem")

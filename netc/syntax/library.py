@@ -30,6 +30,11 @@ def split_shipped(spec: str) -> tuple[str, str | None] | None:
     return match and (match["path"], match["variant"])
 
 
+def import_of(word: str) -> str | None:
+    """What to write so that `word` means the block of that name, where there is one."""
+    return f"`import: {{{word}: {PREFIX}{word}}}` makes netc's block known here" if word in names() else None
+
+
 def file_of(path: str) -> str | Diagnostic:
     """The file that `netc:NAME` is, or `missing-file`. Only names that are listed are looked up, so none leads out."""
     name = path.removeprefix(PREFIX)

@@ -11,6 +11,7 @@ from netc.passes.elaborate.files import Files, Instance, did_you_mean
 from netc.passes.elaborate.place import Place
 from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Definition, Import, Line
+from netc.syntax.library import import_of
 from netc.syntax.line import LineText, parse_line
 from netc.syntax.report import Report as SyntaxReport
 from netc.types import ERROR
@@ -75,7 +76,7 @@ class Target:
                 return wanted
         if word in OPERATORS:
             return OPERATORS[word]
-        near = did_you_mean(word, [*self.instance.names.all(), *self.place.scope.names()])
+        near = import_of(word) or did_you_mean(word, [*self.instance.names.all(), *self.place.scope.names()])
         self.report.add("unknown-op", f"there is no operator or block `{word}`", self.line.op_span, helps=(near,))
         return None
 
