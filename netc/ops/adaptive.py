@@ -10,7 +10,7 @@ from netc.geometry import adaptive_bins
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, need_float, need_rank, node, number, positional
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
 from netc.types import TensorType
 
 
@@ -87,26 +87,31 @@ class AdaptiveAvgPool(_AdaptivePool):
         return OnnxConst(f"bins{axis}", x.dtype, (bins[-1][1], out), tuple(rows))
 
     def _bins_of_any_size(self, x: TensorType, axis: int, out: int) -> Iterator[OnnxNode]:
-        """The same matrix, computed where the size is known: row r weighs 1 / (end - start) where start ≤ r < end."""
-        firsts, lasts = int64(f"firsts{axis}", *range(out)), int64(f"lasts{axis}", *range(1, out + 1))
-        parts, spare, one = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1), int64(f"one{axis}", 1)
-        zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
-        yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
-        yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
-        yield node("Div", f"low{axis} parts{axis}", f"start{axis}", parts)
-        yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
-        yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
-        yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
-        yield node("Squeeze", f"size{axis}", f"rows{axis}")
-        yield node("Range", f"zero{axis} rows{axis} step{axis}", f"row{axis}", zero, step)
-        yield node("Unsqueeze", f"row{axis} one{axis}", f"column{axis}", one)
-        yield node("GreaterOrEqual", f"column{axis} start{axis}", f"after{axis}")
-        yield node("Less", f"column{axis} end{axis}", f"before{axis}")
-        yield node("And", f"after{axis} before{axis}", f"inside{axis}")
+        """The same matrix, computed where the size is known."""
+        yield from _inside(axis, out)
         yield node("Sub", f"end{axis} start{axis}", f"width{axis}")
         for name in ("inside", "width"):
             yield node("Cast", f"{name}{axis}", f"{name}_number{axis}", to=ONNX_TYPES[x.dtype])
         yield node("Div", f"inside_number{axis} width_number{axis}", f"bins{axis}")
+
+
+def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
+    """A matrix of an axis' elements × bins, computed where the size is known: is start ≤ element < end?"""
+    firsts, lasts = int64(f"firsts{axis}", *range(out)), int64(f"lasts{axis}", *range(1, out + 1))
+    parts, spare, one = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1), int64(f"one{axis}", 1)
+    zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
+    yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
+    yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
+    yield node("Div", f"low{axis} parts{axis}", f"start{axis}", parts)
+    yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
+    yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
+    yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
+    yield node("Squeeze", f"size{axis}", f"rows{axis}")
+    yield node("Range", f"zero{axis} rows{axis} step{axis}", f"row{axis}", zero, step)
+    yield node("Unsqueeze", f"row{axis} one{axis}", f"column{axis}", one)
+    yield node("GreaterOrEqual", f"column{axis} start{axis}", f"after{axis}")
+    yield node("Less", f"column{axis} end{axis}", f"before{axis}")
+    yield node("And", f"after{axis} before{axis}", f"inside{axis}")
 
 
 class AdaptiveMaxPool(_AdaptivePool):
@@ -117,7 +122,8 @@ class AdaptiveMaxPool(_AdaptivePool):
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         n = x.shape[axis]
         if not isinstance(n, int):
-            raise Unsupported(f"{self.name} to {out} of a symbolic size has bins of changing width: use --bind")
+            yield from self._along_any_size(x, source, result, axis, out)
+            return
         consts = [int64(f"axis{axis}", axis)]
         parts = []
         for i, (start, end) in enumerate(adaptive_bins(n, out)):
@@ -128,6 +134,17 @@ class AdaptiveMaxPool(_AdaptivePool):
             parts.append(part)
             consts = []
         yield node("Concat", " ".join(parts), result, axis=axis)
+
+    def _along_any_size(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+        """Every element against every bin: the largest of those inside."""
+        yield from _inside(axis, out)
+        mask, lowest = f"inside{axis}", OnnxConst("lowest", x.dtype, (), (float("-inf"),))
+        if axis < x.rank - 1:
+            mask, later = f"mask{axis}", int64(f"later{axis}", *range(2, x.rank - axis + 1))
+            yield node("Unsqueeze", f"inside{axis} later{axis}", mask, later)
+        yield node("Unsqueeze", f"{source} bin_axis{axis}", f"facing{axis}", int64(f"bin_axis{axis}", axis + 1))
+        yield node("Where", f"{mask} facing{axis} lowest", f"taken{axis}", lowest)
+        yield node("ReduceMax", f"taken{axis} axis{axis}", result, int64(f"axis{axis}", axis), keepdims=0)
 
 
 @op("adaptive_avg_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool1d", title="AdaptiveAvgPool", rank=1)
