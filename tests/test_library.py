@@ -215,6 +215,20 @@ def netc_(*arguments: str) -> Any:
     return CliRunner().invoke(cli, arguments)
 
 
+def test_an_inverted_residual_with_attention_is_efficientnets(tmp_path: Path) -> None:
+    settings = torchvision.models.efficientnet.MBConvConfig(4, 5, 1, 8, 8, 1)
+    peer = torchvision.models.efficientnet.MBConv(settings, 0.0, BatchNorm)
+    head = "import: {residual: netc:inverted_residual, se: netc:squeeze_excite}"
+    line = 'a: residual expand=4 kernel=5 act=silu attend="se 2 act=silu"'
+    (tmp_path / "model.py").write_text(netc.load(spec(line, head, "[N, 8, 9, 11]")).to_torch(), encoding="utf-8")
+    ours = import_network(tmp_path / "model.py")
+    _randomise(peer)
+    ours.load_state_dict(dict(zip(ours.state_dict(), peer.state_dict().values(), strict=True)))
+    image = torch.randn(2, 8, 9, 11)
+    for mode in (True, False):
+        torch.testing.assert_close(ours.train(mode)(image), peer.train(mode)(image))
+
+
 def test_a_column_and_a_row_are_a_kernel_of_rank_one(tmp_path: Path) -> None:
     network = netc.load("netc:spatially_separable_conv", args={"norm": None, "act": None}, bind={"c": 1})
     (tmp_path / "model.py").write_text(network.to_torch(), encoding="utf-8")

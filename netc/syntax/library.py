@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 
 from netc.diagnostics.model import Diagnostic, Fix
 from netc.diagnostics.suggest import closest
 
 PREFIX = "netc:"
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "library")
-
-_NAMED = re.compile(r"(?P<path>netc:[^:]*)(?::(?P<variant>.*))?", re.DOTALL)
 
 
 def names() -> list[str]:
@@ -26,8 +23,8 @@ def is_shipped(path: str) -> bool:
 
 def split_shipped(spec: str) -> tuple[str, str | None] | None:
     """`netc:NAME:VARIANT` taken apart, or None for what names a file."""
-    match = _NAMED.fullmatch(spec)
-    return match and (match["path"], match["variant"])
+    name, colon, variant = spec.removeprefix(PREFIX).partition(":")
+    return (PREFIX + name, variant if colon else None) if is_shipped(spec) else None
 
 
 def import_of(word: str) -> str | None:
