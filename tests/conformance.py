@@ -227,8 +227,8 @@ def same_attributes(op: Op, module: nn.Module) -> None:
         if theirs is None or inferred or isinstance(theirs, torch.Tensor) or isinstance(ours, str) or name == "padding":
             continue
         spread = ours if isinstance(theirs, tuple) or not isinstance(ours, tuple) else ours[0]
-        several = len(theirs) if isinstance(theirs, tuple) else 1
-        assert (bool(theirs) if isinstance(ours, bool) else theirs) in (ours, spread, (spread,) * several), name
+        repeated = [ours * len(theirs)] if isinstance(theirs, tuple) and isinstance(ours, tuple) else []
+        assert (bool(theirs) if isinstance(ours, bool) else theirs) in (ours, spread, (spread,), *repeated), name
 
 
 ELEMENTS = {

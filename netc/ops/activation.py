@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import pi, sqrt
 from typing import ClassVar
 
 from netc.ops.base import Family, Op, Word, attr, op
@@ -137,6 +138,26 @@ class Gelu(_Activation):
         text = "" if self.approximate == "none" else ", approximate={approximate}"
         return TorchCall(f"gelu({{0}}{text})", args, ("torch.nn.functional:gelu",))
 
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """ONNX Runtime takes √(2/π) with ten digits, too few for float64."""
+        if self.approximate == "none" or x[0].dtype != "float64":
+            return super().onnx(*x)
+        cubic, scale, one, half = (
+            filled(name, x[0], (), value)
+            for name, value in (("cubic", 0.044715), ("scale", sqrt(2 / pi)), ("one", 1.0), ("half", 0.5))
+        )
+        return (
+            node("Mul", "x0 x0", "square"),
+            node("Mul", "square cubic", "share", cubic),
+            node("Add", "share one", "growth", one),
+            node("Mul", "x0 scale", "scaled", scale),
+            node("Mul", "scaled growth", "inner"),
+            node("Tanh", "inner", "curve"),
+            node("Add", "curve one", "raised"),
+            node("Mul", "x0 half", "halved", half),
+            node("Mul", "halved raised"),
+        )
+
 
 @op("hardswish", family=Family.ACTIVATION, torch="torch.nn.Hardswish", title="Hardswish")
 class Hardswish(_Activation):
@@ -176,7 +197,7 @@ class Softplus(_Activation):
         return TorchCall(f"softplus({{0}}{text})", args, ("torch.nn.functional:softplus",))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        beta, threshold = (filled(name, x[0], (1,), getattr(self, name)) for name in ("beta", "threshold"))
+        beta, threshold = (filled(name, x[0], (), getattr(self, name)) for name in ("beta", "threshold"))
         return (
             node("Mul", "x0 beta", "steep", beta),
             node("Softplus", "steep", "curve"),
@@ -219,6 +240,8 @@ class Prelu(_Activation):
         return TorchForm(TorchModule("nn.PReLU", keywords(self, "num_parameters", "init")))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        if not x[0].rank:
+            return node("Squeeze", "weight", "slope"), node("PRelu", "x0 slope")
         if self.num_parameters == 1 or x[0].rank < 3:
             return node("PRelu", "x0 weight")
         axes = int64("axes", *range(1, x[0].rank - 1))

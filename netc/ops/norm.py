@@ -108,6 +108,11 @@ class BatchNorm(_ChannelNorm):
     affine: bool = attr("learn a scale and an offset per channel", default=True)
     track_running_stats: bool = attr("keep running statistics for eval", default=True)
 
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        yield from super().check(*x)
+        if not self.eps:
+            yield Problem("bad-argument", "`eps` must be above 0 in training, not 0", "eps")
+
     def _values(self, x: TensorType) -> Size:
         return prod(x.shape[2:], start=x.shape[0])
 

@@ -70,12 +70,14 @@ class RmsNorm(Op):
         return TorchForm(TorchModule("nn.RMSNorm", (shape, *keywords(self, "eps", "elementwise_affine"))))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """The spelling that ONNX Runtime fuses."""
+        """The spelling that ONNX Runtime fuses, but not for float64, as what it fuses to computes in float32."""
         axes = range(-len(self._shape(x[0])), 0)
         eps = EPSILON[x[0].dtype] if self.eps is None else self.eps
         result = "normal" if self.elementwise_affine else "y0"
         nodes = (
-            node("Pow", "x0 two", "squares", filled("two", x[0], (), 2.0)),
+            node("Mul", "x0 x0", "squares")
+            if x[0].dtype == "float64"
+            else node("Pow", "x0 two", "squares", filled("two", x[0], (), 2.0)),
             node("ReduceMean", "squares axes", "mean", int64("axes", *axes), keepdims=1),
             node("Add", "mean eps", "raised", filled("eps", x[0], (), eps)),
             node("Sqrt", "raised", "root"),

@@ -213,6 +213,8 @@ class Pad(Op):
             return
         if self.mode != "constant":
             yield from need_float(self, x[0])
+        if self.mode != "constant" and self.value:
+            yield Problem("bad-argument", f"`value` is for mode=constant, not for {self.mode}", "value")
         yield from self._check_mode(x[0])
 
     def _check_mode(self, x: TensorType) -> Iterator[Require]:

@@ -31,6 +31,7 @@ class MaxUnpool(Op):
             yield Problem("missing-argument", f"`{self.name}` needs `of`, the {self.undoes} it undoes: of=@pool")
             return
         yield from need_dtype(self, x[1], ("int64",), 1)
+        yield from need_rank(self, x[1], self.rank + 2, at=1)
         yield from need_rank(self, x[2], self.rank + 2, at=2)
         if {t.rank for t in x} != {self.rank + 2}:
             return

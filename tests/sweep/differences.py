@@ -79,6 +79,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
     (says("names no axis"), "PyTorch reduces all axes where none is given; netc has them named"),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),
+    (says("`eps` must be above 0 in training"), "PyTorch refuses `eps=0` in training alone, netc always"),
     (says("`eps` must be"), "PyTorch does not look at `eps`"),
     (says("`p` must be above 0"), "PyTorch takes powers that are no norm"),
     (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),

@@ -116,7 +116,7 @@ def run_own(op: Op, types: Sequence[TensorType], x: Tensors) -> tuple[Tensors, A
     """The operator's own PyTorch form; what it cannot say is no answer of PyTorch."""
     try:
         op.torch(*types)
-    except (*REFUSALS, AttributeError, ArithmeticError) as error:
+    except (*REFUSALS, AttributeError, KeyError, ArithmeticError) as error:
         raise Unsaid(str(error)) from error
     return run_torch(op, types, x)
 
@@ -255,4 +255,19 @@ def _trained(form: TorchForm, module: Any, x: Tensors) -> Any:
 
 
 def half(op: Op, types: Sequence[TensorType], x: Tensors) -> list[str]:
-    return []
+    """The same in float16 where the case is of float32: what PyTorch computes, and ONNX Runtime's within the ladder."""
+    if not any(t.dtype == "float32" for t in types):
+        return []
+    halved = [TensorType(t.shape, "float16") if t.dtype == "float32" else t for t in types]
+    if findings(op, *halved):
+        return ["float16: netc refuses it"]
+    x = [t.half() if t.dtype == torch.float32 else t for t in x]
+    try:
+        results, _ = run_torch(op, halved, x)
+    except REFUSALS as error:
+        if "not implemented for" in str(error):
+            return ["float16: PyTorch has no kernel on the CPU"]
+        raise
+    same_types(op, halved, results)
+    note = same_onnx(op, halved, x)
+    return ["float16" if note == "onnx" else f"float16: {note.removeprefix('onnx: ')}"]
