@@ -14,7 +14,7 @@ from netc.types import TensorType
 
 NUMBERED = '''
     def numbered(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sample and the corners of each box, from boxes × 5 or samples × boxes × 4."""
+        """The sample and the corners of each box, of boxes × 5 or samples × boxes × 4."""
         if boxes.dim() == 2:
             return boxes[:, 0].long(), boxes[:, 1:]
         samples = torch.arange(len(boxes), device=boxes.device)
@@ -22,15 +22,20 @@ NUMBERED = '''
 '''
 
 ROI_POOL = f'''class RoIPool(nn.Module):
-    """The largest element of each cell of each box, its corners rounded; zero where a cell lies outside."""
+    """The largest element of each cell of each box, its corners rounded; zero where a
+    cell lies outside."""
 
-    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:
+    def __init__(
+        self, output_size: int | tuple[int, int], spatial_scale: float = 1.0
+    ) -> None:
         super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
+        square = (output_size, output_size)
+        self.output_size = square if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
 {NUMBERED}
     def cells(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
-        """Which of `size` elements belong to each of `count` cells from `first` to `last`: boxes × count × size."""
+        """Which of `size` elements belong to each of `count` cells from `first` to
+        `last`: boxes × count × size."""
         extent = (last - first + 1).clamp(min=1)[:, None]
         cell = torch.arange(count, dtype=first.dtype, device=first.device)
         start = (cell * (extent / count)).floor() + first[:, None]
@@ -38,23 +43,29 @@ ROI_POOL = f'''class RoIPool(nn.Module):
         at = torch.arange(size, device=first.device)
         return (at >= start[..., None]) & (at < end[..., None])
 
+    def largest(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The largest elements of boxes with a copy of the features each."""
+        below = float("-inf")
+        above, beside = (~rows)[:, :, None, :, None], (~columns)[:, :, None, None]
+        x = torch.stack([x.masked_fill(m, below).amax(2) for m in above.unbind(1)], 2)
+        x = torch.stack([x.masked_fill(m, below).amax(3) for m in beside.unbind(1)], 3)
+        filled = rows.any(2)[:, :, None] & columns.any(2)[:, None]
+        return x.masked_fill(~filled[:, None], 0)
+
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
         samples, corners = self.numbered(boxes)
         scaled = corners * self.spatial_scale
-        left, top, right, bottom = (scaled.sign() * (scaled.abs() + 0.5).floor()).unbind(1)
+        rounded = scaled.sign() * (scaled.abs() + 0.5).floor()
+        left, top, right, bottom = rounded.unbind(1)
         rows = self.cells(top, bottom, self.output_size[0], x.shape[2])
         columns = self.cells(left, right, self.output_size[1], x.shape[3])
-        x = x[samples]
-        below = float("-inf")
-        x = torch.stack([x.masked_fill(~m[:, None, :, None], below).amax(2) for m in rows.unbind(1)], 2)
-        x = torch.stack([x.masked_fill(~m[:, None, None], below).amax(3) for m in columns.unbind(1)], 3)
-        filled = rows.any(2)[:, :, None] & columns.any(2)[:, None]
-        return x.masked_fill(~filled[:, None], 0)'''
+        few = zip(samples.split(16), rows.split(16), columns.split(16), strict=True)
+        return torch.cat([self.largest(x[own], *cells) for own, *cells in few])'''
 
 WEIGHTS = '''
     def weights(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
-        """How much of each of `size` elements each of `count` cells from `first` to `last` takes, summed over its
-        samples: boxes × count × size."""
+        """How much of each of `size` elements each of `count` cells from `first` to
+        `last` takes, summed over its samples: boxes × count × size."""
         extent = last - first if self.aligned else (last - first).clamp(min=1)
         extent, first = extent[:, None, None], first[:, None, None]
         if self.sampling_ratio > 0:
@@ -67,7 +78,8 @@ WEIGHTS = '''
         spacing = extent / count / samples.clamp(min=1)
         at = first + cell * (extent / count) + (sample + 0.5) * spacing
         used = (sample < samples) & (at >= -1) & (at <= size)
-        distance = at.clamp(0, size - 1)[..., None] - torch.arange(size, dtype=first.dtype, device=first.device)
+        element = torch.arange(size, dtype=first.dtype, device=first.device)
+        distance = at.clamp(0, size - 1)[..., None] - element
         parts = (1 - distance.abs()).clamp(min=0).masked_fill(~used[..., None], 0)
         return parts.sum(2) / samples.clamp(min=1)
 '''
@@ -75,13 +87,15 @@ WEIGHTS = '''
 CROPS = '''
     def crops(self, x: Tensor, samples: Tensor, corners: Tensor) -> Tensor:
         """The cells of boxes in sizes of elements."""
-        left, top, right, bottom = (corners - 0.5 if self.aligned else corners).unbind(1)
+        corners = corners - 0.5 if self.aligned else corners
+        left, top, right, bottom = corners.unbind(1)
         rows = self.weights(top, bottom, self.output_size[0], x.shape[2])
         columns = self.weights(left, right, self.output_size[1], x.shape[3])
         y = x.new_zeros(len(corners), x.shape[1], *self.output_size)
         for n, image in enumerate(x):
-            own = samples == n
-            y[own] = torch.einsum("kih,chw,kjw->kcij", rows[own], image, columns[own])
+            for own in torch.where(samples == n)[0].split(64):
+                down, across = rows[own], columns[own]
+                y[own] = torch.einsum("kih,chw,kjw->kcij", down, image, across)
         return y
 '''
 
@@ -96,7 +110,8 @@ ROI_ALIGN = f'''class RoIAlign(nn.Module):
         aligned: bool = False,
     ) -> None:
         super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
+        square = (output_size, output_size)
+        self.output_size = square if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
@@ -166,8 +181,8 @@ def sample_numbers(name: str) -> Iterator[OnnxNode]:
     """The row of every place of a plane with one place per box."""
     yield node("Shape", name, "plane", start=0, end=2)
     yield node("Expand", "true plane", "every_box", OnnxConst("true", "bool", (), (True,)))
-    yield node("NonZero", "every_box", "places")
-    yield node("Gather", "places first", "samples", OnnxConst("first", "int64", (), (0,)), axis=0)
+    yield node("NonZero", "every_box", "numbers_and_places")
+    yield node("Gather", "numbers_and_places first", "samples", OnnxConst("first", "int64", (), (0,)), axis=0)
 
 
 def ordered(source: str, result: str) -> Iterator[OnnxNode]:

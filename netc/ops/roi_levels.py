@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from netc.dims import compare
 from netc.ops.base import Family, Ints, PerAxis, attr, op
-from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
+from netc.ops.common import int64, keywords, need_float, need_rank, node, number, positional
 from netc.ops.merge import ONNX_TYPES, disagreement, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.ops.roi import CROPS, NUMBERED, WEIGHTS, _Roi, align_settings, need_boxes, numbered, ordered
 from netc.types import TensorType
 
 MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
-    """The mean of bilinear samples in each cell of each box, from the map that suits the size of the box."""
+    """The mean of bilinear samples in each cell of each box, from the map that suits
+    the size of the box."""
 
     def __init__(
         self,
@@ -25,7 +26,8 @@ MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
         canonical_level: int = 4,
     ) -> None:
         super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
+        square = (output_size, output_size)
+        self.output_size = square if isinstance(output_size, int) else output_size
         self.strides = strides
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
@@ -33,9 +35,10 @@ MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
         self.canonical_level = canonical_level
 
     def levels(self, corners: Tensor) -> Tensor:
-        """The number of the map for each box; those of twice the width and height come from the next one."""
+        """The number of the map for each box; twice the side means the next one."""
         side = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1).sqrt()
-        level = (self.canonical_level + (side / self.canonical_scale).log2() + 1e-6).floor()
+        octaves = (side / self.canonical_scale).log2()
+        level = (self.canonical_level + octaves + 1e-6).floor()
         finest = self.strides[0].bit_length() - 1
         return (level - finest).clamp(0, len(self.strides) - 1).long()
 {NUMBERED}{WEIGHTS}{CROPS}
@@ -44,7 +47,7 @@ MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
         samples, corners = self.numbered(boxes)
         levels = self.levels(corners)
         y = maps[0].new_zeros(len(corners), maps[0].shape[1], *self.output_size)
-        for level, (x, stride) in enumerate(zip(maps, self.strides)):
+        for level, (x, stride) in enumerate(zip(maps, self.strides, strict=True)):
             own = levels == level
             y[own] = self.crops(x, samples[own], corners[own] / stride)
         return y'''
@@ -113,8 +116,16 @@ class MultiScaleRoIAlign(_Roi):
             node("Concat", crops, "crops", axis=0),
             node("Concat", owns, "owners", axis=0),
             node("Unsqueeze", "owners last_axis", "rows", int64("last_axis", 1)),
-            node("ScatterND", "crops rows crops"),
+            *self._blank(x[0]),
+            node("ScatterND", "blank rows crops"),
         )
+
+    def _blank(self, features: TensorType) -> Iterator[OnnxNode]:
+        """A tensor of the output's shape: every element of it will be written over."""
+        yield node("Reshape", "levels one_each", "level", int64("one_each", -1, 1, 1, 1))
+        shape = int64("crop_shape", 1, number(features.shape[1]), *self.output_size)
+        yield node("Expand", "level crop_shape", "levels_there", shape)
+        yield node("Cast", "levels_there", "blank", to=ONNX_TYPES[features.dtype])
 
     def _levels(self, dtype: str) -> Iterator[OnnxNode]:
         """`levels`: of how many maps but the first a box is large enough. `boxes`: corners in order."""

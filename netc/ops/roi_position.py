@@ -13,15 +13,20 @@ from netc.ops.roi import NUMBERED, WEIGHTS, _Roi, align_settings, box_count, num
 from netc.types import TensorType
 
 PS_ROI_ALIGN = f'''class PSRoIAlign(nn.Module):
-    """The mean of bilinear samples in each cell of each box, every cell from channels of its own."""
+    """The mean of bilinear samples in each cell of each box, every cell from channels
+    of its own."""
 
     aligned = True
 
     def __init__(
-        self, output_size: int | tuple[int, int], spatial_scale: float = 1.0, sampling_ratio: int = -1
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float = 1.0,
+        sampling_ratio: int = -1,
     ) -> None:
         super().__init__()
-        self.output_size = (output_size, output_size) if isinstance(output_size, int) else output_size
+        square = (output_size, output_size)
+        self.output_size = square if isinstance(output_size, int) else output_size
         self.spatial_scale = spatial_scale
         self.sampling_ratio = sampling_ratio
 {NUMBERED}{WEIGHTS}
@@ -34,7 +39,8 @@ PS_ROI_ALIGN = f'''class PSRoIAlign(nn.Module):
         y = x.new_zeros(len(corners), cells.shape[1], *self.output_size)
         for n, image in enumerate(cells):
             own = samples == n
-            y[own] = torch.einsum("kih,cijhw,kjw->kcij", rows[own], image, columns[own])
+            down, across = rows[own], columns[own]
+            y[own] = torch.einsum("kih,cijhw,kjw->kcij", down, image, across)
         return y'''
 
 

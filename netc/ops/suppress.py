@@ -12,8 +12,8 @@ from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModul
 from netc.types import TensorType
 
 NMS = '''class NonMaxSuppression(nn.Module):
-    """The best boxes of each sample that overlap no better one of their group too much: their indices and scores, best
-    first, then zeros, and how many they are."""
+    """The best boxes of each sample that overlap no better one of their group too
+    much: their indices and scores, best first, then zeros, and how many they are."""
 
     def __init__(
         self,
@@ -30,7 +30,9 @@ NMS = '''class NonMaxSuppression(nn.Module):
 
     def candidates(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """The scores, minus infinity for boxes that are too bad or too small."""
-        valid = scores > (float("-inf") if self.score_threshold is None else self.score_threshold)
+        valid = torch.ones_like(scores, dtype=torch.bool)
+        if self.score_threshold is not None:
+            valid = scores > self.score_threshold
         if self.min_size is not None:
             valid = valid & (boxes[..., 2:] - boxes[..., :2] >= self.min_size).all(2)
         return scores.masked_fill(~valid, float("-inf"))
@@ -39,9 +41,11 @@ NMS = '''class NonMaxSuppression(nn.Module):
         """Intersection over union of every box with the best one."""
         left, top, right, bottom = corners
         area = (right - left) * (bottom - top)
-        wide = torch.minimum(right, right.gather(1, best)) - torch.maximum(left, left.gather(1, best))
-        tall = torch.minimum(bottom, bottom.gather(1, best)) - torch.maximum(top, top.gather(1, best))
-        shared = wide.clamp(min=0) * tall.clamp(min=0)
+        chosen = corners.gather(2, best.expand(4, -1, -1))
+        first = torch.maximum(corners[:2], chosen[:2])
+        last = torch.minimum(corners[2:], chosen[2:])
+        wide, tall = (last - first).clamp(min=0)
+        shared = wide * tall
         return shared / (area.gather(1, best) + area - shared)
 
     def forward(
@@ -49,8 +53,8 @@ NMS = '''class NonMaxSuppression(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         left = self.candidates(boxes.detach(), scores.detach())
         corners = boxes.detach().permute(2, 0, 1).contiguous()
-        indices = torch.zeros(len(scores), self.max_output, dtype=torch.long, device=scores.device)
         count = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+        indices = count[:, None].repeat(1, self.max_output)
         for k in range(self.max_output):
             best = left.argmax(1, keepdim=True)
             found = left.gather(1, best) > float("-inf")
