@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from conformance import build, call, call_module, make, onnx_model, run_onnx, shake
 from handmade import one_op
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,7 @@ from torch.nn.functional import max_pool1d, max_pool2d, max_pool3d
 
 from netc.backends.onnx import write_onnx, write_onnx_fresh
 from netc.backends.onnx.lower import lower
+from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten
 from netc.ops import OPERATORS, Op
@@ -154,3 +156,19 @@ WITHOUT = {"parameter", "constant", "anchors", "embedding", "nms"}
 
 def test_every_operator_is_here() -> None:
     assert {op.name for op, _, _ in CASES.values()} | set(FURTHER) | WITHOUT == set(OPERATORS)
+
+
+NETWORK = """
+netc: 1
+inputs: {image: {shape: [N, 3, H, W], dtype: float16}}
+net:
+  - [conv2d 8 3 padding=1, batch_norm2d, relu, max_pool2d 2, adaptive_avg_pool2d 1, flatten, linear 5, softmax]
+"""
+
+
+def test_a_network_in_float16_is_verified(tmp_path: Path) -> None:
+    spec = tmp_path / "small.yaml"
+    spec.write_text(NETWORK)
+    result = CliRunner().invoke(cli, ["verify", str(spec)], prog_name="netc")
+    assert result.exit_code == 0, result.output
+    assert "float16" in result.output

@@ -30,9 +30,15 @@ def import_network(path: Path) -> Any:
 
 
 def load_strictly(module: Any, index: WeightsIndex) -> None:
-    """Fill every parameter and buffer; raises RuntimeError for any that is missing, added or of another shape."""
+    """Fill every parameter and buffer; raises RuntimeError for any that is missing, added or of another shape.
+
+    The module becomes one of the weights' floating-point type: generated code makes float32, as PyTorch does.
+    """
     with index.path.open("rb") as file:
         state = {name: _tensor(file, entry) for name, entry in index.tensors.items()}
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if len(floats) == 1:
+        module.to(floats.pop())
     module.load_state_dict(state, strict=True)
 
 
