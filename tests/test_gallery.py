@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import netc
 from netc.ir.flat import flatten, parameters
 from netc.runtime.verify import verify
+from tests.vision import torchvision
 from tools.gallery.entries import (
     SPECS,
     Counts,
@@ -50,6 +51,8 @@ ENTRIES = all_entries()
 LINES = {"resnet.yaml": 60, "googlenet.yaml": 60, "densenet.yaml": 50, "faster_rcnn_fpn.yaml": 120}
 """No spec is longer than it has to be: files of families stay under so many lines."""
 THUMBNAIL_BYTES = 3_000_000
+TORCHVISION = "torchvision 0.28"
+"""The source of figures that torchvision states with its weights."""
 
 
 def _every(entries: tuple[Entry, ...]) -> pytest.MarkDecorator:
@@ -82,6 +85,17 @@ def test_sizes_name_the_symbols_of_the_inputs(entry: Entry) -> None:
 def test_published_figures_are_met_or_explained(entry: Entry) -> None:
     for published in entry.published:
         assert misses(published, counts(entry.spec)) == published.difference.keys(), published.source
+
+
+@_every(tuple(entry for entry in WITH_PEER if any(p.source == TORCHVISION for p in entry.published)))
+def test_figures_said_to_be_torchvisions_are(entry: Entry) -> None:
+    assert entry.peer is not None
+    known = [weights.meta for weights in torchvision.models.get_model_weights(entry.peer.name)]
+    for published in (p for p in entry.published if p.source == TORCHVISION):
+        if published.parameters is not None:
+            assert published.parameters in {meta["num_params"] for meta in known}
+        if published.macs is not None:
+            assert any(agrees(round(meta["_ops"] * 1e9), published.macs) for meta in known)
 
 
 @_every(WITH_PEER)
@@ -173,7 +187,7 @@ def test_every_spec_and_variant_is_in_the_gallery() -> None:
 
 def _variants(path: Path) -> list[str]:
     variants = netc.load(path).ir.file.variants
-    return [f"{path.name}:{name}" for name in variants] or [path.name]
+    return [f"{path.name}:{variant.name}" for variant in variants] or [path.name]
 
 
 @pytest.mark.parametrize("name", [name for name in LINES if (SPECS / name).exists()])
