@@ -212,6 +212,7 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     codes |= {"trainer": generate(compiled(TRAINER)), "odd": generate(compiled(ODD))}
     codes |= {"sharing": generate(compiled(SHARING)), "unet": generate(compiled(UNET))}
     codes["paths"] = generate(compiled("resnext_forms.yaml:resnext29_split"))
+    codes["boxes"] = generate(compiled("../examples/proposals.yaml"))
     for seed in range(60):
         network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
         if network is not None:

@@ -16,8 +16,8 @@ from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, 
 from netc.types import TensorType
 
 FROM_SIZES = '''class Anchors(nn.Module):
-    """Boxes x1 y1 x2 y2 around the cells of a feature map, of every ratio (height / width) in every size: row by row,
-    (rows · columns · boxes) × 4."""
+    """Boxes x1 y1 x2 y2 around the cells of a feature map, row by row, of every ratio
+    (height / width) in every size: (rows · columns · boxes) × 4."""
 
     def __init__(
         self,
@@ -31,13 +31,14 @@ FROM_SIZES = '''class Anchors(nn.Module):
         size = torch.tensor(sizes, dtype=torch.float32).flatten()
         root = torch.tensor(ratios, dtype=torch.float32).reshape(-1, 1).sqrt()
         corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2
-        boxes = torch.cat([-corner, corner], 1)
-        self.register_buffer("boxes", boxes.round() if round else boxes, persistent=False)
+        if round:
+            corner = corner.round()
+        self.register_buffer("boxes", torch.cat([-corner, corner], 1), persistent=False)
 '''
 
 FROM_SIDES = '''class AnchorBoxes(nn.Module):
-    """Boxes x1 y1 x2 y2 of given widths and heights around the cells of a feature map: row by row,
-    (rows · columns · boxes) × 4."""
+    """Boxes x1 y1 x2 y2 around the cells of a feature map, row by row, of given widths
+    and heights: (rows · columns · boxes) × 4."""
 
     def __init__(
         self,
@@ -47,21 +48,24 @@ FROM_SIDES = '''class AnchorBoxes(nn.Module):
         offset: float = 0.0,
     ) -> None:
         super().__init__()
-        corner = torch.tensor([widths, heights], dtype=torch.float32).reshape(2, -1).T / 2
+        sides = torch.tensor([widths, heights], dtype=torch.float32)
+        corner = sides.reshape(2, -1).T / 2
         self.register_buffer("boxes", torch.cat([-corner, corner], 1), persistent=False)
 '''
 
-AROUND_CELLS = """        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
+AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
         self.offset = offset
 
+    def places(self, axis: int, x: Tensor) -> Tensor:
+        """Where the cells lie along an axis."""
+        index = torch.arange(x.shape[axis], dtype=x.dtype, device=x.device)
+        return (index + self.offset) * self.stride[axis]
+
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = [
-            (torch.arange(count, dtype=x.dtype, device=x.device) + self.offset) * step
-            for count, step in zip(x.shape[-2:], self.stride)
-        ]
+        rows, columns = self.places(-2, x), self.places(-1, x)
         down, across = torch.meshgrid(rows, columns, indexing="ij")
         shifts = torch.stack([across, down, across, down], -1)
-        return (shifts[:, :, None] + self.boxes.to(x)).reshape(-1, 4)"""
+        return (shifts[:, :, None] + self.boxes.to(x)).reshape(-1, 4)'''
 
 LEAST, MOST = 1e-6, 1e6
 """Lengths and ratios outside are slips, and no float32 in between overflows."""

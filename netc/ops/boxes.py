@@ -27,8 +27,8 @@ def need_boxes(op: Op, *x: TensorType) -> Iterator[Problem]:
 
 
 DECODE_BOXES = '''class DecodeBoxes(nn.Module):
-    """Boxes x1 y1 x2 y2 from anchors and the offsets to them: moved by (dx, dy) times the anchor's size, which grows
-    by the factors exp(dw) and exp(dh)."""
+    """Boxes x1 y1 x2 y2 from anchors and offsets (dx, dy, dw, dh) to them: an anchor
+    moves by (dx, dy) times its size, which grows by exp(dw) and exp(dh)."""
 
     def __init__(
         self,
@@ -36,7 +36,8 @@ DECODE_BOXES = '''class DecodeBoxes(nn.Module):
         clip: float | None = 4.135166556742356,  # log(1000 / 16)
     ) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
+        scales = torch.tensor(weights, dtype=torch.float32)
+        self.register_buffer("weights", scales, persistent=False)
         self.clip = clip
 
     def forward(self, offsets: Tensor, anchors: Tensor) -> Tensor:
@@ -50,12 +51,13 @@ DECODE_BOXES = '''class DecodeBoxes(nn.Module):
         return torch.cat([centre - half, centre + half], -1)'''
 
 ENCODE_BOXES = '''class EncodeBoxes(nn.Module):
-    """The offsets from anchors to boxes x1 y1 x2 y2: how far the centre moves, in sizes of the anchor, and the
-    logarithm of how the size grows."""
+    """The offsets (dx, dy, dw, dh) from anchors to boxes x1 y1 x2 y2: how far the centre
+    moves, in sizes of the anchor, and the logarithm of how much the size grows."""
 
     def __init__(self, weights: float | tuple[float, ...] = 1.0) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
+        scales = torch.tensor(weights, dtype=torch.float32)
+        self.register_buffer("weights", scales, persistent=False)
 
     def forward(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         first, last = anchors.split(2, -1)
@@ -70,7 +72,8 @@ CLIP_BOXES = '''class ClipBoxes(nn.Module):
 
     def forward(self, boxes: Tensor, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        across, down = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+        across = boxes[..., 0::2].clamp(0, width)
+        down = boxes[..., 1::2].clamp(0, height)
         return torch.stack([across, down], -1).flatten(-2)'''
 
 
