@@ -229,11 +229,13 @@ def test_interpolate_like_a_symbolic_tensor_reads_its_size() -> None:
 @quick
 @given(st.integers(1, 3), st.sampled_from(["constant", "reflect", "replicate", "circular"]), st.data())
 def test_pad_as_pytorch(rank: int, mode: str, data: Any) -> None:
-    amounts = data.draw(st.sampled_from([1, rank, 2 * rank]).flatmap(lambda n: st.tuples(*[st.integers(0, 3)] * n)))
+    amounts = data.draw(st.sampled_from([1, rank, 2 * rank]).flatmap(lambda n: st.tuples(*[st.integers(-2, 3)] * n)))
     op = make("pad", padding=amounts, mode=mode, value=data.draw(st.sampled_from([0.0, 1.5])))
     if mode != "constant" and op.value:
         return
     x = tensor(2, 2, *data.draw(st.tuples(*[st.integers(1, 4)] * rank)))
+    if mode == "circular" and min(amounts) < 0 and findings(op, x):
+        return  # where less is left than goes around, PyTorch reads memory it has not written yet
     if agree(op, x):
         same_symbolic(op, x)
         same_values(op, x, symbolic=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from netc.dims import Size, dim_text, exact_div, scale
@@ -198,7 +198,7 @@ class Pad(Op):
     """Elements around the spatial axes: one number, one per axis, or all begins and then all ends, first axis first
     (`torch.nn.functional.pad`, which lists the last axis first)."""
 
-    padding: Ints = attr("elements added around the spatial axes", minimum=0)
+    padding: Ints = attr("elements added around the spatial axes; negative ones are cut off")
     mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0)
 
@@ -216,11 +216,24 @@ class Pad(Op):
         if self.mode != "constant" and self.value:
             yield Problem("bad-argument", f"`value` is for mode=constant, not for {self.mode}", "value")
         yield from self._check_mode(x[0])
+        yield from self._check_left(x[0])
+
+    def _check_left(self, x: TensorType) -> Iterator[Require]:
+        """No more is cut off than there is, and something stands there in the end."""
+        for axis, (begin, end) in enumerate(self._pairs(x), 2):
+            if min(begin, end) < 0:
+                n, cut = x.shape[axis], -min(begin, 0) - min(end, 0)
+                message = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} has not the {cut} elements to cut off"
+                yield Require(n - cut, 0, Problem("too-small", message, "padding"))
+                empty = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} has no elements with {cut} cut off"
+                yield Require(n + (begin + end), 1, Problem("too-small", empty, "padding"))
 
     def _check_mode(self, x: TensorType) -> Iterator[Require]:
         if self.mode in ("reflect", "circular"):
             for axis, (begin, end) in enumerate(self._pairs(x), 2):
                 widest, n = max(begin, end), x.shape[axis]
+                if self.mode == "circular":
+                    n = n + (min(begin, 0) + min(end, 0))
                 least = widest + (self.mode == "reflect")
                 message = f"{self.mode} padding of {widest} needs {least} elements or more, not {dim_text(n)}"
                 yield Require(n, least, Problem("too-small", message, "padding"))
@@ -244,9 +257,21 @@ class Pad(Op):
                 texts.append(f"{name}={{{name}}}")
         return TorchForm(call=TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",)))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """What is mirrored or repeated is the whole input, so that cutting off comes last; what is wrapped around is
+        what is left of it, as ONNX has it."""
         begins, ends = zip(*self._pairs(x[0]), strict=True)
-        pads = int64("pads", 0, 0, *begins, 0, 0, *ends)
-        if self.mode != "constant":
-            return node("Pad", "x0 pads", "y0", pads, mode=PAD_MODES[self.mode])
-        return node("Pad", "x0 pads filler", "y0", pads, filled("filler", x[0], (), self.value), mode="constant")
+        amounts = (*begins, *ends)
+        if self.mode == "constant":
+            filler = filled("filler", x[0], (), self.value)
+            return node("Pad", "x0 pads filler", "y0", _pads("pads", amounts), filler, mode="constant")
+        around = self.mode == "circular"
+        added, cut = [n if around else max(n, 0) for n in amounts], [0 if around else min(n, 0) for n in amounts]
+        padded = node("Pad", "x0 pads", "padded" if any(cut) else "y0", _pads("pads", added), mode=PAD_MODES[self.mode])
+        return (padded, node("Pad", "padded cut", "y0", _pads("cut", cut))) if any(cut) else padded
+
+
+def _pads(name: str, amounts: Sequence[int]) -> OnnxConst:
+    """Begins and ends of the spatial axes, nothing of the others."""
+    space = len(amounts) // 2
+    return int64(name, 0, 0, *amounts[:space], 0, 0, *amounts[space:])
