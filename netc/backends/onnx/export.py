@@ -19,18 +19,21 @@ from netc.weights.initialise import Progress
 IR_VERSION = 10
 
 
-def build_model(network: Network, weights: WeightsIndex | None = None, location: str | None = None) -> ModelProto:
+def build_model(
+    network: Network, weights: WeightsIndex | None = None, location: str | None = None, provider: str = "cpu"
+) -> ModelProto:
     """The network in eval mode at opset 21, IR 10, which onnxruntime runs on CUDA without moving pools to the CPU.
 
     Nodes are named by spec path, weights by state_dict key; these are external data in the file `location` (a name
     relative to the model, by default that of `weights.path`). Without `weights`, offsets are those of a file
-    `init_weights` would write. Raises NetcError (`onnx-unsupported`).
+    `init_weights` would write. Every node has a kernel of the provider, `cpu` or `cuda`: raises NetcError otherwise
+    (`onnx-unsupported`, `cuda-fallback`).
     """
     index = weights or fresh_index(network, "model.safetensors")
     model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
     model.opset_import.add(domain="", version=OPSET)
     model.graph.name = network.name
-    renamed = build_graph(model.graph, flatten(network), index, _sayable(location or index.path.name))
+    renamed = build_graph(model.graph, flatten(network), index, _sayable(location or index.path.name), provider)
     for key, value in _metadata(network, renamed).items():
         model.metadata_props.add(key=key, value=value)
     return model
@@ -54,13 +57,13 @@ def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
     return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
 
 
-def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None) -> bytes:
+def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None, provider: str = "cpu") -> bytes:
     """`build_model` in the form it has in a file; the same network always gives the same bytes."""
-    data: bytes = build_model(network, weights, location).SerializeToString(deterministic=True)
+    data: bytes = build_model(network, weights, location, provider).SerializeToString(deterministic=True)
     return data
 
 
-def write_onnx(network: Network, path: str | Path, weights_path: str | Path) -> None:
+def write_onnx(network: Network, path: str | Path, weights_path: str | Path, provider: str = "cpu") -> None:
     """Write the model to `path`, with the weights in `weights_path`.
 
     ONNX reaches only what lies in the model's own directory, and its checker refuses links: weights from elsewhere are
@@ -70,22 +73,24 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path) -> 
     path, index = Path(path), fitting_weights(network, weights_path)
     if index.path.resolve().parent == path.resolve().parent and not index.path.is_symlink():
         with staged([path]) as (model,):
-            model.write_bytes(model_bytes(network, index))
+            model.write_bytes(model_bytes(network, index, provider=provider))
         return
     own = path.with_suffix(".safetensors")
     if own.is_symlink():
         own = path.with_name(f"{path.stem}.weights.safetensors")
     with staged([path, own]) as (model, data):
-        model.write_bytes(model_bytes(network, index, own.name))
+        model.write_bytes(model_bytes(network, index, own.name, provider))
         _copy(index.path, data)
 
 
-def write_onnx_fresh(network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None) -> Path:
+def write_onnx_fresh(
+    network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None, provider: str = "cpu"
+) -> Path:
     """Write the model to `path` and new weights beside it, with the suffix `.safetensors`; returns their path."""
     own = Path(path).with_suffix(".safetensors")
     with staged([path, own]) as (model, data):
         index = init_weights(network, data, seed, progress)
-        model.write_bytes(model_bytes(network, index, own.name))
+        model.write_bytes(model_bytes(network, index, own.name, provider))
     return own
 
 

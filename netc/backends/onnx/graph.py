@@ -14,14 +14,14 @@ from netc.ops.records import OnnxGraph, OnnxNode
 from netc.weights import WeightsIndex
 
 
-def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> dict[str, str]:
+def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str, provider: str) -> dict[str, str]:
     """Fill `graph`: what the network computes in eval mode, weights left in the file `location`.
 
     In ONNX weights, inputs and outputs share one set of names. Weights keep theirs, then inputs; returns the new names
     of inputs and outputs that had to give way, with those of the spec.
     """
     builder = _Builder(graph, flat, weights, location)
-    builder.build(lower(flat))
+    builder.build(lower(flat, provider))
     return builder.renamed
 
 

@@ -8,8 +8,6 @@ from netc.backends.onnx import cpu_only, write_onnx, write_onnx_fresh
 from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
-from netc.diagnostics.model import Diagnostic, NetcError
-from netc.ir.model import Network
 
 NAMED = 5
 
@@ -19,7 +17,11 @@ NAMED = 5
 @file_output("The ONNX file to write.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use, as named in the module's state_dict.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
-@click.option("--provider", type=click.Choice(("cpu", "cuda")), help="Refuse what ONNX Runtime cannot run there.")
+@click.option(
+    "--provider",
+    type=click.Choice(("cpu", "cuda")),
+    help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
+)
 def command(
     spec: str,
     args: dict[str, str],
@@ -32,8 +34,8 @@ def command(
     """Write a network as an ONNX file, with weights.
 
     The tensors stay in a safetensors file in the same directory, to which the ONNX file refers; without --weights
-    fresh ones are written there, under the name of the ONNX file. What ONNX Runtime has no kernel for is refused; what
-    has none for CUDA is named, and refused with --provider cuda.
+    fresh ones are written there, under the name of the ONNX file. Every node has a kernel in ONNX Runtime's CPU
+    provider, and what has none for CUDA is named; with --provider cuda every node has one for CUDA.
 
     \b
       netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --weights resnet50.safetensors
@@ -42,25 +44,17 @@ def command(
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other")
     network = compile_or_fail(spec, args, bind)
-    strays = () if provider == "cpu" else cpu_only(network)
-    if strays and provider == "cuda":
-        raise NetcError(strays)
-    _write(network, target, weights, seed or 0)
-    if strays:
+    if weights is not None:
+        write_onnx(network, target, weights, provider or "cpu")
+    else:
+        with progress("weights") as report:
+            write_onnx_fresh(network, target, seed or 0, report, provider or "cpu")
+    if provider is None and (strays := cpu_only(network)):
         click.echo(_remark(strays), err=True)
 
 
-def _write(network: Network, target: str, weights: str | None, seed: int) -> None:
-    if weights is not None:
-        write_onnx(network, target, weights)
-        return
-    with progress("weights") as report:
-        write_onnx_fresh(network, target, seed, report)
-
-
-def _remark(strays: tuple[Diagnostic, ...]) -> str:
+def _remark(strays: tuple[str, ...]) -> str:
     """One line: how many statements a CUDA session leaves to the CPU, and the first few of them."""
     count = "1 statement" if len(strays) == 1 else f"{len(strays)} statements"
-    paths = [d.path or "" for d in strays]
-    named = ", ".join(paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
+    named = ", ".join(strays[:NAMED]) + (", …" if len(strays) > NAMED else "")
     return f"on CUDA {count} would run on the CPU: {named}"
