@@ -57,9 +57,10 @@ USE_CODES = (
         "onnx-unsupported",
         "error",
         "ONNX cannot express this",
-        "The operator or setting has no counterpart in the operator set used.",
+        "The operator or setting has no counterpart in the operator set used, or ONNX Runtime has no kernel for its "
+        "element type.",
         "",
-        "use another setting or export the PyTorch module.",
+        "use another setting, float32, or the PyTorch module.",
     ),
     CodeInfo(
         "missing-library",
@@ -105,7 +106,7 @@ USE_CODES = (
         "cuda-fallback",
         "error",
         "A part of the model would run on the CPU",
-        "CUDA has no kernels for the nodes named.",
+        "ONNX Runtime's CUDA provider has no kernels for the nodes named; `netc ops OP` tells where an operator runs.",
         "",
         "take `--provider cpu`, or change these operators.",
     ),
