@@ -19,7 +19,7 @@ def layout(text: str, indent: int, room: int = 0) -> list[str]:
     if len(terms) > 2:
         lines = [line for term in terms for line in layout(term, indent + 4)]
         return [f"{pad}{head}(", *lines, f"{pad})"]
-    bracket = _last_bracket(text)
+    bracket = _last_bracket(text, WIDTH - indent)
     if bracket is None:
         return [pad + text.replace(BREAK, "")]
     start, end = bracket
@@ -96,8 +96,9 @@ def _split(inner: str) -> Iterator[str]:
         yield inner[start:].strip()
 
 
-def _last_bracket(text: str) -> tuple[int, int] | None:
-    """The last outermost pair of brackets with something inside, one that must break before all others."""
+def _last_bracket(text: str, width: int) -> tuple[int, int] | None:
+    """The last outermost pair of brackets with something inside before which the line fits, one that must break before
+    all others."""
     found: list[tuple[int, int]] = []
     start = -1
     for at, depth in _depths(text):
@@ -106,7 +107,8 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
         elif text[at] in ")]}" and depth == 0 and at > start + 1 and not _is_index(text[start : at + 1]):
             found.append((start, at))
     forced = [pair for pair in found if BREAK in text[pair[0] : pair[1]]]
-    return forced[-1] if forced else found[-1] if found else None
+    fitting = [pair for pair in found if pair[0] < width]
+    return next((pairs[-1] for pairs in (forced, fitting, found) if pairs), None)
 
 
 def _is_index(text: str) -> bool:
