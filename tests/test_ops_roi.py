@@ -137,6 +137,14 @@ def test_roi_pool_takes_the_boxes_of_each_sample(case: Any) -> None:
     torch.testing.assert_close(in_onnx(op, x, boxes), expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["roi_pool", "roi_align"])
+def test_more_boxes_than_are_taken_at_a_time(name: str) -> None:
+    op, x = make(name, output_size=2), example(tensor(2, 3, 9, 8))
+    places = 7 * torch.rand(2, 75, 2, generator=torch.Generator().manual_seed(0))
+    boxes = torch.cat([places, places + places.flip(1) / 2], 2)
+    torch.testing.assert_close(accepted(op, x, boxes), in_onnx(op, x, boxes), **TOLERANCE)
+
+
 @pytest.mark.parametrize(("name", "theirs"), [("roi_pool", "RoIPool"), ("roi_align", "RoIAlign")])
 def test_attributes_are_torchvisions_in_order(name: str, theirs: str) -> None:
     known = inspect.signature(getattr(torchvision.ops, theirs)).parameters

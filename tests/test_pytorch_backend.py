@@ -213,6 +213,7 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     codes |= {"sharing": generate(compiled(SHARING)), "unet": generate(compiled(UNET))}
     codes["paths"] = generate(compiled("resnext_forms.yaml:resnext29_split"))
     codes["boxes"] = generate(compiled("../examples/proposals.yaml"))
+    codes["crops"] = generate(compiled(CROPS))
     for seed in range(60):
         network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
         if network is not None:
@@ -238,6 +239,20 @@ def test_code_does_not_depend_on_hash_seeds() -> None:
     assert len(found) == 1
 
 
+CROPS = """\
+netc: 1
+name: crops
+inputs: {p2: [N, 4, 2*h, 2*w], p3: [N, 4, h, w], boxes: [N, M, 4], scores: [N, M]}
+net:
+  nms: nms 10 score_threshold=0.5 @boxes @scores
+  places: unsqueeze 2 @nms.indices
+  best: take_along_dim 1 @boxes @places
+  levels: multiscale_roi_align 7 strides=(4 8) @p2 @p3 @best
+  aligned: roi_align 7 spatial_scale=1/4 @p2 @best
+  pooled: roi_pool 7 spatial_scale=1/4 @p2 @best
+  votes: ps_roi_align 2 spatial_scale=1/4 @p2 @best
+outputs: {levels: levels, aligned: aligned, pooled: pooled, votes: votes, count: nms.count}
+"""
 TRAINER = """\
 netc: 1
 name: trainer

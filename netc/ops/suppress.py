@@ -51,13 +51,13 @@ NMS = '''class NonMaxSuppression(nn.Module):
     def forward(
         self, boxes: Tensor, scores: Tensor, groups: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        left = self.candidates(boxes.detach(), scores.detach())
+        remaining = self.candidates(boxes.detach(), scores.detach())
         corners = boxes.detach().permute(2, 0, 1).contiguous()
         count = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
         indices = count[:, None].repeat(1, self.max_output)
         for k in range(self.max_output):
-            best = left.argmax(1, keepdim=True)
-            found = left.gather(1, best) > float("-inf")
+            best = remaining.argmax(1, keepdim=True)
+            found = remaining.gather(1, best) > float("-inf")
             if not found.any():
                 break
             indices[:, k : k + 1] = best
@@ -65,7 +65,8 @@ NMS = '''class NonMaxSuppression(nn.Module):
             gone = self.overlap(corners, best) > self.iou_threshold
             if groups is not None:
                 gone = gone & (groups == groups.gather(1, best))
-            left = left.masked_fill(gone, float("-inf")).scatter(1, best, float("-inf"))
+            remaining = remaining.masked_fill(gone, float("-inf"))
+            remaining = remaining.scatter(1, best, float("-inf"))
         real = torch.arange(self.max_output, device=scores.device) < count[:, None]
         return indices, scores.gather(1, indices).masked_fill(~real, 0), count'''
 
