@@ -114,7 +114,9 @@ def share_weights(ours: nn.Module, peer: nn.Module) -> None:
     """
     _shrink(peer, ours)
     randomise(ours)
-    peer.to_empty(device="cpu").load_state_dict(ours.state_dict(), strict=True)
+    values = ours.state_dict()
+    values._metadata = peer.state_dict()._metadata  # by their version MNASNet tells its layouts apart
+    peer.to_empty(device="cpu").load_state_dict(values, strict=True)
 
 
 def _shrink(peer: nn.Module, ours: nn.Module) -> None:
