@@ -171,7 +171,7 @@ case("dropout", make("dropout", p=0.3), plain(nn.Dropout(0.3).eval()))
 for rank in (1, 2, 3):
     silent = getattr(nn, f"Dropout{rank}d")(0.3).eval()
     case(f"dropout{rank}d", make(f"dropout{rank}d", p=0.3), plain(silent), (2, 4, *(5,) * rank))
-for name in ("add", "sub", "mul", "div", "maximum", "minimum"):
+for name in ("add", "sub", "rsub", "mul", "div", "maximum", "minimum"):
     case(name, make(name), plain(getattr(torch, name)), IMAGE, IMAGE)
 case("add three", make("add"), plain(lambda a, b, c: a + b + c), IMAGE, IMAGE, IMAGE)
 case("mul broadcast", make("mul"), plain(torch.mul), IMAGE, (2, 4, 1, 1))

@@ -6,7 +6,21 @@ from math import prod
 from typing import Any
 
 import pytest
-from conformance import agree, findings, make, quick, same_values, tensor
+import torch
+from conformance import (
+    agree,
+    build,
+    example,
+    findings,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    run_torch,
+    same_values,
+    tensor,
+    torch_verdict,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +167,35 @@ def test_embedding_values() -> None:
     assert agree(op, tensor(2, 5, dtype="int64"))
     same_values(op, tensor(2, 5, dtype="int64"))
     assert not agree(op, tensor(2, 5))
+
+
+@pytest.mark.parametrize("row", [None, 0, 6, -1, -7, 7, -8])
+def test_the_row_of_no_token_as_pytorch(row: int | None) -> None:
+    op, x = make("embedding", num_embeddings=7, embedding_dim=3, padding_idx=row), tensor(2, 5, dtype="int64")
+    refused = bool(findings(op, x))
+    assert refused == (torch_verdict(op, [x]) is None)
+    if refused:
+        return
+    weight = build(op.torch(x).module).weight
+    first, end = op.params(x)[0].fill.blank
+    assert torch.equal(weight.flatten() == 0, (torch.arange(21) >= first) & (torch.arange(21) < end))
+
+
+def test_batch_norm_with_nothing_added_does_not_train() -> None:
+    op = make("batch_norm1d", eps=0)
+    assert [(found.at, found.message) for found in findings(op, tensor(4, 3))] == [
+        ("eps", "`eps` must be above 0 in training, not 0")
+    ]
+    with pytest.raises(ValueError, match="eps must be positive during training"):
+        torch.nn.BatchNorm1d(3, eps=0.0)(torch.randn(4, 3))
+
+
+def test_rms_norm_is_exact_in_float64() -> None:
+    op, t = make("rms_norm", elementwise_affine=False), tensor(3, 5, dtype="float64")
+    x = [example(t)]
+    torch.testing.assert_close(run_onnx(onnx_model(op, [t], {}), x), run_torch(op, [t], x)[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [{"beta": -1}, {"alpha": -0.01}, {"alpha": 0}])
+def test_local_response_norm_with_odd_numbers(numbers: dict[str, float]) -> None:
+    same_values(make("local_response_norm", size=3, **numbers), tensor(2, 4, 3, 5))

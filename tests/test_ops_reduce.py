@@ -39,8 +39,8 @@ def test_reduction_as_pytorch(name: str, shape: Any, dim: list[int], keepdim: bo
         same_values(op, tensor(*shape))
 
 
-@pytest.mark.parametrize("p", [0, 0.5, 1, 2, 3, -1, 2.5])
-def test_norms_as_pytorch(p: float) -> None:
+@pytest.mark.parametrize("p", [0, 0.5, 1, 2, 3, -1, 2.5, "inf", "-inf"])
+def test_norms_as_pytorch(p: float | str) -> None:
     op = make("norm", dim=(1, 2), p=p, keepdim=True)
     assert agree(op, tensor(2, 3, 4))
     same_values(op, tensor(2, 3, 4))

@@ -220,6 +220,13 @@ def test_truncated_normals_are_distributed_as_pytorch_draws_them(mean: float, st
     assert np.abs(shares[0] - shares[1]).max() < 5 * 0.5 * sqrt(2 / n)
 
 
+def test_a_blank_part_crosses_chunks() -> None:
+    found = drawn(Fill("normal", 0, 1, (CHUNK - 3, CHUNK + 5)), "float32", CHUNK + 10)
+    assert np.flatnonzero(found == 0).tolist() == list(range(CHUNK - 3, CHUNK + 5))
+    whole = drawn(Fill("normal", 0, 1), "float32", CHUNK + 10)
+    assert np.array_equal(found[: CHUNK - 3], whole[: CHUNK - 3])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
 def test_other_float_types_round_the_same_numbers(dtype: str) -> None:
     data = b"".join(bytes(c) for c in filled(Fill("normal", 0, 1), dtype, 1000, 0, "w"))

@@ -105,6 +105,23 @@ class Sub(_Arithmetic):
                 yield Problem("dtype-mismatch", "sub does not take bool elements", at)
 
 
+@op("rsub", family=Family.MERGE, torch="torch.rsub", title="−")
+class Rsub(Sub):
+    """The second tensor minus the first, with broadcasting, or a number minus the tensor (`torch.rsub`)."""
+
+    arity = (1, 2)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if self.other is None:
+            return TorchForm(call=TorchCall("{1} - {0}", binding="sum"))
+        other = TorchArg("other", self.other, attribute="other")
+        return TorchForm(call=TorchCall("{other} - {0}", (other,), binding="sum"))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        *casts, last = super().onnx(*x)
+        return *casts, OnnxNode(last.op_type, last.inputs[::-1], consts=last.consts)
+
+
 @op("mul", family=Family.MERGE, torch="torch.mul", title="×")
 class Mul(_Arithmetic):
     """The product of two or more tensors element by element, with broadcasting, or of a tensor and a number

@@ -69,22 +69,36 @@ class Linear(Op):
 
 @op("embedding", family=Family.LINEAR, torch="torch.nn.Embedding", title="Embedding")
 class Embedding(Op):
-    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). Parameter: weight rows × width."""
+    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
+    zeros and is not trained. Parameter: weight rows × width."""
 
     num_embeddings: int = attr("rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
+    padding_idx: int | None = attr("the row of what is no token; negative ones count from the end", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], ("int64", "int32"))
+        rows = self.num_embeddings
+        if self.padding_idx is not None and not -rows <= self.padding_idx < rows:
+            message = f"`padding_idx` is from {-rows} to {rows - 1}, not {self.padding_idx}"
+            yield Problem("bad-argument", message, "padding_idx")
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType((*x[0].shape, self.embedding_dim))
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
-        return (Param("weight", (self.num_embeddings, self.embedding_dim), Fill("normal", 0.0, 1.0)),)
+        return (Param("weight", (self.num_embeddings, self.embedding_dim), Fill("normal", 0.0, 1.0, self._blank())),)
+
+    def _blank(self) -> tuple[int, int]:
+        """The elements of the row that stands for no token."""
+        if self.padding_idx is None:
+            return 0, 0
+        first = self.padding_idx % self.num_embeddings * self.embedding_dim
+        return first, first + self.embedding_dim
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return TorchForm(TorchModule("nn.Embedding", positional(self, "num_embeddings", "embedding_dim")), heavy=True)
+        args = (*positional(self, "num_embeddings", "embedding_dim"), *keywords(self, "padding_idx"))
+        return TorchForm(TorchModule("nn.Embedding", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         return node("Gather", "weight x0", axis=0)

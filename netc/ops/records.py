@@ -20,6 +20,8 @@ class Fill(msgspec.Struct, frozen=True):
     kind: Literal["constant", "uniform", "normal", "trunc_normal"]
     a: float = 0.0
     b: float = 0.0
+    blank: tuple[int, int] = (0, 0)
+    """From which element to before which all are 0."""
 
 
 class Param(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isinf
 from typing import ClassVar
 
 from netc.ops.base import Family, Ints, Op, attr, op
@@ -12,6 +13,7 @@ from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, 
 from netc.types import TensorType
 
 VECTOR_NORM = "torch.linalg:vector_norm"
+EXTREMES = ("inf", "-inf")
 
 
 class _Reduce(Op):
@@ -121,26 +123,35 @@ class Prod(_Reduce):
 
 @op("norm", family=Family.OTHER, torch="torch.linalg.vector_norm", title="Norm")
 class Norm(_Reduce):
-    """(Σ |x|ᵖ)^(1/p) along axes; with p 0 how many elements are not 0 (`torch.linalg.vector_norm`)."""
+    """(Σ |x|ᵖ)^(1/p) along axes; with p 0 how many elements are not 0, with p `inf` the largest |x|, with `"-inf"` the
+    smallest (`torch.linalg.vector_norm`)."""
 
-    p: float = attr("the exponent", default=2.0)
+    p: float = attr("the exponent", default=2.0, words=EXTREMES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
         yield from super().check(*x)
 
+    def _exponent(self) -> float:
+        return float(self.p)
+
     def torch(self, *x: TensorType) -> TorchForm:
         dim = self.dim[0] if len(self.dim) == 1 else self.dim
         args = [TorchArg("p", self.p, attribute="p"), TorchArg("dim", dim, attribute="dim")]
         args += [TorchArg("keepdim", True, attribute="keepdim")] if self.keepdim else []
+        exponent = f'float("{self.p}")' if isinf(self._exponent()) else "{p}"
         more = ", keepdim={keepdim}" if self.keepdim else ""
-        return TorchForm(call=TorchCall(f"vector_norm({{0}}, {{p}}, {{dim}}{more})", tuple(args), (VECTOR_NORM,)))
+        shown = tuple(arg for arg in args if arg.name != "p" or exponent == "{p}")
+        return TorchForm(call=TorchCall(f"vector_norm({{0}}, {exponent}, {{dim}}{more})", shown, (VECTOR_NORM,)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        axes = int64("axes", *sorted(self._axes(x[0])))
-        native = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(self.p)
+        axes, p = int64("axes", *sorted(self._axes(x[0]))), self._exponent()
+        native = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(p)
         if native:
             return (node(native, "x0 axes", "y0", axes, keepdims=int(self.keepdim)),)
+        if isinf(p):
+            extreme = "ReduceMax" if p > 0 else "ReduceMin"
+            return node("Abs", "x0", "sizes"), node(extreme, "sizes axes", "y0", axes, keepdims=int(self.keepdim))
         return tuple(self._powers(x[0], axes))
 
     def _powers(self, x: TensorType, axes: OnnxConst) -> Iterator[OnnxNode]:
@@ -154,4 +165,4 @@ class Norm(_Reduce):
             yield node("Pow", "total inverse", "y0", filled("inverse", x, (), 1 / self.p))
 
     def caption(self, *x: TensorType) -> str:
-        return f"p {self.p:g}, {super().caption(*x)}"
+        return f"p {self._exponent():g}, {super().caption(*x)}"

@@ -30,6 +30,8 @@ def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator
     for first in range(0, count, CHUNK):
         part = work[: min(CHUNK, count - first)]
         draw(generator, part)
+        start, end = (min(max(at - first, 0), len(part)) for at in fill.blank)
+        part[start:end] = 0
         yield _stored(part, dtype).data.cast("B")
 
 
