@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from conformance import build, findings, make, onnx_model, quick, run_onnx, run_
 from hypothesis import given
 from hypothesis import strategies as st
 
+import netc
 from netc.dims import symbol
 from netc.ops import Op
 from netc.ops.records import Unsupported
+from netc.runtime import verify
 from netc.types import TensorType
 
 Three = list[torch.Tensor]
@@ -173,3 +176,39 @@ def test_doubles_have_no_onnx_form() -> None:
     assert findings(make("nms", max_output=3), *types) == []
     with pytest.raises(Unsupported, match="float64"):
         make("nms", max_output=3).onnx(*types)
+
+
+def test_the_best_boxes_of_an_image_are_the_same_in_onnx_runtime() -> None:
+    network = netc.load(Path(__file__).parent.parent / "examples/nms.yaml")
+    report = verify(network.ir)
+    assert report.ok, report
+
+
+CROPS = """\
+netc: 1
+name: crops
+inputs: {image: [N, 3, 32*h, 32*w]}
+net:
+  c2: [conv2d 8 8 stride=4 padding=2, relu]
+  c3: [conv2d 8 2 stride=2 @c2, relu]
+  scores: [conv2d 2 1 @c3, permute (0 2 3 1), flatten, sigmoid]
+  offsets: [conv2d 8 1 @c3, permute (0 2 3 1), unflatten 3 (2 4), flatten 1 3]
+  anchors: anchors 16 ratios=(0.5 2) stride=8 like=@c3
+  boxes: [decode_boxes @offsets @anchors, clip_boxes like=@image]
+  nms: nms 20 iou_threshold=0.7 @boxes @scores
+  places: unsqueeze 2 @nms.indices
+  best: take_along_dim 1 @boxes @places
+  levels: multiscale_roi_align 3 strides=(4 8) sampling_ratio=2 canonical_scale=64 @c2 @c3 @best
+  aligned: roi_align (2 3) spatial_scale=1/8 @c3 @best
+  pooled: roi_pool 2 spatial_scale=1/8 @c3 @best
+  votes: ps_roi_align 2 spatial_scale=1/8 @c3 @best
+  fc: [flatten @levels, linear 5]
+outputs: {fc: fc, aligned: aligned, pooled: pooled, votes: votes, scores: nms.scores, count: nms.count}
+"""
+
+
+def test_crops_of_the_best_boxes_are_the_same_in_onnx_runtime(tmp_path: Path) -> None:
+    """From end to end, with sizes that depend on the input, also the shapes onnx infers."""
+    (tmp_path / "crops.yaml").write_text(CROPS, encoding="utf-8")
+    report = verify(netc.load(tmp_path / "crops.yaml").ir)
+    assert report.ok, report
