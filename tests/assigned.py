@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, NotImplemented
 
 PROVIDERS = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
@@ -22,7 +22,7 @@ def on_cpu(path: Path) -> list[str]:
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS)
-    except Fail:
+    except (Fail, NotImplemented):
         return ["error"]
     parts = session.get_provider_graph_assignment_info()
     return sorted({node.op_type for part in parts if part.ep_name == PROVIDERS[1] for node in part.get_nodes()})

@@ -23,7 +23,7 @@ from netc import load
 from netc.backends.onnx import cpu_only, write_onnx_fresh
 from netc.backends.onnx.lower import Lowered, lower
 from netc.cli.main import cli
-from netc.cli.typical import placement_line
+from netc.cli.typical import placement_line, typical_use
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten
 from netc.ir.model import Network
@@ -107,16 +107,25 @@ def test_exactly_what_onnxruntime_refuses_is_refused(
     assert wrong == set()
 
 
-NEEDS_CUDNN = {"lrn 3"}
-"""Its CUDA kernel asks cuDNN for a descriptor when it is made."""
+NEEDS_CUDNN = {"lrn 3", "rnn", "lstm", "gru"}
+"""Their CUDA kernels ask cuDNN for a descriptor when they are made."""
+
+
+def typical(dtype: str) -> Iterator[tuple[str, Network]]:
+    """Every operator as the reference shows it."""
+    for name, operator in OPERATORS.items():
+        use = typical_use(operator)
+        assert use
+        op, types = use
+        yield name, one_op(op, *(TensorType(t.shape, t.dtype.replace("float32", dtype)) for t in types))
 
 
 @with_stand_ins
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_onnxruntime_puts_on_cuda_what_the_table_says(dtype: str, tmp_path: Path) -> None:
     said = {}
-    for label, network in cases(dtype):
-        if label not in NEEDS_CUDNN:
+    for label, network in {**dict(cases(dtype)), **dict(typical(dtype))}.items():
+        if label not in NEEDS_CUDNN and not is_refused(network):
             write_onnx_fresh(network, tmp_path / f"{label}.onnx")
             placed = [p for item in lower(flatten(network)) for p in item.without_kernel("cuda")]
             said[label] = sorted({p.node.op_type for p in placed})
@@ -126,6 +135,7 @@ def test_onnxruntime_puts_on_cuda_what_the_table_says(dtype: str, tmp_path: Path
         command, capture_output=True, check=True, env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
     )
     assert json.loads(found.stdout) == said
+    assert said["roi_pool"] == ["MaxRoiPool"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.kernels import OPSET, Placed, place
 from netc.ops.base import Attr, BadValue, Op, convert
-from netc.ops.records import OnnxNode, Problem, Unsupported
+from netc.ops.records import Problem, Unsupported
 from netc.types import TensorType
 
 SHAPES = ((2, 4, 8, 8), (2, 4, 8), (2, 4), (2, 8, 4), (4,))
@@ -25,6 +25,7 @@ IMAGE, BOXES, INDICES = TensorType((2, 4, 8, 8)), TensorType((2, 9, 4)), TensorT
 KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
     "pow": ({"other": 2}, (IMAGE,)),
+    "rsub": ({"other": 2}, (IMAGE,)),
     "clamp": ({"min": 0}, (IMAGE,)),
     "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
@@ -54,24 +55,37 @@ class Placement(msgspec.Struct, frozen=True):
     cuda: bool
 
 
-def placements(operator: type[Op]) -> tuple[Placement, ...] | None:
-    """The ONNX operators a typical float32 use becomes, each once; None where no use was found."""
+def typical_use(operator: type[Op]) -> tuple[Op, tuple[TensorType, ...]] | None:
+    """The operator with what it must be given, and inputs of float32 where it takes them; None where none was found."""
     for op, types in _uses(operator):
-        if any(isinstance(found, Problem) for found in op.check(*types)):
-            continue
-        try:
-            nodes = op.onnx(*types)
-        except Unsupported:
-            continue
-        placed = _placed(op, types, nodes if isinstance(nodes, tuple) else (nodes,))
-        return tuple(dict.fromkeys(Placement(p.node.op_type, p.runs_on("cuda")) for p in placed))
+        if not any(isinstance(found, Problem) for found in op.check(*types)) and _is_written(op, types):
+            return op, types
     return None
 
 
-def _placed(op: Op, types: tuple[TensorType, ...], nodes: tuple[OnnxNode, ...]) -> Iterator[Placed]:
+def _is_written(op: Op, types: tuple[TensorType, ...]) -> bool:
+    try:
+        op.onnx(*types)
+    except Unsupported:
+        return False
+    return True
+
+
+def placements(operator: type[Op]) -> tuple[Placement, ...] | None:
+    """The ONNX operators a typical use becomes, each once; None where no use was found."""
+    use = typical_use(operator)
+    if use is None:
+        return None
+    placed = _placed(*use)
+    return tuple(dict.fromkeys(Placement(p.node.op_type, p.runs_on("cuda")) for p in placed))
+
+
+def _placed(op: Op, types: tuple[TensorType, ...]) -> Iterator[Placed]:
+    nodes = op.onnx(*types)
     dtypes = {f"x{i}": t.dtype for i, t in enumerate(types)}
     dtypes |= {f"y{i}": t.dtype for i, t in enumerate(op.outputs(*types))}
-    return place(nodes, dtypes | {p.name: p.dtype for p in op.params(*types)}, OPSET)
+    dtypes |= {p.name: p.dtype for p in op.params(*types)}
+    return place(nodes if isinstance(nodes, tuple) else (nodes,), dtypes, OPSET)
 
 
 def placement_line(operator: type[Op]) -> str | None:
