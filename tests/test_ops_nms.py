@@ -166,9 +166,7 @@ def test_what_does_not_fit_is_refused() -> None:
     assert [p.at for p in findings(op, boxes, scores, tensor(2, 6, dtype="int64"))] == [2]
     assert [p.code for p in findings(op, boxes, scores, tensor(2, 7))] == ["dtype-mismatch"]
     assert [p.code for p in findings(op, boxes, tensor(2, 7, dtype="float16"))] == ["dtype-mismatch"]
-    assert [p.message for p in findings(op, boxes, tensor(2, 6))] == [
-        "nms takes one of the scores per box, 2×7, not 2×6"
-    ]
+    assert [p.message for p in findings(op, boxes, tensor(2, 6))] == ["nms takes scores 2×7, one per box, not 2×6"]
 
 
 def test_doubles_have_no_onnx_form() -> None:

@@ -107,7 +107,7 @@ class Nms(Op):
     def _check_per_box(self, boxes: TensorType, t: TensorType, what: str, at: int) -> Iterator[Problem]:
         if t.rank != 2 or not all(compare(a, b).holds for a, b in zip(t.shape, boxes.shape, strict=False)):
             wanted = "×".join(dim_text(n) for n in boxes.shape[:2])
-            yield Problem("shape-mismatch", f"nms takes one of the {what} per box, {wanted}, not {t}", at)
+            yield Problem("shape-mismatch", f"nms takes {what} {wanted}, one per box, not {t}", at)
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         n = x[0].shape[0]
