@@ -301,6 +301,11 @@ TAKEN_APART = [
     ("flatten", {"start_dim": 1, "end_dim": 2}, ("n", "c", "h", "w")),
     ("flatten", {"start_dim": 0, "end_dim": 2}, ("n", 2, "h", "w", "d")),
     ("reshape", {"shape": (symbol("h"), 24, symbol("n"))}, ("n", 4, "h", 6)),
+    (
+        "reshape",
+        {"shape": (symbol("n"), symbol("h"), 4, symbol("w"), 4, 8)},
+        ("n", 4 * symbol("h"), 4 * symbol("w"), 8),
+    ),
 ]
 
 
@@ -327,3 +332,21 @@ def test_chunk_of_a_symbolic_size_must_divide() -> None:
     assert [str(t) for t in make("chunk", chunks=2).infer(tensor(1, 2 * h, 4))] == ["1×h×4", "1×h×4"]
     (problem,) = make("chunk", chunks=2).check(tensor(1, h, 4))
     assert problem.code == "not-constant"
+
+
+def test_a_value_is_for_constant_padding() -> None:
+    op = make("pad", padding=(1,), mode="reflect", value=2.0)
+    assert not agree(op, tensor(1, 2, 4, 4))
+    assert findings(op, tensor(1, 2, 4, 4))[0].at == "value"
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"), [("unflatten", {"dim": 0, "unflattened_size": ()}), ("expand", {"sizes": ()})]
+)
+def test_no_sizes_are_refused(name: str, attributes: dict[str, Any]) -> None:
+    assert not agree(make(name, **attributes), tensor(1) if name == "unflatten" else tensor())
+
+
+def test_a_scalar_has_one_order_of_axes() -> None:
+    assert agree(make("permute", dims=()), tensor())
+    same_values(make("permute", dims=()), tensor())

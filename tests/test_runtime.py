@@ -198,6 +198,7 @@ def test_a_right_network_passes() -> None:
         "inputs: {a: [N, 4], b: [N, 4]}\nnet: {sum: add @a @b, dif: sub @a @b}\n"
         "outputs: {sum: sum, dif: dif, a_again: a}",
         "inputs: {image: [2, 3, 5, 5]}\nnet: [conv2d 4 3, relu, flatten, linear 3, softmax]",
+        "inputs: {image: [N, 3, 5, 5]}\nnet: [conv2d 4 3, instance_norm2d track_running_stats=true]",
     ],
 )
 def test_more_right_networks_pass(text: str) -> None:

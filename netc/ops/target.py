@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import prod
 
 import msgspec
 
@@ -66,26 +68,53 @@ def torch_sizes(before: Shape, after: Shape) -> list[int | str]:
 
 
 def onnx_reshape(before: Shape, after: Shape) -> tuple[OnnxNode, ...]:
-    """A Reshape whose constant target says all: 0 for an axis copied from the same place and one -1. Axes added before
+    """Reshapes whose constant targets say all: 0 for an axis copied from the same place and one -1. Axes added before
     or dropped after bring those that stay to the same place. Else sizes are read from the input. Raises Unsupported."""
+    direct = _step(before, after, "x0", "y0")
+    if direct:
+        return direct
+    shapes = _stages(before, after)
+    names = ["x0", *[f"stage{i}" for i in range(1, len(shapes) - 1)], "y0"]
+    steps = [_step(a, b, *ends) for (a, b), ends in zip(pairwise(shapes), pairwise(names), strict=True)]
+    if all(steps):
+        return tuple([each for step in steps for each in step])
+    return tuple(_read(before, one_open(before, after)))
+
+
+def _stages(before: Shape, after: Shape) -> list[Shape]:
+    """From one shape to the other, a run of axes that keeps its number of elements at a time."""
+    shapes, i, j = [before], 0, 0
+    while i < len(before) and j < len(after):
+        ends = [(k, m) for k in range(i + 1, len(before) + 1) for m in range(j + 1, len(after) + 1)]
+        alike = [(k, m) for k, m in ends if equal(prod(before[i + 1 : k], start=before[i]), prod(after[j:m]))]
+        i, j = min(alike, key=sum)
+        if shapes[-1] != (*after[:j], *before[i:]):
+            shapes.append((*after[:j], *before[i:]))
+    return shapes if shapes[-1] == after else [*shapes, after]
+
+
+def _step(before: Shape, after: Shape, source: str, result: str) -> tuple[OnnxNode, ...]:
+    """A Reshape with a constant target, if need be with axes added before or dropped after; () where there is none."""
     first, last = _kept(before, after)
     longer = len(after) - len(before)
     raised = (*before[:first], *(1,) * longer, *before[first:])
     target = _target(raised, after[: len(after) - last])
     if target.count(-1) > 1:
-        return tuple(_read(before, one_open(before, after)))
+        return ()
     if not longer or all(isinstance(size, int) for size in after[len(after) - last :]):
-        return (_reshape(_target(before, after)),)
+        return (_reshape(_target(before, after), source, result),)
     if longer > 0:
-        new = int64("new", *range(first, first + longer))
-        return node("Unsqueeze", "x0 new", "raised", new), _reshape([*target, *(0,) * last], source="raised")
-    spare = int64("spare", *range(len(target), len(target) - longer))
+        new = int64(f"{result}_new", *range(first, first + longer))
+        wide = node("Unsqueeze", f"{source} {new.name}", f"{result}_raised", new)
+        return wide, _reshape([*target, *(0,) * last], f"{result}_raised", result)
+    spare = int64(f"{result}_spare", *range(len(target), len(target) - longer))
     whole = [*target, *(1,) * -longer, *(0,) * last]
-    return _reshape(whole, result="long"), node("Squeeze", "long spare", "y0", spare)
+    squeezed = node("Squeeze", f"{result}_long {spare.name}", result, spare)
+    return _reshape(whole, source, f"{result}_long"), squeezed
 
 
-def _reshape(target: Sequence[int], source: str = "x0", result: str = "y0") -> OnnxNode:
-    return node("Reshape", f"{source} target", result, int64("target", *target))
+def _reshape(target: Sequence[int], source: str, result: str) -> OnnxNode:
+    return node("Reshape", f"{source} {result}_target", result, int64(f"{result}_target", *target))
 
 
 def _target(before: Shape, after: Shape) -> list[int]:

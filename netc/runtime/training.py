@@ -44,16 +44,20 @@ def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Fi
     return Finding("train mode", True, f"{len(found)} outputs, {extra} of them only in training")
 
 
+def _batch_norms(module: Any) -> dict[str, Any]:
+    """Those that count their batches, by the name of the count; instance norms have one and never use it."""
+    kind = torch().nn.modules.batchnorm._BatchNorm
+    found = [(name, m) for name, m in module.named_modules() if isinstance(m, kind) and m.track_running_stats]
+    return {f"{name}.num_batches_tracked".removeprefix("."): m for name, m in found}
+
+
 def _tracked(module: Any) -> dict[str, int]:
-    buffers = module.named_buffers()
-    return {name: int(b) for name, b in buffers if name.rpartition(".")[2] == "num_batches_tracked"}
+    return {name: int(norm.num_batches_tracked) for name, norm in _batch_norms(module).items()}
 
 
 def _counted(module: Any, calls: Counter[str]) -> Iterator[Any]:
-    for name, child in module.named_modules():
-        if "num_batches_tracked" in dict(child.named_buffers(recurse=False)):
-            key = f"{name}.num_batches_tracked".removeprefix(".")
-            yield child.register_forward_hook(lambda *_, key=key: calls.update((key,)))
+    for key, norm in _batch_norms(module).items():
+        yield norm.register_forward_hook(lambda *_, key=key: calls.update((key,)))
 
 
 def _statistics(network: Network, module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[Finding]:
