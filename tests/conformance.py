@@ -219,12 +219,22 @@ def same_parameters(op: Op, *types: TensorType) -> None:
     same_attributes(op, module)
 
 
+NORMALISED = ("padding", "padding_idx")
+"""What a module keeps in another form than it was given."""
+
+
 def same_attributes(op: Op, module: nn.Module) -> None:
     """Every attribute the module keeps under the same name has the operator's value."""
     for name in op.attributes:
         theirs, ours = getattr(module, name, None), getattr(op, name)
         inferred = ours is None or ours == ()
-        if theirs is None or inferred or isinstance(theirs, torch.Tensor) or isinstance(ours, str) or name == "padding":
+        if (
+            theirs is None
+            or inferred
+            or isinstance(theirs, torch.Tensor)
+            or isinstance(ours, str)
+            or name in NORMALISED
+        ):
             continue
         spread = ours if isinstance(theirs, tuple) or not isinstance(ours, tuple) else ours[0]
         repeated = [ours * len(theirs)] if isinstance(theirs, tuple) and isinstance(ours, tuple) else []

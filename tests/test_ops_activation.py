@@ -6,7 +6,20 @@ from typing import Any
 
 import pytest
 import torch
-from conformance import agree, build, findings, make, quick, same_symbolic, same_values, tensor
+from conformance import (
+    agree,
+    build,
+    example,
+    findings,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    run_torch,
+    same_symbolic,
+    same_values,
+    tensor,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -191,3 +204,14 @@ def test_every_activation_of_pytorch_is_there() -> None:
     known = {cls.torch_name for cls in OPERATORS.values()}
     theirs = {f"torch.nn.{name}" for name in nn.modules.activation.__all__}
     assert theirs - known <= {"torch.nn.MultiheadAttention"}
+
+
+@pytest.mark.parametrize("name", ["softplus", "prelu"])
+def test_a_scalar_stays_one(name: str) -> None:
+    same_values(make(name), tensor())
+
+
+def test_tanh_gelu_is_exact_in_float64() -> None:
+    op, t = make("gelu", approximate="tanh"), tensor(3, 5, dtype="float64")
+    x = [example(t)]
+    torch.testing.assert_close(run_onnx(onnx_model(op, [t], {}), x), run_torch(op, [t], x)[0], rtol=1e-12, atol=1e-12)

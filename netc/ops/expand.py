@@ -22,6 +22,9 @@ class Expand(Op):
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         new = len(self.sizes) - x[0].rank
+        if not self.sizes:
+            yield Problem("bad-argument", "`sizes` names no size", "sizes")
+            return
         if new < 0:
             message = f"expand to {len(self.sizes)} axes, but {x[0]} has {x[0].rank}"
             yield Problem("rank-mismatch", message, "sizes")

@@ -336,13 +336,13 @@ class LocalResponseNorm(Op):
         return TorchForm(TorchModule("nn.LocalResponseNorm", args))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        if self.size % 2 and x[0].rank == 4:
+        if self.size % 2 and x[0].rank == 4 and self.alpha > 0 and self.beta > 0:
             return node("LRN", "x0", size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
         return tuple(self._pooled(x[0]))
 
     def _pooled(self, x: TensorType) -> Iterator[OnnxNode]:
-        """ONNX Runtime refuses even sizes and other ranks: the mean over channels is an average pool of N×1×C×rest,
-        whose last axes are one where there are more than two."""
+        """ONNX Runtime refuses even sizes, other ranks and numbers below 0: the mean over channels is an average pool
+        of N×1×C×rest, whose last axes are one where there are more than two."""
         half, space = self.size // 2, min(x.rank - 2, 2)
         joined = space < x.rank - 2
         ends = (0, 0, self.size - 1 - half, *[0] * space)

@@ -155,8 +155,8 @@ class Permute(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall(f"{{0}}.permute({', '.join(map(str, self.dims)) or '()'})"))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        return node("Transpose", "x0", perm=tuple(self._order(x[0].rank)))
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        return node("Transpose", "x0", perm=tuple(self._order(x[0].rank))) if self.dims else ()
 
     def caption(self, *x: TensorType) -> str:
         return " ".join(map(str, self.dims))

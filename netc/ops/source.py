@@ -21,6 +21,10 @@ class Parameter(Op):
     shape: Ints = attr("its sizes", minimum=1)
     dtype: Word = attr("its element type", default="float32", words=FLOATS)
 
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if not self.shape:
+            yield Problem("bad-argument", "`shape` names no size", "shape")
+
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(self.shape, self.dtype)
 
@@ -52,7 +56,9 @@ class Constant(Op):
     dtype: Word = attr("its element type", default="float32", words=(*FLOATS, *WHOLE))
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        if self.shape and len(self.value) not in (1, prod(self.shape)):
+        if not self.value:
+            yield Problem("bad-argument", "`value` has no element", "value")
+        elif self.shape and len(self.value) not in (1, prod(self.shape)):
             sizes = "×".join(map(str, self.shape))
             message = f"{len(self.value)} numbers do not fill {sizes}, which has {prod(self.shape)} elements"
             yield Problem("bad-argument", message, "shape")

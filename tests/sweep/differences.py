@@ -26,7 +26,7 @@ def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
     """netc refuses in these words, for these operators or for all."""
 
     def applies(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-        return any(word in ours for word in words) and (not of or op.name in of)
+        return bool(ours) and any(word in ours for word in words) and (not of or op.name in of)
 
     return applies
 
@@ -37,6 +37,17 @@ def no_form(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> b
 
 
 WRITTEN_OUT = ("locally_connected1d", "locally_connected2d", "l2_norm", "slice")
+
+
+def both_operands(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return bool(ours) and len(types) > 1 and getattr(op, "other", None) is not None
+
+
+def bad_size_beside_like(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return "must be" in ours and op.references == ("like",) and len(types) > op.arity[0]
+
+
+UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
 
 
 def pytorch_says(*words: str) -> Applies:
@@ -63,11 +74,12 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         says("takes N×C×"),
         "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C",
     ),
+    (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
     (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
-    (says("needs one of size"), "where a size comes from is netc's own: one of three"),
+    (says("needs one of size"), "where a size comes from is netc's own: from one place"),
     (
         says("or one and a number", "or a number, not both"),
         "how operands are written is netc's own: two tensors or a number",
@@ -81,7 +93,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),
     (says("`eps` must be above 0 in training"), "PyTorch refuses `eps=0` in training alone, netc always"),
     (says("`eps` must be"), "PyTorch does not look at `eps`"),
-    (says("`p` must be above 0"), "PyTorch takes powers that are no norm"),
+    (both_operands, "how operands are written is netc's own: two tensors or a number"),
+    (says("names an axis twice", of="roll"), "PyTorch rolls an axis twice; netc has every axis named once"),
+    (says("`num_layers` must be"), "PyTorch has no bound on layers"),
+    (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
+    (says("", of=UNPOOL), "the pool that netc's unpooling names says all of this; PyTorch sees a size alone"),
+    (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
+    (says("exclude each other"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),
     (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),
     (says("pads both ends alike"), "PyTorch's form has no asymmetric padding"),
     (no_form, "PyTorch has no such operator, and netc's code for it refuses nothing by itself: netc's check does"),

@@ -11,7 +11,8 @@ import msgspec
 from netc.ops import OPERATORS, Op, convert
 from netc.ops.base import Attr
 from netc.types import DTYPES, TensorType
-from sweep.plausible import FITTING, INPUTS, OPERANDS
+from sweep.plausible import FITTING, INPUTS
+from sweep.together import TOGETHER
 
 Values = dict[str, Any]
 
@@ -59,21 +60,20 @@ def draw(operator: str, seed: int, number: int) -> Case:
     """The case with a number: always the same one."""
     random = Random(f"{seed}/{operator}/{number}")
     cls = OPERATORS[operator]
-    types = inputs(cls, random)
-    values = attributes(cls, types, random)
+    if operator in TOGETHER and random.random() < 0.85:
+        types, values = TOGETHER[operator](random)
+    else:
+        types = inputs(cls, random)
+        values = attributes(cls, types, random)
     return Case(operator, values, tuple(types), number, seed)
 
 
 def attributes(cls: type[Op], types: list[TensorType], random: Random) -> Values:
     """Values for required attributes and for some of the others; one of them is wrong at times."""
     fitting = FITTING.get(cls.name, {})
-    if cls.name in OPERANDS and random.random() < 0.9:
-        return {} if len(types) > 1 else {"other": random.choice((0, 1, 2, 0.5, -1.0, 3))}
     shape = types[0].shape if types else ()
     values: Values = {}
     for name, declared in cls.attributes.items():
-        if (cls.name, len(types)) == ("interpolate", 2) and name in ("size", "scale_factor"):
-            continue
         if declared.required or random.random() < 0.45:
             make = fitting.get(name) or FITTING[""].get(name) or KINDS.get(declared.kind, whole)
             values[name] = make(random, shape, cls, declared)

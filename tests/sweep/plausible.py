@@ -104,10 +104,6 @@ def one_of(*choices: Any) -> Draw:
     return lambda random, *_: random.choice(choices)
 
 
-OPERANDS = ("add", "sub", "mul", "div", "pow")
-"""Several tensors or a tensor and a number."""
-
-
 def no_references(random: Random, *_: Any) -> None:
     """A tensor that another attribute would name; the inputs that fit together bring their own."""
 
@@ -222,23 +218,25 @@ def theta(random: Random) -> list[TensorType]:
 
 
 def regions(random: Random) -> list[TensorType]:
-    return floats((random.randint(1, 3), random.randint(1, 4), *small(random, 2, 8)), (random.randint(1, 4), 5))
+    samples, count = random.randint(1, 3), random.randint(1, 4)
+    boxes = random.choice([(count, 5), (count, 5), (samples, count, 4)])
+    return floats((samples, random.choice((1, 2, 4, 6, 8)), *small(random, 2, 8)), boxes)
 
 
-def columns(random: Random) -> list[TensorType]:
-    return floats((random.randint(1, 2), random.choice((4, 6, 8, 9, 12)), random.choice((1, 4, 6, 9, 12, 16))))
+def four(random: Random) -> list[TensorType]:
+    return floats((*small(random, random.randint(0, 3)), 4))
 
 
-def operands(random: Random) -> list[TensorType]:
-    """Two tensors or three that broadcast, or one that goes with a number."""
-    shape = small(random, random.randint(0, 4))
-    return floats(*(partner(random, shape) if i else shape for i in range(random.choice((1, 1, 2, 2, 3)))))
+def four_and_four(random: Random) -> list[TensorType]:
+    return floats((many := random.randint(1, 4), 4), (many, 4))
 
 
-def partner(random: Random, shape: Sequence[int]) -> list[int]:
-    """A shape that broadcasts with another, mostly."""
-    ones = [n if random.random() < 0.7 else 1 for n in shape]
-    return ones[random.randint(0, len(ones)) if random.random() < 0.2 else 0 :]
+def four_in_an_image(random: Random) -> list[TensorType]:
+    return [*four(random), *floats(small(random, 4))]
+
+
+def one_map(random: Random) -> list[TensorType]:
+    return floats(small(random, 4))
 
 
 def deformed(random: Random) -> list[TensorType]:
@@ -262,26 +260,11 @@ def unpool(rank: int) -> Callable[[Random], list[TensorType]]:
     return make
 
 
-def four(random: Random) -> list[TensorType]:
-    return floats((*small(random, random.randint(0, 3)), 4))
-
-
-def four_and_four(random: Random) -> list[TensorType]:
-    return floats((many := random.randint(1, 4), 4), (many, 4))
-
-
-def four_in_an_image(random: Random) -> list[TensorType]:
-    return [*four(random), *floats(small(random, 4))]
-
-
-def one_map(random: Random) -> list[TensorType]:
-    return floats(small(random, 4))
-
-
-def one_map_or_two(random: Random) -> list[TensorType]:
-    """An image, over one to three axes, at times with another whose size it takes."""
-    rank = random.choice((1, 2, 2, 3))
-    return floats(*(small(random, rank + 2) for _ in range(random.choice((1, 1, 1, 2)))))
+def scored(random: Random) -> list[TensorType]:
+    """Boxes, their scores, and at times their groups."""
+    n, m = small(random, 2, 4)
+    groups = [TensorType((n, m), "int64")] if random.random() < 0.5 else []
+    return [*floats((n, m, 4), (n, m)), *groups]
 
 
 def nothing(random: Random) -> list[TensorType]:
@@ -295,7 +278,6 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     **dict.fromkeys(("decode_boxes", "encode_boxes"), four_and_four),
     "clip_boxes": four_in_an_image,
     "anchors": one_map,
-    "interpolate": one_map_or_two,
     "gather": gathered,
     "embedding": tokens,
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
@@ -303,10 +285,8 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "scaled_dot_product_attention": heads,
     "grid_sample": image_and_grid,
     "affine_grid": theta,
-    **dict.fromkeys(("roi_pool", "roi_align"), regions),
-    "fold": columns,
-    **dict.fromkeys(OPERANDS, operands),
-    "pow": lambda random: operands(random)[:2],
+    **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align"), regions),
+    "nms": scored,
     "deform_conv2d": deformed,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
     **dict.fromkeys(("parameter", "constant"), nothing),
@@ -315,12 +295,26 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
 
 
 def boxes(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
-    """A map, and rows (image, left, top, right, bottom) inside of it."""
-    x, corners = example(types[0], seed), example(types[1], seed).abs()
-    if types[1].rank == 2 and types[1].shape[1] == 5:
-        corners[:, 0] = corners[:, 0].floor() % len(x) if x.dim() else 0
-        corners[:, 3:] += corners[:, 1:3]
-    return [x, corners]
+    """Maps, and last of all boxes inside of them: (left, top, right, bottom), perhaps with the number of a sample."""
+    *maps, corners = (example(t, seed + i) for i, t in enumerate(types))
+    samples = maps[0].shape[0] if maps[0].dim() else 1
+    return [*maps, boxed(corners, samples)]
+
+
+def boxed(corners: torch.Tensor, samples: int) -> torch.Tensor:
+    if corners.dim() not in (2, 3) or corners.shape[-1] not in (4, 5) or not corners.is_floating_point():
+        return corners
+    corners = corners.abs() * 3
+    if corners.shape[-1] == 5:
+        corners[..., 0] = corners[..., 0].floor() % samples
+    corners[..., -2:] += corners[..., -4:-2]
+    return corners
+
+
+def rated(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Boxes, then what is said of each of them."""
+    first, *rest = (example(t, seed + i) for i, t in enumerate(types))
+    return [boxed(first, 1), *rest]
 
 
 def indices(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
@@ -354,9 +348,17 @@ def distinct(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tens
     ]
 
 
+def away_from_zero(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Whether the root of a sum is a number depends on its sign: no sum is so small that rounding decides."""
+    return [x + x.sign().to(x.dtype) if (x := example(t, seed)).is_floating_point() else x for t in types]
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
-    **dict.fromkeys(("roi_pool", "roi_align"), boxes),
+    **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
+    "nms": rated,
     "gather": indices,
+    "take_along_dim": indices,
+    **{f"lp_pool{n}d": away_from_zero for n in (1, 2, 3)},
     "embedding": rows,
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},

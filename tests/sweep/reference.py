@@ -18,7 +18,7 @@ from netc.types import TensorType
 Tensors = list[torch.Tensor]
 
 OWN = {
-    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
+    *("add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
     *("pad", "affine_grid", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
@@ -114,7 +114,8 @@ def inferred(names: frozenset[str], op: Op, types: Sequence[TensorType]) -> dict
     """What netc reads off the inputs and PyTorch wants to be told."""
     shape = types[0].shape if types else ()
     features = shape[-1] if shape else 1
-    channels = shape[1 if len(shape) > max(1, op.rank + 1) else 0] if shape else 1
+    plain = len(shape) > max(1, op.rank + 1) or len(shape) in getattr(op, "extra_ranks", ())
+    channels = shape[1 if plain else 0] if shape else 1
     second = types[1].shape[-1] if len(types) > 1 and types[1].shape else 1
     known = dict.fromkeys(CHANNELS, channels) | dict.fromkeys(("in_features", "input_size", "in1_features"), features)
     known |= {"in2_features": second, "normalized_shape": shape[-1:] or (1,)}
