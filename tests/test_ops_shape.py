@@ -321,6 +321,17 @@ def test_taking_apart_with_several_symbols_around(name: str, attributes: Any, sh
     assert torch.equal(run_onnx(onnx_model(op, [open_], {}), [value])[0], expected)
 
 
+def test_sizes_may_be_read_from_another_tensor() -> None:
+    n, h, w = symbol("n"), symbol("h"), symbol("w")
+    op, types = make("reshape", shape=(n, h, 2 * w, 3)), [tensor(n * h * w, 6), tensor(n, h, 4 * w)]
+    assert list(op.check(*types)) == []
+    x = [torch.randn(2 * 5 * 7, 6), torch.randn(2, 5, 28)]
+    assert torch.equal(call(op.torch(*types).call, *x), x[0].reshape(2, 5, 14, 3))
+    assert torch.equal(run_onnx(onnx_model(op, types, {}), x)[0], x[0].reshape(2, 5, 14, 3))
+    with pytest.raises(Unsupported, match="like=@"):
+        op.torch(types[0])
+
+
 def test_sizes_that_no_axis_tells_are_refused() -> None:
     a, b, c = symbol("a"), symbol("b"), symbol("c")
     with pytest.raises(Unsupported, match="--bind"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text, exact_div
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
@@ -74,8 +75,10 @@ def _check_product(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Pr
 
 @op("reshape", family=Family.RESHAPE, torch="torch.reshape", title="Reshape")
 class Reshape(Op):
-    """The same elements in another shape, the batch axis included; one size may be -1 (`torch.reshape`)."""
+    """The same elements in another shape, the batch axis included; one size may be -1. Sizes that depend on the input
+    are read from it, or from a tensor `like=@x` that has them (`torch.reshape`)."""
 
+    references: ClassVar[tuple[str, ...]] = ("like",)
     shape: Sizes = attr("the new size of every axis; one may be -1")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -86,16 +89,16 @@ class Reshape(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         """A symbolic size is read from the input, or left to -1 where it is the only one."""
-        texts, args = _sizes(x[0], self.shape, "shape")
+        texts, args = _sizes(x, self.shape, "shape")
         return TorchForm(call=TorchCall(f"{{0}}.reshape({texts})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return onnx_reshape(x[0].shape, self.infer(*x).shape)
+        return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())
 
 
-def _sizes(x: TensorType, wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
+def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
     """The sizes an attribute asks for as a template and its arguments."""
-    sizes = torch_sizes(x.shape, wanted)
+    sizes = torch_sizes(x[0].shape, wanted, like=x[1].shape if len(x) > 1 else ())
     args = [TorchArg(f"size{i}", n, depends=(name,)) for i, n in enumerate(sizes) if isinstance(n, int)]
     return ", ".join(f"{{size{i}}}" if isinstance(n, int) else n for i, n in enumerate(sizes)), tuple(args)
 
@@ -123,7 +126,7 @@ class Unflatten(Op):
         """A symbolic size is read from the input, or left to -1 where it is the only one."""
         dim = positional(self, "dim")
         if not all(isinstance(size, int) for size in self.unflattened_size):
-            texts, sizes = _sizes(x[0], self.unflattened_size, "unflattened_size")
+            texts, sizes = _sizes(x, self.unflattened_size, "unflattened_size")
             comma = "" if len(self.unflattened_size) > 1 else ","
             return TorchForm(call=TorchCall(f"{{0}}.unflatten({{dim}}, ({texts}{comma}))", (*dim, *sizes)))
         args = (*dim, TorchArg("unflattened_size", self.unflattened_size, attribute="unflattened_size"))

@@ -16,24 +16,25 @@ Shape = tuple[Size, ...]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A size of the input, times or over a whole number."""
+    """A size of an input, times or over a whole number. `axis` runs on from the first input's to the second's."""
 
     axis: int
     times: int = 1
     over: int = 1
 
-    def torch(self) -> str:
-        """As a template of the first input."""
+    def torch(self, own: int) -> str:
+        """As a template; the first input has `own` axes."""
         factor = f" * {self.times}" if self.times > 1 else f" // {self.over}" if self.over > 1 else ""
-        return f"{{0}}.shape[{self.axis}]{factor}"
+        at, axis = (0, self.axis) if self.axis < own else (1, self.axis - own)
+        return f"{{{at}}}.shape[{axis}]{factor}"
 
 
-def source_of(before: Shape, size: Size) -> Source | None:
+def source_of(known: Shape, size: Size) -> Source | None:
     """The axis that a symbolic size comes from; None where it is no multiple or part of one."""
-    for axis, found in enumerate(before):
+    for axis, found in enumerate(known):
         if equal(found, size):
             return Source(axis)
-    symbolic = [(axis, found) for axis, found in enumerate(before) if not isinstance(found, int)]
+    symbolic = [(axis, found) for axis, found in enumerate(known) if not isinstance(found, int)]
     for axis, found in symbolic:
         times, over = exact_div(size, found), exact_div(found, size)
         if isinstance(times, int):
@@ -43,9 +44,9 @@ def source_of(before: Shape, size: Size) -> Source | None:
     return None
 
 
-def one_open(before: Shape, after: Shape) -> Shape:
+def one_open(known: Shape, after: Shape) -> Shape:
     """`after` with -1 for the symbolic size that is hardest to read from the input."""
-    symbolic = [(_hardness(source_of(before, size)), -i) for i, size in enumerate(after) if not isinstance(size, int)]
+    symbolic = [(_hardness(source_of(known, size)), -i) for i, size in enumerate(after) if not isinstance(size, int)]
     chosen = -max(symbolic)[1] if symbolic else None
     return tuple([-1 if i == chosen else size for i, size in enumerate(after)])
 
@@ -54,20 +55,22 @@ def _hardness(source: Source | None) -> int:
     return 2 if source is None else int(source.over > 1)
 
 
-def _needed(before: Shape, size: Size) -> Source:
-    found = source_of(before, size)
+def _needed(known: Shape, size: Size) -> Source:
+    found = source_of(known, size)
     if found is None:
-        raise Unsupported(f"the size {dim_text(size)} is not to be had from an axis of the input: use -1 or --bind")
+        message = f"the size {dim_text(size)} is not to be had from an axis of the input"
+        raise Unsupported(f"{message}: name a tensor that has it with like=@…, or use -1 or --bind")
     return found
 
 
-def torch_sizes(before: Shape, after: Shape) -> list[int | str]:
-    """Numbers, and how a size is read from the input. Raises Unsupported."""
-    target = after if -1 in after else one_open(before, after)
-    return [size if isinstance(size, int) else _needed(before, size).torch() for size in target]
+def torch_sizes(before: Shape, after: Shape, like: Shape = ()) -> list[int | str]:
+    """Numbers, and how a size is read from the input, or from the second one. Raises Unsupported."""
+    known = (*before, *like)
+    target = after if -1 in after else one_open(known, after)
+    return [size if isinstance(size, int) else _needed(known, size).torch(len(before)) for size in target]
 
 
-def onnx_reshape(before: Shape, after: Shape) -> tuple[OnnxNode, ...]:
+def onnx_reshape(before: Shape, after: Shape, like: Shape = ()) -> tuple[OnnxNode, ...]:
     """Reshapes whose constant targets say all: 0 for an axis copied from the same place and one -1. Axes added before
     or dropped after bring those that stay to the same place. Else sizes are read from the input. Raises Unsupported."""
     direct = _step(before, after, "x0", "y0")
@@ -78,7 +81,7 @@ def onnx_reshape(before: Shape, after: Shape) -> tuple[OnnxNode, ...]:
     steps = [_step(a, b, *ends) for (a, b), ends in zip(pairwise(shapes), pairwise(names), strict=True)]
     if all(steps):
         return tuple([each for step in steps for each in step])
-    return tuple(_read(before, one_open(before, after)))
+    return tuple(_read((*before, *like), one_open((*before, *like), after), two=bool(like)))
 
 
 def _stages(before: Shape, after: Shape) -> list[Shape]:
@@ -134,16 +137,19 @@ def _kept(before: Shape, after: Shape) -> tuple[int, int]:
     return first, next((i for i, (a, b) in enumerate(back) if not equal(a, b)), short - first)
 
 
-def _read(before: Shape, target: Shape) -> Iterator[OnnxNode]:
-    """The target is picked out of the input's sizes and the numbers."""
+def _read(known: Shape, target: Shape, *, two: bool) -> Iterator[OnnxNode]:
+    """The target is picked out of the sizes of one or two inputs and the numbers."""
     numbers = [size for size in target if isinstance(size, int)]
-    later = iter(range(len(before), len(before) + len(numbers)))
-    sources = [Source(next(later)) if isinstance(size, int) else _needed(before, size) for size in target]
+    later = iter(range(len(known), len(known) + len(numbers)))
+    sources = [Source(next(later)) if isinstance(size, int) else _needed(known, size) for size in target]
     if any(source.over > 1 for source in sources):
         text = "×".join("?" if size == -1 else dim_text(size) for size in target)
         raise Unsupported(f"a reshape to {text} needs parts of more than one size of the input: use --bind")
     yield node("Shape", "x0", "sizes")
-    yield node("Concat", "sizes numbers", "choice", int64("numbers", *numbers), axis=0)
+    if two:
+        yield node("Shape", "x1", "sizes_there")
+    text = "sizes sizes_there numbers" if two else "sizes numbers"
+    yield node("Concat", text, "choice", int64("numbers", *numbers), axis=0)
     yield node("Gather", "choice places", "picked", int64("places", *[source.axis for source in sources]), axis=0)
     if any(source.times > 1 for source in sources):
         yield node("Mul", "picked times", "multiplied", int64("times", *[source.times for source in sources]))
