@@ -10,19 +10,22 @@ import click
 
 from netc import NetcError
 from tools.gallery.entries import Entry, all_entries
-from tools.gallery.measure import Failed, measure, store, stored
+from tools.gallery.measure import Failed, is_stale, measure, store, stored
 from tools.gallery.page import PAGE, page
 from tools.gallery.thumbnails import draw_thumbnail, remove_strangers
 
 
 @click.command()
 @click.option("--only", multiple=True, metavar="GLOB", help="Measure these networks; the others keep what they have.")
+@click.option("--stale", is_flag=True, help="Measure only networks that changed since they were measured.")
 @click.option("--pages", is_flag=True, help="Measure nothing; write the page and the pictures.")
-def main(only: tuple[str, ...], pages: bool) -> None:
+def main(only: tuple[str, ...], stale: bool, pages: bool) -> None:
     """Measure every network of the gallery at full size, draw it and write docs/gallery.md."""
     chosen = [] if pages else [entry for entry in all_entries() if _wanted(entry, only)]
-    if only and not chosen:
+    if only and not chosen and not pages:
         raise click.UsageError(f"no network is called {', '.join(only)}")
+    if stale:
+        chosen = [entry for entry in chosen if is_stale(entry)]
     start = time.perf_counter()
     failed = sum(not _measured(entry, f"[{n}/{len(chosen)}]") for n, entry in enumerate(chosen, 1))
     _write()
