@@ -193,8 +193,20 @@ def test_interpolate_sizes_and_computes_as_pytorch(case: Any) -> None:
     op, types = case
     if agree(op, *types):
         same_symbolic(op, *types)
-        if not (op.antialias and op.align_corners):
+        if not (op.antialias and (op.align_corners or to_width_one(op, *types))):
             same_values(op, *types, symbolic=op.mode != "area")
+
+
+def to_width_one(op: Any, *types: Any) -> bool:
+    height, width = op.outputs(*types)[0].shape[2:]
+    return bool(width == 1 and height != types[0].shape[2])
+
+
+def test_antialias_to_a_width_of_one_is_not_in_onnx() -> None:
+    op, x = make("interpolate", size=(2, 1), mode="bilinear", antialias=True), tensor(1, 1, 4, 4)
+    assert agree(op, x)
+    with pytest.raises(Unsupported, match="width of 1"):
+        op.onnx(x)
 
 
 def test_antialias_with_aligned_corners_is_not_in_onnx() -> None:

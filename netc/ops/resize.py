@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from netc.dims import Size, dim_text, exact_div, scale
+from netc.dims import Size, dim_text, equal, exact_div, scale
 from netc.ops.base import OPERATORS, Family, Floats, Ints, Op, Word, attr, op
 from netc.ops.common import (
     axis_name,
@@ -145,6 +145,8 @@ class Interpolate(Op):
         if self.mode == "area":
             pool = OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"]
             return pool(output_size=numbers(self._target(*x))).onnx(x[0])
+        if self.antialias and self._target(*x)[-1] == 1 and not equal(self._target(*x)[-2], x[0].shape[-2]):
+            raise Unsupported("ONNX Runtime is wrong about a width of 1 with antialias: leave it out")
         factors = self._factors(x[0]) if self.scale_factor else _exact_factors(x[0].shape[2:], self._target(*x))
         axes = tuple(range(2, x[0].rank))
         if factors:
