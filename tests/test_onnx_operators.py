@@ -14,6 +14,7 @@ from handmade import one_op
 from onnx_cases import plain_cases
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from vision import torchvision
 
 from netc.backends.onnx import build_model, write_onnx_fresh
 from netc.diagnostics.model import NetcError
@@ -139,6 +140,7 @@ case("batch_norm1d", make("batch_norm1d"), module(nn.BatchNorm1d, 5), (3, 5))
 case("batch_norm1d 3", make("batch_norm1d", eps=0.1), module(nn.BatchNorm1d, 5, 0.1), (3, 5, 7))
 case("batch_norm2d", make("batch_norm2d"), module(nn.BatchNorm2d, 4))
 case("batch_norm2d plain", make("batch_norm2d", affine=False), module(nn.BatchNorm2d, 4, affine=False))
+case("frozen_batch_norm2d", make("frozen_batch_norm2d", eps=0.1), module(torchvision.ops.FrozenBatchNorm2d, 4, 0.1))
 case("batch_norm3d", make("batch_norm3d"), module(nn.BatchNorm3d, 2), (1, 2, 4, 5, 6))
 case("instance_norm1d", make("instance_norm1d"), plain(nn.InstanceNorm1d(4)), (2, 4, 13))
 case("instance_norm2d", make("instance_norm2d", affine=True), module(nn.InstanceNorm2d, 4, affine=True))

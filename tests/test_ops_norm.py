@@ -23,6 +23,7 @@ from conformance import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from vision import torchvision
 
 from netc.dims import symbol
 
@@ -50,6 +51,29 @@ def test_channel_norm_as_pytorch(case: Any) -> None:
     op, x = case
     if agree(op, x):
         same_values(op, x, symbolic=True)
+
+
+@quick
+@given(st.tuples(*[st.integers(1, 3)] * 4), st.sampled_from([0.0, 1e-5, 0.1]))
+def test_frozen_batch_norm_as_torchvision(shape: Any, eps: float) -> None:
+    """Four buffers, never a parameter; eps may be 0, as with torchvision's first trained detectors."""
+    op, theirs = make("frozen_batch_norm2d", eps=eps), torchvision.ops.FrozenBatchNorm2d(shape[1], eps)
+    form, x = op.torch(tensor(*shape)).module, example(tensor(*shape))
+    assert form is not None
+    ours = build(form)
+    assert list(ours.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    assert not [*ours.parameters()]
+    for number, buffer in enumerate(ours.buffers()):
+        buffer.copy_(example(tensor(shape[1]), seed=number).abs() + 0.5)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    assert torch.equal(ours.train()(x), theirs(x))
+    same_values(op, tensor(*shape), symbolic=True)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5, 6)])
+def test_frozen_batch_norm_takes_images_alone(shape: Any) -> None:
+    (problem,) = findings(make("frozen_batch_norm2d"), tensor(*shape))
+    assert problem.at == 0
 
 
 @quick

@@ -28,6 +28,22 @@ from netc.ops.common import (
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
+FROZEN = '''class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation of N×C×H×W whose scale, offset and statistics stay as they are."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(num_features))
+        self.register_buffer("bias", torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        offset = self.bias - self.running_mean * scale
+        return x * scale[:, None, None] + offset[:, None, None]'''
+
 
 def need_several(op: Op, values: Size) -> Iterator[Require]:
     """One value is its own mean: PyTorch wants two or more."""
@@ -178,6 +194,36 @@ class BatchNorm2d(BatchNorm):
 @op("batch_norm3d", family=Family.NORM, torch="torch.nn.BatchNorm3d", title="BatchNorm", rank=3)
 class BatchNorm3d(BatchNorm):
     """Batch normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias (`torch.nn.BatchNorm3d`)."""
+
+
+@op("frozen_batch_norm2d", family=Family.NORM, torch="torchvision.ops.FrozenBatchNorm2d", title="BatchNorm", rank=2)
+class FrozenBatchNorm2d(Op):
+    """Batch normalisation of N×C×H×W that never trains, (x − running_mean) / √(running_var + eps) · weight + bias, all
+    four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, detectors' way with a trained
+    backbone)."""
+
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_rank(self, x[0], 4)
+        yield from need_float(self, x[0])
+        if x[0].rank == 4:
+            yield from need_constant(x[0].shape[1], "channels")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        fills = {"weight": ONES, "bias": ZEROS, "running_mean": ZEROS, "running_var": ONES}
+        return tuple(learned(name, (x[0].shape[1],), fill, x[0], trainable=False) for name, fill in fills.items())
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (size_of("num_features", x[0], 1), *keywords(self, "eps"))
+        return TorchForm(TorchModule("FrozenBatchNorm2d", args, helper=FROZEN))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        text = "x0 weight bias running_mean running_var"
+        return node("BatchNormalization", text, "y0", epsilon=self.eps, training_mode=0)
 
 
 @op("instance_norm1d", family=Family.NORM, torch="torch.nn.InstanceNorm1d", title="InstanceNorm", rank=1)
