@@ -32,6 +32,7 @@ class Bottleneck(nn.Module):
         in_channels: int,
         width: int,
         stride: int = 1,
+        dilation: int = 1,
         wide: int = 1,
         groups: int = 1,
     ) -> None:
@@ -43,7 +44,8 @@ class Bottleneck(nn.Module):
             wide * width,
             3,
             stride=stride,
-            padding=1,
+            padding=dilation,
+            dilation=dilation,
             groups=groups,
             bias=False,
         )
@@ -51,7 +53,10 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(wide * width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         if stride != 1 or in_channels != 4 * width:
-            self.downsample = Shortcut(in_channels, 4 * width, stride)
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, 4 * width, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(4 * width),
+            )
         else:
             self.downsample = nn.Identity()
 
@@ -534,3 +539,39 @@ def test_shared_chains_and_tensors_of_their_own() -> None:
     assert "self.gamma = nn.Parameter(torch.zeros(1, c, 1, 1))" in code
     flat = " ".join(code.split())
     assert 'self.register_buffer( "k", torch.tensor(2.5, dtype=torch.float32), persistent=False, )' in flat
+
+
+OPTIONAL = """netc: 1
+name: optional
+args: {alpha: 1.0}
+inputs: {image: [N, 3, 16, 16]}
+blocks:
+  gate:
+    args: width=none
+    net: ["conv2d (max(1, in.C//4) if width == none else width) 1", relu, conv2d in.C 1]
+  given:
+    args: width=none
+    net: [conv2d (in.C if width == none else width) 1, {if: alpha < 2, do: relu}, conv2d round(alpha*x.C) 1]
+  absent:
+    args: width=none
+    net: [conv2d (2*in.C if width == none else width) 1]
+net:
+  a: gate
+  b: gate 5
+  c: given 8
+  d: given 6
+  e: absent
+  f: absent
+outputs: {out: f}
+"""
+
+
+def test_arguments_that_may_be_none_are_asked_only_where_some_are() -> None:
+    agree(compiled(OPTIONAL), 3, 16, 16)
+    code = " ".join(generate(compiled(OPTIONAL)).split())
+    assert "width: int | None = None" in code
+    assert "max(1, in_channels // 4) if width is None else width" in code
+    assert "class Given(nn.Sequential): def __init__(self, in_channels: int, width: int) -> None:" in code
+    assert "nn.Conv2d(in_channels, width, 1), nn.ReLU(), nn.Conv2d(width, round(width), 1)" in code
+    assert "nn.Conv2d(in_channels, 2 * in_channels, 1)" in code
+    assert "False" not in code

@@ -21,6 +21,7 @@ from netc.backends.pytorch.shadow import (
     lit,
     names,
     replace,
+    settled,
 )
 from netc.backends.pytorch.value import Val
 
@@ -62,10 +63,15 @@ def choose(hole: Hole) -> Shadow | None:
 
 
 def _candidates(hole: Hole) -> list[Shadow]:
-    authored = dict.fromkeys(v.shadow for _, v in hole.seen if v.by_author and v.shadow is not None)
-    derived = dict.fromkeys(v.shadow for _, v in hole.seen if not v.by_author and v.shadow is not None)
+    authored = dict.fromkeys(s for seen, v in hole.seen if v.by_author for s in _ways(seen, v))
+    derived = dict.fromkeys(s for seen, v in hole.seen if not v.by_author for s in _ways(seen, v))
     progression = _progression(hole)
     return [*sorted(authored, key=_rank), *sorted(derived, key=cost), *([] if progression is None else [progression])]
+
+
+def _ways(seen: Seen, val: Val) -> list[Shadow]:
+    """How one instance says a number: without the questions whether something is `none`, and with them."""
+    return [] if val.shadow is None else [settled(val.shadow, seen.env()), val.shadow]
 
 
 def _rank(shadow: Shadow) -> bool:
@@ -127,15 +133,15 @@ def unsaid(hole: Hole, shadow: Shadow) -> Iterator[tuple[Seen, frozenset[str]]]:
     """Names whose other values the expression chosen would not follow: all of them where it is right by coincidence."""
     for seen, val in hole.seen:
         here = replace(shadow, seen.counter)
-        if here is None or not _is_same(here, val):
+        if here is None or not any(_is_same(here, said, val.depends) for said in _ways(seen, val) or (None,)):
             yield seen, val.depends | names(shadow)
 
 
-def _is_same(shadow: Shadow, val: Val) -> bool:
+def _is_same(shadow: Shadow, said: Shadow | None, depends: frozenset[str]) -> bool:
     """Whether an expression is the one the number was said by, up to the order of terms."""
-    if val.shadow is None:
-        return isinstance(shadow, Lit) and not val.depends
-    if val.shadow == shadow:
+    if said is None:
+        return isinstance(shadow, Lit) and not depends
+    if said == shadow:
         return True
     terms = linear(shadow)
-    return terms is not None and terms == linear(val.shadow)
+    return terms is not None and terms == linear(said)

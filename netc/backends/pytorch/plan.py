@@ -154,12 +154,14 @@ class Plan:
             return None
         trace = self.traces[0]
         found = trace.reader.read(Said(parameter.default, trace.block.scope)).shadow
-        return found if isinstance(found, Lit) and not _is_word_of(found, param) else None
+        return found if isinstance(found, Lit) and _is_usual(found, param) else None
 
 
-def _is_word_of(found: Lit, param: Param) -> bool:
-    """A default of another kind than the values (an operator's name, say) is none."""
-    return isinstance(found.value, str) and not all(isinstance(v, str) for v in param.values.values())
+def _is_usual(found: Lit, param: Param) -> bool:
+    """A default of another kind than the values (an operator's name, or `none` where all give a number) is no use."""
+    if found.value is None:
+        return None in param.values.values()
+    return not isinstance(found.value, str) or all(isinstance(v, str) for v in param.values.values())
 
 
 def _files(traces: list[Trace]) -> list[str]:

@@ -11,6 +11,7 @@ from netc.backends.pytorch.shadow import (
     Bin,
     Cut,
     Fn,
+    Lit,
     Pick,
     Shadow,
     Tup,
@@ -107,6 +108,8 @@ class Reader:
                 return Cut(inner[0], None if lower is None else next(rest), None if upper is None else next(rest))
             case Choice():
                 return Pick(*inner)
+            case Function(name="make_divisible" | "round" | "floor" | "ceil" as name):
+                return Fn(name, (_without_factor(inner[0]), *inner[1:]))
             case Function(name=name):
                 return Fn(name, tuple(inner))
             case Range():
@@ -163,10 +166,20 @@ class Reader:
 
 def _without_units(shadow: Bin) -> Shadow:
     """`width * 1` and `width + 0`, which loops leave behind, as `width`."""
+    if shadow.op not in "*+-":
+        return shadow
     unit = {"*": 1, "+": 0}.get(shadow.op)
     if shadow.right == lit(unit) or (shadow.op == "-" and shadow.right == lit(0)):
         return shadow.left
     return shadow.right if shadow.left == lit(unit) else shadow
+
+
+def _without_factor(shadow: Shadow) -> Shadow:
+    """`1.0 * width`, which a width multiplier of 1 leaves behind, as `width`, where the result is rounded anyway."""
+    match shadow:
+        case Bin("*", Lit(1), other) | Bin("*", other, Lit(1)):
+            return other
+    return shadow
 
 
 def _tuple_of(dims: tuple[Val, ...]) -> Val:

@@ -134,8 +134,25 @@ def _rebuilt(shadow: Shadow, inner: list[Shadow]) -> Shadow:
     return shadow
 
 
+def settled(shadow: Shadow, env: Mapping[str, Any]) -> Shadow:
+    """The expression with the branch taken for every `a if b == none else c`."""
+    inner = [settled(p, env) for p in parts(shadow)]
+    if isinstance(shadow, Pick) and _asks_for_none(shadow.condition):
+        try:
+            return inner[0] if evaluate(shadow.condition, env) else inner[2]
+        except Unsayable:
+            return shadow
+    return _rebuilt(shadow, inner)
+
+
+def _asks_for_none(shadow: Shadow) -> bool:
+    return isinstance(shadow, Bin) and shadow.op in ("==", "!=") and lit(None) in (shadow.left, shadow.right)
+
+
 def folded(shadow: Shadow) -> Shadow:
-    """The literal an expression without names is, else the expression."""
+    """The literal an expression without names is, the branch that a literal decides for, else the expression."""
+    if isinstance(shadow, Pick) and isinstance(shadow.condition, Lit):
+        return shadow.then if shadow.condition.value else shadow.otherwise
     inner = parts(shadow)
     if not inner or not all(isinstance(p, Lit) for p in inner):
         return shadow
@@ -269,6 +286,8 @@ def _print(shadow: Shadow, name: Callable[[str], str]) -> tuple[str, int]:
         case Bin("**", left, right):
             tight = "" if _is_simple(left) and _is_simple(right) else " "
             return f"{at(left, 9)}{tight}**{tight}{at(right, 7)}", 8
+        case Bin("==" | "!=" as op, left, Lit(None)):
+            return f"{at(left, 5)} is {'' if op == '==' else 'not '}None", 4
         case Bin(op, left, right):
             level = _LEVELS[op]
             return f"{at(left, 5 if level == 4 else level)} {op} {at(right, level + 1)}", level
