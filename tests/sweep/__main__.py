@@ -12,12 +12,10 @@ from netc.cli.progress import progress
 from netc.ops import OPERATORS
 from sweep.modules import run_modules
 from sweep.report import LEGEND, failures, left_out, table, total
-from sweep.tally import Tally, run
+from sweep.tally import Job, Tally, work
 
 BATCH = 200
 """Cases given to a process at once."""
-
-Job = tuple[str, int, range, int]
 
 
 @click.command()
@@ -75,10 +73,6 @@ def counted(batches: Sequence[Job], jobs: int) -> Iterator[Tally]:
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap(work, batches)
-
-
-def work(job: Job) -> Tally:
-    return run(*job)
 
 
 def conclude(tallies: Sequence[Tally]) -> None:

@@ -9,6 +9,8 @@ import msgspec
 from sweep.draw import draw
 from sweep.judge import judge
 
+Job = tuple[str, int, range, int]
+"""The arguments of `run`."""
 KEPT = 5
 """Failures printed per operator."""
 
@@ -51,6 +53,11 @@ def run(operator: str, seed: int, numbers: range, every: int) -> Tally:
     for number in numbers:
         count(tally, operator, seed, number, deep=number % every == 0)
     return tally
+
+
+def work(job: Job) -> Tally:
+    """`run` for a pool of processes, which finds functions by their module."""
+    return run(*job)
 
 
 def count(tally: Tally, operator: str, seed: int, number: int, deep: bool) -> None:
