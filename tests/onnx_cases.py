@@ -45,6 +45,7 @@ FUNCTIONS: list[tuple[str, dict[str, Any], Reference]] = [
     *((name, {}, getattr(torch, name)) for name in ("floor", "ceil", "round", "reciprocal")),
     ("clamp", {"min": -1, "max": 0.5}, lambda x: x.clamp(-1, 0.5)),
     ("cast", {"dtype": "float64"}, Tensor.double),
+    ("detach", {}, Tensor.detach),
     ("normalize", {}, nn.functional.normalize),
 ]
 REARRANGED: list[Any] = [

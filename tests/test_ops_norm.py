@@ -10,6 +10,7 @@ import torch
 from conformance import (
     agree,
     build,
+    call,
     example,
     findings,
     make,
@@ -128,6 +129,17 @@ def test_activation_values(name: str, attributes: dict[str, Any]) -> None:
     op = make(name, **attributes)
     assert agree(op, tensor(2, 3, 4, 5))
     same_values(op, tensor(2, 3, 4, 5), symbolic=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_detach_keeps_values_and_lets_no_gradient_back(dtype: str) -> None:
+    op, x = make("detach"), tensor(2, 3, dtype=dtype)
+    assert agree(op, x)
+    same_values(op, x)
+    leaf = torch.ones(2, 3, requires_grad=True)
+    form = op.torch(tensor(2, 3)).call
+    assert form is not None
+    assert not call(form, leaf).requires_grad
 
 
 PROMOTING = ["relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "elu", "softplus", "leaky_relu", "identity", "dropout"]

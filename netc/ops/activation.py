@@ -262,6 +262,20 @@ class Identity(Op):
         return ()
 
 
+@op("detach", family=Family.OTHER, torch="torch.Tensor.detach", title="Detach")
+class Detach(Op):
+    """The input itself, through which no gradient flows back (`torch.Tensor.detach`)."""
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.detach()"))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return ()
+
+
 class _Softmax(Op):
     """A function along one axis."""
 
