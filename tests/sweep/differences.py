@@ -95,6 +95,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`eps` must be"), "PyTorch does not look at `eps`"),
     (both_operands, "how operands are written is netc's own: two tensors or a number"),
     (says("names an axis twice", of="roll"), "PyTorch rolls an axis twice; netc has every axis named once"),
+    (says("`start` must be", of="narrow"), "PyTorch counts a negative start from the end; netc slices"),
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
     (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
     (says("", of=UNPOOL), "the pool that netc's unpooling names says all of this; PyTorch sees a size alone"),

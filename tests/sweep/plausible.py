@@ -187,6 +187,11 @@ def gathered(random: Random) -> list[TensorType]:
     return [TensorType(tuple(shape)), TensorType(tuple(random.randint(1, n) for n in shape), "int64")]
 
 
+def listed(random: Random) -> list[TensorType]:
+    x = TensorType(tuple(small(random, random.randint(1, 4))))
+    return [x, TensorType((random.randint(1, 5),), random.choice(("int64", "int64", "int32")))]
+
+
 def tokens(random: Random) -> list[TensorType]:
     return [TensorType(tuple(small(random, random.randint(0, 3))), random.choice(("int64", "int64", "int32")))]
 
@@ -279,6 +284,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "clip_boxes": four_in_an_image,
     "anchors": one_map,
     "gather": gathered,
+    "index_select": listed,
     "embedding": tokens,
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
     "multihead_attention": attended,
@@ -289,7 +295,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "nms": scored,
     "deform_conv2d": deformed,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
-    **dict.fromkeys(("parameter", "constant"), nothing),
+    **dict.fromkeys(("parameter", "constant", "relative_position_index"), nothing),
 }
 """Inputs that fit together, for operators whose inputs are not alike."""
 
@@ -357,6 +363,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
     "gather": indices,
+    "index_select": indices,
     "take_along_dim": indices,
     **{f"lp_pool{n}d": away_from_zero for n in (1, 2, 3)},
     "embedding": rows,

@@ -19,7 +19,7 @@ Tensors = list[torch.Tensor]
 
 OWN = {
     *("add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
-    *("pad", "affine_grid", "grid_sample", "l2_norm", "constant", "parameter"),
+    *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
 }
@@ -64,7 +64,8 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
     if op.name in SPELLED:
         function, arguments = SPELLED[op.name]
         return partial(function, **arguments(op)) if len(types) == 1 else None
-    target = _target(type(op).torch_name) if op.name not in OWN else None
+    beside = op.references == ("like",) and len(types) > op.arity[0]
+    target = _target(type(op).torch_name) if op.name not in OWN and not beside else None
     if target is None:
         return None
     if not isinstance(target, type):
