@@ -92,6 +92,7 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
         for rank, pool in enumerate((max_pool1d, max_pool2d, max_pool3d), 1)
     },
     "gather": (make("gather", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
+    "index_select": (make("index_select", dim=1), (MAP[0, 0], torch.randint(0, 8, (5,)))),
     "take_along_dim": (make("take_along_dim", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
     **{name: (make(name), (MAP.abs() + 0.1,)) for name in ("log", "sqrt", "rsqrt")},
     "locally_connected1d": (make("locally_connected1d", out_channels=3, kernel_size=3), (MAP[0],)),
@@ -150,7 +151,7 @@ def test_suppression_is_refused() -> None:
         lower(flatten(network))
 
 
-WITHOUT = {"parameter", "constant", "anchors", "embedding", "nms"}
+WITHOUT = {"parameter", "constant", "relative_position_index", "anchors", "embedding", "nms"}
 """No float16 goes into those without inputs of their own and one that takes whole numbers; `nms` is refused."""
 
 

@@ -101,7 +101,7 @@ def test_figures_said_to_be_torchvisions_are(entry: Entry) -> None:
 @_every(WITH_PEER)
 def test_keys_and_shapes_are_torchvisions(entry: Entry) -> None:
     assert entry.peer is not None
-    ours = build_module(entry.load(Sizes(args=entry.full.args)))
+    ours = build_module(entry.load(Sizes(args=entry.full.args)), "meta")
     assert shapes_of(ours) == shapes_of(build_peer(entry.peer))
 
 
@@ -110,7 +110,7 @@ def test_classes_are_a_constructor_argument(entry: Entry) -> None:
     """One module serves every number of classes."""
     classes = entry.small.args["classes"]
     wanted = parameters(flatten(entry.load(Sizes(args={**entry.full.args, "classes": classes})).ir))
-    module = build_module(entry.load(Sizes(args=entry.full.args)), classes=classes)
+    module = build_module(entry.load(Sizes(args=entry.full.args)), "meta", classes=classes)
     assert shapes_of(module) == {key: param.shape for key, param, _ in wanted}
 
 
@@ -129,7 +129,7 @@ def test_runs_and_trains_as_in_onnxruntime(entry: Entry, tmp_path: Path) -> None
 def test_fresh_weights_load_strictly(entry: Entry, tmp_path: Path) -> None:
     network = entry.load(Sizes(args=entry.small.args))
     network.write_weights(tmp_path / "model.safetensors", seed=0)
-    module = build_module(network).to_empty(device="cpu")
+    module = build_module(network)
     module.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
     assert [name for name, p in module.named_parameters() if not p.isfinite().all()] == []
 

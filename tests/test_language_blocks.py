@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spectext import Made, elaborate, errors, made, net, refused, spec, warnings
+from spectext import Made, elaborate, errors, made, net, refused, shown, spec, warnings
 
 # Shared modules
 
@@ -225,3 +225,19 @@ def test_a_shared_body_has_its_own_in() -> None:
 @pytest.mark.parametrize("statement", ["conv2d 3 1 @image", "[relu, 'conv2d 3 1 @in']"])
 def test_inputs_of_a_shared_module_stand_where_it_is_called(statement: str) -> None:
     assert "bad-argument" in [c for c, _ in refused("a: head\nb: head", head=f"shared: {{head: {statement}}}")]
+
+
+def test_a_block_without_inputs_reads_nothing_and_feeds_nothing() -> None:
+    found, problems = elaborate(
+        spec(
+            """
+a: relu
+scale: half
+b: sigmoid @a
+out: mul @b @scale
+""",
+            "blocks:\n  half: {inputs: [], net: {value: constant 0.5}}",
+        )
+    )
+    assert found is not None, shown(problems)
+    assert [leaf.path for leaf in found.block.leaves()] == ["a", "scale", "b", "out"]

@@ -240,8 +240,8 @@ sampled = plain(lambda x, grid: F.grid_sample(x, grid, padding_mode="border", al
 case("grid_sample", make("grid_sample", padding_mode="border"), sampled, IMAGE, (2, 5, 6, 2))
 
 ELSEWHERE = {
-    *("parameter", "constant", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
-    *("gather", "take_along_dim", "log", "sqrt", "rsqrt"),
+    *("parameter", "constant", "relative_position_index", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *("gather", "index_select", "take_along_dim", "log", "sqrt", "rsqrt"),
     *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align", "nms"),
     *("multiscale_roi_align", "ps_roi_align"),
     *("anchors", "decode_boxes", "encode_boxes", "clip_boxes", "box_convert"),

@@ -1,4 +1,4 @@
-"""Looking up along an axis against torch.take_along_dim and ONNX Runtime."""
+"""Looking up along an axis against PyTorch and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ def test_symbolic_batch_and_number(source: Any, index: Any, dim: int, last: str)
     x = [example(t) for t in types]
     (y,) = run_onnx(onnx_model(op, lifted, {}), x)
     torch.testing.assert_close(y, torch.take_along_dim(*x, dim), rtol=0, atol=0)
+
+
+@quick
+@given(st.lists(SIZE, min_size=1, max_size=4), AXIS, SIZE, st.sampled_from(["int64", "int32", "float32"]))
+def test_slices_as_pytorch(sizes: list[int], dim: int, count: int, dtype: str) -> None:
+    sizes = [5 if axis == dim % len(sizes) else n for axis, n in enumerate(sizes)]
+    op, types = make("index_select", dim=dim), (tensor(*sizes), tensor(count, dtype=dtype))
+    if agree(op, *types):
+        same_values(op, *types)
 
 
 def test_sizes_that_are_not_always_equal_are_refused() -> None:

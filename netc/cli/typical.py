@@ -28,6 +28,7 @@ KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "rsub": ({"other": 2}, (IMAGE,)),
     "clamp": ({"min": 0}, (IMAGE,)),
     "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
+    "index_select": ({"dim": 1}, (TensorType((2, 4)), TensorType((4,), "int64"))),
     "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "fold": ({"output_size": (5, 6), "kernel_size": 2}, (TensorType((2, 12, 20)),)),
     "interpolate": ({"scale_factor": 2}, (IMAGE,)),

@@ -1,4 +1,4 @@
-"""Elements looked up along an axis by indices that broadcast."""
+"""Elements and slices looked up by their indices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,34 @@ from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import broadcast, disagreement
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
+
+
+@op("index_select", family=Family.RESHAPE, torch="torch.index_select", title="Select", arity=(2, 2))
+class IndexSelect(Op):
+    """The slices of the first input along `dim` that the second, a list of indices, names (`torch.index_select`)."""
+
+    dim: int = attr("the axis that the indices walk")
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        source, index = x
+        yield from need_axis(self, "dim", self.dim, source.rank)
+        yield from need_dtype(self, index, ("int64", "int32"), 1)
+        if index.rank != 1:
+            yield Problem("rank-mismatch", f"index_select takes a list of indices, not {index}", 1)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        sizes = list(x[0].shape)
+        sizes[self.dim] = x[1].shape[0]
+        return x[0].with_shape(*sizes)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        return TorchForm(call=TorchCall("{0}.index_select({dim}, {1})", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        return node("Gather", "x0 x1", axis=self.dim % x[0].rank)
+
+    def caption(self, *x: TensorType) -> str:
+        return f"axis {self.dim}"
 
 
 @op("take_along_dim", family=Family.RESHAPE, torch="torch.take_along_dim", title="Take", arity=(2, 2))

@@ -15,11 +15,12 @@ class Unsupported(Exception):
 
 class Fill(msgspec.Struct, frozen=True):
     """How a tensor is filled: `constant` (a = value), `uniform` (a = low, b = high), `normal` (a = mean, b = std),
-    `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does)."""
+    `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does), `given` (`values`, in row-major order)."""
 
-    kind: Literal["constant", "uniform", "normal", "trunc_normal"]
+    kind: Literal["constant", "uniform", "normal", "trunc_normal", "given"]
     a: float = 0.0
     b: float = 0.0
+    values: tuple[int, ...] = ()
     blank: tuple[int, int] = (0, 0)
     """From which element to before which all are 0."""
 
@@ -80,8 +81,8 @@ class TorchModule(msgspec.Struct, frozen=True):
     the inputs, `{*}` all inputs comma-separated; a call that is more than that cannot stand in an nn.Sequential.
     `imports` are `module:name` pairs the call needs. `helper` is the source of a class to put into the file when torch
     has none; cls is then its name. `make` says that a tensor is kept instead of a module: the expression that makes it,
-    args in braces (`{*shape}`: the items of a list); a parameter where cls is `nn.Parameter`, else a buffer outside of
-    the state_dict. Its call is `{self}`."""
+    args in braces (`{*shape}`: the items of a list); a parameter where cls is `nn.Parameter`, a buffer of the
+    state_dict where it is `nn.Buffer`, else one outside of it. Its call is `{self}`."""
 
     cls: str
     args: tuple[TorchArg, ...] = ()

@@ -24,6 +24,9 @@ def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator
 
     A tensor draws from its own stream, made of seed and name, so adding a layer leaves the others' weights alone.
     """
+    if fill.kind == "given":
+        yield _stored(np.asarray(fill.values, _work_type(dtype)), dtype).data.cast("B")
+        return
     generator = np.random.Generator(np.random.SFC64(_entropy(seed, name)))
     work = np.empty(min(count, CHUNK), _work_type(dtype))
     draw = _drawer(fill)

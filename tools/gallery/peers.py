@@ -21,9 +21,9 @@ from tools.gallery.entries import Peer
 Results = dict[str, Tensor]
 
 
-def build_module(network: netc.Network, **arguments: Any) -> nn.Module:
-    """The network's class, the last in its generated file, imported from that file and built on no device."""
-    with TemporaryDirectory() as folder, torch.device("meta"):
+def build_module(network: netc.Network, device: str = "cpu", **arguments: Any) -> nn.Module:
+    """The network's class, the last in its generated file, imported from that file and built on a device."""
+    with TemporaryDirectory() as folder, torch.device(device):
         path = Path(folder) / "model.py"
         path.write_text(network.to_torch(), encoding="utf-8")
         spec = spec_from_file_location(f"gallery_{network.name}", path)
@@ -52,18 +52,18 @@ def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def randomise(module: nn.Module, seed: int = 0) -> None:
-    """Values as after training: weights that keep the scale of what passes, statistics far from their start."""
+    """Values as after training: weights that keep the scale of what passes, statistics far from their start. Tables of
+    whole numbers stay."""
     generator = torch.Generator().manual_seed(seed)
-    module.to_empty(device="cpu")
     with torch.no_grad():
         for name, tensor in module.state_dict(keep_vars=True).items():
-            if tensor.dim() > 1:
+            if tensor.dim() > 1 and tensor.is_floating_point():
                 tensor.normal_(0, (2 / max(tensor[0].numel(), 1)) ** 0.5, generator=generator)
             elif name.endswith("num_batches_tracked"):
                 tensor.fill_(7)
             elif name.endswith(("running_var", "weight")):
                 tensor.uniform_(0.5, 1.5, generator=generator)
-            else:
+            elif tensor.is_floating_point():
                 tensor.normal_(0, 0.2, generator=generator)
 
 

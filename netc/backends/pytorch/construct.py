@@ -22,7 +22,7 @@ from netc.backends.pytorch.parts import (
     Step,
     units_of,
 )
-from netc.backends.pytorch.place import Placer, placements, prefixes, tensor_kind
+from netc.backends.pytorch.place import Placer, is_kept, placements, prefixes, tensor_kind
 from netc.backends.pytorch.plan import Param, Plan
 from netc.backends.pytorch.progression import collapsed
 from netc.backends.pytorch.shadow import (
@@ -175,11 +175,11 @@ class Constructor:
             yield from self._assign(self.placer.access(path), ctor, indent)
 
     def _tensor(self, path: str, ctor: Ctor) -> str:
-        """A parameter or buffer; buffers are no part of the state_dict."""
+        """A parameter or buffer."""
         kind, name = tensor_kind(ctor), path.rpartition(".")[2]
         if kind == "parameter" and path == name and not name.isdigit():
             return f"self.{name} = {self.ctor(ctor)}"
-        more = ", persistent=False" if kind == "buffer" else ""
+        more = ", persistent=False" if kind == "buffer" and not is_kept(ctor) else ""
         return f"{self.placer.parent(path)}.register_{kind}({quoted(name)}, {self.ctor(ctor)}{more})"
 
     def _assign(self, target: str, ctor: Ctor, indent: int) -> Iterator[str]:

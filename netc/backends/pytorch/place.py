@@ -61,6 +61,11 @@ def tensor_kind(ctor: Ctor) -> str:
     return "parameter" if ctor.form.cls == "nn.Parameter" else "buffer"
 
 
+def is_kept(ctor: Ctor) -> bool:
+    """Is it a buffer of the state_dict?"""
+    return isinstance(ctor, OpCtor) and ctor.form.cls == "nn.Buffer"
+
+
 def placements(steps: list[Step]) -> Iterator[tuple[str, Ctor]]:
     """Path and constructor of every module, a shared one at its first call."""
     seen: set[str] = set()

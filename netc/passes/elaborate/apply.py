@@ -34,9 +34,12 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
 
 
 def takes_input(line: Line, place: Place) -> bool:
-    """False for operators such as `constant` that have no input."""
+    """False for operators such as `constant`, and blocks, that have no input."""
     shared = place.names.shared.get(line.op)
     if shared is not None and isinstance(shared.statement, Line):
         line = shared.statement
+    block = place.instance.spec.blocks.get(line.op)
+    if block is not None:
+        return block.inputs != ()
     cls = OPERATORS.get(line.op)
-    return cls is None or cls.arity[1] != 0 or line.op in place.instance.spec.blocks
+    return cls is None or cls.arity[1] != 0

@@ -125,7 +125,7 @@ def _applied(
         shared=place.path != place.module,
     )
     ports = {o.name: v for o, v in zip(declared, outputs, strict=True)}
-    return Applied(draft, Slot(outputs[0] if outputs else None, ports, draft))
+    return Applied(draft, Slot(outputs[0] if outputs else None, ports, draft), feeds=bool(inputs))
 
 
 def block_key(definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:

@@ -79,8 +79,9 @@ class Compiler:
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
         wanted = 1 if definition.inputs is None else len(definition.inputs)
         if len(types) != wanted:
-            names = ", ".join(i.name for i in definition.inputs or ()) or "one"
-            message = f"`{definition.name}` takes {wanted} input{'s' * (wanted != 1)} ({names}), not {len(types)}"
+            names = ", ".join(i.name for i in definition.inputs or ())
+            listed = f" ({names})" if names else ""
+            message = f"`{definition.name}` takes {wanted} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
             self.report.add("bad-arity", message, frame.span)
             return False
         if isinstance(definition, SpecFile):
