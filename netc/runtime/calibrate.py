@@ -38,8 +38,9 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
 
 
 def _store_buffers(module: Any, index: WeightsIndex) -> None:
-    with index.path.open("r+b") as file:
-        for name, buffer in module.named_buffers():
-            if name in index.tensors:
-                file.seek(index.tensors[name].start)
+    for name, buffer in module.named_buffers():
+        entry = index.tensors.get(name)
+        if entry is not None:
+            with entry.file.open("r+b") as file:
+                file.seek(entry.start)
                 file.write(buffer.numpy().tobytes())

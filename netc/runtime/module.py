@@ -34,21 +34,21 @@ def load_strictly(module: Any, index: WeightsIndex) -> None:
 
     The module becomes one of the weights' floating-point type: generated code makes float32, as PyTorch does.
     """
-    with index.path.open("rb") as file:
-        state = {name: _tensor(file, entry) for name, entry in index.tensors.items()}
+    state = {name: _tensor(entry) for name, entry in index.tensors.items()}
     floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(floats) == 1:
         module.to(floats.pop())
     module.load_state_dict(state, strict=True)
 
 
-def _tensor(file: Any, entry: TensorEntry) -> Any:
+def _tensor(entry: TensorEntry) -> Any:
     dtype = getattr(torch(), entry.dtype)
     if not entry.size:
         return torch().empty(entry.shape, dtype=dtype)
     data = bytearray(entry.size)
-    file.seek(entry.start)
-    file.readinto(data)
+    with entry.file.open("rb") as file:
+        file.seek(entry.start)
+        file.readinto(data)
     return torch().frombuffer(data, dtype=dtype).reshape(entry.shape)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
 from netc.weights.plan import tensors
-from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, read_index
+from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
+from netc.weights.shards import read_index
 
 
 def check_weights(network: Network, path: str | Path) -> list[Diagnostic]:

@@ -7,17 +7,20 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.weights.table import decode_table, weights_error
 
 PAGE = 4096
 MAX_HEADER = 100_000_000
+MAX_RANK = 64
+MAX_ELEMENTS = 1 << 63
 METADATA = "__metadata__"
 
 CODES: dict[str, str] = {
@@ -63,6 +66,7 @@ class TensorEntry(msgspec.Struct, frozen=True):
     shape: tuple[int, ...]
     start: int
     end: int
+    file: Path
 
     @property
     def size(self) -> int:
@@ -71,10 +75,15 @@ class TensorEntry(msgspec.Struct, frozen=True):
 
 
 class WeightsIndex(msgspec.Struct, frozen=True, eq=False):
-    """Where every tensor of a file lies."""
+    """Where every tensor of a file, or of the shards that an index names, lies."""
 
     path: Path
     tensors: Mapping[str, TensorEntry]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the data, each once: `path` itself unless that is the index of shards."""
+        return tuple(dict.fromkeys(entry.file for entry in self.tensors.values())) or (self.path,)
 
 
 class _Entry(msgspec.Struct):
@@ -83,28 +92,31 @@ class _Entry(msgspec.Struct):
     data_offsets: tuple[int, int]
 
 
-def weights_error(path: Path, problem: str) -> NetcError:
-    """The error for a weights file that cannot be used at all."""
-    return NetcError((Diagnostic("weights-file", f"{path}: {problem}", None),))
-
-
-def read_index(path: str | Path) -> WeightsIndex:
-    """Where the tensors of a safetensors file lie; reads the header only.
+def read_file(path: Path) -> WeightsIndex:
+    """Where the tensors of one safetensors file lie; reads the header only.
 
     Raises NetcError (`weights-file`) when the file cannot be read or breaks a rule of the format: the header is at
     most 100 MB, dtypes are known, sizes match shapes, and the data cover the file without gaps or overlaps.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            total = os.fstat(file.fileno()).st_size
-            header = _read_header(path, file.read(8), total, file)
-    except OSError as error:
-        raise weights_error(path, f"cannot be read: {error.strerror or error}") from error
+    with opened(path) as file:
+        total = os.fstat(file.fileno()).st_size
+        header = _read_header(path, file.read(8), total, file)
     begin = 8 + len(header)
     tensors = {name: _entry(path, name, raw, begin) for name, raw in _decode(path, header).items()}
     _check_cover(path, tensors.values(), begin, total)
     return WeightsIndex(path, tensors)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; raises NetcError (`weights-file`) for anything else and for failed reads."""
+    try:
+        if path.exists() and not path.is_file():
+            raise weights_error(path, "is a folder" if path.is_dir() else "is not a regular file")
+        with path.open("rb") as file:
+            yield file
+    except (OSError, ValueError) as error:
+        raise weights_error(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes:
@@ -117,11 +129,12 @@ def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes
 
 
 def _decode(path: Path, header: bytes) -> dict[str, _Entry]:
+    raw = decode_table(path, header, msgspec.Raw)
+    about = raw.pop(METADATA, msgspec.Raw(b"{}"))
     try:
-        raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
-        msgspec.json.decode(raw.pop(METADATA, msgspec.Raw(b"{}")), type=dict[str, str])
+        msgspec.json.decode(about, type=dict[str, str])
         return {name: msgspec.json.decode(text, type=_Entry) for name, text in raw.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise weights_error(path, f"the header is not valid: {error}") from error
 
 
@@ -131,11 +144,13 @@ def _entry(path: Path, name: str, raw: _Entry, begin: int) -> TensorEntry:
         raise weights_error(path, f"tensor {name} has the unknown dtype {raw.dtype}")
     if min(raw.shape, default=0) < 0 or first < 0 or last < first:
         raise weights_error(path, f"tensor {name} has a negative size or offset")
+    if len(raw.shape) > MAX_RANK or prod(max(1, size) for size in raw.shape) >= MAX_ELEMENTS:
+        raise weights_error(path, f"tensor {name} has a shape that no tensor can have")
     wanted = prod(raw.shape) * _BITS[raw.dtype] // 8
     if wanted != last - first:
         raise weights_error(path, f"tensor {name} has {last - first} bytes, but its shape takes {wanted}")
     dtype = _NAMES.get(raw.dtype, raw.dtype)
-    return TensorEntry(name, dtype, tuple(raw.shape), begin + first, begin + last)
+    return TensorEntry(name, dtype, tuple(raw.shape), begin + first, begin + last, path)
 
 
 def _check_cover(path: Path, entries: Iterable[TensorEntry], begin: int, total: int) -> None:
@@ -162,8 +177,12 @@ def lay_out(path: str | Path, specs: Iterable[TensorSpec], metadata: Mapping[str
     text = msgspec.json.encode({METADATA: dict(metadata), **table})
     header = text.ljust(-(-(8 + len(text)) // PAGE) * PAGE - 8)
     begin = 8 + len(header)
-    entries = {s.name: TensorEntry(s.name, s.dtype, s.shape, *(begin + o for o in offsets[s.name])) for s in ordered}
-    return len(header).to_bytes(8, "little") + header, WeightsIndex(Path(path), entries)
+    path = Path(path)
+    entries = {}
+    for spec in ordered:
+        first, last = offsets[spec.name]
+        entries[spec.name] = TensorEntry(spec.name, spec.dtype, spec.shape, begin + first, begin + last, path)
+    return len(header).to_bytes(8, "little") + header, WeightsIndex(path, entries)
 
 
 def _alignment(size: int) -> int:

@@ -1,0 +1,60 @@
+"""JSON objects out of files nobody vouches for: bounded, and without the same name twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, NetcError
+
+MAX_TENSORS = 250_000
+MAX_COLONS = 8 * MAX_TENSORS
+"""In the JSON text; an object costs memory for each, whatever stands behind it."""
+
+Value = TypeVar("Value")
+
+
+def weights_error(path: Path, problem: str) -> NetcError:
+    """The error for a weights file that cannot be used at all."""
+    return NetcError((Diagnostic("weights-file", f"{path}: {problem}", None),))
+
+
+def decode_table(path: Path, text: bytes, kind: type[Value]) -> dict[str, Value]:
+    """The object of named values that `text` holds as JSON; raises NetcError (`weights-file`)."""
+    if text.count(b":") > MAX_COLONS:
+        raise weights_error(path, f"the header is too large: more than {MAX_TENSORS} tensors")
+    try:
+        table = msgspec.json.decode(text, type=dict[str, kind])  # type: ignore[valid-type]
+        doubled = _doubled(text)
+    except (ValueError, RecursionError) as error:
+        raise weights_error(path, f"the header is not valid: {error}") from error
+    if doubled is not None:
+        raise weights_error(path, f"the header says {doubled} twice")
+    if len(table) > MAX_TENSORS:
+        raise weights_error(path, f"has {len(table)} tensors; at most {MAX_TENSORS} are read")
+    for name in table:
+        _check_name(path, name)
+    return table
+
+
+def _check_name(path: Path, name: str) -> None:
+    if not name.isprintable():
+        raise weights_error(path, f"has a tensor name with characters that cannot be shown: {name!a}")
+
+
+def _doubled(text: bytes) -> str | None:
+    """A key that an object holds twice, which readers understand differently."""
+    found: list[str] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs) and not found:
+            names = [name for name, _ in pairs]
+            found.append(next(name for at, name in enumerate(names) if name in names[:at]))
+        return seen
+
+    json.loads(text, object_pairs_hook=keep)
+    return ascii(found[0]) if found else None
