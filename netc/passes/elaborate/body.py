@@ -71,7 +71,8 @@ class BodyBuilder(Reader):
         return Made([], Value(ERROR, place.path, statement.span))
 
     def body(self, statement: Body, place: Place, flow: Flow) -> Made:
-        """Named statements in order; the first takes what flows in."""
+        """Named statements in order; the first takes what flows in. Where nothing does, a tensor that feeds no statement
+        is still what the body stands for."""
         made: list[Draft] = []
         value = flow.value
         for named in statement.statements:
@@ -80,6 +81,8 @@ class BodyBuilder(Reader):
             if one.feeds:
                 value = one.value
                 flow = Flow(value)
+            elif flow.value is None:
+                value = one.value
         return Made(made, value)
 
     def named(self, named: Named, place: Place, flow: Flow) -> Made:
