@@ -71,8 +71,8 @@ class BodyBuilder(Reader):
         return Made([], Value(ERROR, place.path, statement.span))
 
     def body(self, statement: Body, place: Place, flow: Flow) -> Made:
-        """Named statements in order; the first takes what flows in. Where nothing does, a tensor that feeds no statement
-        is still what the body stands for."""
+        """Named statements in order; the first takes what flows in. Where nothing does, it stands for its last tensor,
+        one that feeds no statement too."""
         made: list[Draft] = []
         value = flow.value
         for named in statement.statements:
