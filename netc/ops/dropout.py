@@ -42,7 +42,7 @@ STOCHASTIC_DEPTH = '''class StochasticDepth(nn.Module):
             return x
         size = x.shape[0] if self.mode == "row" else 1
         keep = x.new_empty([size] + [1] * (x.ndim - 1)).bernoulli_(1 - self.p)
-        return x * keep / (1 - self.p) if self.p < 1 else x * keep'''
+        return x * (keep / (1 - self.p) if self.p < 1 else keep)'''
 
 
 @op("stochastic_depth", family=Family.DROPOUT, torch="torchvision.ops.StochasticDepth", title="StochasticDepth")

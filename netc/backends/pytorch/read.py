@@ -22,6 +22,7 @@ from netc.backends.pytorch.shadow import (
     folded,
     is_plain,
     lit,
+    settled,
 )
 from netc.backends.pytorch.value import NOTHING, Val
 from netc.expr.scope import Binding, Said, Scope
@@ -107,7 +108,7 @@ class Reader:
                 rest = iter(inner[1:])
                 return Cut(inner[0], None if lower is None else next(rest), None if upper is None else next(rest))
             case Choice():
-                return Pick(*inner)
+                return settled(Pick(*inner), self.trace.env) if self.trace.is_root else Pick(*inner)
             case Function(name="make_divisible" | "round" | "floor" | "ceil" as name):
                 return Fn(name, (_without_factor(inner[0]), *inner[1:]))
             case Function(name=name):
