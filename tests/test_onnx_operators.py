@@ -148,6 +148,9 @@ case("instance_norm3d", make("instance_norm3d"), plain(nn.InstanceNorm3d(2)), (1
 case("layer_norm", make("layer_norm"), module(nn.LayerNorm, 11))
 case("layer_norm two", make("layer_norm", normalized_shape=(9, 11)), module(nn.LayerNorm, (9, 11)))
 case("layer_norm no bias", make("layer_norm", bias=False), module(nn.LayerNorm, 11, bias=False))
+case("layer_norm2d", make("layer_norm2d", eps=0.1), module(torchvision.models.convnext.LayerNorm2d, 4, 0.1))
+channels_alone = plain(torchvision.models.convnext.LayerNorm2d(4, elementwise_affine=False))
+case("layer_norm2d plain", make("layer_norm2d", elementwise_affine=False), channels_alone)
 case("group_norm", make("group_norm", num_groups=2), module(nn.GroupNorm, 2, 4))
 case("group_norm plain", make("group_norm", num_groups=4, affine=False), plain(nn.GroupNorm(4, 4, affine=False)))
 for size in (3, 4):
@@ -240,7 +243,7 @@ sampled = plain(lambda x, grid: F.grid_sample(x, grid, padding_mode="border", al
 case("grid_sample", make("grid_sample", padding_mode="border"), sampled, IMAGE, (2, 5, 6, 2))
 
 ELSEWHERE = {
-    *("parameter", "constant", "relative_position_index", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *("parameter", "constant", "arange", "relative_position_index", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("gather", "index_select", "take_along_dim", "log", "sqrt", "rsqrt"),
     *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align", "nms"),
     *("multiscale_roi_align", "ps_roi_align"),
@@ -292,7 +295,7 @@ def symbolic(shape: tuple[int, ...]) -> tuple[Size, ...]:
 
 def compare(label: str, network: Network, sizes: dict[str, int], model: Path) -> None:
     _, reference, shapes = CASES[label]
-    weights = load_file(_varied(write_onnx_fresh(network, model)))
+    weights = load_file(varied(write_onnx_fresh(network, model)))
     assert check_file(model).ok, check_file(model).detail
     assert check_shapes(model, sizes).ok, check_shapes(model, sizes).detail
     torch.manual_seed(len(label))
@@ -305,7 +308,7 @@ def compare(label: str, network: Network, sizes: dict[str, int], model: Path) ->
         torch.testing.assert_close(torch.from_numpy(ours), theirs, rtol=1e-5, atol=rounding)
 
 
-def _varied(path: Path) -> Path:
+def varied(path: Path) -> Path:
     """Constants such as a norm's ones and zeros replaced in place by numbers that show when they are mixed up."""
     index = read_index(path)
     generator = torch.Generator().manual_seed(1)

@@ -165,20 +165,23 @@ def test_a_shared_parameter_exists_once(tmp_path: Path) -> None:
 
 
 CONSTANTS = {
-    "3": torch.tensor(3.0),
-    "0.5": torch.tensor(0.5),
-    "(1 2.5)": torch.tensor([1, 2.5]),
-    "2 shape=(2 2)": torch.full((2, 2), 2.0),
-    "(1 2 3 4 5 6) shape=(2 3)": torch.tensor([[1.0, 2, 3], [4, 5, 6]]),
-    "(1 2) dtype=int64": torch.tensor([1, 2]),
-    "1e-5 dtype=float64": torch.tensor(1e-5, dtype=torch.float64),
-    "0.1 shape=4 dtype=float16": torch.full((4,), 0.1, dtype=torch.float16),
+    "constant 3": torch.tensor(3.0),
+    "constant 0.5": torch.tensor(0.5),
+    "constant (1 2.5)": torch.tensor([1, 2.5]),
+    "constant 2 shape=(2 2)": torch.full((2, 2), 2.0),
+    "constant (1 2 3 4 5 6) shape=(2 3)": torch.tensor([[1.0, 2, 3], [4, 5, 6]]),
+    "constant (1 2) dtype=int64": torch.tensor([1, 2]),
+    "constant 1e-5 dtype=float64": torch.tensor(1e-5, dtype=torch.float64),
+    "constant 0.1 shape=4 dtype=float16": torch.full((4,), 0.1, dtype=torch.float16),
+    "arange 1 4": torch.arange(1, 4),
+    "arange 5 -2 -3 dtype=int32": torch.arange(5, -2, -3, dtype=torch.int32),
+    "arange -1 6 2 dtype=float32": torch.arange(-1.0, 6.0, 2.0),
 }
 
 
 @pytest.mark.parametrize("line", CONSTANTS)
-def test_a_constant_is_torchs_tensor(line: str, tmp_path: Path) -> None:
-    text = spec(f"k: constant {line}\na: relu", "outputs: {k: k, a: a}")
+def test_what_is_fixed_is_torchs_tensor(line: str, tmp_path: Path) -> None:
+    text = spec(f"k: {line}\na: relu", "outputs: {k: k, a: a}")
     source, problems = elaborate(text)
     assert source is not None, shown(problems)
     image = torch.randn(1, 3, 32, 32)
@@ -206,6 +209,10 @@ def test_a_parameter_may_itself_be_an_output() -> None:
         ("k: constant\nout: add @image @k", "missing-argument", "constant"),
         ("k: constant (1 2 3) shape=(2 2)\nout: add @image @k", "bad-argument", "shape=(2 2)"),
         ("k: constant 0.5 dtype=int64\nout: add @image @k", "bad-argument", "0.5"),
+        ("k: arange 3 3\nout: add @image @k", "bad-argument", "3"),
+        ("k: arange 3 0\nout: add @image @k", "bad-argument", "0"),
+        ("k: arange 0 3 0\nout: add @image @k", "bad-argument", "0"),
+        ("k: arange 0 2000000000\nout: add @image @k", "bad-argument", "2000000000"),
         ("k: constant 1 @image\nout: add @image @k", "bad-arity", "constant 1 @image"),
         ("p: parameter (1 2 1 1)\nout: add @image @p", "shape-mismatch", "@p"),
         ("p: parameter 3\nout: relu", "unused-statement", "parameter 3"),

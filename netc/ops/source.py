@@ -11,6 +11,8 @@ from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, Torc
 from netc.types import TensorType
 
 WHOLE = ("int64", "int32")
+MOST = 1 << 20
+"""Numbers of a range that are written into a file."""
 
 
 @op("parameter", family=Family.OTHER, torch="torch.nn.Parameter", title="Parameter", arity=(0, 0))
@@ -96,3 +98,42 @@ class Constant(Op):
 
     def caption(self, *x: TensorType) -> str:
         return f"{self.value[0]:g}" if len(self.value) == 1 else "×".join(map(str, self._sizes()))
+
+
+@op("arange", family=Family.OTHER, torch="torch.arange", title="Range", arity=(0, 0))
+class Arange(Op):
+    """The whole numbers from `start` up to but without `end`, `step` apart (`torch.arange`). They do not train and are
+    no part of the state_dict."""
+
+    start: int = attr("the first number")
+    end: int = attr("where to stop: the first number that is not reached")
+    step: int = attr("how far from one to the next, negative to count down", default=1)
+    dtype: Word = attr("its element type", default="int64", words=(*WHOLE, *FLOATS))
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if not self.step:
+            yield Problem("bad-argument", "`step` must not be 0", "step")
+        elif not 0 < len(self._numbers()) <= MOST:
+            message = f"from {self.start} to {self.end} in steps of {self.step} are {len(self._numbers())} numbers"
+            yield Problem("bad-argument", f"{message}: it must be one, and at most {MOST}", "end")
+
+    def _numbers(self) -> range:
+        return range(self.start, self.end, self.step)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType((-((self.start - self.end) // self.step),), self.dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = [TorchArg(name, getattr(self, name), attribute=name) for name in ("start", "end", "step")]
+        if self.step == 1:
+            args.pop()
+        kind = "" if self.dtype == "int64" else f", dtype=torch.{self.dtype}"
+        made = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
+        return TorchForm(TorchModule("Tensor", tuple(args), "{self}", make=made))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        values = tuple(self._numbers())
+        return node("Identity", "value", "y0", OnnxConst("value", self.dtype, (len(values),), values))
+
+    def caption(self, *x: TensorType) -> str:
+        return f"{self.start} … {self._numbers()[-1]}"
