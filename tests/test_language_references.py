@@ -294,6 +294,11 @@ def test_a_network_whose_outputs_are_all_switched_off_is_refused() -> None:
     assert found
 
 
+def test_an_output_that_is_switched_off_may_name_one_that_is_switched_off_inside() -> None:
+    block = "blocks: {b: {net: {a: relu @in, c: tanh @in}, outputs: {a: a, c: {from: c, if: false}}}}"
+    assert net("b: b", head=f"{block}\noutputs: {{a: b.a, c: {{from: b.c, if: false}}}}").sources == {"a": "b.a"}
+
+
 def test_a_line_that_is_wrong_in_itself_is_no_fork() -> None:
     assert refused("a: relu\nb: nothing 3\nc: add @a @b") == [("unknown-op", "nothing")]
 

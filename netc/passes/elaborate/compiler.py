@@ -14,7 +14,7 @@ from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Node, Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
-from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames
+from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
@@ -193,7 +193,13 @@ class Compiler:
 
     def _exists(self, parts: tuple[str | Expr, ...], place: Place) -> bool:
         text = parts[0]
-        return isinstance(text, str) and text.partition(".")[0] in place.names.heads
+        if not isinstance(text, str) or len(parts) > 1:
+            return isinstance(text, str) and text.partition(".")[0] in place.names.heads
+        try:
+            place.names.find(text, place.prefix, expose=False)
+        except UnknownTensor:
+            return False
+        return True
 
     def _checks(self, definition: Definition, instance: Instance, scope: Scope) -> None:
         if not isinstance(definition, SpecFile):
