@@ -96,6 +96,23 @@ def test_layer_norm_refuses_other_shapes(shape: Any, sizes: Any) -> None:
 
 
 @quick
+@given(st.lists(st.integers(1, 4), min_size=4, max_size=4).map(tuple), EPS, st.booleans(), st.booleans())
+def test_layer_norm2d_as_torchvision(shape: Any, eps: float, affine: bool, bias: bool) -> None:
+    op, x = make("layer_norm2d", eps=eps, elementwise_affine=affine, bias=bias), tensor(*shape)
+    theirs = torchvision.models.convnext.LayerNorm2d(shape[1], eps, affine, bias)
+    (found,), module = run_torch(op, [x], [example(x)])
+    theirs.load_state_dict(module.state_dict(), strict=True)
+    torch.testing.assert_close(found, theirs(example(x)))
+    same_values(op, x, symbolic=True)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5, 6)])
+def test_layer_norm2d_takes_images_alone(shape: Any) -> None:
+    (problem,) = findings(make("layer_norm2d"), tensor(*shape))
+    assert problem.at == 0
+
+
+@quick
 @given(SHAPES, st.integers(1, 4), EPS, st.booleans())
 def test_group_norm_as_pytorch(shape: Any, groups: int, eps: float, affine: bool) -> None:
     op, x = make("group_norm", num_groups=groups, eps=eps, affine=affine), tensor(*shape)

@@ -1,4 +1,4 @@
-"""Normalisation by length: root mean square, and L2 with or without a learned scale."""
+"""Normalisation by length, root mean square and L2 with or without a learned scale; layers over the channels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from netc.dims import Size
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
+    ZEROS,
     filled,
     int64,
     keywords,
@@ -17,7 +18,9 @@ from netc.ops.common import (
     need_axis,
     need_constant,
     need_float,
+    need_rank,
     node,
+    numbers,
     size_of,
 )
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
@@ -177,3 +180,46 @@ class L2Norm(_Unit):
         nodes = self._divided(x[0], (_l2(1),), "unit")
         spread = int64("spread", -1, *[1] * (x[0].rank - 2))
         return *nodes, node("Reshape", "weight spread", "factor", spread), node("Mul", "unit factor")
+
+
+LAYER_NORM_2D = '''class LayerNorm2d(nn.LayerNorm):
+    """Layer normalisation over the channels at each place of N×C×H×W."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)'''
+
+
+@op("layer_norm2d", family=Family.NORM, torch="torchvision.models.convnext.LayerNorm2d", title="LayerNorm2d")
+class LayerNorm2d(Op):
+    """Over the channels at each place of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias (Liu et al., ConvNeXt,
+    arXiv 2201.03545; `torchvision.models.convnext.LayerNorm2d`). Parameters: weight and bias per channel."""
+
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    elementwise_affine: bool = attr("learn a scale and an offset per channel", default=True)
+    bias: bool = attr("learn the offset too", default=True)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0])
+        yield from need_rank(self, x[0], 4)
+        if x[0].rank == 4:
+            yield from need_constant(x[0].shape[1], "channels")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        learnt = [learned(name, (x[0].shape[1],), fill, x[0]) for name, fill in (("weight", ONES), ("bias", ZEROS))]
+        return tuple(learnt[: self.elementwise_affine * (1 + self.bias)])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (size_of("normalized_shape", x[0], 1), *keywords(self, "eps", "elementwise_affine", "bias"))
+        return TorchForm(TorchModule("LayerNorm2d", args, helper=LAYER_NORM_2D))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        consts = () if self.elementwise_affine else (filled("ones", x[0], numbers(x[0].shape[1:2]), 1.0),)
+        names = "ones" if consts else "weight bias" if self.bias else "weight"
+        return (
+            node("Transpose", "x0", "last", perm=(0, 2, 3, 1)),
+            node("LayerNormalization", f"last {names}", "normal", *consts, axis=-1, epsilon=self.eps),
+            node("Transpose", "normal", "y0", perm=(0, 3, 1, 2)),
+        )
