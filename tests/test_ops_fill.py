@@ -125,6 +125,11 @@ def test_bad_arguments_are_named(name: str, values: Any, named: Any, text: str) 
         initialise(name, (4, 4), *values, **named)
 
 
+def test_bilinear_needs_a_window() -> None:
+    with pytest.raises(BadValue, match="three axes"):
+        initialise("bilinear", (4, 4))
+
+
 def test_fans_need_two_axes() -> None:
     with pytest.raises(BadValue, match="two axes"):
         initialise("kaiming_normal", (4,))

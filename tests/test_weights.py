@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from math import sqrt
+from math import prod, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,13 @@ import torch
 from handmade import one_op
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
+from torch.nn.functional import conv_transpose2d, interpolate
 
 import netc
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.ops import OPERATORS
+from netc.ops.fill import initialise
 from netc.ops.records import Fill
 from netc.types import TensorType
 from netc.weights import TensorSpec, check_weights, init_weights, lay_out, read_index, tensors
@@ -225,6 +227,29 @@ def test_a_blank_part_crosses_chunks() -> None:
     assert np.flatnonzero(found == 0).tolist() == list(range(CHUNK - 3, CHUNK + 5))
     whole = drawn(Fill("normal", 0, 1), "float32", CHUNK + 10)
     assert np.array_equal(found[: CHUNK - 3], whole[: CHUNK - 3])
+
+
+@pytest.mark.parametrize(("factor", "groups"), [(2, 1), (4, 1), (8, 1), (4, 3)])
+def test_bilinear_transposed_convolutions_interpolate(factor: int, groups: int) -> None:
+    """Away from the border, where interpolation repeats what lies outside."""
+    shape = (3, 3 // groups, 2 * factor, 2 * factor)
+    weight = torch.tensor(drawn(initialise("bilinear", shape), "float32", prod(shape))).reshape(shape)
+    image = torch.randn(2, 3, 5, 6)
+    found = conv_transpose2d(image, weight, stride=factor, padding=factor // 2, groups=groups)
+    expected = interpolate(image, scale_factor=factor, mode="bilinear")
+    inside = (..., slice(factor, -factor), slice(factor, -factor))
+    torch.testing.assert_close(found[inside], expected[inside])
+
+
+@pytest.mark.parametrize("shape", [(300, 300, 7, 7), (4, 3, 5), (3, 5, 2, 3, 4)])
+def test_bilinear_weights_stand_on_the_diagonal(shape: tuple[int, ...]) -> None:
+    found = drawn(initialise("bilinear", shape), "float32", prod(shape)).reshape(shape)
+    expected = np.zeros(shape, "float32")
+    for row in range(shape[0]):
+        expected[row, row % shape[1]] = found[0, 0]
+    assert np.array_equal(found, expected)
+    middle = found[(0, 0, *[size // 2 for size in shape[2:]])]
+    assert middle == found.max() == prod(1 if size % 2 else 1 - 1 / size for size in shape[2:])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])

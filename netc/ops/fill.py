@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from math import prod, sqrt
 from typing import Any
 
@@ -110,6 +111,20 @@ def _xavier_uniform(shape: tuple[int, ...], gain: float = 1.0) -> Fill:
     return Fill("uniform", -bound, bound)
 
 
+def _bilinear(shape: tuple[int, ...]) -> Fill:
+    """The product over the axes of 1 − |i − centre| / ⌈kernel/2⌉ from each channel to itself: a transposed convolution
+    that interpolates (Long et al., arXiv 1411.4038, section 3.3)."""
+    if len(shape) < 3:
+        raise BadValue(f"bilinear weights have three axes or more, not {len(shape)}")
+    taps = [prod(places) for places in product(*[_triangle(size) for size in shape[2:]])]
+    return Fill("diagonal", taps=tuple(taps), columns=shape[1])
+
+
+def _triangle(size: int) -> list[float]:
+    half, centre = (size + 1) // 2, (size - 1) / 2
+    return [1 - abs(i - centre) / half for i in range(size)]
+
+
 _MOMENTS: dict[str, float | str | None] = {"mean": 0.0, "std": 1.0}
 _KAIMING: dict[str, float | str | None] = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
 _KAIMING_WORDS = {"mode": MODES, "nonlinearity": NONLINEARITIES}
@@ -127,6 +142,7 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser("kaiming_uniform", _kaiming_uniform, _KAIMING, _KAIMING_WORDS),
         Initialiser("xavier_normal", _xavier_normal, {"gain": 1.0}),
         Initialiser("xavier_uniform", _xavier_uniform, {"gain": 1.0}),
+        Initialiser("bilinear", _bilinear, {}),
     )
 }
 """Every initialiser by the name an `init:` line uses."""

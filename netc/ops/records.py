@@ -15,14 +15,18 @@ class Unsupported(Exception):
 
 class Fill(msgspec.Struct, frozen=True):
     """How a tensor is filled: `constant` (a = value), `uniform` (a = low, b = high), `normal` (a = mean, b = std),
-    `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does), `given` (`values`, in row-major order)."""
+    `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does), `given` (`values`, in row-major order),
+    `diagonal` (`taps` from each channel to itself, 0 between channels)."""
 
-    kind: Literal["constant", "uniform", "normal", "trunc_normal", "given"]
+    kind: Literal["constant", "uniform", "normal", "trunc_normal", "given", "diagonal"]
     a: float = 0.0
     b: float = 0.0
-    values: tuple[int, ...] = ()
     blank: tuple[int, int] = (0, 0)
     """From which element to before which all are 0."""
+    values: tuple[int, ...] = ()
+    taps: tuple[float, ...] = ()
+    columns: int = 1
+    """Of `diagonal`: the taps stand in row r at column r modulo `columns`."""
 
 
 class Param(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ CUT = 2.0
 MAX_REDRAWS = 64
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Draw = Callable[[np.random.Generator, Array], None]
+Draw = Callable[[np.random.Generator, Array, int], None]
+"""Fills an array that begins at that element of the tensor."""
 
 
 def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator[memoryview]:
@@ -32,7 +33,7 @@ def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator
     draw = _drawer(fill)
     for first in range(0, count, CHUNK):
         part = work[: min(CHUNK, count - first)]
-        draw(generator, part)
+        draw(generator, part, first)
         start, end = (min(max(at - first, 0), len(part)) for at in fill.blank)
         part[start:end] = 0
         yield _stored(part, dtype).data.cast("B")
@@ -62,12 +63,24 @@ def _bfloat16(values: Array) -> Array:
 def _drawer(fill: Fill) -> Draw:
     a, b = fill.a, fill.b
     if fill.kind == "constant":
-        return lambda _, out: out.fill(a)
+        return lambda _, out, first: out.fill(a)
+    if fill.kind == "diagonal":
+        return lambda _, out, first: _diagonal(out, first, fill.taps, fill.columns)
     if fill.kind == "uniform":
-        return lambda generator, out: _uniform(generator, out, a, b)
+        return lambda generator, out, _: _uniform(generator, out, a, b)
     if fill.kind == "normal":
-        return lambda generator, out: _normal(generator, out, a, b)
-    return lambda generator, out: _trunc_normal(generator, out, a, b)
+        return lambda generator, out, _: _normal(generator, out, a, b)
+    return lambda generator, out, _: _trunc_normal(generator, out, a, b)
+
+
+def _diagonal(out: Array, first: int, taps: tuple[float, ...], columns: int) -> None:
+    size = columns * len(taps)
+    out.fill(0)
+    for row in range(first // size, -(-(first + out.size) // size)):
+        start = row * size + row % columns * len(taps) - first
+        begin, end = max(start, 0), min(start + len(taps), out.size)
+        if begin < end:
+            out[begin:end] = taps[begin - start : end - start]
 
 
 def _uniform(generator: np.random.Generator, out: Array, low: float, high: float) -> None:
