@@ -57,6 +57,24 @@ def test_expand_reads_symbolic_sizes_from_another_tensor() -> None:
     assert "token.expand(image.shape[0], -1, image.shape[3])" in network.to_torch()
 
 
+AS = """
+netc: 1
+name: as_another
+inputs: {image: [N, 3, 4*h, w]}
+net:
+  token: parameter (3 1 1)
+  all: expand (in.N 3 in.H in.W) like=@image @token
+  sum: add @all @image
+outputs: {sum: sum}
+"""
+
+
+def test_expand_to_the_shape_of_another_tensor_names_no_size() -> None:
+    network = netc.load(AS)
+    assert "token.expand_as(image)" in network.to_torch()
+    assert verify(network.ir).ok
+
+
 @quick
 @given(SHAPES, st.lists(st.integers(1, 3), min_size=1, max_size=5))
 def test_repeat_as_pytorch(shape: Any, repeats: list[int]) -> None:

@@ -65,6 +65,8 @@ class Expand(Op):
         return x[0].with_shape(*[found if size == -1 else size for size, found in sizes])
 
     def torch(self, *x: TensorType) -> TorchForm:
+        if len(x) > 1 and _same_shape(self.infer(*x), x[1]):
+            return TorchForm(call=TorchCall("{0}.expand_as({1})"))
         args, pieces = [], []
         for axis, (size, source) in enumerate(self._plan(*x)):
             args.append(TorchArg(f"size{axis}", size, depends=("sizes",)))
@@ -84,6 +86,10 @@ class Expand(Op):
             nodes += _against(x[1].rank, len(plan), axis, source, result, wanted)
             result = wanted
         return tuple(nodes)
+
+
+def _same_shape(a: TensorType, b: TensorType) -> bool:
+    return a.rank == b.rank and all(compare(m, n).holds for m, n in zip(a.shape, b.shape, strict=True))
 
 
 def _axis_of(size: Size, *like: TensorType) -> int | None:
