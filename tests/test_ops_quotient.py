@@ -1,0 +1,70 @@
+"""Whole quotients and remainders against PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from conformance import agree, call, findings, make, onnx_model, quick, run_onnx, same_values, tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netc.dims import symbol
+
+NAMES = ["floor_divide", "remainder"]
+PLACES = torch.tensor([[-91, -8, -7, -1, 0], [1, 6, 7, 8, 2**40]])
+"""The last is beyond what float32 counts."""
+
+
+@quick
+@given(
+    st.sampled_from(NAMES), st.sampled_from([-3, -1, 1, 2, 91]), st.sampled_from(["int64", "int32", "int8", "uint8"])
+)
+def test_by_a_number_as_pytorch(name: str, other: int, dtype: str) -> None:
+    op, x = make(name, other=other), tensor(3, 4, dtype=dtype)
+    if other < 0 and dtype == "uint8":
+        assert [p.at for p in findings(op, x)] == ["other"], "PyTorch wraps silently"
+    else:
+        assert agree(op, x)
+        same_values(op, x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("other", [7, -7])
+def test_rounding_is_downwards_and_exact(name: str, other: int) -> None:
+    op, x = make(name, other=other), tensor(2, 5, dtype="int64")
+    expected = getattr(torch, name)(PLACES, other)
+    (form,) = [op.torch(x).call]
+    assert form is not None
+    assert torch.equal(call(form, PLACES), expected)
+    assert torch.equal(run_onnx(onnx_model(op, [x], {}), [PLACES])[0], expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_by_a_tensor_that_broadcasts(name: str) -> None:
+    op, types = make(name), (tensor(2, 5, dtype="int64"), tensor(5, dtype="int32"))
+    divisors = torch.tensor([2, -2, 3, -5, 7], dtype=torch.int32)
+    assert not findings(op, *types)
+    assert [(t.shape, t.dtype) for t in op.outputs(*types)] == [((2, 5), "int64")]
+    expected = getattr(torch, name)(PLACES, divisors)
+    form = op.torch(*types).call
+    assert form is not None
+    assert torch.equal(call(form, PLACES, divisors), expected)
+    assert torch.equal(run_onnx(onnx_model(op, types, {}), [PLACES, divisors])[0], expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("other", "dtype", "code"),
+    [(0, "int64", "bad-argument"), (1.5, "int64", "bad-argument"), (2, "float32", "dtype-mismatch")],
+)
+def test_what_is_refused(name: str, other: Any, dtype: str, code: str) -> None:
+    assert [p.code for p in findings(make(name, other=other), tensor(3, dtype=dtype))] == [code]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_symbolic_sizes(name: str) -> None:
+    x = tensor(symbol("N"), 3, dtype="int64")
+    assert make(name, other=2).infer(x) == x
+    same_values(make(name, other=2), tensor(2, 3, dtype="int64"), symbolic=True)
