@@ -253,7 +253,8 @@ ELSEWHERE = {
 """Operators that make sense in a network alone: tests/test_parameter.py, test_unpool.py; those with indices, and
 functions of positive numbers: tests/test_ops_rearrange.py, test_ops_lookup.py and test_ops_activation.py; what has no
 class in torch or takes maps or boxes: tests/test_ops_local.py, test_ops_deform.py, test_ops_sample.py, test_ops_roi.py,
-test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; sequences: tests/test_ops_recurrent.py and test_ops_attention.py."""
+test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; sequences: tests/test_ops_recurrent.py and
+test_ops_attention.py."""
 
 
 def test_every_operator_is_here() -> None:

@@ -10,30 +10,28 @@ from onnx import ModelProto
 from netc import __version__
 from netc.artifacts import output_error, staged
 from netc.backends.onnx.graph import build_graph
+from netc.backends.onnx.options import DEFAULT, OnnxOptions
+from netc.backends.onnx.versions import IR_VERSIONS
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.kernels import OPSET
-from netc.weights import WeightsIndex, fitting_weights, fresh_index, init_weights
-from netc.weights.initialise import Progress
-
-IR_VERSION = 10
+from netc.weights import Progress, WeightsIndex, fitting_weights, fresh_index, init_weights
 
 
 def build_model(
-    network: Network, weights: WeightsIndex | None = None, location: str | None = None, provider: str = "cpu"
+    network: Network, weights: WeightsIndex | None = None, location: str | None = None, options: OnnxOptions = DEFAULT
 ) -> ModelProto:
-    """The network in eval mode at opset 21, IR 10, which onnxruntime runs on CUDA without moving pools to the CPU.
+    """The network in eval mode; by default at opset 21, IR 10, the last where CUDA has kernels for pools.
 
     Nodes are named by spec path, weights by state_dict key; these are external data in the file `location` (a name
     relative to the model, by default that of `weights.path`). Without `weights`, offsets are those of a file
-    `init_weights` would write. Every node has a kernel of the provider, `cpu` or `cuda`: raises NetcError otherwise
+    `init_weights` would write. Every node has a kernel of the options' provider: raises NetcError otherwise
     (`onnx-unsupported`, `cuda-fallback`).
     """
     index = weights or fresh_index(network, "model.safetensors")
-    model = ModelProto(ir_version=IR_VERSION, producer_name="netc", producer_version=__version__)
-    model.opset_import.add(domain="", version=OPSET)
+    model = ModelProto(ir_version=IR_VERSIONS[options.opset], producer_name="netc", producer_version=__version__)
+    model.opset_import.add(domain="", version=options.opset)
     model.graph.name = network.name
-    renamed = build_graph(model.graph, flatten(network), index, _sayable(location or index.path.name), provider)
+    renamed = build_graph(model, flatten(network), index, _sayable(location or index.path.name), options)
     for key, value in _metadata(network, renamed).items():
         model.metadata_props.add(key=key, value=value)
     return model
@@ -57,13 +55,15 @@ def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
     return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
 
 
-def model_bytes(network: Network, weights: WeightsIndex, location: str | None = None, provider: str = "cpu") -> bytes:
+def model_bytes(
+    network: Network, weights: WeightsIndex, location: str | None = None, options: OnnxOptions = DEFAULT
+) -> bytes:
     """`build_model` in the form it has in a file; the same network always gives the same bytes."""
-    data: bytes = build_model(network, weights, location, provider).SerializeToString(deterministic=True)
+    data: bytes = build_model(network, weights, location, options).SerializeToString(deterministic=True)
     return data
 
 
-def write_onnx(network: Network, path: str | Path, weights_path: str | Path, provider: str = "cpu") -> None:
+def write_onnx(network: Network, path: str | Path, weights_path: str | Path, options: OnnxOptions = DEFAULT) -> None:
     """Write the model to `path`, with the weights in `weights_path`.
 
     ONNX reaches only what lies in the model's own directory, and its checker refuses links: weights from elsewhere are
@@ -73,24 +73,24 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path, pro
     path, index = Path(path), fitting_weights(network, weights_path)
     if index.path.resolve().parent == path.resolve().parent and not index.path.is_symlink():
         with staged([path]) as (model,):
-            model.write_bytes(model_bytes(network, index, provider=provider))
+            model.write_bytes(model_bytes(network, index, options=options))
         return
     own = path.with_suffix(".safetensors")
     if own.is_symlink():
         own = path.with_name(f"{path.stem}.weights.safetensors")
     with staged([path, own]) as (model, data):
-        model.write_bytes(model_bytes(network, index, own.name, provider))
+        model.write_bytes(model_bytes(network, index, own.name, options))
         _copy(index.path, data)
 
 
 def write_onnx_fresh(
-    network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None, provider: str = "cpu"
+    network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None, options: OnnxOptions = DEFAULT
 ) -> Path:
     """Write the model to `path` and new weights beside it, with the suffix `.safetensors`; returns their path."""
     own = Path(path).with_suffix(".safetensors")
     with staged([path, own]) as (model, data):
         index = init_weights(network, data, seed, progress)
-        model.write_bytes(model_bytes(network, index, own.name, provider))
+        model.write_bytes(model_bytes(network, index, own.name, options))
     return own
 
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx import GraphProto
+from onnx import GraphProto, ModelProto
 
+from netc.backends.onnx.functions import Trail, outline
 from netc.backends.onnx.lower import Lowered, lower
 from netc.backends.onnx.names import Names
+from netc.backends.onnx.options import OnnxOptions
 from netc.backends.onnx.proto import add_attribute, add_graph, set_constant, set_external, set_value_info
 from netc.ir.flat import Flat, FlatNode, Wire, join
 from netc.ops.records import OnnxGraph, OnnxNode
 from netc.weights import WeightsIndex
 
 
-def build_graph(graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str, provider: str) -> dict[str, str]:
-    """Fill `graph`: what the network computes in eval mode, weights left in the file `location`.
+def build_graph(
+    model: ModelProto, flat: Flat, weights: WeightsIndex, location: str, options: OnnxOptions
+) -> dict[str, str]:
+    """Fill the model's graph: what the network computes in eval mode, weights left in the file `location`.
 
     In ONNX weights, inputs and outputs share one set of names. Weights keep theirs, then inputs; returns the new names
     of inputs and outputs that had to give way, with those of the spec.
     """
-    builder = _Builder(graph, flat, weights, location)
-    builder.build(lower(flat, provider))
+    builder = _Builder(model.graph, flat, weights, location)
+    builder.build(lower(flat, options.provider, options.opset))
+    if options.functions:
+        outline(model, builder.trails)
     return builder.renamed
 
 
@@ -37,6 +43,8 @@ class _Builder:
         self.wire_names: dict[Wire, str] = dict(zip(flat.inputs, inputs, strict=True))
         self.written: set[str] = set()
         self.meant: dict[Wire, Wire] = {}
+        self.trails: list[Trail] = []
+        """Per node of the graph the calls around it."""
 
     def _claim(self, wanted: str) -> str:
         name = self.names.fresh(wanted)
@@ -51,10 +59,12 @@ class _Builder:
         copies = list(self._name_outputs())
         for item in computed:
             self._add(item)
+            self.trails += [item.source.trail] * len(item.nodes)
         for name, wire in copies:
             node = self.graph.node.add(op_type="Identity", name=self.node_names.fresh(name))
             node.input.append(self._operand(self._name(wire)))
             node.output.append(name)
+            self.trails.append(())
 
     def _passes_on(self, item: Lowered) -> bool:
         """Nodes that only hand a tensor on (dropout in eval) leave no trace; tensors without input are initialisers."""

@@ -1,11 +1,13 @@
-"""The opened network as ONNX nodes, each of which onnxruntime has a kernel for."""
+"""The opened network as ONNX nodes of one opset, each of which onnxruntime has a kernel for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
+from netc.backends.onnx.versions import check_types, spelled
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, FlatNode, flatten
 from netc.ir.model import Network
@@ -18,35 +20,54 @@ class Lowered(msgspec.Struct, frozen=True, eq=False):
 
     source: FlatNode
     nodes: tuple[OnnxNode, ...]
+    opset: int = OPSET
 
-    def without_kernel(self, provider: str) -> list[Placed]:
-        """The ONNX nodes a provider (`cpu`, `cuda`) cannot run."""
+    def placed(self) -> Iterator[Placed]:
+        """The ONNX nodes with the dtypes they meet."""
         source = self.source
         dtypes = {f"x{i}": wire.type.dtype for i, wire in enumerate(source.inputs)}
         dtypes |= {f"y{i}": wire.type.dtype for i, wire in enumerate(source.outputs)}
         dtypes |= {param.name: param.dtype for param in source.params()}
-        return [placed for placed in place(self.nodes, dtypes, OPSET) if not placed.runs_on(provider)]
+        return place(self.nodes, dtypes, self.opset)
+
+    def without_kernel(self, provider: str) -> list[Placed]:
+        """The ONNX nodes a provider (`cpu`, `cuda`) cannot run."""
+        return [placed for placed in self.placed() if not placed.runs_on(provider)]
 
 
-def lower(flat: Flat, provider: str = "cpu") -> tuple[Lowered, ...]:
-    """What is computed in eval mode, as ONNX nodes. Raises NetcError naming all that ONNX cannot say and all that the
-    provider of onnxruntime has no kernels for (`onnx-unsupported`; for CUDA `cuda-fallback`)."""
+def lower(flat: Flat, provider: str = "cpu", opset: int = OPSET) -> tuple[Lowered, ...]:
+    """What is computed in eval mode, as ONNX nodes. Raises NetcError naming all that the opset cannot say and all that
+    the provider of onnxruntime has no kernels for (`onnx-unsupported`; for CUDA `cuda-fallback`)."""
     lowered: list[Lowered] = []
-    problems = [problem for node in flat.nodes if not node.train_only for problem in _lower(node, provider, lowered)]
+    step = partial(_lower, provider=provider, opset=opset, lowered=lowered)
+    problems = [problem for node in flat.nodes if not node.train_only for problem in step(node)]
     if problems:
         raise NetcError(tuple(problems))
     return tuple(lowered)
 
 
-def _lower(node: FlatNode, provider: str, lowered: list[Lowered]) -> Iterator[Diagnostic]:
+def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) -> Iterator[Diagnostic]:
     try:
-        found = node.node.op.onnx(*(w.type for w in node.inputs))
+        item = _said(node, opset)
     except Unsupported as error:
         message = f"{node.node.op.name} cannot be written as ONNX: {error}"
         yield Diagnostic("onnx-unsupported", message, node.node.span, path=node.path)
         return
-    lowered.append(Lowered(node, found if isinstance(found, tuple) else (found,)))
-    yield from _unplaced(lowered[-1], provider)
+    lowered.append(item)
+    yield from _unplaced(item, provider)
+
+
+def _said(node: FlatNode, opset: int) -> Lowered:
+    """The nodes in the words of the opset. Raises Unsupported."""
+    found = node.node.op.onnx(*(wire.type for wire in node.inputs))
+    nodes = found if isinstance(found, tuple) else (found,)
+    if opset == OPSET:
+        return Lowered(node, nodes)
+    first = (*node.inputs, *node.outputs)[0].type
+    item = Lowered(node, spelled(nodes, opset, first.dtype, first.rank), opset)
+    for placed in item.placed():
+        check_types(placed)
+    return item
 
 
 def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:
@@ -57,6 +78,8 @@ def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:
     absent = ", ".join(dict.fromkeys(map(_absent, placed)))
     cured = all(p.as_float32("float64", "bfloat16").runs_on(provider) for p in placed)
     advice = ": use float32" if cured else ""
+    if item.opset > OPSET and not cured:
+        advice = f" in opset {item.opset}; it may have one in opset {OPSET}"
     message = f"{item.source.node.op.name}: ONNX Runtime has {absent} on {PROVIDERS[provider]}{advice}"
     code = "onnx-unsupported" if provider == "cpu" else "cuda-fallback"
     yield Diagnostic(code, message, item.source.node.span, path=item.source.path)
@@ -67,6 +90,7 @@ def _absent(placed: Placed) -> str:
     return f"no {dtypes} kernel for {placed.node.op_type}"
 
 
-def cpu_only(network: Network) -> tuple[str, ...]:
+def cpu_only(network: Network, opset: int = OPSET) -> tuple[str, ...]:
     """Paths of what CUDA has no kernels for, so that it runs on the CPU with copies there and back."""
-    return tuple(item.source.path for item in lower(flatten(network)) if item.without_kernel("cuda"))
+    items = lower(flatten(network), "cpu", opset)
+    return tuple(item.source.path for item in items if item.without_kernel("cuda"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from netc.backends.onnx import cpu_only, write_onnx, write_onnx_fresh
+from netc.backends.onnx import OnnxOptions, cpu_only, write_onnx, write_onnx_fresh
 from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
+from netc.kernels import OPSET
 
 NAMED = 5
 
@@ -22,6 +23,8 @@ NAMED = 5
     type=click.Choice(("cpu", "cuda")),
     help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
 )
+@click.option("--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="ONNX's operators.")
+@click.option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call.")
 def command(
     spec: str,
     args: dict[str, str],
@@ -30,6 +33,8 @@ def command(
     weights: str | None,
     seed: int | None,
     provider: str | None,
+    opset: int,
+    functions: bool,
 ) -> None:
     """Write a network as an ONNX file, with weights.
 
@@ -44,12 +49,13 @@ def command(
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other")
     network = compile_or_fail(spec, args, bind)
+    options = OnnxOptions(opset=opset, provider=provider or "cpu", functions=functions)
     if weights is not None:
-        write_onnx(network, target, weights, provider or "cpu")
+        write_onnx(network, target, weights, options)
     else:
         with progress("weights") as report:
-            write_onnx_fresh(network, target, seed or 0, report, provider or "cpu")
-    if provider is None and (strays := cpu_only(network)):
+            write_onnx_fresh(network, target, seed or 0, report, options)
+    if provider is None and (strays := cpu_only(network, opset)):
         click.echo(_remark(strays), err=True)
 
 
