@@ -54,6 +54,22 @@ USE_CODES = (
         "use weights of this network, or make new ones with `netc weights init`.",
     ),
     CodeInfo(
+        "weights-names",
+        "error",
+        "The names of tensors do not work out",
+        "Two tensors would get one name, or a pattern, a prefix or a rule fits no tensor, or is no rule.",
+        "",
+        "`netc weights inspect` lists the names of a file.",
+    ),
+    CodeInfo(
+        "weights-non-finite",
+        "error",
+        "Weights are infinite or not a number",
+        "Training diverged, or values are too large for the type they are to have.",
+        "",
+        "take a checkpoint from before, a type of a wider range such as bfloat16, or `--allow-non-finite`.",
+    ),
+    CodeInfo(
         "onnx-unsupported",
         "error",
         "ONNX cannot express this",

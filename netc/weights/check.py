@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from netc.diagnostics.model import Diagnostic, NetcError
@@ -10,6 +10,8 @@ from netc.ir.model import Network
 from netc.weights.plan import tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import read_index
+
+Form = TensorSpec | TensorEntry
 
 
 def check_weights(network: Network, path: str | Path) -> list[Diagnostic]:
@@ -22,34 +24,36 @@ def check_weights(network: Network, path: str | Path) -> list[Diagnostic]:
         index = read_index(path)
     except NetcError as error:
         return list(error.diagnostics)
-    return list(_differences(tensors(network), index))
+    return list(differences(tensors(network), index.tensors, str(index.path)))
 
 
 def fitting_weights(network: Network, path: str | Path) -> WeightsIndex:
     """The index of weights that fit `network`; raises NetcError with all that `check_weights` finds."""
     index = read_index(path)
-    found = tuple(_differences(tensors(network), index))
+    found = tuple(differences(tensors(network), index.tensors, str(index.path)))
     if found:
         raise NetcError(found)
     return index
 
 
-def _differences(wanted: tuple[TensorSpec, ...], index: WeightsIndex) -> Iterator[Diagnostic]:
-    names = {spec.name for spec in wanted}
+def differences(wanted: Iterable[TensorSpec], found: Mapping[str, Form], place: str) -> Iterator[Diagnostic]:
+    """How the tensors `found` in the file `place` differ from those a network has; `path` names the tensor."""
+    names = set()
     for spec in wanted:
-        entry = index.tensors.get(spec.name)
-        if entry is None:
-            yield _finding("missing", f"{index.path} has no tensor {spec.name} ({_form(spec)})", spec.name)
-        elif entry.shape != spec.shape:
-            yield _finding("shape", f"{spec.name} is {_form(entry)} in {index.path}, not {_form(spec)}", spec.name)
-        elif entry.dtype != spec.dtype:
-            yield _finding("dtype", f"{spec.name} is {_form(entry)} in {index.path}, not {_form(spec)}", spec.name)
-    for name, entry in index.tensors.items():
+        names.add(spec.name)
+        form = found.get(spec.name)
+        if form is None:
+            yield _finding("missing", f"{place} has no tensor {spec.name} ({_form(spec)})", spec.name)
+        elif form.shape != spec.shape:
+            yield _finding("shape", f"{spec.name} is {_form(form)} in {place}, not {_form(spec)}", spec.name)
+        elif form.dtype != spec.dtype:
+            yield _finding("dtype", f"{spec.name} is {_form(form)} in {place}, not {_form(spec)}", spec.name)
+    for name, form in found.items():
         if name not in names:
-            yield _finding("extra", f"{index.path} has a tensor {name} ({_form(entry)}) the network lacks", name)
+            yield _finding("extra", f"{place} has a tensor {name} ({_form(form)}) the network lacks", name)
 
 
-def _form(tensor: TensorSpec | TensorEntry) -> str:
+def _form(tensor: Form) -> str:
     return f"{tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
 
 

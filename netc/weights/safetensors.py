@@ -45,6 +45,11 @@ _BITS: dict[str, int] = {
 }
 
 
+def code_of(dtype: str) -> str:
+    """dtype as the format names it; types that netc computes nothing with keep that name everywhere."""
+    return CODES.get(dtype, dtype)
+
+
 class TensorSpec(msgspec.Struct, frozen=True):
     """What a file should hold under `name`; dtype named as in PyTorch."""
 
@@ -55,7 +60,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes of data."""
-        return prod(self.shape) * _BITS[CODES[self.dtype]] // 8
+        return prod(self.shape) * _BITS[code_of(self.dtype)] // 8
 
 
 class TensorEntry(msgspec.Struct, frozen=True):
@@ -173,7 +178,7 @@ def lay_out(path: str | Path, specs: Iterable[TensorSpec], metadata: Mapping[str
     offsets, at = {}, 0
     for spec in ordered:
         offsets[spec.name] = (at, at := at + spec.size)
-    table = {s.name: _Entry(CODES[s.dtype], list(s.shape), offsets[s.name]) for s in ordered}
+    table = {s.name: _Entry(code_of(s.dtype), list(s.shape), offsets[s.name]) for s in ordered}
     text = msgspec.json.encode({METADATA: dict(metadata), **table})
     header = text.ljust(-(-(8 + len(text)) // PAGE) * PAGE - 8)
     begin = 8 + len(header)

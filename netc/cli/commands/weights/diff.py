@@ -1,0 +1,42 @@
+"""`netc weights diff`"""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from netc.cli.options import as_json
+from netc.cli.output import print_json
+from netc.cli.report import say
+from netc.weights import read_index
+from netc.weights.diff import Difference, compare
+
+
+@click.command("diff", short_help="Compare two files.")
+@click.argument("first", metavar="A.safetensors")
+@click.argument("second", metavar="B.safetensors")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Absolute difference that does not count.",
+)
+@as_json
+def command(first: str, second: str, tolerance: float, json_: bool) -> None:
+    """Compare two weights files: names, shapes, types and values, by name. Exit code 1 where they differ.
+
+    \b
+      netc weights diff before.safetensors after.safetensors --tolerance 1e-6
+    """
+    found = compare(read_index(first), read_index(second), tolerance)
+    if json_:
+        print_json([_as_json(difference) for difference in found])
+    else:
+        say("\n".join(difference.line() for difference in found) or "no difference")
+    if found:
+        raise click.exceptions.Exit(1)
+
+
+def _as_json(difference: Difference) -> dict[str, object]:
+    return msgspec.structs.asdict(difference)

@@ -1,0 +1,31 @@
+"""`netc weights init`"""
+
+from __future__ import annotations
+
+import click
+
+from netc.artifacts import staged
+from netc.cli.commands.weights.options import shard_size
+from netc.cli.options import file_output, one_spec
+from netc.cli.progress import progress
+from netc.cli.spec import compile_or_fail
+from netc.weights import fresh_layout, write_fresh
+
+
+@click.command("init", short_help="Write fresh weights.")
+@one_spec
+@file_output("The safetensors file to write.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@shard_size
+def command(
+    spec: str, args: dict[str, str], bind: dict[str, int], target: str, seed: int, shard_size: int | None
+) -> None:
+    """Write fresh weights, drawn as PyTorch draws them or as the spec's `init` says.
+
+    \b
+      netc weights init specs/resnet.yaml:resnet50 -o resnet50.safetensors --seed 0
+    """
+    network = compile_or_fail(spec, args, bind)
+    layout = fresh_layout(network, target, seed, shard_size=shard_size)
+    with staged(layout.paths) as temporary, progress("weights") as report:
+        write_fresh(network, layout, temporary, seed, report)

@@ -1,0 +1,180 @@
+"""Tensors out of what `torch.save` wrote, without running any code a file may hold."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netc.runtime.lazy import torch
+from netc.weights.safetensors import opened
+from netc.weights.table import MAX_TENSORS, weights_error
+from netc.weights.values import CHUNK, Buffer, Held
+
+SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+
+STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
+"""Where training scripts keep a module's state_dict in their checkpoints."""
+
+WRAPPER = "module."
+"""What `torch.nn.DataParallel` puts before every name."""
+
+MAX_SHARING = 16
+"""Tensors may share memory; all together take at most so many times the bytes of the file."""
+
+_CODES = {
+    "int16": "I16",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "complex64": "C64",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+}
+_PLAIN = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool")
+
+_BROKEN = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    OSError,
+    MemoryError,
+    zipfile.BadZipFile,
+)
+"""What torch and pickle raise over bytes that make no sense to them."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, eq=False):
+    """The tensors of a file and what had to be understood to find them."""
+
+    tensors: tuple[Held, ...]
+    notes: tuple[str, ...]
+
+
+def read_checkpoint(path: str | Path, key: str | None = None) -> Checkpoint:
+    """The state_dict in a file that `torch.save` wrote, its tensors mapped into memory where the file allows it.
+
+    key: the entry that holds the state_dict; without it those training scripts use are tried. A prefix `module.` that
+    all names have is taken off. Only `torch.load(weights_only=True)` is used: a file that needs more is refused.
+    Raises NetcError (`weights-file`).
+    """
+    path = Path(path)
+    with opened(path):
+        size = path.stat().st_size
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_zip(path, size)
+    notes: list[str] = []
+    found = _unwrapped(_state(path, _load(path, zipped), key, notes), notes)
+    held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
+    if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
+        raise weights_error(path, f"its tensors take more than {MAX_SHARING} times its {size} bytes")
+    return Checkpoint(held, tuple(notes))
+
+
+def _check_zip(path: Path, size: int) -> None:
+    """torch.save never compresses, so what unpacks to more than the file has was made to harm."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except _BROKEN as error:
+        raise weights_error(path, f"is no zip archive that can be read: {error}") from error
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise weights_error(path, "is a compressed archive, which torch.save does not write")
+    if sum(member.file_size for member in members) > size:
+        raise weights_error(path, "its parts claim more bytes than it has")
+
+
+def _load(path: Path, zipped: bool) -> Any:
+    library = torch()
+    try:
+        return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        problem = "holds more than tensors, and loading it could run code of its author; it is never loaded otherwise"
+        raise weights_error(path, f"{problem}: {_first_line(error)}") from error
+    except _BROKEN as error:
+        raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """The reason alone: torch goes on with advice to load the file unsafely."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("WeightsUnpickler error", "Unsupported"))]
+    return (told or lines or [type(error).__name__])[0]
+
+
+def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[str, Any]:
+    if key is not None:
+        return _tensors(path, _at_key(path, loaded, key), notes)
+    if not isinstance(loaded, Mapping) or any(_is_tensor(value) for value in loaded.values()):
+        return _tensors(path, loaded, notes)
+    inner = [name for name in STATE_KEYS if isinstance(loaded.get(name), Mapping)]
+    if len(inner) != 1:
+        keys = ", ".join(ascii(name) for name in list(loaded)[:10])
+        raise weights_error(path, f"has no state_dict that can be told from the rest; say `--key` with one of: {keys}")
+    notes.append(f"{path}: takes the state_dict under `{inner[0]}`")
+    return _state(path, loaded[inner[0]], None, notes)
+
+
+def _at_key(path: Path, loaded: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(loaded, Mapping) or part not in loaded:
+            raise weights_error(path, f"has nothing under `{key}`")
+        loaded = loaded[part]
+    return loaded
+
+
+def _tensors(path: Path, found: Any, notes: list[str]) -> dict[str, Any]:
+    if not isinstance(found, Mapping):
+        raise weights_error(path, f"holds a {type(found).__name__}, not tensors by name")
+    state = {name: value for name, value in found.items() if _is_tensor(value)}
+    others = [str(name) for name in found if name not in state]
+    if others:
+        notes.append(f"{path}: leaves out what is no tensor: {', '.join(others[:10])}")
+    if len(state) > MAX_TENSORS or not all(isinstance(name, str) and name.isprintable() for name in state):
+        raise weights_error(path, "has too many tensors, or names that cannot be shown")
+    return state
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, torch().Tensor)
+
+
+def _unwrapped(state: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    if not state or not all(name.startswith(WRAPPER) for name in state):
+        return state
+    notes.append(f"takes off the prefix `{WRAPPER}` of DataParallel")
+    return {name.removeprefix(WRAPPER): value for name, value in state.items()}
+
+
+def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
+    library = torch()
+    kind = str(tensor.dtype).removeprefix("torch.")
+    dtype = kind if kind in _PLAIN else _CODES.get(kind)
+    if dtype is None or tensor.layout != library.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        raise weights_error(path, f"tensor {name} is of a kind that safetensors has not: {kind}, {tensor.layout}")
+    if _size(tensor) > size:
+        raise weights_error(path, f"tensor {name} takes more bytes than the file has")
+    return Held(name, dtype, tuple(tensor.shape), str(path), partial(_chunks, tensor.detach()))
+
+
+def _size(tensor: Any) -> int:
+    return int(tensor.numel() * tensor.element_size())
+
+
+def _chunks(tensor: Any) -> Iterator[Buffer]:
+    flat = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1)
+    step = CHUNK // flat.element_size()
+    for first in range(0, flat.numel(), step):
+        part: Buffer = memoryview(flat[first : first + step].view(torch().uint8).numpy()).cast("B")
+        yield part

@@ -1,0 +1,117 @@
+"""How two weights files differ, tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from netc.weights.safetensors import TensorEntry, WeightsIndex
+from netc.weights.values import Array, file_chunks, numbers
+
+KINDS = ("only-first", "only-second", "form", "values")
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A tensor that differs. `kind` is one of KINDS; `first` and `second` are its forms, None where it is not there.
+
+    For values: `largest` absolute difference, `relative` the largest |a − b| / max(|a|, |b|), and how many `count`
+    elements differ by more than the tolerance. Where one is NaN or infinite and the other another value, both are
+    infinite, which JSON has not: null.
+    """
+
+    name: str
+    kind: str
+    first: str | None
+    second: str | None
+    count: int = 0
+    largest: float | None = None
+    relative: float | None = None
+
+    def line(self) -> str:
+        if self.kind == "only-first":
+            return f"- {self.name}  {self.first}"
+        if self.kind == "only-second":
+            return f"+ {self.name}  {self.second}"
+        if self.kind == "form":
+            return f"! {self.name}  {self.first} → {self.second}"
+        told = f"{self.count} differ, {_shown(self.largest)} at most, {_shown(self.relative)} relative"
+        return f"~ {self.name}  {self.first}  {told}"
+
+
+def _shown(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.3g}"
+
+
+def compare(first: WeightsIndex, second: WeightsIndex, tolerance: float = 0.0) -> list[Difference]:
+    """Every tensor that differs, by name; values that differ by at most `tolerance` do not. Reads in chunks.
+
+    NaN equals NaN. Raises NetcError (`weights-file`) for files that cannot be read.
+    """
+    found = (
+        _difference(name, first.tensors.get(name), second.tensors.get(name), tolerance)
+        for name in sorted({*first.tensors, *second.tensors})
+    )
+    return [difference for difference in found if difference is not None]
+
+
+def _difference(name: str, a: TensorEntry | None, b: TensorEntry | None, tolerance: float) -> Difference | None:
+    first, second = (None if entry is None else _form(entry) for entry in (a, b))
+    if a is None or b is None:
+        return Difference(name, "only-first" if b is None else "only-second", first, second)
+    if first != second:
+        return Difference(name, "form", first, second)
+    count, largest, relative = _values(a, b, tolerance)
+    return Difference(name, "values", first, second, count, _finite(largest), _finite(relative)) if count else None
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _form(entry: TensorEntry) -> str:
+    return f"{entry.dtype} {'×'.join(map(str, entry.shape)) or 'scalar'}"
+
+
+def _values(a: TensorEntry, b: TensorEntry, tolerance: float) -> tuple[int, float, float]:
+    count, largest, relative = 0, 0.0, 0.0
+    for one, other in _pairs(a, b):
+        apart, scale = _apart(one, other)
+        beyond = apart > tolerance
+        if beyond.any():
+            count += int(np.count_nonzero(beyond))
+            largest = max(largest, float(apart.max()))
+            relative = max(relative, float(np.max(apart[beyond] / scale[beyond])))
+    return count, largest, relative
+
+
+def _pairs(a: TensorEntry, b: TensorEntry) -> Iterator[tuple[Array, Array]]:
+    for one, other in zip(file_chunks(a), file_chunks(b), strict=True):
+        if one != other:
+            yield _comparable(one, a.dtype), _comparable(other, b.dtype)
+
+
+def _comparable(chunk: Any, dtype: str) -> Array:
+    """Types without numbers of their own are compared as bytes; complex numbers part by part."""
+    values = numbers(chunk, dtype)
+    if values is None:
+        return np.frombuffer(chunk, "uint8")
+    return values.view("float32") if values.dtype.kind == "c" else values
+
+
+def _apart(one: Array, other: Array) -> tuple[Array, Array]:
+    """|a − b| and max(|a|, |b|) in float64; infinite where only one is a finite number, zero where both are equal.
+
+    Integers beyond 2⁵³ that float64 cannot tell apart are one apart.
+    """
+    x, y = one.astype("float64"), other.astype("float64")
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(x - y)
+    apart[np.isnan(apart)] = np.inf
+    apart[(one != other) & (apart == 0)] = 1
+    apart[(one == other) | (np.isnan(x) & np.isnan(y))] = 0
+    scale = np.maximum(np.abs(x), np.abs(y))
+    scale[~np.isfinite(scale)] = 1
+    return apart, scale
