@@ -1,8 +1,15 @@
-"""torchvision's Python code, which imports without its compiled operators once the two it names are declared."""
+"""torchvision's Python code, which imports without its compiled operators once the two it names are declared.
+
+Suppression is given in Python, and crops are torchvision's own in Python, without a compiler: its detectors run.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 import torch
+from torch import Tensor
 
 if not hasattr(torch.ops.torchvision, "nms"):
     _declared = torch.library.Library("torchvision", "FRAGMENT")
@@ -10,5 +17,32 @@ if not hasattr(torch.ops.torchvision, "nms"):
         _declared.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import torchvision
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Indices of the boxes that overlap no better one too much, best first."""
+    order = scores.argsort(descending=True, stable=True)
+    ranked, kept = boxes[order], []
+    alive = torch.ones_like(order, dtype=torch.bool)
+    for place in range(len(order)):
+        if alive[place]:
+            kept.append(place)
+            alive &= torchvision.ops.box_iou(ranked[place : place + 1], ranked)[0] <= iou_threshold
+    return order[kept]
+
+
+def _with_no_boxes(crops: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @wraps(crops)
+    def roi_align(x: Tensor, rois: Tensor, *options: object) -> Tensor:
+        return crops(x, rois, *options) if len(rois) else crops(x, rois.new_zeros(1, 5), *options)[:0]
+
+    return roi_align
+
+
+if not torchvision.extension._has_ops():
+    _declared.impl("nms", nms, "CPU")
+    torchvision.extension._has_ops = lambda: True
+    _names = torchvision.ops.roi_align.__globals__
+    _names["_roi_align"] = _with_no_boxes(_names["_roi_align"].__wrapped__)
 
 __all__ = ["torchvision"]
