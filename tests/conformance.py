@@ -71,12 +71,12 @@ def printed(arg: TorchArg) -> bool:
 class Held(nn.Module):
     """The tensor that a generated module keeps as an attribute."""
 
-    def __init__(self, made: torch.Tensor) -> None:
+    def __init__(self, made: torch.Tensor, *, persistent: bool) -> None:
         super().__init__()
         if isinstance(made, nn.Parameter):
             self.register_parameter("made", made)
         else:
-            self.register_buffer("made", made, persistent=False)
+            self.register_buffer("made", made, persistent=persistent)
 
     def forward(self) -> torch.Tensor:
         return self.made
@@ -85,7 +85,7 @@ class Held(nn.Module):
 def build(module: TorchModule) -> nn.Module:
     """The module that the generated constructor call makes; one that gives a tensor where a tensor is kept."""
     if module.make:
-        return Held(_kept(module))
+        return Held(_kept(module), persistent=module.cls == "nn.Buffer")
     cls = _helper(module) if module.helper else getattr(nn, module.cls.removeprefix("nn."))
     shown = [arg for arg in module.args if printed(arg)]
     positional = [arg.value for arg in shown if not arg.keyword]

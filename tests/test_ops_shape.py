@@ -260,6 +260,11 @@ def test_flatten_of_symbolic_sizes_is_one_reshape() -> None:
     assert op.onnx(x)[0].consts[0].values == (0, -1)
 
 
+def test_reshape_to_no_axes() -> None:
+    assert agree(make("reshape", shape=()), tensor(1, 1))
+    same_values(make("reshape", shape=()), tensor(1, 1))
+
+
 def test_reshape_of_two_symbolic_sizes() -> None:
     x = tensor(symbol("N"), 4, symbol("h"), 6)
     op = make("reshape", shape=(symbol("N"), 24, symbol("h")))

@@ -90,7 +90,7 @@ class Reshape(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         """A symbolic size is read from the input, or left to -1 where it is the only one."""
         texts, args = _sizes(x, self.shape, "shape")
-        return TorchForm(call=TorchCall(f"{{0}}.reshape({texts})", args))
+        return TorchForm(call=TorchCall(f"{{0}}.reshape({texts or '()'})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())

@@ -77,6 +77,15 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
     (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
+    (
+        says(" does not fit uint8", of=("remainder", "floor_divide")),
+        "PyTorch wraps a negative number around; netc takes what the element type has",
+    ),
+    (
+        says("takes a whole number, not", of=("remainder", "floor_divide")),
+        "netc divides whole numbers by whole numbers",
+    ),
+    (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
     (says("needs one of size"), "where a size comes from is netc's own: from one place"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnxruntime
 import torch
 from conformance import (
     build,
@@ -61,6 +62,7 @@ RARE = {"float16", "float64", "int32", "int8", "uint8", "bool", "int64"}
 
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore")
+onnxruntime.set_default_logger_severity(3)
 
 
 class Unsaid(Exception):

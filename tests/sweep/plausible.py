@@ -151,6 +151,8 @@ FITTING: dict[str, dict[str, Draw]] = {
     },
     "box_convert": {"in_fmt": one_of("xyxy", "xywh", "cxcywh")},
     "embedding": {"num_embeddings": one_of(5, 7, 9)},
+    "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
+    "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "prod", "norm")},
 }
 FITTING |= {f"lp_pool{n}d": FITTING["lp_pool1d"] for n in (2, 3)}
@@ -185,6 +187,18 @@ def two_features(random: Random) -> list[TensorType]:
 def gathered(random: Random) -> list[TensorType]:
     shape = small(random, random.randint(1, 4))
     return [TensorType(tuple(shape)), TensorType(tuple(random.randint(1, n) for n in shape), "int64")]
+
+
+def taken(random: Random) -> list[TensorType]:
+    """Elements and places along an axis; on the others both have the same size, or one of them 1."""
+    shape = small(random, random.randint(1, 4))
+    places = [random.choice((n, n, n, 1)) for n in shape]
+    places[random.randrange(len(shape))] = random.randint(1, 6)
+    return [TensorType(tuple(shape)), TensorType(tuple(places), "int64")]
+
+
+def channels_first(random: Random) -> list[TensorType]:
+    return floats((random.randint(1, 3), random.choice((1, 2, 3, 4, 6, 8)), *small(random, 2)))
 
 
 def listed(random: Random) -> list[TensorType]:
@@ -285,6 +299,8 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "anchors": one_map,
     "gather": gathered,
     "index_select": listed,
+    "take_along_dim": taken,
+    **dict.fromkeys(("layer_norm2d", "frozen_batch_norm2d"), channels_first),
     "embedding": tokens,
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
     "multihead_attention": attended,
@@ -295,7 +311,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "nms": scored,
     "deform_conv2d": deformed,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
-    **dict.fromkeys(("parameter", "constant", "relative_position_index"), nothing),
+    **dict.fromkeys(("parameter", "constant", "arange", "relative_position_index"), nothing),
 }
 """Inputs that fit together, for operators whose inputs are not alike."""
 
@@ -359,6 +375,12 @@ def away_from_zero(op: Any, types: Sequence[TensorType], seed: int) -> list[torc
     return [x + x.sign().to(x.dtype) if (x := example(t, seed)).is_floating_point() else x for t in types]
 
 
+def divisible(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Numbers of both signs, and divisors that are not 0."""
+    x, *divisors = (example(t, seed + i) for i, t in enumerate(types))
+    return [x if x.dtype == torch.bool else x - 2, *((d + 1) * (-1) ** seed for d in divisors)]
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
@@ -366,6 +388,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "index_select": indices,
     "take_along_dim": indices,
     **{f"lp_pool{n}d": away_from_zero for n in (1, 2, 3)},
+    **dict.fromkeys(("remainder", "floor_divide"), divisible),
     "embedding": rows,
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},

@@ -19,6 +19,7 @@ Tensors = list[torch.Tensor]
 
 OWN = {
     *("add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
+    *("remainder", "floor_divide", "index_select", "arange"),
     *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),

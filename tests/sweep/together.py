@@ -25,6 +25,13 @@ def operands(most: int) -> Callable[[Random], Drawn]:
     return make
 
 
+def divided(random: Random) -> Drawn:
+    """Whole numbers, by others that broadcast or by one."""
+    types, values = operands(2)(random)
+    kind = random.choice(("int64", "int64", "int32", "uint8", "float32"))
+    return [TensorType(t.shape, kind) for t in types], {key: random.choice((1, 2, 3, -2, 0)) for key in values}
+
+
 def partner(random: Random, shape: Sequence[int]) -> list[int]:
     """A shape that broadcasts with another, mostly."""
     ones = [n if random.random() < 0.7 else 1 for n in shape]
@@ -79,6 +86,7 @@ def pyramid(random: Random) -> Drawn:
 
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
+    **dict.fromkeys(("remainder", "floor_divide"), divided),
     "einsum": equation,
     "fold": columns,
     "interpolate": resized,
