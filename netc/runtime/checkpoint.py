@@ -1,4 +1,4 @@
-"""Tensors out of what `torch.save` wrote, without running any code a file may hold."""
+"""Weights out of any file that holds some, without running any code a file may hold."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Any
 import msgspec
 
 from netc.runtime.lazy import torch
+from netc.weights import read_index
+from netc.weights.npz import read_npz
 from netc.weights.safetensors import opened
 from netc.weights.table import MAX_TENSORS, weights_error
-from netc.weights.values import CHUNK, Buffer, Held
+from netc.weights.values import CHUNK, Buffer, Held, held_in_file
 
-SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+PYTORCH = (".pt", ".pth", ".bin", ".ckpt")
+NUMPY = (".npz",)
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 """Where training scripts keep a module's state_dict in their checkpoints."""
@@ -54,14 +57,27 @@ _BROKEN = (
 """What torch and pickle raise over bytes that make no sense to them."""
 
 
-class Checkpoint(msgspec.Struct, frozen=True, eq=False):
+class Weights(msgspec.Struct, frozen=True, eq=False):
     """The tensors of a file and what had to be understood to find them."""
 
     tensors: tuple[Held, ...]
     notes: tuple[str, ...]
 
 
-def read_checkpoint(path: str | Path, key: str | None = None) -> Checkpoint:
+def read_weights(path: str | Path, key: str | None = None) -> Weights:
+    """The tensors of a safetensors file, of the shards an index names, of PyTorch's or of numpy's, by the suffix.
+
+    key: where a checkpoint of PyTorch keeps the state_dict (`read_checkpoint`). Raises NetcError (`weights-file`).
+    """
+    path = Path(path)
+    if path.suffix in PYTORCH:
+        return read_checkpoint(path, key)
+    if path.suffix in NUMPY:
+        return Weights(read_npz(path), ())
+    return Weights(tuple(map(held_in_file, read_index(path).tensors.values())), ())
+
+
+def read_checkpoint(path: str | Path, key: str | None = None) -> Weights:
     """The state_dict in a file that `torch.save` wrote, its tensors mapped into memory where the file allows it.
 
     key: the entry that holds the state_dict; without it those training scripts use are tried. A prefix `module.` that
@@ -79,7 +95,7 @@ def read_checkpoint(path: str | Path, key: str | None = None) -> Checkpoint:
     held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
     if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
         raise weights_error(path, f"its tensors take more than {MAX_SHARING} times its {size} bytes")
-    return Checkpoint(held, tuple(notes))
+    return Weights(held, tuple(notes))
 
 
 def _check_zip(path: Path, size: int) -> None:

@@ -10,21 +10,25 @@ from netc.ir.model import Network
 from netc.weights.plan import tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import read_index
+from netc.weights.stats import non_finite
+from netc.weights.values import held_in_file
 
 Form = TensorSpec | TensorEntry
 
 
-def check_weights(network: Network, path: str | Path) -> list[Diagnostic]:
+def check_weights(network: Network, path: str | Path, *, finite: bool = False) -> list[Diagnostic]:
     """Everything that keeps the weights in `path` from loading strictly into `network`; empty when they fit.
 
     Codes: `weights-missing`, `weights-extra`, `weights-shape`, `weights-dtype`, and `weights-file` for a file that
-    cannot be read at all.
+    cannot be read at all. finite: values are read too, and infinite ones and those that are no numbers reported
+    (`weights-non-finite`).
     """
     try:
         index = read_index(path)
+        unsound = list(non_finite(map(held_in_file, index.tensors.values()))) if finite else []
     except NetcError as error:
         return list(error.diagnostics)
-    return list(differences(tensors(network), index.tensors, str(index.path)))
+    return [*differences(tensors(network), index.tensors, str(index.path)), *unsound]
 
 
 def fitting_weights(network: Network, path: str | Path) -> WeightsIndex:

@@ -15,9 +15,9 @@ from netc.weights.check import differences
 from netc.weights.initialise import fresh
 from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed
-from netc.weights.safetensors import TensorEntry, TensorSpec
+from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec
 from netc.weights.shards import Layout, lay_out_shards
-from netc.weights.values import FLOATS, Held, as_bytes, count_non_finite, numbers
+from netc.weights.values import Held, as_bytes, count_non_finite, numbers
 from netc.weights.write import Progress, Send, write_layout
 
 

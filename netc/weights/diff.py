@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from netc.weights.safetensors import TensorEntry, WeightsIndex
-from netc.weights.values import Array, file_chunks, numbers
+from netc.weights.values import Array, Held, numbers
 
 KINDS = ("only-first", "only-second", "form", "values")
 
@@ -45,19 +44,17 @@ def _shown(value: float | None) -> str:
     return "∞" if value is None else f"{value:.3g}"
 
 
-def compare(first: WeightsIndex, second: WeightsIndex, tolerance: float = 0.0) -> list[Difference]:
+def compare(first: Iterable[Held], second: Iterable[Held], tolerance: float = 0.0) -> list[Difference]:
     """Every tensor that differs, by name; values that differ by at most `tolerance` do not. Reads in chunks.
 
     NaN equals NaN. Raises NetcError (`weights-file`) for files that cannot be read.
     """
-    found = (
-        _difference(name, first.tensors.get(name), second.tensors.get(name), tolerance)
-        for name in sorted({*first.tensors, *second.tensors})
-    )
+    a, b = ({held.name: held for held in tensors} for tensors in (first, second))
+    found = (_difference(name, a.get(name), b.get(name), tolerance) for name in sorted({*a, *b}))
     return [difference for difference in found if difference is not None]
 
 
-def _difference(name: str, a: TensorEntry | None, b: TensorEntry | None, tolerance: float) -> Difference | None:
+def _difference(name: str, a: Held | None, b: Held | None, tolerance: float) -> Difference | None:
     first, second = (None if entry is None else _form(entry) for entry in (a, b))
     if a is None or b is None:
         return Difference(name, "only-first" if b is None else "only-second", first, second)
@@ -71,11 +68,11 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _form(entry: TensorEntry) -> str:
+def _form(entry: Held) -> str:
     return f"{entry.dtype} {'×'.join(map(str, entry.shape)) or 'scalar'}"
 
 
-def _values(a: TensorEntry, b: TensorEntry, tolerance: float) -> tuple[int, float, float]:
+def _values(a: Held, b: Held, tolerance: float) -> tuple[int, float, float]:
     count, largest, relative = 0, 0.0, 0.0
     for one, other in _pairs(a, b):
         apart, scale = _apart(one, other)
@@ -87,8 +84,8 @@ def _values(a: TensorEntry, b: TensorEntry, tolerance: float) -> tuple[int, floa
     return count, largest, relative
 
 
-def _pairs(a: TensorEntry, b: TensorEntry) -> Iterator[tuple[Array, Array]]:
-    for one, other in zip(file_chunks(a), file_chunks(b), strict=True):
+def _pairs(a: Held, b: Held) -> Iterator[tuple[Array, Array]]:
+    for one, other in zip(a.chunks(), b.chunks(), strict=True):
         if one != other:
             yield _comparable(one, a.dtype), _comparable(other, b.dtype)
 

@@ -7,10 +7,12 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from netc.ir.model import Network
 from netc.weights.fill import filled
 from netc.weights.plan import plan, tensors
-from netc.weights.safetensors import TensorEntry, WeightsIndex
+from netc.weights.safetensors import FLOATS, TensorEntry, WeightsIndex
 from netc.weights.shards import Layout, lay_out_shards
 from netc.weights.write import Progress, Send, write_layout
 
@@ -22,22 +24,27 @@ def init_weights(
     progress: Progress | None = None,
     *,
     shard_size: int | None = None,
+    dtype: str | None = None,
 ) -> WeightsIndex:
     """Write fresh weights to `path` and say where each tensor lies.
 
     Each tensor is drawn as its operator does in PyTorch, or as an `init` rule of the spec says, from a stream of its
     own made of `seed` and its name. Memory stays at a few chunks whatever the size of the network.
-    shard_size: bytes of data in one file; more are written as shards (`lay_out_shards`).
+    shard_size: bytes of data in one file; more are written as shards (`lay_out_shards`). dtype: the type of all
+    floating-point tensors in place of the network's.
     Raises NetcError for an `init` rule that cannot be carried out, OSError when the file cannot be written.
     """
-    layout = fresh_layout(network, path, seed, shard_size=shard_size)
+    layout = fresh_layout(network, path, seed, shard_size=shard_size, dtype=dtype)
     write_fresh(network, layout, layout.paths, seed, progress)
     return layout.index
 
 
-def fresh_layout(network: Network, path: str | Path, seed: int = 0, *, shard_size: int | None = None) -> Layout:
+def fresh_layout(
+    network: Network, path: str | Path, seed: int = 0, *, shard_size: int | None = None, dtype: str | None = None
+) -> Layout:
     """The files `init_weights` writes."""
-    return lay_out_shards(path, tensors(network), _metadata(network, seed), shard_size)
+    specs = [replace(spec, dtype=dtype) if dtype and spec.dtype in FLOATS else spec for spec in tensors(network)]
+    return lay_out_shards(path, specs, _metadata(network, seed), shard_size)
 
 
 def fresh_index(network: Network, path: str | Path, seed: int = 0) -> WeightsIndex:

@@ -36,6 +36,9 @@ CODES: dict[str, str] = {
 }
 """dtype as netc names it → as the format does."""
 
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+"""What can be converted to one another."""
+
 _NAMES = {code: name for name, code in CODES.items()}
 _BITS: dict[str, int] = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
@@ -51,7 +54,7 @@ def code_of(dtype: str) -> str:
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
-    """What a file should hold under `name`; dtype named as in PyTorch."""
+    """What a file should hold under `name`; dtype named as in PyTorch, others as in the format (`I16`)."""
 
     name: str
     dtype: str

@@ -8,14 +8,11 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 
-from netc.weights.safetensors import TensorEntry, opened
+from netc.weights.safetensors import TensorEntry, TensorSpec, opened
 from netc.weights.table import weights_error
 
 CHUNK = 1 << 24
 """Bytes; a multiple of every element's size."""
-
-FLOATS = ("float16", "bfloat16", "float32", "float64")
-"""What can be converted to one another."""
 
 _STORED = {
     **dict.fromkeys(("float16", "float32", "float64", "int64", "int32", "int8", "uint8", "bool")),
@@ -44,6 +41,11 @@ class Held(msgspec.Struct, frozen=True, eq=False):
     origin: str
     chunks: Chunks
     entry: TensorEntry | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return TensorSpec(self.name, self.dtype, self.shape).size
 
 
 def held_in_file(entry: TensorEntry) -> Held:

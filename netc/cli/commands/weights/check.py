@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from netc.cli.options import one_spec
+from netc.cli.options import as_json, one_spec
+from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.model import NetcError
 from netc.weights import check_weights
@@ -13,13 +16,20 @@ from netc.weights import check_weights
 @click.command("check", short_help="Say whether a file fits a network.")
 @one_spec
 @click.argument("weights", metavar="W.safetensors")
-def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str) -> None:
+@click.option("--finite", is_flag=True, help="Read the values too, and report those that are infinite or no numbers.")
+@as_json
+def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str, finite: bool, json_: bool) -> None:
     """Say whether a weights file fits a network: every tensor missing, added or of another shape is named.
 
     \b
       netc weights check specs/resnet.yaml:resnet50 resnet50.safetensors
     """
-    found = check_weights(compile_or_fail(spec, args, bind), weights)
-    if found:
+    found = check_weights(compile_or_fail(spec, args, bind), weights, finite=finite)
+    if json_:
+        print_diagnostics(found, "json", sys.stdout)
+    elif found:
         raise NetcError(tuple(found))
-    click.echo(f"{weights}: fits {spec}")
+    else:
+        say(f"{weights}: fits {spec}")
+    if found:
+        raise click.exceptions.Exit(1)

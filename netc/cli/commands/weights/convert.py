@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from netc.artifacts import staged
-from netc.cli.commands.weights.options import shard_size
+from netc.cli.commands.weights.options import read_tensors, shard_size, state_key
 from netc.cli.options import as_json, choices, file_output
 from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
-from netc.runtime.checkpoint import SUFFIXES, read_checkpoint
-from netc.weights import read_index
 from netc.weights.convert import Conversion, chosen, convert, convert_for, write_conversion
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
-from netc.weights.values import FLOATS, Held, held_in_file
+from netc.weights.safetensors import FLOATS
 
 
 def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -37,7 +34,7 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option("--rename", "rules", multiple=True, metavar="OLD=NEW", callback=_rules, help="Rename; may be repeated.")
 @click.option("--rename-file", "files", multiple=True, metavar="MAP.yaml", help="Rename by a YAML mapping OLD: NEW.")
 @click.option("--prefix", default="", metavar="TEXT", help="Put this before every name.")
-@click.option("--key", metavar="NAME", help="Where a checkpoint of PyTorch keeps the state_dict.")
+@state_key
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 @click.option("--for", "spec", metavar="SPEC", help="Write the tensors of this network, which the inputs must fit.")
@@ -60,9 +57,10 @@ def command(
 ) -> None:
     """Read weights, rename them, merge several files, convert their type, and write safetensors.
 
-    Reads safetensors (one file or an index of shards) and PyTorch's .pt, .pth, .bin and .ckpt, these only as plain
-    tensors. In a rule `*` stands for any characters, and the n-th in NEW for what the n-th in OLD stood for; with
-    `re:` before it OLD is a regular expression, and NEW takes its groups as \\1. The first rule that fits counts.
+    Reads safetensors (one file or an index of shards), numpy's .npz, and PyTorch's .pt, .pth, .bin and .ckpt, these
+    only as plain tensors. In a rule `*` stands for any characters, and the n-th in NEW for what the n-th in OLD stood
+    for; with `re:` before it OLD is a regular expression, and NEW takes its groups as \\1. The first rule that fits a
+    name counts. Names are chosen by --include and --exclude first, then --strip-prefix, --rename and --prefix follow.
 
     \b
       netc weights convert checkpoint.pt -o resnet50.safetensors
@@ -74,7 +72,7 @@ def command(
     if spec is None and (partial or args or bind):
         raise click.UsageError("--partial, -p and --bind belong to --for")
     network = compile_or_fail(spec, args, bind) if spec else None
-    taken = chosen(_read(inputs, options["key"]), _selection(options))
+    taken = chosen([held for path in inputs for held in read_tensors(path, options["key"])], _selection(options))
     dtype, size = options["dtype"], options["shard_size"]
     if network is None:
         conversion = convert(target, taken, dtype, size)
@@ -89,19 +87,6 @@ def _selection(options: dict[str, Any]) -> Selection:
     rules = options["rules"] + tuple(rule for file in options["files"] for rule in read_rules(file))
     names = {key: options[key] for key in ("include", "exclude", "strip", "prefix")}
     return Selection(rules=rules, **names)
-
-
-def _read(inputs: tuple[str, ...], key: str | None) -> list[Held]:
-    found: list[Held] = []
-    for path in inputs:
-        if Path(path).suffix not in SUFFIXES:
-            found += map(held_in_file, read_index(path).tensors.values())
-            continue
-        checkpoint = read_checkpoint(path, key)
-        found += checkpoint.tensors
-        for note in checkpoint.notes:
-            click.echo(note, err=True)
-    return found
 
 
 def _print(conversion: Conversion, json_: bool) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 import msgspec
 
+from netc.cli.commands.weights.options import read_tensors, state_key
 from netc.cli.options import as_json
 from netc.cli.output import print_json
 from netc.cli.report import say
-from netc.weights import read_index
 from netc.weights.diff import Difference, compare
 
 
 @click.command("diff", short_help="Compare two files.")
-@click.argument("first", metavar="A.safetensors")
-@click.argument("second", metavar="B.safetensors")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -22,14 +22,15 @@ from netc.weights.diff import Difference, compare
     show_default=True,
     help="Absolute difference that does not count.",
 )
+@state_key
 @as_json
-def command(first: str, second: str, tolerance: float, json_: bool) -> None:
-    """Compare two weights files: names, shapes, types and values, by name. Exit code 1 where they differ.
+def command(first: str, second: str, tolerance: float, key: str | None, json_: bool) -> None:
+    """Compare two weights files: names, shapes, types and values. Exit code 1 where they differ.
 
     \b
       netc weights diff before.safetensors after.safetensors --tolerance 1e-6
     """
-    found = compare(read_index(first), read_index(second), tolerance)
+    found = compare(read_tensors(first, key), read_tensors(second, key), tolerance)
     if json_:
         print_json([_as_json(difference) for difference in found])
     else:

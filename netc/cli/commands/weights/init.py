@@ -10,15 +10,23 @@ from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
 from netc.weights import fresh_layout, write_fresh
+from netc.weights.safetensors import FLOATS
 
 
 @click.command("init", short_help="Write fresh weights.")
 @one_spec
 @file_output("The safetensors file to write.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 def command(
-    spec: str, args: dict[str, str], bind: dict[str, int], target: str, seed: int, shard_size: int | None
+    spec: str,
+    args: dict[str, str],
+    bind: dict[str, int],
+    target: str,
+    seed: int,
+    dtype: str | None,
+    shard_size: int | None,
 ) -> None:
     """Write fresh weights, drawn as PyTorch draws them or as the spec's `init` says.
 
@@ -26,6 +34,6 @@ def command(
       netc weights init specs/resnet.yaml:resnet50 -o resnet50.safetensors --seed 0
     """
     network = compile_or_fail(spec, args, bind)
-    layout = fresh_layout(network, target, seed, shard_size=shard_size)
+    layout = fresh_layout(network, target, seed, shard_size=shard_size, dtype=dtype)
     with staged(layout.paths) as temporary, progress("weights") as report:
         write_fresh(network, layout, temporary, seed, report)

@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import click
+import msgspec
 
+from netc.cli.commands.weights.options import read_tensors, state_key
 from netc.cli.options import as_json
 from netc.cli.output import print_json
-from netc.weights import TensorEntry, read_index
+from netc.weights.stats import Statistics, statistics
+from netc.weights.values import Held
+
+Row = tuple[Held, Statistics | None]
 
 
 @click.command("inspect", short_help="List the tensors of a file.")
-@click.argument("weights", metavar="W.safetensors")
+@click.argument("weights", metavar="W")
+@click.option("--stats", is_flag=True, help="Read the values too: range, mean, standard deviation, non-finite ones.")
+@state_key
 @as_json
-def command(weights: str, json_: bool) -> None:
-    """List the tensors of a weights file.
+def command(weights: str, stats: bool, key: str | None, json_: bool) -> None:
+    """List the tensors of a weights file, in the order in which they are stored.
 
     \b
       netc weights inspect resnet50.safetensors
+      netc weights inspect model.safetensors.index.json --stats
+      netc weights inspect checkpoint.pt
     """
-    entries = sorted(read_index(weights).tensors.values(), key=lambda entry: (entry.file, entry.start))
+    tensors = sorted(read_tensors(weights, key), key=_place)
+    rows = [(held, statistics(held) if stats else None) for held in tensors]
     if json_:
-        print_json([_as_json(entry) for entry in entries])
+        print_json([_as_json(held, found) for held, found in rows])
     else:
-        click.echo(_listing(entries), nl=False)
+        click.echo(_table(rows, stats), nl=False)
 
 
-def _as_json(entry: TensorEntry) -> dict[str, object]:
-    return {"name": entry.name, "dtype": entry.dtype, "shape": list(entry.shape), "bytes": entry.size}
+def _place(held: Held) -> tuple[str, int]:
+    return held.origin, held.entry.start if held.entry else 0
 
 
-def _listing(entries: Sequence[TensorEntry]) -> str:
-    rows = [(e.name, e.dtype, "×".join(map(str, e.shape)), f"{e.size:,}") for e in entries]
-    rows.append(("total", "", "", f"{sum(e.size for e in entries):,}"))
-    rows.insert(0, ("Tensor", "Type", "Shape", "Bytes"))
-    name, dtype, shape, size = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return "".join(f"{r[0]:{name}}  {r[1]:{dtype}}  {r[2]:{shape}}  {r[3]:>{size}}\n" for r in rows)
+def _as_json(held: Held, found: Statistics | None) -> dict[str, object]:
+    form = {"name": held.name, "dtype": held.dtype, "shape": list(held.shape), "bytes": held.size}
+    return form if found is None else form | msgspec.structs.asdict(found)
+
+
+def _table(rows: Sequence[Row], stats: bool) -> str:
+    count, size = sum(prod(held.shape) for held, _ in rows), sum(held.size for held, _ in rows)
+    lines = [_line(held, found, stats) for held, found in rows]
+    lines.insert(0, ["Tensor", "Type", "Shape", "Numbers", "Bytes", *(_HEADINGS if stats else ())])
+    lines.append([f"{len(rows)} tensors", "", "", f"{count:,}", f"{size:,}", *("" for _ in _HEADINGS if stats)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(_aligned(line, widths) + "\n" for line in lines)
+
+
+_HEADINGS = ("Min", "Max", "Mean", "Std", "Non-finite")
+
+
+def _line(held: Held, found: Statistics | None, stats: bool) -> list[str]:
+    form = [held.name, held.dtype, "×".join(map(str, held.shape)), f"{prod(held.shape):,}", f"{held.size:,}"]
+    if not stats:
+        return form
+    if found is None:
+        return form + ["–"] * len(_HEADINGS)
+    values = (found.minimum, found.maximum, found.mean, found.std)
+    return [*form, *("–" if value is None else f"{value:.4g}" for value in values), f"{found.non_finite:,}"]
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    sides = "<<<" + ">" * len(line)
+    cells = [f"{text:{side}{width}}" for text, side, width in zip(line, sides, widths, strict=False)]
+    return "  ".join(cells).rstrip()

@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from netc.diagnostics.style import shown
+from netc.runtime.checkpoint import read_weights
+from netc.weights.values import Held
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"\s*(\d{1,18})\s*([kMGT]?)(i?)B?\s*")
@@ -18,6 +22,20 @@ def shard_size(wrapped: Decorated) -> Decorated:
     """The option --shard-size, in bytes."""
     words = "Write several files of at most so much data, and an index beside them."
     return click.option("--shard-size", metavar="2GB", callback=_read_size, help=words)(wrapped)
+
+
+def state_key(wrapped: Decorated) -> Decorated:
+    """The option --key."""
+    words = "Where a checkpoint of PyTorch keeps the state_dict, as in `ema.state_dict`."
+    return click.option("--key", metavar="NAME", help=words)(wrapped)
+
+
+def read_tensors(path: str, key: str | None) -> tuple[Held, ...]:
+    """The tensors of a file, and what had to be understood to find them told on standard error."""
+    weights = read_weights(path, key)
+    for note in weights.notes:
+        click.echo(shown(note), err=True)
+    return weights.tensors
 
 
 def _read_size(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:

@@ -1,0 +1,101 @@
+"""Arrays out of what `numpy.savez` wrote; pickled objects are refused.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netc.weights.safetensors import MAX_ELEMENTS, MAX_RANK, opened
+from netc.weights.table import MAX_TENSORS, weights_error
+from netc.weights.values import CHUNK, Array, Buffer, Held
+
+MEMBER = ".npy"
+
+_DTYPES = {
+    "f8": "float64",
+    "f4": "float32",
+    "f2": "float16",
+    "i8": "int64",
+    "i4": "int32",
+    "i2": "I16",
+    "i1": "int8",
+    "u8": "U64",
+    "u4": "U32",
+    "u2": "U16",
+    "u1": "uint8",
+    "b1": "bool",
+    "c8": "C64",
+}
+
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    LookupError,
+)
+
+
+def read_npz(path: Path) -> tuple[Held, ...]:
+    """The arrays of an `.npz` file by name, one at a time in memory. Raises NetcError (`weights-file`)."""
+    with opened(path):
+        pass
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(MEMBER)]
+            if len(members) > MAX_TENSORS or len({member.filename for member in members}) < len(members):
+                raise weights_error(path, "has too many arrays, or two of one name")
+            return tuple(_held(path, archive, member) for member in members)
+    except _BROKEN as error:
+        raise weights_error(path, f"is no archive of arrays that can be read: {error}") from error
+
+
+def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
+    name = member.filename.removesuffix(MEMBER)
+    with archive.open(member) as file:
+        shape, kind = _header(file)
+        begin = file.tell()
+    dtype = _DTYPES.get(kind.str[1:])
+    if dtype is None or not name.isprintable():
+        raise weights_error(path, f"array {name!a} is of a kind that safetensors has not: {kind}")
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0 or prod(max(1, size) for size in shape) >= MAX_ELEMENTS:
+        raise weights_error(path, f"array {name} has a shape that no tensor can have")
+    if begin + prod(shape) * kind.itemsize != member.file_size:
+        raise weights_error(path, f"array {name} has {member.file_size - begin} bytes, but its shape takes others")
+    return Held(name, dtype, shape, str(path), partial(_chunks, path, member.filename))
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind
+
+
+def _chunks(path: Path, member: str) -> Iterator[Buffer]:
+    flat = _array(path, member).reshape(-1)
+    step = CHUNK // flat.dtype.itemsize
+    for first in range(0, flat.size, step):
+        yield flat[first : first + step].data.cast("B")
+
+
+def _array(path: Path, member: str) -> Array:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except _BROKEN as error:
+        raise weights_error(path, f"array {member} cannot be read: {error}") from error
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
