@@ -119,7 +119,7 @@ def test_runs_and_trains_as_in_onnxruntime(entry: Entry, tmp_path: Path) -> None
     """Shapes, eval outputs and a training step, on weights as after training."""
     network = entry.load(Sizes(args=entry.small.args))
     module = build_module(network)
-    randomise(module)
+    randomise(module, entry.scales)
     save_file(module.state_dict(), tmp_path / "model.safetensors")
     report = verify(network.ir, tmp_path / "model.safetensors", bind=entry.small.bind)
     assert report.ok, "\n".join(report.lines())
@@ -138,7 +138,7 @@ def test_fresh_weights_load_strictly(entry: Entry, tmp_path: Path) -> None:
 def test_gradients_reach_every_parameter(entry: Entry) -> None:
     network = entry.load(entry.small)
     module = build_module(network)
-    randomise(module)
+    randomise(module, entry.scales)
     torch.manual_seed(0)
     results = run_ours(network, module.train(), random_inputs(network)).values()
     torch.stack([(t * torch.randn_like(t)).sum() for t in results if t.requires_grad]).sum().backward()
@@ -162,7 +162,7 @@ def test_training_is_torchvisions(entry: Entry) -> None:
     assert entry.peer is not None
     network = entry.load(entry.small)
     ours, theirs, inputs = build_module(network), build_peer(entry.peer, small=True), random_inputs(network)
-    share_weights(ours, theirs)
+    share_weights(ours, theirs, entry.scales)
     with torch.no_grad():
         torch.manual_seed(0)
         mine = run_ours(network, ours.train(), inputs)

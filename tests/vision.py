@@ -39,10 +39,24 @@ def _with_no_boxes(crops: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return roi_align
 
 
+def _with_zeros_outside(samples: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """As the compiled operator has it; the one in Python goes on with the last row and column."""
+
+    @wraps(samples)
+    def interpolate(x: Tensor, sample: Tensor, rows: Tensor, columns: Tensor, *masks: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        tall, wide = (rows >= -1) & (rows <= height), (columns >= -1) & (columns <= width)
+        inside = tall[:, None, :, None, :, None] & wide[:, None, None, :, None, :]
+        return samples(x, sample, rows, columns, *masks).masked_fill(~inside, 0)
+
+    return interpolate
+
+
 if not torchvision.extension._has_ops():
     _declared.impl("nms", nms, "CPU")
     torchvision.extension._has_ops = lambda: True
     _names = torchvision.ops.roi_align.__globals__
+    _names["_bilinear_interpolate"] = _with_zeros_outside(_names["_bilinear_interpolate"])
     _names["_roi_align"] = _with_no_boxes(_names["_roi_align"].__wrapped__)
 
 __all__ = ["torchvision"]

@@ -50,7 +50,8 @@ class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: as `torchvision.models.get_model` knows it. arguments: of its builder (weights are always none); small: those
     that go with `small`. outputs: our output → path in its result (`out`, `aux.0`); none is needed where the result is
     our first output. wrapper: a function of `tools.gallery.wrappers` that makes the peer take our inputs. train: also
-    compare what both compute in train mode, from equal random numbers.
+    compare what both compute in train mode, from equal random numbers. frozen_norms: its batch norms never train, as
+    where torchvision's detectors are given trained weights.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: dict[str, str] = {}
     wrapper: str = ""
     train: bool = True
+    frozen_norms: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +68,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     spec: `file.yaml` or `file.yaml:variant`. small, full: for the quick tests, and as published. note: a sentence for
     the page. warnings: codes that `netc check` reports, each of them. quick: run it in the quick tests; without it the
-    first entry of each file is. untrained: glob over parameters that get no gradient → why.
+    first entry of each file is. untrained: glob over parameters that get no gradient → why. scales: glob over the
+    state_dict → factor of the random values in comparisons, for networks in which they would grow without bounds.
     """
 
     spec: str
@@ -79,6 +82,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warnings: list[str] = []
     quick: bool | None = None
     untrained: dict[str, str] = {}
+    scales: dict[str, float] = {}
 
     @property
     def name(self) -> str:

@@ -60,7 +60,7 @@ def parity(entry: Entry, sizes: Sizes) -> float:
     network = entry.load(Sizes(args=sizes.args))
     report = verify(network.ir, bind=sizes.bind)
     if not _shows_something(report):
-        report = _verify_randomised(network, sizes.bind)
+        report = _verify_randomised(network, sizes.bind, entry.scales)
     if not report.ok or not _shows_something(report):
         raise Failed("\n".join(report.lines()))
     return max(difference.relative for difference in report.differences)
@@ -70,10 +70,10 @@ def _shows_something(report: VerifyReport) -> bool:
     return not any(f.name == "sensitivity" and "the same for every input" in f.detail for f in report.findings)
 
 
-def _verify_randomised(network: netc.Network, bind: dict[str, int]) -> VerifyReport:
+def _verify_randomised(network: netc.Network, bind: dict[str, int], scales: dict[str, float]) -> VerifyReport:
     with TemporaryDirectory() as folder:
         module, weights = build_module(network), Path(folder) / "model.safetensors"
-        randomise(module)
+        randomise(module, scales)
         save_file(module.state_dict(), weights)
         return verify(network.ir, weights, bind=bind)
 
@@ -93,7 +93,7 @@ def peer_difference(entry: Entry, sizes: Sizes) -> float:
         raise ValueError(f"{entry.name} has no peer")
     network = entry.load(sizes)
     ours, theirs = build_module(network), build_peer(entry.peer, small=sizes is entry.small)
-    share_weights(ours, theirs)
+    share_weights(ours, theirs, entry.scales)
     inputs = random_inputs(network)
     with torch.no_grad():
         mine = run_ours(network, ours.eval(), inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ import netc
 from netc.runtime.sizes import bound_shape
 from tests.vision import torchvision
 from tools.gallery.entries import Peer
+from tools.gallery.weightless import Weightless
 
 Results = dict[str, Tensor]
 
@@ -41,9 +43,19 @@ def build_peer(peer: Peer, *, small: bool = False) -> nn.Module:
     builder = torchvision.models.get_model_builder(peer.name)
     known = inspect.signature(builder).parameters
     untrained = {name: None for name in ("weights", "weights_backbone") if name in known}
-    with torch.device("meta"):
+    with Weightless():
         module: nn.Module = builder(**untrained, **peer.arguments, **(peer.small if small else {}))
+        if peer.frozen_norms:
+            _freeze_norms(module)
     return module
+
+
+def _freeze_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            module.register_module(name, torchvision.ops.FrozenBatchNorm2d(child.num_features, child.eps))
+        else:
+            _freeze_norms(child)
 
 
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -51,10 +63,10 @@ def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 
 
-def randomise(module: nn.Module, seed: int = 0) -> None:
+def randomise(module: nn.Module, scales: Mapping[str, float] | None = None) -> None:
     """Values as after training: weights that keep the scale of what passes, statistics far from their start. Tables of
-    whole numbers stay."""
-    generator = torch.Generator().manual_seed(seed)
+    whole numbers stay. scales: glob over the state_dict → factor for the tensors it matches."""
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in module.state_dict(keep_vars=True).items():
             if tensor.dim() > 1 and tensor.is_floating_point():
@@ -65,6 +77,9 @@ def randomise(module: nn.Module, seed: int = 0) -> None:
                 tensor.uniform_(0.5, 1.5, generator=generator)
             elif tensor.is_floating_point():
                 tensor.normal_(0, 0.2, generator=generator)
+            for glob, factor in (scales or {}).items():
+                if fnmatchcase(name, glob):
+                    tensor.mul_(factor)
 
 
 def random_inputs(network: netc.Network, seed: int = 1) -> list[Tensor]:
@@ -107,13 +122,13 @@ def _at(result: Any, path: str) -> Any:
     return result
 
 
-def share_weights(ours: nn.Module, peer: nn.Module) -> None:
+def share_weights(ours: nn.Module, peer: nn.Module, scales: Mapping[str, float] | None = None) -> None:
     """Give both the same random values; linear layers of the peer become as narrow as ours.
 
     Raises RuntimeError for a key or a shape that the other does not have.
     """
     _shrink(peer, ours)
-    randomise(ours)
+    randomise(ours, scales)
     values = ours.state_dict()
     values._metadata = peer.state_dict()._metadata  # by their version MNASNet tells its layouts apart
     peer.to_empty(device="cpu").load_state_dict(values, strict=True)
