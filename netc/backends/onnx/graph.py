@@ -17,9 +17,9 @@ from netc.weights import WeightsIndex
 
 
 def build_graph(
-    model: ModelProto, flat: Flat, weights: WeightsIndex, location: str, options: OnnxOptions
+    model: ModelProto, flat: Flat, weights: WeightsIndex, location: str | None, options: OnnxOptions
 ) -> dict[str, str]:
-    """Fill the model's graph: what the network computes in eval mode, weights left in the file `location`.
+    """Fill the model's graph: what the network computes in eval mode, weights left in the file `location` or their own.
 
     In ONNX weights, inputs and outputs share one set of names. Weights keep theirs, then inputs; returns the new names
     of inputs and outputs that had to give way, with those of the spec.
@@ -32,7 +32,7 @@ def build_graph(
 
 
 class _Builder:
-    def __init__(self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str) -> None:
+    def __init__(self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str | None) -> None:
         self.graph, self.flat, self.weights, self.location = graph, flat, weights, location
         self.outputs = [output for output in flat.outputs if not output.train_only]
         self.names = Names(weights.tensors)
@@ -148,7 +148,8 @@ class _Builder:
         """Weights become initialisers when first read, so those only training needs stay out."""
         if name in self.weights.tensors and name not in self.written:
             self.written.add(name)
-            set_external(self.graph.initializer.add(), self.weights.tensors[name], self.location)
+            entry = self.weights.tensors[name]
+            set_external(self.graph.initializer.add(), entry, self.location or entry.file.name)
         return name
 
     def _add_constants(self, node: OnnxNode, path: str, local: dict[str, str]) -> None:

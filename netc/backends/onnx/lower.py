@@ -9,8 +9,7 @@ import msgspec
 
 from netc.backends.onnx.versions import check_types, spelled
 from netc.diagnostics.model import Diagnostic, NetcError
-from netc.ir.flat import Flat, FlatNode, flatten
-from netc.ir.model import Network
+from netc.ir.flat import Flat, FlatNode
 from netc.kernels import OPSET, PROVIDERS, Placed, place
 from netc.ops.records import OnnxNode, Unsupported
 
@@ -88,9 +87,3 @@ def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:
 def _absent(placed: Placed) -> str:
     dtypes = " and ".join(dict.fromkeys(placed.dtypes.values()))
     return f"no {dtypes} kernel for {placed.node.op_type}"
-
-
-def cpu_only(network: Network, opset: int = OPSET) -> tuple[str, ...]:
-    """Paths of what CUDA has no kernels for, so that it runs on the CPU with copies there and back."""
-    items = lower(flatten(network), "cpu", opset)
-    return tuple(item.source.path for item in items if item.without_kernel("cuda"))

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from netc.kernels import OPSET
+from netc.passes.serve import Serving
+
+Placement = Literal["beside", "copy", "single"]
+"""Where weights go: left where they lie if that is beside the model (else copied there), always copied, or inside."""
 
 
 class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a network becomes an ONNX graph.
+    """How a network becomes an ONNX file.
 
     opset: version of ONNX's operators, 17 to 23. provider: `cpu` or `cuda`; every node has a kernel there. functions:
-    each block is an ONNX function that its uses call.
+    each block is an ONNX function that its uses call. serving: what stands before and after the network. convert:
+    given weights of another floating-point type are converted. placement: where weights go; shard_size: bytes of
+    data in one file of weights, several are written where there are more.
     """
 
     opset: int = OPSET
     provider: str = "cpu"
     functions: bool = False
+    serving: Serving = Serving()
+    convert: bool = False
+    placement: Placement = "beside"
+    shard_size: int | None = None
 
 
 DEFAULT = OnnxOptions()

@@ -55,7 +55,7 @@ def command(
     else:
         with progress("weights") as report:
             write_onnx_fresh(network, target, seed or 0, report, options)
-    if provider is None and (strays := cpu_only(network, opset)):
+    if provider is None and (strays := cpu_only(network, options)):
         click.echo(_remark(strays), err=True)
 
 

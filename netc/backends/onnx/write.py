@@ -1,0 +1,159 @@
+"""ONNX files and the weights they refer to: left where they lie, copied, converted, split, or inside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from netc.artifacts import staged
+from netc.backends.onnx.embed import Send, check_fits, copied, write_embedded
+from netc.backends.onnx.export import build_model, model_bytes
+from netc.backends.onnx.options import DEFAULT, OnnxOptions
+from netc.diagnostics.model import NetcError
+from netc.ir.model import Network
+from netc.passes.serve import FLOATS
+from netc.weights import (
+    Progress,
+    TensorEntry,
+    TensorSpec,
+    WeightsIndex,
+    fresh_index,
+    fresh_layout,
+    lay_out_shards,
+    read_index,
+    tensors,
+    write_fresh,
+)
+from netc.weights.check import differences
+from netc.weights.convert import Conversion, write_conversion
+from netc.weights.initialise import fresh
+from netc.weights.values import held_in_file
+
+
+def write_onnx(network: Network, path: str | Path, weights_path: str | Path, options: OnnxOptions = DEFAULT) -> None:
+    """Write the model to `path`, with the weights in `weights_path`, a safetensors file or an index of several.
+
+    ONNX reaches only what lies in the model's own directory, and its checker refuses links: weights from elsewhere are
+    copied to `path` with the suffix `.safetensors` (sharing disk blocks where the file system can), and so are those
+    that are converted, split, or to be copied in any case.
+    Raises NetcError for weights that do not fit, operators ONNX lacks, and outputs that cannot be written.
+    """
+    path, index = Path(path), read_index(weights_path)
+    wanted = tensors(network)
+    problems = tuple(differences(wanted, _as_wanted(wanted, index, options), str(index.path)))
+    if problems:
+        raise NetcError(problems)
+    kept = all(index.tensors[spec.name].dtype == spec.dtype for spec in wanted)
+    if options.placement == "single":
+        _write_single(network, path, index, options, kept)
+    elif kept and not options.shard_size and options.placement == "beside" and _lies_beside(index, path):
+        with staged([path]) as (model,):
+            model.write_bytes(model_bytes(network, index, options=options))
+    elif kept and not options.shard_size and len(index.files) == 1:
+        _write_with_copy(network, path, index, options)
+    else:
+        _write_with_conversion(network, path, index, options, kept)
+
+
+def _as_wanted(
+    wanted: tuple[TensorSpec, ...], index: WeightsIndex, options: OnnxOptions
+) -> dict[str, TensorSpec | TensorEntry]:
+    """The given tensors as they will be: floating-point numbers converted where the options say so."""
+    given: dict[str, TensorSpec | TensorEntry] = dict(index.tensors)
+    for spec in wanted if options.convert else ():
+        entry = index.tensors.get(spec.name)
+        if entry and {entry.dtype, spec.dtype} <= set(FLOATS):
+            given[spec.name] = TensorSpec(entry.name, spec.dtype, entry.shape)
+    return given
+
+
+def _lies_beside(index: WeightsIndex, path: Path) -> bool:
+    home = path.resolve().parent
+    return all(file.resolve().parent == home and not file.is_symlink() for file in index.files)
+
+
+def _own(path: Path) -> Path:
+    """The file of weights that belongs to a model."""
+    own = path.with_suffix(".safetensors")
+    return path.with_name(f"{path.stem}.weights.safetensors") if own.is_symlink() else own
+
+
+def _write_with_copy(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions) -> None:
+    own, (source,) = _own(path), index.files
+    if own.exists() and own.samefile(source):
+        with staged([path]) as (model,):
+            model.write_bytes(model_bytes(network, index, options=options))
+        return
+    with staged([path, own]) as (model, data):
+        model.write_bytes(model_bytes(network, index, own.name, options))
+        _copy(source, data)
+
+
+def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
+    conversion = _conversion(network, _own(path), index, options.shard_size)
+    with staged([path, *conversion.layout.paths]) as (model, *data):
+        model.write_bytes(model_bytes(network, conversion.layout.index, options=options))
+        write_conversion(conversion, data, allow_non_finite=kept)
+
+
+def _conversion(network: Network, own: Path, index: WeightsIndex, shard_size: int | None) -> Conversion:
+    about = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
+    taken = {name: held_in_file(entry) for name, entry in index.tensors.items()}
+    return Conversion(lay_out_shards(own, tensors(network), about, shard_size), taken)
+
+
+def _write_single(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
+    if kept:
+        _embed(network, path, index, options, copied)
+        return
+    with TemporaryDirectory(prefix="netc-") as folder:
+        conversion = _conversion(network, Path(folder) / "weights.safetensors", index, None)
+        write_conversion(conversion, conversion.layout.paths)
+        _embed(network, path, conversion.layout.index, options, copied)
+
+
+def _embed(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, send: Send) -> None:
+    model = build_model(network, index, options=options)
+    check_fits(path, model, index.tensors)
+    with staged([path]) as (temporary,), temporary.open("wb") as file:
+        write_embedded(model, index.tensors, file, send)
+
+
+def write_onnx_fresh(
+    network: Network, path: str | Path, seed: int = 0, progress: Progress | None = None, options: OnnxOptions = DEFAULT
+) -> Path:
+    """Write the model to `path` and new weights beside it, with the suffix `.safetensors`, or into it.
+
+    Returns the path of the weights: of their file, of the index where there are several, or of the model.
+    """
+    path = Path(path)
+    if options.placement == "single":
+        _embed(network, path, fresh_index(network, path), options, fresh(network, seed))
+        return path
+    layout = fresh_layout(network, path.with_suffix(".safetensors"), seed, shard_size=options.shard_size)
+    with staged([path, *layout.paths]) as (model, *data):
+        write_fresh(network, layout, data, seed, progress)
+        model.write_bytes(model_bytes(network, layout.index, options=options))
+    return layout.index.path
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy inside the kernel, so memory does not grow; some file systems then share the blocks."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        _send(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
+
+
+def _send(reader: int, writer: int, count: int) -> None:
+    while count > 0:
+        sent = _send_some(reader, writer, min(count, 1 << 30))
+        if not sent:
+            raise OSError("the weights file became shorter while it was copied")
+        count -= sent
+
+
+def _send_some(reader: int, writer: int, count: int) -> int:
+    try:
+        return os.copy_file_range(reader, writer, count)
+    except (AttributeError, OSError):
+        return os.write(writer, os.read(reader, min(count, 1 << 24)))

@@ -1,0 +1,258 @@
+"""A network as a service calls it: images made ready in front of it, scores or the best classes behind it.
+
+What is added is written as specs and compiled like any other, so that it is checked, drawn and exported alike. The
+network's own statements and the names of its weights stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.dims import Domain, dim_source, symbols
+from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
+from netc.passes.elaborate import elaborate_file
+from netc.syntax.ast import Line
+from netc.types import TensorType
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+SPACE = "uvwyzabcdefgh"
+"""Letters for the height and width of images of any size; the first two that the network does not use."""
+
+
+class Normalisation(msgspec.Struct, frozen=True):
+    """(x·scale − mean) / std per channel; `scale` is 1/255 for uint8 images and 1 for others unless it is given."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float | None = None
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What torchvision's networks were trained with."""
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around a network.
+
+    Of every image (an N×C×H×W input of floating-point numbers), in this order: `image_dtype` the type it is given as
+    (None: the network's); `layout` `nchw` or `nhwc`; `resize` the whole image to (height, width), bilinear with
+    antialias as torchvision does, then the network's size cut from the middle; `normalise`.
+    Of the one output: `softmax` over axis 1, then the `topk` largest of axis 1 with their indices.
+    `keep_io`: floating-point inputs and outputs are float32, whatever the network computes in.
+    """
+
+    image_dtype: str | None = None
+    layout: str = "nchw"
+    resize: tuple[int, int] | None = None
+    normalise: Normalisation | None = None
+    softmax: bool = False
+    topk: int | None = None
+    keep_io: bool = False
+
+    @property
+    def of_images(self) -> bool:
+        """Is anything done to images?"""
+        return bool(self.image_dtype or self.layout != "nchw" or self.resize or self.normalise)
+
+
+def served(network: Network, serving: Serving) -> Network:
+    """The network with what `serving` adds. Raises NetcError (`cannot-serve`) for what does not fit it."""
+    if serving == Serving():
+        return network
+    if serving.of_images and not any(map(_is_image, network.block.inputs)):
+        raise _error(f"{network.name} has no image, which is an input N×C×H×W of floating-point numbers")
+    if serving.softmax or serving.topk:
+        _need_scores(network)
+    wrapper = _Wrapper(network)
+    inputs = tuple(_read(wrapper, value, serving) for value in network.block.inputs)
+    outputs = tuple(new for output in network.block.outputs for new in _answered(wrapper, output, serving))
+    block = msgspec.structs.replace(network.block, inputs=inputs, items=wrapper.items(), outputs=outputs)
+    return msgspec.structs.replace(network, block=block, domain=wrapper.domain)
+
+
+def _is_image(value: Value) -> bool:
+    return value.type.rank == 4 and value.type.dtype in FLOATS
+
+
+def _error(message: str) -> NetcError:
+    return NetcError((Diagnostic("cannot-serve", message, None),))
+
+
+class _Steps:
+    """The statements of a spec one after another, each reading the one before it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.last = "in"
+
+    def add(self, name: str, line: str) -> None:
+        self.lines.append(f"{name}: {line}")
+        self.last = name
+
+    def by_channel(self, name: str, operation: str, numbers: list[float]) -> None:
+        """An operation with one number, or with one for each channel."""
+        listed = " ".join(f"{number!r}" for number in numbers)
+        self.lines.append(f"{name}_by: constant ({listed}) shape=({len(numbers)} 1 1)")
+        self.add(name, f"{operation} @{self.last} @{name}_by")
+
+    def spec(self, name: str, given: str, shape: tuple[str, ...], dtype: str, outputs: dict[str, str]) -> str:
+        listed = ", ".join(f"{output}: {source}" for output, source in outputs.items())
+        return "\n".join(
+            (
+                "netc: 1",
+                f"name: {name}",
+                f"inputs: {{{given}: {{shape: [{', '.join(shape)}], dtype: {dtype}}}}}",
+                "net:",
+                *(f"  {line}" for line in self.lines),
+                f"outputs: {{{listed}}}\n",
+            )
+        )
+
+
+class _Wrapper:
+    """Collects the calls before and after a network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._taken = {leaf.path.partition(".")[0] for leaf in leaves(network.block.items)}
+        self._first: list[Call] = []
+        self._last: list[Call] = []
+        self.domain = Domain()
+        self.domain.bounds |= network.domain.bounds
+
+    def items(self) -> tuple[Item, ...]:
+        """The statements of the network between those added."""
+        return *self._first, *self._network.block.items, *self._last
+
+    def before(self, value: Value, text: str) -> Value:
+        """The input of a spec, from which it computes an input of the network."""
+        block = self._compiled(text)
+        given = Value(block.inputs[0].type, value.path, value.span)
+        self._first.append(self._call(block, given, (value,)))
+        return given
+
+    def after(self, value: Value, text: str) -> dict[str, Value]:
+        """What a spec computes from a result of the network, by name."""
+        block = self._compiled(text)
+        made = {o.name: Value(o.value.type, f"postprocess.{o.name}", value.span) for o in block.outputs}
+        self._last.append(self._call(block, value, tuple(made.values())))
+        return made
+
+    def _call(self, block: Block, given: Value, made: tuple[Value, ...]) -> Call:
+        name = self._free(block.name)
+        span = self._network.block.definition.span
+        return Call(
+            path=name, module=name, block=block, inputs=(given,), outputs=made, said={}, spans={}, span=span,
+            statement=Line(span=span, op=name, op_span=span), imported=True,
+        )  # fmt: skip
+
+    def _free(self, wanted: str) -> str:
+        name, number = wanted, 2
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def _compiled(self, text: str) -> Block:
+        network, found = elaborate_file(Source("<serving>", text))
+        if network is None:
+            raise NetcError(tuple(found))
+        self.domain.bounds |= {name: max(n, self.domain.lower(name)) for name, n in network.domain.bounds.items()}
+        return network.block
+
+
+def _read(wrapper: _Wrapper, value: Value, serving: Serving) -> Value:
+    """What stands for an input of the network."""
+    wanted, image = value.type.dtype, _is_image(value) and serving.of_images
+    dtype = "float32" if serving.keep_io and wanted in FLOATS else wanted
+    shape, steps = tuple(map(dim_source, value.type.shape)), _Steps()
+    if image:
+        dtype = serving.image_dtype or dtype
+        shape = _image_shape(value.type, serving)
+        _make_ready(steps, value.type, dtype, serving)
+    if ("float32" if image and dtype not in FLOATS else dtype) != wanted:
+        steps.add("narrowed", f"cast {wanted} @{steps.last}")
+    if not steps.lines:
+        return value
+    return wrapper.before(value, steps.spec("preprocess", value.path, shape, dtype, {"ready": steps.last}))
+
+
+def _image_shape(wanted: TensorType, serving: Serving) -> tuple[str, ...]:
+    """The sizes of an image as it is given: any height and width where it is resized."""
+    batch, channels, *space = map(dim_source, wanted.shape)
+    if serving.resize:
+        taken = {name for size in wanted.shape for name in symbols(size)}
+        space = [letter for letter in SPACE if letter not in taken][:2]
+    return (batch, *space, channels) if serving.layout == "nhwc" else (batch, channels, *space)
+
+
+def _make_ready(steps: _Steps, wanted: TensorType, dtype: str, serving: Serving) -> None:
+    if serving.layout == "nhwc":
+        steps.add("planes", f"permute (0 3 1 2) @{steps.last}")
+    if dtype not in FLOATS:
+        steps.add("numbers", f"cast float32 @{steps.last}")
+    if serving.resize:
+        _resize(steps, wanted, *serving.resize)
+    if serving.normalise:
+        scale = serving.normalise.scale or (1.0 if dtype in FLOATS else 1 / 255)
+        _normalise(steps, wanted, serving.normalise, scale)
+
+
+def _resize(steps: _Steps, wanted: TensorType, *sizes: int) -> None:
+    listed = "×".join(map(str, sizes))
+    steps.add("resized", f"interpolate ({' '.join(map(str, sizes))}) mode=bilinear antialias=true @{steps.last}")
+    for axis, (found, kept) in enumerate(zip(sizes, wanted.shape[2:], strict=True), 2):
+        if not isinstance(kept, int):
+            raise _error(f"images can be resized where the network takes one size, not {wanted}: use --bind")
+        if found < kept:
+            raise _error(f"images of {listed} are too small for a network that takes {wanted}")
+        if found > kept:
+            steps.add("rows" if axis == 2 else "columns", f"narrow {axis} {(found - kept) // 2} {kept} @{steps.last}")
+
+
+def _normalise(steps: _Steps, wanted: TensorType, normalise: Normalisation, scale: float) -> None:
+    channels = wanted.shape[1]
+    for what, numbers in (("means", normalise.mean), ("deviations", normalise.std)):
+        if len(numbers) not in (1, channels):
+            raise _error(f"{len(numbers)} {what} do not fit images of {dim_source(channels)} channels")
+    steps.by_channel("centred", "sub", [mean / scale for mean in normalise.mean])
+    steps.by_channel("normalised", "mul", [scale / std for std in normalise.std])
+
+
+def _answered(wrapper: _Wrapper, output: BlockOutput, serving: Serving) -> Iterator[BlockOutput]:
+    """The outputs that one of the network becomes."""
+    kind, steps, names = output.value.type, _Steps(), {}
+    if not output.train_only:
+        if serving.keep_io and kind.dtype in FLOATS and kind.dtype != "float32":
+            steps.add("widened", "cast float32 @in")
+        names = _score(steps, output.name, serving)
+    if not steps.lines:
+        yield output
+        return
+    shape = tuple(map(dim_source, kind.shape))
+    made = wrapper.after(output.value, steps.spec("postprocess", "result", shape, kind.dtype, names))
+    yield from (BlockOutput(name, made[name]) for name in names)
+
+
+def _score(steps: _Steps, name: str, serving: Serving) -> dict[str, str]:
+    """Names of what is put out, each with its reference."""
+    if serving.softmax:
+        name = "probabilities"
+        steps.add("probabilities", f"softmax 1 @{steps.last}")
+    if serving.topk is None:
+        return {name: steps.last}
+    steps.add("best", f"topk {serving.topk} 1 @{steps.last}")
+    return {"values": "best.values", "indices": "best.indices"}
+
+
+def _need_scores(network: Network) -> None:
+    found = [output for output in network.block.outputs if not output.train_only]
+    if len(found) != 1:
+        names = ", ".join(output.name for output in found)
+        raise _error(f"softmax and topk are for a network of one output; {network.name} has {names}")
+    kind = found[0].value.type
+    if kind.rank < 2 or kind.dtype not in FLOATS:
+        raise _error(f"softmax and topk take scores along axis 1, not {found[0].name}, which is {kind}")
