@@ -294,6 +294,13 @@ def test_numbers_of_dotted_names_have_no_leading_zeros() -> None:
     assert refused("a.01: relu")[0][0] == "bad-name"
 
 
+def test_the_members_of_a_container_may_have_hyphens() -> None:
+    made = net("a.b-$i: {for: {i: 0..1}, do: conv2d 3 1 @in}\nlast: add @a.b-0 @a.b-1")
+    assert made.paths == ["a.b-0", "a.b-1", "last"]
+    for name in ("a.b-", "a.-b", "a.b--c", "a-b.c"):
+        assert refused(f"{name}: relu")[0][0] == "bad-name"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -416,6 +416,24 @@ net:
 """
 
 
+NUMBERED = """netc: 1
+name: numbered
+inputs: {image: [N, 3, 16, 16]}
+net:
+  trunk.part1.unit1-$i: {for: {i: 0..0}, do: conv2d 8 1}
+  trunk.part2.unit2-$i: {for: {i: 0..3}, do: conv2d 4 1}
+outputs: {features: trunk.part2.unit2-3}
+"""
+
+
+def test_members_with_hyphens_are_counted_and_a_container_of_one_is_a_sequence() -> None:
+    agree(compiled(NUMBERED), 3, 16, 16)
+    code = " ".join(generate(compiled(NUMBERED)).split())
+    assert 'nn.Sequential(OrderedDict([("unit1-0", nn.Conv2d(3, 8, 1))]))' in code
+    assert '*( (f"unit2-{i + 1}", nn.Conv2d(4, 4, 1)) for i in range(3) )' in code
+    assert "return self.trunk(image)" in code
+
+
 def test_a_condition_on_sizes_makes_a_second_class() -> None:
     network = compiled(SPLIT)
     agree(network, 4, 16, 16)

@@ -10,7 +10,7 @@ from netc.expr.parser import locator, parse_hole
 from netc.expr.tree import Expr, Name, TensorRef
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PLAIN = re.compile(r"[\w.*]+", re.ASCII)
+_PLAIN = re.compile(r"[\w.*][\w.*-]*", re.ASCII)
 
 
 def parse_reference(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> TensorRef:

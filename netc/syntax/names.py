@@ -51,6 +51,7 @@ _MODULE_ROLES = frozenset({"statement", "shared"})
 _TENSOR_ROLES = frozenset({"statement", "input", "output", "shared"})
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
+_HYPHENED = re.compile(r"[A-Za-z_]\w*(-\w+)+", re.ASCII)
 _X = re.compile(r"x\d*", re.ASCII)
 
 
@@ -88,9 +89,11 @@ def _role_objection(name: str, role: Role) -> str | None:
 
 
 def part_objection(part: str) -> str | None:
-    """Why `part` cannot follow a dot in a statement's name: digits may, as in `features.0`."""
+    """Why `part` cannot follow a dot in a statement's name: digits may, as in `features.0`, and `block1-0`."""
     if part.isascii() and part.isdigit():
         return None if len(part) < 10 and str(int(part)) == part else "a number has no leading zeros here"
+    if len(part) <= MAX_NAME and _HYPHENED.fullmatch(part):
+        return None
     return objection(part, "statement") or container_objection(part)
 
 

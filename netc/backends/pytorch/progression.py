@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from netc.backends.pytorch.shadow import quoted
 
 _NUMBER = re.compile(r"(?<=[(= ])\d+(?=[,)])")
-_COUNTED = re.compile(r"(\D+)(\d+)")
+_COUNTED = re.compile(r"(.*\D)(\d+)")
 SHORTEST = 3
 
 Member = tuple[str, str]
