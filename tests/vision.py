@@ -27,7 +27,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     for place in range(len(order)):
         if alive[place]:
             kept.append(place)
-            alive &= torchvision.ops.box_iou(ranked[place : place + 1], ranked)[0] <= iou_threshold
+            alive &= ~(torchvision.ops.box_iou(ranked[place : place + 1], ranked)[0] > iou_threshold)
     return order[kept]
 
 

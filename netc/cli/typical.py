@@ -26,6 +26,8 @@ KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
     "pow": ({"other": 2}, (IMAGE,)),
     "rsub": ({"other": 2}, (IMAGE,)),
+    "remainder": ({"other": 2}, (INDICES,)),
+    "floor_divide": ({"other": 2}, (INDICES,)),
     "clamp": ({"min": 0}, (IMAGE,)),
     "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "index_select": ({"dim": 1}, (TensorType((2, 4)), TensorType((4,), "int64"))),
