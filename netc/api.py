@@ -102,16 +102,25 @@ class Network:
         inputs = " and ".join(f"a {s} {name}" for name, s in zip(self.inputs, shapes, strict=True) if s.rank > 1)
         return f"{_scaled(bind_size(macs, usual))}MACs{f' for {inputs}' if inputs else ''}"
 
-    def write_onnx(self, path: str | Path, weights_path: str | Path | None = None, *, seed: int = 0) -> None:
+    def write_onnx(
+        self,
+        path: str | Path,
+        weights_path: str | Path | None = None,
+        *,
+        seed: int = 0,
+        options: onnx.OnnxOptions | None = None,
+    ) -> None:
         """Write an ONNX file whose tensors live in a safetensors file in the same directory.
 
         weights_path: existing weights, checked against the network; without it fresh ones are drawn from `seed` and
-        written beside `path` with the suffix `.safetensors`. Raises NetcError; earlier files then stay as they were.
+        written beside `path` with the suffix `.safetensors`. options: opset, functions, what stands around the network,
+        where weights go (`netc.backends.onnx.OnnxOptions`). Raises NetcError; earlier files then stay as they were.
         """
+        chosen = options or onnx.OnnxOptions()
         if weights_path is None:
-            onnx.write_onnx_fresh(self.ir, path, seed)
+            onnx.write_onnx_fresh(self.ir, path, seed, options=chosen)
         else:
-            onnx.write_onnx(self.ir, path, weights_path)
+            onnx.write_onnx(self.ir, path, weights_path, chosen)
 
     def write_weights(self, path: str | Path, *, seed: int = 0) -> None:
         """Write freshly initialised weights as safetensors, named as in the module's state_dict. Raises NetcError."""
@@ -129,14 +138,16 @@ def load(
     args: Mapping[str, Argument] | None = None,
     variant: str | None = None,
     bind: Mapping[str, int] | None = None,
+    dtype: str | None = None,
     plugins: Sequence[str] = (),
 ) -> Network:
     """Compile a spec.
 
     spec: a path, `FILE:VARIANT`, `netc:NAME` of the library, or the text of a spec (a `str` of more than one line).
     args: arguments of the network, over those of the variant. variant: one of the file's; the first by default. bind:
-    numbers for symbols of the input shapes. plugins: entry points whose operators the spec may use besides netc's own;
-    no other code is loaded. Raises NetcError, which carries every diagnostic found.
+    numbers for symbols of the input shapes. dtype: what floating-point inputs are, and with them the weights, instead
+    of what the spec says (`float16`). plugins: entry points whose operators the spec may use besides netc's own; no
+    other code is loaded. Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)
     if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
@@ -145,17 +156,17 @@ def load(
         source, variant = split_variant(source)
     texts = {name: _text(value) for name, value in (args or {}).items()}
     with operator_plugins.plugged(plugins) if plugins else nullcontext():
-        network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}))
+        network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}), dtype=dtype)
     if network is None:
         raise NetcError(tuple(found))
     return Network(network)
 
 
 def compile_spec(
-    spec: str | Source, *, args: dict[str, str], variant: str | None, bind: dict[str, int]
+    spec: str | Source, *, args: dict[str, str], variant: str | None, bind: dict[str, int], dtype: str | None = None
 ) -> tuple[ir.Network | None, list[Diagnostic]]:
     """The network, or None where an error was found, and every diagnostic."""
-    return elaborate_file(spec, args, variant, bind)
+    return elaborate_file(spec, args, variant, bind, dtype)
 
 
 def split_variant(spec: str) -> tuple[str, str | None]:

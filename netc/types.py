@@ -10,6 +10,7 @@ AXES: dict[int, str] = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 """The letters that name the axes of a tensor of a given rank."""
 
 DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int8", "uint8", "bool")
+FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
 class TensorType(msgspec.Struct, frozen=True):

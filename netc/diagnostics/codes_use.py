@@ -103,6 +103,15 @@ USE_CODES = (
         "give an array of the shape and dtype the model declares.",
     ),
     CodeInfo(
+        "cannot-serve",
+        "error",
+        "What should stand before or after a network does not fit it",
+        "Images are inputs N×C×H×W of floating-point numbers; resizing needs the network's size in numbers; means and "
+        "deviations are one or one per channel; softmax and top-k take the one output of a network.",
+        "",
+        "leave the option out, bind the sizes with `--bind`, or give numbers for every channel.",
+    ),
+    CodeInfo(
         "model-file",
         "error",
         "An ONNX file cannot be loaded",

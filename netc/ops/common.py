@@ -10,8 +10,7 @@ from netc.dims import Size, dim_text
 from netc.ops.base import Op
 from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
 from netc.types import AXES, TensorType
-
-FLOATS = ("float32", "float16", "bfloat16", "float64")
+from netc.types import FLOATS as FLOATS
 
 
 def form(rank: int) -> str:

@@ -15,9 +15,8 @@ from netc.dims import Domain, dim_source, symbols
 from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
 from netc.passes.elaborate import elaborate_file
 from netc.syntax.ast import Line
-from netc.types import TensorType
+from netc.types import FLOATS, TensorType
 
-FLOATS = ("float32", "float16", "bfloat16", "float64")
 SPACE = "uvwyzabcdefgh"
 """Letters for the height and width of images of any size; the first two that the network does not use."""
 

@@ -12,7 +12,7 @@ from netc.backends.onnx.export import build_model, model_bytes
 from netc.backends.onnx.options import DEFAULT, OnnxOptions
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
-from netc.passes.serve import FLOATS
+from netc.types import FLOATS
 from netc.weights import (
     Progress,
     TensorEntry,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from netc.backends.onnx import OnnxOptions, cpu_only, write_onnx, write_onnx_fresh
+from netc.cli.commands.weights.options import shard_size
 from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
+from netc.cli.serving import serving, serving_options
 from netc.cli.spec import compile_or_fail
 from netc.kernels import OPSET
+from netc.types import FLOATS
 
 NAMED = 5
 
@@ -24,7 +29,12 @@ NAMED = 5
     help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
 )
 @click.option("--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="ONNX's operators.")
+@click.option("--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted.")
 @click.option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call.")
+@serving_options
+@click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
+@click.option("--copy-weights", "copy", is_flag=True, help="Copy given weights even from the ONNX file's directory.")
+@shard_size
 def command(
     spec: str,
     args: dict[str, str],
@@ -32,31 +42,47 @@ def command(
     target: str,
     weights: str | None,
     seed: int | None,
-    provider: str | None,
-    opset: int,
-    functions: bool,
+    dtype: str | None,
+    **given: Any,
 ) -> None:
     """Write a network as an ONNX file, with weights.
 
     The tensors stay in a safetensors file in the same directory, to which the ONNX file refers; without --weights
-    fresh ones are written there, under the name of the ONNX file. Every node has a kernel in ONNX Runtime's CPU
-    provider, and what has none for CUDA is named; with --provider cuda every node has one for CUDA.
+    fresh ones are written there, under the name of the ONNX file, and given ones from another directory are copied.
+    Every node has a kernel in ONNX Runtime's CPU provider, and what has none for CUDA is named; with --provider cuda
+    every node has one for CUDA.
 
     \b
       netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --weights resnet50.safetensors
-      netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --seed 7
+      netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --seed 7 --opset 17 --single-file
+      netc onnx specs/resnet.yaml -o service.onnx --bind h=7,w=7 --dtype float16 --input-dtype uint8
+          --input-layout nhwc --resize 256 --normalize imagenet --softmax --topk 5 --keep-io
     """
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other")
-    network = compile_or_fail(spec, args, bind)
-    options = OnnxOptions(opset=opset, provider=provider or "cpu", functions=functions)
+    options = _options(dtype, given)
+    network = compile_or_fail(spec, args, bind, dtype)
     if weights is not None:
         write_onnx(network, target, weights, options)
     else:
         with progress("weights") as report:
             write_onnx_fresh(network, target, seed or 0, report, options)
-    if provider is None and (strays := cpu_only(network, options)):
+    if given["provider"] is None and (strays := cpu_only(network, options)):
         click.echo(_remark(strays), err=True)
+
+
+def _options(dtype: str | None, given: dict[str, Any]) -> OnnxOptions:
+    if given["single"] and (given["copy"] or given["shard_size"]):
+        raise click.UsageError("--single-file excludes --copy-weights and --shard-size")
+    return OnnxOptions(
+        opset=given["opset"],
+        provider=given["provider"] or "cpu",
+        functions=given["functions"],
+        serving=serving(given),
+        convert=dtype is not None,
+        placement="single" if given["single"] else "copy" if given["copy"] else "beside",
+        shard_size=given["shard_size"],
+    )
 
 
 def _remark(strays: tuple[str, ...]) -> str:

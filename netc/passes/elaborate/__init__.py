@@ -34,16 +34,18 @@ def elaborate_file(
     args: Mapping[str, Any] | None = None,
     variant: str | None = None,
     bind: Mapping[str, int] | None = None,
+    dtype: str | None = None,
 ) -> tuple[Network | None, list[Diagnostic]]:
     """Check a spec and compute everything that follows from it.
 
     spec: a path, or a Source. args: values for the file's arguments; texts are read as expressions (`"64"`, `"(1 2)"`,
-    `"basic"`). bind: numbers for symbols of the input shapes. The network is None when there are errors.
+    `"basic"`). bind: numbers for symbols of the input shapes. dtype: what floating-point inputs, and tensors that
+    come from nowhere, are instead of what they are by default. The network is None when there are errors.
     """
     source = read_source(spec) if isinstance(spec, str) else spec
     if isinstance(source, Diagnostic):
         return None, [source]
-    compiler = Compiler()
+    compiler = Compiler(dtype)
     parsed = compiler.files.parse(source)
     if parsed is None:
         return None, _levelled(compiler)

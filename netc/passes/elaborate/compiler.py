@@ -19,16 +19,20 @@ from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
 from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
-from netc.types import DTYPES, ERROR, TensorType
+from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
 MAX_STEPS = 50_000
 """Lines, turns of loops and references that one compile works through, besides one for every character written."""
 
 
 class Compiler:
-    """What one compile shares: the report, the bounds of symbols, the files and the blocks."""
+    """What one compile shares: the report, the bounds of symbols, the files and the blocks.
 
-    def __init__(self) -> None:
+    dtype: the type of floating-point inputs, and of tensors without input that name none; None: as they say.
+    """
+
+    def __init__(self, dtype: str | None = None) -> None:
+        self.dtype = dtype
         self.report = Report()
         self.domain = Domain()
         self.files = Files(self.report, self.domain)
@@ -231,13 +235,15 @@ class Compiler:
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
                 self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
-            values.append(
-                Value(TensorType(tuple(shape), declared.dtype) if complete else ERROR, declared.name, declared.span)
-            )
+            kind = TensorType(tuple(shape), self._dtype(declared.dtype)) if complete else ERROR
+            values.append(Value(kind, declared.name, declared.span))
         for name in sorted(symbols):
             instance.scope.bindings.setdefault(name, Binding("symbol", bound.get(name, symbol(name))))
         self._unknown_bindings(bound, symbols, spec)
         return tuple(values)
+
+    def _dtype(self, declared: str) -> str:
+        return self.dtype if self.dtype and declared in FLOATS else declared
 
     def _size(self, expr: Expr, instance: Instance) -> Any:
         if isinstance(expr, Literal) and type(expr.value) is int and expr.value >= 1:

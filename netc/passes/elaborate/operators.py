@@ -20,7 +20,7 @@ from netc.passes.elaborate.lost_rows import Story, explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
-from netc.types import ERROR, TensorType
+from netc.types import ERROR, FLOATS, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.body import BodyBuilder
@@ -56,6 +56,7 @@ class NodeMaker:
             else:
                 self._attribute(self.cls.attributes[name], given)
         self._take_over()
+        self._follow_dtype()
         if not self.ok or not known or any(v.type is ERROR for v in self.references):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
@@ -146,6 +147,12 @@ class NodeMaker:
             self.values[name] = getattr(op, name)
             if name in said_there:
                 self.said[name] = said_there[name]
+
+    def _follow_dtype(self) -> None:
+        """A tensor whose line names no type has that of the whole compile."""
+        declared, wanted = self.cls.attributes.get("dtype"), self.build.compiler.dtype
+        if declared is not None and declared.default in FLOATS and wanted is not None:
+            self.values.setdefault("dtype", wanted)
 
     def _attribute(self, declared: Attr, given: Given) -> None:
         scope = with_own_input(self.place, given.scope, self.inputs)

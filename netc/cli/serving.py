@@ -1,0 +1,109 @@
+"""Options about what stands before and after a network in a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from netc.passes.serve import IMAGENET, Normalisation, Serving
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_FRACTION = re.compile(rf"\s*({_NUMBER})\s*(?:/\s*({_NUMBER})\s*)?")
+_LIST = re.compile(r"\s*(?P<name>mean|std|scale)=(?P<numbers>[^=a-z]+?)\s*(?:,|\s|$)\s*(?=[a-z]|$)")
+
+
+def serving_options(wrapped: Decorated) -> Decorated:
+    """The options that `serving` reads."""
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def serving(given: dict[str, Any]) -> Serving:
+    """What the options ask for."""
+    return Serving(
+        image_dtype=given["input_dtype"],
+        layout=given["input_layout"],
+        resize=given["resize"],
+        normalise=given["normalize"],
+        softmax=given["softmax"],
+        topk=given["topk"],
+        keep_io=given["keep_io"],
+    )
+
+
+def _read_sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d{1,5})\s*(?:[,x]\s*(\d{1,5})\s*)?", text)
+    sizes = match and (int(match[1]), int(match[2] or match[1]))
+    if not sizes or 0 in sizes:
+        raise click.BadParameter(f"`{text}` is no height and width, as in 256 or 256,320", ctx, param)
+    return sizes
+
+
+def _read_normalisation(ctx: click.Context, param: click.Parameter, text: str | None) -> Normalisation | None:
+    if text is None or text == "imagenet":
+        return IMAGENET if text else None
+    try:
+        return _normalisation(dict(_lists(text)))
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        hint = "it is imagenet or, as in mean=0.5,std=0.2, one number or one per channel, with scale=1/255 if need be"
+        raise click.BadParameter(f"`{text}`: {hint}", ctx, param) from error
+
+
+def _lists(text: str) -> Iterator[tuple[str, tuple[float, ...]]]:
+    at = 0
+    for match in _LIST.finditer(text):
+        if match.start() != at:
+            break
+        at = match.end()
+        yield match["name"], tuple(map(_fraction, re.split(r"[,\s]+", match["numbers"].strip(", "))))
+    if at != len(text):
+        raise ValueError(text)
+
+
+def _fraction(text: str) -> float:
+    match = _FRACTION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return float(match[1]) / float(match[2] or 1)
+
+
+def _normalisation(lists: dict[str, tuple[float, ...]]) -> Normalisation:
+    scale = lists.get("scale", (None,))
+    if len(scale) != 1 or 0 in (*lists["std"], *scale):
+        raise ValueError("a scale is one number; neither it nor a deviation is 0")
+    return Normalisation(lists["mean"], lists["std"], scale[0])
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--input-layout",
+        type=click.Choice(("nchw", "nhwc")),
+        default="nchw",
+        show_default=True,
+        help="How images are given: channels first, or last as cameras and decoders have them.",
+    ),
+    click.option("--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."),
+    click.option(
+        "--resize",
+        metavar="H,W",
+        callback=_read_sizes,
+        help="Resize images of any size, antialiased, and cut the network's size from the middle.",
+    ),
+    click.option(
+        "--normalize",
+        metavar="imagenet|mean=…,std=…",
+        callback=_read_normalisation,
+        help="(x·scale − mean)/std; scale is 1/255 for bytes and 1 otherwise unless `scale=` is given.",
+    ),
+    click.option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
+    click.option("--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."),
+    click.option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
+)
