@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from netc.runtime.model import Provider, open_model
-from netc.runtime.report import Difference, Finding, VerifyReport
+from netc.runtime.against import verify_files
+from netc.runtime.model import Provider, Settings, open_model
+from netc.runtime.report import Difference, Finding, Layer, Layers, VerifyReport
 from netc.runtime.run import RunReport, TensorReport, run_model
 from netc.runtime.verify import verify
 
 __all__ = [
     "Difference",
     "Finding",
+    "Layer",
+    "Layers",
     "Provider",
     "RunReport",
+    "Settings",
     "TensorReport",
     "VerifyReport",
     "open_model",
     "run_model",
     "verify",
+    "verify_files",
 ]

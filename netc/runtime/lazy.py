@@ -23,6 +23,11 @@ def onnx() -> Any:
     return _load("onnx", "onnx")
 
 
+def protobuf_error() -> Any:
+    """What reading a file that is no ONNX raises."""
+    return _load("google.protobuf.message", "protobuf").DecodeError
+
+
 def onnxruntime() -> Any:
     return _load("onnxruntime", "onnxruntime")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -12,70 +12,142 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import Size
-from netc.runtime.lazy import onnxruntime
-from netc.runtime.sizes import parse_size
+from netc.runtime.lazy import onnx, onnxruntime, protobuf_error
+from netc.runtime.sizes import Binding, Shape, names_in, parse_size
 from netc.types import TensorType
 
-Provider = Literal["auto", "cpu", "cuda"]
+Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 _FATAL_ONLY = 4
+_TITLES = {TENSORRT: "TensorRT", CUDA: "CUDA", CPU: "the CPU"}
+_NAMED = 5
 
 _DTYPES = {"float": "float32", "double": "float64"}
 """onnxruntime's names that are not PyTorch's."""
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """threads: of the CPU within a node, 0 for onnxruntime's choice; cuda_graph: launch the whole model as one graph,
+    which needs inputs and outputs that stay where they are (`netc.runtime.binding`)."""
+
+    threads: int = 0
+    cuda_graph: bool = False
+
+
 class Session(msgspec.Struct, frozen=True, eq=False):
-    """A loaded model. `device` is `cpu` or `cuda`; `note` says why, where nobody asked for it."""
+    """A loaded model. `device` is `cpu`, `cuda` or `tensorrt`; `note` says why, where nobody asked for it, or what is
+    worth knowing; `handle` is onnxruntime's own session."""
 
     run: Any
+    handle: Any
     device: str
     note: str
     inputs: Mapping[str, TensorType]
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, TensorType]
     metadata: Mapping[str, str]
 
 
-def open_model(path: str | Path, provider: Provider = "auto") -> Session:
+def open_model(path: str | Path, provider: Provider = "auto", settings: Settings | None = None) -> Session:
     """Load an ONNX file.
 
-    `cuda` places every node on the GPU or fails; `auto` takes CUDA if that succeeds, else the CPU, and says which.
-    Raises NetcError: `model-file` for a file onnxruntime does not take, `cuda-absent` when CUDA cannot be used,
-    `cuda-fallback` naming the nodes it has no kernels for.
+    `cuda` places every node on the GPU or fails; `tensorrt` likewise, and names those it leaves to CUDA; `auto` takes
+    CUDA if that succeeds, else the CPU, and says which.
+    Raises NetcError: `model-file` for a file onnxruntime does not take, `cuda-absent` and `tensorrt-absent` when these
+    cannot be used, `cuda-fallback` naming the nodes they have no kernels for.
     """
+    chosen = settings or Settings()
     if not Path(path).is_file():
         raise _error("model-file", f"{path}: no such file")
     if provider == "cpu":
-        return _session(_open_cpu(path), "cpu", "")
+        return _open_cpu(path, chosen, "")
+    if provider == "tensorrt":
+        return _open_tensorrt(path, chosen)
     try:
-        return _session(_open_cuda(path), "cuda", "" if provider == "cuda" else "CUDA takes the whole model")
+        return _open_cuda(path, chosen, "" if provider == "cuda" else "CUDA takes the whole model")
     except NetcError as error:
         if provider == "cuda":
             raise
         reason = error.diagnostics[0].message
-    return _session(_open_cpu(path), "cpu", reason)
+    return _open_cpu(path, chosen, reason)
 
 
-def _open_cpu(path: str | Path) -> Any:
-    ort = onnxruntime()
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    return _load(path, options, [CPU])
+def open_exposed(path: str | Path, values: Sequence[str]) -> Session:
+    """Load an ONNX file on the CPU with `values` from its inside as its outputs, in this order. Raises NetcError."""
+    model = read_model(path)
+    del model.graph.output[:]
+    for name in values:
+        model.graph.output.add().name = name
+    options = _options(Settings(), _ERRORS_ONLY)
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(Path(path).parent))
+    return _session(_load(path, model.SerializeToString(), options, [CPU]), "cpu", "")
 
 
-def _open_cuda(path: str | Path) -> Any:
-    ort = onnxruntime()
-    if CUDA not in ort.get_available_providers():
-        raise _error("cuda-absent", "CUDA cannot be used: this onnxruntime is built without it")
-    problem = _preload(ort)
-    options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    session = _load(path, options, [(CUDA, {"use_tf32": "0"})])
-    if CUDA not in session.get_providers():
-        raise _error("cuda-absent", f"CUDA cannot be used: {problem}")
+def read_model(path: str | Path) -> Any:
+    """The ONNX file as onnx reads it, weights that lie in other files left there. Raises NetcError (`model-file`)."""
+    if not Path(path).is_file():
+        raise _error("model-file", f"{path}: no such file")
+    try:
+        return onnx().load(str(path), load_external_data=False)
+    except protobuf_error() as error:
+        raise _error("model-file", f"{path}: is no ONNX model") from error
+
+
+def bounds(session: Session) -> dict[str, int]:
+    """The least value of each symbol of a model's sizes, where it says so."""
+    pairs = (item.partition("=") for item in session.metadata.get("bounds", "").split(","))
+    return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+
+
+def refuse_unknown(shapes: Iterable[Shape], given: Binding) -> None:
+    """Raises NetcError (`unknown-symbol`) where `given` names sizes that the shapes do not have."""
+    known = {name for shape in shapes for name in names_in(shape)}
+    if unknown := sorted(given.keys() - known):
+        there = f"it has {', '.join(sorted(known))}" if known else "all its sizes are fixed"
+        raise _error("unknown-symbol", f"the model has no size {', '.join(unknown)}; {there}")
+
+
+def _open_cpu(path: str | Path, settings: Settings, note: str) -> Session:
+    return _session(_load(path, str(path), _options(settings, _ERRORS_ONLY), [CPU]), "cpu", note)
+
+
+def _open_cuda(path: str | Path, settings: Settings, note: str) -> Session:
+    session = _open_gpu(path, settings, CUDA, [_cuda(settings)], "cuda-absent")
     _refuse_cpu_nodes(session)
+    return _session(session, "cuda", note)
+
+
+def _open_tensorrt(path: str | Path, settings: Settings) -> Session:
+    graph = {"trt_cuda_graph_enable": "1"} if settings.cuda_graph else {}
+    session = _open_gpu(path, settings, TENSORRT, [(TENSORRT, graph), _cuda(Settings())], "tensorrt-absent")
+    _refuse_cpu_nodes(session)
+    left = _nodes(session, lambda provider: provider == CUDA)
+    return _session(session, "tensorrt", f"{len(left)} nodes on CUDA: {_some(left)}" if left else "")
+
+
+def _cuda(settings: Settings) -> tuple[str, dict[str, str]]:
+    return CUDA, {"use_tf32": "0", **({"enable_cuda_graph": "1"} if settings.cuda_graph else {})}
+
+
+def _options(settings: Settings, severity: int) -> Any:
+    options = onnxruntime().SessionOptions()
+    options.log_severity_level = severity
+    options.intra_op_num_threads = settings.threads
+    return options
+
+
+def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list[Any], absent: str) -> Any:
+    """A session that has the provider `wanted`. Raises NetcError with the code `absent` where it cannot be used."""
+    ort, title = onnxruntime(), _TITLES[wanted]
+    if wanted not in ort.get_available_providers():
+        raise _error(absent, f"{title} cannot be used: this onnxruntime is built without it")
+    problem = _preload(ort)
+    options = _options(settings, _FATAL_ONLY)
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = _load(path, str(path), options, providers)
+    if wanted not in session.get_providers():
+        raise _error(absent, f"{title} cannot be used: {problem}")
     return session
 
 
@@ -90,21 +162,29 @@ def _preload(ort: Any) -> str:
 
 
 def _refuse_cpu_nodes(session: Any) -> None:
-    assigned = session.get_provider_graph_assignment_info()
-    elsewhere = [
-        f"{node.name or node.op_type} ({node.op_type})"
-        for part in assigned
-        if part.ep_name != CUDA
-        for node in part.get_nodes()
-    ]
+    elsewhere = _nodes(session, lambda provider: provider not in (CUDA, TENSORRT))
     if elsewhere:
         raise _error("cuda-fallback", f"CUDA cannot run all of this model; on the CPU would be: {', '.join(elsewhere)}")
 
 
-def _load(path: str | Path, options: Any, providers: list[Any]) -> Any:
+def _nodes(session: Any, chosen: Callable[[str], bool]) -> list[str]:
+    """The nodes that chosen providers run, by name, which begins with the spec path."""
+    return [
+        f"{node.name or node.op_type} ({node.op_type})"
+        for part in session.get_provider_graph_assignment_info()
+        if chosen(part.ep_name)
+        for node in part.get_nodes()
+    ]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def _load(path: str | Path, content: str | bytes, options: Any, providers: list[Any]) -> Any:
     ort = onnxruntime()
     try:
-        return ort.InferenceSession(str(path), options, providers=providers)
+        return ort.InferenceSession(content, options, providers=providers)
     except failures(ort) as error:
         raise _error("model-file", f"{path}: onnxruntime cannot load it: {_first_line(error)}") from error
 
@@ -137,10 +217,11 @@ def _session(session: Any, device: str, note: str) -> Session:
     meta = session.get_modelmeta()
     return Session(
         run=_guarded(session),
+        handle=session,
         device=device,
         note=note,
         inputs={value.name: _type(value) for value in session.get_inputs()},
-        outputs=tuple(value.name for value in session.get_outputs()),
+        outputs={value.name: _type(value) for value in session.get_outputs()},
         metadata=meta.custom_metadata_map,
     )
 

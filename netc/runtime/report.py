@@ -27,8 +27,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """PyTorch against onnxruntime on one output. `relative` is a share of the largest absolute value, as is `rounding`:
-    how far PyTorch is from itself in float64, 0 where that was not needed."""
+    """Two programs compared on one tensor. `relative` is a share of the largest absolute value, as is `rounding`: how
+    far PyTorch is from itself in float64, 0 where that was not needed; `given`: a tolerance that someone asked for."""
 
     output: str
     binding: dict[str, int]
@@ -36,9 +36,12 @@ class Difference(msgspec.Struct, frozen=True):
     absolute: float
     relative: float
     rounding: float = 0.0
+    given: float | None = None
 
     @property
     def tolerance(self) -> float:
+        if self.given is not None:
+            return self.given
         return max(TOLERANCE.get(self.dtype, 0.0), min(LIMIT, ROUNDINGS * self.rounding))
 
     @property
@@ -51,23 +54,115 @@ class Difference(msgspec.Struct, frozen=True):
         """How much of the tolerance is used; infinite for NaN."""
         return self.relative / max(self.tolerance, TINY) if self.relative == self.relative else inf
 
+    def amount(self) -> str:
+        """`1.2e-06 at most, 3.4e-07 of the largest value (allowed 2e-05, in float32) at h=7`."""
+        sizes = ", ".join(f"{name}={value}" for name, value in self.binding.items())
+        where = f" at {sizes}" if sizes else ""
+        return f"{self.absolute:.2e} at most, {self.relative:.1e} of the largest value {self._allowed()}{where}"
+
+    def _allowed(self) -> str:
+        return f"(allowed {self.tolerance:.0e}, {self._reason()})"
+
+    def _reason(self) -> str:
+        if self.given is not None:
+            return "as asked"
+        widened = self.tolerance > TOLERANCE.get(self.dtype, 0.0)
+        return f"{ROUNDINGS:.0f}× PyTorch's own distance to float64" if widened else f"in {self.dtype}"
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A value inside the network that was compared: `path` of the statement that makes it, `place` its file and line,
+    `inputs` what the statement reads, with the relative difference where that was compared too."""
+
+    path: str
+    operator: str
+    place: str
+    difference: Difference
+    inputs: dict[str, float | None]
+
+    def lines(self) -> list[str]:
+        """Where it is, its numbers, and those of what it reads."""
+        reads = ", ".join(f"{name} {'not compared' if d is None else f'{d:.1e}'}" for name, d in self.inputs.items())
+        return [
+            f"{self.path} ({self.operator}{f', {self.place}' if self.place else ''})",
+            f"differs by {self.difference.amount()}",
+            *([f"its inputs differ by: {reads}"] if reads else []),
+        ]
+
+
+class Layers(msgspec.Struct, frozen=True):
+    """Every value inside compared, in the order it is computed.
+
+    first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
+    it; absent: statements without a value of that name on the other side.
+    """
+
+    compared: int
+    absent: tuple[str, ...]
+    first: Layer | None
+    worst: Layer | None
+
+    @property
+    def ok(self) -> bool:
+        return self.first is None and self.compared > 0
+
+    def lines(self, width: int) -> list[str]:
+        """The report as text, the first that differs with its numbers."""
+        verdict, name = ("ok " if self.ok else "BAD"), f"{'layers':{width}}"
+        head = f"{verdict}  {name}  {self.compared} values compared{self._left_out()}"
+        if self.first is not None:
+            first, *more = self.first.lines()
+            return [f"{head}; the first to differ: {first}", *(f"     {'':{width}}  {line}" for line in more)]
+        if self.worst is None:
+            return [f"{head}: no value inside has the same name on both sides"]
+        return [f"{head}; nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"]
+
+    def _left_out(self) -> str:
+        some = ", ".join(self.absent[:3]) + (", …" if len(self.absent) > 3 else "")
+        return f", {len(self.absent)} without a counterpart ({some})" if self.absent else ""
+
 
 class VerifyReport(msgspec.Struct, frozen=True):
-    """All findings and differences of one network."""
+    """All findings and differences of one network, between the two `sides`.
+
+    sensitivity: per output, how far another input moves it, as a share of its largest value: what never moves shows
+    little.
+    """
 
     network: str
     findings: tuple[Finding, ...]
     differences: tuple[Difference, ...]
+    sensitivity: dict[str, float] = {}
+    layers: Layers | None = None
+    sides: tuple[str, str] = ("PyTorch", "onnxruntime")
 
     @property
     def ok(self) -> bool:
-        return all(f.ok for f in self.findings) and all(d.ok for d in self.differences) and bool(self.differences)
+        passed = all(f.ok for f in self.findings) and all(d.ok for d in self.differences) and bool(self.differences)
+        return passed and (self.layers is None or self.layers.ok)
+
+    @property
+    def still(self) -> tuple[str, ...]:
+        """Outputs that are the same for every input."""
+        return tuple(name for name, share in self.sensitivity.items() if share == 0)
 
     def lines(self) -> list[str]:
         """The report as text, a fact a line: findings, then the largest difference of each output."""
         width = max((len(f.name) for f in self.findings), default=0)
         facts = [f"{'ok ' if f.ok else 'BAD'}  {f.name:{width}}  {f.detail}" for f in self.findings]
-        return [*facts, *(_line(d, width) for d in self._largest())]
+        layers = self.layers.lines(width) if self.layers is not None else []
+        return [*facts, *self._moves(width), *layers, *(self._line(d, width) for d in self._largest())]
+
+    def _moves(self, width: int) -> list[str]:
+        if not self.sensitivity:
+            return []
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.sensitivity.items())
+        note = f"; {', '.join(self.still)}: the same for every input, so little is shown" if self.still else ""
+        return [f"ok   {'sensitivity':{width}}  another input moves {shares} of the largest value{note}"]
+
+    def _line(self, found: Difference, width: int) -> str:
+        verdict = "ok " if found.ok else "BAD"
+        return f"{verdict}  {found.output:{width}}  {' and '.join(self.sides)} differ by {found.amount()}"
 
     def _largest(self) -> list[Difference]:
         worst: dict[str, Difference] = {}
@@ -75,13 +170,3 @@ class VerifyReport(msgspec.Struct, frozen=True):
             if found.output not in worst or found.strain > worst[found.output].strain:
                 worst[found.output] = found
         return list(worst.values())
-
-
-def _line(found: Difference, width: int) -> str:
-    sizes = ", ".join(f"{name}={value}" for name, value in found.binding.items())
-    where = f" at {sizes}" if sizes else ""
-    amount = f"{found.absolute:.2e} at most, {found.relative:.1e} of the largest value"
-    reason = f"{ROUNDINGS:.0f}× PyTorch's own distance to float64" if found.rounding else f"in {found.dtype}"
-    allowed = f"(allowed {found.tolerance:.0e}, {reason})"
-    verdict = "ok " if found.ok else "BAD"
-    return f"{verdict}  {found.output:{width}}  PyTorch and onnxruntime differ by {amount} {allowed}{where}"

@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.runtime.inputs import random_input
 from netc.runtime.lazy import numpy
-from netc.runtime.model import Provider, Session, open_model
-from netc.runtime.sizes import bound_shape, names_in, typical
+from netc.runtime.model import Provider, Session, bounds, open_model, refuse_unknown
+from netc.runtime.sizes import bound_shape, typical
 
 
 class TensorReport(msgspec.Struct, frozen=True):
@@ -85,17 +84,8 @@ def run_model(
 
 
 def _binding(session: Session, shapes: list[Any], given: Mapping[str, int]) -> dict[str, int]:
-    known = {name for shape in shapes for name in names_in(shape)}
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        there = f"it has {', '.join(sorted(known))}" if known else "all its sizes are fixed"
-        raise NetcError((Diagnostic("unknown-symbol", f"the model has no size {', '.join(unknown)}; {there}", None),))
-    return typical(shapes, _lowers(session.metadata.get("bounds", "")), given)
-
-
-def _lowers(text: str) -> dict[str, int]:
-    pairs = (item.partition("=") for item in text.split(","))
-    return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+    refuse_unknown(shapes, given)
+    return typical(shapes, bounds(session), given)
 
 
 def _random_inputs(session: Session, binding: Mapping[str, int], seed: int) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""A generated module in eval mode, on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.runtime.lazy import torch
+from netc.runtime.module import as_tuple
+
+Arrays = list[Any]
+"""An array per output; None for one that eval does not compute."""
+
+
+def tensors(arrays: Sequence[Any]) -> list[Any]:
+    return [torch().from_numpy(array) for array in arrays]
+
+
+def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
+    """What forward returns in eval mode. Raises NetcError (`bad-input`) where PyTorch does not run on these inputs."""
+    module.eval()
+    try:
+        with torch().no_grad():
+            results = as_tuple(module(*tensors(inputs)))
+    except (RuntimeError, IndexError) as error:
+        message = f"PyTorch does not run the network on these inputs: {str(error).strip()}"
+        raise NetcError((Diagnostic("bad-input", message, None),)) from error
+    return [None if result is None else result.detach().numpy() for result in results]
+
+
+def evaluate_in_float64(module: Any, inputs: Sequence[Any]) -> Arrays:
+    """`evaluate` of the same module and inputs in float64."""
+    wide = [x.astype("float64") if x.dtype.kind == "f" else x for x in inputs]
+    return evaluate(deepcopy(module).double(), wide)

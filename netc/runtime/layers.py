@@ -1,0 +1,154 @@
+"""Layer by layer: every value inside a network, in PyTorch and in an ONNX file, named by spec path.
+
+PyTorch runs the network opened: a module without blocks, a line per statement, every value an output. The ONNX file
+hands out the values it names by spec path. What both have is compared in the order it is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Span
+from netc.ir.flat import FlatNode, Wire, flatten
+from netc.ir.model import BlockOutput, Network, Node, Value
+from netc.ops.records import Unsupported
+from netc.runtime.compare import Trial, difference
+from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64
+from netc.runtime.lazy import pytorch_backend
+from netc.runtime.match import Matched
+from netc.runtime.model import Session, open_exposed, read_model
+from netc.runtime.module import import_network, load_strictly
+from netc.runtime.report import Difference, Layer, Layers
+from netc.weights import WeightsIndex
+
+
+class Opened(msgspec.Struct, frozen=True, eq=False):
+    """A network without calls: `network` has every value of eval mode as an output, `values` are these, in order."""
+
+    network: Network
+    nodes: tuple[FlatNode, ...]
+    values: tuple[Wire, ...]
+    results: Mapping[str, Wire]
+    """What the network's own outputs stand for, by their names."""
+
+
+def open_calls(network: Network) -> Opened:
+    """The network as one block of nodes, named and with parameters named by full path."""
+    flat = flatten(network)
+    nodes = tuple(node for node in flat.nodes if not node.train_only)
+    made = {wire: Value(wire.type, wire.path, node.node.span) for node in nodes for wire in node.outputs}
+    known = dict(zip(flat.inputs, network.block.inputs, strict=True)) | made
+    block = msgspec.structs.replace(
+        network.block,
+        items=tuple(_lifted(node, known) for node in nodes),
+        outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(made.values())),
+    )
+    results = {output.name: output.wire for output in flat.outputs if not output.train_only}
+    return Opened(msgspec.structs.replace(network, block=block), nodes, tuple(made), results)
+
+
+def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
+    inputs, outputs = (tuple(known[wire] for wire in wires) for wires in (node.inputs, node.outputs))
+    lifted = msgspec.structs.replace(node.node, path=node.path, module=node.module, inputs=inputs, outputs=outputs)
+    return msgspec.structs.replace(lifted, said={})
+
+
+class Inside(msgspec.Struct, frozen=True, eq=False):
+    """Both sides with their values laid open. `names`: what the file calls a value, for those it has."""
+
+    opened: Opened
+    module: Any
+    session: Session
+    inputs: tuple[str, ...]
+    names: Mapping[Wire, str]
+
+    def differences(self, trial: Trial, tolerance: float | None) -> dict[Wire, Difference]:
+        """Of every value both have, in the order they are computed; judged by PyTorch's own rounding where needed."""
+        feed = dict(zip(self.inputs, trial.inputs, strict=True))
+        found = dict(zip(self.session.outputs, self.session.run(None, feed), strict=True))
+        expected = self._computed(evaluate(self.module, trial.inputs))
+        apart = {w: difference(w.path, trial.binding, expected[w], found[n], tolerance) for w, n in self.names.items()}
+        if tolerance is not None or all(d.ok for d in apart.values()):
+            return apart
+        exact = self._computed(evaluate_in_float64(self.module, trial.inputs))
+        return {wire: _judged(d, expected[wire], exact[wire]) for wire, d in apart.items()}
+
+    def _computed(self, arrays: Arrays) -> dict[Wire, Any]:
+        return dict(zip(self.opened.values, arrays, strict=True))
+
+    def layer(self, wire: Wire, apart: Mapping[Wire, Difference]) -> Layer:
+        """What there is to say about a value."""
+        maker = next(node for node in self.opened.nodes if wire in node.outputs)
+        reads = {w.path: self._known(w, apart) for w in maker.inputs}
+        return Layer(wire.path, maker.node.op.name, _place(maker.node.span), apart[wire], reads)
+
+    def _known(self, wire: Wire, apart: Mapping[Wire, Difference]) -> float | None:
+        """The difference of a value, or of that which is handed on as this value; inputs of the network differ by 0."""
+        maker = next((node for node in self.opened.nodes if wire in node.outputs), None)
+        if maker is None:
+            return 0.0
+        if wire in apart:
+            return apart[wire].relative
+        return self._known(maker.inputs[0], apart) if maker.inputs and _hands_on(maker) else None
+
+    def absent(self) -> tuple[str, ...]:
+        """Paths of what the file has no value for, though it computes one."""
+        nodes = (node for node in self.opened.nodes if node.inputs and not _hands_on(node))
+        return tuple(wire.path for node in nodes for wire in node.outputs if wire not in self.names)
+
+
+def _judged(found: Difference, expected: Any, exact: Any) -> Difference:
+    return msgspec.structs.replace(found, rounding=difference("", {}, expected, exact).relative)
+
+
+def _hands_on(node: FlatNode) -> bool:
+    """Whether ONNX has no node for it: dropout in eval, a reshape to the same."""
+    try:
+        found = node.node.op.onnx(*(wire.type for wire in node.inputs))
+    except Unsupported:
+        return False
+    return all(made.op_type == "Identity" for made in (found if isinstance(found, tuple) else (found,)))
+
+
+def _place(span: Span) -> str:
+    return f"{span.source.path}:{span.source.position(span.start)[0]}"
+
+
+def lay_open(network: Network, folder: Path, index: WeightsIndex, model: Path, matched: Matched) -> Inside:
+    """The opened module with the weights of `index`, and the ONNX file `model` giving its inner values."""
+    opened = open_calls(network)
+    names = _names(opened, model, matched)
+    session = open_exposed(model, tuple(dict.fromkeys(names.values())))
+    return Inside(opened, _module(opened.network, folder, index), session, matched.inputs, names)
+
+
+def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
+    source = folder / "opened.py"
+    source.write_text(pytorch_backend().generate(network), "utf-8")
+    module = import_network(source)
+    kept = {name: index.tensors[name] for name in module.state_dict()}
+    load_strictly(module, msgspec.structs.replace(index, tensors=kept))
+    return module
+
+
+def _names(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
+    """What the file calls each value that it computes: results by their outputs' names, all else by spec path."""
+    graph = read_model(model).graph
+    computed = {name for node in graph.node for name in node.output}
+    taken = {value.name for value in (*graph.input, *graph.output)}
+    names = {wire: wire.path for wire in opened.values if wire.path not in taken}
+    names |= {opened.results[name]: there for name, there in reversed(list(matched.outputs.items()))}
+    return {wire: names[wire] for wire in opened.values if names.get(wire) in computed}
+
+
+def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | None) -> Layers:
+    """Every value at every trial; the first that differs is the first in the order of computation."""
+    found = [inside.differences(trial, tolerance) for trial in trials]
+    seen = [(wire, apart) for wire in inside.names for apart in found]
+    first = next((inside.layer(wire, apart) for wire, apart in seen if not apart[wire].ok), None)
+    worst = max(seen, key=lambda item: item[1][item[0]].strain, default=None)
+    return Layers(len(inside.names), inside.absent(), first, inside.layer(*worst) if worst else None)
