@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -52,6 +54,7 @@ _BROKEN = (
     EOFError,
     OSError,
     MemoryError,
+    struct.error,
     zipfile.BadZipFile,
 )
 """What torch and pickle raise over bytes that make no sense to them."""
@@ -114,7 +117,9 @@ def _check_zip(path: Path, size: int) -> None:
 def _load(path: Path, zipped: bool) -> Any:
     library = torch()
     try:
-        return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         problem = "holds more than tensors, and loading it could run code of its author; it is never loaded otherwise"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error

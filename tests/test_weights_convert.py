@@ -1,0 +1,377 @@
+"""Weights of other makers: read, renamed, merged, converted, made to fit a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from vision import torchvision
+
+from netc.cli.main import cli
+from netc.runtime.checkpoint import read_checkpoint
+from netc.weights.rename import Selection, parse_rule, read_rules, renamed
+from netc.weights.values import as_bytes, numbers
+
+TRANSFER = "specs/transfer.yaml"
+SPEC = """netc: 1
+name: small
+inputs: {image: [N, 3, 8, 8]}
+net: {conv: conv2d 4 3, norm: batch_norm2d, head: [flatten, linear 2]}
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(cli, ["weights", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def convert(*arguments: str | Path) -> str:
+    result = run("convert", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.output
+
+
+def refused(*arguments: str | Path) -> str:
+    result = run("convert", *arguments)
+    assert result.exit_code == 1
+    return result.stderr
+
+
+def module() -> torch.nn.Module:
+    torch.manual_seed(0)
+    nn = torch.nn
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 5))
+
+
+def same(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> bool:
+    return found.keys() == expected.keys() and all(
+        found[name].dtype == tensor.dtype and torch.equal(found[name], tensor) for name, tensor in expected.items()
+    )
+
+
+SAVED = {
+    "plain": lambda state: state,
+    "nested": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}},
+    "deeper": lambda state: {"model": {"model_state_dict": state}},
+    "parallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "with others": lambda state: {**state, "version": 3},
+}
+
+
+@pytest.mark.parametrize("label", SAVED)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_checkpoints_of_pytorch_are_read(label: str, zipped: bool, tmp_path: Path) -> None:
+    state = module().state_dict()
+    torch.save(SAVED[label](state), tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    said = convert(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+    assert same(load_file(tmp_path / "w.safetensors"), state)
+    words = {"nested": "under `state_dict`", "deeper": "under `model_state_dict`", "parallel": "prefix `module.`"}
+    assert words.get(label, "9 tensors") in said
+
+
+def test_views_and_every_type_are_read(tmp_path: Path) -> None:
+    base = torch.arange(24.0).reshape(4, 6)
+    state = {"turned": base.T, "part": base[1:3, ::2], "one": torch.tensor(3), "none": torch.zeros(0, 3)}
+    state |= {"again": base, "complex": torch.tensor([1 + 2j]), "conj": torch.tensor([1 + 2j]).conj()}
+    for kind in ("float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "float8_e5m2"):
+        state[kind] = torch.tensor([0, 1, 1]).to(getattr(torch, kind))
+    torch.save(state, tmp_path / "w.pt")
+    convert(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+    found = load_file(tmp_path / "w.safetensors")
+    assert found.pop("float8_e5m2").view(torch.uint8).equal(state.pop("float8_e5m2").view(torch.uint8))
+    assert same(found, {name: tensor.resolve_conj().contiguous() for name, tensor in state.items()})
+
+
+def test_arrays_of_numpy_are_read(tmp_path: Path) -> None:
+    arrays = {
+        "a": np.arange(6, dtype="float32").reshape(2, 3),
+        "turned": np.arange(6.0).reshape(2, 3).T,
+        "big": np.arange(3, dtype=">i8"),
+        "one": np.array(True),
+    }
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "w.npz", **arrays)
+        convert(tmp_path / "w.npz", "-o", tmp_path / "w.safetensors")
+        found = load_file(tmp_path / "w.safetensors")
+        assert all(np.array_equal(found[name].numpy(), array) for name, array in arrays.items())
+        assert found.keys() == arrays.keys()
+
+
+class Harm:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("how", ["zip", "old", "pickle"])
+def test_code_in_a_checkpoint_is_never_run(how: str, tmp_path: Path) -> None:
+    path, trace = tmp_path / "w.pt", tmp_path / "trace"
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"a": Harm(trace)}))
+    else:
+        torch.save({"a": Harm(trace)}, path, _use_new_zipfile_serialization=how == "zip")
+    said = refused(path, "-o", tmp_path / "w.safetensors")
+    assert "could run code" in said
+    assert "weights_only=False" not in said
+    assert not trace.exists()
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_whole_module_is_refused(tmp_path: Path) -> None:
+    torch.save(module(), tmp_path / "w.pt")
+    assert "holds more than tensors" in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+
+
+def test_tensors_larger_than_their_file_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1).expand(1 << 40)}, tmp_path / "w.pt")
+    assert "more bytes than the file has" in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+    one = torch.ones(1000)
+    torch.save({f"a{n}": one.view(1000) for n in range(100)}, tmp_path / "w.pt")
+    assert "take more than 16 times" in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+
+
+def test_compressed_checkpoints_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "w.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt") as source,
+        zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as to,
+    ):
+        for member in source.infolist():
+            to.writestr(member.filename, source.read(member))
+    assert (tmp_path / "b.pt").stat().st_size < 20_000
+    assert "compressed archive" in refused(tmp_path / "b.pt", "-o", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([torch.ones(1)], "holds a list"),
+        ({"a": {"b": torch.ones(1)}}, "`--key` with one of: 'a'"),
+        ({"model": {}, "state_dict": {}}, "'model', 'state_dict'"),
+        ({"a": torch.ones(2).to_sparse()}, "of a kind that safetensors has not"),
+        ({3: torch.ones(2)}, "names that cannot be shown"),
+    ],
+    ids=range(5),
+)
+def test_checkpoints_without_plain_named_tensors_are_refused(value: object, said: str, tmp_path: Path) -> None:
+    torch.save(value, tmp_path / "w.pt")
+    assert said in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+
+
+def test_a_key_says_which_state_is_meant(tmp_path: Path) -> None:
+    torch.save({"model": {"a": torch.ones(1)}, "ema": {"shadow": {"a": torch.zeros(1)}}}, tmp_path / "w.pt")
+    convert(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors", "--key", "ema.shadow")
+    assert same(load_file(tmp_path / "w.safetensors"), {"a": torch.zeros(1)})
+    assert "nothing under `ema.b`" in refused(tmp_path / "w.pt", "-o", tmp_path / "x", "--key", "ema.b")
+
+
+NAMES = ["layer1.0.bn.weight", "layer1.0.bn.bias", "layer1.0.conv.weight", "fc.weight"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "changed"),
+    [
+        (["fc.weight=head.weight"], {"fc.weight": "head.weight"}),
+        (["layer*.bn.*=stage*.norm.*"], {NAMES[0]: "stage1.0.norm.weight", NAMES[1]: "stage1.0.norm.bias"}),
+        (["*.bias=only"], {NAMES[1]: "only"}),
+        ([r"re:^layer(\d)\.(\d)=s\2.\1"], {n: n.replace("layer1.0", "s0.1") for n in NAMES[:3]}),
+        (["re:weight$=w"], {n: n.replace("weight", "w") for n in NAMES if n != NAMES[1]}),
+        (["re:^(?=fc)=x."], {"fc.weight": "x.fc.weight"}),
+        (["fc.*=a.*", "*.weight=*.w"], {"fc.weight": "a.weight", NAMES[0]: NAMES[0][:-5], NAMES[2]: NAMES[2][:-5]}),
+    ],
+)
+def test_names_follow_the_first_rule_that_fits(rules: list[str], changed: dict[str, str]) -> None:
+    found = renamed(NAMES, Selection(rules=tuple(map(parse_rule, rules))))
+    assert found == {name: changed.get(name, name) for name in NAMES}
+
+
+def test_a_file_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text("fc.weight: head.weight\nlayer1.*: stem.*\n're:^never': x\n")
+    (tmp_path / "bad.yaml").write_text("a: [1]\n're:(': b\n'a*': '**'\n")
+    save_file({name: torch.ones(1) for name in NAMES}, tmp_path / "w.safetensors")
+    rules = read_rules(tmp_path / "map.yaml")
+    assert [rule.change("fc.weight") for rule in rules] == ["head.weight", None, None]
+    said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "map.yaml")
+    assert "`re:^never=x` fits no tensor" in said
+    said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "bad.yaml")
+    assert all(f"bad.yaml:{line}:" in said for line in (1, 2, 3))
+
+
+@pytest.mark.parametrize("rule", ["a", "=b", "a=", "a=*", "re:(=b", r"re:a=\1", r"re:a=\g<", "re:a"])
+def test_rules_that_are_none_are_a_wrong_command_line(rule: str) -> None:
+    assert run("convert", "w.safetensors", "-o", "x", "--rename", rule).exit_code == 2
+
+
+def test_names_are_chosen_stripped_renamed_and_prefixed_in_this_order(tmp_path: Path) -> None:
+    state = {"net.a.weight": torch.ones(1), "net.b.weight": torch.zeros(1), "ema.a": torch.ones(2)}
+    save_file(state, tmp_path / "w.safetensors")
+    names = [
+        "--include",
+        "net.*",
+        "--exclude",
+        "*.b.*",
+        "--strip-prefix",
+        "net.",
+        "--rename",
+        "a.*=c.*",
+        "--prefix",
+        "p.",
+    ]
+    convert(tmp_path / "w.safetensors", "-o", tmp_path / "o.safetensors", *names)
+    assert same(load_file(tmp_path / "o.safetensors"), {"p.c.weight": torch.ones(1)})
+    for option in (("--include", "x*"), ("--exclude", "x"), ("--strip-prefix", "x."), ("--rename", "x=y")):
+        assert "fits no tensor" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "p", *option)
+    assert not (tmp_path / "p").exists()
+
+
+def test_files_are_merged_and_conflicts_named(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "1.safetensors")
+    torch.save({"c": torch.zeros(2)}, tmp_path / "2.pt")
+    convert(tmp_path / "1.safetensors", tmp_path / "2.pt", "-o", tmp_path / "o.safetensors")
+    assert set(load_file(tmp_path / "o.safetensors")) == {"a", "b", "c"}
+    said = refused(tmp_path / "1.safetensors", tmp_path / "o.safetensors", "-o", tmp_path / "p.safetensors")
+    assert said.count("and also") == 2
+    said = refused(tmp_path / "1.safetensors", "-o", tmp_path / "p.safetensors", "--rename", "a=b")
+    assert "b is a of" in said
+    assert "weights-names" in said
+
+
+@pytest.mark.parametrize("source", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("target", ["float32", "float16", "bfloat16", "float64"])
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.floats(width=64, allow_nan=False), min_size=1, max_size=40))
+def test_types_are_converted_as_pytorch_converts_them(source: str, target: str, values: list[float]) -> None:
+    given_ = torch.tensor([*values, float("nan"), float("inf"), -0.0], dtype=torch.float64).to(getattr(torch, source))
+    expected = given_.to(getattr(torch, target))
+    found = as_bytes(numbers(given_.view(torch.uint8).numpy().tobytes(), source), target)
+    ours = torch.frombuffer(bytearray(found), dtype=getattr(torch, target))
+    assert torch.equal(ours.nan_to_num(7), expected.nan_to_num(7))
+    assert torch.equal(ours.isnan(), expected.isnan())
+    assert torch.equal(ours.signbit() & ~ours.isnan(), expected.signbit() & ~expected.isnan())
+
+
+def test_only_floating_point_changes_its_type(tmp_path: Path) -> None:
+    state = module().state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    convert(tmp_path / "w.safetensors", "-o", tmp_path / "h.safetensors", "--dtype", "bfloat16", "--shard-size", "500B")
+    index = json.loads((tmp_path / "h.safetensors.index.json").read_text())["weight_map"]
+    found = {name: load_file(tmp_path / file)[name] for name, file in index.items()}
+    assert same(found, {name: t.bfloat16() if t.is_floating_point() else t for name, t in state.items()})
+
+
+def test_values_that_are_not_finite_are_refused_unless_allowed(tmp_path: Path) -> None:
+    state = {
+        "bad": torch.tensor([1, float("nan"), float("inf")]),
+        "large": torch.tensor([1e5, 1.0]),
+        "n": torch.ones(1),
+    }
+    source, target = tmp_path / "w.safetensors", tmp_path / "o.safetensors"
+    save_file(state, source)
+    target.write_text("as it was")
+    assert "2 values of bad" in refused(source, "-o", target)
+    said = refused(source, "-o", target, "--exclude", "bad", "--dtype", "float16")
+    assert "1 values of large" in said
+    assert "too large for float16" in said
+    assert target.read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.safetensors", "w.safetensors"]
+    convert(source, "-o", target, "--allow-non-finite")
+    found = load_file(target)
+    assert all(torch.equal(found[name].nan_to_num(7), state[name].nan_to_num(7)) for name in state)
+
+
+@pytest.fixture(scope="module")
+def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("resnet") / "resnet50.pt"
+    torch.manual_seed(1)
+    torch.save(torchvision.models.resnet50().state_dict(), path)
+    return path
+
+
+def test_a_trained_backbone_under_a_new_head(resnet50: Path, tmp_path: Path) -> None:
+    """Transfer: the checkpoint's names get the prefix of the block they are for; the head starts fresh."""
+    target, fresh = tmp_path / "start.safetensors", tmp_path / "fresh.safetensors"
+    names = ("--prefix", "backbone.", "--for", TRANSFER)
+    strict = refused(resnet50, "-o", target, *names)
+    assert strict.count("weights-missing") == strict.count("weights-extra") == 2
+    said = json.loads(convert(resnet50, "-o", target, *names, "--partial", "--seed", "3", "--json"))
+    assert said["fresh"] == ["head.1.weight", "head.1.bias"]
+    assert said["left_out"] == ["backbone.fc.weight", "backbone.fc.bias"]
+    assert run("init", TRANSFER, "-o", fresh, "--seed", "3").exit_code == 0
+    expected = {f"backbone.{name}": tensor for name, tensor in torch.load(resnet50).items() if "fc" not in name}
+    expected |= {name: tensor for name, tensor in load_file(fresh).items() if name.startswith("head.")}
+    assert same(load_file(target), expected)
+    verified = CliRunner().invoke(cli, ["verify", TRANSFER, "--weights", str(target), "--bind", "h=2,w=2"])
+    assert verified.exit_code == 0, verified.output
+
+
+def test_what_does_not_fit_a_network_is_fresh_or_refused(tmp_path: Path) -> None:
+    spec, target = tmp_path / "s.yaml", tmp_path / "o.safetensors"
+    spec.write_text(SPEC)
+    run("init", spec, "-o", tmp_path / "w.safetensors", "--seed", "1")
+    state = load_file(tmp_path / "w.safetensors")
+    state["conv.bias"] = torch.zeros(9)
+    save_file(state, tmp_path / "w.safetensors")
+    assert "conv.bias is float32 9" in refused(tmp_path / "w.safetensors", "-o", target, "--for", spec)
+    convert(tmp_path / "w.safetensors", "-o", target, "--for", spec, "--partial", "--seed", "2")
+    assert run("check", spec, target).exit_code == 0
+    run("init", spec, "-o", tmp_path / "f.safetensors", "--seed", "2")
+    expected = state | {"conv.bias": load_file(tmp_path / "f.safetensors")["conv.bias"]}
+    assert same(load_file(target), expected)
+    half = ("convert", target, "-o", tmp_path / "h.safetensors", "--dtype", "float16")
+    assert run(*half).exit_code == 0
+    said = refused(tmp_path / "h.safetensors", "-o", target, "--for", spec, "--partial")
+    assert said.count("weights-dtype") == 8
+    convert(tmp_path / "h.safetensors", "-o", target, "--for", spec, "--dtype", "float32")
+    assert run("check", spec, target, "--finite").exit_code == 0
+
+
+def test_options_of_a_network_need_one() -> None:
+    for option in (("--partial",), ("-p", "a=1"), ("--bind", "h=1")):
+        assert run("convert", "w.safetensors", "-o", "x", *option).exit_code == 2
+    for size in ("0", "x", "1.5GB", "-1"):
+        assert run("convert", "w.safetensors", "-o", "x", "--shard-size", size).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("pt", ()), ("safetensors", ()), ("safetensors", ("--dtype", "float16", "--allow-non-finite"))],
+)
+def test_memory_does_not_grow_with_the_model(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """What 240 MB of weights take besides pages of files, which the system takes back at will."""
+    state = {f"t{n}": torch.zeros(5_000_000) for n in range(12)}
+    source = tmp_path / f"w.{kind}"
+    torch.save(state, source) if kind == "pt" else save_file(state, source)
+    command = [sys.executable, "-m", "netc", "weights", "convert", source, "-o", tmp_path / "o.safetensors", *options]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    most = 0
+    while child.poll() is None:
+        found = re.search(r"RssAnon:\s*(\d+)", Path(f"/proc/{child.pid}/status").read_text())
+        most = max(most, int(found[1]) if found else 0)
+        time.sleep(0.005)
+    assert child.returncode == 0
+    assert 10_000 < most < 250_000, "kilobytes"
+
+
+def test_notes_are_told(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"module.a": torch.ones(1)}}, tmp_path / "w.pt")
+    weights = read_checkpoint(tmp_path / "w.pt")
+    assert [held.name for held in weights.tensors] == ["a"]
+    assert len(weights.notes) == 2
