@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -13,8 +13,7 @@ from netc.passes.serve import IMAGENET, Normalisation, Serving
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_FRACTION = re.compile(rf"\s*({_NUMBER})\s*(?:/\s*({_NUMBER})\s*)?")
-_LIST = re.compile(r"\s*(?P<name>mean|std|scale)=(?P<numbers>[^=a-z]+?)\s*(?:,|\s|$)\s*(?=[a-z]|$)")
+_FRACTION = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?")
 
 
 def serving_options(wrapped: Decorated) -> Decorated:
@@ -51,21 +50,23 @@ def _read_normalisation(ctx: click.Context, param: click.Parameter, text: str | 
     if text is None or text == "imagenet":
         return IMAGENET if text else None
     try:
-        return _normalisation(dict(_lists(text)))
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+        return _normalisation(**_lists(text))
+    except (TypeError, ValueError, ZeroDivisionError) as error:
         hint = "it is imagenet or, as in mean=0.5,std=0.2, one number or one per channel, with scale=1/255 if need be"
         raise click.BadParameter(f"`{text}`: {hint}", ctx, param) from error
 
 
-def _lists(text: str) -> Iterator[tuple[str, tuple[float, ...]]]:
-    at = 0
-    for match in _LIST.finditer(text):
-        if match.start() != at:
-            break
-        at = match.end()
-        yield match["name"], tuple(map(_fraction, re.split(r"[,\s]+", match["numbers"].strip(", "))))
-    if at != len(text):
-        raise ValueError(text)
+def _lists(text: str) -> dict[str, list[float]]:
+    """`mean=0.5,0.4,std=1`: a name stands before the first of its numbers. Raises ValueError."""
+    found: dict[str, list[float]] = {}
+    for item in re.split(r"[,\s]+", text.strip()):
+        name, equals, number = item.rpartition("=")
+        if equals:
+            found[name] = []
+        elif not found:
+            raise ValueError(text)
+        next(reversed(found.values())).append(_fraction(number))
+    return found
 
 
 def _fraction(text: str) -> float:
@@ -75,11 +76,10 @@ def _fraction(text: str) -> float:
     return float(match[1]) / float(match[2] or 1)
 
 
-def _normalisation(lists: dict[str, tuple[float, ...]]) -> Normalisation:
-    scale = lists.get("scale", (None,))
-    if len(scale) != 1 or 0 in (*lists["std"], *scale):
+def _normalisation(mean: list[float], std: list[float], scale: Sequence[float] = ()) -> Normalisation:
+    if len(scale) > 1 or 0 in (*std, *scale):
         raise ValueError("a scale is one number; neither it nor a deviation is 0")
-    return Normalisation(lists["mean"], lists["std"], scale[0])
+    return Normalisation(tuple(mean), tuple(std), *scale)
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
