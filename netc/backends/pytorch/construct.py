@@ -348,9 +348,7 @@ class Constructor:
                 self.imports.helpers[function] = MAKE_DIVISIBLE
 
 
-MAKE_DIVISIBLE = '''def make_divisible(
-    value: float, divisor: int = 8, least: int | None = None
-) -> int:
+MAKE_DIVISIBLE = '''def make_divisible(value: float, divisor: int = 8, least: int | None = None) -> int:
     """The multiple of `divisor` nearest to `value`, never more than 10 % below it."""
     floor = divisor if least is None else least
     near = max(floor, int(value + divisor / 2) // divisor * divisor)

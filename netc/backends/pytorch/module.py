@@ -190,11 +190,14 @@ class ClassWriter:
         definition = self.plan.definition
         if not isinstance(definition, SpecFile) or not definition.freeze:
             return []
-        taken = {path.partition(".")[0] for path in self.constructor.placer.placed}
-        name = safe("frozen", taken)
+        placer, paths = self.constructor.placer, [f.value for f in definition.freeze]
+        if all(path in placer.placed for path in paths) and not self._keeps_statistics(paths):
+            init.extend(f"        {placer.access(path)}.requires_grad_(False)" for path in paths)
+            return []
+        name = safe("frozen", {path.partition(".")[0] for path in placer.placed})
         init.extend(
             (
-                *layout(f"self.{name} = {literal(tuple(f.value for f in definition.freeze))}", 8),
+                *layout(f"self.{name} = {literal(tuple(paths))}", 8),
                 "        for path, tensor in self.named_parameters():",
                 f'            if any(f"{{path}}.".startswith(f"{{one}}.") for one in self.{name}):',
                 "                tensor.requires_grad_(False)",
@@ -203,6 +206,11 @@ class ClassWriter:
         )
         self.imports.add("typing:Self")
         return FROZEN.format(name=name).splitlines()
+
+    def _keeps_statistics(self, paths: list[str]) -> bool:
+        """Whether training changes buffers of these modules; of a class within the network that is not asked."""
+        held = [key for key, param, _ in parameters(flatten(self.network)) if not param.trainable]
+        return not self.plan.is_root or any(key.startswith(f"{path}.") for path in paths for key in held)
 
 
 FROZEN = '''\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.backends.pytorch.parts import Branches, Ctor, Either, OpCtor, Step, Unit
+from netc.backends.pytorch.parts import Branches, Ctor, Either, OpCtor, Sequential, Step, Unit
 from netc.backends.pytorch.plan import Plan
 from netc.backends.pytorch.shadow import quoted
 
@@ -42,7 +42,7 @@ class Placer:
     def access(self, path: str) -> str:
         """How code reaches a module or a tensor: `self.conv1`, `self.enc["conv"]`, `self.heads[0]`."""
         if not path:
-            return "super().forward"
+            return "nn.Sequential(*self)" if isinstance(self.base, Sequential) else "super().forward"
         kind = tensor_kind(self.placed[path]) if path in self.placed else ""
         if kind and ("." in path or path.isdigit()):
             return f"{self.parent(path)}.get_{kind}({quoted(path.rpartition('.')[2])})"

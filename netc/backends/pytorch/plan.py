@@ -86,7 +86,8 @@ class Plan:
         for unit in units_of(self.template.steps):
             for hole in unit.holes:
                 self._decide(hole)
-            for part in parts_of(unit.ctor) if unit.ctor is not None else ():
+        for ctor in {id(unit.ctor): unit.ctor for unit in units_of(self.template.steps)}.values():
+            for part in parts_of(ctor) if ctor is not None else ():
                 self._decide_part(part)
         for branch in branches_of(self.template.steps):
             self._decide(branch.condition)

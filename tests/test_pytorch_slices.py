@@ -1,0 +1,89 @@
+"""Chains that others read from within stay one `nn.Sequential`, run in slices; what is frozen is said in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from test_pytorch_backend import agree, compiled, network_class
+
+from netc.backends.pytorch import generate
+from netc.diagnostics.model import Source
+from netc.ir.model import Network
+from netc.passes.elaborate import elaborate_file
+
+CHAIN = """netc: 1
+name: chain
+args: {classes: 5}
+inputs: {image: [N, 3, 16, 16]}
+blocks:
+  unit: {args: width k=1, net: [conv2d width k padding=k//2, batch_norm2d, relu]}
+net:
+  body: [unit 4, unit 8 k=3, max_pool2d 2, unit 8, relu, conv2d classes 1]
+  side: conv2d 8 1 @body.1
+  small: max_pool2d 2 @side
+  sum: add @small @body.4
+outputs: {score: body, side: sum}
+"""
+
+
+def test_a_chain_read_from_within_is_called_in_slices() -> None:
+    agree(compiled(CHAIN), 3, 16, 16)
+    agree(compiled(CHAIN, classes=7), 3, 16, 16, classes=7)
+    code = generate(compiled(CHAIN))
+    assert "self.body = nn.Sequential(\n            Unit(3, 4),\n            Unit(4, 8, k=3),\n" in code
+    for part in ("self.body[:2](image)", "self.body[2:5](", "self.body[5]("):
+        assert part in code
+
+
+def test_a_chain_read_after_most_members_is_no_sequence() -> None:
+    often = CHAIN.replace("add @small @body.4", "add @small @body.4 @body.3 @body.2")
+    agree(compiled(often), 3, 16, 16)
+    assert "self.body = nn.ModuleDict(" in generate(compiled(often))
+
+
+PARTS = """netc: 1
+name: parts
+inputs: {image: [N, 3, 16, 16]}
+net: [conv2d 4 1, relu, conv2d 4 3 padding=1, batch_norm2d, relu]
+"""
+
+
+def imported(folder: Path, text: str) -> Network:
+    (folder / "parts.yaml").write_text(PARTS, encoding="utf-8")
+    network, found = elaborate_file(Source(str(folder / "spec.yaml"), text))
+    assert network is not None, [d.message for d in found]
+    return network
+
+
+def test_a_file_that_is_a_chain_is_called_in_slices_of_itself(tmp_path: Path) -> None:
+    """A slice of a class of its own would be made with that class's arguments."""
+    network = imported(
+        tmp_path,
+        "netc: 1\nname: user\nimport: {parts: parts.yaml}\ninputs: {image: [N, 3, 16, 16]}\n"
+        "net: {body: parts @image, sum: add @body @body.1}\n",
+    )
+    agree(network, 3, 16, 16)
+    code = generate(network)
+    assert "class Parts(nn.Sequential):" in code
+    assert "nn.Sequential(*self)[:2](image)" in code
+    module = network_class(code)().eval()
+    image = torch.randn(1, 3, 16, 16)
+    again = torch.export.export(module, (image,)).module()(image)
+    torch.testing.assert_close(again, module(image))
+
+
+FROZEN = """netc: 1
+name: frozen
+inputs: {image: [N, 3, 16, 16]}
+freeze: [up]
+net: {conv: conv2d 4 1, norm: batch_norm2d, up: conv_transpose2d 4 2 stride=2}
+"""
+
+
+def test_freezing_what_keeps_no_statistics_is_one_line() -> None:
+    code = generate(compiled(FROZEN))
+    assert "        self.up.requires_grad_(False)\n" in code
+    assert "def train" not in code
+    trained = {name for name, p in network_class(code)().named_parameters() if p.requires_grad}
+    assert trained == {"conv.weight", "conv.bias", "norm.weight", "norm.bias"}
