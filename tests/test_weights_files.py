@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import netc
+from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.runtime.checkpoint import read_weights
@@ -229,3 +231,16 @@ def outcome(path: Path) -> str:
     except NetcError as error:
         return error.diagnostics[0].code
     return "read"
+
+
+def test_a_build_takes_weights_in_shards(tmp_path: Path) -> None:
+    spec = tmp_path / "small.yaml"
+    spec.write_text(LINEAR)
+    index = init_weights(small(), tmp_path / "w.safetensors", 5, shard_size=600)
+    assert len(index.files) == 2
+    result = CliRunner().invoke(cli, ["build", str(spec), "-o", str(tmp_path / "b"), "--weights", str(index.path)])
+    assert result.exit_code == 0, result.stderr
+    expected = {name: tensor for file in index.files for name, tensor in load_file(file).items()}
+    found = load_file(tmp_path / "b" / "model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

@@ -15,9 +15,9 @@ from netc.weights.check import differences
 from netc.weights.initialise import fresh
 from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed
-from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec
+from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import Layout, lay_out_shards
-from netc.weights.values import Held, as_bytes, count_non_finite, numbers
+from netc.weights.values import Held, as_bytes, count_non_finite, held_in_file, numbers
 from netc.weights.write import Progress, Send, write_layout
 
 
@@ -54,6 +54,13 @@ def chosen(inputs: Sequence[Held], selection: Selection) -> dict[str, Held]:
 def convert(path: str | Path, taken: Mapping[str, Held], dtype: str | None, shard_size: int | None) -> Conversion:
     """Everything that is taken, floating-point numbers as `dtype`; raises NetcError for types not to be converted."""
     return Conversion(lay_out_shards(path, _specs(taken, dtype), {"format": "pt"}, shard_size), taken)
+
+
+def in_one_file(index: WeightsIndex, path: Path) -> WeightsIndex:
+    """Copy all tensors as they are into the file `path`; raises OSError when it cannot be written."""
+    conversion = convert(path, {name: held_in_file(entry) for name, entry in index.tensors.items()}, None, None)
+    write_conversion(conversion, [path], allow_non_finite=True)
+    return conversion.layout.index
 
 
 def convert_for(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shutil import copyfile
 
 import click
 
@@ -18,6 +17,7 @@ from netc.cli.spec import compile_or_fail
 from netc.ir import model as ir
 from netc.passes.summary import summarise
 from netc.weights import WeightsIndex, fitting_weights, init_weights
+from netc.weights.convert import in_one_file
 
 FILES = ("model.py", "model.safetensors", "model.onnx", "diagram.svg", "summary.txt")
 
@@ -54,8 +54,6 @@ def command(
 
 def _weights(network: ir.Network, path: Path, given: str | None, seed: int) -> WeightsIndex:
     if given is not None:
-        index = fitting_weights(network, given)
-        copyfile(given, path)
-        return index
+        return in_one_file(fitting_weights(network, given), path)
     with progress("weights") as report:
         return init_weights(network, path, seed, report)
