@@ -195,17 +195,21 @@ class ClassWriter:
             init.extend(f"        {placer.access(path)}.requires_grad_(False)" for path in paths)
             return []
         name = safe("frozen", {path.partition(".")[0] for path in placer.placed})
+        below = BELOW
+        if any(set(path) & GLOB for path in paths):
+            below = BELOW_GLOBS
+            self.imports.add("fnmatch:fnmatchcase")
         init.extend(
             (
                 *layout(f"self.{name} = {literal(tuple(paths))}", 8),
                 "        for path, tensor in self.named_parameters():",
-                f'            if any(f"{{path}}.".startswith(f"{{one}}.") for one in self.{name}):',
+                f"            if any({below} for one in self.{name}):",
                 "                tensor.requires_grad_(False)",
                 "        self.train()",
             )
         )
         self.imports.add("typing:Self")
-        return FROZEN.format(name=name).splitlines()
+        return FROZEN.format(name=name, below=below).splitlines()
 
     def _keeps_statistics(self, paths: list[str]) -> bool:
         """Whether training changes buffers of these modules; of a class within the network that is not asked."""
@@ -213,12 +217,15 @@ class ClassWriter:
         return not self.plan.is_root or any(key.startswith(f"{path}.") for path in paths for key in held)
 
 
+GLOB = frozenset("*?[")
+BELOW = 'f"{path}.".startswith(f"{one}.")'
+BELOW_GLOBS = 'fnmatchcase(f"{path}.", f"{one}.*")'
 FROZEN = '''\
     def train(self, mode: bool = True) -> Self:
         """Frozen batch norms stay in eval."""
         super().train(mode)
         for path, module in self.named_modules():
-            frozen = any(f"{{path}}.".startswith(f"{{one}}.") for one in self.{name})
+            frozen = any({below} for one in self.{name})
             if frozen and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self'''
