@@ -252,3 +252,13 @@ def test_rms_norm_is_exact_in_float64() -> None:
 @pytest.mark.parametrize("numbers", [{"beta": -1}, {"alpha": -0.01}, {"alpha": 0}])
 def test_local_response_norm_with_odd_numbers(numbers: dict[str, float]) -> None:
     same_values(make("local_response_norm", size=3, **numbers), tensor(2, 4, 3, 5))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_rms_norm_adds_what_pytorch_adds_where_no_eps_is_given(dtype: str) -> None:
+    """PyTorch computes in float32 at least, so numbers as small as its precision tell."""
+    op, t = make("rms_norm", elementwise_affine=False), tensor(2, 4, dtype=dtype)
+    x = torch.tensor([[1e-3, 2e-3, 0, -1e-3], [1e-4, -3e-4, 1e-4, 0]], dtype=getattr(torch, dtype))
+    expected = run_torch(op, [t], [x])[0][0]
+    (found,) = run_onnx(onnx_model(op, [t], {}), [x])
+    torch.testing.assert_close(found, expected)

@@ -23,10 +23,11 @@ from netc.ops.common import (
     numbers,
     size_of,
 )
+from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
-EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}
+EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
 """The step from 1 to the next number (`torch.finfo(dtype).eps`)."""
 
 
@@ -36,7 +37,9 @@ class RmsNorm(Op):
     Parameter: weight of the normalised shape."""
 
     normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
-    eps: float | None = attr("added to the mean square; the dtype's precision if not given", default=None, minimum=0)
+    eps: float | None = attr(
+        "added to the mean square; float32's precision, or float64's, if not given", default=None, minimum=0
+    )
     elementwise_affine: bool = attr("learn a scale per element", default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -73,20 +76,35 @@ class RmsNorm(Op):
         return TorchForm(TorchModule("nn.RMSNorm", (shape, *keywords(self, "eps", "elementwise_affine"))))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """The spelling that ONNX Runtime fuses, but not for float64, as what it fuses to computes in float32."""
-        axes = range(-len(self._shape(x[0])), 0)
-        eps = EPSILON[x[0].dtype] if self.eps is None else self.eps
-        result = "normal" if self.elementwise_affine else "y0"
-        nodes = (
-            node("Mul", "x0 x0", "squares")
-            if x[0].dtype == "float64"
-            else node("Pow", "x0 two", "squares", filled("two", x[0], (), 2.0)),
-            node("ReduceMean", "squares axes", "mean", int64("axes", *axes), keepdims=1),
-            node("Add", "mean eps", "raised", filled("eps", x[0], (), eps)),
-            node("Sqrt", "raised", "root"),
-            node("Div", "x0 root", result),
-        )
+        """In float32 where the input has fewer digits, as PyTorch computes it."""
+        normal = "normal" if self.elementwise_affine else "y0"
+        if x[0].dtype in EPSILON:
+            nodes = self._normalised(x[0], "x0", normal)
+        else:
+            wide = TensorType(x[0].shape)
+            nodes = (
+                node("Cast", "x0", "wide", to=ONNX_TYPES["float32"]),
+                *self._normalised(wide, "wide", "wide_normal"),
+                node("Cast", "wide_normal", normal, to=ONNX_TYPES[x[0].dtype]),
+            )
         return (*nodes, node("Mul", "normal weight")) if self.elementwise_affine else nodes
+
+    def _normalised(self, x: TensorType, source: str, result: str) -> tuple[OnnxNode, ...]:
+        """The spelling that ONNX Runtime fuses, but not for float64, as what it fuses to computes in float32."""
+        axes = range(-len(self._shape(x)), 0)
+        eps = EPSILON[x.dtype] if self.eps is None else self.eps
+        squares = (
+            node("Mul", f"{source} {source}", "squares")
+            if x.dtype == "float64"
+            else node("Pow", f"{source} two", "squares", filled("two", x, (), 2.0))
+        )
+        return (
+            squares,
+            node("ReduceMean", "squares axes", "mean", int64("axes", *axes), keepdims=1),
+            node("Add", "mean eps", "raised", filled("eps", x, (), eps)),
+            node("Sqrt", "raised", "root"),
+            node("Div", f"{source} root", result),
+        )
 
 
 class _Unit(Op):

@@ -33,10 +33,13 @@ def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
 
 def no_form(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
     """The operator's code is netc's own class, or a few of PyTorch's functions, which refuse nothing by themselves."""
-    return bool(ours) and (op.name in WRITTEN_OUT or type(op).torch_name.startswith("torchvision."))
+    own = op.name in WRITTEN_OUT or type(op).torch_name.startswith("torchvision.")
+    return bool(ours) and own and op.name not in ASKED
 
 
-WRITTEN_OUT = ("locally_connected1d", "locally_connected2d", "l2_norm", "slice")
+WRITTEN_OUT = ("locally_connected1d", "locally_connected2d", "l2_norm")
+ASKED = ("stochastic_depth",)
+"""Of torchvision, and asked of it."""
 
 
 def both_operands(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
@@ -45,6 +48,18 @@ def both_operands(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs
 
 def bad_size_beside_like(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
     return "must be" in ours and op.references == ("like",) and len(types) > op.arity[0]
+
+
+def flat_mask(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return op.name == "scaled_dot_product_attention" and "2 axes or more" in ours and types[-1].rank < 2
+
+
+def topk_of_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return op.name == "topk" and "`k` must be at least 1" in ours and types[0].rank == 0
+
+
+def clamped(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return op.name == "slice" and ("lies outside" in ours or "does not exist" in ours)
 
 
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
@@ -86,6 +101,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "netc divides whole numbers by whole numbers",
     ),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
+    (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
+    (topk_of_a_scalar, "PyTorch gives a scalar itself whatever `k` is"),
+    (
+        says("`dropout` must be at most 1", of="multihead_attention"),
+        "PyTorch looks at this `dropout` in training alone, and refuses it there",
+    ),
+    (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
     (says("needs one of size"), "where a size comes from is netc's own: from one place"),
@@ -107,7 +129,8 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`start` must be", of="narrow"), "PyTorch counts a negative start from the end; netc slices"),
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
     (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
-    (says("", of=UNPOOL), "the pool that netc's unpooling names says all of this; PyTorch sees a size alone"),
+    (says("as many channels as its pool", of=UNPOOL), "PyTorch sees the size of what was pooled, not its channels"),
+    (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
     (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
     (says("exclude each other"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),
     (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),

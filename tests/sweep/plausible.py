@@ -153,7 +153,8 @@ FITTING: dict[str, dict[str, Draw]] = {
     "embedding": {"num_embeddings": one_of(5, 7, 9)},
     "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
     "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
-    **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "prod", "norm")},
+    **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
+    "prod": {"dim": axis},
 }
 FITTING |= {f"lp_pool{n}d": FITTING["lp_pool1d"] for n in (2, 3)}
 
@@ -300,7 +301,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "gather": gathered,
     "index_select": listed,
     "take_along_dim": taken,
-    **dict.fromkeys(("layer_norm2d", "frozen_batch_norm2d"), channels_first),
+    **dict.fromkeys(("layer_norm2d", "frozen_batch_norm2d", "softmax2d"), channels_first),
     "embedding": tokens,
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
     "multihead_attention": attended,
@@ -370,9 +371,17 @@ def distinct(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tens
     ]
 
 
-def away_from_zero(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
-    """Whether the root of a sum is a number depends on its sign: no sum is so small that rounding decides."""
-    return [x + x.sign().to(x.dtype) if (x := example(t, seed)).is_floating_point() else x for t in types]
+def of_one_sign(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Whether the root of a sum is a number depends on its sign: every other channel is negative, and nowhere do terms
+    cancel so far that rounding decides."""
+    return [signed(example(t, seed + i)) for i, t in enumerate(types)]
+
+
+def signed(x: torch.Tensor) -> torch.Tensor:
+    if x.is_floating_point() and x.dim() > 1:
+        x = x.abs()
+        x[:, 1::2] *= -1
+    return x
 
 
 def divisible(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
@@ -387,7 +396,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "gather": indices,
     "index_select": indices,
     "take_along_dim": indices,
-    **{f"lp_pool{n}d": away_from_zero for n in (1, 2, 3)},
+    **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
     **dict.fromkeys(("remainder", "floor_divide"), divisible),
     "embedding": rows,
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),

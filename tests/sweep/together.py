@@ -84,6 +84,116 @@ def pyramid(random: Random) -> Drawn:
     return floats(*((n, c, h >> i, w >> i) for i in range(levels)), boxes), values
 
 
+def shuffled(random: Random) -> Drawn:
+    """Channels for blocks of r×r pixels."""
+    n, c, h, w = small(random, 4, 3)
+    r = random.randint(1, 3)
+    channels = c * r * r + (random.random() < 0.1)
+    return floats((*([n] * random.choice((1, 1, 1, 1, 0, 2))), channels, h, w)), {"upscale_factor": r}
+
+
+def unshuffled(random: Random) -> Drawn:
+    """Blocks of r×r pixels."""
+    n, c, h, w = small(random, 4, 3)
+    r = random.randint(1, 3)
+    return floats((*([n] * random.choice((1, 1, 1, 1, 0, 2))), c, h * r + (random.random() < 0.1), w * r)), {
+        "downscale_factor": r
+    }
+
+
+def halved(random: Random) -> Drawn:
+    """An axis of an even size, mostly."""
+    shape = small(random, random.randint(1, 4))
+    dim = random.randrange(len(shape))
+    shape[dim] = 2 * shape[dim] - (random.random() < 0.1)
+    return floats(shape), {"dim": dim - random.choice((0, len(shape)))}
+
+
+def narrowed(random: Random) -> Drawn:
+    """A part of an axis, or a little more than there is."""
+    shape = small(random, random.randint(1, 4))
+    dim = random.randrange(len(shape))
+    start = random.randint(-1, shape[dim] - 1)
+    length = random.randint(1, max(1, shape[dim] - start)) + (random.random() < 0.1)
+    return floats(shape), {"dim": dim - random.choice((0, len(shape))), "start": start, "length": length}
+
+
+def rolled(random: Random) -> Drawn:
+    """A step for each of some axes."""
+    shape = small(random, random.randint(1, 4))
+    dims = random.sample(range(len(shape)), random.randint(1, len(shape)))
+    return floats(shape), {
+        "shifts": tuple(random.randint(-n, n) for n in [shape[d] for d in dims]),
+        "dims": tuple(dims),
+    }
+
+
+def deformed(random: Random) -> Drawn:
+    """A map, offsets for every window and tap, and at times a mask."""
+    n, groups, offset_groups = small(random, 3, 2)
+    kernel, image = small(random, 2, 3), [random.randint(4, 7) for _ in range(2)]
+    stride, padding, dilation = random.randint(1, 2), random.randint(0, 1), random.randint(1, 2)
+    out = [(s + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for s, k in zip(image, kernel, strict=True)]
+    out = [max(1, s) for s in out]
+    taps = kernel[0] * kernel[1] * offset_groups
+    channels = groups * offset_groups * random.randint(1, 2)
+    mask = [(n, taps, *out)] if random.random() < 0.5 else []
+    values = {"out_channels": groups * random.randint(1, 2), "kernel_size": tuple(kernel), "stride": stride}
+    values |= {"padding": padding, "dilation": dilation, "groups": groups, "bias": random.random() < 0.5}
+    return floats((n, channels, *image), (n, 2 * taps, *out), *mask), values
+
+
+def around_cells(random: Random) -> Drawn:
+    """Sizes and ratios, or widths and as many heights, for the cells of a map."""
+    count = random.randint(1, 3)
+    sides = {
+        "widths": tuple(random.choice((0.5, 2.0, 3.0)) for _ in range(count)),
+        "heights": tuple(random.choice((0.5, 2.0, 3.0)) for _ in range(count)),
+    }
+    areas = {
+        "sizes": tuple(random.choice((8.0, 16.0, 21.0)) for _ in range(count)),
+        "ratios": tuple(random.choice((0.5, 1.0, 2.0)) for _ in range(random.randint(1, 3))),
+        "round": random.random() < 0.5,
+    }
+    stride = random.choice((1.0, 8.0, (4.0, 8.0)))
+    return floats(small(random, 4)), {
+        **random.choice((sides, areas)),
+        "stride": stride,
+        "offset": random.choice((0.0, 0.5)),
+    }
+
+
+def positioned(random: Random) -> Drawn:
+    """Channels for every bin, and boxes."""
+    side, samples = random.randint(1, 3), random.randint(1, 2)
+    maps = (samples, side * side * random.randint(1, 2), *small(random, 2, 8))
+    boxes = random.choice([(random.randint(1, 3), 5), (samples, random.randint(1, 3), 4)])
+    return floats(maps, boxes), {"output_size": side, "sampling_ratio": random.choice((1, 2))}
+
+
+def sampled(random: Random) -> Drawn:
+    """Rotations of as many axes as the sizes."""
+    rank = random.choice((2, 2, 3))
+    values = {"size": tuple(small(random, rank)), "align_corners": random.random() < 0.5}
+    return floats((random.randint(1, 3), rank, rank + 1)), values
+
+
+def unpooled(rank: int) -> Callable[[Random], Drawn]:
+    """What a max pool makes, its indices, and what it was given."""
+
+    def make(random: Random) -> Drawn:
+        kernel, step = [random.randint(1, 3) for _ in range(rank)], [random.randint(1, 3) for _ in range(rank)]
+        padding = random.choice((0, 0, 1)) if min(kernel) > 1 else 0
+        pooled, front = small(random, rank, 3), small(random, 2, 3)
+        given = [(n - 1) * s + k - 2 * padding for n, s, k in zip(pooled, step, kernel, strict=True)]
+        given = [max(1, n + random.randint(0, s - 1)) for n, s in zip(given, step, strict=True)]
+        made = TensorType((*front, *pooled))
+        values = {"kernel_size": tuple(kernel), "stride": tuple(step), "padding": padding}
+        return [made, TensorType(made.shape, "int64"), TensorType((*front, *given))], values
+
+    return make
+
+
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "floor_divide"), divided),
@@ -91,5 +201,15 @@ TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     "fold": columns,
     "interpolate": resized,
     "multiscale_roi_align": pyramid,
+    "pixel_shuffle": shuffled,
+    "pixel_unshuffle": unshuffled,
+    "glu": halved,
+    "narrow": narrowed,
+    "roll": rolled,
+    "deform_conv2d": deformed,
+    "anchors": around_cells,
+    "ps_roi_align": positioned,
+    "affine_grid": sampled,
+    **{f"max_unpool{n}d": unpooled(n) for n in (1, 2, 3)},
 }
 """Inputs and attributes by operator."""
