@@ -38,7 +38,7 @@ def test_deeplab_of_output_stride_16_is_torchvisions_parts() -> None:
 def test_output_stride_is_the_ratio_of_the_sides(block: str, stride: int) -> None:
     network = netc.load(SPECS / "resnet.yaml", args={"block": block, "output_stride": stride})
     last = [layer for layer in network.summary().layers if layer.path.startswith("layer4.")][-1]
-    assert [str(size) for size in last.outputs[0].shape[2:]] == [f"{32 // stride}*h", f"{32 // stride}*w"]
+    assert [str(size) for size in last.outputs[0].shape[2:]] == [f"{32 // stride}h", f"{32 // stride}w"]
 
 
 def test_fresh_fcn_interpolates_its_coarse_scores(tmp_path: Path) -> None:
