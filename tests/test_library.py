@@ -168,7 +168,7 @@ CASES = (
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{'-'.join(case.args)}")
 
 
-ELSEWHERE = {"proposals", "detections", "best_candidates", "yolo_boxes"}
+ELSEWHERE = {"proposals", "rpn", "class_boxes", "detections", "best_candidates", "yolo_boxes"}
 """Blocks of detectors: tests/test_library_boxes.py and test_detection.py."""
 
 
