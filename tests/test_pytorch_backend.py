@@ -308,6 +308,14 @@ def test_frozen_parts_do_not_train() -> None:
         assert module.body[1].bn.training
 
 
+def test_what_is_frozen_may_be_a_pattern() -> None:
+    made = network_class(generate(compiled(TRAINER.replace("blocks:", 'freeze: ["body.[01]", "*.conv"]\nblocks:'))))()
+    trained = {name for name, p in made.named_parameters() if p.requires_grad}
+    heads = {name for name, _ in made.named_parameters() if name.startswith(("aux", "side", "fc"))}
+    assert trained == {"stem.bn.weight", "stem.bn.bias"} | heads
+    assert (made.stem.bn.training, made.body[0].bn.training, made.body[1].bn.training) == (True, False, False)
+
+
 ODD = r"""netc: 1
 name: odd
 doc: "A \"\"\"hostile\"\"\" \\ doc {x}, import os; \""
@@ -569,7 +577,11 @@ blocks:
     net: ["conv2d (max(1, in.C//4) if width == none else width) 1", relu, conv2d in.C 1]
   given:
     args: width=none
-    net: [conv2d (in.C if width == none else width) 1, {if: alpha < 2, do: relu}, conv2d round(alpha*x.C) 1]
+    net:
+      - conv2d (in.C if width == none else width) 1
+      - {if: alpha < 2, do: relu}
+      - conv2d round(alpha*x.C) 1
+      - conv2d round(2*x.C) 1
   absent:
     args: width=none
     net: [conv2d (2*in.C if width == none else width) 1]
@@ -590,6 +602,6 @@ def test_arguments_that_may_be_none_are_asked_only_where_some_are() -> None:
     assert "width: int | None = None" in code
     assert "max(1, in_channels // 4) if width is None else width" in code
     assert "class Given(nn.Sequential): def __init__(self, in_channels: int, width: int) -> None:" in code
-    assert "nn.Conv2d(in_channels, width, 1), nn.ReLU(), nn.Conv2d(width, round(width), 1)" in code
+    assert "nn.ReLU(), nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1)" in code
     assert "nn.Conv2d(in_channels, 2 * in_channels, 1)" in code
     assert "False" not in code
