@@ -202,7 +202,7 @@ NETWORK_CODES = (
         "unknown-init",
         "error",
         "No initialisation has this name",
-        "They are those of `torch.nn.init`, without the underscore.",
+        "They are those of `torch.nn.init`, without the underscore, and `bilinear`, which makes upsampling.",
         "net:\n  conv1: conv2d 8 3\ninit: {conv2d: kaming_normal}\n",
         "take one of those listed.",
     ),
