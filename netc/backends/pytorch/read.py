@@ -22,6 +22,7 @@ from netc.backends.pytorch.shadow import (
     folded,
     is_plain,
     lit,
+    names,
     settled,
 )
 from netc.backends.pytorch.value import NOTHING, Val
@@ -110,12 +111,21 @@ class Reader:
             case Choice():
                 return settled(Pick(*inner), self.trace.env) if self.trace.is_root else Pick(*inner)
             case Function(name="make_divisible" | "round" | "floor" | "ceil" as name):
-                return Fn(name, (_without_factor(inner[0]), *inner[1:]))
+                number = _without_factor(inner[0])
+                whole = name != "make_divisible" and self._is_whole(number)
+                return number if whole else Fn(name, (number, *inner[1:]))
             case Function(name=name):
                 return Fn(name, tuple(inner))
             case Range():
                 return Fn("range", (inner[0], Bin("+", inner[1], lit(1))))
         return Tup(tuple(inner))
+
+    def _is_whole(self, shadow: Shadow) -> bool:
+        """Whether there is nothing to round: a whole number that hangs on no argument of the network's constructor."""
+        root = self.trace.tracer.root.definition
+        given = self.trace.files if self.trace.block.definition.file is root else ()
+        hidden = not self.trace.is_root and names(shadow).isdisjoint(given)
+        return hidden and isinstance(self.value(shadow), int)
 
     def _divides(self, left: Shadow, right: Shadow) -> bool:
         """Whether a division of whole numbers has no remainder here, so that Python's `//` says it."""
