@@ -51,7 +51,10 @@ def code_of(caught: pytest.ExceptionInfo[NetcError]) -> str:
 def test_a_run_shows_shapes_and_times(model: Path) -> None:
     report = run_model(model, "cpu", bind={"N": 2, "h": 3})
     assert (report.device, report.note) == ("cpu", "")
-    assert [str(t) for t in (*report.inputs, *report.outputs)] == ["image 2×3×24×224 float32", "main 2×5 float32"]
+    assert [str(t) for t in (*report.inputs, *report.outputs)] == [
+        "image 2×3×24×224 float32 (random)",
+        "main 2×5 float32",
+    ]
     assert report.binding == {"N": 2, "h": 3, "w": 28}
     assert 0 < report.best <= report.median
     assert any("24×224" in line for line in report.lines())

@@ -128,6 +128,14 @@ USE_CODES = (
         "install what the message names, or take `--provider cpu`.",
     ),
     CodeInfo(
+        "tensorrt-absent",
+        "error",
+        "TensorRT was asked for and cannot be used",
+        "No device, driver or libraries, or an onnxruntime without TensorRT. netc never falls back in silence.",
+        "",
+        "install what the message names, or take `--provider cuda` or `--provider cpu`.",
+    ),
+    CodeInfo(
         "cuda-fallback",
         "error",
         "A part of the model would run on the CPU",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from netc.runtime.against import verify_files
+from netc.runtime.images import Preprocess
+from netc.runtime.labels import read_labels
 from netc.runtime.model import Provider, Settings, open_model
 from netc.runtime.report import Difference, Finding, Layer, Layers, VerifyReport
-from netc.runtime.run import RunReport, TensorReport, run_model
+from netc.runtime.run import RunPlan, RunReport, TensorReport, run_model, written
 from netc.runtime.verify import verify
 
 __all__ = [
@@ -13,13 +15,17 @@ __all__ = [
     "Finding",
     "Layer",
     "Layers",
+    "Preprocess",
     "Provider",
+    "RunPlan",
     "RunReport",
     "Settings",
     "TensorReport",
     "VerifyReport",
     "open_model",
+    "read_labels",
     "run_model",
     "verify",
     "verify_files",
+    "written",
 ]

@@ -28,6 +28,11 @@ def protobuf_error() -> Any:
     return _load("google.protobuf.message", "protobuf").DecodeError
 
 
+def pillow() -> Any:
+    """Pillow's `Image`, which reads pictures."""
+    return _load("PIL.Image", "pillow")
+
+
 def onnxruntime() -> Any:
     return _load("onnxruntime", "onnxruntime")
 

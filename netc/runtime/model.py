@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from netc.runtime.sizes import Binding, Shape, names_in, parse_size
 from netc.types import TensorType
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 _ERRORS_ONLY = 3
@@ -145,10 +148,18 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     problem = _preload(ort)
     options = _options(settings, _FATAL_ONLY)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    session = _load(path, str(path), options, providers)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        session = _load(path, str(path), options, providers)
     if wanted not in session.get_providers():
-        raise _error(absent, f"{title} cannot be used: {problem}")
+        raise _error(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
     return session
+
+
+def _complaint(printed: str) -> str:
+    """onnxruntime's own words where it prints that it goes on without a provider, without its file and function."""
+    words = next((line for line in printed.splitlines() if line.startswith("EP Error /")), "")
+    return words.rpartition("&) ")[2].strip()
 
 
 def _preload(ort: Any) -> str:
@@ -196,17 +207,16 @@ def failures(ort: Any) -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *own)
 
 
-def _guarded(session: Any) -> Any:
-    """`session.run`, answering inputs that the model cannot run on with a NetcError."""
+def guarded(run: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`run`, answering inputs that the model cannot run on with a NetcError."""
 
-    def run(outputs: list[str] | None, feed: dict[str, Any]) -> list[Any]:
+    def safe(*args: Arguments.args, **named: Arguments.kwargs) -> Result:
         try:
-            results: list[Any] = session.run(outputs, feed)
+            return run(*args, **named)
         except failures(onnxruntime()) as error:
             raise _error("bad-input", f"the model does not run on these inputs: {str(error).strip()}") from error
-        return results
 
-    return run
+    return safe
 
 
 def _first_line(error: Exception) -> str:
@@ -216,7 +226,7 @@ def _first_line(error: Exception) -> str:
 def _session(session: Any, device: str, note: str) -> Session:
     meta = session.get_modelmeta()
     return Session(
-        run=_guarded(session),
+        run=guarded(session.run),
         handle=session,
         device=device,
         note=note,

@@ -2,37 +2,127 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 import msgspec
 
-from netc.cli.options import as_json, bindings
+from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
-from netc.runtime import Provider, run_model
+from netc.cli.spec import compile_or_fail
+from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, run_model, written
+
+
+def _read_size(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})(?:[x×]([1-9]\d{0,4}))?", text)
+    if match is None:
+        raise click.BadParameter(f"`{text}` is not 224 or ROWSxCOLUMNS", ctx, param)
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _read_numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"`{text}` is not numbers with commas between", ctx, param) from error
 
 
 @click.command("run")
-@click.argument("model", metavar="MODEL.onnx")
+@click.argument("model", metavar="MODEL.onnx|SPEC")
+@choices
+@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="[NAME=]WHAT",
+    multiple=True,
+    help="x.npy, x.npz, a picture, `random` or `zeros`; without NAME inputs go in order. Random where nothing is said.",
+)
 @click.option(
     "--provider",
     type=click.Choice(get_args(Provider)),
     default="auto",
     show_default=True,
-    help="Where to run; cuda fails where any part of the model would run on the CPU, auto may choose and says so.",
+    help="Where to run; cuda and tensorrt fail where any part would run on the CPU, auto may choose and says so.",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs after a first one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random input.")
-@bindings
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads within a node; onnxruntime's choice by default."
+)
+@click.option("--io-binding", is_flag=True, help="Inputs and outputs stay on the device: times are without copies.")
+@click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
+@click.option("--size", metavar="H[xW]", callback=_read_size, help="Of pictures; the model's, or 224, by default.")
+@click.option("--resize", type=click.IntRange(min=1), help="Shorter side before the centre is cut out; 256/224 of it.")
+@click.option("--mean", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.485,0.456,0.406 for three.")
+@click.option("--std", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.229,0.224,0.225 for three.")
+@click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one a line.")
+@click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
+@click.option("--output", metavar="OUT.npz", help="Save the outputs.")
 @as_json
-def command(model: str, provider: Provider, runs: int, seed: int, bind: dict[str, int], json_: bool) -> None:
-    """Run an ONNX file in onnxruntime on random input; shows device, shapes and times.
+def command(
+    model: str,
+    args: dict[str, str],
+    bind: dict[str, int],
+    weights: str | None,
+    provider: Provider,
+    inputs: tuple[str, ...],
+    runs: int,
+    seed: int,
+    threads: int | None,
+    io_binding: bool,
+    cuda_graph: bool,
+    labels: str | None,
+    top: int | None,
+    output: str | None,
+    json_: bool,
+    **picture: Any,
+) -> None:
+    """Run an ONNX file, or a spec, in onnxruntime; shows device, shapes, times and, for pictures, classes.
+
+    A spec is compiled and written to a temporary folder first. A picture has its shorter side resized, its centre cut
+    out, and is normalised with ImageNet's mean and standard deviation unless options say otherwise; what was done is
+    printed.
 
     \b
       netc run build/resnet50/model.onnx --provider cpu --bind N=8,h=7,w=7
+      netc run build/resnet50/model.onnx --input cat.jpg --labels imagenet
+      netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
-    report = run_model(model, provider, bind=bind, seed=seed, runs=runs)
+    plan = RunPlan(
+        settings=Settings(threads or 0, cuda_graph),
+        stay=io_binding,
+        preprocess=Preprocess(**picture),
+        labels=read_labels(labels) if labels is not None else (),
+        top=top,
+        output=output,
+    )
+    with _file(model, args, bind, weights, seed) as (path, left):
+        report = run_model(path, provider, inputs, left, seed, runs, plan)
+    report = msgspec.structs.replace(report, model=model)
     if json_:
         print_json(msgspec.to_builtins(report))
     else:
         click.echo("\n".join(report.lines()))
+
+
+@contextmanager
+def _file(
+    model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, seed: int
+) -> Iterator[tuple[Path, dict[str, int]]]:
+    """The ONNX file that MODEL is or becomes, and the sizes that are still to be bound."""
+    if model.endswith(".onnx"):
+        if args or weights is not None:
+            raise click.UsageError("-p and --weights need a spec, not an ONNX file")
+        yield Path(model), bind
+        return
+    with written(compile_or_fail(model, args, bind), weights, seed) as path:
+        yield path, {}

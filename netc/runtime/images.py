@@ -1,0 +1,125 @@
+"""Pictures as a classifier takes them: shorter side resized, centre cut out, scaled to 0…1 and normalised.
+
+The steps are those of torchvision's `ImageClassification` transform in eval mode, through Pillow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.runtime.lazy import numpy, pillow
+from netc.types import TensorType
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RESIZED, CROPPED = 256, 224
+"""The shorter side before the centre is cut out, in proportion to what is cut out."""
+
+
+class Preprocess(msgspec.Struct, frozen=True):
+    """size: rows and columns that are cut out, None for those of the model; resize: the shorter side before that, None
+    for 256/224 of the shorter of `size`; mean, std: of each channel in 0…1, None for ImageNet's where there are three
+    channels and 0 and 1 elsewhere."""
+
+    size: tuple[int, int] | None = None
+    resize: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How a model takes pictures: channels first or last, 1 or 3 of them, with or without an axis for the batch, whole
+    numbers 0…255 (uint8) or normalised ones."""
+
+    name: str
+    channels: int
+    last: bool
+    dtype: str
+
+
+def layout_of(name: str, kind: TensorType) -> Layout:
+    """Raises NetcError (`bad-input`) for an input that no picture can be."""
+    if kind.rank == 4:
+        for axis in (1, 3):
+            channels = kind.shape[axis]
+            if isinstance(channels, int) and channels in (1, 3) and (kind.dtype == "uint8" or "float" in kind.dtype):
+                return Layout(name, channels, axis == 3, kind.dtype)
+    shape = "×".join(map(str, kind.shape)) or "a scalar"
+    raise _refused(f"{name} is {shape} {kind.dtype}, which a picture cannot be: N×C×H×W or N×H×W×C, C of 1 or 3")
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """`Preprocess` with every choice made."""
+
+    layout: Layout
+    size: tuple[int, int]
+    resize: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __str__(self) -> str:
+        steps = [f"shorter side to {self.resize} (bilinear)", f"centre {self.size[0]}×{self.size[1]}"]
+        if self.layout.dtype == "uint8":
+            return ", ".join([*steps, "whole numbers 0…255"])
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return ", ".join([*steps, f"scaled to 0…1, minus mean {mean}, by std {std}"])
+
+
+def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepared:
+    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means of another number of channels."""
+    size = chosen.size or size
+    natural = layout.channels == 3
+    mean = chosen.mean or (IMAGENET_MEAN if natural else (0.0,))
+    std = chosen.std or (IMAGENET_STD if natural else (1.0,))
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, layout.channels):
+            raise _refused(f"{layout.name} has {layout.channels} channels, the {name} {len(values)} values")
+    if 0 in std:
+        raise _refused("the std is 0")
+    return Prepared(layout, size, chosen.resize or min(size) * RESIZED // CROPPED, mean, std)
+
+
+def read_images(paths: list[Path], how: Prepared) -> Any:
+    """The pictures as one batch of the layout. Raises NetcError (`bad-input`, `missing-library`)."""
+    batch = numpy().stack([_pixels(path, how) for path in paths])
+    if how.layout.dtype != "uint8":
+        batch = ((batch / 255.0 - numpy().array(how.mean)) / numpy().array(how.std)).astype(how.layout.dtype)
+    return batch if how.layout.last else numpy().ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+def _pixels(path: Path, how: Prepared) -> Any:
+    """Rows, columns, channels; uint8."""
+    library = pillow()
+    try:
+        with library.open(path) as file:
+            picture = file.convert("RGB" if how.layout.channels == 3 else "L")
+    except FileNotFoundError as error:
+        raise _refused(f"{path}: no such file") from error
+    except (library.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise _refused(f"{path}: cannot be read as a picture: {error}") from error
+    resized = picture.resize(_scaled(picture.size, how.resize), library.Resampling.BILINEAR)
+    cropped = resized.crop(_centre(resized.size, how.size))
+    return numpy().asarray(cropped).reshape(*how.size, how.layout.channels)
+
+
+def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """Columns and rows with the shorter of them at `shorter`; the other is rounded down, as torchvision does."""
+    columns, rows = size
+    if columns <= rows:
+        return shorter, max(1, shorter * rows // columns)
+    return max(1, shorter * columns // rows), shorter
+
+
+def _centre(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box in the middle; beyond the picture it is black."""
+    columns, rows = size
+    left, top = round((columns - wanted[1]) / 2), round((rows - wanted[0]) / 2)
+    return left, top, left + wanted[1], top + wanted[0]
+
+
+def _refused(problem: str) -> NetcError:
+    return NetcError((Diagnostic("bad-input", problem, None),))
