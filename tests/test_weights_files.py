@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,18 @@ def test_millions_of_tensors_are_refused_before_they_cost_memory(tmp_path: Path)
     assert time.process_time() - before < 1
 
 
+@pytest.mark.parametrize("filling", [b"[],", b"0,", b'{"a":0},'])
+def test_a_deluge_of_values_is_refused_before_it_costs_memory(filling: bytes, tmp_path: Path) -> None:
+    header = b'{"a":[' + filling * (20 * MAX_TENSORS) + b"0]}"
+    assert "too large" in refusal(header_file(tmp_path / "w.safetensors", header))
+
+
+def test_tens_of_thousands_of_tensors_are_read(tmp_path: Path) -> None:
+    entries = (b'"block.%d":{"dtype":"F32","shape":[0,1,1,1],"data_offsets":[0,0]}' % n for n in range(50_000))
+    path = header_file(tmp_path / "w.safetensors", b"{" + b",".join(entries) + b"}")
+    assert len(read_index(path).tensors) == 50_000
+
+
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "w.safetensors")
@@ -210,6 +223,34 @@ def files(folder: Path) -> dict[str, bytes]:
     index = shards_of(folder, two_parts())
     names = ["w.safetensors", "w.pt", "old.pt", "w.npz", "c.npz", index.name]
     return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "of a kind that safetensors has not"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", "a shape that no tensor can have"),
+        (
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 2)}",
+            "a shape that no tensor can",
+        ),
+        ("{'descr': '<f4', 'fortran_order': True, 'shape': (1000000000000,)}", "but its shape takes others"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", "but its shape takes others"),
+        ("__import__('os')", "can be read"),
+        ("[" * 5000, "can be read"),
+    ],
+    ids=range(7),
+)
+def test_arrays_that_play_tricks_are_refused(header: str, said: str, tmp_path: Path) -> None:
+    text = header.encode()
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8))
+    assert said in refusal(tmp_path / "w.npz")
+
+
+def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", a=np.array([{}, 1], dtype=object))
+    assert "of a kind that safetensors has not: object" in refusal(tmp_path / "w.npz")
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "old.pt", "w.npz", "c.npz", "model.safetensors.index.json"])

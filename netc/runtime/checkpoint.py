@@ -29,6 +29,9 @@ STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "netwo
 WRAPPER = "module."
 """What `torch.nn.DataParallel` puts before every name."""
 
+ZIP = b"PK\x03\x04"
+"""What torch.load takes for the beginning of an archive."""
+
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""
 
@@ -88,9 +91,9 @@ def read_checkpoint(path: str | Path, key: str | None = None) -> Weights:
     Raises NetcError (`weights-file`).
     """
     path = Path(path)
-    with opened(path):
+    with opened(path) as file:
         size = path.stat().st_size
-    zipped = zipfile.is_zipfile(path)
+        zipped = file.read(4) == ZIP
     if zipped:
         _check_zip(path, size)
     notes: list[str] = []

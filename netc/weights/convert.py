@@ -175,7 +175,12 @@ def _copy_some(reader: BinaryIO, writer: BinaryIO, at: int, count: int) -> int:
     try:
         sent = os.copy_file_range(reader.fileno(), writer.fileno(), count, offset_src=at)
     except (AttributeError, OSError):
-        sent = os.write(writer.fileno(), os.pread(reader.fileno(), min(count, 1 << 24), at))
+        sent = os.write(writer.fileno(), _read_at(reader, at, min(count, 1 << 24)))
     if not sent:
         raise OSError("the weights file became shorter while it was copied")
     return sent
+
+
+def _read_at(reader: BinaryIO, at: int, count: int) -> bytes:
+    reader.seek(at)
+    return reader.read(count)

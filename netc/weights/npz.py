@@ -5,6 +5,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -40,17 +41,20 @@ _DTYPES = {
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
+    tokenize.TokenError,
+    SyntaxError,
     ValueError,
     EOFError,
     OSError,
-    NotImplementedError,
     RuntimeError,
     LookupError,
+    MemoryError,
 )
+"""What zipfile and numpy raise over bytes that make no sense to them."""
 
 
 def read_npz(path: Path) -> tuple[Held, ...]:
-    """The arrays of an `.npz` file by name, one at a time in memory. Raises NetcError (`weights-file`)."""
+    """The arrays of an `.npz` file by name, read in chunks. Raises NetcError (`weights-file`)."""
     with opened(path):
         pass
     try:
@@ -66,7 +70,7 @@ def read_npz(path: Path) -> tuple[Held, ...]:
 def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
     name = member.filename.removesuffix(MEMBER)
     with archive.open(member) as file:
-        shape, kind = _header(file)
+        shape, turned, kind = _header(file)
         begin = file.tell()
     dtype = _DTYPES.get(kind.str[1:])
     if dtype is None or not name.isprintable():
@@ -75,17 +79,30 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
         raise weights_error(path, f"array {name} has a shape that no tensor can have")
     if begin + prod(shape) * kind.itemsize != member.file_size:
         raise weights_error(path, f"array {name} has {member.file_size - begin} bytes, but its shape takes others")
-    return Held(name, dtype, shape, str(path), partial(_chunks, path, member.filename))
+    as_stored = kind == kind.newbyteorder("<") and not turned
+    return Held(name, dtype, shape, str(path), partial(_streamed if as_stored else _turned, path, member.filename))
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(file)
-    return shape, kind
+def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether the first axis runs fastest, and type. Only structured arrays need a later version."""
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array has a header of another version than 1.0")
+    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = np.lib.format.read_array_header_1_0(file)
+    return found
 
 
-def _chunks(path: Path, member: str) -> Iterator[Buffer]:
+def _streamed(path: Path, member: str) -> Iterator[Buffer]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            _header(file)
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except _BROKEN as error:
+        raise weights_error(path, f"array {member} cannot be read: {error}") from error
+
+
+def _turned(path: Path, member: str) -> Iterator[Buffer]:
+    """An array whose bytes stand in another order than in safetensors: it is read whole."""
     flat = _array(path, member).reshape(-1)
     step = CHUNK // flat.dtype.itemsize
     for first in range(0, flat.size, step):

@@ -66,7 +66,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         return prod(self.shape) * _BITS[code_of(self.dtype)] // 8
 
 
-class TensorEntry(msgspec.Struct, frozen=True):
+class TensorEntry(msgspec.Struct, frozen=True, gc=False):
     """A tensor in a file: its data are the bytes `start:end` of the whole file."""
 
     name: str
@@ -94,7 +94,7 @@ class WeightsIndex(msgspec.Struct, frozen=True, eq=False):
         return tuple(dict.fromkeys(entry.file for entry in self.tensors.values())) or (self.path,)
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     dtype: str
     shape: list[int]
     data_offsets: tuple[int, int]

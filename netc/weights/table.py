@@ -11,8 +11,8 @@ import msgspec
 from netc.diagnostics.model import Diagnostic, NetcError
 
 MAX_TENSORS = 250_000
-MAX_COLONS = 8 * MAX_TENSORS
-"""In the JSON text; an object costs memory for each, whatever stands behind it."""
+MAX_SIGNS = 20 * MAX_TENSORS
+"""Each of `:,[{` in a JSON text makes an object that costs memory; a tensor of four axes needs fifteen."""
 
 Value = TypeVar("Value")
 
@@ -24,7 +24,7 @@ def weights_error(path: Path, problem: str) -> NetcError:
 
 def decode_table(path: Path, text: bytes, kind: type[Value]) -> dict[str, Value]:
     """The object of named values that `text` holds as JSON; raises NetcError (`weights-file`)."""
-    if text.count(b":") > MAX_COLONS:
+    if sum(map(text.count, (b":", b",", b"[", b"{"))) > MAX_SIGNS:
         raise weights_error(path, f"the header is too large: more than {MAX_TENSORS} tensors")
     try:
         table = msgspec.json.decode(text, type=dict[str, kind])  # type: ignore[valid-type]

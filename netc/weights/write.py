@@ -32,5 +32,7 @@ def write_layout(layout: Layout, paths: Sequence[Path], send: Send, progress: Pr
             for entry in shard.tensors:
                 for count in send(entry, file):
                     report(done := done + count, layout.size)
+                if file.tell() != entry.end:
+                    raise OSError(f"the source of {entry.name} changed while it was read")
     if layout.table is not None:
         paths[-1].write_bytes(layout.table)
