@@ -97,13 +97,13 @@ class _Steps:
         self.lines.append(f"{name}_by: constant ({listed}) shape=({len(numbers)} 1 1)")
         self.add(name, f"{operation} @{self.last} @{name}_by")
 
-    def spec(self, name: str, given: str, shape: tuple[str, ...], dtype: str, outputs: dict[str, str]) -> str:
+    def spec(self, name: str, shape: tuple[str, ...], dtype: str, outputs: dict[str, str]) -> str:
         listed = ", ".join(f"{output}: {source}" for output, source in outputs.items())
         return "\n".join(
             (
                 "netc: 1",
                 f"name: {name}",
-                f"inputs: {{{given}: {{shape: [{', '.join(shape)}], dtype: {dtype}}}}}",
+                f"inputs: {{given: {{shape: [{', '.join(shape)}], dtype: {dtype}}}}}",
                 "net:",
                 *(f"  {line}" for line in self.lines),
                 f"outputs: {{{listed}}}\n",
@@ -176,7 +176,7 @@ def _read(wrapper: _Wrapper, value: Value, serving: Serving) -> Value:
         steps.add("narrowed", f"cast {wanted} @{steps.last}")
     if not steps.lines:
         return value
-    return wrapper.before(value, steps.spec("preprocess", value.path, shape, dtype, {"ready": steps.last}))
+    return wrapper.before(value, steps.spec("preprocess", shape, dtype, {"ready": steps.last}))
 
 
 def _image_shape(wanted: TensorType, serving: Serving) -> tuple[str, ...]:
@@ -232,7 +232,7 @@ def _answered(wrapper: _Wrapper, output: BlockOutput, serving: Serving) -> Itera
         yield output
         return
     shape = tuple(map(dim_source, kind.shape))
-    made = wrapper.after(output.value, steps.spec("postprocess", "result", shape, kind.dtype, names))
+    made = wrapper.after(output.value, steps.spec("postprocess", shape, kind.dtype, names))
     yield from (BlockOutput(name, made[name]) for name in names)
 
 

@@ -63,7 +63,7 @@ def _as_wanted(
     given: dict[str, TensorSpec | TensorEntry] = dict(index.tensors)
     for spec in wanted if options.convert else ():
         entry = index.tensors.get(spec.name)
-        if entry and {entry.dtype, spec.dtype} <= set(FLOATS):
+        if entry and entry.shape == spec.shape and {entry.dtype, spec.dtype} <= set(FLOATS):
             given[spec.name] = TensorSpec(entry.name, spec.dtype, entry.shape)
     return given
 
