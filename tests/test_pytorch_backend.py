@@ -605,3 +605,9 @@ def test_arguments_that_may_be_none_are_asked_only_where_some_are() -> None:
     assert "nn.ReLU(), nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1)" in code
     assert "nn.Conv2d(in_channels, 2 * in_channels, 1)" in code
     assert "False" not in code
+
+
+def test_halves_of_the_channels_are_said_by_the_channels() -> None:
+    code = generate(compiled("shufflenet_v2.yaml"))
+    assert "class Unit(nn.Module):\n    def __init__(self, in_channels: int) -> None:" in code
+    assert "self.branch2 = Branch(in_channels // 2, in_channels // 2)" in code

@@ -62,6 +62,8 @@ class Chunk(_AlongAxis):
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         n = x[0].shape[self.dim]
+        if n // self.chunks * self.chunks == n:
+            return self._resized(x[0], *[n // self.chunks] * self.chunks)
         each = (n + (self.chunks - 1)) // self.chunks
         return self._resized(x[0], *[each] * (self.chunks - 1), n - each * (self.chunks - 1))
 
