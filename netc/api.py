@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.ops import plugins as operator_plugins
+    from netc.passes import serve
     from netc.passes import summary as summaries
     from netc.runtime import sizes
 else:
@@ -33,6 +34,7 @@ else:
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
     pytorch = LazyModule("netc.backends.pytorch")
+    serve = LazyModule("netc.passes.serve")
     sizes = LazyModule("netc.runtime.sizes")
     summaries = LazyModule("netc.passes.summary")
     weights = LazyModule("netc.weights")
@@ -121,6 +123,13 @@ class Network:
             onnx.write_onnx_fresh(self.ir, path, seed, options=chosen)
         else:
             onnx.write_onnx(self.ir, path, weights_path, chosen)
+
+    def served(self, serving: serve.Serving) -> Network:
+        """This network with what stands around it in a service: images made ready, scores turned into classes.
+
+        The result is a network like any other; its weights are this one's. Raises NetcError (`cannot-serve`).
+        """
+        return Network(serve.served(self.ir, serving))
 
     def write_weights(self, path: str | Path, *, seed: int = 0) -> None:
         """Write freshly initialised weights as safetensors, named as in the module's state_dict. Raises NetcError."""

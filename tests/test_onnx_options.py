@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from netc.ir.model import Network
 from netc.passes.serve import IMAGENET, Normalisation, Serving
 from netc.runtime import open_model, verify
 from netc.runtime.graph import check_file
-from netc.weights import init_weights, read_index
+from netc.weights import fresh_layout, init_weights, read_index
 
 SPECS = Path(__file__).parents[1] / "specs"
 SMALL = """netc: 1
@@ -199,11 +201,13 @@ def test_weights_too_large_for_the_type_are_refused(tmp_path: Path) -> None:
     held = load_file(tmp_path / "w.safetensors")
     held["fc.bias"][2] = 1e5
     save_file(held, tmp_path / "w.safetensors")
+    (tmp_path / "m.onnx").write_text("old")
     for placement in ("beside", "single"):
         options = OnnxOptions(convert=True, placement=placement)
         with pytest.raises(NetcError, match=r"1 values of fc\.bias .* are too large for float16"):
             write_onnx(compiled(dtype="float16"), tmp_path / "m.onnx", tmp_path / "w.safetensors", options)
-    assert os.listdir(tmp_path) == ["w.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["m.onnx", "w.safetensors"]
+    assert (tmp_path / "m.onnx").read_text() == "old"
 
 
 def test_weights_that_have_the_type_already_stay_where_they_are(tmp_path: Path) -> None:
@@ -292,7 +296,7 @@ def test_the_file_says_what_it_does_with_images_and_keeps_names(tmp_path: Path) 
 )
 def test_a_served_network_is_one_like_any_other(serving: Serving) -> None:
     """It has a PyTorch module, whose results are those of the ONNX file."""
-    report = verify(netc.passes.serve.served(compiled(), serving))
+    report = verify(netc.load(SMALL).served(serving).ir)
     assert report.ok, "\n".join(report.lines())
 
 
@@ -419,3 +423,25 @@ def test_weights_beside_the_model_are_copied_on_request(tmp_path: Path) -> None:
     assert (tmp_path / "m.safetensors").read_bytes() == weights.read_bytes()
     write_onnx(compiled(), tmp_path / "m.onnx", tmp_path / "m.safetensors", OnnxOptions(placement="copy"))
     assert (tmp_path / "m.safetensors").read_bytes() == weights.read_bytes()
+
+
+MEASURED = """
+import re, sys, netc
+from netc.backends.onnx import OnnxOptions
+netc.load("large.yaml").write_onnx("m.onnx", "w.safetensors", options=OnnxOptions(**eval(sys.argv[1])))
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024)
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"placement": "single"}, {"shard_size": 7 * 10**7}])
+def test_memory_does_not_grow_with_the_weights(options: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text("netc: 1\nname: large\ninputs: {vector: [N, 4000]}\nnet: [linear 4000 x3]\n")
+    layout = fresh_layout(netc.load(tmp_path / "large.yaml").ir, tmp_path / "w.safetensors")
+    with (tmp_path / "w.safetensors").open("wb") as file:
+        file.write(layout.shards[0].header)
+        file.truncate(max(entry.end for entry in layout.index.tensors.values()))
+    assert layout.size > 190e6
+    command = [sys.executable, "-c", MEASURED, repr(options)]
+    environment = {**os.environ, "PYTHONPATH": str(SPECS.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 150, "MB"
