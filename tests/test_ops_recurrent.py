@@ -237,3 +237,16 @@ def test_generated_code_takes_results_apart() -> None:
     torch.testing.assert_close(found.states, module.again(sequence, starts_from)[1][0])
     torch.testing.assert_close(found.aux, module.aux(read)[0])
     assert module.eval()(sequence).aux is None
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_several_layers_with_projections_in_float16(started: bool) -> None:
+    """ONNX Runtime ends the process where it has to put the casts around the nodes of such loops itself."""
+    op = make("lstm", hidden_size=4, proj_size=2, num_layers=3, bias=False, batch_first=True, bidirectional=True)
+    types = [tensor(2, 3, 5, dtype="float16")]
+    types += op.outputs(*types)[1:] if started else ()
+    x = [example(t, i) for i, t in enumerate(types)]
+    expected, module = run_torch(op, types, x)
+    found = run_onnx(onnx_model(op, types, module.state_dict()), x)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2 * torch.finfo(torch.float16).eps)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import structs
 
 from netc.ops.common import filled, int64, node
+from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxGraph, OnnxNode
 from netc.types import TensorType
 
@@ -24,7 +26,28 @@ class Projected(msgspec.Struct, frozen=True):
 
 def projected_lstm(op: Projected, x: tuple[TensorType, ...]) -> tuple[OnnxNode, ...]:
     """c = f·c + i·g, h = (o·tanh(c))·Wᵀ step by step. Outputs: h at every step, and the last h and c of all layers."""
-    return tuple(_nodes(op, x))
+    wide = x[0].dtype == "float32"
+    return tuple(_nodes(op, x) if wide else _in_float32(list(_nodes(op, _widened(x))), x[0].dtype))
+
+
+def _widened(x: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+    return tuple([TensorType(t.shape) for t in x])
+
+
+def _in_float32(nodes: list[OnnxNode], dtype: str) -> Iterator[OnnxNode]:
+    """The same nodes with a cast of everything they are given and of all results. ONNX Runtime would put casts around
+    each node that has no kernel for the type, and ends the process when it does so in some loops."""
+    made = {name for n in nodes for name in (*n.outputs, *[c.name for c in n.consts])}
+    taken = dict.fromkeys([name for n in nodes for name in n.inputs if name not in made])
+    results = ("y0", "y1", "y2")
+    wide = {name: f"{name}_wide" for name in (*taken, *results)}
+    for name in taken:
+        yield node("Cast", name, wide[name], to=ONNX_TYPES["float32"])
+    for n in nodes:
+        inputs, outputs = (tuple([wide.get(name, name) for name in names]) for names in (n.inputs, n.outputs))
+        yield structs.replace(n, inputs=inputs, outputs=outputs)
+    for name in results:
+        yield node("Cast", wide[name], name, to=ONNX_TYPES[dtype])
 
 
 def _nodes(op: Projected, x: tuple[TensorType, ...]) -> Iterator[OnnxNode]:

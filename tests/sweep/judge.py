@@ -56,8 +56,6 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     **{f"max_unpool{n}d": (2,) for n in (1, 2, 3)},
 }
 """Inputs that only say where elements are or how many; PyTorch and torchvision give them no gradient either."""
-LOOPS = ("rnn", "lstm", "gru")
-"""Operators over sequences."""
 RARE = {"float16", "float64", "int32", "int8", "uint8", "bool", "int64"}
 """Element types for which ONNX defines operators that ONNX Runtime has on the CPU for float32 alone."""
 
@@ -190,8 +188,6 @@ def same_onnx(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     if any(t.dtype == "bfloat16" for t in (*types, *op.outputs(*types))):
         return "onnx: numpy, through which ONNX Runtime is fed, has no bfloat16"
     expected, module = run_torch(op, types, x)
-    if op.name in LOOPS and any(t.dtype == "float16" for t in types):
-        return "onnx: ONNX Runtime has no float16 kernel for sequences on the CPU, and may end the process"
     if any(t.dtype == "float64" for t in types) and coarse(op, types):
         return "onnx: ONNX's attributes are float32, which float64's tolerance can tell"
     try:
