@@ -270,6 +270,16 @@ def test_a_head_that_is_never_computed_is_found(monkeypatch: pytest.MonkeyPatch)
     assert not finding(report, "gradients")
 
 
+def test_frozen_batch_norms_are_measured_too() -> None:
+    """Without, each of these would make what it is given a hundred times larger than the one before."""
+    unit = "[conv2d 16 3 padding=1, frozen_batch_norm2d, relu]"
+    head = "inputs: {image: [N, 3, 8, 8]}\ninit: {conv2d: normal std=10}"
+    text = f"{head}\nnet:\n  body: {{for: {{i: 1..12}}, do: {unit}}}"
+    report = verify(compiled(text))
+    assert report.ok, report.lines()
+    assert report.differences[0].absolute < 0.01
+
+
 def test_another_shape_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     report = changed(monkeypatch, "main=self.main(x)", "main=self.main(x)[:, :4]")
     assert not finding(report, "output shapes")

@@ -18,9 +18,11 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
 
     False where there are none, or PyTorch refuses a batch of one value per channel; nothing changes then.
     """
-    norms = [m for m in module.modules() if getattr(m, "running_mean", None) is not None]
-    if not norms:
+    found = [m for m in module.modules() if getattr(m, "running_mean", None) is not None]
+    if not found:
         return False
+    norms = [m for m in found if hasattr(m, "momentum")]
+    hooks = [m.register_forward_pre_hook(_measure) for m in found if not hasattr(m, "momentum")]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = None if norm.momentum is None else 1.0
@@ -33,8 +35,17 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+        for hook in hooks:
+            hook.remove()
     _store_buffers(module, index)
     return True
+
+
+def _measure(norm: Any, inputs: tuple[Any, ...]) -> None:
+    """Frozen batch norms take no statistics by themselves."""
+    axes = [axis for axis in range(inputs[0].dim()) if axis != 1]
+    norm.running_mean.copy_(inputs[0].mean(axes))
+    norm.running_var.copy_(inputs[0].var(axes, correction=0))
 
 
 def _store_buffers(module: Any, index: WeightsIndex) -> None:
