@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -375,3 +376,32 @@ def test_notes_are_told(tmp_path: Path) -> None:
     weights = read_checkpoint(tmp_path / "w.pt")
     assert [held.name for held in weights.tensors] == ["a"]
     assert len(weights.notes) == 2
+
+
+def test_a_forgotten_prefix_is_no_fresh_start(tmp_path: Path) -> None:
+    save_file({"fc.weight": torch.ones(1)}, tmp_path / "w.safetensors")
+    said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--for", TRANSFER, "--partial")
+    assert "they begin with fc.weight, the network with backbone.conv1.weight" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("options", [(), ("--allow-non-finite",), ("--shard-size", "100kB")])
+def test_a_full_disk_leaves_what_was_there(options: tuple[str, ...], tmp_path: Path) -> None:
+    save_file({f"t{n}": torch.ones(20_000) for n in range(4)}, tmp_path / "w.safetensors")
+    target = tmp_path / ("o.safetensors.index.json" if "--shard-size" in options else "o.safetensors")
+    target.write_text("as it was")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    command = [sys.executable, "-m", "netc", "weights", "convert", "w.safetensors", "-o", "o.safetensors", *options]
+    limit = (resource.RLIMIT_FSIZE, (50_000, 50_000))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(*limit),
+    )
+    assert (done.returncode, "output-file" in done.stderr) == (1, True), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert target.read_text() == "as it was"

@@ -75,7 +75,7 @@ def convert_for(
     """The tensors of the network: those that fit from the files, with `partial` the others fresh.
 
     Raises NetcError naming every tensor that is missing, added or of another shape unless `partial`, and in any case
-    every one of another type: a type is changed only on request.
+    every one of another type (a type is changed only on request), or that nothing fits.
     """
     wanted = tensors(network)
     given = {spec.name: spec for spec in _specs(taken, dtype)}
@@ -85,10 +85,17 @@ def convert_for(
         raise NetcError(refused)
     unfit = {d.path for d in found}
     fits = {spec.name: taken[spec.name] for spec in wanted if spec.name not in unfit}
+    if found and not fits:
+        raise names_error([_nothing_fits(wanted, taken)])
     metadata = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
     new = tuple(spec.name for spec in wanted if spec.name not in fits)
     left = tuple(name for name in taken if name not in fits)
     return Conversion(lay_out_shards(path, wanted, metadata, shard_size), fits, new, left, found)
+
+
+def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> str:
+    theirs, ours = next(iter(taken), "nothing"), wanted[0].name if wanted else "nothing"
+    return f"no tensor of the inputs fits the network: they begin with {theirs}, the network with {ours}"
 
 
 def _specs(taken: Mapping[str, Held], dtype: str | None) -> list[TensorSpec]:
