@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -125,8 +126,13 @@ def _forms(arrays: Arrays) -> Forms:
 
 
 def difference(name: str, binding: dict[str, int], a: Any, b: Any, tolerance: float | None = None) -> Difference:
-    """Of two arrays of one shape; the share is that of the first's largest finite value. Equal infinities are equal."""
+    """The share is that of the first's largest finite value.
+
+    Equal infinities are equal; other shapes are infinitely far.
+    """
     np = numpy()
+    if a.shape != b.shape:
+        return Difference(name, binding, str(a.dtype), inf, inf, given=tolerance)
     wide_a, wide_b = a.astype("float64"), b.astype("float64")
     with np.errstate(invalid="ignore"):
         apart = np.where(wide_a == wide_b, 0.0, abs(wide_a - wide_b))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import isfinite
+from typing import Any
+
 import click
 import msgspec
 
@@ -84,6 +87,15 @@ def _refuse(wrong: bool, problem: str) -> None:
 
 def _show(report: VerifyReport, json_: bool) -> None:
     if json_:
-        print_json({**msgspec.to_builtins(report), "ok": report.ok})
+        print_json(_finite({**msgspec.to_builtins(report), "ok": report.ok}))
     else:
         click.echo("\n".join(report.lines()))
+
+
+def _finite(data: Any) -> Any:
+    """With null for what JSON has no numbers for."""
+    if isinstance(data, dict):
+        return {name: _finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not isfinite(data) else data
