@@ -1,42 +1,58 @@
-"""Writing outputs all or nothing: temporary names first, moved into place together at the end."""
+"""Writing outputs all or nothing: first into a hidden directory beside them, moved into place together at the end.
+
+What a run that was killed leaves is tidied by the next that writes there: unfinished files go, and where the moves had
+begun they are ended. Two runs into one directory follow one another.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from netc.diagnostics.model import Diagnostic, NetcError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows: what a killed run leaves there stays
+    fcntl = None  # type: ignore[assignment]
+
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What is wrong while writing, whichever file it is."""
+
+_PREFIX = ".netc-"
+_DIGITS = 12
+_COMPLETE = "complete"
+"""A file in a staging directory that says: all is written, the moves may have begun."""
 
 
 @contextmanager
 def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
-    """Temporary paths beside `paths`, to be written inside the block; at its end each is moved to its real name.
+    """Temporary paths, to be written inside the block; at its end each is moved to its real name in `paths`.
 
     When the block raises, when a temporary file was not written, or a move fails, every file that stood at `paths`
     before is as it was. Missing directories are made; a link keeps pointing where it does and its target is replaced.
-    A temporary name keeps the suffix of its target. Raises NetcError (`output-file`) naming what cannot be written.
+    A temporary path has the name of its target, and those of one directory stand in one directory. Raises NetcError
+    (`output-file`) naming what cannot be written.
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
     for target in targets:
         _prepare(target)
-    temporary = tuple(_beside(target) for target in targets)
-    try:
-        yield temporary
-        _move_all(temporary, targets)
-    except OSError as error:
-        told = _in_names_of(targets, temporary, error)
-        if told is None:
-            raise
-        raise told from error
-    finally:
-        _remove(temporary)
+    with ExitStack() as stack:
+        stages = {target.parent: stack.enter_context(_stage(target)) for target in _one_per_directory(targets)}
+        temporary = tuple(stages[target.parent] / "new" / target.name for target in targets)
+        try:
+            yield temporary
+            _move_all(temporary, targets)
+        except OSError as error:
+            told = _in_names_of(targets, temporary, error)
+            if told is None:
+                raise
+            raise told from error
 
 
 def output_error(path: Path, problem: str) -> NetcError:
@@ -54,8 +70,8 @@ def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSEr
     return None
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.stem[:64]}-{uuid4().hex[:12]}{target.suffix}")
+def _one_per_directory(targets: Sequence[Path]) -> list[Path]:
+    return list({target.parent: target for target in reversed(targets)}.values())
 
 
 def _prepare(target: Path) -> None:
@@ -69,20 +85,87 @@ def _prepare(target: Path) -> None:
         raise output_error(target, f"directory {target.parent} is not writable")
 
 
+@contextmanager
+def _stage(target: Path) -> Iterator[Path]:
+    """A staging directory beside `target`, locked as long as this process lives, so that others leave it alone."""
+    path = target.parent / f"{_PREFIX}{uuid4().hex[:_DIGITS]}"
+    with ExitStack() as stack:
+        try:
+            with _locked(target.parent):
+                _tidy(target.parent)
+                (path / "new").mkdir(parents=True)
+                (path / "old").mkdir()
+                stack.enter_context(_locked(path))
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise output_error(target, _reason(error)) from error
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a directory for this process; False where another has it, or where the system cannot tell."""
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        yield _lock(handle, wait)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, wait: bool) -> bool:
+    """Some file systems have no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def _tidy(directory: Path) -> None:
+    """End what killed runs began: moves that had begun are ended, unfinished files removed."""
+    for stage in directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS):
+        with suppress(FileNotFoundError, NotADirectoryError), _locked(stage, wait=False) as ours:
+            if ours:
+                _end(stage)
+
+
+def _end(stage: Path) -> None:
+    if (stage / _COMPLETE).exists():
+        for path in (stage / "new").glob("*"):
+            os.replace(path, stage.parent / path.name)
+    shutil.rmtree(stage, ignore_errors=True)
+
+
 def _move_all(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
     for path, target in zip(temporary, targets, strict=True):
         if not path.exists():
             raise FileNotFoundError(f"nothing was written for {target}")
+    with ExitStack() as stack:
+        for directory in sorted({target.parent for target in targets}):
+            stack.enter_context(_locked(directory))
+        _move_together(temporary, targets)
+
+
+def _move_together(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
+    signs = [stage / _COMPLETE for stage in dict.fromkeys(path.parents[1] for path in temporary)]
+    for sign in signs:
+        sign.touch()
     moved: list[tuple[Path, Path | None]] = []
     try:
         for path, target in zip(temporary, targets, strict=True):
-            moved.append((target, _second_name(target)))
+            moved.append((target, _second_name(target, path.parents[1] / "old" / target.name)))
             _move(path, target)
     except NetcError:
+        for sign in signs:
+            sign.unlink()
         _restore(moved)
         raise
-    finally:
-        _remove([kept for _, kept in moved if kept])
 
 
 def _move(path: Path, target: Path) -> None:
@@ -92,11 +175,10 @@ def _move(path: Path, target: Path) -> None:
         raise output_error(target, _reason(error)) from error
 
 
-def _second_name(target: Path) -> Path | None:
+def _second_name(target: Path, kept: Path) -> Path | None:
     """Another name for the file at `target`, to bring it back by; None when there is none."""
     if not target.is_file():
         return None
-    kept = _beside(target)
     try:
         os.link(target, kept)
     except OSError:
@@ -110,12 +192,6 @@ def _restore(moved: Sequence[tuple[Path, Path | None]]) -> None:
             os.replace(kept, target)
         elif target.is_file():
             target.unlink()
-
-
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
 
 
 def _reason(error: OSError) -> str:

@@ -1,0 +1,114 @@
+"""Runs that are killed, and runs that meet in one directory: the artifacts are the old ones or the new ones."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netc import artifacts
+from netc.artifacts import staged
+
+FILES = ("model.py", "model.safetensors", "model.onnx", "diagram.svg", "summary.txt")
+SIZE = 1 << 16
+
+
+def write(folder: Path, mark: str) -> None:
+    """All files in pieces, each full of one letter."""
+    with staged([folder / name for name in FILES]) as temporary:
+        for path in temporary:
+            with path.open("w") as file:
+                for _ in range(8):
+                    file.write(mark * (SIZE // 8))
+
+
+def marks(folder: Path) -> list[str]:
+    """The letter that each file holds, whole."""
+    texts = [(folder / name).read_text() for name in FILES]
+    assert [len(text) for text in texts] == [SIZE] * len(FILES)
+    assert all(len(set(text)) == 1 for text in texts)
+    return [text[0] for text in texts]
+
+
+def in_child(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return child
+
+
+def left_over(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name not in FILES]
+
+
+@pytest.mark.parametrize("moves", range(len(FILES) + 1))
+def test_a_run_killed_between_moves_is_ended_by_the_next(
+    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a")
+    steps = iter(range(len(FILES) + 1))
+    move = artifacts._move
+
+    def dying(path: Path, target: Path) -> None:
+        if next(steps) == moves:
+            os.kill(os.getpid(), signal.SIGKILL)
+        move(path, target)
+
+    monkeypatch.setattr(artifacts, "_move", dying)
+    _, status = os.waitpid(in_child(lambda: write(tmp_path, "b")), 0)
+    assert os.WIFSIGNALED(status) == (moves < len(FILES))
+    assert marks(tmp_path) == ["b"] * moves + ["a"] * (len(FILES) - moves)
+    monkeypatch.undo()
+    with staged([tmp_path / "other.txt"]) as (other,):
+        other.write_text("")
+    assert marks(tmp_path) == ["b"] * len(FILES)
+    assert left_over(tmp_path) == ["other.txt"]
+
+
+def test_killed_at_random_times(tmp_path: Path) -> None:
+    """At most the files of a move that had begun differ from the rest, until the next run."""
+    write(tmp_path, "a")
+    start = time.perf_counter()
+    write(tmp_path, "b")
+    usual, before = time.perf_counter() - start, "b"
+    times = random.Random(0)
+    outcomes = set()
+    for turn in range(100):
+        mark = "cd"[turn % 2]
+        child = in_child(lambda mark=mark: write(tmp_path, mark))
+        time.sleep(times.uniform(0, 2 * usual))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert set(marks(tmp_path)) <= {before, mark}
+        with staged([tmp_path / "other.txt"]) as (other,):
+            other.write_text("")
+        (after,) = set(marks(tmp_path))
+        assert after in (before, mark)
+        assert left_over(tmp_path) == ["other.txt"]
+        outcomes.add(after == mark)
+        before = after
+    assert outcomes == {True, False}, "some were killed before the end, some were not"
+
+
+def test_two_runs_into_one_directory(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    for _ in range(20):
+        children = [in_child(lambda mark=mark: write(tmp_path, mark)) for mark in "xyz"]
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+        assert len(set(marks(tmp_path))) == 1
+        assert left_over(tmp_path) == []
+
+
+def test_a_run_that_still_works_is_left_alone(tmp_path: Path) -> None:
+    with staged([tmp_path / "a.txt"]) as (mine,):
+        mine.write_text("mine")
+        with staged([tmp_path / "b.txt"]) as (other,):
+            other.write_text("other")
+        assert mine.exists()
+    assert (tmp_path / "a.txt").read_text() == "mine"
