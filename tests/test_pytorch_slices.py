@@ -87,3 +87,21 @@ def test_freezing_what_keeps_no_statistics_is_one_line() -> None:
     assert "def train" not in code
     trained = {name for name, p in network_class(code)().named_parameters() if p.requires_grad}
     assert trained == {"conv.weight", "conv.bias", "norm.weight", "norm.bias"}
+
+
+LADDER = """netc: 1
+name: ladder
+inputs: {image: [N, 3, 16, 16]}
+net:
+  down$i: {for: {i: 1..3}, do: {convs: conv2d 8 3 padding=1, pool: max_pool2d 2}}
+  up$i: {for: {i: "range(3, 0, -1)"}, do: {unpool: max_unpool2d of=@down$i.pool, conv: conv2d 8 3 padding=1}}
+outputs: {features: up1}
+"""
+
+
+def test_names_wanted_twice_are_said_whole_both_times() -> None:
+    agree(compiled(LADDER), 3, 16, 16)
+    code = generate(compiled(LADDER))
+    assert '        down1_convs = self.down1["convs"](image)' in code
+    assert '        pool, down1_pool_indices = self.down1["pool"](down1_convs)' in code
+    assert " convs = " not in code

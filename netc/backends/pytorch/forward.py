@@ -77,6 +77,8 @@ class Writer:
         self.lines: list[str] = []
         self.shape = ""
         self.readers: Counter[Slot] = Counter()
+        self.crowded: set[str] = set()
+        """Names of statements that more than one tensor would have at a time."""
 
     def hold(self, name: str, slot: Slot) -> None:
         self.held[name] = slot
@@ -88,6 +90,7 @@ class Writer:
         inner.atoms = self.atoms
         inner.left, inner.held, inner.homes = Counter(self.left), dict(self.held), dict(self.homes)
         inner.presets, inner.shape, inner.readers = dict(self.presets), self.shape, self.readers
+        inner.crowded = self.crowded
         return inner
 
     def steps(self, steps: list[Step]) -> None:
@@ -210,9 +213,11 @@ class Writer:
         whole = safe("_".join(w for w in slot.path.split(".") if w) or own, self.constructor.reserved)
         short = ["x", "out"] if plain and self.readers[slot] < 3 else []
         numbered = slot.path.rpartition(".")[2].isdigit() and not plain
-        for name in (*short, *([] if numbered else [own]), whole):
+        for name in (*short, *([] if numbered or own in self.crowded else [own]), whole):
             if self.is_free(name):
                 return name
+            if name == own != whole:
+                self.crowded.add(own)
         number = 2
         while not self.is_free(f"{own}_{number}"):
             number += 1

@@ -147,8 +147,21 @@ class ClassWriter:
         if template.whole is not None or self._inherits_forward():
             return []
         names = [self._input_name(slot.path) for slot in template.inputs]
-        shapes = Shapes(self.plan, self.constructor.param_names)
+        parameters_ = ", ".join(("self", *(f"{name}: Tensor" for name in names)))
+        return [*layout(f"def forward({parameters_}) -> {self._returns()}:", 4), *self._body(names)]
+
+    def _body(self, names: list[str]) -> list[str]:
+        """Written again as long as a name turns out to be wanted twice, so that both have their whole names."""
+        crowded: set[str] = set()
+        while True:
+            known, writer = set(crowded), self._writer(names, crowded)
+            if crowded == known:
+                return writer.lines
+
+    def _writer(self, names: list[str], crowded: set[str]) -> Writer:
+        template, shapes = self.plan.template, Shapes(self.plan, self.constructor.param_names)
         writer = Writer(self.constructor, count_uses(template.steps, self.outputs), shapes)
+        writer.crowded = crowded
         for name, slot in zip(names, template.inputs, strict=True):
             writer.hold(name, slot)
         for slot, inputs in count_readers(template.steps):
@@ -156,8 +169,7 @@ class ClassWriter:
         writer.shape = shapes.of(template.inputs[0]) if template.inputs else ""
         writer.steps(template.steps)
         writer.finish(self.outputs, self.wrap)
-        parameters_ = ", ".join(("self", *(f"{name}: Tensor" for name in names)))
-        return [*layout(f"def forward({parameters_}) -> {self._returns()}:", 4), *writer.lines]
+        return writer
 
     def _inherits_forward(self) -> bool:
         """Whether the class is its one module with arguments chosen, and called as that is."""
