@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from netc.kernels import OPSET, Placed, place
-from netc.ops.base import Attr, BadValue, Op, convert
+from netc.ops.base import Attr, BadValue, Op
+from netc.ops.conversion import convert
 from netc.ops.records import Problem, Unsupported
 from netc.types import TensorType
 

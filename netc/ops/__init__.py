@@ -44,7 +44,8 @@ from netc.ops import (
     unfold,
     unpool,
 )
-from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op, convert
+from netc.ops.base import OPERATORS, Attr, BadValue, Family, Op
+from netc.ops.conversion import convert
 
 __all__ = [
     "OPERATORS",

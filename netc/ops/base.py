@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, ClassVar, dataclass_transform
 
-from netc.dims import Dim, Size
+from netc.dims import Size
 from netc.geometry import Window
 from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
 from netc.types import TensorType
@@ -26,6 +26,13 @@ Scalar = int | float
 """A number that stays whole when it is written so."""
 Tensor = bool | None
 """A reference, `name=@tensor`, that an operator with several has to tell apart: true where it is given."""
+
+
+KINDS = (
+    *("int", "int | None", "Size", "Sizes", "Ints", "float", "float | None", "Scalar", "Scalar | None", "Text"),
+    *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "Floats", "Padding"),
+)
+"""What the annotation of an attribute may be, each with a converter in `conversion.py`."""
 
 
 class Family(Enum):
@@ -235,7 +242,7 @@ def op(
 def _check_kinds(cls: type[Op]) -> None:
     """Raise TypeError for an attribute whose annotation is no kind."""
     for declared in cls.attributes.values():
-        if declared.kind not in _CONVERTERS:
+        if declared.kind not in KINDS:
             hint = "`from __future__ import annotations` keeps annotations as texts"
             raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is no kind of attribute; {hint}")
 
@@ -247,179 +254,3 @@ def _ranked(declared: Attr, rank: int) -> Attr:
     ranked = Attr(declared.doc, (declared.default,) * rank, declared.minimum, declared.maximum, declared.words)
     ranked.name, ranked.kind = declared.name, declared.kind
     return ranked
-
-
-def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
-    """The canonical form of a value for an attribute, or BadValue saying what the attribute takes.
-
-    Values arrive as int, float, bool, str, None, Dim or tuples of these.
-    """
-    if isinstance(value, str) and value in declared.words:
-        return value
-    result = _CONVERTERS[declared.kind](cls, declared, value)
-    _check_bounds(declared, result)
-    return result
-
-
-def _check_bounds(declared: Attr, value: Any) -> None:
-    numbers = value if isinstance(value, tuple) else (value,)
-    for n in numbers:
-        if isinstance(n, bool) or not isinstance(n, int | float):
-            continue
-        if declared.minimum is not None and not n >= declared.minimum:
-            raise BadValue(f"`{declared.name}` must be at least {declared.minimum}, not {n}")
-        if declared.maximum is not None and not n <= declared.maximum:
-            raise BadValue(f"`{declared.name}` must be at most {declared.maximum}, not {n}")
-
-
-def _wrong(declared: Attr, wanted: str, value: Any) -> BadValue:
-    if declared.words:
-        wanted += f" or one of {', '.join(declared.words)}"
-    return BadValue(f"`{declared.name}` takes {wanted}, not {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "(" + " ".join(_shown(v) for v in value) + ")"
-    return str(value)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole(value: Any) -> Any:
-    """A float that is a whole number counts as the int it is (`x/2` where it divides)."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
-
-
-def _int(cls: type[Op], declared: Attr, value: Any) -> int:
-    value = _whole(value)
-    if isinstance(value, Dim):
-        raise _symbolic(declared, value)
-    if not _is_int(value):
-        raise _wrong(declared, "a whole number", value)
-    if abs(value) >= 2**31:
-        raise BadValue(f"`{declared.name}` is too large: {value}")
-    return int(value)
-
-
-def _symbolic(declared: Attr, value: Dim) -> BadValue:
-    return BadValue(f"`{declared.name}` must be a number, but {value} depends on the input; use --bind or a fixed size")
-
-
-def _optional_int(cls: type[Op], declared: Attr, value: Any) -> int | None:
-    return None if value is None else _int(cls, declared, value)
-
-
-def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
-    return value if isinstance(value, Dim) else _int(cls, declared, value)
-
-
-def _float(cls: type[Op], declared: Attr, value: Any) -> float:
-    if isinstance(value, Dim):
-        raise _symbolic(declared, value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(declared, "a number", value)
-    return float(value)
-
-
-def _optional_float(cls: type[Op], declared: Attr, value: Any) -> float | None:
-    return None if value is None else _float(cls, declared, value)
-
-
-def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
-    return _int(cls, declared, value) if _is_int(value) else _float(cls, declared, value)
-
-
-def _optional_scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar | None:
-    return None if value is None else _scalar(cls, declared, value)
-
-
-def _text(cls: type[Op], declared: Attr, value: Any) -> str:
-    if not isinstance(value, str):
-        raise _wrong(declared, "a text in quotes", value)
-    return value
-
-
-def _tensor(cls: type[Op], declared: Attr, value: Any) -> bool | None:
-    if value is not None:
-        raise BadValue(f"`{declared.name}` takes a tensor, written with @")
-    return None
-
-
-def _bool(cls: type[Op], declared: Attr, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(declared, "true or false", value)
-    return value
-
-
-def _word(cls: type[Op], declared: Attr, value: Any) -> str:
-    raise BadValue(f"`{declared.name}` is one of {', '.join(declared.words)}, not {_shown(value)}")
-
-
-def _items(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _ints(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
-    return tuple(_int(cls, declared, v) for v in _items(value))
-
-
-def _sizes(cls: type[Op], declared: Attr, value: Any) -> tuple[Size, ...]:
-    return tuple(_size(cls, declared, v) for v in _items(value))
-
-
-def _per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
-    numbers = _ints(cls, declared, value)
-    if len(numbers) == 1:
-        return numbers * cls.rank
-    if len(numbers) != cls.rank:
-        raise BadValue(f"`{declared.name}` takes one number or {cls.rank}, not {len(numbers)}")
-    return numbers
-
-
-def _optional_per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...] | None:
-    return None if value is None else _per_axis(cls, declared, value)
-
-
-def _floats(cls: type[Op], declared: Attr, value: Any) -> tuple[float, ...]:
-    return tuple(_float(cls, declared, v) for v in _items(value))
-
-
-def _padding(cls: type[Op], declared: Attr, value: Any) -> Padding:
-    if isinstance(value, str):
-        return _word(cls, declared, value)
-    numbers = _ints(cls, declared, value)
-    if len(numbers) not in (1, cls.rank, 2 * cls.rank):
-        raise BadValue(
-            f"`{declared.name}` takes one number, {cls.rank} or {2 * cls.rank} (begins, then ends), not {len(numbers)}"
-        )
-    if len(numbers) == 2 * cls.rank and numbers[: cls.rank] == numbers[cls.rank :]:
-        numbers = numbers[: cls.rank]
-    return numbers[0] if len(set(numbers)) == 1 and len(numbers) <= cls.rank else tuple(numbers)
-
-
-_CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
-    "int": _int,
-    "int | None": _optional_int,
-    "Size": _size,
-    "Sizes": _sizes,
-    "Ints": _ints,
-    "float": _float,
-    "float | None": _optional_float,
-    "Scalar": _scalar,
-    "Scalar | None": _optional_scalar,
-    "Text": _text,
-    "Tensor": _tensor,
-    "bool": _bool,
-    "Word": _word,
-    "PerAxis": _per_axis,
-    "PerAxis | None": _optional_per_axis,
-    "Floats": _floats,
-    "Padding": _padding,
-}

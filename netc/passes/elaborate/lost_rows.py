@@ -9,7 +9,8 @@ import msgspec
 from netc.dims import dim_text
 from netc.geometry import Window
 from netc.ir.model import Node, Value
-from netc.ops.base import BadValue, Op, convert
+from netc.ops.base import BadValue, Op
+from netc.ops.conversion import convert
 from netc.ops.records import Problem
 from netc.types import AXES, ERROR, TensorType
 

@@ -11,7 +11,8 @@ from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, eval
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import TensorRef
 from netc.ir.model import Node, Value
-from netc.ops.base import Attr, BadValue, Op, convert
+from netc.ops.base import Attr, BadValue, Op
+from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Namespace, Slot

@@ -9,7 +9,8 @@ import msgspec
 from netc.diagnostics.model import Span
 from netc.dims import Dim
 from netc.geometry import Window
-from netc.ops.base import BadValue, Op, convert
+from netc.ops.base import BadValue, Op
+from netc.ops.conversion import convert
 from netc.ops.records import Problem
 from netc.passes.elaborate.report import Report
 from netc.types import AXES, TensorType
