@@ -38,7 +38,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     Of every image (an N×C×H×W input of floating-point numbers), in this order: `image_dtype` the type it is given as
     (None: the network's); `layout` `nchw` or `nhwc`; `resize` the whole image to (height, width), bilinear with
-    antialias as torchvision does, then the network's size cut from the middle; `normalise`.
+    antialias, then the network's size cut from the middle, both as torchvision does; `normalise`.
     Of the one output: `softmax` over axis 1, then the `topk` largest of axis 1 with their indices.
     `keep_io`: floating-point inputs and outputs are float32, whatever the network computes in.
     """
@@ -209,7 +209,9 @@ def _resize(steps: _Steps, wanted: TensorType, *sizes: int) -> None:
         if found < kept:
             raise _error(f"images of {listed} are too small for a network that takes {wanted}")
         if found > kept:
-            steps.add("rows" if axis == 2 else "columns", f"narrow {axis} {(found - kept) // 2} {kept} @{steps.last}")
+            steps.add(
+                "rows" if axis == 2 else "columns", f"narrow {axis} {round((found - kept) / 2)} {kept} @{steps.last}"
+            )
 
 
 def _normalise(steps: _Steps, wanted: TensorType, normalise: Normalisation, scale: float) -> None:
