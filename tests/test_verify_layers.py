@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -139,9 +140,6 @@ def test_a_right_file_has_no_layer_that_differs(model: Path) -> None:
 
 def test_inputs_are_seen_through_what_onnx_leaves_out(model: Path) -> None:
     """Dropout has no node: the convolution behind it reads what stands before it."""
-    report = verify(compiled(), against=changed(model, attribute("stem.pool", "pads", [0, 0, 1, 1])), layers=True)
-    assert report.layers is not None
-    assert report.layers.worst is not None
     broken = changed(model, attribute("body.conv", "strides", [2, 2]))
     first = _layers(verify(compiled(), against=broken, layers=True)).first
     assert first.path == "body.conv"
@@ -164,6 +162,7 @@ def _layers(report: VerifyReport) -> Any:
         "\noutputs: {m: m, aux: {from: aux, when: train}}",
         "inputs: {data: [N, 3, 8, 8]}\nnet: [unit x3, flatten]\n"
         "blocks: {unit: {net: [conv2d 3 3 padding=1, batch_norm2d, relu]}}",
+        "inputs: {data: [N, 3, 8, 8]}\nnet: {a: conv2d 4 3, b: dropout, c: relu, d: dropout}\noutputs: {b: b, d: d}",
     ],
 )
 def test_every_form_opens(text: str) -> None:
@@ -171,6 +170,34 @@ def test_every_form_opens(text: str) -> None:
     assert report.ok, report.lines()
     assert _layers(report).absent == ()
     assert _layers(report).compared > 1
+
+
+def tampered(monkeypatch: pytest.MonkeyPatch, *parts: str) -> VerifyReport:
+    """The report with another activation in PyTorch, in the module as a whole or in its statements one by one."""
+
+    def generated(network: Network) -> str:
+        text = generate(network)
+        assert text.count("0.2") in (1, 2), text
+        return text.replace("0.2", "0.3")
+
+    backend = SimpleNamespace(generate=generated)
+    for part in parts:
+        monkeypatch.setattr(sys.modules[f"netc.runtime.{part}"], "pytorch_backend", lambda: backend)
+    return verify(compiled(), layers=True)
+
+
+def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tampered(monkeypatch, "verify")
+    assert not report.ok
+    assert _layers(report).first is None
+    assert _layers(report).astray == ("logits", "features")
+    assert any("otherwise than its statements one by one" in line for line in report.lines())
+
+
+def test_an_operator_that_is_wrong_in_pytorch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tampered(monkeypatch, "verify", "layers")
+    assert _layers(report).first.path == "stem.norm.1"
+    assert _layers(report).astray == ()
 
 
 def test_opening_keeps_parameters_and_results(tmp_path: Path) -> None:

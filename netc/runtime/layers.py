@@ -35,6 +35,15 @@ class Opened(msgspec.Struct, frozen=True, eq=False):
     results: Mapping[str, Wire]
     """What the network's own outputs stand for, by their names."""
 
+    def maker(self, wire: Wire) -> FlatNode | None:
+        """The node that makes a value; None for an input of the network."""
+        return next((node for node in self.nodes if wire in node.outputs), None)
+
+    def source(self, wire: Wire) -> Wire:
+        """What is handed on as this value: ONNX has no node for dropout in eval, or a reshape to the same."""
+        maker = self.maker(wire)
+        return self.source(maker.inputs[0]) if maker and maker.inputs and _hands_on(maker) else wire
+
 
 def open_calls(network: Network) -> Opened:
     """The network as one block of nodes, named and with parameters named by full path."""
@@ -58,42 +67,56 @@ def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
 
 
 class Inside(msgspec.Struct, frozen=True, eq=False):
-    """Both sides with their values laid open. `names`: what the file calls a value, for those it has."""
+    """Both sides with their values laid open. `names`: what the file calls a value, for those it has; `inputs`: what it
+    calls the network's; `outputs`: all of the network."""
 
     opened: Opened
     module: Any
     session: Session
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     names: Mapping[Wire, str]
 
-    def differences(self, trial: Trial, tolerance: float | None) -> dict[Wire, Difference]:
+    def expected(self, trial: Trial) -> dict[Wire, Any]:
+        """PyTorch's values, statement by statement."""
+        return self._computed(evaluate(self.module, trial.inputs))
+
+    def differences(
+        self, trial: Trial, expected: Mapping[Wire, Any], tolerance: float | None
+    ) -> dict[Wire, Difference]:
         """Of every value both have, in the order they are computed; judged by PyTorch's own rounding where needed."""
         feed = dict(zip(self.inputs, trial.inputs, strict=True))
         found = dict(zip(self.session.outputs, self.session.run(None, feed), strict=True))
-        expected = self._computed(evaluate(self.module, trial.inputs))
         apart = {w: difference(w.path, trial.binding, expected[w], found[n], tolerance) for w, n in self.names.items()}
         if tolerance is not None or all(d.ok for d in apart.values()):
             return apart
         exact = self._computed(evaluate_in_float64(self.module, trial.inputs))
         return {wire: _judged(d, expected[wire], exact[wire]) for wire, d in apart.items()}
 
+    def astray(self, trial: Trial, expected: Mapping[Wire, Any]) -> list[str]:
+        """Outputs that the module as a whole computes otherwise than its statements one by one."""
+        shown = {name: array for name, array in zip(self.outputs, trial.expected, strict=True) if array is not None}
+        results = {name: expected.get(wire) for name, wire in self.opened.results.items()}
+        pairs = {name: (results.get(name), array) for name, array in shown.items()}
+        return [n for n, (a, b) in pairs.items() if a is not None and not difference(n, trial.binding, a, b).ok]
+
     def _computed(self, arrays: Arrays) -> dict[Wire, Any]:
         return dict(zip(self.opened.values, arrays, strict=True))
 
     def layer(self, wire: Wire, apart: Mapping[Wire, Difference]) -> Layer:
         """What there is to say about a value."""
-        maker = next(node for node in self.opened.nodes if wire in node.outputs)
-        reads = {w.path: self._known(w, apart) for w in maker.inputs}
+        maker = self.opened.maker(wire)
+        if maker is None:
+            raise ValueError(f"{wire.path} is an input")
+        reads = {read.path: self._known(read, apart) for read in maker.inputs}
         return Layer(wire.path, maker.node.op.name, _place(maker.node.span), apart[wire], reads)
 
     def _known(self, wire: Wire, apart: Mapping[Wire, Difference]) -> float | None:
-        """The difference of a value, or of that which is handed on as this value; inputs of the network differ by 0."""
-        maker = next((node for node in self.opened.nodes if wire in node.outputs), None)
-        if maker is None:
+        """The difference of a value, or of that which is handed on as it; inputs of the network differ by 0."""
+        source = self.opened.source(wire)
+        if self.opened.maker(source) is None:
             return 0.0
-        if wire in apart:
-            return apart[wire].relative
-        return self._known(maker.inputs[0], apart) if maker.inputs and _hands_on(maker) else None
+        return apart[source].relative if source in apart else None
 
     def absent(self) -> tuple[str, ...]:
         """Paths of what the file has no value for, though it computes one."""
@@ -123,7 +146,8 @@ def lay_open(network: Network, folder: Path, index: WeightsIndex, model: Path, m
     opened = open_calls(network)
     names = _names(opened, model, matched)
     session = open_exposed(model, tuple(dict.fromkeys(names.values())))
-    return Inside(opened, _module(opened.network, folder, index), session, matched.inputs, names)
+    outputs = tuple(output.name for output in network.block.outputs)
+    return Inside(opened, _module(opened.network, folder, index), session, matched.inputs, outputs, names)
 
 
 def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
@@ -141,14 +165,25 @@ def _names(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
     computed = {name for node in graph.node for name in node.output}
     taken = {value.name for value in (*graph.input, *graph.output)}
     names = {wire: wire.path for wire in opened.values if wire.path not in taken}
-    names |= {opened.results[name]: there for name, there in reversed(list(matched.outputs.items()))}
+    results = [(opened.source(opened.results[name]), there) for name, there in matched.outputs.items()]
+    names |= dict(reversed(results))
     return {wire: names[wire] for wire in opened.values if names.get(wire) in computed}
 
 
 def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | None) -> Layers:
     """Every value at every trial; the first that differs is the first in the order of computation."""
-    found = [inside.differences(trial, tolerance) for trial in trials]
+    found, astray = [], []
+    for trial in trials:
+        expected = inside.expected(trial)
+        found.append(inside.differences(trial, expected, tolerance))
+        astray += inside.astray(trial, expected)
     seen = [(wire, apart) for wire in inside.names for apart in found]
     first = next((inside.layer(wire, apart) for wire, apart in seen if not apart[wire].ok), None)
     worst = max(seen, key=lambda item: item[1][item[0]].strain, default=None)
-    return Layers(len(inside.names), inside.absent(), first, inside.layer(*worst) if worst else None)
+    return Layers(
+        compared=len(inside.names),
+        absent=inside.absent(),
+        first=first,
+        worst=inside.layer(*worst) if worst else None,
+        astray=tuple(dict.fromkeys(astray)),
+    )

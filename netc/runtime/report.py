@@ -94,17 +94,19 @@ class Layers(msgspec.Struct, frozen=True):
     """Every value inside compared, in the order it is computed.
 
     first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
-    it; absent: statements without a value of that name on the other side.
+    it; absent: statements without a value of that name on the other side; astray: outputs that PyTorch's module as a
+    whole computes otherwise than its statements one by one, so that its code is at fault and no operator.
     """
 
     compared: int
     absent: tuple[str, ...]
     first: Layer | None
     worst: Layer | None
+    astray: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return self.first is None and self.compared > 0
+        return self.first is None and self.compared > 0 and not self.astray
 
     def lines(self, width: int) -> list[str]:
         """The report as text, the first that differs with its numbers."""
@@ -113,6 +115,9 @@ class Layers(msgspec.Struct, frozen=True):
         if self.first is not None:
             first, *more = self.first.lines()
             return [f"{head}; the first to differ: {first}", *(f"     {'':{width}}  {line}" for line in more)]
+        if self.astray:
+            names = ", ".join(self.astray)
+            return [f"{head} alike, but PyTorch's module computes {names} otherwise than its statements one by one"]
         if self.worst is None:
             return [f"{head}: no value inside has the same name on both sides"]
         return [f"{head}; nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"]
@@ -152,6 +157,11 @@ class VerifyReport(msgspec.Struct, frozen=True):
         facts = [f"{'ok ' if f.ok else 'BAD'}  {f.name:{width}}  {f.detail}" for f in self.findings]
         layers = self.layers.lines(width) if self.layers is not None else []
         return [*facts, *self._moves(width), *layers, *(self._line(d, width) for d in self._largest())]
+
+    def outcome(self) -> list[str]:
+        """The differences alone, a line for each output."""
+        width = max((len(d.output) for d in self.differences), default=0)
+        return [self._line(d, width) for d in self._largest()]
 
     def _moves(self, width: int) -> list[str]:
         if not self.sensitivity:
