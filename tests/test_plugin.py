@@ -308,6 +308,57 @@ def test_two_packages_with_one_plugin(install: Install) -> None:
     assert "plugin_both_a and plugin_both_b, of two packages" in refused("both").message
 
 
+FAULTS = {
+    "check": ("def check(self, *x): yield x[7]", "`check` raises IndexError: tuple index out of range"),
+    "finding": (
+        "def check(self, *x): return [3]",
+        "`check` raises TypeError: it answers with int, not Problem or Require",
+    ),
+    "infer": ("def infer(self, *x): return x[0].sizes", "`infer` raises AttributeError"),
+    "type": ("def infer(self, *x): return 'x'", "`infer` raises TypeError: it answers with str, not TensorType"),
+}
+LATER = {
+    "torch": ("def torch(self, *x): return 1 / 0", "torch", "`torch` raises ZeroDivisionError: division by zero"),
+    "onnx": ("def onnx(self, *x): return {}[self]", "onnx", "`onnx` raises KeyError"),
+    "params": ("def params(self, *x): return 5", "weights", "`params` raises TypeError"),
+    "macs": ("def macs(self, *x): return len(5)", "summary", "`macs` raises TypeError"),
+    "caption": ("def caption(self, *x): return 5", "diagram", "`caption` raises TypeError"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_an_operator_that_raises_is_named_at_its_line(install: Install, tmp_path: Path, case: str) -> None:
+    method, words = FAULTS[case]
+    name = f"faulty_{case}"
+    install(
+        name,
+        f"plugin_{name}",
+        operator("cube").partition("    def infer")[0] + f"    def infer(self, *x): return x[0]\n    {method}\n",
+    )
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(CUBED)
+    done = run("check", str(spec), "--plugin", name)
+    assert done.exit_code == 1
+    assert f"error[bad-plugin]: operator `cube` of plugin `{name}`: {words}" in done.output
+    assert "spec.yaml:3:6" in done.output
+    assert re.search(r"raised in line \d+ of ", done.output)
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_an_operator_that_raises_in_a_backend_is_named(install: Install, tmp_path: Path, case: str) -> None:
+    method, command, words = LATER[case]
+    name = f"later_{case}"
+    install(name, f"plugin_{name}", operator("cube") + f"\n    {method}\n")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(CUBED)
+    output = {"weights": ["init", str(spec), "-o", str(tmp_path / "w.safetensors")]}.get(command, [str(spec)])
+    done = run(
+        command, *output, "--plugin", name, *(["-o", str(tmp_path / "out.svg")] if command in ("onnx", "diagram") else [])
+    )
+    assert done.exit_code == 1, done.output
+    assert f"error[bad-plugin]: operator `cube` of plugin `{name}`: {words}" in done.output
+
+
 # What authors use
 
 

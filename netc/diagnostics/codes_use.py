@@ -155,7 +155,7 @@ USE_CODES = (
         "bad-plugin",
         "error",
         "A plugin cannot be used",
-        "Importing it failed, it registers no operator, or it gives one a name that is taken.",
+        "Importing it failed, it registers no operator, it gives one a name that is taken, or an operator of it raises.",
         "",
         "what the message says is for the plugin's author to cure.",
     ),
@@ -166,6 +166,14 @@ USE_CODES = (
         "`netc explain` knows the codes that netc reports.",
         "",
         "see `netc explain` for all of them.",
+    ),
+    CodeInfo(
+        "not-verified",
+        "error",
+        "The PyTorch module and the ONNX file of a network differ",
+        "They compute different things from the same weights, which is a fault of netc, or of weights that are no numbers.",
+        "",
+        "see where with `netc verify --layers`; `netc build --no-verify` writes them all the same.",
     ),
     CodeInfo(
         "output-file",

@@ -100,3 +100,7 @@ class NetcError(Exception):
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in diagnostics))
+
+
+class Fault(NetcError, ValueError):
+    """A mistake of a plugin; a ValueError too, for those who ask an operator what it may not know."""

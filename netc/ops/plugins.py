@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from traceback import extract_tb
 from typing import Any
 
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.diagnostics.suggest import closest
 from netc.ops.base import OPERATORS, Op
+from netc.ops.faults import FAILURES, guard, place_of
 
 GROUP = "netc.operators"
 """The group of entry points; each names a module whose import registers operators."""
-
-_FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What `EntryPoint.load` raises: for a wrong entry, a module that is missing, and mistakes in the module itself."""
 
 _known: dict[str, dict[str, type[Op]]] = {}
 """The operators of an entry point's module: a module registers them once, when it is first imported."""
@@ -74,6 +59,8 @@ def _operators(plugin: str) -> dict[str, type[Op]]:
         found = _imported(entry)
         if not found:
             raise _bad(plugin, f"`{entry.value}` registers no operator")
+        for cls in found.values():
+            guard(cls, plugin)
         _known[entry.value] = found
     return _known[entry.value]
 
@@ -92,8 +79,8 @@ def _imported(entry: EntryPoint) -> dict[str, type[Op]]:
     before = dict(OPERATORS)
     try:
         entry.load()
-    except _FAILURES as error:
-        raise _bad(entry.name, f"{type(error).__name__}: {error}", _place(error)) from error
+    except FAILURES as error:
+        raise _bad(entry.name, f"{type(error).__name__}: {error}", place_of(error)) from error
     finally:
         found = {name: cls for name, cls in OPERATORS.items() if before.get(name) is not cls}
         _restore(found, before)
@@ -124,9 +111,3 @@ def _unknown(plugin: str) -> NetcError:
 
 def _bad(plugin: str, reason: str, *notes: str) -> NetcError:
     return NetcError((Diagnostic("bad-plugin", f"plugin `{plugin}`: {reason}", None, notes=notes),))
-
-
-def _place(error: BaseException) -> str:
-    """The line that raised."""
-    last = extract_tb(error.__traceback__)[-1]
-    return f"raised in line {last.lineno} of {last.filename}"

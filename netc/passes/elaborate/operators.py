@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from netc.diagnostics.model import Label, Span
+from netc.diagnostics.model import Fault, Label, Span
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
 from netc.expr.scope import Said, Scope
@@ -189,6 +189,10 @@ class NodeMaker:
         except TooComplex as error:
             helps = ("bind the symbols: --bind h=7",)
             self.report.add("too-complex", str(error), self.line.span, helps=helps)
+            return failed(self.place, self.line)
+        except Fault as fault:
+            (found,) = fault.diagnostics
+            self.report.add(found.code, found.message, self.line.span, notes=found.notes)
             return failed(self.place, self.line)
         window_findings(self.report, op, types, self.line.span, self.spans)
         node = Node(

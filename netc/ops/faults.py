@@ -1,0 +1,83 @@
+"""Operators of other packages that raise where they should answer: a diagnostic, not a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from traceback import extract_tb
+from typing import Any
+
+from netc.diagnostics.model import Diagnostic, Fault
+from netc.dims import NotExact, TooComplex
+from netc.geometry import Window
+from netc.ops.base import Op
+from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
+from netc.types import TensorType
+
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a mistake in code of others raises. These are caught around that code alone, never around netc's own."""
+
+ANSWERS: dict[str, tuple[type[Any], ...]] = {
+    "check": (Problem, Require),
+    "infer": (TensorType,),
+    "params": (Param,),
+    "windows": (Window,),
+    "torch": (TorchForm,),
+    "onnx": (OnnxNode,),
+    "macs": (object,),
+    "taps": (int,),
+    "ports": (str, type(None)),
+    "caption": (str,),
+    "complete": (Op,),
+    "lean": (Op,),
+}
+"""Every method of an operator, and what it answers with, one or several of them."""
+
+
+def guard(cls: type[Op], plugin: str) -> None:
+    """Let every method of a plugin's operator raise Fault, with `bad-plugin`, instead of whatever it raises."""
+    for name in ANSWERS:
+        setattr(cls, name, _guarded(getattr(cls, name), f"operator `{cls.name}` of plugin `{plugin}`", name))
+
+
+def _guarded(method: Callable[..., Any], what: str, name: str) -> Callable[..., Any]:
+    @wraps(method)
+    def answer(*given: Any) -> Any:
+        try:
+            found = method(*given)
+            found = list(found) if name == "check" else found
+            _need_answers(name, found if isinstance(found, tuple | list) else (found,))
+        except (Fault, TooComplex, NotExact):
+            raise
+        except FAILURES as error:
+            message = f"{what}: `{name}` raises {type(error).__name__}: {error}"
+            raise Fault((Diagnostic("bad-plugin", message, None, notes=(place_of(error),)),)) from error
+        return found
+
+    return answer
+
+
+def _need_answers(name: str, found: Iterable[Any]) -> None:
+    wanted = ANSWERS[name]
+    for item in found:
+        if not isinstance(item, wanted):
+            names = " or ".join(kind.__name__ for kind in wanted)
+            raise TypeError(f"it answers with {type(item).__name__}, not {names}")
+
+
+def place_of(error: BaseException) -> str:
+    """The line that raised."""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"raised in line {last.lineno} of {last.filename}"
