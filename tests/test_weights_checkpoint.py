@@ -48,6 +48,17 @@ def test_views_and_every_type_are_read(tmp_path: Path) -> None:
     assert same(found, {name: tensor.resolve_conj().contiguous() for name, tensor in state.items()})
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_are_known_by_what_they_hold(zipped: bool, tmp_path: Path) -> None:
+    state = module().state_dict()
+    torch.save(state, tmp_path / "trained", _use_new_zipfile_serialization=zipped)
+    convert(tmp_path / "trained", "-o", tmp_path / "w.pt")
+    convert(tmp_path / "w.pt", "-o", tmp_path / "again.bin")
+    assert same(load_file(tmp_path / "again.bin"), state)
+    (tmp_path / "trained").rename(tmp_path / "w.safetensors")
+    assert "not a safetensors file" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "x")
+
+
 def test_arrays_of_numpy_are_read(tmp_path: Path) -> None:
     arrays = {
         "a": np.arange(6, dtype="float32").reshape(2, 3),
@@ -87,7 +98,7 @@ def test_code_in_a_checkpoint_is_never_run(how: str, tmp_path: Path) -> None:
 
 def test_a_whole_module_is_refused(tmp_path: Path) -> None:
     torch.save(module(), tmp_path / "w.pt")
-    assert "holds more than tensors" in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+    assert "no file of plain tensors" in refused(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
 
 
 def test_tensors_larger_than_their_file_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from netc.weights.table import MAX_TENSORS, weights_error
 from netc.weights.values import CHUNK, Buffer, Held, held_in_file
 
 PYTORCH = (".pt", ".pth", ".bin", ".ckpt")
-NUMPY = (".npz",)
+NUMPY = ".npz"
+SAFETENSORS = (".safetensors", ".json")
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 """Where training scripts keep a module's state_dict in their checkpoints."""
@@ -31,6 +32,9 @@ WRAPPER = "module."
 
 ZIP = b"PK\x03\x04"
 """What torch.load takes for the beginning of an archive."""
+
+PICKLE = b"\x80\x02"
+"""How torch.save began before it wrote archives."""
 
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""
@@ -71,16 +75,25 @@ class Weights(msgspec.Struct, frozen=True, eq=False):
 
 
 def read_weights(path: str | Path, key: str | None = None) -> Weights:
-    """The tensors of a safetensors file, of the shards an index names, of PyTorch's or of numpy's, by the suffix.
+    """The tensors of a safetensors file, of the shards an index names, of a file of PyTorch's or of numpy's.
 
+    A file whose suffix does not tell is known by how it begins.
     key: where a checkpoint of PyTorch keeps the state_dict (`read_checkpoint`). Raises NetcError (`weights-file`).
     """
     path = Path(path)
-    if path.suffix in PYTORCH:
-        return read_checkpoint(path, key)
-    if path.suffix in NUMPY:
+    if path.suffix == NUMPY:
         return Weights(read_npz(path), ())
+    if path.suffix not in SAFETENSORS and _is_pytorch(path):
+        return read_checkpoint(path, key)
     return Weights(tuple(map(held_in_file, read_index(path).tensors.values())), ())
+
+
+def _is_pytorch(path: Path) -> bool:
+    with opened(path) as file:
+        begin = file.read(9)
+    if begin[8:] == b"{":
+        return False
+    return path.suffix in PYTORCH or begin.startswith((ZIP, PICKLE))
 
 
 def read_checkpoint(path: str | Path, key: str | None = None) -> Weights:
@@ -124,7 +137,7 @@ def _load(path: Path, zipped: bool) -> Any:
             warnings.simplefilter("ignore")
             return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        problem = "holds more than tensors, and loading it could run code of its author; it is never loaded otherwise"
+        problem = "is no file of plain tensors; nothing else is loaded, because that could run code of its author"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
         raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
