@@ -12,17 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import netc
-from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.runtime.checkpoint import read_weights
 from netc.weights import TensorSpec, init_weights, lay_out_shards, read_index
+from netc.weights.convert import in_one_file
 from netc.weights.table import MAX_TENSORS
 
 LINEAR = "netc: 1\nname: small\ninputs: {image: [N, 8]}\nnet: [linear 16, relu, linear 4]\n"
@@ -274,14 +273,11 @@ def outcome(path: Path) -> str:
     return "read"
 
 
-def test_a_build_takes_weights_in_shards(tmp_path: Path) -> None:
-    spec = tmp_path / "small.yaml"
-    spec.write_text(LINEAR)
-    index = init_weights(small(), tmp_path / "w.safetensors", 5, shard_size=600)
-    assert len(index.files) == 2
-    result = CliRunner().invoke(cli, ["build", str(spec), "-o", str(tmp_path / "b"), "--weights", str(index.path)])
-    assert result.exit_code == 0, result.stderr
-    expected = {name: tensor for file in index.files for name, tensor in load_file(file).items()}
-    found = load_file(tmp_path / "b" / "model.safetensors")
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+def test_shards_become_one_file_as_they_are(tmp_path: Path) -> None:
+    parts = two_parts()
+    parts[0]["a"][0, 0] = float("nan")
+    joined = in_one_file(read_index(shards_of(tmp_path, parts)), tmp_path / "one.safetensors")
+    found = load_file(tmp_path / "one.safetensors")
+    expected = parts[0] | parts[1]
+    assert found.keys() == joined.tensors.keys() == expected.keys()
+    assert all(found[name].numpy().tobytes() == tensor.numpy().tobytes() for name, tensor in expected.items())
