@@ -164,6 +164,7 @@ def test_build_writes_everything_and_run_and_verify_take_it(tmp_path: Path) -> N
     directory = tmp_path / "deep" / "mlp"
     assert netc("build", MLP, "-o", str(directory)).exit_code == 0
     assert sorted(os.listdir(directory)) == [
+        "build.json",
         "diagram.svg",
         "model.onnx",
         "model.py",
@@ -181,7 +182,7 @@ def test_a_build_that_fails_leaves_the_earlier_one(tmp_path: Path, monkeypatch: 
     assert netc("build", MLP, "-o", str(tmp_path)).exit_code == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setenv("NETC_DOT", "/no/such/dot")
-    result = netc("build", MLP, "-o", str(tmp_path), "--seed", "5")
+    result = netc("build", MLP, "-o", str(tmp_path), "-p", "classes=5")
     assert result.exit_code == 1
     assert "/no/such/dot" in result.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -243,6 +244,14 @@ def test_ops_describes_from_the_schema() -> None:
     assert "out_channels  required" in shown
     data = json.loads(netc("ops", "--json").stdout)
     assert {"conv2d", "linear", "batch_norm2d"} <= {op["name"] for op in data}
+
+
+def test_ops_says_where_cuda_has_no_kernel() -> None:
+    (rounded,) = [n for n in json.loads(netc("ops", "round", "--json").stdout)["onnx"] if n["op_type"] == "Round"]
+    assert ("(CPU only)" in netc("ops", "round").stdout) is not rounded["cuda"]
+    data = json.loads(netc("ops", "--json").stdout)
+    assert {op["name"] for op in data if op["onnx"] is None} == set()
+    assert {op["name"] for op in data if not all(n["cuda"] for n in op["onnx"])} != set()
 
 
 def test_ops_suggests_the_nearest_name() -> None:

@@ -45,5 +45,19 @@ def steps() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
+@contextmanager
+def stages() -> Iterator[tuple[Callable[[str], None], Report]]:
+    """A spinner with a few words, and a bar for the part that counts; nothing at all without a terminal."""
+    if not sys.stderr.isatty():
+        yield _unsaid, _silent
+        return
+    with rich_progress.Progress(console=rich_console.Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield (
+            lambda words: bar.update(task, description=words, completed=0, total=None),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
 def _unsaid(words: str) -> None:
     pass

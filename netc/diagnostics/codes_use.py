@@ -171,7 +171,7 @@ USE_CODES = (
         "not-verified",
         "error",
         "The PyTorch module and the ONNX file of a network differ",
-        "They compute different things from the same weights, which is a fault of netc, or of weights that are no numbers.",
+        "From the same weights they compute different things: a fault of netc, or weights that are no numbers.",
         "",
         "see where with `netc verify --layers`; `netc build --no-verify` writes them all the same.",
     ),

@@ -56,7 +56,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     def amount(self) -> str:
         """`1.2e-06 at most, 3.4e-07 of the largest value (allowed 2e-05, in float32) at h=7`."""
-        sizes = ", ".join(f"{name}={value}" for name, value in self.binding.items())
+        sizes = ", ".join(f"{name}={value}" for name, value in sorted(self.binding.items()))
         where = f" at {sizes}" if sizes else ""
         return f"{self.absolute:.2e} at most, {self.relative:.1e} of the largest value {self._allowed()}{where}"
 

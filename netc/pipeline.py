@@ -1,0 +1,213 @@
+"""Everything that is made from a spec, in one directory: only what changed, all of it or nothing.
+
+Each artifact has a key, a digest of all it is made from; the record beside the artifacts holds the keys of those that
+stand there, and what their files looked like when they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from shutil import copyfile
+from typing import Literal
+
+import msgspec
+
+from netc import __version__
+from netc.api import Network
+from netc.artifacts import output_error, staged
+from netc.backends.diagram import draw, to_dot
+from netc.backends.onnx import model_bytes
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.runtime.report import VerifyReport
+from netc.runtime.verify import verify
+from netc.weights import Progress, WeightsIndex, fitting_weights, fresh_index, init_weights, plan
+
+MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
+    "model.py",
+    "model.safetensors",
+    "model.onnx",
+    "diagram.svg",
+    "summary.txt",
+)
+RECORD = "build.json"
+
+State = Literal["written", "unchanged"]
+Note = Callable[[str], None]
+"""Called with a few words as each part begins."""
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """An artifact as it was written: the digest of what it was made from, its bytes and its time in nanoseconds."""
+
+    key: str
+    size: int
+    modified: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What `build.json` holds. verified: the digest of what was last compared."""
+
+    netc: str = ""
+    files: dict[str, Stamp] = {}
+    verified: str = ""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What came of a build: each file's state, and the comparison where one was made."""
+
+    files: dict[str, State]
+    report: VerifyReport | None
+
+
+def build(
+    network: Network,
+    directory: Path,
+    weights: str | None = None,
+    seed: int = 0,
+    *,
+    compare: bool = True,
+    note: Note | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Write the module, the weights, the ONNX file, a picture and the summary into `directory`.
+
+    weights: given ones, copied unless they are the directory's own; fresh ones from `seed` otherwise. What was made
+    from the same things before stays as it is. compare: run PyTorch against ONNX Runtime before anything is written,
+    unless this has been done for the same artifacts. Raises NetcError: nothing has been written then.
+    """
+    return _Build(network, directory, weights, seed, note or _quiet, progress).run(compare)
+
+
+def _quiet(words: str) -> None:
+    pass
+
+
+class _Build:
+    def __init__(
+        self, network: Network, directory: Path, weights: str | None, seed: int, note: Note, progress: Progress | None
+    ) -> None:
+        self.network, self.directory, self.seed = network, directory, seed
+        self.given = None if weights is None else Path(weights)
+        self.note, self.progress = note, progress
+        self.record = _read(directory / RECORD)
+
+    def run(self, compare: bool) -> Built:
+        self.note("generating the module")
+        module, summary, dot = self.network.to_torch(), self.network.summary().text(), to_dot(self.network.ir)
+        self.note("lowering to ONNX")
+        model = model_bytes(self.network.ir, self._index(), WEIGHTS)
+        keys = {
+            MODULE: _digest(module),
+            WEIGHTS: self._weights_key(),
+            MODEL: _digest(model),
+            DIAGRAM: _digest(dot),
+            SUMMARY: _digest(summary),
+        }
+        texts = {MODULE: module.encode(), MODEL: model, SUMMARY: summary.encode()}
+        report = self._compare(keys) if compare else None
+        verified = _digest(*keys.values()) if compare else self.record.verified
+        changed = [name for name in FILES if not self._stands(name, keys[name])]
+        if changed or verified != self.record.verified or __version__ != self.record.netc:
+            self._write(changed, keys, texts, verified)
+        return Built({name: "written" if name in changed else "unchanged" for name in FILES}, report)
+
+    def _index(self) -> WeightsIndex:
+        if self.given is None:
+            return fresh_index(self.network.ir, WEIGHTS, self.seed)
+        index = fitting_weights(self.network.ir, self.given)
+        if len(index.files) > 1:
+            message = f"{self.given} lies in {len(index.files)} files: join them with `netc weights convert`"
+            raise NetcError((Diagnostic("bad-weights", message, None),))
+        return index
+
+    def _weights_key(self) -> str:
+        if self.given is None:
+            return _digest(msgspec.json.encode(plan(self.network.ir)), str(self.seed))
+        stamp = self.record.files.get(WEIGHTS)
+        if self._is_own() and stamp is not None and _stamp(self.given, stamp.key) == stamp:
+            return stamp.key
+        found = self.given.stat()
+        return _digest(str(self.given.resolve()), str(found.st_size), str(found.st_mtime_ns))
+
+    def _is_own(self) -> bool:
+        """Are the given weights those of the directory?"""
+        return self.given is not None and self.given.resolve() == (self.directory / WEIGHTS).resolve()
+
+    def _stands(self, name: str, key: str) -> bool:
+        """Was the file made from the same things, and is it as it was?"""
+        if name == WEIGHTS and self._is_own():
+            return True
+        stamp = self.record.files.get(name)
+        return stamp is not None and stamp.key == key and _stamp(self.directory / name, key) == stamp
+
+    def _compare(self, keys: Mapping[str, str]) -> VerifyReport | None:
+        """None where the same artifacts have been compared before. Raises NetcError where they differ."""
+        if self.record.verified == _digest(*keys.values()):
+            return None
+        report = verify(self.network.ir, self.given, self.seed, None, self.note)
+        if not report.ok:
+            wrong = (line for line in report.lines() if line.startswith("BAD"))
+            message = "the PyTorch module and the ONNX file differ, so nothing was written"
+            raise NetcError((Diagnostic("not-verified", message, None, notes=tuple(wrong)),))
+        return report
+
+    def _write(self, changed: list[str], keys: Mapping[str, str], texts: Mapping[str, bytes], verified: str) -> None:
+        self._check_nothing_is_lost(changed)
+        with staged([self.directory / name for name in (*changed, RECORD)]) as temporary:
+            paths = dict(zip((*changed, RECORD), temporary, strict=True))
+            for name in changed:
+                self._make(name, paths[name], texts)
+            stamps = {name: _stamp(paths.get(name, self.directory / name), keys[name]) for name in FILES}
+            known = {name: stamp for name, stamp in stamps.items() if stamp is not None}
+            record = Record(__version__, known, verified)
+            paths[RECORD].write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+
+    def _check_nothing_is_lost(self, changed: list[str]) -> None:
+        """Weights that were trained in place are not replaced by fresh ones."""
+        path, stamp = self.directory / WEIGHTS, self.record.files.get(WEIGHTS)
+        if WEIGHTS in changed and stamp is not None and path.exists() and _stamp(path, stamp.key) != stamp:
+            raise output_error(path, "it was changed after netc wrote it; keep it with --weights, or move it away")
+
+    def _make(self, name: str, path: Path, texts: Mapping[str, bytes]) -> None:
+        self.note(f"writing {name}")
+        if name == WEIGHTS and self.given is not None:
+            copyfile(self.given, path)
+        elif name == WEIGHTS:
+            init_weights(self.network.ir, path, self.seed, self.progress)
+        elif name == DIAGRAM:
+            path.write_bytes(draw(self.network.ir).data)
+        else:
+            path.write_bytes(texts[name])
+
+
+def _read(path: Path) -> Record:
+    """The record of an earlier build; an empty one where there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, msgspec.ValidationError):
+        return Record()
+
+
+def _stamp(path: Path, key: str) -> Stamp | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Stamp(key, found.st_size, found.st_mtime_ns)
+
+
+def _digest(*parts: str | bytes) -> str:
+    whole = blake2b(digest_size=16)
+    for part in _framed(parts):
+        whole.update(part)
+    return whole.hexdigest()
+
+
+def _framed(parts: tuple[str | bytes, ...]) -> Iterator[bytes]:
+    """Each part behind its length, so that no two lists of parts read alike."""
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        yield len(data).to_bytes(8, "little")
+        yield data
