@@ -146,7 +146,7 @@ def feed(
     made = {name: random_input(generator, bound_shape(t.shape, binding), t.dtype) for name, t in inputs.items()}
     made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
     told = {name: str(sources.get(name, Source("random"))) for name in inputs}
-    return Fed({**made, **arrays}, binding, told, preprocessing)
+    return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
 
 
 def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str, int]:

@@ -1,0 +1,55 @@
+"""docs/verify.md cannot go stale: its commands are run, and print what it shows but for what they measure."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NUMBER = r"\d[\d.]*(?:e[-+]\d+)?"
+PARTS = (
+    r"(?<=tolerance is )\S+(?=:)",
+    rf"{NUMBER} at most, {NUMBER}",
+    r"\(allowed [^)]*(?:in float32|4×[^)]*)\)",
+    r"at (?:\w=\d+(?:, )?)+$",
+    rf"{NUMBER}(?=% of| ms)",
+    r"(?<= )[\d.]+e-07$",
+    rf"^ +{NUMBER}% +\d+",
+)
+MEASURED = re.compile("|".join(PARTS), re.MULTILINE)
+"""What another machine measures otherwise."""
+
+
+def shape_of(text: str) -> str:
+    return MEASURED.sub("#", text).strip()
+
+
+def test_the_guide_shows_what_the_commands_print(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples" / "digits.yaml", tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype="uint8")
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    count = 0
+    for language, block in BLOCK.findall((ROOT / "docs" / "verify.md").read_text("utf-8")):
+        if language == "python":
+            run([sys.executable, "-c", block], tmp_path)
+            continue
+        for step in block.removeprefix("$ ").split("\n$ "):
+            command, _, output = step.partition("\n")
+            done = run([sys.executable, "-m", *command.split()], tmp_path)
+            assert shape_of(done.stdout) == shape_of(output), done.stderr
+            assert done.returncode == ("BAD" in output), done.stderr
+            count += 1
+    assert count == 7
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
