@@ -224,7 +224,9 @@ def test_the_module_goes_to_standard_output_or_a_file(tmp_path: Path) -> None:
         ("diagram", MLP, "-o", "/proc/nowhere/m.svg"),
         ("build", MLP, "-o", "/proc/nowhere"),
         ("run", "nowhere.onnx"),
-        ("run", MLP),
+        ("run", MLP, "--weights", "nowhere.safetensors"),
+        ("run", MLP, "--input", "nowhere.npy"),
+        ("verify", MLP, "--against", "nowhere.onnx"),
         ("verify", MLP, "--weights", "nowhere.safetensors"),
         ("ops", "conv2"),
         ("explain", "shape-mismtch"),
@@ -247,11 +249,11 @@ def test_ops_describes_from_the_schema() -> None:
 
 
 def test_ops_says_where_cuda_has_no_kernel() -> None:
-    (rounded,) = [n for n in json.loads(netc("ops", "round", "--json").stdout)["onnx"] if n["op_type"] == "Round"]
-    assert ("(CPU only)" in netc("ops", "round").stdout) is not rounded["cuda"]
-    data = json.loads(netc("ops", "--json").stdout)
-    assert {op["name"] for op in data if op["onnx"] is None} == set()
-    assert {op["name"] for op in data if not all(n["cuda"] for n in op["onnx"])} != set()
+    assert netc("ops", "roi_pool").stdout.count("MaxRoiPool (CPU only)") == 1
+    data = {op["name"]: op["onnx"] for op in json.loads(netc("ops", "--json").stdout)}
+    assert {"op_type": "MaxRoiPool", "cuda": False} in data["roi_pool"]
+    assert data["conv2d"] == [{"op_type": "Conv", "cuda": True}]
+    assert None not in data.values()
 
 
 def test_ops_suggests_the_nearest_name() -> None:

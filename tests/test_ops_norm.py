@@ -262,3 +262,21 @@ def test_rms_norm_adds_what_pytorch_adds_where_no_eps_is_given(dtype: str) -> No
     expected = run_torch(op, [t], [x])[0][0]
     (found,) = run_onnx(onnx_model(op, [t], {}), [x])
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("batch_norm2d", {}),
+        ("batch_norm2d", {"track_running_stats": False}),
+        ("batch_norm2d", {"affine": False}),
+        ("instance_norm2d", {"affine": True}),
+        ("instance_norm2d", {"affine": True, "track_running_stats": True}),
+        ("group_norm", {"num_groups": 2}),
+    ],
+)
+def test_norms_with_a_scale_and_no_offset(name: str, given: dict[str, Any]) -> None:
+    op, x = make(name, bias=False, **given), tensor(2, 4, 3, 5)
+    assert "bias" not in {p.name for p in op.params(x)}
+    assert agree(op, x)
+    same_values(op, x, symbolic=True)

@@ -28,21 +28,7 @@ from netc.ops.common import (
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
-FROZEN = '''class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation of N×C×H×W whose scale, offset and statistics stay as they are."""
-
-    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.register_buffer("weight", torch.ones(num_features))
-        self.register_buffer("bias", torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        offset = self.bias - self.running_mean * scale
-        return x * scale[:, None, None] + offset[:, None, None]'''
+OFFSET_TOO = "learn the offset too, where a scale is learned"
 
 
 def need_several(op: Op, values: Size) -> Iterator[Require]:
@@ -61,6 +47,7 @@ class _ChannelNorm(Op):
     momentum: float | None
     affine: bool
     track_running_stats: bool
+    bias: bool
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         ranks = (*self.extra_ranks, self.rank + 2)
@@ -81,7 +68,7 @@ class _ChannelNorm(Op):
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         shape = (x[0].shape[1],)
         learnt = [learned("weight", shape, ONES, x[0]), learned("bias", shape, ZEROS, x[0])]
-        return (*(learnt if self.affine else ()), *(self._statistics(x[0]) if self.track_running_stats else ()))
+        return (*learnt[: self.affine * (1 + self.bias)], *(self._statistics(x[0]) if self.track_running_stats else ()))
 
     def _statistics(self, x: TensorType) -> tuple[Param, ...]:
         return (
@@ -93,16 +80,17 @@ class _ChannelNorm(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         args = (
             size_of("num_features", x[0], 1),
-            *keywords(self, "eps", "momentum", "affine", "track_running_stats"),
+            *keywords(self, "eps", "momentum", "affine", "track_running_stats", "bias"),
         )
         return TorchForm(TorchModule(f"nn.{self.torch_class}{self.rank}d", args))
 
     def _scale(self, x: TensorType) -> tuple[str, tuple[OnnxConst, ...]]:
         """The names of weight and bias, with constants where nothing is learned."""
-        if self.affine:
-            return "weight bias", ()
         channels = (number(x.shape[1]),)
-        return "ones zeros", (filled("ones", x, channels, 1.0), filled("zeros", x, channels, 0.0))
+        ones, zeros = filled("ones", x, channels, 1.0), filled("zeros", x, channels, 0.0)
+        if not self.affine:
+            return "ones zeros", (ones, zeros)
+        return ("weight bias", ()) if self.bias else ("weight zeros", (zeros,))
 
     def _normalised(self, x: TensorType) -> OnnxNode:
         names, consts = self._scale(x)
@@ -123,6 +111,7 @@ class BatchNorm(_ChannelNorm):
     momentum: float | None = attr("weight of a new batch in the running statistics; none averages all", default=0.1)
     affine: bool = attr("learn a scale and an offset per channel", default=True)
     track_running_stats: bool = attr("keep running statistics for eval", default=True)
+    bias: bool = attr(OFFSET_TOO, default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
@@ -148,15 +137,7 @@ class BatchNorm(_ChannelNorm):
         )
         if not self.affine:
             return *centred, node("Div", "centred deviation")
-        spread = int64("spread", -1, *[1] * (x.rank - 2))
-        return (
-            *centred,
-            node("Div", "centred deviation", "normal"),
-            node("Reshape", "weight spread", "scale", spread),
-            node("Reshape", "bias spread", "offset"),
-            node("Mul", "normal scale", "scaled"),
-            node("Add", "scaled offset"),
-        )
+        return (*centred, node("Div", "centred deviation", "normal"), *_scaled(x, bias=self.bias))
 
 
 class InstanceNorm(_ChannelNorm):
@@ -168,6 +149,7 @@ class InstanceNorm(_ChannelNorm):
     momentum: float | None = attr("weight of a new batch in the running statistics", default=0.1)
     affine: bool = attr("learn a scale and an offset per channel", default=False)
     track_running_stats: bool = attr("keep running statistics for eval", default=False)
+    bias: bool = attr(OFFSET_TOO, default=True)
 
     def _values(self, x: TensorType) -> Size:
         return prod(x.shape[2:])
@@ -194,36 +176,6 @@ class BatchNorm2d(BatchNorm):
 @op("batch_norm3d", family=Family.NORM, torch="torch.nn.BatchNorm3d", title="BatchNorm", rank=3)
 class BatchNorm3d(BatchNorm):
     """Batch normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias (`torch.nn.BatchNorm3d`)."""
-
-
-@op("frozen_batch_norm2d", family=Family.NORM, torch="torchvision.ops.FrozenBatchNorm2d", title="BatchNorm", rank=2)
-class FrozenBatchNorm2d(Op):
-    """Batch normalisation of N×C×H×W that never trains, (x − running_mean) / √(running_var + eps) · weight + bias, all
-    four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, detectors' way with a trained
-    backbone)."""
-
-    eps: float = attr("added to the variance", default=1e-5, minimum=0)
-
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from need_rank(self, x[0], 4)
-        yield from need_float(self, x[0])
-        if x[0].rank == 4:
-            yield from need_constant(x[0].shape[1], "channels")
-
-    def infer(self, *x: TensorType) -> TensorType:
-        return x[0]
-
-    def params(self, *x: TensorType) -> tuple[Param, ...]:
-        fills = {"weight": ONES, "bias": ZEROS, "running_mean": ZEROS, "running_var": ONES}
-        return tuple(learned(name, (x[0].shape[1],), fill, x[0], trainable=False) for name, fill in fills.items())
-
-    def torch(self, *x: TensorType) -> TorchForm:
-        args = (size_of("num_features", x[0], 1), *keywords(self, "eps"))
-        return TorchForm(TorchModule("FrozenBatchNorm2d", args, helper=FROZEN))
-
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        text = "x0 weight bias running_mean running_var"
-        return node("BatchNormalization", text, "y0", epsilon=self.eps, training_mode=0)
 
 
 @op("instance_norm1d", family=Family.NORM, torch="torch.nn.InstanceNorm1d", title="InstanceNorm", rank=1)
@@ -302,6 +254,7 @@ class GroupNorm(Op):
     num_groups: int = attr("groups the channels are divided into", minimum=1)
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     affine: bool = attr("learn a scale and an offset per channel", default=True)
+    bias: bool = attr(OFFSET_TOO, default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
@@ -320,11 +273,12 @@ class GroupNorm(Op):
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         shape = (x[0].shape[1],)
-        return (learned("weight", shape, ONES, x[0]), learned("bias", shape, ZEROS, x[0])) if self.affine else ()
+        learnt = (learned("weight", shape, ONES, x[0]), learned("bias", shape, ZEROS, x[0]))
+        return learnt[: self.affine * (1 + self.bias)]
 
     def torch(self, *x: TensorType) -> TorchForm:
         channels = size_of("num_channels", x[0], 1)
-        args = (*positional(self, "num_groups"), channels, *keywords(self, "eps", "affine"))
+        args = (*positional(self, "num_groups"), channels, *keywords(self, "eps", "affine", "bias"))
         return TorchForm(TorchModule("nn.GroupNorm", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
@@ -337,19 +291,24 @@ class GroupNorm(Op):
             node("InstanceNormalization", "grouped ones zeros", "flat", *groups, epsilon=self.eps),
             *_reshaped_back(x[0], result),
         )
-        if not self.affine:
-            return nodes
-        spread = int64("spread", -1, *[1] * (x[0].rank - 2))
-        return (
-            *nodes,
-            node("Reshape", "weight spread", "scale", spread),
-            node("Reshape", "bias spread", "offset"),
-            node("Mul", "normal scale", "scaled"),
-            node("Add", "scaled offset"),
-        )
+        return (*nodes, *_scaled(x[0], bias=self.bias)) if self.affine else nodes
 
     def caption(self, *x: TensorType) -> str:
         return str(self.num_groups)
+
+
+def _scaled(x: TensorType, *, bias: bool) -> tuple[OnnxNode, ...]:
+    """`normal` times the scale of each channel, plus the offset where there is one."""
+    spread = int64("spread", -1, *[1] * (x.rank - 2))
+    scale = node("Reshape", "weight spread", "scale", spread)
+    if not bias:
+        return scale, node("Mul", "normal scale")
+    return (
+        scale,
+        node("Reshape", "bias spread", "offset"),
+        node("Mul", "normal scale", "scaled"),
+        node("Add", "scaled offset"),
+    )
 
 
 def _reshaped_back(x: TensorType, result: str) -> tuple[OnnxNode, ...]:

@@ -1,4 +1,5 @@
-"""Normalisation by length, root mean square and L2 with or without a learned scale; layers over the channels."""
+"""Normalisation by length, root mean square and L2 with or without a learned scale; layers over the channels; batch
+normalisation that never trains."""
 
 from __future__ import annotations
 
@@ -241,3 +242,50 @@ class LayerNorm2d(Op):
             node("LayerNormalization", f"last {names}", "normal", *consts, axis=-1, epsilon=self.eps),
             node("Transpose", "normal", "y0", perm=(0, 3, 1, 2)),
         )
+
+
+FROZEN = '''class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation of N×C×H×W whose scale, offset and statistics stay as they are."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(num_features))
+        self.register_buffer("bias", torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        offset = self.bias - self.running_mean * scale
+        return x * scale[:, None, None] + offset[:, None, None]'''
+
+
+@op("frozen_batch_norm2d", family=Family.NORM, torch="torchvision.ops.FrozenBatchNorm2d", title="BatchNorm", rank=2)
+class FrozenBatchNorm2d(Op):
+    """Batch normalisation of N×C×H×W that never trains, (x − running_mean) / √(running_var + eps) · weight + bias, all
+    four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, detectors' way with a trained
+    backbone)."""
+
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_rank(self, x[0], 4)
+        yield from need_float(self, x[0])
+        if x[0].rank == 4:
+            yield from need_constant(x[0].shape[1], "channels")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0]
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        fills = {"weight": ONES, "bias": ZEROS, "running_mean": ZEROS, "running_var": ONES}
+        return tuple(learned(name, (x[0].shape[1],), fill, x[0], trainable=False) for name, fill in fills.items())
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        args = (size_of("num_features", x[0], 1), *keywords(self, "eps"))
+        return TorchForm(TorchModule("FrozenBatchNorm2d", args, helper=FROZEN))
+
+    def onnx(self, *x: TensorType) -> OnnxNode:
+        text = "x0 weight bias running_mean running_var"
+        return node("BatchNormalization", text, "y0", epsilon=self.eps, training_mode=0)

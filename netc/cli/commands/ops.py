@@ -10,7 +10,7 @@ from netc.cli.options import as_json as json_flag
 from netc.cli.options import plugins
 from netc.cli.output import print_json
 from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
-from netc.cli.typical import placement_line
+from netc.cli.typical import placement_line, placements
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
@@ -31,7 +31,7 @@ def command(name: str | None, json_: bool) -> None:
     if name is None:
         _list(json_)
     elif json_:
-        print_json(as_json(_find(name)))
+        print_json(_as_json(_find(name)))
     else:
         click.echo(_describe(_find(name)), nl=False)
 
@@ -39,9 +39,17 @@ def command(name: str | None, json_: bool) -> None:
 def _list(json_: bool) -> None:
     operators = sorted(OPERATORS.values(), key=lambda o: (o.family.value, o.name))
     if json_:
-        print_json([as_json(o) for o in operators])
+        print_json([_as_json(o) for o in operators])
         return
     click.echo(_aligned([(o.name, o.family.value, headline(o)) for o in operators]), nl=False)
+
+
+def _as_json(operator: type[Op]) -> dict[str, object]:
+    """Everything as plain data; `onnx` is the nodes a typical use becomes and whether CUDA has each, null where no use
+    was found."""
+    placed = placements(operator)
+    nodes = None if placed is None else [{"op_type": p.op_type, "cuda": p.cuda} for p in placed]
+    return {**as_json(operator), "onnx": nodes}
 
 
 def _find(name: str) -> type[Op]:
