@@ -42,7 +42,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     output: str | Path | None = None
 
 
-class TensorReport(msgspec.Struct, frozen=True):
+class TensorReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tensor that went in or came out; dtype named as in PyTorch; `source`: where an input came from."""
 
     name: str
