@@ -22,7 +22,8 @@ from netc.backends.onnx import model_bytes
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.runtime.report import VerifyReport
 from netc.runtime.verify import verify
-from netc.weights import Progress, WeightsIndex, fitting_weights, fresh_index, init_weights, plan
+from netc.weights import Progress, WeightsIndex, fitting_weights, fresh_index, init_weights, plan, read_index
+from netc.weights.convert import in_one_file, joined
 
 MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
     "model.py",
@@ -117,10 +118,7 @@ class _Build:
         if self.given is None:
             return fresh_index(self.network.ir, WEIGHTS, self.seed)
         index = fitting_weights(self.network.ir, self.given)
-        if len(index.files) > 1:
-            message = f"{self.given} lies in {len(index.files)} files: join them with `netc weights convert`"
-            raise NetcError((Diagnostic("bad-weights", message, None),))
-        return index
+        return index if len(index.files) == 1 else joined(index, WEIGHTS).layout.index
 
     def _weights_key(self) -> str:
         if self.given is None:
@@ -173,13 +171,22 @@ class _Build:
     def _make(self, name: str, path: Path, texts: Mapping[str, bytes]) -> None:
         self.note(f"writing {name}")
         if name == WEIGHTS and self.given is not None:
-            copyfile(self.given, path)
+            self._take(self.given, path)
         elif name == WEIGHTS:
             init_weights(self.network.ir, path, self.seed, self.progress)
         elif name == DIAGRAM:
             path.write_bytes(draw(self.network.ir).data)
         else:
             path.write_bytes(texts[name])
+
+
+    def _take(self, given: Path, path: Path) -> None:
+        """Copy weights as they are; those in several files are joined."""
+        index = read_index(given)
+        if len(index.files) == 1:
+            copyfile(index.path, path)
+        else:
+            in_one_file(index, path)
 
 
 def _read(path: Path) -> Record:

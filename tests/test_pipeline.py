@@ -13,6 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
@@ -22,6 +23,7 @@ from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.pipeline import DIAGRAM, FILES, MODEL, MODULE, RECORD, SUMMARY, WEIGHTS, Built, build
 from netc.runtime.report import Difference, VerifyReport
+from netc.weights import init_weights
 
 SPEC = """
 netc: 1
@@ -104,6 +106,16 @@ def test_given_weights_are_copied_once(tmp_path: Path) -> None:
     assert written(run(tmp_path / "out", weights=given)) == set()
     os.utime(given)
     assert written(run(tmp_path / "out", weights=given)) == {WEIGHTS}
+
+
+def test_weights_in_several_files_are_joined(tmp_path: Path) -> None:
+    init_weights(netc.load(SPEC).ir, tmp_path / "w.safetensors", 3, shard_size=4000)
+    (index,) = tmp_path.glob("*.index.json")
+    run(tmp_path / "out", weights=str(index))
+    run(tmp_path / "fresh", seed=3)
+    one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("out", "fresh"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_programs_that_differ_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

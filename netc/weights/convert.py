@@ -58,9 +58,14 @@ def convert(path: str | Path, taken: Mapping[str, Held], dtype: str | None, shar
 
 def in_one_file(index: WeightsIndex, path: Path) -> WeightsIndex:
     """Copy all tensors as they are into the file `path`; raises OSError when it cannot be written."""
-    conversion = convert(path, {name: held_in_file(entry) for name, entry in index.tensors.items()}, None, None)
+    conversion = joined(index, path)
     write_conversion(conversion, [path], allow_non_finite=True)
     return conversion.layout.index
+
+
+def joined(index: WeightsIndex, path: str | Path) -> Conversion:
+    """All tensors as they are, in one file."""
+    return convert(path, {name: held_in_file(entry) for name, entry in index.tensors.items()}, None, None)
 
 
 def convert_for(
