@@ -168,3 +168,16 @@ def test_l2_norm_starts_from_its_scale_and_learns() -> None:
     module(torch.randn(2, 3, 4, 4)).sum().backward()
     assert module.weight.grad is not None
     assert module.weight.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (5,), ()])
+@pytest.mark.parametrize("name", ["mean", "sum", "amax", "amin", "norm", "prod"])
+def test_all_axes_are_reduced_where_none_is_named(name: str, shape: tuple[int, ...]) -> None:
+    for keepdim in (False, True) if name != "prod" else (False,):
+        op = make(name, keepdim=keepdim)
+        assert agree(op, tensor(*shape))
+        same_values(op, tensor(*shape), symbolic=len(shape) > 1)
+
+
+def test_prod_of_all_axes_keeps_none() -> None:
+    assert [p.at for p in findings(make("prod", keepdim=True), tensor(2, 3))] == ["keepdim"]

@@ -17,23 +17,21 @@ EXTREMES = ("inf", "-inf")
 
 
 class _Reduce(Op):
-    """One number for all elements along the axes `dim`."""
+    """One number for all elements along the axes `dim`, or for all there are where none is given."""
 
     family: ClassVar[Family] = Family.OTHER
     onnx_op: ClassVar[str] = ""
-    dim: Ints = attr("the axes to reduce")
+    dim: Ints = attr("the axes to reduce; all if not given", default=())
     keepdim: bool = attr("keep them with size 1", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         wrong = [problem for axis in self.dim for problem in need_axis(self, "dim", axis, x[0].rank)]
         yield from wrong
-        if not wrong and len(self._axes(x[0])) != len(self.dim):
+        if not wrong and self.dim and len(self._axes(x[0])) != len(self.dim):
             yield Problem("bad-argument", "`dim` names an axis twice", "dim")
-        if not self.dim:
-            yield Problem("bad-argument", "`dim` names no axis", "dim")
 
     def _axes(self, x: TensorType) -> set[int]:
-        return {axis % x.rank for axis in self.dim}
+        return {axis % x.rank for axis in self.dim} if self.dim else set(range(x.rank))
 
     def infer(self, *x: TensorType) -> TensorType:
         axes = self._axes(x[0])
@@ -44,6 +42,8 @@ class _Reduce(Op):
         return x.dtype
 
     def torch(self, *x: TensorType) -> TorchForm:
+        if not self.dim and not self.keepdim:
+            return TorchForm(call=TorchCall(f"{{0}}.{self.name}()"))
         dim = self.dim[0] if len(self.dim) == 1 else self.dim
         args = [TorchArg("dim", dim, attribute="dim"), TorchArg("keepdim", self.keepdim, attribute="keepdim")]
         more = ", keepdim={keepdim}" if self.keepdim else ""
@@ -57,7 +57,7 @@ class _Reduce(Op):
         return *casts, node(self.onnx_op, f"{source} axes", "y0", axes, keepdims=int(self.keepdim))
 
     def caption(self, *x: TensorType) -> str:
-        return f"axis {compact(self.dim)}"
+        return f"axis {compact(self.dim)}" if self.dim else "all axes"
 
 
 @op("mean", family=Family.OTHER, torch="torch.mean", title="Mean")
@@ -100,8 +100,11 @@ class LogSumExp(_Reduce):
     """log Σ eˣ along axes, computed so that no power overflows (`torch.logsumexp`)."""
 
     onnx_op = "ReduceLogSumExp"
+    dim: Ints = attr("the axes to reduce")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
+        if not self.dim:
+            yield Problem("bad-argument", "`dim` names no axis", "dim")
         yield from need_float(self, x[0])
         yield from super().check(*x)
 
@@ -115,7 +118,9 @@ class Prod(_Reduce):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
         if len(self.dim) > 1:
-            yield Problem("bad-argument", "prod reduces one axis at a time", "dim")
+            yield Problem("bad-argument", "prod reduces one axis at a time, or all", "dim")
+        if self.keepdim and not self.dim:
+            yield Problem("bad-argument", "prod of all axes keeps none", "keepdim")
 
     def result_dtype(self, x: TensorType) -> str:
         return x.dtype if x.dtype in FLOATS else "int64"

@@ -62,6 +62,10 @@ def clamped(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> b
     return op.name == "slice" and ("lies outside" in ours or "does not exist" in ours)
 
 
+def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return op.name == "gather" and "different ranks" in ours and {t.rank for t in types} == {0, 1}
+
+
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
 
 
@@ -102,6 +106,8 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
     (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
+    (gather_by_a_scalar, "PyTorch counts an axis where a scalar has none"),
+    (says("`divisor_override` must be at least 1"), "PyTorch divides by numbers below 0 too, which makes no mean"),
     (topk_of_a_scalar, "PyTorch gives a scalar itself whatever `k` is"),
     (
         says("`dropout` must be at most 1", of="multihead_attention"),
@@ -120,7 +126,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
-    (says("names no axis"), "PyTorch reduces all axes where none is given; netc has them named"),
+    (
+        says("names no axis", of=("logsumexp", "flip", "roll")),
+        "PyTorch takes an empty list of axes; netc has them named",
+    ),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),
     (says("`eps` must be above 0 in training"), "PyTorch refuses `eps=0` in training alone, netc always"),
     (says("`eps` must be"), "PyTorch does not look at `eps`"),

@@ -40,6 +40,8 @@ def resized(op: Any) -> dict[str, Any]:
 
 
 def multiplied(op: Any) -> dict[str, Any]:
+    if not op.dim:
+        return {"keepdim": True} if op.keepdim else {}
     dims = {"dim": op.dim[0] if len(op.dim) == 1 else op.dim}
     return {**dims, "keepdim": op.keepdim}
 
