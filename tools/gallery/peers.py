@@ -44,7 +44,7 @@ def build_peer(peer: Peer, *, small: bool = False) -> nn.Module:
     known = inspect.signature(builder).parameters
     untrained = {name: None for name in ("weights", "weights_backbone") if name in known}
     with Weightless():
-        module: nn.Module = builder(**untrained, **peer.arguments, **(peer.small if small else {}))
+        module: nn.Module = builder(**untrained, **{**peer.arguments, **(peer.small if small else {})})
         if peer.frozen_norms:
             _freeze_norms(module)
     return module
