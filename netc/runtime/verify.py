@@ -135,16 +135,18 @@ def _prepare_other(
     session = open_model(other, "cpu")
     inputs = {value.path: value.type for value in network.block.inputs}
     matched = match(inputs, _eval_outputs(network), session, str(other))
-    index = init_weights(network, folder / "model.safetensors", seed)
-    taken = take_weights(network, index, other) if weights is None else None
-    if weights is not None:
+    taken = []
+    if weights is None:
+        index = init_weights(network, folder / "model.safetensors", seed)
+        taken = [take_weights(network, index, other)]
+    else:
         index = fitting_weights(network, weights)
     module = _load_module(network, folder, index)
     torch().manual_seed(seed)
     sizes = fixed_sizes(inputs, session, matched, given)
     below = _token_bounds(flatten(network))
     subject = Subject(network, index, module, other, session, matched, below, sizes)
-    return subject, [_loaded(module), *([taken] if taken else []), Finding("matched", True, str(matched))]
+    return subject, [_loaded(module), *taken, Finding("matched", True, str(matched))]
 
 
 def _loaded(module: Any) -> Finding:
