@@ -82,7 +82,7 @@ def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[di
 
 def ample(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
     """One binding with enough elements per channel for statistics that mean something."""
-    return {**given, **{name: n + 1 for name, n in _least(shapes, lowers, given, batch=5).items()}}
+    return {**given, **{name: n + 3 for name, n in _least(shapes, lowers, given, batch=5).items()}}
 
 
 def _least(shapes: Sequence[Shape], lowers: Binding, given: Binding, batch: int) -> dict[str, int]:
