@@ -144,7 +144,20 @@ class Reader:
                 return self._let(binding, binding.said)
             case "loop" if is_plain(binding.value):
                 return Val(binding.value, lit(binding.value))
+            case "symbol" if isinstance(binding.value, int):
+                return self._symbol(name, binding.value)
         return Val(binding.value)
+
+    def _symbol(self, name: str, value: int) -> Val:
+        """A size of the inputs of a file: in another file's network, of what flows in there."""
+        block = self.trace.block
+        if self.trace.is_root or block.definition.file is self.trace.tracer.root.definition:
+            return Val(value)
+        for declared, given in zip(block.definition.inputs or (), block.inputs, strict=True):
+            for expr, dim in zip(declared.shape or (), self.trace.dims[given], strict=False):
+                if factor := _factor(expr, name):
+                    return dim // factor
+        return Val(value, None, self.trace.everything)
 
     def _let(self, binding: Binding, said: Said) -> Val:
         known = self._lets.get(id(binding))
@@ -173,6 +186,16 @@ class Reader:
     def _dims(self, base: Expr, scope: Scope) -> tuple[Val, ...] | None:
         path = dotted(base)
         return None if path is None else self.trace.dims.get(scope.tensor(path))
+
+
+def _factor(expr: Expr, name: str) -> int:
+    """What the symbol is multiplied by in a declared size `l` or `32*h`; 0 for any other size."""
+    match expr:
+        case Name(id=found) if found == name:
+            return 1
+        case Binary(op="*", left=Literal(value=int(factor)), right=Name(id=found)) if found == name:
+            return factor
+    return 0
 
 
 def _without_units(shadow: Bin) -> Shadow:
