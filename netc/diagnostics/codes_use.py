@@ -176,6 +176,22 @@ USE_CODES = (
         "see where with `netc verify --layers`; `netc build --no-verify` writes them all the same.",
     ),
     CodeInfo(
+        "not-optimised",
+        "error",
+        "An optimised ONNX file does not compute what the file did",
+        "A step of `netc optimize` changes an output by more than rounding does. Nothing was written.",
+        "",
+        "leave the step out; where sums of very unequal numbers amplify rounding, allow more with `--tolerance`.",
+    ),
+    CodeInfo(
+        "cannot-quantise",
+        "error",
+        "A model cannot be brought to 8 bits",
+        "ONNX Runtime's tools refuse it, it is larger than the 2 GiB they take, or nothing is named as `--keep` says.",
+        "",
+        "what the message says; the steps in floating point work for models of every size.",
+    ),
+    CodeInfo(
         "output-file",
         "error",
         "A file or folder cannot be written",

@@ -33,8 +33,18 @@ def pillow() -> Any:
     return _load("PIL.Image", "pillow")
 
 
+def matplotlib() -> Any:
+    """matplotlib's `figure`, which draws without a window."""
+    return _load("matplotlib.figure", "matplotlib")
+
+
 def onnxruntime() -> Any:
     return _load("onnxruntime", "onnxruntime")
+
+
+def quantization() -> Any:
+    """onnxruntime's own tools for 8-bit models."""
+    return _load("onnxruntime.quantization", "onnxruntime")
 
 
 def pytorch_backend() -> Any:

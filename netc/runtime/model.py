@@ -33,10 +33,14 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 class Settings(msgspec.Struct, frozen=True):
     """threads: of the CPU within a node, 0 for onnxruntime's choice; cuda_graph: launch the whole model as one graph,
-    which needs inputs and outputs that stay where they are (`netc.runtime.binding`)."""
+    which needs inputs and outputs that stay where they are (`netc.runtime.binding`); quiet_after_run: threads wait for
+    no further run, which would slow whatever runs in between; profile: how the file of a profile begins, if one is to
+    be written."""
 
     threads: int = 0
     cuda_graph: bool = False
+    quiet_after_run: bool = False
+    profile: str = ""
 
 
 class Session(msgspec.Struct, frozen=True, eq=False):
@@ -82,9 +86,15 @@ def open_exposed(path: str | Path, values: Sequence[str]) -> Session:
     del model.graph.output[:]
     for name in values:
         model.graph.output.add().name = name
+    return open_bytes(model.SerializeToString(), Path(path).parent, str(path))
+
+
+def open_bytes(content: bytes, folder: Path, name: str) -> Session:
+    """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. Raises NetcError
+    (`model-file`) calling it `name`."""
     options = _options(Settings(), _ERRORS_ONLY)
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(Path(path).parent))
-    return _session(_load(path, model.SerializeToString(), options, [CPU]), "cpu", "")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return _session(_load(name, content, options, [CPU]), "cpu", "")
 
 
 def read_model(path: str | Path) -> Any:
@@ -137,6 +147,10 @@ def _options(settings: Settings, severity: int) -> Any:
     options = onnxruntime().SessionOptions()
     options.log_severity_level = severity
     options.intra_op_num_threads = settings.threads
+    if settings.quiet_after_run:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    if settings.profile:
+        options.enable_profiling, options.profile_file_prefix = True, settings.profile
     return options
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,26 +12,9 @@ import msgspec
 
 from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
+from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
 from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, run_model, written
-
-
-def _read_size(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d{0,4})(?:[x×]([1-9]\d{0,4}))?", text)
-    if match is None:
-        raise click.BadParameter(f"`{text}` is not 224 or ROWSxCOLUMNS", ctx, param)
-    return int(match[1]), int(match[2] or match[1])
-
-
-def _read_numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"`{text}` is not numbers with commas between", ctx, param) from error
 
 
 @click.command("run")
@@ -60,10 +42,7 @@ def _read_numbers(ctx: click.Context, param: click.Parameter, text: str | None) 
 )
 @click.option("--io-binding", is_flag=True, help="Inputs and outputs stay on the device: times are without copies.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
-@click.option("--size", metavar="H[xW]", callback=_read_size, help="Of pictures; the model's, or 224, by default.")
-@click.option("--resize", type=click.IntRange(min=1), help="Shorter side before the centre is cut out; 256/224 of it.")
-@click.option("--mean", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.485,0.456,0.406 for three.")
-@click.option("--std", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.229,0.224,0.225 for three.")
+@preprocess_options
 @click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one a line.")
 @click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")

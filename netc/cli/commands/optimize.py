@@ -1,0 +1,145 @@
+"""`netc optimize`"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from netc.cli.options import as_json, choices, file_output
+from netc.cli.output import print_json
+from netc.cli.preprocess import preprocess_options
+from netc.cli.progress import steps
+from netc.cli.spec import compile_or_fail
+from netc.optimise import Calibration, OptimiseReport, Plan, optimise
+from netc.optimise.plan import FLOAT_STEPS, Method, Step
+from netc.runtime import Preprocess
+from netc.runtime.run import written
+
+CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
+
+
+@click.command("optimize")
+@click.argument("model", metavar="MODEL.onnx|SPEC")
+@choices
+@file_output("The ONNX file to write, its weights beside it.")
+@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option("--fold-batch-norm", is_flag=True, help="Batch norms go into the layers before or after them.")
+@click.option("--fuse-constants", is_flag=True, help="Compute what does not depend on the input; join its neighbours.")
+@click.option("--drop-no-ops", is_flag=True, help="Leave out what computes nothing, or the same a second time.")
+@click.option("--all", "all_", is_flag=True, help="These three.")
+@click.option("--int8", is_flag=True, help="Compute in 8-bit whole numbers, through onnxruntime's own tools.")
+@click.option(
+    "--calibrate",
+    metavar="DIR|DATA.npy|DATA.npz|random",
+    help="For --int8: pictures, or arrays whose first axis counts samples, to choose ranges of numbers by.",
+)
+@click.option("--calibration-method", "method", type=click.Choice(get_args(Method)), help="minmax by default.")
+@click.option("--samples", type=click.IntRange(min=1), help="Samples used at most; 64, and 8 random ones, by default.")
+@click.option("--keep", metavar="GLOB", multiple=True, help="Nodes, by spec path, that stay in floating point.")
+@click.option("--symmetric", is_flag=True, help="No zero points in what is computed, as TensorRT wants it.")
+@click.option("--evaluate", metavar="DIR|DATA.npy|…", help="Data to measure the drift on instead of --calibrate's.")
+@preprocess_options
+@click.option("--input", "inputs", metavar="[NAME=]WHAT", multiple=True, help="Compare on these too, as `netc run`.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Random inputs at each size.")
+@click.option("--tolerance", type=click.FloatRange(min=0), metavar="SHARE", help="As for `netc verify`.")
+@click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
+@as_json
+def command(
+    model: str,
+    args: dict[str, str],
+    bind: dict[str, int],
+    target: str,
+    weights: str | None,
+    seed: int,
+    json_: bool,
+    **given: Any,
+) -> None:
+    """Make an ONNX file smaller and faster, by the steps that are asked for and no others.
+
+    After each step all outputs are compared with those of the file as it was, at several sizes; where they differ by
+    more than rounding nothing is written. 8-bit numbers do change outputs: by how much is said. Tensors that change get
+    new names (`conv1.weight.folded`), the others keep theirs; those no longer needed are left out. MODEL is never
+    changed.
+
+    \b
+      netc optimize resnet50.onnx -o fast.onnx --all
+      netc optimize specs/resnet.yaml:resnet50 --weights resnet50.safetensors -o fast.onnx --fold-batch-norm
+      netc optimize resnet50.onnx -o int8.onnx --all --int8 --calibrate pictures --keep 'fc*'
+    """
+    plan = _plan(bind, seed, weights, given)
+    with _file(model, args, bind, weights, seed) as (path, left), steps() as note:
+        report = optimise(path, target, msgspec.structs.replace(plan, bind=left), note)
+    _show(msgspec.structs.replace(report, model=model), json_)
+
+
+def _plan(bind: dict[str, int], seed: int, weights: str | None, given: dict[str, Any]) -> Plan:
+    chosen: tuple[Step, ...] = tuple(s for s in FLOAT_STEPS if given["all_"] or given[s.replace("-", "_")])
+    if not chosen and not given["int8"]:
+        raise click.UsageError("say what to do: --all, --fold-batch-norm, --fuse-constants, --drop-no-ops or --int8")
+    picture = Preprocess(**{name: given[name] for name in ("size", "resize", "mean", "std")})
+    return Plan(
+        steps=chosen,
+        inputs=given["inputs"],
+        seed=seed,
+        runs=given["runs"],
+        tolerance=given["tolerance"],
+        single=given["single"],
+        preprocess=picture,
+        int8=_calibration(given),
+        spare=() if weights is None else (Path(weights),),
+    )
+
+
+def _calibration(given: dict[str, Any]) -> Calibration | None:
+    data = given["calibrate"]
+    if not given["int8"]:
+        if data or any(given[name] for name in CALIBRATING):
+            raise click.UsageError("options about calibration need --int8")
+        return None
+    if data is None:
+        raise click.UsageError("--int8 needs data to choose ranges by: --calibrate DIR, DATA.npy, DATA.npz or random")
+    return Calibration(
+        data=data,
+        evaluate=given["evaluate"],
+        samples=given["samples"] or (8 if data == "random" else 64),
+        method=given["method"] or "minmax",
+        keep=given["keep"],
+        symmetric=given["symmetric"],
+    )
+
+
+@contextmanager
+def _file(
+    model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, seed: int
+) -> Iterator[tuple[Path, dict[str, int]]]:
+    """The ONNX file that MODEL is or becomes, and the sizes that are still to be bound."""
+    if model.endswith(".onnx"):
+        if args or weights is not None:
+            raise click.UsageError("-p and --weights need a spec, not an ONNX file")
+        yield Path(model), bind
+        return
+    with written(compile_or_fail(model, args, bind), weights, seed) as path:
+        yield path, {}
+
+
+def _show(report: OptimiseReport, json_: bool) -> None:
+    if json_:
+        print_json(_finite(msgspec.to_builtins(report)))
+    else:
+        click.echo("\n".join(report.lines()))
+
+
+def _finite(data: Any) -> Any:
+    """With null for what JSON has no numbers for."""
+    if isinstance(data, dict):
+        return {name: _finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not isfinite(data) else data

@@ -1,0 +1,9 @@
+"""ONNX files made smaller and faster step by step, each step named, chosen, and compared with the file as it was."""
+
+from __future__ import annotations
+
+from netc.optimise.plan import Calibration, Plan, Step
+from netc.optimise.report import Drift, OptimiseReport, StepReport
+from netc.optimise.run import optimise
+
+__all__ = ["Calibration", "Drift", "OptimiseReport", "Plan", "Step", "StepReport", "optimise"]

@@ -1,0 +1,103 @@
+"""Step by step from a file to a better one, compared with the first after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from netc.artifacts import staged
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.optimise.constants import fuse_constants
+from netc.optimise.drop import drop_no_ops
+from netc.optimise.fold import fold_batch_norm
+from netc.optimise.graph import Graph
+from netc.optimise.parity import Trial, differences, trials
+from netc.optimise.plan import FLOAT_STEPS, Plan, Step
+from netc.optimise.quantise import Finished, quantise
+from netc.optimise.report import OptimiseReport, StepReport
+from netc.optimise.write import files_of, layout, size, weights_path, write
+from netc.runtime import Difference
+from netc.runtime.graph import check_file
+from netc.runtime.model import open_bytes, open_model, read_model
+
+Note = Callable[[str], None]
+
+STEPS: dict[Step, Callable[[Graph], None]] = {
+    "fuse-constants": fuse_constants,
+    "drop-no-ops": drop_no_ops,
+    "fold-batch-norm": fold_batch_norm,
+}
+
+
+def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = None) -> OptimiseReport:
+    """Take the steps of a plan and write the model to `out`, its weights beside it with the suffix `.safetensors`.
+
+    After each step all outputs are compared with those of the file as it was, and those of the written files again,
+    before they are moved into place: all of them or none. Raises NetcError: `not-optimised` naming a step that changes
+    what is computed, `cannot-quantise`, `model-file`, `bad-input`, `unknown-symbol`, `output-file`.
+    """
+    tell = note or _quiet
+    path, out = Path(path), Path(out)
+    if out.exists() and path.exists() and out.samefile(path):
+        raise _error("output-file", f"{out} is what is to be optimised: choose another name with -o")
+    tell("running the file as it is")
+    session = open_model(path, "cpu")
+    known, source = trials(session, plan), read_model(path)
+    graph = Graph(source, path.parent)
+    done = [_take(graph, name, known, plan, tell) for name in FLOAT_STEPS if name in plan.steps]
+    spare = [*files_of(source, path.parent), *plan.spare]
+    with TemporaryDirectory(prefix="netc-") as folder:
+        finished = Finished(graph.model(), path.parent)
+        if plan.int8 is not None:
+            tell("quantising")
+            finished = quantise(graph, session, plan, plan.int8, Path(folder))
+        tell("writing")
+        inside = plan.single or not files_of(source, path.parent)
+        files = _write(finished, out, None if inside else weights_path(out, spare), known, plan)
+    total = sum(file.stat().st_size for file in files)
+    return OptimiseReport(str(path), tuple(map(str, files)), tuple(done), size(source), total, finished.int8)
+
+
+def _quiet(words: str) -> None:
+    pass
+
+
+def _take(graph: Graph, name: Step, known: Sequence[Trial], plan: Plan, tell: Note) -> StepReport:
+    """One step, compared with the file as it was."""
+    tell(name)
+    before, old = len(graph), graph.model().SerializeToString(deterministic=True)
+    STEPS[name](graph)
+    graph.prune()
+    new = graph.model().SerializeToString(deterministic=True)
+    if new == old:
+        return StepReport(name, before, len(graph), None)
+    graph.infer()
+    found = differences(open_bytes(new, graph.folder, f"the model after {name}"), known, plan.tolerance)
+    return StepReport(name, before, len(graph), _worst(found, name))
+
+
+def _worst(found: Sequence[Difference], name: str) -> Difference:
+    """The difference nearest to its tolerance. Raises NetcError (`not-optimised`) where it is beyond."""
+    worst = max(found, key=lambda one: one.strain)
+    if not worst.ok:
+        raise _error("not-optimised", f"{name} changes what is computed: {worst.output} differs by {worst.amount()}")
+    return worst
+
+
+def _write(finished: Finished, out: Path, own: Path | None, known: Sequence[Trial], plan: Plan) -> tuple[Path, ...]:
+    planned = layout(finished.model, own) if own is not None else None
+    targets = (out, *(planned.paths if planned else ()))
+    with staged(targets) as temporary:
+        write(finished.model, finished.folder, planned, temporary)
+        checked = check_file(temporary[0])
+        if not checked.ok:
+            raise _error("not-optimised", f"onnx's checker refuses the result: {checked.detail}")
+        session = open_model(temporary[0], "cpu")
+        if finished.int8 is None:
+            _worst(differences(session, known, plan.tolerance), "writing")
+    return targets
+
+
+def _error(code: str, message: str) -> NetcError:
+    return NetcError((Diagnostic(code, message, None),))

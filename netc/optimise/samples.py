@@ -1,0 +1,102 @@
+"""Data to calibrate on and to evaluate with: pictures of a folder, arrays of samples, random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.optimise.plan import Plan
+from netc.runtime.given import Source, feed
+from netc.runtime.images import SUFFIXES
+from netc.runtime.model import Session, bounds
+
+Feeds = Callable[[], Iterator[dict[str, Any]]]
+"""Inputs by name, anew at each call: only one of them is in memory."""
+
+
+def read_samples(what: str, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+    """In words what the data are, and at most `count` samples of them, in batches of the size that the model has.
+
+    Raises NetcError (`bad-input`) for what is neither a folder of pictures, an `.npy`, an `.npz` nor `random`.
+    """
+    path = Path(what)
+    if what == "random":
+        return _random(session, plan, count)
+    if path.is_dir():
+        return _pictures(path, session, plan, count)
+    if path.suffix.lower() in (".npy", ".npz"):
+        return _arrays(path, session, plan, count)
+    raise _refused(f"{what} is no folder of pictures, .npy, .npz or `random`")
+
+
+def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+    def feeds() -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            yield _fed(session, {}, plan, plan.seed + number)
+
+    return f"{count} random inputs", feeds
+
+
+def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+    """In the order of their names; of more than `count`, as many from all over the folder."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise _refused(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+    chosen = [found[at * len(found) // count] for at in range(count)] if len(found) > count else found
+    name = next(iter(session.inputs))
+    if len(session.inputs) != 1:
+        raise _refused(f"pictures are for a model of one input; this has {', '.join(session.inputs)}")
+
+    def feeds() -> Iterator[dict[str, Any]]:
+        for path in chosen:
+            yield _fed(session, {name: Source("images", (path,))}, plan, plan.seed)
+
+    return f"{len(chosen)} pictures of {folder}", feeds
+
+
+def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+    arrays = _loaded(path, session)
+    length = min(len(array) for array in arrays.values())
+    batch = _batch(session)
+    used = min(count, length) // batch
+    if not used:
+        raise _refused(f"{path} holds {length} samples; the model takes {batch} at once")
+
+    def feeds() -> Iterator[dict[str, Any]]:
+        for first in range(0, used * batch, batch):
+            part = {name: Source("array", array=array[first : first + batch]) for name, array in arrays.items()}
+            yield _fed(session, part, plan, plan.seed)
+
+    return f"{used * batch} samples of {path}", feeds
+
+
+def _loaded(path: Path, session: Session) -> dict[str, Any]:
+    """Arrays of numbers only: nothing in the file is executed."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        arrays = dict(found) if path.suffix.lower() == ".npz" else {next(iter(session.inputs)): found}
+    except (OSError, ValueError, EOFError) as error:
+        raise _refused(f"{path}: cannot be read as NumPy's arrays: {error}") from error
+    if arrays.keys() != session.inputs.keys() or any(array.ndim == 0 for array in arrays.values()):
+        raise _refused(
+            f"{path} has {', '.join(arrays)}; the model takes {', '.join(session.inputs)}, sample after sample"
+        )
+    return arrays
+
+
+def _batch(session: Session) -> int:
+    """How many samples a model takes at once; one where that is free."""
+    sizes = [kind.shape[0] for kind in session.inputs.values() if kind.shape]
+    return max((size for size in sizes if isinstance(size, int)), default=1)
+
+
+def _fed(session: Session, sources: Mapping[str, Source], plan: Plan, seed: int) -> dict[str, Any]:
+    return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess).arrays
+
+
+def _refused(problem: str) -> NetcError:
+    return NetcError((Diagnostic("bad-input", problem, None),))

@@ -1,0 +1,94 @@
+"""A model and its weights as files: weights beside it as safetensors, or inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from netc import __version__
+from netc.artifacts import output_error
+from netc.backends.onnx.embed import MOST
+from netc.backends.onnx.proto import ELEMENT, set_external
+from netc.optimise.graph import INSIDE, is_external, size_of
+from netc.weights import Layout, TensorEntry, TensorSpec, lay_out_shards, write_layout
+from netc.weights.values import file_chunks
+
+_NAMES = {element: name for name, element in ELEMENT.items()}
+
+
+def weights_path(out: Path, spare: Sequence[Path]) -> Path:
+    """Where the weights of a model go that is written to `out`, so that the files in `spare` stay."""
+    own = out.with_suffix(".safetensors")
+    kept = {path.resolve() for path in spare}
+    return out.with_name(f"{out.stem}.weights.safetensors") if own.resolve() in kept or own.is_symlink() else own
+
+
+def beside(model: ModelProto) -> list[TensorProto]:
+    """The tensors that go into a file of weights."""
+    return [t for t in model.graph.initializer if (is_external(t) or size_of(t) > INSIDE) and t.data_type in _NAMES]
+
+
+def layout(model: ModelProto, own: Path) -> Layout | None:
+    """The file of weights a model needs; None where it needs none."""
+    specs = [TensorSpec(t.name, _NAMES[t.data_type], tuple(t.dims)) for t in beside(model)]
+    return lay_out_shards(own, specs, {"format": "pt", "netc_version": __version__}) if specs else None
+
+
+def write(model: ModelProto, folder: Path, planned: Layout | None, paths: Sequence[Path]) -> None:
+    """Write a model whose outer tensors lie in `folder` to the first path, and the weights to the others.
+
+    Empties the tensors that go beside it. Without `planned` all goes inside; raises NetcError (`output-file`) above
+    2 GiB.
+    """
+    if planned is None:
+        _write_single(model, folder, paths[0])
+        return
+    held = {tensor.name: tensor for tensor in beside(model)}
+
+    def send(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
+        for chunk in chunks(held[entry.name], folder):
+            yield file.write(chunk)
+
+    write_layout(planned, paths[1:], send)
+    for name, tensor in held.items():
+        tensor.Clear()
+        set_external(tensor, planned.index.tensors[name], planned.index.tensors[name].file.name)
+    paths[0].write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _write_single(model: ModelProto, folder: Path, path: Path) -> None:
+    total = sum(map(size_of, model.graph.initializer))
+    if total > MOST:
+        raise output_error(path, f"{total / 1e9:.1f} GB are too much for a single file: protobuf ends at 2 GiB")
+    for tensor in filter(is_external, model.graph.initializer):
+        data = b"".join(chunks(tensor, folder))
+        del tensor.external_data[:]
+        tensor.data_location = TensorProto.DEFAULT
+        tensor.raw_data = data
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def chunks(tensor: TensorProto, folder: Path) -> Iterable[bytes | memoryview]:
+    """The bytes of a tensor, wherever they are."""
+    if not is_external(tensor):
+        return [tensor.raw_data or numpy_helper.to_array(tensor).tobytes()]
+    about = {item.key: item.value for item in tensor.external_data}
+    start, size = int(about.get("offset", 0)), size_of(tensor)
+    path = folder / about["location"]
+    return file_chunks(
+        TensorEntry(tensor.name, _NAMES[tensor.data_type], tuple(tensor.dims), start, start + size, path)
+    )
+
+
+def files_of(model: ModelProto, folder: Path) -> set[Path]:
+    """The files that a model's tensors lie in."""
+    outer = filter(is_external, model.graph.initializer)
+    return {folder / item.value for tensor in outer for item in tensor.external_data if item.key == "location"}
+
+
+def size(model: ModelProto) -> int:
+    """Bytes of a model and of what it refers to."""
+    return int(model.ByteSize()) + sum(size_of(t) for t in model.graph.initializer if is_external(t))
