@@ -218,6 +218,8 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     codes |= {"sharing": generate(compiled(SHARING)), "unet": generate(compiled(UNET))}
     codes["paths"] = generate(compiled("resnext_forms.yaml:resnext29_split"))
     codes["boxes"] = generate(compiled("../examples/proposals.yaml"))
+    codes["library"] = generate(compiled("../examples/library.yaml"))
+    codes["masks"] = generate(compiled("faster_rcnn_fpn.yaml:maskrcnn_resnet50_fpn"))
     codes["crops"] = generate(compiled(CROPS))
     for seed in range(60):
         network, _ = elaborate_file(Source("spec.yaml", random_spec(seed)))
@@ -564,7 +566,7 @@ def test_shared_chains_and_tensors_of_their_own() -> None:
     assert code.count("self.head = ") == 1
     assert "self.gamma = nn.Parameter(torch.zeros(1, c, 1, 1))" in code
     flat = " ".join(code.split())
-    assert 'self.register_buffer( "k", torch.tensor(2.5, dtype=torch.float32), persistent=False, )' in flat
+    assert 'self.register_buffer( "k", torch.tensor(2.5, dtype=torch.float32), persistent=False )' in flat
 
 
 OPTIONAL = """netc: 1
@@ -611,3 +613,11 @@ def test_halves_of_the_channels_are_said_by_the_channels() -> None:
     code = generate(compiled("shufflenet_v2.yaml"))
     assert "class Unit(nn.Module):\n    def __init__(self, in_channels: int) -> None:" in code
     assert "self.branch2 = Branch(in_channels // 2, in_channels // 2)" in code
+
+
+def test_one_class_for_an_operator_and_another_for_none() -> None:
+    network = compiled("../examples/library.yaml")
+    agree(network, 3, 32, 32)
+    code = generate(network)
+    assert "SqueezeExcite(6 * in_channels, 4)" in code.split("class Layers2")[0]
+    assert "SqueezeExcite" not in code.split("class Layers2")[1].split("\nclass ")[0]

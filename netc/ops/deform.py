@@ -33,7 +33,9 @@ DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
         pairs = [(n, n) if isinstance(n, int) else n for n in given]
         self.kernel_size, self.stride, self.padding, self.dilation = pairs
         self.groups = groups
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, in_channels // groups, *self.kernel_size)
+        )
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         bound = self.weight[0].numel() ** -0.5
         for parameter in self.parameters():
@@ -41,21 +43,23 @@ DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
 
     def places(self, axis: int, count: int, x: Tensor) -> Tensor:
         """Where each tap of the kernel lies along an axis, for each of `count` windows."""
-        taps = torch.arange(self.kernel_size[axis], dtype=x.dtype, device=x.device) * self.dilation[axis]
-        starts = torch.arange(count, dtype=x.dtype, device=x.device) * self.stride[axis] - self.padding[axis]
-        return taps[:, None] + starts
+        taps = torch.arange(self.kernel_size[axis], dtype=x.dtype, device=x.device)
+        starts = torch.arange(count, dtype=x.dtype, device=x.device) * self.stride[axis]
+        return (taps * self.dilation[axis])[:, None] + starts - self.padding[axis]
 
     def forward(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
         n, channels, height, width = x.shape
         rows, columns = offset.shape[2:]
         tall, wide = self.kernel_size
-        moved = offset.reshape(n, -1, tall, wide, 2, rows, columns)  # per offset group, tap, direction and window
+        # per offset group, tap, direction and window
+        moved = offset.reshape(n, -1, tall, wide, 2, rows, columns)
         parts = n * moved.shape[1]
         y = moved[:, :, :, :, 0] + self.places(0, rows, x)[:, None, :, None]
         z = moved[:, :, :, :, 1] + self.places(1, columns, x)[:, None]
         grid = torch.stack(((2 * z + 1) / width - 1, (2 * y + 1) / height - 1), -1)
         grid = grid.reshape(parts, tall * wide * rows, columns, 2)
-        samples = nn.functional.grid_sample(x.reshape(parts, -1, height, width), grid, align_corners=False)
+        images = x.reshape(parts, -1, height, width)
+        samples = nn.functional.grid_sample(images, grid, align_corners=False)
         if mask is not None:
             samples = samples * mask.reshape(parts, 1, tall * wide * rows, columns)
         taken = samples.reshape(n, self.groups, -1, rows * columns)

@@ -12,20 +12,11 @@ from torch.nn.functional import relu
 
 class ConvBn(nn.Module):
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        size: int,
-        stride: int = 1,
+        self, in_channels: int, width: int, size: int, stride: int = 1
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            in_channels,
-            width,
-            size,
-            stride=stride,
-            padding=size // 2,
-            bias=False,
+            in_channels, width, size, stride=stride, padding=size // 2, bias=False
         )
         self.bn = nn.BatchNorm2d(width, eps=0.001)
 
@@ -35,14 +26,7 @@ class ConvBn(nn.Module):
 
 class Inception(nn.Module):
     def __init__(
-        self,
-        in_channels: int,
-        c1: int,
-        r3: int,
-        c3: int,
-        r5: int,
-        c5: int,
-        cp: int,
+        self, in_channels: int, c1: int, r3: int, c3: int, r5: int, c5: int, cp: int
     ) -> None:
         super().__init__()
         self.branch1 = ConvBn(in_channels, c1, 1)

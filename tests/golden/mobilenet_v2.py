@@ -33,12 +33,7 @@ class Unit(nn.Sequential):
 
 class Layers(nn.Sequential):
     def __init__(
-        self,
-        in_channels: int,
-        expand: int,
-        stride: int,
-        width: int,
-        kernel: int = 3,
+        self, in_channels: int, expand: int, stride: int, width: int, kernel: int = 3
     ) -> None:
         super().__init__(
             *([Unit(in_channels, expand * in_channels)] if expand != 1 else []),

@@ -10,11 +10,7 @@ from torch.nn.functional import relu
 
 class Basic(nn.Module):
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        dilation: int = 1,
+        self, in_channels: int, width: int, stride: int = 1, dilation: int = 1
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(
@@ -28,12 +24,7 @@ class Basic(nn.Module):
         )
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(
-            width,
-            width,
-            3,
-            padding=dilation,
-            dilation=dilation,
-            bias=False,
+            width, width, 3, padding=dilation, dilation=dilation, bias=False
         )
         self.bn2 = nn.BatchNorm2d(width)
         if stride != 1 or in_channels != width:

@@ -102,9 +102,11 @@ def _said(val: Val) -> Shadow | None:
 
 
 def _is_right(candidate: Shadow, seen: Seen, val: Val) -> bool:
+    """Whether an expression gives the value here, from names that a constructor can be given."""
+    env = seen.env()
     try:
-        return _equal(evaluate(candidate, seen.env()), val.value)
-    except Unsayable:
+        return all(is_plain(env[name]) for name in names(candidate)) and _equal(evaluate(candidate, env), val.value)
+    except (Unsayable, KeyError):
         return False
 
 

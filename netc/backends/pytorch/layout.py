@@ -2,135 +2,190 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+
+from netc.backends.pytorch.pieces import BREAK, Chain, Items, Joined, Led, Piece, Row, matching, take_apart
+
+__all__ = ["BREAK", "WIDTH", "layout"]
 
 WIDTH = 88
-BREAK = "\0"
-"""After an opening bracket: its items stand on lines of their own even if they would fit on one."""
+_TARGET = re.compile(r"([\w.,\" \[\]-]+) = ")
 
 
-def layout(text: str, indent: int, room: int = 0) -> list[str]:
-    """The lines of a statement written as one line, each indented; `room` is kept free at the end."""
+def layout(text: str, indent: int) -> list[str]:
+    """The lines of a statement written as one line, each indented."""
     pad = " " * indent
-    if BREAK not in text and len(text) + indent + room <= WIDTH:
+    if BREAK not in text and len(text) + indent <= WIDTH:
         return [pad + text]
-    head, terms = _terms(text)
-    if len(terms) > 2:
-        lines = [line for term in terms for line in layout(term, indent + 4)]
-        return [f"{pad}{head}(", *lines, f"{pad})"]
-    bracket = _last_bracket(text, WIDTH - indent)
-    if bracket is None:
-        return [pad + text.replace(BREAK, "")]
-    start, end = bracket
-    inner = text[start + 1 : end].removeprefix(BREAK)
-    lines = [pad + text[: start + 1].replace(BREAK, "")]
-    lines.extend(_items(inner, indent + 4))
-    lines.append(pad + text[end:])
+    if text.startswith("def "):
+        return _header(text, indent)
+    if text.startswith("from "):
+        head, _, names = text.partition(" import ")
+        return [f"{pad}{head} import (", *(f"{pad}    {name}," for name in names.split(", ")), f"{pad})"]
+    before, value, after = _parts(text)
+    target = before.removesuffix(" = ")
+    lines = _value(take_apart(value), indent, before, after)
+    if len(lines[0]) <= WIDTH or ", " not in target or target == before:
+        return lines
+    if len(pad + before) < WIDTH:
+        return [f"{pad}{before}(", *_inside(take_apart(value), indent + 4, "", ""), f"{pad}){after}"]
+    results = [f"{pad}    {name}," for name in target.split(", ")]
+    return [f"{pad}(", *results, *_value(take_apart(value), indent, ") = ", after)]
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """What stands before an expression, the expression, and what stands after it."""
+    for word in ("return ", "if "):
+        if text.startswith(word):
+            after = ":" if word == "if " else ""
+            return word, text.removeprefix(word).removesuffix(after), after
+    target = _TARGET.match(text)
+    end = target.end() if target else 0
+    return text[:end], text[end:], ""
+
+
+def _header(text: str, indent: int) -> list[str]:
+    """`def name(parameters) -> result:`"""
+    pad, opened = " " * indent, text.index("(")
+    closed = matching(text, opened)
+    inside, result = text[opened + 1 : closed], text[closed + len(") -> ") : -1]
+    shared = len(inside) + indent + 4 <= WIDTH
+    parameters = [f"{pad}    {inside}"] if shared else list(_parameters(inside, indent + 4))
+    last = _value(take_apart(result), indent, ") -> ", ":")
+    return [f"{pad}{text[: opened + 1]}", *parameters, *last]
+
+
+def _parameters(inside: str, indent: int) -> Iterator[str]:
+    """Parameters of a function: every comma before a name that has a type."""
+    for parameter in re.split(r", (?=\w+: )", inside):
+        name, equals, default = parameter.partition(" = ")
+        value = take_apart(default) if equals else Piece("")
+        yield from _inside(value, indent, name + equals, ",")
+
+
+def _value(piece: Piece, indent: int, before: str, after: str) -> list[str]:
+    """A value outside of all brackets: only within brackets, its own or some put around it, it may break."""
+    pad, line = " " * indent, f"{before}{piece.text}{after}"
+    if not piece.forced and indent + len(line) <= WIDTH:
+        return [pad + line]
+    if isinstance(piece, Row):
+        items = [line for item in piece.items for line in _inside(item, indent + 4, "", ",")]
+        return [f"{pad}{before}(", *items, f"{pad}){after}"]
+    if _breaks_at_brackets(piece):
+        lines = _at_brackets(list(_links(piece)), indent, before, after)
+        if isinstance(piece, Chain) or all(len(line) <= WIDTH for line in lines):
+            return lines
+    return [f"{pad}{before}(", *_inside(piece, indent + 4, "", ""), f"{pad}){after}"]
+
+
+def _breaks_at_brackets(piece: Piece) -> bool:
+    """Whether a value breaks at brackets of its own, so that it needs none around it."""
+    if isinstance(piece, Chain):
+        return not piece.is_fluent
+    if not isinstance(piece, Joined) or len(piece.parts) > (3 if piece.kind == "choice" else 2):
+        return False
+    *_, (_, last) = _links(piece)
+    return last is not None and bool(last.items) and not last.text.startswith("[")
+
+
+def _links(piece: Piece) -> Iterator[tuple[str, Items | None]]:
+    """All of a value as names and brackets that follow each other."""
+    match piece:
+        case Chain():
+            yield from piece.links
+        case Led():
+            (lead, items), *rest = _links(piece.inner)
+            yield from ((piece.lead + lead, items), *rest)
+        case Joined():
+            first, *more = piece.parts
+            yield from _links(first)
+            for part in more:
+                (lead, items), *rest = _links(part)
+                yield from ((f" {lead}", items), *rest)
+        case _:
+            yield piece.text, None
+
+
+def _inside(piece: Piece, indent: int, before: str, after: str) -> list[str]:
+    """An expression within brackets, where every line may break."""
+    line = f"{before}{piece.text}{after}"
+    if not piece.forced and indent + len(line) <= WIDTH:
+        return [" " * indent + line]
+    match piece:
+        case Led():
+            return _inside(piece.inner, indent, before + piece.lead, after)
+        case Joined():
+            return _apart(piece.parts, indent, before, after)
+        case Chain() if piece.is_fluent:
+            return _fluent(piece, indent, before, after)
+        case Chain():
+            return _at_brackets(list(piece.links), indent, before, after)
+    return [" " * indent + line]
+
+
+def _apart(parts: Sequence[Piece], indent: int, before: str, after: str) -> list[str]:
+    lines = []
+    for i, part in enumerate(parts):
+        lines += _inside(part, indent, "" if i else before, after if i == len(parts) - 1 else "")
     return lines
 
 
-def _terms(text: str) -> tuple[str, list[str]]:
-    """What stands before a sum that is returned or assigned, and its terms, each with the sign before it."""
-    outer = [at for at, depth in _depths(text) if depth == 0]
-    equals = next((at + 3 for at in outer if text.startswith(" = ", at)), 0)
-    start = len("return ") if text.startswith("return ") else equals
-    if not start or any(text.startswith(" if ", at) for at in outer):
-        return "", []
-    cuts = [start, *(at + 1 for at in outer if at >= start and text.startswith((" + ", " - "), at)), len(text) + 1]
-    return text[:start], [text[a : b - 1] for a, b in itertools.pairwise(cuts)]
+def _fluent(chain: Chain, indent: int, before: str, after: str) -> list[str]:
+    """A method on each line."""
+    rows: list[list[tuple[str, Items | None]]] = [[]]
+    for at, link in enumerate(chain.links):
+        if at and link[0].startswith("."):
+            rows.append([])
+        rows[-1].append(link)
+    lines = []
+    for i, row in enumerate(rows):
+        lines += _at_brackets(row, indent, "" if i else before, after if i == len(rows) - 1 else "")
+    return lines
 
 
-def _items(inner: str, indent: int) -> Iterator[str]:
-    items = list(_split(inner))
-    if len(items) == 1:
-        for part in _single(items[0], indent):
-            yield from layout(part, indent)
-        return
-    for item in items:
-        *before, last = _item(item, indent)
-        yield from before
-        yield f"{last},"
+def _at_brackets(links: list[tuple[str, Items | None]], indent: int, before: str, after: str) -> list[str]:
+    """Breaks the last brackets before which the line fits, and those that must."""
+    pad, lines, line = " " * indent, [], before
+    for at, (lead, brackets) in enumerate(links):
+        line += lead
+        if brackets is None:
+            continue
+        rest = _until_brackets(links[at + 1 :], after)
+        fits = not brackets.forced and indent + len(line + brackets.text + rest) <= WIDTH
+        if fits or not brackets.items or _is_number(brackets):
+            line += brackets.text
+            continue
+        lines += [f"{pad}{line}{brackets.text[0]}", *_items(brackets, indent + 4)]
+        line = brackets.text[-1]
+    return [*lines, f"{pad}{line}{after}"]
 
 
-def _single(item: str, indent: int) -> list[str]:
-    """The parts an item alone in its brackets breaks into: a generator always, a conditional when it does not fit."""
-    parts = _comprehension(item)
-    fits = BREAK not in item and len(item) + indent <= WIDTH
-    return parts if len(parts) > 1 or fits else _choice(item)
+def _until_brackets(links: list[tuple[str, Items | None]], after: str) -> str:
+    """What stands on the line until it may break."""
+    shown = ""
+    for lead, brackets in links:
+        shown += lead
+        if brackets is not None and brackets.items and not _is_number(brackets):
+            return shown + brackets.text[0]
+        shown += "" if brackets is None else brackets.text
+    return shown + after
 
 
-def _item(item: str, indent: int) -> list[str]:
-    """One item of several; a conditional expression that does not fit breaks at its words."""
-    parts = _choice(item)
-    if len(parts) == 1 or (BREAK not in item and len(item) + indent < WIDTH):
-        return layout(item, indent, room=1)
-    return [line for part in parts for line in layout(part, indent, room=1)]
-
-
-def _choice(item: str) -> list[str]:
-    """`then`, `if condition` and `else otherwise` of a conditional expression, else the item alone."""
-    outer = [at for at, depth in _depths(item) if depth == 0]
-    first = next((at for at in outer if item.startswith(" if ", at)), None)
-    second = next((at for at in outer if first is not None and at > first and item.startswith(" else ", at)), None)
-    if first is None or second is None:
-        return [item]
-    return [item[:first], item[first + 1 : second], item[second + 1 :]]
-
-
-def _comprehension(item: str) -> list[str]:
-    """`element` and `for … in …` of a generator, else the item alone."""
-    for at, depth in _depths(item):
-        if depth == 0 and item.startswith(" for ", at) and " in " in item[at:]:
-            return [item[:at], item[at + 1 :]]
-    return [item]
-
-
-def _split(inner: str) -> Iterator[str]:
-    start = 0
-    for at, depth in _depths(inner):
-        if depth == 0 and inner[at] == ",":
-            yield inner[start:at].strip()
-            start = at + 1
-    if inner[start:].strip():
-        yield inner[start:].strip()
-
-
-def _last_bracket(text: str, width: int) -> tuple[int, int] | None:
-    """The last outermost pair of brackets with something inside before which the line fits, one that must break before
-    all others."""
-    found: list[tuple[int, int]] = []
-    start = -1
-    for at, depth in _depths(text):
-        if text[at] in "([{" and depth == 1:
-            start = at
-        elif text[at] in ")]}" and depth == 0 and at > start + 1 and not _is_index(text[start : at + 1]):
-            found.append((start, at))
-    forced = [pair for pair in found if BREAK in text[pair[0] : pair[1]]]
-    fitting = [pair for pair in found if pair[0] < width]
-    return next((pairs[-1] for pairs in (forced, fitting, found) if pairs), None)
-
-
-def _is_index(text: str) -> bool:
+def _is_number(brackets: Items) -> bool:
     """Nothing is gained by a line for the number in `[0]`."""
-    return text[0] == "[" and text[1:-1].isdigit()
+    return brackets.text[0] == "[" and brackets.text[1:-1].isdigit()
 
 
-def _depths(text: str) -> Iterator[tuple[int, int]]:
-    """Every character outside string literals with the brackets open after it."""
-    depth, quote, skip = 0, "", False
-    for at, char in enumerate(text):
-        if quote:
-            skip, quote = _in_string(char, quote, skip)
-            continue
-        if char in "\"'":
-            quote = char
-            continue
-        depth += (char in "([{") - (char in ")]}")
-        yield at, depth
-
-
-def _in_string(char: str, quote: str, skip: bool) -> tuple[bool, str]:
-    if skip:
-        return False, quote
-    return char == "\\", "" if char == quote else quote
+def _items(brackets: Items, indent: int) -> list[str]:
+    """What stands in brackets: on one line if it fits there and is no list, else each on its own."""
+    items = brackets.items
+    shared = ", ".join(item.text for item in items)
+    if not brackets.literal and not brackets.forced and indent + len(shared) <= WIDTH:
+        return [" " * indent + shared]
+    if len(items) == 1:
+        only = items[0]
+        if isinstance(only, Joined) and only.kind == "comprehension":
+            return _apart(only.parts, indent, "", "")
+        return _inside(only, indent, "", "")
+    return [line for item in items for line in _inside(item, indent, "", ",")]

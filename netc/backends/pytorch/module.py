@@ -104,9 +104,10 @@ def import_lines(imports: Imports) -> list[str]:
     for own in (True, False):
         plain = [f"import {m}" for m in sorted(imports.modules) if (m.partition(".")[0] in standard) is own]
         froms = [
-            layout(f"from {m} import {', '.join(sorted(imports.names[m], key=_order))}", 0)[0]
+            line
             for m in sorted(imports.names)
             if (m.partition(".")[0] in standard) is own
+            for line in layout(f"from {m} import {', '.join(sorted(imports.names[m], key=_order))}", 0)
         ]
         blocks.append([*plain, *froms])
     return [*blocks[0], *([""] if blocks[0] else []), *blocks[1]]

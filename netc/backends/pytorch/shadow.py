@@ -325,7 +325,7 @@ def literal(value: Any) -> str:
         return quoted(value)
     if isinstance(value, tuple):
         return _tuple([literal(v) for v in value])
-    return repr(value)
+    return repr(value).replace("e+", "e")
 
 
 def quoted(value: str) -> str:
