@@ -18,8 +18,11 @@ def fuse_chains(graph: Graph) -> None:
     """Fuse what follows each other, in the order of computing."""
     for node in graph.all(*ARITHMETIC):
         _fuse_arithmetic(graph, node)
-    for node in graph.all(*ARITHMETIC):
-        _into_neighbours(graph, node)
+    before = None
+    while before != len(graph):
+        before = len(graph)
+        for node in graph.all(*ARITHMETIC):
+            _into_neighbours(graph, node)
     for node in graph.all("Transpose"):
         _fuse_transposes(graph, node)
     for node in graph.all("Reshape"):
