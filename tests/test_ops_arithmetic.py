@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netc.dims import symbol
 
-NAMES = ["add", "sub", "rsub", "mul", "div", "pow"]
+NAMES = ["add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum"]
 NUMBERS = st.sampled_from([-2, -1, 0, 1, 2, 3, 200, -1.5, 0.5, 1.0, 2.0])
 DTYPES = ["float32", "float64", "float16", "int64", "int32", "int8", "uint8", "bool"]
 EVERYWHERE = ("float32", "float64", "int64", "int32")

@@ -52,10 +52,16 @@ def sees_an_element_everywhere(op: Any, x: Any) -> bool:
     return bool(result.isfinite().all())
 
 
+def some_kept(rank: int) -> st.SearchStrategy[Any]:
+    """A size for each axis, or none where it stays."""
+    return st.tuples(*[st.none() | st.integers(1, 5)] * rank)
+
+
 @st.composite
 def adaptive(draw: Any) -> tuple[Any, Any]:
     rank, kind = draw(st.integers(1, 3)), draw(st.sampled_from(["max", "avg"]))
-    op = make(f"adaptive_{kind}_pool{rank}d", output_size=draw(per_axis(rank, 1, 5)))
+    kept = [per_axis(rank, 1, 5)] if rank == 1 else [per_axis(rank, 1, 5), some_kept(rank)]
+    op = make(f"adaptive_{kind}_pool{rank}d", output_size=draw(st.one_of(kept)))
     return op, tensor(2, 2, *draw(st.tuples(*[st.integers(1, 7)] * rank)))
 
 
@@ -70,6 +76,21 @@ def test_adaptive_pool_sizes_and_computes_as_pytorch(case: Any) -> None:
 def test_global_pool_of_a_symbolic_size_is_one_node() -> None:
     x = tensor(symbol("N"), 512, symbol("h"), symbol("w"))
     assert make("adaptive_avg_pool2d", output_size=1).onnx(x).op_type == "GlobalAveragePool"
+
+
+def test_an_axis_that_stays_needs_no_size() -> None:
+    x = tensor(symbol("N"), 512, symbol("h"), symbol("w"))
+    rows = make("adaptive_avg_pool2d", output_size=(None, 1))
+    assert rows.infer(x).shape == (symbol("N"), 512, symbol("h"), 1)
+    assert [node.op_type for node in rows.onnx(x)] == ["ReduceMean"]
+    assert rows.caption(x) == "H×1"
+    assert make("adaptive_max_pool2d", output_size=None).onnx(x) == ()
+
+
+def test_a_pool_of_one_axis_does_not_keep_it() -> None:
+    (problem,) = findings(make("adaptive_max_pool1d", output_size=None), tensor(1, 1, 8))
+    assert problem.at == "output_size"
+    assert not agree(make("adaptive_max_pool1d", output_size=None), tensor(1, 1, 8))
 
 
 def test_too_much_padding_offers_half_the_window() -> None:

@@ -27,6 +27,7 @@ from netc.dims import symbol
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 AXIS = st.integers(-5, 4)
+EXTREMES = st.sampled_from(["argmax", "argmin", "max", "min"])
 NUMBERS = ["float32", "float64", "int64", "int32"]
 """Dtypes ONNX Runtime reduces."""
 
@@ -53,11 +54,18 @@ def test_products_of_integers_are_int64(dtype: str) -> None:
 
 
 @quick
-@given(st.sampled_from(["argmax", "argmin", "max", "min"]), SHAPES, AXIS, st.booleans(), st.sampled_from(NUMBERS))
-def test_extremes_as_pytorch(name: str, shape: Any, dim: int, keepdim: bool, dtype: str) -> None:
+@given(EXTREMES, SHAPES, st.none() | AXIS, st.booleans(), st.sampled_from(NUMBERS))
+def test_extremes_as_pytorch(name: str, shape: Any, dim: int | None, keepdim: bool, dtype: str) -> None:
     op, x = make(name, dim=dim, keepdim=keepdim), tensor(*shape, dtype=dtype)
     if agree(op, x):
         same_values(op, x, symbolic=dtype == "float32")
+
+
+def test_the_extreme_of_all_elements_has_no_index() -> None:
+    assert make("max").ports() is None
+    assert make("max").infer(tensor(2, 3)) == tensor()
+    (problem,) = findings(make("min", keepdim=True), tensor(2, 3))
+    assert (problem.at, problem.helps) == ("keepdim", ("`amin` does",))
 
 
 @quick

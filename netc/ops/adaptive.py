@@ -5,41 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import exact_div
+from netc.dims import Size, exact_div
 from netc.geometry import adaptive_bins
-from netc.ops.base import Family, Op, PerAxis, attr, op
-from netc.ops.common import int64, need_float, need_rank, node, number, positional
+from netc.ops.base import Family, Op, PerAxisOrKept, attr, op
+from netc.ops.common import compact, int64, need_float, need_rank, node, number
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.types import AXES, TensorType
 
 
 class _AdaptivePool(Op):
-    """Pooling to a given size: bin i of an axis of n elements is ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉."""
+    """Pooling to a given size: bin i of an axis of n elements is ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉; `none` keeps an axis."""
 
     family: ClassVar[Family] = Family.POOL
     global_op: ClassVar[str] = ""
     onnx_op: ClassVar[str] = ""
-    output_size: PerAxis = attr("size of the output per axis", minimum=1)
+    reduction: ClassVar[str] = ""
+    output_size: PerAxisOrKept = attr("size of the output per axis", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x[0], self.rank + 2)
         yield from need_float(self, x[0])
+        if self.output_size == (None,):
+            yield Problem("bad-argument", "a pool of one axis that keeps it does nothing", "output_size")
 
     def infer(self, *x: TensorType) -> TensorType:
-        return x[0].with_shape(*x[0].shape[:2], *self.output_size)
+        return x[0].with_shape(*x[0].shape[:2], *self._sizes(x[0]))
+
+    def _sizes(self, x: TensorType) -> list[Size]:
+        return [n if out is None else out for n, out in zip(x.shape[2:], self.output_size, strict=True)]
 
     def torch(self, *x: TensorType) -> TorchForm:
         name = self.torch_name.rpartition(".")[2]
-        return TorchForm(TorchModule(f"nn.{name}", positional(self, "output_size")), heavy=True)
+        size = self.output_size if None in self.output_size else compact(self.output_size)
+        arg = TorchArg("output_size", size, attribute="output_size")
+        return TorchForm(TorchModule(f"nn.{name}", (arg,)), heavy=True)
 
     def _uniform(self, x: TensorType) -> tuple[int, ...] | None:
         """The window per axis where all bins are alike."""
-        widths = [exact_div(n, out) for n, out in zip(x.shape[2:], self.output_size, strict=True)]
+        sizes = zip(x.shape[2:], self.output_size, strict=True)
+        widths = [1 if out is None else exact_div(n, out) for n, out in sizes]
         return tuple([w for w in widths if isinstance(w, int)]) if all(isinstance(w, int) for w in widths) else None
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        """Global, or a plain pool where all bins are alike, else bin by bin along each axis."""
+        """Nothing where all axes stay, global, or a plain pool where all bins are alike, else bin by bin along each
+        axis."""
+        if all(out is None for out in self.output_size):
+            return ()
         if all(out == 1 for out in self.output_size):
             return node(self.global_op, "x0")
         widths = self._uniform(x[0])
@@ -49,22 +61,27 @@ class _AdaptivePool(Op):
 
     def _axis_by_axis(self, x: TensorType) -> Iterator[OnnxNode]:
         source = "x0"
-        for i, out in enumerate(self.output_size):
-            result = "y0" if i == self.rank - 1 else f"along{i}"
-            yield from self._along(x, source, result, i + 2, out)
+        pooled = [(axis, out) for axis, out in enumerate(self.output_size, 2) if out is not None]
+        for axis, out in pooled:
+            result = "y0" if axis == pooled[-1][0] else f"along{axis}"
+            if out == 1:
+                yield node(self.reduction, f"{source} axis{axis}", result, int64(f"axis{axis}", axis), keepdims=1)
+            else:
+                yield from self._along(x, source, result, axis, out)
             source = result
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         raise NotImplementedError
 
     def caption(self, *x: TensorType) -> str:
-        return "×".join(map(str, self.output_size))
+        letters = AXES[self.rank + 2][2:]
+        return "×".join(str(out or letter) for out, letter in zip(self.output_size, letters, strict=True))
 
 
 class AdaptiveAvgPool(_AdaptivePool):
     """The mean of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveAvgPool2d`)."""
 
-    global_op, onnx_op = "GlobalAveragePool", "AveragePool"
+    global_op, onnx_op, reduction = "GlobalAveragePool", "AveragePool", "ReduceMean"
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         """A product with a matrix of averages, for which the axis has to stand last."""
@@ -117,7 +134,7 @@ def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
 class AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveMaxPool2d`)."""
 
-    global_op, onnx_op = "GlobalMaxPool", "MaxPool"
+    global_op, onnx_op, reduction = "GlobalMaxPool", "MaxPool", "ReduceMax"
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         n = x.shape[axis]

@@ -1,4 +1,4 @@
-"""Sums, differences, products, quotients and powers: of tensors that broadcast, or of a tensor and a number."""
+"""Sums, differences, products, quotients, powers and extremes, of tensors that broadcast or a tensor and a number."""
 
 from __future__ import annotations
 
@@ -161,3 +161,34 @@ class Pow(_Arithmetic):
 
     def torch(self, *x: TensorType) -> TorchForm:
         return super().torch(*x) if self.other is not None else TorchForm(call=TorchCall("{0}.pow({1})"))
+
+
+class _Extreme(_Arithmetic):
+    """One of several elements, which torch takes two at a time, or of an element and a number, its bound."""
+
+    bound: ClassVar[str] = ""
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if self.other is not None:
+            other = TorchArg("other", self.other, attribute="other")
+            return TorchForm(call=TorchCall(f"{{0}}.clamp({self.bound}={{other}})", (other,)))
+        template = "{0}"
+        for i in range(1, len(x)):
+            template = f"{self.name}({template}, {{{i}}})"
+        return TorchForm(call=TorchCall(template, imports=(f"torch:{self.name}",)))
+
+
+@op("maximum", family=Family.MERGE, torch="torch.maximum", title="max")
+class Maximum(_Extreme):
+    """The largest of two or more tensors element by element, with broadcasting, or of a tensor and a number
+    (`torch.maximum`, for a number `torch.clamp`)."""
+
+    onnx_op, bound = "Max", "min"
+
+
+@op("minimum", family=Family.MERGE, torch="torch.minimum", title="min")
+class Minimum(_Extreme):
+    """The smallest of two or more tensors element by element, with broadcasting, or of a tensor and a number
+    (`torch.minimum`, for a number `torch.clamp`)."""
+
+    onnx_op, bound = "Min", "max"

@@ -13,6 +13,8 @@ from netc.types import TensorType
 
 PerAxis = tuple[int, ...]
 """One int per spatial axis; written once when all are equal."""
+PerAxisOrKept = tuple[int | None, ...]
+"""The same, with none for an axis that stays as it is."""
 Padding = int | tuple[int, ...] | str
 """A number, one per axis, begins then ends, or a word of convolution arithmetic."""
 Ints = tuple[int, ...]
@@ -30,7 +32,7 @@ Tensor = bool | None
 
 KINDS = (
     *("int", "int | None", "Size", "Sizes", "Ints", "float", "float | None", "Scalar", "Scalar | None", "Text"),
-    *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "Floats", "Padding"),
+    *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "PerAxisOrKept", "Floats", "Padding"),
 )
 """What the annotation of an attribute may be, each with a converter in `conversion.py`."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from netc.dims import Dim, Size
 from netc.ops.base import Attr, BadValue, Op, Padding, Scalar
+
+Number = TypeVar("Number", int, int | None)
 
 
 def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
@@ -135,7 +137,14 @@ def _sizes(cls: type[Op], declared: Attr, value: Any) -> tuple[Size, ...]:
 
 
 def _per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
-    numbers = _ints(cls, declared, value)
+    return _one_per_axis(cls, declared, _ints(cls, declared, value))
+
+
+def _per_axis_or_kept(cls: type[Op], declared: Attr, value: Any) -> tuple[int | None, ...]:
+    return _one_per_axis(cls, declared, tuple(_optional_int(cls, declared, v) for v in _items(value)))
+
+
+def _one_per_axis(cls: type[Op], declared: Attr, numbers: tuple[Number, ...]) -> tuple[Number, ...]:
     if len(numbers) == 1:
         return numbers * cls.rank
     if len(numbers) != cls.rank:
@@ -180,6 +189,7 @@ _CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
     "Word": _word,
     "PerAxis": _per_axis,
     "PerAxis | None": _optional_per_axis,
+    "PerAxisOrKept": _per_axis_or_kept,
     "Floats": _floats,
     "Padding": _padding,
 }

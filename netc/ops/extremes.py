@@ -1,4 +1,4 @@
-"""Places and values of the largest and smallest elements along an axis."""
+"""Places and values of the largest and smallest elements, along an axis or of all."""
 
 from __future__ import annotations
 
@@ -6,103 +6,114 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Size, dim_text
-from netc.ops.base import Family, attr, op
-from netc.ops.common import int64, need_dtype, node, positional
+from netc.ops.base import Family, Op, attr, op
+from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import NUMBERS
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 
-class _Extreme(_AlongAxis):
-    """What is largest or smallest along the axis `dim`."""
+class _Extreme(Op):
+    """What is largest or smallest along the axis `dim`, or of all elements."""
 
     family: ClassVar[Family] = Family.OTHER
     onnx_op: ClassVar[str] = ""
-    keepdim: bool
+    dim: int | None = attr("the axis to search; all elements if not given", default=None)
+    keepdim: bool = attr("keep searched axes with size 1", default=False)
 
-    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+    def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
-        yield from super().check(*x)
-
-    def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
-        return iter(())
+        if self.dim is not None:
+            yield from need_axis(self, "dim", self.dim, x[0].rank)
 
     def _places(self, x: TensorType) -> TensorType:
-        axis = self.dim % x.rank
-        kept = (1,) if self.keepdim else ()
-        return TensorType((*x.shape[:axis], *kept, *x.shape[axis + 1 :]), "int64")
+        searched = range(x.rank) if self.dim is None else (self.dim % x.rank,)
+        kept = [1 if axis in searched else n for axis, n in enumerate(x.shape) if self.keepdim or axis not in searched]
+        return TensorType(tuple(kept), "int64")
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = (*positional(self, "dim"), TorchArg("keepdim", self.keepdim, attribute="keepdim"))
-        more = ", keepdim={keepdim}" if self.keepdim else ""
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{dim}}{more})", args[: 1 + self.keepdim]))
+        given = [name for name in ("dim", "keepdim") if getattr(self, name) != self.attributes[name].default]
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
+        shown = ", ".join("{dim}" if name == "dim" else "keepdim={keepdim}" for name in given)
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({shown})", args))
 
-    def _find(self, x: TensorType, result: str) -> OnnxNode:
-        return node(f"Arg{self.onnx_op}", "x0", result, axis=self.dim % x.rank, keepdims=int(self.keepdim))
+    def _find(self, x: TensorType, result: str, axis: int) -> OnnxNode:
+        return node(f"Arg{self.onnx_op}", "x0", result, axis=axis % x.rank, keepdims=int(self.keepdim))
 
     def caption(self, *x: TensorType) -> str:
-        return f"axis {self.dim}"
+        return "all elements" if self.dim is None else f"axis {self.dim}"
 
 
 class _Place(_Extreme):
-    """The index of the element."""
-
-    dim: int = attr("the axis to search")
-    keepdim: bool = attr("keep it with size 1", default=False)
+    """The index of the element; of all, counted in row-major order."""
 
     def infer(self, *x: TensorType) -> TensorType:
         return self._places(x[0])
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        return self._find(x[0], "y0")
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if self.dim is not None:
+            return (self._find(x[0], "y0", self.dim),)
+        shape = int64("ones", *[1] * (x[0].rank if self.keepdim else 0))
+        return (
+            node("Reshape", "x0 whole", "row", int64("whole", -1)),
+            node(f"Arg{self.onnx_op}", "row", "place", axis=0, keepdims=1),
+            node("Reshape", "place ones", "y0", shape),
+        )
 
 
 @op("argmax", family=Family.OTHER, torch="torch.argmax", title="argmax")
 class Argmax(_Place):
-    """Where the largest element is along an axis, the first one of equals, as int64 (`torch.argmax`)."""
+    """Where the largest element is along an axis, or among all in row-major order, the first one of equals, as int64
+    (`torch.argmax`)."""
 
     onnx_op = "Max"
 
 
 @op("argmin", family=Family.OTHER, torch="torch.argmin", title="argmin")
 class Argmin(_Place):
-    """Where the smallest element is along an axis, the first one of equals, as int64 (`torch.argmin`)."""
+    """Where the smallest element is along an axis, or among all in row-major order, the first one of equals, as int64
+    (`torch.argmin`)."""
 
     onnx_op = "Min"
 
 
 class _ValueAndPlace(_Extreme):
-    """The element and its index."""
+    """The element and its index; of all elements, the element alone."""
 
-    dim: int = attr("the axis to search")
-    keepdim: bool = attr("keep it with size 1", default=False)
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        if self.dim is None and self.keepdim:
+            keeps = f"a{self.name}"
+            message = f"{self.name} of all elements keeps no axis"
+            yield Problem("bad-argument", message, "keepdim", helps=(f"`{keeps}` does",))
 
-    def ports(self) -> tuple[str, ...]:
-        return ("values", "indices")
+    def ports(self) -> tuple[str, ...] | None:
+        return None if self.dim is None else ("values", "indices")
 
-    def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         places = self._places(x[0])
-        return x[0].with_shape(*places.shape), places
+        values = x[0].with_shape(*places.shape)
+        return values if self.dim is None else (values, places)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        axes = int64("axes", self.dim % x[0].rank)
+        axes = int64("axes", *(range(x[0].rank) if self.dim is None else (self.dim % x[0].rank,)))
         value = node(f"Reduce{self.onnx_op}", "x0 axes", "y0", axes, keepdims=int(self.keepdim))
-        return value, self._find(x[0], "y1")
+        return (value,) if self.dim is None else (value, self._find(x[0], "y1", self.dim))
 
 
 @op("max", family=Family.OTHER, torch="torch.max", title="max")
 class Max(_ValueAndPlace):
-    """The largest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals)
-    (`torch.max`)."""
+    """The largest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals), or the
+    largest of all alone (`torch.max`)."""
 
     onnx_op = "Max"
 
 
 @op("min", family=Family.OTHER, torch="torch.min", title="min")
 class Min(_ValueAndPlace):
-    """The smallest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals)
-    (`torch.min`)."""
+    """The smallest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals), or the
+    smallest of all alone (`torch.min`)."""
 
     onnx_op = "Min"
 

@@ -1,4 +1,4 @@
-"""Operators that bring several tensors together: what broadcasting shares, extremes, concatenation, stacking."""
+"""Operators that bring several tensors together: what broadcasting shares, concatenation, stacking."""
 
 from __future__ import annotations
 
@@ -143,32 +143,6 @@ def folded(op_type: str, names: list[str]) -> Iterator[OnnxNode]:
         result = "y0" if i == len(names) - 1 else f"part{i}"
         yield node(op_type, f"{left} {right}", result)
         left = result
-
-
-class _Extreme(_Elementwise):
-    """One of several elements; torch takes them two at a time."""
-
-    function: ClassVar[str] = ""
-
-    def torch(self, *x: TensorType) -> TorchForm:
-        template = "{0}"
-        for i in range(1, len(x)):
-            template = f"{self.function}({template}, {{{i}}})"
-        return TorchForm(call=TorchCall(template, imports=(f"torch:{self.function}",)))
-
-
-@op("maximum", family=Family.MERGE, torch="torch.maximum", title="max")
-class Maximum(_Extreme):
-    """The largest of two or more tensors element by element, with broadcasting (`torch.maximum`)."""
-
-    function, onnx_op = "maximum", "Max"
-
-
-@op("minimum", family=Family.MERGE, torch="torch.minimum", title="min")
-class Minimum(_Extreme):
-    """The smallest of two or more tensors element by element, with broadcasting (`torch.minimum`)."""
-
-    function, onnx_op = "minimum", "Min"
 
 
 class _Joining(Op):

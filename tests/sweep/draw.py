@@ -153,6 +153,11 @@ def per_axis(random: Random, shape: tuple[int, ...], cls: type[Op], declared: At
     return tuple(random.randint(lowest, lowest + 3) for _ in range(cls.rank))
 
 
+def per_axis_or_kept(random: Random, shape: tuple[int, ...], cls: type[Op], declared: Attr) -> Any:
+    drawn = per_axis(random, shape, cls, declared)
+    return tuple(None if random.random() < 0.25 else n for n in drawn) if isinstance(drawn, tuple) else drawn
+
+
 def padding(random: Random, shape: tuple[int, ...], cls: type[Op], declared: Attr) -> Any:
     if random.random() < 0.3:
         return random.choice(declared.words)
@@ -184,6 +189,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "Text": lambda random, shape, cls, declared: "i->i",
     "PerAxis": per_axis,
     "PerAxis | None": per_axis,
+    "PerAxisOrKept": per_axis_or_kept,
     "Padding": padding,
     "int": whole,
     "int | None": whole,

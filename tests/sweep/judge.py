@@ -164,11 +164,11 @@ def refused_value(case: Case, ours: str) -> Verdict:
 def spread_out(case: Case) -> dict[str, Any]:
     """The values in canonical form without a look at bounds."""
     cls = OPERATORS[case.operator]
-    lists = ("PerAxis", "PerAxis | None", "Ints", "Sizes", "Floats")
+    per_axis = ("PerAxis", "PerAxis | None", "PerAxisOrKept")
+    lists = (*per_axis, "Ints", "Sizes", "Floats")
     wide = {
         k: (v,) if cls.attributes[k].kind in lists and isinstance(v, int | float) else v for k, v in case.values.items()
     }
-    per_axis = ("PerAxis", "PerAxis | None")
     return {k: v * cls.rank if cls.attributes[k].kind in per_axis and len(v or ()) == 1 else v for k, v in wide.items()}
 
 

@@ -46,9 +46,17 @@ def multiplied(op: Any) -> dict[str, Any]:
     return {**dims, "keepdim": op.keepdim}
 
 
+def extreme(op: Any) -> dict[str, Any]:
+    """PyTorch has a form of its own for all elements, without arguments."""
+    dims = {} if op.dim is None else {"dim": op.dim}
+    return {**dims, "keepdim": True} if op.keepdim else dims
+
+
 SPELLED: dict[str, tuple[Callable[..., Any], Callable[[Any], dict[str, Any]]]] = {
     "interpolate": (nn.functional.interpolate, resized),
     "prod": (torch.prod, multiplied),
+    "max": (torch.max, extreme),
+    "min": (torch.min, extreme),
     "norm": (torch.linalg.vector_norm, lambda op: {"ord": op.p, "dim": op.dim, "keepdim": op.keepdim}),
     "normalize": (nn.functional.normalize, lambda op: dict(op.__dict__)),
     "expand": (torch.Tensor.expand, lambda op: {"size": op.sizes}),
