@@ -130,6 +130,7 @@ def test_every_command_takes_the_operator(tmp_path: Path) -> None:
         ("weights", "init", SPEC, "-o", weights),
         ("weights", "check", SPEC, weights),
         ("build", SPEC, "-o", str(tmp_path / "build")),
+        ("run", SPEC, "--bind", "h=4,w=5"),
     ):
         done = run(*arguments, "--plugin", "gem")
         assert done.exit_code == 0, done.output
@@ -139,7 +140,7 @@ def test_every_command_takes_the_operator(tmp_path: Path) -> None:
 def test_every_command_that_reads_a_spec_has_the_option() -> None:
     for command in _commands():
         takes = {parameter.name for parameter in command.params}
-        assert ("plugin" in takes) == bool(takes & {"spec", "specs"} or command.name == "ops"), command.name
+        assert ("plugin" in takes) == bool(takes & {"spec", "specs", "args"} or command.name == "ops"), command.name
 
 
 def _commands() -> list[click.Command]:
@@ -353,7 +354,11 @@ def test_an_operator_that_raises_in_a_backend_is_named(install: Install, tmp_pat
     spec.write_text(CUBED)
     output = {"weights": ["init", str(spec), "-o", str(tmp_path / "w.safetensors")]}.get(command, [str(spec)])
     done = run(
-        command, *output, "--plugin", name, *(["-o", str(tmp_path / "out.svg")] if command in ("onnx", "diagram") else [])
+        command,
+        *output,
+        "--plugin",
+        name,
+        *(["-o", str(tmp_path / "out.svg")] if command in ("onnx", "diagram") else []),
     )
     assert done.exit_code == 1, done.output
     assert f"error[bad-plugin]: operator `cube` of plugin `{name}`: {words}" in done.output
