@@ -1,0 +1,132 @@
+"""`netc bench`"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import click
+import msgspec
+
+from netc.cli.options import as_json, choices
+from netc.cli.output import print_json
+from netc.cli.progress import stages
+from netc.cli.spec import compile_or_fail
+from netc.runtime import Provider
+from netc.runtime.bench import BenchPlan, bench
+from netc.runtime.bench_measure import Rounds
+from netc.runtime.bench_plot import check_plot, plot
+from netc.runtime.bench_report import BenchReport
+from netc.runtime.bench_subjects import MODULES
+
+
+def _read_batches(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, ...]:
+    parts = [] if text is None else text.split(",")
+    if not all(part.strip().isdecimal() and 0 < int(part) < 10**9 for part in parts):
+        raise click.BadParameter(f"`{text}` is not numbers from 1 with commas between", ctx, param)
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name and name != "none")
+    strange = [name for name in names if name not in MODULES and not name.endswith(".onnx")]
+    if strange:
+        raise click.BadParameter(f"`{strange[0]}` is none of {', '.join(MODULES)}, nor an ONNX file", ctx, param)
+    return names
+
+
+@click.command("bench")
+@click.argument("model", metavar="SPEC|MODEL.onnx")
+@choices
+@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option(
+    "--against",
+    metavar="LIST",
+    callback=_read_against,
+    help=f"Of {','.join(MODULES)} and paths of ONNX files; all that a SPEC allows by default; `none` for netc alone.",
+)
+@click.option("--batch", "batches", metavar="1,8,32", callback=_read_batches, help="Batch sizes; 1 by default.")
+@click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size, each of one run per contender.")
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds per batch size, where --runs does not say; at least 3 rounds.",
+)
+@click.option("--warmup", type=click.IntRange(min=0), default=3, show_default=True, help="Runs that are not counted.")
+@click.option(
+    "--provider",
+    type=click.Choice(get_args(Provider)),
+    default="auto",
+    show_default=True,
+    help="Where to run, PyTorch too.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; each library's choice by default.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option("--profile", is_flag=True, help="Time per node and per block of netc's file, at the largest batch.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Nodes shown by --profile.")
+@click.option("--memory", is_flag=True, help="Peak memory, each contender in a process of its own.")
+@click.option("--plot", "picture", metavar="OUT.svg", help="Draw it too; needs matplotlib.")
+@as_json
+def command(
+    model: str,
+    args: dict[str, str],
+    bind: dict[str, int],
+    weights: str | None,
+    against: tuple[str, ...] | None,
+    batches: tuple[int, ...],
+    runs: int | None,
+    duration: float,
+    warmup: int,
+    provider: Provider,
+    threads: int | None,
+    seed: int,
+    profile: bool,
+    top: int,
+    memory: bool,
+    picture: str | None,
+    json_: bool,
+) -> None:
+    """Measure a network in onnxruntime beside PyTorch (eager, compiled) and the ONNX file PyTorch exports.
+
+    All are run in turn, in rounds of a random order, so that a busy machine slows all of them; `× netc` is how many
+    times longer than netc's file one takes, round by round: the median, and between what half of the rounds lie. What
+    this machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
+
+    \b
+      netc bench specs/resnet.yaml:resnet50 --batch 1,8 --profile
+      netc bench specs/resnet.yaml:resnet50 --weights resnet50.safetensors --against export --runs 1000
+      netc bench build/resnet50/model.onnx --against exported.onnx --plot latency.svg
+    """
+    plan = BenchPlan(
+        against=against,
+        batches=batches,
+        rounds=Rounds(runs or 0, duration, warmup),
+        provider=provider,
+        threads=threads or 0,
+        seed=seed,
+        profile=top if profile else 0,
+        memory=memory,
+    )
+    if picture is not None:
+        check_plot(picture)
+    report = msgspec.structs.replace(_run(model, args, bind, weights, plan), model=model)
+    if picture is not None:
+        plot(report, picture)
+    if json_:
+        print_json(msgspec.to_builtins(report))
+    else:
+        click.echo("\n".join(report.lines()))
+
+
+def _run(model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, plan: BenchPlan) -> BenchReport:
+    if model.endswith(".onnx"):
+        if args or weights is not None:
+            raise click.UsageError("-p and --weights need a spec, not an ONNX file")
+        with stages() as (note, told):
+            return bench(model, plan, bind, None, note, told)
+    network = compile_or_fail(model, args, bind)
+    with stages() as (note, told):
+        return bench(network, plan, None, weights, note, told)
