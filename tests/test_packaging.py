@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import netc
@@ -46,12 +48,19 @@ def test_the_version_is_said_once() -> None:
     assert f"## {netc.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def imports(path: Path) -> Iterator[str]:
+    """The packages that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
 def test_every_import_is_of_a_declared_dependency() -> None:
     third_party = {"yaml": "pyyaml", "graphviz": "graphviz"}
-    imported = set()
-    for path in (ROOT / "netc").rglob("*.py"):
-        found = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        imported |= {name for name in found if name not in sys.stdlib_module_names and name != "netc"}
+    imported = {name for path in (ROOT / "netc").rglob("*.py") for name in imports(path)}
+    imported -= {*sys.stdlib_module_names, "netc"}
     assert {third_party.get(name, name) for name in imported} <= names(PROJECT["dependencies"])
 
 
