@@ -38,11 +38,9 @@ def _say_shapes(graph: Graph) -> None:
 
 
 def evaluate_constants(graph: Graph) -> None:
-    """Compute with ONNX Runtime what has constant inputs only; results of a graph stay computed."""
+    """Compute with ONNX Runtime what has constant inputs only, but for what the graph itself gives."""
     chosen = list(_constant_nodes(graph))
-    inner = {name for node in chosen for name in node.output if name}
-    results = [name for name in inner if name in graph.outputs or any(True for _ in _others(graph, name, chosen))]
-    results = [name for name in sorted(results) if name not in graph.outputs]
+    results = [name for node in chosen for name in node.output if name and any(_others(graph, name, chosen))]
     if not results:
         return
     for name, array in zip(results, _evaluated(graph, chosen, results), strict=True):
@@ -53,10 +51,10 @@ def evaluate_constants(graph: Graph) -> None:
     graph.prune()
 
 
-def _others(graph: Graph, name: str, chosen: list[NodeProto]) -> Iterator[NodeProto]:
-    """Readers that are not evaluated themselves."""
+def _others(graph: Graph, name: str, chosen: list[NodeProto]) -> Iterator[bool]:
+    """True for each reader that is not evaluated itself."""
     ids = {id(node) for node in chosen}
-    return (reader for reader in graph.readers(name) if id(reader) not in ids)
+    return (id(reader) not in ids for reader in graph.readers(name))
 
 
 def _constant_nodes(graph: Graph) -> Iterator[NodeProto]:

@@ -218,6 +218,7 @@ class Graph:
         shell.graph.name, shell.graph.doc_string = old.graph.name, old.graph.doc_string
         shell.graph.input.extend(old.graph.input)
         shell.graph.output.extend(old.graph.output)
+        shell.graph.sparse_initializer.extend(old.graph.sparse_initializer)
         return shell
 
     def model(self, *, stubs: bool = False) -> ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from math import inf
 from typing import Any
 
@@ -18,6 +19,10 @@ from netc.runtime.model import Session, bounds, refuse_unknown
 from netc.runtime.sizes import bound_shape, samples
 
 Arrays = dict[str, Any]
+
+
+STILL = 1e-5
+"""Outputs that another input moves by less than this share of their largest value are as good as constant."""
 
 
 class Trial(msgspec.Struct, frozen=True, eq=False):
@@ -52,6 +57,23 @@ def differences(session: Session, known: Sequence[Trial], tolerance: float | Non
                 one = msgspec.structs.replace(one, absolute=inf, relative=inf)
             found.append(one)
     return found
+
+
+def still(known: Sequence[Trial]) -> tuple[str, ...]:
+    """Outputs that are the same, up to rounding, for all inputs of one size: they show little."""
+    moved = {name for a, b in combinations(known, 2) for name in _moved(a, b)}
+    alike = {name for a, b in combinations(known, 2) for name in a.expected if _alike(a, b, name)}
+    return tuple(name for name in known[0].expected if name in alike - moved)
+
+
+def _alike(a: Trial, b: Trial, name: str) -> bool:
+    return bool(a.expected[name].shape == b.expected[name].shape and a.expected[name].size)
+
+
+def _moved(a: Trial, b: Trial) -> Iterator[str]:
+    for name in a.expected:
+        if _alike(a, b, name) and difference(name, {}, a.expected[name], b.expected[name]).relative > STILL:
+            yield name
 
 
 def _random(session: Session, plan: Plan) -> Iterator[tuple[dict[str, int], Arrays]]:

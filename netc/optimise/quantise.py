@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
+from io import StringIO
 from math import inf, log10
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,12 @@ def _quantise(folder: Path, feeds: Feeds, how: Calibration, kept: tuple[str, ...
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the advice that the tools log."""
+    """Without what the tools log and print."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with redirect_stdout(StringIO()):
+            yield
     finally:
         logging.disable(before)
 

@@ -57,7 +57,8 @@ class Quantised(msgspec.Struct, frozen=True):
 
 
 class OptimiseReport(msgspec.Struct, frozen=True):
-    """Sizes are bytes of all that a model needs, weights in other files included."""
+    """Sizes are bytes of all that a model needs, weights in other files included. still: outputs that no input moved,
+    so that comparing them shows little."""
 
     model: str
     files: tuple[str, ...]
@@ -65,6 +66,7 @@ class OptimiseReport(msgspec.Struct, frozen=True):
     size_before: int
     size_after: int
     int8: Quantised | None = None
+    still: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The report as text, a fact a line."""
@@ -74,6 +76,11 @@ class OptimiseReport(msgspec.Struct, frozen=True):
         return [
             *(step.line(width) for step in self.steps),
             *(self.int8.lines(width) if self.int8 else ()),
+            *(
+                [f"     {'':{width}}  {', '.join(self.still)}: hardly moved by any input, so little is shown"]
+                if self.still
+                else ()
+            ),
             f"ok   {'size':{width}}  {change}, in {' and '.join(self.files)}",
         ]
 

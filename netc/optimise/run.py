@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from onnx import ModelProto
+
 from netc.artifacts import staged
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
 from netc.optimise.graph import Graph
-from netc.optimise.parity import Trial, differences, trials
+from netc.optimise.parity import Trial, differences, still, trials
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
@@ -22,6 +24,8 @@ from netc.runtime.graph import check_file
 from netc.runtime.model import open_bytes, open_model, read_model
 
 Note = Callable[[str], None]
+
+OLDEST = 7
 
 STEPS: dict[Step, Callable[[Graph], None]] = {
     "fuse-constants": fuse_constants,
@@ -44,6 +48,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     tell("running the file as it is")
     session = open_model(path, "cpu")
     known, source = trials(session, plan), read_model(path)
+    _refuse_old(source)
     graph = Graph(source, path.parent)
     done = [_take(graph, name, known, plan, tell) for name in FLOAT_STEPS if name in plan.steps]
     spare = [*files_of(source, path.parent), *plan.spare]
@@ -56,7 +61,15 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
         inside = plan.single or not files_of(source, path.parent)
         files = _write(finished, out, None if inside else weights_path(out, spare), known, plan)
     total = sum(file.stat().st_size for file in files)
-    return OptimiseReport(str(path), tuple(map(str, files)), tuple(done), size(source), total, finished.int8)
+    names = tuple(map(str, files))
+    return OptimiseReport(str(path), names, tuple(done), size(source), total, finished.int8, still(known))
+
+
+def _refuse_old(model: ModelProto) -> None:
+    """Before opset 7 operators broadcast and train in ways of their own."""
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), OLDEST)
+    if opset < OLDEST:
+        raise _error("not-optimised", f"the model is of opset {opset}; only those from {OLDEST} on are understood")
 
 
 def _quiet(words: str) -> None:

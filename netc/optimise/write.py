@@ -43,32 +43,34 @@ def write(model: ModelProto, folder: Path, planned: Layout | None, paths: Sequen
     Empties the tensors that go beside it. Without `planned` all goes inside; raises NetcError (`output-file`) above
     2 GiB.
     """
-    if planned is None:
-        _write_single(model, folder, paths[0])
-        return
-    held = {tensor.name: tensor for tensor in beside(model)}
+    held = {tensor.name: tensor for tensor in beside(model)} if planned is not None else {}
+    _bring_inside([t for t in model.graph.initializer if is_external(t) and t.name not in held], folder, paths[0])
+    if planned is not None:
+        _write_weights(held, folder, planned, paths[1:])
+    paths[0].write_bytes(model.SerializeToString(deterministic=True))
 
+
+def _write_weights(held: dict[str, TensorProto], folder: Path, planned: Layout, paths: Sequence[Path]) -> None:
     def send(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
         for chunk in chunks(held[entry.name], folder):
             yield file.write(chunk)
 
-    write_layout(planned, paths[1:], send)
+    write_layout(planned, paths, send)
     for name, tensor in held.items():
+        entry = planned.index.tensors[name]
         tensor.Clear()
-        set_external(tensor, planned.index.tensors[name], planned.index.tensors[name].file.name)
-    paths[0].write_bytes(model.SerializeToString(deterministic=True))
+        set_external(tensor, entry, entry.file.name)
 
 
-def _write_single(model: ModelProto, folder: Path, path: Path) -> None:
-    total = sum(map(size_of, model.graph.initializer))
+def _bring_inside(tensors: Sequence[TensorProto], folder: Path, path: Path) -> None:
+    total = sum(map(size_of, tensors))
     if total > MOST:
         raise output_error(path, f"{total / 1e9:.1f} GB are too much for a single file: protobuf ends at 2 GiB")
-    for tensor in filter(is_external, model.graph.initializer):
+    for tensor in tensors:
         data = b"".join(chunks(tensor, folder))
         del tensor.external_data[:]
         tensor.data_location = TensorProto.DEFAULT
         tensor.raw_data = data
-    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def chunks(tensor: TensorProto, folder: Path) -> Iterable[bytes | memoryview]:
@@ -76,11 +78,8 @@ def chunks(tensor: TensorProto, folder: Path) -> Iterable[bytes | memoryview]:
     if not is_external(tensor):
         return [tensor.raw_data or numpy_helper.to_array(tensor).tobytes()]
     about = {item.key: item.value for item in tensor.external_data}
-    start, size = int(about.get("offset", 0)), size_of(tensor)
-    path = folder / about["location"]
-    return file_chunks(
-        TensorEntry(tensor.name, _NAMES[tensor.data_type], tuple(tensor.dims), start, start + size, path)
-    )
+    start, size = int(about.get("offset", 0)), int(about.get("length", 0)) or size_of(tensor)
+    return file_chunks(TensorEntry(tensor.name, "uint8", (size,), start, start + size, folder / about["location"]))
 
 
 def files_of(model: ModelProto, folder: Path) -> set[Path]:
