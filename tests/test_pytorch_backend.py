@@ -621,3 +621,37 @@ def test_one_class_for_an_operator_and_another_for_none() -> None:
     code = generate(network)
     assert "SqueezeExcite(6 * in_channels, 4)" in code.split("class Layers2")[0]
     assert "SqueezeExcite" not in code.split("class Layers2")[1].split("\nclass ")[0]
+
+
+PADS = """netc: 1
+name: pads
+args: {size: 3}
+inputs: {image: [N, 2, 9, 9]}
+net:
+  body:
+    - pad (size-1)
+    - conv2d 4 size
+    - pad (0 1 2 size//2) value=0.5
+    - pad 1 mode=reflect
+    - pad (1 2) mode=replicate
+    - pad 1 mode=circular
+"""
+
+
+def test_padding_is_a_module_in_a_sequence() -> None:
+    network = compiled(PADS)
+    body = network_class(generate(network))().body
+    layers = [nn.ZeroPad2d, nn.Conv2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d]
+    assert [type(module) for module in body] == layers
+    x = torch.randn(1, 2, 9, 9)
+    wanted = nn.functional.pad(body[1](nn.functional.pad(x, (2, 2, 2, 2))), (1, 1, 0, 2), value=0.5)
+    for amounts, mode in (((1, 1, 1, 1), "reflect"), ((2, 2, 1, 1), "replicate"), ((1, 1, 1, 1), "circular")):
+        wanted = nn.functional.pad(wanted, amounts, mode=mode)
+    assert torch.equal(body(x), wanted)
+
+
+def test_numbers_computed_from_what_the_author_said_follow_it() -> None:
+    code = generate(compiled("tcn.yaml"))
+    assert "nn.ZeroPad1d(((size - 1) * dilation, 0))" in code
+    assert "padding: " not in code
+    assert "torch.full((side - 7,), 0.0" in generate(compiled("swin.yaml:swin_t"))

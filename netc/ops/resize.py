@@ -193,6 +193,14 @@ def _exact_factors(space: tuple[Size, ...], target: tuple[Size, ...]) -> tuple[f
 
 
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+PAD_CLASSES = {
+    "zero": "Zero",
+    "constant": "Constant",
+    "reflect": "Reflection",
+    "replicate": "Replication",
+    "circular": "Circular",
+}
+"""The modules of torch.nn that do it."""
 
 
 @op("pad", family=Family.RESHAPE, torch="torch.nn.functional.pad", title="Pad")
@@ -257,7 +265,11 @@ class Pad(Op):
             if getattr(self, name) != self.attributes[name].default:
                 args.append(TorchArg(name, getattr(self, name), attribute=name))
                 texts.append(f"{name}={{{name}}}")
-        return TorchForm(call=TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",)))
+        call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
+        cls = "zero" if self.mode == "constant" and not self.value else self.mode
+        shown = [TorchArg("value", self.value, attribute="value")] if cls == "constant" else []
+        module = TorchModule(f"nn.{PAD_CLASSES[cls]}Pad{x[0].rank - 2}d", (args[0], *shown))
+        return TorchForm(module=module, call=call)
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         """What is mirrored or repeated is the whole input, so that cutting off comes last; what is wrapped around is

@@ -12,17 +12,15 @@ from netc.backends.pytorch.shadow import (
     Shadow,
     Unsayable,
     Var,
-    combine,
     cost,
     evaluate,
-    from_linear,
     is_plain,
-    linear,
     lit,
     names,
     replace,
     settled,
 )
+from netc.backends.pytorch.sums import combine, from_linear, linear
 from netc.backends.pytorch.value import Val
 
 

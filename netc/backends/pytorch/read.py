@@ -98,7 +98,7 @@ class Reader:
     def _assembled(self, expr: Expr, inner: list[Shadow]) -> Shadow:
         match expr:
             case Binary(op="/"):
-                return Bin("//" if self._divides(*inner) else "/", *inner)
+                return _without_fraction(Bin("//" if self._divides(*inner) else "/", *inner))
             case Binary(op=op):
                 return _without_units(Bin(op, *inner))
             case Unary(op=op):
@@ -206,6 +206,16 @@ def _without_units(shadow: Bin) -> Shadow:
     if shadow.right == lit(unit) or (shadow.op == "-" and shadow.right == lit(0)):
         return shadow.left
     return shadow.right if shadow.left == lit(unit) else shadow
+
+
+def _without_fraction(shadow: Bin) -> Shadow:
+    """`drop * 0 / 11` and `drop * 11 / 11`, the ends of a slope that loops walk, as `0.0` and `drop`."""
+    match shadow:
+        case Bin("/", Bin("*", _, Lit(0)) | Bin("*", Lit(0), _), Lit()):
+            return lit(0.0)
+        case Bin("/", Bin("*", other, Lit(a)) | Bin("*", Lit(a), other), Lit(b)) if a == b:
+            return other
+    return shadow
 
 
 def _without_factor(shadow: Shadow) -> Shadow:

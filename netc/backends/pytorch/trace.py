@@ -7,22 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from netc.backends.pytorch.lift import lifted, listed, printed_values, said_of
 from netc.backends.pytorch.read import Reader
-from netc.backends.pytorch.shadow import (
-    Bin,
-    Fn,
-    Shadow,
-    Tup,
-    Var,
-    combine,
-    cost,
-    folded,
-    from_linear,
-    is_plain,
-    linear,
-    lit,
-    replace,
-)
+from netc.backends.pytorch.shadow import Bin, Fn, Shadow, Var, cost, folded, is_plain, lit, replace
+from netc.backends.pytorch.sums import combine, from_linear, linear
 from netc.backends.pytorch.value import MAX_DERIVED, NOTHING, Val, of, opaque
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Expr, Name
@@ -77,6 +65,7 @@ class Trace:
         self.files: dict[str, str] = {}
         self.size_names: dict[str, tuple[int, int]] = {}
         self.reads: Counter[Value] = Counter()
+        self._values: dict[Node, dict[str, Any]] = {}
         self.reader = Reader(self)
         self._own = {p.name for p in block.definition.parameters}
         self._read_inputs()
@@ -207,12 +196,10 @@ class Trace:
         """The operator's size rule run over numbers that remember where they come from."""
         depends = NOTHING.union(*(a.depends for a in attributes.values()))
         unfollowed = depends.union(*(d.depends for v in node.inputs for d in self.dims[v]))
-        kinds = {name: declared.kind for name, declared in node.op.attributes.items()}
-        changes = {n: self._lifted(a, kinds[n], node.op.rank) for n, a in attributes.items() if a.depends}
         types = [TensorType(self.dims[v], v.type.dtype) for v in node.inputs]  # type: ignore[arg-type]
         real = [v.type.shape for v in node.outputs]
         try:
-            shapes = [t.shape for t in node.op.replace(**changes).outputs(*types)]
+            shapes = [t.shape for t in lifted(node.op, attributes, self.reader).outputs(*types)]
         except (TypeError, AttributeError, ValueError):
             shapes = [()] * len(real)
         hidden = NOTHING.union(*(a.depends for n, a in attributes.items() if a.depends and _unseen(node, n, a.value)))
@@ -226,28 +213,6 @@ class Trace:
         kept = [not depends and i < len(before) and before[i].value == d.value for i, d in enumerate(dims)]
         slid = [before[i] if kept[i] else opaque(d.value, d.depends) for i, d in enumerate(dims)]
         return (*dims[:2], *slid[2:])
-
-    def _lifted(self, attribute: Val, kind: str, rank: int) -> Any:
-        """An attribute's value with every whole number in it said."""
-        value = attribute.value
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, tuple):
-            return tuple(self._item(attribute, i) for i in range(len(value)))
-        if not isinstance(value, int):
-            return value
-        number = Val(value, attribute.shadow if self._fits(attribute, value) else None, attribute.depends)
-        return (number,) * rank if kind == "Padding" else number
-
-    def _item(self, attribute: Val, i: int) -> Val:
-        value, shadow = attribute.value[i], attribute.shadow
-        if isinstance(shadow, Tup) and len(shadow.items) == len(attribute.value):
-            shadow = shadow.items[i]
-        known = shadow is not None and self.reader.value(shadow) == value
-        return Val(value, shadow if known else None, attribute.depends)
-
-    def _fits(self, attribute: Val, value: Any) -> bool:
-        return bool(self.reader.value(attribute.shadow) == value)
 
     def _call(self, call: Call) -> None:
         self.structural |= self._names_of(call.statement)
@@ -297,14 +262,21 @@ class Trace:
         attributes = self.attributes[node]
         if arg.attribute is not None:
             source = attributes[arg.attribute]
-            return Val(arg.value, source.shadow if source.depends else _literal(arg.value), source.depends, True)
+            shadow = listed(source.shadow, arg.value, self.reader) if source.depends else _literal(arg.value)
+            return Val(arg.value, shadow, source.depends, by_author=True)
         if arg.axis is not None:
             position, axis = arg.axis
             size = self.dims[node.inputs[position]][axis]
             return Val(arg.value, size.shadow, size.depends)
-        return opaque_argument(
-            arg.value, NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes))
-        )
+        depends = NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes))
+        return self._computed(node, arg, depends) if depends else Val(arg.value, _literal(arg.value))
+
+    def _computed(self, node: Node, arg: TorchArg, depends: frozenset[str]) -> Val:
+        """A number that the form computes from attributes."""
+        if node not in self._values:
+            self._values[node] = printed_values(node, self.attributes[node], self.reader)
+        shadow = said_of(self._values[node].get(arg.name))
+        return Val(arg.value, shadow if self.reader.value(shadow) == arg.value else None, depends)
 
 
 def _result_of(item: Item) -> Value | None:
@@ -329,10 +301,6 @@ def _progressed(sizes: list[Val], count: Val) -> Val:
         return Val(last.value, last.shadow, last.depends | count.depends)
     shadow = Bin("+", from_linear(terms[0]), Bin("*", count.shadow, from_linear(step)))
     return Val(last.value, shadow, last.depends | count.depends)
-
-
-def opaque_argument(value: Any, depends: frozenset[str]) -> Val:
-    return Val(value, None if depends else _literal(value), depends)
 
 
 def _literal(value: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from netc.backends.pytorch.shadow import Bin, Lit, Shadow, combine, cost, from_linear, linear, lit
+from netc.backends.pytorch.shadow import Bin, Lit, Shadow, cost, lit
+from netc.backends.pytorch.sums import combine, from_linear, linear
 
 NOTHING: frozenset[str] = frozenset()
 MAX_DERIVED = 15
