@@ -35,6 +35,11 @@ def splices(group: Group, prefix: str) -> bool:
     )
 
 
+def calls_shared(group: Group) -> bool:
+    """Whether a member's weights live elsewhere, where others may reach them too."""
+    return any(calls_shared(i) if isinstance(i, Group) else i.module != i.path for i in group.items)
+
+
 Ends = tuple[str, Value, Value]
 """Path of the weights, the tensor read, the tensor made."""
 

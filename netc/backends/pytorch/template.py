@@ -26,7 +26,7 @@ from netc.backends.pytorch.parts import (
     reads_of,
     results_of,
 )
-from netc.backends.pytorch.straight import branch_ends, is_whole, splices, straight
+from netc.backends.pytorch.straight import branch_ends, calls_shared, is_whole, splices, straight
 from netc.backends.pytorch.trace import Trace
 from netc.backends.pytorch.value import Val
 from netc.ir.model import Call, Group, Item, Node, Value
@@ -268,6 +268,8 @@ class Template:
             return self._steps([g.items for g in column], seen, rows)
         if not column[0].path:
             raise Conflict("the class itself is one thing or another")
+        if any(map(calls_shared, column)):
+            raise Conflict("a shared module is called here or not, so it may be made elsewhere")
         condition = Hole(column[0].path, "condition", [(s, _truth(s, g)) for s, g in zip(seen, column, strict=True)])
         return [self._either(column, seen, rows, condition) or self._branches(column, seen, rows, condition)]
 
