@@ -22,7 +22,7 @@ import netc
 from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
-from netc.optimise import Calibration, Plan, fold, optimise
+from netc.optimise import Calibration, Plan, absorb, fold, optimise
 from netc.optimise.plan import FLOAT_STEPS
 from netc.weights import init_weights
 
@@ -457,6 +457,70 @@ def test_a_wrong_step_is_caught_and_nothing_is_written(tmp_path: Path, monkeypat
     assert error.value.diagnostics[0].code == "not-optimised"
     assert "fold-batch-norm" in error.value.diagnostics[0].message
     assert not list((tmp_path / "new").glob("*")) if (tmp_path / "new").exists() else True
+
+
+@pytest.mark.parametrize("part", ["_by_output", "_bias", "_along"])
+def test_every_part_of_a_fold_matters(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "g (float[2,4,5,5] x) => (float[a,b,c,d] y) { z = Conv (x, w, c) \n y = BatchNormalization (z, g, b, m, v) }"
+    model = written(body, tmp_path, w=floats(6, 4, 3, 3), c=floats(6), **norm(6))
+    right = getattr(absorb, part)
+    monkeypatch.setattr(absorb, part, lambda *args: right(*args) * 1.001)
+    with pytest.raises(NetcError, match="fold-batch-norm changes what is computed"):
+        optimise(model, tmp_path / "out.onnx", ALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_network_that_jumps_is_said_to(tmp_path: Path) -> None:
+    body = "p = Mul (x, small) \n q = Mul (p, large) \n y = Sin (q)"
+    small, large = np.array(1e-3, "float32"), np.array(1e10, "float32")
+    model = written(f"{IMAGE} {{ {body} }}", tmp_path, small=small, large=large)
+    with pytest.raises(NetcError, match=r"fuse-constants changes .* last digit of its inputs is .* without any step"):
+        optimise(model, tmp_path / "out.onnx", ALL)
+
+
+def test_a_network_that_amplifies_rounding_may_differ_by_more(tmp_path: Path) -> None:
+    body = "p = Mul (x, small) \n q = Mul (p, large) \n y = Sin (q)"
+    small, large = np.array(1e-3, "float32"), np.array(1e6, "float32")
+    model = written(f"{IMAGE} {{ {body} }}", tmp_path, small=small, large=large)
+    (step, *_) = optimise(model, tmp_path / "out.onnx", ALL).steps
+    assert step.worst is not None
+    assert 2e-5 < step.worst.relative < 1e-2
+    assert "4× its change with the last digit" in step.worst.amount()
+
+
+def test_outputs_that_no_input_moves_are_named(tmp_path: Path) -> None:
+    model = written(
+        f"{IMAGE} {{ p = Mul (x, none) \n q = Exp (p) \n y = Identity (q) }}", tmp_path, none=CONSTANTS["none"]
+    )
+    report = optimise(model, tmp_path / "out.onnx", ALL)
+    assert report.still == ("y",)
+    assert "hardly moved" in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd"])
+def test_tensors_from_elsewhere_are_refused(location: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.bin").write_bytes(bytes(10000))
+    (tmp_path / "in").mkdir()
+    model = onnx.load(
+        written("g (float[N,4] x) => (float[N,6] y) { y = Gemm (x, w) }", tmp_path / "in", w=floats(4, 6))
+    )
+    (tensor,) = model.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    (tmp_path / "in" / "model.onnx").write_bytes(model.SerializeToString())
+    done = invoke(tmp_path / "in" / "model.onnx", "-o", tmp_path / "in" / "out.onnx", "--all")
+    assert done.exit_code == 1
+    assert "model-file" in done.output
+    assert not (tmp_path / "in" / "out.onnx").exists()
+
+
+def test_old_opsets_are_refused(tmp_path: Path) -> None:
+    model = onnx.load(written(f"{IMAGE} {{ y = Relu (x) }}", tmp_path))
+    model.opset_import[0].version = 6
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(NetcError, match="opset 6"):
+        optimise(tmp_path / "model.onnx", tmp_path / "out.onnx", ALL)
 
 
 def invoke(*args: object) -> Result:

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.plan import Plan
 from netc.runtime import Difference
 from netc.runtime.compare import difference
 from netc.runtime.given import feed, read_sources
 from netc.runtime.inputs import random_input
 from netc.runtime.model import Session, bounds, refuse_unknown
+from netc.runtime.report import LIMIT, ROUNDINGS
 from netc.runtime.sizes import bound_shape, samples
 
 Arrays = dict[str, Any]
@@ -23,6 +25,9 @@ Arrays = dict[str, Any]
 
 STILL = 1e-5
 """Outputs that another input moves by less than this share of their largest value are as good as constant."""
+
+
+MEASURE = "its change with the last digit of its inputs"
 
 
 class Trial(msgspec.Struct, frozen=True, eq=False):
@@ -45,18 +50,50 @@ def run(session: Session, inputs: Arrays) -> Arrays:
     return dict(zip(session.outputs, session.run(None, inputs), strict=True))
 
 
-def differences(session: Session, known: Sequence[Trial], tolerance: float | None) -> list[Difference]:
-    """Of every output in every trial; of another type or shape it is infinitely far."""
-    found = []
-    for trial in known:
-        results = run(session, trial.inputs)
-        for name, expected in trial.expected.items():
-            other = results[name]
-            one = difference(name, trial.binding, expected, other, tolerance)
-            if expected.dtype != other.dtype:
-                one = msgspec.structs.replace(one, absolute=inf, relative=inf)
-            found.append(one)
-    return found
+def worst(other: Session, session: Session, known: Sequence[Trial], plan: Plan, step: str) -> Difference:
+    """The difference of `other` from what `session` made of the trials that is nearest to its tolerance.
+
+    A network that amplifies rounding may differ by more: by a few times what inputs do to it that change in their last
+    digit alone. Raises NetcError (`not-optimised`) naming the step where a difference is beyond.
+    """
+    found = [one for trial in known for one in _compared(other, session, trial, plan.tolerance)]
+    largest = max(found, key=lambda one: one.strain)
+    if largest.ok:
+        return largest
+    told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
+    if largest.rounding > LIMIT / ROUNDINGS:
+        told += f"; but {MEASURE} is {largest.rounding:.1e} without any step: where it jumps, comparing shows little"
+    raise NetcError((Diagnostic("not-optimised", told, None),))
+
+
+def _compared(other: Session, session: Session, trial: Trial, tolerance: float | None) -> list[Difference]:
+    found = list(_differences(run(other, trial.inputs), trial, tolerance))
+    if tolerance is not None or all(one.ok for one in found):
+        return found
+    own = _differences(run(session, _shaken(trial)), trial, None)
+    return [
+        msgspec.structs.replace(one, rounding=mine.relative, measure=MEASURE)
+        for one, mine in zip(found, own, strict=True)
+    ]
+
+
+def _differences(results: Arrays, trial: Trial, tolerance: float | None) -> Iterator[Difference]:
+    """Of every output; of another type or shape it is infinitely far."""
+    for name, expected in trial.expected.items():
+        one = difference(name, trial.binding, expected, results[name], tolerance)
+        same = expected.dtype == results[name].dtype
+        yield one if same else msgspec.structs.replace(one, absolute=inf, relative=inf)
+
+
+def _shaken(trial: Trial) -> Arrays:
+    """The inputs, real numbers moved to one of their neighbours."""
+    generator = np.random.default_rng(0)
+    return {
+        name: np.nextafter(array, generator.choice([-np.inf, np.inf], array.shape).astype(array.dtype))
+        if array.dtype.kind == "f"
+        else array
+        for name, array in trial.inputs.items()
+    }
 
 
 def still(known: Sequence[Trial]) -> tuple[str, ...]:

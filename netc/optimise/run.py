@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,16 +14,19 @@ from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
 from netc.optimise.graph import Graph
-from netc.optimise.parity import Trial, differences, still, trials
+from netc.optimise.parity import still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
 from netc.optimise.write import files_of, layout, size, weights_path, write
 from netc.runtime import Difference
 from netc.runtime.graph import check_file
-from netc.runtime.model import open_bytes, open_model, read_model
+from netc.runtime.model import Session, open_bytes, open_model, read_model
 
 Note = Callable[[str], None]
+
+Compare = Callable[[Session, str], Difference]
+"""How far a model is from the file as it was, after the step that is named."""
 
 OLDEST = 7
 
@@ -50,7 +53,11 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     known, source = trials(session, plan), read_model(path)
     _refuse_old(source)
     graph = Graph(source, path.parent)
-    done = [_take(graph, name, known, plan, tell) for name in FLOAT_STEPS if name in plan.steps]
+
+    def compare(other: Session, step: str) -> Difference:
+        return worst(other, session, known, plan, step)
+
+    done = [_take(graph, name, compare, tell) for name in FLOAT_STEPS if name in plan.steps]
     spare = [*files_of(source, path.parent), *plan.spare]
     with TemporaryDirectory(prefix="netc-") as folder:
         finished = Finished(graph.model(), path.parent)
@@ -59,7 +66,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
             finished = quantise(graph, session, plan, plan.int8, Path(folder))
         tell("writing")
         inside = plan.single or not files_of(source, path.parent)
-        files = _write(finished, out, None if inside else weights_path(out, spare), known, plan)
+        files = _write(finished, out, None if inside else weights_path(out, spare), compare)
     total = sum(file.stat().st_size for file in files)
     names = tuple(map(str, files))
     return OptimiseReport(str(path), names, tuple(done), size(source), total, finished.int8, still(known))
@@ -76,8 +83,7 @@ def _quiet(words: str) -> None:
     pass
 
 
-def _take(graph: Graph, name: Step, known: Sequence[Trial], plan: Plan, tell: Note) -> StepReport:
-    """One step, compared with the file as it was."""
+def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:
     tell(name)
     before, old = len(graph), graph.model().SerializeToString(deterministic=True)
     STEPS[name](graph)
@@ -86,19 +92,10 @@ def _take(graph: Graph, name: Step, known: Sequence[Trial], plan: Plan, tell: No
     if new == old:
         return StepReport(name, before, len(graph), None)
     graph.infer()
-    found = differences(open_bytes(new, graph.folder, f"the model after {name}"), known, plan.tolerance)
-    return StepReport(name, before, len(graph), _worst(found, name))
+    return StepReport(name, before, len(graph), compare(open_bytes(new, graph.folder, f"the model after {name}"), name))
 
 
-def _worst(found: Sequence[Difference], name: str) -> Difference:
-    """The difference nearest to its tolerance. Raises NetcError (`not-optimised`) where it is beyond."""
-    worst = max(found, key=lambda one: one.strain)
-    if not worst.ok:
-        raise _error("not-optimised", f"{name} changes what is computed: {worst.output} differs by {worst.amount()}")
-    return worst
-
-
-def _write(finished: Finished, out: Path, own: Path | None, known: Sequence[Trial], plan: Plan) -> tuple[Path, ...]:
+def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) -> tuple[Path, ...]:
     planned = layout(finished.model, own) if own is not None else None
     targets = (out, *(planned.paths if planned else ()))
     with staged(targets) as temporary:
@@ -108,7 +105,7 @@ def _write(finished: Finished, out: Path, own: Path | None, known: Sequence[Tria
             raise _error("not-optimised", f"onnx's checker refuses the result: {checked.detail}")
         session = open_model(temporary[0], "cpu")
         if finished.int8 is None:
-            _worst(differences(session, known, plan.tolerance), "writing")
+            compare(session, "writing")
     return targets
 
 

@@ -28,7 +28,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 class Difference(msgspec.Struct, frozen=True):
     """Two programs compared on one tensor. `relative` is a share of the largest absolute value, as is `rounding`: how
-    far PyTorch is from itself in float64, 0 where that was not needed; `given`: a tolerance that someone asked for."""
+    far PyTorch is from itself in float64 or whatever `measure` says, 0 where that was not needed; `given`: a tolerance
+    that someone asked for."""
 
     output: str
     binding: dict[str, int]
@@ -37,6 +38,7 @@ class Difference(msgspec.Struct, frozen=True):
     relative: float
     rounding: float = 0.0
     given: float | None = None
+    measure: str = "PyTorch's own distance to float64"
 
     @property
     def tolerance(self) -> float:
@@ -67,7 +69,7 @@ class Difference(msgspec.Struct, frozen=True):
         if self.given is not None:
             return "as asked"
         widened = self.tolerance > TOLERANCE.get(self.dtype, 0.0)
-        return f"{ROUNDINGS:.0f}× PyTorch's own distance to float64" if widened else f"in {self.dtype}"
+        return f"{ROUNDINGS:.0f}× {self.measure}" if widened else f"in {self.dtype}"
 
 
 class Layer(msgspec.Struct, frozen=True):
