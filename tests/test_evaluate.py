@@ -317,6 +317,12 @@ def test_words_of_an_attribute_win_over_names() -> None:
     assert value("n", words=("m",)) == 3
 
 
+def test_words_may_have_hyphens() -> None:
+    assert value("nearest-exact", words=("nearest", "nearest-exact")) == "nearest-exact"
+    assert value("-inf", words=("inf", "-inf")) == "-inf"
+    assert value("n-1", words=("n-x",)) == 2
+
+
 def test_operators_are_values() -> None:
     found = value("relu", operators=("relu",))
     assert isinstance(found, OperatorValue)

@@ -26,6 +26,7 @@ from netc.expr.tree import (
     Slice,
     TensorRef,
     Unary,
+    spelled,
 )
 from netc.expr.values import (
     LARGEST,
@@ -67,6 +68,8 @@ def evaluate(expr: Expr, context: Context) -> Any:
 
     Raises ExprError with the place, or Silenced.
     """
+    if context.words and spelled(expr) in context.words:
+        return spelled(expr)
     try:
         return _EVALUATORS[type(expr)](expr, context)
     except TooComplex as error:
@@ -124,8 +127,6 @@ def _literal(expr: Literal, context: Context) -> Any:
 
 
 def _name(expr: Name, context: Context) -> Any:
-    if expr.id in context.words:
-        return expr.id
     found = context.scope.find(expr.id)
     if found is not None:
         return _bound(found[0])

@@ -95,6 +95,18 @@ class TensorRef(Expr, frozen=True, eq=False):
     parts: tuple[str | Expr, ...]
 
 
+def spelled(expr: Expr) -> str:
+    """A word as it is written, `nearest`, `nearest-exact` or `-inf`; "" for what is no word."""
+    match expr:
+        case Name(id=word):
+            return word
+        case Unary(op="-", operand=Name(id=word)):
+            return f"-{word}"
+        case Binary(op="-", left=Name(id=first), right=Name(id=second)):
+            return f"{first}-{second}"
+    return ""
+
+
 def names_in(expr: Expr) -> set[str]:
     """All bare names of an expression."""
     if isinstance(expr, Name):

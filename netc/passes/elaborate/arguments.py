@@ -9,7 +9,7 @@ import msgspec
 
 from netc.diagnostics.model import Span
 from netc.expr.scope import Said, Scope
-from netc.expr.tree import Expr, ListExpr, Literal, Name, Unary
+from netc.expr.tree import Expr, ListExpr, Literal, Unary, spelled
 from netc.ops.base import Attr
 from netc.syntax.ast import Argument, Parameter
 
@@ -73,11 +73,13 @@ def _required(declared: Attr | Parameter) -> bool:
 
 def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
     """Whether an expression is a literal (or a list of them, or one of `words`): its value says all."""
+    if spelled(expr) in words:
+        return True
     if isinstance(expr, Unary):
         return is_plain(expr.operand)
     if isinstance(expr, ListExpr):
         return all(is_plain(item) for item in expr.items)
-    return isinstance(expr, Literal) or (isinstance(expr, Name) and expr.id in words)
+    return isinstance(expr, Literal)
 
 
 def said(given: Given, words: tuple[str, ...] = ()) -> Said | None:
