@@ -2,6 +2,7 @@
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
 # make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2
+# make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs gallery clean
+.PHONY: demo test conformance check format docs bench gallery clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -41,6 +42,11 @@ format: .venv/dev
 
 docs: .venv/dev
 	$(bin)/python -m tools.docs
+
+bench: .venv/dev
+	@failed=0; for script in check_startup check_scaling onnx_export "onnx_export --fresh" fresh_weights memory latency \
+	"latency --free" eager; do set -- $$script; echo "== $$script"; \
+	$(bin)/python benchmarks/$$1.py $$2 || failed=1; done; exit $$failed
 
 gallery: .venv/dev
 	$(bin)/python -m tools.gallery

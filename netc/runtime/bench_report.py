@@ -16,7 +16,7 @@ ALARMING = 1e-3
 
 class Timing(msgspec.Struct, frozen=True):
     """One contender at one batch size. Times are seconds; percentiles are null where the runs are too few to tell
-    them. throughput: batch entries (runs, without a batch) per second at the median; ratio: to netc, round by round;
+    them. throughput: batch entries (runs, without a batch) per second at the median; ratio: to netc;
     farthest: largest difference from netc's outputs, as a share of their largest value."""
 
     name: str
@@ -79,7 +79,7 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-_HEAD = ("", "batch", "runs", "p50", "p90", "p99", "p99.9", "per second", "× netc", "half of rounds")
+_HEAD = ("", "batch", "runs", "p50", "p90", "p99", "p99.9", "per second", "× netc", "95%")
 
 
 def sizes(binding: Binding) -> str:

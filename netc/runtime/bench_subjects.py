@@ -133,14 +133,18 @@ def running(module: Any, arrays: Arrays, device: str) -> Running:
     return Running(_guarded(run), lambda: [each.cpu().numpy() for each in found if each is not None])
 
 
-def export(module: Any, arrays: Arrays, path: Path) -> None:
-    """What `torch.onnx.export` writes by default, without a word. Raises NetcError where it cannot."""
+def export(module: Any, arrays: Arrays, path: Path, free_batch: bool = False) -> None:
+    """What `torch.onnx.export` writes by default, without a word; free_batch: the first axis of every input is free.
+
+    Raises NetcError where it cannot.
+    """
     inputs = tuple(torch().from_numpy(array) for array in arrays.values())
+    free = tuple({0: torch().export.Dim.DYNAMIC} for _ in inputs) if free_batch else None
 
     def write() -> None:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
-            torch().onnx.export(module, inputs, str(path), dynamo=True)
+            torch().onnx.export(module, inputs, str(path), dynamo=True, dynamic_shapes=free)
 
     _guarded(write)()
 

@@ -92,8 +92,8 @@ def command(
     """Measure a network in onnxruntime beside PyTorch (eager, compiled) and the ONNX file PyTorch exports.
 
     All are run in turn, in rounds of a random order, so that a busy machine slows all of them; `× netc` is how many
-    times longer than netc's file one takes, round by round: the median, and between what half of the rounds lie. What
-    this machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
+    times longer than netc's file one takes: medians, and the range in which 95 of 100 repetitions would lie. What this
+    machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
 
     \b
       netc bench specs/resnet.yaml:resnet50 --batch 1,8 --profile
