@@ -120,6 +120,15 @@ def test_a_lint_silences_the_pruning_report(folder: Folder) -> None:
     assert folder.made(main("a: body # netc: ignore[pruned-import]\nout: relu @a.layer1")).paths[-1] == "out"
 
 
+def test_what_an_import_does_not_offer_is_not_reported(folder: Folder) -> None:
+    outputs = "outputs: {a: a, more: {from: b, if: more}}"
+    net = "net: {a: relu @v, b: tanh @v}"
+    folder.write("lib.yaml", f"netc: 1\nargs: {{more: false}}\ninputs: {{v: [N, 3]}}\n{net}\n{outputs}")
+    for line, codes in (("a: lib", []), ("a: lib more=true", ["pruned-import"])):
+        _, found = folder.elaborate(main(line, "import: {lib: lib.yaml}", image="[N, 3]"))
+        assert [d.code for d in found] == codes
+
+
 def test_references_reach_deep_into_an_import(folder: Folder) -> None:
     m = folder.made(main("a: body\nout: concat @a.layer1.0 @a.layer2.0 @a.layer2.0.0"), ignore=("pruned-import",))
     assert m.reads["out"] == ["a.layer1.0", "a.layer2.0.1", "a.layer2.0.0"]

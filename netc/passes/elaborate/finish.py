@@ -95,7 +95,8 @@ class Finisher:
         block = self.block(draft.block, exposed, wanted)
         if wanted is not None:
             kept = {leaf.path for leaf in block.leaves()}
-            gone = [leaf.path for leaf in leaves_of(draft.block.items) if leaf.path not in kept]
+            offered = _live(draft.block.items, {o.value for o in draft.block.enabled()}).leaves
+            gone = [one.path for one in leaves_of(draft.block.items) if one in offered and one.path not in kept]
             if gone:
                 self.pruned.append((draft, gone))
         return block
