@@ -27,30 +27,13 @@ SPECS = Path(__file__).parent.parent / "specs"
 
 BOTTLENECK = """\
 class Bottleneck(nn.Module):
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        dilation: int = 1,
-        wide: int = 1,
-        groups: int = 1,
-    ) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, wide * width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(wide * width)
-        self.conv2 = nn.Conv2d(
-            wide * width,
-            wide * width,
-            3,
-            stride=stride,
-            padding=dilation,
-            dilation=dilation,
-            groups=groups,
-            bias=False,
-        )
-        self.bn2 = nn.BatchNorm2d(wide * width)
-        self.conv3 = nn.Conv2d(wide * width, 4 * width, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         if stride != 1 or in_channels != 4 * width:
             self.downsample = nn.Sequential(
@@ -655,3 +638,22 @@ def test_numbers_computed_from_what_the_author_said_follow_it() -> None:
     assert "nn.ZeroPad1d(((size - 1) * dilation, 0))" in code
     assert "padding: " not in code
     assert "torch.full((side - 7,), 0.0" in generate(compiled("swin.yaml:swin_t"))
+
+
+def test_classes_are_named_by_the_operators_they_were_given() -> None:
+    code = generate(compiled("mobilenet_v3.yaml"))
+    assert "class Unit(nn.Sequential):" in code
+    assert "class UnitWithoutAct(nn.Sequential):" in code
+    assert "class UnitRelu(nn.Sequential):" in code
+    assert "nn.ReLU()," in code.split("class UnitRelu")[1].split("class ")[0]
+
+
+def test_arguments_that_no_call_gives_are_no_parameters() -> None:
+    assert "groups" not in generate(compiled("resnet.yaml:resnet50"))
+    assert "groups: int = 1" in generate(compiled("resnet.yaml:resnext50_32x4d"))
+
+
+def test_long_docstrings_and_lines_are_broken() -> None:
+    code = generate(compiled("faster_rcnn_fpn.yaml:maskrcnn_resnet50_fpn"))
+    assert max(map(len, code.splitlines())) <= 88
+    assert '    """image [N, 3, 64·h, 64·w]\n    → boxes [N, keep, 4], scores' in code

@@ -15,7 +15,7 @@ from netc.ops.windowed import need_even, need_fit
 from netc.types import TensorType
 
 DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
-    """A convolution whose taps are moved by offsets and scaled by a mask; parameters as in torchvision."""
+    """A convolution whose taps are moved by offsets and scaled by a mask."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def places(self, axis: int, count: int, x: Tensor) -> Tensor:
-        """Where each tap of the kernel lies along an axis, for each of `count` windows."""
+        """Where each tap lies along an axis, for each of `count` windows."""
         taps = torch.arange(self.kernel_size[axis], dtype=x.dtype, device=x.device)
         starts = torch.arange(count, dtype=x.dtype, device=x.device) * self.stride[axis]
         return (taps * self.dilation[axis])[:, None] + starts - self.padding[axis]

@@ -30,7 +30,7 @@ class FeatureAlphaDropout(_Dropout):
 
 
 STOCHASTIC_DEPTH = '''class StochasticDepth(nn.Module):
-    """Zeroes whole samples ("row") or the whole batch ("batch") with probability p in training."""
+    """In training, zeroes samples ("row") or the batch ("batch") with probability p."""
 
     def __init__(self, p: float, mode: str) -> None:
         super().__init__()

@@ -46,15 +46,21 @@ LOCALLY_CONNECTED_1D = '''class LocallyConnected1d(nn.Module):
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(output_size, out_channels, in_channels, kernel_size))
-        self.bias = nn.Parameter(torch.empty(out_channels, output_size)) if bias else None
+        self.weight = nn.Parameter(
+            torch.empty(output_size, out_channels, in_channels, kernel_size)
+        )
+        self.bias = (
+            nn.Parameter(torch.empty(out_channels, output_size)) if bias else None
+        )
         bound = (in_channels * kernel_size) ** -0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.pad(x, self.padding)
-        windows = x.unfold(2, self.dilation * (self.weight.shape[3] - 1) + 1, self.stride)[..., :: self.dilation]
+        windows = x.unfold(
+            2, self.dilation * (self.weight.shape[3] - 1) + 1, self.stride
+        )[..., :: self.dilation]
         y = torch.einsum("ncli,loci->nol", windows, self.weight)
         return y if self.bias is None else y + self.bias'''
 
@@ -74,9 +80,13 @@ LOCALLY_CONNECTED_2D = '''class LocallyConnected2d(nn.Module):
     ) -> None:
         super().__init__()
         given = (kernel_size, output_size, stride, dilation)
-        kernel, space, self.stride, self.dilation = [(n, n) if isinstance(n, int) else n for n in given]
+        kernel, space, self.stride, self.dilation = [
+            (n, n) if isinstance(n, int) else n for n in given
+        ]
         self.padding = padding
-        self.weight = nn.Parameter(torch.empty(*space, out_channels, in_channels, *kernel))
+        self.weight = nn.Parameter(
+            torch.empty(*space, out_channels, in_channels, *kernel)
+        )
         self.bias = nn.Parameter(torch.empty(out_channels, *space)) if bias else None
         bound = (in_channels * kernel[0] * kernel[1]) ** -0.5
         for parameter in self.parameters():
@@ -86,8 +96,12 @@ LOCALLY_CONNECTED_2D = '''class LocallyConnected2d(nn.Module):
         (down, right), (tall, wide) = self.stride, self.dilation
         height, width = self.weight.shape[4:]
         x = nn.functional.pad(x, self.padding)
-        windows = x.unfold(2, tall * (height - 1) + 1, down).unfold(3, wide * (width - 1) + 1, right)
-        y = torch.einsum("nchwij,hwocij->nohw", windows[..., ::tall, ::wide], self.weight)
+        windows = x.unfold(2, tall * (height - 1) + 1, down).unfold(
+            3, wide * (width - 1) + 1, right
+        )
+        y = torch.einsum(
+            "nchwij,hwocij->nohw", windows[..., ::tall, ::wide], self.weight
+        )
         return y if self.bias is None else y + self.bias'''
 
 

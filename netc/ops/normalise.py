@@ -162,7 +162,7 @@ class Normalize(_Unit):
 
 
 L2_NORM = '''class L2Norm(nn.Module):
-    """Each place's vector of channels at length 1, times a learned scale per channel."""
+    """Each place's vector of channels at length 1, times a scale per channel."""
 
     def __init__(self, channels: int, scale: float = 20.0, eps: float = 1e-12) -> None:
         super().__init__()
@@ -245,7 +245,7 @@ class LayerNorm2d(Op):
 
 
 FROZEN = '''class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation of N×C×H×W whose scale, offset and statistics stay as they are."""
+    """Batch normalisation whose scale, offset and statistics stay as they are."""
 
     def __init__(self, num_features: int, eps: float = 1e-5) -> None:
         super().__init__()

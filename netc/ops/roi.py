@@ -14,7 +14,7 @@ from netc.types import TensorType
 
 NUMBERED = '''
     def numbered(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sample and the corners of each box, of boxes × 5 or samples × boxes × 4."""
+        """The sample and corners of each box, of boxes × 5 or samples × boxes × 4."""
         if boxes.dim() == 2:
             return boxes[:, 0].long(), boxes[:, 1:]
         samples = torch.arange(len(boxes), device=boxes.device)

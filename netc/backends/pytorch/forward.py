@@ -11,10 +11,7 @@ from netc.backends.pytorch.layout import WIDTH, layout
 from netc.backends.pytorch.names import safe, statement_name
 from netc.backends.pytorch.parts import Branches, Output, Slot, Step, Unit, reads_of, results_of
 from netc.backends.pytorch.place import tensor_kind
-from netc.backends.pytorch.plan import Plan
-from netc.backends.pytorch.shadow import Lit, text
-from netc.backends.pytorch.value import Val
-from netc.dims import dim_text
+from netc.backends.pytorch.shapes import Shapes
 
 LONG = 90
 """An expression longer than this gets a line of its own."""
@@ -37,30 +34,6 @@ class Text:
 
     def within(self, level: int) -> str:
         return self.text if self.level >= level else f"({self.text})"
-
-
-class Shapes:
-    """Tensor shapes as comments, for classes with a single instance."""
-
-    def __init__(self, plan: Plan, names: dict[str, str]) -> None:
-        self.dims = plan.traces[0].dims if len(plan.traces) == 1 else None
-        self.names = names
-
-    def of(self, slot: Slot) -> str:
-        """`N×64×8h×8w`, or nothing where shapes differ from instance to instance."""
-        dims = None if self.dims is None else self.dims.get(slot.value)
-        return "" if dims is None else "×".join(map(self._size, dims))
-
-    def _size(self, size: Val) -> str:
-        return size_text(size, self.names) or dim_text(size.value)
-
-
-def size_text(size: Val, names: dict[str, str]) -> str:
-    """A size in constructor names, where it has any."""
-    if size.shadow is None or isinstance(size.shadow, Lit) or any(n not in names for n in size.depends):
-        return ""
-    found = text(size.shadow, names.__getitem__).replace(" * ", "·")
-    return f"({found})" if " " in found else found
 
 
 class Writer:
@@ -120,12 +93,24 @@ class Writer:
             self.flush()
         if self._is_too_wide(unit):
             self.flush()
-        made = self._expression(unit, self.take(unit.reads))
+        made = self._made(unit)
         if len(unit.outs) == 1 and self.uses[unit.outs[0]] == 1 and len(made.text) <= LONG:
             self.stack.append(made)
             return
         self.flush()
         self._bind(made, unit.outs, unit.results)
+
+    def _made(self, unit: Unit) -> Text:
+        """What a unit comes to; the one pending expression in it gets a line if that lets both fit on theirs."""
+        operands = self.take(unit.reads)
+        made = self._expression(unit, operands)
+        pending = [p for p in operands if p.slot not in self.homes and p.slot not in self.atoms]
+        room = WIDTH - self.indent - len("return ")
+        if len(pending) != 1 or len(made.text) <= room or len(made.text) - len(pending[0].text) > room - len("out"):
+            return made
+        self.stack.append(pending[0])
+        self.flush()
+        return self._expression(unit, self.take(unit.reads))
 
     def _is_too_wide(self, unit: Unit) -> bool:
         """Whether a sum or product of pending expressions would not fit on a line; it has no brackets to break at."""

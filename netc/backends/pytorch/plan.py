@@ -13,6 +13,7 @@ from netc.backends.pytorch.template import Conflict, Template
 from netc.backends.pytorch.trace import Pinned, Trace, Tracer, translated
 from netc.backends.pytorch.value import Val, opaque
 from netc.expr.scope import Said
+from netc.expr.tree import Literal
 from netc.ir.model import Block, Call, Group
 from netc.ops.records import TorchModule, Unsupported
 from netc.syntax.ast import Definition, SpecFile
@@ -31,8 +32,8 @@ class Param:
         """What a call hands in, in the caller's names."""
         bound = caller.bound[call]
         if self.hole is None:
-            known = bound.get(self.name)
-            return self._usual() if known is None else known
+            found = bound[self.name] if self.name in bound else caller.passed_on(call, self.name)
+            return self._usual() if found is None else found
         callee = caller.tracer.trace(call.block)
         depends = frozenset().union(*(v.depends for seen, v in self.hole.seen if seen.trace is callee))
         return opaque(self.values[callee], translated(depends, bound))
@@ -266,9 +267,20 @@ def _ordered(blocks: dict[Definition, list[Block]]) -> dict[Definition, list[Blo
     return ordered
 
 
+def _left_alone(root: Block) -> Iterator[tuple[Definition, str]]:
+    """Arguments of blocks that have their default in every call: nobody would write a parameter for them."""
+    for definition, blocks in _callees_first(root).items():
+        for parameter in () if isinstance(definition, SpecFile) else definition.parameters:
+            if isinstance(parameter.default, Literal):
+                usual = lit(parameter.default.value)
+                if all(lit(block.arguments[parameter.name]) == usual for block in blocks):
+                    yield definition, parameter.name
+
+
 def settle(root: Block) -> Book:
     """The classes of a network, with every argument that changes its structure turned into a literal, to a fixpoint."""
     pinned: Pinned = frozenset((root.definition, n) for n, v in root.arguments.items() if not is_plain(v))
+    pinned |= frozenset(_left_alone(root))
     while True:
         book = Book(root, pinned)
         more = frozenset(pair for plan in book.plans for pair in plan.pinned())

@@ -257,6 +257,12 @@ class Trace:
             return self.argument(name, value, owner)
         return Val(value, lit(value) if is_plain(value) else None)
 
+    def passed_on(self, call: Call, name: str) -> Val | None:
+        """A file's argument for a call that makes no use of it, where it is at hand."""
+        owner = call.block.definition.file
+        known = owner is not None and (owner is self.block.definition or name in self.files) and name in self.env
+        return self.argument(name, self.env[name], owner) if known else None
+
     def printed(self, node: Node, arg: TorchArg) -> Val:
         """What one argument of a node's PyTorch form is and how it is said."""
         attributes = self.attributes[node]
