@@ -515,6 +515,17 @@ def test_tensors_from_elsewhere_are_refused(location: str, tmp_path: Path) -> No
     assert not (tmp_path / "in" / "out.onnx").exists()
 
 
+@pytest.mark.parametrize(("module", "code"), [("run", "not-optimised"), ("quantise", "cannot-quantise")])
+def test_what_one_message_cannot_hold_is_refused(
+    module: str, code: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"netc.optimise.{module}.MOST", 10_000)
+    with pytest.raises(NetcError, match=r"GB .* 2 GiB") as error:
+        optimise(digits, tmp_path / "out.onnx", Plan(steps=FLOAT_STEPS, int8=Calibration(data="random", samples=1)))
+    assert error.value.diagnostics[0].code == code
+    assert not (tmp_path / "out.onnx").exists()
+
+
 def test_old_opsets_are_refused(tmp_path: Path) -> None:
     model = onnx.load(written(f"{IMAGE} {{ y = Relu (x) }}", tmp_path))
     model.opset_import[0].version = 6

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from onnx import ModelProto
 
+from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.graph import Graph
 from netc.optimise.parity import run
@@ -24,9 +25,6 @@ from netc.optimise.samples import Feeds, read_samples
 from netc.optimise.write import size, write
 from netc.runtime.lazy import onnxruntime, quantization
 from netc.runtime.model import Session, failures, open_model, read_model
-
-MOST = 2**31 - 1
-"""Bytes of a model that the tools take as one protobuf message."""
 
 
 class Finished(msgspec.Struct, frozen=True, eq=False):

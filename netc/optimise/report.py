@@ -57,7 +57,7 @@ class Quantised(msgspec.Struct, frozen=True):
 
 
 class OptimiseReport(msgspec.Struct, frozen=True):
-    """Sizes are bytes of all that a model needs, weights in other files included. still: outputs that no input moved,
+    """Sizes are bytes of the files a model consists of. still: outputs that no input moved,
     so that comparing them shows little."""
 
     model: str

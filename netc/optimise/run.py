@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnx import ModelProto
 
 from netc.artifacts import staged
+from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
-from netc.optimise.graph import Graph
+from netc.optimise.graph import Graph, is_external, size_of
 from netc.optimise.parity import still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
-from netc.optimise.write import files_of, layout, size, weights_path, write
+from netc.optimise.write import files_of, layout, weights_path, write
 from netc.runtime import Difference
 from netc.runtime.graph import check_file
 from netc.runtime.model import Session, open_bytes, open_model, read_model
@@ -67,9 +68,8 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
         tell("writing")
         inside = plan.single or not files_of(source, path.parent)
         files = _write(finished, out, None if inside else weights_path(out, spare), compare)
-    total = sum(file.stat().st_size for file in files)
-    names = tuple(map(str, files))
-    return OptimiseReport(str(path), names, tuple(done), size(source), total, finished.int8, still(known))
+    sizes = (_bytes([path, *files_of(source, path.parent)]), _bytes(files))
+    return OptimiseReport(str(path), tuple(map(str, files)), tuple(done), *sizes, finished.int8, still(known))
 
 
 def _refuse_old(model: ModelProto) -> None:
@@ -77,6 +77,10 @@ def _refuse_old(model: ModelProto) -> None:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), OLDEST)
     if opset < OLDEST:
         raise _error("not-optimised", f"the model is of opset {opset}; only those from {OLDEST} on are understood")
+
+
+def _bytes(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def _quiet(words: str) -> None:
@@ -88,11 +92,19 @@ def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:
     before, old = len(graph), graph.model().SerializeToString(deterministic=True)
     STEPS[name](graph)
     graph.prune()
+    _refuse_large(graph, name)
     new = graph.model().SerializeToString(deterministic=True)
     if new == old:
         return StepReport(name, before, len(graph), None)
     graph.infer()
     return StepReport(name, before, len(graph), compare(open_bytes(new, graph.folder, f"the model after {name}"), name))
+
+
+def _refuse_large(graph: Graph, name: Step) -> None:
+    """A model that is compared before it is a file is one protobuf message, with all tensors that are new."""
+    new = sum(size_of(tensor) for tensor in graph.constants.values() if not is_external(tensor))
+    if new > MOST:
+        raise _error("not-optimised", f"{name} makes {new / 1e9:.1f} GB of new tensors; 2 GiB at most can be compared")
 
 
 def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) -> tuple[Path, ...]:
