@@ -51,7 +51,7 @@ class Quantised(msgspec.Struct, frozen=True):
     drift: tuple[Drift, ...]
 
     def lines(self, width: int) -> list[str]:
-        kept = f", {len(self.kept)} nodes kept" if self.kept else ""
+        kept = f", {len(self.kept)} node{'s' * (len(self.kept) > 1)} kept" if self.kept else ""
         head = f"ok   {'int8':{width}}  {self.before} → {self.after} nodes, calibrated on {self.calibrated}{kept}"
         return [head, *(f"     {'':{width}}  {d.output}: {d} on {self.evaluated}" for d in self.drift)]
 
