@@ -338,7 +338,7 @@ CATALOGUE = {
         """,
     ),
     "resize": Family(
-        "s: [N, 4, 2*l], t: [N, 4, 2*h, 2*w], v: [N, 4, d, i, j], other: [N, 2, m, n], known: [N, 2, 6, 5]",
+        "s: [N, 4, 2*l], t: [N, 4, 2*h, 2*w], v: [N, 4, d, i, j], other: [N, 2, m, n]",
         """
         interpolate scale_factor=2 @t
         interpolate scale_factor=2 mode=nearest-exact @t
@@ -356,7 +356,8 @@ CATALOGUE = {
         interpolate like=@other mode=bilinear @t
         map: [adaptive_avg_pool2d (2 3) @other, select 1 0]
         grid: affine_grid (5 7) @map
-        affine_grid like=@known align_corners=true @map
+        affine_grid like=@t @map
+        affine_grid like=@t align_corners=true @map
         grid_sample @t @grid
         grid_sample mode=nearest padding_mode=border @t @grid
         grid_sample mode=bicubic padding_mode=reflection align_corners=true @t @grid

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from netc.dims import symbol
 from netc.ops import BadValue, Op
-from netc.ops.records import Unsupported
 
 heavy = settings(quick, max_examples=max(30, CASES // 2))
 SPACE = st.integers(1, 6)
@@ -86,9 +85,17 @@ def test_symbolic_sizes() -> None:
     assert make("grid_sample").infer(image, grid).shape == (n, 3, 5, w)
     maps = tensor(n, 2, 3)
     assert make("affine_grid").infer(maps, image).shape == (n, h, w, 2)
-    with pytest.raises(Unsupported, match="--bind"):
-        make("affine_grid").onnx(maps, image)
     onnx_model(make("affine_grid", size=(3, 4)), [maps], {})
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("size", [(5, 7), (1, 4), (3, 1, 2)])
+def test_an_affine_grid_follows_an_image_of_any_size(size: tuple[int, ...], align_corners: bool) -> None:
+    rank, op = len(size), make("affine_grid", align_corners=align_corners)
+    maps, image = tensor(2, rank, rank + 1), tensor(2, 3, *size)
+    unknown = tensor(symbol("N"), rank, rank + 1), tensor(symbol("N"), 3, *[symbol(name) for name in "hwd"[:rank]])
+    x = [example(maps), example(image, 1)]
+    same(op, list(unknown), x)
 
 
 @pytest.mark.parametrize(

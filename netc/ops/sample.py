@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Ints, Op, Word, attr, op
-from netc.ops.common import form, int64, need_float, need_rank, node, number, numbers
-from netc.ops.merge import need_same_dtype
+from netc.ops.common import form, int64, need_float, need_rank, node, number
+from netc.ops.merge import ONNX_TYPES, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
@@ -118,7 +118,7 @@ class AffineGrid(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Every column of the map times the coordinates along its axis, added up by broadcasting; all of it stays on
         the GPU, where what AffineGrid stands for does not."""
-        space = numbers(self._space(*x))
+        space = self._space(*x)
         rank = len(space)
         columns = [f"column{i}" for i in range(rank)]
         turned = node("Transpose", "x0", "turned", perm=(0, 2, 1))
@@ -129,16 +129,35 @@ class AffineGrid(Op):
             nodes += self._scaled(i, n, rank, x[0].dtype, "y0" if i == rank - 1 else f"sum{i}", nodes[-1].outputs[0])
         return tuple(nodes)
 
-    def _scaled(self, i: int, n: int, rank: int, dtype: str, result: str, before: str) -> list[OnnxNode]:
+    def _scaled(self, i: int, n: Size, rank: int, dtype: str, result: str, before: str) -> list[OnnxNode]:
         """Column i of the map, whose axis is the i-th from the end, times its coordinates, plus what came before."""
         shape = [1] * (rank + 2)
-        shape[rank - i] = n
-        places = OnnxConst(f"places{i}", dtype, tuple(shape), _places(n, align_corners=self.align_corners))
+        shape[rank - i] = n if isinstance(n, int) else -1
+        known = [_places(n, align_corners=self.align_corners)] if isinstance(n, int) else []
+        consts = [OnnxConst(f"places{i}", dtype, tuple(shape), values) for values in known]
         return [
+            *([] if known else self._places_of_any_size(i, rank - i + 1, shape, dtype)),
             node("Reshape", f"column{i} shape", f"spread{i}"),
-            node("Mul", f"spread{i} places{i}", f"part{i}", places),
+            node("Mul", f"spread{i} places{i}", f"part{i}", *consts),
             node("Add", f"{before} part{i}", result),
         ]
+
+    def _places_of_any_size(self, i: int, axis: int, shape: list[int], dtype: str) -> Iterator[OnnxNode]:
+        """(2k − (n − 1)) / n, or over n − 1 with `align_corners`, for k from 0, computed where n is known. Shape
+        inference does not see through Range, but through this."""
+        one, along = int64(f"one{i}", 1), OnnxConst(f"along{i}", "int64", (), (0,))
+        yield node("Shape", "x1", f"count{i}", start=axis, end=axis + 1)
+        yield node("Expand", f"one{i} count{i}", f"ones{i}", one)
+        yield node("CumSum", f"ones{i} along{i}", f"step{i}", along, exclusive=1)
+        yield node("Sub", f"count{i} one{i}", f"last{i}")
+        yield node("Add", f"step{i} step{i}", f"double{i}")
+        yield node("Sub", f"double{i} last{i}", f"centred{i}")
+        if self.align_corners:
+            yield node("Max", f"last{i} one{i}", f"extent{i}")
+        for name, whole in (("above", f"centred{i}"), ("below", f"extent{i}" if self.align_corners else f"count{i}")):
+            yield node("Cast", whole, f"{name}{i}", to=ONNX_TYPES[dtype])
+        yield node("Div", f"above{i} below{i}", f"row{i}")
+        yield node("Reshape", f"row{i} apart{i}", f"places{i}", int64(f"apart{i}", *shape))
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.size))
