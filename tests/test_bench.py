@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -235,3 +237,26 @@ def test_what_onnxruntime_fused_keeps_its_path() -> None:
 
 def test_columns_are_aligned() -> None:
     assert aligned([("", "ms"), ("long", "1"), ("x", "")]) == ["      ms", "long   1", "x"]
+
+
+BLOCK = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def outline(text: str) -> list[list[str]]:
+    """What does not depend on the machine: words, but for its names and for the order of what is sorted by time."""
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("device", "versions", "layer", "(onnx", "st", "h"))
+    ]
+    return [re.sub(r"(?<![\w=])[\d.…]+(?!\w)%?", "#", line).split() for line in lines]
+
+
+def test_the_guide_shows_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "examples" / "digits.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    steps = BLOCK.findall((ROOT / "docs" / "bench.md").read_text("utf-8"))
+    for step in steps:
+        command, _, output = step.removeprefix("$ netc bench ").partition("\n")
+        done = run(*command.split())
+        assert done.exit_code == 0, done.output
+        assert outline(done.stdout) == outline(output)
+    assert len(steps) == 2

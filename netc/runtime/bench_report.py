@@ -69,7 +69,7 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def _about(self) -> list[str]:
-        threads = f", {self.threads} threads" if self.threads else ""
+        threads = f", {self.threads} thread{'s' * (self.threads > 1)}" if self.threads else ""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return [
             f"model     {self.model}",
