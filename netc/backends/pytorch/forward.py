@@ -194,15 +194,14 @@ class Writer:
         """`x` or `out` where free, the statement's name for tensors that meet in one place."""
         if slot in self.presets:
             return self.presets[slot]
-        own = safe(statement_name(slot.path), self.constructor.reserved)
-        whole = safe("_".join(w for w in slot.path.split(".") if w) or own, self.constructor.reserved)
         short = ["x", "out"] if plain and self.readers[slot] < 3 else []
-        numbered = slot.path.rpartition(".")[2].isdigit() and not plain
-        for name in (*short, *([] if numbered or own in self.crowded else [own]), whole):
+        said = [safe(name, self.constructor.reserved) for name in _spoken(slot.path, plain)]
+        for name in (*short, *(n for n in said if n not in self.crowded), said[-1]):
             if self.is_free(name):
                 return name
-            if name == own != whole:
-                self.crowded.add(own)
+            if name in said[:-1]:
+                self.crowded.add(name)
+        own = safe(statement_name(slot.path), self.constructor.reserved)
         number = 2
         while not self.is_free(f"{own}_{number}"):
             number += 1
@@ -324,6 +323,19 @@ class Writer:
             self.write(f"return {wrap}({', '.join(pairs)})")
         else:
             self.write(f"return {', '.join(texts)}", outputs[0].slot if len(outputs) == 1 else None)
+
+
+def _spoken(path: str, plain: bool) -> list[str]:
+    """What a tensor may be called, from its last word to its whole path; among others its number belongs to it."""
+    words = path.split(".")
+    last = max((i for i, word in enumerate(words) if not word.isdigit()), default=0)
+    numbered = words[-1].isdigit() and not plain
+    names = ["_".join(words[i:]) for i in range(last, -1, -1)]
+    if last == len(words) - 1:
+        return names
+    number = "_".join(words[last + 1 :])
+    short = [f"{word}_{number}" for word in reversed(words[: last + 1]) if not word.isdigit()]
+    return [*([] if numbered else [statement_name(path)]), *short, *names[1:]]
 
 
 def _binds(line: str, name: str) -> bool:

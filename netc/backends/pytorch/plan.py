@@ -14,6 +14,7 @@ from netc.backends.pytorch.trace import Pinned, Trace, Tracer, translated
 from netc.backends.pytorch.value import Val, opaque
 from netc.expr.scope import Said
 from netc.expr.tree import Literal
+from netc.expr.values import OperatorValue
 from netc.ir.model import Block, Call, Group
 from netc.ops.records import TorchModule, Unsupported
 from netc.syntax.ast import Definition, SpecFile
@@ -188,18 +189,28 @@ class Book:
         return self._of[block]
 
     def _form(self, definition: Definition, traces: list[Trace]) -> None:
-        """One class for all instances if one can say them all, else as few as found."""
-        classes: list[Plan] = []
-        try:
-            classes.append(Plan(definition, traces, self))
-        except Conflict:
-            classes = self._split(definition, traces)
-        for plan in classes:
+        for plan in self._formed(definition, traces):
             self._enter(plan)
+
+    def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
+        """One class for all instances if one can say them all, else as few as found."""
+        try:
+            return [Plan(definition, traces, self)]
+        except Conflict:
+            return self._split(definition, traces)
 
     def _split(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         if len(traces) == 1:
             return [self._alone(definition, traces[0])]
+        alike: dict[tuple[str, ...], list[Trace]] = defaultdict(list)
+        for trace in traces:
+            alike[_operators(trace.block)].append(trace)
+        if len(alike) == 1:
+            return self._one_by_one(definition, traces)
+        return [plan for group in alike.values() for plan in self._formed(definition, group)]
+
+    def _one_by_one(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
+        """Every instance into the first class that can be it, too."""
         classes: list[Plan] = []
         for trace in traces:
             for i, plan in enumerate(classes):
@@ -224,6 +235,11 @@ class Book:
         self.plans.append(plan)
         for trace in plan.traces:
             self._of[trace.block] = plan
+
+
+def _operators(block: Block) -> tuple[str, ...]:
+    """The operators an instance was given."""
+    return tuple([v.text if isinstance(v, OperatorValue) else "" for v in block.arguments.values()])
 
 
 def _outline(block: Block) -> list[tuple[str, int]]:

@@ -136,13 +136,14 @@ def _rebuilt(shadow: Shadow, inner: list[Shadow]) -> Shadow:
 
 def settled(shadow: Shadow, env: Mapping[str, Any]) -> Shadow:
     """The expression with the branch taken for every `a if b == none else c`."""
-    inner = [settled(p, env) for p in parts(shadow)]
+    before = parts(shadow)
+    inner = [settled(p, env) for p in before]
     if isinstance(shadow, Pick) and _asks_for_none(shadow.condition):
         try:
             return inner[0] if evaluate(shadow.condition, env) else inner[2]
         except Unsayable:
             return shadow
-    return _rebuilt(shadow, inner)
+    return shadow if all(a is b for a, b in zip(inner, before, strict=True)) else _rebuilt(shadow, inner)
 
 
 def _asks_for_none(shadow: Shadow) -> bool:
