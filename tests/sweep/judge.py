@@ -119,9 +119,11 @@ def attempt(op: Op, types: Sequence[TensorType], x: Tensors) -> tuple[Any, Tenso
 def run_own(op: Op, types: Sequence[TensorType], x: Tensors) -> tuple[Tensors, Any]:
     """The operator's own PyTorch form; what it cannot say is no answer of PyTorch."""
     try:
-        op.torch(*types)
+        module = op.torch(*types).module
     except (*REFUSALS, AttributeError, KeyError) as error:
         raise Unsaid(str(error)) from error
+    if module is not None and module.cls.startswith("nn.") and not hasattr(nn, module.cls.removeprefix("nn.")):
+        raise Unsaid(f"there is no {module.cls}")
     return run_torch(op, types, x)
 
 
