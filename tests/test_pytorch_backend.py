@@ -657,3 +657,9 @@ def test_long_docstrings_and_lines_are_broken() -> None:
     code = generate(compiled("faster_rcnn_fpn.yaml:maskrcnn_resnet50_fpn"))
     assert max(map(len, code.splitlines())) <= 88
     assert '    """image [N, 3, 64·h, 64·w]\n    → boxes [N, keep, 4], scores' in code
+
+
+def test_tensors_that_crowd_have_the_shortest_names_that_tell_them_apart() -> None:
+    code = generate(compiled("ssd.yaml:ssd300_vgg16"))
+    assert 'classification_head_2 = self.head["classification_head"]["module_list"][2](' in code
+    assert 'regression_head_2 = self.head["regression_head"]["module_list"][2](' in code
