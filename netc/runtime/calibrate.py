@@ -23,7 +23,7 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
         return False
     norms = [m for m in found if hasattr(m, "momentum")]
     hooks = [m.register_forward_pre_hook(_measure) for m in found if not hasattr(m, "momentum")]
-    momenta = [norm.momentum for norm in norms]
+    momenta, before = [norm.momentum for norm in norms], [buffer.clone() for buffer in module.buffers()]
     for norm in norms:
         norm.momentum = None if norm.momentum is None else 1.0
     try:
@@ -31,6 +31,8 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
         with torch().no_grad():
             module(*inputs)
     except ValueError:
+        for buffer, value in zip(module.buffers(), before, strict=True):
+            buffer.copy_(value)
         return False
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):

@@ -74,6 +74,8 @@ def _published(published: Published) -> str:
 def _notes(entry: Entry) -> Iterator[str]:
     if entry.note:
         yield f"- {entry.name}: {entry.note}"
+    if entry.unmeasured:
+        yield f"- {entry.name} is not measured at this size: {entry.unmeasured}"
     for published in entry.published:
         for figure, reason in published.difference.items():
             yield f"- {entry.name} differs from {published.source} in {figure}: {reason}"
