@@ -179,7 +179,6 @@ class _Build:
         else:
             path.write_bytes(texts[name])
 
-
     def _take(self, given: Path, path: Path) -> None:
         """Copy weights as they are; those in several files are joined."""
         index = read_index(given)

@@ -155,7 +155,7 @@ USE_CODES = (
         "bad-plugin",
         "error",
         "A plugin cannot be used",
-        "Importing it failed, it registers no operator, it gives one a name that is taken, or an operator of it raises.",
+        "Importing it failed, it registers no operator or one whose name is taken, or an operator of it raises.",
         "",
         "what the message says is for the plugin's author to cure.",
     ),
