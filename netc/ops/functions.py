@@ -109,6 +109,13 @@ class Neg(_SameDtype):
 
     onnx_op = "Neg"
 
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Without a sign numbers wrap around, as in PyTorch; ONNX negates signed ones alone."""
+        if x[0].dtype != "uint8":
+            return super().onnx(*x)
+        wide, narrow = ONNX_TYPES["int64"], ONNX_TYPES["uint8"]
+        return node("Cast", "x0", "wide", to=wide), node("Neg", "wide", "minus"), node("Cast", "minus", to=narrow)
+
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("-{0}", binding="unary"))
 

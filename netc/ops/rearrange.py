@@ -24,7 +24,9 @@ class Repeat(Op):
     repeats: Ints = attr("how often, per axis of the output", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        if len(self.repeats) < x[0].rank:
+        if not self.repeats:
+            yield Problem("bad-argument", "`repeats` names no axis", "repeats")
+        elif len(self.repeats) < x[0].rank:
             message = f"repeat needs a number per axis: {len(self.repeats)} for {x[0]}"
             yield Problem("rank-mismatch", message, "repeats")
 

@@ -110,7 +110,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`divisor_override` must be at least 1"), "PyTorch divides by numbers below 0 too, which makes no mean"),
     (topk_of_a_scalar, "PyTorch gives a scalar itself whatever `k` is"),
     (
-        says("`dropout` must be at most 1", of="multihead_attention"),
+        says("`dropout` must be at", of="multihead_attention"),
         "PyTorch looks at this `dropout` in training alone, and refuses it there",
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
@@ -127,7 +127,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
     (
-        says("names no axis", of=("logsumexp", "flip", "roll")),
+        says("names no axis", of=("logsumexp", "flip", "roll", "repeat")),
         "PyTorch takes an empty list of axes; netc has them named",
     ),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),

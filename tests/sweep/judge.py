@@ -207,22 +207,44 @@ def same_onnx(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
             )
         raise AssertionError(f"ONNX Runtime: {error}") from error
     assert len(results) == len(expected)
-    room = rounding(op, types, x, expected, module)
-    for ours, theirs, own in zip(results, expected, room, strict=True):
+    exact = in_float64(op, types, x, module)
+    if any(overflows(theirs, wide) for theirs, wide in zip(expected, exact, strict=True)):
+        return "onnx: PyTorch overflows in float16 on the way to numbers that fit"
+    for ours, theirs, wide in zip(results, expected, exact, strict=True):
+        own = largest(theirs.double() - wide.double()) if theirs.dtype == torch.float16 else 0.0
+        theirs = forgiven(ours, theirs, wide)
         close(*(t.sort(op.dim)[0] for t in (ours, theirs)) if in_any_order(op) else (ours, theirs), own)
     return "onnx"
 
 
-def rounding(op: Op, types: Sequence[TensorType], x: Tensors, expected: Tensors, module: Any) -> list[float]:
-    """How far PyTorch's float16 results are themselves from what it computes of the same numbers in float64."""
-    if not any(t.dtype == "float16" for t in types):
-        return [0.0] * len(expected)
-    wide = [TensorType(t.shape, "float64") if t.dtype == "float16" else t for t in types]
+def in_float64(op: Op, types: Sequence[TensorType], x: Tensors, module: Any) -> Tensors:
+    """What PyTorch computes of the same numbers in float64: its distance from that is its own rounding."""
+    wide = [TensorType(t.shape, "float64") if t.dtype in NARROW else t for t in types]
     torch.manual_seed(0)
     with torch.no_grad():
         widened = copy.deepcopy(module).double() if module is not None else None
-        exact = flat(computed(op.torch(*wide), widened, [t.double() if t.dtype == torch.float16 else t for t in x]))
-    return [largest(a.double() - b.double()) for a, b in zip(expected, exact, strict=True)]
+        values = [t.double() if t.dtype in (torch.float16, torch.float32) else t for t in x]
+        return flat(computed(op.torch(*wide), widened, values))
+
+
+NARROW = ("float16", "float32")
+
+
+def forgiven(ours: torch.Tensor, theirs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    """PyTorch's float32 numbers, ONNX Runtime's in place of those that lie as far from float64's: what is left where
+    equal numbers cancel out."""
+    if theirs.dtype != torch.float32 or ours.shape != theirs.shape:
+        return theirs
+    apart, rounding = (ours.double() - theirs.double()).abs(), (theirs.double() - exact.double()).abs()
+    return torch.where(apart <= rounding, ours, theirs)
+
+
+def overflows(theirs: torch.Tensor, exact: torch.Tensor) -> bool:
+    """Does a float16 result lie beyond all numbers where float64 finds one that fits?"""
+    return theirs.dtype == torch.float16 and bool((~theirs.isfinite() & (exact.abs() < HALF_MAX)).any())
+
+
+HALF_MAX = torch.finfo(torch.float16).max
 
 
 def in_any_order(op: Any) -> bool:
@@ -301,6 +323,8 @@ def half(op: Op, types: Sequence[TensorType], x: Tensors) -> list[str]:
     halved = [TensorType(t.shape, "float16") if t.dtype == "float32" else t for t in types]
     if findings(op, *halved):
         return ["float16: netc refuses it"]
+    if getattr(op, "mode", "") == "nearest" and op.name == "grid_sample":
+        return ["float16: many places lie halfway between elements, and rounding decides which is nearest"]
     x = [t.half() if t.dtype == torch.float32 else t for t in x]
     try:
         results, _ = run_torch(op, halved, x)
