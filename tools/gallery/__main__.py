@@ -10,7 +10,7 @@ import click
 
 from netc import NetcError
 from tools.gallery.entries import Entry, all_entries
-from tools.gallery.measure import Failed, is_stale, measure, store, stored
+from tools.gallery.measure import Failed, is_stale, measure, store, valid
 from tools.gallery.page import PAGE, page
 from tools.gallery.thumbnails import draw_thumbnail, remove_strangers
 
@@ -56,7 +56,7 @@ def _write() -> None:
     for entry in all_entries():
         draw_thumbnail(entry)
     remove_strangers(all_entries())
-    PAGE.write_text(page(stored()), "utf-8")
+    PAGE.write_text(page(valid()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 import netc
 from netc.ir.text import ir_text
 from netc.runtime import VerifyReport, verify
-from tools.gallery.entries import Entry, Sizes, topics
+from tools.gallery.entries import Entry, Sizes, all_entries, topics
 from tools.gallery.figures import below
 from tools.gallery.peers import (
     build_module,
@@ -106,6 +106,12 @@ def digest(entry: Entry) -> str:
     network = ir_text(entry.load(Sizes(args=entry.full.args)).ir)
     parts = (network.encode(), msgspec.json.encode(entry.full.bind), msgspec.json.encode(entry.peer))
     return sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def valid() -> dict[str, Measured]:
+    """Entry → what was measured of the network as it is now."""
+    kept = stored()
+    return {entry.name: kept[entry.name] for entry in all_entries() if entry.name in kept and not is_stale(entry)}
 
 
 def stored() -> dict[str, Measured]:
