@@ -263,11 +263,9 @@ def translated(info: ModuleInfo, arguments: dict[str, Any]) -> tuple[str, dict[s
     if name is None:
         raise Outside(no_operator(cls))
     values = {k: tuple(v) if isinstance(v, list | torch.Size) else v for k, v in arguments.items() if k not in TOLD}
-    for key, value in values.items():
+    for key in values:
         if key not in OPERATORS[name].attributes:
             raise Outside(f"netc's {name} has no argument `{key}`")
-        if isinstance(value, tuple) and None in value:
-            raise Outside(f"netc's {name} has no none inside of `{key}`")
     return name, values
 
 
