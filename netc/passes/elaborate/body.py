@@ -78,11 +78,10 @@ class BodyBuilder(Reader):
         for named in statement.statements:
             one = self.named(named, place, flow)
             made.extend(one.items)
+            if one.feeds or flow.value is None:
+                value = one.value
             if one.feeds:
-                value = one.value
                 flow = Flow(value)
-            elif flow.value is None:
-                value = one.value
         return Made(made, value)
 
     def named(self, named: Named, place: Place, flow: Flow) -> Made:
