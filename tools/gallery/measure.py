@@ -102,10 +102,10 @@ def peer_difference(entry: Entry, sizes: Sizes) -> float:
 
 
 def digest(entry: Entry) -> str:
-    """Of what was measured: the network as compiled, its sizes and its peer."""
+    """Of what was measured: the network as compiled, its sizes, its peer and its weights."""
     network = ir_text(entry.load(Sizes(args=entry.full.args)).ir)
-    parts = (network.encode(), msgspec.json.encode(entry.full.bind), msgspec.json.encode(entry.peer))
-    return sha256(b"\0".join(parts)).hexdigest()[:12]
+    settings = (entry.full.bind, entry.peer, entry.scales)
+    return sha256(b"\0".join([network.encode(), *map(msgspec.json.encode, settings)])).hexdigest()[:12]
 
 
 def valid() -> dict[str, Measured]:
