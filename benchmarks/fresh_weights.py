@@ -33,7 +33,7 @@ def main() -> int:
     with TemporaryDirectory(dir=chosen.folder) as folder:
         seconds(ours, folder)
         size = Path(folder, "model.safetensors").stat().st_size
-        own, peer = alternate((ours, [sys.executable, "-c", PEER, str(size)]), folder, chosen.runs)
+        own, peer = alternate((ours, [sys.executable, "-c", PEER, str(size)]), folder, chosen.runs, outputs="*.*")
     ratio = median(own) / median(peer)
     print(
         f"vgg16, {size / 1e6:.0f} MB: netc onnx {median(own):.2f} s ({spread(own)}), "

@@ -2,7 +2,7 @@
 
 The peer imports the module `netc torch` wrote, builds it (which draws its weights), loads weights where they are given,
 and calls `torch.onnx.export`. Goals: at most 1/25 with given weights, at most 1/8 with fresh ones. Both run in turn, so
-a busy machine slows both; the medians are compared.
+a busy machine slows both, and into a folder without earlier outputs; the medians are compared.
 
     python benchmarks/onnx_export.py [--runs 3] [--fresh] [--classic] [NAME …]
 """
@@ -23,7 +23,7 @@ import sys, torch, model
 network = [value for value in vars(model).values() if getattr(value, "__module__", "") == "model"][-1]().eval()
 if "given" in sys.argv:
     network.load_state_dict(torch.load("given.pth", weights_only=True))
-torch.onnx.export(network, (torch.zeros(1, 3, 224, 224),), "peer.onnx", dynamo="classic" not in sys.argv)
+torch.onnx.export(network, (torch.zeros(1, 3, 224, 224),), "written_peer.onnx", dynamo="classic" not in sys.argv)
 """
 SAVE = "import torch; from safetensors.torch import load_file; torch.save(load_file('given.safetensors'), 'given.pth')"
 
@@ -36,7 +36,7 @@ def held(name: str, runs: int, fresh: bool, classic: bool) -> bool:
         "onnx",
         spec,
         "-o",
-        "model.onnx",
+        "written.onnx",
         *(["--seed", "0"] if fresh else ["--weights", "given.safetensors"]),
     ]
     theirs = [sys.executable, "-c", PEER, how, *(["classic"] if classic else [])]
@@ -44,9 +44,8 @@ def held(name: str, runs: int, fresh: bool, classic: bool) -> bool:
         seconds([*NETC, "torch", spec, "-o", "model.py"], folder)
         seconds([*NETC, "weights", "init", spec, "-o", "given.safetensors"], folder)
         seconds([sys.executable, "-c", SAVE], folder)
-        seconds(ours, folder)
-        own, peer = alternate((ours, theirs), folder, runs)
-        written = Path(folder, "model.onnx").stat().st_size
+        own, peer = alternate((ours, theirs), folder, runs, outputs="written*")
+        written = Path(folder, "written.onnx").stat().st_size
     ratio = median(own) / median(peer)
     print(
         f"{name}, {how} weights: netc onnx {median(own):.2f} s ({spread(own)}), {written / 1e3:.0f} kB; "

@@ -31,9 +31,18 @@ def seconds(command: Sequence[str], folder: str | Path) -> float:
     return time.perf_counter() - start
 
 
-def alternate(commands: Sequence[Sequence[str]], folder: str | Path, runs: int) -> list[list[float]]:
-    """Times of each command; they take turns, so that a busy machine slows all of them."""
-    rounds = [[seconds(command, folder) for command in commands] for _ in range(runs)]
+def alternate(
+    commands: Sequence[Sequence[str]], folder: str | Path, runs: int, outputs: str | None = None
+) -> list[list[float]]:
+    """Times of each command; they take turns, so that a busy machine slows all of them.
+
+    outputs: a glob over what they write, removed before each round: replacing a large file costs a file system more.
+    """
+    rounds = []
+    for _ in range(runs):
+        for path in Path(folder).glob(outputs) if outputs else ():
+            path.unlink()
+        rounds.append([seconds(command, folder) for command in commands])
     return [list(times) for times in zip(*rounds, strict=True)]
 
 

@@ -24,7 +24,7 @@ from netc.ops.fill import initialise
 from netc.ops.records import Fill
 from netc.types import TensorType
 from netc.weights import TensorSpec, check_weights, init_weights, lay_out, read_index, tensors
-from netc.weights.fill import CHUNK, filled
+from netc.weights.fill import BLOCK, filled
 
 
 def compiled(text: str) -> Network:
@@ -198,7 +198,7 @@ def test_seeds_decide_and_names_keep_streams_apart(tmp_path: Path) -> None:
 
 
 def test_uniform_normal_and_constant_numbers() -> None:
-    n = CHUNK + 1000
+    n = BLOCK + 1000
     uniform = drawn(Fill("uniform", -0.25, 0.75), "float32", n)
     normal = drawn(Fill("normal", 1.0, 0.5), "float32", n)
     assert -0.25 <= uniform.min() < -0.2499
@@ -206,7 +206,7 @@ def test_uniform_normal_and_constant_numbers() -> None:
     assert abs(uniform.mean() - 0.25) < 5 / sqrt(n)
     assert abs(normal.mean() - 1) < 5 * 0.5 / sqrt(n)
     assert abs(normal.std() - 0.5) < 0.001
-    assert not np.array_equal(normal[:1000], normal[CHUNK:])
+    assert not np.array_equal(normal[:1000], normal[BLOCK:])
     assert set(drawn(Fill("constant", 7), "int64", 5)) == {7}
 
 
@@ -223,10 +223,10 @@ def test_truncated_normals_are_distributed_as_pytorch_draws_them(mean: float, st
 
 
 def test_a_blank_part_crosses_chunks() -> None:
-    found = drawn(Fill("normal", 0, 1, (CHUNK - 3, CHUNK + 5)), "float32", CHUNK + 10)
-    assert np.flatnonzero(found == 0).tolist() == list(range(CHUNK - 3, CHUNK + 5))
-    whole = drawn(Fill("normal", 0, 1), "float32", CHUNK + 10)
-    assert np.array_equal(found[: CHUNK - 3], whole[: CHUNK - 3])
+    found = drawn(Fill("normal", 0, 1, (BLOCK - 3, BLOCK + 5)), "float32", BLOCK + 10)
+    assert np.flatnonzero(found == 0).tolist() == list(range(BLOCK - 3, BLOCK + 5))
+    whole = drawn(Fill("normal", 0, 1), "float32", BLOCK + 10)
+    assert np.array_equal(found[: BLOCK - 3], whole[: BLOCK - 3])
 
 
 @pytest.mark.parametrize(("factor", "groups"), [(2, 1), (4, 1), (8, 1), (4, 3)])

@@ -1,17 +1,22 @@
-"""Random numbers in chunks: what a tensor is filled with, as bytes ready to be written."""
+"""Random numbers in blocks: what a tensor is filled with, as bytes ready to be written."""
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
-from math import erf, sqrt
+from math import erf, pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from netc.ops.records import Fill
 
-CHUNK = 1 << 22
+BLOCK = 1 << 18
+"""Elements drawn at once, from a stream of their own: few enough to stay in a processor's cache."""
+
 CUT = 2.0
 MAX_REDRAWS = 64
 
@@ -21,26 +26,44 @@ Draw = Callable[[np.random.Generator, Array, int], None]
 
 
 def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator[memoryview]:
-    """The bytes of `count` elements, a chunk at a time; each buffer holds until the next is taken.
+    """The bytes of `count` elements, a block at a time, drawn by all processors.
 
-    A tensor draws from its own stream, made of seed and name, so adding a layer leaves the others' weights alone.
+    A block draws from a stream made of seed, name and place. So adding a layer leaves the others' weights alone, and
+    the number of processors changes nothing.
     """
     if fill.kind == "given":
         yield _stored(np.asarray(fill.values, _work_type(dtype)), dtype).data.cast("B")
         return
-    generator = np.random.Generator(np.random.SFC64(_entropy(seed, name)))
-    work = np.empty(min(count, CHUNK), _work_type(dtype))
     draw = _drawer(fill)
-    for first in range(0, count, CHUNK):
-        part = work[: min(CHUNK, count - first)]
-        draw(generator, part, first)
+
+    def block(first: int) -> memoryview:
+        part = np.empty(min(count - first, BLOCK), _work_type(dtype))
+        draw(_generator(f"{seed}/{name}/{first}"), part, first)
         start, end = (min(max(at - first, 0), len(part)) for at in fill.blank)
         part[start:end] = 0
-        yield _stored(part, dtype).data.cast("B")
+        return _stored(part, dtype).data.cast("B")
+
+    yield from _ahead(block, range(0, count, BLOCK))
 
 
-def _entropy(seed: int, name: str) -> int:
-    return int.from_bytes(blake2b(f"{seed}/{name}".encode(), digest_size=16).digest(), "little")
+def _ahead(block: Callable[[int], memoryview], places: range) -> Iterator[memoryview]:
+    """The blocks in order; while one is used, a few that follow are drawn. NumPy draws outside Python's lock."""
+    if len(places) == 1:
+        yield block(places[0])
+        return
+    workers, waiting = os.cpu_count() or 1, deque[Future[memoryview]]()
+    with ThreadPoolExecutor(workers) as pool:
+        for place in places:
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(block, place))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _generator(stream: str) -> np.random.Generator:
+    entropy = blake2b(stream.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.SFC64(int.from_bytes(entropy, "little")))
 
 
 def _work_type(dtype: str) -> str:
@@ -90,8 +113,16 @@ def _uniform(generator: np.random.Generator, out: Array, low: float, high: float
 
 
 def _normal(generator: np.random.Generator, out: Array, mean: float, std: float) -> None:
-    generator.standard_normal(out=out, dtype=out.dtype)
-    out *= std
+    """Box and Muller 1958: two uniform numbers are the radius and the angle of two normal ones."""
+    half = -(-out.size // 2)
+    radius = np.log(1 - generator.random(half, out.dtype))
+    radius *= -2
+    np.sqrt(radius, out=radius)
+    radius *= std
+    angle = generator.random(half, out.dtype)
+    angle *= 2 * pi
+    np.multiply(np.cos(angle), radius, out=out[:half])
+    np.multiply(np.sin(angle[: out.size - half]), radius[: out.size - half], out=out[half:])
     out += mean
 
 
