@@ -677,3 +677,11 @@ def test_pictures_calibrate(digits: Path, tmp_path: Path) -> None:
     assert "calibrated on 4 pictures" in done.output
     assert f"on 3 samples of {other}" in done.output
     assert "QuantizeLinear" in kinds(out)
+
+
+def test_samples_come_in_batches_of_the_bound_size(digits: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", floats(7, 3, 32, 32))
+    out, data = tmp_path / "int8.onnx", tmp_path / "data.npy"
+    done = invoke(digits, "-o", out, "--int8", "--calibrate", data, "--bind", "N=3")
+    assert done.exit_code == 0, done.output
+    assert "calibrated on 6 samples" in done.output

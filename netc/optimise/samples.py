@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.dims import bind
 from netc.optimise.plan import Plan
 from netc.runtime.given import Source, feed
 from netc.runtime.images import SUFFIXES
@@ -61,7 +62,7 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
 def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
     arrays = _loaded(path, session)
     length = min(len(array) for array in arrays.values())
-    batch = _batch(session)
+    batch = _batch(session, plan)
     used = min(count, length) // batch
     if not used:
         raise _refused(f"{path} holds {length} samples; the model takes {batch} at once")
@@ -88,9 +89,9 @@ def _loaded(path: Path, session: Session) -> dict[str, Any]:
     return arrays
 
 
-def _batch(session: Session) -> int:
-    """How many samples a model takes at once; one where that is free."""
-    sizes = [kind.shape[0] for kind in session.inputs.values() if kind.shape]
+def _batch(session: Session, plan: Plan) -> int:
+    """How many samples a model takes at once; one where that is free and not bound."""
+    sizes = [bind(kind.shape[0], plan.bind) for kind in session.inputs.values() if kind.shape]
     return max((size for size in sizes if isinstance(size, int)), default=1)
 
 
