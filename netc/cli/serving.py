@@ -77,8 +77,8 @@ def _fraction(text: str) -> float:
 
 
 def _normalisation(mean: list[float], std: list[float], scale: Sequence[float] = ()) -> Normalisation:
-    if len(scale) > 1 or 0 in (*std, *scale):
-        raise ValueError("a scale is one number; neither it nor a deviation is 0")
+    if len(scale) > 1:
+        raise ValueError("a scale is one number")
     return Normalisation(tuple(mean), tuple(std), *scale)
 
 

@@ -7,6 +7,8 @@ network's own statements and the names of its weights stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,15 +24,27 @@ SPACE = "uvwyzabcdefgh"
 
 
 class Normalisation(msgspec.Struct, frozen=True):
-    """(x·scale − mean) / std per channel; `scale` is 1/255 for uint8 images and 1 for others unless it is given."""
+    """(x·scale − mean) / std per channel; `scale` is 1/255 for uint8 images and 1 for others unless it is given.
+
+    Raises ValueError for a deviation or a scale of 0, and for what is no number.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float | None = None
 
+    def __post_init__(self) -> None:
+        divided = (*self.std, 1.0 if self.scale is None else self.scale)
+        if 0 in divided or not all(map(isfinite, (*self.mean, *divided))):
+            raise ValueError("a deviation or the scale is 0, or something is no number")
+
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """What torchvision's networks were trained with."""
+
+
+_Side = Annotated[int, msgspec.Meta(ge=1, le=99_999)]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +57,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     `keep_io`: floating-point inputs and outputs are float32, whatever the network computes in.
     """
 
-    image_dtype: str | None = None
-    layout: str = "nchw"
-    resize: tuple[int, int] | None = None
+    image_dtype: Literal["uint8"] | None = None
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    resize: tuple[_Side, _Side] | None = None
     normalise: Normalisation | None = None
     softmax: bool = False
-    topk: int | None = None
+    topk: _Count | None = None
     keep_io: bool = False
 
     @property

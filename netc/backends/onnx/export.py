@@ -14,7 +14,8 @@ from netc.backends.onnx.options import DEFAULT, OnnxOptions
 from netc.backends.onnx.versions import IR_VERSIONS
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.passes.serve import Normalisation, Serving, served
+from netc.passes.serve import served
+from netc.passes.serve_metadata import serving_metadata
 from netc.weights import WeightsIndex, fresh_index
 
 
@@ -36,7 +37,7 @@ def build_model(
     for file in index.files:
         _check_sayable(location or file.name)
     renamed = build_graph(model, flatten(whole), index, location, options)
-    for key, value in {**_metadata(whole, renamed), **_served_by(options.serving)}.items():
+    for key, value in {**_metadata(whole, renamed), **serving_metadata(options.serving)}.items():
         model.metadata_props.add(key=key, value=value)
     return model
 
@@ -56,28 +57,6 @@ def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
     about = {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
     names = ",".join(f"{name}={wanted}" for name, wanted in renamed.items())
     return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
-
-
-def _served_by(serving: Serving) -> dict[str, str]:
-    """What stands around the network, for those who have to feed it."""
-    sizes = "x".join(map(str, serving.resize or ()))
-    shown = {
-        "input_layout": serving.layout if serving.layout != "nchw" else "",
-        "input_dtype": serving.image_dtype or "",
-        "resize": sizes,
-        "normalize": _normalised(serving.normalise),
-        "softmax": "1" if serving.softmax else "",
-        "topk": str(serving.topk or ""),
-    }
-    return {key: value for key, value in shown.items() if value}
-
-
-def _normalised(normalise: Normalisation | None) -> str:
-    if normalise is None:
-        return ""
-    mean, std = (",".join(map(str, numbers)) for numbers in (normalise.mean, normalise.std))
-    scale = "" if normalise.scale is None else f" scale={normalise.scale}"
-    return f"mean={mean} std={std}{scale}"
 
 
 def model_bytes(
