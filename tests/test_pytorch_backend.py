@@ -44,15 +44,16 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        out = relu(self.bn1(self.conv1(x)))
-        out = relu(self.bn2(self.conv2(out)))
+        out = relu(self.bn1(self.conv1(x)), inplace=True)
+        out = relu(self.bn2(self.conv2(out)), inplace=True)
         out = self.bn3(self.conv3(out))
-        return relu(out + self.downsample(x))
+        out += self.downsample(x)
+        return relu(out, inplace=True)
 """
 
 RESNET50_FORWARD = """\
     def forward(self, image: Tensor) -> Tensor:
-        x = relu(self.bn1(self.conv1(image)))  # N×64×16h×16w
+        x = relu(self.bn1(self.conv1(image)), inplace=True)  # N×64×16h×16w
         x = self.maxpool(x)  # N×64×8h×8w
         x = self.layer1(x)  # N×256×8h×8w
         x = self.layer2(x)  # N×512×4h×4w
@@ -587,7 +588,7 @@ def test_arguments_that_may_be_none_are_asked_only_where_some_are() -> None:
     assert "width: int | None = None" in code
     assert "max(1, in_channels // 4) if width is None else width" in code
     assert "class Given(nn.Sequential): def __init__(self, in_channels: int, width: int) -> None:" in code
-    assert "nn.ReLU(), nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1)" in code
+    assert "nn.ReLU(inplace=True), nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1)" in code
     assert "nn.Conv2d(in_channels, 2 * in_channels, 1)" in code
     assert "False" not in code
 
@@ -645,7 +646,7 @@ def test_classes_are_named_by_the_operators_they_were_given() -> None:
     assert "class Unit(nn.Sequential):" in code
     assert "class UnitWithoutAct(nn.Sequential):" in code
     assert "class UnitRelu(nn.Sequential):" in code
-    assert "nn.ReLU()," in code.split("class UnitRelu")[1].split("class ")[0]
+    assert "nn.ReLU(inplace=True)," in code.split("class UnitRelu")[1].split("class ")[0]
 
 
 def test_arguments_that_no_call_gives_are_no_parameters() -> None:

@@ -27,10 +27,12 @@ from netc.types import TensorType
 
 class _Activation(Op):
     """A function of one tensor with the same shape. `function` is its name in torch.nn.functional, or `.method` of a
-    tensor; `onnx_op` its ONNX operator; `onnx_names` the ONNX names of its attributes."""
+    tensor; `inplace`: PyTorch can write the result over the tensor; `onnx_op` its ONNX operator; `onnx_names` the ONNX
+    names of its attributes."""
 
     family: ClassVar[Family] = Family.ACTIVATION
     function: ClassVar[str] = ""
+    inplace: ClassVar[bool] = False
     onnx_op: ClassVar[str] = ""
     onnx_names: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -43,7 +45,12 @@ class _Activation(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         args = keywords(self, *self.attributes)
         cls = f"nn.{self.torch_name.rpartition('.')[2]}"
-        return TorchForm(TorchModule(cls, args), self._call(args))
+        call = self._call(args)
+        if not self.inplace:
+            return TorchForm(TorchModule(cls, args), call)
+        over = TorchCall(call.template.removesuffix(")") + ", inplace=True)", call.args, call.imports)
+        inplace = TorchArg("inplace", True, keyword=True)
+        return TorchForm(TorchModule(cls, args), call, in_place=TorchForm(TorchModule(cls, (*args, inplace)), over))
 
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
         if self.function.startswith("."):
@@ -61,7 +68,7 @@ class _Activation(Op):
 class Relu(_Activation):
     """max(0, x) (`torch.nn.ReLU`)."""
 
-    function, onnx_op = "relu", "Relu"
+    function, inplace, onnx_op = "relu", True, "Relu"
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
@@ -71,7 +78,7 @@ class Relu(_Activation):
 class Relu6(_Activation):
     """min(max(0, x), 6) (`torch.nn.ReLU6`)."""
 
-    function = "relu6"
+    function, inplace = "relu6", True
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
@@ -121,7 +128,7 @@ class Tanh(_Promoting):
 class Silu(_Activation):
     """x · sigmoid(x), also called swish (Elfwing et al., arXiv 1702.03118; `torch.nn.SiLU`)."""
 
-    function = "silu"
+    function, inplace = "silu", True
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         return node("Sigmoid", "x0", "gate"), node("Mul", "x0 gate")
@@ -163,7 +170,7 @@ class Gelu(_Activation):
 class Hardswish(_Activation):
     """x · min(max(0, x + 3), 6) / 6 (Howard et al., arXiv 1905.02244; `torch.nn.Hardswish`)."""
 
-    function, onnx_op = "hardswish", "HardSwish"
+    function, inplace, onnx_op = "hardswish", True, "HardSwish"
 
 
 @op("hardsigmoid", family=Family.ACTIVATION, torch="torch.nn.Hardsigmoid", title="Hardsigmoid")

@@ -85,7 +85,14 @@ class _Arithmetic(_Elementwise):
 class Add(_Arithmetic):
     """The sum of two or more tensors, with broadcasting, or of a tensor and a number (`torch.add`)."""
 
-    sign, onnx_op = "+", "Add"
+    sign, onnx_op, fresh = "+", "Add", True
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        form = super().torch(*x)
+        if len(x) != 2:
+            return form
+        over = TorchCall("{0} + {1}", binding="sum", update="{0} += {1}")
+        return TorchForm(call=form.call, in_place=TorchForm(call=over))
 
     def onnx_type(self, dtype: str) -> str:
         """Booleans add as a logical or, as in PyTorch."""
@@ -96,7 +103,7 @@ class Add(_Arithmetic):
 class Sub(_Arithmetic):
     """The first tensor minus the others, with broadcasting, or minus a number (`torch.sub`)."""
 
-    sign, onnx_op = "-", "Sub"
+    sign, onnx_op, fresh = "-", "Sub", True
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)

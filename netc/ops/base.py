@@ -101,8 +101,9 @@ class Op:
     `references` (names that may be given as `name=@tensor`: each one given is passed, in this order, as an extra input
     after those `arity` counts; an attribute of the same name and kind `Tensor` tells which), `undoes` (the operator
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
-    first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather),
-    `torch_name` (documentation).
+    first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather), `fresh`
+    (PyTorch's result is a tensor of its own, which its gradient does not need: it may be written over), `torch_name`
+    (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -117,6 +118,7 @@ class Op:
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
+    fresh: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         own = {}

@@ -28,6 +28,7 @@ from netc.types import TensorType
 class Linear(Op):
     """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out."""
 
+    fresh = True
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
 

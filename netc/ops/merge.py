@@ -169,6 +169,7 @@ class _Joining(Op):
 class Concat(_Joining):
     """Tensors one after another along an existing axis, the channels unless told otherwise (`torch.cat`)."""
 
+    fresh = True
     dim: int = attr("the axis along which to join", default=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -41,6 +41,7 @@ class _ChannelNorm(Op):
     """Normalisation with statistics per channel: (x − mean) / √(variance + eps) · weight + bias."""
 
     family: ClassVar[Family] = Family.NORM
+    fresh: ClassVar[bool] = True
     extra_ranks: ClassVar[tuple[int, ...]] = ()
     torch_class: ClassVar[str] = ""
     eps: float
@@ -198,6 +199,7 @@ class LayerNorm(Op):
     """Over the last axes: (x − mean) / √(variance + eps) · weight + bias (Ba et al., arXiv 1607.06450;
     `torch.nn.LayerNorm`). Parameters: weight and bias of the normalised shape."""
 
+    fresh = True
     normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     elementwise_affine: bool = attr("learn a scale and an offset per element", default=True)
@@ -251,6 +253,7 @@ class GroupNorm(Op):
     """Per sample and group of channels: (x − mean) / √(variance + eps) · weight + bias (Wu and He, arXiv 1803.08494;
     `torch.nn.GroupNorm`)."""
 
+    fresh = True
     num_groups: int = attr("groups the channels are divided into", minimum=1)
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     affine: bool = attr("learn a scale and an offset per channel", default=True)

@@ -267,6 +267,7 @@ class FrozenBatchNorm2d(Op):
     four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, detectors' way with a trained
     backbone)."""
 
+    fresh = True
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -103,22 +103,26 @@ class TorchCall(msgspec.Struct, frozen=True):
 
     Names in braces other than numbers and `*` are args. `binding` is how tightly the whole binds, so the printer can
     put parentheses; operands of a `sum` or `product` template and receivers of `.method` are parenthesised as needed.
+    `update` is a statement that does the same to a variable: `{0} += {1}`.
     """
 
     template: str
     args: tuple[TorchArg, ...] = ()
     imports: tuple[str, ...] = ()
     binding: Literal["atom", "unary", "product", "sum", "comparison"] = "atom"
+    update: str = ""
 
 
 class TorchForm(msgspec.Struct, frozen=True):
     """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential
     the module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work
-    (conv, linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it."""
+    (conv, linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it. `in_place` is the
+    same with its first input written over, for where nothing else needs that."""
 
     module: TorchModule | None = None
     call: TorchCall | None = None
     heavy: bool = False
+    in_place: TorchForm | None = None
 
 
 class OnnxConst(msgspec.Struct, frozen=True):

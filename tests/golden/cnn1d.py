@@ -13,7 +13,7 @@ class Unit(nn.Sequential):
         super().__init__(
             nn.Conv1d(in_channels, width, size, stride=2, padding=size // 2),
             nn.BatchNorm1d(width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
 

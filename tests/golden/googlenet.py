@@ -23,7 +23,7 @@ class ConvBn(nn.Module):
         self.bn = nn.BatchNorm2d(width, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(self.bn(self.conv(x)))
+        return relu(self.bn(self.conv(x)), inplace=True)
 
 
 class Inception(nn.Module):
@@ -64,7 +64,7 @@ class AuxHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(x)
         x = self.conv(x).flatten(1)
-        x = self.dropout(relu(self.fc1(x)))
+        x = self.dropout(relu(self.fc1(x), inplace=True))
         return self.fc2(x)
 
 

@@ -16,11 +16,11 @@ class Mlp(nn.Module):
         super().__init__()
         self.hidden1 = nn.Sequential(
             nn.Linear(2, 3),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.hidden2 = nn.Sequential(
             nn.Linear(3, 4),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.output = nn.Sequential(
             nn.Linear(4, classes),

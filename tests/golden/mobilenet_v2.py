@@ -29,7 +29,7 @@ class Unit(nn.Sequential):
                 bias=False,
             ),
             nn.BatchNorm2d(width),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
         )
 
 
@@ -78,7 +78,7 @@ class MobilenetV2(nn.Module):
             nn.Sequential(
                 nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(32),
-                nn.ReLU6(),
+                nn.ReLU6(inplace=True),
             ),
             InvertedResidual(32, 16, expand=1),
             InvertedResidual(16, 24, stride=2),
@@ -95,7 +95,7 @@ class MobilenetV2(nn.Module):
             nn.Sequential(
                 nn.Conv2d(320, 1280, 1, bias=False),
                 nn.BatchNorm2d(1280),
-                nn.ReLU6(),
+                nn.ReLU6(inplace=True),
             ),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)

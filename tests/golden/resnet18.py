@@ -28,9 +28,10 @@ class Basic(nn.Module):
             self.downsample = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        out = relu(self.bn1(self.conv1(x)))
+        out = relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
-        return relu(out + self.downsample(x))
+        out += self.downsample(x)
+        return relu(out, inplace=True)
 
 
 class Resnet18(nn.Module):
@@ -58,7 +59,7 @@ class Resnet18(nn.Module):
         self.fc = nn.Linear(512, classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = relu(self.bn1(self.conv1(image)))  # N×64×16h×16w
+        x = relu(self.bn1(self.conv1(image)), inplace=True)  # N×64×16h×16w
         x = self.maxpool(x)  # N×64×8h×8w
         x = self.layer1(x)
         x = self.layer2(x)  # N×128×4h×4w

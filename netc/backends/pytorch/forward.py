@@ -93,12 +93,28 @@ class Writer:
             self.flush()
         if self._is_too_wide(unit):
             self.flush()
+        if unit.call is not None and unit.call.update and self._is_variable(unit.reads[0], unit.outs[0]):
+            self._update(unit, unit.call.update)
+            return
         made = self._made(unit)
         if len(unit.outs) == 1 and self.uses[unit.outs[0]] == 1 and len(made.text) <= LONG:
             self.stack.append(made)
             return
         self.flush()
         self._bind(made, unit.outs, unit.results)
+
+    def _is_variable(self, slot: Slot, result: Slot) -> bool:
+        """Whether a tensor has a name that its successor may take over."""
+        return slot in self.homes and result not in self.presets
+
+    def _update(self, unit: Unit, template: str) -> None:
+        """A statement that changes the variable its first operand is."""
+        operands = self.take(unit.reads)
+        self.flush()
+        for operand in operands:
+            self._spend(operand)
+        self.hold(operands[0].text, unit.outs[0])
+        self.write(_filled(template, operands, {}, ATOM), unit.outs[0])
 
     def _made(self, unit: Unit) -> Text:
         """What a unit comes to; the one pending expression in it gets a line if that lets both fit on theirs."""

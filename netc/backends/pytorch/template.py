@@ -30,7 +30,7 @@ from netc.backends.pytorch.straight import branch_ends, calls_shared, is_whole, 
 from netc.backends.pytorch.trace import Trace
 from netc.backends.pytorch.value import Val
 from netc.ir.model import Call, Group, Item, Node, Value
-from netc.ops.records import TorchModule
+from netc.ops.records import TorchForm, TorchModule
 
 if TYPE_CHECKING:
     from netc.backends.pytorch.plan import Plan
@@ -116,10 +116,11 @@ class Template:
 
     def _prefer_call(self, unit: Unit, column: Sequence[Node], seen: list[Seen]) -> None:
         """In forward an expression is preferred to a module."""
-        form = seen[0].trace.tracer.form(column[0])
+        forms = _forms(column, seen)
+        form = forms[0]
         if form.call is None:
             return
-        calls = [s.trace.tracer.form(node).call for s, node in zip(seen, column, strict=True)]
+        calls = [f.call for f in forms]
         if any(
             c is None or (c.template, _shape_of(c.args)) != (form.call.template, _shape_of(form.call.args))
             for c in calls
@@ -134,7 +135,7 @@ class Template:
             return self._call_ctor(column, seen), "{self}({*})", True
         if not all(isinstance(item, Node) and type(item.op) is type(column[0].op) for item in column):
             raise Conflict("operators differ")
-        forms = [s.trace.tracer.form(node) for s, node in zip(seen, column, strict=True)]
+        forms = _forms(column, seen)
         first = forms[0].module
         if first is None:
             return None, "", forms[0].heavy
@@ -338,6 +339,15 @@ def _shape_of(args: Sequence[Any]) -> tuple[Any, ...]:
 
 def _module_key(form: TorchModule) -> tuple[Any, ...]:
     return (form.cls, form.call, form.results, form.helper, form.make, _shape_of(form.args))
+
+
+def _forms(column: Sequence[Node], seen: list[Seen]) -> list[TorchForm]:
+    """The PyTorch forms of nodes that become one line; in place where every one of them may be."""
+    forms = [s.trace.tracer.form(node) for s, node in zip(seen, column, strict=True)]
+    if not all(s.trace.may_overwrite(node) for s, node in zip(seen, column, strict=True)):
+        return forms
+    over = [form.in_place for form in forms if form.in_place is not None]
+    return over if len(over) == len(forms) else forms
 
 
 def _holes(path: str, column: Sequence[Node], seen: list[Seen], args: Sequence[Sequence[Any]]) -> list[Hole]:

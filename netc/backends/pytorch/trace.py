@@ -51,7 +51,8 @@ class Trace:
 
     env: constructor name → value here; dims: the sizes of every tensor; attributes: node → attribute → Val;
     bound: call → the callee's constructor name → Val; said: group → its count or condition; structural: names that
-    decide which statements exist; files: own name → name of a file argument; reads: how often a tensor is read.
+    decide which statements exist; files: own name → name of a file argument; reads: how often a tensor is read;
+    makers: tensor → the operator here that makes it.
     """
 
     def __init__(self, block: Block, tracer: Tracer) -> None:
@@ -65,6 +66,7 @@ class Trace:
         self.files: dict[str, str] = {}
         self.size_names: dict[str, tuple[int, int]] = {}
         self.reads: Counter[Value] = Counter()
+        self.makers: dict[Value, Op] = {}
         self._values: dict[Node, dict[str, Any]] = {}
         self.reader = Reader(self)
         self._own = {p.name for p in block.definition.parameters}
@@ -183,6 +185,7 @@ class Trace:
         attributes = {name: self._attribute(node.op, name, said.get(name)) for name in node.op.attributes}
         self.attributes[node] = attributes
         self.reads.update(node.inputs)
+        self.makers.update(dict.fromkeys(node.outputs, node.op))
         for value, dims in zip(node.outputs, self._infer(node, attributes), strict=True):
             self.dims[value] = dims
 
@@ -256,6 +259,15 @@ class Trace:
         if owner is here or owner is here.file:
             return self.argument(name, value, owner)
         return Val(value, lit(value) if is_plain(value) else None)
+
+    def may_overwrite(self, node: Node) -> bool:
+        """Whether a node is all that needs its first input, and makes a tensor like it."""
+        if not node.inputs or node.module != node.path:
+            return False
+        operand = node.inputs[0]
+        maker = self.makers.get(operand)
+        alike = node.outputs[0].type == operand.type
+        return maker is not None and maker.fresh and alike and self.reads[operand] == 1
 
     def passed_on(self, call: Call, name: str) -> Val | None:
         """A file's argument for a call that makes no use of it, where it is at hand."""
