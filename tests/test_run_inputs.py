@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import onnxruntime
@@ -230,6 +232,80 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         assert words in message
     path = written(CLASSIFIER, tmp_path)
     assert "cannot be read as a picture" in code_of(lambda: run_model(path, "cpu", [str(tmp_path / "text.png")]))[1]
+
+
+def huge_npy(path: Path) -> Path:
+    """A header that promises petabytes."""
+    shape = (10**12, 3, 32, 32)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return path
+
+
+def test_files_that_are_not_what_they_seem_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.npy").write_text("no array", "utf-8")
+    np.savez(tmp_path / "several.npz", a=np.ones(3))
+    np.save(tmp_path / "one.npy", np.ones(3))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with ZipFile(tmp_path / "more.npz", "w") as archive:
+        archive.writestr("a", "no array")
+    with ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.write(huge_npy(tmp_path / "huge.npy"), "a.npy")
+    path = written(PAIR, tmp_path)
+    for name, words in {
+        "text.npy": "cannot be read as NumPy's arrays: it holds no arrays of numbers",
+        "huge.npy": "cannot be read as NumPy's arrays",
+        "several.npy": "an .npy is one",
+        "one.npz": "an .npz is several",
+        "more.npz": "an .npz is several",
+        "huge.npz": "do not fit into memory",
+    }.items():
+        code, message = code_of(lambda name=name: run_model(path, "cpu", [f"a={tmp_path / name}"]))
+        assert code == "bad-input"
+        assert words in message, name
+
+
+def test_pixels_that_pillow_would_clip_are_refused(classifier: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 50), 1 << 15, "uint16")).save(tmp_path / "wide.png")
+    Image.fromarray(np.full((40, 50), 0.5, "float32")).save(tmp_path / "real.tiff")
+    for name in ("wide.png", "real.tiff"):
+        code, message = code_of(lambda name=name: run_model(classifier, "cpu", [str(tmp_path / name)]))
+        assert (code, "more than 8 bits" in message) == ("bad-input", True)
+
+
+def test_pictures_that_would_be_enlarged_beyond_measure_are_refused(classifier: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (60000, 1)).save(tmp_path / "thin.png")
+    code, message = code_of(lambda: run_model(classifier, "cpu", [str(tmp_path / "thin.png")], {"h": 28, "w": 28}))
+    assert (code, "60000×1 pixels resized would be 15360000×256" in message) == ("bad-input", True)
+
+
+@pytest.mark.parametrize("field", ["mean", "std"])
+def test_means_that_are_no_numbers_are_refused(field: str) -> None:
+    layout = layout_of("image", TensorType((1, 3, 8, 8)))
+    for value in (float("nan"), float("inf")):
+        chosen = Preprocess(**{field: (value,)})
+        code, message = code_of(lambda chosen=chosen: prepare(chosen, layout, (8, 8)))
+        assert (code, message) == ("bad-input", f"the {field} is no number")
+
+
+def test_values_that_are_no_numbers_are_counted(classifier: Path) -> None:
+    array = np.zeros((2, 3, 8, 8), "float32")
+    array[1, 0, 0, 0] = np.nan
+    report = run_model(classifier, "cpu", {"image": array}, runs=1)
+    assert report.outputs[0].strange == 10
+    assert [line for line in report.lines() if "numbers" in line] == [
+        "input    image 2×3×8×8 float32 (given), infinite or no numbers: 1 of 384",
+        "output   out 2×10 float32, infinite or no numbers: 10 of 20",
+    ]
+
+
+def test_pillow_warns_of_nothing(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    path = picture(tmp_path / "p.png", 400, 400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run_model(classifier, "cpu", [str(path)], runs=1)
 
 
 def test_a_sum_of_inputs_is_bounded(pair: Path) -> None:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import bind
 from netc.optimise.plan import Plan
-from netc.runtime.given import Source, feed
+from netc.runtime.given import Source, feed, read_arrays
 from netc.runtime.images import SUFFIXES
 from netc.runtime.model import Session, bounds
 
@@ -76,12 +74,8 @@ def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, 
 
 
 def _loaded(path: Path, session: Session) -> dict[str, Any]:
-    """Arrays of numbers only: nothing in the file is executed."""
-    try:
-        found = np.load(path, allow_pickle=False)
-        arrays = dict(found) if path.suffix.lower() == ".npz" else {next(iter(session.inputs)): found}
-    except (OSError, ValueError, EOFError) as error:
-        raise _refused(f"{path}: cannot be read as NumPy's arrays: {error}") from error
+    found = read_arrays(path)
+    arrays = found if isinstance(found, dict) else {next(iter(session.inputs)): found}
     if arrays.keys() != session.inputs.keys() or any(array.ndim == 0 for array in arrays.values()):
         raise _refused(
             f"{path} has {', '.join(arrays)}; the model takes {', '.join(session.inputs)}, sample after sample"

@@ -95,25 +95,35 @@ def _source(value: str, name: str) -> Source:
     if _is_picture(value):
         return Source("images", (path,))
     if value.lower().endswith(".npy"):
-        return Source("array", (path,), _load(path))
+        return Source("array", (path,), read_arrays(path))
     if value.lower().endswith(".npz"):
         return Source("array", (path,), _member(path, name))
     raise _refused(f"{value} is no .npy, .npz, picture, `random` or `zeros`")
 
 
-def _load(path: Path) -> Any:
-    """Arrays of numbers only: nothing in the file is executed."""
+def read_arrays(path: Path) -> Any:
+    """The array of an `.npy`, read where it is looked at, or the arrays of an `.npz` by name.
+
+    Of numbers only: nothing in the file is executed. Raises NetcError (`bad-input`).
+    """
     try:
-        found = numpy().load(path, allow_pickle=False)
-        return dict(found) if hasattr(found, "files") else found
+        found = numpy().load(path, mmap_mode="r", allow_pickle=False)
+        several = hasattr(found, "files")
+        arrays = dict(found) if several else {"": found}
     except FileNotFoundError as error:
         raise _refused(f"{path}: no such file") from error
+    except MemoryError as error:
+        raise _refused(f"{path}: its arrays do not fit into memory") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise _refused(f"{path}: cannot be read as NumPy's arrays: {error}") from error
+        why = "it holds no arrays of numbers" if "pickle" in str(error) else error
+        raise _refused(f"{path}: cannot be read as NumPy's arrays: {why}") from error
+    if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
+        raise _refused(f"{path}: an .npy is one of NumPy's arrays, an .npz is several by name, and this is not")
+    return arrays if several else found
 
 
 def _archive(path: Path, inputs: Types) -> dict[str, Source]:
-    arrays = _load(path)
+    arrays = read_arrays(path)
     strange = [name for name in arrays if name not in inputs]
     if strange:
         raise _refused(f"{path} has {', '.join(strange)}; the model takes {', '.join(inputs)}")
@@ -121,7 +131,7 @@ def _archive(path: Path, inputs: Types) -> dict[str, Source]:
 
 
 def _member(path: Path, name: str) -> Any:
-    arrays = _load(path)
+    arrays = read_arrays(path)
     if name in arrays:
         return arrays[name]
     if len(arrays) != 1:

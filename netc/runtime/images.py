@@ -5,6 +5,8 @@ The steps are those of torchvision's `ImageClassification` transform in eval mod
 
 from __future__ import annotations
 
+import warnings
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESIZED, CROPPED = 256, 224
 """The shorter side before the centre is cut out, in proportion to what is cut out."""
+WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's names for whole numbers of 16 and 32 bits and for real ones."""
+MOST_PIXELS = 2 * 89_478_485
+"""Of a resized picture; Pillow opens none that is larger."""
 
 
 class Preprocess(msgspec.Struct, frozen=True):
@@ -70,7 +76,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepared:
-    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means of another number of channels."""
+    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means of another number of channels, or that
+    are no numbers."""
     size = chosen.size or size
     natural = layout.channels == 3
     mean = chosen.mean or (IMAGENET_MEAN if natural else (0.0,))
@@ -78,6 +85,8 @@ def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepar
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, layout.channels):
             raise _refused(f"{layout.name} has {layout.channels} channels, the {name} {len(values)} values")
+        if not all(map(isfinite, values)):
+            raise _refused(f"the {name} is no number")
     if 0 in std:
         raise _refused("the std is 0")
     return Prepared(layout, size, chosen.resize or min(size) * RESIZED // CROPPED, mean, std)
@@ -93,17 +102,30 @@ def read_images(paths: list[Path], how: Prepared) -> Any:
 
 def _pixels(path: Path, how: Prepared) -> Any:
     """Rows, columns, channels; uint8."""
+    picture = _opened(path, "RGB" if how.layout.channels == 3 else "L")
+    scaled = _scaled(picture.size, how.resize)
+    if scaled[0] * scaled[1] > MOST_PIXELS:
+        before, after = (f"{columns}×{rows}" for columns, rows in (picture.size, scaled))
+        raise _refused(f"{path}: {before} pixels resized would be {after}: too many")
+    resized = picture.resize(scaled, pillow().Resampling.BILINEAR)
+    cropped = resized.crop(_centre(resized.size, how.size))
+    return numpy().asarray(cropped).reshape(*how.size, how.layout.channels)
+
+
+def _opened(path: Path, mode: str) -> Any:
+    """The first picture in a file, in 8 bits. Pillow clips wider pixels, which makes most of them white."""
     library = pillow()
     try:
-        with library.open(path) as file:
-            picture = file.convert("RGB" if how.layout.channels == 3 else "L")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with library.open(path) as file:
+                if file.mode in WIDE_MODES:
+                    raise _refused(f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy")
+                return file.convert(mode)
     except FileNotFoundError as error:
         raise _refused(f"{path}: no such file") from error
     except (library.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise _refused(f"{path}: cannot be read as a picture: {error}") from error
-    resized = picture.resize(_scaled(picture.size, how.resize), library.Resampling.BILINEAR)
-    cropped = resized.crop(_centre(resized.size, how.size))
-    return numpy().asarray(cropped).reshape(*how.size, how.layout.channels)
 
 
 def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:

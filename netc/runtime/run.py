@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -43,16 +44,20 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TensorReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tensor that went in or came out; dtype named as in PyTorch; `source`: where an input came from."""
+    """A tensor that went in or came out; dtype named as in PyTorch; `source`: where an input came from; `strange`: how
+    many of its values are infinite or no numbers."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     source: str = ""
+    strange: int = 0
 
     def __str__(self) -> str:
         text = f"{self.name} {'×'.join(map(str, self.shape)) or 'scalar'} {self.dtype}"
-        return f"{text} ({self.source})" if self.source else text
+        source = f" ({self.source})" if self.source else ""
+        strange = f", infinite or no numbers: {self.strange} of {prod(self.shape)}" if self.strange else ""
+        return f"{text}{source}{strange}"
 
 
 class RunReport(msgspec.Struct, frozen=True):
@@ -195,7 +200,8 @@ def _save(path: str | Path, results: Mapping[str, Any]) -> None:
 
 
 def _tensor(name: str, value: Any, source: str = "") -> TensorReport:
-    return TensorReport(name, tuple(value.shape), str(value.dtype), source)
+    strange = value.size - int(numpy().isfinite(value).sum()) if value.dtype.kind == "f" else 0
+    return TensorReport(name, tuple(value.shape), str(value.dtype), source, strange)
 
 
 def _refused(problem: str) -> NetcError:
