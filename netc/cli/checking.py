@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_named
 from netc.diagnostics.model import Diagnostic
+from netc.dims import Domain
+from netc.ir.flat import flatten
 from netc.ir.model import Network
+from netc.passes.bounds import bounds
 
 
 def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int], form: str) -> int:
@@ -29,6 +32,13 @@ def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int]
 
 
 def _from(network: Network) -> str:
-    """From which sizes on, where it is not all."""
-    least = [f"{name}={bound}" for name, bound in sorted(network.domain.bounds.items()) if bound > 1]
-    return f" from {', '.join(least)} on" if least else ""
+    """From which sizes on, where it is not all; for training too, where that needs more than evaluation."""
+    whole = alone = _listed(network.domain)
+    if whole and any(output.train_only for output in network.block.outputs):
+        alone = _listed(bounds(network, flatten(network), training=False))
+    evaluated = f" from {alone} on" if alone else ""
+    return evaluated if alone == whole else f"{evaluated}, and trains from {whole} on"
+
+
+def _listed(domain: Domain) -> str:
+    return ", ".join(f"{name}={least}" for name, least in sorted(domain.bounds.items()) if least > 1)

@@ -79,6 +79,23 @@ NETWORK_CODES = (
         "use it, declare it under `outputs`, or remove it.",
     ),
     CodeInfo(
+        "training-only",
+        "error",
+        "Evaluation needs a tensor that only training computes",
+        "An output of a block marked `when: train` does not exist in evaluation; only statements on the way to outputs "
+        "of the same kind may read it.",
+        "blocks:\n"
+        "  unit:\n"
+        "    net: {body: relu @in, side: conv2d 4 1 @in}\n"
+        "    outputs: {out: body, aux: {from: side, when: train}}\n"
+        "net:\n"
+        "  unit: unit\n"
+        "  head: relu @unit.aux\n"
+        "  out: conv2d 8 1 @unit.out\n"
+        "outputs: {out: out, head: head}\n",
+        "declare the output with `when: train` too, or take it off the block's.",
+    ),
+    CodeInfo(
         "shape-mismatch",
         "error",
         "Sizes that must be equal are not",

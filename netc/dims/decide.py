@@ -45,10 +45,14 @@ HOLDS = Verdict(True)
 
 
 class Domain:
-    """The values that symbols may take in one compile: all integers from a lower bound on, 1 at first."""
+    """The values that symbols may take in one compile: all integers from a lower bound on, 1 at first.
+
+    decided: each (size, least) that was answered by these bounds, and so has to stay true.
+    """
 
     def __init__(self) -> None:
         self.bounds: dict[str, int] = {}
+        self.decided: dict[tuple[Size, int], None] = {}
 
     def lower(self, sym: str) -> int:
         return self.bounds.get(sym, 1)
@@ -72,6 +76,13 @@ class Domain:
             return verdict
         self.bounds |= {name: max(first, bound) for name, first in lower.items()}
         return HOLDS
+
+    def decide(self, size: Size, least: int) -> bool:
+        """Is `size ≥ least` for all values that the symbols may take?"""
+        holds = at_least(size, least, self).holds
+        if holds and self.bounds and not isinstance(size, int):
+            self.decided[size, least] = None
+        return holds
 
 
 def at_least(size: Size, k: int, domain: Domain | None = None) -> Verdict:

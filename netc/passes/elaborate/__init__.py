@@ -16,6 +16,7 @@ from netc.expr.scope import Binding, Scope
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
+from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.drafts import BlockDraft
 from netc.passes.elaborate.files import Instance, Names, did_you_mean
@@ -23,6 +24,7 @@ from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.elaborate.report import Abandoned
+from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
 from netc.syntax.ast import SpecFile, Variant
 from netc.syntax.read import read_source
@@ -80,12 +82,16 @@ def _network(
         return None
     _unused(compiler, finisher, spec, draft)
     _pruned(compiler, finisher)
+    for one, lacking in finisher.lacking:
+        check_evaluation(compiler.report, one, lacking)
     name = _network_name(spec, chosen)
     network = Network(
         name=name, variant=None if chosen is None else chosen.name, file=spec, block=block, domain=compiler.domain
     )
     if not _has_errors(compiler):
         flat = flatten(network)
+        if any(least > 1 for least in compiler.domain.bounds.values()):
+            network = msgspec.structs.replace(network, domain=bounds(network, flat))
         check_paths(compiler.report, network, flat)
         if spec.init:
             compiler.files.findings.extend(fills(network, flat)[1])

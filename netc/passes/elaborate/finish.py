@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Span
-from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value
+from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value, leaves
 from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Draft, GroupDraft
+from netc.passes.elaborate.training import Absent, absent
 from netc.syntax.ast import Statement
 
 MAX_NODES = 200_000
@@ -25,6 +26,7 @@ class Finisher:
         self.seen: dict[Statement, Span] = {}
         self.used: set[Statement] = set()
         self.pruned: list[tuple[CallDraft, list[str]]] = []
+        self.lacking: list[tuple[Block, Absent]] = []
 
     def block(self, draft: BlockDraft, exposed: dict[str, Value], wanted: frozenset[str] | None) -> Block:
         """wanted: the outputs the caller uses, for an import (the rest is left out); None for all."""
@@ -35,17 +37,23 @@ class Finisher:
 
     def _finish(self, draft: BlockDraft, exposed: dict[str, Value], wanted: frozenset[str] | None) -> Block:
         outputs = [o for o in draft.enabled() if wanted is None or o.name in wanted]
-        extra = [BlockOutput(name, value, exposed=True) for name, value in exposed.items()]
         self._count_lines(draft, exposed.values())
         live = _live(draft.items, {*(o.value for o in outputs), *exposed.values()})
-        return Block(
+        items = tuple(self._items(draft.items, live))
+        lacking = absent(leaves(items))
+        declared = (BlockOutput(o.name, o.value, o.train_only) for o in outputs)
+        extra = (BlockOutput(n, v, train_only=v in lacking.tensors, exposed=True) for n, v in exposed.items())
+        block = Block(
             definition=draft.definition,
             arguments=draft.arguments,
             inputs=draft.inputs,
-            items=tuple(self._items(draft.items, live)),
-            outputs=(*(BlockOutput(o.name, o.value, o.train_only) for o in outputs), *extra),
+            items=items,
+            outputs=(*declared, *extra),
             scope=draft.scope,
         )
+        if lacking.made:
+            self.lacking.append((block, lacking))
+        return block
 
     def size(self, block: Block) -> int:
         """Operators in a block with all calls opened."""

@@ -1,0 +1,76 @@
+"""Tensors that only training computes, and who needs one of them in evaluation too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from netc.diagnostics.model import Span
+from netc.ir.model import Block, BlockOutput, Call, Node, Value
+from netc.passes.elaborate.report import Report
+from netc.syntax.ast import Line
+
+
+class Absent(msgspec.Struct, frozen=True, eq=False):
+    """What a block lacks in evaluation. made: each output `when: train` of a call, by its tensor here; tensors: those,
+    and all that is computed from them."""
+
+    made: dict[Value, tuple[Call, BlockOutput]]
+    tensors: set[Value]
+
+
+def absent(leaves: Iterable[Node | Call]) -> Absent:
+    """What is absent in evaluation from a body given in order."""
+    made: dict[Value, tuple[Call, BlockOutput]] = {}
+    tensors: set[Value] = set()
+    for leaf in leaves:
+        if isinstance(leaf, Call):
+            declared = zip(leaf.outputs, leaf.block.outputs, strict=True)
+            made.update({value: (leaf, output) for value, output in declared if output.train_only})
+        tensors.update(made.keys() & leaf.outputs if tensors.isdisjoint(leaf.inputs) else leaf.outputs)
+    return Absent(made, tensors)
+
+
+def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
+    """Report every line of a block that reads a tensor of training for an output that evaluation has as well."""
+    leaves = list(block.leaves())
+    for output in block.outputs:
+        if output.train_only or output.value not in lacking.tensors:
+            continue
+        if output.value in lacking.made:
+            _report(report, output, output.value, lacking, _declared_at(block, output))
+        for leaf, value in _readings(leaves, output.value, lacking):
+            _report(report, output, value, lacking, _read_at(leaf, value))
+
+
+def _readings(leaves: Sequence[Node | Call], wanted: Value, lacking: Absent) -> Iterator[tuple[Node | Call, Value]]:
+    """The leaves on the way to a tensor that read one a call hands out in training only."""
+    needed = {wanted} - lacking.made.keys()
+    for leaf in reversed(leaves):
+        if not needed.isdisjoint(leaf.outputs):
+            needed.update(value for value in leaf.inputs if value not in lacking.made)
+            yield from ((leaf, value) for value in leaf.inputs if value in lacking.made)
+
+
+def _read_at(leaf: Node | Call, value: Value) -> Span:
+    """The reference that names the tensor, or the whole line."""
+    refs = leaf.statement.inputs if isinstance(leaf.statement, Line) else None
+    if refs is None or len(refs) != len(leaf.inputs):
+        return leaf.span
+    ref = refs[leaf.inputs.index(value)]
+    return Span(leaf.span.source, ref.start, ref.end)
+
+
+def _declared_at(block: Block, output: BlockOutput) -> Span:
+    declared = (one.span for one in block.definition.outputs or () if one.name == output.name)
+    return next(declared, output.value.span)
+
+
+def _report(report: Report, output: BlockOutput, value: Value, lacking: Absent, span: Span) -> None:
+    call, source = lacking.made[value]
+    message = f"`{value.path}` is computed in training only, and output `{output.name}` needs it in evaluation too"
+    helps = [f"declare output `{output.name}` with `when: train`"]
+    if not source.exposed:
+        helps.append(f"or take `when: train` off output `{source.name}` of `{call.block.name}`")
+    report.add("training-only", message, span, helps=tuple(helps))
