@@ -75,7 +75,7 @@ def served(network: Network, serving: Serving) -> Network:
     """The network with what `serving` adds. Raises NetcError (`cannot-serve`) for what does not fit it."""
     if serving == Serving():
         return network
-    if serving.of_images and not any(map(_is_image, network.block.inputs)):
+    if serving.of_images and not any(map(is_image, network.block.inputs)):
         raise _error(f"{network.name} has no image, which is an input N×C×H×W of floating-point numbers")
     if serving.softmax or serving.topk:
         _need_scores(network)
@@ -86,7 +86,8 @@ def served(network: Network, serving: Serving) -> Network:
     return msgspec.structs.replace(network, block=block, domain=wrapper.domain)
 
 
-def _is_image(value: Value) -> bool:
+def is_image(value: Value) -> bool:
+    """Is this input of a network N×C×H×W of floating-point numbers?"""
     return value.type.rank == 4 and value.type.dtype in FLOATS
 
 
@@ -105,10 +106,10 @@ class _Steps:
         self.lines.append(f"{name}: {line}")
         self.last = name
 
-    def by_channel(self, name: str, operation: str, numbers: list[float]) -> None:
+    def by_channel(self, name: str, operation: str, numbers: list[float], dtype: str) -> None:
         """An operation with one number, or with one for each channel."""
         listed = " ".join(f"{number!r}" for number in numbers)
-        self.lines.append(f"{name}_by: constant ({listed}) shape=({len(numbers)} 1 1)")
+        self.lines.append(f"{name}_by: constant ({listed}) shape=({len(numbers)} 1 1) dtype={dtype}")
         self.add(name, f"{operation} @{self.last} @{name}_by")
 
     def spec(self, name: str, shape: tuple[str, ...], dtype: str, outputs: dict[str, str]) -> str:
@@ -179,7 +180,7 @@ class _Wrapper:
 
 def _read(wrapper: _Wrapper, value: Value, serving: Serving) -> Value:
     """What stands for an input of the network."""
-    wanted, image = value.type.dtype, _is_image(value) and serving.of_images
+    wanted, image = value.type.dtype, is_image(value) and serving.of_images
     dtype = "float32" if serving.keep_io and wanted in FLOATS else wanted
     shape, steps = tuple(map(dim_source, value.type.shape)), _Steps()
     if image:
@@ -210,8 +211,7 @@ def _make_ready(steps: _Steps, wanted: TensorType, dtype: str, serving: Serving)
     if serving.resize:
         _resize(steps, wanted, *serving.resize)
     if serving.normalise:
-        scale = serving.normalise.scale or (1.0 if dtype in FLOATS else 1 / 255)
-        _normalise(steps, wanted, serving.normalise, scale)
+        _normalise(steps, wanted, serving.normalise, dtype)
 
 
 def _resize(steps: _Steps, wanted: TensorType, *sizes: int) -> None:
@@ -228,13 +228,14 @@ def _resize(steps: _Steps, wanted: TensorType, *sizes: int) -> None:
             )
 
 
-def _normalise(steps: _Steps, wanted: TensorType, normalise: Normalisation, scale: float) -> None:
-    channels = wanted.shape[1]
+def _normalise(steps: _Steps, wanted: TensorType, normalise: Normalisation, dtype: str) -> None:
+    channels, scale = wanted.shape[1], normalise.scale or (1.0 if dtype in FLOATS else 1 / 255)
+    working = dtype if dtype in FLOATS else "float32"
     for what, numbers in (("means", normalise.mean), ("deviations", normalise.std)):
         if len(numbers) not in (1, channels):
             raise _error(f"{len(numbers)} {what} do not fit images of {dim_source(channels)} channels")
-    steps.by_channel("centred", "sub", [mean / scale for mean in normalise.mean])
-    steps.by_channel("normalised", "mul", [scale / std for std in normalise.std])
+    steps.by_channel("centred", "sub", [mean / scale for mean in normalise.mean], working)
+    steps.by_channel("normalised", "mul", [scale / std for std in normalise.std], working)
 
 
 def _answered(wrapper: _Wrapper, output: BlockOutput, serving: Serving) -> Iterator[BlockOutput]:

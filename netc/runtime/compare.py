@@ -39,7 +39,7 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
     """Two programs with the same inputs and outputs; the second may lack outputs.
 
     make: random inputs for sizes and a seed. forms: what outputs should be. exact: the first in float64. tolerance: one
-    that was asked for.
+    that was asked for. settled: a trial without what two right programs may answer differently.
     """
 
     outputs: tuple[str, ...]
@@ -49,10 +49,12 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
     forms: Callable[[Binding], Forms] | None = None
     exact: Callable[[Arrays], Arrays] | None = None
     tolerance: float | None = None
+    settled: Callable[[Trial], Trial] | None = None
 
     def trial(self, binding: dict[str, int], seed: int) -> Trial:
         inputs = self.make(binding, seed)
-        return Trial(binding, inputs, self.first.run(inputs), self.second.run(inputs))
+        found = Trial(binding, inputs, self.first.run(inputs), self.second.run(inputs))
+        return found if self.settled is None else self.settled(found)
 
     def differences(self, trial: Trial) -> list[Difference]:
         """Of each output both compute in the same shape; measured against the first's own rounding where needed."""
@@ -87,12 +89,13 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
 
 
 class Agreement(msgspec.Struct, frozen=True, eq=False):
-    """What comparing showed; `trials` are the first at each size."""
+    """What comparing showed; `trials` are the first at each size, `failed` those in which an output differs."""
 
     shapes: Finding
     differences: tuple[Difference, ...]
     sensitivity: dict[str, float]
     trials: tuple[Trial, ...]
+    failed: tuple[Trial, ...]
 
 
 def compare(pair: Pair, bindings: Sequence[dict[str, int]], seed: int, runs: int) -> Agreement:
@@ -100,18 +103,20 @@ def compare(pair: Pair, bindings: Sequence[dict[str, int]], seed: int, runs: int
     wrong: list[str] = []
     differences: list[Difference] = []
     moved: dict[str, float] = {}
-    firsts = []
+    firsts, failed = [], []
     for binding in bindings:
         first = pair.trial(binding, seed + 1)
         firsts.append(first)
         for trial in (first, *(pair.trial(binding, seed + i) for i in range(2, runs + 1))):
             wrong += pair.wrong_forms(trial)
-            differences += pair.differences(trial)
+            apart = pair.differences(trial)
+            differences += apart
+            failed += [trial] if not all(d.ok for d in apart) else []
             moved = _largest(moved, pair.moves(first, trial) if trial is not first else ())
     whose = "equal" if pair.forms is None else "equal netc's"
     told = f"{whose} in {pair.first.name} and {pair.second.name}, {runs * len(bindings)} runs"
     shapes = Finding("output shapes", not wrong, "; ".join(dict.fromkeys(wrong)) or told)
-    return Agreement(shapes, tuple(differences), moved, tuple(firsts))
+    return Agreement(shapes, tuple(differences), moved, tuple(firsts), tuple(failed))
 
 
 def _largest(known: Mapping[str, float], more: Iterable[tuple[str, float]]) -> dict[str, float]:

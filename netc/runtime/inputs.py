@@ -6,9 +6,16 @@ from math import prod
 from typing import Any
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.types import TensorType
 
 MOST_ELEMENTS = 2**50
 """More than any address space holds; numpy has another error for these."""
+
+
+def usual_bound(kind: TensorType) -> int:
+    """Below what random whole numbers for an input are, where nothing is known of it but that bytes of rank 4 are
+    images."""
+    return 256 if kind.dtype == "uint8" and kind.rank == 4 else 2
 
 
 def random_input(generator: Any, shape: tuple[int, ...], dtype: str, below: int = 2) -> Any:

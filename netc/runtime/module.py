@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from netc.runtime.lazy import torch
-from netc.weights import TensorEntry, WeightsIndex
+from netc.weights import TensorEntry, TensorSpec, WeightsIndex
 
 
 def import_network(path: Path) -> Any:
@@ -29,27 +30,38 @@ def import_network(path: Path) -> Any:
     return getattr(module, classes[-1])()
 
 
-def load_strictly(module: Any, index: WeightsIndex) -> None:
+def share_weights(part: Any, whole: Any) -> None:
+    """Give a module the very tensors of another that has all of its names, and its floating-point type."""
+    state = whole.state_dict()
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if len(floats) == 1:
+        part.to(floats.pop())
+    part.load_state_dict({name: state[name] for name in part.state_dict()}, strict=True, assign=True)
+
+
+def load_strictly(module: Any, index: WeightsIndex, wanted: Iterable[TensorSpec] = ()) -> None:
     """Fill every parameter and buffer; raises RuntimeError for any that is missing, added or of another shape.
 
-    The module becomes one of the weights' floating-point type: generated code makes float32, as PyTorch does.
+    wanted: tensors that PyTorch is to convert to another type than they have in the file. The module becomes one of
+    the weights' floating-point type: generated code makes float32, as PyTorch does.
     """
-    state = {name: _tensor(entry) for name, entry in index.tensors.items()}
+    dtypes = {spec.name: spec.dtype for spec in wanted}
+    state = {name: _tensor(entry, dtypes.get(name, entry.dtype)) for name, entry in index.tensors.items()}
     floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(floats) == 1:
         module.to(floats.pop())
     module.load_state_dict(state, strict=True)
 
 
-def _tensor(entry: TensorEntry) -> Any:
-    dtype = getattr(torch(), entry.dtype)
+def _tensor(entry: TensorEntry, wanted: str) -> Any:
+    dtype, converted = getattr(torch(), entry.dtype), getattr(torch(), wanted)
     if not entry.size:
-        return torch().empty(entry.shape, dtype=dtype)
+        return torch().empty(entry.shape, dtype=converted)
     data = bytearray(entry.size)
     with entry.file.open("rb") as file:
         file.seek(entry.start)
         file.readinto(data)
-    return torch().frombuffer(data, dtype=dtype).reshape(entry.shape)
+    return torch().frombuffer(data, dtype=dtype).reshape(entry.shape).to(converted)
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:

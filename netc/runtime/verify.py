@@ -6,39 +6,63 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
+from netc.passes.serve import Serving
+from netc.passes.serve_metadata import read_serving
 from netc.runtime.against import fixed_sizes, side, take_weights
 from netc.runtime.calibrate import calibrate
 from netc.runtime.compare import Forms, Pair, Side, compare
-from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64, tensors
+from netc.runtime.eager import Arrays, tensors
 from netc.runtime.fresh import stir_constants
 from netc.runtime.graph import check_file, check_shapes
-from netc.runtime.inputs import random_input
+from netc.runtime.inputs import random_input, usual_bound
 from netc.runtime.layers import compare_layers, lay_open
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
 from netc.runtime.model import Session, open_model, refuse_unknown
 from netc.runtime.module import import_network, load_strictly
 from netc.runtime.report import Finding, VerifyReport
+from netc.runtime.service import Service, around
 from netc.runtime.sizes import Binding, Shape, ample, bound_shape, names_in, samples
 from netc.runtime.training import check_training
 from netc.types import TensorType
-from netc.weights import WeightsIndex, fitting_weights, init_weights
+from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index
+from netc.weights import tensors as tensors_of
+
+if TYPE_CHECKING:
+    from netc.backends.onnx import OnnxOptions
 
 Note = Callable[[str], None]
 """Called with a few words as each part begins."""
 
 
-class Subject(msgspec.Struct, frozen=True, eq=False):
-    """Both faces of a network, ready to run. `matched` says what the file calls inputs and outputs, `below` which
-    inputs have whole numbers as upper bounds, `sizes` what the file fixes or someone asked for."""
+class Order(msgspec.Struct, frozen=True, eq=False):
+    """What is to be compared: a network, a folder to write into, given weights, the seed of others, values of symbols,
+    and how the file is written."""
 
     network: Network
+    folder: Path
+    weights: str | Path | None
+    seed: int
+    given: Binding
+    options: OnnxOptions
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.onnx"
+
+
+class Subject(msgspec.Struct, frozen=True, eq=False):
+    """Both faces of a network, ready to run. `service` is the network and what stands around it in the file, `matched`
+    says what the file calls inputs and outputs, `below` which inputs have whole numbers as upper bounds, `sizes` what
+    the file fixes or someone asked for."""
+
+    service: Service
     index: WeightsIndex
     module: Any
     model: Path
@@ -48,12 +72,12 @@ class Subject(msgspec.Struct, frozen=True, eq=False):
     sizes: dict[str, int]
 
     def inputs(self, binding: Binding, seed: int) -> Arrays:
-        """Random ones, in the network's order."""
-        return _inputs(self.network, self.below, binding, seed)
+        """Random ones of the file, in the network's order."""
+        return _inputs(self.service.whole, self.below, binding, seed)
 
     def bindings(self) -> list[dict[str, int]]:
         """The sizes to compare at."""
-        return samples(*_shapes(self.network), self.sizes)
+        return self.service.sized(samples(*_shapes(self.service.whole), self.sizes), self.sizes)
 
 
 def verify(
@@ -67,6 +91,7 @@ def verify(
     layers: bool = False,
     runs: int = 2,
     tolerance: float | None = None,
+    options: OnnxOptions | None = None,
 ) -> VerifyReport:
     """Compare the generated PyTorch module and the ONNX file of a network, at several sizes.
 
@@ -74,7 +99,9 @@ def verify(
     constant get small random values. bind: values of symbols. against: another ONNX file instead of the network's own;
     without `weights_path` its initialisers are the weights, by their names. layers: compare every value inside too.
     runs: random inputs at each size, at least 2. tolerance: largest difference allowed, as a share of an output's
-    largest value, instead of `report.TOLERANCE`.
+    largest value, instead of `report.TOLERANCE`. options: how the file is written, or what the other file does: what
+    stands around the network in it stands around the module too, in PyTorch's own functions. Where they say nothing of
+    that, the other file's metadata do.
     Outputs are compared in eval mode on random inputs; shapes with netc's; the module also takes a training step.
     Raises NetcError for what keeps it from running at all (weights that do not fit, operators ONNX lacks, a file that
     takes other inputs).
@@ -82,14 +109,15 @@ def verify(
     tell = note or _quiet
     with TemporaryDirectory(prefix="netc-") as name:
         tell("writing the module and the model")
-        prepare = _prepare_own if against is None else partial(_prepare_other, other=Path(against))
-        subject, findings = prepare(network, Path(name), weights_path, seed, bind or {})
+        order = Order(network, Path(name), weights_path, seed, bind or {}, options or onnx_backend().OnnxOptions())
+        subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
         found = compare(_pair(subject, tolerance), subject.bindings(), seed, max(2, runs))
         inside = None
         if layers:
             tell("comparing layers")
-            opened = lay_open(network, Path(name), subject.index, subject.model, subject.matched)
+            whole = subject.service.whole
+            opened = lay_open(whole, Path(name), subject.index, subject.model, subject.matched)
             inside = compare_layers(opened, found.trials, tolerance)
         tell("taking a training step")
         trained = _train(subject, seed)
@@ -102,50 +130,65 @@ def _quiet(words: str) -> None:
     pass
 
 
-def _prepare_own(
-    network: Network, folder: Path, weights: str | Path | None, seed: int, given: Binding
-) -> tuple[Subject, list[Finding]]:
+def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:
     """With the ONNX file that netc writes; fresh weights are made fit for comparing."""
-    refuse_unknown(_shapes(network)[0], given)
-    model, source, stirred = folder / "model.onnx", weights, []
-    if source is None:
-        source = onnx_backend().write_onnx_fresh(network, model, seed)
-        stirred = [stir_constants(network, fitting_weights(network, source), seed)]
+    network, seed = order.network, order.seed
+    service = around(network, order.options.serving)
+    refuse_unknown(_shapes(service.whole)[0], order.given)
+    stirred = []
+    if order.weights is None:
+        index = fitting_weights(
+            network, onnx_backend().write_onnx_fresh(network, order.model, seed, None, order.options)
+        )
+        stirred = [stir_constants(network, index, seed)]
+        module = _load_module(order, index)
     else:
-        onnx_backend().write_onnx(network, model, source)
-    index = fitting_weights(network, source)
-    module, below = _load_module(network, folder, index), _token_bounds(flatten(network))
+        index, module = _given(order, order.weights, written=True)
+    below = _token_bounds(flatten(network))
     torch().manual_seed(seed)
-    if weights is None:
-        batch = _inputs(network, below, ample(*_shapes(network), given), seed)
+    if order.weights is None:
+        batch = _inputs(network, below, ample(*_shapes(network), order.given), seed)
         calibrate(module, tensors(batch), index)
-    session = open_model(model, "cpu")
-    names = dict(zip(_eval_outputs(network), session.outputs, strict=True))
+    session = open_model(order.model, "cpu")
+    names = dict(zip(_eval_outputs(service.whole), session.outputs, strict=True))
     matched = Matched(tuple(session.inputs), names)
-    subject = Subject(network, index, module, model, session, matched, below, dict(given))
-    checks = [check_file(model), check_shapes(model, subject.bindings()[-1])]
+    subject = Subject(service, index, module, order.model, session, matched, below, dict(order.given))
+    checks = [check_file(order.model), check_shapes(order.model, subject.bindings()[-1])]
     return subject, [_loaded(module), *stirred, *checks]
 
 
-def _prepare_other(
-    network: Network, folder: Path, weights: str | Path | None, seed: int, given: Binding, other: Path
-) -> tuple[Subject, list[Finding]]:
+def _given(order: Order, weights: str | Path, *, written: bool) -> tuple[WeightsIndex, Any]:
+    """Given weights, and the module with them. Those that are converted lie beside the file netc writes.
+
+    PyTorch converts its own, so that the two conversions are compared too.
+    """
+    network, convert = order.network, order.options.convert
+    if written or convert:
+        onnx_backend().write_onnx(network, order.model, weights, order.options)
+    index = fitting_weights(network, order.model.with_suffix(".safetensors") if convert else weights)
+    return index, _load_module(order, read_index(weights) if convert else index)
+
+
+def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[Finding]]:
     """With another ONNX file, whose weights are taken where no others are given."""
-    refuse_unknown(_shapes(network)[0], given)
+    network, seed = order.network, order.seed
     session = open_model(other, "cpu")
-    inputs = {value.path: value.type for value in network.block.inputs}
-    matched = match(inputs, _eval_outputs(network), session, str(other))
+    serving = order.options.serving
+    service = around(network, read_serving(session.metadata, str(other)) if serving == Serving() else serving)
+    refuse_unknown(_shapes(service.whole)[0], order.given)
+    inputs = {value.path: value.type for value in service.whole.block.inputs}
+    matched = match(inputs, _eval_outputs(service.whole), session, str(other))
     taken = []
-    if weights is None:
-        index = init_weights(network, folder / "model.safetensors", seed)
+    if order.weights is None:
+        index = init_weights(network, order.folder / "model.safetensors", seed)
         taken = [take_weights(network, index, other)]
+        module = _load_module(order, index)
     else:
-        index = fitting_weights(network, weights)
-    module = _load_module(network, folder, index)
+        index, module = _given(order, order.weights, written=False)
     torch().manual_seed(seed)
-    sizes = fixed_sizes(inputs, session, matched, given)
+    sizes = fixed_sizes(inputs, session, matched, order.given)
     below = _token_bounds(flatten(network))
-    subject = Subject(network, index, module, other, session, matched, below, sizes)
+    subject = Subject(service, index, module, other, session, matched, below, sizes)
     return subject, [_loaded(module), *taken, Finding("matched", True, str(matched))]
 
 
@@ -153,11 +196,11 @@ def _loaded(module: Any) -> Finding:
     return Finding("weights", True, f"{len(module.state_dict())} tensors load strictly")
 
 
-def _load_module(network: Network, folder: Path, index: WeightsIndex) -> Any:
-    source = folder / "model.py"
-    source.write_text(pytorch_backend().generate(network), "utf-8")
+def _load_module(order: Order, index: WeightsIndex) -> Any:
+    source = order.folder / "model.py"
+    source.write_text(pytorch_backend().generate(order.network), "utf-8")
     module = import_network(source)
-    load_strictly(module, index)
+    load_strictly(module, index, tensors_of(order.network))
     return module
 
 
@@ -180,7 +223,9 @@ def _token_bounds(flat: Flat) -> dict[str, int]:
 def _inputs(network: Network, below: Mapping[str, int], binding: Binding, seed: int) -> Arrays:
     generator = numpy().random.default_rng(seed)
     return [
-        random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, below.get(v.path, 2))
+        random_input(
+            generator, bound_shape(v.type.shape, binding), v.type.dtype, below.get(v.path, usual_bound(v.type))
+        )
         for v in network.block.inputs
     ]
 
@@ -190,15 +235,17 @@ def _eval_outputs(network: Network) -> dict[str, TensorType]:
 
 
 def _pair(subject: Subject, tolerance: float | None) -> Pair:
-    outputs = tuple(output.name for output in subject.network.block.outputs)
+    service, module = subject.service, subject.module
+    outputs = tuple(output.name for output in service.whole.block.outputs)
     return Pair(
         outputs,
-        Side("PyTorch", partial(evaluate, subject.module)),
+        Side("PyTorch", partial(service.evaluate, module)),
         side("onnxruntime", subject.session, subject.matched, outputs),
         subject.inputs,
-        partial(_forms, subject.network),
-        partial(evaluate_in_float64, subject.module),
+        partial(_forms, service.whole),
+        partial(service.evaluate_in_float64, module),
         tolerance,
+        partial(service.settled, module=module, tolerance=tolerance),
     )
 
 
@@ -211,6 +258,6 @@ def _forms(network: Network, binding: Binding) -> Forms:
 
 
 def _train(subject: Subject, seed: int) -> list[Finding]:
-    binding = subject.bindings()[-1]
-    batch = tensors(subject.inputs(binding, seed))
-    return list(check_training(subject.network, subject.module, batch, binding))
+    network, binding = subject.service.network, subject.bindings()[-1]
+    batch = tensors(_inputs(network, subject.below, binding, seed))
+    return list(check_training(network, subject.module, batch, binding))
