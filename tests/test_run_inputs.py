@@ -326,7 +326,23 @@ def test_sizes_that_contradict_a_given_array_are_refused(classifier: Path) -> No
     array = np.ones((1, 3, 12, 8), "float32")
     assert "cannot be 1×3×12×8" in code_of(lambda: run_model(classifier, "cpu", {"image": array}))[1]
     array = np.ones((1, 3, 16, 8), "float32")
-    assert code_of(lambda: run_model(classifier, "cpu", {"image": array}, {"h": 3}))[0] == "bad-input"
+    code, message = code_of(lambda: run_model(classifier, "cpu", {"image": array}, {"h": 3}))
+    assert (code, message) == ("bad-input", "image is N×3×8h×8w, which with h=3 cannot be 1×3×16×8")
+
+
+def test_sizes_below_the_least_are_refused(tmp_path: Path) -> None:
+    text = CLASSIFIER.replace("[conv2d 8 3 padding=1", "[conv2d 8 9")
+    path = written(text, tmp_path)
+    for bind, words in (({"N": 0}, "N is 0; the model takes 1 at least"), ({"h": 1}, "h is 1; the model takes 2 at")):
+        code, message = code_of(lambda bind=bind: run_model(path, "cpu", bind=bind))
+        assert (code, words in message) == ("bad-input", True)
+
+
+def test_outputs_never_replace_a_file_of_another_kind(classifier: Path) -> None:
+    before = classifier.read_bytes()
+    code, message = code_of(lambda: run_model(classifier, "cpu", plan=RunPlan(output=classifier)))
+    assert (code, "outputs are written as .npz" in message) == ("output-file", True)
+    assert classifier.read_bytes() == before
 
 
 def test_without_pillow_the_library_is_named(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

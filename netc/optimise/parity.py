@@ -14,7 +14,7 @@ from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.plan import Plan
 from netc.runtime import Difference
 from netc.runtime.compare import difference
-from netc.runtime.given import feed, read_sources
+from netc.runtime.given import feed, read_sources, refuse_small
 from netc.runtime.inputs import random_input
 from netc.runtime.model import Session, bounds, refuse_unknown
 from netc.runtime.report import LIMIT, ROUNDINGS
@@ -41,6 +41,7 @@ class Trial(msgspec.Struct, frozen=True, eq=False):
 def trials(session: Session, plan: Plan) -> list[Trial]:
     """Run the file as it is. Raises NetcError (`bad-input`, `unknown-symbol`)."""
     refuse_unknown([kind.shape for kind in session.inputs.values()], plan.bind)
+    refuse_small(plan.bind, bounds(session))
     inputs = [*_random(session, plan), *_given(session, plan)]
     return [Trial(binding, arrays, run(session, arrays)) for binding, arrays in inputs]
 

@@ -147,6 +147,7 @@ def feed(
     lowers: the least values of symbols; bind: values that were asked for, which given arrays must agree with.
     Raises NetcError (`bad-input`).
     """
+    refuse_small(bind, lowers)
     arrays = {name: _fitting(name, s.array, inputs[name]) for name, s in sources.items() if s.kind == "array"}
     binding = _solved(inputs, arrays, bind)
     pictures, preprocessing = _pictures(inputs, sources, lowers, binding, chosen)
@@ -157,6 +158,13 @@ def feed(
     made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
     told = {name: str(sources.get(name, Source("random"))) for name in inputs}
     return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
+
+
+def refuse_small(bind: Binding, lowers: Binding) -> None:
+    """Raises NetcError (`bad-input`) for a size below the least that a model takes."""
+    for name, value in bind.items():
+        if value < lowers.get(name, 1):
+            raise _refused(f"{name} is {value}; the model takes {lowers.get(name, 1)} at least")
 
 
 def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str, int]:

@@ -76,8 +76,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepared:
-    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means of another number of channels, or that
-    are no numbers."""
+    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means that are no numbers, or not one per
+    channel."""
     size = chosen.size or size
     natural = layout.channels == 3
     mean = chosen.mean or (IMAGENET_MEAN if natural else (0.0,))

@@ -9,7 +9,7 @@ import msgspec
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import Size, bind, symbol, symbols
 from netc.runtime.model import Session
-from netc.runtime.sizes import FARTHEST, Binding, Shape
+from netc.runtime.sizes import FARTHEST, Binding, Shape, names_in
 from netc.types import TensorType
 
 
@@ -69,14 +69,14 @@ def solve(names: Sequence[str], shapes: Sequence[Shape], wanted: Sequence[Shape]
     for _ in range(2):
         for name, shape, sizes in zip(names, shapes, wanted, strict=True):
             if len(shape) != len(sizes):
-                raise _unequal(name, shape, sizes)
+                raise _unequal(name, shape, sizes, given)
             for size, target in zip(shape, sizes, strict=True):
                 if isinstance(target, int):
-                    found |= _solved(bind(size, found), target, (name, shape, sizes))
+                    found |= _solved(bind(size, found), target, (name, shape, sizes, given))
     return found
 
 
-def _solved(size: Size, target: int, about: tuple[str, Shape, Shape]) -> dict[str, int]:
+def _solved(size: Size, target: int, about: tuple[str, Shape, Shape, Binding]) -> dict[str, int]:
     if isinstance(size, int):
         if size != target:
             raise _unequal(*about)
@@ -97,6 +97,8 @@ def _candidates(size: Size, target: int, name: str) -> Iterator[int]:
     yield from (n for n in range(FARTHEST * 4) if bind(size, {name: n}) == target)
 
 
-def _unequal(name: str, shape: Shape, sizes: Shape) -> NetcError:
+def _unequal(name: str, shape: Shape, sizes: Shape, given: Binding) -> NetcError:
     ours, theirs = ("×".join(map(str, each)) or "a scalar" for each in (shape, sizes))
-    return NetcError((Diagnostic("bad-input", f"{name} is {ours}, which cannot be {theirs}", None),))
+    fixed = ", ".join(f"{symbol}={given[symbol]}" for symbol in sorted(names_in(shape)) if symbol in given)
+    where = f" with {fixed}" if fixed else ""
+    return NetcError((Diagnostic("bad-input", f"{name} is {ours}, which{where} cannot be {theirs}", None),))

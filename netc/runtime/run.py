@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from netc.artifacts import staged
+from netc.artifacts import output_error, staged
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
 from netc.runtime.binding import Results, Run, bind_arrays
@@ -108,6 +108,8 @@ def run_model(
     `open_model`, `bad-input` for inputs the model does not take, `output-file`.
     """
     plan = plan or RunPlan()
+    if plan.output is not None and Path(plan.output).suffix.lower() != ".npz":
+        raise output_error(Path(plan.output), "outputs are written as .npz")
     session = open_model(path, provider, plan.settings)
     refuse_unknown([kind.shape for kind in session.inputs.values()], bind or {})
     sources = _sources(inputs, session)
