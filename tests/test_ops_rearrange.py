@@ -170,7 +170,17 @@ EQUATIONS = [
     "ij->ji", "ij", "ji", "ii", "ii->i", "i->", "ij->j", "ij,jk->ik", "ij,jk", "bij,bjk->bik", "i,j->ij", "i,i",
     "ij,ij->", "ij,kj,k->i", "nchw,nkhw->nck", "ij -> ji", "b i j, b k j -> b i k", "ij,j", "aij,bji->ab",
 ]  # fmt: skip
-BROKEN = ["ij->k", "ij->ii", "ij->>j", "i1->i", "ij;jk->ik", "->->", "ij,jk->ik,", "...ij->ij"]
+BROKEN = [
+    "ij->k", "ij->ii", "ij->>j", "i1->i", "ij;jk->ik", "->->", "ij,jk->ik,", "ij - > ji", "..ij", "i. ..", "...i...",
+    "....", "…", "...ij->......",
+]  # fmt: skip
+ANY_AXES = [
+    ("...ij->...ji", (2, 3, 4, 5)), ("...ij", (3, 4)), ("i...->...i", (2, 3, 4)), ("b...a", (2, 3, 4)),
+    ("...ij,...jk->...ik", (2, 1, 4, 5), (3, 5, 2)), ("...,...", (2, 1), (3, 2, 4)), ("i,j->...ij", (2,), (3,)),
+    ("... i j , i -> j ...", (2, 3, 4), (3,)), ("ii...->...i", (2, 2, 3)), ("...->", (2, 3)), ("...ij", (2,)),
+    ("...ij,jk->ik", (3, 4, 5), (5, 2)), ("a...,a...->a...", (2, 3, 1), (2, 1, 4)), ("...c,c", (3,), (3,)),
+    ("...i,...i", (2, 3), (3, 3)), ("...i", ()),
+]  # fmt: skip
 
 
 @quick
@@ -190,9 +200,21 @@ def test_broken_equations_are_refused(equation: str) -> None:
     op = make("einsum", equation=equation)
     problems = findings(op, *[tensor(2, 2)] * (equation.count(",") + 1))
     assert [p.at for p in problems] == ["equation"]
-    if "..." not in equation:
-        with pytest.raises((RuntimeError, IndexError)):
-            torch.einsum(equation, *[torch.ones(2, 2)] * (equation.count(",") + 1))
+    with pytest.raises((RuntimeError, IndexError)):
+        torch.einsum(equation, *[torch.ones(2, 2)] * (equation.count(",") + 1))
+
+
+@pytest.mark.parametrize(("equation", "shapes"), [(equation, shapes) for equation, *shapes in ANY_AXES])
+def test_an_ellipsis_stands_for_any_axes_as_in_pytorch(equation: str, shapes: Any) -> None:
+    op, types = make("einsum", equation=equation), [tensor(*shape) for shape in shapes]
+    if agree(op, *types):
+        same_values(op, *types)
+
+
+def test_axes_of_an_ellipsis_keep_their_symbols() -> None:
+    n, h = symbol("N"), symbol("h")
+    op = make("einsum", equation="...ij,...jk->...ik")
+    assert op.infer(tensor(n, 1, h, 3), tensor(8, 3, 2 * h)).shape == (n, 8, h, 2 * h)
 
 
 def test_einsum_counts_its_operands_axes_and_sizes() -> None:
@@ -201,6 +223,8 @@ def test_einsum_counts_its_operands_axes_and_sizes() -> None:
     assert findings(op, tensor(1, 2, 3))[0].message == "the equation has 2 operands, not 1"
     assert findings(op, tensor(1, 2, 3), tensor(2, 3))[0].code == "rank-mismatch"
     assert "`j` is 3 and 4" in findings(op, tensor(1, 2, 3), tensor(1, 4, 5))[0].message
+    any_axes = make("einsum", equation="...ij,...jk->...ik")
+    assert "an axis of `...` is 2 and 3" in findings(any_axes, tensor(2, 4, 5), tensor(3, 5, 6))[0].message
     assert op.infer(tensor(n, h, 3), tensor(n, 3, 2 * h)).shape == (n, h, 2 * h)
     assert op.macs(tensor(4, 5, 6), tensor(4, 6, 7)) == 5 * 6 * 7
 

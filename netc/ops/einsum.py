@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from math import prod
 
@@ -16,33 +16,47 @@ from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
-EQUATION = r"([a-zA-Z]*)((?:,[a-zA-Z]*)*)(?:->([a-zA-Z]*))?"
+TERM = r"[a-zA-Z]*(?:\.{3}[a-zA-Z]*)?"
+EQUATION = rf"{TERM}(?:,{TERM})*(?:->({TERM}))?"
 """Compiled when first met: that costs a millisecond."""
+APART = r"[-.] +[.>]"
+"""Spaces in the middle of a sign."""
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_LETTERS = 20
 """Different letters of one equation."""
 
 
 class Equation(msgspec.Struct, frozen=True):
-    """The letters of each operand and of the result."""
+    """The letters of each operand and of the result; `...` stands for any axes."""
 
     operands: tuple[str, ...]
     result: str
 
+    def spelled(self, ranks: Sequence[int]) -> Equation:
+        """With letters of their own for the axes that each `...` stands for: as many as the operand has left, the same
+        ones for equal places from the last on."""
+        terms = list(zip(self.operands, ranks, strict=True))
+        left = [max(rank - len(term) + 3, 0) if "..." in term else 0 for term, rank in terms]
+        spare = [letter for letter in LETTERS if letter not in "".join(self.operands)][: max(left)]
+        others = ["".join(spare[len(spare) - count :]) for count in left]
+        operands = tuple(term.replace("...", axes) for (term, _), axes in zip(terms, others, strict=True))
+        return Equation(operands, self.result.replace("...", "".join(spare)))
+
 
 def parse(text: str) -> Equation | str:
-    """The parts of `ij,jk->ik`, or what is wrong with it. Without `->` the result has the letters that stand once, in
-    alphabetical order."""
+    """The parts of `ij,jk->ik`, or what is wrong with it. Without `->` the result has what `...` stands for, then the
+    letters that stand once, in alphabetical order."""
     compact = text.replace(" ", "")
-    found = re.fullmatch(EQUATION, compact)
+    found = None if re.search(APART, text) else re.fullmatch(EQUATION, compact)
     if found is None:
-        return "is written like `ij,jk->ik`: letters, commas and one `->`"
+        return "is written like `ij,jk->ik` or `...ij->...ji`: letters, `...` for any axes, commas and one `->`"
     operands = tuple(compact.partition("->")[0].split(","))
-    letters = "".join(operands)
+    letters = "".join(operands).replace("...", "")
     if len(set(letters)) > MOST_LETTERS:
         return f"has more than {MOST_LETTERS} different letters"
-    if found[3] is None:
-        return Equation(operands, "".join(sorted(c for c in set(letters) if letters.count(c) == 1)))
-    return _problem(letters, found[3]) or Equation(operands, found[3])
+    if found[1] is None:
+        return Equation(operands, "..." + "".join(sorted(c for c in set(letters) if letters.count(c) == 1)))
+    return _problem(letters, found[1].replace("...", "")) or Equation(operands, found[1])
 
 
 def _problem(letters: str, result: str) -> str:
@@ -57,8 +71,8 @@ def _problem(letters: str, result: str) -> str:
 @op("einsum", family=Family.MERGE, torch="torch.einsum", title="Einsum", arity=(1, None))
 class Einsum(Op):
     """Each axis of the inputs has a letter; elements where equal letters have equal positions are multiplied, and the
-    letters that the result lacks are summed over: `einsum "bij,bjk->bik" @a @b` is a matrix product (`torch.einsum`).
-    """
+    letters that the result lacks are summed over: `einsum "bij,bjk->bik" @a @b` is a matrix product, and so is
+    `"...ij,...jk->...ik"`, whose `...` are all the axes before and stretch to each other (`torch.einsum`)."""
 
     equation: Text = attr("a letter per axis, inputs apart by commas, then `->` and the axes of the result")
 
@@ -74,21 +88,21 @@ class Einsum(Op):
         yield from need_same_dtype(self, *x)
         for at, t in enumerate(x):
             yield from need_float(self, t, at)
-        yield from _check_sizes(parsed, *x)
+        yield from _check_sizes(self.equation, self._spelled(*x), *x)
 
-    def _parsed(self) -> Equation:
+    def _spelled(self, *x: TensorType) -> Equation:
         parsed = parse(self.equation)
         assert isinstance(parsed, Equation)
-        return parsed
+        return parsed.spelled([t.rank for t in x])
 
     def infer(self, *x: TensorType) -> TensorType:
-        parsed = self._parsed()
+        parsed = self._spelled(*x)
         sizes = _sizes(parsed, *x)
         return x[0].with_shape(*[sizes[letter] for letter in parsed.result])
 
     def macs(self, *x: TensorType) -> Size:
         """As if all letters were walked at once, the first one of the result being the batch."""
-        parsed = self._parsed()
+        parsed = self._spelled(*x)
         sizes = _sizes(parsed, *x)
         counted = [size for letter, size in sizes.items() if letter != parsed.result[:1]]
         return prod(counted) if len(x) > 1 else 0
@@ -99,7 +113,7 @@ class Einsum(Op):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """An axis of size 1 that another input stretches is dropped first: ONNX infers no stretching here."""
-        parsed = self._parsed()
+        parsed = self._spelled(*x)
         sizes = _sizes(parsed, *x)
         nodes, names, letters = [], [], []
         for i, (own, t) in enumerate(zip(parsed.operands, x, strict=True)):
@@ -114,7 +128,7 @@ class Einsum(Op):
         return self.equation
 
 
-def _check_sizes(parsed: Equation, *x: TensorType) -> Iterator[Problem]:
+def _check_sizes(written: str, parsed: Equation, *x: TensorType) -> Iterator[Problem]:
     """A letter per axis, and one size per letter; 1 stretches to the size that another input has."""
     seen: dict[str, Size] = {}
     for at, (letters, t) in enumerate(zip_longest(parsed.operands, x)):
@@ -126,7 +140,8 @@ def _check_sizes(parsed: Equation, *x: TensorType) -> Iterator[Problem]:
             inside, before = own.setdefault(letter, size), seen.get(letter, 1)
             other = inside if not compare(inside, size).holds else before
             if not compare(other, size).holds and (other is inside or 1 not in (other, size)):
-                message = f"`{letter}` is {dim_text(other)} and {dim_text(size)}"
+                name = f"`{letter}`" if letter in written else "an axis of `...`"
+                message = f"{name} is {dim_text(other)} and {dim_text(size)}"
                 yield Problem("shape-mismatch", message, at)
                 return
             seen[letter] = size if before == 1 else before

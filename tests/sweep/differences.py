@@ -95,6 +95,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
     (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
+    (says("must have one type", of="einsum"), "PyTorch converts element types where it has nothing to sum up"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
     (
         says(" does not fit uint8", of=("remainder", "floor_divide")),
@@ -122,7 +123,6 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "how operands are written is netc's own: two tensors or a number",
     ),
     (says("needs `dim`"), "PyTorch's guess of `dim`, which it deprecates itself"),
-    (says("an equation is written"), "netc's einsum has letters alone, no ellipsis and no spaces"),
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),

@@ -39,12 +39,12 @@ def partner(random: Random, shape: Sequence[int]) -> list[int]:
 
 
 def equation(random: Random) -> Drawn:
-    """Letters with sizes, tensors made of them, and some of them in the result."""
+    """Letters with sizes, tensors made of them, and some of them in the result; two of them may be written `...`."""
     sizes = dict(zip("bijk", small(random, 4, 4), strict=True))
     terms = ["".join(random.sample("bijk", random.randint(1, 3))) for _ in range(random.randint(1, 3))]
     used = sorted(set("".join(terms)))
     kept = random.sample(used, random.randint(0, len(used)))
-    text = f"{','.join(terms)}->{''.join(kept)}"
+    text = f"{','.join(terms)}->{''.join(kept)}".replace("jk", random.choice(("jk", "...")))
     return floats(*([sizes[letter] for letter in term] for term in terms)), {"equation": text}
 
 
