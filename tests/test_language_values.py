@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spectext import net, refused
+from spectext import elaborate, net, refused, spec
 
 UNIT = "blocks: {inner: {args: k=5, net: conv2d k 1}, unit: {args: act=relu, net: [conv2d 3 1, act]}}"
 
@@ -99,3 +99,59 @@ def test_what_is_no_operator(value: str, code: str) -> None:
 def test_a_value_that_names_itself() -> None:
     assert refused("a: act", head="args: act=act")[0][0] == "unknown-name"
     assert refused("a: act", head="args: {act: '\"act 3\"'}")[0][0] == "unknown-op"
+
+
+@pytest.mark.parametrize("value", ["0.5", "true", "(1 2)", "8"])
+def test_an_argument_that_holds_no_operator_hides_none(value: str) -> None:
+    head = f"args: {{dropout: {value!r}}}"
+    assert net("a: conv2d 8 3\nb: dropout", head=head).ops == {"a": "conv2d", "b": "dropout"}
+    block = f"blocks: {{dropout: {{net: relu}}, unit: {{args: dropout={value}, net: [dropout, tanh]}}}}"
+    assert list(net("a: unit", head=f"lint: {{shadows-operator: ignore}}\n{block}").ops.values()) == ["relu", "tanh"]
+
+
+def test_its_value_is_an_argument_of_that_operator() -> None:
+    m = net("a: unit 0.25\nb: unit", head="blocks: {unit: {args: dropout=0.5, net: [relu, dropout dropout]}}")
+    assert m.attributes("p") == [0.25, 0.5]
+
+
+def test_an_operator_given_further_out_is_found_behind_a_number() -> None:
+    head = "args: {act: gelu}\nblocks: {unit: {args: act=3, net: [conv2d act 1, act]}}"
+    assert list(net("a: unit", head=head).ops.values()) == ["conv2d", "gelu"]
+
+
+def test_an_operator_shadows_the_one_of_its_name() -> None:
+    assert net("a: dropout", head="args: {dropout: relu}").ops == {"a": "relu"}
+    assert net("a: [relu, dropout]", head="args: {dropout: none}").ops == {"a.0": "relu"}
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "place"),
+    [
+        ("rel", "unknown-name", "rel"),
+        ('"leaky_rel 0.1"', "unknown-op", "leaky_rel"),
+        ('"leaky_relu slope=0.1"', "unknown-argument", "slope"),
+        ('"leaky_relu )"', "bad-expression", ")"),
+        ('"leaky_relu widht"', "unknown-name", "widht"),
+        ('"relu x2"', "bad-argument", '"relu x2"'),
+        ("(relu", "bad-expression", "("),
+        ("[relu, rel]", "unknown-name", "rel"),
+    ],
+)
+def test_a_finding_in_an_argument_from_outside_points_at_it(value: str, code: str, place: str) -> None:
+    network, found = elaborate(spec("a: act\nb: act", head="args: {act: relu, width: 3}"), args={"act": value})
+    assert network is None
+    assert [(d.code, d.span and (d.span.source.path, d.span.text)) for d in found] == [(code, ("-p act", place))]
+
+
+def test_operators_in_a_list_from_outside() -> None:
+    text = spec("a: {for: {f: fs}, do: f}", head="args: {fs: [relu], k: 3}")
+    network, found = elaborate(text, args={"fs": '[tanh, "conv2d k 1"]'})
+    assert not found
+    assert network is not None
+    assert [leaf.op.name for leaf in network.block.leaves()] == ["tanh", "conv2d"]
+
+
+def test_a_quoted_value_that_is_wrong_is_marked_where_it_is_written() -> None:
+    assert refused('a: unit "leaky_rel 0.1"', head=UNIT) == [("unknown-op", "leaky_rel")]
+    assert refused("a: act\nb: act", head="args: {act: 'leaky_relu )'}") == [("bad-expression", ")")]
+    assert refused("a: unit rellu", head=UNIT) == [("unknown-name", "rellu")]

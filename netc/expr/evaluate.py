@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import product
 from typing import Any
 
@@ -135,7 +135,8 @@ def _name(expr: Name, context: Context) -> Any:
     if expr.id in context.operators:
         return OperatorValue(expr.id, context.scope, expr)
     known = sorted({*context.scope.names(), *context.words})
-    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, _suggest(expr.id, known))
+    help = _suggest(expr.id, known, context.operators)
+    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help)
 
 
 def _bound(binding: Binding) -> Any:
@@ -144,8 +145,8 @@ def _bound(binding: Binding) -> Any:
     return binding.value
 
 
-def _suggest(word: str, known: list[str]) -> str:
-    near = closest(word, known)
+def _suggest(word: str, known: list[str], operators: Collection[str]) -> str:
+    near = closest(word, known) or closest(word, operators)
     if near is not None:
         return f"did you mean `{near}`?"
     from_start = [k for k in known if k[:1] == word[:1]] or known

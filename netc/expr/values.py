@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -47,7 +47,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     scope: Scope
     domain: Domain
     words: tuple[str, ...] = ()
-    operators: Container[str] = ()
+    operators: Collection[str] = ()
     symbols: bool = False
 
 

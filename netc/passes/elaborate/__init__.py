@@ -9,26 +9,21 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Source, Span
-from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate
-from netc.expr.lexer import SyntaxProblem
-from netc.expr.parser import parse_expression
-from netc.expr.scope import Binding, Scope
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.drafts import BlockDraft
-from netc.passes.elaborate.files import Instance, Names, did_you_mean
 from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
+from netc.passes.elaborate.outside import Outside
 from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.elaborate.report import Abandoned
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
 from netc.syntax.ast import SpecFile, Variant
 from netc.syntax.read import read_source
-from netc.types import ERROR
 
 
 def elaborate_file(
@@ -68,9 +63,9 @@ def _network(
     chosen = compiler.files.variant(spec, variant, None)
     if variant is not None and chosen is None:
         return None
-    given = _given(compiler, spec, args)
-    instance = compiler.files.instance(spec, chosen, given)
-    _rescope(given, instance)
+    outside = Outside(compiler, spec)
+    instance = compiler.files.instance(spec, chosen, outside.values(args))
+    outside.belong_to(instance)
     inputs = compiler.inputs(spec, instance, bound)
     for file in compiler.files.specs.values():
         check_defaults(compiler.report, file)
@@ -100,49 +95,6 @@ def _network(
 
 def _network_name(spec: SpecFile, variant: Variant | None) -> str:
     return spec.name if variant is None else variant.name
-
-
-def _given(compiler: Compiler, spec: SpecFile, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for the file's arguments; a text is an expression."""
-    known = [p.name for p in spec.parameters]
-    values = {}
-    for name, value in args.items():
-        if name not in known:
-            message = f"`{spec.name}` has no argument `{name}`"
-            notes = (f"it has {', '.join(known)}" if known else "it has no arguments",)
-            helps = (did_you_mean(name, known),)
-            compiler.report.add("unknown-argument", message, None, helps=helps, notes=notes, path=spec.path)
-            continue
-        values[name] = _parsed(compiler, spec, name, value) if isinstance(value, str) else _plain(value)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    return tuple(_plain(v) for v in value) if isinstance(value, list | tuple) else value
-
-
-def _parsed(compiler: Compiler, spec: SpecFile, name: str, text: str) -> Any:
-    """The value of an argument given as text; operators and blocks are those of the file."""
-    try:
-        expr = parse_expression(text, 0)
-    except SyntaxProblem as problem:
-        message = f"-p {name}={text}: {problem.message}"
-        compiler.report.add(problem.code, message, None, helps=(problem.help,), path=spec.path)
-        return ERROR
-    try:
-        return evaluate(expr, Context(Scope(None, {}, owner=spec), compiler.domain, (), Names(spec)))
-    except ExprError as error:
-        message = f"-p {name}={text}: {error.message}"
-        compiler.report.add(error.code, message, None, helps=(error.help,), path=spec.path)
-        return ERROR
-
-
-def _rescope(given: dict[str, Any], instance: Instance) -> None:
-    """Operators given from outside mean what they mean in the file they are given to."""
-    for name, value in given.items():
-        if isinstance(value, OperatorValue):
-            own = OperatorValue(value.text, instance.scope, value.at)
-            instance.scope.bindings[name] = Binding("argument", own)
 
 
 def _shadowed(compiler: Compiler, spec: SpecFile) -> None:

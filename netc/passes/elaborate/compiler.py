@@ -147,7 +147,7 @@ class Compiler:
                 self._solve(expr, size, instance)
                 if any(instance.scope.find(name) is None for name in names_in(expr)):
                     continue
-                wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance)
+                wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance.source)
                 if wanted is not ERROR and not same(wanted, size):
                     where = f"input `{declared.name}` of `{spec.name}`"
                     message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
@@ -159,7 +159,7 @@ class Compiler:
         unknown = [name for name in names_in(expr) if instance.scope.find(name) is None]
         if len(unknown) != 1:
             return
-        declared = self.files.attempt(lambda: evaluate(expr, self._symbolic(instance)), instance)
+        declared = self.files.attempt(lambda: evaluate(expr, self._symbolic(instance)), instance.source)
         factor = bind(declared, {unknown[0]: 1}) if isinstance(declared, Dim) else 0
         if isinstance(factor, int) and factor > 0 and same(declared, factor * symbol(unknown[0])):
             value = exact_div(size, factor)
@@ -185,7 +185,7 @@ class Compiler:
             enabled = True
             if output.condition is not None:
                 context = self.files.context(scope, instance)
-                enabled = self.files.attempt(partial(truth, output.condition, context), instance)
+                enabled = self.files.attempt(partial(truth, output.condition, context), instance.source)
             if enabled is False and not self._exists(output.source.parts, place):
                 continue
             found = build.references(output.source, place, explicit=None)
@@ -210,7 +210,7 @@ class Compiler:
             return
         context = self.files.context(scope, instance)
         for expr, span in definition.checks:
-            holds = self.files.attempt(partial(truth, expr, context), instance)
+            holds = self.files.attempt(partial(truth, expr, context), instance.source)
             if holds is False:
                 self.report.add("check-failed", f"`{span.text}` does not hold", span, notes=self._sides(expr, context))
 
@@ -227,7 +227,7 @@ class Compiler:
         for declared in spec.inputs or ():
             shape = []
             for expr in declared.shape or ():
-                size = self.files.attempt(partial(self._size, expr, instance), instance)
+                size = self.files.attempt(partial(self._size, expr, instance), instance.source)
                 if size is ERROR:
                     break
                 symbols |= symbols_of(size)

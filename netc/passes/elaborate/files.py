@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -38,8 +39,11 @@ class Names:
     def __contains__(self, word: object) -> bool:
         return word in self.spec.blocks or word in OPERATORS or any(i.name == word for i in self.spec.imports)
 
-    def all(self) -> list[str]:
-        return [*self.spec.blocks, *(i.name for i in self.spec.imports), *OPERATORS]
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.spec.blocks, (i.name for i in self.spec.imports), OPERATORS)
+
+    def __len__(self) -> int:
+        return len(self.spec.blocks) + len(self.spec.imports) + len(OPERATORS)
 
 
 class Instance(msgspec.Struct, frozen=True, eq=False):
@@ -62,6 +66,8 @@ class Files:
         self._parsed: dict[str, SpecFile | None] = {}
         self._instances: dict[Any, Instance] = {}
         self._by_scope: dict[Scope, Instance] = {}
+        self.sources: dict[Scope, Source] = {}
+        """Where expressions stand that are in no file, by the scope they are read in."""
         self.findings: list[Diagnostic] = []
         self.specs: dict[str, SpecFile] = {}
         self.characters = 0
@@ -162,16 +168,16 @@ class Files:
 
     def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
-        return self.attempt(lambda: evaluate(expr, self.context(scope, instance)), instance)
+        return self.attempt(lambda: evaluate(expr, self.context(scope, instance)), self.source_of(scope))
 
-    def attempt(self, run: Callable[[], Any], instance: Instance) -> Any:
-        """The result of `run`, or ERROR when an expression in it has no value."""
+    def attempt(self, run: Callable[[], Any], source: Source) -> Any:
+        """The result of `run`, or ERROR when an expression in it, of that source, has no value."""
         try:
             return run()
         except Silenced:
             return ERROR_VALUE
         except ExprError as error:
-            self.report_expression(error, instance.source)
+            self.report_expression(error, source)
             return ERROR_VALUE
 
     def report_expression(self, error: ExprError, source: Source) -> None:
@@ -194,6 +200,12 @@ class Files:
         while scope.parent is not None:
             scope = scope.parent
         return self._by_scope[scope]
+
+    def source_of(self, scope: Scope) -> Source:
+        """The text in which the expressions of a scope stand."""
+        while scope.parent is not None and scope not in self.sources:
+            scope = scope.parent
+        return self.sources[scope] if scope in self.sources else self._by_scope[scope].source
 
 
 def _beside(importer: str, path: str) -> str | None:

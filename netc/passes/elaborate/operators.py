@@ -166,7 +166,7 @@ class NodeMaker:
             self.ok = False
         except ExprError as error:
             self.ok = False
-            self.build.files.report_expression(error, self.build.files.of_scope(given.scope).source)
+            self.build.files.report_expression(error, self.build.files.source_of(given.scope))
         except BadValue as error:
             self.ok = False
             self._report_value(declared, given, str(error))

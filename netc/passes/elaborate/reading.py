@@ -50,7 +50,7 @@ class Reader:
 
     def attempt(self, run: Callable[[], Any], place: Place) -> Any:
         """The result of `run`, or ERROR when an expression in it has no value (reported)."""
-        return self.files.attempt(run, place.instance)
+        return self.files.attempt(run, place.instance.source)
 
     def inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
         """The tensors a line takes: those it names, or the one that flows in; None after an unknown name."""

@@ -26,6 +26,7 @@ class Target:
         self.report, self.files, self.place, self.line = report, files, place, line
         self.instance: Instance = place.instance
         self.given: list[Given] = [Given(a, place.scope) for a in line.arguments]
+        self.word_span = line.op_span
 
     def resolve(self) -> type[Op] | Definition | Import | None:
         """The operator's class, the block or the import; None after an error."""
@@ -40,34 +41,34 @@ class Target:
             if held.value is None:
                 self.given = []
                 return OPERATORS["identity"]
-            if not isinstance(held.value, OperatorValue):
-                message = f"`{word}` holds {show(held.value)}, which is no operator"
-                self.report.add("unknown-op", message, self.line.op_span)
-                return None
             opened = self._open(held.value)
             if opened is None:
                 return None
             word, scope = opened, held.value.scope
             self.instance = self.files.of_scope(scope)
-        return self._named(word)
+        return self._named(word, scope)
 
     def _open(self, value: OperatorValue) -> str | None:
         """The operator's word of a value; its own arguments go before those of the line."""
+        source = self.files.source_of(value.scope)
         if value.plain:
+            self.word_span = Span(source, value.at.start, value.at.end)
             return value.text
-        found = SyntaxReport(self.files.of_scope(value.scope).source)
+        found = SyntaxReport(source)
         line = parse_line(LineText(value.text, value.at.start + 1), found)
-        self.files.findings.extend(found.diagnostics)
+        for one in found.diagnostics:
+            self.report.add(one.code, one.message, one.span, notes=one.notes, fixes=one.fixes)
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
             if not found.diagnostics:
-                span = Span(found.source, value.at.start, value.at.end)
+                span = Span(source, value.at.start, value.at.end)
                 message = f"`{value.text}` is no operator with its arguments: it names tensors or repeats"
                 self.report.add("bad-argument", message, span)
             return None
         self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
+        self.word_span = line.op_span
         return line.op
 
-    def _named(self, word: str) -> type[Op] | Definition | Import | None:
+    def _named(self, word: str, scope: Scope) -> type[Op] | Definition | Import | None:
         spec = self.instance.spec
         if word in spec.blocks:
             return spec.blocks[word]
@@ -76,15 +77,33 @@ class Target:
                 return wanted
         if word in OPERATORS:
             return OPERATORS[word]
-        near = import_of(word) or did_you_mean(word, [*self.instance.names.all(), *self.place.scope.names()])
-        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.line.op_span, helps=(near,))
+        self._unknown(word, scope)
         return None
+
+    def _unknown(self, word: str, scope: Scope) -> None:
+        found = scope.find(word)
+        if found is not None and found[0].kind != "symbol":
+            message = f"`{word}` holds {show(found[0].value)}, which is no operator"
+            self.report.add("unknown-op", message, self.word_span)
+            return
+        near = import_of(word) or did_you_mean(word, [*self.instance.names, *self.place.scope.names()])
+        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.word_span, helps=(near,))
 
 
 def held_value(word: str, scope: Scope) -> Binding | None:
-    """The argument, `let` or loop variable a word names, which may hold an operator."""
-    found = scope.find(word)
-    return found[0] if found is not None and found[0].kind != "symbol" else None
+    """The argument, `let` or loop variable of that name that holds an operator, `none`, or the error of its value.
+
+    One that holds a number, say, hides no operator of its name.
+    """
+    around: Scope | None = scope
+    while around is not None:
+        found = around.bindings.get(word)
+        if found is not None and (
+            found.value is None or found.value is ERROR or isinstance(found.value, OperatorValue)
+        ):
+            return found
+        around = around.parent
+    return None
 
 
 def complain(report: Report, complaints: list[Complaint]) -> bool:
