@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +15,13 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _FRACTION = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?")
+
+
+class FileOption(click.Option):
+    """An option about how a network is written as an ONNX file."""
+
+
+file_option = partial(click.option, cls=FileOption)
 
 
 def serving_options(wrapped: Decorated) -> Decorated:
@@ -83,27 +91,27 @@ def _normalisation(mean: list[float], std: list[float], scale: Sequence[float] =
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
+    file_option(
         "--input-layout",
         type=click.Choice(("nchw", "nhwc")),
         default="nchw",
         show_default=True,
         help="How images are given: channels first, or last as cameras and decoders have them.",
     ),
-    click.option("--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."),
-    click.option(
+    file_option("--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."),
+    file_option(
         "--resize",
         metavar="H,W",
         callback=_read_sizes,
         help="Resize images of any size, antialiased, and cut the network's size from the middle.",
     ),
-    click.option(
+    file_option(
         "--normalize",
         metavar="imagenet|mean=…,std=…",
         callback=_read_normalisation,
         help="(x·scale − mean)/std; scale is 1/255 for bytes and 1 otherwise unless `scale=` is given.",
     ),
-    click.option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
-    click.option("--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."),
-    click.option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
+    file_option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
+    file_option("--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."),
+    file_option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
 )

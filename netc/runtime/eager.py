@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from netc.diagnostics.model import Diagnostic, NetcError
@@ -31,6 +32,25 @@ def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
 
 
 def evaluate_in_float64(module: Any, inputs: Sequence[Any]) -> Arrays:
-    """`evaluate` of the same module and inputs in float64."""
-    wide = [x.astype("float64") if x.dtype.kind == "f" else x for x in inputs]
-    return evaluate(deepcopy(module).double(), wide)
+    """`evaluate` of the same module and inputs in float64, whatever floating-point type the module casts to."""
+    with _widening()():
+        return evaluate(deepcopy(module).double(), widened(inputs))
+
+
+@cache
+def _widening() -> Any:
+    """The mode of PyTorch in which a cast to a floating-point type is one to float64."""
+    tensor = torch().Tensor
+    casts = {tensor.to, tensor.float, tensor.half, tensor.bfloat16}
+
+    class Widening(torch().overrides.TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            return args[0].double() if func in casts and result.is_floating_point() else result
+
+    return Widening
+
+
+def widened(arrays: Sequence[Any]) -> Arrays:
+    """Floating-point arrays in float64, the others as they are."""
+    return [x.astype("float64") if x.dtype.kind == "f" else x for x in arrays]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from netc.backends.onnx import OnnxOptions, cpu_only, write_onnx, write_onnx_fresh
 from netc.cli.commands.weights.options import shard_size
+from netc.cli.onnx_options import onnx_options, read_onnx_options
 from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
-from netc.cli.serving import serving, serving_options
 from netc.cli.spec import compile_or_fail
-from netc.kernels import OPSET
-from netc.types import FLOATS
 
 NAMED = 5
 
@@ -28,10 +27,7 @@ NAMED = 5
     type=click.Choice(("cpu", "cuda")),
     help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
 )
-@click.option("--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="ONNX's operators.")
-@click.option("--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted.")
-@click.option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call.")
-@serving_options
+@onnx_options
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
 @click.option("--copy-weights", "copy", is_flag=True, help="Copy given weights even from the ONNX file's directory.")
 @shard_size
@@ -42,7 +38,6 @@ def command(
     target: str,
     weights: str | None,
     seed: int | None,
-    dtype: str | None,
     **given: Any,
 ) -> None:
     """Write a network as an ONNX file, with weights.
@@ -60,8 +55,8 @@ def command(
     """
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other")
-    options = _options(dtype, given)
-    network = compile_or_fail(spec, args, bind, dtype)
+    options = _options(given)
+    network = compile_or_fail(spec, args, bind, given["dtype"])
     if weights is not None:
         write_onnx(network, target, weights, options)
     else:
@@ -71,15 +66,12 @@ def command(
         click.echo(_remark(strays), err=True)
 
 
-def _options(dtype: str | None, given: dict[str, Any]) -> OnnxOptions:
+def _options(given: dict[str, Any]) -> OnnxOptions:
     if given["single"] and (given["copy"] or given["shard_size"]):
         raise click.UsageError("--single-file excludes --copy-weights and --shard-size")
-    return OnnxOptions(
-        opset=given["opset"],
+    return msgspec.structs.replace(
+        read_onnx_options(given),
         provider=given["provider"] or "cpu",
-        functions=given["functions"],
-        serving=serving(given),
-        convert=dtype is not None,
         placement="single" if given["single"] else "copy" if given["copy"] else "beside",
         shard_size=given["shard_size"],
     )

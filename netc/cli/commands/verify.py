@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import isfinite
 from typing import Any
 
 import click
 import msgspec
 
+from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import as_json, one_spec
 from netc.cli.output import print_json
 from netc.cli.progress import steps
@@ -35,10 +37,12 @@ from netc.runtime import VerifyReport, verify, verify_files
     help="Largest difference allowed, as a share of an output's largest value.  [default: 1e-11 in float64, 2e-5 in "
     "float32, 1e-2 in float16, none for whole numbers]",
 )
+@onnx_options
 @as_json
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     spec: str,
     args: dict[str, str],
     bind: dict[str, int],
@@ -49,6 +53,7 @@ def command(
     runs: int,
     tolerance: float | None,
     json_: bool,
+    **given: Any,
 ) -> None:
     """Compare the PyTorch module and the ONNX file on the same weights and input, and say how far apart they are.
 
@@ -57,25 +62,34 @@ def command(
     a scale of zeros) get small random values, which would otherwise hide what stands before them. Exit code 1 where
     anything differs by more than its tolerance.
 
+    The options of `netc onnx` make the file that they make there. What it does to images and scores is done around the
+    module by PyTorch's own functions, on images of odd sizes.
+
     With --against the other side is any ONNX file, and SPEC may be one too: inputs and outputs are matched by name,
-    else by order, and sizes that either fixes hold for both.
+    else by order, and sizes that either fixes hold for both. What a file of `netc onnx` does to images and scores it
+    says itself; of others, options tell.
 
     \b
       netc verify specs/resnet.yaml:resnet50
       netc verify specs/resnet.yaml:resnet50 --weights build/resnet50/model.safetensors --layers
+      netc verify specs/resnet.yaml:resnet50 --weights resnet50.safetensors --bind h=7,w=7
+          --input-dtype uint8 --input-layout nhwc --resize 256 --normalize imagenet --softmax --topk 5
       netc verify specs/resnet.yaml:resnet50 --weights resnet50.safetensors --against exported.onnx
       netc verify build/resnet50/model.onnx --against exported.onnx --tolerance 1e-4
     """
     if spec.endswith(".onnx"):
         _refuse(against is None, "an ONNX file needs another to compare with: --against OTHER.onnx")
         _refuse(weights is not None or bool(args) or layers, "--weights, -p and --layers need a spec, not an ONNX file")
+        refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
         report = verify_files(spec, str(against), seed, bind, runs, tolerance)
     else:
-        network = compile_or_fail(spec, args, bind)
+        if against is not None:
+            refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions"))
+        network = compile_or_fail(spec, args, bind, given["dtype"])
+        options = read_onnx_options(given)
+        plan = partial(verify, against=against, layers=layers, runs=runs, tolerance=tolerance, options=options)
         with steps() as note:
-            report = verify(
-                network, weights, seed, None, note, against=against, layers=layers, runs=runs, tolerance=tolerance
-            )
+            report = plan(network, weights, seed, None, note)
     _show(report, json_)
     ctx.exit(0 if report.ok else 1)
 

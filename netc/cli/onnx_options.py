@@ -1,0 +1,60 @@
+"""Options about how a network is written as an ONNX file: one declaration for every command that writes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from netc.cli.serving import FileOption, file_option, serving, serving_options
+from netc.kernels import OPSET
+from netc.lazy import LazyModule
+from netc.types import FLOATS
+
+if TYPE_CHECKING:
+    from netc.backends import onnx
+else:
+    onnx = LazyModule("netc.backends.onnx")
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def onnx_options(wrapped: Decorated) -> Decorated:
+    """--opset, --dtype, --functions and what stands around the network: all that `read_onnx_options` reads."""
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def read_onnx_options(given: dict[str, Any]) -> onnx.OnnxOptions:
+    """What the options ask for; `given["dtype"]` is for whoever compiles the network, too."""
+    return onnx.OnnxOptions(
+        opset=given["opset"],
+        functions=given["functions"],
+        serving=serving(given),
+        convert=given["dtype"] is not None,
+    )
+
+
+def refuse_onnx_options(ctx: click.Context, reason: str, names: Sequence[str] | None = None) -> None:
+    """Raises UsageError where options of `onnx_options` are given: any, or any of `names`."""
+    named = (param for param in ctx.command.params if isinstance(param, FileOption))
+    refused = [param.opts[0] for param in named if names is None or param.name in names if _is_given(ctx, param)]
+    if refused:
+        raise click.UsageError(f"{', '.join(refused)}: {reason}")
+
+
+def _is_given(ctx: click.Context, param: click.Parameter) -> bool:
+    return ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    file_option("--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="ONNX's operators."),
+    file_option(
+        "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
+    ),
+    file_option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call."),
+    serving_options,
+)
