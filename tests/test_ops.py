@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ from vision import torchvision
 from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, convert
 from netc.ops.base import Attr
+
+WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold")
 
 
 def required(attribute: Attr) -> object:
@@ -29,6 +32,16 @@ def test_documented_in_full(name: str) -> None:
     assert "torch" in cls.__doc__
     assert cls.title
     assert all(declared.doc for declared in cls.attributes.values())
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith(WINDOWED) and "transpose" not in n])
+def test_windowed_operators_give_the_formula_of_their_sizes(name: str) -> None:
+    assert re.search("⌊.* / stride⌋", " ".join((OPERATORS[name].__doc__ or "").split()))
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if "_norm" in name])
+def test_norms_give_their_formula(name: str) -> None:
+    assert " / " in (OPERATORS[name].__doc__ or "")
 
 
 @pytest.mark.parametrize("name", OPERATORS)

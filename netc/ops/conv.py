@@ -209,7 +209,9 @@ class ConvTranspose(_ConvBase):
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis = attr("step between windows in the output", default=1, minimum=1)
-    padding: Padding = attr("elements cut off around the output", default=0, minimum=0, words=PADDING_WORDS[:3])
+    padding: Padding = attr(
+        "elements cut off around the output, as many at each end", default=0, minimum=0, words=PADDING_WORDS[:3]
+    )
     output_padding: PerAxis = attr("elements added at the end of the output", default=0, minimum=0)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
@@ -217,7 +219,7 @@ class ConvTranspose(_ConvBase):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
-        yield from need_even(self)
+        yield from need_even(self, "put a `pad` statement with negative numbers after it")
         yield from self._check_output_padding()
         if x[0].rank == self.rank + 2:
             yield from self._check_size(x[0])

@@ -79,7 +79,9 @@ class DeformConv2d(_ConvBase):
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis = attr("step between windows", default=1, minimum=1)
-    padding: Padding = attr("zeros added around the input", default=0, minimum=0, words=("valid", "half", "full"))
+    padding: Padding = attr(
+        "zeros added around the input, as many at each end", default=0, minimum=0, words=("valid", "half", "full")
+    )
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)

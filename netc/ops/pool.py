@@ -110,14 +110,13 @@ class _Pool(Op):
 
 
 class MaxPool(_Pool):
-    """The largest element of each window. Each spatial axis becomes
-    ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, rounded up with `ceil_mode` unless the last window
-    would start in the padding (`torch.nn.MaxPool2d`). `indices` is where in its plane each element was found, counted
-    row by row."""
+    """The largest element of each window."""
 
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
-    padding: Padding = attr("elements added around the input", default=0, minimum=0, words=("valid", "half"))
+    padding: Padding = attr(
+        "elements added around the input, as many at each end", default=0, minimum=0, words=("valid", "half")
+    )
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)
     return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
     ceil_mode: bool = attr("keep a last, partial window", default=False)
@@ -177,9 +176,7 @@ def _padded(x: TensorType, begins: tuple[int, ...], ends: tuple[int, ...], value
 
 
 class AvgPool(_Pool):
-    """The mean of each window. Each spatial axis becomes ⌊(n + 2·padding − kernel) / stride⌋ + 1, rounded up with
-    `ceil_mode` unless the last window would start in the padding; the padding counts unless `count_include_pad` is
-    false (`torch.nn.AvgPool2d`)."""
+    """The mean of each window."""
 
     count_include_pad: bool
 
@@ -215,7 +212,9 @@ class AvgPool(_Pool):
 class _AveragePool1d(AvgPool):
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
-    padding: Padding = attr("zeros added around the input", default=0, minimum=0, words=("valid", "half"))
+    padding: Padding = attr(
+        "zeros added around the input, as many at each end", default=0, minimum=0, words=("valid", "half")
+    )
     ceil_mode: bool = attr("keep a last, partial window", default=False)
     count_include_pad: bool = attr("count the padding in the mean", default=True)
 
@@ -237,32 +236,44 @@ def need_whole_windows(pool: _Pool, x: TensorType) -> Iterator[Require]:
 
 @op("max_pool1d", family=Family.POOL, torch="torch.nn.MaxPool1d", title="MaxPool", rank=1)
 class MaxPool1d(MaxPool):
-    """The largest element of each window of N×C×L (`torch.nn.MaxPool1d`)."""
+    """The largest element of each window of N×C×L. L becomes ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ +
+    1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool1d`). `indices`
+    are where in its plane each was found, counted row by row."""
 
 
 @op("max_pool2d", family=Family.POOL, torch="torch.nn.MaxPool2d", title="MaxPool", rank=2)
 class MaxPool2d(MaxPool):
-    """The largest element of each window of N×C×H×W (`torch.nn.MaxPool2d`)."""
+    """The largest element of each window of N×C×H×W. Each side n becomes ⌊(n + 2·padding − dilation·(kernel − 1) − 1) /
+    stride⌋ + 1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool2d`).
+    `indices` are where in its plane each was found, counted row by row."""
 
 
 @op("max_pool3d", family=Family.POOL, torch="torch.nn.MaxPool3d", title="MaxPool", rank=3)
 class MaxPool3d(MaxPool):
-    """The largest element of each window of N×C×D×H×W (`torch.nn.MaxPool3d`)."""
+    """The largest element of each window of N×C×D×H×W. Each side n becomes ⌊(n + 2·padding − dilation·(kernel − 1) − 1)
+    / stride⌋ + 1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool3d`).
+    `indices` are where in its plane each was found, counted row by row."""
 
 
 @op("avg_pool1d", family=Family.POOL, torch="torch.nn.AvgPool1d", title="AvgPool", rank=1)
 class AvgPool1d(_AveragePool1d):
-    """The mean of each window of N×C×L (`torch.nn.AvgPool1d`)."""
+    """The mean of each window of N×C×L. L becomes ⌊(L + 2·padding − kernel) / stride⌋ + 1, rounded up with `ceil_mode`
+    unless the last window would start in the padding; what lies beyond the padding never counts
+    (`torch.nn.AvgPool1d`)."""
 
 
 @op("avg_pool2d", family=Family.POOL, torch="torch.nn.AvgPool2d", title="AvgPool", rank=2)
 class AvgPool2d(_AveragePool):
-    """The mean of each window of N×C×H×W (`torch.nn.AvgPool2d`)."""
+    """The mean of each window of N×C×H×W. Each side n becomes ⌊(n + 2·padding − kernel) / stride⌋ + 1, rounded up with
+    `ceil_mode` unless the last window would start in the padding; what lies beyond the padding never counts
+    (`torch.nn.AvgPool2d`)."""
 
 
 @op("avg_pool3d", family=Family.POOL, torch="torch.nn.AvgPool3d", title="AvgPool", rank=3)
 class AvgPool3d(_AveragePool):
-    """The mean of each window of N×C×D×H×W (`torch.nn.AvgPool3d`)."""
+    """The mean of each window of N×C×D×H×W. Each side n becomes ⌊(n + 2·padding − kernel) / stride⌋ + 1, rounded up
+    with `ceil_mode` unless the last window would start in the padding; what lies beyond the padding never counts
+    (`torch.nn.AvgPool3d`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)

@@ -15,8 +15,7 @@ from netc.types import TensorType
 
 
 class LpPool(_Pool):
-    """(Σ xᵖ)^(1/p) over each window, p = `norm_type`; each spatial axis becomes ⌊(n − kernel) / stride⌋ + 1, rounded up
-    with `ceil_mode`, and a partial window counts as if its mean filled it (`torch.nn.LPPool2d`)."""
+    """(Σ xᵖ)^(1/p) over each window."""
 
     norm_type: float = attr("the exponent p")
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
@@ -58,17 +57,20 @@ def _without_padding(found: Require) -> Require:
 
 @op("lp_pool1d", family=Family.POOL, torch="torch.nn.LPPool1d", title="LPPool", rank=1)
 class LpPool1d(LpPool):
-    """(Σ xᵖ)^(1/p) over each window of N×C×L, p = `norm_type` (`torch.nn.LPPool1d`)."""
+    """(Σ xᵖ)^(1/p) over each window of N×C×L, p = `norm_type`. L becomes ⌊(L − kernel) / stride⌋ + 1, rounded up with
+    `ceil_mode`, and a partial window counts as if its mean filled it (`torch.nn.LPPool1d`)."""
 
 
 @op("lp_pool2d", family=Family.POOL, torch="torch.nn.LPPool2d", title="LPPool", rank=2)
 class LpPool2d(LpPool):
-    """(Σ xᵖ)^(1/p) over each window of N×C×H×W, p = `norm_type` (`torch.nn.LPPool2d`)."""
+    """(Σ xᵖ)^(1/p) over each window of N×C×H×W, p = `norm_type`. Each side n becomes ⌊(n − kernel) / stride⌋ + 1,
+    rounded up with `ceil_mode`, and a partial window counts as if its mean filled it (`torch.nn.LPPool2d`)."""
 
 
 @op("lp_pool3d", family=Family.POOL, torch="torch.nn.LPPool3d", title="LPPool", rank=3)
 class LpPool3d(LpPool):
-    """(Σ xᵖ)^(1/p) over each window of N×C×D×H×W, p = `norm_type` (`torch.nn.LPPool3d`)."""
+    """(Σ xᵖ)^(1/p) over each window of N×C×D×H×W, p = `norm_type`. Each side n becomes ⌊(n − kernel) / stride⌋ + 1,
+    rounded up with `ceil_mode`, and a partial window counts as if its mean filled it (`torch.nn.LPPool3d`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)

@@ -51,8 +51,8 @@ def _fitting(window: Window) -> tuple[tuple[tuple[str, Any], ...], ...]:
     return (changed(padding=window.extent // 2), *[changed(kernel_size=k) for k in kernels])
 
 
-def need_even(op: Any) -> Iterator[Problem]:
+def need_even(op: Any, remedy: str = "put a `pad` statement before it") -> Iterator[Problem]:
     """A problem where begins and ends of the padding differ."""
     if isinstance(op.padding, tuple) and any(begin != end for begin, end in op.pads()):
         message = f"{op.name} pads both ends alike, not {' '.join(map(str, op.padding))}"
-        yield Problem("bad-argument", message, "padding", helps=("put a `pad` statement before it",))
+        yield Problem("bad-argument", message, "padding", helps=(remedy,))
