@@ -187,6 +187,11 @@ class Op:
         """The same operator with no outputs after the first `used` where it can do without."""
         return self
 
+    def picks(self, *x: TensorType) -> tuple[int, int] | None:
+        """The output that holds places in the first input along an axis, and that axis, where it is open which of equal
+        elements is named."""
+        return None
+
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         """The tensors it owns, named as in PyTorch's state_dict, in PyTorch's order."""
         return ()

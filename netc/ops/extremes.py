@@ -143,6 +143,9 @@ class Topk(_AlongAxis):
         (values,) = self._resized(x[0], self.k)
         return values, TensorType(values.shape, "int64")
 
+    def picks(self, *x: TensorType) -> tuple[int, int]:
+        return 1, self.dim % x[0].rank
+
     def torch(self, *x: TensorType) -> TorchForm:
         names = [name for name in ("dim", "largest", "sorted") if getattr(self, name) != self.attributes[name].default]
         args = (*positional(self, "k"), *[TorchArg(name, getattr(self, name), attribute=name) for name in names])

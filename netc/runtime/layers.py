@@ -27,9 +27,11 @@ from netc.weights import WeightsIndex
 
 
 class Opened(msgspec.Struct, frozen=True, eq=False):
-    """A network without calls: `network` has every value of eval mode as an output, `values` are these, in order."""
+    """A network without calls: `network` has every value of eval mode as an output, `values` are these, in order, and
+    `nodes` what its items stand for."""
 
     network: Network
+    inputs: tuple[Wire, ...]
     nodes: tuple[FlatNode, ...]
     values: tuple[Wire, ...]
     results: Mapping[str, Wire]
@@ -42,7 +44,7 @@ class Opened(msgspec.Struct, frozen=True, eq=False):
     def source(self, wire: Wire) -> Wire:
         """What is handed on as this value: ONNX has no node for dropout in eval, or a reshape to the same."""
         maker = self.maker(wire)
-        return self.source(maker.inputs[0]) if maker and maker.inputs and _hands_on(maker) else wire
+        return self.source(maker.inputs[0]) if maker and maker.inputs and hands_on(maker) else wire
 
 
 def open_calls(network: Network) -> Opened:
@@ -57,7 +59,7 @@ def open_calls(network: Network) -> Opened:
         outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(made.values())),
     )
     results = {output.name: output.wire for output in flat.outputs if not output.train_only}
-    return Opened(msgspec.structs.replace(network, block=block), nodes, tuple(made), results)
+    return Opened(msgspec.structs.replace(network, block=block), flat.inputs, nodes, tuple(made), results)
 
 
 def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
@@ -91,7 +93,7 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         if tolerance is not None or all(d.ok for d in apart.values()):
             return apart
         exact = self._computed(evaluate_in_float64(self.module, trial.inputs))
-        return {wire: _judged(d, expected[wire], exact[wire]) for wire, d in apart.items()}
+        return {wire: judged(d, expected[wire], exact[wire]) for wire, d in apart.items()}
 
     def astray(self, trial: Trial, expected: Mapping[Wire, Any]) -> list[str]:
         """Outputs that the module as a whole computes otherwise than its statements one by one."""
@@ -109,7 +111,7 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         if maker is None:
             raise ValueError(f"{wire.path} is an input")
         reads = {read.path: self._known(read, apart) for read in maker.inputs}
-        return Layer(wire.path, maker.node.op.name, _place(maker.node.span), apart[wire], reads)
+        return Layer(wire.path, maker.node.op.name, place(maker.node.span), apart[wire], reads)
 
     def _known(self, wire: Wire, apart: Mapping[Wire, Difference]) -> float | None:
         """The difference of a value, or of that which is handed on as it; inputs of the network differ by 0."""
@@ -120,15 +122,16 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
 
     def absent(self) -> tuple[str, ...]:
         """Paths of what the file has no value for, though it computes one."""
-        nodes = (node for node in self.opened.nodes if node.inputs and not _hands_on(node))
+        nodes = (node for node in self.opened.nodes if node.inputs and not hands_on(node))
         return tuple(wire.path for node in nodes for wire in node.outputs if wire not in self.names)
 
 
-def _judged(found: Difference, expected: Any, exact: Any) -> Difference:
+def judged(found: Difference, expected: Any, exact: Any) -> Difference:
+    """With what PyTorch is from itself in float64 as its rounding."""
     return msgspec.structs.replace(found, rounding=difference("", {}, expected, exact).relative)
 
 
-def _hands_on(node: FlatNode) -> bool:
+def hands_on(node: FlatNode) -> bool:
     """Whether ONNX has no node for it: dropout in eval, a reshape to the same."""
     try:
         found = node.node.op.onnx(*(wire.type for wire in node.inputs))
@@ -137,14 +140,15 @@ def _hands_on(node: FlatNode) -> bool:
     return all(made.op_type == "Identity" for made in (found if isinstance(found, tuple) else (found,)))
 
 
-def _place(span: Span) -> str:
+def place(span: Span) -> str:
+    """`specs/resnet.yaml:12`"""
     return f"{span.source.path}:{span.source.position(span.start)[0]}"
 
 
 def lay_open(network: Network, folder: Path, index: WeightsIndex, model: Path, matched: Matched) -> Inside:
     """The opened module with the weights of `index`, and the ONNX file `model` giving its inner values."""
     opened = open_calls(network)
-    names = _names(opened, model, matched)
+    names = names_in_file(opened, model, matched)
     session = open_exposed(model, tuple(dict.fromkeys(names.values())))
     outputs = tuple(output.name for output in network.block.outputs)
     return Inside(opened, _module(opened.network, folder, index), session, matched.inputs, outputs, names)
@@ -159,7 +163,7 @@ def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
     return module
 
 
-def _names(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
+def names_in_file(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
     """What the file calls each value that it computes: results by their outputs' names, all else by spec path."""
     graph = read_model(model).graph
     computed = {name for node in graph.node for name in node.output}

@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 
+from netc.artifacts import settle
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import Size
 from netc.runtime.lazy import onnx, onnxruntime, protobuf_error
@@ -34,12 +35,13 @@ _DTYPES = {"float": "float32", "double": "float64"}
 class Settings(msgspec.Struct, frozen=True):
     """threads: of the CPU within a node, 0 for onnxruntime's choice; cuda_graph: launch the whole model as one graph,
     which needs inputs and outputs that stay where they are (`netc.runtime.binding`); quiet_after_run: threads wait for
-    no further run, which would slow whatever runs in between; profile: how the file of a profile begins, if one is to
-    be written."""
+    no further run, which would slow whatever runs in between; unfused: compute node by node, as the file says; profile:
+    how the file of a profile begins, if one is to be written."""
 
     threads: int = 0
     cuda_graph: bool = False
     quiet_after_run: bool = False
+    unfused: bool = False
     profile: str = ""
 
 
@@ -65,6 +67,7 @@ def open_model(path: str | Path, provider: Provider = "auto", settings: Settings
     cannot be used, `cuda-fallback` naming the nodes they have no kernels for.
     """
     chosen = settings or Settings()
+    settle(Path(path))
     if not Path(path).is_file():
         raise _error("model-file", f"{path}: no such file")
     if provider == "cpu":
@@ -89,6 +92,16 @@ def open_exposed(path: str | Path, values: Sequence[str]) -> Session:
     return open_bytes(model.SerializeToString(), Path(path).parent, str(path))
 
 
+def save_rewritten(path: str | Path, target: Path) -> None:
+    """Write an ONNX file as ONNX Runtime fuses its nodes for the CPU, its weights in a file beside it. Raises
+    NetcError (`model-file`)."""
+    options = _options(Settings(), _ERRORS_ONLY)
+    options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{target.name}.data")
+    _load(path, str(path), options, [CPU])
+
+
 def open_bytes(content: bytes, folder: Path, name: str) -> Session:
     """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. Raises NetcError
     (`model-file`) calling it `name`."""
@@ -99,6 +112,7 @@ def open_bytes(content: bytes, folder: Path, name: str) -> Session:
 
 def read_model(path: str | Path) -> Any:
     """The ONNX file as onnx reads it, weights that lie in other files left there. Raises NetcError (`model-file`)."""
+    settle(Path(path))
     if not Path(path).is_file():
         raise _error("model-file", f"{path}: no such file")
     try:
@@ -149,6 +163,8 @@ def _options(settings: Settings, severity: int) -> Any:
     options.intra_op_num_threads = settings.threads
     if settings.quiet_after_run:
         options.add_session_config_entry("session.force_spinning_stop", "1")
+    if settings.unfused:
+        options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
     if settings.profile:
         options.enable_profiling, options.profile_file_prefix = True, settings.profile
     return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
 
 import msgspec
@@ -44,7 +45,9 @@ class Difference(msgspec.Struct, frozen=True):
     def tolerance(self) -> float:
         if self.given is not None:
             return self.given
-        return max(TOLERANCE.get(self.dtype, 0.0), min(LIMIT, ROUNDINGS * self.rounding))
+        if self.dtype not in TOLERANCE:
+            return 0.0
+        return max(TOLERANCE[self.dtype], min(LIMIT, ROUNDINGS * self.rounding))
 
     @property
     def ok(self) -> bool:
@@ -74,22 +77,96 @@ class Difference(msgspec.Struct, frozen=True):
 
 class Layer(msgspec.Struct, frozen=True):
     """A value inside the network that was compared: `path` of the statement that makes it, `place` its file and line,
-    `inputs` what the statement reads, with the relative difference where that was compared too."""
+    `inputs` what the statement reads, with the relative difference where that was compared too; `joined` statements
+    before it whose own values the file does not give, so that they were computed together with it."""
 
     path: str
     operator: str
     place: str
     difference: Difference
     inputs: dict[str, float | None]
+    joined: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Where it is, its numbers, and those of what it reads."""
         reads = ", ".join(f"{name} {'not compared' if d is None else f'{d:.1e}'}" for name, d in self.inputs.items())
         return [
-            f"{self.path} ({self.operator}{f', {self.place}' if self.place else ''})",
+            self.where(),
             f"differs by {self.difference.amount()}",
             *([f"its inputs differ by: {reads}"] if reads else []),
         ]
+
+    def where(self) -> str:
+        """`head.fc (linear, specs/net.yaml:7)`, and what was computed together with it."""
+        together = f", together with {_few(self.joined)}" if self.joined else ""
+        return f"{self.path} ({self.operator}{f', {self.place}' if self.place else ''}){together}"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """Every statement computed in PyTorch from onnxruntime's own values of what it reads.
+
+    statements: so many, in `steps` steps as onnxruntime fuses them; joined: those whose values the file does not name,
+    so that they were computed together with what reads them; missing: those that nothing the file gives depends on.
+    outputs: those that the steps end in. culprit: the first statement that makes something else from equal inputs;
+    worst: what is nearest to its tolerance. parts: what differs end to end though what it is made from does not: where
+    rounding decides. equals: what names other ones of exactly equal elements, which its operator leaves open. astray:
+    outputs that PyTorch's module as a whole computes otherwise than its statements one by one; unlike: those that
+    onnxruntime computes otherwise when it is asked for the values inside.
+    """
+
+    statements: int
+    steps: int
+    joined: tuple[str, ...]
+    missing: tuple[str, ...]
+    outputs: tuple[str, ...]
+    culprit: Layer | None
+    worst: Layer | None
+    parts: tuple[Layer, ...]
+    equals: tuple[str, ...] = ()
+    astray: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        wrong = self.culprit is not None or bool(self.astray or self.unlike)
+        return not wrong and self.steps > 0 and self.worst is not None
+
+    def lines(self, width: int) -> list[str]:
+        """The report as text: the verdict, then what there is to know about it."""
+        first, *more = self._failure() if not self.ok else [*self._agreement(), *self._remarks()]
+        head = f"{'ok ' if self.ok else 'BAD'}  {'steps':{width}}"
+        return [f"{head}  {first}", *(f"     {'':{width}}  {line}" for line in more)]
+
+    def _agreement(self) -> Iterator[str]:
+        yield f"from equal inputs each of the {self.statements} statements computes the same on both sides"
+        if self.worst is not None:
+            yield f"nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"
+        for part in self.parts:
+            where, differs, *reads = part.lines()
+            yield f"rounding decides in {where}"
+            yield from (f"  {differs}", *(f"  {line}" for line in reads))
+
+    def _failure(self) -> list[str]:
+        if self.culprit is not None:
+            where, *more = self.culprit.lines()
+            return [f"from equal inputs another result: {where}", *more]
+        if self.astray:
+            return [f"PyTorch's module computes {_few(self.astray)} otherwise than its statements one by one"]
+        if self.unlike:
+            return [f"onnxruntime computes {_few(self.unlike)} otherwise when asked for the values inside"]
+        return ["the file gives no value of the network"]
+
+    def _remarks(self) -> Iterator[str]:
+        if self.joined:
+            yield f"{len(self.joined)} whose value the file does not give, with what reads them: {_few(self.joined)}"
+        if self.missing:
+            yield f"{len(self.missing)} lead to nothing in the file and were not compared: {_few(self.missing)}"
+        if self.equals:
+            yield f"which of exactly equal elements is taken is open, and differs: {_few(self.equals)}"
 
 
 class Layers(msgspec.Struct, frozen=True):
@@ -110,9 +187,13 @@ class Layers(msgspec.Struct, frozen=True):
     def ok(self) -> bool:
         return self.first is None and self.compared > 0 and not self.astray
 
-    def lines(self, width: int) -> list[str]:
+    def agrees(self, steps: Steps | None) -> bool:
+        """Whether all values are equal, or those that are not come from statements that are."""
+        return self.ok or (steps is not None and steps.ok and self.compared > 0 and not self.astray)
+
+    def lines(self, width: int, steps: Steps | None = None) -> list[str]:
         """The report as text, the first that differs with its numbers."""
-        verdict, name = ("ok " if self.ok else "BAD"), f"{'layers':{width}}"
+        verdict, name = ("ok " if self.agrees(steps) else "BAD"), f"{'layers':{width}}"
         head = f"{verdict}  {name}  {self.compared} values compared{self._left_out()}"
         if self.first is not None:
             first, *more = self.first.lines()
@@ -130,7 +211,7 @@ class Layers(msgspec.Struct, frozen=True):
 
 
 class VerifyReport(msgspec.Struct, frozen=True):
-    """All findings and differences of one network, between the two `sides`.
+    """All findings and differences of one network, between the two `sides`; `steps` where any output or value differed.
 
     sensitivity: per output, how far another input moves it, as a share of its largest value: what never moves shows
     little.
@@ -142,11 +223,19 @@ class VerifyReport(msgspec.Struct, frozen=True):
     sensitivity: dict[str, float] = {}
     layers: Layers | None = None
     sides: tuple[str, str] = ("PyTorch", "onnxruntime")
+    steps: Steps | None = None
 
     @property
     def ok(self) -> bool:
-        passed = all(f.ok for f in self.findings) and all(d.ok for d in self.differences) and bool(self.differences)
-        return passed and (self.layers is None or self.layers.ok)
+        passed = all(f.ok for f in self.findings) and all(map(self.agrees, self.differences)) and bool(self.differences)
+        return passed and (self.layers is None or self.layers.agrees(self.steps))
+
+    def agrees(self, found: Difference) -> bool:
+        """Whether an output is equal, or else what it comes from, step by step."""
+        return found.ok or self._stepwise(found)
+
+    def _stepwise(self, found: Difference) -> bool:
+        return not found.ok and self.steps is not None and self.steps.ok and found.output in self.steps.outputs
 
     @property
     def still(self) -> tuple[str, ...]:
@@ -157,8 +246,9 @@ class VerifyReport(msgspec.Struct, frozen=True):
         """The report as text, a fact a line: findings, then the largest difference of each output."""
         width = max((len(f.name) for f in self.findings), default=0)
         facts = [f"{'ok ' if f.ok else 'BAD'}  {f.name:{width}}  {f.detail}" for f in self.findings]
-        layers = self.layers.lines(width) if self.layers is not None else []
-        return [*facts, *self._moves(width), *layers, *(self._line(d, width) for d in self._largest())]
+        layers = self.layers.lines(width, self.steps) if self.layers is not None else []
+        steps = self.steps.lines(width) if self.steps is not None else []
+        return [*facts, *self._moves(width), *layers, *(self._line(d, width) for d in self._largest()), *steps]
 
     def outcome(self) -> list[str]:
         """The differences alone, a line for each output."""
@@ -173,8 +263,11 @@ class VerifyReport(msgspec.Struct, frozen=True):
         return [f"ok   {'sensitivity':{width}}  another input moves {shares} of the largest value{note}"]
 
     def _line(self, found: Difference, width: int) -> str:
-        verdict = "ok " if found.ok else "BAD"
-        return f"{verdict}  {found.output:{width}}  {' and '.join(self.sides)} differ by {found.amount()}"
+        verdict, how = (
+            ("ok " if self.agrees(found) else "BAD"),
+            ("; equal step by step" if self._stepwise(found) else ""),
+        )
+        return f"{verdict}  {found.output:{width}}  {' and '.join(self.sides)} differ by {found.amount()}{how}"
 
     def _largest(self) -> list[Difference]:
         worst: dict[str, Difference] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,9 @@ from netc.passes.serve import Serving
 from netc.passes.serve_metadata import read_serving
 from netc.runtime.against import fixed_sizes, side, take_weights
 from netc.runtime.calibrate import calibrate
-from netc.runtime.compare import Forms, Pair, Side, compare
+from netc.runtime.compare import Agreement, Forms, Pair, Side, Trial, compare
 from netc.runtime.eager import Arrays, tensors
+from netc.runtime.follow import check_steps
 from netc.runtime.fresh import stir_constants
 from netc.runtime.graph import check_file, check_shapes
 from netc.runtime.inputs import random_input, usual_bound
@@ -26,7 +27,7 @@ from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
 from netc.runtime.model import Session, open_model, refuse_unknown
 from netc.runtime.module import import_network, load_strictly
-from netc.runtime.report import Finding, VerifyReport
+from netc.runtime.report import Finding, Layers, Steps, VerifyReport
 from netc.runtime.service import Service, around
 from netc.runtime.sizes import Binding, Shape, ample, bound_shape, names_in, samples
 from netc.runtime.training import check_training
@@ -119,15 +120,30 @@ def verify(
             whole = subject.service.whole
             opened = lay_open(whole, Path(name), subject.index, subject.model, subject.matched)
             inside = compare_layers(opened, found.trials, tolerance)
+        steps = None
+        if doubtful := _doubtful(found, inside):
+            tell("comparing step by step")
+            steps = _check_steps(subject, Path(name), doubtful, tolerance)
         tell("taking a training step")
         trained = _train(subject, seed)
     sides = ("PyTorch", "onnxruntime" if against is None else str(against))
     facts = (*findings, found.shapes, *trained)
-    return VerifyReport(network.name, facts, found.differences, found.sensitivity, inside, sides)
+    return VerifyReport(network.name, facts, found.differences, found.sensitivity, inside, sides, steps)
 
 
 def _quiet(words: str) -> None:
     pass
+
+
+def _doubtful(found: Agreement, inside: Layers | None) -> tuple[Trial, ...]:
+    """The trials in which an output differs, or with layers a value inside."""
+    if inside is None or inside.ok:
+        return found.failed
+    return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
+
+
+def _check_steps(subject: Subject, folder: Path, trials: Sequence[Trial], tolerance: float | None) -> Steps:
+    return check_steps(subject.service.whole, folder, subject.module, subject.model, subject.matched, trials, tolerance)
 
 
 def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:
