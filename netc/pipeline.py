@@ -18,12 +18,14 @@ from netc import __version__
 from netc.api import Network
 from netc.artifacts import output_error, staged
 from netc.backends.diagram import draw, to_dot
-from netc.backends.onnx import model_bytes
+from netc.backends.onnx import OnnxOptions, model_bytes
+from netc.backends.onnx.options import DEFAULT
+from netc.backends.onnx.write import check_fit, converted
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.runtime.report import VerifyReport
 from netc.runtime.verify import verify
-from netc.weights import Progress, WeightsIndex, fitting_weights, fresh_index, init_weights, plan, read_index
-from netc.weights.convert import in_one_file, joined
+from netc.weights import Progress, WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
+from netc.weights.convert import Conversion, in_one_file, joined, write_conversion
 
 MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
     "model.py",
@@ -68,37 +70,49 @@ def build(
     weights: str | None = None,
     seed: int = 0,
     *,
+    options: OnnxOptions = DEFAULT,
     compare: bool = True,
     note: Note | None = None,
     progress: Progress | None = None,
 ) -> Built:
     """Write the module, the weights, the ONNX file, a picture and the summary into `directory`.
 
-    weights: given ones, copied unless they are the directory's own; fresh ones from `seed` otherwise. What was made
-    from the same things before stays as it is. compare: run PyTorch against ONNX Runtime before anything is written,
-    unless this has been done for the same artifacts. Raises NetcError: nothing has been written then.
+    weights: given ones, copied unless they are the directory's own; fresh ones from `seed` otherwise. options: of the
+    ONNX file; the weights always lie beside it. What was made from the same things before stays as it is. compare: run
+    PyTorch against ONNX Runtime before anything is written, unless this has been done for the same artifacts. Raises
+    NetcError: nothing has been written then.
     """
-    return _Build(network, directory, weights, seed, note or _quiet, progress).run(compare)
+    return _Build(_Order(network, directory, weights, seed, options), note or _quiet, progress).run(compare)
 
 
 def _quiet(words: str) -> None:
     pass
 
 
+class _Order(msgspec.Struct, frozen=True, eq=False):
+    """What is asked for."""
+
+    network: Network
+    directory: Path
+    weights: str | None
+    seed: int
+    options: OnnxOptions
+
+
 class _Build:
-    def __init__(
-        self, network: Network, directory: Path, weights: str | None, seed: int, note: Note, progress: Progress | None
-    ) -> None:
-        self.network, self.directory, self.seed = network, directory, seed
-        self.given = None if weights is None else Path(weights)
+    def __init__(self, order: _Order, note: Note, progress: Progress | None) -> None:
+        self.network, self.directory = order.network, order.directory
+        self.seed, self.options = order.seed, order.options
+        self.given = None if order.weights is None else Path(order.weights)
         self.note, self.progress = note, progress
-        self.record = _read(directory / RECORD)
+        self.record = _read(order.directory / RECORD)
+        self.conversion = None if self.given is None else self._conversion(self.given)
 
     def run(self, compare: bool) -> Built:
         self.note("generating the module")
         module, summary, dot = self.network.to_torch(), self.network.summary().text(), to_dot(self.network.ir)
         self.note("lowering to ONNX")
-        model = model_bytes(self.network.ir, self._index(), WEIGHTS)
+        model = model_bytes(self.network.ir, self._index(), WEIGHTS, self.options)
         keys = {
             MODULE: _digest(module),
             WEIGHTS: self._weights_key(),
@@ -114,11 +128,22 @@ class _Build:
             self._write(changed, keys, texts, verified)
         return Built({name: "written" if name in changed else "unchanged" for name in FILES}, report)
 
+    def _conversion(self, given: Path) -> Conversion | None:
+        """How given weights become those of the directory; None where the file is copied as it is.
+
+        Raises NetcError for weights that do not fit, and for those that the converted ones would replace.
+        """
+        index = read_index(given)
+        if not check_fit(self.network.ir, index, self.options):
+            if self._is_own():
+                raise output_error(given, "converted weights would be written over the given ones; move these away")
+            return converted(self.network.ir, Path(WEIGHTS), index, None)
+        return None if len(index.files) == 1 else joined(index, WEIGHTS)
+
     def _index(self) -> WeightsIndex:
         if self.given is None:
             return fresh_index(self.network.ir, WEIGHTS, self.seed)
-        index = fitting_weights(self.network.ir, self.given)
-        return index if len(index.files) == 1 else joined(index, WEIGHTS).layout.index
+        return read_index(self.given) if self.conversion is None else self.conversion.layout.index
 
     def _weights_key(self) -> str:
         if self.given is None:
@@ -127,7 +152,8 @@ class _Build:
         if self._is_own() and stamp is not None and _stamp(self.given, stamp.key) == stamp:
             return stamp.key
         found = self.given.stat()
-        return _digest(str(self.given.resolve()), str(found.st_size), str(found.st_mtime_ns))
+        types = [] if self.conversion is None else [spec.dtype for spec in tensors(self.network.ir)]
+        return _digest(str(self.given.resolve()), str(found.st_size), str(found.st_mtime_ns), *types)
 
     def _is_own(self) -> bool:
         """Are the given weights those of the directory?"""
@@ -144,7 +170,7 @@ class _Build:
         """None where the same artifacts have been compared before. Raises NetcError where they differ."""
         if self.record.verified == _digest(*keys.values()):
             return None
-        report = verify(self.network.ir, self.given, self.seed, None, self.note)
+        report = verify(self.network.ir, self.given, self.seed, None, self.note, options=self.options)
         if not report.ok:
             wrong = (line for line in report.lines() if line.startswith("BAD"))
             message = "the PyTorch module and the ONNX file differ, so nothing was written"
@@ -180,12 +206,13 @@ class _Build:
             path.write_bytes(texts[name])
 
     def _take(self, given: Path, path: Path) -> None:
-        """Copy weights as they are; those in several files are joined."""
-        index = read_index(given)
-        if len(index.files) == 1:
-            copyfile(index.path, path)
+        """Copy weights as they are, join them, or convert them."""
+        if self.conversion is None:
+            copyfile(given, path)
+        elif check_fit(self.network.ir, read_index(given), self.options):
+            in_one_file(read_index(given), path)
         else:
-            in_one_file(index, path)
+            write_conversion(self.conversion, [path], progress=self.progress)
 
 
 def _read(path: Path) -> Record:

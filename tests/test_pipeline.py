@@ -122,7 +122,7 @@ def test_programs_that_differ_are_not_written(tmp_path: Path, monkeypatch: pytes
     run(tmp_path)
     before = contents(tmp_path)
     apart = Difference("out", {}, "float32", 1.0, 1.0)
-    monkeypatch.setattr(pipeline, "verify", lambda *_: VerifyReport("small", (), (apart,)))
+    monkeypatch.setattr(pipeline, "verify", lambda *_, options: VerifyReport("small", (), (apart,)))
     with pytest.raises(NetcError, match="differ") as caught:
         run(tmp_path, OTHER)
     assert caught.value.diagnostics[0].code == "not-verified"

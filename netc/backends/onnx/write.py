@@ -40,11 +40,7 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path, opt
     Raises NetcError for weights that do not fit, operators ONNX lacks, and outputs that cannot be written.
     """
     path, index = Path(path), read_index(weights_path)
-    wanted = tensors(network)
-    problems = tuple(differences(wanted, _as_wanted(wanted, index, options), str(index.path)))
-    if problems:
-        raise NetcError(problems)
-    kept = all(index.tensors[spec.name].dtype == spec.dtype for spec in wanted)
+    kept = check_fit(network, index, options)
     if options.placement == "single":
         _write_single(network, path, index, options, kept)
     elif kept and not options.shard_size and options.placement == "beside" and _lies_beside(index, path):
@@ -54,6 +50,18 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path, opt
         _write_with_copy(network, path, index, options)
     else:
         _write_with_conversion(network, path, index, options, kept)
+
+
+def check_fit(network: Network, index: WeightsIndex, options: OnnxOptions) -> bool:
+    """Are the weights as they have to be, or do they become so when they are converted as the options say?
+
+    Raises NetcError (`weights-missing`, …) for weights that do not fit even then.
+    """
+    wanted = tensors(network)
+    problems = tuple(differences(wanted, _as_wanted(wanted, index, options), str(index.path)))
+    if problems:
+        raise NetcError(problems)
+    return all(index.tensors[spec.name].dtype == spec.dtype for spec in wanted)
 
 
 def _as_wanted(
@@ -91,13 +99,14 @@ def _write_with_copy(network: Network, path: Path, index: WeightsIndex, options:
 
 
 def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
-    conversion = _conversion(network, _own(path), index, options.shard_size)
+    conversion = converted(network, _own(path), index, options.shard_size)
     with staged([path, *conversion.layout.paths]) as (model, *data):
         model.write_bytes(model_bytes(network, conversion.layout.index, options=options))
         write_conversion(conversion, data, allow_non_finite=kept)
 
 
-def _conversion(network: Network, own: Path, index: WeightsIndex, shard_size: int | None) -> Conversion:
+def converted(network: Network, own: Path, index: WeightsIndex, shard_size: int | None) -> Conversion:
+    """The weights in the network's own types, in the file `own` or in shards of that name."""
     about = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
     taken = {name: held_in_file(entry) for name, entry in index.tensors.items()}
     return Conversion(lay_out_shards(own, tensors(network), about, shard_size), taken)
@@ -108,7 +117,7 @@ def _write_single(network: Network, path: Path, index: WeightsIndex, options: On
         _embed(network, path, index, options, copied)
         return
     with TemporaryDirectory(prefix="netc-") as folder:
-        conversion = _conversion(network, Path(folder) / "weights.safetensors", index, None)
+        conversion = converted(network, Path(folder) / "weights.safetensors", index, None)
         write_conversion(conversion, conversion.layout.paths)
         _embed(network, path, conversion.layout.index, options, copied)
 

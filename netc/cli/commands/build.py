@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from netc.api import Network
+from netc.cli.onnx_options import onnx_options, read_onnx_options
 from netc.cli.options import as_json, file_output, one_spec
 from netc.cli.output import print_json
 from netc.cli.picture import drawing
@@ -22,6 +25,7 @@ from netc.pipeline import Built, build
 @click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 @click.option("--no-verify", "unverified", is_flag=True, help="Do not compare PyTorch and ONNX Runtime.")
+@onnx_options
 @as_json
 def command(
     spec: str,
@@ -32,6 +36,7 @@ def command(
     seed: int | None,
     unverified: bool,
     json_: bool,
+    **given: Any,
 ) -> None:
     """Write model.py, model.safetensors, model.onnx, diagram.svg and summary.txt: all of them or none.
 
@@ -39,15 +44,21 @@ def command(
     and the ONNX file are compared before anything is written. What was made from the same things before is left as it
     is; build.json keeps what each file was made from.
 
+    The options of `netc onnx` are those of the ONNX file: what it does to images and scores is compared with PyTorch's
+    own functions around the module, which is that of the network alone.
+
     \b
       netc build specs/resnet.yaml:resnet50 -o build/resnet50
       netc build specs/resnet.yaml:resnet50 -o build/resnet50 --weights trained.safetensors
+      netc build specs/resnet.yaml:resnet50 -o build/service --weights trained.safetensors --bind h=7,w=7
+          --input-dtype uint8 --input-layout nhwc --resize 256 --normalize imagenet --softmax --topk 5
     """
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other")
-    network = Network(compile_or_fail(spec, args, bind))
+    network, options = Network(compile_or_fail(spec, args, bind, given["dtype"])), read_onnx_options(given)
+    plan = partial(build, options=options, compare=not unverified)
     with drawing(), stages() as (note, report):
-        built = build(network, Path(target), weights, seed or 0, compare=not unverified, note=note, progress=report)
+        built = plan(network, Path(target), weights, seed or 0, note=note, progress=report)
     _print(built, Path(target), json_)
 
 
