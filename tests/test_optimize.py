@@ -23,6 +23,7 @@ from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.optimise import Calibration, Plan, absorb, fold, optimise
+from netc.optimise.parity import Original, trials
 from netc.optimise.plan import FLOAT_STEPS
 from netc.weights import init_weights
 
@@ -486,6 +487,24 @@ def test_a_network_that_amplifies_rounding_may_differ_by_more(tmp_path: Path) ->
     assert step.worst is not None
     assert 2e-5 < step.worst.relative < 1e-2
     assert "4× its change with the last digit" in step.worst.amount()
+
+
+def test_rounding_is_also_what_fusing_alone_changes(tmp_path: Path) -> None:
+    """Whole numbers have no last digit to move, but onnxruntime folds the norm by itself, which rounds elsewhere."""
+    body = "f = Cast <to=1> (x) \n z = Conv (f, w, c) \n y = BatchNormalization (z, g, b, m, v)"
+    far = {**norm(6), "m": np.full(6, 1e4, "float32")}
+    model = written(
+        f"g (int64[2,4,5,5] x) => (float[2,6,3,3] y) {{ {body} }}", tmp_path, w=floats(6, 4, 3, 3), c=far["m"], **far
+    )
+    original = Original(model)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    unfused = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    for trial in trials(original.session, ALL):
+        (found,) = original.roundings(trial)
+        assert found.absolute == abs(trial.expected["y"] - unfused.run(None, trial.inputs)[0].astype("float64")).max()
+        assert found.absolute > 0
+        assert "fuses nothing" in found.measure
 
 
 def test_outputs_that_no_input_moves_are_named(tmp_path: Path) -> None:

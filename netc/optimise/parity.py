@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from netc.runtime import Difference
 from netc.runtime.compare import difference
 from netc.runtime.given import feed, read_sources, refuse_small
 from netc.runtime.inputs import random_input
-from netc.runtime.model import Session, bounds, refuse_unknown
+from netc.runtime.model import Session, Settings, bounds, open_model, refuse_unknown
 from netc.runtime.report import LIMIT, ROUNDINGS
 from netc.runtime.sizes import bound_shape, samples
 
@@ -28,6 +29,7 @@ STILL = 1e-5
 
 
 MEASURE = "its change with the last digit of its inputs"
+UNFUSED = "its change where onnxruntime fuses nothing"
 
 
 class Trial(msgspec.Struct, frozen=True, eq=False):
@@ -36,6 +38,23 @@ class Trial(msgspec.Struct, frozen=True, eq=False):
     binding: dict[str, int]
     inputs: Arrays
     expected: Arrays
+
+
+class Original:
+    """The file as it was, and what rounding alone does to its outputs."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises NetcError as `open_model` does."""
+        self.session = open_model(path, "cpu")
+        self._path = path
+
+    def roundings(self, trial: Trial) -> list[Difference]:
+        """Per output the larger of two changes: with inputs that move in their last digit, and with the nodes computed
+        one by one, where onnxruntime's own fusions round in other places."""
+        unfused = open_model(self._path, "cpu", Settings(unfused=True))
+        shaken = _measured(MEASURE, run(self.session, _shaken(trial)), trial)
+        apart = _measured(UNFUSED, run(unfused, trial.inputs), trial)
+        return [max(pair, key=lambda one: one.relative) for pair in zip(shaken, apart, strict=True)]
 
 
 def trials(session: Session, plan: Plan) -> list[Trial]:
@@ -51,31 +70,33 @@ def run(session: Session, inputs: Arrays) -> Arrays:
     return dict(zip(session.outputs, session.run(None, inputs), strict=True))
 
 
-def worst(other: Session, session: Session, known: Sequence[Trial], plan: Plan, step: str) -> Difference:
-    """The difference of `other` from what `session` made of the trials that is nearest to its tolerance.
+def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan, step: str) -> Difference:
+    """The difference of `other` from what the file as it was made of the trials that is nearest to its tolerance.
 
-    A network that amplifies rounding may differ by more: by a few times what inputs do to it that change in their last
-    digit alone. Raises NetcError (`not-optimised`) naming the step where a difference is beyond.
+    A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises NetcError (`not-optimised`) naming the step where a difference is beyond.
     """
-    found = [one for trial in known for one in _compared(other, session, trial, plan.tolerance)]
+    found = [one for trial in known for one in _compared(other, original, trial, plan.tolerance)]
     largest = max(found, key=lambda one: one.strain)
     if largest.ok:
         return largest
     told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
     if largest.rounding > LIMIT / ROUNDINGS:
-        told += f"; but {MEASURE} is {largest.rounding:.1e} without any step: where it jumps, comparing shows little"
+        told += f"; but {largest.measure} is {largest.rounding:.1e} without any step: where it jumps, comparing shows little"
     raise NetcError((Diagnostic("not-optimised", told, None),))
 
 
-def _compared(other: Session, session: Session, trial: Trial, tolerance: float | None) -> list[Difference]:
+def _compared(other: Session, original: Original, trial: Trial, tolerance: float | None) -> list[Difference]:
     found = list(_differences(run(other, trial.inputs), trial, tolerance))
     if tolerance is not None or all(one.ok for one in found):
         return found
-    own = _differences(run(session, _shaken(trial)), trial, None)
     return [
-        msgspec.structs.replace(one, rounding=mine.relative, measure=MEASURE)
-        for one, mine in zip(found, own, strict=True)
+        msgspec.structs.replace(one, rounding=own.relative, measure=own.measure)
+        for one, own in zip(found, original.roundings(trial), strict=True)
     ]
+
+
+def _measured(measure: str, results: Arrays, trial: Trial) -> Iterator[Difference]:
+    return (msgspec.structs.replace(one, measure=measure) for one in _differences(results, trial, None))
 
 
 def _differences(results: Arrays, trial: Trial, tolerance: float | None) -> Iterator[Difference]:

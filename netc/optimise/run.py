@@ -15,7 +15,7 @@ from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
 from netc.optimise.graph import Graph, is_external, size_of
-from netc.optimise.parity import still, trials, worst
+from netc.optimise.parity import Original, still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
@@ -50,13 +50,14 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     if out.exists() and path.exists() and out.samefile(path):
         raise _error("output-file", f"{out} is what is to be optimised: choose another name with -o")
     tell("running the file as it is")
-    session = open_model(path, "cpu")
+    original = Original(path)
+    session = original.session
     known, source = trials(session, plan), read_model(path)
     _refuse_old(source)
     graph = Graph(source, path.parent)
 
     def compare(other: Session, step: str) -> Difference:
-        return worst(other, session, known, plan, step)
+        return worst(other, original, known, plan, step)
 
     done = [_take(graph, name, compare, tell) for name in FLOAT_STEPS if name in plan.steps]
     spare = [*files_of(source, path.parent), *plan.spare]
@@ -109,16 +110,16 @@ def _refuse_large(graph: Graph, name: Step) -> None:
 
 def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) -> tuple[Path, ...]:
     planned = layout(finished.model, own) if own is not None else None
-    targets = (out, *(planned.paths if planned else ()))
-    with staged(targets) as temporary:
-        write(finished.model, finished.folder, planned, temporary)
-        checked = check_file(temporary[0])
+    targets = (*(planned.paths if planned else ()), out)
+    with staged(targets) as (*data, model):
+        write(finished.model, finished.folder, planned, (model, *data))
+        checked = check_file(model)
         if not checked.ok:
             raise _error("not-optimised", f"onnx's checker refuses the result: {checked.detail}")
-        session = open_model(temporary[0], "cpu")
+        session = open_model(model, "cpu")
         if finished.int8 is None:
             compare(session, "writing")
-    return targets
+    return (out, *targets[:-1])
 
 
 def _error(code: str, message: str) -> NetcError:
