@@ -1,7 +1,7 @@
 """Writing outputs all or nothing: first into a hidden directory beside them, moved into place together at the end.
 
-What a run that was killed leaves is tidied by the next that writes there: unfinished files go, and where the moves had
-begun they are ended. Two runs into one directory follow one another.
+What a run that was killed leaves is tidied by the next of netc's that reads or writes there: unfinished files go, and
+where the moves had begun they are ended. Two runs into one directory follow one another.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -29,11 +29,16 @@ _DIGITS = 12
 _COMPLETE = "complete"
 """A file in a staging directory that says: all is written, the moves may have begun."""
 
+_NEW, _OLD, _GONE = "new", "old", "gone"
+"""Folders of a staging directory: what is moved into place, what stood there, and the names of what goes."""
+
 
 @contextmanager
-def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
+def staged(paths: Sequence[str | Path], obsolete: Callable[[], Iterable[Path]] = tuple) -> Iterator[tuple[Path, ...]]:
     """Temporary paths, to be written inside the block; at its end each is moved to its real name in `paths`.
 
+    They are moved in this order, so a file that names others is best the last. obsolete: says, when no other run can
+    move files there any more, which files beside the targets go with the moves.
     When the block raises, when a temporary file was not written, or a move fails, every file that stood at `paths`
     before is as it was. Missing directories are made; a link keeps pointing where it does and its target is replaced.
     A temporary path has the name of its target, and those of one directory stand in one directory. Raises NetcError
@@ -44,15 +49,27 @@ def staged(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
         _prepare(target)
     with ExitStack() as stack:
         stages = {target.parent: stack.enter_context(_stage(target)) for target in _one_per_directory(targets)}
-        temporary = tuple(stages[target.parent] / "new" / target.name for target in targets)
+        temporary = tuple(stages[target.parent] / _NEW / target.name for target in targets)
         try:
             yield temporary
-            _move_all(temporary, targets)
+            _move_all(temporary, targets, obsolete)
         except OSError as error:
             told = _in_names_of(targets, temporary, error)
             if told is None:
                 raise
             raise told from error
+
+
+def settle(path: Path) -> None:
+    """Before `path` is read: end the moves of runs that were killed in its directory, and wait for those under way.
+
+    So files that belong together are read as one run wrote them. Raises NetcError (`output-file`).
+    """
+    with suppress(ValueError):  # what has no possible name is told when it is opened
+        directory = Path(os.path.realpath(path)).parent
+        if any(_stages(directory)):
+            with _locked(directory):
+                _tidy(directory)
 
 
 def output_error(path: Path, problem: str) -> NetcError:
@@ -93,8 +110,8 @@ def _stage(target: Path) -> Iterator[Path]:
         try:
             with _locked(target.parent):
                 _tidy(target.parent)
-                (path / "new").mkdir(parents=True)
-                (path / "old").mkdir()
+                for folder in (_NEW, _OLD, _GONE):
+                    (path / folder).mkdir(parents=True)
                 stack.enter_context(_locked(path))
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
@@ -127,9 +144,13 @@ def _lock(handle: int, wait: bool) -> bool:
     return True
 
 
+def _stages(directory: Path) -> Iterator[Path]:
+    return directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS)
+
+
 def _tidy(directory: Path) -> None:
     """End what killed runs began: moves that had begun are ended, unfinished files removed."""
-    for stage in directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS):
+    for stage in _stages(directory):
         with suppress(FileNotFoundError, NotADirectoryError), _locked(stage, wait=False) as ours:
             if ours:
                 _end(stage)
@@ -137,35 +158,43 @@ def _tidy(directory: Path) -> None:
 
 def _end(stage: Path) -> None:
     if (stage / _COMPLETE).exists():
-        for path in (stage / "new").glob("*"):
-            os.replace(path, stage.parent / path.name)
+        for path in (stage / _NEW).glob("*"):
+            _move(path, stage.parent / path.name)
+        for name in (stage / _GONE).glob("*"):
+            (stage.parent / name.name).unlink(missing_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
 
 
-def _move_all(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
+def _move_all(temporary: Sequence[Path], targets: Sequence[Path], obsolete: Callable[[], Iterable[Path]]) -> None:
     for path, target in zip(temporary, targets, strict=True):
         if not path.exists():
             raise FileNotFoundError(f"nothing was written for {target}")
+    stages = {target.parent: path.parents[1] for path, target in zip(temporary, targets, strict=True)}
     with ExitStack() as stack:
-        for directory in sorted({target.parent for target in targets}):
+        for directory in sorted(stages):
             stack.enter_context(_locked(directory))
-        _move_together(temporary, targets)
+            _tidy(directory)
+        known = (Path(os.path.realpath(path.parent), path.name) for path in obsolete())
+        gone = {path: stages[path.parent] for path in known if path.parent in stages and path not in targets}
+        for path, stage in gone.items():
+            (stage / _GONE / path.name).touch()
+        _move_together(dict(zip(targets, temporary, strict=True)), gone)
 
 
-def _move_together(temporary: Sequence[Path], targets: Sequence[Path]) -> None:
-    signs = [stage / _COMPLETE for stage in dict.fromkeys(path.parents[1] for path in temporary)]
-    for sign in signs:
-        sign.touch()
-    moved: list[tuple[Path, Path | None]] = []
-    try:
-        for path, target in zip(temporary, targets, strict=True):
-            moved.append((target, _second_name(target, path.parents[1] / "old" / target.name)))
-            _move(path, target)
-    except NetcError:
+def _move_together(moves: Mapping[Path, Path], gone: Mapping[Path, Path]) -> None:
+    """Move files to the targets they are given for, and take away those that go; in full or not at all."""
+    signs = [stage / _COMPLETE for stage in dict.fromkeys(path.parents[1] for path in moves.values())]
+    with ExitStack() as undo:
         for sign in signs:
-            sign.unlink()
-        _restore(moved)
-        raise
+            undo.callback(sign.unlink, missing_ok=True)
+            sign.touch()
+        for target, path in moves.items():
+            undo.callback(_restore, target, _second_name(target, path.parents[1] / _OLD / target.name))
+            _move(path, target)
+        for target, stage in gone.items():
+            undo.callback(_restore, target, _second_name(target, stage / _OLD / target.name))
+            target.unlink(missing_ok=True)
+        undo.pop_all()
 
 
 def _move(path: Path, target: Path) -> None:
@@ -186,12 +215,11 @@ def _second_name(target: Path, kept: Path) -> Path | None:
     return kept
 
 
-def _restore(moved: Sequence[tuple[Path, Path | None]]) -> None:
-    for target, kept in moved:
-        if kept:
-            os.replace(kept, target)
-        elif target.is_file():
-            target.unlink()
+def _restore(target: Path, kept: Path | None) -> None:
+    if kept:
+        os.replace(kept, target)
+    elif target.is_file():
+        target.unlink()
 
 
 def _reason(error: OSError) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from netc import artifacts
 from netc.artifacts import staged
 from netc.diagnostics.model import NetcError
 
 
-def write_all(paths: list[Path], finally_do: Callable[[], object]) -> None:
+def write_all(paths: list[Path], finally_do: Callable[[], object], obsolete: Sequence[Path] = ()) -> None:
     """Write "new" to every path, then do something before they are moved into place."""
-    with staged(paths) as temporary:
+    with staged(paths, lambda: obsolete) as temporary:
         for path in temporary:
             path.write_text("new")
         finally_do()
@@ -65,6 +67,50 @@ def test_a_new_file_before_a_failing_move_goes_again(tmp_path: Path) -> None:
     with pytest.raises(NetcError):
         write_all(paths, paths[1].mkdir)
     assert os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_what_is_obsolete_goes_with_the_moves(tmp_path: Path) -> None:
+    old, new, foreign = (tmp_path / name for name in ("old.txt", "new.txt", "foreign.txt"))
+    old.write_text("earlier"), foreign.write_text("foreign")
+    with staged([new], lambda: [old, new, tmp_path / "never.txt"]) as (temporary,):
+        temporary.write_text("new")
+        assert old.exists()
+    assert sorted(os.listdir(tmp_path)) == ["foreign.txt", "new.txt"]
+
+
+def test_what_is_obsolete_stays_when_a_move_fails(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("earlier")
+    with pytest.raises(NetcError):
+        write_all([new], new.mkdir, [old])
+    assert old.read_text() == "earlier"
+
+
+@pytest.mark.parametrize("moves", range(4))
+def test_an_interrupt_between_moves_takes_back_those_before(
+    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in (*paths, tmp_path / "old"):
+        path.write_text("earlier")
+    steps, replace = iter(range(len(paths) + 1)), os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        if next(steps) == moves:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with (
+        monkeypatch.context() as patched,
+        suppress(KeyboardInterrupt),
+        staged(paths, lambda: [tmp_path / "old"]) as new,
+    ):
+        for path in new:
+            path.write_text("new")
+        patched.setattr(artifacts, "_move", interrupted)
+    expected = ["a", "b", "c"] if moves == len(paths) else ["a", "b", "c", "old"]
+    assert sorted(os.listdir(tmp_path)) == expected
+    assert {path.read_text() for path in paths} == {"new" if moves == len(paths) else "earlier"}
 
 
 def test_a_link_keeps_pointing_where_it_does(tmp_path: Path) -> None:

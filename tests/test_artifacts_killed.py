@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netc import artifacts
-from netc.artifacts import staged
+from netc.artifacts import settle, staged
 
 FILES = ("model.py", "model.safetensors", "model.onnx", "diagram.svg", "summary.txt")
 SIZE = 1 << 16
@@ -47,9 +47,19 @@ def left_over(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name not in FILES]
 
 
+def write_other(folder: Path) -> None:
+    with staged([folder / "other.txt"]) as (other,):
+        other.write_text("")
+
+
+def read(folder: Path) -> None:
+    settle(folder / FILES[0])
+
+
+@pytest.mark.parametrize("come_by", [write_other, read])
 @pytest.mark.parametrize("moves", range(len(FILES) + 1))
 def test_a_run_killed_between_moves_is_ended_by_the_next(
-    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moves: int, come_by: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "a")
     steps = iter(range(len(FILES) + 1))
@@ -65,10 +75,60 @@ def test_a_run_killed_between_moves_is_ended_by_the_next(
     assert os.WIFSIGNALED(status) == (moves < len(FILES))
     assert marks(tmp_path) == ["b"] * moves + ["a"] * (len(FILES) - moves)
     monkeypatch.undo()
-    with staged([tmp_path / "other.txt"]) as (other,):
-        other.write_text("")
+    come_by(tmp_path)
     assert marks(tmp_path) == ["b"] * len(FILES)
-    assert left_over(tmp_path) == ["other.txt"]
+    assert set(left_over(tmp_path)) <= {"other.txt"}
+
+
+@pytest.mark.parametrize("come_by", [write_other, read])
+def test_what_a_killed_run_meant_to_take_away_goes(
+    come_by: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old.txt").write_text("old")
+    monkeypatch.setattr(artifacts, "_move", lambda path, target: os.kill(os.getpid(), signal.SIGKILL))
+
+    def dying() -> None:
+        with staged([tmp_path / "a.txt"], lambda: [tmp_path / "old.txt"]) as (path,):
+            path.write_text("a")
+
+    os.waitpid(in_child(dying), 0)
+    monkeypatch.undo()
+    assert (tmp_path / "old.txt").exists()
+    come_by(tmp_path)
+    assert not (tmp_path / "old.txt").exists()
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_a_run_ends_the_moves_of_another_that_was_killed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the third run would mix files of the killed one into those of the second."""
+    with staged([tmp_path / name for name in FILES]) as temporary:
+        monkeypatch.setattr(artifacts, "_move", lambda path, target: os.kill(os.getpid(), signal.SIGKILL))
+        os.waitpid(in_child(lambda: write(tmp_path, "x")), 0)
+        monkeypatch.undo()
+        for path in temporary:
+            path.write_text("y" * SIZE)
+    write_other(tmp_path)
+    assert marks(tmp_path) == ["y"] * len(FILES)
+
+
+def test_a_reader_waits_for_moves_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a")
+    move, begun = artifacts._move, tmp_path / "begun"
+
+    def slow(path: Path, target: Path) -> None:
+        move(path, target)
+        begun.touch()
+        time.sleep(0.05)
+
+    monkeypatch.setattr(artifacts, "_move", slow)
+    child = in_child(lambda: write(tmp_path, "b"))
+    while not begun.exists():
+        time.sleep(0.001)
+    read(tmp_path)
+    assert marks(tmp_path) == ["b"] * len(FILES)
+    os.waitpid(child, 0)
 
 
 def test_killed_at_random_times(tmp_path: Path) -> None:
@@ -86,8 +146,7 @@ def test_killed_at_random_times(tmp_path: Path) -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         assert set(marks(tmp_path)) <= {before, mark}
-        with staged([tmp_path / "other.txt"]) as (other,):
-            other.write_text("")
+        write_other(tmp_path)
         (after,) = set(marks(tmp_path))
         assert after in (before, mark)
         assert left_over(tmp_path) == ["other.txt"]

@@ -15,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from weightfiles import run
 
 import netc
 from netc.diagnostics.model import NetcError
@@ -29,6 +30,11 @@ LINEAR = "netc: 1\nname: small\ninputs: {image: [N, 8]}\nnet: [linear 16, relu, 
 
 def small() -> Network:
     return netc.load(LINEAR).ir
+
+
+def spec_file(folder: Path) -> Path:
+    (folder / "small.yaml").write_text(LINEAR)
+    return folder / "small.yaml"
 
 
 def read_all(path: Path, key: str | None = None) -> None:
@@ -144,6 +150,39 @@ def test_broken_indexes_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors.index.json"
     path.write_text(text)
     refusal(path)
+
+
+def shard_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_shards_that_the_new_index_does_not_name_are_gone(tmp_path: Path) -> None:
+    save_file({"x": torch.ones(1)}, tmp_path / "m-00001-of-00009.safetensors")
+    (tmp_path / "m-00002-of-00004.safetensors.bak").write_text("foreign")
+    foreign = shard_names(tmp_path)
+    for size, count in ((60, 4), (600, 2), (60, 4)):
+        run("init", spec_file(tmp_path.parent), "-o", tmp_path / "m.safetensors", "--shard-size", f"{size}B")
+        shards = [f"m-{at:05}-of-{count:05}.safetensors" for at in range(1, count + 1)]
+        assert shard_names(tmp_path) == sorted([*foreign, *shards, "m.safetensors.index.json"])
+
+
+def test_weights_of_one_file_leave_an_older_set_alone(tmp_path: Path) -> None:
+    """Its index still names it; nothing said that it is to go."""
+    run("init", spec_file(tmp_path.parent), "-o", tmp_path / "m.safetensors", "--shard-size", "60B")
+    before = shard_names(tmp_path)
+    run("init", spec_file(tmp_path.parent), "-o", tmp_path / "m.safetensors")
+    assert shard_names(tmp_path) == sorted([*before, "m.safetensors"])
+
+
+@pytest.mark.parametrize("name", ["../m-00001-of-00002.safetensors", "other.safetensors", "m.safetensors"])
+def test_an_index_made_to_harm_takes_nothing_else_away(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / name).write_text("kept")
+    (folder / "m.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    run("init", spec_file(tmp_path), "-o", folder / "m.safetensors", "--shard-size", "60B")
+    assert (folder / name).read_text() == "kept"
+    assert len(read_index(folder / "m.safetensors.index.json").files) == 4
 
 
 def header_file(path: Path, header: bytes, data: bytes = b"") -> Path:

@@ -7,11 +7,14 @@ Format: https://huggingface.co/docs/safetensors/index (sharded checkpoints of th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import msgspec
 
+from netc.artifacts import settle
+from netc.diagnostics.model import NetcError
 from netc.weights.safetensors import (
     MAX_HEADER,
     TensorEntry,
@@ -52,14 +55,29 @@ class Layout(msgspec.Struct, frozen=True, eq=False):
         """Bytes of data in all files."""
         return sum(entry.size for entry in self.index.tensors.values())
 
+    def obsolete(self) -> list[Path]:
+        """Shards that an older index at the same place names and the new one does not."""
+        if self.table is None or not self.index.path.is_file():
+            return []
+        whole = self.index.path.name.removesuffix(INDEX_SUFFIX)
+        shard = re.compile(rf"{re.escape(Path(whole).stem)}-\d+-of-\d+{re.escape(Path(whole).suffix)}")
+        try:
+            named = set(_weight_map(self.index.path).values())
+        except NetcError:
+            return []
+        old = (self.index.path.with_name(name) for name in sorted(named) if shard.fullmatch(name))
+        return [path for path in old if path.is_file() and path not in self.paths]
+
 
 def read_index(path: str | Path) -> WeightsIndex:
     """Where the tensors of a safetensors file, or of the shards of an index file (`.json`), lie; reads headers only.
 
     Raises NetcError (`weights-file`) for a file that cannot be read or breaks a rule of the format, and for an index
-    whose shards are missing, lie elsewhere than beside it, or hold other tensors than it says.
+    whose shards are missing, lie elsewhere than beside it, or hold other tensors than it says. Moves that a killed run
+    left undone there are ended first.
     """
     path = Path(path)
+    settle(path)
     return _read_shards(path) if path.suffix == ".json" else read_file(path)
 
 

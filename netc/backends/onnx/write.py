@@ -14,6 +14,7 @@ from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.types import FLOATS
 from netc.weights import (
+    Layout,
     Progress,
     TensorEntry,
     TensorSpec,
@@ -84,7 +85,12 @@ def _lies_beside(index: WeightsIndex, path: Path) -> bool:
 def _own(path: Path) -> Path:
     """The file of weights that belongs to a model."""
     own = path.with_suffix(".safetensors")
-    return path.with_name(f"{path.stem}.weights.safetensors") if own.is_symlink() else own
+    return _other(path) if own.is_symlink() else own
+
+
+def _other(path: Path) -> Path:
+    """The same where the usual name is taken."""
+    return path.with_name(f"{path.stem}.weights.safetensors")
 
 
 def _write_with_copy(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions) -> None:
@@ -93,16 +99,25 @@ def _write_with_copy(network: Network, path: Path, index: WeightsIndex, options:
         with staged([path]) as (model,):
             model.write_bytes(model_bytes(network, index, options=options))
         return
-    with staged([path, own]) as (model, data):
+    with staged([own, path]) as (data, model):
         model.write_bytes(model_bytes(network, index, own.name, options))
         _copy(source, data)
 
 
 def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
     conversion = converted(network, _own(path), index, options.shard_size)
-    with staged([path, *conversion.layout.paths]) as (model, *data):
-        model.write_bytes(model_bytes(network, conversion.layout.index, options=options))
+    if _overwrites(conversion.layout, index):
+        conversion = converted(network, _other(path), index, options.shard_size)
+    layout = conversion.layout
+    with staged([*layout.paths, path], layout.obsolete) as (*data, model):
+        model.write_bytes(model_bytes(network, layout.index, options=options))
         write_conversion(conversion, data, allow_non_finite=kept)
+
+
+def _overwrites(layout: Layout, given: WeightsIndex) -> bool:
+    """Would weights that were given be lost?"""
+    kept = {path.resolve() for path in (given.path, *given.files)}
+    return any(path.resolve() in kept for path in layout.paths)
 
 
 def converted(network: Network, own: Path, index: WeightsIndex, shard_size: int | None) -> Conversion:
@@ -141,7 +156,7 @@ def write_onnx_fresh(
         _embed(network, path, fresh_index(network, path), options, fresh(network, seed))
         return path
     layout = fresh_layout(network, path.with_suffix(".safetensors"), seed, shard_size=options.shard_size)
-    with staged([path, *layout.paths]) as (model, *data):
+    with staged([*layout.paths, path], layout.obsolete) as (*data, model):
         write_fresh(network, layout, data, seed, progress)
         model.write_bytes(model_bytes(network, layout.index, options=options))
     return layout.index.path

@@ -78,7 +78,8 @@ def command(
         conversion = convert(target, taken, dtype, size)
     else:
         conversion = convert_for(network, target, taken, dtype, size, partial=partial)
-    with staged(conversion.layout.paths) as temporary, progress("weights") as report:
+    layout = conversion.layout
+    with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
         write_conversion(conversion, temporary, network, seed, allow_non_finite=allow_non_finite, progress=report)
     _print(conversion, json_)
 

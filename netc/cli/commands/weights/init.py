@@ -35,5 +35,5 @@ def command(
     """
     network = compile_or_fail(spec, args, bind)
     layout = fresh_layout(network, target, seed, shard_size=shard_size, dtype=dtype)
-    with staged(layout.paths) as temporary, progress("weights") as report:
+    with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
         write_fresh(network, layout, temporary, seed, report)
