@@ -73,7 +73,8 @@ def run(session: Session, inputs: Arrays) -> Arrays:
 def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan, step: str) -> Difference:
     """The difference of `other` from what the file as it was made of the trials that is nearest to its tolerance.
 
-    A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises NetcError (`not-optimised`) naming the step where a difference is beyond.
+    A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises
+    NetcError (`not-optimised`) naming the step where a difference is beyond.
     """
     found = [one for trial in known for one in _compared(other, original, trial, plan.tolerance)]
     largest = max(found, key=lambda one: one.strain)
@@ -81,7 +82,8 @@ def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan
         return largest
     told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
     if largest.rounding > LIMIT / ROUNDINGS:
-        told += f"; but {largest.measure} is {largest.rounding:.1e} without any step: where it jumps, comparing shows little"
+        alone = f"{largest.measure} is {largest.rounding:.1e} without any step"
+        told += f"; but {alone}: where it jumps, comparing shows little"
     raise NetcError((Diagnostic("not-optimised", told, None),))
 
 
