@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import netc
 from netc.diagnostics.codes import CODES
 from netc.syntax import library
@@ -17,6 +19,9 @@ from netc.syntax import library
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
+
+
+in_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what belongs to the project")
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -69,6 +74,7 @@ def test_every_package_has_an_init() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
+@in_git
 def test_the_library_of_blocks_is_part_of_the_package() -> None:
     """hatchling takes every file in these folders that git does not ignore."""
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
@@ -78,6 +84,15 @@ def test_the_library_of_blocks_is_part_of_the_package() -> None:
     assert [path.stem for path in blocks] == library.names()
     ignored = subprocess.run(["git", "check-ignore", *blocks], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ignored.returncode, ignored.stdout) == (1, "")
+
+
+@in_git
+def test_the_source_distribution_holds_all_that_is_worked_with() -> None:
+    """hatchling adds pyproject.toml; what begins with a dot is for the repository."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {path.partition("/")[0] for path in tracked}
+    assert {name for name in top if not name.startswith(".")} == {*hatch["sdist"]["include"], "pyproject.toml"}
 
 
 def test_every_code_that_is_reported_is_explained() -> None:
