@@ -16,7 +16,7 @@ import msgspec
 
 from netc import __version__
 from netc.api import Network
-from netc.artifacts import output_error, staged
+from netc.artifacts import output_error, settle, staged
 from netc.backends.diagram import draw, to_dot
 from netc.backends.onnx import OnnxOptions, model_bytes
 from netc.backends.onnx.options import DEFAULT
@@ -105,6 +105,7 @@ class _Build:
         self.seed, self.options = order.seed, order.options
         self.given = None if order.weights is None else Path(order.weights)
         self.note, self.progress = note, progress
+        settle(order.directory / RECORD)
         self.record = _read(order.directory / RECORD)
         self.conversion = None if self.given is None else self._conversion(self.given)
 
@@ -151,9 +152,10 @@ class _Build:
         stamp = self.record.files.get(WEIGHTS)
         if self._is_own() and stamp is not None and _stamp(self.given, stamp.key) == stamp:
             return stamp.key
-        found = self.given.stat()
+        found = [path.stat() for path in dict.fromkeys((self.given, *read_index(self.given).files))]
+        stamps = (str(number) for each in found for number in (each.st_size, each.st_mtime_ns))
         types = [] if self.conversion is None else [spec.dtype for spec in tensors(self.network.ir)]
-        return _digest(str(self.given.resolve()), str(found.st_size), str(found.st_mtime_ns), *types)
+        return _digest(str(self.given.resolve()), *stamps, *types)
 
     def _is_own(self) -> bool:
         """Are the given weights those of the directory?"""
@@ -179,7 +181,7 @@ class _Build:
 
     def _write(self, changed: list[str], keys: Mapping[str, str], texts: Mapping[str, bytes], verified: str) -> None:
         self._check_nothing_is_lost(changed)
-        with staged([self.directory / name for name in (*changed, RECORD)]) as temporary:
+        with staged([self.directory / name for name in (*changed, RECORD)], self._check_alone) as temporary:
             paths = dict(zip((*changed, RECORD), temporary, strict=True))
             for name in changed:
                 self._make(name, paths[name], texts)
@@ -188,11 +190,18 @@ class _Build:
             record = Record(__version__, known, verified)
             paths[RECORD].write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
+    def _check_alone(self) -> tuple[()]:
+        """What another build wrote meanwhile would be mixed with what this one leaves as it was."""
+        if _read(self.directory / RECORD) != self.record:
+            raise output_error(self.directory, "another build wrote there meanwhile; build again")
+        return ()
+
     def _check_nothing_is_lost(self, changed: list[str]) -> None:
-        """Weights that were trained in place are not replaced by fresh ones."""
+        """Weights that were trained in place, or brought there, are not replaced by others."""
         path, stamp = self.directory / WEIGHTS, self.record.files.get(WEIGHTS)
-        if WEIGHTS in changed and stamp is not None and path.exists() and _stamp(path, stamp.key) != stamp:
-            raise output_error(path, "it was changed after netc wrote it; keep it with --weights, or move it away")
+        if WEIGHTS in changed and path.exists() and (stamp is None or _stamp(path, stamp.key) != stamp):
+            known = "netc build did not write it" if stamp is None else "it was changed after netc wrote it"
+            raise output_error(path, f"{known}; keep it with --weights, or move it away")
 
     def _make(self, name: str, path: Path, texts: Mapping[str, bytes]) -> None:
         self.note(f"writing {name}")

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
 import netc
-from netc import pipeline
+from netc import artifacts, pipeline
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.pipeline import DIAGRAM, FILES, MODEL, MODULE, RECORD, SUMMARY, WEIGHTS, Built, build
@@ -116,6 +116,8 @@ def test_weights_in_several_files_are_joined(tmp_path: Path) -> None:
     one, other = (load_file(tmp_path / name / WEIGHTS) for name in ("out", "fresh"))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
+    init_weights(netc.load(SPEC).ir, tmp_path / "w.safetensors", 4, shard_size=4000)
+    assert WEIGHTS in written(run(tmp_path / "out", weights=str(index))), "its index is as it was"
 
 
 def test_programs_that_differ_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +135,51 @@ def test_programs_that_differ_are_not_written(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("text", ["", "{", '{"files": 3}', "[]"])
 def test_a_record_that_cannot_be_read_is_none(text: str, tmp_path: Path) -> None:
     run(tmp_path, compare=False)
+    kept = (tmp_path / WEIGHTS).read_bytes()
     (tmp_path / RECORD).write_text(text)
+    with pytest.raises(NetcError, match="did not write it; keep it with --weights"):
+        run(tmp_path, compare=False)
+    assert written(run(tmp_path, weights=str(tmp_path / WEIGHTS), compare=False)) == {*FILES} - {WEIGHTS}
+    assert (tmp_path / WEIGHTS).read_bytes() == kept
+
+
+@pytest.mark.parametrize("moves", range(len(FILES) + 1))
+def test_a_build_killed_between_moves_is_ended_by_the_next(
+    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that the killed one had moved are not taken for trained ones."""
+    run(tmp_path, compare=False)
+    steps, move = iter(range(len(FILES) + 2)), artifacts._move
+
+    def dying(path: Path, target: Path) -> None:
+        if next(steps) == moves:
+            os.kill(os.getpid(), signal.SIGKILL)
+        move(path, target)
+
+    monkeypatch.setattr(artifacts, "_move", dying)
+    child = os.fork()
+    if child == 0:
+        run(tmp_path, OTHER, seed=1, compare=False)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    monkeypatch.undo()
+    assert written(run(tmp_path, OTHER, seed=1, compare=False)) == set()
     assert written(run(tmp_path, compare=False)) == set(FILES)
+
+
+def test_builds_that_meet_do_not_mix(tmp_path: Path) -> None:
+    """Each writes what its own change touches: the later would leave weights of one beside the module of the other."""
+    run(tmp_path, compare=False)
+    wide = SPEC.replace("width: 8", "width: 6")
+
+    def other_builds(words: str) -> None:
+        if words == f"writing {WEIGHTS}":
+            run(tmp_path, wide, compare=False)
+
+    with pytest.raises(NetcError, match="another build wrote there meanwhile") as caught:
+        run(tmp_path, seed=1, compare=False, note=other_builds)
+    assert caught.value.diagnostics[0].code == "output-file"
+    assert written(run(tmp_path, wide, compare=False)) == set()
 
 
 def invoke(*arguments: str) -> Result:
