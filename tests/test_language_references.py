@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spectext import elaborate, made, net, refused, spec
+from spectext import elaborate, made, net, refused, spec, warnings
 
 # Inputs
 
@@ -136,7 +136,18 @@ def test_outputs_of_a_block_are_ports() -> None:
 
 def test_modules_come_before_ports() -> None:
     head = "blocks: {head: {net: {a: conv2d 4 1 @in, b: conv2d 1 1 @in}, outputs: {b: a, a: b}}}"
-    assert net("u: head\nout: concat @u.a @u.b", head=head).reads["out"] == ["u.a", "u.b"]
+    text = "u: head\nout: concat @u.a @u.b"
+    assert warnings(spec(text, head)) == [("hidden-output", "b"), ("hidden-output", "a")]
+    assert net(text, f"{head}\nlint: {{hidden-output: ignore}}").reads["out"] == ["u.a", "u.b"]
+
+
+def test_an_output_of_the_tensor_that_has_its_name_is_not_hidden() -> None:
+    head = "blocks: {head: {net: {a: [conv2d 4 1, relu], b: conv2d 1 1}, outputs: {a: a, c: b}}}"
+    assert net("u: head\nout: concat @u.a @u.c", head=head).reads["out"] == ["u.a.1", "u.b"]
+
+
+def test_nobody_calls_the_network_itself() -> None:
+    assert warnings(spec("a: relu\nb: tanh", "outputs: {a: b}")) == []
 
 
 def test_a_port_that_does_not_exist() -> None:

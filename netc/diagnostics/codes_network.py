@@ -79,6 +79,19 @@ NETWORK_CODES = (
         "use it, declare it under `outputs`, or remove it.",
     ),
     CodeInfo(
+        "hidden-output",
+        "warn",
+        "A statement hides an output of its block",
+        "`@block.name` walks modules first, then outputs: where both have one name and are different tensors, no "
+        "caller can read the output.",
+        "blocks:\n"
+        "  head:\n"
+        "    net: {score: conv2d 4 1, best: sigmoid}\n"
+        "    outputs: {score: best}\n"
+        "net: {head: head}\n",
+        "rename the output or the statement.",
+    ),
+    CodeInfo(
         "training-only",
         "error",
         "Evaluation needs a tensor that only training computes",
@@ -94,6 +107,22 @@ NETWORK_CODES = (
         "  out: conv2d 8 1 @unit.out\n"
         "outputs: {out: out, head: head}\n",
         "declare the output with `when: train` too, or take it off the block's.",
+    ),
+    CodeInfo(
+        "unused-argument",
+        "warn",
+        "Nothing reads this argument",
+        "No expression and no operator of the file, or of the block, names it, so giving it a value changes nothing.",
+        "args: {width: 8}\nnet:\n  conv: conv2d 16 3\n",
+        "use it, remove it, or say `# netc: ignore[unused-argument]` on its line.",
+    ),
+    CodeInfo(
+        "unused-let",
+        "warn",
+        "Nothing reads this `let`",
+        "No expression and no operator of the file, or of the block, names it.",
+        "let: {width: 8}\nnet:\n  conv: conv2d 16 3\n",
+        "use it, remove it, or say `# netc: ignore[unused-let]` on its line.",
     ),
     CodeInfo(
         "shape-mismatch",

@@ -22,7 +22,8 @@ from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.elaborate.report import Abandoned
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
-from netc.syntax.ast import SpecFile, Variant
+from netc.syntax.ast import Parameter, SpecFile, Variant
+from netc.syntax.idle import idle
 from netc.syntax.read import read_source
 
 
@@ -115,6 +116,10 @@ def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: Block
             compiler.report.add("unused-statement", "nothing that the network returns needs this", span, helps=helps)
     for span, message in _idle(spec, draft):
         compiler.report.add("unused-statement", message, span)
+    for one in idle(spec):
+        code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
+        message, helps = f"nothing reads this {what}", ("remove it, or use it",)
+        compiler.report.add(code, message, one.span, helps=helps, severity="warning")
 
 
 def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:

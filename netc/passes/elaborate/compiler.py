@@ -18,7 +18,7 @@ from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, Ten
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
-from netc.syntax.ast import Alias, Body, Definition, Input, SpecFile
+from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
 MAX_STEPS = 50_000
@@ -192,8 +192,17 @@ class Compiler:
             if len(found) > 1:
                 self.report.add("bad-arity", f"output `{output.name}` is one tensor, not {len(found)}", output.span)
             value = found[0] if found else Value(ERROR, output.name, output.span)
+            self._check_hidden(output, value, place)
             made.append(OutputDraft(output.name, value, output.train_only, enabled is not False))
         return tuple(made)
+
+    def _check_hidden(self, output: Output, value: Value, place: Place) -> None:
+        """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
+        slot = place.names.slots.get(output.name)
+        if self._open and slot is not None and slot.value is not value:
+            message = f"output `{output.name}` is hidden behind the statement of that name: callers read that one"
+            helps = ("rename one of them",)
+            self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
 
     def _exists(self, parts: tuple[str | Expr, ...], place: Place) -> bool:
         text = parts[0]

@@ -95,15 +95,9 @@ def held_value(word: str, scope: Scope) -> Binding | None:
 
     One that holds a number, say, hides no operator of its name.
     """
-    around: Scope | None = scope
-    while around is not None:
-        found = around.bindings.get(word)
-        if found is not None and (
-            found.value is None or found.value is ERROR or isinstance(found.value, OperatorValue)
-        ):
-            return found
-        around = around.parent
-    return None
+    found = scope.find(word)
+    value = None if found is None else found[0].value
+    return found[0] if found and (value is None or value is ERROR or isinstance(value, OperatorValue)) else None
 
 
 def complain(report: Report, complaints: list[Complaint]) -> bool:
