@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from netc.runtime.bench_subjects import Arrays, Place
-from netc.runtime.model import Settings, open_model, read_model
+from netc.runtime.model import Settings, open_model, read_opened
 
 _KERNEL = "_kernel_time"
 RUNTIME = "(onnxruntime)"
@@ -45,9 +45,9 @@ class _Event(msgspec.Struct, frozen=True):
 
 def profile(path: str | Path, place: Place, arrays: Arrays, batch: int | None, runs: int, top: int) -> Profile:
     """Run a model with onnxruntime's profiling, and add up what nodes and what the blocks at the top take."""
-    names = {node.name for node in read_model(path).graph.node}
+    names = {node.name for node in read_opened(path).graph.node}
     with TemporaryDirectory(prefix="netc-") as folder:
-        settings = Settings(place.threads, profile=str(Path(folder) / "profile"))
+        settings = Settings(place.threads, profile=str(Path(folder) / "profile"), named=True)
         session = open_model(path, place.provider, settings)
         for _ in range(_WARMUP + runs):
             session.run(None, dict(arrays))

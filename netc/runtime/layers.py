@@ -20,7 +20,7 @@ from netc.runtime.compare import Trial, difference
 from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64
 from netc.runtime.lazy import pytorch_backend
 from netc.runtime.match import Matched
-from netc.runtime.model import Session, open_exposed, read_model
+from netc.runtime.model import Session, open_exposed, read_opened
 from netc.runtime.module import import_network, load_strictly
 from netc.runtime.report import Difference, Layer, Layers
 from netc.weights import WeightsIndex
@@ -165,7 +165,7 @@ def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
 
 def names_in_file(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
     """What the file calls each value that it computes: results by their outputs' names, all else by spec path."""
-    graph = read_model(model).graph
+    graph = read_opened(model).graph
     computed = {name for node in graph.node for name in node.output}
     taken = {value.name for value in (*graph.input, *graph.output)}
     names = {wire: wire.path for wire in opened.values if wire.path not in taken}

@@ -23,6 +23,11 @@ def onnx() -> Any:
     return _load("onnx", "onnx")
 
 
+def onnx_inliner() -> Any:
+    """What opens the functions of a model."""
+    return _load("onnx.inliner", "onnx")
+
+
 def protobuf_error() -> Any:
     """What reading a file that is no ONNX raises."""
     return _load("google.protobuf.message", "protobuf").DecodeError

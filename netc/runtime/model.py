@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -13,6 +14,7 @@ import msgspec
 from netc.artifacts import settle
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import Size
+from netc.runtime.functions import is_made_up, open_functions
 from netc.runtime.lazy import onnx, onnxruntime, protobuf_error
 from netc.runtime.sizes import Binding, Shape, names_in, parse_size
 from netc.types import TensorType
@@ -23,6 +25,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
+_FOLDER = "session.model_external_initializers_file_folder_path"
 _ERRORS_ONLY = 3
 _FATAL_ONLY = 4
 _TITLES = {TENSORRT: "TensorRT", CUDA: "CUDA", CPU: "the CPU"}
@@ -36,13 +39,15 @@ class Settings(msgspec.Struct, frozen=True):
     """threads: of the CPU within a node, 0 for onnxruntime's choice; cuda_graph: launch the whole model as one graph,
     which needs inputs and outputs that stay where they are (`netc.runtime.binding`); quiet_after_run: threads wait for
     no further run, which would slow whatever runs in between; unfused: compute node by node, as the file says; profile:
-    how the file of a profile begins, if one is to be written."""
+    how the file of a profile begins, if one is to be written; named: nodes have their names from the spec also where
+    they stand in functions, which are opened before onnxruntime does it."""
 
     threads: int = 0
     cuda_graph: bool = False
     quiet_after_run: bool = False
     unfused: bool = False
     profile: str = ""
+    named: bool = False
 
 
 class Session(msgspec.Struct, frozen=True, eq=False):
@@ -85,7 +90,7 @@ def open_model(path: str | Path, provider: Provider = "auto", settings: Settings
 
 def open_exposed(path: str | Path, values: Sequence[str]) -> Session:
     """Load an ONNX file on the CPU with `values` from its inside as its outputs, in this order. Raises NetcError."""
-    model = read_model(path)
+    model = read_opened(path)
     del model.graph.output[:]
     for name in values:
         model.graph.output.add().name = name
@@ -99,14 +104,14 @@ def save_rewritten(path: str | Path, target: Path) -> None:
     options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{target.name}.data")
-    _load(path, str(path), options, [CPU])
+    _load(path, _content(path, Settings(named=True), options), options, [CPU])
 
 
 def open_bytes(content: bytes, folder: Path, name: str) -> Session:
     """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. Raises NetcError
     (`model-file`) calling it `name`."""
     options = _options(Settings(), _ERRORS_ONLY)
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    options.add_session_config_entry(_FOLDER, str(folder))
     return _session(_load(name, content, options, [CPU]), "cpu", "")
 
 
@@ -119,6 +124,11 @@ def read_model(path: str | Path) -> Any:
         return onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
         raise _error("model-file", f"{path}: is no ONNX model") from error
+
+
+def read_opened(path: str | Path) -> Any:
+    """`read_model`, with its functions opened, so that everything in it has its name from the spec."""
+    return open_functions(read_model(path))
 
 
 def bounds(session: Session) -> dict[str, int]:
@@ -136,20 +146,24 @@ def refuse_unknown(shapes: Iterable[Shape], given: Binding) -> None:
 
 
 def _open_cpu(path: str | Path, settings: Settings, note: str) -> Session:
-    return _session(_load(path, str(path), _options(settings, _ERRORS_ONLY), [CPU]), "cpu", note)
+    options = _options(settings, _ERRORS_ONLY)
+    return _session(_load(path, _content(path, settings, options), options, [CPU]), "cpu", note)
 
 
 def _open_cuda(path: str | Path, settings: Settings, note: str) -> Session:
-    session = _open_gpu(path, settings, CUDA, [_cuda(settings)], "cuda-absent")
-    _refuse_cpu_nodes(session)
+    load = partial(_open_gpu, path, wanted=CUDA, providers=[_cuda(settings)], absent="cuda-absent")
+    session = load(settings)
+    _refuse_cpu_nodes(session, partial(load, _by_name(settings)))
     return _session(session, "cuda", note)
 
 
 def _open_tensorrt(path: str | Path, settings: Settings) -> Session:
     graph = {"trt_cuda_graph_enable": "1"} if settings.cuda_graph else {}
-    session = _open_gpu(path, settings, TENSORRT, [(TENSORRT, graph), _cuda(Settings())], "tensorrt-absent")
-    _refuse_cpu_nodes(session)
-    left = _nodes(session, lambda provider: provider == CUDA)
+    providers = [(TENSORRT, graph), _cuda(Settings())]
+    load = partial(_open_gpu, path, wanted=TENSORRT, providers=providers, absent="tensorrt-absent")
+    session, named = load(settings), partial(load, _by_name(settings))
+    _refuse_cpu_nodes(session, named)
+    left = _nodes(session, lambda provider: provider == CUDA, named)
     return _session(session, "tensorrt", f"{len(left)} nodes on CUDA: {_some(left)}" if left else "")
 
 
@@ -180,7 +194,7 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     printed = StringIO()
     with redirect_stdout(printed):
-        session = _load(path, str(path), options, providers)
+        session = _load(path, _content(path, settings, options), options, providers)
     if wanted not in session.get_providers():
         raise _error(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
     return session
@@ -202,24 +216,42 @@ def _preload(ort: Any) -> str:
     return complaint.partition(": ")[2] or "no NVIDIA GPU with a fitting driver was found"
 
 
-def _refuse_cpu_nodes(session: Any) -> None:
-    elsewhere = _nodes(session, lambda provider: provider not in (CUDA, TENSORRT))
+def _refuse_cpu_nodes(session: Any, named: Callable[[], Any] | None = None) -> None:
+    elsewhere = _nodes(session, lambda provider: provider not in (CUDA, TENSORRT), named)
     if elsewhere:
         raise _error("cuda-fallback", f"CUDA cannot run all of this model; on the CPU would be: {', '.join(elsewhere)}")
 
 
-def _nodes(session: Any, chosen: Callable[[str], bool]) -> list[str]:
-    """The nodes that chosen providers run, by name, which begins with the spec path."""
-    return [
-        f"{node.name or node.op_type} ({node.op_type})"
-        for part in session.get_provider_graph_assignment_info()
-        if chosen(part.ep_name)
-        for node in part.get_nodes()
-    ]
+def _nodes(session: Any, chosen: Callable[[str], bool], named: Callable[[], Any] | None = None) -> list[str]:
+    """The nodes that chosen providers run, by name, which begins with the spec path.
+
+    named: the same session with names from the spec, for a file whose functions onnxruntime opened.
+    """
+    parts = [part for part in session.get_provider_graph_assignment_info() if chosen(part.ep_name)]
+    nodes = [node for part in parts for node in part.get_nodes()]
+    if named is not None and any(is_made_up(node.name) for node in nodes):
+        return _nodes(named(), chosen)
+    return [f"{node.name or node.op_type} ({node.op_type})" for node in nodes]
+
+
+def _by_name(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, named=True)
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def _content(path: str | Path, settings: Settings, options: Any) -> str | bytes:
+    """What to load of a file: its path, or what it holds with its functions opened where that is asked for."""
+    if not settings.named:
+        return str(path)
+    model = read_model(path)
+    if not model.functions:
+        return str(path)
+    options.add_session_config_entry(_FOLDER, str(Path(path).parent))
+    content: bytes = open_functions(model).SerializeToString()
+    return content
 
 
 def _load(path: str | Path, content: str | bytes, options: Any, providers: list[Any]) -> Any:
