@@ -23,6 +23,7 @@ from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.optimise import Calibration, Plan, absorb, fold, optimise
+from netc.optimise.graph import Graph
 from netc.optimise.parity import Original, trials
 from netc.optimise.plan import FLOAT_STEPS
 from netc.weights import init_weights
@@ -534,15 +535,37 @@ def test_tensors_from_elsewhere_are_refused(location: str, tmp_path: Path) -> No
     assert not (tmp_path / "in" / "out.onnx").exists()
 
 
-@pytest.mark.parametrize(("module", "code"), [("run", "not-optimised"), ("quantise", "cannot-quantise")])
+@pytest.mark.parametrize(
+    ("module", "code", "words"),
+    [
+        ("graph", "not-optimised", r"GB of tensors would be new; only 2 GiB"),
+        ("quantise", "cannot-quantise", r"GB .* 2 GiB"),
+        ("run", "output-file", r"cannot write {out}: .* GB are too much for a single file"),
+    ],
+)
 def test_what_one_message_cannot_hold_is_refused(
-    module: str, code: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, code: str, words: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"netc.optimise.{module}.MOST", 10_000)
-    with pytest.raises(NetcError, match=r"GB .* 2 GiB") as error:
-        optimise(digits, tmp_path / "out.onnx", Plan(steps=FLOAT_STEPS, int8=Calibration(data="random", samples=1)))
+    out, int8 = tmp_path / "out.onnx", Calibration(data="random", samples=1) if module == "quantise" else None
+    with pytest.raises(NetcError, match=words.format(out=out)) as error:
+        optimise(digits, out, Plan(steps=FLOAT_STEPS, single=True, int8=int8))
     assert error.value.diagnostics[0].code == code
-    assert not (tmp_path / "out.onnx").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_weight_too_large_to_change_is_not_even_read(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("netc.optimise.graph.MOST", 10_000)
+    right = Graph.array
+    monkeypatch.setattr(Graph, "array", lambda graph, name: (read.append(name), right(graph, name))[1])
+    with pytest.raises(NetcError, match="would be new"):
+        optimise(digits, tmp_path / "out.onnx", Plan(steps=("fold-batch-norm",)))
+    sizes = {tensor.name: np.prod(tensor.dims) for tensor in onnx.load(digits).graph.initializer}
+    assert read
+    assert max(sizes[name] for name in read) < 2500
 
 
 def test_old_opsets_are_refused(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def _weight(graph: Graph, node: NodeProto) -> Array | None:
         return None
     if node.op_type == "Gemm" and attribute(node, "transA", 0):
         return None
+    graph.make_room(node.input[1])
     weight: Array = graph.array(node.input[1])
     return None if node.op_type == "MatMul" and weight.ndim != 2 else weight
 

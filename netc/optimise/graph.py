@@ -11,6 +11,9 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 from onnx.shape_inference import infer_shapes
 
+from netc.backends.onnx.embed import MOST
+from netc.diagnostics.model import Diagnostic, NetcError
+
 Dim = int | str | None
 """A number, a symbol's text, or unknown."""
 
@@ -206,6 +209,15 @@ class Graph:
         self.types = {v.name: _kind(v) for v in (*found.input, *found.value_info, *found.output)}
         for tensor in (*self.constants.values(), *self._given):
             self.types[tensor.name] = Kind(tensor.data_type, tuple(tensor.dims))
+
+    def make_room(self, name: str = "") -> None:
+        """Raises NetcError (`not-optimised`) where what the model itself holds would not fit into one protobuf message,
+        were the constant `name` changed: what is compared before it is a file is such a message."""
+        held = sum(size_of(tensor) for tensor in self.constants.values() if not is_external(tensor))
+        total = held + (size_of(self.constants[name]) if name in self.constants else 0)
+        if total > MOST:
+            message = f"{total / 1e9:.1f} GB of tensors would be new; only 2 GiB of them can be compared"
+            raise NetcError((Diagnostic("not-optimised", message, None),))
 
     def shell(self) -> ModelProto:
         """The model without nodes, constants and inner types."""

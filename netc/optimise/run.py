@@ -8,18 +8,18 @@ from tempfile import TemporaryDirectory
 
 from onnx import ModelProto
 
-from netc.artifacts import staged
+from netc.artifacts import output_error, staged
 from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
-from netc.optimise.graph import Graph, is_external, size_of
+from netc.optimise.graph import Graph
 from netc.optimise.parity import Original, still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
-from netc.optimise.write import files_of, layout, weights_path, write
+from netc.optimise.write import files_of, layout, size, weights_path, write
 from netc.runtime import Difference
 from netc.runtime.graph import check_file
 from netc.runtime.model import Session, open_bytes, open_model, read_model
@@ -93,7 +93,7 @@ def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:
     before, old = len(graph), graph.model().SerializeToString(deterministic=True)
     STEPS[name](graph)
     graph.prune()
-    _refuse_large(graph, name)
+    graph.make_room()
     new = graph.model().SerializeToString(deterministic=True)
     if new == old:
         return StepReport(name, before, len(graph), None)
@@ -101,15 +101,11 @@ def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:
     return StepReport(name, before, len(graph), compare(open_bytes(new, graph.folder, f"the model after {name}"), name))
 
 
-def _refuse_large(graph: Graph, name: Step) -> None:
-    """A model that is compared before it is a file is one protobuf message, with all tensors that are new."""
-    new = sum(size_of(tensor) for tensor in graph.constants.values() if not is_external(tensor))
-    if new > MOST:
-        raise _error("not-optimised", f"{name} makes {new / 1e9:.1f} GB of new tensors; 2 GiB at most can be compared")
-
-
 def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) -> tuple[Path, ...]:
     planned = layout(finished.model, own) if own is not None else None
+    if planned is None and size(finished.model) > MOST:
+        problem = f"{size(finished.model) / 1e9:.1f} GB are too much for a single file: protobuf ends at 2 GiB"
+        raise output_error(out, problem)
     targets = (*(planned.paths if planned else ()), out)
     with staged(targets) as (*data, model):
         write(finished.model, finished.folder, planned, (model, *data))

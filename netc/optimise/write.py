@@ -9,8 +9,6 @@ from typing import BinaryIO
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from netc import __version__
-from netc.artifacts import output_error
-from netc.backends.onnx.embed import MOST
 from netc.backends.onnx.proto import ELEMENT, set_external
 from netc.optimise.graph import INSIDE, is_external, size_of
 from netc.weights import Layout, TensorEntry, TensorSpec, lay_out_shards, write_layout
@@ -40,11 +38,10 @@ def layout(model: ModelProto, own: Path) -> Layout | None:
 def write(model: ModelProto, folder: Path, planned: Layout | None, paths: Sequence[Path]) -> None:
     """Write a model whose outer tensors lie in `folder` to the first path, and the weights to the others.
 
-    Empties the tensors that go beside it. Without `planned` all goes inside; raises NetcError (`output-file`) above
-    2 GiB.
+    Empties the tensors that go beside it. Without `planned` all goes inside, where there is room for 2 GiB.
     """
     held = {tensor.name: tensor for tensor in beside(model)} if planned is not None else {}
-    _bring_inside([t for t in model.graph.initializer if is_external(t) and t.name not in held], folder, paths[0])
+    _bring_inside([t for t in model.graph.initializer if is_external(t) and t.name not in held], folder)
     if planned is not None:
         _write_weights(held, folder, planned, paths[1:])
     paths[0].write_bytes(model.SerializeToString(deterministic=True))
@@ -62,10 +59,7 @@ def _write_weights(held: dict[str, TensorProto], folder: Path, planned: Layout, 
         set_external(tensor, entry, entry.file.name)
 
 
-def _bring_inside(tensors: Sequence[TensorProto], folder: Path, path: Path) -> None:
-    total = sum(map(size_of, tensors))
-    if total > MOST:
-        raise output_error(path, f"{total / 1e9:.1f} GB are too much for a single file: protobuf ends at 2 GiB")
+def _bring_inside(tensors: Sequence[TensorProto], folder: Path) -> None:
     for tensor in tensors:
         data = b"".join(chunks(tensor, folder))
         del tensor.external_data[:]
