@@ -8,50 +8,52 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from math import erf, pi, sqrt
-from typing import Any
 
 import numpy as np
 
 from netc.ops.records import Fill
+from netc.weights.values import Array, Buffer, as_bytes
 
 BLOCK = 1 << 18
 """Elements drawn at once, from a stream of their own: few enough to stay in a processor's cache."""
 
+MAX_WORKERS = 16
+"""More would wait for the disk, and each holds a few blocks in memory."""
+
 CUT = 2.0
 MAX_REDRAWS = 64
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Draw = Callable[[np.random.Generator, Array, int], None]
 """Fills an array that begins at that element of the tensor."""
 
 
-def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator[memoryview]:
+def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator[Buffer]:
     """The bytes of `count` elements, a block at a time, drawn by all processors.
 
     A block draws from a stream made of seed, name and place. So adding a layer leaves the others' weights alone, and
-    the number of processors changes nothing.
+    the number of processors changes nothing; their kind may change the last bit of normal numbers.
     """
     if fill.kind == "given":
-        yield _stored(np.asarray(fill.values, _work_type(dtype)), dtype).data.cast("B")
+        yield as_bytes(np.asarray(fill.values, _work_type(dtype)), dtype)
         return
     draw = _drawer(fill)
 
-    def block(first: int) -> memoryview:
+    def block(first: int) -> Buffer:
         part = np.empty(min(count - first, BLOCK), _work_type(dtype))
         draw(_generator(f"{seed}/{name}/{first}"), part, first)
         start, end = (min(max(at - first, 0), len(part)) for at in fill.blank)
         part[start:end] = 0
-        return _stored(part, dtype).data.cast("B")
+        return as_bytes(part, dtype)
 
     yield from _ahead(block, range(0, count, BLOCK))
 
 
-def _ahead(block: Callable[[int], memoryview], places: range) -> Iterator[memoryview]:
+def _ahead(block: Callable[[int], Buffer], places: range) -> Iterator[Buffer]:
     """The blocks in order; while one is used, a few that follow are drawn. NumPy draws outside Python's lock."""
     if len(places) == 1:
         yield block(places[0])
         return
-    workers, waiting = os.cpu_count() or 1, deque[Future[memoryview]]()
+    workers, waiting = min(os.cpu_count() or 1, MAX_WORKERS), deque[Future[Buffer]]()
     with ThreadPoolExecutor(workers) as pool:
         for place in places:
             if len(waiting) > workers:
@@ -68,19 +70,6 @@ def _generator(stream: str) -> np.random.Generator:
 
 def _work_type(dtype: str) -> str:
     return {"float16": "float32", "bfloat16": "float32"}.get(dtype, dtype)
-
-
-def _stored(values: Array, dtype: str) -> Array:
-    if dtype == "float16":
-        return values.astype("float16")
-    return _bfloat16(values) if dtype == "bfloat16" else values
-
-
-def _bfloat16(values: Array) -> Array:
-    """Rounded to the nearest bfloat16, ties to even; values are finite."""
-    bits = values.view("uint32")
-    rounded: Array = ((bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16).astype("uint16")
-    return rounded
 
 
 def _drawer(fill: Fill) -> Draw:

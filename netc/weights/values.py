@@ -79,7 +79,7 @@ def numbers(chunk: Buffer, dtype: str) -> Array | None:
 
 
 def as_bytes(values: Array, dtype: str) -> Buffer:
-    """Numbers as a type of `FLOATS`, rounded to the nearest, ties to even; too large ones become infinite."""
+    """Numbers as another type, rounded to the nearest, ties to even; those too large for it become infinite."""
     with np.errstate(over="ignore", invalid="ignore"):
         if dtype == "bfloat16":
             return _bfloat16(values.astype("float32", copy=False)).data.cast("B")
