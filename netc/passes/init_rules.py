@@ -21,9 +21,10 @@ from netc.syntax.ast import InitRule, Line, SpecFile
 def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnostic]]:
     """What every tensor of the state_dict is filled with in fresh weights, and what is wrong with the rules.
 
-    A parameter takes its operator's own fill unless a rule matches; of several the last wins, and a file that
-    imports another has the last word. Rules for operators hold for the operators of their own file, globs for the paths
-    below the place where the file is used; `*` crosses dots. Buffers keep their values.
+    A parameter takes its operator's own fill unless a rule matches; of several in a file the last wins. Globs are about
+    the paths below the place where their file is used (`*` crosses dots), and a file that imports another has the last
+    word. Rules for operators hold inside imported files too, where those have no rule that matches; the nearest file
+    wins. Buffers keep their values.
     """
     rules = _Rules(network)
     found = {key: rules.fill(key, param, node) for key, param, node in parameters(flat)}
@@ -45,12 +46,17 @@ class _Rules:
 
     def _matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
         """The rules that match, weakest first, each with the block whose names it may use."""
-        places = list(_files_around(self.network, node))
-        for own, (file, block, prefix) in enumerate(reversed(places)):
+        *around, own = _files_around(self.network, node)
+
+        def by_operator(rule: InitRule) -> bool:
+            return names_parameter(rule.pattern, node.node.op.name, param.name)
+
+        for file, block, _ in around:
+            yield from ((rule, block) for rule in file.init if by_operator(rule))
+        for file, block, prefix in (own, *reversed(around)):
             inside = key[len(prefix) + 1 :] if prefix else key
             for rule in file.init:
-                by_operator = own == 0 and names_parameter(rule.pattern, node.node.op.name, param.name)
-                if by_operator or fnmatchcase(inside, rule.pattern):
+                if fnmatchcase(inside, rule.pattern) or (file is own[0] and by_operator(rule)):
                     yield rule, block
 
     def _make(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
