@@ -82,6 +82,11 @@ def test_sizes_name_the_symbols_of_the_inputs(entry: Entry) -> None:
 
 
 @every
+def test_every_network_has_a_published_figure(entry: Entry) -> None:
+    assert entry.published
+
+
+@every
 def test_published_figures_are_met_or_explained(entry: Entry) -> None:
     for published in entry.published:
         assert misses(published, counts(entry.spec)) == published.difference.keys(), published.source
