@@ -13,6 +13,7 @@ import numpy as np
 
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.plan import Plan
+from netc.passes.serve_metadata import read_serving
 from netc.runtime import Difference
 from netc.runtime.compare import difference
 from netc.runtime.given import feed, read_sources, refuse_small
@@ -153,5 +154,6 @@ def _given(session: Session, plan: Plan) -> Iterator[tuple[dict[str, int], Array
     if not plan.inputs:
         return
     sources = read_sources(plan.inputs, session.inputs)
-    fed = feed(session.inputs, sources, bounds(session), plan.bind, plan.seed, plan.preprocess)
+    serving = read_serving(session.metadata, "the model")
+    fed = feed(session.inputs, sources, bounds(session), plan.bind, plan.seed, plan.preprocess, serving)
     yield fed.binding, fed.arrays

@@ -9,6 +9,7 @@ from typing import Any
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import bind
 from netc.optimise.plan import Plan
+from netc.passes.serve_metadata import read_serving
 from netc.runtime.given import Source, feed, read_arrays
 from netc.runtime.images import SUFFIXES
 from netc.runtime.model import Session, bounds
@@ -90,7 +91,8 @@ def _batch(session: Session, plan: Plan) -> int:
 
 
 def _fed(session: Session, sources: Mapping[str, Source], plan: Plan, seed: int) -> dict[str, Any]:
-    return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess).arrays
+    serving = read_serving(session.metadata, "the model")
+    return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess, serving).arrays
 
 
 def _refused(problem: str) -> NetcError:

@@ -71,9 +71,13 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.image_dtype or self.layout != "nchw" or self.resize or self.normalise)
 
 
+BARE = Serving()
+"""A network by itself."""
+
+
 def served(network: Network, serving: Serving) -> Network:
     """The network with what `serving` adds. Raises NetcError (`cannot-serve`) for what does not fit it."""
-    if serving == Serving():
+    if serving == BARE:
         return network
     if serving.of_images and not any(map(is_image, network.block.inputs)):
         raise _error(f"{network.name} has no image, which is an input N×C×H×W of floating-point numbers")

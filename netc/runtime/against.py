@@ -11,7 +11,7 @@ from netc.ir.flat import flatten, join
 from netc.ir.model import Network
 from netc.runtime.compare import Pair, Side, compare
 from netc.runtime.eager import Arrays
-from netc.runtime.inputs import random_input
+from netc.runtime.inputs import random_input, usual_bound
 from netc.runtime.lazy import numpy, onnx
 from netc.runtime.match import Matched, match, solve
 from netc.runtime.model import Session, bounds, open_model, read_model, refuse_unknown
@@ -63,7 +63,8 @@ def side(name: str, session: Session, matched: Matched, outputs: Sequence[str]) 
 def _maker(session: Session) -> Any:
     def make(binding: Binding, seed: int) -> Arrays:
         generator = numpy().random.default_rng(seed)
-        return [random_input(generator, bound_shape(t.shape, binding), t.dtype) for t in session.inputs.values()]
+        kinds = session.inputs.values()
+        return [random_input(generator, bound_shape(t.shape, binding), t.dtype, usual_bound(t)) for t in kinds]
 
     return make
 

@@ -14,6 +14,7 @@ from netc import __version__
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import symbol, symbols
 from netc.ir.model import Network
+from netc.passes.serve_metadata import read_serving
 from netc.runtime.bench_measure import Rounds, Told, in_turn, known_percentile, percentile, ratio
 from netc.runtime.bench_memory import peak
 from netc.runtime.bench_profile import Profile, profile
@@ -149,7 +150,8 @@ def _trials(session: Session, plan: BenchPlan, bind: Mapping[str, int]) -> list[
 
 
 def _trial(session: Session, batch: int | None, bind: Mapping[str, int], seed: int) -> Trial:
-    fed: Fed = feed(session.inputs, {}, bounds(session), bind, seed, Preprocess())
+    serving = read_serving(session.metadata, "the model")
+    fed: Fed = feed(session.inputs, {}, bounds(session), bind, seed, Preprocess(), serving)
     return Trial(batch, fed.arrays, fed.binding)
 
 

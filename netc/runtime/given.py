@@ -10,8 +10,9 @@ from zipfile import BadZipFile
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.passes.serve import BARE, Serving
 from netc.runtime.images import SUFFIXES, Preprocess, layout_of, prepare, read_images
-from netc.runtime.inputs import random_input
+from netc.runtime.inputs import random_input, usual_bound
 from netc.runtime.lazy import numpy
 from netc.runtime.match import solve
 from netc.runtime.sizes import Binding, bound_shape, typical
@@ -140,21 +141,33 @@ def _member(path: Path, name: str) -> Any:
 
 
 def feed(
-    inputs: Types, sources: Mapping[str, Source], lowers: Binding, bind: Binding, seed: int, chosen: Preprocess
+    inputs: Types,
+    sources: Mapping[str, Source],
+    lowers: Binding,
+    bind: Binding,
+    seed: int,
+    chosen: Preprocess,
+    serving: Serving = BARE,
 ) -> Fed:
     """Every input of a model: what was given, else random numbers from `seed`.
 
-    lowers: the least values of symbols; bind: values that were asked for, which given arrays must agree with.
+    lowers: the least values of symbols; bind: values that were asked for, which given arrays must agree with; serving:
+    what the model does with images itself.
     Raises NetcError (`bad-input`).
     """
     refuse_small(bind, lowers)
     arrays = {name: _fitting(name, s.array, inputs[name]) for name, s in sources.items() if s.kind == "array"}
     binding = _solved(inputs, arrays, bind)
-    pictures, preprocessing = _pictures(inputs, sources, lowers, binding, chosen)
+    pictures, preprocessing = _pictures(inputs, sources, lowers, binding, chosen, serving)
     arrays |= pictures
-    binding = typical([kind.shape for kind in inputs.values()], lowers, _solved(inputs, arrays, binding))
+    last = serving.layout == "nhwc"
+    shapes = [_channels_first(kind.shape, last and kind.rank == 4) for kind in inputs.values()]
+    binding = typical(shapes, lowers, _solved(inputs, arrays, binding))
     generator = numpy().random.default_rng(seed)
-    made = {name: random_input(generator, bound_shape(t.shape, binding), t.dtype) for name, t in inputs.items()}
+    made = {
+        name: random_input(generator, bound_shape(t.shape, binding), t.dtype, usual_bound(t))
+        for name, t in inputs.items()
+    }
     made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
     told = {name: str(sources.get(name, Source("random"))) for name in inputs}
     return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
@@ -180,13 +193,18 @@ def _fitting(name: str, array: Any, kind: TensorType) -> Any:
 
 
 def _pictures(
-    inputs: Types, sources: Mapping[str, Source], lowers: Binding, binding: Binding, chosen: Preprocess
+    inputs: Types,
+    sources: Mapping[str, Source],
+    lowers: Binding,
+    binding: Binding,
+    chosen: Preprocess,
+    serving: Serving,
 ) -> tuple[dict[str, Any], str]:
     found, told = {}, ""
     for name in (name for name, source in sources.items() if source.kind == "images"):
-        layout, shape = layout_of(name, inputs[name]), inputs[name].shape
+        layout, shape = layout_of(name, inputs[name], serving), inputs[name].shape
         usual = bound_shape(shape, typical([_channels_first(shape, layout.last)], lowers, binding))
-        how = prepare(chosen, layout, (usual[1], usual[2]) if layout.last else (usual[2], usual[3]))
+        how = prepare(chosen, layout, (usual[1], usual[2]) if layout.last else (usual[2], usual[3]), serving)
         batch = read_images(list(sources[name].files), how)
         found[name] = numpy().repeat(batch, usual[0], 0) if len(batch) == 1 else batch
         told = str(how)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.passes.serve import BARE, Serving
 from netc.runtime.lazy import numpy, pillow
 from netc.types import TensorType
 
@@ -47,10 +48,10 @@ class Layout(msgspec.Struct, frozen=True):
     dtype: str
 
 
-def layout_of(name: str, kind: TensorType) -> Layout:
+def layout_of(name: str, kind: TensorType, serving: Serving = BARE) -> Layout:
     """Raises NetcError (`bad-input`) for an input that no picture can be."""
     if kind.rank == 4:
-        for axis in (1, 3):
+        for axis in (3, 1) if serving.layout == "nhwc" else (1, 3):
             channels = kind.shape[axis]
             if isinstance(channels, int) and channels in (1, 3) and (kind.dtype == "uint8" or "float" in kind.dtype):
                 return Layout(name, channels, axis == 3, kind.dtype)
@@ -59,27 +60,37 @@ def layout_of(name: str, kind: TensorType) -> Layout:
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """`Preprocess` with every choice made."""
+    """`Preprocess` with every choice made. size: None for pictures as they are; white: what 255 becomes before the mean
+    is subtracted."""
 
     layout: Layout
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     resize: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    white: float
 
     def __str__(self) -> str:
-        steps = [f"shorter side to {self.resize} (bilinear)", f"centre {self.size[0]}×{self.size[1]}"]
+        sizes = [f"shorter side to {self.resize} (bilinear)", "centre {}×{}".format(*self.size)] if self.size else []
+        return ", ".join([*(sizes or ["of its own size"]), self._numbers()])
+
+    def _numbers(self) -> str:
         if self.layout.dtype == "uint8":
-            return ", ".join([*steps, "whole numbers 0…255"])
+            return "whole numbers 0…255"
+        if self.mean == (0.0,) and self.std == (1.0,):
+            return f"scaled to 0…{self.white:g}"
         mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
-        return ", ".join([*steps, f"scaled to 0…1, minus mean {mean}, by std {std}"])
+        return f"scaled to 0…{self.white:g}, minus mean {mean}, by std {std}"
 
 
-def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepared:
-    """Fill in what `chosen` leaves open. Raises NetcError (`bad-input`) for means that are no numbers, or not one per
-    channel."""
-    size = chosen.size or size
-    natural = layout.channels == 3
+def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int], serving: Serving = BARE) -> Prepared:
+    """Fill in what `chosen` leaves open and the model does not do itself.
+
+    Raises NetcError (`bad-input`) for means that are no numbers, or not one per channel.
+    """
+    whole = serving.resize is not None and chosen.size is None and chosen.resize is None
+    size, inside = chosen.size or size, serving.normalise
+    natural = layout.channels == 3 and inside is None
     mean = chosen.mean or (IMAGENET_MEAN if natural else (0.0,))
     std = chosen.std or (IMAGENET_STD if natural else (1.0,))
     for name, values in (("mean", mean), ("std", std)):
@@ -89,20 +100,28 @@ def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int]) -> Prepar
             raise _refused(f"the {name} is no number")
     if 0 in std:
         raise _refused("the std is 0")
-    return Prepared(layout, size, chosen.resize or min(size) * RESIZED // CROPPED, mean, std)
+    resize, white = chosen.resize or min(size) * RESIZED // CROPPED, 1 / ((inside and inside.scale) or 1.0)
+    return Prepared(layout, None if whole else size, resize, mean, std, white)
 
 
 def read_images(paths: list[Path], how: Prepared) -> Any:
     """The pictures as one batch of the layout. Raises NetcError (`bad-input`, `missing-library`)."""
-    batch = numpy().stack([_pixels(path, how) for path in paths])
+    pictures = [_pixels(path, how) for path in paths]
+    if len({picture.shape for picture in pictures}) > 1:
+        raise _refused("pictures of one batch are of one size: resize them, --resize and --size do")
+    batch = numpy().stack(pictures)
     if how.layout.dtype != "uint8":
-        batch = ((batch / 255.0 - numpy().array(how.mean)) / numpy().array(how.std)).astype(how.layout.dtype)
+        batch = ((batch / 255.0 * how.white - numpy().array(how.mean)) / numpy().array(how.std)).astype(
+            how.layout.dtype
+        )
     return batch if how.layout.last else numpy().ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
 def _pixels(path: Path, how: Prepared) -> Any:
     """Rows, columns, channels; uint8."""
     picture = _opened(path, "RGB" if how.layout.channels == 3 else "L")
+    if how.size is None:
+        return numpy().asarray(picture).reshape(picture.height, picture.width, how.layout.channels)
     scaled = _scaled(picture.size, how.resize)
     if scaled[0] * scaled[1] > MOST_PIXELS:
         before, after = (f"{columns}×{rows}" for columns, rows in (picture.size, scaled))

@@ -27,19 +27,24 @@ class Guess(msgspec.Struct, frozen=True):
 
 class Top(msgspec.Struct, frozen=True):
     """The most probable classes of each row of `output`; `softmax` says whether its values had to be made
-    probabilities."""
+    probabilities, `scores` that they are none, and stand in their places."""
 
     output: str
     softmax: bool
     rows: tuple[tuple[Guess, ...], ...]
+    scores: bool = False
 
     def lines(self) -> list[str]:
         """A line per guess, numbered rows where there are several."""
-        lines = [f"top      of {self.output}, {'softmax of its values' if self.softmax else 'which are probabilities'}"]
+        plain = "which are scores" if self.scores else "which are probabilities"
+        lines = [f"top      of {self.output}, {'softmax of its values' if self.softmax else plain}"]
         for number, row in enumerate(self.rows):
             head = f"{number}: " if len(self.rows) > 1 else ""
-            lines += [f"         {head}{g.probability:7.2%}  {g.index:>4}  {g.label}".rstrip() for g in row]
+            lines += [f"         {head}{self._shown(g.probability)}  {g.index:>4}  {g.label}".rstrip() for g in row]
         return lines
+
+    def _shown(self, value: float) -> str:
+        return f"{value:7.4g}" if self.scores else f"{value:7.2%}"
 
 
 def read_labels(name: str) -> tuple[str, ...]:
@@ -66,6 +71,23 @@ def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...
     needed = not _are_probabilities(values)
     shares = _softmax(values) if needed else values
     return Top(name, needed, tuple(_row(row, count, labels) for row in shares))
+
+
+def largest(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...], *, scores: bool) -> Top | None:
+    """Of a model that puts out the largest `values` itself, with their `indices`; None where these are no rows.
+
+    scores: the values are no probabilities.
+
+    Raises NetcError where there are labels, and too few.
+    """
+    values, indices = outputs.get("values"), outputs.get("indices")
+    if values is None or indices is None or values.ndim != 2 or values.shape != indices.shape:
+        return None
+    if labels and values.size and indices.max() >= len(labels):
+        raise _refused(f"there are {len(labels)} labels, and class {indices.max()} has none")
+    rows = [zip(indices[i, :count].tolist(), values[i, :count].tolist(), strict=True) for i in range(len(values))]
+    told = tuple(tuple(Guess(at, labels[at] if labels else "", value) for at, value in row) for row in rows)
+    return Top("values", False, told, scores)
 
 
 def _are_probabilities(values: Any) -> bool:

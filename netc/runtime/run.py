@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -16,10 +17,12 @@ import msgspec
 from netc.artifacts import output_error, staged
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
+from netc.passes.serve import Serving
+from netc.passes.serve_metadata import read_serving
 from netc.runtime.binding import Results, Run, bind_arrays
 from netc.runtime.given import Fed, Source, feed, read_sources
 from netc.runtime.images import Preprocess
-from netc.runtime.labels import Top, most_probable
+from netc.runtime.labels import Top, largest, most_probable
 from netc.runtime.lazy import numpy, onnx_backend
 from netc.runtime.model import Provider, Session, Settings, bounds, open_model, refuse_unknown
 
@@ -113,7 +116,8 @@ def run_model(
     session = open_model(path, provider, plan.settings)
     refuse_unknown([kind.shape for kind in session.inputs.values()], bind or {})
     sources = _sources(inputs, session)
-    fed = feed(session.inputs, sources, bounds(session), bind or {}, seed, plan.preprocess)
+    serving = read_serving(session.metadata, str(path))
+    fed = feed(session.inputs, sources, bounds(session), bind or {}, seed, plan.preprocess, serving)
     results, times = _timed(*_prepared(session, fed, plan), runs)
     if plan.output is not None:
         _save(plan.output, results)
@@ -129,7 +133,7 @@ def run_model(
         runs=len(times),
         how=_how(plan),
         preprocessing=fed.preprocessing,
-        top=_top(results, plan, bool(fed.preprocessing)),
+        top=_top(results, plan, bool(fed.preprocessing), serving),
     )
 
 
@@ -186,11 +190,12 @@ def _how(plan: RunPlan) -> str:
     return ", ".join(filter(None, (threads, graph, stay)))
 
 
-def _top(results: Mapping[str, Any], plan: RunPlan, picture: bool) -> Top | None:
+def _top(results: Mapping[str, Any], plan: RunPlan, picture: bool, serving: Serving) -> Top | None:
     asked = plan.top is not None or bool(plan.labels)
     if not (asked or picture):
         return None
-    found = most_probable(results, plan.top or TOP, plan.labels)
+    find = most_probable if serving.topk is None else partial(largest, scores=not serving.softmax)
+    found = find(results, plan.top or serving.topk or TOP, plan.labels)
     if found is None and asked:
         raise _refused(f"no output is N×classes of real numbers: {', '.join(results)}")
     return found

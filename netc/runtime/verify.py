@@ -12,7 +12,7 @@ import msgspec
 
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
-from netc.passes.serve import Serving
+from netc.passes.serve import BARE
 from netc.passes.serve_metadata import read_serving
 from netc.runtime.against import fixed_sizes, side, take_weights
 from netc.runtime.calibrate import calibrate
@@ -190,7 +190,7 @@ def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[Finding]]:
     network, seed = order.network, order.seed
     session = open_model(other, "cpu")
     serving = order.options.serving
-    service = around(network, read_serving(session.metadata, str(other)) if serving == Serving() else serving)
+    service = around(network, read_serving(session.metadata, str(other)) if serving == BARE else serving)
     refuse_unknown(_shapes(service.whole)[0], order.given)
     inputs = {value.path: value.type for value in service.whole.block.inputs}
     matched = match(inputs, _eval_outputs(service.whole), session, str(other))
