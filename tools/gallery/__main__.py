@@ -21,7 +21,7 @@ from tools.gallery.thumbnails import draw_thumbnail, remove_strangers
 @click.option("--pages", is_flag=True, help="Measure nothing; write the page and the pictures.")
 def main(only: tuple[str, ...], stale: bool, pages: bool) -> None:
     """Measure every network of the gallery at full size, draw it and write docs/gallery.md."""
-    chosen = [] if pages else [entry for entry in all_entries() if _wanted(entry, only) and not entry.unmeasured]
+    chosen = [] if pages else [entry for entry in all_entries() if _wanted(entry, only)]
     if only and not chosen and not pages:
         raise click.UsageError(f"no network is called {', '.join(only)}")
     if stale:

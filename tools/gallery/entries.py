@@ -68,9 +68,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     spec: `file.yaml` or `file.yaml:variant`. small, full: for the quick tests, and as published. note: a sentence for
     the page. warnings: codes that `netc check` reports, each of them. quick: run it in the quick tests; without it the
-    first entry of each file is. unmeasured: why no two programs agree at full size; then only the small size is
-    compared. untrained: glob over parameters that get no gradient → why. scales: glob over the state_dict → factor of
-    the random values in comparisons, for networks in which they would grow without bounds.
+    first entry of each file is. untrained: glob over parameters that get no gradient → why. scales: glob over the
+    state_dict → factor of the random values in comparisons, for networks in which they would grow without bounds.
     """
 
     spec: str
@@ -83,7 +82,6 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warnings: list[str] = []
     quick: bool | None = None
     untrained: dict[str, str] = {}
-    unmeasured: str = ""
     scales: dict[str, float] = {}
 
     @property

@@ -19,7 +19,9 @@ Every network of [specs](../specs), compiled, counted and run. *Lines* is the wh
 share. *MACs* are multiply-accumulates for one input of the size given. *ONNX* is the largest difference between the
 PyTorch module and the ONNX file in onnxruntime, *torchvision* that between the module and torchvision's network after
 loading one's state_dict strictly into the other, both at this size, in float32, on random weights and as a share of the
-output's largest value. Published figures are compared at the precision they are printed with; what differs is said.
+output's largest value. *By statement*: rounding decides which of two nearly equal elements is chosen, and all that
+follows differs; the number is then that of the statement that differs most from equal inputs. Published figures are
+compared at the precision they are printed with; what differs is said.
 """
 HEAD = "| network | lines | input | parameters | MACs | published | ONNX | torchvision |"
 RULE = "|---|--:|---|--:|--:|---|---|---|"
@@ -53,7 +55,7 @@ def _row(entry: Entry, measured: Measured | None) -> str:
         f"{found.parameters:,}",
         "" if found.macs is None else scaled(found.macs),
         "; ".join(map(_published, entry.published)),
-        measured.parity if measured else "" if entry.unmeasured else "not measured yet",
+        measured.parity if measured else "not measured yet",
         measured.peer if measured else "",
     )
     return f"| {' | '.join(cells)} |"
@@ -74,8 +76,6 @@ def _published(published: Published) -> str:
 def _notes(entry: Entry) -> Iterator[str]:
     if entry.note:
         yield f"- {entry.name}: {entry.note}"
-    if entry.unmeasured:
-        yield f"- {entry.name} is not measured at this size: {entry.unmeasured}"
     for published in entry.published:
         for figure, reason in published.difference.items():
             yield f"- {entry.name} differs from {published.source} in {figure}: {reason}"
