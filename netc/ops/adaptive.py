@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import ClassVar
 
 from netc.dims import Size, exact_div
@@ -84,13 +85,15 @@ class AdaptiveAvgPool(_AdaptivePool):
     global_op, onnx_op, reduction = "GlobalAveragePool", "AveragePool", "ReduceMean"
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
-        """A product with a matrix of averages, for which the axis has to stand last."""
+        """A product with a matrix of averages: from the left along the last axis but one, else from the right, for
+        which the axis has to stand last."""
+        left = axis == x.rank - 2
         fixed = isinstance(x.shape[axis], int)
-        consts = (self._bins(x, axis, out),) if fixed else ()
+        consts = (self._bins(x, axis, out, left),) if fixed else ()
         if not fixed:
-            yield from self._bins_of_any_size(x, axis, out)
-        if axis == x.rank - 1:
-            yield node("MatMul", f"{source} bins{axis}", result, *consts)
+            yield from self._bins_of_any_size(x, axis, out, left)
+        if axis >= x.rank - 2:
+            yield node("MatMul", f"bins{axis} {source}" if left else f"{source} bins{axis}", result, *consts)
             return
         order = [*range(axis), *range(axis + 1, x.rank), axis]
         back = [order.index(i) for i in range(x.rank)]
@@ -98,24 +101,32 @@ class AdaptiveAvgPool(_AdaptivePool):
         yield node("MatMul", f"turned{axis} bins{axis}", f"product{axis}", *consts)
         yield node("Transpose", f"product{axis}", result, perm=tuple(back))
 
-    def _bins(self, x: TensorType, axis: int, out: int) -> OnnxConst:
-        bins = adaptive_bins(number(x.shape[axis]), out)
-        rows = [1 / (end - start) if start <= row < end else 0.0 for row in range(bins[-1][1]) for start, end in bins]
-        return OnnxConst(f"bins{axis}", x.dtype, (bins[-1][1], out), tuple(rows))
+    def _bins(self, x: TensorType, axis: int, out: int, left: bool) -> OnnxConst:
+        n = number(x.shape[axis])
+        bins = adaptive_bins(n, out)
+        rows = [tuple(1 / (end - start) if start <= i < end else 0.0 for i in range(n)) for start, end in bins]
+        matrix = rows if left else [*zip(*rows, strict=True)]
+        return OnnxConst(f"bins{axis}", x.dtype, (len(matrix), len(matrix[0])), tuple(chain.from_iterable(matrix)))
 
-    def _bins_of_any_size(self, x: TensorType, axis: int, out: int) -> Iterator[OnnxNode]:
+    def _bins_of_any_size(self, x: TensorType, axis: int, out: int, left: bool) -> Iterator[OnnxNode]:
         """The same matrix, computed where the size is known."""
         yield from _inside(axis, out)
         yield node("Sub", f"end{axis} start{axis}", f"width{axis}")
         for name in ("inside", "width"):
             yield node("Cast", f"{name}{axis}", f"{name}_number{axis}", to=ONNX_TYPES[x.dtype])
-        yield node("Div", f"inside_number{axis} width_number{axis}", f"bins{axis}")
+        result = f"bins{axis}" if left else f"rows_of_bins{axis}"
+        yield node("Div", f"inside_number{axis} width_number{axis}", result)
+        if not left:
+            yield node("Transpose", result, f"bins{axis}", perm=(1, 0))
 
 
 def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
-    """A matrix of an axis' elements × bins, computed where the size is known: is start ≤ element < end?"""
-    firsts, lasts = int64(f"firsts{axis}", *range(out)), int64(f"lasts{axis}", *range(1, out + 1))
-    parts, spare, one = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1), int64(f"one{axis}", 1)
+    """A matrix of bins × an axis' elements, computed where the size is known: is start ≤ element < end?"""
+    firsts, lasts = (
+        OnnxConst(f"{name}{axis}", "int64", (out, 1), tuple(range(i, out + i)))
+        for i, name in enumerate(("firsts", "lasts"))
+    )
+    parts, spare = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1)
     zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
     yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
     yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
@@ -123,11 +134,10 @@ def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
     yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
     yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
     yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
-    yield node("Squeeze", f"size{axis}", f"rows{axis}")
-    yield node("Range", f"zero{axis} rows{axis} step{axis}", f"row{axis}", zero, step)
-    yield node("Unsqueeze", f"row{axis} one{axis}", f"column{axis}", one)
-    yield node("GreaterOrEqual", f"column{axis} start{axis}", f"after{axis}")
-    yield node("Less", f"column{axis} end{axis}", f"before{axis}")
+    yield node("Squeeze", f"size{axis}", f"count{axis}")
+    yield node("Range", f"zero{axis} count{axis} step{axis}", f"element{axis}", zero, step)
+    yield node("GreaterOrEqual", f"element{axis} start{axis}", f"after{axis}")
+    yield node("Less", f"element{axis} end{axis}", f"before{axis}")
     yield node("And", f"after{axis} before{axis}", f"inside{axis}")
 
 
@@ -159,9 +169,9 @@ class AdaptiveMaxPool(_AdaptivePool):
         if axis < x.rank - 1:
             mask, later = f"mask{axis}", int64(f"later{axis}", *range(2, x.rank - axis + 1))
             yield node("Unsqueeze", f"inside{axis} later{axis}", mask, later)
-        yield node("Unsqueeze", f"{source} bin_axis{axis}", f"facing{axis}", int64(f"bin_axis{axis}", axis + 1))
+        yield node("Unsqueeze", f"{source} bin_axis{axis}", f"facing{axis}", int64(f"bin_axis{axis}", axis))
         yield node("Where", f"{mask} facing{axis} lowest", f"taken{axis}", lowest)
-        yield node("ReduceMax", f"taken{axis} axis{axis}", result, int64(f"axis{axis}", axis), keepdims=0)
+        yield node("ReduceMax", f"taken{axis} axis{axis}", result, int64(f"axis{axis}", axis + 1), keepdims=0)
 
 
 @op("adaptive_avg_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool1d", title="AdaptiveAvgPool", rank=1)
