@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from netc.cli.serving import FileOption, file_option, serving, serving_options
+from netc.cli.serving import FileOption, all_of, file_option, serving, serving_options
 from netc.kernels import OPSET
 from netc.lazy import LazyModule
 from netc.types import FLOATS
@@ -21,11 +21,10 @@ else:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def onnx_options(wrapped: Decorated) -> Decorated:
-    """--opset, --dtype, --functions and what stands around the network: all that `read_onnx_options` reads."""
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+def onnx_options(but: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
+    """--opset, --dtype, --functions and what stands around the network: all that `read_onnx_options` reads, `but` for
+    some by name."""
+    return all_of((*_OPTIONS, serving_options(but)))
 
 
 def read_onnx_options(given: dict[str, Any]) -> onnx.OnnxOptions:
@@ -56,5 +55,4 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
     ),
     file_option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call."),
-    serving_options,
 )

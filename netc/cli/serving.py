@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,11 +24,21 @@ class FileOption(click.Option):
 file_option = partial(click.option, cls=FileOption)
 
 
-def serving_options(wrapped: Decorated) -> Decorated:
-    """The options that `serving` reads."""
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+def serving_options(but: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
+    """The options that `serving` reads, `but` for some by name."""
+    return all_of(option for name, option in _OPTIONS.items() if name not in but)
+
+
+def all_of(options: Iterable[Callable[[Any], Any]]) -> Callable[[Decorated], Decorated]:
+    """One decorator of several, shown in their order."""
+    listed = tuple(options)
+
+    def decorate(wrapped: Decorated) -> Decorated:
+        for option in reversed(listed):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
 
 
 def serving(given: dict[str, Any]) -> Serving:
@@ -90,28 +100,32 @@ def _normalisation(mean: list[float], std: list[float], scale: Sequence[float] =
     return Normalisation(tuple(mean), tuple(std), *scale)
 
 
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    file_option(
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "input_layout": file_option(
         "--input-layout",
         type=click.Choice(("nchw", "nhwc")),
         default="nchw",
         show_default=True,
         help="How images are given: channels first, or last as cameras and decoders have them.",
     ),
-    file_option("--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."),
-    file_option(
+    "input_dtype": file_option(
+        "--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."
+    ),
+    "resize": file_option(
         "--resize",
         metavar="H,W",
         callback=_read_sizes,
         help="Resize images of any size, antialiased, and cut the network's size from the middle.",
     ),
-    file_option(
+    "normalize": file_option(
         "--normalize",
         metavar="imagenet|mean=…,std=…",
         callback=_read_normalisation,
         help="(x·scale − mean)/std; scale is 1/255 for bytes and 1 otherwise unless `scale=` is given.",
     ),
-    file_option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
-    file_option("--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."),
-    file_option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
-)
+    "softmax": file_option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
+    "topk": file_option(
+        "--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."
+    ),
+    "keep_io": file_option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
+}

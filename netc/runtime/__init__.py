@@ -7,8 +7,9 @@ from netc.runtime.images import Preprocess
 from netc.runtime.labels import read_labels
 from netc.runtime.model import Provider, Settings, open_model
 from netc.runtime.report import Difference, Finding, Layer, Layers, VerifyReport
-from netc.runtime.run import RunPlan, RunReport, TensorReport, run_model, written
+from netc.runtime.run import RunPlan, RunReport, TensorReport, run_model
 from netc.runtime.verify import verify
+from netc.runtime.written import written
 
 __all__ = [
     "Difference",

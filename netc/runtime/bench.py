@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from netc import __version__
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import symbol, symbols
 from netc.ir.model import Network
+from netc.passes.serve import served
 from netc.passes.serve_metadata import read_serving
 from netc.runtime.bench_measure import Rounds, Told, in_turn, known_percentile, percentile, ratio
 from netc.runtime.bench_memory import peak
@@ -24,6 +25,10 @@ from netc.runtime.given import Fed, feed
 from netc.runtime.images import Preprocess
 from netc.runtime.lazy import onnx_backend, onnxruntime, pytorch_backend, torch
 from netc.runtime.model import Provider, Session, bounds, open_model, refuse_unknown
+from netc.runtime.written import write_model
+
+if TYPE_CHECKING:
+    from netc.backends.onnx import OnnxOptions
 
 Note = Callable[[str], None]
 """Called with a few words as each part begins."""
@@ -70,17 +75,19 @@ def bench(
     weights: str | Path | None = None,
     note: Note | None = None,
     told: Told | None = None,
+    options: OnnxOptions | None = None,
 ) -> BenchReport:
     """Measure a network, with given weights or fresh ones, or an ONNX file.
 
-    bind: values of symbolic sizes; those not given get usual ones. What cannot be measured is skipped with the reason.
-    Raises NetcError for what keeps netc's own file from running: see `open_model` and `bind_arrays`.
+    bind: values of symbolic sizes; those not given get usual ones. options: how the file of a network is written; what
+    stands around the network in it stands around PyTorch's module too. What cannot be measured is skipped with the
+    reason. Raises NetcError for what keeps netc's own file from running: see `open_model` and `bind_arrays`.
     """
     plan = plan or BenchPlan()
     tell = note or _quiet
     with TemporaryDirectory(prefix="netc-") as folder:
         tell("writing the model")
-        home = _home(subject, Path(folder), weights, plan.seed)
+        home = _home(subject, Path(folder), weights, plan.seed, options)
         session = open_model(home.model, plan.provider)
         tools = Tools(Bench(home, _place(session, plan)), plan, tell, told or _silent)
         trials = _trials(session, plan, bind or {})
@@ -112,16 +119,19 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def _home(subject: Network | str | Path, folder: Path, weights: str | Path | None, seed: int) -> Home:
+def _home(
+    subject: Network | str | Path,
+    folder: Path,
+    weights: str | Path | None,
+    seed: int,
+    options: OnnxOptions | None,
+) -> Home:
     if not isinstance(subject, Network):
         return Home(str(folder), str(subject))
-    model, module = folder / "model.onnx", folder / "model.py"
-    if weights is None:
-        weights = onnx_backend().write_onnx_fresh(subject, model, seed)
-    else:
-        onnx_backend().write_onnx(subject, model, weights)
-    module.write_text(pytorch_backend().generate(subject), "utf-8")
-    return Home(str(folder), str(model), str(module), str(Path(weights).resolve()))
+    chosen, module = options or onnx_backend().OnnxOptions(), folder / "model.py"
+    with_weights = write_model(subject, folder / "model.onnx", weights, seed, chosen)
+    module.write_text(pytorch_backend().generate(served(subject, chosen.serving)), "utf-8")
+    return Home(str(folder), str(folder / "model.onnx"), str(module), str(with_weights.resolve()))
 
 
 def _place(session: Session, plan: BenchPlan) -> Place:

@@ -16,6 +16,8 @@ from netc.runtime.model import Settings, open_model, read_opened
 _KERNEL = "_kernel_time"
 RUNTIME = "(onnxruntime)"
 """What onnxruntime puts in by itself, such as a change of layout."""
+_WIDENED = "InsertedPrecisionFreeCast_"
+"""Before the names of nodes that compute in float32 instead of float16, and of casts around them."""
 _WARMUP = 2
 
 
@@ -67,8 +69,9 @@ def _timed(recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _events(kernels: Iterable[dict[str, Any]], names: set[str]) -> Iterable[_Event]:
     for each in kernels:
-        op = each["args"].get("op_name", "")
-        yield _Event(spec_path(each["name"].removesuffix(_KERNEL), names) or RUNTIME, op, each["dur"] / 1e6)
+        op, name = each["args"].get("op_name", ""), each["name"].removesuffix(_KERNEL)
+        path = spec_path(name if op == "Cast" else name.removeprefix(_WIDENED), names)
+        yield _Event(path or RUNTIME, op, each["dur"] / 1e6)
 
 
 def spec_path(node: str, names: set[str]) -> str:

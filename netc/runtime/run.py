@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
 from netc.artifacts import output_error, staged
 from netc.diagnostics.model import Diagnostic, NetcError
-from netc.ir.model import Network
 from netc.passes.serve import Serving
 from netc.passes.serve_metadata import read_serving
 from netc.runtime.binding import Results, Run, bind_arrays
 from netc.runtime.given import Fed, Source, feed, read_sources
 from netc.runtime.images import Preprocess
 from netc.runtime.labels import Top, largest, most_probable
-from netc.runtime.lazy import numpy, onnx_backend
+from netc.runtime.lazy import numpy
 from netc.runtime.model import Provider, Session, Settings, bounds, open_model, refuse_unknown
 
 TOP = 5
@@ -135,18 +132,6 @@ def run_model(
         preprocessing=fed.preprocessing,
         top=_top(results, plan, bool(fed.preprocessing), serving),
     )
-
-
-@contextmanager
-def written(network: Network, weights: str | Path | None = None, seed: int = 0) -> Iterator[Path]:
-    """The network as an ONNX file in a temporary folder, with given weights or fresh ones. Raises NetcError."""
-    with TemporaryDirectory(prefix="netc-") as folder:
-        path = Path(folder) / "model.onnx"
-        if weights is None:
-            onnx_backend().write_onnx_fresh(network, path, seed)
-        else:
-            onnx_backend().write_onnx(network, path, weights)
-        yield path
 
 
 def _sources(inputs: Mapping[str, Any] | Sequence[str] | None, session: Session) -> dict[str, Source]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
 
+from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
 from netc.cli.progress import stages
@@ -69,8 +70,12 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Nodes shown by --profile.")
 @click.option("--memory", is_flag=True, help="Peak memory, each contender in a process of its own.")
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw it too; needs matplotlib.")
+@onnx_options()
 @as_json
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     model: str,
     args: dict[str, str],
     bind: dict[str, int],
@@ -88,6 +93,7 @@ def command(
     memory: bool,
     picture: str | None,
     json_: bool,
+    **given: Any,
 ) -> None:
     """Measure a network in onnxruntime beside PyTorch (eager, compiled) and the ONNX file PyTorch exports.
 
@@ -95,9 +101,13 @@ def command(
     times longer than netc's file one takes: medians, and the range in which 95 of 100 repetitions would lie. What this
     machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
 
+    The options of `netc onnx` make the file of a SPEC that they make there; what it does to images and scores,
+    PyTorch's module does, too.
+
     \b
       netc bench specs/resnet.yaml:resnet50 --batch 1,8 --profile
       netc bench specs/resnet.yaml:resnet50 --weights resnet50.safetensors --against export --runs 1000
+      netc bench specs/resnet.yaml:resnet50 --input-dtype uint8 --input-layout nhwc --normalize imagenet
       netc bench build/resnet50/model.onnx --against exported.onnx --plot latency.svg
     """
     plan = BenchPlan(
@@ -112,7 +122,9 @@ def command(
     )
     if picture is not None:
         check_plot(picture)
-    report = msgspec.structs.replace(_run(model, args, bind, weights, plan), model=model)
+    if model.endswith(".onnx"):
+        refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
+    report = msgspec.structs.replace(_run(model, args, bind, weights, plan, given), model=model)
     if picture is not None:
         plot(report, picture)
     if json_:
@@ -121,12 +133,19 @@ def command(
         click.echo("\n".join(report.lines()))
 
 
-def _run(model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, plan: BenchPlan) -> BenchReport:
+def _run(
+    model: str,
+    args: dict[str, str],
+    bind: dict[str, int],
+    weights: str | None,
+    plan: BenchPlan,
+    given: dict[str, Any],
+) -> BenchReport:
     if model.endswith(".onnx"):
         if args or weights is not None:
             raise click.UsageError("-p and --weights need a spec, not an ONNX file")
         with stages() as (note, told):
             return bench(model, plan, bind, None, note, told)
-    network = compile_or_fail(model, args, bind)
+    network, options = compile_or_fail(model, args, bind, given["dtype"]), read_onnx_options(given)
     with stages() as (note, told):
-        return bench(network, plan, None, weights, note, told)
+        return bench(network, plan, None, weights, note, told, options)

@@ -25,7 +25,7 @@ from netc.pipeline import Built, build
 @click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 @click.option("--no-verify", "unverified", is_flag=True, help="Do not compare PyTorch and ONNX Runtime.")
-@onnx_options
+@onnx_options()
 @as_json
 def command(
     spec: str,

@@ -27,7 +27,7 @@ NAMED = 5
     type=click.Choice(("cpu", "cuda")),
     help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
 )
-@onnx_options
+@onnx_options()
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
 @click.option("--copy-weights", "copy", is_flag=True, help="Copy given weights even from the ONNX file's directory.")
 @shard_size

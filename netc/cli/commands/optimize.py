@@ -19,7 +19,7 @@ from netc.cli.spec import compile_or_fail
 from netc.optimise import Calibration, OptimiseReport, Plan, optimise
 from netc.optimise.plan import FLOAT_STEPS, Method, Step
 from netc.runtime import Preprocess
-from netc.runtime.run import written
+from netc.runtime.written import written
 
 CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
@@ -43,11 +44,15 @@ from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, r
 @click.option("--io-binding", is_flag=True, help="Inputs and outputs stay on the device: times are without copies.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
 @preprocess_options
+@onnx_options(but=["resize"])
 @click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one a line.")
 @click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")
 @as_json
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     model: str,
     args: dict[str, str],
     bind: dict[str, int],
@@ -63,28 +68,31 @@ def command(
     top: int | None,
     output: str | None,
     json_: bool,
-    **picture: Any,
+    **given: Any,
 ) -> None:
     """Run an ONNX file, or a spec, in onnxruntime; shows device, shapes, times and, for pictures, classes.
 
-    A spec is compiled and written to a temporary folder first. A picture has its shorter side resized, its centre cut
-    out, and is normalised with ImageNet's mean and standard deviation unless options say otherwise; what was done is
-    printed.
+    A spec is compiled and written to a temporary folder first, as `netc onnx` writes it with the same options; --resize
+    is of pictures here. A picture has its shorter side resized, its centre cut out, and is normalised with ImageNet's
+    mean and standard deviation unless options say otherwise or the file does it itself; what was done is printed.
 
     \b
       netc run build/resnet50/model.onnx --provider cpu --bind N=8,h=7,w=7
       netc run build/resnet50/model.onnx --input cat.jpg --labels imagenet
+      netc run service.onnx --input cat.jpg --input dog.jpg --labels imagenet
       netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
     plan = RunPlan(
         settings=Settings(threads or 0, cuda_graph),
         stay=io_binding,
-        preprocess=Preprocess(**picture),
+        preprocess=Preprocess(**{name: given[name] for name in Preprocess.__struct_fields__}),
         labels=read_labels(labels) if labels is not None else (),
         top=top,
         output=output,
     )
-    with _file(model, args, bind, weights, seed) as (path, left):
+    if model.endswith(".onnx"):
+        refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
+    with _file(model, args, bind, weights, seed, given) as (path, left):
         report = run_model(path, provider, inputs, left, seed, runs, plan)
     report = msgspec.structs.replace(report, model=model)
     if json_:
@@ -95,7 +103,7 @@ def command(
 
 @contextmanager
 def _file(
-    model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, seed: int
+    model: str, args: dict[str, str], bind: dict[str, int], weights: str | None, seed: int, given: dict[str, Any]
 ) -> Iterator[tuple[Path, dict[str, int]]]:
     """The ONNX file that MODEL is or becomes, and the sizes that are still to be bound."""
     if model.endswith(".onnx"):
@@ -103,5 +111,6 @@ def _file(
             raise click.UsageError("-p and --weights need a spec, not an ONNX file")
         yield Path(model), bind
         return
-    with written(compile_or_fail(model, args, bind), weights, seed) as path:
+    options = read_onnx_options({**given, "resize": None})
+    with written(compile_or_fail(model, args, bind, given["dtype"]), weights, seed, options) as path:
         yield path, {}

@@ -37,7 +37,7 @@ from netc.runtime import VerifyReport, verify, verify_files
     help="Largest difference allowed, as a share of an output's largest value.  [default: 1e-11 in float64, 2e-5 in "
     "float32, 1e-2 in float16, none for whole numbers]",
 )
-@onnx_options
+@onnx_options()
 @as_json
 @click.pass_context
 def command(
