@@ -50,8 +50,9 @@ def _run(arguments: list[str]) -> int:
 
 def _is_plain_check(arguments: list[str]) -> bool:
     """`netc check SPEC…` without options: there is nothing for an option parser to do, and loading it takes longer
-    than checking."""
-    return len(arguments) > 1 and arguments[0] == "check" and not any(a.startswith("-") for a in arguments)
+    than checking. `-` and `-:VARIANT` are standard input."""
+    specs = arguments[1:]
+    return arguments[:1] == ["check"] and bool(specs) and all(a[:1] != "-" or a == "-" or a[:2] == "-:" for a in specs)
 
 
 def _leave(code: int) -> None:

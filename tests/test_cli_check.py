@@ -96,6 +96,46 @@ def test_a_variant_names_the_network() -> None:
     assert "resnet18 is right" in check(f"{ROOT / 'specs/resnet.yaml'}:resnet18").stdout
 
 
+FAMILY = """netc: 1
+args: {k: 3, idle: 1}
+variants: {small: {}, large: {k: 40}, huge: {k: 50}, wide: {k: 9}}
+inputs: {image: [N, 3, 32, 32]}
+net: [conv2d 4 k, max_pool2d 2]  # netc: ignore[lost-input]
+"""
+
+
+def test_every_variant_is_checked_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "family.yaml"
+    path.write_text(FAMILY, encoding="utf-8")
+    assert check(str(path)).exit_code == 0
+    result = check(str(path), "--all-variants", "--json")
+    assert result.exit_code == 1
+    found = {item["message"]: item["notes"][-1] for item in json.loads(result.stdout)}
+    assert found == {
+        "nothing reads this argument": f"in {path}:small, {path}:wide",
+        "a window of 40 does not fit on H = 32": f"in {path}:large",
+        "a window of 50 does not fit on H = 32": f"in {path}:huge",
+    }
+    said = [line for line in check(str(path), "--all-variants").stdout.splitlines() if line.endswith("is right")]
+    assert said == [f"{path}:small: small is right", f"{path}:wide: wide is right"]
+
+
+def test_what_all_variants_have_is_said_once() -> None:
+    found = json.loads(check("-", "--all-variants", "--json", text=FAMILY.replace("40", "5").replace("50", "7")).stdout)
+    assert [(item["code"], item["notes"]) for item in found] == [("unused-argument", [])]
+
+
+def test_a_chosen_variant_is_the_one_that_is_checked() -> None:
+    assert check("-:wide", "--all-variants", text=FAMILY).stdout.endswith("-:wide: wide is right\n")
+
+
+@pytest.mark.parametrize("spec", [str(ROOT / "specs/alexnet.yaml"), str(ROOT / "specs/mlp.yaml")])
+def test_a_file_may_have_one_network_or_several(spec: str) -> None:
+    result = check(spec, "--all-variants")
+    assert result.exit_code == 0
+    assert all(line.endswith("is right") for line in result.stdout.splitlines())
+
+
 def test_checking_loads_no_heavy_library() -> None:
     code = (
         "import sys\nfrom netc.cli.checking import check_specs\n"
@@ -111,3 +151,32 @@ def test_the_program_checks_with_and_without_options() -> None:
     for command in (plain, [*plain, "--format", "full"]):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "specs/mlp.yaml: mlp is right\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-:wide",),
+        ("--", "-:wide"),
+        ("-:wide", "--format", "full"),
+        ("--bind", "N=2", "-:wide"),
+        ("-p", "k=5", "-:wide"),
+    ],
+)
+def test_a_variant_of_standard_input_is_no_option(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "netc", "check", *words], input=FAMILY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "-:wide: wide is right", "")
+
+
+def test_an_option_there_is_not_is_still_refused() -> None:
+    result = check("-:wide", "--formt", "full", text=FAMILY)
+    assert (result.exit_code, "No such option" in result.stderr) == (2, True)
+
+
+def test_weights_of_a_variant_of_standard_input(tmp_path: Path) -> None:
+    target = str(tmp_path / "w.safetensors")
+    for words in (["init", "-:wide", "-o", target], ["check", "-:wide", target]):
+        result = CliRunner().invoke(cli, ["weights", *words], input=FAMILY, prog_name="netc")
+        assert result.exit_code == 0, result.output

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import msgspec
+from msgspec.structs import replace
+
 from netc.cli.report import print_diagnostics, say
-from netc.cli.spec import compile_named
+from netc.cli.spec import compile_named, compile_variants
 from netc.diagnostics.model import Diagnostic
 from netc.dims import Domain
 from netc.ir.flat import flatten
@@ -14,21 +17,54 @@ from netc.ir.model import Network
 from netc.passes.bounds import bounds
 
 
-def check_specs(specs: Sequence[str], args: dict[str, str], bind: dict[str, int], form: str) -> int:
-    """Check every spec, print what was found on standard output, and return the exit code: 1 where there are errors."""
+class Checked(msgspec.Struct, frozen=True, eq=False):
+    """What came of one network: the name that chooses it, what to say of one that is right, and what was found."""
+
+    name: str
+    praise: str | None
+    found: list[Diagnostic]
+
+
+def check_specs(
+    specs: Sequence[str], args: dict[str, str], bind: dict[str, int], form: str, every: bool = False
+) -> int:
+    """Check every spec, print what was found on standard output, and return the exit code: 1 where there are errors.
+
+    every: all variants of a file that names none.
+    """
     found: list[Diagnostic] = []
-    failed = 0
+    failed = False
     for spec in specs:
-        network, diagnostics = compile_named(spec, args, bind)
-        found += diagnostics
-        failed += network is None
+        networks = compile_variants(spec, args, bind) if every else [(spec, *compile_named(spec, args, bind))]
+        checked = [Checked(name, _praise(network), some) for name, network, some in networks]
+        failed |= any(one.praise is None for one in checked)
+        merged = _merged(checked)
+        found += merged
         if form == "full":
-            print_diagnostics(diagnostics, form, sys.stdout)
-            if network is not None:
-                say(f"{spec}: {network.name} is right{_from(network)}")
+            print_diagnostics(merged, form, sys.stdout)
+            for one in checked:
+                if one.praise is not None:
+                    say(f"{one.name}: {one.praise}")
     if form != "full":
         print_diagnostics(found, form, sys.stdout)
-    return 1 if failed else 0
+    return int(failed)
+
+
+def _merged(checked: list[Checked]) -> list[Diagnostic]:
+    """Every finding once; one that not all variants have says which."""
+    merged: dict[object, tuple[Diagnostic, list[str]]] = {}
+    for one in checked:
+        for found in one.found:
+            place = found.span and (found.span.source.path, found.span.start, found.span.end)
+            merged.setdefault((found.code, found.message, place), (found, []))[1].append(one.name)
+    return [
+        found if len(names) == len(checked) else replace(found, notes=(*found.notes, f"in {', '.join(names)}"))
+        for found, names in merged.values()
+    ]
+
+
+def _praise(network: Network | None) -> str | None:
+    return None if network is None else f"{network.name} is right{_from(network)}"
 
 
 def _from(network: Network) -> str:

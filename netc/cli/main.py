@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from importlib import import_module
+from itertools import islice
 from types import FrameType
 from typing import Any
 
@@ -45,6 +46,12 @@ class LazyCommands(click.Group):
         command: click.Command = import_module(f"netc.cli.commands.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, rest if command is None else _options_first(ctx, command, rest)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -61,6 +68,27 @@ class LazyCommands(click.Group):
                 raise
             print_diagnostics([_file_problem(error)])
         raise click.exceptions.Exit(1)
+
+
+def _options_first(ctx: click.Context, command: click.Command, words: list[str]) -> list[str]:
+    """What is no option goes behind `--` where `-:VARIANT`, a variant of standard input, would be taken for one."""
+    if not any(word.startswith("-:") for word in words):
+        return words
+    if isinstance(command, click.Group):
+        inner = command.get_command(ctx, words[0])
+        return words if inner is None else [words[0], *_options_first(ctx, inner, words[1:])]
+    with_value = {word for p in command.params if isinstance(p, click.Option) and not p.is_flag for word in p.opts}
+    options: list[str] = []
+    others: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            others += left
+        elif word == "-" or word[:1] != "-" or word[:2] == "-:":
+            others.append(word)
+        else:
+            options += [word, *islice(left, word in with_value)]
+    return [*options, "--", *others]
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

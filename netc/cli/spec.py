@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
 
 from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
-from netc.syntax.read import MAX_BYTES, decode
+from netc.syntax.parse import parse_spec
+from netc.syntax.read import MAX_BYTES, decode, read_source
 
 
 def compile_named(
@@ -17,10 +19,30 @@ def compile_named(
 ) -> tuple[Network | None, list[Diagnostic]]:
     """Compile what SPEC names; `-` is standard input, `-:VARIANT` a variant of it."""
     path, variant = split_variant(spec)
-    source = decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1)) if path == "-" else path
+    source = _standard_input() if path == "-" else path
     if isinstance(source, Diagnostic):
         return None, [source]
     return _compile(source, args, variant, bind, dtype)
+
+
+def compile_variants(
+    spec: str, args: dict[str, str], bind: dict[str, int]
+) -> Iterator[tuple[str, Network | None, list[Diagnostic]]]:
+    """Compile every variant of what SPEC names, each by the name that would choose it; the one that SPEC chooses."""
+    path, chosen = split_variant(spec)
+    source = _standard_input() if path == "-" else read_source(path)
+    if isinstance(source, Diagnostic):
+        yield spec, None, [source]
+        return
+    parsed, _ = parse_spec(source)
+    variants = () if parsed is None or chosen is not None else parsed.variants
+    for variant in [variant.name for variant in variants] or [chosen]:
+        name = spec if variant == chosen else f"{spec}:{variant}"
+        yield name, *_compile(source, args, variant, bind, None)
+
+
+def _standard_input() -> Source | Diagnostic:
+    return decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
 
 
 def _compile(

@@ -18,18 +18,27 @@ from netc.cli.options import choices
     default="full",
     help="How findings are printed: with their lines, one a line, as JSON, as annotations of a pull request.",
 )
+@click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not the first alone.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
 @click.pass_context
 def command(
-    ctx: click.Context, specs: tuple[str, ...], args: dict[str, str], bind: dict[str, int], form: str, json_: bool
+    ctx: click.Context,
+    specs: tuple[str, ...],
+    args: dict[str, str],
+    bind: dict[str, int],
+    form: str,
+    every: bool,
+    json_: bool,
 ) -> None:
     """Say whether specs are right, and what is wrong with them.
 
-    All errors of a file are reported at once. Exit code 0: no error; 1: errors; 2: a wrong command line.
+    All errors of a file are reported at once. FILE is its first variant, FILE:VARIANT another, and --all-variants
+    checks them all. Exit code 0: no error; 1: errors; 2: a wrong command line.
 
     \b
       netc check specs/*.yaml
       netc check specs/resnet.yaml:resnet18 -p classes=10 --bind h=7,w=7
+      netc check specs/resnet.yaml --all-variants
       netc check model.yaml --json
     """
-    ctx.exit(check_specs(specs, args, bind, "json" if json_ else form))
+    ctx.exit(check_specs(specs, args, bind, "json" if json_ else form, every))
