@@ -35,8 +35,8 @@ def compile_variants(
         yield spec, None, [source]
         return
     parsed, _ = parse_spec(source)
-    variants = () if parsed is None or chosen is not None else parsed.variants
-    for variant in [variant.name for variant in variants] or [chosen]:
+    every: list[str | None] = [] if parsed is None else [variant.name for variant in parsed.variants]
+    for variant in every if every and chosen is None else [chosen]:
         name = spec if variant == chosen else f"{spec}:{variant}"
         yield name, *_compile(source, args, variant, bind, None)
 
