@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
@@ -93,11 +94,12 @@ def _quantise(folder: Path, feeds: Feeds, how: Calibration, kept: tuple[str, ...
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without what the tools log and print."""
+    """Without what the tools log, print and warn of."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with redirect_stdout(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -142,11 +143,23 @@ def export(module: Any, arrays: Arrays, path: Path, free_batch: bool = False) ->
     free = tuple({0: torch().export.Dim.DYNAMIC} for _ in inputs) if free_batch else None
 
     def write() -> None:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
+        with _silent():
             torch().onnx.export(module, inputs, str(path), dynamo=True, dynamic_shapes=free)
 
     _guarded(write)()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what PyTorch warns of, prints and logs."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _guarded(run: Run) -> Run:
@@ -161,7 +174,10 @@ def _guarded(run: Run) -> Run:
     return safe
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
+    """The first line of what was at the root of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
