@@ -154,7 +154,7 @@ def test_what_pytorch_exports_is_measured(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["skipped"] == []
-    ours, theirs = found["timings"]
+    _, theirs = found["timings"]
     assert (theirs["name"], theirs["batch"], theirs["runs"]) == ("export", 2, 3)
     assert theirs["farthest"] < 1e-5
     assert found["versions"].keys() == {"netc", "onnxruntime", "torch"}
@@ -233,6 +233,7 @@ def test_a_file_beside_another_and_one_that_computes_something_else(tmp_path: Pa
     [
         (["--batch=0"], 2, "not numbers from 1"),
         (["--against=tensorflow"], 2, "none of eager, compile, export"),
+        (["--against=eager,nowhere.onnx"], 1, "nowhere.onnx: no such file"),
         (["--bind=N=2", "--batch=1"], 1, "no free first axis"),
         (["--plot=latency.txt"], 1, "a plot is one of .svg"),
         (["--provider=tensorrt"], 1, "tensorrt-absent"),

@@ -85,6 +85,7 @@ def bench(
     """
     plan = plan or BenchPlan()
     tell = note or _quiet
+    _refuse_absent(plan)
     with TemporaryDirectory(prefix="netc-") as folder:
         tell("writing the model")
         home = _home(subject, Path(folder), weights, plan.seed, options)
@@ -117,6 +118,13 @@ def _quiet(words: str) -> None:
 
 def _silent(done: int, total: int) -> None:
     pass
+
+
+def _refuse_absent(plan: BenchPlan) -> None:
+    """A name that is misspelt is no reason to measure the others."""
+    for name in plan.against or ():
+        if name not in MODULES and not Path(name).is_file():
+            raise NetcError((Diagnostic("model-file", f"{name}: no such file", None),))
 
 
 def _home(
