@@ -721,9 +721,18 @@ def test_pictures_calibrate(digits: Path, tmp_path: Path) -> None:
     assert "QuantizeLinear" in kinds(out)
 
 
+def test_an_optimised_file_in_eight_bits_keeps_them(digits: Path, tmp_path: Path) -> None:
+    quantised(digits, tmp_path / "int8.onnx", data="random", samples=2)
+    found = optimise(tmp_path / "int8.onnx", tmp_path / "again.onnx", ALL)
+    assert found.size_after <= found.size_before
+    assert kinds(tmp_path / "again.onnx") == kinds(tmp_path / "int8.onnx")
+
+
 def test_samples_come_in_batches_of_the_bound_size(digits: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", floats(7, 3, 32, 32))
     out, data = tmp_path / "int8.onnx", tmp_path / "data.npy"
     done = invoke(digits, "-o", out, "--int8", "--calibrate", data, "--bind", "N=3")
     assert done.exit_code == 0, done.output
     assert "calibrated on 6 samples" in done.output
+    one = invoke(digits, "-o", out, "--int8", "--calibrate", data, "--samples", 1)
+    assert "calibrated on 1 sample of" in one.output

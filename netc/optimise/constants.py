@@ -15,6 +15,9 @@ from netc.runtime.model import open_bytes
 LIMIT = 1 << 20
 """Bytes; a larger result becomes a constant only where its inputs are as large."""
 
+KEPT = (*RANDOM, "DequantizeLinear")
+"""Not computed: numbers that are never the same, and weights that are in 8 bits so that products are too."""
+
 AT_ONCE = 1 << 30
 """Bytes of constants that one evaluation takes."""
 
@@ -65,7 +68,7 @@ def _constant_nodes(graph: Graph) -> Iterator[NodeProto]:
         inputs = [name for name in node.input if name]
         if not all(name in graph.constants or name in found for name in inputs):
             continue
-        if node.op_type in RANDOM or any(True for _ in bodies(node)) or graph.outputs & set(node.output):
+        if node.op_type in KEPT or any(True for _ in bodies(node)) or graph.outputs & set(node.output):
             continue
         given = sum(size_of(graph.constants[name]) for name in inputs if name in graph.constants)
         if taken + given > AT_ONCE or not all(_bearable(graph, name, given) for name in node.output if name):

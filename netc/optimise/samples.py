@@ -38,7 +38,7 @@ def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
         for number in range(count):
             yield _fed(session, {}, plan, plan.seed + number)
 
-    return f"{count} random inputs", feeds
+    return _counted(count, "random input"), feeds
 
 
 def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
@@ -55,7 +55,7 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
         for path in chosen:
             yield _fed(session, {name: Source("images", (path,))}, plan, plan.seed)
 
-    return f"{len(chosen)} pictures of {folder}", feeds
+    return f"{_counted(len(chosen), 'picture')} of {folder}", feeds
 
 
 def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
@@ -71,7 +71,7 @@ def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, 
             part = {name: Source("array", array=array[first : first + batch]) for name, array in arrays.items()}
             yield _fed(session, part, plan, plan.seed)
 
-    return f"{used * batch} samples of {path}", feeds
+    return f"{_counted(used * batch, 'sample')} of {path}", feeds
 
 
 def _loaded(path: Path, session: Session) -> dict[str, Any]:
@@ -93,6 +93,10 @@ def _batch(session: Session, plan: Plan) -> int:
 def _fed(session: Session, sources: Mapping[str, Source], plan: Plan, seed: int) -> dict[str, Any]:
     serving = read_serving(session.metadata, "the model")
     return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess, serving).arrays
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _refused(problem: str) -> NetcError:
