@@ -17,7 +17,7 @@ from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, convert
 from netc.ops.base import Attr
 
-WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold")
+WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold", "adaptive")
 
 
 def required(attribute: Attr) -> object:
@@ -36,7 +36,7 @@ def test_documented_in_full(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith(WINDOWED) and "transpose" not in n])
 def test_windowed_operators_give_the_formula_of_their_sizes(name: str) -> None:
-    assert re.search("⌊.* / stride⌋", " ".join((OPERATORS[name].__doc__ or "").split()))
+    assert re.search("⌊.* / stride⌋|⌊.*/out⌋", " ".join((OPERATORS[name].__doc__ or "").split()))
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATORS if "_norm" in name])

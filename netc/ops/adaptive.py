@@ -80,7 +80,7 @@ class _AdaptivePool(Op):
 
 
 class AdaptiveAvgPool(_AdaptivePool):
-    """The mean of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveAvgPool2d`)."""
+    """The mean of each bin."""
 
     global_op, onnx_op, reduction = "GlobalAveragePool", "AveragePool", "ReduceMean"
 
@@ -142,7 +142,7 @@ def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
 
 
 class AdaptiveMaxPool(_AdaptivePool):
-    """The largest element of each of the bins ⌊i·n/out⌋ to ⌈(i+1)·n/out⌉ (`torch.nn.AdaptiveMaxPool2d`)."""
+    """The largest element of each bin."""
 
     global_op, onnx_op, reduction = "GlobalMaxPool", "MaxPool", "ReduceMax"
 
@@ -176,29 +176,35 @@ class AdaptiveMaxPool(_AdaptivePool):
 
 @op("adaptive_avg_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool1d", title="AdaptiveAvgPool", rank=1)
 class AdaptiveAvgPool1d(AdaptiveAvgPool):
-    """The mean of each bin of N×C×L (`torch.nn.AdaptiveAvgPool1d`)."""
+    """The mean of each bin of N×C×L; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveAvgPool1d`)."""
 
 
 @op("adaptive_avg_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool2d", title="AdaptiveAvgPool", rank=2)
 class AdaptiveAvgPool2d(AdaptiveAvgPool):
-    """The mean of each bin of N×C×H×W (`torch.nn.AdaptiveAvgPool2d`)."""
+    """The mean of each bin of N×C×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveAvgPool2d`)."""
 
 
 @op("adaptive_avg_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveAvgPool3d", title="AdaptiveAvgPool", rank=3)
 class AdaptiveAvgPool3d(AdaptiveAvgPool):
-    """The mean of each bin of N×C×D×H×W (`torch.nn.AdaptiveAvgPool3d`)."""
+    """The mean of each bin of N×C×D×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveAvgPool3d`)."""
 
 
 @op("adaptive_max_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool1d", title="AdaptiveMaxPool", rank=1)
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
-    """The largest element of each bin of N×C×L (`torch.nn.AdaptiveMaxPool1d`)."""
+    """The largest element of each bin of N×C×L; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveMaxPool1d`)."""
 
 
 @op("adaptive_max_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool2d", title="AdaptiveMaxPool", rank=2)
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
-    """The largest element of each bin of N×C×H×W (`torch.nn.AdaptiveMaxPool2d`)."""
+    """The largest element of each bin of N×C×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveMaxPool2d`)."""
 
 
 @op("adaptive_max_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool3d", title="AdaptiveMaxPool", rank=3)
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
-    """The largest element of each bin of N×C×D×H×W (`torch.nn.AdaptiveMaxPool3d`)."""
+    """The largest element of each bin of N×C×D×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
+    (`torch.nn.AdaptiveMaxPool3d`)."""
