@@ -358,7 +358,8 @@ class _Dropout(Op):
 
 @op("dropout", family=Family.DROPOUT, torch="torch.nn.Dropout", title="Dropout")
 class Dropout(_Dropout):
-    """Zero each element with probability p in training (Srivastava et al. 2014; `torch.nn.Dropout`)."""
+    """Zero each element with probability p in training, the rest times 1 / (1 − p) (Srivastava et al. 2014;
+    `torch.nn.Dropout`)."""
 
 
 class _ChannelDropout(_Dropout):
@@ -370,15 +371,16 @@ class _ChannelDropout(_Dropout):
 
 @op("dropout1d", family=Family.DROPOUT, torch="torch.nn.Dropout1d", title="Dropout", rank=1)
 class Dropout1d(_ChannelDropout):
-    """Zero whole channels of N×C×L with probability p in training (`torch.nn.Dropout1d`)."""
+    """Zero whole channels of N×C×L with probability p in training, the rest times 1 / (1 − p) (`torch.nn.Dropout1d`)."""
 
 
 @op("dropout2d", family=Family.DROPOUT, torch="torch.nn.Dropout2d", title="Dropout", rank=2)
 class Dropout2d(_ChannelDropout):
-    """Zero whole channels of N×C×H×W with probability p in training (Tompson et al., arXiv 1411.4280;
-    `torch.nn.Dropout2d`)."""
+    """Zero whole channels of N×C×H×W with probability p in training, the rest times 1 / (1 − p) (Tompson et al.,
+    arXiv 1411.4280; `torch.nn.Dropout2d`)."""
 
 
 @op("dropout3d", family=Family.DROPOUT, torch="torch.nn.Dropout3d", title="Dropout", rank=3)
 class Dropout3d(_ChannelDropout):
-    """Zero whole channels of N×C×D×H×W with probability p in training (`torch.nn.Dropout3d`)."""
+    """Zero whole channels of N×C×D×H×W with probability p in training, the rest times 1 / (1 − p)
+    (`torch.nn.Dropout3d`)."""
