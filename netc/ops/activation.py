@@ -371,7 +371,8 @@ class _ChannelDropout(_Dropout):
 
 @op("dropout1d", family=Family.DROPOUT, torch="torch.nn.Dropout1d", title="Dropout", rank=1)
 class Dropout1d(_ChannelDropout):
-    """Zero whole channels of N×C×L with probability p in training, the rest times 1 / (1 − p) (`torch.nn.Dropout1d`)."""
+    """Zero whole channels of N×C×L with probability p in training, the rest times 1 / (1 − p)
+    (`torch.nn.Dropout1d`)."""
 
 
 @op("dropout2d", family=Family.DROPOUT, torch="torch.nn.Dropout2d", title="Dropout", rank=2)
