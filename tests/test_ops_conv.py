@@ -166,7 +166,8 @@ def test_output_padding_of_the_stride_or_more(padding: int, groups: int) -> None
 
 def test_uneven_padding_of_a_transposed_convolution_is_refused() -> None:
     op = make("conv_transpose2d", out_channels=1, kernel_size=2, padding=(0, 1, 1, 0))
-    assert [p.at for p in findings(op, tensor(1, 1, 4, 4))] == ["padding"]
+    (problem,) = findings(op, tensor(1, 1, 4, 4))
+    assert (problem.at, problem.helps) == ("padding", ("put a `pad` statement with negative numbers after it",))
 
 
 def test_a_padding_word_in_pytorch_is_the_number_it_stands_for() -> None:

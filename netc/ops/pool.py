@@ -30,6 +30,7 @@ class _Pool(Op):
     """A window over each spatial axis of N×C×spatial, one result per window and channel."""
 
     family: ClassVar[Family] = Family.POOL
+    pad_first: ClassVar[str] = "put a `pad` statement before it"
     kernel_size: PerAxis
     stride: PerAxis | None
     padding: Padding
@@ -52,7 +53,7 @@ class _Pool(Op):
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], self.rank + 2)
         yield from need_float(self, x[0])
-        uneven = list(need_even(self))
+        uneven = list(need_even(self, self.pad_first))
         yield from uneven
         yield from self._check_padding()
         if x[0].rank == self.rank + 2 and not uneven:
@@ -112,6 +113,7 @@ class _Pool(Op):
 class MaxPool(_Pool):
     """The largest element of each window."""
 
+    pad_first = "put a `pad` statement before it, with a `value` below every element"
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
     padding: Padding = attr(
