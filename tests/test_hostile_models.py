@@ -14,8 +14,8 @@ from netc.cli.main import cli
 MLP = str(Path(__file__).parents[1] / "specs" / "mlp.yaml")
 
 
-def pointing(folder: Path, location: str) -> str:
-    """A model whose weights are said to lie at `location`, where a file of the right size is."""
+def pointing(folder: Path, location: str, key: str = "location") -> str:
+    """A model whose weights are said to lie at `location`, where a file of the right size is; or another `key`."""
     folder.mkdir()
     good = folder / "good.onnx"
     assert CliRunner().invoke(cli, ["onnx", MLP, "-o", str(good)]).exit_code == 0
@@ -24,22 +24,22 @@ def pointing(folder: Path, location: str) -> str:
     model = onnx.load(good, load_external_data=False)
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
-            if entry.key == "location":
+            if entry.key == key:
                 entry.value = location
     (folder / "bad.onnx").write_bytes(model.SerializeToString())
     return str(folder / "bad.onnx")
 
 
+COMMANDS = [
+    ("run", "MODEL"),
+    ("verify", MLP, "--against", "MODEL"),
+    ("verify", "MODEL", "--against", "MODEL"),
+    ("optimize", "MODEL", "-o", "OUT", "--all"),
+]
+
+
 @pytest.mark.parametrize("place", ["outside", "absolute", "link"])
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("run", "MODEL"),
-        ("verify", MLP, "--against", "MODEL"),
-        ("verify", "MODEL", "--against", "MODEL"),
-        ("optimize", "MODEL", "-o", "OUT", "--all"),
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_weights_outside_of_the_models_folder_are_refused(command: tuple[str, ...], place: str, tmp_path: Path) -> None:
     locations = {
         "outside": "../secret.safetensors",
@@ -47,8 +47,34 @@ def test_weights_outside_of_the_models_folder_are_refused(command: tuple[str, ..
         "link": "link.safetensors",
     }
     model = pointing(tmp_path / "in", locations[place])
-    words = [word.replace("MODEL", model).replace("OUT", str(tmp_path / "out.onnx")) for word in command]
+    assert_refused(command, model, tmp_path / "out.onnx")
+
+
+def assert_refused(command: tuple[str, ...], model: str, out: Path) -> None:
+    words = [word.replace("MODEL", model).replace("OUT", str(out)) for word in command]
     result = CliRunner().invoke(cli, words)
+    assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == 1
     assert "error[model-file]" in result.stderr
-    assert not (tmp_path / "out.onnx").exists()
+    assert not out.exists()
+
+
+STRANGE = {
+    "location": ["", ".", "..", "/dev/zero", "nothing", "bad.onnx", "C:\\x", "..\\secret.safetensors", "a" * 5000],
+    "offset": ["-1", "9" * 30, "9223372036854775807", "4294967296", "1e3", "0x10"],
+    "length": ["-1", "1", "9" * 30, "18446744073709551615", "nan", "", "１"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in STRANGE.items() for value in values])
+def test_strange_places_are_refused(key: str, value: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    assert_refused(command, pointing(tmp_path / "in", value, key), tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize("command", COMMANDS[1::2])
+@pytest.mark.parametrize(("key", "value"), [("location", "good.safetensors\0x"), ("length", "0")])
+def test_places_that_onnxruntime_alone_understands_are_refused(
+    key: str, value: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert_refused(command, pointing(tmp_path / "in", value, key), tmp_path / "out.onnx")

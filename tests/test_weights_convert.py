@@ -135,9 +135,9 @@ def test_values_that_are_not_finite_are_refused_unless_allowed(tmp_path: Path) -
     source, target = tmp_path / "w.safetensors", tmp_path / "o.safetensors"
     save_file(state, source)
     target.write_text("as it was")
-    assert "2 values of bad" in refused(source, "-o", target)
+    assert "2 of 3 values infinite or not a number" in refused(source, "-o", target)
     said = refused(source, "-o", target, "--exclude", "bad", "--dtype", "float16")
-    assert "1 values of large" in said
+    assert "1 of 2 values too large" in said
     assert "too large for float16" in said
     assert target.read_text() == "as it was"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.safetensors", "w.safetensors"]
@@ -246,3 +246,18 @@ def test_a_full_disk_leaves_what_was_there(options: tuple[str, ...], tmp_path: P
     assert (done.returncode, "output-file" in done.stderr) == (1, True), done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert target.read_text() == "as it was"
+
+
+def test_a_rule_that_comes_too_late_is_told_from_one_that_fits_nothing(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
+    words = ("-o", tmp_path / "o.safetensors", "--rename", "a=b")
+    said = refused(tmp_path / "w.safetensors", *words, "--rename", "*=c", "--rename", "x=y")
+    assert "rule `*=c` fits no tensor that no earlier one fits" in said
+    assert "rule `x=y` fits no tensor\n" in said
+
+
+def test_several_fresh_files_are_told(tmp_path: Path) -> None:
+    assert run("init", "specs/lenet5.yaml", "-o", tmp_path / "one.safetensors").output == ""
+    said = run("init", "specs/lenet5.yaml", "-o", tmp_path / "w.safetensors", "--shard-size", "100kB").output
+    count = len(list(tmp_path.glob("w-*.safetensors")))
+    assert said == f"{tmp_path / 'w.safetensors.index.json'}: 10 tensors in {count} files\n"

@@ -103,7 +103,9 @@ def test_shards_hold_at_most_their_size_unless_one_tensor_has_more(size: int | N
         assert size is None or len(shard.tensors) == 1 or sum(e.size for e in shard.tensors) <= size
 
 
-@pytest.mark.parametrize("name", ["../w.safetensors", "/etc/passwd", "a/b.safetensors", "..", "", "a\\b", "C:w", "x\n"])
+@pytest.mark.parametrize(
+    "name", ["../w.safetensors", "/etc/passwd", "a/b.safetensors", "..", "", "a\\b", "C:w", "C:\\w", "x\n", "x\0"]
+)
 def test_shards_lie_beside_their_index(name: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
@@ -289,6 +291,28 @@ def test_arrays_that_play_tricks_are_refused(header: str, said: str, tmp_path: P
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.array([{}, 1], dtype=object))
     assert "of a kind that safetensors has not: object" in refusal(tmp_path / "w.npz")
+
+
+def test_an_archive_that_unpacks_to_very_much_is_not_read_whole(tmp_path: Path) -> None:
+    """Kilobytes that say they are 300 MB of numbers stored by columns, or with their bytes turned."""
+    for fortran, kind in ((True, "<f4"), (False, ">f4")):
+        text = f"{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': (8192, 9216)}}".encode()
+        with (
+            zipfile.ZipFile(tmp_path / "w.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("a.npy", "w", force_zip64=True) as member,
+        ):
+            member.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+            for _ in range(18):
+                member.write(bytes(1 << 24))
+        assert (tmp_path / "w.npz").stat().st_size < 400_000
+        assert "has to be read whole" in refusal(tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("name", ["w.pt", "old.pt", "w.npz"])
+def test_other_files_than_safetensors_are_told_apart(name: str, tmp_path: Path) -> None:
+    files(tmp_path)
+    with pytest.raises(NetcError, match="`netc weights convert` makes one"):
+        read_index(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "old.pt", "w.npz", "c.npz", "model.safetensors.index.json"])

@@ -16,7 +16,7 @@ import msgspec
 from netc.runtime.lazy import torch
 from netc.weights import read_index
 from netc.weights.npz import read_npz
-from netc.weights.safetensors import opened
+from netc.weights.safetensors import PICKLE, ZIP, opened
 from netc.weights.table import MAX_TENSORS, weights_error
 from netc.weights.values import CHUNK, Buffer, Held, held_in_file
 
@@ -29,12 +29,6 @@ STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "netwo
 
 WRAPPER = "module."
 """What `torch.nn.DataParallel` puts before every name."""
-
-ZIP = b"PK\x03\x04"
-"""What torch.load takes for the beginning of an archive."""
-
-PICKLE = b"\x80\x02"
-"""How torch.save began before it wrote archives."""
 
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""

@@ -116,14 +116,30 @@ def open_bytes(content: bytes, folder: Path, name: str) -> Session:
 
 
 def read_model(path: str | Path) -> Any:
-    """The ONNX file as onnx reads it, weights that lie in other files left there. Raises NetcError (`model-file`)."""
+    """The ONNX file as onnx reads it, weights that lie in other files left there.
+
+    Raises NetcError (`model-file`), also for places of weights that readers understand in different ways.
+    """
     settle(Path(path))
     if not Path(path).is_file():
         raise _error("model-file", f"{path}: no such file")
     try:
-        return onnx().load(str(path), load_external_data=False)
+        model = onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
         raise _error("model-file", f"{path}: is no ONNX model") from error
+    for tensor in model.graph.initializer:
+        if tensor.external_data and not _is_plain(tensor):
+            raise _error("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
+    return model
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Is it said once where the data lie, in a file with a name that can be shown, at offsets that are numbers?"""
+    about = {item.key: item.value for item in tensor.external_data}
+    numbers = [about[key] for key in ("offset", "length") if key in about]
+    sound = all(text.isascii() and text.isdecimal() and len(text) < 19 for text in numbers)
+    held = about.get("length") != "0" or 0 in tensor.dims
+    return sound and held and len(about) == len(tensor.external_data) and about.get("location", "").isprintable()
 
 
 def read_opened(path: str | Path) -> Any:

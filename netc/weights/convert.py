@@ -17,6 +17,7 @@ from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed
 from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import Layout, lay_out_shards
+from netc.weights.stats import non_finite_finding
 from netc.weights.values import Held, as_bytes, count_non_finite, held_in_file, numbers
 from netc.weights.write import Progress, Send, write_layout
 
@@ -165,10 +166,9 @@ def _sent(held: Held, entry: TensorEntry, file: BinaryIO, problems: list[Diagnos
 
 
 def _non_finite(held: Held, entry: TensorEntry, before: int, beyond: int) -> Diagnostic:
-    what = f"{before} values of {held.name} in {held.origin} are infinite or not a number"
     if beyond > 0:
-        what = f"{beyond} values of {held.name} in {held.origin} are too large for {entry.dtype}"
-    return Diagnostic("weights-non-finite", what, None, path=entry.name)
+        return non_finite_finding(held, beyond, f"too large for {entry.dtype}", entry.name)
+    return non_finite_finding(held, before, "infinite or not a number", entry.name)
 
 
 def _copied(source: TensorEntry, file: BinaryIO) -> Iterator[int]:

@@ -22,6 +22,9 @@ from netc.weights.values import CHUNK, Array, Buffer, Held
 
 MEMBER = ".npy"
 
+MAX_UNPACKED, MAX_UNPACKING = 1 << 28, 16
+"""An array that has to be read whole has at most so many bytes, or so many times those of its file."""
+
 _DTYPES = {
     "f8": "float64",
     "f4": "float32",
@@ -80,6 +83,8 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
     if begin + prod(shape) * kind.itemsize != member.file_size:
         raise weights_error(path, f"array {name} has {member.file_size - begin} bytes, but its shape takes others")
     as_stored = kind == kind.newbyteorder("<") and not turned
+    if not as_stored and member.file_size > max(MAX_UNPACKED, MAX_UNPACKING * path.stat().st_size):
+        raise weights_error(path, f"array {name} has to be read whole, and unpacks to too many bytes for that")
     return Held(name, dtype, shape, str(path), partial(_streamed if as_stored else _turned, path, member.filename))
 
 

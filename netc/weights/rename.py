@@ -138,7 +138,7 @@ def _stripping(prefix: str) -> Callable[[str], str | None]:
 
 def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> list[str]:
     """Change the new names in place by the first rule that fits each; says which rules fitted none."""
-    unused = {rule.text: rule for rule in rules}
+    unused, before = {rule.text: rule for rule in rules}, list(taken.values())
     for old, name in taken.items():
         for rule in rules:
             new = rule.change(name)
@@ -146,7 +146,8 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> list[st
                 unused.pop(rule.text, None)
                 taken[old] = new
                 break
-    return [f"{what} `{text}` fits no tensor that no earlier one fits" for text in unused]
+    late = {text for text, rule in unused.items() if any(rule.change(name) is not None for name in before)}
+    return [f"{what} `{text}` fits no tensor" + " that no earlier one fits" * (text in late) for text in unused]
 
 
 def names_error(problems: Iterable[str]) -> NetcError:

@@ -23,6 +23,12 @@ MAX_RANK = 64
 MAX_ELEMENTS = 1 << 63
 METADATA = "__metadata__"
 
+ZIP = b"PK\x03\x04"
+"""How archives begin, as NumPy and torch.save write them."""
+
+PICKLE = b"\x80\x02"
+"""How torch.save began before it wrote archives."""
+
 CODES: dict[str, str] = {
     "float64": "F64",
     "float32": "F32",
@@ -129,6 +135,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes:
     length = int.from_bytes(prefix, "little")
+    if prefix.startswith((ZIP, PICKLE)) and length > total - 8:
+        raise weights_error(
+            path, "is not a safetensors file; `netc weights convert` makes one of PyTorch's and NumPy's"
+        )
     if len(prefix) < 8 or length > total - 8:
         raise weights_error(path, "is not a safetensors file, or is cut short")
     if length > MAX_HEADER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import msgspec
@@ -74,5 +74,10 @@ def non_finite(tensors: Iterable[Held]) -> Iterator[Diagnostic]:
     for held in tensors:
         found = sum(count_non_finite(numbers(chunk, held.dtype)) for chunk in held.chunks())
         if found:
-            what = f"{found} values of {held.name} in {held.origin} are infinite or not a number"
-            yield Diagnostic("weights-non-finite", what, None, path=held.name)
+            yield non_finite_finding(held, found, "infinite or not a number", held.name)
+
+
+def non_finite_finding(held: Held, count: int, what: str, name: str) -> Diagnostic:
+    """So many values of a tensor, whose name is or will be `name`, are what they should not be."""
+    told = f"{held.name} in {held.origin}: {count} of {prod(held.shape)} values {what}"
+    return Diagnostic("weights-non-finite", told, None, path=name)

@@ -23,6 +23,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str,
 
     \b
       netc weights check specs/resnet.yaml:resnet50 resnet50.safetensors
+      netc weights check specs/vgg.yaml:vgg16 vgg16.safetensors.index.json --finite
     """
     found = check_weights(compile_or_fail(spec, args, bind), weights, finite=finite)
     if json_:

@@ -29,6 +29,7 @@ def command(first: str, second: str, tolerance: float, key: str | None, json_: b
 
     \b
       netc weights diff before.safetensors after.safetensors --tolerance 1e-6
+      netc weights diff checkpoint.pt half.safetensors.index.json --json
     """
     found = compare(read_tensors(first, key), read_tensors(second, key), tolerance)
     if json_:

@@ -8,6 +8,7 @@ from netc.artifacts import staged
 from netc.cli.commands.weights.options import shard_size
 from netc.cli.options import file_output, one_spec
 from netc.cli.progress import progress
+from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
 from netc.weights import fresh_layout, write_fresh
 from netc.weights.safetensors import FLOATS
@@ -30,10 +31,16 @@ def command(
 ) -> None:
     """Write fresh weights, drawn as PyTorch draws them or as the spec's `init` says.
 
+    With --shard-size `-o NAME.safetensors` becomes NAME-00001-of-00003.safetensors and so on, where it takes several,
+    and NAME.safetensors.index.json, the file to give to other commands.
+
     \b
       netc weights init specs/resnet.yaml:resnet50 -o resnet50.safetensors --seed 0
+      netc weights init specs/vgg.yaml:vgg16 -o vgg16.safetensors --shard-size 200MB
     """
     network = compile_or_fail(spec, args, bind)
     layout = fresh_layout(network, target, seed, shard_size=shard_size, dtype=dtype)
     with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
         write_fresh(network, layout, temporary, seed, report)
+    if layout.table is not None:
+        say(f"{layout.index.path}: {len(layout.index.tensors)} tensors in {len(layout.shards)} files")
