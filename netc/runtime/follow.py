@@ -22,7 +22,7 @@ from netc.ir.flat import Wire
 from netc.ir.model import Network
 from netc.runtime.compare import Trial, difference
 from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64, widened
-from netc.runtime.layers import Opened, hands_on, judged, names_in_file, open_calls, place
+from netc.runtime.layers import Opened, are_places, hands_on, judged, names_in_file, open_calls, place
 from netc.runtime.lazy import numpy
 from netc.runtime.match import Matched
 from netc.runtime.model import read_model, save_rewritten
@@ -125,11 +125,10 @@ def _equals_picked(step: Step, wire: Wire, given: Values, array: Any) -> bool:
         return False
     np, axis = numpy(), picks[1]
     source, places = given[node.inputs[0]], given[wire]
-    if places.shape != array.shape or (places < 0).any() or (places >= source.shape[axis]).any():
+    if not are_places(places, array, source, axis):
         return False
-    once = (np.diff(np.sort(places, axis), axis=axis) > 0).all()
     chosen = (np.take_along_axis(source, each, axis) for each in (places, array))
-    return bool(once and np.array_equal(*chosen))
+    return bool(np.array_equal(*chosen))
 
 
 def _layer(step: Step, wire: Wire, apart: Difference, reads: dict[str, float | None]) -> Layer:

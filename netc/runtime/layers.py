@@ -18,7 +18,7 @@ from netc.ir.model import BlockOutput, Network, Node, Value
 from netc.ops.records import Unsupported
 from netc.runtime.compare import Trial, difference
 from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64
-from netc.runtime.lazy import pytorch_backend
+from netc.runtime.lazy import numpy, pytorch_backend
 from netc.runtime.match import Matched
 from netc.runtime.model import Session, open_exposed, read_opened
 from netc.runtime.module import import_network, load_strictly
@@ -89,18 +89,33 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         """Of every value both have, in the order they are computed; judged by PyTorch's own rounding where needed."""
         feed = dict(zip(self.inputs, trial.inputs, strict=True))
         found = dict(zip(self.session.outputs, self.session.run(None, feed), strict=True))
-        apart = {w: difference(w.path, trial.binding, expected[w], found[n], tolerance) for w, n in self.names.items()}
+        apart = {w: self._apart(w, trial, expected, found[name], tolerance) for w, name in self.names.items()}
         if tolerance is not None or all(d.ok for d in apart.values()):
             return apart
         exact = self._computed(evaluate_in_float64(self.module, trial.inputs))
-        return {wire: judged(d, expected[wire], exact[wire]) for wire, d in apart.items()}
+        alike = {wire: str(expected[wire].dtype) == d.dtype for wire, d in apart.items()}
+        return {w: judged(d, expected[w], exact[w]) if alike[w] else d for w, d in apart.items()}
+
+    def _apart(
+        self, wire: Wire, trial: Trial, expected: Mapping[Wire, Any], other: Any, tolerance: float | None
+    ) -> Difference:
+        """Of a value of PyTorch's and another; of other places of the largest elements, what the elements differ by."""
+        ours = expected[wire]
+        plain, maker = difference(wire.path, trial.binding, ours, other, tolerance), self.opened.maker(wire)
+        picks = maker and maker.node.op.picks(*(read.type for read in maker.inputs))
+        if plain.ok or maker is None or not picks or maker.outputs[picks[0]] is not wire:
+            return plain
+        source = expected.get(maker.inputs[0])
+        if source is None or not are_places(other, ours, source, picks[1]):
+            return plain
+        wanted, found = (numpy().take_along_axis(source, places, picks[1]) for places in (ours, other))
+        return difference(wire.path, trial.binding, wanted, found, tolerance)
 
     def astray(self, trial: Trial, expected: Mapping[Wire, Any]) -> list[str]:
         """Outputs that the module as a whole computes otherwise than its statements one by one."""
         shown = {name: array for name, array in zip(self.outputs, trial.expected, strict=True) if array is not None}
-        results = {name: expected.get(wire) for name, wire in self.opened.results.items()}
-        pairs = {name: (results.get(name), array) for name, array in shown.items()}
-        return [n for n, (a, b) in pairs.items() if a is not None and not difference(n, trial.binding, a, b).ok]
+        made = {n: wire for n, wire in self.opened.results.items() if n in shown and wire in expected}
+        return [n for n, wire in made.items() if not self._apart(wire, trial, expected, shown[n], None).ok]
 
     def _computed(self, arrays: Arrays) -> dict[Wire, Any]:
         return dict(zip(self.opened.values, arrays, strict=True))
@@ -124,6 +139,14 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         """Paths of what the file has no value for, though it computes one."""
         nodes = (node for node in self.opened.nodes if node.inputs and not hands_on(node))
         return tuple(wire.path for node in nodes for wire in node.outputs if wire not in self.names)
+
+
+def are_places(found: Any, like: Any, source: Any, axis: int) -> bool:
+    """Are these places of elements of `source` along an axis, none of them twice, and as many as `like`?"""
+    np = numpy()
+    if found.shape != like.shape or (found < 0).any() or (found >= source.shape[axis]).any():
+        return False
+    return bool((np.diff(np.sort(found, axis), axis=axis) > 0).all())
 
 
 def judged(found: Difference, expected: Any, exact: Any) -> Difference:

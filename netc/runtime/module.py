@@ -31,26 +31,20 @@ def import_network(path: Path) -> Any:
 
 
 def share_weights(part: Any, whole: Any) -> None:
-    """Give a module the very tensors of another that has all of its names, and its floating-point type."""
+    """Give a module the very tensors of another that has all of its names."""
     state = whole.state_dict()
-    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    if len(floats) == 1:
-        part.to(floats.pop())
     part.load_state_dict({name: state[name] for name in part.state_dict()}, strict=True, assign=True)
 
 
 def load_strictly(module: Any, index: WeightsIndex, wanted: Iterable[TensorSpec] = ()) -> None:
     """Fill every parameter and buffer; raises RuntimeError for any that is missing, added or of another shape.
 
-    wanted: tensors that PyTorch is to convert to another type than they have in the file. The module becomes one of
-    the weights' floating-point type: generated code makes float32, as PyTorch does.
+    wanted: tensors that PyTorch is to convert to another type than they have in the file. Each has the type of its
+    weights, where generated code makes float32, as PyTorch does; what is no weight keeps the type that the code says.
     """
     dtypes = {spec.name: spec.dtype for spec in wanted}
     state = {name: _tensor(entry, dtypes.get(name, entry.dtype)) for name, entry in index.tensors.items()}
-    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    if len(floats) == 1:
-        module.to(floats.pop())
-    module.load_state_dict(state, strict=True)
+    module.load_state_dict(state, strict=True, assign=True)
 
 
 def _tensor(entry: TensorEntry, wanted: str) -> Any:

@@ -11,6 +11,7 @@ from netc.ir.model import Network, Value
 from netc.passes.serve import Normalisation, Serving, is_image, served
 from netc.runtime.compare import Trial, difference
 from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64
+from netc.runtime.layers import are_places
 from netc.runtime.lazy import numpy, torch
 from netc.runtime.report import Difference
 from netc.types import FLOATS
@@ -82,11 +83,9 @@ class Service(msgspec.Struct, frozen=True, eq=False):
 
 def _as_large(largest: Any, indices: Any, scores: Any, exact: Any, tolerance: float | None) -> bool:
     """Do `indices` name different elements along axis 1 of `scores`, as large as the `largest`?"""
+    if not are_places(indices, largest, scores, 1):
+        return False
     np = numpy()
-    if indices.shape != largest.shape or indices.min() < 0 or indices.max() >= scores.shape[1]:
-        return False
-    if (np.diff(np.sort(indices, 1), axis=1) == 0).any():
-        return False
     apart: Difference = difference("", {}, largest, np.take_along_axis(scores, indices, 1), tolerance)
     return msgspec.structs.replace(apart, rounding=difference("", {}, scores, exact).relative).ok
 
