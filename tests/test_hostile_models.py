@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from click.testing import CliRunner
 
@@ -78,3 +80,24 @@ def test_places_that_onnxruntime_alone_understands_are_refused(
     key: str, value: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert_refused(command, pointing(tmp_path / "in", value, key), tmp_path / "out.onnx")
+
+
+def test_a_constant_in_another_file_is_read_from_the_models_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not from where the command runs."""
+    value = onnx.TensorProto(name="c", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
+    value.external_data.add(key="location", value="c.bin")
+    nodes = [onnx.helper.make_node("Constant", [], ["k"], value=value), onnx.helper.make_node("Add", ["a", "k"], ["b"])]
+    given, made = (onnx.helper.make_tensor_value_info(name, 1, [4]) for name in "ab")
+    graph = onnx.helper.make_graph(nodes, "g", [given], [made])
+    opsets = [onnx.helper.make_opsetid("", 21)]
+    for folder, content in ((tmp_path / "in", 1.0), (tmp_path, 7.0)):
+        folder.mkdir(exist_ok=True)
+        (folder / "c.bin").write_bytes(np.full(4, content, "float32").tobytes())
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "in" / "m.onnx")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["optimize", "in/m.onnx", "-o", "out.onnx", "--all"])
+    assert result.exit_code == 0, result.stderr
+    (found,) = onnxruntime.InferenceSession("out.onnx").run(None, {"a": np.zeros(4, "float32")})
+    assert found.tolist() == [1.0] * 4

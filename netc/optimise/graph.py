@@ -96,7 +96,7 @@ class Graph:
         """The value of a constant as a NumPy array."""
         if name in self.constants:
             return numpy_helper.to_array(self.constants[name], base_dir=str(self.folder))
-        return _constant_value(self._makers[name])
+        return _constant_value(self._makers[name], self.folder)
 
     def small(self, name: str) -> Any:
         """The value of a constant of at most `INSIDE` bytes, else None."""
@@ -335,10 +335,10 @@ def _rename_reads(node: NodeProto, old: str, new: str) -> None:
             _rename_reads(inner, old, new)
 
 
-def _constant_value(node: NodeProto) -> Any:
+def _constant_value(node: NodeProto, folder: Path) -> Any:
     """What a Constant node holds, in whichever of its attributes."""
     value = helper.get_attribute_value(node.attribute[0])
     if isinstance(value, TensorProto):
-        return numpy_helper.to_array(value)
+        return numpy_helper.to_array(value, base_dir=str(folder))
     kind = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
     return np.array(value, kind[node.attribute[0].name])
