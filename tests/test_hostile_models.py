@@ -88,7 +88,8 @@ def test_a_constant_in_another_file_is_read_from_the_models_folder(
     """And not from where the command runs."""
     value = onnx.TensorProto(name="c", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
     value.external_data.add(key="location", value="c.bin")
-    nodes = [onnx.helper.make_node("Constant", [], ["k"], value=value), onnx.helper.make_node("Add", ["a", "k"], ["b"])]
+    make = onnx.helper.make_node
+    nodes = [make("Constant", [], ["k"], value=value), make("Neg", ["k"], ["n"]), make("Add", ["a", "n"], ["b"])]
     given, made = (onnx.helper.make_tensor_value_info(name, 1, [4]) for name in "ab")
     graph = onnx.helper.make_graph(nodes, "g", [given], [made])
     opsets = [onnx.helper.make_opsetid("", 21)]
@@ -100,4 +101,4 @@ def test_a_constant_in_another_file_is_read_from_the_models_folder(
     result = CliRunner().invoke(cli, ["optimize", "in/m.onnx", "-o", "out.onnx", "--all"])
     assert result.exit_code == 0, result.stderr
     (found,) = onnxruntime.InferenceSession("out.onnx").run(None, {"a": np.zeros(4, "float32")})
-    assert found.tolist() == [1.0] * 4
+    assert found.tolist() == [-1.0] * 4
