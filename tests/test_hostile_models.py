@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from netc.cli.main import cli
+from netc.optimise.graph import Graph
+from netc.runtime.model import read_model
 
 MLP = str(Path(__file__).parents[1] / "specs" / "mlp.yaml")
 
@@ -98,6 +100,7 @@ def test_a_constant_in_another_file_is_read_from_the_models_folder(
         (folder / "c.bin").write_bytes(np.full(4, content, "float32").tobytes())
     onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "in" / "m.onnx")
     monkeypatch.chdir(tmp_path)
+    assert Graph(read_model("in/m.onnx"), Path("in")).array("k").tolist() == [1.0] * 4
     result = CliRunner().invoke(cli, ["optimize", "in/m.onnx", "-o", "out.onnx", "--all"])
     assert result.exit_code == 0, result.stderr
     (found,) = onnxruntime.InferenceSession("out.onnx").run(None, {"a": np.zeros(4, "float32")})
