@@ -145,7 +145,7 @@ def _lock(handle: int, wait: bool) -> bool:
 
 
 def _stages(directory: Path) -> Iterator[Path]:
-    return directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS)
+    return (path for path in directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS) if not path.is_symlink())
 
 
 def _tidy(directory: Path) -> None:
@@ -158,11 +158,16 @@ def _tidy(directory: Path) -> None:
 
 def _end(stage: Path) -> None:
     if (stage / _COMPLETE).exists():
-        for path in (stage / _NEW).glob("*"):
+        for path in _inside(stage / _NEW):
             _move(path, stage.parent / path.name)
-        for name in (stage / _GONE).glob("*"):
-            (stage.parent / name.name).unlink(missing_ok=True)
+        for path in _inside(stage / _GONE):
+            (stage.parent / path.name).unlink(missing_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Nothing where it is a link, as only somebody else makes it."""
+    return [] if folder.is_symlink() else list(folder.glob("*"))
 
 
 def _move_all(temporary: Sequence[Path], targets: Sequence[Path], obsolete: Callable[[], Iterable[Path]]) -> None:

@@ -113,6 +113,24 @@ def test_a_run_ends_the_moves_of_another_that_was_killed_meanwhile(
     assert marks(tmp_path) == ["y"] * len(FILES)
 
 
+@pytest.mark.parametrize("link", ["", "new", "gone"])
+def test_links_that_look_like_a_killed_run_move_nothing(link: str, tmp_path: Path) -> None:
+    """In a folder that somebody else packed."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for folder in (mine / "new", mine / "gone", theirs):
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_text("kept")
+    (mine / "complete").touch()
+    stage = theirs / ".netc-0123456789ab"
+    if link:
+        stage.mkdir()
+        (stage / "complete").touch()
+    (stage / link).symlink_to(mine / link)
+    settle(theirs / "a.txt")
+    for folder in (mine / "new", mine / "gone", theirs):
+        assert (folder / "a.txt").read_text() == "kept"
+
+
 def test_a_reader_waits_for_moves_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a")
     move, begun = artifacts._move, tmp_path / "begun"
