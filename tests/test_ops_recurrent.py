@@ -131,6 +131,12 @@ def test_three_axes_are_needed(shape: Any) -> None:
     assert not agree(make("lstm", hidden_size=3), tensor(*shape))
 
 
+@pytest.mark.parametrize(("batch_first", "axes"), [(False, "steps × batch"), (True, "batch × steps")])
+def test_the_axes_that_are_needed_have_the_names_of_a_sequence(batch_first: bool, axes: str) -> None:
+    (problem,) = findings(make("lstm", hidden_size=3, batch_first=batch_first), tensor(2, 5))
+    assert problem.message == f"lstm takes {axes} × features, not 2×5 (rank 2)"
+
+
 def test_features_are_constant() -> None:
     (problem,) = findings(make("lstm", hidden_size=3), tensor(2, 3, symbol("c")))
     assert problem.code == "not-constant"

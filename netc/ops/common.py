@@ -25,6 +25,13 @@ def need_rank(op: Op, x: TensorType, *ranks: int, at: int = 0) -> Iterator[Probl
         yield Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at)
 
 
+def need_sequence(op: Op, x: TensorType, *, batch_first: bool, at: int = 0) -> Iterator[Problem]:
+    """A problem unless `x` is a batch of sequences."""
+    if x.rank != 3:
+        wanted = "batch × steps × features" if batch_first else "steps × batch × features"
+        yield Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at)
+
+
 def need_axes(op: Op, x: TensorType, fewest: int, at: int = 0) -> Iterator[Problem]:
     """A problem unless `x` has at least so many axes."""
     if x.rank < fewest:

@@ -17,7 +17,7 @@ from netc.ops.common import (
     learned,
     need_constant,
     need_float,
-    need_rank,
+    need_sequence,
     node,
     number,
     numbers,
@@ -65,7 +65,8 @@ class MultiheadAttention(Op):
         tensors = self._tensors(x)
         yield from need_same_dtype(self, *tensors)
         yield from need_float(self, x[0])
-        wrong = [problem for at, t in enumerate(tensors) for problem in need_rank(self, t, 3, at=at)]
+        sequences = [need_sequence(self, t, batch_first=self.batch_first, at=at) for at, t in enumerate(tensors)]
+        wrong = [problem for found in sequences for problem in found]
         if not wrong:
             constant = [need_constant(t.shape[2], "features", at=at) for at, t in enumerate(tensors)]
             wrong = [problem for found in constant for problem in found]

@@ -15,7 +15,7 @@ from netc.ops.common import (
     need_constant,
     need_dtype,
     need_float,
-    need_rank,
+    need_sequence,
     node,
     number,
     positional,
@@ -53,7 +53,7 @@ class _Recurrent(Op):
         return ("output", "h_n", "c_n")[: 1 + self.states]
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from need_rank(self, x[0], 3)
+        yield from need_sequence(self, x[0], batch_first=self.batch_first)
         yield from need_float(self, x[0])
         if x[0].rank == 3:
             yield from need_constant(x[0].shape[2], "features")

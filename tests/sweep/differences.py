@@ -90,7 +90,7 @@ MEANT = {
 DIFFERENCES: list[tuple[Applies, str]] = [
     (empty, "PyTorch makes an empty tensor, of which ONNX Runtime has none"),
     (
-        says("takes N×C×"),
+        says("takes N×C×", "takes batch ×", "takes steps ×"),
         "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C",
     ),
     (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
