@@ -187,6 +187,11 @@ def test_an_index_made_to_harm_takes_nothing_else_away(name: str, tmp_path: Path
     assert len(read_index(folder / "m.safetensors.index.json").files) == 4
 
 
+def test_an_index_is_pointed_at(tmp_path: Path) -> None:
+    index = shards_of(tmp_path, two_parts())
+    assert f"{index.name} names them" in refusal(tmp_path / "model.safetensors")
+
+
 def header_file(path: Path, header: bytes, data: bytes = b"") -> Path:
     path.write_bytes(struct.pack("<Q", len(header)) + header + data)
     return path

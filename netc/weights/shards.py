@@ -78,6 +78,9 @@ def read_index(path: str | Path) -> WeightsIndex:
     """
     path = Path(path)
     settle(path)
+    index = f"{path}{INDEX_SUFFIX}"
+    if os.path.exists(index) and not os.path.exists(path):
+        raise weights_error(path, f"there are several files instead; {index} names them")
     return _read_shards(path) if path.suffix == ".json" else read_file(path)
 
 
