@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 from click.testing import CliRunner
-from spectext import errors, made
+from spectext import elaborate, errors, made
 from torch import Tensor, nn
 
 import netc
@@ -57,6 +57,15 @@ def test_a_block_returns_it_to_evaluation() -> None:
     text = f"{HEAD}  wrong: {{net: {{i: inner, j: relu @i.out, s: add @i.aux @i.aux}}, outputs: {{o: j, s: s}}}}\n"
     found = errors(f"{text}net: {{w: wrong, k: relu @w.s}}\noutputs: {{y: w.o, z: {{from: k, when: train}}}}\n")
     assert found == [("training-only", "@i.aux")]
+
+
+def test_a_shared_module_that_reads_it_is_named_by_its_call() -> None:
+    shared = "shared: {twin: relu}\nnet: {o: outer, k: twin @o.extra, w: twin @o.out}\noutputs: {y: w, z: k}\n"
+    network, found = elaborate(HEAD + shared)
+    assert network is None
+    assert [(d.code, d.notes) for d in found] == [
+        ("training-only", ("`k` reads it, a call of the shared `twin`",)),
+    ]
 
 
 def _module(text: str) -> nn.Module:

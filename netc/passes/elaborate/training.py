@@ -41,7 +41,10 @@ def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
         if output.value in lacking.made:
             _report(report, output, output.value, lacking, _declared_at(block, output))
         for leaf, value in _readings(leaves, output.value, lacking):
-            _report(report, output, value, lacking, _read_at(leaf, value))
+            readers = (
+                () if leaf.path == leaf.module else (f"`{leaf.path}` reads it, a call of the shared `{leaf.module}`",)
+            )
+            _report(report, output, value, lacking, _read_at(leaf, value), readers)
 
 
 def _readings(leaves: Sequence[Node | Call], wanted: Value, lacking: Absent) -> Iterator[tuple[Node | Call, Value]]:
@@ -67,10 +70,12 @@ def _declared_at(block: Block, output: BlockOutput) -> Span:
     return next(declared, output.value.span)
 
 
-def _report(report: Report, output: BlockOutput, value: Value, lacking: Absent, span: Span) -> None:
+def _report(
+    report: Report, output: BlockOutput, value: Value, lacking: Absent, span: Span, notes: tuple[str, ...] = ()
+) -> None:
     call, source = lacking.made[value]
     message = f"`{value.path}` is computed in training only, and output `{output.name}` needs it in evaluation too"
     helps = [f"declare output `{output.name}` with `when: train`"]
     if not source.exposed:
         helps.append(f"or take `when: train` off output `{source.name}` of `{call.block.name}`")
-    report.add("training-only", message, span, helps=tuple(helps))
+    report.add("training-only", message, span, notes=notes, helps=tuple(helps))
