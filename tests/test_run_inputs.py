@@ -338,6 +338,14 @@ def test_sizes_below_the_least_are_refused(tmp_path: Path) -> None:
         assert (code, words in message) == ("bad-input", True)
 
 
+def test_what_onnxruntime_refuses_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = "netc: 1\nname: pick\ninputs: {at: {shape: [N], dtype: int64}}\nnet: [embedding 5 3]\n"
+    path = written(text, tmp_path)
+    code, message = code_of(lambda: run_model(path, "cpu", {"at": np.array([7])}))
+    assert (code, "does not run on these inputs" in message) == ("bad-input", True)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_outputs_never_replace_a_file_of_another_kind(classifier: Path) -> None:
     before = classifier.read_bytes()
     code, message = code_of(lambda: run_model(classifier, "cpu", plan=RunPlan(output=classifier)))

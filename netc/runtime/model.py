@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 _FOLDER = "session.model_external_initializers_file_folder_path"
-_ERRORS_ONLY = 3
 _FATAL_ONLY = 4
+"""Of what onnxruntime logs; errors are raised too."""
 _TITLES = {TENSORRT: "TensorRT", CUDA: "CUDA", CPU: "the CPU"}
 _NAMED = 5
 
@@ -100,7 +100,7 @@ def open_exposed(path: str | Path, values: Sequence[str]) -> Session:
 def save_rewritten(path: str | Path, target: Path) -> None:
     """Write an ONNX file as ONNX Runtime fuses its nodes for the CPU, its weights in a file beside it. Raises
     NetcError (`model-file`)."""
-    options = _options(Settings(), _ERRORS_ONLY)
+    options = _options(Settings(), _FATAL_ONLY)
     options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{target.name}.data")
@@ -110,7 +110,7 @@ def save_rewritten(path: str | Path, target: Path) -> None:
 def open_bytes(content: bytes, folder: Path, name: str) -> Session:
     """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. Raises NetcError
     (`model-file`) calling it `name`."""
-    options = _options(Settings(), _ERRORS_ONLY)
+    options = _options(Settings(), _FATAL_ONLY)
     options.add_session_config_entry(_FOLDER, str(folder))
     return _session(_load(name, content, options, [CPU]), "cpu", "")
 
@@ -162,7 +162,7 @@ def refuse_unknown(shapes: Iterable[Shape], given: Binding) -> None:
 
 
 def _open_cpu(path: str | Path, settings: Settings, note: str) -> Session:
-    options = _options(settings, _ERRORS_ONLY)
+    options = _options(settings, _FATAL_ONLY)
     return _session(_load(path, _content(path, settings, options), options, [CPU]), "cpu", note)
 
 
