@@ -25,6 +25,7 @@ from netc.diagnostics.model import NetcError
 from netc.runtime import Preprocess, RunPlan, Settings, lazy, open_model, read_labels, run_model
 from netc.runtime.given import read_sources
 from netc.runtime.images import layout_of, prepare, read_images
+from netc.runtime.labels import most_probable
 from netc.types import TensorType
 from tests.vision import torchvision
 
@@ -170,6 +171,15 @@ def test_probabilities_stay_what_they_are(tmp_path: Path) -> None:
     assert top is not None
     assert not top.softmax
     assert top.rows[0][0].probability == pytest.approx(scores.max(), abs=1e-7)
+
+
+def test_scores_of_boxes_are_no_classes() -> None:
+    scores, labels = np.ones((2, 5), "float32"), np.zeros((2, 5), "int64")
+    assert most_probable({"boxes": np.ones((2, 5, 4), "float32"), "scores": scores}, 3, ()) is None
+    assert most_probable({"scores": scores, "labels": labels}, 3, ()) is None
+    found = most_probable({"class": np.zeros(2, "int64"), "scores": scores, "more": scores}, 3, ())
+    assert found is not None
+    assert found.output == "scores"
 
 
 def test_the_labels_of_imagenet_are_torchvisions() -> None:

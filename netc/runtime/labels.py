@@ -57,11 +57,12 @@ def read_labels(name: str) -> tuple[str, ...]:
 
 
 def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...]) -> Top | None:
-    """Of the first output that is rows of scores of classes; None where there is none.
+    """Of the first output that is rows of scores of classes; None where there is none. Scores of boxes are not: beside
+    them are a box and a class for each.
 
     Raises NetcError (`bad-input`) where there are labels, and not one for each class.
     """
-    scores = next(((name, a) for name, a in outputs.items() if a.ndim == 2 and a.dtype.kind == "f"), None)
+    scores = next(((name, a) for name, a in outputs.items() if _is_of_classes(a, outputs)), None)
     if scores is None:
         return None
     name, array = scores
@@ -88,6 +89,13 @@ def largest(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...], *, 
     rows = [zip(indices[i, :count].tolist(), values[i, :count].tolist(), strict=True) for i in range(len(values))]
     told = tuple(tuple(Guess(at, labels[at] if labels else "", value) for at, value in row) for row in rows)
     return Top("values", False, told, scores)
+
+
+def _is_of_classes(array: Any, outputs: Mapping[str, Any]) -> bool:
+    if array.ndim != 2 or array.dtype.kind != "f":
+        return False
+    alike = (other for other in outputs.values() if other.shape[:2] == array.shape)
+    return not any(other.ndim > 2 or other.dtype.kind == "i" for other in alike)
 
 
 def _are_probabilities(values: Any) -> bool:
