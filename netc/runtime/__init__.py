@@ -6,7 +6,7 @@ from netc.runtime.against import verify_files
 from netc.runtime.images import Preprocess
 from netc.runtime.labels import read_labels
 from netc.runtime.model import Provider, Settings, open_model
-from netc.runtime.report import Difference, Finding, Layer, Layers, VerifyReport
+from netc.runtime.report import Difference, Finding, Layer, Layers, Steps, VerifyReport
 from netc.runtime.run import RunPlan, RunReport, TensorReport, run_model
 from netc.runtime.verify import verify
 from netc.runtime.written import written
@@ -21,6 +21,7 @@ __all__ = [
     "RunPlan",
     "RunReport",
     "Settings",
+    "Steps",
     "TensorReport",
     "VerifyReport",
     "open_model",

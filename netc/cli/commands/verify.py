@@ -15,6 +15,7 @@ from netc.cli.output import print_json
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
 from netc.runtime import VerifyReport, verify, verify_files
+from netc.runtime.against import computed_in
 
 
 @click.command("verify")
@@ -59,8 +60,9 @@ def command(
 
     Weights load strictly; output shapes are compared with netc's; the module also takes a training step. Several random
     inputs are tried at several sizes where these are free. Of fresh weights, those that start at a constant (a head or
-    a scale of zeros) get small random values, which would otherwise hide what stands before them. Exit code 1 where
-    anything differs by more than its tolerance.
+    a scale of zeros) get small random values, which would otherwise hide what stands before them. Where an output
+    differs by more than its tolerance, every statement is compared from equal inputs: it may be that rounding alone
+    decides. Exit code 1 where anything else differs.
 
     The options of `netc onnx` make the file that they make there. What it does to images and scores is done around the
     module by PyTorch's own functions, on images of odd sizes.
@@ -85,6 +87,7 @@ def command(
     else:
         if against is not None:
             refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions"))
+            given["dtype"] = given["dtype"] or computed_in(against)
         network = compile_or_fail(spec, args, bind, given["dtype"])
         options = read_onnx_options(given)
         plan = partial(verify, against=against, layers=layers, runs=runs, tolerance=tolerance, options=options)
