@@ -210,6 +210,18 @@ def test_a_file_says_itself_what_it_does(service: Path, spec: Path) -> None:
     assert read_serving({"resize": "256", "topk": "many"}, "not netc's") == BARE
 
 
+def test_a_file_says_itself_what_it_computes_in(spec: Path, tmp_path: Path) -> None:
+    """Its inputs and outputs are float32."""
+    netc.load(SPEC).write_weights(tmp_path / "w.safetensors")
+    weights, half = ("--weights", tmp_path / "w.safetensors"), tmp_path / "half.onnx"
+    assert invoke("onnx", spec, "-o", half, *weights, "--dtype=float16", "--keep-io").exit_code == 0
+    for given in (weights, ()):
+        done = invoke("verify", spec, "--against", half, *given)
+        assert done.exit_code == 0, done.output
+        assert "4× PyTorch's own distance to float64" in done.stdout
+    assert invoke("verify", spec, "--against", half, *weights, "--dtype=float32").exit_code == 1
+
+
 def test_of_another_file_options_say_it(service: Path, spec: Path, tmp_path: Path) -> None:
     model = onnx.load(service, load_external_data=False)
     del model.metadata_props[:]

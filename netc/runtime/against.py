@@ -17,7 +17,7 @@ from netc.runtime.match import Matched, match, solve
 from netc.runtime.model import Session, bounds, open_model, read_model, refuse_unknown
 from netc.runtime.report import Finding, VerifyReport
 from netc.runtime.sizes import Binding, bound_shape, samples
-from netc.types import TensorType
+from netc.types import FLOATS, TensorType
 from netc.weights import WeightsIndex
 
 
@@ -93,6 +93,12 @@ def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> Fi
         array = onnx().numpy_helper.to_array(held[name], base_dir=str(Path(other).parent))
         _write(index, name, array, other)
     return Finding("weights", True, f"{len(needed)} tensors taken from {other}")
+
+
+def computed_in(path: str | Path) -> str | None:
+    """The floating-point type that the metadata of a file name, where it is not float32. Raises NetcError."""
+    named = {entry.value for entry in read_model(path).metadata_props if entry.key == "dtype"} & set(FLOATS)
+    return named.pop() if named else None
 
 
 def _needed(network: Network) -> list[str]:

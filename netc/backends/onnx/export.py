@@ -16,6 +16,7 @@ from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.passes.serve import served
 from netc.passes.serve_metadata import serving_metadata
+from netc.types import FLOATS
 from netc.weights import WeightsIndex, fresh_index
 
 
@@ -37,7 +38,8 @@ def build_model(
     for file in index.files:
         _check_sayable(location or file.name)
     renamed = build_graph(model, flatten(whole), index, location, options)
-    for key, value in {**_metadata(whole, renamed), **serving_metadata(options.serving)}.items():
+    about = {**_metadata(whole, renamed), **_dtype(index), **serving_metadata(options.serving)}
+    for key, value in about.items():
         model.metadata_props.add(key=key, value=value)
     return model
 
@@ -57,6 +59,12 @@ def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
     about = {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
     names = ",".join(f"{name}={wanted}" for name, wanted in renamed.items())
     return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
+
+
+def _dtype(weights: WeightsIndex) -> dict[str, str]:
+    """What the network computes in, where it is not float32 and its inputs may not tell."""
+    found = {entry.dtype for entry in weights.tensors.values()} & set(FLOATS)
+    return {"dtype": found.pop()} if len(found) == 1 and found != {"float32"} else {}
 
 
 def model_bytes(
