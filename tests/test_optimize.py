@@ -728,6 +728,15 @@ def test_an_optimised_file_in_eight_bits_keeps_them(digits: Path, tmp_path: Path
     assert kinds(tmp_path / "again.onnx") == kinds(tmp_path / "int8.onnx")
 
 
+def test_the_largest_values_tell_no_class(tmp_path: Path) -> None:
+    body = "z = Gemm <transB=1> (x, w) \n y, i = TopK (z, three)"
+    text = f"g (float[N,8] x) => (float[N,3] y, int64[N,3] i) {{ {body} }}"
+    model = written(text, tmp_path, w=floats(10, 8), three=np.array([3]))
+    found = quantised(model, tmp_path / "int8.onnx", data="random", samples=4)
+    (drift,) = found.int8.drift
+    assert (drift.output, drift.top1) == ("y", None)
+
+
 def test_samples_come_in_batches_of_the_bound_size(digits: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", floats(7, 3, 32, 32))
     out, data = tmp_path / "int8.onnx", tmp_path / "data.npy"

@@ -24,6 +24,7 @@ from netc.optimise.plan import Calibration, Plan
 from netc.optimise.report import Drift, Quantised
 from netc.optimise.samples import Feeds, read_samples
 from netc.optimise.write import size, write
+from netc.runtime.labels import is_of_classes
 from netc.runtime.lazy import onnxruntime, quantization
 from netc.runtime.model import Session, failures, open_model, read_model
 
@@ -113,14 +114,14 @@ class _Sum:
         self.rows = self.equal = 0
         self.comparable = True
 
-    def add(self, a: Any, b: Any) -> None:
+    def add(self, a: Any, b: Any, classes: bool) -> None:
         if a.shape != b.shape or a.dtype.kind != "f":
             self.comparable = False
             return
         x, y = a.astype("float64"), b.astype("float64")
         self.signal, self.other = self.signal + float((x * x).sum()), self.other + float((y * y).sum())
         self.product, self.noise = self.product + float((x * y).sum()), self.noise + float(((x - y) ** 2).sum())
-        if x.ndim == 2 and x.shape[1] > 1:
+        if classes and x.shape[1] > 1:
             self.rows += len(x)
             self.equal += int((x.argmax(1) == y.argmax(1)).sum())
 
@@ -137,7 +138,7 @@ def _drift(before: Session, after: Session, feeds: Feeds) -> tuple[Drift, ...]:
     for inputs in feeds():
         expected, found = run(before, inputs), run(after, inputs)
         for name, values in expected.items():
-            sums.setdefault(name, _Sum()).add(values, found[name])
+            sums.setdefault(name, _Sum()).add(values, found[name], is_of_classes(values, expected))
     if not all(np.isfinite(each.other) for each in sums.values()):
         raise _error("the result computes numbers that are infinite or no numbers")
     return tuple(each.drift(name) for name, each in sums.items() if each.comparable)

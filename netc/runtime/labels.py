@@ -62,7 +62,7 @@ def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...
 
     Raises NetcError (`bad-input`) where there are labels, and not one for each class.
     """
-    scores = next(((name, a) for name, a in outputs.items() if _is_of_classes(a, outputs)), None)
+    scores = next(((name, a) for name, a in outputs.items() if is_of_classes(a, outputs)), None)
     if scores is None:
         return None
     name, array = scores
@@ -91,7 +91,8 @@ def largest(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...], *, 
     return Top("values", False, told, scores)
 
 
-def _is_of_classes(array: Any, outputs: Mapping[str, Any]) -> bool:
+def is_of_classes(array: Any, outputs: Mapping[str, Any]) -> bool:
+    """Is an output rows of scores, one for each class?"""
     if array.ndim != 2 or array.dtype.kind != "f":
         return False
     alike = (other for other in outputs.values() if other.shape[:2] == array.shape)
