@@ -664,3 +664,21 @@ def test_tensors_that_crowd_have_the_shortest_names_that_tell_them_apart() -> No
     code = generate(compiled("ssd.yaml:ssd300_vgg16"))
     assert 'classification_head_2 = self.head["classification_head"]["module_list"][2](' in code
     assert 'regression_head_2 = self.head["regression_head"]["module_list"][2](' in code
+
+
+GATED = """
+netc: 1
+inputs: {image: [N, 3, 8, 8]}
+blocks:
+  gate: {args: c, net: {a: conv2d 1 1 @in, b: conv2d c 1 @in, m: mul @a @b, out: conv2d 8 1}}
+net:
+  first: gate 4
+  second: gate 6
+"""
+
+
+def test_a_size_that_a_single_channel_broadcasts_to_is_followed() -> None:
+    code = generate(compiled(GATED.lstrip()))
+    assert "def __init__(self, in_channels: int, c: int) -> None:" in code
+    assert "nn.Conv2d(c, 8, 1)" in code
+    agree(compiled(GATED.lstrip()), 3, 8, 8)

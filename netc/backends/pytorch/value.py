@@ -61,6 +61,9 @@ class Val(msgspec.Struct, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return bool(self.value == (other.value if isinstance(other, Val) else other))
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.value)
 
