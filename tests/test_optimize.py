@@ -508,6 +508,29 @@ def test_rounding_is_also_what_fusing_alone_changes(tmp_path: Path) -> None:
         assert "fuses nothing" in found.measure
 
 
+def test_where_the_file_has_no_numbers_there_need_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = written(f"{IMAGE} {{ p = Identity (x) \n y = Log (p) }}", tmp_path)
+    found = optimise(model, tmp_path / "out.onnx", ALL)
+    assert kinds(tmp_path / "out.onnx") == ["Log"]
+    assert found.still == ()
+    whole = written(
+        f"{IMAGE} {{ p = Mul (x, none) \n q = Div (p, p) \n y = Identity (q) }}", tmp_path, none=CONSTANTS["none"]
+    )
+    assert optimise(whole, tmp_path / "out.onnx", ALL).still == ("y",)
+    monkeypatch.setattr("netc.optimise.run.STEPS", {"drop-no-ops": _without_logarithm})
+    with pytest.raises(NetcError, match="changes what is computed"):
+        optimise(
+            written(f"{IMAGE} {{ p = Identity (x) \n y = Log (p) }}", tmp_path),
+            tmp_path / "o.onnx",
+            Plan(steps=("drop-no-ops",)),
+        )
+
+
+def _without_logarithm(graph: Graph) -> None:
+    for node in graph.all("Log"):
+        node.op_type = "Relu"
+
+
 def test_outputs_that_no_input_moves_are_named(tmp_path: Path) -> None:
     model = written(
         f"{IMAGE} {{ p = Mul (x, none) \n q = Exp (p) \n y = Identity (q) }}", tmp_path, none=CONSTANTS["none"]
