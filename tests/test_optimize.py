@@ -182,6 +182,17 @@ def test_a_norm_goes_into_the_layer_before_it(
     assert {"w.folded", "c.folded" if "c)" in call else "w.bias.folded"} == names(out)
 
 
+@pytest.mark.parametrize(("inputs", "count"), [("x, w, o", 2), ("x, w, o, c", 2), ("x, w, o, c, k", 2)])
+def test_a_norm_goes_into_a_deformable_convolution(inputs: str, count: int, tmp_path: Path) -> None:
+    text = "g (float[2,4,5,5] x, float[2,18,5,5] o, float[2,9,5,5] k) => (float[2,6,5,5] y, float[2,9,5,5] r)"
+    call = f"z = DeformConv <kernel_shape=[3,3], pads=[1,1,1,1]> ({inputs}) \n r = Relu (k)"
+    held = {"w": floats(6, 4, 3, 3), **({"c": floats(6)} if "c" in inputs else {})}
+    model = written(f"{text} {{ {call} \n y = BatchNormalization (z, g, b, m, v) }}", tmp_path, **held, **norm(6))
+    out = optimised(model, "fold-batch-norm")
+    assert sorted(kinds(out)) == ["DeformConv", "Relu"]
+    assert len(names(out)) == count
+
+
 @pytest.mark.parametrize(
     ("call", "taken", "weight", "folds"),
     [

@@ -40,7 +40,7 @@ def absorb_after(graph: Graph, node: NodeProto, scale: Array, shift: Array) -> b
 def absorb_before(graph: Graph, node: NodeProto, scale: Array, shift: Array) -> bool:
     """Let `node` take x where it took scale·x + shift, per channel of x. False where it cannot be exact."""
     weight = _weight(graph, node)
-    if weight is None or (shift.any() and not _adds_nothing(node)):
+    if weight is None or node.op_type == "DeformConv" or (shift.any() and not _adds_nothing(node)):
         return False
     count = _inputs(node, weight)
     if not {scale.size, shift.size} <= {1, count}:
@@ -55,7 +55,7 @@ def absorb_before(graph: Graph, node: NodeProto, scale: Array, shift: Array) -> 
 
 
 def _weight(graph: Graph, node: NodeProto) -> Array | None:
-    known = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+    known = {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul"}
     if node.op_type not in known or node.domain or not graph.is_constant(node.input[1]):
         return None
     if node.op_type == "Gemm" and attribute(node, "transA", 0):
@@ -67,12 +67,21 @@ def _weight(graph: Graph, node: NodeProto) -> Array | None:
 
 def _bias(graph: Graph, node: NodeProto, count: int) -> Array | None:
     """What is added per output channel; None where that is no constant."""
-    if len(node.input) < 3 or not node.input[2]:
+    name = _bias_name(node)
+    if not name:
         return np.zeros(count)
-    if not graph.is_constant(node.input[2]):
+    if not graph.is_constant(name):
         return None
-    bias = graph.array(node.input[2]).astype("float64") * attribute(node, "beta", 1.0)
+    bias = graph.array(name).astype("float64") * attribute(node, "beta", 1.0)
     return np.resize(bias, count) if bias.size in (1, count) and bias.shape[-1:] in ((), (1,), (count,)) else None
+
+
+def _bias_at(node: NodeProto) -> int:
+    return 3 if node.op_type == "DeformConv" else 2
+
+
+def _bias_name(node: NodeProto) -> str:
+    return str(node.input[_bias_at(node)]) if len(node.input) > _bias_at(node) else ""
 
 
 def _groups(node: NodeProto) -> int:
@@ -84,7 +93,7 @@ def _output_axis(node: NodeProto) -> int:
 
 
 def _outputs(node: NodeProto, weight: Array) -> int:
-    if node.op_type == "Conv":
+    if node.op_type in ("Conv", "DeformConv"):
         return int(weight.shape[0])
     if node.op_type == "ConvTranspose":
         return int(weight.shape[1]) * _groups(node)
@@ -102,7 +111,7 @@ def _inputs(node: NodeProto, weight: Array) -> int:
 def _by_output(node: NodeProto, weight: Array, scale: Array) -> Array:
     if node.op_type == "ConvTranspose":
         return _by_inner_axis(weight, scale, _groups(node))
-    return _along(weight, scale, 0 if node.op_type == "Conv" else _output_axis(node))
+    return _along(weight, scale, 0 if node.op_type in ("Conv", "DeformConv") else _output_axis(node))
 
 
 def _by_input(node: NodeProto, weight: Array, scale: Array) -> Array:
@@ -147,14 +156,15 @@ def _store(graph: Graph, node: NodeProto, weight: Array, bias: Array | None, dty
     old = node.input[1]
     names = [node.input[0], graph.change_constant(old, f"{old}{SUFFIX}", arrays[0]), *node.input[2:]]
     if bias is not None:
-        names[2:] = [_new_bias(graph, node, arrays[1])]
+        names[_bias_at(node) : _bias_at(node) + 1] = [_new_bias(graph, node, arrays[1])]
         set_attribute(node, "beta", None)
     graph.set_inputs(node, names)
     return True
 
 
 def _new_bias(graph: Graph, node: NodeProto, bias: Array) -> str:
-    if len(node.input) > 2 and node.input[2]:
-        return graph.change_constant(node.input[2], f"{node.input[2]}{SUFFIX}", bias)
+    old = _bias_name(node)
+    if old:
+        return graph.change_constant(old, f"{old}{SUFFIX}", bias)
     stem = node.input[1].removesuffix(SUFFIX).removesuffix(".weight")
     return graph.add_constant(f"{stem}.bias{SUFFIX}", bias)
