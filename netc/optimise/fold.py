@@ -10,8 +10,8 @@ from netc.optimise.graph import Graph, attribute
 
 
 def fold_batch_norm(graph: Graph) -> None:
-    """Into the convolution (transposed or deformable too) or linear layer before it, where nothing else reads that one's
-    output; else into the one after it, where nothing else reads the norm's and no zeros are padded between."""
+    """Into the convolution (transposed or deformable too) or linear layer before it, where nothing else reads what that
+    gives; else into the one after it, where nothing else reads the norm's and no zeros are padded between."""
     for norm in graph.all("BatchNormalization"):
         affine = _affine(graph, norm)
         if affine is not None:
