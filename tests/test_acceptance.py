@@ -106,7 +106,7 @@ def netc_text(spec: str) -> netc_api.Network:
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
 def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    (tmp_path / "model.safetensors").write_text("earlier")
+    (tmp_path / "model.onnx").write_text("earlier")
     command = [sys.executable, "-m", "netc", "build", str(ROOT / "specs/vgg.yaml:vgg16"), "-o", str(tmp_path)]
     command.append("--no-verify")
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as build:
@@ -116,8 +116,8 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.S
         build.send_signal(ending)
         assert "Traceback" not in build.communicate()[1]
     assert build.returncode == code
-    assert os.listdir(tmp_path) == ["model.safetensors"]
-    assert (tmp_path / "model.safetensors").read_text() == "earlier"
+    assert os.listdir(tmp_path) == ["model.onnx"]
+    assert (tmp_path / "model.onnx").read_text() == "earlier"
 
 
 @pytest.mark.parametrize("batch", ["10000000000000", "100000000000000000"])

@@ -371,3 +371,17 @@ def test_rules_follow_the_arguments_of_each_use_of_a_file(tmp_path: Path) -> Non
     init_weights(netc.load(tmp_path / "outer.yaml").ir, tmp_path / "w.safetensors")
     found = load_file(tmp_path / "w.safetensors")
     assert [set(found[f"{name}.a.weight"].ravel().tolist()) for name in ("one", "two")] == [{5.0}, {7.0}]
+
+
+def test_weights_that_somebody_trained_are_not_replaced_by_fresh_ones(tmp_path: Path) -> None:
+    network = netc.load(f"netc: 1\nname: small\n{CONV}\n")
+    weights = tmp_path / "net.safetensors"
+    network.write_onnx(tmp_path / "net.onnx")
+    network.write_onnx(tmp_path / "net.onnx", seed=1)
+    save_file({name: np.array(tensor + 1) for name, tensor in load_file(weights).items()}, weights)
+    trained = weights.read_bytes()
+    with pytest.raises(NetcError, match="netc did not draw"):
+        network.write_onnx(tmp_path / "net.onnx")
+    assert weights.read_bytes() == trained
+    network.write_onnx(tmp_path / "net.onnx", weights)
+    assert weights.read_bytes() == trained

@@ -9,10 +9,12 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
+from netc.artifacts import output_error
+from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.weights.fill import filled
 from netc.weights.plan import plan, tensors
-from netc.weights.safetensors import FLOATS, TensorEntry, WeightsIndex
+from netc.weights.safetensors import FLOATS, TensorEntry, WeightsIndex, read_metadata
 from netc.weights.shards import Layout, lay_out_shards
 from netc.weights.write import Progress, Send, write_layout
 
@@ -57,6 +59,22 @@ def write_fresh(
 ) -> None:
     """Write the files of a layout of `fresh_layout` to `paths`, which stand for `layout.paths` one by one."""
     write_layout(layout, paths, fresh(network, seed), progress)
+
+
+def refuse_trained(paths: Sequence[Path]) -> None:
+    """Raises NetcError (`output-file`) where a file holds weights that were not drawn: they may be somebody's work."""
+    for path in paths:
+        if path.is_file() and _is_trained(path):
+            told = "it holds weights that netc did not draw; use them with --weights, or choose another name with -o"
+            raise output_error(path, told)
+
+
+def _is_trained(path: Path) -> bool:
+    """What cannot be read holds no weights."""
+    try:
+        return "seed" not in read_metadata(path)
+    except NetcError:
+        return False
 
 
 def fresh(network: Network, seed: int) -> Send:

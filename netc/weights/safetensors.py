@@ -112,13 +112,23 @@ def read_file(path: Path) -> WeightsIndex:
     Raises NetcError (`weights-file`) when the file cannot be read or breaks a rule of the format: the header is at
     most 100 MB, dtypes are known, sizes match shapes, and the data cover the file without gaps or overlaps.
     """
-    with opened(path) as file:
-        total = os.fstat(file.fileno()).st_size
-        header = _read_header(path, file.read(8), total, file)
+    header, total = _header(path)
     begin = 8 + len(header)
-    tensors = {name: _entry(path, name, raw, begin) for name, raw in _decode(path, header).items()}
+    tensors = {name: _entry(path, name, raw, begin) for name, raw in _decode(path, header)[1].items()}
     _check_cover(path, tensors.values(), begin, total)
     return WeightsIndex(path, tensors)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the header of a safetensors file says besides its tensors. Raises NetcError (`weights-file`)."""
+    return _decode(path, _header(path)[0])[0]
+
+
+def _header(path: Path) -> tuple[bytes, int]:
+    """The text of the header, and the size of the file."""
+    with opened(path) as file:
+        total = os.fstat(file.fileno()).st_size
+        return _read_header(path, file.read(8), total, file), total
 
 
 @contextmanager
@@ -146,12 +156,12 @@ def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes
     return file.read(length)
 
 
-def _decode(path: Path, header: bytes) -> dict[str, _Entry]:
+def _decode(path: Path, header: bytes) -> tuple[dict[str, str], dict[str, _Entry]]:
     raw = decode_table(path, header, msgspec.Raw)
     about = raw.pop(METADATA, msgspec.Raw(b"{}"))
     try:
-        msgspec.json.decode(about, type=dict[str, str])
-        return {name: msgspec.json.decode(text, type=_Entry) for name, text in raw.items()}
+        metadata = msgspec.json.decode(about, type=dict[str, str])
+        return metadata, {name: msgspec.json.decode(text, type=_Entry) for name, text in raw.items()}
     except (ValueError, RecursionError) as error:
         raise weights_error(path, f"the header is not valid: {error}") from error
 

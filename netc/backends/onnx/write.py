@@ -28,7 +28,7 @@ from netc.weights import (
 )
 from netc.weights.check import differences
 from netc.weights.convert import Conversion, write_conversion
-from netc.weights.initialise import fresh
+from netc.weights.initialise import fresh, refuse_trained
 from netc.weights.values import held_in_file
 
 
@@ -149,13 +149,15 @@ def write_onnx_fresh(
 ) -> Path:
     """Write the model to `path` and new weights beside it, with the suffix `.safetensors`, or into it.
 
-    Returns the path of the weights: of their file, of the index where there are several, or of the model.
+    Returns the path of the weights: of their file, of the index where there are several, or of the model. Raises
+    NetcError (`output-file`) where weights that were not drawn lie there.
     """
     path = Path(path)
     if options.placement == "single":
         _embed(network, path, fresh_index(network, path), options, fresh(network, seed))
         return path
     layout = fresh_layout(network, path.with_suffix(".safetensors"), seed, shard_size=options.shard_size)
+    refuse_trained(layout.paths)
     with staged([*layout.paths, path], layout.obsolete) as (*data, model):
         write_fresh(network, layout, data, seed, progress)
         model.write_bytes(model_bytes(network, layout.index, options=options))
