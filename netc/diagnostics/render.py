@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.excerpt import Excerpt, Marks
 from netc.diagnostics.model import Diagnostic, Fix, Frame
 from netc.diagnostics.style import PLAIN, Style, ascii_only, shown
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = LazyModule("json")
 
 __all__ = ["FORMS", "PLAIN", "Style", "as_json", "concise", "full", "github", "render"]
 

@@ -20,18 +20,17 @@ class Wire(msgspec.Struct, frozen=True, eq=False):
 
 class FlatNode(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """path: full statement path (`layer1.0.conv1`); module: full state_dict prefix of its parameters;
-    train_only: reaches only train outputs; trail: the calls around it, outermost first, with their full paths."""
+    params: what the operator owns; trail: the calls around it, outermost first, with their full paths; train_only:
+    reaches only train outputs."""
 
     path: str
     module: str
     node: Node
     inputs: tuple[Wire, ...]
     outputs: tuple[Wire, ...]
+    params: tuple[Param, ...]
     trail: tuple[tuple[str, Call], ...]
     train_only: bool = False
-
-    def params(self) -> tuple[Param, ...]:
-        return self.node.op.params(*(w.type for w in self.inputs))
 
 
 class FlatOutput(msgspec.Struct, frozen=True, eq=False):
@@ -74,7 +73,8 @@ def _open(
             continue
         outputs = tuple(Wire(v.type, join(prefix, v.path)) for v in leaf.outputs)
         env.update(zip(leaf.outputs, outputs, strict=True))
-        yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, trail=trail)
+        params = leaf.op.params(*(w.type for w in inputs))
+        yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, params=params, trail=trail)
 
 
 def _mark_train_only(nodes: list[FlatNode], outputs: tuple[FlatOutput, ...]) -> tuple[FlatNode, ...]:
@@ -93,7 +93,7 @@ def parameters(flat: Flat) -> Iterator[tuple[str, Param, FlatNode]]:
     """(state_dict key, parameter, its node), each key once (shared modules), in module order."""
     seen = set()
     for node in flat.nodes:
-        for param in node.params():
+        for param in node.params:
             key = join(node.module, param.name)
             if key not in seen:
                 seen.add(key)

@@ -58,7 +58,7 @@ def add(sizes: Iterable[Size | None]) -> Size | None:
 
 def _parameters(node: FlatNode, seen: set[str]) -> int:
     count = 0
-    for param in node.params():
+    for param in node.params:
         key = join(node.module, param.name)
         if param.trainable and key not in seen:
             seen.add(key)

@@ -103,7 +103,7 @@ def computed_in(path: str | Path) -> str | None:
 
 def _needed(network: Network) -> list[str]:
     nodes = [node for node in flatten(network).nodes if not node.train_only]
-    params = {join(node.module, param.name): param for node in nodes for param in node.params()}
+    params = {join(node.module, param.name): param for node in nodes for param in node.params}
     return [name for name, param in params.items() if param.persistent and "float" in param.dtype]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from yaml.reader import Reader
 
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
@@ -23,9 +24,8 @@ MAX_TEXT = 32_000_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
-)
+_REFUSED = (Reader.NON_PRINTABLE, re.compile("[\x85\u2028\u2029\ufeff]|\r(?!\n)"))
+"""What YAML refuses anywhere, and what looks like a space or a line's end and is none to every program."""
 
 
 class _Stop(Exception):
@@ -47,9 +47,9 @@ def load_tree(report: Report) -> Node | None:
     """The root of the source's only document; None when it cannot be read (the report says why)."""
     text = report.source.text
     base = 1 if text.startswith("\ufeff") else 0
-    found = _UNPRINTABLE.search(text, base)
-    if found is not None:
-        report_character(report, found.start())
+    refused = [found.start() for pattern in _REFUSED if (found := pattern.search(text, base))]
+    if refused:
+        report_character(report, min(refused))
         return None
     if len(text) > MAX_TEXT:
         report.error("too-large", f"this file has {len(text)} characters; at most {MAX_TEXT} are read", 0, 0)

@@ -78,7 +78,7 @@ class _Builder:
 
     def _held(self, item: Lowered) -> str:
         """The initialiser that a parameter or a constant is."""
-        for param in item.source.params():
+        for param in item.source.params:
             return join(item.source.module, param.name)
         name = self.names.fresh(item.source.path)
         set_constant(self.graph.initializer.add(), name, item.nodes[0].consts[0])
@@ -136,7 +136,7 @@ class _Builder:
         local = {"": ""}
         local.update((f"x{i}", self._name(wire)) for i, wire in enumerate(node.inputs))
         local.update((f"y{i}", self._name(wire)) for i, wire in enumerate(node.outputs))
-        local.update((param.name, join(node.module, param.name)) for param in node.params())
+        local.update((param.name, join(node.module, param.name)) for param in node.params)
         return local
 
     def _result(self, name: str, path: str, local: dict[str, str]) -> str:

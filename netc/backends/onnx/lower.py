@@ -26,7 +26,7 @@ class Lowered(msgspec.Struct, frozen=True, eq=False):
         source = self.source
         dtypes = {f"x{i}": wire.type.dtype for i, wire in enumerate(source.inputs)}
         dtypes |= {f"y{i}": wire.type.dtype for i, wire in enumerate(source.outputs)}
-        dtypes |= {param.name: param.dtype for param in source.params()}
+        dtypes |= {param.name: param.dtype for param in source.params}
         return place(self.nodes, dtypes, self.opset)
 
     def without_kernel(self, provider: str) -> list[Placed]:

@@ -16,11 +16,11 @@ from netc.syntax.ast import SpecFile
 def check_paths(report: Report, network: Network, flat: Flat) -> None:
     """Report `shared-mismatch`, `duplicate-parameter`, `unmatched-init` and `unmatched-freeze`."""
     keys = _parameters(report, flat)
-    modules = {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params()}
+    modules = {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params}
     trained = {
         (join(node.module, param.name), node.node.op.name, param.name)
         for node in flat.nodes
-        for param in node.params()
+        for param in node.params
         if param.trainable
     }
     for rule in network.file.init:
@@ -54,7 +54,7 @@ def _under(module: str, pattern: str) -> bool:
 def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for node in flat.nodes:
-        for param in node.params():
+        for param in node.params:
             key = join(node.module, param.name)
             known = shapes.setdefault(key, param.shape)
             if known != param.shape:
