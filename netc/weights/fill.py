@@ -104,14 +104,17 @@ def _uniform(generator: np.random.Generator, out: Array, low: float, high: float
 def _normal(generator: np.random.Generator, out: Array, mean: float, std: float) -> None:
     """Box and Muller 1958: two uniform numbers are the radius and the angle of two normal ones."""
     half = -(-out.size // 2)
-    radius = np.log(1 - generator.random(half, out.dtype))
+    radius, second = out[:half], out[half:]
+    generator.random(out=radius, dtype=out.dtype)
+    np.log(np.subtract(1, radius, out=radius), out=radius)
     radius *= -2
     np.sqrt(radius, out=radius)
     radius *= std
     angle = generator.random(half, out.dtype)
     angle *= 2 * pi
-    np.multiply(np.cos(angle), radius, out=out[:half])
-    np.multiply(np.sin(angle[: out.size - half]), radius[: out.size - half], out=out[half:])
+    np.sin(angle[: second.size], out=second)
+    second *= radius[: second.size]
+    radius *= np.cos(angle, out=angle)
     out += mean
 
 
