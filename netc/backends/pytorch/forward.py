@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 
 from netc.backends.pytorch.construct import Constructor
 from netc.backends.pytorch.layout import WIDTH, layout
@@ -388,19 +387,3 @@ def _filled(template: str, operands: list[Text], fields: dict[str, str], level: 
         return operands[position].within(level if match.start() == 0 else level + 1)
 
     return _FIELD.sub(put, template)
-
-
-def count_uses(steps: list[Step], outputs: list[Output]) -> Counter[Slot]:
-    """How often each tensor is read."""
-    uses = Counter(slot for step in steps for slot in reads_of(step))
-    uses.update(o.slot for o in outputs)
-    return uses
-
-
-def count_readers(steps: list[Step]) -> Iterator[tuple[Slot, int]]:
-    """For each tensor, the most inputs of a step that reads it."""
-    for step in steps:
-        if isinstance(step, Unit):
-            yield from ((slot, len(step.reads)) for slot in step.reads)
-        else:
-            yield from count_readers([*step.then, *step.otherwise])

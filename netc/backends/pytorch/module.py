@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from netc.backends.pytorch.construct import Constructor, Imports
-from netc.backends.pytorch.forward import Writer, count_readers, count_uses
+from netc.backends.pytorch.forward import Writer
 from netc.backends.pytorch.layout import WIDTH, layout
 from netc.backends.pytorch.names import safe
 from netc.backends.pytorch.naming import name_classes
-from netc.backends.pytorch.parts import Output, Unit
+from netc.backends.pytorch.parts import Output, Unit, count_readers, count_uses
 from netc.backends.pytorch.plan import Plan, settle
 from netc.backends.pytorch.shadow import literal
 from netc.backends.pytorch.shapes import Shapes, size_text

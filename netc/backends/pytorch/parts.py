@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -227,3 +228,19 @@ def branches_of(steps: list[Step]) -> Iterator[Branches]:
         if isinstance(step, Branches):
             yield step
             yield from branches_of([*step.then, *step.otherwise])
+
+
+def count_uses(steps: list[Step], outputs: list[Output]) -> Counter[Slot]:
+    """How often each tensor is read."""
+    uses = Counter(slot for step in steps for slot in reads_of(step))
+    uses.update(o.slot for o in outputs)
+    return uses
+
+
+def count_readers(steps: list[Step]) -> Iterator[tuple[Slot, int]]:
+    """For each tensor, the most inputs of a step that reads it."""
+    for step in steps:
+        if isinstance(step, Unit):
+            yield from ((slot, len(step.reads)) for slot in step.reads)
+        else:
+            yield from count_readers([*step.then, *step.otherwise])

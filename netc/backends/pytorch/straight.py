@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -119,3 +120,29 @@ def _item_ends(trace: Trace, item: Item, prefix: str) -> Ends | None:
     if not isinstance(item, Group):
         return _leaf_ends(trace, item)
     return branch_ends(trace, item) if item.kind == "if" and item.items else straight(trace, item)
+
+
+def element(item: Item) -> Any:
+    """The one module of a turn, None when a turn has several."""
+    while isinstance(item, Group) and (item.kind == "iteration" or item.spliced):
+        if len(item.items) != 1:
+            return None
+        item = item.items[0]
+    return item
+
+
+def first_name(column: Sequence[Group]) -> str:
+    """What the first statement below groups of one path is called there; `0` where they are empty."""
+    for group in column:
+        for leaf in _leaves(group):
+            inside = leaf.path[len(group.path) + 1 :] if group.path else leaf.path
+            return inside.partition(".")[0]
+    return "0"
+
+
+def _leaves(item: Item) -> Iterator[Node | Call]:
+    if not isinstance(item, Group):
+        yield item
+        return
+    for inner in item.items:
+        yield from _leaves(inner)

@@ -26,7 +26,15 @@ from netc.backends.pytorch.parts import (
     reads_of,
     results_of,
 )
-from netc.backends.pytorch.straight import branch_ends, calls_shared, is_whole, splices, straight
+from netc.backends.pytorch.straight import (
+    branch_ends,
+    calls_shared,
+    element,
+    first_name,
+    is_whole,
+    splices,
+    straight,
+)
 from netc.backends.pytorch.trace import Trace
 from netc.backends.pytorch.value import Val
 from netc.ir.model import Call, Group, Item, Node, Value
@@ -177,7 +185,7 @@ class Template:
 
     def _inside(self, column: Sequence[Group], seen: list[Seen]) -> Members:
         """The members of a group that is a sequence of its own."""
-        if column[0].kind in ("repeat", "loop") and _first_name(column).isdigit():
+        if column[0].kind in ("repeat", "loop") and first_name(column).isdigit():
             return self._repeat(column, seen, column[0].path)
         return self._members([g.items for g in column], seen, column[0].path)
 
@@ -230,8 +238,8 @@ class Template:
     def _repeat(self, column: Sequence[Group], seen: list[Seen], prefix: str) -> Members:
         """Copies in a sequence: `first, *(… for _ in range(n - 1))` where instances allow it, else one by one."""
         counts = [len(g.items) for g in column]
-        name = _first_name(column)
-        elements = [[_element(item) for item in g.items] for g in column]
+        name = first_name(column)
+        elements = [[element(item) for item in g.items] for g in column]
         if min(counts) > 0 and max(counts) > 1 and all(e is not None for row in elements for e in row):
             repeated = self._alike(column, elements, seen)
             if repeated is not None:
@@ -366,31 +374,6 @@ def _count(seen: Seen, group: Group) -> Val:
 def _truth(seen: Seen, group: Group) -> Val:
     said = seen.trace.said[group]
     return Val(group.taken, said.shadow, said.depends, by_author=True)
-
-
-def _element(item: Item) -> Any:
-    """The one module of a turn, None when a turn has several."""
-    while isinstance(item, Group) and (item.kind == "iteration" or item.spliced):
-        if len(item.items) != 1:
-            return None
-        item = item.items[0]
-    return item
-
-
-def _first_name(column: Sequence[Group]) -> str:
-    for group in column:
-        for leaf in _leaves(group):
-            inside = leaf.path[len(group.path) + 1 :] if group.path else leaf.path
-            return inside.partition(".")[0]
-    return "0"
-
-
-def _leaves(item: Item) -> Iterator[Node | Call]:
-    if not isinstance(item, Group):
-        yield item
-        return
-    for inner in item.items:
-        yield from _leaves(inner)
 
 
 def _single(group: Group) -> Item:
