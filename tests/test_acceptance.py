@@ -104,12 +104,17 @@ def netc_text(spec: str) -> netc_api.Network:
     return netc_api.load(f"netc: 1\nname: net\n{spec}\n")
 
 
+def _hear_signals() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
 def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.Signals, code: int) -> None:
     (tmp_path / "model.onnx").write_text("earlier")
     command = [sys.executable, "-m", "netc", "build", str(ROOT / "specs/vgg.yaml:vgg16"), "-o", str(tmp_path)]
     command.append("--no-verify")
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as build:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_signals) as build:
         while not any(path.stat().st_size > 1_000_000 for path in tmp_path.glob(".netc-*/new/model.safetensors")):
             assert build.poll() is None
             time.sleep(0.01)
