@@ -8,6 +8,7 @@ from typing import Any
 
 from netc.dims import Dim
 from netc.expr.arithmetic import less
+from netc.expr.terms import make_divisible
 from netc.expr.tree import Binary, Function
 from netc.expr.values import Context, ExprError, bounded_range, is_int, number, show
 
@@ -73,9 +74,7 @@ def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> A
     value, divisor = arguments[0], arguments[1] if len(arguments) > 1 else 8
     if any(isinstance(a, bool) or not isinstance(a, int | float) for a in arguments) or not divisor > 0:
         raise ExprError("bad-expression", "`make_divisible` takes a number and a divisor", expr)
-    least = arguments[2] if len(arguments) > 2 else divisor
-    rounded = max(least, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
+    return make_divisible(value, divisor, *arguments[2:])
 
 
 def _abs(arguments: list[Any], expr: Function, context: Context) -> Any:

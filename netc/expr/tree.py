@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
-class Expr(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """Base of all expression nodes; `start:end` are offsets into the source text (0:0 when synthetic)."""
+class Expr(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all expression nodes; `start:end` are offsets into the source text (0:0 when synthetic). Nodes compare by
+    structure and place."""
 
     start: int = 0
     end: int = 0
 
 
 class Literal(Expr, frozen=True, eq=False):
-    """int, float, bool, None (`none`) or a quoted str."""
+    """int, float, bool, None (`none`) or a quoted str; in terms that were folded a tuple, or what a backend makes of an
+    operator. 1, 1.0 and true are different texts, and different literals."""
 
-    value: int | float | bool | str | None
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self._key() == other._key()
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        kind = repr(self.value) if isinstance(self.value, tuple) else type(self.value)
+        return self.value, kind, self.start, self.end
 
 
-class Name(Expr, frozen=True, eq=False):
+class Name(Expr, frozen=True):
     """A bare word: an argument, a let, a loop variable, a symbol, a word of an operator, an operator's name."""
 
     id: str
 
 
-class Attribute(Expr, frozen=True, eq=False):
+class Attribute(Expr, frozen=True):
     """`in.C`, `conv1.H`, `t.shape`, `t.rank`, `x.C`, `enc1.conv.C`: base (Name or Attribute) and a field."""
 
     base: Expr
     field: str
 
 
-class Index(Expr, frozen=True, eq=False):
+class Index(Expr, frozen=True):
     base: Expr
     index: Expr
 
 
-class Slice(Expr, frozen=True, eq=False):
+class Slice(Expr, frozen=True):
     base: Expr
     lower: Expr | None
     upper: Expr | None
 
 
-class Unary(Expr, frozen=True, eq=False):
+class Unary(Expr, frozen=True):
     """op: `-`, `+`, `not`."""
 
     op: str
     operand: Expr
 
 
-class Binary(Expr, frozen=True, eq=False):
+class Binary(Expr, frozen=True):
     """op: `+ - * / // % **`, `and`, `or`, and the comparisons `== != < <= > >= in`."""
 
     op: str
@@ -57,7 +74,7 @@ class Binary(Expr, frozen=True, eq=False):
     right: Expr
 
 
-class Choice(Expr, frozen=True, eq=False):
+class Choice(Expr, frozen=True):
     """`then if condition else otherwise`"""
 
     then: Expr
@@ -65,27 +82,27 @@ class Choice(Expr, frozen=True, eq=False):
     otherwise: Expr
 
 
-class Function(Expr, frozen=True, eq=False):
+class Function(Expr, frozen=True):
     """`ceil(2*depth)`: one of the known functions."""
 
     name: str
     arguments: tuple[Expr, ...]
 
 
-class ListExpr(Expr, frozen=True, eq=False):
+class ListExpr(Expr, frozen=True):
     """`(1 7)`, `[1, 7]`: two items or more, or none; one item in parentheses is the item."""
 
     items: tuple[Expr, ...]
 
 
-class Range(Expr, frozen=True, eq=False):
+class Range(Expr, frozen=True):
     """`1..4`, both ends included; `1..0` is empty. Only as the iterable of a loop or in `$(2..6)`."""
 
     first: Expr
     last: Expr
 
 
-class TensorRef(Expr, frozen=True, eq=False):
+class TensorRef(Expr, frozen=True):
     """`@stem.0`, `@p$i`, `@p$(2..6).scores`, `@convs.*`: literal texts and holes in order.
 
     A hole is the expression behind `$`; a hole that evaluates to a list makes several references.

@@ -133,6 +133,8 @@ class Definition(msgspec.Struct, eq=False, kw_only=True):
     shared: tuple[Named, ...] = ()
     file: SpecFile | None = None
     """The file this stands in; a SpecFile's is itself."""
+    class_name: str = ""
+    """What the author calls the class of the PyTorch module; "" for the name in PascalCase."""
 
 
 class Import(msgspec.Struct, frozen=True, eq=False):

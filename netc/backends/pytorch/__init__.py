@@ -1,4 +1,8 @@
-"""PyTorch code a careful person would have written: one class per block of the spec, no torch needed to write it."""
+"""PyTorch code a careful person would have written: one class per block of the spec, no torch needed to write it.
+
+Five steps, each in one place: `trace` writes the tree of each instance of a block, `rewrite` brings it into the form an
+author would choose, `unify` lays the trees of one class over each other, `fit` fills what differs, and `module` prints.
+"""
 
 from __future__ import annotations
 

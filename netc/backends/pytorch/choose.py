@@ -1,147 +1,205 @@
-"""Which expression a hole gets: one that is right in every instance."""
+"""Which expression a hole gets: one that is right wherever the number was seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from netc.backends.pytorch.parts import CallCtor, Ctor, Either, Hole, Maybe, OpCtor, Repeat, Seen, parts_of
-from netc.backends.pytorch.shadow import (
-    Bin,
-    Lit,
-    Shadow,
-    Unsayable,
-    Var,
+from netc.backends.pytorch.number import Number
+from netc.backends.pytorch.trace import Trace
+from netc.backends.pytorch.tree import Hole, Seen, is_printed
+from netc.expr.terms import (
+    NoValue,
+    combined,
     cost,
     evaluate,
-    is_plain,
+    folded,
+    from_linear,
+    linear,
     lit,
     names,
-    replace,
+    parts,
+    rebuilt,
     settled,
+    substitute,
 )
-from netc.backends.pytorch.sums import combine, from_linear, linear
-from netc.backends.pytorch.value import Val
+from netc.expr.tree import Binary, Expr, Function, Literal, Name, Unary
 
 
-def holes_of(ctor: Ctor) -> Iterator[Hole]:
-    """Every hole of a constructor and all inside it."""
-    for part in parts_of(ctor):
-        yield from argument_holes(part) if isinstance(part, CallCtor) else own_holes(part)
+class Chooser:
+    """Chooses for the instances of one class. `live` are the names that may have other values than here."""
 
+    def __init__(self, traces: list[Trace], live: set[str]) -> None:
+        self.traces, self.live = traces, live
 
-def own_holes(part: Ctor) -> Iterator[Hole]:
-    """The holes of one constructor without those inside it."""
-    match part:
-        case OpCtor():
-            yield from part.holes
-        case Repeat():
-            yield part.count
-        case Either() | Maybe():
-            yield part.condition
+    def is_live(self, name: str) -> bool:
+        """Whether a name, or what a derived value hangs on, may have another value."""
+        if name[0] != ":":
+            return name in self.live
+        return any(self.is_live(n) for trace in self.traces if name in trace.lets for n in trace.lets[name].depends)
 
+    def choose(self, hole: Hole, counters: frozenset[str]) -> Expr | None:
+        """The author's own expression first, then the shortest, each only if it is right everywhere; a literal where
+        all are equal and nothing they hang on varies; None where only a new parameter can say it.
 
-def argument_holes(ctor: CallCtor) -> list[Hole]:
-    """One hole per constructor parameter of the class called."""
-    return [
-        Hole(ctor.path, param.name, [(seen, param.at(seen.trace, call)) for seen, call in ctor.seen])
-        for param in ctor.plan.params
-    ]
+        counters: the variables of the loops around that are written as loops.
+        """
+        for candidate in self._candidates(hole, counters):
+            if all(self._is_right(candidate, seen, number, hole.name) for seen, number in hole.seen):
+                return candidate
+        first = hole.seen[0][1].value
+        alike = all(same(number.value, first) for _, number in hole.seen)
+        return lit(first) if alike and is_printed(first) and not self.varies(hole) else None
 
+    def _candidates(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
+        authored: dict[Expr, None] = {}
+        derived: dict[Expr, None] = {}
+        for seen, number in hole.seen:
+            (authored if number.author else derived).update(dict.fromkeys(self._ways(seen, number, counters)))
+        yield from sorted(authored, key=lambda term: isinstance(term, Literal))
+        yield from sorted(derived, key=cost)
+        yield from self._progression(hole, counters)
+        if hole.name != "entry":
+            yield from (Name(id=name) for name in sorted(counters, reverse=True) if name[0] == "~")
 
-def choose(hole: Hole) -> Shadow | None:
-    """The author's own expression first, then the shortest, each only if it is right everywhere; a literal where
-    all are equal and nothing it hangs on varies; None when only a new parameter can say it."""
-    for candidate in _candidates(hole):
-        if all(_is_right(candidate, seen, val) for seen, val in hole.seen):
-            return candidate
-    first = hole.seen[0][1].value
-    same = all(_equal(val.value, first) for _, val in hole.seen)
-    return lit(first) if same and is_plain(first) and not _varies(hole) else None
+    def _ways(self, seen: Seen, number: Number, counters: frozenset[str]) -> list[Expr]:
+        """How one instance says a number: without the questions whether something is `none`, and with them."""
+        term = self.reduced(number.term, seen, counters)
+        if term is None:
+            return []
+        plain = _tidy(settled(term, seen.env()), seen.env())
+        return [term] if plain == term else [plain, term]
 
+    def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
+        """A term with literals for names that have one value in all instances, and for loops that are written out."""
+        if term is None:
+            return None
+        env = seen.env()
 
-def _candidates(hole: Hole) -> list[Shadow]:
-    authored = dict.fromkeys(s for seen, v in hole.seen if v.by_author for s in _ways(seen, v))
-    derived = dict.fromkeys(s for seen, v in hole.seen if not v.by_author for s in _ways(seen, v))
-    progression = _progression(hole)
-    return [*sorted(authored, key=_rank), *sorted(derived, key=cost), *([] if progression is None else [progression])]
+        def said(name: str) -> Expr | None:
+            if name in counters or (name not in seen.turns and self.is_live(name)):
+                return Name(id=name)
+            if name in env and is_printed(env[name]):
+                return lit(env[name])
+            return Name(id=name)
 
+        found = substitute(term, said)
+        return None if found is None else _tidy(found, env)
 
-def _ways(seen: Seen, val: Val) -> list[Shadow]:
-    """How one instance says a number: without the questions whether something is `none`, and with them."""
-    return [] if val.shadow is None else [settled(val.shadow, seen.env()), val.shadow]
+    def _progression(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
+        """`base + i * step`, read off the first turns of the innermost loop without a name for its variable."""
+        own = [name for name in counters if name[0] == "$" and name in hole.seen[-1][0].turns]
+        for counter in own:
+            turns = [(seen, n) for seen, n in hole.seen if seen.trace is hole.seen[0][0].trace]
+            if len(turns) < 3 or not isinstance(turns[0][0].turns.get(counter), int):
+                continue
+            start = turns[0][0].turns[counter]
+            said = [self.reduced(n.term, seen, frozenset()) for seen, n in turns[:2]]
+            first, second = (None if term is None else linear(term) for term in said)
+            step = combined(second, first, -1)
+            if not step or first is None or turns[1][0].turns.get(counter) != start + 1:
+                continue
+            base = combined(first, {term: factor * start for term, factor in step.items()}, -1)
+            assert base is not None
+            by = from_linear(step)
+            walked: Expr = Name(id=counter) if by == lit(1) else Binary(op="*", left=Name(id=counter), right=by)
+            yield walked if not base else Binary(op="+", left=from_linear(base), right=walked)
 
+    def _is_right(self, candidate: Expr, seen: Seen, number: Number, name: str) -> bool:
+        """Whether an expression gives the value here, from names that a constructor can be given."""
+        env = seen.env()
+        try:
+            known = all(is_printed(env[n]) for n in names(candidate))
+            found = evaluate(candidate, env) if known else None
+        except (NoValue, KeyError):
+            return False
+        if name == "condition":
+            return known and bool(found) == number.value
+        return known and same(found, number.value)
 
-def _rank(shadow: Shadow) -> bool:
-    """Literals after expressions."""
-    return isinstance(shadow, Lit)
-
-
-def _progression(hole: Hole) -> Shadow | None:
-    """`base + i * step`, read off the first turns of a repeat of three or more."""
-    turns = [(seen, val) for seen, val in hole.seen if seen.trace is hole.seen[0][0].trace]
-    if len(turns) < 3 or not turns[0][0].turns:
-        return None
-    counter = list(turns[0][0].turns)[-1]
-    shadows = [_said(val) for _, val in turns[:2]]
-    first, second = (None if s is None else linear(s) for s in shadows)
-    step = combine(second, first, -1)
-    if not step or first is None:
-        return None
-    base, by = from_linear(first), from_linear(step)
-    walked: Shadow = Var(counter) if by == lit(1) else Bin("*", Var(counter), by)
-    return walked if base == lit(0) else Bin("+", base, walked)
-
-
-def _said(val: Val) -> Shadow | None:
-    if val.shadow is None and not val.depends and is_plain(val.value):
-        return lit(val.value)
-    return val.shadow
-
-
-def _is_right(candidate: Shadow, seen: Seen, val: Val) -> bool:
-    """Whether an expression gives the value here, from names that a constructor can be given."""
-    env = seen.env()
-    try:
-        return all(is_plain(env[name]) for name in names(candidate)) and _equal(evaluate(candidate, env), val.value)
-    except (Unsayable, KeyError):
+    def varies(self, hole: Hole) -> bool:
+        """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
+        depends = frozenset().union(*(number.depends for _, number in hole.seen))
+        for name in depends:
+            values = [seen.env().get(name) for seen, _ in hole.seen]
+            if any(not same(value, values[0]) for value in values):
+                return True
         return False
 
+    def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
+        """Names whose other values the expression chosen would not follow."""
+        for seen, number in hole.seen:
+            depends = frozenset(n for n in number.depends if self.is_live(n))
+            own = frozenset(n for n in names(term) if n[0] not in "$~!")
+            if not depends and not own:
+                continue
+            here = substitute(term, lambda n, seen=seen: seen.counted(n) or Name(id=n))  # type: ignore[misc]
+            ways = self._ways(seen, number, frozenset())
+            if here is None or not any(_is_same(_tidy(here, seen.env()), way) for way in ways):
+                yield seen, frozenset(self._bases(depends | own))
 
-def _equal(found: Any, wanted: Any) -> bool:
+    def _bases(self, found: frozenset[str]) -> Iterator[str]:
+        for name in found:
+            if name[0] == ":":
+                for trace in self.traces:
+                    yield from trace.lets[name].depends if name in trace.lets else ()
+            else:
+                yield name
+
+
+def _is_same(term: Expr, said: Expr) -> bool:
+    """Whether an expression is the one a number was said by, up to the order of terms."""
+    if said == term:
+        return True
+    sums = linear(term)
+    return sums is not None and sums == linear(said)
+
+
+def same(found: Any, wanted: Any) -> bool:
     """Equal as an argument: one number per axis may stand for the same number once."""
     if isinstance(found, tuple) and not isinstance(wanted, tuple) and found:
-        return all(_equal(item, wanted) for item in found)
+        return all(same(item, wanted) for item in found)
     if isinstance(found, bool) != isinstance(wanted, bool) or (isinstance(wanted, int) and isinstance(found, float)):
         return False
     if isinstance(found, tuple) and isinstance(wanted, tuple):
-        return len(found) == len(wanted) and all(map(_equal, found, wanted))
+        return len(found) == len(wanted) and all(map(same, found, wanted))
     return bool(found == wanted)
 
 
-def _varies(hole: Hole) -> bool:
-    """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
-    depends = frozenset().union(*(val.depends for _, val in hole.seen))
-    return any(len({_key(seen.trace.env.get(name)) for seen, _ in hole.seen}) > 1 for name in depends)
+def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
+    """Without the rounding of what is a whole number anyway, and without a factor of 1.0 inside a rounding."""
+    before = parts(term)
+    inner = tuple(_tidy(part, env) for part in before)
+    found = term if inner == before else rebuilt(term, inner)
+    match found:
+        case Function(name="round" | "floor" | "ceil" | "make_divisible" as name, arguments=(number, *rest)):
+            plain = _without_factor(number, env)
+            if name != "make_divisible" and _is_whole(plain, env):
+                return plain
+            return found if plain is number else folded(Function(name=name, arguments=(plain, *rest)))
+    return found
 
 
-def _key(value: Any) -> Any:
-    return value if is_plain(value) else id(value)
+def _without_factor(term: Expr, env: dict[str, Any]) -> Expr:
+    match term:
+        case Binary(op="*", left=Literal(value=float(one)), right=other) if one == 1 and _is_whole(other, env):
+            return other
+        case Binary(op="*", left=other, right=Literal(value=float(one))) if one == 1 and _is_whole(other, env):
+            return other
+    return term
 
 
-def unsaid(hole: Hole, shadow: Shadow) -> Iterator[tuple[Seen, frozenset[str]]]:
-    """Names whose other values the expression chosen would not follow: all of them where it is right by coincidence."""
-    for seen, val in hole.seen:
-        here = replace(shadow, seen.counter)
-        if here is None or not any(_is_same(here, said, val.depends) for said in _ways(seen, val) or (None,)):
-            yield seen, val.depends | names(shadow)
-
-
-def _is_same(shadow: Shadow, said: Shadow | None, depends: frozenset[str]) -> bool:
-    """Whether an expression is the one the number was said by, up to the order of terms."""
-    if said is None:
-        return isinstance(shadow, Lit) and not depends
-    if said == shadow:
-        return True
-    terms = linear(shadow)
-    return terms is not None and terms == linear(said)
+def _is_whole(term: Expr, env: dict[str, Any]) -> bool:
+    """Whether a term is a whole number for any whole numbers of its names."""
+    match term:
+        case Literal(value=value):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case Name(id=name):
+            return isinstance(env.get(name), int) and not isinstance(env.get(name), bool)
+        case Binary(op="+" | "-" | "*" | "//" | "%", left=left, right=right):
+            return _is_whole(left, env) and _is_whole(right, env)
+        case Unary(op="-", operand=operand):
+            return _is_whole(operand, env)
+        case Function(name="min" | "max" | "make_divisible" | "round" | "floor" | "ceil" | "len"):
+            return True
+    return False

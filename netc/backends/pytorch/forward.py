@@ -2,73 +2,139 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from netc.backends.pytorch.construct import Constructor
-from netc.backends.pytorch.layout import WIDTH, layout
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.code import ATOM, CHOICE, LEVELS, Code, filled
+from netc.backends.pytorch.constructor import Constructor
+from netc.backends.pytorch.document import WIDTH, layout
 from netc.backends.pytorch.names import safe, statement_name
-from netc.backends.pytorch.parts import Branches, Output, Slot, Step, Unit, reads_of, results_of
 from netc.backends.pytorch.place import tensor_kind
+from netc.backends.pytorch.rewrite import reads_of
 from netc.backends.pytorch.shapes import Shapes
 
 LONG = 90
 """An expression longer than this gets a line of its own."""
-
 MARGIN = 24
 """Columns kept for the name a sum or product is given and for its signs."""
 
-ATOM, UNARY, PRODUCT, SUM, COMPARISON, CHOICE = 9, 7, 6, 5, 4, 0
-LEVELS = {"atom": ATOM, "unary": UNARY, "product": PRODUCT, "sum": SUM, "comparison": COMPARISON}
-_FIELD = re.compile(r"\{(\*|\w+)\}")
-
 
 class Text:
-    """An expression not yet on a line: how tightly it binds, whether it is real work, the variables it reads."""
+    """An expression not yet on a line: its code, whether it is real work, the variables it reads, the tensor it is."""
 
-    __slots__ = ("heavy", "level", "reads", "slot", "text")
+    __slots__ = ("code", "heavy", "reads", "slot")
 
-    def __init__(self, text: str, level: int, heavy: bool, reads: list[tuple[str, Slot]], slot: Slot | None) -> None:
-        self.text, self.level, self.heavy, self.reads, self.slot = text, level, heavy, reads, slot
+    def __init__(self, code: Code, heavy: bool, reads: list[tuple[str, str]], slot: str | None) -> None:
+        self.code, self.heavy, self.reads, self.slot = code, heavy, reads, slot
 
-    def within(self, level: int) -> str:
-        return self.text if self.level >= level else f"({self.text})"
+    @property
+    def text(self) -> str:
+        return self.code.text
+
+
+class Tensors:
+    """The tensors of one class: which name is which, how often and where each is read, which only training needs."""
+
+    def __init__(self, steps: Sequence[tree.Step], outputs: Sequence[tree.Output]) -> None:
+        self._same: dict[str, str] = {}
+        self.steps = list(self._resolved(steps))
+        self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in reads_of(step))
+        self.uses.update(self.of(output.read) for output in outputs)
+        self.readers: Counter[str] = Counter()
+        for step in self.steps:
+            for node in tree.walk(step):
+                if isinstance(node, tree.Apply):
+                    for read in node.reads:
+                        self.readers[self.of(read)] = max(self.readers[self.of(read)], len(node.reads))
+        self.later = self._read_later(outputs)
+        self.train_only = self._train_only(outputs)
+
+    def of(self, read: tree.Read) -> str:
+        """The tensor that is read."""
+        return self._same.get(read.names[-1], read.names[-1])
+
+    def _resolved(self, steps: Sequence[tree.Step]) -> Iterator[tree.Step]:
+        """The steps without aliases and with loops written out."""
+        for step in steps:
+            if isinstance(step, tree.Alias):
+                self._same[step.name] = self.of(step.read)
+            elif isinstance(step, tree.Turns):
+                for turn in step.turns:
+                    yield from self._resolved(turn)
+            elif isinstance(step, tree.Branch) and step.then is not None and step.otherwise is not None:
+                then = tree.Body(tuple(self._resolved(step.then.steps)), step.then.result)
+                otherwise = tree.Body(tuple(self._resolved(step.otherwise.steps)), step.otherwise.result)
+                yield tree.Branch(step.path, step.condition, then, otherwise)
+            else:
+                yield step
+
+    def _read_later(self, outputs: Sequence[tree.Output]) -> frozenset[str]:
+        """Tensors that are read after other steps, and so keep the name of their statement."""
+        made: dict[str, int] = {}
+        found = set()
+        for at, step in enumerate(self.steps):
+            for read in reads_of(step):
+                slot = self.of(read)
+                if slot in made and made[slot] < at - 2:
+                    found.add(slot)
+            made.update(dict.fromkeys(results_of(step), at))
+        last = len(self.steps)
+        found |= {s for o in outputs if (s := self.of(o.read)) in made and made[s] < last - 2 and len(outputs) > 1}
+        return frozenset(found)
+
+    def _train_only(self, outputs: Sequence[tree.Output]) -> frozenset[int]:
+        """The steps (by identity) that only outputs for training need."""
+        if not any(output.train_only for output in outputs):
+            return frozenset()
+        needed = {self.of(output.read) for output in outputs if not output.train_only}
+        found = set()
+        for step in reversed(self.steps):
+            if needed.isdisjoint(results_of(step)):
+                found.add(id(step))
+            else:
+                needed.update(self.of(read) for read in reads_of(step))
+        return frozenset(found)
+
+
+def results_of(step: tree.Step) -> tuple[str, ...]:
+    """The tensors a step makes."""
+    return step.outs if isinstance(step, tree.Apply) else (step.path,) if isinstance(step, tree.Branch) else ()
 
 
 class Writer:
     """Writes the steps of one class, or of one branch within it."""
 
-    def __init__(self, constructor: Constructor, uses: Counter[Slot], shapes: Shapes, indent: int = 8) -> None:
-        self.constructor, self.shapes, self.indent = constructor, shapes, indent
-        self.uses, self.left = uses, Counter(uses)
-        self.held: dict[str, Slot | None] = {}
-        self.homes: dict[Slot, str] = {}
-        self.atoms: dict[Slot, str] = {}
-        self.presets: dict[Slot, str] = {}
+    def __init__(self, constructor: Constructor, tensors: Tensors, shapes: Shapes, indent: int = 8) -> None:
+        self.constructor, self.tensors, self.shapes, self.indent = constructor, tensors, shapes, indent
+        self.uses, self.left = tensors.uses, Counter(tensors.uses)
+        self.held: dict[str, str | None] = {}
+        self.homes: dict[str, str] = {}
+        self.atoms: dict[str, str] = {}
+        self.presets: dict[str, str] = {}
         self.stack: list[Text] = []
         self.lines: list[str] = []
         self.shape = ""
-        self.readers: Counter[Slot] = Counter()
+        self.reserved = constructor.file.reserved
         self.crowded: set[str] = set()
         """Names of statements that more than one tensor would have at a time."""
 
-    def hold(self, name: str, slot: Slot) -> None:
+    def hold(self, name: str, slot: str) -> None:
         self.held[name] = slot
         self.homes[slot] = name
 
     def branch(self, indent: int) -> Writer:
         """A writer for a branch: what it does to names is its own."""
-        inner = Writer(self.constructor, self.uses, self.shapes, indent)
+        inner = Writer(self.constructor, self.tensors, self.shapes, indent)
         inner.atoms = self.atoms
         inner.left, inner.held, inner.homes = Counter(self.left), dict(self.held), dict(self.homes)
-        inner.presets, inner.shape, inner.readers = dict(self.presets), self.shape, self.readers
-        inner.crowded = self.crowded
+        inner.presets, inner.shape, inner.crowded = dict(self.presets), self.shape, self.crowded
         return inner
 
-    def steps(self, steps: list[Step]) -> None:
-        run: list[Step] = []
+    def write_steps(self, steps: Sequence[tree.Step]) -> None:
+        run: list[tree.Step] = []
         for step in steps:
-            if step.train_only:
+            if id(step) in self.tensors.train_only:
                 run.append(step)
                 continue
             self._training(run)
@@ -76,64 +142,67 @@ class Writer:
             self._step(step)
         self._training(run)
 
-    def _step(self, step: Step) -> None:
-        if isinstance(step, Branches):
+    def _step(self, step: tree.Step) -> None:
+        if isinstance(step, tree.Branch):
             self._branches(step)
-        else:
-            self._unit(step)
+        elif isinstance(step, tree.Apply):
+            self._apply(step)
 
-    def _unit(self, unit: Unit) -> None:
-        if unit.ctor is not None and tensor_kind(unit.ctor):
-            self.atoms[unit.outs[0]] = self.constructor.placer.access(unit.module)
+    def _apply(self, step: tree.Apply) -> None:
+        if step.call is None and step.make is not None and tensor_kind(step.make):
+            self.atoms[step.outs[0]] = self.constructor.places.access(step.module)
             return
-        if any(unit.template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(unit.reads)):
+        template = self._template(step)
+        slots = [self.tensors.of(read) for read in step.reads]
+        if any(template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(slots)):
             self.flush()
-        if unit.heavy and any(p.heavy for p in self.stack):
+        if (step.heavy and any(p.heavy for p in self.stack)) or self._is_too_wide(step, slots):
             self.flush()
-        if self._is_too_wide(unit):
-            self.flush()
-        if unit.call is not None and unit.call.update and self._is_variable(unit.reads[0], unit.outs[0]):
-            self._update(unit, unit.call.update)
+        if step.call is not None and step.call.update and slots[0] in self.homes and step.outs[0] not in self.presets:
+            self._update(step, slots, step.call.update)
             return
-        made = self._made(unit)
-        if len(unit.outs) == 1 and self.uses[unit.outs[0]] == 1 and len(made.text) <= LONG:
+        made = self._made(step, slots)
+        if len(step.outs) == 1 and self.uses[step.outs[0]] == 1 and len(made.text) <= LONG:
             self.stack.append(made)
             return
         self.flush()
-        self._bind(made, unit.outs, unit.results)
+        form = step.make.form if isinstance(step.make, tree.Make) else None
+        self._bind(made, step.outs, form.results if form is not None else "")
 
-    def _is_variable(self, slot: Slot, result: Slot) -> bool:
-        """Whether a tensor has a name that its successor may take over."""
-        return slot in self.homes and result not in self.presets
+    def _template(self, step: tree.Apply) -> str:
+        if step.call is not None:
+            return step.call.template
+        form = step.make.form if isinstance(step.make, tree.Make) else None
+        return "{self}({*})" if form is None else form.call
 
-    def _update(self, unit: Unit, template: str) -> None:
+    def _update(self, step: tree.Apply, slots: list[str], template: str) -> None:
         """A statement that changes the variable its first operand is."""
-        operands = self.take(unit.reads)
+        operands = self.take(slots)
         self.flush()
         for operand in operands:
             self._spend(operand)
-        self.hold(operands[0].text, unit.outs[0])
-        self.write(_filled(template, operands, {}, ATOM), unit.outs[0])
+        self.hold(operands[0].text, step.outs[0])
+        self.write(filled(template, [o.code for o in operands], {}), step.outs[0])
 
-    def _made(self, unit: Unit) -> Text:
-        """What a unit comes to; the one pending expression in it gets a line if that lets both fit on theirs."""
-        operands = self.take(unit.reads)
-        made = self._expression(unit, operands)
+    def _made(self, step: tree.Apply, slots: list[str]) -> Text:
+        """What a step comes to; the one pending expression in it gets a line if that lets both fit on theirs."""
+        operands = self.take(slots)
+        made = self._expression(step, operands)
         pending = [p for p in operands if p.slot not in self.homes and p.slot not in self.atoms]
         room = WIDTH - self.indent - len("return ")
         if len(pending) != 1 or len(made.text) <= room or len(made.text) - len(pending[0].text) > room - len("out"):
             return made
         self.stack.append(pending[0])
         self.flush()
-        return self._expression(unit, self.take(unit.reads))
+        return self._expression(step, self.take(slots))
 
-    def _is_too_wide(self, unit: Unit) -> bool:
+    def _is_too_wide(self, step: tree.Apply, slots: list[str]) -> bool:
         """Whether a sum or product of pending expressions would not fit on a line; it has no brackets to break at."""
-        if unit.call is None or LEVELS[unit.call.binding] == ATOM:
+        if step.call is None or LEVELS[step.call.binding] == ATOM:
             return False
-        return sum(len(p.text) for p in self.stack if p.slot in unit.reads) > WIDTH - self.indent - MARGIN
+        return sum(len(p.text) for p in self.stack if p.slot in slots) > WIDTH - self.indent - MARGIN
 
-    def take(self, slots: list[Slot]) -> list[Text]:
+    def take(self, slots: Sequence[str]) -> list[Text]:
         """The expressions of tensors, popping pending ones if they were written last and in this order."""
         wanted = [s for s in slots if s not in self.homes and s not in self.atoms]
         pending = [p.slot for p in self.stack[len(self.stack) - len(wanted) :]]
@@ -143,39 +212,36 @@ class Writer:
         self.stack = [p for p in self.stack if p.slot not in taken]
         return [taken.get(slot) or self._variable(slot) for slot in slots]
 
-    def _variable(self, slot: Slot) -> Text:
+    def _variable(self, slot: str) -> Text:
         if slot in self.atoms:
-            return Text(self.atoms[slot], ATOM, False, [], slot)
+            return Text(Code(self.atoms[slot]), False, [], slot)
         name = self.homes[slot]
-        assert self.held[name] is slot, f"{name} no longer holds {slot.path}"
-        return Text(name, ATOM, False, [(name, slot)], slot)
+        assert self.held[name] == slot, f"{name} no longer holds {slot}"
+        return Text(Code(name), False, [(name, slot)], slot)
 
-    def _expression(self, unit: Unit, operands: list[Text]) -> Text:
-        call = unit.call
+    def _expression(self, step: tree.Apply, operands: list[Text]) -> Text:
+        call, fields = step.call, {}
         level = ATOM if call is None else LEVELS[call.binding]
-        fields = {}
         if call is not None:
             for pair in call.imports:
-                self.constructor.imports.add(pair)
-            pairs = zip(call.args, unit.holes, strict=True)
-            fields = {a.name: self.constructor.say_stored(self.constructor.plan.said(h)) for a, h in pairs}
-        elif unit.ctor is not None:
-            fields["self"] = self.constructor.placer.access(unit.module)
-        shown = _filled(unit.template, operands, fields, level)
+                self.constructor.file.add(pair)
+            for hole in step.holes:
+                fields[hole.name] = self.constructor.say_stored(self.constructor.plan.said(hole)).text
+        else:
+            fields["self"] = self.constructor.places.access(step.module)
+        shown = filled(self._template(step), [o.code for o in operands], fields, level)
         reads = [read for p in operands for read in p.reads]
-        slot = unit.outs[0] if len(unit.outs) == 1 else None
-        return Text(shown, level, unit.heavy or any(p.heavy for p in operands), reads, slot)
+        slot = step.outs[0] if len(step.outs) == 1 else None
+        return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot)
 
     def flush(self) -> None:
         """Give every pending expression a line of its own."""
         stack, self.stack = self.stack, []
-        waiting = Counter(slot for p in stack for _, slot in p.reads)
         for p in stack:
-            waiting.subtract(slot for _, slot in p.reads)
             assert p.slot is not None
-            self._bind(p, [p.slot])
+            self._bind(p, (p.slot,))
 
-    def _bind(self, made: Text, slots: list[Slot], results: str = "") -> None:
+    def _bind(self, made: Text, slots: Sequence[str], results: str = "") -> None:
         self._spend(made)
         used = [s for s in slots if self.uses[s]]
         names = []
@@ -190,10 +256,10 @@ class Writer:
     def _spend(self, made: Text) -> None:
         """Count the reads of an expression that goes onto a line."""
         for name, slot in made.reads:
-            assert self.held[name] is slot, f"{name} no longer holds {slot.path}"
+            assert self.held[name] == slot, f"{name} no longer holds {slot}"
             self.left[slot] -= 1
 
-    def write(self, line: str, slot: Slot | None = None) -> None:
+    def write(self, line: str, slot: str | None = None) -> None:
         """Put a line, with its shape if that is another than the line before's."""
         comment = ""
         if slot is not None:
@@ -205,18 +271,19 @@ class Writer:
             lines[-1] += comment
         self.lines.extend(lines)
 
-    def name(self, slot: Slot, plain: bool = True) -> str:
-        """`x` or `out` where free, the statement's name for tensors that meet in one place."""
+    def name(self, slot: str, plain: bool = True) -> str:
+        """`x` or `out` for what flows on, the statement's name for what is read later or meets others."""
         if slot in self.presets:
             return self.presets[slot]
-        short = ["x", "out"] if plain and self.readers[slot] < 3 else []
-        said = [safe(name, self.constructor.reserved) for name in _spoken(slot.path, plain)]
+        flows = plain and self.tensors.readers[slot] < 3 and slot not in self.tensors.later
+        said = [safe(name, self.reserved) for name in _spoken(slot, plain)]
+        short = ["x", "out"] if flows else []
         for name in (*short, *(n for n in said if n not in self.crowded), said[-1]):
             if self.is_free(name):
                 return name
             if name in said[:-1]:
                 self.crowded.add(name)
-        own = safe(statement_name(slot.path), self.constructor.reserved)
+        own = safe(statement_name(slot), self.reserved)
         number = 2
         while not self.is_free(f"{own}_{number}"):
             number += 1
@@ -225,45 +292,40 @@ class Writer:
     def is_free(self, name: str) -> bool:
         holder = self.held.get(name)
         in_use = holder is not None and self.left[holder] > 0
-        return (
-            not in_use and (name in self.held or name not in self.constructor.reserved) and not self._is_pending(name)
-        )
+        return not in_use and (name in self.held or name not in self.reserved) and not self._is_pending(name)
 
     def _is_pending(self, name: str) -> bool:
         return any(name == used for p in self.stack for used, _ in p.reads)
 
-    def _branches(self, step: Branches) -> None:
+    def _branches(self, step: tree.Branch) -> None:
         """A conditional expression where each side is one, else `if` and `else`."""
         self.flush()
-        flag = f"self.{self.constructor.flags[id(step)]}"
-        sides = [
-            self._side(s, r, self.indent)
-            for s, r in ((step.then, step.then_result), (step.otherwise, step.otherwise_result))
-        ]
-        shown = f"{sides[0][1].within(1)} if {flag} else {sides[1][1].within(CHOICE)}"
+        flag = f"self.{self.constructor.flag(step.condition, step.path)}"
+        sides = [self._side(body, self.indent) for body in bodies(step)]
+        shown = f"{sides[0][1].code.within(1)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
             reads = [*sides[0][1].reads, *sides[1][1].reads]
-            choice = Text(shown, CHOICE, True, reads, step.result)
-            if self.uses[step.result] == 1:
+            choice = Text(Code(shown, CHOICE), True, reads, step.path)
+            if self.uses[step.path] == 1:
                 self.stack.append(choice)
             else:
-                self._bind(choice, [step.result])
+                self._bind(choice, (step.path,))
             return
         self._blocks(step, flag)
 
-    def _side(self, steps: list[Step], result: Slot, indent: int) -> tuple[Writer, Text]:
+    def _side(self, body: tree.Body, indent: int) -> tuple[Writer, Text]:
         writer = self.branch(indent)
-        writer.steps(steps)
-        (shown,) = writer.take([result])
+        writer.write_steps(body.steps)
+        (shown,) = writer.take([self.tensors.of(body.result)])
         writer.flush()
         return writer, shown
 
-    def _blocks(self, step: Branches, flag: str) -> None:
+    def _blocks(self, step: tree.Branch, flag: str) -> None:
         name = self._join_name(step)
-        inner = Counter(reads_of(step))
+        inner = Counter(self.tensors.of(read) for read in reads_of(step))
         sides = []
-        for steps, result in ((step.then, step.then_result), (step.otherwise, step.otherwise_result)):
-            writer, shown = self._side(steps, result, self.indent + 4)
+        for body in bodies(step):
+            writer, shown = self._side(body, self.indent + 4)
             if shown.text != name:
                 writer.write(f"{name} = {shown.text}")
             sides.append(writer)
@@ -274,70 +336,87 @@ class Writer:
         if otherwise:
             self.lines.extend((f"{pad}else:" if then else f"{pad}if not {flag}:", *otherwise))
         self.left.subtract(inner)
-        self._merge(sides, name)
-        self.hold(name, step.result)
-
-    def _join_name(self, step: Branches) -> str:
-        """The variable both branches leave their tensor in: the one passed on unchanged if nothing else reads it."""
-        inner = Counter(reads_of(step))
-        for result in (step.then_result, step.otherwise_result):
-            if result in self.homes and self.left[result] <= inner[result]:
-                return self.homes[result]
-        return self.name(step.result)
-
-    def _merge(self, sides: list[Writer], name: str) -> None:
-        """After branches, only what both left alone is known."""
         for writer in sides:
             for held, slot in writer.held.items():
-                if self.held.get(held) is not slot and held != name:
+                if self.held.get(held) != slot and held != name:
                     self.held[held] = None
+        self.hold(name, step.path)
 
-    def _training(self, run: list[Step]) -> None:
+    def _join_name(self, step: tree.Branch) -> str:
+        """The variable both branches leave their tensor in: the one passed on unchanged if nothing else reads it."""
+        inner = Counter(self.tensors.of(read) for read in reads_of(step))
+        for body in bodies(step):
+            result = self.tensors.of(body.result)
+            if result in self.homes and self.left[result] <= inner[result]:
+                return self.homes[result]
+        return self.name(step.path)
+
+    def _training(self, run: list[tree.Step]) -> None:
         """Steps that only training needs."""
         if not run:
             return
         self.flush()
         made = [slot for step in run for slot in results_of(step)]
-        inner = Counter(slot for step in run for slot in reads_of(step))
+        inner = Counter(self.tensors.of(read) for step in run for read in reads_of(step))
         results = [slot for slot in made if self.uses[slot] > inner[slot]]
         for slot in results:
             self.presets[slot] = self._training_name(slot)
             self.held[self.presets[slot]] = slot
-        writer = self._trained(run, results, self.indent)
+        writer = self._trained(run, self.indent)
         if len(results) == 1 and len(writer.lines) == 1 and _binds(writer.lines[0], self.presets[results[0]]):
             line = writer.lines[0].partition("  # ")[0].strip()
             self.lines.extend(layout(f"{line} if self.training else None", self.indent))
         else:
             pad = " " * self.indent
             self.lines.append(f"{pad}{' = '.join(self.presets[s] for s in results)} = None")
-            self.lines.extend((f"{pad}if self.training:", *self._trained(run, results, self.indent + 4).lines))
+            self.lines.extend((f"{pad}if self.training:", *self._trained(run, self.indent + 4).lines))
         self.left.subtract(inner)
         for slot in results:
             self.hold(self.presets[slot], slot)
 
-    def _training_name(self, slot: Slot) -> str:
-        names = [o.name for o in self.constructor.plan.template.outputs if o.slot is slot]
-        name = safe(names[0] if names else statement_name(slot.path), self.constructor.reserved)
+    def _training_name(self, slot: str) -> str:
+        outputs = self.constructor.plan.tree.outputs
+        names = [o.name for o in outputs if self.tensors.of(o.read) == slot]
+        name = safe(names[0] if names else statement_name(slot), self.reserved)
         while not self.is_free(name):
             name += "_"
         return name
 
-    def _trained(self, run: list[Step], results: list[Slot], indent: int) -> Writer:
+    def _trained(self, run: list[tree.Step], indent: int) -> Writer:
         writer = self.branch(indent)
         for step in run:
             writer._step(step)
         writer.flush()
         return writer
 
-    def finish(self, outputs: list[Output], wrap: str) -> None:
-        """The return statement; `wrap` is the class of a result with names."""
-        shown = self.take([o.slot for o in outputs])
-        texts = [_for_training(o, t, self.presets) for o, t in zip(outputs, shown, strict=True)]
-        if wrap:
-            pairs = [f"{o.name}={t}" for o, t in zip(outputs, texts, strict=True)]
-            self.write(f"return {wrap}({', '.join(pairs)})")
-        else:
-            self.write(f"return {', '.join(texts)}", outputs[0].slot if len(outputs) == 1 else None)
+    def finish(self, outputs: Sequence[tree.Output], wraps: tuple[str, str]) -> None:
+        """The return statements; `wraps` are the classes of results with names, in training and in evaluation."""
+        training, evaluation = wraps
+        kept = [o for o in outputs if not o.train_only]
+        shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
+        if training:
+            pairs = [f"{o.name}={shown[o.name].text}" for o in outputs]
+            self.lines.append(f"{' ' * self.indent}if self.training:")
+            self.lines.extend(layout(f"return {training}({', '.join(pairs)})", self.indent + 4))
+        if training or evaluation:
+            pairs = [f"{o.name}={shown[o.name].text}" for o in kept]
+            value = f"{evaluation}({', '.join(pairs)})" if evaluation else shown[kept[0].name].text
+            self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
+            return
+        texts = [self._for_training(o, shown[o.name]) for o in outputs]
+        self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _for_training(self, output: tree.Output, shown: Text) -> str:
+        if output.train_only and self.tensors.of(output.read) not in self.presets:
+            return f"{shown.code.within(1)} if self.training else None"
+        return shown.text
+
+
+def bodies(step: tree.Branch) -> tuple[tree.Body, tree.Body]:
+    """Both sides of a condition."""
+    assert step.then is not None
+    assert step.otherwise is not None
+    return step.then, step.otherwise
 
 
 def _spoken(path: str, plain: bool) -> list[str]:
@@ -361,29 +440,3 @@ def _binds(line: str, name: str) -> bool:
 def _unpacked(names: list[str], results: str) -> str:
     """The names a value is taken apart into, in the form it has; one `_` for a part nobody reads."""
     return results.format(*names).replace("(_, _)", "_") if results else ", ".join(names)
-
-
-def _for_training(output: Output, shown: Text, presets: dict[Slot, str]) -> str:
-    if output.train_only and output.slot not in presets:
-        return f"{shown.within(1)} if self.training else None"
-    return shown.text
-
-
-def _filled(template: str, operands: list[Text], fields: dict[str, str], level: int) -> str:
-    """A template with its operands in parentheses where they bind too loosely."""
-
-    def put(match: re.Match[str]) -> str:
-        field = match[1]
-        if field == "*":
-            return ", ".join(p.text for p in operands)
-        if field in fields:
-            return fields[field]
-        position = int(field)
-        after = template[match.end() : match.end() + 1]
-        if after in (".", "["):
-            return operands[position].within(ATOM)
-        if level == ATOM:
-            return operands[position].text
-        return operands[position].within(level if match.start() == 0 else level + 1)
-
-    return _FIELD.sub(put, template)

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from netc.backends.pytorch.number import Number, depends_of, of, opaque
 from netc.backends.pytorch.read import Reader
-from netc.backends.pytorch.shadow import Shadow, Tup, lit
-from netc.backends.pytorch.value import Val
+from netc.expr.terms import is_plain, lit
+from netc.expr.tree import Expr, ListExpr
 from netc.ir.model import Node
 from netc.ops.base import Op
+from netc.types import TensorType
+
+Sizes = tuple[Number, ...]
 
 
-def lifted(op: Op, attributes: Mapping[str, Val], reader: Reader) -> Op:
+def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:
     """The operator with every number that depends on a name remembering it. Raises what the operator raises."""
     kinds = {name: declared.kind for name, declared in op.attributes.items()}
     return op.replace(**{n: _lifted(a, kinds[n], op.rank, reader) for n, a in attributes.items() if a.depends})
 
 
-def _lifted(attribute: Val, kind: str, rank: int, reader: Reader) -> Any:
+def _lifted(attribute: Number, kind: str, rank: int, reader: Reader) -> Any:
     """An attribute's value with every whole number in it said."""
     value = attribute.value
     if isinstance(value, bool):
@@ -27,20 +33,20 @@ def _lifted(attribute: Val, kind: str, rank: int, reader: Reader) -> Any:
         return tuple(_item(attribute, i, reader) for i in range(len(value)))
     if not isinstance(value, int):
         return value
-    fits = bool(reader.value(attribute.shadow) == value)
-    number = Val(value, attribute.shadow if fits else None, attribute.depends)
+    fits = bool(reader.value(attribute.term) == value)
+    number = attribute if fits else Number(value, None, attribute.depends)
     return (number,) * rank if kind == "Padding" else number
 
 
-def _item(attribute: Val, i: int, reader: Reader) -> Val:
-    value, shadow = attribute.value[i], attribute.shadow
-    if isinstance(shadow, Tup) and len(shadow.items) == len(attribute.value):
-        shadow = shadow.items[i]
-    known = shadow is not None and reader.value(shadow) == value
-    return Val(value, shadow if known else None, attribute.depends)
+def _item(attribute: Number, i: int, reader: Reader) -> Number:
+    value, term = attribute.value[i], attribute.term
+    if isinstance(term, ListExpr) and len(term.items) == len(attribute.value):
+        term = term.items[i]
+    known = term is not None and reader.value(term) == value
+    return Number(value, term if known else None, attribute.depends)
 
 
-def printed_values(node: Node, attributes: Mapping[str, Val], reader: Reader) -> dict[str, Any]:
+def printed_values(node: Node, attributes: Mapping[str, Number], reader: Reader) -> dict[str, Any]:
     """The arguments of a node's PyTorch form by name, computed from numbers that remember how they were said."""
     try:
         form = lifted(node.op, attributes, reader).torch(*(v.type for v in node.inputs))
@@ -49,17 +55,67 @@ def printed_values(node: Node, attributes: Mapping[str, Val], reader: Reader) ->
     return {arg.name: arg.value for part in (form.module, form.call) if part is not None for arg in part.args}
 
 
-def said_of(value: Any) -> Shadow | None:
+def term_of(value: Any) -> Expr | None:
     """How a computed number, or a tuple of them, is said."""
-    if isinstance(value, Val):
-        return value.shadow
+    if isinstance(value, Number):
+        return value.term
     if isinstance(value, tuple):
-        items = [said_of(item) for item in value]
-        return Tup(tuple(i for i in items if i is not None)) if None not in items else None
-    return lit(value) if isinstance(value, int | float | str) else None
+        items = [term_of(item) for item in value]
+        return ListExpr(items=tuple(i for i in items if i is not None)) if None not in items else None
+    return lit(value) if is_plain(value) else None
 
 
-def listed(shadow: Shadow | None, value: Any, reader: Reader) -> Shadow | None:
+def listed(term: Expr | None, value: Any, reader: Reader) -> Expr | None:
     """How a list of one is said by its item, which the language takes for it."""
-    one = isinstance(value, tuple) and len(value) == 1 and shadow is not None
-    return Tup((shadow,)) if one and shadow is not None and reader.value(shadow) == value[0] else shadow
+    if isinstance(value, tuple) and len(value) == 1 and term is not None and reader.value(term) == value[0]:
+        return ListExpr(items=(term,))
+    return term
+
+
+def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], reader: Reader) -> tuple[Sizes, ...]:
+    """The sizes of a node's outputs by the operator's own rule, where that can be followed."""
+    depends = depends_of(*attributes.values())
+    unfollowed = depends | depends_of(*(size for sizes in inputs for size in sizes))
+    types = [TensorType(sizes, v.type.dtype) for sizes, v in zip(inputs, node.inputs, strict=True)]  # type: ignore[arg-type]
+    real = [v.type.shape for v in node.outputs]
+    try:
+        shapes = [t.shape for t in lifted(node.op, attributes, reader).outputs(*types)]
+    except (TypeError, AttributeError, ValueError):
+        shapes = [()] * len(real)
+    hidden = depends_of(*(a for n, a in attributes.items() if a.depends and _decides_unseen(node, n, a.value)))
+    sizes = tuple(_checked(f, r, unfollowed, hidden) for f, r in zip(shapes, real, strict=True))
+    if not node.op.windows(*(v.type for v in node.inputs)):
+        return sizes
+    return tuple(_slid(found, inputs[0], depends) for found in sizes)
+
+
+def _slid(sizes: Sizes, before: Sizes, depends: frozenset[str]) -> Sizes:
+    """Sizes under a window stay as they are said where they stay the same; formulas of windows are not followed."""
+    kept = [not depends and i < len(before) and before[i].value == size.value for i, size in enumerate(sizes)]
+    slid = [before[i] if kept[i] else opaque(size.value, size.depends) for i, size in enumerate(sizes)]
+    return (*sizes[:2], *slid[2:])
+
+
+def _decides_unseen(node: Node, name: str, value: Any) -> bool:
+    """Whether an attribute that is no whole number decides output sizes: another value changes them."""
+    if isinstance(value, bool):
+        other: Any = not value
+    elif isinstance(value, float):
+        other = value / 2
+    else:
+        return isinstance(value, str) and node.op.attributes[name].kind == "Padding"
+    try:
+        found = node.op.replace(**{name: other}).outputs(*(v.type for v in node.inputs))
+    except (TypeError, ValueError):
+        return True
+    return [t.shape for t in found] != [v.type.shape for v in node.outputs]
+
+
+def _checked(found: tuple[Any, ...], real: tuple[Any, ...], unfollowed: frozenset[str], hidden: frozenset[str]) -> Sizes:
+    """The sizes found, where they agree with the real ones; what only hidden attributes decide is not followed."""
+    if len(found) != len(real):
+        return tuple(opaque(size, unfollowed) for size in real)
+    return tuple(
+        msgspec.structs.replace(f, value=size) if not hidden and f.value == size else opaque(size, f.depends | hidden)
+        for f, size in zip(map(of, found), real, strict=True)
+    )

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from netc.backends.pytorch.construct import Constructor, Imports
-from netc.backends.pytorch.forward import Writer
-from netc.backends.pytorch.layout import WIDTH, layout
-from netc.backends.pytorch.names import safe
-from netc.backends.pytorch.naming import name_classes
-from netc.backends.pytorch.parts import Output, Unit, count_readers, count_uses
-from netc.backends.pytorch.plan import Plan, settle
-from netc.backends.pytorch.shadow import literal
-from netc.backends.pytorch.shapes import Shapes, size_text
-from netc.backends.pytorch.value import Val
-from netc.dims import dim_source
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.code import literal
+from netc.backends.pytorch.constructor import Constructor
+from netc.backends.pytorch.document import WIDTH, layout
+from netc.backends.pytorch.file import File
+from netc.backends.pytorch.fit import Plan, settle
+from netc.backends.pytorch.forward import Tensors, Writer
+from netc.backends.pytorch.names import pascal, safe
+from netc.backends.pytorch.shapes import Shapes
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.syntax.ast import SpecFile
@@ -33,14 +31,10 @@ class Header(msgspec.Struct, frozen=True):
 def write_module(network: Network, header: Header) -> str:
     """The whole file."""
     book = settle(network.block)
-    name_classes(book, network.name)
-    imports = Imports()
-    classes = [ClassWriter(plan, imports, network).lines() for plan in book.plans]
-    code = [line for lines in classes for line in ("", "", *lines)]
-    helpers = [line for name in imports.helpers for line in ("", "", *imports.helpers[name].strip().splitlines())]
-    imports.scan("\n".join((*helpers, *code)))
-    imports.add("torch:Tensor")
-    return "\n".join((*_docstring(network, header), "", *import_lines(imports), *helpers, *code, ""))
+    file = File(book, network.file.class_name or pascal(network.name))
+    code = [line for plan in book.plans for line in ("", "", *ClassWriter(plan, file, network).lines())]
+    head = file.head("\n".join(code))
+    return "\n".join((*_docstring(network, header), "", *head, *code, ""))
 
 
 def _docstring(network: Network, header: Header) -> Iterator[str]:
@@ -98,59 +92,63 @@ def escaped(words: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in shown)
 
 
-def import_lines(imports: Imports) -> list[str]:
-    """Sorted as isort does: the standard library, then torch."""
-    standard = ("collections", "math", "typing")
-    blocks = []
-    for own in (True, False):
-        plain = [f"import {m}" for m in sorted(imports.modules) if (m.partition(".")[0] in standard) is own]
-        froms = [
-            line
-            for m in sorted(imports.names)
-            if (m.partition(".")[0] in standard) is own
-            for line in layout(f"from {m} import {', '.join(sorted(imports.names[m], key=_order))}", 0)
-        ]
-        blocks.append([*plain, *froms])
-    return [*blocks[0], *([""] if blocks[0] else []), *blocks[1]]
-
-
-def _order(name: str) -> tuple[int, str]:
-    """Constants, classes, then the rest."""
-    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
-
-
 class ClassWriter:
     """Writes one class."""
 
-    def __init__(self, plan: Plan, imports: Imports, network: Network) -> None:
-        self.plan, self.imports, self.network = plan, imports, network
-        self.constructor = Constructor(plan, imports)
-        self.outputs = plan.template.outputs
-        self.wrap = f"{plan.class_name}Output" if plan.is_root and len(self.outputs) > 1 else ""
+    def __init__(self, plan: Plan, file: File, network: Network) -> None:
+        self.plan, self.file, self.network = plan, file, network
+        self.constructor = Constructor(plan, file)
+        file.know(plan, self.constructor.ids.of)
+        self.outputs = plan.tree.outputs
+        self.kept = [o for o in self.outputs if not o.train_only]
+        named = plan.is_root and len(self.outputs) > 1
+        self.training = f"{plan.class_name}TrainingOutput" if named and len(self.kept) < len(self.outputs) else ""
+        self.evaluation = f"{plan.class_name}Output" if named and len(self.kept) > 1 else ""
+        if named and not self.kept:
+            self.training, self.evaluation = "", f"{plan.class_name}Output"
 
     def lines(self) -> list[str]:
         forward = self._forward()
+        frozen, more = self._frozen()
         init = self.constructor.lines()
-        frozen = self._frozen(init)
+        if frozen or more:
+            init = init or self.constructor.lines([""])
         doc = [*self._doc(), ""] if self.plan.is_root else []
-        parts = [part for part in (init, frozen, forward) if part]
+        parts = [part for part in ([*init, *more], frozen, forward) if part]
         body = [line for i, part in enumerate(parts) for line in ([""] if i else []) + part]
-        return [*self._result_class(), f"class {self.plan.class_name}({self.constructor.base()}):", *doc, *body]
+        body = body or ["    pass"]
+        results = [*self._result_class(self.training, self.outputs), *self._result_class(self.evaluation, self.kept)]
+        return [*results, f"class {self.plan.class_name}({self.constructor.base()}):", *doc, *body]
 
-    def _result_class(self) -> list[str]:
-        if not self.wrap:
+    def _result_class(self, name: str, outputs: Sequence[tree.Output]) -> list[str]:
+        if not name:
             return []
-        self.imports.add("typing:NamedTuple")
-        fields = [f"    {o.name}: {_type_of(o)}" for o in self.outputs]
-        return [f"class {self.wrap}(NamedTuple):", *fields, "", ""]
+        self.file.add("typing:NamedTuple")
+        fields = [f"    {o.name}: {_type_of(o)}" for o in outputs or self.outputs]
+        return [f"class {name}(NamedTuple):", *fields, "", ""]
 
     def _forward(self) -> list[str]:
-        template = self.plan.template
-        if template.whole is not None or self._inherits_forward():
+        if self.plan.tree.taps:
+            return self._tapped(self.plan.tree.taps)
+        if self.plan.tree.whole is not None or self._inherits_forward():
             return []
-        names = [self._input_name(slot.path) for slot in template.inputs]
+        inputs = self.plan.tree.inputs
+        names = [self._input_name(name) for name in inputs]
         parameters_ = ", ".join(("self", *(f"{name}: Tensor" for name in names)))
         return [*layout(f"def forward({parameters_}) -> {self._returns()}:", 4), *self._body(names)]
+
+    def _tapped(self, taps: tuple[int, ...]) -> list[str]:
+        """A sequence that hands out tensors from within it."""
+        places = f"i in {literal(taps)}" if len(taps) > 1 else f"i == {taps[0]}"
+        return [
+            "    def forward(self, x: Tensor) -> list[Tensor]:",
+            "        taps: list[Tensor] = []",
+            "        for i, layer in enumerate(self):",
+            "            x = layer(x)",
+            *layout(f"if {places}:", 12),
+            "                taps.append(x)",
+            "        return taps",
+        ]
 
     def _body(self, names: list[str]) -> list[str]:
         """Written again as long as a name turns out to be wanted twice, so that both have their whole names."""
@@ -161,38 +159,44 @@ class ClassWriter:
                 return writer.lines
 
     def _writer(self, names: list[str], crowded: set[str]) -> Writer:
-        template, shapes = self.plan.template, Shapes(self.plan, self.constructor.param_names)
-        writer = Writer(self.constructor, count_uses(template.steps, self.outputs), shapes)
+        found = self.plan.tree
+        tensors, shapes = Tensors(found.steps, self.outputs), Shapes(self.plan, self.constructor.ids.of)
+        writer = Writer(self.constructor, tensors, shapes)
         writer.crowded = crowded
-        for name, slot in zip(names, template.inputs, strict=True):
+        for name, slot in zip(names, found.inputs, strict=True):
             writer.hold(name, slot)
-        for slot, inputs in count_readers(template.steps):
-            writer.readers[slot] = max(writer.readers[slot], inputs)
-        writer.shape = shapes.of(template.inputs[0]) if template.inputs else ""
-        writer.steps(template.steps)
-        writer.finish(self.outputs, self.wrap)
+        writer.shape = shapes.of(found.inputs[0]) if found.inputs else ""
+        writer.write_steps(tensors.steps)
+        writer.finish(self.outputs, (self.training, self.evaluation if self.kept else ""))
         return writer
 
     def _inherits_forward(self) -> bool:
         """Whether the class is its one module with arguments chosen, and called as that is."""
-        step = self.plan.template.steps[0] if len(self.plan.template.steps) == 1 else None
-        alone = isinstance(step, Unit) and step.ctor is self.constructor.placer.base is not None
-        return alone and isinstance(step, Unit) and step.template == "{self}({*})" and len(self.outputs) == 1
+        steps = [s for s in self.plan.tree.steps if not isinstance(s, tree.Alias)]
+        step = steps[0] if len(steps) == 1 else None
+        if not isinstance(step, tree.Apply) or step.make is None or step.make is not self.constructor.places.base:
+            return False
+        direct = not isinstance(step.make, tree.Make) or (step.make.form is not None and step.make.form.call == "{self}({*})")
+        return step.call is None and direct and len(self.outputs) == 1
 
-    def _input_name(self, path: str) -> str:
-        return "x" if path in ("in", "") else safe(path, self.constructor.reserved)
+    def _input_name(self, name: str) -> str:
+        if len(self.plan.tree.inputs) == 1 and not self.plan.is_root or name in ("in", ""):
+            return "x"
+        return safe(name, self.file.reserved)
 
     def _returns(self) -> str:
-        if self.wrap:
-            return self.wrap
+        if self.training or self.evaluation:
+            one = [] if self.evaluation else ["Tensor"]
+            return " | ".join((*one, *(n for n in (self.evaluation, self.training) if n)))
         kinds = [_type_of(o) for o in self.outputs]
         return kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]"
 
     def _doc(self) -> Iterator[str]:
         """`image [N, 3, 32·h, 32·w] → logits [N, classes]`"""
+        shapes = Shapes(self.plan, self.constructor.ids.of)
         trace = self.plan.traces[0]
-        inputs = [self._shaped(s.path, trace.dims[s.value]) for s in self.plan.template.inputs]
-        outputs = [self._shaped(o.name, trace.dims[o.value]) for o in trace.block.outputs]
+        inputs = [f"{v.path} [{shapes.written(trace.sizes[v])}]" for v in trace.block.inputs]
+        outputs = [f"{o.name} [{shapes.written(trace.sizes[o.value])}]" for o in trace.block.outputs]
         shown = escaped(f"{', '.join(inputs)} → {', '.join(outputs)}")
         if len(shown) + len('    """"""') <= WIDTH:
             yield f'    """{shown}"""'
@@ -200,35 +204,28 @@ class ClassWriter:
         lines = [*_filled([*map(escaped, inputs)], '"""'), *_filled([*map(escaped, outputs)], "→ "), '"""']
         yield from (f"    {line}" for line in lines)
 
-    def _shaped(self, name: str, dims: Sequence[Val]) -> str:
-        names = self.constructor.param_names
-        return f"{name} [{', '.join(size_text(d, names) or dim_source(d.value).replace('*', '·') for d in dims)}]"
-
-    def _frozen(self, init: list[str]) -> list[str]:
-        """A file's `freeze`: parameters that do not train, batch norms that stay in eval."""
+    def _frozen(self) -> tuple[list[str], list[str]]:
+        """A file's `freeze`: parameters that do not train, batch norms that stay in eval: methods, and lines."""
         definition = self.plan.definition
         if not isinstance(definition, SpecFile) or not definition.freeze:
-            return []
-        placer, paths = self.constructor.placer, [f.value for f in definition.freeze]
-        if all(path in placer.placed for path in paths) and not self._keeps_statistics(paths):
-            init.extend(f"        {placer.access(path)}.requires_grad_(False)" for path in paths)
-            return []
-        name = safe("frozen", {path.partition(".")[0] for path in placer.placed})
+            return [], []
+        places, paths = self.constructor.places, [f.value for f in definition.freeze]
+        if all(path in places.placed for path in paths) and not self._keeps_statistics(paths):
+            return [], [f"        {places.access(path)}.requires_grad_(False)" for path in paths]
+        name = self.constructor.ids.flag("frozen")
         below = BELOW
         if any(set(path) & GLOB for path in paths):
             below = BELOW_GLOBS
-            self.imports.add("fnmatch:fnmatchcase")
-        init.extend(
-            (
-                *layout(f"self.{name} = {literal(tuple(paths))}", 8),
-                "        for path, tensor in self.named_parameters():",
-                f"            if any({below} for one in self.{name}):",
-                "                tensor.requires_grad_(False)",
-                "        self.train()",
-            )
-        )
-        self.imports.add("typing:Self")
-        return FROZEN.format(name=name, below=below).splitlines()
+            self.file.add("fnmatch:fnmatchcase")
+        lines = [
+            *layout(f"self.{name} = {literal(tuple(paths))}", 8),
+            "        for path, tensor in self.named_parameters():",
+            f"            if any({below} for one in self.{name}):",
+            "                tensor.requires_grad_(False)",
+            "        self.train()",
+        ]
+        self.file.add("typing:Self")
+        return FROZEN.format(name=name, below=below).splitlines(), lines
 
     def _keeps_statistics(self, paths: list[str]) -> bool:
         """Whether training changes buffers of these modules; of a class within the network that is not asked."""
@@ -250,5 +247,5 @@ FROZEN = '''\
         return self'''
 
 
-def _type_of(output: Output) -> str:
+def _type_of(output: tree.Output) -> str:
     return "Tensor | None" if output.train_only else "Tensor"

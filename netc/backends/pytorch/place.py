@@ -1,29 +1,71 @@
-"""Where modules live: attributes of self, or members of lists and dictionaries."""
+"""Where modules live: attributes of self, members of a sequence that the class is, or of lists and dictionaries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from netc.backends.pytorch.parts import Branches, Ctor, Either, OpCtor, Sequential, Step, Unit
-from netc.backends.pytorch.plan import Plan
-from netc.backends.pytorch.shadow import quoted
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.code import quoted
+from netc.backends.pytorch.fit import Plan
+from netc.backends.pytorch.names import MODULE, statement_name, word
+from netc.backends.pytorch.rewrite import applied
 
 
-class Placer:
-    """Where modules live: attributes of self, or members of lists and dictionaries."""
+class Places:
+    """Of one class. `placed`: path of the weights → module; `numbered`: how many members the class has as a sequence."""
 
     def __init__(self, plan: Plan) -> None:
-        self.placed = dict(placements(plan.template.steps))
+        made = [step for step in applied(plan.tree.steps) if step.make is not None and step.call is None]
+        self.placed: dict[str, tree.Module] = {}
+        for step in made:
+            if step.make is not None:
+                self.placed.setdefault(step.module, step.make)
         self.base = self.placed.pop("", None)
         """What the class derives from: the one module of a body that is a single line, whose weights have no prefix."""
-        stepwise = (path for path, ctor in self.placed.items() if isinstance(ctor, Either) or tensor_kind(ctor))
-        self.guarded = frozenset((*_guarded(plan.template.steps), *(path for path in stepwise if "." in path)))
-        self.containers = dict.fromkeys(p for path in self.placed for p in prefixes(path))
+        kept = {step.module.partition(".")[0] for step in made if step.kept}
+        numbers = [int(path.partition(".")[0]) for path in self.placed if path.partition(".")[0].isdigit()]
+        tensors = any(path.isdigit() and tensor_kind(made) for path, made in self.placed.items())
+        self.numbered = max(numbers) + 1 if any(str(n) in kept for n in numbers) and not tensors else 0
+        self.moved = self._relocated(kept)
+        self._guarded = [p for p in _conditional(plan.tree.steps) if "." in p and p not in self.moved]
+        self.heads = frozenset((*(p.partition(".")[0] for p in self.placed), *self.moved.values()))
 
-    def parent(self, path: str) -> str:
-        """How code reaches what a module or tensor is part of."""
-        outer = path.rpartition(".")[0]
-        return self.access(outer) if outer else "self"
+    def _relocated(self, kept: set[str]) -> dict[str, str]:
+        """Modules without tensors of their own below a name: attributes, since no checkpoint knows them."""
+        taken = {path.partition(".")[0] for path in self.placed}
+        moved: dict[str, str] = {}
+        for path in self.placed:
+            head = path.partition(".")[0]
+            if head in kept or path == head and (self.numbered or not head.isdigit()):
+                continue
+            plain = f"layer{path}" if path.isdigit() else word(path.replace(".", "_"))
+            near = (statement_name(path), head, plain)
+            free = (n for n in near if n not in moved.values() and (n == head or n not in taken) and n not in MODULE)
+            moved[path] = next((n for n in free if not n[0].isdigit() and n[0] != "_"), plain)
+        return moved
+
+    def is_made(self, step: tree.Apply) -> bool:
+        """Whether the constructor makes a module for a step."""
+        return step.make is not None and step.call is None and step.module in self.placed
+
+    def container_of(self, path: str) -> str:
+        """What the constructor assigns for a module: itself, or the list or dictionary it is in."""
+        head = path.partition(".")[0]
+        return path if path in self.moved or self._is_stepwise(head) else head
+
+    def stepwise(self, step: tree.Apply) -> Iterator[str]:
+        """Dictionaries that members are put into one by one, of a step."""
+        head = step.module.partition(".")[0]
+        if step.module not in self.moved and head != step.module and self._is_stepwise(head):
+            words = step.module.split(".")
+            yield from (".".join(words[:i]) for i in range(1, len(words)))
+
+    def _is_stepwise(self, head: str) -> bool:
+        return any(path.startswith(f"{head}.") for path in self._guarded)
+
+    def name(self, path: str) -> str:
+        """The attribute's own name."""
+        return self.moved.get(path, path.rpartition(".")[2])
 
     def children(self, container: str) -> list[str]:
         """Names directly inside a container, in order."""
@@ -31,62 +73,54 @@ class Placer:
         inside = (p[len(start) :].partition(".")[0] for p in self.placed if p.startswith(start))
         return list(dict.fromkeys(inside))
 
-    def is_list(self, container: str) -> bool:
-        numbered = [str(i) for i in range(len(self.children(container)))]
-        return self.children(container) == numbered and not self.is_stepwise(container)
+    def members(self, container: str) -> dict[str, tree.Module]:
+        """Everything inside a container by its path."""
+        return {path: made for path, made in self.placed.items() if path.startswith(f"{container}.")}
 
-    def is_stepwise(self, container: str) -> bool:
-        """Whether a member exists only under a condition, so that members are added one by one."""
-        return any(p.startswith(f"{container.partition('.')[0]}.") for p in self.guarded)
+    def is_list(self, container: str) -> bool:
+        children = self.children(container)
+        numbered = children == [str(i) for i in range(len(children))]
+        if any(tensor_kind(made) for made in self.members(container).values()):
+            return False
+        return numbered and not self._is_stepwise(container.partition(".")[0])
 
     def access(self, path: str) -> str:
         """How code reaches a module or a tensor: `self.conv1`, `self.enc["conv"]`, `self.heads[0]`."""
         if not path:
-            return "nn.Sequential(*self)" if isinstance(self.base, Sequential) else "super().forward"
+            return "super().forward"
+        if path in self.moved:
+            return f"self.{self.moved[path]}"
         kind = tensor_kind(self.placed[path]) if path in self.placed else ""
-        if kind and ("." in path or path.isdigit()):
-            return f"{self.parent(path)}.get_{kind}({quoted(path.rpartition('.')[2])})"
         head, *rest = path.split(".")
-        found, prefix = f'self.get_submodule("{head}")' if head.isdigit() else f"self.{head}", head
+        if kind and rest:
+            return f"{self.access(path.rpartition('.')[0])}.get_{kind}({quoted(rest[-1])})"
+        if kind:
+            return f'self.get_{kind}("{head}")' if head.isdigit() else f"self.{head}"
+        numbered = f"self[{head}]" if self.numbered else f'self.get_submodule("{head}")'
+        found, prefix = numbered if head.isdigit() else f"self.{head}", head
         for name in rest:
             found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
             prefix = f"{prefix}.{name}"
         return found
 
 
-def tensor_kind(ctor: Ctor) -> str:
+def tensor_kind(made: tree.Module) -> str:
     """`parameter` or `buffer` for what is no module but a tensor, else nothing."""
-    if not isinstance(ctor, OpCtor) or not ctor.form.make:
+    if not isinstance(made, tree.Make) or made.form is None or not made.form.make:
         return ""
-    return "parameter" if ctor.form.cls == "nn.Parameter" else "buffer"
+    return "parameter" if made.form.cls == "nn.Parameter" else "buffer"
 
 
-def is_kept(ctor: Ctor) -> bool:
+def is_kept_buffer(made: tree.Module) -> bool:
     """Is it a buffer of the state_dict?"""
-    return isinstance(ctor, OpCtor) and ctor.form.cls == "nn.Buffer"
+    return isinstance(made, tree.Make) and made.form is not None and made.form.cls == "nn.Buffer"
 
 
-def placements(steps: list[Step]) -> Iterator[tuple[str, Ctor]]:
-    """Path and constructor of every module, a shared one at its first call."""
-    seen: set[str] = set()
+def _conditional(steps: Sequence[tree.Step]) -> Iterator[str]:
+    """Modules that exist only under a condition."""
     for step in steps:
-        inner = [(step.module, step.ctor)] if isinstance(step, Unit) and step.ctor is not None else []
-        if isinstance(step, Branches):
-            inner = list(placements([*step.then, *step.otherwise]))
-        for path, ctor in inner:
-            if path not in seen:
-                seen.add(path)
-                yield path, ctor
-
-
-def _guarded(steps: list[Step]) -> Iterator[str]:
-    for step in steps:
-        if isinstance(step, Branches):
-            yield from (path for path, _ in placements([*step.then, *step.otherwise]))
-
-
-def prefixes(path: str) -> Iterator[str]:
-    at = path.find(".")
-    while at > 0:
-        yield path[:at]
-        at = path.find(".", at + 1)
+        for node in tree.walk(step):
+            if isinstance(node, tree.Branch):
+                yield from (a.module for side in (node.then, node.otherwise) if side for a in applied(side.steps))
+            elif isinstance(node, tree.Apply) and isinstance(node.make, tree.Either):
+                yield node.module

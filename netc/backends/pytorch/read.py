@@ -1,32 +1,13 @@
-"""Turns the author's expression into one over the constructor names of the class it will stand in."""
+"""Turns the author's expression into a term over the names of the class it will stand in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from netc.backends.pytorch.shadow import (
-    MAX_COST,
-    At,
-    Bin,
-    Cut,
-    Fn,
-    Lit,
-    Pick,
-    Shadow,
-    Tup,
-    Un,
-    Unsayable,
-    cost,
-    evaluate,
-    folded,
-    is_plain,
-    lit,
-    names,
-    settled,
-)
-from netc.backends.pytorch.value import NOTHING, Val
-from netc.expr.scope import Binding, Said, Scope
+from netc.backends.pytorch.number import LONGEST, Number, depends_of, of
+from netc.expr.scope import Said, Scope
+from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, settled
 from netc.expr.tree import (
     Attribute,
     Binary,
@@ -53,26 +34,32 @@ class Reader:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self._lets: dict[int, tuple[Said, Val]] = {}
 
-    def read(self, said: Said) -> Val:
-        """How the number is said here; the shadow is None where constructor names cannot say it."""
+    def read(self, said: Said) -> Number:
+        """How the number is said here; the term is None where the names of the class cannot say it."""
+        outer = self.trace.outer
+        if outer is not None and not any(self._is_inner(part) for part in within(said.expr)):
+            return self.trace.imported(outer.reader.read(said))
         found = self._of(said.expr, said.scope)
-        return Val(self.value(found.shadow), found.shadow, found.depends, by_author=True)
+        return Number(self.value(found.term), found.term, found.depends, author=True)
 
-    def value(self, shadow: Shadow | None) -> Any:
-        """What an expression comes to in this block, None when it has no value."""
-        if shadow is None:
+    def _is_inner(self, part: Expr) -> bool:
+        """Whether part of an expression has no meaning outside of the class."""
+        return isinstance(part, Attribute) or (isinstance(part, Name) and self.trace.is_turning(part.id))
+
+    def value(self, term: Expr | None) -> Any:
+        """What a term comes to in this block, None where it has no value."""
+        if term is None:
             return None
         try:
-            return evaluate(shadow, self.trace.env)
-        except Unsayable:
+            return evaluate(term, self.trace.names())
+        except NoValue:
             return None
 
-    def _of(self, expr: Expr, scope: Scope) -> Val:
+    def _of(self, expr: Expr, scope: Scope) -> Number:
         match expr:
             case Literal(value=value):
-                return Val(value, lit(value))
+                return Number(value, lit(value))
             case Name(id=name):
                 return self._name(name, scope)
             case Attribute():
@@ -80,112 +67,98 @@ class Reader:
             case Index(base=Attribute(field="shape") as base, index=index):
                 return self._shape(base.base, self._of(index, scope), scope)
             case TensorRef():
-                return Val(None)
+                return Number(None)
         return self._compound(expr, scope)
 
-    def _compound(self, expr: Expr, scope: Scope) -> Val:
-        inner = [self._of(e, scope) for e in _operands(expr)]
-        depends = NOTHING.union(*(v.depends for v in inner))
-        shadows = [v.shadow for v in inner if v.shadow is not None]
-        if len(shadows) < len(inner):
-            return Val(None, None, depends)
-        try:
-            shadow = folded(self._assembled(expr, shadows))
-        except Unsayable:
-            return Val(None, None, depends)
-        return Val(None, shadow if cost(shadow) <= MAX_COST else None, depends)
+    def _compound(self, expr: Expr, scope: Scope) -> Number:
+        inner = [self._of(operand, scope) for operand in operands(expr)]
+        terms = [number.term for number in inner if number.term is not None]
+        term = folded(self._assembled(expr, terms)) if len(terms) == len(inner) else None
+        return Number(None, None if term is not None and cost(term) > LONGEST else term, depends_of(*inner))
 
-    def _assembled(self, expr: Expr, inner: list[Shadow]) -> Shadow:
+    def _assembled(self, expr: Expr, inner: list[Expr]) -> Expr:
         match expr:
             case Binary(op="/"):
-                return _without_fraction(Bin("//" if self._divides(*inner) else "/", *inner))
+                return Binary(op="//" if self._divides(*inner) else "/", left=inner[0], right=inner[1])
             case Binary(op=op):
-                return _without_units(Bin(op, *inner))
+                return Binary(op=op, left=inner[0], right=inner[1])
             case Unary(op=op):
-                return Un(op, *inner)
+                return Unary(op=op, operand=inner[0])
             case Index():
-                return At(*inner)
+                return Index(base=inner[0], index=inner[1])
             case Slice(lower=lower, upper=upper):
                 rest = iter(inner[1:])
-                return Cut(inner[0], None if lower is None else next(rest), None if upper is None else next(rest))
+                bounds = [None if bound is None else next(rest) for bound in (lower, upper)]
+                return Slice(base=inner[0], lower=bounds[0], upper=bounds[1])
             case Choice():
-                return settled(Pick(*inner), self.trace.env) if self.trace.is_root else Pick(*inner)
-            case Function(name="make_divisible" | "round" | "floor" | "ceil" as name):
-                number = _without_factor(inner[0])
-                whole = name != "make_divisible" and self._is_whole(number)
-                return number if whole else Fn(name, (number, *inner[1:]))
+                choice = Choice(then=inner[0], condition=inner[1], otherwise=inner[2])
+                return settled(choice, self.trace.names()) if self.trace.is_root else choice
             case Function(name=name):
-                return Fn(name, tuple(inner))
+                return Function(name=name, arguments=tuple(inner))
             case Range():
-                return Fn("range", (inner[0], Bin("+", inner[1], lit(1))))
-        return Tup(tuple(inner))
+                return Function(name="range", arguments=(inner[0], folded(Binary(op="+", left=inner[1], right=lit(1)))))
+        return ListExpr(items=tuple(inner))
 
-    def _is_whole(self, shadow: Shadow) -> bool:
-        """Whether there is nothing to round: a whole number that hangs on no argument of the network's constructor."""
-        root = self.trace.tracer.root.definition
-        given = self.trace.files if self.trace.block.definition.file is root else ()
-        hidden = not self.trace.is_root and names(shadow).isdisjoint(given)
-        return hidden and isinstance(self.value(shadow), int)
-
-    def _divides(self, left: Shadow, right: Shadow) -> bool:
+    def _divides(self, left: Expr, right: Expr) -> bool:
         """Whether a division of whole numbers has no remainder here, so that Python's `//` says it."""
         a, b = self.value(left), self.value(right)
         return isinstance(a, int) and isinstance(b, int) and b != 0 and a % b == 0
 
-    def _name(self, name: str, scope: Scope) -> Val:
+    def _name(self, name: str, scope: Scope) -> Number:
         found = scope.find(name)
         if found is None:
-            return Val(name, lit(name))
+            return Number(name, lit(name))
         binding, home = found
+        if self.trace.outer is not None and binding.kind != "symbol" and not self.trace.is_turning(name):
+            return self.trace.imported(self.trace.outer.reader._name(name, scope))
         match binding.kind:
             case "argument":
                 return self.trace.argument(name, binding.value, home.owner)
             case "let" if binding.said is not None:
-                return self._let(binding, binding.said)
+                return self.trace.let(name, binding, home.owner)
             case "loop" if is_plain(binding.value):
-                return Val(binding.value, lit(binding.value))
+                return self.trace.turn(name, binding.value)
             case "symbol" if isinstance(binding.value, int):
                 return self._symbol(name, binding.value)
-        return Val(binding.value)
+        return Number(binding.value)
 
-    def _symbol(self, name: str, value: int) -> Val:
+    def defined(self, said: Said) -> Number:
+        """A `let` by its definition."""
+        return self._of(said.expr, said.scope)
+
+    def _symbol(self, name: str, value: int) -> Number:
         """A size of the inputs of a file: in another file's network, of what flows in there."""
         block = self.trace.block
         if self.trace.is_root or block.definition.file is self.trace.tracer.root.definition:
-            return Val(value)
-        for declared, given in zip(block.definition.inputs or (), block.inputs, strict=True):
-            for expr, dim in zip(declared.shape or (), self.trace.dims[given], strict=False):
+            return Number(value)
+        for declared, given in zip(block.definition.inputs or (), block.inputs, strict=False):
+            for expr, size in zip(declared.shape or (), self.trace.sizes[given], strict=False):
                 if factor := _factor(expr, name):
-                    return dim // factor
-        return Val(value, None, self.trace.everything)
+                    return size // factor
+        return Number(value, None, self.trace.everything)
 
-    def _let(self, binding: Binding, said: Said) -> Val:
-        known = self._lets.get(id(binding))
-        if known is None:
-            known = self._lets[id(binding)] = (said, self._of(said.expr, said.scope))
-        return known[1]
-
-    def _attribute(self, expr: Attribute, scope: Scope) -> Val:
-        dims = self._dims(expr.base, scope)
-        if dims is None:
-            return Val(None, None, self.trace.everything)
+    def _attribute(self, expr: Attribute, scope: Scope) -> Number:
+        sizes = self._sizes(expr.base, scope)
+        if sizes is None:
+            return Number(None, None, self.trace.everything)
         if expr.field == "rank":
-            return Val(len(dims), lit(len(dims)))
+            return of(len(sizes))
         if expr.field == "shape":
-            return _tuple_of(dims)
-        letters = AXES.get(len(dims), "")
-        return dims[letters.index(expr.field)] if expr.field in letters else Val(None)
+            terms = tuple(size.term for size in sizes if size.term is not None)
+            return Number(None, ListExpr(items=terms) if len(terms) == len(sizes) else None, depends_of(*sizes))
+        letters = AXES.get(len(sizes), "")
+        return sizes[letters.index(expr.field)] if expr.field in letters else Number(None)
 
-    def _shape(self, base: Expr, index: Val, scope: Scope) -> Val:
-        dims = self._dims(base, scope)
-        at = self.value(index.shadow)
-        if dims is None or not isinstance(at, int) or not -len(dims) <= at < len(dims):
-            return Val(None, None, self.trace.everything)
-        return Val(dims[at].value, dims[at].shadow, dims[at].depends | index.depends)
+    def _shape(self, base: Expr, index: Number, scope: Scope) -> Number:
+        sizes = self._sizes(base, scope)
+        at = self.value(index.term)
+        if sizes is None or not isinstance(at, int) or not -len(sizes) <= at < len(sizes):
+            return Number(None, None, self.trace.everything)
+        return Number(sizes[at].value, sizes[at].term, sizes[at].depends | index.depends)
 
-    def _dims(self, base: Expr, scope: Scope) -> tuple[Val, ...] | None:
+    def _sizes(self, base: Expr, scope: Scope) -> tuple[Number, ...] | None:
         path = dotted(base)
-        return None if path is None else self.trace.dims.get(scope.tensor(path))
+        return None if path is None else self.trace.sizes_of(scope.tensor(path))
 
 
 def _factor(expr: Expr, name: str) -> int:
@@ -198,54 +171,22 @@ def _factor(expr: Expr, name: str) -> int:
     return 0
 
 
-def _without_units(shadow: Bin) -> Shadow:
-    """`width * 1` and `width + 0`, which loops leave behind, as `width`."""
-    if shadow.op not in "*+-":
-        return shadow
-    unit = {"*": 1, "+": 0}.get(shadow.op)
-    if shadow.right == lit(unit) or (shadow.op == "-" and shadow.right == lit(0)):
-        return shadow.left
-    return shadow.right if shadow.left == lit(unit) else shadow
-
-
-def _without_fraction(shadow: Bin) -> Shadow:
-    """`drop * 0 / 11` and `drop * 11 / 11`, the ends of a slope that loops walk, as `0.0` and `drop`."""
-    match shadow:
-        case Bin("/", Bin("*", _, Lit(0)) | Bin("*", Lit(0), _), Lit()):
-            return lit(0.0)
-        case Bin("/", Bin("*", other, Lit(a)) | Bin("*", Lit(a), other), Lit(b)) if a == b:
-            return other
-    return shadow
-
-
-def _without_factor(shadow: Shadow) -> Shadow:
-    """`1.0 * width`, which a width multiplier of 1 leaves behind, as `width`, where the result is rounded anyway."""
-    match shadow:
-        case Bin("*", Lit(1), other) | Bin("*", other, Lit(1)):
-            return other
-    return shadow
-
-
-def _tuple_of(dims: tuple[Val, ...]) -> Val:
-    depends = NOTHING.union(*(d.depends for d in dims))
-    shadows = [d.shadow for d in dims if d.shadow is not None]
-    return Val(None, Tup(tuple(shadows)) if len(shadows) == len(dims) else None, depends)
-
-
 def dotted(expr: Expr) -> str | None:
     """`enc1.conv` of a name or a chain of attributes."""
-    if isinstance(expr, Name):
-        return expr.id
-    if isinstance(expr, Attribute):
-        base = dotted(expr.base)
-        return None if base is None else f"{base}.{expr.field}"
-    if isinstance(expr, Index) and isinstance(expr.index, Literal):
-        base = dotted(expr.base)
-        return None if base is None else f"{base}.{expr.index.value}"
+    match expr:
+        case Name(id=name):
+            return name
+        case Attribute(base=base, field=field):
+            outer = dotted(base)
+            return None if outer is None else f"{outer}.{field}"
+        case Index(base=base, index=Literal(value=value)):
+            outer = dotted(base)
+            return None if outer is None else f"{outer}.{value}"
     return None
 
 
-def _operands(expr: Expr) -> Iterable[Expr]:
+def operands(expr: Expr) -> Iterable[Expr]:
+    """The expressions directly inside an author's expression."""
     match expr:
         case Binary(left=left, right=right):
             return left, right
@@ -254,7 +195,7 @@ def _operands(expr: Expr) -> Iterable[Expr]:
         case Index(base=base, index=index):
             return base, index
         case Slice(base=base, lower=lower, upper=upper):
-            return (base, *(e for e in (lower, upper) if e is not None))
+            return (base, *(bound for bound in (lower, upper) if bound is not None))
         case Choice(then=then, condition=condition, otherwise=otherwise):
             return then, condition, otherwise
         case Function(arguments=arguments):
@@ -263,4 +204,13 @@ def _operands(expr: Expr) -> Iterable[Expr]:
             return first, last
         case ListExpr(items=items):
             return items
+        case Attribute(base=base):
+            return (base,)
     return ()
+
+
+def within(expr: Expr) -> Iterator[Expr]:
+    """An expression and all inside it."""
+    yield expr
+    for operand in operands(expr):
+        yield from within(operand)

@@ -1,33 +1,39 @@
-"""Shapes of tensors in words: comments, and the first line of a class."""
+"""Shapes for comments and docstrings, in the names that a reader of the class knows."""
 
 from __future__ import annotations
 
-from netc.backends.pytorch.parts import Slot
-from netc.backends.pytorch.plan import Plan
-from netc.backends.pytorch.shadow import Lit, text
-from netc.backends.pytorch.value import Val
-from netc.dims import dim_text
+from collections.abc import Mapping, Sequence
+
+from netc.backends.pytorch.code import said
+from netc.backends.pytorch.fit import Plan
+from netc.backends.pytorch.number import Number
+from netc.backends.pytorch.tree import Seen
+from netc.dims import dim_source, dim_text
+from netc.expr.terms import names
+from netc.expr.tree import Literal
 
 
 class Shapes:
-    """Tensor shapes as comments, for classes with a single instance."""
+    """Shapes of a class's tensors, where its instances agree on them: it has but one."""
 
-    def __init__(self, plan: Plan, names: dict[str, str]) -> None:
-        self.dims = plan.traces[0].dims if len(plan.traces) == 1 else None
-        self.names = names
+    def __init__(self, plan: Plan, identifiers: Mapping[str, str]) -> None:
+        self.plan, self.identifiers = plan, identifiers
+        trace = plan.traces[0] if len(plan.traces) == 1 else None
+        self._sizes = {} if trace is None else {n: trace.sizes[v] for n, v in trace.tensors().items() if v in trace.sizes}
 
-    def of(self, slot: Slot) -> str:
+    def of(self, name: str) -> str:
         """`N×64×8h×8w`, or nothing where shapes differ from instance to instance."""
-        dims = None if self.dims is None else self.dims.get(slot.value)
-        return "" if dims is None else "×".join(map(self._size, dims))
+        sizes = self._sizes.get(name)
+        return "" if sizes is None else "×".join(self._said(size) or dim_text(size.value) for size in sizes)
 
-    def _size(self, size: Val) -> str:
-        return size_text(size, self.names) or dim_text(size.value)
+    def written(self, sizes: Sequence[Number]) -> str:
+        """`N, 3, 32·h, 32·w`"""
+        return ", ".join(self._said(size) or dim_source(size.value).replace("*", "·") for size in sizes)
 
-
-def size_text(size: Val, names: dict[str, str]) -> str:
-    """A size in constructor names, where it has any."""
-    if size.shadow is None or isinstance(size.shadow, Lit) or any(n not in names for n in size.depends):
-        return ""
-    found = text(size.shadow, names.__getitem__).replace(" * ", "·")
-    return f"({found})" if " " in found else found
+    def _said(self, size: Number) -> str:
+        """A size in the class's names, where it has any."""
+        term = self.plan.chooser.reduced(size.term, Seen(self.plan.traces[0]), frozenset())
+        if term is None or isinstance(term, Literal) or any(name not in self.identifiers for name in names(term)):
+            return ""
+        found = said(term, self.identifiers.__getitem__).text.replace(" * ", "·")
+        return f"({found})" if " " in found else found

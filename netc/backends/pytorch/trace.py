@@ -1,80 +1,89 @@
-"""Follows every size and argument of one elaborated block, in the constructor names of the class it will become."""
+"""One elaborated block becomes a tree: its modules, its steps, and every number in the names of the class to be."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from netc.backends.pytorch.lift import lifted, listed, printed_values, said_of
+import msgspec
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.flow import Flow, continues, has_state, is_kept
+from netc.backends.pytorch.lift import Sizes, inferred, listed, printed_values, term_of
+from netc.backends.pytorch.names import pascal
+from netc.backends.pytorch.number import LONGEST_DERIVED, NOTHING, Number, depends_of, of, opaque
 from netc.backends.pytorch.read import Reader
-from netc.backends.pytorch.shadow import Bin, Fn, Shadow, Var, cost, folded, is_plain, lit, replace
-from netc.backends.pytorch.sums import combine, from_linear, linear
-from netc.backends.pytorch.value import MAX_DERIVED, NOTHING, Val, of, opaque
-from netc.expr.scope import Said, Scope
-from netc.expr.tree import Expr, Name
-from netc.ir.model import Block, Call, Group, Item, Node, Value
+from netc.backends.pytorch.regions import Region, cut, runs
+from netc.backends.pytorch.tree import Hole, Read, Seen, Step
+from netc.backends.pytorch.unify import tried, unify
+from netc.expr.scope import Binding, Said, Scope
+from netc.expr.terms import combined, cost, folded, from_linear, is_plain, linear, lit, substitute
+from netc.expr.tree import Binary, Expr, Function, Name
+from netc.expr.values import OperatorValue
+from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
 from netc.ops.base import Op
-from netc.ops.records import TorchArg, TorchForm
-from netc.syntax.ast import Alias, Definition, Line, SpecFile, Statement
-from netc.types import TensorType
+from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
+from netc.syntax.ast import Alias, Chain, Definition, Line, SpecFile, Statement
 
-Dims = tuple[Val, ...]
-
-
-Pinned = frozenset[tuple[object, str]]
-"""Definition and argument."""
+IDENTITY = TorchModule("nn.Identity")
 
 
 class Tracer:
-    """Traces each block once. `pinned` are arguments of files that become literals."""
+    """Traces each block once."""
 
-    def __init__(self, root: Block, pinned: Pinned) -> None:
-        self.root, self.pinned = root, pinned
-        self._known: dict[Block, Trace] = {}
-        self.forms: dict[Node, TorchForm] = {}
+    def __init__(self, root: Block) -> None:
+        self.root = root
+        self.traces: dict[Block, Trace] = {}
+        self.regions: dict[object, Definition] = {}
+        self._forms: dict[Node, TorchForm] = {}
 
     def trace(self, block: Block) -> Trace:
-        if block not in self._known:
-            self._known[block] = Trace(block, self)
-        return self._known[block]
+        if block not in self.traces:
+            self.traces[block] = Trace(block, self)
+        return self.traces[block]
 
     def form(self, node: Node) -> TorchForm:
-        if node not in self.forms:
-            self.forms[node] = node.op.torch(*(v.type for v in node.inputs))
-        return self.forms[node]
+        if node not in self._forms:
+            self._forms[node] = node.op.torch(*(v.type for v in node.inputs))
+        return self._forms[node]
 
 
 class Trace:
     """What one block's numbers are and how they are said.
 
-    env: constructor name → value here; dims: the sizes of every tensor; attributes: node → attribute → Val;
-    bound: call → the callee's constructor name → Val; said: group → its count or condition; structural: names that
-    decide which statements exist; files: own name → name of a file argument; reads: how often a tensor is read;
-    makers: tensor → the operator here that makes it.
+    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis);
+    files: names of the file's arguments and values → theirs; sizes: of every tensor; bound: call → the callee's name →
+    Number; iterables: loop → the names that it hangs on; structural: names that decide what statements read; outer: the trace around, of a part cut out of it.
     """
 
-    def __init__(self, block: Block, tracer: Tracer) -> None:
-        self.block, self.tracer = block, tracer
+    def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:
+        self.block, self.tracer, self.outer, self.prefix = block, tracer, outer, prefix
         self.env: dict[str, Any] = {}
-        self.dims: dict[Value, Dims] = {}
-        self.attributes: dict[Node, dict[str, Val]] = {}
-        self.bound: dict[Call, dict[str, Val]] = {}
-        self.said: dict[Group, Val] = {}
-        self.structural: set[str] = set()
+        self.lets: dict[str, Number] = {}
+        self.roles: dict[str, tuple[int, int]] = {}
         self.files: dict[str, str] = {}
-        self.size_names: dict[str, tuple[int, int]] = {}
-        self.reads: Counter[Value] = Counter()
-        self.makers: dict[Value, Op] = {}
-        self._values: dict[Node, dict[str, Any]] = {}
+        self.imports: dict[str, Number] = {}
+        self.sizes: dict[Value, Sizes] = {}
+        self.bound: dict[Call, dict[str, Number]] = {}
+        self.iterables: dict[str, frozenset[str]] = {}
+        self.structural: set[str] = set()
         self.reader = Reader(self)
-        self._own = {p.name for p in block.definition.parameters}
-        self._read_inputs()
-        self._walk(block.items)
-        self.reads.update(o.value for o in block.outputs)
-        for output in block.outputs:
-            self.dims.setdefault(output.value, tuple(of(d) for d in output.value.type.shape))
+        self.flow = Flow(block, tracer.form)
+        self._known_as: dict[Value, list[str]] = {}
+        self._makers: dict[Value, Op] = {v: n.op for n in block.leaves() if isinstance(n, Node) for v in n.outputs}
+        self._attributes: dict[Node, dict[str, Number]] = {}
+        self._computed: dict[Node, dict[str, Any]] = {}
+        self._turns: dict[str, Any] = {}
+        self._active: list[dict[str, str]] = []
+        self._take_inputs()
+        whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
+        steps = () if whole is not None else self._steps(block.items)
+        sequence = None if whole is None else tree.Sequence(self._parts(whole, prefix[:-1]))
+        taps = () if whole is None or outer is None else self.flow.taps(whole)
+        self.tree = tree.ClassTree(self._input_names(), steps, self._outputs(sequence), sequence, taps)
+
+    # Names
 
     @property
     def is_root(self) -> bool:
@@ -85,296 +94,646 @@ class Trace:
         """All names: what an expression that cannot be followed may depend on."""
         return frozenset(self.env)
 
-    def argument(self, name: str, value: Any, owner: object) -> Val:
+    def names(self) -> Mapping[str, Any]:
+        """Every name that may be said here, and its value."""
+        return {**self.env, **self._turns} if self._turns else self.env
+
+    def argument(self, name: str, value: Any, owner: object) -> Number:
         """An argument of this definition, or of the file it stands in, which then becomes one of the class."""
         if owner is self.block.definition:
-            return self._own_argument(name, value)
-        if owner is not self.block.definition.file or (owner, name) in self.tracer.pinned:
-            return of(value) if isinstance(value, int) else Val(value, lit(value) if is_plain(value) else None)
-        own = name if name not in self._own else f"{name}_"
-        self.files[own] = name
-        self.env[own] = value
-        return _named(own, value)
+            return self._named(name, value)
+        return self._of_file(name, value, owner)
 
-    def _own_argument(self, name: str, value: Any) -> Val:
-        if (self.block.definition, name) in self.tracer.pinned:
-            return Val(value, lit(value) if is_plain(value) else None)
-        self.env[name] = value
-        return _named(name, value)
+    def let(self, name: str, binding: Binding, owner: object) -> Number:
+        """A value that the definition or its file derives."""
+        if owner is not self.block.definition:
+            return self._of_file(name, binding.value, owner)
+        key = f":{name}"
+        if key not in self.lets:
+            assert binding.said is not None
+            self.lets[key] = self.reader.defined(binding.said)
+        found = self.lets[key]
+        if found.term is None or not found.depends or not is_plain(binding.value):
+            return found if binding.value is None or found.term is not None else Number(None, None, found.depends)
+        self.env[key] = binding.value
+        return Number(binding.value, Name(id=key), found.depends)
 
-    def _read_inputs(self) -> None:
+    def bases(self, found: Iterable[str]) -> Iterator[str]:
+        """The names that do not stand for others: a loop's variable hangs on what the loop runs over."""
+        for name in found:
+            if name[0] in "$~":
+                yield from self.bases(self.iterables.get(name[1:].partition(".")[0], ()))
+            else:
+                yield name
+
+    def is_turning(self, name: str) -> bool:
+        """Whether a name is the variable of a loop within the class."""
+        return any(name in active for active in self._active)
+
+    def turn(self, name: str, value: Any) -> Number:
+        """The variable of a loop around the place."""
+        for active in reversed(self._active):
+            if name in active:
+                return Number(value, Name(id=active[name]), frozenset((active[name],)))
+        return of(value)
+
+    def imported(self, number: Number, hint: str = "") -> Number:
+        """A number of the trace around as a parameter of this class."""
+        if not number.depends:
+            return number
+        for key, known in self.imports.items():
+            if known.term == number.term and known.value == number.value and number.term is not None:
+                return Number(number.value, Name(id=key), frozenset((key,)), True)
+        key = f"<{len(self.imports)}"
+        self.imports[key] = number
+        self.env[key] = number.value
+        return Number(number.value, Name(id=key) if is_plain(number.value) else None, frozenset((key,)), True)
+
+    def _of_file(self, name: str, value: Any, owner: object) -> Number:
+        if owner is not self.block.definition.file:
+            return of(value)
+        key = f"^{name}"
+        self.files[key] = name
+        return self._named(key, value)
+
+    def _named(self, key: str, value: Any) -> Number:
+        self.env.setdefault(key, value)
+        return Number(value, Name(id=key) if is_plain(value) else None, frozenset((key,)))
+
+    # Inputs, outputs, tensors
+
+    def _take_inputs(self) -> None:
         for name, value in self.block.arguments.items():
-            if (self.block.definition, name) not in self.tracer.pinned:
-                self.env[name] = value
+            self.env[name] = value
         for position, value in enumerate(self.block.inputs):
-            self.dims[value] = tuple(self._input_size(position, axis, value) for axis in range(value.type.rank))
+            self.sizes[value] = tuple(self._input_size(position, axis, value) for axis in range(value.type.rank))
 
-    def _input_size(self, position: int, axis: int, value: Value) -> Val:
+    def _input_size(self, position: int, axis: int, value: Value) -> Number:
         size = value.type.shape[axis]
         if self.is_root or axis == 0:
             return of(size)
-        role = _role(axis, value.type.rank)
-        if role is None or not isinstance(size, int):
-            key = f"%{position}.{axis}"
-            self.size_names[key] = (position, axis)
-            self.env[key] = size
-            return Val(size, None, frozenset((key,)))
-        stem = "in" if len(self.block.inputs) == 1 else value.path
-        key = f"{stem}_{role}"
-        while key in self._own or key in self.size_names:
-            key += "_"
-        self.size_names[key] = (position, axis)
+        key = f"#{position}.{axis - value.type.rank if axis == value.type.rank - 1 else axis}"
+        self.roles[key] = (position, axis)
         self.env[key] = size
-        return _named(key, size)
+        return Number(size, Name(id=key) if isinstance(size, int) else None, frozenset((key,)))
 
-    def _walk(self, items: tuple[Item, ...]) -> None:
-        for item in items:
-            if isinstance(item, Group):
-                self._group(item)
-            elif isinstance(item, Node):
-                self._node(item)
-            else:
-                self._call(item)
+    def _input_names(self) -> tuple[str, ...]:
+        if self.outer is not None:
+            return tuple(f"in{i}" for i in range(len(self.block.inputs)))
+        return tuple(value.path for value in self.block.inputs)
 
-    def _group(self, group: Group) -> None:
-        for said in group.said.values():
-            found = self.reader.read(said)
-            self.structural |= found.depends
-            self.said[group] = found
-        if group.kind == "iteration":
-            self.structural |= self._names_of(group.statement)
-        self._walk(group.items)
-        if group.kind in ("repeat", "loop") and group.result is not None and group.source is not None:
-            self._walked(group, group.source, group.result)
+    def _outputs(self, whole: tree.Sequence | None) -> tuple[tree.Output, ...]:
+        for output in self.block.outputs:
+            self.sizes.setdefault(output.value, tuple(of(size) for size in output.value.type.shape))
+        if whole is not None:
+            return ()
+        return tuple(tree.Output(o.name, self._read(o.value), o.train_only) for o in self.block.outputs)
 
-    def count(self, group: Group) -> Val:
-        """How many copies a repeat or loop makes."""
-        said = self.said.get(group)
-        size = len(group.items)
-        if said is None or said.shadow is None:
-            return Val(size, None, said.depends if said else NOTHING)
-        return Val(size, said.shadow if group.kind == "repeat" else _length(said.shadow), said.depends, by_author=True)
+    def sizes_of(self, value: Any) -> Sizes | None:
+        """The sizes of a tensor, in this class's names."""
+        found = self.sizes.get(value)
+        if found is None and self.outer is not None:
+            around = self.outer.sizes_of(value)
+            found = None if around is None else tuple(map(self.imported, around))
+        return found
 
-    def _walked(self, group: Group, source: Value, result: Value) -> None:
-        """After copies that each add the same, a size is `base + count * step`."""
-        count = self.count(group)
-        results = [_result_of(item) for item in group.items]
-        if not count.depends or not results or any(r is None or r not in self.dims for r in results):
+    def local(self, path: str) -> str:
+        """A path of the block as the class has it."""
+        return path.removeprefix(self.prefix)
+
+    def _read(self, value: Value) -> Read:
+        if value in self.block.inputs:
+            position = self.block.inputs.index(value)
+            return Read((self._input_names()[position], *self._known_as.get(value, ())))
+        return Read(tuple(self._known_as[value]))
+
+    def tensors(self) -> dict[str, Value]:
+        """The tensors of the class by their names."""
+        known = dict(zip(self._input_names(), self.block.inputs, strict=True))
+        return known | {name: value for value, names in self._known_as.items() for name in names}
+
+    def _know(self, value: Value, name: str) -> None:
+        known = self._known_as.setdefault(value, [])
+        if name in known:
+            known.remove(name)
+        known.append(name)
+
+    # Steps of forward
+
+    def _steps(self, items: Sequence[Item]) -> tuple[Step, ...]:
+        return tuple(step for run in runs(self, items) for step in self._run(run))
+
+    def _run(self, run: Item | Region) -> Iterator[Step]:
+        if isinstance(run, Region):
+            yield from self._region(run)
+        elif isinstance(run, Group):
+            yield from self._group(run)
+        else:
+            yield self._leaf(run)
+
+    def _group(self, group: Group) -> Iterator[Step]:
+        if group.kind == "if":
+            yield self._branch(group)
             return
-        dims = [self.dims[source], *(self.dims[r] for r in results if r is not None)]
-        if len({len(d) for d in dims}) == 1:
-            self.dims[result] = tuple(_progressed([d[axis] for d in dims], count) for axis in range(len(dims[0])))
+        ends = self.flow.straight(group)
+        if ends is not None:
+            kept = has_state(group.items)
+            source = self._read(ends.source)
+            made = tree.Sequence(self._parts(group, group.path))
+            yield self._made(group.path, ends.module, (source,), (ends.result,), made, kept)
+        elif group.kind in ("repeat", "loop"):
+            yield self._unrolled(group)
+        else:
+            own = bool(group.path) and not group.spliced and f"{group.path}." != self.prefix
+            items = (group,) if own and self.flow.is_tapped_group(group) else group.items
+            region = cut(self, items, group.path, group.statement) if own else None
+            yield from self._steps(group.items) if region is None else self._region(region)
 
-    def _names_of(self, statement: Statement) -> frozenset[str]:
-        """Names in the operator and the references of a line: they decide what it is and what it reads."""
-        refs = (
-            statement.inputs or ()
-            if isinstance(statement, Line)
-            else statement.refs
-            if isinstance(statement, Alias)
-            else ()
-        )
-        holes = [part for ref in refs for part in ref.parts if isinstance(part, Expr)]
-        if isinstance(statement, Line):
-            holes.append(Name(statement.op))
-        return NOTHING.union(*(self.reader.read(Said(hole, self.block.scope)).depends for hole in holes))
+    def _made(
+        self, path: str, module: str, reads: tuple[Read, ...], outs: tuple[Value, ...], made: tree.Module, kept: bool
+    ) -> tree.Apply:
+        names = tuple(self.local(path if len(outs) == 1 else out.path) for out in outs)
+        for out, name in zip(outs, names, strict=True):
+            self._know(out, name)
+        return tree.Apply(self.local(path), self.local(module), reads, names, made, None, (), True, kept)
 
-    def _node(self, node: Node) -> None:
-        self.structural |= self._names_of(node.statement)
-        said = {name: self.reader.read(s) for name, s in node.said.items()}
-        attributes = {name: self._attribute(node.op, name, said.get(name)) for name in node.op.attributes}
-        self.attributes[node] = attributes
-        self.reads.update(node.inputs)
-        self.makers.update(dict.fromkeys(node.outputs, node.op))
-        for value, dims in zip(node.outputs, self._infer(node, attributes), strict=True):
-            self.dims[value] = dims
+    def _unrolled(self, group: Group) -> Step:
+        key, names, iterable = self._loop_head(group)
+        turns = []
+        for i, item in enumerate(group.items):
+            self._enter(key, group, item, i)
+            turns.append(self._steps(item.items if isinstance(item, Group) and item.kind == "iteration" else (item,)))
+            self._leave(key, item)
+        self._progress(group, iterable)
+        return tree.Turns(key, names, iterable, tuple(turns))
 
-    def _attribute(self, op: Op, name: str, said: Val | None) -> Val:
-        value = getattr(op, name)
-        if said is None:
-            return Val(value, lit(value) if is_plain(value) else None, by_author=True)
-        return Val(value, said.shadow, said.depends, by_author=True)
+    def _branch(self, group: Group) -> Step:
+        condition = self._condition(group)
+        if group.result is None:
+            return tree.Turns(f"{group.statement.span.start}", (), condition, (self._steps(group.items),))
+        body = tree.Body(self._steps(group.items), self._read(group.result))
+        path = self.local(group.path)
+        if path:
+            self._know(group.result, path)
+        return tree.Branch(path, condition, body if group.taken else None, None if group.taken else body)
 
-    def _infer(self, node: Node, attributes: Mapping[str, Val]) -> tuple[Dims, ...]:
-        """The operator's size rule run over numbers that remember where they come from."""
-        depends = NOTHING.union(*(a.depends for a in attributes.values()))
-        unfollowed = depends.union(*(d.depends for v in node.inputs for d in self.dims[v]))
-        types = [TensorType(self.dims[v], v.type.dtype) for v in node.inputs]  # type: ignore[arg-type]
-        real = [v.type.shape for v in node.outputs]
-        try:
-            shapes = [t.shape for t in lifted(node.op, attributes, self.reader).outputs(*types)]
-        except (TypeError, AttributeError, ValueError):
-            shapes = [()] * len(real)
-        hidden = NOTHING.union(*(a.depends for n, a in attributes.items() if a.depends and _unseen(node, n, a.value)))
-        sizes = tuple(_checked(found, wanted, unfollowed, hidden) for found, wanted in zip(shapes, real, strict=True))
-        slides = bool(node.op.windows(*(v.type for v in node.inputs)))
-        return tuple(self._slid(node, d, depends) for d in sizes) if slides else sizes
+    def _condition(self, group: Group) -> Hole:
+        said = self.reader.read(group.said["condition"])
+        number = Number(group.taken, said.term, said.depends, author=True)
+        return Hole(self.local(group.path), "condition", ((self.here(), number),))
 
-    def _slid(self, node: Node, dims: Dims, depends: frozenset[str]) -> Dims:
-        """Sizes under a window stay as they are said where they stay the same; formulas of windows are not followed."""
-        before = self.dims[node.inputs[0]]
-        kept = [not depends and i < len(before) and before[i].value == d.value for i, d in enumerate(dims)]
-        slid = [before[i] if kept[i] else opaque(d.value, d.depends) for i, d in enumerate(dims)]
-        return (*dims[:2], *slid[2:])
+    def _region(self, region: Region) -> Iterator[Step]:
+        call = region.call
+        inner = self.tracer.traces[call.block] = Trace(call.block, self.tracer, self, f"{region.path}.")
+        self.bound[call] = {
+            **inner.imports,
+            **{key: self.sizes[call.inputs[p]][axis] for key, (p, axis) in inner.roles.items()},
+        }
+        for value, sizes in inner.sizes.items():
+            if value not in call.inputs:
+                self.sizes[value] = tuple(self._moved(size, self.bound[call]) for size in sizes)
+        self.structural |= translated(inner.structural, self.bound[call])
+        reads = tuple(self._read(value) for value in call.inputs)
+        made = tree.New(region.path, ((self.here(), call),))
+        yield self._made(region.path, region.path, reads, call.outputs, made, has_state(call.block.items))
 
-    def _call(self, call: Call) -> None:
-        self.structural |= self._names_of(call.statement)
-        self.reads.update(call.inputs)
+    def _leaf(self, leaf: Node | Call) -> tree.Apply:
+        reads = tuple(self._read(value) for value in leaf.inputs)
+        module = self._module(leaf)
+        outs = tuple(self.local(value.path) for value in leaf.outputs)
+        for value, name in zip(leaf.outputs, outs, strict=True):
+            self._know(value, name)
+        place = (self.local(leaf.path), self.local(leaf.module), reads, outs)
+        if isinstance(leaf, Call):
+            return tree.Apply(*place, module, None, (), True, is_kept(leaf))
+        found = self._expressed(leaf, place, self.tracer.form(leaf))
+        form = self._form(leaf)
+        if form is self.tracer.form(leaf):
+            return found
+        return msgspec.structs.replace(self._expressed(leaf, place, form), plain=tree.Plain(found))
+
+    def _expressed(self, node: Node, place: tuple[Any, ...], form: TorchForm) -> tree.Apply:
+        """A node as a step, in one of its forms."""
+        call = form.call
+        module = None if form.module is None else self._make(node, form.module)
+        bare = None if call is None else msgspec.structs.replace(call, args=_bare(call.args))
+        holes = () if call is None else self._holes(node, call.args)
+        return tree.Apply(*place, module, bare, holes, form.heavy, is_kept(node))
+
+    # Modules
+
+    def _parts(self, group: Group, prefix: str) -> tuple[tree.Part, ...]:
+        """The members of a sequence."""
+        if group.kind in ("repeat", "loop"):
+            return (self._loop(group, prefix),)
+        return tuple(part for item in self._with_absent(group) for part in self._part(item, prefix))
+
+    def _with_absent(self, group: Group) -> Iterator[Item | Line]:
+        """The items of a chain, and in their places the lines whose operator is none."""
+        if not isinstance(group.statement, Chain):
+            yield from group.items
+            return
+        items = list(group.items)
+        for statement in group.statement.items:
+            if items and items[0].statement is statement:
+                yield items.pop(0)
+            elif isinstance(statement, Line) and statement.repeat is None:
+                yield statement
+        yield from items
+
+    def _part(self, item: Item | Line, prefix: str) -> Iterator[tree.Part]:
+        if isinstance(item, Line):
+            yield from self._absent(item)
+        elif not isinstance(item, Group):
+            yield self._named_member(item.path, self._member(item))
+        elif not continues(item, prefix):
+            yield self._named_member(item.path, self._inner(item))
+        elif item.kind in ("repeat", "loop"):
+            yield self._loop(item, prefix)
+        elif item.kind == "if":
+            condition, parts = self._condition(item), self._parts(item, prefix)
+            yield tree.Optional(condition, parts if item.taken else None, None if item.taken else parts)
+        else:
+            yield from self._parts(item, prefix)
+
+    def _named_member(self, path: str, module: tree.Module) -> tree.Member:
+        """A member; in a loop that counts in its name the name ends in a number."""
+        name = path.rpartition(".")[2]
+        if name.isdigit():
+            return tree.Member("", module)
+        stem = name.rstrip("0123456789")
+        own = [key for active in self._active for key in active.values() if isinstance(self._turns[key], int)]
+        if stem == name or not own or str(int(name[len(stem) :])) != name[len(stem) :]:
+            return tree.Member(name, module)
+        key, number = own[-1], int(name[len(stem) :])
+        term = from_linear(combined({Name(id=key): 1}, {None: number - self._turns[key]}, 1) or {})
+        seen = ((self.here(), Number(number, term, frozenset((key,)))),)
+        return tree.Member(stem, module, Hole(stem, "number", seen))
+
+    def _inner(self, group: Group) -> tree.Module:
+        """The module that a group of a chain is."""
+        if group.kind != "if":
+            return tree.Sequence(self._parts(group, group.path))
+        condition, item = self._condition(group), group.items[0]
+        made = self._inner(item) if isinstance(item, Group) else self._member(item)
+        return tree.Either(condition, made if group.taken else None, None if group.taken else made)
+
+    def _absent(self, line: Line) -> Iterator[tree.Part]:
+        found = self.reader.read(Said(Name(id=line.op), self.block.scope))
+        if found.depends and found.value is None and self.env.get(next(iter(found.depends)), self) is None:
+            yield tree.Member("", tree.Make(IDENTITY, (), self._operator(found, None, ())))
+
+    def _loop(self, group: Group, prefix: str) -> tree.Loop:
+        key, names, iterable = self._loop_head(group)
+        turns, entries, exits = [], [], []
+        for i, item in enumerate(group.items):
+            value = _source_of(item)
+            entries.append(self._ends(value))
+            self._enter(key, group, item, i, entries[-1])
+            inside = item.items if isinstance(item, Group) and item.kind == "iteration" else (item,)
+            turns.append(tuple(part for one in inside for part in self._part(one, prefix)))
+            exits.append(self._end_holes("exit", self._ends(_result_of(item))))
+            self._leave(key, item)
+        self._progress(group, iterable)
+        rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
+        first = turns[0] if turns else ()
+        exit = tuple(unify(list(ends)) for ends in zip(*exits, strict=True))
+        entry = self._end_holes("entry", entries[0]) if entries else ()
+        return tree.Loop(key, self.local(prefix), names, iterable, tuple(turns), rolled, first, rest, entry, exit)
+
+    def _ends(self, value: Value | None) -> tuple[Number, ...]:
+        """The sizes that layers ask for: of axis 1 and of the last axis."""
+        sizes = () if value is None else self.sizes.get(value, ())
+        return (sizes[1], sizes[-1]) if len(sizes) > 1 else (Number(None), Number(None))
+
+    def _end_holes(self, name: str, numbers: tuple[Number, ...]) -> tuple[Hole, ...]:
+        return tuple(Hole("", name, ((self.here(), number),)) for number in numbers)
+
+    def _module(self, leaf: Node | Call) -> tree.Module | None:
+        """What is constructed for a statement, if anything is."""
+        if isinstance(leaf, Call):
+            return self._called(leaf)
+        attributes = self._read_attributes(leaf)
+        made = inferred(leaf, attributes, [self.sizes[v] for v in leaf.inputs], self.reader)
+        self.sizes.update(zip(leaf.outputs, made, strict=True))
+        form, plain = self._form(leaf), self.tracer.form(leaf)
+        if form.module is None or plain.module is None:
+            return None
+        made = self._make(leaf, form.module)
+        if form is plain:
+            return made
+        return msgspec.structs.replace(made, plain=tree.Plain(self._make(leaf, plain.module)))
+
+    def _member(self, leaf: Node | Call) -> tree.Module:
+        """A statement as a member of a sequence; an expression becomes a small class."""
+        made = self._module(leaf)
+        if made is not None:
+            return made
+        assert isinstance(leaf, Node)
+        call = self._form(leaf).call
+        assert call is not None
+        return tree.Make(wrapped(leaf.op.name, call), self._holes(leaf, call.args))
+
+    def _make(self, node: Node, form: TorchModule) -> tree.Make:
+        holes = self._holes(node, form.args, typed=not form.make and is_kept(node))
+        bare = msgspec.structs.replace(form, args=_bare(form.args))
+        found = self._held(node.statement)
+        if found is None:
+            return tree.Make(bare, holes)
+        full = self.tracer.form(node).module
+        if found.value is None or full is None or form.call != "{self}({*})":
+            return tree.Make(bare, holes, self._operator(found, None, ()) if found.value is None else None)
+        pairs = list(zip(full.args, self._holes(node, full.args), strict=True))
+        fixed = tuple((a.name if a.keyword else "", a.value) for a, _ in pairs if a.axis is None and a.value != a.omit)
+        factory = tree.Factory(full.cls, fixed, full.helper)
+        return tree.Make(bare, holes, self._operator(found, factory, tuple(h for a, h in pairs if a.axis is not None)))
+
+    def _held(self, statement: Statement) -> Number | None:
+        """The argument that holds a statement's operator, if one does."""
+        if not isinstance(statement, Line) or self.block.scope.find(statement.op) is None:
+            return None
+        binding, home = self.block.scope.find(statement.op) or (None, None)
+        if binding is None or home is None or binding.kind != "argument" or self.outer is not None:
+            return None
+        if binding.value is not None and not isinstance(binding.value, OperatorValue):
+            return None
+        number = self.argument(statement.op, binding.value, home.owner)
+        return number if number.depends else None
+
+    def _operator(self, held: Number, factory: tree.Factory | None, site: tuple[Hole, ...]) -> tree.Operator:
+        """The operator of an argument, which has that value wherever the argument is used."""
+        (key,) = held.depends
+        known = self.env.get(key)
+        if isinstance(known, OperatorValue):
+            self.env[key] = known = factory
+        term = Name(id=key) if known == factory else None
+        number = Number(factory, term, held.depends, author=True)
+        return tree.Operator(Hole(key, "operator", ((self.here(), number),)), site)
+
+    def _called(self, call: Call) -> tree.New:
+        self.structural |= self._read_names(call.statement)
         callee = self.tracer.trace(call.block)
         bound = self.bound[call] = dict(self._bindings(call, callee))
         self.structural |= translated(callee.structural, bound)
         for outer, output in zip(call.outputs, call.block.outputs, strict=True):
-            self.dims[outer] = tuple(_moved(d, bound) for d in callee.dims[output.value])
+            self.sizes[outer] = tuple(self._moved(size, bound) for size in callee.sizes[output.value])
+        return tree.New(self.local(call.path), ((self.here(), call),))
 
-    def _bindings(self, call: Call, callee: Trace) -> Iterator[tuple[str, Val]]:
-        """What each constructor name of the callee is here."""
+    # Numbers
+
+    def here(self) -> Seen:
+        """The place within the loops around."""
+        return Seen(self, dict(self._turns))
+
+    def _holes(self, node: Node, args: Sequence[TorchArg], typed: bool = False) -> tuple[Hole, ...]:
+        here, path = self.here(), self.local(node.path)
+        holes = [Hole(path, a.name, ((here, self._printed(node, a)),), a.keyword, a.omit) for a in args]
+        if typed:
+            dtype = Number(tree.Dtype(_dtype(node)), lit(tree.Dtype(_dtype(node))))
+            holes.append(Hole(path, "dtype", ((here, dtype),), True, tree.Dtype("float32")))
+        return tuple(holes)
+
+    def _printed(self, node: Node, arg: TorchArg) -> Number:
+        """What one argument of a node's PyTorch form is and how it is said."""
+        attributes = self._attributes[node]
+        if arg.attribute is not None:
+            source = attributes[arg.attribute]
+            if not source.depends:
+                return msgspec.structs.replace(of(arg.value), author=True)
+            return Number(arg.value, listed(source.term, arg.value, self.reader), source.depends, True)
+        if arg.axis is not None:
+            position, axis = arg.axis
+            size = self.sizes[node.inputs[position]][axis]
+            return msgspec.structs.replace(size, value=arg.value)
+        depends = depends_of(*(attributes[a] for a in arg.depends if a in attributes))
+        if not depends:
+            return of(arg.value)
+        if node not in self._computed:
+            self._computed[node] = printed_values(node, attributes, self.reader)
+        term = term_of(self._computed[node].get(arg.name))
+        return Number(arg.value, term if self.reader.value(term) == arg.value else None, depends)
+
+    def _read_attributes(self, node: Node) -> dict[str, Number]:
+        self.structural |= self._read_names(node.statement)
+        said = {name: self.reader.read(s) for name, s in node.said.items()}
+        found = {}
+        for name in node.op.attributes:
+            value = getattr(node.op, name)
+            known = said.get(name)
+            plain = Number(value, lit(value) if is_plain(value) else None, NOTHING, True)
+            found[name] = plain if known is None else Number(value, known.term, known.depends, True)
+        self._attributes[node] = found
+        return found
+
+    def _form(self, node: Node) -> TorchForm:
+        """The node's form, in place where it is all that needs its first input and makes a tensor like it."""
+        form = self.tracer.form(node)
+        if form.in_place is None or not node.inputs or node.module != node.path:
+            return form
+        operand = node.inputs[0]
+        maker = self._makers.get(operand)
+        alike = node.outputs[0].type == operand.type
+        return form.in_place if maker and maker.fresh and alike and self.flow.reads[operand] == 1 else form
+
+    def _read_names(self, statement: Statement) -> frozenset[str]:
+        """Names in the operator and the references of a line: they decide what it is and what it reads."""
+        refs = statement.refs if isinstance(statement, Alias) else ()
+        if isinstance(statement, Line):
+            refs = statement.inputs or ()
+        said = [part for ref in refs for part in ref.parts if isinstance(part, Expr)]
+        found = depends_of(*(self.reader.read(Said(part, self.block.scope)) for part in said))
+        if isinstance(statement, Line) and self._held(statement) is None:
+            found |= self.reader.read(Said(Name(id=statement.op), self.block.scope)).depends
+        return frozenset(name for name in found if name[0] not in "$~")
+
+    def _bindings(self, call: Call, callee: Trace) -> Iterator[tuple[str, Number]]:
+        """What each name of the callee is here."""
         definition = call.block.definition
         home = _file_scope(call.block.scope)
         for parameter in definition.parameters:
             value = call.block.arguments.get(parameter.name)
             said = call.said.get(parameter.name)
-            if (
-                said is None
-                and parameter.default is not None
-                and home is not None
-                and not isinstance(definition, SpecFile)
-            ):
-                said = None if parameter.name in call.spans else Said(parameter.default, home)
-            yield parameter.name, self._bound(value, said)
-        for key, (position, axis) in callee.size_names.items():
-            yield key, self.dims[call.inputs[position]][axis]
-        for own, name in callee.files.items():
-            yield own, self._file_argument(definition, name, callee.env[own])
+            filled = said is None and parameter.name not in call.spans and not isinstance(definition, SpecFile)
+            if filled and parameter.default is not None and home is not None:
+                said = Said(parameter.default, home)
+            yield parameter.name, self._bound(value, said, callee.env.get(parameter.name))
+        for key, (position, axis) in callee.roles.items():
+            yield key, self.sizes[call.inputs[position]][axis]
+        for key, name in callee.files.items():
+            yield key, self._file_value(definition, name, callee.env[key])
 
-    def _bound(self, value: Any, said: Said | None) -> Val:
+    def _bound(self, value: Any, said: Said | None, held: Any) -> Number:
+        if isinstance(value, OperatorValue) and isinstance(held, tree.Factory):
+            value = held
         if said is None:
-            return Val(value, lit(value) if is_plain(value) else None, by_author=True)
+            return Number(value, lit(value) if is_plain(value) or value is held else None, NOTHING, True)
         found = self.reader.read(said)
-        return Val(value, found.shadow, found.depends, by_author=True)
+        return Number(value, found.term, found.depends, True)
 
-    def _file_argument(self, callee: Definition, name: str, value: Any) -> Val:
-        """A file's argument that a block of it uses: from its own file it is passed on."""
-        here = self.block.definition
-        owner = callee.file
-        if owner is here or owner is here.file:
-            return self.argument(name, value, owner)
-        return Val(value, lit(value) if is_plain(value) else None)
+    def _file_value(self, callee: Definition, name: str, value: Any) -> Number:
+        """A file's argument or value that a block of it uses: from its own file it is passed on."""
+        here, owner = self.block.definition, callee.file
+        if owner is None or (owner is not here and owner is not here.file):
+            return of(value)
+        if self.outer is not None:
+            return self.imported(self.outer._file_value(callee, name, value))
+        found = self.block.scope.find(name)
+        if found is not None and found[0].kind == "let" and found[1].owner is here:
+            return self.let(name, found[0], here)
+        return self.argument(name, value, owner)
 
-    def may_overwrite(self, node: Node) -> bool:
-        """Whether a node is all that needs its first input, and makes a tensor like it."""
-        if not node.inputs or node.module != node.path:
-            return False
-        operand = node.inputs[0]
-        maker = self.makers.get(operand)
-        alike = node.outputs[0].type == operand.type
-        return maker is not None and maker.fresh and alike and self.reads[operand] == 1
+    def _moved(self, size: Number, bound: Mapping[str, Number]) -> Number:
+        """A callee's size in the names here."""
+        term = size.term
+        if term is not None:
+            term = substitute(term, lambda n: bound[n].term if n in bound else None)
+        if term is not None and cost(term) > LONGEST_DERIVED:
+            term = None
+        return Number(size.value, term, translated(size.depends, bound))
 
-    def passed_on(self, call: Call, name: str) -> Val | None:
-        """A file's argument for a call that makes no use of it, where it is at hand."""
-        owner = call.block.definition.file
-        known = owner is not None and (owner is self.block.definition or name in self.files) and name in self.env
-        return self.argument(name, self.env[name], owner) if known else None
+    # Loops
 
-    def printed(self, node: Node, arg: TorchArg) -> Val:
-        """What one argument of a node's PyTorch form is and how it is said."""
-        attributes = self.attributes[node]
-        if arg.attribute is not None:
-            source = attributes[arg.attribute]
-            shadow = listed(source.shadow, arg.value, self.reader) if source.depends else _literal(arg.value)
-            return Val(arg.value, shadow, source.depends, by_author=True)
-        if arg.axis is not None:
-            position, axis = arg.axis
-            size = self.dims[node.inputs[position]][axis]
-            return Val(arg.value, size.shadow, size.depends)
-        depends = NOTHING.union(*(attributes[a].depends for a in arg.depends if a in attributes))
-        return self._computed(node, arg, depends) if depends else Val(arg.value, _literal(arg.value))
+    def _loop_head(self, group: Group) -> tuple[str, tuple[str, ...], Hole]:
+        """The key of a loop, the names of its variables, and what it runs over."""
+        key = f"{group.statement.span.start}"
+        bindings = [item.bindings for item in group.items if isinstance(item, Group) and item.kind == "iteration"]
+        names = tuple(bindings[0]) if bindings else ("",)
+        rows: tuple[Any, ...] = tuple(tuple(b.values()) if len(b) > 1 else next(iter(b.values())) for b in bindings)
+        said = group.said.get("iterable") or group.said.get("count")
+        found = of(None) if said is None else self.reader.read(said)
+        term = found.term
+        if group.kind == "repeat":
+            rows = tuple(range(len(group.items)))
+            term = Function(name="range", arguments=(lit(len(rows)) if term is None else term,))
+        value = rows if all(map(is_plain, rows)) else None
+        number = Number(value, term, found.depends, True) if term is not None else opaque(value, found.depends)
+        self.iterables[key] = found.depends
+        return key, names, Hole(self.local(group.path), "iterable", ((self.here(), number),))
 
-    def _computed(self, node: Node, arg: TorchArg, depends: frozenset[str]) -> Val:
-        """A number that the form computes from attributes."""
-        if node not in self._values:
-            self._values[node] = printed_values(node, self.attributes[node], self.reader)
-        shadow = said_of(self._values[node].get(arg.name))
-        return Val(arg.value, shadow if self.reader.value(shadow) == arg.value else None, depends)
+    def _enter(self, key: str, group: Group, item: Item, i: int, entry: tuple[Number, ...] = ()) -> None:
+        bindings: Mapping[str, Any] = {"": i}
+        if isinstance(item, Group) and item.kind == "iteration":
+            bindings = item.bindings
+        self._active.append({name: f"${key}.{name}" for name in bindings})
+        self._turns.update({f"${key}.{name}": value for name, value in bindings.items()})
+        self._turns.update({f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry) if isinstance(n.value, int)})  # noqa: B905
+
+    def _leave(self, key: str, item: Item) -> None:
+        """The sizes made in a turn no longer know its variables."""
+        seen = self.here()
+        for leaf in leaves((item,)):
+            for value in leaf.outputs:
+                self.sizes[value] = tuple(_without(size, seen, key) for size in self.sizes.get(value, ()))
+        self._active.pop()
+        for name in [n for n in self._turns if n[1:].partition(".")[0] == key]:
+            del self._turns[name]
+
+    def _progress(self, group: Group, iterable: Hole) -> None:
+        """After copies that each add the same, a size is `base + count * step`."""
+        if group.result is None or group.source is None or group.source not in self.sizes:
+            return
+        count = _count(iterable.seen[0][1], len(group.items))
+        results = [_result_of(item) for item in group.items]
+        if not count.depends or not results or any(r is None or r not in self.sizes for r in results):
+            return
+        sizes = [self.sizes[group.source], *(self.sizes[r] for r in results if r is not None)]
+        if len({len(one) for one in sizes}) == 1:
+            self.sizes[group.result] = tuple(_progressed([s[i] for s in sizes], count) for i in range(len(sizes[0])))
+
+
+def wrapped(name: str, call: TorchCall) -> TorchModule:
+    """An expression of one tensor as a module: a small class of its own."""
+    fields = tuple(dict.fromkeys(arg.name for arg in call.args))
+    text = call.template.replace("{0}", "x").replace("{*}", "x")
+    for field in fields:
+        text = text.replace(f"{{{field}}}", f"self.{field}")
+    lines = [f"class {pascal(name)}(nn.Module):"]
+    if fields:
+        kinds = {a.name: _annotation(a.value) for a in call.args}
+        parameters = ", ".join(("self", *(f"{field}: {kinds[field]}" for field in fields)))
+        lines += [f"    def __init__({parameters}) -> None:", "        super().__init__()"]
+        lines += [*(f"        self.{field} = {field}" for field in fields), ""]
+    lines += ["    def forward(self, x: Tensor) -> Tensor:", f"        return {text}"]
+    return TorchModule(pascal(name), _bare(call.args), imports=call.imports, helper="\n".join(lines))
+
+
+def _dtype(node: Node) -> str:
+    """The type of a module's numbers."""
+    kinds = {param.dtype for param in node.op.params(*(v.type for v in node.inputs)) if "float" in param.dtype}
+    return kinds.pop() if len(kinds) == 1 else "float32"
+
+
+def _annotation(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "tuple[int, ...]"
+    return "int | float | None" if value is None else type(value).__name__
+
+
+def _bare(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:
+    """Arguments without what instances may differ in."""
+    return tuple(TorchArg(arg.name, None, keyword=arg.keyword) for arg in args)
+
+
+def _last(path: str) -> str:
+    """The name of a member; none where it is a number."""
+    name = path.rpartition(".")[2]
+    return "" if name.isdigit() else name
 
 
 def _result_of(item: Item) -> Value | None:
     return item.result if isinstance(item, Group) else item.outputs[0]
 
 
-def _length(items: Shadow) -> Shadow:
-    """The length of the list a loop runs over."""
-    match items:
-        case Fn("range", (first, stop)):
-            length = combine(linear(stop), linear(first), -1)
-            return Fn("len", (items,)) if length is None else from_linear(length)
-    return folded(Fn("len", (items,)))
+def _source_of(item: Item) -> Value | None:
+    return item.source if isinstance(item, Group) else item.inputs[0] if item.inputs else None
 
 
-def _progressed(sizes: list[Val], count: Val) -> Val:
+def _count(iterable: Number, size: int) -> Number:
+    """How many turns a loop takes."""
+    term = iterable.term
+    match term:
+        case None:
+            return opaque(size, iterable.depends)
+        case Function(name="range", arguments=(count,)):
+            return Number(size, count, iterable.depends)
+        case Function(name="range", arguments=(first, stop)):
+            length = combined(linear(stop), linear(first), -1)
+            if length is not None:
+                return Number(size, from_linear(length), iterable.depends)
+    return Number(size, folded(Function(name="len", arguments=(term,))), iterable.depends)
+
+
+def _progressed(sizes: list[Number], count: Number) -> Number:
     last = sizes[-1]
-    terms = [None if s.shadow is None else linear(s.shadow) for s in sizes]
-    steps = [combine(b, a, -1) for a, b in pairwise(terms)]
+    terms = [None if s.term is None else linear(s.term) for s in sizes]
+    steps = [combined(b, a, -1) for a, b in pairwise(terms)]
     step = steps[0]
-    if len(steps) < 2 or not step or terms[0] is None or count.shadow is None or any(s != step for s in steps):
-        return Val(last.value, last.shadow, last.depends | count.depends)
-    shadow = Bin("+", from_linear(terms[0]), Bin("*", count.shadow, from_linear(step)))
-    return Val(last.value, shadow, last.depends | count.depends)
+    if len(steps) < 2 or not step or terms[0] is None or count.term is None or any(s != step for s in steps):
+        return Number(last.value, last.term, last.depends | count.depends)
+    walked = Binary(op="*", left=count.term, right=from_linear(step))
+    return Number(last.value, Binary(op="+", left=from_linear(terms[0]), right=walked), last.depends | count.depends)
 
 
-def _literal(value: Any) -> Any:
-    return lit(value) if is_plain(value) else None
+def _without(size: Number, seen: Seen, key: str) -> Number:
+    """A size after its turn: the variables of the loop are numbers."""
+    own = [name for name in size.depends if name[0] in "$~" and name[1:].partition(".")[0] == key]
+    if not own:
+        return size
+    depends = size.depends.difference(own)
+    term = size.term
+    if term is not None:
+        term = substitute(term, lambda n: lit(seen.turns[n]) if n in own else Name(id=n))
+    return Number(size.value, term, depends, size.author) if depends or term is None else of(size.value)
 
 
-def _named(name: str, value: Any) -> Val:
-    return Val(value, Var(name) if is_plain(value) else None, frozenset((name,)))
-
-
-def _role(axis: int, rank: int) -> str | None:
-    """What a class calls a size of its input."""
-    if axis == 1 and rank > 2:
-        return "channels"
-    return "features" if axis == rank - 1 else None
-
-
-def _unseen(node: Node, name: str, value: Any) -> bool:
-    """Whether an attribute that is no whole number decides output sizes: another value changes them."""
-    if isinstance(value, bool):
-        other: Any = not value
-    elif isinstance(value, float):
-        other = value / 2
-    else:
-        return isinstance(value, str) and node.op.attributes[name].kind == "Padding"
-    try:
-        found = node.op.replace(**{name: other}).outputs(*(v.type for v in node.inputs))
-    except (TypeError, ValueError):
-        return True
-    return [t.shape for t in found] != [v.type.shape for v in node.outputs]
-
-
-def _checked(found: tuple[Any, ...], real: tuple[Any, ...], unfollowed: frozenset[str], hidden: frozenset[str]) -> Dims:
-    """The sizes found, where they agree with the real ones; what only hidden attributes decide is not followed."""
-    if len(found) != len(real):
-        return tuple(opaque(size, unfollowed) for size in real)
-    return tuple(
-        Val(size, f.shadow, f.depends) if not hidden and f.value == size else opaque(size, f.depends | hidden)
-        for f, size in zip(map(of, found), real, strict=True)
-    )
-
-
-def translated(names: frozenset[str] | set[str], bound: Mapping[str, Val]) -> frozenset[str]:
+def translated(names: frozenset[str] | set[str], bound: Mapping[str, Number]) -> frozenset[str]:
     """Names of a callee in the caller's."""
     return NOTHING.union(*(bound[n].depends for n in names if n in bound))
-
-
-def _moved(size: Val, bound: Mapping[str, Val]) -> Val:
-    """A callee's size in the caller's names."""
-    shadow = None if size.shadow is None else replace(size.shadow, lambda n: bound[n].shadow if n in bound else None)
-    if shadow is not None and cost(shadow) > MAX_DERIVED:
-        shadow = None
-    return Val(size.value, shadow, translated(size.depends, bound))
 
 
 def _file_scope(scope: Scope | None) -> Scope | None:
     while scope is not None and not isinstance(scope.owner, SpecFile):
         scope = scope.parent
     return scope
+
+

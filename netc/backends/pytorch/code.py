@@ -1,0 +1,131 @@
+"""Terms, values and templates as Python: the one place that knows how tightly things bind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from netc.backends.pytorch.tree import Dtype, Factory
+from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary
+
+ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, NOT, AND, OR, CHOICE = 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
+LEVELS = {"atom": ATOM, "unary": UNARY, "product": PRODUCT, "sum": SUM, "comparison": COMPARISON}
+_BINARY: Mapping[str, int] = {
+    "or": OR,
+    "and": AND,
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), COMPARISON),
+    **dict.fromkeys(("+", "-"), SUM),
+    **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
+    "**": POWER,
+}
+MATH = frozenset(("floor", "ceil", "sqrt", "log2"))
+"""Functions of the language that Python has in `math`."""
+
+
+class Code(msgspec.Struct, frozen=True):
+    """An expression as text, and how tightly it binds."""
+
+    text: str
+    level: int = ATOM
+
+    def within(self, level: int) -> str:
+        """The text where something that binds like `level` stands around it."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+def said(term: Expr, name: Callable[[str], str]) -> Code:
+    """A term as ruff lays it out; `name` is the text of a name."""
+
+    def at(inner: Expr, level: int) -> str:
+        return said(inner, name).within(level)
+
+    match term:
+        case Literal(value=value):
+            negative = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
+            return Code(literal(value), UNARY if negative else ATOM)
+        case Name(id=known):
+            return Code(name(known))
+        case Binary(op="**", left=left, right=right):
+            tight = "" if _is_simple(left) and _is_simple(right) else " "
+            return Code(f"{at(left, ATOM)}{tight}**{tight}{at(right, UNARY)}", POWER)
+        case Binary(op="==" | "!=" as op, left=left, right=Literal(value=None)):
+            return Code(f"{at(left, SUM)} is {'' if op == '==' else 'not '}None", COMPARISON)
+        case Binary(op=op, left=left, right=right):
+            level = _BINARY[op]
+            first = SUM if level == COMPARISON else level
+            return Code(f"{at(left, first)} {op} {at(right, level + 1)}", level)
+        case Unary(op="not", operand=operand):
+            return Code(f"not {at(operand, NOT)}", NOT)
+        case Unary(op=op, operand=operand):
+            return Code(f"{op}{at(operand, UNARY)}", UNARY)
+        case Choice(then=then, condition=condition, otherwise=otherwise):
+            return Code(f"{at(then, OR)} if {at(condition, OR)} else {at(otherwise, CHOICE)}", CHOICE)
+        case Function(name=called, arguments=arguments):
+            prefix = "math." if called in MATH else ""
+            return Code(f"{prefix}{called}({', '.join(at(a, CHOICE) for a in arguments)})")
+        case Index(base=base, index=index):
+            return Code(f"{at(base, ATOM)}[{at(index, CHOICE)}]")
+        case Slice(base=base, lower=lower, upper=upper):
+            return Code(f"{at(base, ATOM)}[{_bounds(lower, upper, lambda bound: at(bound, CHOICE))}]")
+        case ListExpr(items=items):
+            return Code(_tuple([at(item, CHOICE) for item in items]))
+    raise TypeError(term)
+
+
+def _bounds(lower: Expr | None, upper: Expr | None, at: Callable[[Expr], str]) -> str:
+    simple = all(bound is None or isinstance(bound, Literal | Name) for bound in (lower, upper))
+    left, right = ("" if bound is None else at(bound) for bound in (lower, upper))
+    return f"{left}:{right}" if simple else f"{left} : {right}".strip()
+
+
+def _is_simple(term: Expr) -> bool:
+    return isinstance(term, Name) or (isinstance(term, Literal) and isinstance(term.value, int) and term.value >= 0)
+
+
+def literal(value: Any) -> str:
+    """A value as Python text in ruff's quotes."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, tuple):
+        return _tuple([literal(v) for v in value])
+    if isinstance(value, Factory):
+        given = ", ".join(f"{n}={literal(v)}" if n else literal(v) for n, v in value.arguments)
+        return f"partial({value.cls}, {given})" if given else value.cls
+    return f"torch.{value.name}" if isinstance(value, Dtype) else repr(value).replace("e+", "e")
+
+
+def quoted(value: str) -> str:
+    """A string literal in double quotes wherever ruff prefers them; everything odd is escaped."""
+    printed = repr(value)
+    if printed[0] == "'" and '"' not in printed:
+        return f'"{printed[1:-1]}"'
+    return printed
+
+
+def _tuple(items: list[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+_FIELD = re.compile(r"\{(\*?\w*)\}")
+
+
+def filled(template: str, operands: Sequence[Code], fields: Mapping[str, str], level: int = ATOM) -> str:
+    """A template with its operands in parentheses where they bind too loosely. `{*name}` are the items of a list."""
+
+    def put(match: re.Match[str]) -> str:
+        field = match[1]
+        if field == "*":
+            return ", ".join(operand.text for operand in operands)
+        if not field.isdigit():
+            return fields[field]
+        operand = operands[int(field)]
+        if template[match.end() : match.end() + 1] in (".", "["):
+            return operand.within(ATOM)
+        if level == ATOM:
+            return operand.text
+        return operand.within(level if match.start() == 0 else level + 1)
+
+    return _FIELD.sub(put, template)

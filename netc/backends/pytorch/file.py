@@ -1,0 +1,165 @@
+"""What the classes of one file share: names, imports, and the classes that operators bring along."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.document import layout
+from netc.backends.pytorch.fit import Book, Plan
+from netc.backends.pytorch.names import RESERVED, pascal, safe
+from netc.expr.terms import make_divisible
+from netc.expr.tree import Expr, Literal, Name
+from netc.expr.values import OperatorValue
+from netc.ops.records import TorchModule
+
+STANDARD = ("collections", "fnmatch", "functools", "math", "typing")
+
+
+class File:
+    """Of one network."""
+
+    def __init__(self, book: Book, name: str) -> None:
+        self.book = book
+        self.modules: set[str] = set()
+        self.names: dict[str, set[str]] = {}
+        self.helpers: dict[str, str] = {}
+        self.needs_make_divisible = False
+        self._identifiers: dict[Plan, dict[str, str]] = {}
+        forms = [node.form for plan in book.plans for node in tree.walk(plan.tree) if isinstance(node, tree.Make)]
+        self._forms = dict.fromkeys(form for form in forms if form is not None)
+        self._helper_names: dict[tuple[str, str], str] = {}
+        imported = {pair.partition(":")[2] for pairs in self._pairs() for pair in pairs}
+        taken = {*RESERVED, "Module", *imported}
+        self._name_helpers(taken)
+        self._name_classes(name, taken)
+        self.reserved = frozenset(taken)
+
+    def _pairs(self) -> Iterator[tuple[str, ...]]:
+        for plan in self.book.plans:
+            for node in tree.walk(plan.tree):
+                if isinstance(node, tree.Apply) and node.call is not None:
+                    yield node.call.imports
+        yield from (form.imports for form in self._forms)
+
+    def _name_helpers(self, taken: set[str]) -> None:
+        held = [
+            (value.cls, value.helper)
+            for plan in self.book.plans
+            for trace in plan.traces
+            for value in trace.env.values()
+            if isinstance(value, tree.Factory) and value.helper
+        ]
+        for cls, helper in (*((f.cls, f.helper) for f in self._forms if f.helper is not None), *held):
+            if (cls, helper) not in self._helper_names:
+                self._helper_names[cls, helper] = _numbered(cls, taken)
+                taken.add(self._helper_names[cls, helper])
+
+    def _name_classes(self, network: str, taken: set[str]) -> None:
+        """The network's class comes first, then the blocks'."""
+        root = self.book.plans[-1]
+        root.class_name = safe(network, taken)
+        taken |= {root.class_name, f"{root.class_name}Output", f"{root.class_name}TrainingOutput"}
+        for plan in self.book.plans[:-1]:
+            alike = [other for other in self.book.plans if other.definition is plan.definition]
+            name = plan.definition.class_name or pascal(plan.definition.name)
+            plan.class_name = _numbered(safe(name + (_difference(plan) if len(alike) > 1 else "")), taken)
+            taken.add(plan.class_name)
+
+    def identifiers(self, plan: Plan) -> dict[str, str]:
+        """What a class calls its parameters."""
+        return self._identifiers[plan]
+
+    def know(self, plan: Plan, identifiers: dict[str, str]) -> None:
+        self._identifiers[plan] = identifiers
+
+    def add(self, pair: str) -> None:
+        """An import: `torch.nn.functional:relu`, or a module alone."""
+        module, _, name = pair.partition(":")
+        if name:
+            self.names.setdefault(module, set()).add(name)
+        else:
+            self.modules.add(module)
+
+    def use(self, form: TorchModule) -> str:
+        """The class of a module, with what it needs in the file."""
+        for pair in form.imports:
+            self.add(pair)
+        return form.cls if form.helper is None else self._use_helper(form.cls, form.helper)
+
+    def use_factory(self, factory: tree.Factory) -> None:
+        """What an operator as a value needs in the file."""
+        if factory.helper is not None:
+            self._use_helper(factory.cls, factory.helper)
+        if factory.arguments:
+            self.add("functools:partial")
+
+    def _use_helper(self, cls: str, helper: str) -> str:
+        name = self._helper_names[cls, helper]
+        self.helpers[name] = helper if name == cls else helper.replace(f"class {cls}(", f"class {name}(")
+        return name
+
+    def head(self, code: str) -> list[str]:
+        """Imports and helpers before the classes, whose code names modules."""
+        if self.needs_make_divisible:
+            self.helpers["make_divisible"] = inspect.getsource(make_divisible)
+        helpers = [line for text in self.helpers.values() for line in ("", "", *text.strip().splitlines())]
+        shown = "\n".join((*helpers, code))
+        if "torch." in shown:
+            self.modules.add("torch")
+        if "nn." in shown:
+            self.add("torch:nn")
+        if "math." in shown:
+            self.modules.add("math")
+        self.add("torch:Tensor")
+        return [*self._imports(), *helpers]
+
+    def _imports(self) -> list[str]:
+        """Sorted as isort does: the standard library, then torch."""
+        blocks = []
+        for own in (True, False):
+            plain = [f"import {m}" for m in sorted(self.modules) if (m.partition(".")[0] in STANDARD) is own]
+            froms = [
+                line
+                for m in sorted(self.names)
+                if (m.partition(".")[0] in STANDARD) is own
+                for line in layout(f"from {m} import {', '.join(sorted(self.names[m], key=_order))}", 0)
+            ]
+            blocks.append([*plain, *froms])
+        return [*blocks[0], *([""] if blocks[0] else []), *blocks[1]]
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Constants, classes, then the rest."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+def _numbered(base: str, taken: set[str]) -> str:
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}{number}", number + 1
+    return name
+
+
+def _difference(plan: Plan) -> str:
+    """The operators a class was given in other places than usual: `Silu`, `WithoutAct`."""
+    words = []
+    for parameter in plan.definition.parameters:
+        values = [trace.block.arguments[parameter.name] for trace in plan.traces]
+        if not all(value is None or isinstance(value, OperatorValue) for value in values):
+            continue
+        given = {value.text.split()[0] if isinstance(value, OperatorValue) else "" for value in values}
+        if len(given) == 1 and parameter.default is not None and given != {_usual(parameter.default)}:
+            (operator,) = given
+            words.append(pascal(operator) if operator else f"Without{pascal(parameter.name)}")
+    return "".join(words)
+
+
+def _usual(default: Expr) -> str | None:
+    """The operator that a default names."""
+    if isinstance(default, Name):
+        return default.id
+    if isinstance(default, Literal) and isinstance(default.value, str):
+        return default.value.split()[0]
+    return "" if isinstance(default, Literal) and default.value is None else None

@@ -1,0 +1,510 @@
+"""Fills the holes of classes: for every number an expression that is right in each instance, else a parameter."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.choose import Chooser, same
+from netc.backends.pytorch.number import Number, of
+from netc.backends.pytorch.regions import is_region
+from netc.backends.pytorch.rewrite import rewritten
+from netc.backends.pytorch.trace import IDENTITY, Trace, Tracer, translated
+from netc.backends.pytorch.tree import Hole, Seen
+from netc.backends.pytorch.unify import Conflict, unify
+from netc.expr.scope import Said
+from netc.expr.terms import cost, is_plain, lit, names, substitute
+from netc.expr.tree import Expr, Literal, Name
+from netc.expr.values import OperatorValue
+from netc.ir.model import Block, Call
+from netc.ops.records import Unsupported
+from netc.syntax.ast import Definition, SpecFile
+
+EASY = 3
+"""So many lines shorter than its turns written out a loop must be."""
+
+WORDY = 20
+"""An argument of the network that takes longer expressions than this is no parameter of its class."""
+
+
+class Param(msgspec.Struct, eq=False):
+    """A parameter of a constructor. `hole` is set for one that stands for a number the class cannot say itself."""
+
+    name: str
+    values: dict[Trace, Any]
+    hole: Hole | None = None
+    default: Literal | None = None
+
+    def at(self, caller: Trace, call: Call) -> Number:
+        """What a call hands in, in the caller's names."""
+        callee = caller.tracer.trace(call.block)
+        bound = caller.bound[call]
+        if self.hole is not None:
+            found = next((number for seen, number in self.hole.seen if seen.trace is callee), None)
+            value = self.values[callee]
+            if found is None:
+                return of(value)
+            return Number(value, None, translated(found.depends, bound), True)
+        if self.name in bound:
+            return bound[self.name]
+        return of(self.values.get(callee, next(iter(self.values.values()))))
+
+
+class Plan:
+    """A class: `traces` are its instances, `tree` what they have in common, `chosen` what is written in its holes."""
+
+    def __init__(self, definition: Definition, traces: list[Trace], book: Book) -> None:
+        self.definition, self.traces, self.book = definition, traces, book
+        self.is_root = traces[0].is_root
+        self.class_name = ""
+        self.chooser = Chooser(traces, book.live[definition])
+        self.chosen: dict[int, Expr] = {}
+        self.fixed: dict[Trace, set[str]] = {trace: set() for trace in traces}
+        self.arguments: dict[int, list[Hole]] = {}
+        self.hoisted: list[Param] = []
+        self.tree = self._settled(rewritten(unify([trace.tree for trace in traces])))
+        self.params = self._params()
+
+    def said(self, hole: Hole) -> Expr:
+        return self.chosen[id(hole)]
+
+    def callee(self, made: tree.New) -> Plan:
+        """The class that is called."""
+        return self.book.of(made.calls[0][1].block)
+
+    # Decisions, from the top of the tree down
+
+    def _settled(self, whole: tree.ClassTree) -> tree.ClassTree:
+        sequence = None if whole.whole is None else tree.Sequence(self._parts(whole.whole.members, frozenset()))
+        for trace in self.traces:
+            self.fixed[trace] |= trace.structural
+        return msgspec.structs.replace(whole, whole=sequence, steps=self._steps(whole.steps))
+
+    def _steps(self, steps: Sequence[tree.Step]) -> tuple[tree.Step, ...]:
+        return tuple(one for step in steps for one in self._step(step))
+
+    def _step(self, step: tree.Step) -> Iterator[tree.Step]:
+        match step:
+            case tree.Apply():
+                make = None if step.make is None else self._module(step.make, frozenset())
+                if not step.module and (isinstance(make, tree.Either) or (isinstance(make, tree.Make) and make.form is None)):
+                    raise Conflict("the class itself is one thing or another")
+                call = step.call
+                if call is not None and isinstance(step.make, tree.Make) and step.make.operator is not None:
+                    self._fix(step.make.operator.hole)
+                if call is not None:
+                    for hole in step.holes:
+                        self._decide(hole, frozenset(), stored=True)
+                yield msgspec.structs.replace(step, make=make)
+            case tree.Branch(then=then, otherwise=otherwise) if then is not None and otherwise is not None:
+                if not step.path:
+                    raise Conflict("the class itself is one thing or another")
+                self._decide(step.condition, frozenset())
+                sides = [msgspec.structs.replace(side, steps=self._steps(side.steps)) for side in (then, otherwise)]
+                yield tree.Branch(step.path, step.condition, sides[0], sides[1])
+            case tree.Branch():
+                self._fix(step.condition)
+                side = step.then or step.otherwise
+                assert side is not None
+                yield from self._steps(side.steps)
+                yield tree.Alias(step.path, side.result)
+            case tree.Turns():
+                self._fix(step.iterable)
+                turns = tuple(self._steps(turn) for turn in step.turns)
+                yield msgspec.structs.replace(step, turns=turns)
+            case _:
+                yield step
+
+    def _parts(self, parts: Sequence[tree.Part], counters: frozenset[str]) -> tuple[tree.Part, ...]:
+        return tuple(one for part in parts for one in self._part(part, counters))
+
+    def _part(self, part: tree.Part, counters: frozenset[str]) -> Iterator[tree.Part]:
+        match part:
+            case tree.Member(module=tree.Make(operator=tree.Operator(hole=hole))) if _all_none(hole):
+                self._fix(hole)
+            case tree.Member():
+                if part.number is not None:
+                    self._decide(part.number, counters)
+                yield tree.Member(part.name, self._module(part.module, counters), part.number)
+            case tree.Optional(then=then, otherwise=otherwise) if then is not None and otherwise is not None:
+                self._decide(part.condition, counters)
+                yield tree.Optional(part.condition, self._parts(then, counters), self._parts(otherwise, counters))
+            case tree.Optional(then=then, otherwise=otherwise):
+                self._fix(part.condition)
+                yield from self._parts(then if then is not None else otherwise or (), counters)
+            case tree.Loop():
+                yield from self._loop(part, counters)
+
+    def _loop(self, loop: tree.Loop, counters: frozenset[str]) -> tuple[tree.Part, ...]:
+        """The shortest way that is right: a comprehension, the first turn and then one, a loop, or turn by turn."""
+        own = frozenset(f"${loop.key}.{name}" for name in loop.names)
+        carried = frozenset(f"~{loop.key}.{axis}" for axis in (1, -1))
+        ways: list[Callable[[], tuple[tree.Part, ...]]] = []
+        if loop.rolled:
+            ways.append(lambda: self._rolled(loop, counters, own))
+        if loop.first and loop.rest and loop.names == ("",):
+            ways.append(lambda: self._first_and_rest(loop, counters, own))
+        if loop.rolled:
+            ways.append(lambda: self._rolled(loop, counters, own | carried))
+        for way in ways:
+            before = {trace: set(found) for trace, found in self.fixed.items()}, list(self.hoisted)
+            try:
+                found = way()
+            except Conflict:
+                found = None
+            if found is not None and self._is_better(found, loop):
+                return found
+            self.fixed, self.hoisted = before
+        if loop.turns is None:
+            raise Conflict("the turns of a loop differ")
+        return self._in_turn(loop, counters)
+
+    def _is_better(self, found: tuple[tree.Part, ...], loop: tree.Loop) -> bool:
+        """Whether a loop is better than its turns written out: it is shorter, or can be given other turns."""
+        if loop.turns is None or _is_comprehension(found) or self._is_live(loop.iterable):
+            return True
+        return _lines(found) + EASY <= sum(map(_lines, loop.turns))
+
+    def _rolled(self, loop: tree.Loop, counters: frozenset[str], own: frozenset[str]) -> tuple[tree.Part, ...]:
+        assert loop.rolled is not None
+        inner = counters | own
+        self._decide(loop.iterable, counters)
+        parts = self._parts(loop.rolled, inner)
+        used = frozenset().union(*(names(self.chosen[id(h)]) for part in parts for h in self.holes(part)))
+        carries = []
+        for axis, entry, exit in zip((1, -1), loop.entry, loop.exit, strict=True):
+            name = f"~{loop.key}.{axis}"
+            if name in used:
+                self._decide(entry, counters)
+                self._decide(exit, inner)
+                carries.append(tree.Carry(name, entry, exit))
+        return (tree.Rolled(loop.key, loop.names, loop.iterable, parts, tuple(carries)),)
+
+    def _first_and_rest(self, loop: tree.Loop, counters: frozenset[str], own: frozenset[str]) -> tuple[tree.Part, ...]:
+        assert loop.first is not None
+        assert loop.rest is not None
+        self._decide(loop.iterable, counters)
+        first = self._parts(loop.first, counters)
+        rest = self._parts(loop.rest, counters | own)
+        if any(own & names(self.chosen[id(h)]) for part in rest for h in self.holes(part)):
+            raise Conflict("a counter that would start elsewhere")
+        return (*first, tree.Rolled(loop.key, loop.names, loop.iterable, rest, skip=1))
+
+    def _in_turn(self, loop: tree.Loop, counters: frozenset[str]) -> tuple[tree.Part, ...]:
+        assert loop.turns is not None
+        self._fix(loop.iterable)
+        return tuple(part for turn in loop.turns for part in self._parts(turn, counters))
+
+    def _module(self, made: tree.Module, counters: frozenset[str]) -> tree.Module:
+        match made:
+            case tree.Make():
+                return self._make(made, counters)
+            case tree.New():
+                self._call(made, counters)
+                return made
+            case tree.Sequence():
+                return tree.Sequence(self._parts(made.members, counters))
+            case tree.Either(then=then, otherwise=otherwise) if then is not None and otherwise is not None:
+                self._decide(made.condition, counters)
+                return tree.Either(made.condition, self._module(then, counters), self._module(otherwise, counters))
+        self._fix(made.condition)
+        side = made.then or made.otherwise
+        assert side is not None
+        return self._module(side, counters)
+
+    def _make(self, made: tree.Make, counters: frozenset[str]) -> tree.Make:
+        operator = made.operator
+        if operator is not None and made.form is not None:
+            self._fix(operator.hole)
+            operator = None
+        if operator is not None:
+            self._decide(operator.hole, counters)
+            if not isinstance(self.said(operator.hole), Name):
+                raise Conflict("an operator that no argument holds")
+        for hole in made.holes if operator is None else operator.site:
+            self._decide(hole, counters)
+        return tree.Make(made.form, made.holes, operator)
+
+    def _call(self, made: tree.New, counters: frozenset[str]) -> None:
+        plan = self.callee(made)
+        if any(self.book.of(call.block) is not plan for _, call in made.calls):
+            raise Conflict("the instances call different classes")
+        holes = [
+            Hole(made.path, param.name, tuple((seen, param.at(seen.trace, call)) for seen, call in made.calls))
+            for param in plan.params
+        ]
+        self.arguments[id(made)] = holes
+        for hole in holes:
+            self._decide(hole, counters)
+        for seen, call in made.calls:
+            callee = seen.trace.tracer.trace(call.block)
+            self.fixed[seen.trace] |= translated(plan.fixed[callee], seen.trace.bound[call])
+
+    def holes(self, node: tree.Node) -> Iterator[Hole]:
+        """The holes in a part of the tree, those of calls included."""
+        for inner in tree.walk(node):
+            if isinstance(inner, Hole) and id(inner) in self.chosen:
+                yield inner
+            elif isinstance(inner, tree.New):
+                yield from self.arguments[id(inner)]
+
+    # Single numbers
+
+    def _is_live(self, hole: Hole) -> bool:
+        return any(self.chooser.is_live(name) for _, number in hole.seen for name in number.depends)
+
+    def _fix(self, hole: Hole) -> None:
+        """The class is right only while a number has the value it has."""
+        for seen, number in hole.seen:
+            self.fixed[seen.trace] |= number.depends
+
+    def _decide(self, hole: Hole, counters: frozenset[str], stored: bool = False) -> None:
+        term = self.chooser.choose(hole, counters)
+        if term is None:
+            term = self._hoist(hole)
+        for seen, left in self.chooser.unsaid(hole, term):
+            self.fixed[seen.trace] |= left
+        self.chosen[id(hole)] = term
+
+    def _hoist(self, hole: Hole) -> Expr:
+        """A number that no expression says becomes a parameter named after the argument it is."""
+        if self.is_root or hole.name in ("condition", "operator", "iterable", "entry", "exit"):
+            raise Conflict(f"no expression for {hole.path}.{hole.name}")
+        if any(seen.turns and any(n[0] == "~" for n in seen.turns) for seen, _ in hole.seen):
+            raise Conflict(f"no expression for {hole.path}.{hole.name}")
+        values: dict[Trace, Any] = {}
+        for seen, number in hole.seen:
+            if not tree.is_printed(number.value) or not same(values.setdefault(seen.trace, number.value), number.value):
+                raise Conflict(f"no expression for {hole.path}.{hole.name}")
+        full = {trace: values.get(trace, hole.seen[0][1].value) for trace in self.traces}
+        for param in self.hoisted:
+            if all(same(param.values[t], full[t]) for t in self.traces) and self.chooser.varies(hole):
+                return Name(id=param.name)
+        name = f"!{hole.path}.{hole.name}"
+        while any(param.name == name for param in self.hoisted):
+            name += "_"
+        self.hoisted.append(Param(name, full, hole))
+        return Name(id=name)
+
+    # The constructor's parameters
+
+    def _params(self) -> list[Param]:
+        used = self._used()
+        first = self.traces[0]
+        order = [
+            *first.roles,
+            *(name for trace in self.traces for name in trace.imports),
+            *(p.name for p in self.definition.parameters),
+            *(name for trace in self.traces for name in trace.files),
+        ]
+        params = [
+            Param(name, {t: t.env[name] for t in self.traces if name in t.env})
+            for name in dict.fromkeys(order)
+            if name in used
+        ]
+        for param in params:
+            param.default = self._default(param)
+        return sorted([*params, *self.hoisted], key=lambda param: param.default is not None)
+
+    def _used(self) -> frozenset[str]:
+        """Every name that is written, those behind derived values included."""
+        wanted = list(frozenset().union(*(names(self.said(hole)) for hole in self.holes(self.tree))))
+        found: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name not in found:
+                found.add(name)
+                if name[0] == ":":
+                    wanted.extend(names(self.let(name)))
+        return frozenset(found)
+
+    def let(self, name: str) -> Expr:
+        """What a derived value is, in the names of the class."""
+        trace = next(trace for trace in self.traces if name in trace.lets)
+        term = self.chooser.reduced(trace.lets[name].term, Seen(trace), frozenset())
+        assert term is not None
+        return term
+
+    def expanded(self, term: Expr) -> Expr:
+        """A term with derived values by their definitions."""
+        found = substitute(term, lambda n: self.expanded(self.let(n)) if n[0] == ":" else Name(id=n))
+        assert found is not None
+        return found
+
+    def _default(self, param: Param) -> Literal | None:
+        name, values = param.name, list(param.values.values())
+        if self.is_root:
+            return lit(values[0])
+        if name[0] in "#<":
+            return None
+        if name[0] == "^":
+            return lit(values[0]) if all(same(v, values[0]) for v in values) else None
+        return self._declared(param)
+
+    def _declared(self, param: Param) -> Literal | None:
+        parameter = next(p for p in self.definition.parameters if p.name == param.name)
+        if parameter.default is None:
+            return None
+        if any(isinstance(v, tree.Factory) for v in param.values.values()):
+            left = [
+                trace for trace in self.traces for call in self.book.calls[trace] if param.name not in call.spans
+            ]
+            return lit(left[0].env[param.name]) if left else None
+        trace = self.traces[0]
+        found = trace.reader.read(Said(parameter.default, trace.block.scope)).term
+        if not isinstance(found, Literal) or isinstance(found.value, OperatorValue):
+            return None
+        usual = [found.value, *param.values.values()]
+        kinds = {type(value) for value in usual if value is not None}
+        mixed = kinds > {str} or (found.value is None and None not in param.values.values())
+        return None if mixed else found
+
+
+def _all_none(hole: Hole) -> bool:
+    return all(number.value is None for _, number in hole.seen)
+
+
+def _lines(parts: Sequence[tree.Part]) -> int:
+    """About how many lines members take."""
+    total = 0
+    for part in parts:
+        for node in tree.walk(part):
+            total += isinstance(node, tree.Make | tree.New) + isinstance(node, tree.Rolled | tree.Optional)
+            total += len(node.carries) if isinstance(node, tree.Rolled) else 0
+    return total
+
+
+def _is_comprehension(parts: Sequence[tree.Part]) -> bool:
+    """Whether a loop is one member in each turn."""
+    last = parts[-1] if parts else None
+    if not isinstance(last, tree.Rolled) or last.carries or len(last.parts) != 1:
+        return False
+    return isinstance(last.parts[0], tree.Member) and not last.parts[0].name
+
+
+class Book:
+    """All classes of a network, callees first."""
+
+    def __init__(self, tracer: Tracer, pinned: frozenset[str]) -> None:
+        self.tracer = tracer
+        self.plans: list[Plan] = []
+        self._of: dict[Block, Plan] = {}
+        self.calls: dict[Trace, list[Call]] = defaultdict(list)
+        self.definitions = _callees_first(tracer)
+        for trace in tracer.traces.values():
+            for call in trace.bound:
+                self.calls[tracer.trace(call.block)].append(call)
+        self.live = _live(self.definitions, pinned)
+        for definition, traces in self.definitions.items():
+            for plan in self._formed(definition, traces):
+                self.plans.append(plan)
+                self._of.update((trace.block, plan) for trace in plan.traces)
+
+    def of(self, block: Block) -> Plan:
+        return self._of[block]
+
+    def pinned(self) -> frozenset[str]:
+        """Arguments of the network that its class cannot be given, or not in few words."""
+        plan = self.plans[-1]
+        (trace,) = plan.traces
+        terms = [plan.expanded(plan.said(hole)) for hole in plan.holes(plan.tree)]
+        long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
+        return (frozenset(plan.fixed[trace]) | long) & frozenset(trace.block.arguments)
+
+    def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
+        """One class for all instances if one can say them all, else as few as found."""
+        try:
+            return [Plan(definition, traces, self)]
+        except Conflict as conflict:
+            if len(traces) == 1:
+                raise Unsupported(f"`{definition.name}` has no PyTorch form: {conflict}; use --bind") from conflict
+        alike: dict[tuple[str, ...], list[Trace]] = defaultdict(list)
+        for trace in traces:
+            alike[_operators(trace.block)].append(trace)
+        if len(alike) > 1:
+            return [plan for group in alike.values() for plan in self._formed(definition, group)]
+        return self._one_by_one(definition, traces)
+
+    def _one_by_one(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
+        """Every instance into the first class that can be it, too."""
+        classes: list[Plan] = []
+        for trace in traces:
+            for i, plan in enumerate(classes):
+                try:
+                    classes[i] = Plan(definition, [*plan.traces, trace], self)
+                    break
+                except Conflict:
+                    continue
+            else:
+                classes.extend(self._formed(definition, [trace]))
+        return classes
+
+
+def _operators(block: Block) -> tuple[str, ...]:
+    """The operators an instance was given."""
+    return tuple([v.text if isinstance(v, OperatorValue) else "" for v in block.arguments.values()])
+
+
+def _callees_first(tracer: Tracer) -> dict[Definition, list[Trace]]:
+    """Traces by definition, in an order in which every callee comes before its callers."""
+    found: dict[Definition, list[Trace]] = defaultdict(list)
+    for trace in tracer.traces.values():
+        found[trace.block.definition].append(trace)
+    ordered: dict[Definition, list[Trace]] = {}
+    entered: set[Definition] = set()
+
+    def enter(definition: Definition) -> None:
+        if definition in entered:
+            return
+        entered.add(definition)
+        for trace in found[definition]:
+            for call in trace.bound:
+                enter(call.block.definition)
+        ordered[definition] = found[definition]
+
+    for definition in list(found):
+        enter(definition)
+    return ordered
+
+
+def _live(definitions: dict[Definition, list[Trace]], pinned: frozenset[str]) -> dict[Definition, set[str]]:
+    """The names of each class that may have other values: in another instance, or by an argument of the network."""
+    live: dict[Definition, set[str]] = {}
+    for definition, traces in definitions.items():
+        live[definition] = set()
+        for name in dict.fromkeys(name for trace in traces for name in trace.env):
+            values = [trace.env[name] for trace in traces if name in trace.env]
+            if any(not same(value, values[0]) for value in values):
+                live[definition].add(name)
+    for definition, traces in reversed(definitions.items()):
+        for trace in traces:
+            if trace.is_root:
+                given = trace.block.arguments
+                live[definition] = {name for name, v in given.items() if is_plain(v)} - pinned
+            for call, bound in trace.bound.items():
+                for name, number in bound.items():
+                    if any(n in live[definition] for n in trace.bases(number.depends)):
+                        live[call.block.definition].add(name)
+    return live
+
+
+def settle(root: Block) -> Book:
+    """The classes of a network. What makes a variant is a literal, and what its own arguments cannot change without
+    another structure or long expressions."""
+    tracer = Tracer(root)
+    tracer.trace(root)
+    variants = root.definition.variants if isinstance(root.definition, SpecFile) else ()
+    pinned = frozenset(argument.name for variant in variants for argument in variant.values if argument.name)
+    while True:
+        book = Book(tracer, pinned)
+        more = book.pinned() | pinned
+        if more == pinned:
+            return book
+        pinned = more
+
+
+__all__ = ["IDENTITY", "Book", "Param", "Plan", "SpecFile", "is_region", "settle"]

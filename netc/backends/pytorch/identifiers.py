@@ -1,0 +1,116 @@
+"""What the names of one class are called in its code: each name once, none that another thing has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.fit import Plan
+from netc.backends.pytorch.names import COUNTERS, attribute, safe, statement_name, word
+from netc.expr.terms import names
+from netc.expr.tree import Name
+
+ROLES = {4: ("in_channels", "height", "width"), 5: ("in_channels", "depth", "height", "width")}
+"""Sizes of a tensor without its batch, by rank."""
+CHANNELS = frozenset(("in_channels", "num_features", "num_channels", "num_parameters", "groups", "in1_features"))
+"""Arguments of operators that are sizes of a channel axis."""
+
+
+class Identifiers:
+    """Of one class. `reserved`: what the file defines and imports."""
+
+    def __init__(self, plan: Plan, reserved: frozenset[str], attributes: frozenset[str]) -> None:
+        self.plan, self.reserved = plan, reserved
+        self.of: dict[str, str] = {}
+        self.attributes = set(attributes)
+        self.stored: dict[str, str] = {}
+        for param in plan.params:
+            self._enter(param.name, self._param(param.name))
+        for name in sorted({n for hole in plan.holes(plan.tree) for n in self._with_lets(plan, hole)}):
+            self._enter(name, name[1:])
+
+    def _with_lets(self, plan: Plan, hole: tree.Hole) -> Iterator[str]:
+        wanted = list(names(plan.said(hole)))
+        while wanted:
+            name = wanted.pop()
+            if name[0] == ":":
+                yield name
+                wanted.extend(names(plan.let(name)))
+
+    def _enter(self, name: str, wanted: str) -> str:
+        if name not in self.of:
+            self.of[name] = safe(wanted, {*self.of.values(), *self.reserved})
+        return self.of[name]
+
+    def local(self, wanted: str) -> str:
+        """A new variable of the constructor."""
+        return self._enter(f"local {wanted} {len(self.of)}", wanted)
+
+    def counter(self, key: str, name: str) -> str:
+        """The variable of a loop."""
+        if name:
+            return self._enter(f"${key}.{name}", name)
+        free = next(n for n in COUNTERS if n not in self.of.values() and n not in self.reserved)
+        return self._enter(f"${key}.", free)
+
+    def carry(self, name: str) -> str:
+        """The variable that holds a size from turn to turn."""
+        return self._enter(name, "channels" if name.endswith(".1") else "features")
+
+    def share(self, name: str, with_: str) -> None:
+        """Another name for the same variable."""
+        self.of[name] = self.of[with_]
+
+    def stored_as(self, name: str) -> str:
+        """The attribute that keeps a parameter or a derived value for forward."""
+        if name not in self.stored:
+            self.stored[name] = self.flag(self.of[name])
+        return self.stored[name]
+
+    def flag(self, wanted: str) -> str:
+        """A new attribute that holds no tensors."""
+        found = attribute(wanted, self.attributes)
+        self.attributes.add(found)
+        return found
+
+    def _param(self, name: str) -> str:
+        if name[0] == "#":
+            return self._size(name)
+        if name[0] == "<":
+            return self._import(name)
+        if name[0] == "!":
+            path, _, argument = name[1:].rpartition(".")
+            return f"{word(statement_name(path))}_{argument}" if path else argument
+        return name.lstrip("^")
+
+    def _size(self, name: str) -> str:
+        """A size of an input by its role: channels where an operator asks for channels."""
+        trace = self.plan.traces[0]
+        position, axis = trace.roles[name]
+        rank = trace.block.inputs[position].type.rank
+        if rank in ROLES:
+            role = ROLES[rank][axis - 1]
+        elif axis == rank - 1 and not (rank == 3 and self._is_asked(f"#{position}.1", CHANNELS)):
+            role = "in_features"
+        else:
+            role = "in_channels" if axis == 1 and self._is_asked(name, CHANNELS) else "length"
+        if len(trace.block.inputs) == 1:
+            return role
+        return f"{trace.tree.inputs[position]}_{role.removeprefix('in_')}"
+
+    def _is_asked(self, name: str, arguments: frozenset[str]) -> bool:
+        return any(
+            hole.name in arguments and name in names(self.plan.said(hole)) for hole in self.plan.holes(self.plan.tree)
+        )
+
+    def _import(self, name: str) -> str:
+        """A number handed in from around: by the one argument it is, else by its name there."""
+        asked = [h for h in self.plan.holes(self.plan.tree) if self.plan.said(h) == Name(id=name)]
+        kinds = list(dict.fromkeys(hole.name.lstrip("<^#:!") for hole in asked))
+        if kinds and kinds[0].isidentifier():
+            return kinds[0].rpartition(".")[2]
+        number = next(trace.imports[name] for trace in self.plan.traces if name in trace.imports)
+        if isinstance(number.term, Name):
+            outer = number.term.id.rpartition(".")[2] if number.term.id[0] == "$" else number.term.id
+            return outer.lstrip("<^:") or "i"
+        return "value"

@@ -1,0 +1,155 @@
+"""Small rewrites of a class's tree: choices between modules, chains that stand below one name, tensors kept apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.flow import DIRECT
+from netc.backends.pytorch.trace import IDENTITY
+
+
+def rewritten(found: tree.ClassTree) -> tree.ClassTree:
+    """The tree with every rewrite done."""
+    steps = chained(tuple(map(chosen, found.steps)), found.outputs)
+    return msgspec.structs.replace(found, steps=steps)
+
+
+def chosen(step: tree.Step) -> tree.Step:
+    """A branch that is one module or another on the same tensor is a choice made in the constructor."""
+    if isinstance(step, tree.Turns):
+        turns = tuple(tuple(map(chosen, turn)) for turn in step.turns)
+        return msgspec.structs.replace(step, turns=turns)
+    if not isinstance(step, tree.Branch):
+        return step
+    then, otherwise = (_inside(side) for side in (step.then, step.otherwise))
+    step = tree.Branch(step.path, step.condition, then, otherwise)
+    if then is None or otherwise is None:
+        return step
+    sides = [_single(then, step.path), _single(otherwise, step.path)]
+    made = [side for side in sides if isinstance(side, tree.Apply)]
+    if any(side is None for side in sides) or not made or len({side.module for side in made}) > 1:
+        return step
+    read = made[0].reads[0]
+    results = [side.reads[0] if isinstance(side, tree.Apply) else side for side in sides if side is not None]
+    common = tuple(n for n in read.names if all(n in r.names for r in results))
+    if not common:
+        return step
+    modules = [
+        side.make if isinstance(side, tree.Apply) and side.make is not None else tree.Make(IDENTITY, ())
+        for side in sides
+    ]
+    either = tree.Either(step.condition, modules[0], modules[1])
+    kept = any(side.kept for side in made)
+    return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.path,), either, None, (), True, kept)
+
+
+def _inside(side: tree.Body | None) -> tree.Body | None:
+    return None if side is None else msgspec.structs.replace(side, steps=tuple(map(chosen, side.steps)))
+
+
+def _single(body: tree.Body, path: str) -> tree.Apply | tree.Read | None:
+    """The one module at the condition's path that a side is, or the tensor it passes on."""
+    if not body.steps:
+        return body.result
+    step = body.steps[0]
+    if len(body.steps) > 1 or not isinstance(step, tree.Apply) or step.path != path or not is_direct(step):
+        return None
+    return step
+
+
+def is_direct(step: tree.Apply) -> bool:
+    """Whether a step is a module called with one tensor that makes one."""
+    if step.make is None or len(step.reads) != 1 or len(step.outs) != 1:
+        return False
+    return not isinstance(step.make, tree.Make) or step.make.form is None or step.make.form.call in DIRECT
+
+
+def uses_of(steps: Sequence[tree.Step], outputs: Sequence[tree.Output]) -> Counter[str]:
+    """How often each tensor is read, by every name it may be read by."""
+    found = Counter(name for step in steps for read in reads_of(step) for name in read.names)
+    found.update(name for output in outputs for name in output.read.names)
+    return found
+
+
+def reads_of(step: tree.Node) -> Iterator[tree.Read]:
+    """Every reading of a tensor in a step, once per reading."""
+    for node in tree.walk(step):
+        if isinstance(node, tree.Read):
+            yield node
+
+
+def applied(steps: Sequence[tree.Step]) -> Iterator[tree.Apply]:
+    """All that is called or computed, in order, within branches and loops too."""
+    for step in steps:
+        for node in tree.walk(step):
+            if isinstance(node, tree.Apply):
+                yield node
+
+
+def chained(steps: tuple[tree.Step, ...], outputs: Sequence[tree.Output]) -> tuple[tree.Step, ...]:
+    """The steps with every straight run below one name as one sequence, innermost names first."""
+    uses = uses_of(steps, outputs)
+    prefixes = {p for step in applied(steps) for p in _prefixes(step.path)}
+    for prefix in sorted(prefixes, key=lambda p: (-p.count("."), p)):
+        steps = _chain(steps, prefix, uses)
+    return steps
+
+
+def _prefixes(path: str) -> list[str]:
+    words = path.split(".")
+    return [".".join(words[:i]) for i in range(1, len(words))]
+
+
+def _chain(steps: tuple[tree.Step, ...], prefix: str, uses: Counter[str]) -> tuple[tree.Step, ...]:
+    start = f"{prefix}."
+    inside = [i for i, step in enumerate(steps) if any(a.path.startswith(start) for a in applied([step]))]
+    if not inside or inside != list(range(inside[0], inside[-1] + 1)):
+        return steps
+    run = _flat(steps[inside[0] : inside[-1] + 1])
+    if not run or not _is_straight(run, start, uses):
+        return steps
+    members = tuple(_member(step, start) for step in run)
+    kept = any(step.kept for step in run)
+    whole = tree.Apply(prefix, prefix, run[0].reads, run[-1].outs, tree.Sequence(members), None, (), True, kept)
+    return (*steps[: inside[0]], whole, *steps[inside[-1] + 1 :])
+
+
+def _flat(steps: Sequence[tree.Step]) -> list[tree.Apply]:
+    """The steps of a run, loops written out; nothing where it branches."""
+    found: list[tree.Apply] = []
+    for step in steps:
+        if isinstance(step, tree.Turns):
+            for turn in step.turns:
+                inner = _flat(turn)
+                if not inner:
+                    return []
+                found.extend(inner)
+        elif isinstance(step, tree.Apply):
+            found.append(step)
+        else:
+            return []
+    return found
+
+
+def _member(step: tree.Apply, start: str) -> tree.Member:
+    name = step.path[len(start) :]
+    assert step.make is not None
+    return tree.Member("" if name.isdigit() else name, step.make)
+
+
+def _is_straight(run: Sequence[tree.Apply], start: str, uses: Counter[str]) -> bool:
+    names = [step.path[len(start) :] for step in run]
+    numbered = [name.isdigit() for name in names]
+    if (len(run) < 2 and "." not in start[:-1]) or len(set(names)) < len(names):
+        return False
+    if any(numbered) and names != [str(i) for i in range(len(names))]:
+        return False
+    if any("." in name or step.module != step.path or not is_direct(step) for step, name in zip(run, names, strict=True)):
+        return False
+    if any(uses[step.outs[0]] != 1 for step in run[:-1]):
+        return False
+    return all(set(a.outs) & set(b.reads[0].names) for a, b in zip(run, run[1:], strict=False))

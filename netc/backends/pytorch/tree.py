@@ -1,0 +1,269 @@
+"""What a class is made of: modules for its constructor, steps for its forward, and holes for every number.
+
+`trace` writes the tree of one instance, `unify` lays the trees of several over each other, `fit` fills the holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netc.backends.pytorch.number import Number
+from netc.expr.terms import is_plain, lit
+from netc.expr.tree import Expr
+from netc.ir.model import Call
+from netc.ops.records import TorchCall, TorchModule
+
+if TYPE_CHECKING:
+    from netc.backends.pytorch.trace import Trace
+
+
+class Factory(msgspec.Struct, frozen=True):
+    """An operator as a value: a class of modules and the arguments it is given besides those that follow from a place.
+    The names are "" for positional ones."""
+
+    cls: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    helper: str | None = None
+
+
+class Dtype(msgspec.Struct, frozen=True):
+    """A type of elements, `torch.float16`."""
+
+    name: str
+
+
+def is_printed(value: Any) -> bool:
+    """Whether Python text stands for a value."""
+    return is_plain(value) or isinstance(value, Factory | Dtype)
+
+
+class Seen(msgspec.Struct, frozen=True, eq=False):
+    """One place a number was seen: an instance, and the values of the loop variables around it."""
+
+    trace: Trace
+    turns: Mapping[str, Any] = {}
+
+    def env(self) -> dict[str, Any]:
+        """Every name and its value here."""
+        return {**self.trace.env, **self.turns}
+
+    def counted(self, name: str) -> Expr | None:
+        """A loop variable's value, for a term that leaves its loop; None for any other name."""
+        return lit(self.turns[name]) if name in self.turns else None
+
+
+class Node(msgspec.Struct, frozen=True, eq=False):
+    """Base of all that is unified field by field."""
+
+
+class Hole(Node, frozen=True, eq=False):
+    """A number of the tree: what it was, and how it was said, wherever it was seen. `omit` is the value that need not
+    be written, `keyword` whether it is written with its name."""
+
+    path: str
+    name: str
+    seen: tuple[tuple[Seen, Number], ...]
+    keyword: bool = False
+    omit: Any = ...
+
+
+class Operator(Node, frozen=True, eq=False):
+    """Which operator an argument holds: a Factory or None, and the numbers that follow from the place."""
+
+    hole: Hole
+    site: tuple[Hole, ...]
+
+
+class Plain(msgspec.Struct, frozen=True, eq=False):
+    """What stands instead where another instance does not write over its input."""
+
+    node: Any
+
+
+class Make(Node, frozen=True, eq=False):
+    """`nn.Conv2d(…)`, or what a constructor argument makes. `form` is None where instances differ in the operator."""
+
+    form: TorchModule | None
+    holes: tuple[Hole, ...]
+    operator: Operator | None = None
+    plain: Plain | None = None
+
+
+class New(Node, frozen=True, eq=False):
+    """`Bottleneck(…)`: the class of a block; `calls` are those it stands for."""
+
+    path: str
+    calls: tuple[tuple[Seen, Call], ...]
+
+
+class Sequence(Node, frozen=True, eq=False):
+    """`nn.Sequential(…)`."""
+
+    members: tuple[Part, ...]
+
+
+class Either(Node, frozen=True, eq=False):
+    """One module or another; None for a side that no instance takes."""
+
+    condition: Hole
+    then: Module | None
+    otherwise: Module | None
+
+
+Module = Make | New | Sequence | Either
+
+
+class Member(Node, frozen=True, eq=False):
+    """A member of a sequence; its name is "" where members are numbered. `number` ends a name that a loop counts."""
+
+    name: str
+    module: Module
+    number: Hole | None = None
+
+
+class Optional(Node, frozen=True, eq=False):
+    """Members that are there only where the condition holds, and what is there otherwise; None for a side that no
+    instance takes."""
+
+    condition: Hole
+    then: tuple[Part, ...] | None
+    otherwise: tuple[Part, ...] | None
+
+
+class Loop(Node, frozen=True, eq=False):
+    """Members made by a loop of the spec. `turns` are those of each turn (None where instances differ in how many),
+    `rolled` all of them as one (None where they differ in more than numbers). `names` are the loop's variables,
+    `first` and `rest` the same of the first turn and of those after it (empty where there are none), `entry` and `exit`
+    the sizes of axis 1 and of the last axis before and after a turn."""
+
+    key: str
+    path: str
+    names: tuple[str, ...]
+    iterable: Hole
+    turns: tuple[tuple[Part, ...], ...] | None
+    rolled: tuple[Part, ...] | None
+    first: tuple[Part, ...] | None
+    rest: tuple[Part, ...] | None
+    entry: tuple[Hole, ...]
+    exit: tuple[Hole, ...]
+
+
+class Carry(Node, frozen=True, eq=False):
+    """A size that a loop takes from turn to turn: before the first, and after each."""
+
+    name: str
+    entry: Hole
+    exit: Hole
+
+
+class Rolled(Node, frozen=True, eq=False):
+    """A loop that was decided to be one: `skip` turns stand before it."""
+
+    key: str
+    names: tuple[str, ...]
+    iterable: Hole
+    parts: tuple[Part, ...]
+    carries: tuple[Carry, ...] = ()
+    skip: int = 0
+
+
+Part = Member | Optional | Loop | Rolled
+
+
+class Read(Node, frozen=True, eq=False):
+    """A tensor that is read, by all names it has at this place, the latest last."""
+
+    names: tuple[str, ...]
+
+
+class Apply(Node, frozen=True, eq=False):
+    """One step of forward. `module` is the path of what is called, `make` how that is made, `call` the expression that
+    stands for it (or instead of it)."""
+
+    path: str
+    module: str
+    reads: tuple[Read, ...]
+    outs: tuple[str, ...]
+    make: Module | None
+    call: TorchCall | None
+    holes: tuple[Hole, ...]
+    heavy: bool
+    kept: bool = False
+    """Whether its module has tensors in the state_dict."""
+    plain: Plain | None = None
+
+
+class Body(Node, frozen=True, eq=False):
+    """Steps and the tensor they come to."""
+
+    steps: tuple[Step, ...]
+    result: Read
+
+
+class Branch(Node, frozen=True, eq=False):
+    """Steps that are taken or not; None for a side that no instance takes."""
+
+    path: str
+    condition: Hole
+    then: Body | None
+    otherwise: Body | None
+
+
+class Turns(Node, frozen=True, eq=False):
+    """Steps made by a loop of the spec, one after another."""
+
+    key: str
+    names: tuple[str, ...]
+    iterable: Hole
+    turns: tuple[tuple[Step, ...], ...]
+
+
+class Alias(Node, frozen=True, eq=False):
+    """A further name of a tensor."""
+
+    name: str
+    read: Read
+
+
+Step = Apply | Branch | Turns | Alias
+
+
+class Output(Node, frozen=True, eq=False):
+    name: str
+    read: Read
+    train_only: bool
+
+
+class ClassTree(Node, frozen=True, eq=False):
+    """A class: `whole` is set where it is one sequence, of which `taps` tells the members whose tensors are outputs where
+    these are more than the last."""
+
+    inputs: tuple[str, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[Output, ...]
+    whole: Sequence | None
+    taps: tuple[int, ...] = ()
+
+
+def inside(node: Any) -> Iterator[Node]:
+    """The nodes directly inside a node, in order."""
+    for field in node.__struct_fields__:
+        yield from _nodes(getattr(node, field))
+
+
+def _nodes(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _nodes(item)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all inside it, in order."""
+    yield node
+    for inner in inside(node):
+        yield from walk(inner)
