@@ -124,12 +124,24 @@ def _neutral(term: Expr) -> Expr:
             return Binary(op="*", left=lit(a * b), right=other)
         case Binary(op="*", left=Literal(value=int(a)), right=Binary(op="*", left=other, right=Literal(value=int(b)))):
             return Binary(op="*", left=lit(a * b), right=other)
+        case Binary(op="and" | "or" as op, left=left, right=Literal(value=bool(known))) if _is_condition(left):
+            return left if known is (op == "and") else lit(known)
         case Binary(op="*" | "+" as op, left=left, right=right):
             unit = lit(1 if op == "*" else 0)
             return left if right == unit else right if left == unit else term
         case Binary(op="-", left=left, right=Literal(value=0) as right) if right == lit(0):
             return left
     return term
+
+
+def _is_condition(term: Expr) -> bool:
+    """Whether a term is true or false."""
+    match term:
+        case Binary(op="and" | "or", left=left, right=right):
+            return _is_condition(left) and _is_condition(right)
+        case Binary(op=op):
+            return op in ("==", "!=", "<", "<=", ">", ">=", "in")
+    return isinstance(term, Unary) and term.op == "not"
 
 
 def settled(term: Expr, env: Mapping[str, Any]) -> Expr:

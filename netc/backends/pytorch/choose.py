@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netc.backends.pytorch.number import Number
@@ -15,6 +15,7 @@ from netc.expr.terms import (
     evaluate,
     folded,
     from_linear,
+    is_plain,
     linear,
     lit,
     names,
@@ -23,14 +24,14 @@ from netc.expr.terms import (
     settled,
     substitute,
 )
-from netc.expr.tree import Binary, Expr, Function, Literal, Name, Unary
+from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary
 
 
 class Chooser:
     """Chooses for the instances of one class. `live` are the names that may have other values than here."""
 
-    def __init__(self, traces: list[Trace], live: set[str]) -> None:
-        self.traces, self.live = traces, live
+    def __init__(self, traces: list[Trace], live: set[str], twins: Mapping[str, str]) -> None:
+        self.traces, self.live, self.twins = traces, live, twins
 
     def is_live(self, name: str) -> bool:
         """Whether a name, or what a derived value hangs on, may have another value."""
@@ -78,13 +79,15 @@ class Chooser:
 
         def said(name: str) -> Expr | None:
             if name in counters or (name not in seen.turns and self.is_live(name)):
-                return Name(id=name)
+                return Name(id=self.twins.get(name, name))
+            if name in env and isinstance(env[name], tuple) and is_plain(env[name]):
+                return Name(id=f"={name}")
             if name in env and is_printed(env[name]):
                 return lit(env[name])
             return Name(id=name)
 
         found = substitute(term, said)
-        return None if found is None else _tidy(found, env)
+        return None if found is None else _tidy(without_lists(found, env), env)
 
     def _progression(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
         """`base + i * step`, read off the first turns of the innermost loop without a name for its variable."""
@@ -107,7 +110,7 @@ class Chooser:
 
     def _is_right(self, candidate: Expr, seen: Seen, number: Number, name: str) -> bool:
         """Whether an expression gives the value here, from names that a constructor can be given."""
-        env = seen.env()
+        env = self._with_lists(candidate, seen.env())
         try:
             known = all(is_printed(env[n]) for n in names(candidate))
             found = evaluate(candidate, env) if known else None
@@ -116,6 +119,10 @@ class Chooser:
         if name == "condition":
             return known and bool(found) == number.value
         return known and same(found, number.value)
+
+    def _with_lists(self, term: Expr, env: dict[str, Any]) -> dict[str, Any]:
+        """The values that are lists of one value in all instances, by the names of their own."""
+        return env | {name: env[name[1:]] for name in names(term) if name[0] == "=" and name[1:] in env}
 
     def varies(self, hole: Hole) -> bool:
         """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
@@ -147,6 +154,17 @@ class Chooser:
                 yield name
 
 
+def without_lists(term: Expr, env: dict[str, Any]) -> Expr:
+    """A term in which lists of one value are literals, but where a loop's variable says which item is meant."""
+    before = parts(term)
+    inner = tuple(without_lists(part, env) for part in before)
+    if isinstance(term, Index | Slice) and isinstance(before[0], Name) and any(names(p) for p in inner[1:]):
+        return rebuilt(term, (before[0], *inner[1:]))
+    if isinstance(term, Name) and term.id[0] == "=":
+        return lit(env[term.id[1:]])
+    return term if inner == before else rebuilt(term, inner)
+
+
 def _is_same(term: Expr, said: Expr) -> bool:
     """Whether an expression is the one a number was said by, up to the order of terms."""
     if said == term:
@@ -172,6 +190,8 @@ def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
     inner = tuple(_tidy(part, env) for part in before)
     found = term if inner == before else rebuilt(term, inner)
     match found:
+        case Binary(op="//", left=left, right=Literal(value=1)) if _is_whole(left, env):
+            return left
         case Function(name="round" | "floor" | "ceil" | "make_divisible" as name, arguments=(number, *rest)):
             plain = _without_factor(number, env)
             if name != "make_divisible" and _is_whole(plain, env):

@@ -11,6 +11,7 @@ from netc.backends.pytorch.document import BREAK, layout
 from netc.backends.pytorch.file import File
 from netc.backends.pytorch.fit import Param, Plan
 from netc.backends.pytorch.identifiers import Identifiers
+from netc.backends.pytorch.names import statement_name, word
 from netc.backends.pytorch.place import Places, is_kept_buffer, tensor_kind
 from netc.backends.pytorch.rewrite import applied
 from netc.expr.terms import cost, functions, lit, names
@@ -38,7 +39,7 @@ class Constructor:
         for hole in self.plan.holes(self.plan.tree):
             for name in names(self.plan.said(hole)):
                 reads[name] = reads.get(name, 0) + 1
-        inner = {n for name in reads if name[0] == ":" for n in names(self.plan.let(name))}
+        inner = {n for name in reads if name[0] in ":=" for n in names(self.plan.let(name))}
         short = {n for n, count in reads.items() if n[0] == ":" and count == 1 and cost(self.plan.let(n)) < LONG_LET}
         return frozenset(short - inner)
 
@@ -111,12 +112,12 @@ class Constructor:
                 return
             done.add(name)
             for inner in sorted(names(self.plan.let(name))):
-                if inner[0] == ":":
+                if inner[0] in ":=":
                     yield from define(inner)
             yield from layout(f"{self.ids.of[name]} = {self.say(self.plan.let(name)).text}", 8)
 
         for name in self.ids.of:
-            if name[0] == ":":
+            if name[0] in ":=":
                 yield from define(name)
 
     # Steps in order
@@ -137,10 +138,8 @@ class Constructor:
         term = self.plan.said(condition)
         if term not in self.flags:
             plain = isinstance(term, Name) and self.ids.of.get(term.id)
-            name = plain or f"has_{path.rpartition('.')[2] or 'branch'}"
-            if not plain and path in ("out", "") :
-                name = "use_residual"
-            self.flags[term] = self.ids.flag(name)
+            residual = path.rpartition(".")[2] in ("out", "residual", "sum", "add")
+            self.flags[term] = self.ids.flag(plain or ("use_residual" if residual else f"has_{word(statement_name(path))}"))
         return self.flags[term]
 
     def _branch(self, step: tree.Branch, indent: int) -> Iterator[str]:
@@ -168,7 +167,8 @@ class Constructor:
 
     def _dictionaries(self, steps: Sequence[tree.Apply], indent: int) -> Iterator[str]:
         """Empty containers that members are put into one by one."""
-        for container in dict.fromkeys(c for step in steps for c in self.places.stepwise(step)):
+        made = [step for step in steps if self.places.is_made(step)]
+        for container in dict.fromkeys(c for step in made for c in self.places.stepwise(step)):
             if container not in self._made:
                 self._made.add(container)
                 yield f"{' ' * indent}{self.places.access(container)} = nn.ModuleDict()"

@@ -27,7 +27,7 @@ from netc.syntax.ast import Definition, SpecFile
 EASY = 3
 """So many lines shorter than its turns written out a loop must be."""
 
-WORDY = 20
+WORDY = 14
 """An argument of the network that takes longer expressions than this is no parameter of its class."""
 
 
@@ -61,7 +61,7 @@ class Plan:
         self.definition, self.traces, self.book = definition, traces, book
         self.is_root = traces[0].is_root
         self.class_name = ""
-        self.chooser = Chooser(traces, book.live[definition])
+        self.chooser = Chooser(traces, book.live[definition], book.twins(definition, traces))
         self.chosen: dict[int, Expr] = {}
         self.fixed: dict[Trace, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
@@ -105,13 +105,13 @@ class Plan:
                     raise Conflict("the class itself is one thing or another")
                 self._decide(step.condition, frozenset())
                 sides = [msgspec.structs.replace(side, steps=self._steps(side.steps)) for side in (then, otherwise)]
-                yield tree.Branch(step.path, step.condition, sides[0], sides[1])
+                yield tree.Branch(step.path, step.out, step.condition, sides[0], sides[1])
             case tree.Branch():
                 self._fix(step.condition)
                 side = step.then or step.otherwise
                 assert side is not None
                 yield from self._steps(side.steps)
-                yield tree.Alias(step.path, side.result)
+                yield tree.Alias(step.out, side.result)
             case tree.Turns():
                 self._fix(step.iterable)
                 turns = tuple(self._steps(turn) for turn in step.turns)
@@ -318,12 +318,14 @@ class Plan:
             name = wanted.pop()
             if name not in found:
                 found.add(name)
-                if name[0] == ":":
+                if name[0] in ":=":
                     wanted.extend(names(self.let(name)))
         return frozenset(found)
 
     def let(self, name: str) -> Expr:
-        """What a derived value is, in the names of the class."""
+        """What a derived value, or a list that is the same in all instances, is in the names of the class."""
+        if name[0] == "=":
+            return lit(next(trace.env[name[1:]] for trace in self.traces if name[1:] in trace.env))
         trace = next(trace for trace in self.traces if name in trace.lets)
         term = self.chooser.reduced(trace.lets[name].term, Seen(trace), frozenset())
         assert term is not None
@@ -331,7 +333,7 @@ class Plan:
 
     def expanded(self, term: Expr) -> Expr:
         """A term with derived values by their definitions."""
-        found = substitute(term, lambda n: self.expanded(self.let(n)) if n[0] == ":" else Name(id=n))
+        found = substitute(term, lambda n: self.expanded(self.let(n)) if n[0] in ":=" else Name(id=n))
         assert found is not None
         return found
 
@@ -398,7 +400,8 @@ class Book:
         for trace in tracer.traces.values():
             for call in trace.bound:
                 self.calls[tracer.trace(call.block)].append(call)
-        self.live = _live(self.definitions, pinned)
+        self.rooted = _rooted(self.definitions, pinned, {})
+        self.live = _rooted(self.definitions, pinned, _varied(self.definitions))
         for definition, traces in self.definitions.items():
             for plan in self._formed(definition, traces):
                 self.plans.append(plan)
@@ -406,6 +409,18 @@ class Book:
 
     def of(self, block: Block) -> Plan:
         return self._of[block]
+
+    def twins(self, definition: Definition, traces: list[Trace]) -> dict[str, str]:
+        """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
+        free = self.live[definition] - self.rooted[definition]
+        own = [p.name for p in definition.parameters if p.name in free]
+        found: dict[str, str] = {}
+        for name in dict.fromkeys(n for trace in traces for n in trace.roles if n in free):
+            for other in own:
+                pairs = [(trace.env[name], trace.env[other]) for trace in traces]
+                if all(isinstance(a, int) and same(a, b) for a, b in pairs):
+                    found.setdefault(name, other)
+        return found
 
     def pinned(self) -> frozenset[str]:
         """Arguments of the network that its class cannot be given, or not in few words."""
@@ -471,15 +486,23 @@ def _callees_first(tracer: Tracer) -> dict[Definition, list[Trace]]:
     return ordered
 
 
-def _live(definitions: dict[Definition, list[Trace]], pinned: frozenset[str]) -> dict[Definition, set[str]]:
-    """The names of each class that may have other values: in another instance, or by an argument of the network."""
-    live: dict[Definition, set[str]] = {}
+def _varied(definitions: dict[Definition, list[Trace]]) -> dict[Definition, set[str]]:
+    """The names of each class that have other values in another instance."""
+    varied: dict[Definition, set[str]] = {}
     for definition, traces in definitions.items():
-        live[definition] = set()
+        varied[definition] = set()
         for name in dict.fromkeys(name for trace in traces for name in trace.env):
             values = [trace.env[name] for trace in traces if name in trace.env]
             if any(not same(value, values[0]) for value in values):
-                live[definition].add(name)
+                varied[definition].add(name)
+    return varied
+
+
+def _rooted(
+    definitions: dict[Definition, list[Trace]], pinned: frozenset[str], varied: dict[Definition, set[str]]
+) -> dict[Definition, set[str]]:
+    """The names of each class that may have other values: in another instance, or by an argument of the network."""
+    live = {definition: set(varied.get(definition, ())) for definition in definitions}
     for definition, traces in reversed(definitions.items()):
         for trace in traces:
             if trace.is_root:

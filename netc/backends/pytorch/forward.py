@@ -65,7 +65,7 @@ class Tensors:
             elif isinstance(step, tree.Branch) and step.then is not None and step.otherwise is not None:
                 then = tree.Body(tuple(self._resolved(step.then.steps)), step.then.result)
                 otherwise = tree.Body(tuple(self._resolved(step.otherwise.steps)), step.otherwise.result)
-                yield tree.Branch(step.path, step.condition, then, otherwise)
+                yield tree.Branch(step.path, step.out, step.condition, then, otherwise)
             else:
                 yield step
 
@@ -99,7 +99,7 @@ class Tensors:
 
 def results_of(step: tree.Step) -> tuple[str, ...]:
     """The tensors a step makes."""
-    return step.outs if isinstance(step, tree.Apply) else (step.path,) if isinstance(step, tree.Branch) else ()
+    return step.outs if isinstance(step, tree.Apply) else (step.out,) if isinstance(step, tree.Branch) else ()
 
 
 class Writer:
@@ -283,7 +283,7 @@ class Writer:
                 return name
             if name in said[:-1]:
                 self.crowded.add(name)
-        own = safe(statement_name(slot), self.reserved)
+        own = safe(statement_name(slot.partition("?")[0]), self.reserved)
         number = 2
         while not self.is_free(f"{own}_{number}"):
             number += 1
@@ -305,11 +305,11 @@ class Writer:
         shown = f"{sides[0][1].code.within(1)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
             reads = [*sides[0][1].reads, *sides[1][1].reads]
-            choice = Text(Code(shown, CHOICE), True, reads, step.path)
-            if self.uses[step.path] == 1:
+            choice = Text(Code(shown, CHOICE), True, reads, step.out)
+            if self.uses[step.out] == 1:
                 self.stack.append(choice)
             else:
-                self._bind(choice, (step.path,))
+                self._bind(choice, (step.out,))
             return
         self._blocks(step, flag)
 
@@ -340,7 +340,7 @@ class Writer:
             for held, slot in writer.held.items():
                 if self.held.get(held) != slot and held != name:
                     self.held[held] = None
-        self.hold(name, step.path)
+        self.hold(name, step.out)
 
     def _join_name(self, step: tree.Branch) -> str:
         """The variable both branches leave their tensor in: the one passed on unchanged if nothing else reads it."""
@@ -349,7 +349,7 @@ class Writer:
             result = self.tensors.of(body.result)
             if result in self.homes and self.left[result] <= inner[result]:
                 return self.homes[result]
-        return self.name(step.path)
+        return self.name(step.out)
 
     def _training(self, run: list[tree.Step]) -> None:
         """Steps that only training needs."""
@@ -421,7 +421,7 @@ def bodies(step: tree.Branch) -> tuple[tree.Body, tree.Body]:
 
 def _spoken(path: str, plain: bool) -> list[str]:
     """What a tensor may be called, from its last word to its whole path; among others its number belongs to it."""
-    words = path.split(".")
+    words = path.partition("?")[0].split(".")
     last = max((i for i, word in enumerate(words) if not word.isdigit()), default=0)
     numbered = words[-1].isdigit() and not plain
     names = ["_".join(words[i:]) for i in range(last, -1, -1)]

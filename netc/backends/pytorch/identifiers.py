@@ -12,8 +12,11 @@ from netc.expr.tree import Name
 
 ROLES = {4: ("in_channels", "height", "width"), 5: ("in_channels", "depth", "height", "width")}
 """Sizes of a tensor without its batch, by rank."""
+FEATURES = frozenset(("in_features", "normalized_shape", "embed_dim", "input_size", "in2_features"))
+"""Arguments of operators that are sizes of a last axis."""
 CHANNELS = frozenset(("in_channels", "num_features", "num_channels", "num_parameters", "groups", "in1_features"))
 """Arguments of operators that are sizes of a channel axis."""
+SIZES = FEATURES | CHANNELS
 
 
 class Identifiers:
@@ -27,13 +30,13 @@ class Identifiers:
         for param in plan.params:
             self._enter(param.name, self._param(param.name))
         for name in sorted({n for hole in plan.holes(plan.tree) for n in self._with_lets(plan, hole)}):
-            self._enter(name, name[1:])
+            self._enter(name, name.lstrip("=:^"))
 
     def _with_lets(self, plan: Plan, hole: tree.Hole) -> Iterator[str]:
         wanted = list(names(plan.said(hole)))
         while wanted:
             name = wanted.pop()
-            if name[0] == ":":
+            if name[0] in ":=":
                 yield name
                 wanted.extend(names(plan.let(name)))
 
@@ -80,7 +83,9 @@ class Identifiers:
             return self._import(name)
         if name[0] == "!":
             path, _, argument = name[1:].rpartition(".")
-            return f"{word(statement_name(path))}_{argument}" if path else argument
+            argument = argument.rstrip("_").lstrip("^:<")
+            own = argument not in SIZES and not any(p.name == argument for p in self.plan.params)
+            return argument if own or path.isdigit() else f"{word(statement_name(path))}_{argument}"
         return name.lstrip("^")
 
     def _size(self, name: str) -> str:
@@ -88,7 +93,9 @@ class Identifiers:
         trace = self.plan.traces[0]
         position, axis = trace.roles[name]
         rank = trace.block.inputs[position].type.rank
-        if rank in ROLES:
+        if axis == rank - 1 and self._is_asked(name, FEATURES):
+            role = "in_features"
+        elif rank in ROLES:
             role = ROLES[rank][axis - 1]
         elif axis == rank - 1 and not (rank == 3 and self._is_asked(f"#{position}.1", CHANNELS)):
             role = "in_features"

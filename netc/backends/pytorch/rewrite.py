@@ -26,7 +26,7 @@ def chosen(step: tree.Step) -> tree.Step:
     if not isinstance(step, tree.Branch):
         return step
     then, otherwise = (_inside(side) for side in (step.then, step.otherwise))
-    step = tree.Branch(step.path, step.condition, then, otherwise)
+    step = tree.Branch(step.path, step.out, step.condition, then, otherwise)
     if then is None or otherwise is None:
         return step
     sides = [_single(then, step.path), _single(otherwise, step.path)]
@@ -44,7 +44,7 @@ def chosen(step: tree.Step) -> tree.Step:
     ]
     either = tree.Either(step.condition, modules[0], modules[1])
     kept = any(side.kept for side in made)
-    return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.path,), either, None, (), True, kept)
+    return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.out,), either, None, (), True, kept)
 
 
 def _inside(side: tree.Body | None) -> tree.Body | None:

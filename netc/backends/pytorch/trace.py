@@ -273,9 +273,10 @@ class Trace:
             return tree.Turns(f"{group.statement.span.start}", (), condition, (self._steps(group.items),))
         body = tree.Body(self._steps(group.items), self._read(group.result))
         path = self.local(group.path)
+        out = f"{path}?{group.statement.span.start}"
         if path:
-            self._know(group.result, path)
-        return tree.Branch(path, condition, body if group.taken else None, None if group.taken else body)
+            self._know(group.result, out)
+        return tree.Branch(path, out, condition, body if group.taken else None, None if group.taken else body)
 
     def _condition(self, group: Group) -> Hole:
         said = self.reader.read(group.said["condition"])

@@ -204,9 +204,11 @@ class Body(Node, frozen=True, eq=False):
 
 
 class Branch(Node, frozen=True, eq=False):
-    """Steps that are taken or not; None for a side that no instance takes."""
+    """Steps that are taken or not; None for a side that no instance takes. `out` is the tensor that either comes to:
+    statements and conditions within may have the same path."""
 
     path: str
+    out: str
     condition: Hole
     then: Body | None
     otherwise: Body | None
