@@ -107,7 +107,8 @@ def folded(term: Expr) -> Expr:
     if isinstance(term, Choice) and isinstance(term.condition, Literal):
         return term.then if term.condition.value else term.otherwise
     inner = parts(term)
-    if not inner or not all(isinstance(part, Literal) for part in inner):
+    root = isinstance(term, Function) and term.name in ("sqrt", "log2")
+    if not inner or root or not all(isinstance(part, Literal) for part in inner):
         return _neutral(term)
     try:
         value = evaluate(term, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.backends.pytorch import tree
@@ -11,6 +11,7 @@ from netc.backends.pytorch.document import BREAK, layout
 from netc.backends.pytorch.file import File
 from netc.backends.pytorch.fit import Param, Plan
 from netc.backends.pytorch.identifiers import Identifiers
+from netc.backends.pytorch.loops import Family
 from netc.backends.pytorch.names import statement_name, word
 from netc.backends.pytorch.place import Places, is_kept_buffer, tensor_kind
 from netc.backends.pytorch.rewrite import applied
@@ -176,6 +177,12 @@ class Constructor:
     def _place(self, step: tree.Apply, indent: int) -> Iterator[str]:
         """A module, or the container it is in, the first time."""
         module, made = step.module, step.make
+        family = self.places.families.get(module)
+        if family is not None and "." not in family.path:
+            if family.path not in self._made:
+                self._made.add(family.path)
+                yield from layout(f"{self.places.list_of(family)} = {self._family(family)}", indent)
+            return
         head = self.places.container_of(module)
         if head in self._made or made is None:
             return
@@ -228,6 +235,9 @@ class Constructor:
                 yield from self._put(place, made, indent)
 
     def _container(self, path: str) -> str:
+        family = next((f for f in self.places.families.values() if f.path == path), None)
+        if family is not None:
+            return self._family(family)
         children = self.places.children(path)
         members = [self._child(f"{path}.{name}") for name in children]
         force = BREAK if len(members) > 1 else ""
@@ -240,8 +250,40 @@ class Constructor:
 
     def _child(self, path: str) -> str:
         self._made.add(path)
+        family = next((f for f in self.places.families.values() if f.path == path), None)
+        if family is not None:
+            return self._family(family)
         made = self.places.placed.get(path)
         return self._container(path) if made is None else self.code(made).text
+
+    def _family(self, family: Family) -> str:
+        """The modules of every turn of a loop."""
+        made, terms, words = family.made, family.terms, self._each(family)
+        if isinstance(made, tree.New):
+            built = f"{self.plan.callee(made).class_name}({', '.join(self._arguments(made, terms))})"
+        else:
+            built = self._operator(made, terms)
+        return f"nn.ModuleList({built} {words})"
+
+    def _each(self, family: Family) -> str:
+        """`for i, width in …`: the variables of a loop that are used, and lists of numbers beside them."""
+        turns, used = family.turns, {n for term in family.terms for n in names(term)}
+        own = [name for name in turns.names if f"${turns.key}.{name}" in used]
+        said = self.plan.chooser.choose(turns.iterable, frozenset())
+        pairs = [(self.ids.column(key), lit(values)) for key, values in family.columns.items() if key in used]
+        if own and isinstance(said, Literal):
+            rows = said.value if len(turns.names) > 1 else tuple((value,) for value in said.value)
+            places = [turns.names.index(name) for name in own]
+            columns = [_as_range(tuple(row[at] for row in rows)) for at in places]
+            pairs = [*zip((self.ids.counter(turns.key, name) for name in own), columns, strict=True), *pairs]
+        elif own and said is not None:
+            shown = [self.ids.counter(turns.key, n) if n in own else "_" for n in turns.names]
+            row = ", ".join(shown) if not pairs or len(shown) == 1 else f"({', '.join(shown)})"
+            pairs = [(row, said), *pairs]
+        if not pairs:
+            return f"for _ in range({len(turns.turns)})"
+        values = ", ".join(self.say(value).text for _, value in pairs)
+        return f"for {', '.join(name for name, _ in pairs)} in {values if len(pairs) == 1 else f'zip({values})'}"
 
     def _numbered(self, i: int) -> str:
         made = self.places.placed.get(str(i))
@@ -445,7 +487,7 @@ class Constructor:
         given = ", ".join(self.say(self.plan.said(hole)).text for hole in operator.site)
         return f"{self.say(self.plan.said(operator.hole)).text}({given})"
 
-    def _operator(self, made: tree.Make) -> str:
+    def _operator(self, made: tree.Make, terms: Sequence[Expr] | None = None) -> str:
         form = made.form
         assert form is not None
         cls = self.file.use(form)
@@ -456,23 +498,24 @@ class Constructor:
                 fields[hole.name] = self.say(term).text
                 fields[f"*{hole.name}"] = ", ".join(self.say(item).text for item in _items(term))
             return filled(form.make, (), fields)
-        shown = [text for hole in made.holes if (text := self._argument(hole, form.helper is not None))]
+        said = terms if terms is not None else [self.plan.said(hole) for hole in made.holes]
+        pairs = zip(made.holes, said, strict=True)
+        shown = [text for hole, term in pairs if (text := self._argument(hole, term))]
         cast = [s for s in shown if s.startswith("dtype=") and form.helper is not None]
         built = f"{cls}({', '.join(s for s in shown if s not in cast)})"
         return f"{built}.to({cast[0].removeprefix('dtype=')})" if cast else built
 
-    def _argument(self, hole: tree.Hole, helper: bool) -> str:
-        term = self.plan.said(hole)
+    def _argument(self, hole: tree.Hole, term: Expr) -> str:
         if hole.omit is not ... and term == lit(hole.omit):
             return ""
         text = self.say(term).text
         return f"{hole.name}={text}" if hole.keyword else text
 
-    def _arguments(self, made: tree.New) -> Iterator[str]:
+    def _arguments(self, made: tree.New, terms: Sequence[Expr] | None = None) -> Iterator[str]:
         callee = self.plan.callee(made)
         known = self.file.identifiers(callee)
-        for param, hole in zip(callee.params, self.plan.arguments[id(made)], strict=True):
-            term = self.plan.said(hole)
+        said = terms if terms is not None else [self.plan.said(hole) for hole in self.plan.arguments[id(made)]]
+        for param, term in zip(callee.params, said, strict=True):
             if param.default is None:
                 yield self.say(term).text
             elif term != param.default:
@@ -485,10 +528,10 @@ class Constructor:
         self._import(term)
         return said(self._with_short(term), self._name)
 
-    def say_stored(self, term: Expr) -> Code:
-        """A term in `forward`: what the constructor knows is kept in attributes."""
+    def say_stored(self, term: Expr, variables: Mapping[str, str]) -> Code:
+        """A term in `forward`: what the constructor knows is kept in attributes; some names are variables there."""
         self._import(term)
-        return said(term, lambda name: f"self.{self.ids.stored_as(name)}")
+        return said(term, lambda name: variables.get(name) or f"self.{self.ids.stored_as(name)}")
 
     def _with_short(self, term: Expr) -> Expr:
         from netc.expr.terms import substitute

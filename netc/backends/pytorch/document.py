@@ -76,7 +76,8 @@ def _hidden(text: str) -> str:
 def _pieces(text: str) -> tuple[list[str], str]:
     """The parts between the loosest separators outside of brackets and quotes, and that separator's pattern."""
     hidden = _hidden(text)
-    for separator in _SEPARATORS:
+    looped = re.search(r" for .+ in ", hidden) is not None
+    for separator in _SEPARATORS[looped:]:
         cuts = [m.span() for m in re.finditer(separator, hidden)]
         if cuts and not (separator == _CONDITION and hidden.startswith("for ")):
             edges = [0, *(n for cut in cuts for n in cut), len(text)]
@@ -128,7 +129,7 @@ def _inside(text: str, indent: int) -> Iterator[str]:
         return
     bare = text.removesuffix(",")
     parts, separator = _pieces(bare)
-    if separator and separator != _COMMA:
+    if separator and separator != _COMMA and not bare.startswith("for "):
         parts[-1] += text[len(bare) :]
         for part in parts:
             yield from _inside(part, indent)
@@ -144,6 +145,8 @@ def _at_brackets(text: str, indent: int) -> list[str]:
     found = [(a, b) for a, b in _spans(text) if _shown(text[a + 1 : b]) and not _shown(text[a + 1 : b]).isdigit()]
     if not found or _fits(text, indent):
         return [" " * indent + _shown(text)]
+    if len(found) > 1 and found[-1][0] == found[-2][1] + 1 and text[found[-2][0]] == "(" and found[-2][0] == 0:
+        found = found[:-1]
     forced = [(a, b) for a, b in found if BREAK in text[a:b]]
     start, end = (forced or found)[-1]
     return _bracketed(text[: start + 1], text[start + 1 : end], text[end:], indent)

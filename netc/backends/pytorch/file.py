@@ -27,6 +27,8 @@ class File:
         self.helpers: dict[str, str] = {}
         self.needs_make_divisible = False
         self._identifiers: dict[Plan, dict[str, str]] = {}
+        self._packed: set[Plan] = set()
+        self._returned: dict[Plan, tuple[int, ...]] = {}
         forms = [node.form for plan in book.plans for node in tree.walk(plan.tree) if isinstance(node, tree.Make)]
         self._forms = dict.fromkeys(form for form in forms if form is not None)
         self._helper_names: dict[tuple[str, str], str] = {}
@@ -73,6 +75,22 @@ class File:
 
     def know(self, plan: Plan, identifiers: dict[str, str]) -> None:
         self._identifiers[plan] = identifiers
+
+    def pack(self, plan: Plan) -> None:
+        """A class takes its inputs as one list."""
+        self._packed.add(plan)
+
+    def is_packed(self, plan: Plan) -> bool:
+        """Whether a class takes its inputs as one list."""
+        return plan in self._packed
+
+    def returns(self, plan: Plan, sizes: tuple[int, ...]) -> None:
+        """A class returns lists of these lengths."""
+        self._returned[plan] = sizes
+
+    def returned(self, plan: Plan) -> tuple[int, ...]:
+        """The lengths of the lists that a class returns; nothing where it returns tensors."""
+        return self._returned.get(plan, ())
 
     def add(self, pair: str) -> None:
         """An import: `torch.nn.functional:relu`, or a module alone."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from typing import Any
+
+import msgspec
+
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import ATOM, CHOICE, LEVELS, Code, filled
+from netc.backends.pytorch.code import ATOM, CHOICE, LEVELS, Code, filled, literal
 from netc.backends.pytorch.constructor import Constructor
 from netc.backends.pytorch.document import WIDTH, layout
+from netc.backends.pytorch.fit import Plan
+from netc.backends.pytorch.loops import Roll, roll
 from netc.backends.pytorch.names import safe, statement_name
 from netc.backends.pytorch.place import tensor_kind
-from netc.backends.pytorch.rewrite import reads_of
+from netc.backends.pytorch.rewrite import applied, reads_of
 from netc.backends.pytorch.shapes import Shapes
+from netc.expr.terms import names
+from netc.expr.tree import Expr
+
+Step = tree.Step | Roll
 
 LONG = 90
 """An expression longer than this gets a line of its own."""
@@ -36,32 +47,44 @@ class Text:
 class Tensors:
     """The tensors of one class: which name is which, how often and where each is read, which only training needs."""
 
-    def __init__(self, steps: Sequence[tree.Step], outputs: Sequence[tree.Output]) -> None:
+    def __init__(self, steps: Sequence[Step], outputs: Sequence[tree.Output], plan: Plan | None = None) -> None:
         self._same: dict[str, str] = {}
+        self._plan, self._outputs = plan, outputs
         self.steps = list(self._resolved(steps))
-        self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in reads_of(step))
+        self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in read_in(step))
         self.uses.update(self.of(output.read) for output in outputs)
         self.readers: Counter[str] = Counter()
         for step in self.steps:
-            for node in tree.walk(step):
-                if isinstance(node, tree.Apply):
-                    for read in node.reads:
-                        self.readers[self.of(read)] = max(self.readers[self.of(read)], len(node.reads))
+            for node in applied_in(step):
+                for read in node.reads:
+                    self.readers[self.of(read)] = max(self.readers[self.of(read)], len(node.reads))
         self.later = self._read_later(outputs)
         self.train_only = self._train_only(outputs)
+        self.lists = self._lists()
+        self.made = frozenset(statement_name(s.partition("?")[0]) for step in self.steps for s in results_of(step))
+
+    def _lists(self) -> frozenset[tuple[str, ...]]:
+        """Tensors that are read as lists."""
+        found = set()
+        for step in self.steps:
+            if isinstance(step, Roll):
+                found.update(column.slots for row in step.reads for column in row if column.kind == "each")
+            for node in applied_in(step):
+                if node.call is not None and "[{*}]" in node.call.template:
+                    found.add(tuple(self.of(read) for read in node.reads))
+        return frozenset(slots for slots in found if len(slots) > 1)
 
     def of(self, read: tree.Read) -> str:
         """The tensor that is read."""
         return self._same.get(read.names[-1], read.names[-1])
 
-    def _resolved(self, steps: Sequence[tree.Step]) -> Iterator[tree.Step]:
-        """The steps without aliases and with loops written out."""
+    def _resolved(self, steps: Sequence[Step]) -> Iterator[Step]:
+        """The steps without aliases, and with loops written out that cannot stay loops."""
         for step in steps:
             if isinstance(step, tree.Alias):
                 self._same[step.name] = self.of(step.read)
             elif isinstance(step, tree.Turns):
-                for turn in step.turns:
-                    yield from self._resolved(turn)
+                yield from self._turned(step)
             elif isinstance(step, tree.Branch) and step.then is not None and step.otherwise is not None:
                 then = tree.Body(tuple(self._resolved(step.then.steps)), step.then.result)
                 otherwise = tree.Body(tuple(self._resolved(step.otherwise.steps)), step.otherwise.result)
@@ -69,12 +92,32 @@ class Tensors:
             else:
                 yield step
 
+    def _turned(self, turns: tree.Turns) -> Iterator[Step]:
+        written = [list(self._resolved(turn)) for turn in turns.turns]
+        rolled = None
+        if self._plan is not None and all(isinstance(s, tree.Apply) for turn in written for s in turn):
+            flat = msgspec.structs.replace(turns, turns=tuple(map(tuple, written)))
+            rolled = roll(self._plan, flat, self.of)
+        if rolled is None or not self._is_shorter(rolled):
+            yield from (step for turn in written for step in turn)
+        else:
+            yield rolled
+
+    def _is_shorter(self, rolled: Roll) -> bool:
+        """Whether a loop is worth it: it is not all for training, and more than a line for each of a few turns."""
+        if any(output.train_only for output in self._outputs):
+            made = {out for group in rolled.outs for turn in group for out in turn}
+            if any(o.train_only and self.of(o.read) in made for o in self._outputs):
+                return False
+        heavy = sum(step.heavy or step.call is not None for step in rolled.steps)
+        return len(rolled.turns.turns) * max(heavy, 1) > 3
+
     def _read_later(self, outputs: Sequence[tree.Output]) -> frozenset[str]:
         """Tensors that are read after other steps, and so keep the name of their statement."""
         made: dict[str, int] = {}
         found = set()
         for at, step in enumerate(self.steps):
-            for read in reads_of(step):
+            for read in read_in(step):
                 slot = self.of(read)
                 if slot in made and made[slot] < at - 2:
                     found.add(slot)
@@ -93,12 +136,29 @@ class Tensors:
             if needed.isdisjoint(results_of(step)):
                 found.add(id(step))
             else:
-                needed.update(self.of(read) for read in reads_of(step))
+                needed.update(self.of(read) for read in read_in(step))
         return frozenset(found)
 
 
-def results_of(step: tree.Step) -> tuple[str, ...]:
+def applied_in(step: Step) -> Iterator[tree.Apply]:
+    """All that is called or computed in a step, in every turn of a loop."""
+    return applied(step.turns.turns and [s for turn in step.turns.turns for s in turn] if isinstance(step, Roll) else [step])
+
+
+def read_in(step: Step) -> Iterator[tree.Read]:
+    """Every reading of a tensor in a step, in every turn of a loop."""
+    if isinstance(step, Roll):
+        for turn in step.turns.turns:
+            for inner in turn:
+                yield from reads_of(inner)
+    else:
+        yield from reads_of(step)
+
+
+def results_of(step: Step) -> tuple[str, ...]:
     """The tensors a step makes."""
+    if isinstance(step, Roll):
+        return tuple(out for group in step.outs for turn in group for out in turn)
     return step.outs if isinstance(step, tree.Apply) else (step.out,) if isinstance(step, tree.Branch) else ()
 
 
@@ -114,8 +174,14 @@ class Writer:
         self.presets: dict[str, str] = {}
         self.stack: list[Text] = []
         self.lines: list[str] = []
+        self.lengths: dict[str, int] = {}
+        self.returned: tuple[int, ...] = ()
+        """The lengths of the lists that are returned, where lists are."""
         self.shape = ""
         self.reserved = constructor.file.reserved
+        self.accesses: dict[str, str] = {}
+        self.terms: dict[int, Expr] = {}
+        self.variables: dict[str, str] = {}
         self.crowded: set[str] = set()
         """Names of statements that more than one tensor would have at a time."""
 
@@ -129,10 +195,12 @@ class Writer:
         inner.atoms = self.atoms
         inner.left, inner.held, inner.homes = Counter(self.left), dict(self.held), dict(self.homes)
         inner.presets, inner.shape, inner.crowded = dict(self.presets), self.shape, self.crowded
+        inner.lengths = self.lengths
+        inner.accesses, inner.terms, inner.variables = dict(self.accesses), dict(self.terms), dict(self.variables)
         return inner
 
-    def write_steps(self, steps: Sequence[tree.Step]) -> None:
-        run: list[tree.Step] = []
+    def write_steps(self, steps: Sequence[Step]) -> None:
+        run: list[Step] = []
         for step in steps:
             if id(step) in self.tensors.train_only:
                 run.append(step)
@@ -142,8 +210,10 @@ class Writer:
             self._step(step)
         self._training(run)
 
-    def _step(self, step: tree.Step) -> None:
-        if isinstance(step, tree.Branch):
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Roll):
+            self._roll(step)
+        elif isinstance(step, tree.Branch):
             self._branches(step)
         elif isinstance(step, tree.Apply):
             self._apply(step)
@@ -167,11 +237,26 @@ class Writer:
             return
         self.flush()
         form = step.make.form if isinstance(step.make, tree.Make) else None
+        groups = self._grouped(step)
+        if groups and not (form and form.results):
+            self._spend(made)
+            self.write(f"{', '.join(self.hold_list(group) for group in groups)} = {made.text}")
+            return
         self._bind(made, step.outs, form.results if form is not None else "")
+
+    def _grouped(self, step: tree.Apply) -> list[tuple[str, ...]]:
+        """The results of a step as the lists that the class called returns, or as one where they are read as one."""
+        file, made = self.constructor.file, step.make
+        if isinstance(made, tree.New) and (sizes := file.returned(self.constructor.plan.callee(made))):
+            ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+            return [step.outs[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        return [step.outs] if step.outs in self.tensors.lists else []
 
     def _template(self, step: tree.Apply) -> str:
         if step.call is not None:
             return step.call.template
+        if isinstance(step.make, tree.New) and self.constructor.file.is_packed(self.constructor.plan.callee(step.make)):
+            return "{self}([{*}])"
         form = step.make.form if isinstance(step.make, tree.Make) else None
         return "{self}({*})" if form is None else form.call
 
@@ -226,13 +311,197 @@ class Writer:
             for pair in call.imports:
                 self.constructor.file.add(pair)
             for hole in step.holes:
-                fields[hole.name] = self.constructor.say_stored(self.constructor.plan.said(hole)).text
+                term = self.terms.get(id(hole)) or self.constructor.plan.said(hole)
+                fields[hole.name] = self.constructor.say_stored(term, self.variables).text
         else:
-            fields["self"] = self.constructor.places.access(step.module)
-        shown = filled(self._template(step), [o.code for o in operands], fields, level)
+            fields["self"] = self.accesses.get(step.module) or self.constructor.places.access(step.module)
+        template, listed = self._template(step), self._listed([o.text for o in operands])
+        if listed and "[{*}]" in template:
+            template = template.replace("[{*}]", listed)
+        shown = filled(template, [o.code for o in operands], fields, level)
         reads = [read for p in operands for read in p.reads]
         slot = step.outs[0] if len(step.outs) == 1 else None
         return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot)
+
+    # Loops and lists
+
+    def hold_list(self, slots: Sequence[str], wanted: str = "") -> str:
+        """A variable for a list of tensors: each is an item of it."""
+        stems = list(dict.fromkeys(statement_name(s.partition("?")[0]).rstrip("0123456789_") for s in slots))
+        name = safe(wanted or (stems[0] if len(stems) == 1 and stems[0] else "tensors"), self.reserved)
+        name = f"all_{name}" if name in self.tensors.made else name
+        while not self.is_free(name):
+            name += "_"
+        self.hold(name, f"{name}[]")
+        self.left[f"{name}[]"] = sum(self.left[slot] for slot in slots) + 1
+        for i, slot in enumerate(slots):
+            self.atoms[slot] = f"{name}[{i}]"
+        self.lengths[name] = len(slots)
+        return name
+
+    def _listed(self, texts: Sequence[str]) -> str:
+        """How a list is said whose items are these, where a variable holds them in this order, or the other way round."""
+        found = [re.fullmatch(r"(\w+)\[(\d+)\]", text) for text in texts]
+        names = {m[1] for m in found if m is not None}
+        if len(names) != 1 or None in found or (name := names.pop()) not in self.lengths:
+            return ""
+        at, size = [int(m[2]) for m in found if m is not None], self.lengths[name]
+        if at == list(range(at[0], at[0] + len(at))):
+            whole = at[0] == 0 and len(at) == size
+            last = "" if at[-1] == size - 1 else str(at[-1] + 1)
+            return name if whole else f"{name}[{at[0] or ''}:{last}]"
+        if at == list(range(size - 1, -1, -1)):
+            return f"{name}[::-1]"
+        return ""
+
+    def _roll(self, rolled: Roll) -> None:
+        """A loop over lists of tensors and modules; a comprehension where each turn is one expression."""
+        self.flush()
+        lists, finals = self._wanted(rolled)
+        inner, sources = self._turn(rolled)
+        carried = self._carry(rolled, inner)
+        body = inner.tensors
+        for step in body.steps:
+            inner._step(step)
+        held: dict[tuple[int, int], str] = {}
+        if len(lists) == 1 and not carried and not finals and not inner.lines and len(inner.stack) == 1:
+            made = inner.stack.pop()
+            name = self.hold_list([t for t in self._slots(rolled, lists[0])])
+            self._count(rolled)
+            self.write(f"{name} = [{made.text} {_loop_words(sources)}]")
+            return
+        places = list(dict.fromkeys((*lists, *carried)))
+        results = [inner.take([self._slots(rolled, place)[0]])[0] for place in places]
+        inner.flush()
+        pad, appended = " " * self.indent, []
+        for place, shown in zip(places, results, strict=True):
+            name = carried.get(place, shown.text)
+            if name != shown.text:
+                inner.lines.extend(layout(f"{name} = {shown.text}", self.indent + 4))
+            if place in lists:
+                appended.append((place, name))
+        for place, _ in appended:
+            held[place] = self.hold_list(self._slots(rolled, place))
+            self.lines.append(f"{pad}{held[place]}: list[Tensor] = []")
+        self.lines.extend(layout(f"{_loop_words(sources)}:", self.indent))
+        self.lines.extend(inner.lines)
+        for place, shown_name in appended:
+            self.lines.extend(layout(f"{held[place]}.append({shown_name})", self.indent + 4))
+        for slot in [s for s in self.left if s.endswith("@carried")]:
+            self.left[slot] = 0
+        self._count(rolled)
+        for other in inner.held:
+            self.held.setdefault(other, None)
+        for place in finals:
+            slot = self._slots(rolled, place)
+            self.hold(carried.get(place) or inner.homes[slot[0]], slot[-1])
+
+    def _slots(self, rolled: Roll, place: tuple[int, int]) -> tuple[str, ...]:
+        """One tensor of every turn."""
+        return tuple(turn[place[1]] for turn in rolled.outs[place[0]])
+
+    def _count(self, rolled: Roll) -> None:
+        self.left.subtract(self.tensors.of(read) for read in read_in(rolled))
+
+    def _wanted(self, rolled: Roll) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Tensors of a turn that are read outside: those of all turns, and those of which only the last is."""
+        inside = Counter(self.tensors.of(read) for read in read_in(rolled))
+        lists, finals = [], []
+        for p, group in enumerate(rolled.outs):
+            for k in range(len(group[0])):
+                outside = [self.uses[turn[k]] > inside[turn[k]] for turn in group]
+                if any(outside[:-1]):
+                    lists.append((p, k))
+                elif outside[-1]:
+                    finals.append((p, k))
+        return lists, finals
+
+    def _turn(self, rolled: Roll) -> tuple[Writer, list[tuple[str, str]]]:
+        """A writer for one turn, and what the loop runs over: variables and lists."""
+        inner = self.branch(self.indent + 4)
+        sources: list[tuple[str, str]] = []
+        known: dict[Any, str] = {}
+
+        def variable(key: Any, wanted: str, text: str) -> str:
+            if key not in known:
+                known[key] = inner.fresh(wanted)
+                sources.append((known[key], text))
+            return known[key]
+
+        steps = []
+        lists, finals = self._wanted(rolled)
+        for p, step in enumerate(rolled.steps):
+            reads = []
+            for column in rolled.reads[p]:
+                if column.kind == "each":
+                    texts = [shown.text for shown in self.take(column.slots)]
+                    name = variable(column.slots, _singular(column.slots), self._listed(texts) or f"({', '.join(texts)})")
+                    reads.append(f"{name}@each")
+                    inner.hold(name, f"{name}@each")
+                elif column.kind == "fixed":
+                    reads.append(column.slots[0])
+                else:
+                    slot = self._slots(rolled, column.place)[0]
+                    reads.append(slot if column.kind == "local" else f"{slot}@carried")
+            for term in rolled.terms[p]:
+                for name in names(term):
+                    if name in rolled.columns:
+                        inner.variables[name] = variable(name, name.split(".")[1], literal(rolled.columns[name]))
+            paths = rolled.modules[p]
+            if step.make is not None and step.call is None and len(set(paths)) > 1:
+                inner.accesses[step.module] = variable(paths, "layer", self._modules(paths))
+            inner.terms.update(zip(map(id, step.holes), rolled.terms[p], strict=True))
+            steps.append(msgspec.structs.replace(step, reads=tuple(tree.Read((name,)) for name in reads)))
+        carries = {c.place for row in rolled.reads for c in row if c.kind == "carried"}
+        needed = [*lists, *(place for place in dict.fromkeys((*finals, *carries)) if place not in lists)]
+        outputs = [tree.Output("", tree.Read((self._slots(rolled, place)[0],)), False) for place in needed]
+        inner.tensors = Tensors(steps, outputs)
+        inner.uses = inner.tensors.uses
+        inner.left.update(inner.uses)
+        return inner, sources or [("_", f"range({len(rolled.turns.turns)})")]
+
+    def _carry(self, rolled: Roll, inner: Writer) -> dict[tuple[int, int], str]:
+        """Variables that one turn leaves to the next, set before the first."""
+        found: dict[tuple[int, int], str] = {}
+        for column in (c for row in rolled.reads for c in row if c.kind == "carried"):
+            slot = self._slots(rolled, column.place)[0]
+            if column.place in found:
+                continue
+            (first,) = self.take([column.slots[0]])
+            inside = sum(self.tensors.of(r) == column.slots[0] for r in read_in(rolled))
+            if first.slot in self.homes and self.left[first.slot] <= inside:
+                name = self.homes[first.slot]
+            else:
+                name = self.name(slot)
+                self.lines.extend(layout(f"{name} = {first.text}", self.indent))
+            found[column.place] = name
+            inner.held[name] = f"{slot}@carried"
+            inner.homes[f"{slot}@carried"] = name
+            self.held[name] = f"{slot}@carried"
+            self.left[f"{slot}@carried"] = 1
+        return found
+
+    def _modules(self, paths: Sequence[str]) -> str:
+        """A list of modules, one for each turn."""
+        places = self.constructor.places
+        texts = [places.access(path) for path in paths]
+        stems = {text.rpartition("[")[0] for text in texts}
+        if len(stems) == 1 and all(text.endswith("]") for text in texts):
+            stem = stems.pop()
+            at, size = [text[len(stem) + 1 : -1] for text in texts], places.length(paths[0])
+            first = int(at[0]) if at[0].isdigit() else -1
+            if first >= 0 and at == [str(i) for i in range(first, size)]:
+                return f"{stem}[{first}:]" if first else stem
+        return f"({', '.join(texts)})"
+
+    def fresh(self, wanted: str) -> str:
+        """A variable that nothing else has."""
+        name = safe(wanted, self.reserved)
+        while name in self.held:
+            name += "_"
+        self.held[name] = f"{name}@each"
+        self.left[f"{name}@each"] = 1
+        return name
 
     def flush(self) -> None:
         """Give every pending expression a line of its own."""
@@ -244,13 +513,13 @@ class Writer:
     def _bind(self, made: Text, slots: Sequence[str], results: str = "") -> None:
         self._spend(made)
         used = [s for s in slots if self.uses[s]]
-        names = []
+        named = []
         for slot in slots:
             name = self.name(slot, plain=len(used) == 1) if slot in used else "_"
             if slot in used:
                 self.hold(name, slot)
-            names.append(name)
-        target = f"{_unpacked(names, results)} = " if used else ""
+            named.append(name)
+        target = f"{_unpacked(named, results)} = " if used else ""
         self.write(f"{target}{made.text}", used[0] if len(used) == 1 else None)
 
     def _spend(self, made: Text) -> None:
@@ -351,7 +620,7 @@ class Writer:
                 return self.homes[result]
         return self.name(step.out)
 
-    def _training(self, run: list[tree.Step]) -> None:
+    def _training(self, run: list[Step]) -> None:
         """Steps that only training needs."""
         if not run:
             return
@@ -376,13 +645,13 @@ class Writer:
 
     def _training_name(self, slot: str) -> str:
         outputs = self.constructor.plan.tree.outputs
-        names = [o.name for o in outputs if self.tensors.of(o.read) == slot]
-        name = safe(names[0] if names else statement_name(slot), self.reserved)
+        own = [o.name for o in outputs if self.tensors.of(o.read) == slot]
+        name = safe(own[0] if own else statement_name(slot), self.reserved)
         while not self.is_free(name):
             name += "_"
         return name
 
-    def _trained(self, run: list[tree.Step], indent: int) -> Writer:
+    def _trained(self, run: list[Step], indent: int) -> Writer:
         writer = self.branch(indent)
         for step in run:
             writer._step(step)
@@ -404,12 +673,44 @@ class Writer:
             self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
             return
         texts = [self._for_training(o, shown[o.name]) for o in outputs]
+        lists = self._as_lists(texts)
+        if lists:
+            self.returned = tuple(size for _, size in lists)
+            self.write(f"return {', '.join(name for name, _ in lists)}")
+            return
         self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _as_lists(self, texts: Sequence[str]) -> list[tuple[str, int]]:
+        """Results that are whole lists, one after another; nothing where some are not."""
+        found: list[tuple[str, int]] = []
+        at = 0
+        while at < len(texts):
+            name = texts[at].partition("[")[0]
+            size = self.lengths.get(name, 0)
+            if not size or self._listed(texts[at : at + size]) != name:
+                return []
+            found.append((name, size))
+            at += size
+        return found
 
     def _for_training(self, output: tree.Output, shown: Text) -> str:
         if output.train_only and self.tensors.of(output.read) not in self.presets:
             return f"{shown.code.within(1)} if self.training else None"
         return shown.text
+
+
+def _singular(slots: Sequence[str]) -> str:
+    """What to call one of some tensors."""
+    stems = {statement_name(slot.partition("?")[0]).rstrip("0123456789_") for slot in slots}
+    stem = stems.pop() if len(stems) == 1 else ""
+    return stem if stem.endswith("ss") else stem.removesuffix("s") if stem and stem != "in" else "x"
+
+
+def _loop_words(sources: Sequence[tuple[str, str]]) -> str:
+    """`for x, layer in zip(xs, self.layers)`"""
+    names_, texts = zip(*sources, strict=True)
+    listed = ", ".join(texts)
+    return f"for {', '.join(names_)} in {listed if len(texts) == 1 else f'zip({listed})'}"
 
 
 def bodies(step: tree.Branch) -> tuple[tree.Body, tree.Body]:

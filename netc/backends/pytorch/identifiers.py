@@ -56,6 +56,10 @@ class Identifiers:
         free = next(n for n in COUNTERS if n not in self.of.values() and n not in self.reserved)
         return self._enter(f"${key}.", free)
 
+    def column(self, key: str) -> str:
+        """The variable of a list of numbers beside a loop's."""
+        return self._enter(key, key.split(".")[1].removeprefix("in_").removeprefix("out_"))
+
     def carry(self, name: str) -> str:
         """The variable that holds a size from turn to turn."""
         return self._enter(name, "channels" if name.endswith(".1") else "features")

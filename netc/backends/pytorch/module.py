@@ -13,8 +13,10 @@ from netc.backends.pytorch.constructor import Constructor
 from netc.backends.pytorch.document import WIDTH, layout
 from netc.backends.pytorch.file import File
 from netc.backends.pytorch.fit import Plan, settle
-from netc.backends.pytorch.forward import Tensors, Writer
+from netc.backends.pytorch.forward import Tensors, Writer, read_in
+from netc.backends.pytorch.loops import Roll
 from netc.backends.pytorch.names import pascal, safe
+from netc.backends.pytorch.regions import is_region
 from netc.backends.pytorch.shapes import Shapes
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
@@ -133,9 +135,33 @@ class ClassWriter:
         if self.plan.tree.whole is not None or self._inherits_forward():
             return []
         inputs = self.plan.tree.inputs
+        if self._takes_list():
+            self.file.pack(self.plan)
         names = [self._input_name(name) for name in inputs]
-        parameters_ = ", ".join(("self", *(f"{name}: Tensor" for name in names)))
-        return [*layout(f"def forward({parameters_}) -> {self._returns()}:", 4), *self._body(names)]
+        writer = self._body(names)
+        given = [f"{name}: Tensor" for name in names]
+        if self.file.is_packed(self.plan):
+            given = ["inputs: list[Tensor]"]
+        returns = self._returns()
+        if writer.returned:
+            self.file.returns(self.plan, writer.returned)
+            kinds = ["list[Tensor]"] * len(writer.returned)
+            returns = kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]"
+        return [*layout(f"def forward({', '.join(('self', *given))}) -> {returns}:", 4), *writer.lines]
+
+    def _takes_list(self) -> bool:
+        """Whether the inputs are only read as one list, one after another."""
+        inputs = self.plan.tree.inputs
+        if self.plan.is_root or len(inputs) < 3 or not is_region(self.plan.traces[0].block):
+            return False
+        tensors = Tensors(self.plan.tree.steps, self.outputs, self.plan)
+        for step in tensors.steps:
+            rows = [c for row in step.reads for c in row] if isinstance(step, Roll) else []
+            if any(c.kind != "local" and c.slots != inputs and set(c.slots) & set(inputs) for c in rows):
+                return False
+            if not isinstance(step, Roll) and any(tensors.of(r) in inputs for r in read_in(step)):
+                return False
+        return not any(tensors.of(o.read) in inputs for o in self.outputs)
 
     def _tapped(self, taps: tuple[int, ...]) -> list[str]:
         """A sequence that hands out tensors from within it."""
@@ -150,21 +176,25 @@ class ClassWriter:
             "        return taps",
         ]
 
-    def _body(self, names: list[str]) -> list[str]:
+    def _body(self, names: list[str]) -> Writer:
         """Written again as long as a name turns out to be wanted twice, so that both have their whole names."""
         crowded: set[str] = set()
         while True:
             known, writer = set(crowded), self._writer(names, crowded)
             if crowded == known:
-                return writer.lines
+                return writer
 
     def _writer(self, names: list[str], crowded: set[str]) -> Writer:
         found = self.plan.tree
-        tensors, shapes = Tensors(found.steps, self.outputs), Shapes(self.plan, self.constructor.ids.of)
+        tensors = Tensors(found.steps, self.outputs, self.plan)
+        shapes = Shapes(self.plan, self.constructor.ids.of)
         writer = Writer(self.constructor, tensors, shapes)
         writer.crowded = crowded
-        for name, slot in zip(names, found.inputs, strict=True):
-            writer.hold(name, slot)
+        if self.file.is_packed(self.plan):
+            writer.hold_list(found.inputs, "inputs")
+        else:
+            for name, slot in zip(names, found.inputs, strict=True):
+                writer.hold(name, slot)
         writer.shape = shapes.of(found.inputs[0]) if found.inputs else ""
         writer.write_steps(tensors.steps)
         writer.finish(self.outputs, (self.training, self.evaluation if self.kept else ""))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.code import quoted
 from netc.backends.pytorch.fit import Plan
+from netc.backends.pytorch.loops import Family, families
 from netc.backends.pytorch.names import MODULE, statement_name, word
 from netc.backends.pytorch.rewrite import applied
 
@@ -26,9 +27,11 @@ class Places:
         numbers = [int(path.partition(".")[0]) for path in self.placed if path.partition(".")[0].isdigit()]
         tensors = any(path.isdigit() and tensor_kind(made) for path, made in self.placed.items())
         self.numbered = max(numbers) + 1 if any(str(n) in kept for n in numbers) and not tensors else 0
+        self.families = families(plan)
         self.moved = self._relocated(kept)
         self._guarded = [p for p in _conditional(plan.tree.steps) if "." in p and p not in self.moved]
-        self.heads = frozenset((*(p.partition(".")[0] for p in self.placed), *self.moved.values()))
+        listed = (family.path.partition(".")[0] for family in self.families.values())
+        self.heads = frozenset((*(p.partition(".")[0] for p in self.placed), *self.moved.values(), *listed))
 
     def _relocated(self, kept: set[str]) -> dict[str, str]:
         """Modules without tensors of their own below a name: attributes, since no checkpoint knows them."""
@@ -36,7 +39,7 @@ class Places:
         moved: dict[str, str] = {}
         for path in self.placed:
             head = path.partition(".")[0]
-            if head in kept or path == head and (self.numbered or not head.isdigit()):
+            if path in self.families or head in kept or path == head and (self.numbered or not head.isdigit()):
                 continue
             plain = f"layer{path}" if path.isdigit() else word(path.replace(".", "_"))
             near = (statement_name(path), head, plain)
@@ -50,6 +53,8 @@ class Places:
 
     def container_of(self, path: str) -> str:
         """What the constructor assigns for a module: itself, or the list or dictionary it is in."""
+        if path in self.families:
+            path = self.families[path].path
         head = path.partition(".")[0]
         return path if path in self.moved or self._is_stepwise(head) else head
 
@@ -77,6 +82,11 @@ class Places:
         """Everything inside a container by its path."""
         return {path: made for path, made in self.placed.items() if path.startswith(f"{container}.")}
 
+    def length(self, path: str) -> int:
+        """How many modules there are in the list that a module is in."""
+        family = self.families.get(path)
+        return len(self.children(path.rpartition(".")[0]) if family is None else family.members)
+
     def is_list(self, container: str) -> bool:
         children = self.children(container)
         numbered = children == [str(i) for i in range(len(children))]
@@ -90,6 +100,9 @@ class Places:
             return "super().forward"
         if path in self.moved:
             return f"self.{self.moved[path]}"
+        if path in self.families:
+            family = self.families[path]
+            return f"{self.list_of(family)}[{family.members.index(path)}]"
         kind = tensor_kind(self.placed[path]) if path in self.placed else ""
         head, *rest = path.split(".")
         if kind and rest:
@@ -102,6 +115,10 @@ class Places:
             found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
             prefix = f"{prefix}.{name}"
         return found
+
+    def list_of(self, family: Family) -> str:
+        """How code reaches the list of a family."""
+        return self.access(family.path) if "." in family.path else f"self.{family.path}"
 
 
 def tensor_kind(made: tree.Module) -> str:
