@@ -9,17 +9,20 @@ import msgspec
 
 from netc.backends.pytorch.construct import Constructor, Imports
 from netc.backends.pytorch.forward import Writer
+from netc.backends.pytorch.initialise import init_numbers, init_statements
 from netc.backends.pytorch.layout import WIDTH, layout
 from netc.backends.pytorch.names import safe
 from netc.backends.pytorch.naming import name_classes
-from netc.backends.pytorch.parts import Output, Unit, count_readers, count_uses
+from netc.backends.pytorch.parts import CallCtor, Either, OpCtor, Output, Unit, count_readers, count_uses
+from netc.backends.pytorch.place import Placer
 from netc.backends.pytorch.plan import Plan, settle
-from netc.backends.pytorch.shadow import literal
+from netc.backends.pytorch.shadow import literal, quoted
 from netc.backends.pytorch.shapes import Shapes, size_text
 from netc.backends.pytorch.value import Val
 from netc.dims import dim_source
+from netc.expr.scope import Said
 from netc.ir.flat import flatten, parameters
-from netc.ir.model import Network
+from netc.ir.model import Call, Network
 from netc.syntax.ast import SpecFile
 
 
@@ -32,7 +35,7 @@ class Header(msgspec.Struct, frozen=True):
 
 def write_module(network: Network, header: Header) -> str:
     """The whole file."""
-    book = settle(network.block)
+    book = settle(network.block, [said for said, calls in init_numbers(network) if not calls])
     name_classes(book, network.name)
     imports = Imports()
     classes = [ClassWriter(plan, imports, network).lines() for plan in book.plans]
@@ -100,7 +103,7 @@ def escaped(words: str) -> str:
 
 def import_lines(imports: Imports) -> list[str]:
     """Sorted as isort does: the standard library, then torch."""
-    standard = ("collections", "math", "typing")
+    standard = ("collections", "fnmatch", "math", "typing")
     blocks = []
     for own in (True, False):
         plain = [f"import {m}" for m in sorted(imports.modules) if (m.partition(".")[0] in standard) is own]
@@ -131,6 +134,8 @@ class ClassWriter:
     def lines(self) -> list[str]:
         forward = self._forward()
         init = self.constructor.lines()
+        if self.plan.is_root:
+            init.extend(self._initialised())
         frozen = self._frozen(init)
         doc = [*self._doc(), ""] if self.plan.is_root else []
         parts = [part for part in (init, frozen, forward) if part]
@@ -203,6 +208,38 @@ class ClassWriter:
     def _shaped(self, name: str, dims: Sequence[Val]) -> str:
         names = self.constructor.param_names
         return f"{name} [{', '.join(size_text(d, names) or dim_source(d.value).replace('*', '·') for d in dims)}]"
+
+    def _initialised(self) -> list[str]:
+        """The statements for the spec's `init`."""
+        reader = self.plan.traces[0].reader
+
+        def say(said: Said, calls: tuple[Call, ...]) -> str | None:
+            shadow = None if calls else reader.read(said).shadow
+            return None if shadow is None else self.constructor.say(shadow)
+
+        code = init_statements(self.network, say, self._access)
+        for pair in code.imports:
+            self.imports.add(pair)
+        self.imports.helpers.update(code.helpers)
+        return [f"        {line}" for line in code.lines]
+
+    def _access(self, path: str) -> str | None:
+        """Attributes of classes whose types are known, as far as the path goes through them without a condition."""
+        placer, text, rest = self.constructor.placer, "self", path
+        while rest:
+            head, _, rest = rest.partition(".")
+            ctor = placer.placed.get(head)
+            if head.isdigit() or (ctor is None and head not in placer.containers) or head in placer.guarded:
+                return None
+            text = f"{text}.{head}"
+            if not rest:
+                return None if isinstance(ctor, Either) else text
+            if isinstance(ctor, OpCtor) and "." not in rest:
+                return f"{text}.weight" if rest == "weight" else f"{text}.get_parameter({quoted(rest)})"
+            if not isinstance(ctor, CallCtor):
+                return None
+            placer = Placer(ctor.plan)
+        return None
 
     def _frozen(self, init: list[str]) -> list[str]:
         """A file's `freeze`: parameters that do not train, batch norms that stay in eval."""

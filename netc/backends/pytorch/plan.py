@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netc.backends.pytorch.choose import argument_holes, choose, own_holes, unsaid
@@ -50,6 +50,7 @@ class Plan:
     def __init__(self, definition: Definition, traces: list[Trace], book: Book) -> None:
         self.definition, self.traces = definition, traces
         self.is_root = traces[0].is_root
+        self.numbers = [traces[0].reader.read(said).shadow for said in book.numbers] if self.is_root else []
         self.template = Template(traces, lambda call: book.of(call.block))
         self.chosen: dict[int, Shadow] = {}
         self.arguments: dict[int, list[Hole]] = {}
@@ -132,7 +133,7 @@ class Plan:
         return Var(name)
 
     def _params(self) -> list[Param]:
-        used = frozenset().union(*map(names, self.chosen.values()))
+        used = frozenset().union(*map(names, (*self.chosen.values(), *(n for n in self.numbers if n is not None))))
         first = self.traces[0]
         order = [*first.size_names, *(p.name for p in self.definition.parameters), *_files(self.traces)]
         params = [Param(n, {t: t.env[n] for t in self.traces if n in t.env}) for n in order if n in used]
@@ -178,8 +179,8 @@ def _plain(value: Any) -> Lit | None:
 class Book:
     """All classes of a network, callees first."""
 
-    def __init__(self, root: Block, pinned: Pinned) -> None:
-        self.tracer = Tracer(root, pinned)
+    def __init__(self, root: Block, pinned: Pinned, numbers: Sequence[Said]) -> None:
+        self.tracer, self.numbers = Tracer(root, pinned), numbers
         self.plans: list[Plan] = []
         self._of: dict[Block, Plan] = {}
         for definition, blocks in _callees_first(root).items():
@@ -293,12 +294,14 @@ def _left_alone(root: Block) -> Iterator[tuple[Definition, str]]:
                     yield definition, parameter.name
 
 
-def settle(root: Block) -> Book:
-    """The classes of a network, with every argument that changes its structure turned into a literal, to a fixpoint."""
+def settle(root: Block, numbers: Sequence[Said]) -> Book:
+    """The classes of a network, with every argument that changes its structure turned into a literal, to a fixpoint.
+
+    numbers: what else the root's constructor says."""
     pinned: Pinned = frozenset((root.definition, n) for n, v in root.arguments.items() if not is_plain(v))
     pinned |= frozenset(_left_alone(root))
     while True:
-        book = Book(root, pinned)
+        book = Book(root, pinned, numbers)
         more = frozenset(pair for plan in book.plans for pair in plan.pinned())
         if more <= pinned:
             return book

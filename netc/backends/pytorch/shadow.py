@@ -325,7 +325,7 @@ def _bounds(lower: Shadow | None, upper: Shadow | None, at: Callable[[Shadow], s
 
 
 def _is_simple(shadow: Shadow) -> bool:
-    return isinstance(shadow, Var) or (isinstance(shadow, Lit) and isinstance(shadow.value, int))
+    return isinstance(shadow, Var) or (isinstance(shadow, Lit) and isinstance(shadow.value, int | float))
 
 
 def literal(value: Any) -> str:

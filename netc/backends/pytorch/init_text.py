@@ -1,0 +1,247 @@
+"""Steps of initialisation as statements of Python, laid out as `ruff format` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from netc.backends.pytorch.shadow import quoted
+from netc.ir.model import Block
+from netc.ops.fill import INITIALISERS
+from netc.syntax.ast import InitRule
+
+ROOM = 80
+"""Columns of a line in `__init__`, which is indented by 8."""
+
+MAGIC = re.compile(r"[*?\[\]]")
+
+
+class Filler(msgspec.Struct, frozen=True):
+    """An initialiser and its arguments as text."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+
+    def lines(self, target: str, depth: int) -> Iterator[str]:
+        own = "" if INITIALISERS[self.name].helper else "nn.init."
+        return _statement(depth, f"{own}{self.name}_(", (target, *self.arguments), ")")
+
+
+class Step(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A rule carried out on parameters below `root`, which is the text of a module.
+
+    rule, block, prefix: the rule, the block whose names it uses, the path of the file's network.
+    reached: the keys it fills. by_operator: whether the rule names an operator.
+    cls: in all modules of this class, parameters `names`; guarded: some have None there; exact: modules of derived
+    classes are left alone. Without class: all parameters whose names below the root pass one of `tests`, which say
+    `pattern`. alone: `root` is the text of the one parameter.
+    """
+
+    rule: InitRule
+    block: Block
+    prefix: str
+    filler: Filler
+    reached: frozenset[str]
+    root: str = "self"
+    by_operator: bool = False
+    cls: str = ""
+    names: tuple[str, ...] = ()
+    guarded: bool = False
+    exact: bool = False
+    pattern: str = ""
+    tests: tuple[str, ...] = ()
+    alone: bool = False
+
+
+def holds(prefix: str, path: str) -> bool:
+    """Whether a path is below another, or that itself."""
+    return not prefix or f"{path}.".startswith(f"{prefix}.")
+
+
+def says(pattern: str) -> str:
+    """What a glob asks of `name`, by the methods of strings where they ask the same; nothing for `*`."""
+    if not MAGIC.search(pattern):
+        return f"name == {quoted(pattern)}"
+    head, *between, tail = MAGIC.split(pattern)
+    starts, ends = f"name.startswith({quoted(head)})", f"name.endswith({quoted(tail)})"
+    if pattern == f"{head}*{tail}" and not (head and tail):
+        return starts if head else ends if tail else ""
+    if pattern == f"{head}*{tail}" and not any(head.endswith(tail[:n]) for n in range(1, len(tail) + 1)):
+        return f"{starts} and {ends}"
+    if len(between) == 1 and pattern == f"*{between[0]}*":
+        return f"{quoted(between[0])} in name"
+    return f"fnmatchcase(name, {quoted(pattern)})"
+
+
+def statements(steps: Sequence[Step]) -> Iterator[str]:
+    """The lines of all steps, later ones stronger."""
+    for run in _runs(_lasting(steps)):
+        if run[0].cls:
+            yield from _module_loop(run)
+        elif run[0].alone:
+            yield from (line for step in run for line in step.filler.lines(step.root, 0))
+        else:
+            yield from _parameter_loop(run)
+
+
+def _lasting(steps: Sequence[Step]) -> list[Step]:
+    """Without rules of files used inside that say of an operator what the file around them says anyway."""
+
+    def is_said(at: int, step: Step) -> bool:
+        for before in reversed(steps[:at]):
+            if not (holds(before.prefix, step.prefix) or holds(step.prefix, before.prefix)):
+                continue
+            if not before.cls:
+                return False
+            if before.cls == step.cls and set(before.names) & set(step.names):
+                same = before.names == step.names and before.filler == step.filler
+                return same and holds(before.prefix, step.prefix)
+        return False
+
+    return [step for at, step in enumerate(steps) if not (step.cls and is_said(at, step))]
+
+
+def _runs(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps that share a loop: a step joins an earlier one where those between are about other parameters."""
+    runs: list[list[Step]] = []
+    for step in steps:
+        for run in reversed(runs):
+            if (bool(run[0].cls), run[0].alone, run[0].root) == (bool(step.cls), step.alone, step.root):
+                run.append(step)
+                break
+            if any(_may_meet(_path(step), _path(other)) for other in run):
+                runs.append([step])
+                break
+        else:
+            runs.append([step])
+    return runs
+
+
+def _path(step: Step) -> str:
+    """The paths a step may reach, as a glob."""
+    if step.cls or not step.pattern:
+        return "*"
+    return f"{step.prefix}.{step.rule.pattern}" if step.prefix else step.rule.pattern
+
+
+def _may_meet(a: str, b: str) -> bool:
+    """Whether a name might match both globs, as far as their beginnings and ends tell."""
+    for glob, other in ((a, b), (b, a)):
+        if not MAGIC.search(other):
+            return fnmatchcase(other, glob)
+    (head, *_, tail), (other_head, *_, other_tail) = MAGIC.split(a), MAGIC.split(b)
+    ends = tail.endswith(other_tail) or other_tail.endswith(tail)
+    return ends and (head.startswith(other_head) or other_head.startswith(head))
+
+
+def _module_loop(steps: Sequence[Step]) -> Iterator[str]:
+    """The rules for operators; classes of modules that have the same ones together."""
+    classes: dict[str, list[Step]] = {}
+    for step in steps:
+        classes.setdefault(step.cls, []).append(step)
+    alike: dict[Any, list[str]] = {}
+    for cls, about in classes.items():
+        alike.setdefault((about[0].exact, *((s.names, s.filler) for s in about)), []).append(cls)
+    root, prefix, depth = steps[0].root, steps[0].prefix, 1
+    if root:
+        yield f"for m in {root}.modules():"
+    else:
+        yield "for name, m in self.named_modules():"
+        yield f'    if f"{{name}}.".startswith({quoted(f"{prefix}.")}):'
+        depth = 2
+    for i, shared in enumerate(alike.values()):
+        about = [_shared(group) for group in zip(*(classes[cls] for cls in shared), strict=True)]
+        yield from _branch("elif" if i else "if", shared, about, depth)
+
+
+def _shared(alike: Sequence[Step]) -> Step:
+    """One step for several that differ in their class alone."""
+    return msgspec.structs.replace(alike[0], guarded=any(step.guarded for step in alike))
+
+
+def _branch(word: str, classes: Sequence[str], steps: Sequence[Step], depth: int) -> Iterator[str]:
+    """What is done to modules of these classes."""
+    wanted = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
+    only = steps[0] if len(steps) == 1 and steps[0].guarded and _attribute(steps[0]) else None
+    more = f" and {_attribute(only)} is not None:" if only else ":"
+    if steps[0].exact:
+        yield f"{'    ' * depth}{word} type(m) {'is' if len(classes) == 1 else 'in'} {wanted}{more}"
+    else:
+        yield from _statement(depth, f"{word} isinstance(", ("m", wanted), f"){more}")
+    for step in steps:
+        yield from _in_module(step, depth + 1, guarded=step.guarded and not only)
+
+
+def _attribute(step: Step) -> str:
+    """`m.weight`, where it is one parameter with a name that PyTorch's modules declare."""
+    return f"m.{step.names[0]}" if len(step.names) == 1 and not step.names[0][-1].isdigit() else ""
+
+
+def _in_module(step: Step, depth: int, *, guarded: bool) -> Iterator[str]:
+    pad = "    " * depth
+    if target := _attribute(step):
+        if guarded:
+            yield f"{pad}if {target} is not None:"
+        yield from step.filler.lines(target, depth + guarded)
+        return
+    wanted = step.rule.pattern.partition(".")[2]
+    yield f"{pad}for name, parameter in m.named_parameters():"
+    yield f"{pad}    if {says(wanted or 'weight*')}:"
+    yield from step.filler.lines("parameter", depth + 2)
+
+
+def _parameter_loop(steps: Sequence[Step]) -> Iterator[str]:
+    """Each parameter is filled by the last rule that matches it: that stands before all others that might."""
+    ordered: list[Step] = []
+    for step in steps:
+        meets = (i for i, other in enumerate(ordered) if _may_meet(step.pattern or "*", other.pattern or "*"))
+        ordered.insert(next(meets, len(ordered)), step)
+    tests = [(test, step.filler) for step in ordered for test in step.tests or ("",)]
+    branches = [(filler, [test for test, _ in run]) for filler, run in groupby(tests, key=lambda pair: pair[1])]
+    if "" in branches[0][1]:
+        yield f"for parameter in {steps[0].root}.parameters():"
+        yield from branches[0][0].lines("parameter", 1)
+        return
+    yield f"for name, parameter in {steps[0].root}.named_parameters():"
+    for i, (filler, asked) in enumerate(branches):
+        yield from _any("elif" if i else "if", asked) if "" not in asked else ["    else:"]
+        yield from filler.lines("parameter", 2)
+        if "" in asked:
+            return
+
+
+def _any(word: str, tests: Sequence[str]) -> Iterator[str]:
+    """A condition that holds if one of these does."""
+    names = [test.removeprefix("name == ") for test in tests if test.startswith("name == ")]
+    if 1 < len(names) == len(tests):
+        tests = [f"name in ({', '.join(names)})"]
+    shown = [f"({test})" if len(tests) > 1 and " and " in test else test for test in tests]
+    line = f"    {word} {' or '.join(shown)}:"
+    if len(line) <= ROOM:
+        yield line
+    elif len(shown) < 3 and shown[-1].endswith(")"):
+        head, _, rest = line.rpartition("(")
+        inside = rest.removesuffix("):")
+        yield f"{head}("
+        yield from [f"        {name}," for name in names] if len(names) > 1 else [f"        {inside}"]
+        yield "    ):"
+    else:
+        yield f"    {word} ("
+        yield from (f"        {'or ' if i else ''}{test}" for i, test in enumerate(shown))
+        yield "    ):"
+
+
+def _statement(depth: int, head: str, items: Sequence[str], tail: str) -> Iterator[str]:
+    """A call with its arguments, over as many lines as it needs."""
+    pad, inside = "    " * depth, ", ".join(items)
+    if len(f"{pad}{head}{inside}{tail}") <= ROOM:
+        yield f"{pad}{head}{inside}{tail}"
+        return
+    yield f"{pad}{head}"
+    yield from [f"{pad}    {inside}"] if len(f"{pad}    {inside}") <= ROOM else [f"{pad}    {item}," for item in items]
+    yield f"{pad}{tail}"
