@@ -80,13 +80,20 @@ def says(pattern: str) -> str:
 
 def statements(steps: Sequence[Step]) -> Iterator[str]:
     """The lines of all steps, later ones stronger."""
-    for run in _runs(_lasting(steps)):
+    for _, alike in groupby(_runs(_lasting(steps)), key=_loop):
+        run, *more = alike
         if run[0].cls:
-            yield from _module_loop(run)
+            yield from _module_loop(run, [one[0].prefix for one in (run, *more)])
         elif run[0].alone:
             yield from (line for step in run for line in step.filler.lines(step.root, 0))
         else:
             yield from _parameter_loop(run)
+
+
+def _loop(run: Sequence[Step]) -> object:
+    """Loops that are told alike over modules that have no text of their own are one."""
+    alike = run[0].cls and not run[0].root
+    return [(s.cls, s.names, s.filler, s.guarded, s.exact) for s in run] if alike else id(run)
 
 
 def _lasting(steps: Sequence[Step]) -> list[Step]:
@@ -111,7 +118,7 @@ def _runs(steps: Sequence[Step]) -> list[list[Step]]:
     runs: list[list[Step]] = []
     for step in steps:
         for run in reversed(runs):
-            if (bool(run[0].cls), run[0].alone, run[0].root) == (bool(step.cls), step.alone, step.root):
+            if _place(run[0]) == _place(step):
                 run.append(step)
                 break
             if any(_may_meet(_path(step), _path(other)) for other in run):
@@ -120,6 +127,10 @@ def _runs(steps: Sequence[Step]) -> list[list[Step]]:
         else:
             runs.append([step])
     return runs
+
+
+def _place(step: Step) -> tuple[bool, bool, str, str]:
+    return bool(step.cls), step.alone, step.root, "" if step.root else step.prefix
 
 
 def _path(step: Step) -> str:
@@ -139,24 +150,34 @@ def _may_meet(a: str, b: str) -> bool:
     return ends and (head.startswith(other_head) or other_head.startswith(head))
 
 
-def _module_loop(steps: Sequence[Step]) -> Iterator[str]:
-    """The rules for operators; classes of modules that have the same ones together."""
+def _module_loop(steps: Sequence[Step], prefixes: Sequence[str]) -> Iterator[str]:
+    """The rules for operators; classes of modules that have the same ones together. prefixes: where they hold."""
     classes: dict[str, list[Step]] = {}
     for step in steps:
         classes.setdefault(step.cls, []).append(step)
     alike: dict[Any, list[str]] = {}
     for cls, about in classes.items():
         alike.setdefault((about[0].exact, *((s.names, s.filler) for s in about)), []).append(cls)
-    root, prefix, depth = steps[0].root, steps[0].prefix, 1
-    if root:
-        yield f"for m in {root}.modules():"
+    if steps[0].root:
+        yield f"for m in {steps[0].root}.modules():"
     else:
         yield "for name, m in self.named_modules():"
-        yield f'    if f"{{name}}.".startswith({quoted(f"{prefix}.")}):'
-        depth = 2
+        yield from _leaving_out_all_but(prefixes)
     for i, shared in enumerate(alike.values()):
         about = [_shared(group) for group in zip(*(classes[cls] for cls in shared), strict=True)]
-        yield from _branch("elif" if i else "if", shared, about, depth)
+        yield from _branch("elif" if i else "if", shared, about)
+
+
+def _leaving_out_all_but(prefixes: Sequence[str]) -> Iterator[str]:
+    """The loop's first statement where it is about modules below these paths."""
+    starts = [quoted(f"{prefix}.") for prefix in prefixes]
+    wanted = starts[0] if len(starts) == 1 else f"({', '.join(starts)})"
+    head = 'if not f"{name}.".startswith('
+    if len(f"        {wanted}") <= ROOM:
+        yield from _statement(1, head, [wanted], "):")
+    else:
+        yield from (f"    {head}", "        (", *(f"            {start}," for start in starts), "        )", "    ):")
+    yield "        continue"
 
 
 def _shared(alike: Sequence[Step]) -> Step:
@@ -164,17 +185,17 @@ def _shared(alike: Sequence[Step]) -> Step:
     return msgspec.structs.replace(alike[0], guarded=any(step.guarded for step in alike))
 
 
-def _branch(word: str, classes: Sequence[str], steps: Sequence[Step], depth: int) -> Iterator[str]:
+def _branch(word: str, classes: Sequence[str], steps: Sequence[Step]) -> Iterator[str]:
     """What is done to modules of these classes."""
     wanted = classes[0] if len(classes) == 1 else f"({', '.join(classes)})"
     only = steps[0] if len(steps) == 1 and steps[0].guarded and _attribute(steps[0]) else None
     more = f" and {_attribute(only)} is not None:" if only else ":"
     if steps[0].exact:
-        yield f"{'    ' * depth}{word} type(m) {'is' if len(classes) == 1 else 'in'} {wanted}{more}"
+        yield f"    {word} type(m) {'is' if len(classes) == 1 else 'in'} {wanted}{more}"
     else:
-        yield from _statement(depth, f"{word} isinstance(", ("m", wanted), f"){more}")
+        yield from _statement(1, f"{word} isinstance(", ("m", wanted), f"){more}")
     for step in steps:
-        yield from _in_module(step, depth + 1, guarded=step.guarded and not only)
+        yield from _in_module(step, 2, guarded=step.guarded and not only)
 
 
 def _attribute(step: Step) -> str:

@@ -17,7 +17,6 @@ from netc.expr.scope import Said
 from netc.expr.tree import Expr, Literal, spelled
 from netc.ir.flat import Flat, FlatNode, flatten, join, parameters
 from netc.ir.model import Block, Call, Network, Node
-from netc.ops.base import OPERATORS
 from netc.ops.fill import INITIALISERS
 from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
@@ -176,7 +175,7 @@ class _Reader:
             yield from (self._kept if cls == "nn.Parameter" else self._modules)(rule, use, cls, below)
         told = {t.key for t in below if names_parameter(rule.pattern, t.operator, t.name)}
         matched = [t.key for t in below if fnmatchcase(t.key, join(use.prefix, rule.pattern))]
-        if not told.issuperset(matched) or (operator not in OPERATORS and not matched):
+        if not told.issuperset(matched):
             yield self._paths(rule, use, matched)
 
     def _modules(self, rule: InitRule, use: _Use, cls: str, below: Sequence[_Tensor]) -> Iterator[Step]:
