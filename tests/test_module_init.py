@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import netc
-from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten, parameters
-from netc.ops.fill import INITIALISERS, MODES, NONLINEARITIES
+from netc.ops.fill import MODES, NONLINEARITIES
 from netc.passes.init_rules import fills
 from netc.weights import init_weights
 
@@ -263,7 +262,9 @@ def nested(folder: Path, outer: dict[str, str], inner: dict[str, str]) -> netc.N
         pytest.param({"conv2d": "normal std=0.1"}, {"c1.weight": "normal std=0.2"}, id="its globs are stronger too"),
         pytest.param({"body.*": "normal std=0.1"}, {"conv2d": "normal std=0.2"}, id="outer globs have the last word"),
         pytest.param({"conv2d.bias": "zeros"}, {"conv2d": "constant level"}, id="numbers of the file used"),
-        pytest.param({"*.bias": "ones", "conv2d.bias": "zeros"}, {"mixed.*": "constant 2"}, id="globs before operators"),
+        pytest.param(
+            {"*.bias": "ones", "conv2d.bias": "zeros"}, {"mixed.*": "constant 2"}, id="globs before operators"
+        ),
         pytest.param({"linear": "ones"}, {"conv2d": "zeros"}, id="a statement named like an operator"),
         pytest.param({"linear.bias": "ones"}, {}, id="its parameter"),
         pytest.param({"parameter": "ones", "conv2d": "zeros"}, {"parameter": "constant 3"}, id="kept parameters"),
@@ -301,10 +302,18 @@ def test_random_rules_decide_as_they_do_for_fresh_weights(tmp_path: Path, notes:
         chosen = chance.sample(patterns, chance.randint(0, most))
         return {pattern: f"constant {first + i}" for i, pattern in enumerate(chosen)}
 
-    for _ in range(150):
+    for i in range(150):
         outer, inner = rules(PATTERNS, 5, 10), rules(INSIDE, 4, 20)
         network = nested(tmp_path, outer, inner)
-        assert differences(notes, network, on_meta(network.to_torch())) == [], (outer, inner)
+        code = network.to_torch()
+        (tmp_path / f"rules{i}.py").write_text(code)
+        assert differences(notes, network, on_meta(code)) == [], (outer, inner)
+    for command in (["format", "--check"], ["check", "--ignore", "SIM103"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", str(tmp_path)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
 
 
 WIDER = """
@@ -441,9 +450,31 @@ def test_what_operators_start_with_is_not_repeated() -> None:
     assert "nn.init" not in plain.to_torch()
 
 
-def test_the_code_is_laid_out_as_ruff_does(tmp_path: Path) -> None:
-    for spec in WITH_INIT:
-        (tmp_path / f"{spec}.py").write_text(netc.load(SPECS / f"{spec}.yaml").to_torch())
-    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--check", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+CLASHING = """
+    args: {m: 0.5, name: 0.25, parameter: 2.0, module: 3.0}
+    inputs: {image: [N, 3, 8, 8]}
+    init: {conv2d: constant m, "*.bias": constant name+module, "0.bias": constant parameter}
+    net: [conv2d 4 3, conv2d 4 3]
+    """
+
+
+def test_arguments_may_be_called_like_variables_of_the_loops(notes: Notes) -> None:
+    network = small(CLASHING)
+    assert differences(notes, network, on_meta(network.to_torch())) == []
+    changed = {"m": 1.5, "name": 7.0, "parameter": -1.0}
+    wanted = netc.load(f"netc: 1\nname: small\n{textwrap.dedent(CLASHING)}", args=changed)
+    assert differences(notes, wanted, on_meta(network.to_torch(), **changed)) == []
+
+
+@pytest.mark.parametrize("net", ["conv2d 4 3", "[conv2d 4 3, relu]", "{a: {do: conv2d 4 3}}"])
+@pytest.mark.parametrize("rule", ["conv2d", '"*weight"', "conv2d.bias", '"*"'])
+def test_networks_that_are_one_module_or_a_chain(net: str, rule: str, notes: Notes) -> None:
+    network = small(f"inputs: {{image: [N, 3, 8, 8]}}\ninit: {{{rule}: constant 5}}\nnet: {net}")
+    assert differences(notes, network, on_meta(network.to_torch())) == []
+
+
+def test_truncated_normals_without_spread_are_their_mean() -> None:
+    """`torch.nn.init.trunc_normal_` divides by the spread."""
+    network = small("inputs: {image: [N, 3, 8, 8]}\ninit: {conv2d: trunc_normal 3 std=0}\nnet: [conv2d 4 3]")
+    weight = imported(network.to_torch())().state_dict()["0.weight"]
+    assert torch.equal(weight, torch.full_like(weight, 2.0))

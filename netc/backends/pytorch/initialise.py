@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain, repeat
 from typing import Any
 
 import msgspec
 
-from netc.backends.pytorch.init_text import MAGIC, ROOM, Filler, Step, holds, says, statements
+from netc.backends.pytorch.init_text import MAGIC, ROOM, Filler, Names, Step, holds, says, statements
+from netc.backends.pytorch.names import safe
 from netc.backends.pytorch.shadow import literal
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
 from netc.expr.tree import Expr, Literal, spelled
 from netc.ir.flat import Flat, FlatNode, flatten, join, parameters
 from netc.ir.model import Block, Call, Network, Node
-from netc.ops.fill import INITIALISERS
+from netc.ops.fill import INITIALISERS, initialise
 from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
 from netc.syntax.ast import Argument, InitRule, Line, SpecFile
@@ -39,24 +40,25 @@ class InitCode(msgspec.Struct, frozen=True):
     helpers: Mapping[str, str]
 
 
-def init_statements(network: Network, say: Say, access: Access) -> InitCode:
+def init_statements(network: Network, say: Say, access: Access, taken: Iterable[str] = ()) -> InitCode:
     """What the end of the root's `__init__` does so that its parameters start as the rules say.
 
     say: a float in the root's `__init__`, which stands in the scope of the last of these calls, of the root where there
     are none; None where no expression says it, and its value is written. access: how `__init__` reaches the module or
     the parameter at a path, so that type checkers see which it is (`self.head.weight`); None where no text does, or
-    where other arguments of the constructor may build no such path. The statements use `m`, `name` and `parameter` as
-    variables and hang on no size. What operators start with anyway is not repeated.
+    where other arguments of the constructor may build no such path. taken: names that `say` may give, which
+    no variable may have. The statements hang on no size. What operators start with anyway is not repeated.
     Raises `netc.ops.records.Unsupported` where an operator has no PyTorch form.
     """
     uses = _uses(network)
     if not any(use.file.init for use in uses.values()):
         return InitCode((), (), {})
-    reader = _Reader(network, uses, say, access)
+    names = Names(*(safe(name, frozenset(taken)) for name in ("m", "name", "parameter")))
+    reader = _Reader(network, uses, say, access, names)
     steps = reader.steps(uses[""])
     if not reader.are_right(steps):
         steps = list(reader.by_name())
-    lines = tuple(statements(steps))
+    lines = tuple(statements(steps, names))
     globs = ("fnmatch:fnmatchcase",) if any("fnmatchcase(" in line for line in lines) else ()
     used = [found for name, found in INITIALISERS.items() if found.helper and name in {s.filler.name for s in steps}]
     return InitCode(lines, globs, {f"{found.name}_": found.helper for found in used})
@@ -124,8 +126,8 @@ class _Tensor(msgspec.Struct, frozen=True, eq=False):
 class _Reader:
     """Reads the rules of a network."""
 
-    def __init__(self, network: Network, uses: Mapping[str, _Use], say: Say, access: Access) -> None:
-        self.network, self.uses, self.say, self.access = network, uses, say, access
+    def __init__(self, network: Network, uses: Mapping[str, _Use], say: Say, access: Access, names: Names) -> None:
+        self.network, self.uses, self.say, self.access, self.names = network, uses, say, access, names
         flat = flatten(network)
         self.decided = governing(network, flat)
         self.forms = dict(
@@ -157,7 +159,7 @@ class _Reader:
             for rule in use.file.init:
                 keys = [k for k, by in self.decided.items() if by == (rule, use.block) and holds(use.prefix, k)]
                 if keys:
-                    yield self._step(rule, use, keys, tests=tuple([says(key) for key in keys]))
+                    yield self._step(rule, use, keys, tests=tuple([says(key, self.names.name) for key in keys]))
 
     def _step(self, rule: InitRule, use: _Use, reached: Sequence[str], **more: Any) -> Step:
         found = frozenset(reached)
@@ -205,9 +207,9 @@ class _Reader:
     def _kept(self, rule: InitRule, use: _Use, cls: str, below: Sequence[_Tensor]) -> Iterator[Step]:
         """A rule for tensors that no operator's module keeps: by the names of their statements."""
         ends = dict.fromkeys(_end(t.key) for t in below if t.form.cls == cls)
-        tests = tuple([says(f"*.{name}" if deep else name) for name, deep in ends])
+        tests = tuple([says(f"*.{name}" if deep else name, self.names.name) for name, deep in ends])
         if use.prefix:
-            tests = tuple([f"{says(f'{use.prefix}.*')} and {test}" for test in tests])
+            tests = tuple([f"{says(f'{use.prefix}.*', self.names.name)} and {test}" for test in tests])
         yield self._step(rule, use, [t.key for t in below if _end(t.key) in ends], by_operator=True, tests=tests)
 
     def _paths(self, rule: InitRule, use: _Use, reached: Sequence[str]) -> Step:
@@ -220,23 +222,26 @@ class _Reader:
         roots = [(i, self.access(".".join(parts[:i]))) for i in range(plain, 0, -1)]
         at, root = next(((i, r) for i, r in roots if r and len(LOOP.format(r)) <= ROOM), (0, "self"))
         pattern = ".".join(parts[at:])
-        tests = tuple(filter(None, [says(pattern)]))
+        tests = tuple(filter(None, [says(pattern, self.names.name)]))
         return self._step(rule, use, reached, root=root, pattern=pattern, tests=tests)
 
     def _filler(self, rule: InitRule, use: _Use) -> Filler:
         """The arguments of a rule as text, but for those that are PyTorch's defaults."""
-        known, shown = INITIALISERS[rule.line.op], []
+        defaults = INITIALISERS[rule.line.op].defaults
+        shown: list[str] = []
+        values: dict[str, Any] = {}
         for argument, name, words in _arguments(rule.line):
-            text = self._text(argument.value, use, words, known.defaults[name])
-            if text:
-                shown.append(f"{name}={text}" if known.defaults[name] is not None else text)
-        return Filler(known.name, tuple(shown))
-
-    def _text(self, expr: Expr, use: _Use, words: tuple[str, ...], default: object) -> str:
-        value = evaluate(expr, Context(use.block.scope, self.network.domain, words))
-        if _is_plain(expr, words):
-            return "" if value == default else _literal(value)
-        return self.say(Said(expr, use.block.scope), use.calls) or _literal(value)
+            values[name] = evaluate(argument.value, Context(use.block.scope, self.network.domain, words))
+            said = None
+            if not _is_plain(argument.value, words):
+                said = self.say(Said(argument.value, use.block.scope), use.calls)
+            if said or values[name] != defaults[name]:
+                text = said or _literal(values[name])
+                shown.append(text if defaults[name] is None else f"{name}={text}")
+        fill = initialise(rule.line.op, (2, 2, 2), **values)
+        if fill.kind == "trunc_normal" and not fill.b:
+            return Filler("constant", (_literal(min(2.0, max(-2.0, fill.a))),))
+        return Filler(rule.line.op, tuple(shown))
 
 
 LOOP = "for name, parameter in {}.named_parameters():"

@@ -217,7 +217,7 @@ class ClassWriter:
             shadow = None if calls else reader.read(said).shadow
             return None if shadow is None else self.constructor.say(shadow)
 
-        code = init_statements(self.network, say, self._access)
+        code = init_statements(self.network, say, self._access, self.constructor.param_names.values())
         for pair in code.imports:
             self.imports.add(pair)
         self.imports.helpers.update(code.helpers)
