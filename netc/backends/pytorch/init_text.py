@@ -129,7 +129,7 @@ def _runs(steps: Sequence[Step]) -> list[list[Step]]:
             if _place(run[0]) == _place(step):
                 run.append(step)
                 break
-            if any(_may_meet(_path(step), _path(other)) for other in run):
+            if any(_may_clash(step, other) for other in run):
                 runs.append([step])
                 break
         else:
@@ -139,6 +139,13 @@ def _runs(steps: Sequence[Step]) -> list[list[Step]]:
 
 def _place(step: Step) -> tuple[bool, bool, str, str]:
     return bool(step.cls), step.alone, step.root, "" if step.root else step.prefix
+
+
+def _may_clash(step: Step, other: Step) -> bool:
+    """Whether some parameter may be both steps' business: an operator's are not another's."""
+    if step.by_operator and other.by_operator and step.cls != other.cls:
+        return not step.reached.isdisjoint(other.reached)
+    return _may_meet(_path(step), _path(other))
 
 
 def _path(step: Step) -> str:
