@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import chain, repeat
+from itertools import chain, dropwhile, repeat
 from typing import Any
 
 import msgspec
@@ -140,13 +140,14 @@ class _Reader:
         ]
 
     def steps(self, use: _Use) -> list[Step]:
-        """A file's rules in their order; those of files used in it are stronger than its rules for operators and weaker
-        than its globs."""
+        """A file's rules in their order; what files used in it say is stronger than its rules for operators, and weaker
+        than its globs, from the first on that reaches there."""
         own = [step for rule in use.file.init for step in self._of(rule, use)]
+        inside = [key for one in use.inner for key in self.decided if holds(one.prefix, key)]
+        globs = [step for step in own if not step.by_operator]
+        late = [*dropwhile(lambda step: step.reached.isdisjoint(inside), globs)]
         inner = [step for one in use.inner for step in self.steps(one)]
-        if not inner:
-            return own
-        return [*(s for s in own if s.by_operator), *inner, *(s for s in own if not s.by_operator)]
+        return [*(step for step in own if step not in late), *inner, *late]
 
     def are_right(self, steps: Sequence[Step]) -> bool:
         """Whether every parameter is filled last by the rule that decides about it."""
