@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import netc
+from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten, parameters
 from netc.ops.fill import MODES, NONLINEARITIES
 from netc.passes.init_rules import fills
@@ -464,6 +465,19 @@ def test_arguments_may_be_called_like_variables_of_the_loops(notes: Notes) -> No
     changed = {"m": 1.5, "name": 7.0, "parameter": -1.0}
     wanted = netc.load(f"netc: 1\nname: small\n{textwrap.dedent(CLASHING)}", args=changed)
     assert differences(notes, wanted, on_meta(network.to_torch(), **changed)) == []
+
+
+@pytest.mark.parametrize(("line", "code"), [("kaming_normal", "unknown-init"), ("normal std=-1", "bad-argument")])
+def test_wrong_rules_of_files_used_are_found_by_check(line: str, code: str, tmp_path: Path) -> None:
+    with pytest.raises(NetcError, match=code) as error:
+        nested(tmp_path, {}, {"conv2d": line})
+    assert error.value.diagnostics[0].span.source.path.endswith("inner.yaml")
+
+
+def test_rules_of_files_used_that_nothing_meets_are_left_out(tmp_path: Path, notes: Notes) -> None:
+    network = nested(tmp_path, {}, {"lstm": "kaming_normal", "conv1d": "normal std=level", "c7.*": "ones"})
+    assert differences(notes, network, on_meta(network.to_torch())) == []
+    assert "nn.init" not in network.to_torch()
 
 
 @pytest.mark.parametrize("net", ["conv2d 4 3", "[conv2d 4 3, relu]", "{a: {do: conv2d 4 3}}"])

@@ -67,7 +67,7 @@ def init_statements(network: Network, say: Say, access: Access, taken: Iterable[
 def init_numbers(network: Network) -> Iterator[tuple[Said, Calls]]:
     """All that `init_statements` may ask `say` for."""
     for use in _uses(network).values():
-        for rule in use.file.init:
+        for rule in (rule for rule in use.file.init if rule.line.op in INITIALISERS):
             for argument, _, words in _arguments(rule.line):
                 if not _is_plain(argument.value, words):
                     yield Said(argument.value, use.block.scope), use.calls
