@@ -21,12 +21,14 @@ NONLINEARITIES = (
 
 class Initialiser(msgspec.Struct, frozen=True):
     """A way to fill a tensor: `make(shape, **arguments)` gives its Fill. `defaults` lists the arguments in order, None
-    for one that must be given; `words` the values that arguments which are words take."""
+    for one that must be given; `words` the values that arguments which are words take. `torch.nn.init` has a function
+    `{name}_` with the same arguments; where it has none, `helper` is the source of one."""
 
     name: str
     make: Callable[..., Fill]
     defaults: Mapping[str, float | str | None]
     words: Mapping[str, tuple[str, ...]] = {}
+    helper: str = ""
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -125,6 +127,19 @@ def _triangle(size: int) -> list[float]:
     return [1 - abs(i - centre) / half for i in range(size)]
 
 
+BILINEAR = '''@torch.no_grad()
+def bilinear_(weight: Tensor) -> Tensor:
+    """Let a transposed convolution interpolate: triangles from each channel to itself."""
+    kernel = torch.ones((), dtype=torch.float64, device=weight.device)
+    for size in weight.shape[2:]:
+        places = torch.arange(size, dtype=torch.float64, device=weight.device)
+        slope = 1 - (places - (size - 1) / 2).abs() / ((size + 1) // 2)
+        kernel = kernel[..., None] * slope
+    rows = torch.arange(weight.shape[0], device=weight.device)
+    weight.zero_()
+    weight[rows, rows % weight.shape[1]] = kernel.to(weight.dtype)
+    return weight'''
+
 _MOMENTS: dict[str, float | str | None] = {"mean": 0.0, "std": 1.0}
 _KAIMING: dict[str, float | str | None] = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
 _KAIMING_WORDS = {"mode": MODES, "nonlinearity": NONLINEARITIES}
@@ -142,7 +157,7 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser("kaiming_uniform", _kaiming_uniform, _KAIMING, _KAIMING_WORDS),
         Initialiser("xavier_normal", _xavier_normal, {"gain": 1.0}),
         Initialiser("xavier_uniform", _xavier_uniform, {"gain": 1.0}),
-        Initialiser("bilinear", _bilinear, {}),
+        Initialiser("bilinear", _bilinear, {}, helper=BILINEAR),
     )
 }
 """Every initialiser by the name an `init:` line uses."""

@@ -31,6 +31,17 @@ def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnosti
     return found, rules.problems
 
 
+def governing(network: Network, flat: Flat) -> dict[str, tuple[InitRule, Block]]:
+    """The rule that each parameter starts by, and the block whose names it uses; none where no rule matches."""
+    rules = _Rules(network)
+    found = {}
+    for key, param, node in parameters(flat):
+        matching = list(rules.matching(key, param, node)) if param.trainable else []
+        if matching:
+            found[key] = matching[-1]
+    return found
+
+
 class _Rules:
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -40,11 +51,11 @@ class _Rules:
     def fill(self, key: str, param: Param, node: FlatNode) -> Fill:
         fill = param.fill
         if param.trainable:
-            for rule, block in self._matching(key, param, node):
+            for rule, block in self.matching(key, param, node):
                 fill = self._make(rule, block, param.shape) or fill
         return fill
 
-    def _matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
+    def matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
         """The rules that match, weakest first, each with the block whose names it may use."""
         *around, own = _files_around(self.network, node)
 

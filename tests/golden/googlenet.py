@@ -102,6 +102,9 @@ class Googlenet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.2)
         self.fc = nn.Linear(1024, classes)
+        for m in self.modules():
+            if isinstance(m, (nn.Conv2d, nn.Linear)):
+                nn.init.trunc_normal_(m.weight, std=0.01)
 
     def forward(self, image: Tensor) -> GooglenetOutput:
         x = self.conv1(image)  # N×64×16h×16w

@@ -103,6 +103,12 @@ class MobilenetV2(nn.Module):
             nn.Dropout(0.2),
             nn.Linear(1280, classes),
         )
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out")
+            elif isinstance(m, nn.Linear):
+                nn.init.normal_(m.weight, std=0.01)
+                nn.init.zeros_(m.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.features(image)  # N×1280×h×w

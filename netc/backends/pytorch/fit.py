@@ -67,10 +67,16 @@ class Plan:
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
         self.tree = self._settled(rewritten(unify([trace.tree for trace in traces])))
+        self.numbers = [n for s in book.numbers if (n := self.number(s)) is not None] if self.is_root else []
         self.params = self._params()
 
     def said(self, hole: Hole) -> Expr:
         return self.chosen[id(hole)]
+
+    def number(self, said: Said) -> Expr | None:
+        """A real number of the spec's `init`, in the names of the network's class."""
+        trace = self.traces[0]
+        return self.chooser.reduced(trace.reader.real(said), Seen(trace), frozenset())
 
     def callee(self, made: tree.New) -> Plan:
         """The class that is called."""
@@ -312,7 +318,8 @@ class Plan:
 
     def _used(self) -> frozenset[str]:
         """Every name that is written, those behind derived values included."""
-        wanted = list(frozenset().union(*(names(self.said(hole)) for hole in self.holes(self.tree))))
+        terms = [*(self.said(hole) for hole in self.holes(self.tree)), *self.numbers]
+        wanted = list(frozenset().union(*map(names, terms)))
         found: set[str] = set()
         while wanted:
             name = wanted.pop()
@@ -391,8 +398,8 @@ def _is_comprehension(parts: Sequence[tree.Part]) -> bool:
 class Book:
     """All classes of a network, callees first."""
 
-    def __init__(self, tracer: Tracer, pinned: frozenset[str]) -> None:
-        self.tracer = tracer
+    def __init__(self, tracer: Tracer, pinned: frozenset[str], numbers: Sequence[Said]) -> None:
+        self.tracer, self.numbers = tracer, numbers
         self.plans: list[Plan] = []
         self._of: dict[Block, Plan] = {}
         self.calls: dict[Trace, list[Call]] = defaultdict(list)
@@ -515,15 +522,15 @@ def _rooted(
     return live
 
 
-def settle(root: Block) -> Book:
+def settle(root: Block, numbers: Sequence[Said]) -> Book:
     """The classes of a network. What makes a variant is a literal, and what its own arguments cannot change without
-    another structure or long expressions."""
+    another structure or long expressions. `numbers` are what else the network's constructor says."""
     tracer = Tracer(root)
     tracer.trace(root)
     variants = root.definition.variants if isinstance(root.definition, SpecFile) else ()
     pinned = frozenset(argument.name for variant in variants for argument in variant.values if argument.name)
     while True:
-        book = Book(tracer, pinned)
+        book = Book(tracer, pinned, numbers)
         more = book.pinned() | pinned
         if more == pinned:
             return book

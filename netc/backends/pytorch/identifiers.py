@@ -8,7 +8,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit import Plan
 from netc.backends.pytorch.names import COUNTERS, attribute, safe, statement_name, word
 from netc.expr.terms import names
-from netc.expr.tree import Name
+from netc.expr.tree import Expr, Name
 
 ROLES = {4: ("in_channels", "height", "width"), 5: ("in_channels", "depth", "height", "width")}
 """Sizes of a tensor without its batch, by rank."""
@@ -29,11 +29,12 @@ class Identifiers:
         self.stored: dict[str, str] = {}
         for param in plan.params:
             self._enter(param.name, self._param(param.name))
-        for name in sorted({n for hole in plan.holes(plan.tree) for n in self._with_lets(plan, hole)}):
+        terms = [*map(plan.said, plan.holes(plan.tree)), *plan.numbers]
+        for name in sorted({n for term in terms for n in self._with_lets(plan, term)}):
             self._enter(name, name.lstrip("=:^"))
 
-    def _with_lets(self, plan: Plan, hole: tree.Hole) -> Iterator[str]:
-        wanted = list(names(plan.said(hole)))
+    def _with_lets(self, plan: Plan, term: Expr) -> Iterator[str]:
+        wanted = list(names(term))
         while wanted:
             name = wanted.pop()
             if name[0] in ":=":

@@ -8,18 +8,21 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import literal
+from netc.backends.pytorch.code import literal, quoted
 from netc.backends.pytorch.constructor import Constructor
 from netc.backends.pytorch.document import WIDTH, layout
 from netc.backends.pytorch.file import File
 from netc.backends.pytorch.fit import Plan, settle
 from netc.backends.pytorch.forward import Tensors, Writer, read_in
+from netc.backends.pytorch.initialise import init_numbers, init_statements
 from netc.backends.pytorch.loops import Roll
 from netc.backends.pytorch.names import pascal, safe
+from netc.backends.pytorch.place import Places
 from netc.backends.pytorch.regions import is_region
 from netc.backends.pytorch.shapes import Shapes
+from netc.expr.scope import Said
 from netc.ir.flat import flatten, parameters
-from netc.ir.model import Network
+from netc.ir.model import Call, Network
 from netc.syntax.ast import SpecFile
 
 
@@ -32,7 +35,7 @@ class Header(msgspec.Struct, frozen=True):
 
 def write_module(network: Network, header: Header) -> str:
     """The whole file."""
-    book = settle(network.block)
+    book = settle(network.block, [said for said, calls in init_numbers(network) if not calls])
     file = File(book, network.file.class_name or pascal(network.name))
     code = [line for plan in book.plans for line in ("", "", *ClassWriter(plan, file, network).lines())]
     head = file.head("\n".join(code))
@@ -113,6 +116,8 @@ class ClassWriter:
         forward = self._forward()
         frozen, more = self._frozen()
         init = self.constructor.lines()
+        if self.plan.is_root:
+            more = [*self._initialised(), *more]
         if frozen or more:
             init = init or self.constructor.lines([""])
         doc = [*self._doc(), ""] if self.plan.is_root else []
@@ -256,6 +261,38 @@ class ClassWriter:
         ]
         self.file.add("typing:Self")
         return FROZEN.format(name=name, below=below).splitlines(), lines
+
+    def _initialised(self) -> list[str]:
+        """The statements for the spec's `init`."""
+
+        def say(said: Said, calls: tuple[Call, ...]) -> str | None:
+            term = None if calls else self.plan.number(said)
+            return None if term is None else self.constructor.say(term).text
+
+        code = init_statements(self.network, say, self._access, self.constructor.ids.of.values())
+        for pair in code.imports:
+            self.file.add(pair)
+        self.file.helpers.update(code.helpers)
+        return [f"        {line}" for line in code.lines]
+
+    def _access(self, path: str) -> str | None:
+        """Attributes of classes whose types are known, as far as the path goes through them without a condition."""
+        plan, text, rest = self.plan, "self", path
+        while rest:
+            places = Places(plan)
+            head, _, rest = rest.partition(".")
+            made = places.placed.get(head)
+            if head.isdigit() or made is None or places.is_conditional(head):
+                return None
+            text = f"{text}.{head}"
+            if not rest:
+                return None if isinstance(made, tree.Either) else text
+            if isinstance(made, tree.Make) and made.form is not None and "." not in rest:
+                return f"{text}.weight" if rest == "weight" else f"{text}.get_parameter({quoted(rest)})"
+            if not isinstance(made, tree.New):
+                return None
+            plan = plan.callee(made)
+        return None
 
     def _keeps_statistics(self, paths: list[str]) -> bool:
         """Whether training changes buffers of these modules; of a class within the network that is not asked."""

@@ -29,7 +29,8 @@ class Places:
         self.numbered = max(numbers) + 1 if any(str(n) in kept for n in numbers) and not tensors else 0
         self.families = families(plan)
         self.moved = self._relocated(kept)
-        self._guarded = [p for p in _conditional(plan.tree.steps) if "." in p and p not in self.moved]
+        self._conditional = frozenset(_conditional(plan.tree.steps))
+        self._guarded = [p for p in self.placed if p in self._conditional and "." in p and p not in self.moved]
         listed = (family.path.partition(".")[0] for family in self.families.values())
         self.heads = frozenset((*(p.partition(".")[0] for p in self.placed), *self.moved.values(), *listed))
 
@@ -67,6 +68,10 @@ class Places:
 
     def _is_stepwise(self, head: str) -> bool:
         return any(path.startswith(f"{head}.") for path in self._guarded)
+
+    def is_conditional(self, path: str) -> bool:
+        """Whether a module is there only under a condition."""
+        return path in self._conditional
 
     def name(self, path: str) -> str:
         """The attribute's own name."""

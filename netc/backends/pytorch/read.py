@@ -34,6 +34,7 @@ class Reader:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self._real = False
 
     def read(self, said: Said) -> Number:
         """How the number is said here; the term is None where the names of the class cannot say it."""
@@ -42,6 +43,14 @@ class Reader:
             return self.trace.imported(outer.reader.read(said))
         found = self._of(said.expr, said.scope)
         return Number(self.value(found.term), found.term, found.depends, author=True)
+
+    def real(self, said: Said) -> Expr | None:
+        """How a real number is said here: a division keeps its fraction."""
+        self._real = True
+        try:
+            return self._of(said.expr, said.scope).term
+        finally:
+            self._real = False
 
     def _is_inner(self, part: Expr) -> bool:
         """Whether part of an expression has no meaning outside of the class."""
@@ -79,7 +88,7 @@ class Reader:
     def _assembled(self, expr: Expr, inner: list[Expr]) -> Expr:
         match expr:
             case Binary(op="/"):
-                return Binary(op="//" if self._divides(*inner) else "/", left=inner[0], right=inner[1])
+                return Binary(op="//" if not self._real and self._divides(*inner) else "/", left=inner[0], right=inner[1])
             case Binary(op=op):
                 return Binary(op=op, left=inner[0], right=inner[1])
             case Unary(op=op):

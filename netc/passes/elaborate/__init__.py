@@ -89,7 +89,7 @@ def _network(
         if any(least > 1 for least in compiler.domain.bounds.values()):
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
         check_paths(compiler.report, network, flat)
-        if spec.init:
+        if any(file.init for file in compiler.files.specs.values()):
             compiler.files.findings.extend(fills(network, flat)[1])
     return network
 
