@@ -1,7 +1,8 @@
 # make demo    build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
-# make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2
+# make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
+#              modules of random specs against what the specs say: MODULES=2000
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
 # make gallery measure, compare and draw every network of specs/ at full size
 
@@ -12,6 +13,7 @@ bin    := .venv/bin
 pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 CASES  ?= 20000
+MODULES ?= 2000
 SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
@@ -28,6 +30,7 @@ test: .venv/dev
 
 conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
 
 check: .venv/dev
 	$(bin)/ruff format --check .
