@@ -4,6 +4,7 @@
 # make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
 #              modules of random specs against what the specs say: MODULES=2000
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
+# make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery clean
+.PHONY: demo test conformance check format docs bench gallery modules clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -53,6 +54,9 @@ bench: .venv/dev
 
 gallery: .venv/dev
 	$(bin)/python -m tools.gallery
+
+modules: .venv/dev
+	$(bin)/python -m tools.modules $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
