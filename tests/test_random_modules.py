@@ -7,11 +7,14 @@ from itertools import permutations, product
 from pathlib import Path
 
 import pytest
+import torch
 
+import netc
 from tests.module_judge import Wrong, judge
 from tests.random_modules import outcome
 
-CASES = sorted((Path(__file__).parent / "modules").glob("*.yaml"))
+MODULES = Path(__file__).parent / "modules"
+CASES = sorted(MODULES.glob("*.yaml"))
 OPERATORS = ("+", "-", "*", "/", "//", "%", "**")
 OPERANDS = ("j", "w", "in.C")
 """A loop's variable, an argument and a size."""
@@ -29,6 +32,20 @@ def test_a_module_that_was_wrong_is_right(path: Path) -> None:
     """Or its spec is refused, where its comment allows that."""
     found = judge(path)
     assert found is not None or "or is refused" in path.read_text("utf-8")
+
+
+def test_sizes_in_comments_follow_the_arguments() -> None:
+    code = netc.load(MODULES / "docstring_sizes.yaml").to_torch()
+    assert "classes + 4" in code
+    assert "84" not in code
+
+
+def test_a_tap_is_no_slice_of_a_sequential() -> None:
+    module = netc.load(MODULES / "sequential_slice.yaml").module().eval()
+    image = torch.randn(2, 3, 16, 32)
+    found = torch.fx.symbolic_trace(module)(image)
+    assert all(map(torch.equal, found, module(image)))
+    torch.jit.script(module)
 
 
 def expressions() -> Iterator[str]:
