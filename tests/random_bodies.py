@@ -195,15 +195,11 @@ class Body:
         """The `for` of a loop without a name."""
         r = self.random
         name = self.variable(inner, r.choice("ijkn"))
-        over = [
-            f"1..{scope.atom()} % 3 + 1",
-            "1..3",
-            "2..3",
-            [3, 1],
-            f"range({scope.atom()} % 3 + 1, 0, -1)",
-            *scope.lists,
-        ]
-        return {name: r.choice(over)}
+        if r.random() < 0.15:
+            rows = [[r.randint(1, 4), r.randint(1, 4)] for _ in range(r.randint(1, 3))]
+            return {f"{name} {self.variable(inner, 'width')}": rows}
+        ends = f"{scope.atom()} % 3 + 1"
+        return {name: r.choice([f"1..{ends}", "1..3", "2..3", [3, 1], f"range({ends}, 0, -1)", *scope.lists])}
 
     def unnamed(self, scope: Scope, depth: int) -> dict[str, Any]:
         inner = Scope(self.random, scope)
@@ -256,7 +252,8 @@ class Body:
             self._pair,
             self._learned,
         )
-        self.random.choice((*plain, *loops, *joins))()
+        rare = (self._cast,) if self.chance(0.2) else (self._resized,)
+        self.random.choice((*plain, *loops, *joins, *rare))()
 
     def _line(self) -> None:
         tensor = self.read()
@@ -392,6 +389,15 @@ class Body:
             self.chain(""),
         )
         return self.random.choice(forms)
+
+    def _cast(self) -> None:
+        """A layer in another type."""
+        self.put([f"cast float64 @{self.read()}", self.conv(), "cast float32"])
+
+    def _resized(self) -> None:
+        """Halved and brought back to the size of another tensor."""
+        tensor = self.read()
+        self.put([f"max_pool2d 2 @{tensor}", self.conv(), f"interpolate like=@{tensor} mode=nearest"])
 
     def close(self, last: str = "last") -> str:
         """Read what nobody has read; the name of what is made."""

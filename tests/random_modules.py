@@ -79,7 +79,12 @@ class Maker:
         spec["blocks"] = {}
         for _ in range(r.randint(0, 1) if small else r.randint(1, 3)):
             self._block(spec, scope, taken, blocks)
-        body = Body(self.names, Scope(r, scope), {*taken}, blocks, ["image"])
+        self._chosen_block(spec, taken, blocks)
+        inputs = ["image"]
+        if not small and r.random() < 0.2:
+            inputs.append(self.names.draw("input", "extra", taken))
+            spec["inputs"][inputs[-1]] = ["N", r.randint(1, 3), "4*h", "4*v"]
+        body = Body(self.names, Scope(r, scope), {*taken}, blocks, inputs)
         self._shared(spec, body)
         for _ in range(r.randint(1, 2) if small else r.randint(2, 6)):
             body.statement()
@@ -132,6 +137,15 @@ class Maker:
         name = self.names.draw("block", r.choice(["unit", "stage", "bottle_neck", "head"]), taken)
         spec["blocks"][name] = {key: part for key, part in block.items() if part != {}}
         blocks.append(Block(name, args, 2 if two else 1))
+
+    def _chosen_block(self, spec: Spec, taken: set[str], blocks: list[Block]) -> None:
+        """An argument that holds a block, as `block: bottleneck` does in a ResNet."""
+        own = [block for block in blocks if block.name in spec["blocks"] and block.ports == 1]
+        if own and self.random.random() < 0.3:
+            block = self.random.choice(own)
+            name = self.names.draw("argument", "chosen", taken)
+            spec["args"][name] = block.name
+            blocks.append(Block(name, block.args))
 
     def _shared(self, spec: Spec, body: Body) -> None:
         if self.random.random() < 0.25:
