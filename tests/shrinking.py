@@ -32,7 +32,7 @@ def shrink(files: Files, fails: Callable[[Files], bool], most: int = 2000) -> Fi
 
 
 def _smaller(files: Files, place: Path) -> Iterator[Files]:
-    if place not in set(_places(files, ())) or "inputs" in place:
+    if place not in set(_places(files, ())) or "inputs" in place or place in KEPT:
         return
     value = _at(files, place)
     yield from _without(files, place)
