@@ -1,8 +1,10 @@
 # make demo    build ResNet-50 from its spec, run it in onnxruntime and in PyTorch, print the difference
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
-# make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2
+# make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
+#              modules of random specs against what the specs say: MODULES=2000
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
+# make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -12,11 +14,12 @@ bin    := .venv/bin
 pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 CASES  ?= 20000
+MODULES ?= 2000
 SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery clean
+.PHONY: demo test conformance check format docs bench gallery modules clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -28,6 +31,7 @@ test: .venv/dev
 
 conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
 
 check: .venv/dev
 	$(bin)/ruff format --check .
@@ -50,6 +54,9 @@ bench: .venv/dev
 
 gallery: .venv/dev
 	$(bin)/python -m tools.gallery
+
+modules: .venv/dev
+	$(bin)/python -m tools.modules $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

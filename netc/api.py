@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netc import __version__
 from netc.diagnostics.model import Diagnostic, NetcError, Source
@@ -22,15 +22,19 @@ from netc.types import TensorType
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import nn
+
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.ops import plugins as operator_plugins
     from netc.passes import serve
     from netc.passes import summary as summaries
+    from netc.runtime import module as live
     from netc.runtime import sizes
 else:
     artifacts = LazyModule("netc.artifacts")
     diagram = LazyModule("netc.backends.diagram")
+    live = LazyModule("netc.runtime.module")
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
     pytorch = LazyModule("netc.backends.pytorch")
@@ -50,8 +54,8 @@ _VARIANT = re.compile(r"(?P<path>.+):(?P<variant>\w+)")
 class Network:
     """A checked network.
 
-    Made by `netc.load`; `ir` is the intermediate representation all methods read. Nothing here imports torch, and
-    only `write_onnx` imports onnx.
+    Made by `netc.load`; `ir` is the intermediate representation all methods read. Only `module` imports torch, and only
+    `write_onnx` imports onnx.
     """
 
     def __init__(self, network: ir.Network) -> None:
@@ -103,6 +107,17 @@ class Network:
         shapes = [TensorType(tuple(bind_size(size, usual) for size in type_.shape[1:])) for type_ in types]
         inputs = " and ".join(f"a {s} {name}" for name, s in zip(self.inputs, shapes, strict=True) if s.rank > 1)
         return f"{_scaled(bind_size(macs, usual))}MACs{f' for {inputs}' if inputs else ''}"
+
+    def module(self, weights: str | os.PathLike[str] | Mapping[str, Any] | None = None, seed: int = 0) -> nn.Module:
+        """The PyTorch module itself, in train mode: an instance of the class that `to_torch` writes, on the CPU.
+
+        weights: a safetensors file, or a mapping from the names of the state_dict to tensors or arrays; they are loaded
+        strictly, and a mapping's are converted to the network's types. Without them fresh ones are drawn from `seed`,
+        those that `netc weights init` writes. The module can be copied and pickled, and tracebacks show its text.
+        Raises NetcError for weights that do not fit.
+        """
+        given = weights if weights is None or isinstance(weights, Mapping) else os.fspath(weights)
+        return live.live_module(self.ir, self.to_torch(), given, seed)
 
     def write_onnx(
         self,

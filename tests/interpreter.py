@@ -22,7 +22,7 @@ class Interpreter(nn.Module):
         for node in self._flat.nodes:
             form = _form(node)
             if form.module is not None and node.module not in self._made:
-                self._made[node.module] = _attach(self, node.module, _construct(form.module))
+                self._made[node.module] = _attach(self, node.module, _typed(_construct(form.module), node))
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor | None]:
         values: dict[Wire, Any] = dict(zip(self._flat.inputs, inputs, strict=True))
@@ -61,6 +61,15 @@ def _construct(form: TorchModule) -> Any:
     positional = [a.value for a in form.args if not a.keyword and (a.value != a.omit or a.omit is ...)]
     named = {a.name: a.value for a in form.args if a.keyword}
     return eval(form.cls, names)(*positional, **named)
+
+
+def _typed(module: Any, node: FlatNode) -> Any:
+    """With parameters of the types that the IR says, which PyTorch's constructors make float32."""
+    dtypes = {param.dtype for param in node.params if getattr(torch, param.dtype).is_floating_point}
+    if not isinstance(module, nn.Module) or dtypes <= {"float32"}:
+        return module
+    (dtype,) = dtypes
+    return module.to(getattr(torch, dtype))
 
 
 def _attach(root: nn.Module, path: str, module: Any) -> Any:

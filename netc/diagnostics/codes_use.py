@@ -208,6 +208,15 @@ USE_CODES = (
         "`pip install graphviz-pure`, or set NETC_DOT to a `dot`; a coarser `--level` or an SVG where it is too large.",
     ),
     CodeInfo(
+        "module-error",
+        "error",
+        "The PyTorch module that netc wrote does not run",
+        "Its code raises an error when it is built, loads its weights or runs. This is a mistake in netc, or in an "
+        "operator of a plugin.",
+        "",
+        "please report the spec and the message; `netc torch` writes the module, whose line the message names.",
+    ),
+    CodeInfo(
         "torch-unsupported",
         "error",
         "PyTorch has no form for an operator with these attributes",

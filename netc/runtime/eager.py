@@ -9,7 +9,7 @@ from typing import Any
 
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.runtime.lazy import torch
-from netc.runtime.module import as_tuple
+from netc.runtime.module import MODULE_ERRORS, as_tuple, module_error
 
 Arrays = list[Any]
 """An array per output; None for one that eval does not compute."""
@@ -20,7 +20,8 @@ def tensors(arrays: Sequence[Any]) -> list[Any]:
 
 
 def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
-    """What forward returns in eval mode. Raises NetcError (`bad-input`) where PyTorch does not run on these inputs."""
+    """What forward returns in eval mode. Raises NetcError (`bad-input`) where PyTorch does not run on these inputs,
+    and `module-error` where the code itself is wrong."""
     module.eval()
     try:
         with torch().no_grad():
@@ -28,6 +29,8 @@ def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
     except (RuntimeError, IndexError) as error:
         message = f"PyTorch does not run the network on these inputs: {str(error).strip()}"
         raise NetcError((Diagnostic("bad-input", message, None),)) from error
+    except MODULE_ERRORS as error:
+        raise module_error(error, "in eval mode") from error
     return [None if result is None else result.detach().numpy() for result in results]
 
 

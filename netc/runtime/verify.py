@@ -26,14 +26,13 @@ from netc.runtime.layers import compare_layers, lay_open
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
 from netc.runtime.model import Session, open_model, refuse_unknown
-from netc.runtime.module import import_network, load_strictly
+from netc.runtime.module import import_network, load_strictly, module_errors
 from netc.runtime.report import Finding, Layers, Steps, VerifyReport
 from netc.runtime.service import Service, around
 from netc.runtime.sizes import Binding, Shape, ample, bound_shape, names_in, samples
 from netc.runtime.training import check_training
 from netc.types import TensorType
 from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index
-from netc.weights import tensors as tensors_of
 
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions
@@ -164,7 +163,8 @@ def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:
     torch().manual_seed(seed)
     if order.weights is None:
         batch = _inputs(network, below, ample(*_shapes(network), order.given), seed)
-        calibrate(module, tensors(batch), index)
+        with module_errors("in train mode"):
+            calibrate(module, tensors(batch), index)
     session = open_model(order.model, "cpu")
     names = dict(zip(_eval_outputs(service.whole), session.outputs, strict=True))
     matched = Matched(tuple(session.inputs), names)
@@ -216,7 +216,7 @@ def _load_module(order: Order, index: WeightsIndex) -> Any:
     source = order.folder / "model.py"
     source.write_text(pytorch_backend().generate(order.network), "utf-8")
     module = import_network(source)
-    load_strictly(module, index, tensors_of(order.network))
+    load_strictly(module, index)
     return module
 
 
@@ -276,4 +276,5 @@ def _forms(network: Network, binding: Binding) -> Forms:
 def _train(subject: Subject, seed: int) -> list[Finding]:
     network, binding = subject.service.network, subject.bindings()[-1]
     batch = tensors(_inputs(network, subject.below, binding, seed))
-    return list(check_training(network, subject.module, batch, binding))
+    with module_errors("in train mode"):
+        return list(check_training(network, subject.module, batch, binding))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netc.weights.check import check_weights, fitting_weights
-from netc.weights.initialise import fresh_index, fresh_layout, init_weights, write_fresh
+from netc.weights.initialise import fresh_index, fresh_layout, fresh_tensors, init_weights, write_fresh
 from netc.weights.plan import Planned, plan, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, lay_out
 from netc.weights.shards import Layout, Shard, lay_out_shards, read_index
@@ -21,6 +21,7 @@ __all__ = [
     "fitting_weights",
     "fresh_index",
     "fresh_layout",
+    "fresh_tensors",
     "init_weights",
     "lay_out",
     "lay_out_shards",

@@ -14,8 +14,9 @@ from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.weights.fill import filled
 from netc.weights.plan import plan, tensors
-from netc.weights.safetensors import FLOATS, TensorEntry, WeightsIndex, read_metadata
+from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex, read_metadata
 from netc.weights.shards import Layout, lay_out_shards
+from netc.weights.values import Buffer
 from netc.weights.write import Progress, Send, write_layout
 
 
@@ -87,6 +88,13 @@ def fresh(network: Network, seed: int) -> Send:
             yield len(chunk)
 
     return send
+
+
+def fresh_tensors(network: Network, seed: int) -> Iterator[tuple[TensorSpec, Iterator[Buffer]]]:
+    """Every tensor that `init_weights` would write, and its bytes in chunks; raises NetcError for an `init` rule."""
+    for planned in plan(network):
+        spec = planned.spec
+        yield spec, filled(planned.fill, spec.dtype, prod(spec.shape), seed, spec.name)
 
 
 def _metadata(network: Network, seed: int) -> dict[str, str]:
