@@ -190,6 +190,8 @@ def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
     inner = tuple(_tidy(part, env) for part in before)
     found = term if inner == before else rebuilt(term, inner)
     match found:
+        case Binary(op="+" | "-") if _literals(found) > 1 and (sums := linear(found)) is not None:
+            return from_linear(sums)
         case Binary(op="//", left=left, right=Literal(value=1)) if _is_whole(left, env):
             return left
         case Function(name="round" | "floor" | "ceil" | "make_divisible" as name, arguments=(number, *rest)):
@@ -198,6 +200,16 @@ def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
                 return plain
             return found if plain is number else folded(Function(name=name, arguments=(plain, *rest)))
     return found
+
+
+def _literals(term: Expr) -> int:
+    """How many whole numbers a sum has."""
+    match term:
+        case Binary(op="+" | "-", left=left, right=right):
+            return _literals(left) + _literals(right)
+        case Literal(value=int(value)):
+            return not isinstance(value, bool)
+    return 0
 
 
 def _without_factor(term: Expr, env: dict[str, Any]) -> Expr:

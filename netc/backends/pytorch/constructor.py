@@ -373,7 +373,6 @@ class Constructor:
     def _loop(
         self, loop: tree.Rolled, after: Sequence[tree.Part], variable: str, named: bool, indent: int
     ) -> Iterator[str]:
-        pad = " " * indent
         for carry in loop.carries:
             entry = self.plan.said(carry.entry)
             shared = isinstance(entry, Name) and entry.id[0] == "~" and not self._is_used(entry.id, after)
@@ -383,7 +382,9 @@ class Constructor:
                 name = self.ids.carry(carry.name)
                 yield from layout(f"{name} = {self.say(entry).text}", indent)
         yield from layout(f"for {self._variables(loop)} in {self._iterated(loop)}:", indent)
+        self.ids.active.append(loop.key)
         yield from self._filled(loop.parts, variable, named, indent + 4)
+        self.ids.active.pop()
         for carry in loop.carries:
             value, name = self.say(self.plan.said(carry.exit)).text, self.ids.of[carry.name]
             last = loop.parts[-1] if loop.parts else None
@@ -393,7 +394,6 @@ class Constructor:
             )
             if value != name and not done:
                 yield from layout(f"{name} = {value}", indent + 4)
-        del pad
 
     def _is_used(self, name: str, parts: Sequence[tree.Part]) -> bool:
         return any(name in names(self.plan.said(hole)) for part in parts for hole in self.plan.holes(part))
@@ -452,11 +452,15 @@ class Constructor:
 
     def _comprehension(self, loop: tree.Rolled, element: Any) -> str:
         """`*(Bottleneck(256, 64) for _ in range(2))`, loops within loops behind one another."""
-        words, part = [f"for {self._variables(loop)} in {self._iterated(loop)}"], loop.parts[0]
+        words, part = [], loop
+        before = list(self.ids.active)
         while isinstance(part, tree.Rolled):
             words.append(f"for {self._variables(part)} in {self._iterated(part)}")
+            self.ids.active.append(part.key)
             part = part.parts[0]
-        return f"*({element(part)} {' '.join(words)})"
+        made = element(part)
+        self.ids.active = before
+        return f"*({made} {' '.join(words)})"
 
     # Modules as expressions
 

@@ -27,6 +27,8 @@ class Identifiers:
         self.of: dict[str, str] = {}
         self.attributes = set(attributes)
         self.stored: dict[str, str] = {}
+        self.active: list[str] = []
+        """The loops around what is written."""
         for param in plan.params:
             self._enter(param.name, self._param(param.name))
         terms = [*map(plan.said, plan.holes(plan.tree)), *plan.numbers]
@@ -51,15 +53,21 @@ class Identifiers:
         return self._enter(f"local {wanted} {len(self.of)}", wanted)
 
     def counter(self, key: str, name: str) -> str:
-        """The variable of a loop."""
-        if name:
-            return self._enter(f"${key}.{name}", name)
-        free = next(n for n in COUNTERS if n not in self.of.values() and n not in self.reserved)
-        return self._enter(f"${key}.", free)
+        """The variable of a loop: loops beside each other may have the same."""
+        known = f"${key}.{name}"
+        if known not in self.of:
+            taken = {n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] in (*self.active, key)}
+            free = (n for n in COUNTERS if n not in taken and n not in self.reserved)
+            self.of[known] = safe(name, {*taken, *self.reserved}) if name else next(free)
+        return self.of[known]
 
     def column(self, key: str) -> str:
         """The variable of a list of numbers beside a loop's."""
-        return self._enter(key, key.split(".")[1].removeprefix("in_").removeprefix("out_"))
+        if key not in self.of:
+            loop, name = key[1:].split(".")[:2]
+            taken = {n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] == loop}
+            self.of[key] = safe(name.removeprefix("in_").removeprefix("out_"), {*taken, *self.reserved})
+        return self.of[key]
 
     def carry(self, name: str) -> str:
         """The variable that holds a size from turn to turn."""

@@ -83,6 +83,8 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     except (TypeError, AttributeError, ValueError):
         shapes = [()] * len(real)
     hidden = depends_of(*(a for n, a in attributes.items() if a.depends and _decides_unseen(node, n, a.value)))
+    if len(inputs) > 1:
+        hidden |= depends_of(*(size for sizes in inputs for size in sizes if size == 1))
     sizes = tuple(_checked(f, r, unfollowed, hidden) for f, r in zip(shapes, real, strict=True))
     if not node.op.windows(*(v.type for v in node.inputs)):
         return sizes

@@ -709,8 +709,10 @@ def _progressed(sizes: list[Number], count: Number) -> Number:
     terms = [None if s.term is None else linear(s.term) for s in sizes]
     steps = [combined(b, a, -1) for a, b in pairwise(terms)]
     step = steps[0]
+    if not any(steps) and None not in terms:
+        return sizes[0]
     if len(steps) < 2 or not step or terms[0] is None or count.term is None or any(s != step for s in steps):
-        return Number(last.value, last.term, last.depends | count.depends)
+        return opaque(last.value, sizes[0].depends | last.depends | count.depends)
     walked = Binary(op="*", left=count.term, right=from_linear(step))
     return Number(last.value, Binary(op="+", left=from_linear(terms[0]), right=walked), last.depends | count.depends)
 
