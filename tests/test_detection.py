@@ -129,7 +129,7 @@ def test_default_boxes_are_torchvisions(
     maps = [torch.zeros(1, 1, side, side) for side in sides]
     images = torchvision.models.detection.image_list.ImageList(torch.zeros(1, 3, size, size), [(size, size)])
     module = module_of(load(f"ssd.yaml:{variant}"), tmp_path)
-    ours = torch.cat([getattr(module, f"priors{i}")(one) for i, one in enumerate(maps)])
+    ours = torch.cat([module.priors[i](one) for i, one in enumerate(maps)])
     assert len(ours) == {300: 8732, 512: 24564}[size]
     torch.testing.assert_close(ours, generator(images, maps)[0], rtol=1e-5, atol=1e-4)
 

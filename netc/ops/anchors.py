@@ -28,12 +28,7 @@ FROM_SIZES = '''class Anchors(nn.Module):
         round: bool = True,
     ) -> None:
         super().__init__()
-        size = torch.tensor(sizes, dtype=torch.float32).flatten()
-        root = torch.tensor(ratios, dtype=torch.float32).reshape(-1, 1).sqrt()
-        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2
-        if round:
-            corner = corner.round()
-        self.register_buffer("boxes", torch.cat([-corner, corner], 1), persistent=False)
+        self.sizes, self.ratios, self.round = sizes, ratios, round
 '''
 
 FROM_SIDES = '''class AnchorBoxes(nn.Module):
@@ -48,10 +43,23 @@ FROM_SIDES = '''class AnchorBoxes(nn.Module):
         offset: float = 0.0,
     ) -> None:
         super().__init__()
-        sides = torch.tensor([widths, heights], dtype=torch.float32)
-        corner = sides.reshape(2, -1).T / 2
-        self.register_buffer("boxes", torch.cat([-corner, corner], 1), persistent=False)
+        self.sides = (widths, heights)
 '''
+
+SIZED = '''
+    def corners(self, device: torch.device) -> Tensor:
+        """Half the width and height of each box."""
+        size = torch.tensor(self.sizes, dtype=torch.float32, device=device).flatten()
+        root = torch.tensor(self.ratios, dtype=torch.float32, device=device)
+        root = root.reshape(-1, 1).sqrt()
+        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2
+        return corner.round() if self.round else corner'''
+
+SIDED = '''
+    def corners(self, device: torch.device) -> Tensor:
+        """Half the width and height of each box."""
+        sides = torch.tensor(self.sides, dtype=torch.float32, device=device)
+        return sides.reshape(2, -1).T / 2'''
 
 AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
         self.offset = offset
@@ -65,7 +73,10 @@ AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else
         rows, columns = self.places(-2, x), self.places(-1, x)
         down, across = torch.meshgrid(rows, columns, indexing="ij")
         shifts = torch.stack([across, down, across, down], -1)
-        return (shifts[:, :, None] + self.boxes.to(x)).reshape(-1, 4)'''
+        corners = self.corners(x.device).to(x)
+        boxes = torch.cat([-corners, corners], 1)
+        return (shifts[:, :, None] + boxes).reshape(-1, 4)
+'''
 
 LEAST, MOST = 1e-6, 1e6
 """Lengths and ratios outside are slips, and no float32 in between overflows."""
@@ -143,9 +154,9 @@ class Anchors(Op):
         stride = TorchArg("stride", plain(compact(self.stride)), attribute="stride", keyword=True)
         offset = _option(self, "offset", plain(self.offset))
         if self.widths:
-            return TorchForm(TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS))
+            return TorchForm(TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED))
         args = (*lists, _option(self, "ratios", _bare(self.ratios)), stride, offset, _option(self, "round", self.round))
-        return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS))
+        return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS + SIZED))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Columns + boxes + rows, by broadcasting; no constant has an element for every cell."""

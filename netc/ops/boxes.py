@@ -36,14 +36,13 @@ DECODE_BOXES = '''class DecodeBoxes(nn.Module):
         clip: float | None = 4.135166556742356,  # log(1000 / 16)
     ) -> None:
         super().__init__()
-        scales = torch.tensor(weights, dtype=torch.float32)
-        self.register_buffer("weights", scales, persistent=False)
+        self.weights = weights
         self.clip = clip
 
     def forward(self, offsets: Tensor, anchors: Tensor) -> Tensor:
         first, last = anchors.split(2, -1)
         size = last - first
-        move, growth = (offsets / self.weights.to(offsets)).split(2, -1)
+        move, growth = (offsets / offsets.new_tensor(self.weights)).split(2, -1)
         if self.clip is not None:
             growth = growth.clamp(max=self.clip)
         centre = first + size / 2 + move * size
@@ -56,8 +55,7 @@ ENCODE_BOXES = '''class EncodeBoxes(nn.Module):
 
     def __init__(self, weights: float | tuple[float, ...] = 1.0) -> None:
         super().__init__()
-        scales = torch.tensor(weights, dtype=torch.float32)
-        self.register_buffer("weights", scales, persistent=False)
+        self.weights = weights
 
     def forward(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         first, last = anchors.split(2, -1)
@@ -65,7 +63,7 @@ ENCODE_BOXES = '''class EncodeBoxes(nn.Module):
         size = last - first
         move = ((left + right) - (first + last)) / 2 / size
         growth = ((right - left) / size).log()
-        return torch.cat([move, growth], -1) * self.weights.to(boxes)'''
+        return torch.cat([move, growth], -1) * boxes.new_tensor(self.weights)'''
 
 CLIP_BOXES = '''class ClipBoxes(nn.Module):
     """Boxes x1 y1 x2 y2 cut at the edges of an image."""

@@ -53,7 +53,7 @@ NMS = '''class NonMaxSuppression(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         remaining = self.candidates(boxes.detach(), scores.detach())
         corners = boxes.detach().permute(2, 0, 1).contiguous()
-        count = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+        count = scores.new_zeros(scores.shape[0], dtype=torch.long)
         indices = count[:, None].repeat(1, self.max_output)
         for k in range(self.max_output):
             best = remaining.argmax(1, keepdim=True)

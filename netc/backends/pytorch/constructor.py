@@ -30,6 +30,8 @@ class Constructor:
         self.places = Places(plan)
         self.ids = Identifiers(plan, file.reserved, self.places.heads)
         self.flags: dict[Expr, str] = {}
+        self.guards: dict[str, str] = dict(self._guards(plan.tree.steps))
+        """Conditions that are whether a module is there."""
         self._made: set[str] = set()
         self._set: set[Expr] = set()
         self._inlined = self._once()
@@ -64,7 +66,9 @@ class Constructor:
         kept = [f"        self.{attribute} = {self._kept(name)}" for name, attribute in self.ids.stored.items()]
         if body == ["        super().__init__()"] and not (made or kept or stored or self.plan.params):
             return []
-        return [*head, *body, *self._lets(), *kept, *stored, *made]
+        lets = list(self._lets())
+        first = [*lets, *body] if self.places.numbered or self.places.base is not None else [*body, *lets]
+        return [*head, *first, *kept, *stored, *made]
 
     def base(self) -> str:
         """The class this one derives from."""
@@ -143,9 +147,28 @@ class Constructor:
             self.flags[term] = self.ids.flag(plain or ("use_residual" if residual else f"has_{word(statement_name(path))}"))
         return self.flags[term]
 
+    def _guards(self, steps: Sequence[tree.Step]) -> Iterator[tuple[str, str]]:
+        """Conditions under which there is one module more: it is None otherwise."""
+        for node in (inner for step in steps for inner in tree.walk(step)):
+            if not isinstance(node, tree.Branch) or node.then is None or node.otherwise is None:
+                continue
+            made = [a for side in (node.then, node.otherwise) for a in applied(side.steps) if self.places.is_made(a)]
+            branches = [n for side in (node.then, node.otherwise) for s in side.steps for n in tree.walk(s)]
+            if len(made) != 1 or any(isinstance(n, tree.Branch) for n in branches):
+                continue
+            path, module = made[0].module, made[0].make
+            others = [a for step in steps for a in applied([step]) if a.module == path and a is not made[0]]
+            plain = module is not None and is_expression(module) and not tensor_kind(module)
+            if plain and not others and not list(self.places.stepwise(made[0])) and path not in self.places.families:
+                inside = made[0] in list(applied(node.then.steps))
+                yield node.out, f"{self.places.access(path)} {'is not' if inside else 'is'} None"
+
     def _branch(self, step: tree.Branch, indent: int) -> Iterator[str]:
         assert step.then is not None
         assert step.otherwise is not None
+        if step.out in self.guards:
+            yield from self._guarded(step, indent)
+            return
         inside = [a for side in (step.then, step.otherwise) for a in applied(side.steps)]
         yield from self._dictionaries(inside, indent)
         term = self.plan.said(step.condition)
@@ -173,6 +196,21 @@ class Constructor:
             if container not in self._made:
                 self._made.add(container)
                 yield f"{' ' * indent}{self.places.access(container)} = nn.ModuleDict()"
+
+    def _guarded(self, step: tree.Branch, indent: int) -> Iterator[str]:
+        """A module that is there under a condition, else None."""
+        assert step.then is not None
+        assert step.otherwise is not None
+        first = next((a for a in applied(step.then.steps) if self.places.is_made(a)), None)
+        made = first or next(a for a in applied(step.otherwise.steps) if self.places.is_made(a))
+        assert made.make is not None
+        self._made.add(made.module)
+        shown, condition = self.code(made.make), self.say(self.plan.said(step.condition))
+        if first is not None:
+            text = f"{shown.within(OR)} if {condition.within(OR)} else None"
+        else:
+            text = f"None if {condition.within(OR)} else {shown.text}"
+        yield from layout(f"{self.places.access(made.module)} = {text}", indent)
 
     def _place(self, step: tree.Apply, indent: int) -> Iterator[str]:
         """A module, or the container it is in, the first time."""
@@ -501,7 +539,7 @@ class Constructor:
                 term = self.plan.said(hole)
                 fields[hole.name] = self.say(term).text
                 fields[f"*{hole.name}"] = ", ".join(self.say(item).text for item in _items(term))
-            return filled(form.make, (), fields)
+            return self.file.constant(form, filled(form.make, (), fields))
         said = terms if terms is not None else [self.plan.said(hole) for hole in made.holes]
         pairs = zip(made.holes, said, strict=True)
         shown = [text for hole, term in pairs if (text := self._argument(hole, term))]

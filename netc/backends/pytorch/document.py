@@ -65,6 +65,11 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return found
 
 
+def call_end(text: str) -> int:
+    """Where the first brackets of an expression close."""
+    return _spans(text)[0][1]
+
+
 def _hidden(text: str) -> str:
     """The text with everything in quotes and brackets blotted out."""
     shown = re.sub(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'', lambda m: "_" * len(m[0]), text)

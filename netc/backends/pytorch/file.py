@@ -6,13 +6,18 @@ import inspect
 from collections.abc import Iterator
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.document import layout
+from netc.backends.pytorch.document import call_end, layout
 from netc.backends.pytorch.fit import Book, Plan
 from netc.backends.pytorch.names import RESERVED, pascal, safe
 from netc.expr.terms import make_divisible
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
 from netc.ops.records import TorchModule
+
+CONSTANT_DEVICE = '''def constant_device() -> torch.device:
+    """Where constants are made: the default device, the CPU in place of meta."""
+    device = torch.get_default_device()
+    return torch.device("cpu") if device.type == "meta" else device'''
 
 STANDARD = ("collections", "fnmatch", "functools", "math", "typing")
 
@@ -105,6 +110,14 @@ class File:
         for pair in form.imports:
             self.add(pair)
         return form.cls if form.helper is None else self._use_helper(form.cls, form.helper)
+
+    def constant(self, form: TorchModule, made: str) -> str:
+        """A tensor that no checkpoint holds: made where there is memory, also for a module on the meta device."""
+        if form.cls in ("nn.Parameter", "nn.Buffer"):
+            return made
+        self.helpers["constant_device"] = CONSTANT_DEVICE
+        end = call_end(made)
+        return f"{made[:end]}, device=constant_device(){made[end:]}"
 
     def use_factory(self, factory: tree.Factory) -> None:
         """What an operator as a value needs in the file."""

@@ -14,10 +14,9 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.code import ATOM, CHOICE, LEVELS, Code, filled, literal
 from netc.backends.pytorch.constructor import Constructor
 from netc.backends.pytorch.document import WIDTH, layout
-from netc.backends.pytorch.fit import Plan
 from netc.backends.pytorch.loops import Roll, roll
 from netc.backends.pytorch.names import safe, statement_name
-from netc.backends.pytorch.place import tensor_kind
+from netc.backends.pytorch.place import Places, tensor_kind
 from netc.backends.pytorch.rewrite import applied, reads_of
 from netc.backends.pytorch.shapes import Shapes
 from netc.expr.terms import names
@@ -47,9 +46,9 @@ class Text:
 class Tensors:
     """The tensors of one class: which name is which, how often and where each is read, which only training needs."""
 
-    def __init__(self, steps: Sequence[Step], outputs: Sequence[tree.Output], plan: Plan | None = None) -> None:
+    def __init__(self, steps: Sequence[Step], outputs: Sequence[tree.Output], places: Places | None = None) -> None:
         self._same: dict[str, str] = {}
-        self._plan, self._outputs = plan, outputs
+        self._places, self._outputs = places, outputs
         self.steps = list(self._resolved(steps))
         self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in read_in(step))
         self.uses.update(self.of(output.read) for output in outputs)
@@ -95,13 +94,18 @@ class Tensors:
     def _turned(self, turns: tree.Turns) -> Iterator[Step]:
         written = [list(self._resolved(turn)) for turn in turns.turns]
         rolled = None
-        if self._plan is not None and all(isinstance(s, tree.Apply) for turn in written for s in turn):
+        if self._places is not None and all(isinstance(s, tree.Apply) for turn in written for s in turn):
             flat = msgspec.structs.replace(turns, turns=tuple(map(tuple, written)))
-            rolled = roll(self._plan, flat, self.of)
-        if rolled is None or not self._is_shorter(rolled):
+            rolled = roll(self._places.plan, flat, self.of)
+        if rolled is None or not self._is_shorter(rolled) or not self._is_listed(rolled):
             yield from (step for turn in written for step in turn)
         else:
             yield rolled
+
+    def _is_listed(self, rolled: Roll) -> bool:
+        """Whether the modules of the turns stand in lists, or are one module."""
+        made = [p for step, p in zip(rolled.steps, rolled.modules, strict=True) if step.make and not step.call]
+        return all(len(set(paths)) == 1 or (self._places and self._places.listed(paths)) for paths in made)
 
     def _is_shorter(self, rolled: Roll) -> bool:
         """Whether a loop is worth it: it is not all for training, and more than a line for each of a few turns."""
@@ -483,16 +487,7 @@ class Writer:
 
     def _modules(self, paths: Sequence[str]) -> str:
         """A list of modules, one for each turn."""
-        places = self.constructor.places
-        texts = [places.access(path) for path in paths]
-        stems = {text.rpartition("[")[0] for text in texts}
-        if len(stems) == 1 and all(text.endswith("]") for text in texts):
-            stem = stems.pop()
-            at, size = [text[len(stem) + 1 : -1] for text in texts], places.length(paths[0])
-            first = int(at[0]) if at[0].isdigit() else -1
-            if first >= 0 and at == [str(i) for i in range(first, size)]:
-                return f"{stem}[{first}:]" if first else stem
-        return f"({', '.join(texts)})"
+        return self.constructor.places.listed(paths)
 
     def fresh(self, wanted: str) -> str:
         """A variable that nothing else has."""
@@ -569,7 +564,8 @@ class Writer:
     def _branches(self, step: tree.Branch) -> None:
         """A conditional expression where each side is one, else `if` and `else`."""
         self.flush()
-        flag = f"self.{self.constructor.flag(step.condition, step.path)}"
+        guard = self.constructor.guards.get(step.out)
+        flag = guard or f"self.{self.constructor.flag(step.condition, step.path)}"
         sides = [self._side(body, self.indent) for body in bodies(step)]
         shown = f"{sides[0][1].code.within(1)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
@@ -603,7 +599,8 @@ class Writer:
         if then:
             self.lines.extend((f"{pad}if {flag}:", *then))
         if otherwise:
-            self.lines.extend((f"{pad}else:" if then else f"{pad}if not {flag}:", *otherwise))
+            absent = flag.replace(" is not None", " is None") if " is not None" in flag else f"not {flag}"
+            self.lines.extend((f"{pad}else:" if then else f"{pad}if {absent}:", *otherwise))
         self.left.subtract(inner)
         for writer in sides:
             for held, slot in writer.held.items():

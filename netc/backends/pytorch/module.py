@@ -159,7 +159,7 @@ class ClassWriter:
         inputs = self.plan.tree.inputs
         if self.plan.is_root or len(inputs) < 3 or not is_region(self.plan.traces[0].block):
             return False
-        tensors = Tensors(self.plan.tree.steps, self.outputs, self.plan)
+        tensors = Tensors(self.plan.tree.steps, self.outputs, self.constructor.places)
         for step in tensors.steps:
             rows = [c for row in step.reads for c in row] if isinstance(step, Roll) else []
             if any(c.kind != "local" and c.slots != inputs and set(c.slots) & set(inputs) for c in rows):
@@ -191,7 +191,7 @@ class ClassWriter:
 
     def _writer(self, names: list[str], crowded: set[str]) -> Writer:
         found = self.plan.tree
-        tensors = Tensors(found.steps, self.outputs, self.plan)
+        tensors = Tensors(found.steps, self.outputs, self.constructor.places)
         shapes = Shapes(self.plan, self.constructor.ids.of)
         writer = Writer(self.constructor, tensors, shapes)
         writer.crowded = crowded

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Iterable
 
 FILE = frozenset(
-    ("nn", "torch", "math", "Tensor", "NamedTuple", "OrderedDict", "Callable", "partial", "make_divisible", "fnmatchcase")
+    ("nn", "torch", "math", "Tensor", "NamedTuple", "OrderedDict", "Callable", "partial", "make_divisible", "fnmatchcase", "constant_device")
 )
 """What a file may import or define besides its classes."""
 PYTHON = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)

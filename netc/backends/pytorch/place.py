@@ -16,6 +16,7 @@ class Places:
     """Of one class. `placed`: path of the weights → module; `numbered`: how many members the class has as a sequence."""
 
     def __init__(self, plan: Plan) -> None:
+        self.plan = plan
         made = [step for step in applied(plan.tree.steps) if step.make is not None and step.call is None]
         self.placed: dict[str, tree.Module] = {}
         for step in made:
@@ -86,6 +87,17 @@ class Places:
     def members(self, container: str) -> dict[str, tree.Module]:
         """Everything inside a container by its path."""
         return {path: made for path, made in self.placed.items() if path.startswith(f"{container}.")}
+
+    def listed(self, paths: Sequence[str]) -> str:
+        """How code reaches a list of just these modules, or its end; "" where they stand in no list."""
+        texts = [self.access(path) for path in paths]
+        stems = {text.rpartition("[")[0] for text in texts}
+        stem = stems.pop() if len(stems) == 1 and all(text.endswith("]") for text in texts) else ""
+        at, size = [text[len(stem) + 1 : -1] for text in texts], self.length(paths[0])
+        first = int(at[0]) if stem and at[0].isdigit() else size
+        if at != [str(i) for i in range(first, size)]:
+            return ""
+        return f"{stem}[{first}:]" if first else stem
 
     def length(self, path: str) -> int:
         """How many modules there are in the list that a module is in."""

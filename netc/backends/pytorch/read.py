@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from netc.backends.pytorch.trace import Trace
 
 
+REAL = frozenset(("round", "floor", "ceil", "make_divisible", "==", "!=", "<", "<=", ">", ">="))
+"""What takes real numbers to whole ones or to truths, so that a division within it keeps its fraction."""
+
+
 class Reader:
     """Reads expressions that stand in one block."""
 
@@ -42,15 +46,22 @@ class Reader:
         if outer is not None and not any(self._is_inner(part) for part in within(said.expr)):
             return self.trace.imported(outer.reader.read(said))
         found = self._of(said.expr, said.scope)
-        return Number(self.value(found.term), found.term, found.depends, author=True)
+        value = self.value(found.term)
+        if isinstance(value, float):
+            return Number(value, self.real(said), found.depends, author=True)
+        return Number(value, found.term, found.depends, author=True)
 
     def real(self, said: Said) -> Expr | None:
         """How a real number is said here: a division keeps its fraction."""
-        self._real = True
+        return self._really([said.expr], said.scope)[0].term
+
+    def _really(self, exprs: Iterable[Expr], scope: Scope) -> list[Number]:
+        """Expressions where a division keeps its fraction."""
+        before, self._real = self._real, True
         try:
-            return self._of(said.expr, said.scope).term
+            return [self._of(expr, scope) for expr in exprs]
         finally:
-            self._real = False
+            self._real = before
 
     def _is_inner(self, part: Expr) -> bool:
         """Whether part of an expression has no meaning outside of the class."""
@@ -80,7 +91,10 @@ class Reader:
         return self._compound(expr, scope)
 
     def _compound(self, expr: Expr, scope: Scope) -> Number:
-        inner = [self._of(operand, scope) for operand in operands(expr)]
+        if isinstance(expr, Function | Binary) and (getattr(expr, "name", "") or getattr(expr, "op", "")) in REAL:
+            inner = self._really(operands(expr), scope)
+        else:
+            inner = [self._of(operand, scope) for operand in operands(expr)]
         terms = [number.term for number in inner if number.term is not None]
         term = folded(self._assembled(expr, terms)) if len(terms) == len(inner) else None
         return Number(None, None if term is not None and cost(term) > LONGEST else term, depends_of(*inner))
