@@ -42,6 +42,8 @@ def _item(attribute: Number, i: int, reader: Reader) -> Number:
     value, term = attribute.value[i], attribute.term
     if isinstance(term, ListExpr) and len(term.items) == len(attribute.value):
         term = term.items[i]
+        if term == lit(value):
+            return of(value)
     known = term is not None and reader.value(term) == value
     return Number(value, term if known else None, attribute.depends)
 
