@@ -257,10 +257,60 @@ CATALOGUE = {
         concat dim=-2 @a @b
         stack @a @b
         stack dim=-1 @a @b
+        add alpha=0.5 @a @b
+        add 2 alpha=3 @a
+        sub alpha=2 @a @row
+        rsub alpha=2 @a @b
+        vector: select 0 0 @row
+        matmul @a @vector
+        matmul @vector @turned
+        matmul @vector @vector
         whole: [round @a, cast int64]
         remainder 3 @whole
         floor_divide 2 @whole
         """,
+    ),
+    "comparisons_and_masks": Family(
+        PAIR,
+        """
+        less: lt @a @b
+        lt 0.5 @a
+        le @a @row
+        le 0 @a
+        more: gt 0 @b
+        gt @a @b
+        ge @a @b
+        ge -0.5 @a
+        rounded: round @a
+        eq 1 @rounded
+        eq @rounded @more
+        ne 0 @rounded
+        ne @rounded @less
+        logical_and @less @more
+        logical_and @less @more @row
+        logical_or @less @more
+        logical_xor @less @more
+        logical_not @less
+        logical_not @rounded
+        eq @less @more
+        lt @less @more
+        where @less @a @b
+        where @less @more @less
+        where input=0 @less @row
+        where other=0.5 @more @a
+        where 1 0 @more
+        masked_fill 0 @a @less
+        [masked_fill -inf @a @more, maximum -9]
+        tril @a
+        triu diagonal=1 @a
+        [tril -1 @rounded]
+        [log @rounded, isnan]
+        [log @rounded, isinf]
+        [reciprocal @rounded, isposinf]
+        [log @rounded, isneginf]
+        [log @rounded, isfinite]
+        """,
+        still=("line29",),
     ),
     "shape": Family(
         "t: [N, 6, h, 8], fixed: [N, 8, 6, 4], one: [N, 1, 3]",
@@ -300,6 +350,15 @@ CATALOGUE = {
         cast float64 @t
         cast int64 @t
         [relu @t, cast bool]
+        slices: unbind 1 @t
+        slice5: relu @slices.5
+        unbind -1 @t
+        cumsum 1 @t
+        cumsum -1 @t
+        ordered: sort 2 descending=true @t
+        place: identity @ordered.indices
+        sort dim=1 @t
+        argsort 1 stable=true @t
         first: topk 2 dim=1 @t
         gather 1 @t @first.indices
         take_along_dim 1 @t @first.indices
@@ -329,6 +388,10 @@ CATALOGUE = {
         norm p=1 @t
         norm (2 3) p=inf keepdim=true @t
         norm 1 p=-inf @t
+        std 1 @t
+        std (2 3) correction=0 keepdim=true @t
+        var @t
+        var -1 keepdim=true @t
         argmax 1 @t
         argmax @t
         argmin 1 keepdim=true @t

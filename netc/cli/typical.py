@@ -23,12 +23,16 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 """Values to try for attributes that must be given, by kind."""
 IMAGE, BOXES, INDICES = TensorType((2, 4, 8, 8)), TensorType((2, 9, 4)), TensorType((2, 4), "int64")
+MASK = TensorType(IMAGE.shape, "bool")
 KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
     "pow": ({"other": 2}, (IMAGE,)),
     "rsub": ({"other": 2}, (IMAGE,)),
     "remainder": ({"other": 2}, (INDICES,)),
     "floor_divide": ({"other": 2}, (INDICES,)),
+    **{name: ({"other": 2}, (IMAGE,)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "where": ({}, (MASK, IMAGE, IMAGE)),
+    "masked_fill": ({"value": 0}, (IMAGE, MASK)),
     "clamp": ({"min": 0}, (IMAGE,)),
     "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "index_select": ({"dim": 1}, (TensorType((2, 4)), TensorType((4,), "int64"))),

@@ -110,29 +110,35 @@ class Embedding(Op):
 
 @op("matmul", family=Family.MERGE, torch="torch.matmul", title="MatMul", arity=(2, 2))
 class MatMul(Op):
-    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast (`torch.matmul`)."""
+    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast. A vector of k elements in
+    front is a row, one behind a column, and the axis that makes it a matrix goes again (`torch.matmul`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_same_dtype(self, *x)
         yield from need_dtype(self, x[0], NUMBERS)
         for at, t in enumerate(x):
-            yield from need_axes(self, t, 2, at)
-        if all(t.rank > 1 for t in x):
+            yield from need_axes(self, t, 1, at)
+        if all(t.rank for t in x):
             yield from self._check_sizes(*x)
 
     def _check_sizes(self, a: TensorType, b: TensorType) -> Iterator[Problem]:
         yield from need_broadcast(self, a.with_shape(*a.shape[:-2]), b.with_shape(*b.shape[:-2]))
-        k, n = a.shape[-1], b.shape[-2]
+        k, n = a.shape[-1], b.shape[-2 if b.rank > 1 else -1]
         if not compare(k, n).holds:
-            message = f"matmul inputs disagree: {a} has rows of {dim_text(k)}, {b} has columns of {dim_text(n)}"
+            rows, columns = (
+                (" rows of" if a.rank > 1 else " a length of"),
+                (" columns of" if b.rank > 1 else " a length of"),
+            )
+            message = f"matmul inputs disagree: {a} has{rows} {dim_text(k)}, {b} has{columns} {dim_text(n)}"
             yield Problem("shape-mismatch", message, 1)
 
     def infer(self, *x: TensorType) -> TensorType:
         a, b = x
-        return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        row, column = a.shape[-2:-1], b.shape[-1:] if b.rank > 1 else ()
+        return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), *row, *column)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(self.infer(*x).shape[1 if x[0].rank > 2 else 0 :], start=x[0].shape[-1])
+        return prod(self.infer(*x).shape[1 if max(t.rank for t in x) > 2 else 0 :], start=x[0].shape[-1])
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0} @ {1}", binding="product"), heavy=True)

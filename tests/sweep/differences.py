@@ -19,7 +19,7 @@ def difference(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -
 
 
 def empty(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    return not isinstance(theirs, str) and any(t.numel() == 0 for t in theirs)
+    return not isinstance(theirs, str) and any(isinstance(t, torch.Tensor) and t.numel() == 0 for t in theirs)
 
 
 def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
@@ -115,6 +115,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "PyTorch looks at this `dropout` in training alone, and refuses it there",
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
+    (says("needs more elements than", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
+    (says("the mask of", of="where"), "PyTorch takes bytes for truths, which it deprecates itself"),
+    (says("is not a whole number, as", of="masked_fill"), "PyTorch cuts off what is no whole number"),
+    (
+        says("with `alpha` takes two", "tensors or numbers, not"),
+        "how operands are written is netc's own: two tensors or a number",
+    ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
     (says("needs one of size"), "where a size comes from is netc's own: from one place"),
@@ -125,7 +132,6 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("needs `dim`"), "PyTorch's guess of `dim`, which it deprecates itself"),
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
-    (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
     (
         says("names no axis", of=("logsumexp", "flip", "roll", "repeat")),
         "PyTorch takes an empty list of axes; netc has them named",

@@ -154,7 +154,11 @@ FITTING: dict[str, dict[str, Draw]] = {
     "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
     "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
+    **{name: {"dim": some_axes, "correction": one_of(0, 1, 1, 2, 0.5)} for name in ("std", "var")},
     "prod": {"dim": axis},
+    "masked_fill": {"value": one_of(0, 1, 2, 0.5, -1.0, "inf", "-inf")},
+    **{name: {"diagonal": one_of(-3, -1, 0, 1, 2, 9)} for name in ("tril", "triu")},
+    **{name: {"alpha": one_of(1, 1, 2, -1, 0.5, 1.0, 3)} for name in ("add", "sub", "rsub")},
 }
 FITTING |= {f"lp_pool{n}d": FITTING["lp_pool1d"] for n in (2, 3)}
 
@@ -287,6 +291,14 @@ def scored(random: Random) -> list[TensorType]:
     return [*floats((n, m, 4), (n, m)), *groups]
 
 
+def masked(random: Random) -> list[TensorType]:
+    """A tensor and a mask that broadcasts with it."""
+    shape = small(random, random.randint(0, 4))
+    kind = random.choice(("float32",) * 6 + ("int64", "bool", "uint8", "float64"))
+    mask = [n if random.random() < 0.7 else 1 for n in shape][random.choice((0, 0, 0, 1)) :]
+    return [TensorType(tuple(shape), kind), TensorType(tuple(mask), "bool")]
+
+
 def nothing(random: Random) -> list[TensorType]:
     return []
 
@@ -311,6 +323,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align"), regions),
     "nms": scored,
     "deform_conv2d": deformed,
+    "masked_fill": masked,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
     **dict.fromkeys(("parameter", "constant", "arange", "relative_position_index"), nothing),
 }
@@ -390,6 +403,33 @@ def divisible(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Ten
     return [x if x.dtype == torch.bool else x - 2, *((d + 1) * (-1) ** seed for d in divisors)]
 
 
+def alike(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Few different numbers, so that many are equal."""
+    return [t.round() if t.is_floating_point() else t for t in (example(t, seed + i) for i, t in enumerate(types))]
+
+
+def beyond_numbers(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Infinities and NaN among the numbers."""
+    found = []
+    for i, t in enumerate(types):
+        x = example(t, seed + i)
+        if x.is_floating_point():
+            for n, special in enumerate((float("inf"), float("-inf"), float("nan"), 0.0, -0.0)):
+                x[torch.rand(x.shape, generator=torch.Generator().manual_seed(seed + n)) < 0.15] = special
+        found.append(x)
+    return found
+
+
+def comparable(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Equals, or what no number compares with."""
+    return (alike if seed % 2 else beyond_numbers)(op, types, seed)
+
+
+def sortable(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Equals where their order is fixed, else none."""
+    return alike(op, types, seed) if op.stable else distinct(op, types, seed)
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
@@ -399,6 +439,10 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
     **dict.fromkeys(("remainder", "floor_divide"), divisible),
     "embedding": rows,
+    **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),
+    **dict.fromkeys(("isnan", "isinf", "isposinf", "isneginf", "isfinite"), beyond_numbers),
+    **dict.fromkeys(("sort", "argsort"), sortable),
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},
 }

@@ -23,6 +23,7 @@ OWN = {
     *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "where", "masked_fill"),
 }
 """Operators that PyTorch spells in another way: the operator's own form asks for them."""
 

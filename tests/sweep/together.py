@@ -25,6 +25,31 @@ def operands(most: int) -> Callable[[Random], Drawn]:
     return make
 
 
+def scaled(most: int) -> Callable[[Random], Drawn]:
+    """Operands of some element types, and at times a factor."""
+
+    def make(random: Random) -> Drawn:
+        types, values = operands(most)(random)
+        kinds = ("float32", "float32", "float32", "int64", "int32", "bool", "float64")
+        first = random.choice(kinds)
+        factor = {"alpha": random.choice((1, 2, -1, 0.5, 1.0, 3, 0))} if random.random() < 0.6 else {}
+        return [TensorType(t.shape, first if random.random() < 0.7 else random.choice(kinds)) for t in types], (
+            values | factor
+        )
+
+    return make
+
+
+def chosen(random: Random) -> Drawn:
+    """A mask, and tensors or numbers to choose from."""
+    shape = small(random, random.randint(0, 4))
+    kinds = [random.choice(("float32", "float32", "float64", "int64", "bool", "int8")) for _ in range(2)]
+    names = random.choice(((), (), ("input",), ("other",), ("input", "other")))
+    tensors = [TensorType(tuple(partner(random, shape)), kind) for kind in kinds[len(names) :]]
+    values = {name: random.choice((0, 1, 2, 0.5, -1.0)) for name in names}
+    return [TensorType(tuple(partner(random, shape)), "bool"), *tensors], values
+
+
 def divided(random: Random) -> Drawn:
     """Whole numbers, by others that broadcast or by one."""
     types, values = operands(2)(random)
@@ -197,6 +222,8 @@ def unpooled(rank: int) -> Callable[[Random], Drawn]:
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "floor_divide"), divided),
+    **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
+    "where": chosen,
     "einsum": equation,
     "fold": columns,
     "interpolate": resized,
