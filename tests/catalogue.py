@@ -427,7 +427,7 @@ CATALOGUE = {
         """,
     ),
     "recurrent": Family(
-        "t: [L, N, 5], first: [N, L, 5], start: [2, N, 6], cell: [2, N, 6]",
+        "t: [L, N, 5], first: [N, L, 5], start: [2, N, 6], cell: [2, N, 6], counts: {shape: [N], dtype: int64}",
         """
         rnn: rnn 6 @t
         rnn 6 2 nonlinearity=relu bidirectional=true @t
@@ -442,6 +442,19 @@ CATALOGUE = {
         gru_state: identity @gru.h_n
         gru 6 bidirectional=true @t @start
         last: [gru 6 batch_first=true @first, select 1 -1]
+        rnn 6 lengths=@counts @t
+        read: lstm 6 2 batch_first=true bidirectional=true lengths=@counts @first
+        read_h: identity @read.h_n
+        gru 6 bidirectional=true lengths=@counts @t @start
+        step: select 0 0 @t
+        state: select 0 0 @start
+        rnn_cell 6 @step
+        rnn_cell 6 nonlinearity=relu @step @state
+        gru_cell 6 @step @state
+        gru_cell 6 bias=false @step
+        cell_step: lstm_cell 6 @step @state @state
+        cell_c: identity @cell_step.c_1
+        lstm_cell 6 bias=false @step
         """,
     ),
     "attention": Family(

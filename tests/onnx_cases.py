@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,6 +49,12 @@ FUNCTIONS: list[tuple[str, dict[str, Any], Reference]] = [
     ("detach", {}, Tensor.detach),
     ("normalize", {}, nn.functional.normalize),
 ]
+
+
+def _compared(name: str, x: Tensor) -> Tensor:
+    return getattr(torch, name)(x, 0.5)  # type: ignore[no-any-return]
+
+
 REARRANGED: list[Any] = [
     ("softmax2d", {}, nn.Softmax2d()),
     ("add number", {"other": 0.5}, lambda x: x + 0.5),
@@ -81,4 +88,17 @@ REARRANGED: list[Any] = [
     ("adaptive_max_pool2d columns", {"output_size": (1, None)}, nn.AdaptiveMaxPool2d((1, None))),
     ("min", {"dim": 1, "keepdim": True}, lambda x: x.min(1, keepdim=True)),
     ("topk", {"k": 3, "dim": 1}, lambda x: x.topk(3, 1)),
+    *((name, {"other": 0.5}, partial(_compared, name)) for name in ("eq", "ne", "lt", "le", "gt", "ge")),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("logical_and", "logical_or", "logical_xor")),
+    *((name, {}, getattr(torch, name)) for name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite")),
+    ("logical_not", {}, torch.logical_not),
+    ("add alpha", {"alpha": 0.5}, lambda a, b: torch.add(a, b, alpha=0.5), IMAGE, IMAGE),
+    ("tril", {"diagonal": -1}, lambda x: x.tril(-1)),
+    ("triu", {"diagonal": 2}, lambda x: x.triu(2)),
+    ("cumsum", {"dim": 1}, lambda x: x.cumsum(1)),
+    ("sort", {"dim": 2, "descending": True}, lambda x: x.sort(2, descending=True)),
+    ("argsort", {}, torch.argsort),
+    ("std", {"dim": (1, 2)}, lambda x: x.std((1, 2))),
+    ("var", {"dim": 1, "correction": 0, "keepdim": True}, lambda x: x.var(1, correction=0, keepdim=True)),
+    ("unbind", {"dim": 1}, lambda x: x.unbind(1)),
 ]

@@ -101,6 +101,8 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
         make("deform_conv2d", out_channels=3, kernel_size=3),
         (MAP, torch.randn(2, 18, 7, 6), torch.rand(2, 9, 7, 6)),
     ),
+    "where": (make("where"), (MAP > 0, MAP, MAP)),
+    "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
     "affine_grid": (make("affine_grid", size=(5, 7)), (torch.randn(2, 2, 3),)),
     "roi_pool": (make("roi_pool", output_size=2, spatial_scale=0.25), (MAP, NUMBERED)),
     "roi_align": (make("roi_align", output_size=2, spatial_scale=0.25, sampling_ratio=2), (MAP, NUMBERED)),
@@ -116,6 +118,7 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     "rnn": (make("rnn", hidden_size=3), (SEQUENCE,)),
     "lstm": (make("lstm", hidden_size=3), (SEQUENCE,)),
     "gru": (make("gru", hidden_size=3), (SEQUENCE,)),
+    **{name: (make(name, hidden_size=3), (SEQUENCE[0],)) for name in ("rnn_cell", "gru_cell", "lstm_cell")},
     "multihead_attention": (make("multihead_attention", num_heads=2), (SEQUENCE,)),
     "scaled_dot_product_attention": (make("scaled_dot_product_attention"), (MAP,) * 3),
 }

@@ -69,6 +69,10 @@ def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: T
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
 
 
+def states_of_packed_sequences(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return "starts from" in ours and bool(getattr(op, "lengths", None))
+
+
 def pytorch_says(*words: str) -> Applies:
     return lambda op, types, ours, theirs: not ours and any(word in theirs for word in words)
 
@@ -115,6 +119,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "PyTorch looks at this `dropout` in training alone, and refuses it there",
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
+    (states_of_packed_sequences, "PyTorch does not look at the states that packed sequences start from"),
     (says("needs more elements than", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
     (says("the mask of", of="where"), "PyTorch takes bytes for truths, which it deprecates itself"),
     (says("is not a whole number, as", of="masked_fill"), "PyTorch cuts off what is no whole number"),

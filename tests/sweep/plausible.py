@@ -430,6 +430,14 @@ def sortable(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tens
     return alike(op, types, seed) if op.stable else distinct(op, types, seed)
 
 
+def counted(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Sequences and how many of their steps count, fewer than one and more than there are too."""
+    found = [example(t, seed + i) for i, t in enumerate(types)]
+    if op.lengths and not found[-1].is_floating_point():
+        found[-1] = (found[-1] + seed) % 7
+    return found
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
@@ -439,6 +447,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
     **dict.fromkeys(("remainder", "floor_divide"), divisible),
     "embedding": rows,
+    **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),
     **dict.fromkeys(("isnan", "isinf", "isposinf", "isneginf", "isfinite"), beyond_numbers),

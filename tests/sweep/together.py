@@ -219,11 +219,58 @@ def unpooled(rank: int) -> Callable[[Random], Drawn]:
     return make
 
 
+def read(random: Random) -> Drawn:
+    """Sequences, at times what the state starts from and how long each is."""
+    steps, batch, features = small(random, 3)
+    hidden, layers, both, first = (
+        random.randint(1, 4),
+        random.randint(1, 2),
+        random.random() < 0.4,
+        random.random() < 0.5,
+    )
+    values = {"hidden_size": hidden, "num_layers": layers, "bidirectional": both, "batch_first": first}
+    values["bias"] = random.random() < 0.7
+    types = floats((batch, steps, features) if first else (steps, batch, features))
+    if random.random() < 0.3:
+        types += floats((layers * (1 + both), batch, hidden))
+    if random.random() < 0.6:
+        values["lengths"] = True
+        types.append(TensorType((batch + (random.random() < 0.1),), random.choice(("int64",) * 9 + ("float32",))))
+    return types, values
+
+
+def read_with_memory(random: Random) -> Drawn:
+    """The same with two states."""
+    types, values = read(random)
+    if len(types) > 1 + bool(values.get("lengths")):
+        types.insert(1, types[1])
+    if random.random() < 0.2:
+        values["proj_size"] = random.choice((1, 2))
+    return types, values
+
+
+def stepped(random: Random) -> Drawn:
+    """Features, and at times the state."""
+    batch, features, hidden = small(random, 3)
+    state = [(batch, hidden + (random.random() < 0.05))] if random.random() < 0.6 else []
+    return floats((batch, features), *state), {"hidden_size": hidden, "bias": random.random() < 0.7}
+
+
+def stepped_with_memory(random: Random) -> Drawn:
+    """The same with two states."""
+    types, values = stepped(random)
+    return [*types, *types[1:]], values
+
+
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "floor_divide"), divided),
     **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
     "where": chosen,
+    **dict.fromkeys(("rnn", "gru"), read),
+    "lstm": read_with_memory,
+    **dict.fromkeys(("rnn_cell", "gru_cell"), stepped),
+    "lstm_cell": stepped_with_memory,
     "einsum": equation,
     "fold": columns,
     "interpolate": resized,
