@@ -458,7 +458,7 @@ CATALOGUE = {
         """,
     ),
     "attention": Family(
-        "q: [N, L, 8], k: [N, 5, 8], v: [N, 5, 8], heads: [N, 4, L, 8], mask: [L, 5]",
+        "q: [N, L, 8], k: [N, 5, 8], v: [N, 5, 8], heads: [N, 4, L, 8], mask: [L, 5], marks: [N, 5]",
         """
         attend: multihead_attention 2 batch_first=true @q @k @v
         weights: identity @attend.weights
@@ -472,8 +472,12 @@ CATALOGUE = {
         scaled_dot_product_attention attn_mask=@seen @q @k @v
         encoder 2 @q
         encoder 2 hidden=16 norm_first=true @k
+        padding: gt 0 @marks
+        many: encoders 2 heads=2 hidden=16 @k @padding
+        decoder 2 hidden=16 causal=true @q @many
         """,
-        imports="encoder: netc:transformer_encoder_layer",
+        imports="encoder: netc:transformer_encoder_layer, encoders: netc:transformer_encoder, "
+        "decoder: netc:transformer_decoder_layer",
     ),
     "detection": Family(
         "image: [N, 3, 16*h, 16*w], corners: [R, 5]",
