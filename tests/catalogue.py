@@ -189,6 +189,57 @@ CATALOGUE = {
         floor @t
         ceil @t
         round @t
+        round decimals=1 @t
+        tan @t
+        inner: [tanh @t, mul 0.9]
+        asin @inner
+        acos @inner
+        atan @t
+        sinh @t
+        cosh @t
+        asinh @t
+        [add 1 @size, acosh]
+        atanh @inner
+        sinc @t
+        deg2rad @t
+        rad2deg @t
+        exp2 @t
+        expm1 @t
+        log2 @size
+        log10 @size
+        log1p @size
+        [sigmoid @t, logit]
+        logit eps=0.1 @inner
+        trunc @t
+        frac @t
+        signbit @t
+        [log @t, nan_to_num neginf=-5]
+        turned: sin @t
+        atan2 @t @turned
+        hypot @t @turned
+        logaddexp @t @turned
+        logaddexp2 @t @turned
+        fmax @t @turned
+        fmin @t @turned
+        copysign @size @turned
+        copysign -1 @t
+        xlogy @t @size
+        xlogy 3 @t
+        isclose rtol=0.5 @t @turned
+        lerp 0.3 @t @turned
+        lerp @t @turned @size
+        addcmul value=0.5 @t @turned @size
+        addcdiv @t @turned @size
+        remainder 0.7 @t
+        remainder @t @size
+        fmod 0.7 @t
+        fmod @t @size
+        floor_divide 0.7 @t
+        counts: [mul 9 @t, cast int64]
+        bitwise_and 5 @counts
+        bitwise_or 3 @counts
+        bitwise_xor 6 @counts
+        bitwise_not @counts
         clamp -1 0.5 @t
         clamp min=0 @t
         detach @t

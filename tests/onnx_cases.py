@@ -18,8 +18,8 @@ IMAGE, ODD, LINE = (2, 4, 8, 12), (2, 4, 9, 11), (2, 4, 30)
 
 def plain_cases() -> Iterator[Given]:
     """Operators without parameters."""
-    for name, attributes, reference in (*ACTIVATIONS, *FUNCTIONS):
-        yield name, name, attributes, reference, [LINE]
+    for label, attributes, reference in (*ACTIVATIONS, *FUNCTIONS):
+        yield label, label.partition(" ")[0], attributes, reference, [LINE]
     for label, attributes, reference, *shapes in REARRANGED:
         yield label, label.partition(" ")[0], attributes, reference, shapes or [IMAGE]
 
@@ -44,6 +44,9 @@ ACTIVATIONS: list[tuple[str, dict[str, Any], Reference]] = [
 FUNCTIONS: list[tuple[str, dict[str, Any], Reference]] = [
     *((name, {}, getattr(torch, name)) for name in ("exp", "sin", "cos", "erf", "neg", "abs", "sign", "square")),
     *((name, {}, getattr(torch, name)) for name in ("floor", "ceil", "round", "reciprocal")),
+    *((name, {}, getattr(torch, name)) for name in ("atan", "sinh", "cosh", "asinh", "sinc", "deg2rad", "rad2deg")),
+    *((name, {}, getattr(torch, name)) for name in ("exp2", "expm1", "trunc", "frac", "signbit", "nan_to_num")),
+    ("round decimals", {"decimals": 1}, lambda x: x.round(decimals=1)),
     ("clamp", {"min": -1, "max": 0.5}, lambda x: x.clamp(-1, 0.5)),
     ("cast", {"dtype": "float64"}, Tensor.double),
     ("detach", {}, Tensor.detach),
@@ -92,6 +95,11 @@ REARRANGED: list[Any] = [
     *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("logical_and", "logical_or", "logical_xor")),
     *((name, {}, getattr(torch, name)) for name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite")),
     ("logical_not", {}, torch.logical_not),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("atan2", "hypot", "logaddexp", "logaddexp2")),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("fmax", "fmin", "copysign", "isclose")),
+    ("lerp", {"weight": 0.25}, lambda a, b: torch.lerp(a, b, 0.25), IMAGE, IMAGE),
+    ("lerp far", {"weight": 1.5}, lambda a, b: torch.lerp(a, b, 1.5), IMAGE, IMAGE),
+    ("addcmul", {"value": 2}, lambda a, b, c: torch.addcmul(a, b, c, value=2), IMAGE, IMAGE, IMAGE),
     ("add alpha", {"alpha": 0.5}, lambda a, b: torch.add(a, b, alpha=0.5), IMAGE, IMAGE),
     ("tril", {"diagonal": -1}, lambda x: x.tril(-1)),
     ("triu", {"diagonal": 2}, lambda x: x.triu(2)),

@@ -101,6 +101,11 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
         make("deform_conv2d", out_channels=3, kernel_size=3),
         (MAP, torch.randn(2, 18, 7, 6), torch.rand(2, 9, 7, 6)),
     ),
+    **{name: (make(name), (MAP.sigmoid(),)) for name in ("tan", "asin", "acos", "atanh", "logit")},
+    **{name: (make(name), (MAP.abs() + 1.1,)) for name in ("acosh", "log2", "log10", "log1p")},
+    "xlogy": (make("xlogy"), (MAP, MAP.abs() + 0.1)),
+    "addcdiv": (make("addcdiv"), (MAP, MAP, MAP.abs() + 1)),
+    **{name: (make(name, other=0.75), (MAP,)) for name in ("fmod", "remainder", "floor_divide")},
     "where": (make("where"), (MAP > 0, MAP, MAP)),
     "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
     "affine_grid": (make("affine_grid", size=(5, 7)), (torch.randn(2, 2, 3),)),
@@ -155,7 +160,7 @@ def test_suppression_is_refused() -> None:
 
 
 WITHOUT = {"parameter", "constant", "arange", "relative_position_index", "anchors", "nms"}
-WITHOUT |= {"embedding", "remainder", "floor_divide"}
+WITHOUT |= {"embedding", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}
 """No float16 goes into those without inputs of their own and those that take whole numbers; `nms` is refused."""
 
 

@@ -102,12 +102,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("must have one type", of="einsum"), "PyTorch converts element types where it has nothing to sum up"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
     (
-        says(" does not fit uint8", of=("remainder", "floor_divide")),
+        says(
+            " does not fit uint8", of=("remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor")
+        ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
-    ),
-    (
-        says("takes a whole number, not", of=("remainder", "floor_divide")),
-        "netc divides whole numbers by whole numbers",
     ),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
     (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
@@ -120,11 +118,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
     (states_of_packed_sequences, "PyTorch does not look at the states that packed sequences start from"),
+    (says("has no common type"), "PyTorch makes int16, an element type that netc does not have"),
+    (says("`decimals` must be at", "float16 does not hold", of="round"), "PyTorch computes with powers that overflow"),
     (says("needs more elements than", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
     (says("the mask of", of="where"), "PyTorch takes bytes for truths, which it deprecates itself"),
-    (says("is not a whole number, as", of="masked_fill"), "PyTorch cuts off what is no whole number"),
+    (says("is not a whole number, as", of=("masked_fill", "addcmul")), "PyTorch cuts off what is no whole number"),
     (
-        says("with `alpha` takes two", "tensors or numbers, not"),
+        says("with `alpha` takes two", "tensors or numbers, not", "takes its weight from"),
         "how operands are written is netc's own: two tensors or a number",
     ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),

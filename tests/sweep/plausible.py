@@ -156,6 +156,11 @@ FITTING: dict[str, dict[str, Draw]] = {
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
     **{name: {"dim": some_axes, "correction": one_of(0, 1, 1, 2, 0.5)} for name in ("std", "var")},
     "prod": {"dim": axis},
+    "round": {"decimals": one_of(0, 1, 2, -1)},
+    "nan_to_num": dict.fromkeys(("nan", "posinf", "neginf"), one_of(0.0, 1.0, -2.5, 1000)),
+    "isclose": {"rtol": one_of(0.0, 0.1, 1.0), "atol": one_of(0.0, 0.5)},
+    **{name: {"value": one_of(1, 2, -1, 0.5)} for name in ("addcmul", "addcdiv")},
+    "logit": {"eps": one_of(0.0, 0.1, 0.25, 0.5)},
     "masked_fill": {"value": one_of(0, 1, 2, 0.5, -1.0, "inf", "-inf")},
     **{name: {"diagonal": one_of(-3, -1, 0, 1, 2, 9)} for name in ("tril", "triu")},
     **{name: {"alpha": one_of(1, 1, 2, -1, 0.5, 1.0, 3)} for name in ("add", "sub", "rsub")},
@@ -303,6 +308,11 @@ def nothing(random: Random) -> list[TensorType]:
     return []
 
 
+def whole_numbers(random: Random) -> list[TensorType]:
+    shape = tuple(small(random, random.randint(0, 4)))
+    return [TensorType(shape, random.choice(("int64", "int32", "int8", "uint8", "bool")))]
+
+
 INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "matmul": matrices,
     "bilinear": two_features,
@@ -324,6 +334,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "nms": scored,
     "deform_conv2d": deformed,
     "masked_fill": masked,
+    "bitwise_not": whole_numbers,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
     **dict.fromkeys(("parameter", "constant", "arange", "relative_position_index"), nothing),
 }
@@ -445,7 +456,9 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "index_select": indices,
     "take_along_dim": indices,
     **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
-    **dict.fromkeys(("remainder", "floor_divide"), divisible),
+    **dict.fromkeys(("remainder", "fmod", "floor_divide"), divisible),
+    **dict.fromkeys(("signbit", "nan_to_num", "fmax", "fmin", "copysign"), beyond_numbers),
+    **dict.fromkeys(("trunc", "frac", "logaddexp", "logaddexp2", "atan2", "hypot", "xlogy", "isclose"), comparable),
     "embedding": rows,
     **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),

@@ -51,10 +51,30 @@ def chosen(random: Random) -> Drawn:
 
 
 def divided(random: Random) -> Drawn:
-    """Whole numbers, by others that broadcast or by one."""
+    """Numbers, by others that broadcast or by one."""
     types, values = operands(2)(random)
-    kind = random.choice(("int64", "int64", "int32", "uint8", "float32"))
-    return [TensorType(t.shape, kind) for t in types], {key: random.choice((1, 2, 3, -2, 0)) for key in values}
+    kind = random.choice(("int64", "int32", "uint8", "float32", "float32", "float64"))
+    others = (1, 2, 3, -2, 0, 1.5, -0.5) if "float" in kind else (1, 2, 3, -2, 0, 1.5)
+    return [TensorType(t.shape, kind) for t in types], {key: random.choice(others) for key in values}
+
+
+def bits(random: Random) -> Drawn:
+    """Integers or booleans."""
+    types, values = operands(2)(random)
+    kinds = ("int64", "int64", "int32", "int8", "uint8", "bool")
+    first = random.choice(kinds)
+    kinds = (first, first, first, first, *kinds)
+    return [TensorType(t.shape, random.choice(kinds)) for t in types], {
+        key: random.choice((0, 1, 5, 7, -1)) for key in values
+    }
+
+
+def blended(random: Random) -> Drawn:
+    """Two tensors and a weight, or three."""
+    shape = small(random, random.randint(0, 4))
+    count = random.choice((2, 3))
+    values = {"weight": random.choice((0.0, 0.25, 0.5, 1.5, -1.0))} if count == 2 else {}
+    return floats(*(partner(random, shape) if i else shape for i in range(count))), values
 
 
 def partner(random: Random, shape: Sequence[int]) -> list[int]:
@@ -264,7 +284,9 @@ def stepped_with_memory(random: Random) -> Drawn:
 
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
-    **dict.fromkeys(("remainder", "floor_divide"), divided),
+    **dict.fromkeys(("remainder", "fmod", "floor_divide"), divided),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), bits),
+    "lerp": blended,
     **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
     "where": chosen,
     **dict.fromkeys(("rnn", "gru"), read),
