@@ -268,13 +268,20 @@ CATALOGUE = {
         bilinear 3 @t @y
         embedding 20 8 @tokens
         embedding 20 8 padding_idx=0 @tokens
+        embedding_bag 20 8 @tokens
+        embedding_bag 20 8 mode=sum padding_idx=0 @tokens
+        embedding_bag 20 8 max padding_idx=1 @tokens
+        noise: randn like=@t
+        parts: rand (2 5)
+        add @t @noise
+        [add 0.5 @parts, mul 2]
         learned: parameter (5 6)
         fixed: constant (1 2 3 4 5 6) shape=(2 3)
         scalar: constant 0.5 dtype=float32
         arange 0 10 step=3
         relative_position_index 3
         """,
-        still=("learned", "fixed", "scalar", "line8", "line9"),
+        still=("learned", "fixed", "scalar", "line15", "line16", "noise", "parts", "line11"),
     ),
     "arithmetic": Family(
         PAIR,
@@ -303,6 +310,10 @@ CATALOGUE = {
         matmul @a @turned
         matmul @row @turned
         einsum "nchw,nkhw->nck" @a @b
+        cosine_similarity @a @b
+        cosine_similarity dim=-1 eps=0.001 @a @row
+        pairwise_distance @a @b
+        pairwise_distance p=3 keepdim=true @a @row
         einsum "nchw->nhwc" @a
         concat @a @b
         concat dim=-2 @a @b
@@ -413,6 +424,15 @@ CATALOGUE = {
         first: topk 2 dim=1 @t
         gather 1 @t @first.indices
         take_along_dim 1 @t @first.indices
+        scatter 1 @t @first.indices @first
+        scatter 1 0.5 @t @first.indices
+        scatter_add 1 @t @first.indices @first
+        scatter_reduce 1 amax @t @first.indices @first
+        scatter_reduce 1 mean include_self=false @t @first.indices @first
+        one_hot 6 @first.indices
+        repeat_interleave 2 1 @t
+        repeat_interleave 3 2 @t
+        repeat_interleave 2 @fixed
         picked: constant (2 0) dtype=int64
         index_select 1 @t @picked
         """,

@@ -93,6 +93,13 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     },
     "gather": (make("gather", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
     "index_select": (make("index_select", dim=1), (MAP[0, 0], torch.randint(0, 8, (5,)))),
+    "scatter": (make("scatter", dim=1), (MAP[0, 0], torch.arange(5).expand(9, 5), MAP[0, 1, :, :5])),
+    "scatter_add": (make("scatter_add", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)), MAP[0, 1, :, :5])),
+    "scatter_reduce": (
+        make("scatter_reduce", dim=1, reduce="mean"),
+        (MAP[0, 0], torch.randint(0, 8, (9, 5)), MAP[0, 1, :, :5]),
+    ),
+    **{name: (make(name), (MAP,)) for name in ("randn", "rand")},
     "take_along_dim": (make("take_along_dim", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
     **{name: (make(name), (MAP.abs() + 0.1,)) for name in ("log", "sqrt", "rsqrt")},
     "locally_connected1d": (make("locally_connected1d", out_channels=3, kernel_size=3), (MAP[0],)),
@@ -160,7 +167,7 @@ def test_suppression_is_refused() -> None:
 
 
 WITHOUT = {"parameter", "constant", "arange", "relative_position_index", "anchors", "nms"}
-WITHOUT |= {"embedding", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}
+WITHOUT |= {"embedding", "embedding_bag", "one_hot", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}
 """No float16 goes into those without inputs of their own and those that take whole numbers; `nms` is refused."""
 
 

@@ -53,3 +53,9 @@ def _number(word: str, constants: dict[str, Scalar]) -> Scalar | None:
     if word[0] not in "-0123456789":
         return None
     return float(word) if "." in word else int(word)
+
+
+def renamed(each: OnnxNode, names: dict[str, str]) -> OnnxNode:
+    """The same node with other names for some of its inputs and outputs."""
+    inputs, outputs = (tuple([names.get(n, n) for n in some]) for some in (each.inputs, each.outputs))
+    return OnnxNode(each.op_type, inputs, outputs, each.attributes, each.consts)

@@ -68,14 +68,15 @@ class Linear(Op):
         return str(self.out_features)
 
 
-@op("embedding", family=Family.LINEAR, torch="torch.nn.Embedding", title="Embedding")
-class Embedding(Op):
-    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
-    zeros and is not trained. Parameter: weight rows × width."""
+_NO_TOKEN = attr("the row of what is no token; negative ones count from the end", default=None)
+
+
+class _Table(Op):
+    """A learned table whose rows are looked up by integers."""
 
     num_embeddings: int = attr("rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
-    padding_idx: int | None = attr("the row of what is no token; negative ones count from the end", default=None)
+    padding_idx: int | None
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], ("int64", "int32"))
@@ -83,9 +84,6 @@ class Embedding(Op):
         if self.padding_idx is not None and not -rows <= self.padding_idx < rows:
             message = f"`padding_idx` is from {-rows} to {rows - 1}, not {self.padding_idx}"
             yield Problem("bad-argument", message, "padding_idx")
-
-    def infer(self, *x: TensorType) -> TensorType:
-        return TensorType((*x[0].shape, self.embedding_dim))
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (Param("weight", (self.num_embeddings, self.embedding_dim), Fill("normal", 0.0, 1.0, self._blank())),)
@@ -97,15 +95,26 @@ class Embedding(Op):
         first = self.padding_idx % self.num_embeddings * self.embedding_dim
         return first, first + self.embedding_dim
 
+    def caption(self, *x: TensorType) -> str:
+        return f"{self.num_embeddings}×{self.embedding_dim}"
+
+
+@op("embedding", family=Family.LINEAR, torch="torch.nn.Embedding", title="Embedding")
+class Embedding(_Table):
+    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
+    zeros and is not trained. Parameter: weight rows × width."""
+
+    padding_idx: int | None = _NO_TOKEN
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType((*x[0].shape, self.embedding_dim))
+
     def torch(self, *x: TensorType) -> TorchForm:
         args = (*positional(self, "num_embeddings", "embedding_dim"), *keywords(self, "padding_idx"))
         return TorchForm(TorchModule("nn.Embedding", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         return node("Gather", "weight x0", axis=0)
-
-    def caption(self, *x: TensorType) -> str:
-        return f"{self.num_embeddings}×{self.embedding_dim}"
 
 
 @op("matmul", family=Family.MERGE, torch="torch.matmul", title="MatMul", arity=(2, 2))

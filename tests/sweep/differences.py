@@ -99,6 +99,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
     (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
+    (
+        says("must have one type", of=("cosine_similarity", "pairwise_distance")),
+        "PyTorch converts; netc asks for a `cast`",
+    ),
     (says("must have one type", of="einsum"), "PyTorch converts element types where it has nothing to sum up"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
     (
@@ -118,13 +122,25 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
     (states_of_packed_sequences, "PyTorch does not look at the states that packed sequences start from"),
+    (
+        says("as many elements as there are indices"),
+        "PyTorch takes more elements than indices, but has no gradient then",
+    ),
+    (says("takes bags × tokens"), "PyTorch takes one list of tokens with the places where bags begin too"),
+    (
+        says("takes its sizes from `size`", of=("randn", "rand")),
+        "where a size comes from is netc's own: from one place",
+    ),
     (says("has no common type"), "PyTorch makes int16, an element type that netc does not have"),
     (says("`decimals` must be at", "float16 does not hold", of="round"), "PyTorch computes with powers that overflow"),
     (says("needs more elements than", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
     (says("the mask of", of="where"), "PyTorch takes bytes for truths, which it deprecates itself"),
-    (says("is not a whole number, as", of=("masked_fill", "addcmul")), "PyTorch cuts off what is no whole number"),
     (
-        says("with `alpha` takes two", "tensors or numbers, not", "takes its weight from"),
+        says("is not a whole number, as", of=("masked_fill", "addcmul", "scatter")),
+        "PyTorch cuts off what is no whole number",
+    ),
+    (
+        says("with `alpha` takes two", "tensors or numbers, not", "takes its weight from", "takes its elements from"),
         "how operands are written is netc's own: two tensors or a number",
     ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),

@@ -151,6 +151,12 @@ FITTING: dict[str, dict[str, Draw]] = {
     },
     "box_convert": {"in_fmt": one_of("xyxy", "xywh", "cxcywh")},
     "embedding": {"num_embeddings": one_of(5, 7, 9)},
+    "embedding_bag": {
+        "num_embeddings": one_of(5, 7),
+        "padding_idx": one_of(None, 0, 1, -1),
+        "mode": one_of("mean", "sum", "max"),
+    },
+    "pairwise_distance": {"p": one_of(1.0, 2.0, 3.0, 0.5)},
     "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
     "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
@@ -324,7 +330,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "index_select": listed,
     "take_along_dim": taken,
     **dict.fromkeys(("layer_norm2d", "frozen_batch_norm2d", "softmax2d"), channels_first),
-    "embedding": tokens,
+    **dict.fromkeys(("embedding", "one_hot", "embedding_bag"), tokens),
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
     "multihead_attention": attended,
     "scaled_dot_product_attention": heads,
@@ -449,6 +455,23 @@ def counted(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tenso
     return found
 
 
+def put_down(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Places that exist, each once where it is open which of several elements stays."""
+    x, index, *rest = (example(t, seed + i) for i, t in enumerate(types))
+    if x.dim() and x.dim() == index.dim() and -x.dim() <= op.dim < x.dim():
+        n, count = x.shape[op.dim], index.shape[op.dim]
+        line = torch.arange(count).view([count if at == op.dim % x.dim() else 1 for at in range(x.dim())])
+        once = op.name == "scatter" and len(types) > 2
+        index = (line if once else index + line).expand(index.shape).remainder(n).to(index.dtype).contiguous()
+        if once and count > n:
+            rest = [torch.zeros_like(t) for t in rest]
+    return [x, index, *rest]
+
+
+def classes(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    return [example(t, seed).remainder(max(1, op.num_classes)) for t in types]
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
@@ -459,7 +482,9 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **dict.fromkeys(("remainder", "fmod", "floor_divide"), divisible),
     **dict.fromkeys(("signbit", "nan_to_num", "fmax", "fmin", "copysign"), beyond_numbers),
     **dict.fromkeys(("trunc", "frac", "logaddexp", "logaddexp2", "atan2", "hypot", "xlogy", "isclose"), comparable),
-    "embedding": rows,
+    **dict.fromkeys(("embedding", "embedding_bag"), rows),
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), put_down),
+    "one_hot": classes,
     **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),

@@ -24,7 +24,8 @@ OWN = {
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "where", "masked_fill"),
-    *("copysign", "xlogy", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "lerp"),
+    *("copysign", "xlogy", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "lerp", "randn", "rand"),
+    *("scatter", "scatter_add", "scatter_reduce"),
 }
 """Operators that PyTorch spells in another way: the operator's own form asks for them."""
 

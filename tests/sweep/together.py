@@ -282,6 +282,47 @@ def stepped_with_memory(random: Random) -> Drawn:
     return [*types, *types[1:]], values
 
 
+def scattered(random: Random) -> Drawn:
+    """A tensor, places along an axis, and at least as many elements."""
+    shape = small(random, random.randint(1, 3))
+    dim = random.randrange(len(shape))
+    places = [random.randint(1, n) for n in shape]
+    places[dim] = random.randint(1, 6)
+    source = [n + (random.random() < 0.03) for n in places]
+    if random.random() < 0.05:
+        places[random.randrange(len(shape))] += 3
+    kind = random.choice(("float32", "float32", "float64", "int64", "bool"))
+    types = [TensorType(tuple(shape), kind), TensorType(tuple(places), "int64"), TensorType(tuple(source), kind)]
+    return types, {"dim": dim - random.choice((0, len(shape)))}
+
+
+def put(random: Random) -> Drawn:
+    """The same, or a number in place of the elements."""
+    types, values = scattered(random)
+    number = random.random() < 0.4
+    return types[: 2 if number else 3], values | ({"value": random.choice((0, 1, -2, 0.5))} if number else {})
+
+
+def reduced(random: Random) -> Drawn:
+    types, values = scattered(random)
+    ways = ("sum", "prod", "mean", "amax", "amin")
+    return types, values | {"reduce": random.choice(ways), "include_self": random.random() < 0.5}
+
+
+def noisy(random: Random) -> Drawn:
+    """A tensor whose shape it takes, or sizes."""
+    if random.random() < 0.5:
+        return floats(small(random, random.randint(1, 4))), {}
+    return [], {"size": tuple(small(random, random.randint(1, 3))), "dtype": random.choice(("float32", "float64"))}
+
+
+def tokens_in_bags(random: Random) -> Drawn:
+    values = {"num_embeddings": 5, "embedding_dim": random.randint(1, 4), "mode": random.choice(("mean", "sum", "max"))}
+    if random.random() < 0.6:
+        values["padding_idx"] = random.choice((0, 1, -1))
+    return [TensorType(tuple(small(random, 2, 4)), random.choice(("int64", "int32")))], values
+
+
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "fmod", "floor_divide"), divided),
@@ -289,6 +330,11 @@ TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     "lerp": blended,
     **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
     "where": chosen,
+    **dict.fromkeys(("randn", "rand"), noisy),
+    "embedding_bag": tokens_in_bags,
+    "scatter": put,
+    "scatter_add": scattered,
+    "scatter_reduce": reduced,
     **dict.fromkeys(("rnn", "gru"), read),
     "lstm": read_with_memory,
     **dict.fromkeys(("rnn_cell", "gru_cell"), stepped),
