@@ -166,6 +166,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
     (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
     (says("as many channels as its pool", of=UNPOOL), "PyTorch sees the size of what was pooled, not its channels"),
+    (says("the pool's indices go up to", of=UNPOOL), "PyTorch looks at the indices themselves"),
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
     (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
     (says("exclude each other"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),

@@ -233,7 +233,9 @@ def unpooled(rank: int) -> Callable[[Random], Drawn]:
         given = [(n - 1) * s + k - 2 * padding for n, s, k in zip(pooled, step, kernel, strict=True)]
         given = [max(1, n + random.randint(0, s - 1)) for n, s in zip(given, step, strict=True)]
         made = TensorType((*front, *pooled))
-        values = {"kernel_size": tuple(kernel), "stride": tuple(step), "padding": padding}
+        values: dict[str, Any] = {"kernel_size": tuple(kernel), "stride": tuple(step), "padding": padding}
+        if random.random() < 0.3:
+            values["output_size"] = tuple(n + (random.random() < 0.3) for n in given)
         return [made, TensorType(made.shape, "int64"), TensorType((*front, *given))], values
 
     return make
