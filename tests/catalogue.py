@@ -107,6 +107,11 @@ CATALOGUE = {
         adaptive_max_pool3d 2 @volume
         adaptive_avg_pool2d 1 @image
         adaptive_max_pool2d 1 @image
+        fixed: adaptive_avg_pool2d (8 12) @image
+        fractional_max_pool2d 2 (5 7) @fixed
+        fractional_max_pool2d (3 2) output_ratio=0.5 @fixed
+        pool4: max_pool2d 2 @fixed
+        max_unpool2d of=@pool4 output_size=(9 13) @pool4
         """,
     ),
     "norms": Family(

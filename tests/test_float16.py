@@ -115,6 +115,7 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     **{name: (make(name, other=0.75), (MAP,)) for name in ("fmod", "remainder", "floor_divide")},
     "where": (make("where"), (MAP > 0, MAP, MAP)),
     "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
+    "fractional_max_pool2d": (make("fractional_max_pool2d", kernel_size=2, output_size=(5, 3)), (MAP,)),
     "affine_grid": (make("affine_grid", size=(5, 7)), (torch.randn(2, 2, 3),)),
     "roi_pool": (make("roi_pool", output_size=2, spatial_scale=0.25), (MAP, NUMBERED)),
     "roi_align": (make("roi_align", output_size=2, spatial_scale=0.25, sampling_ratio=2), (MAP, NUMBERED)),

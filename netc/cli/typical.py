@@ -45,6 +45,7 @@ KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "rand": ({}, (IMAGE,)),
     "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "fold": ({"output_size": (5, 6), "kernel_size": 2}, (TensorType((2, 12, 20)),)),
+    "fractional_max_pool2d": ({"kernel_size": 2, "output_size": 5}, (IMAGE,)),
     "interpolate": ({"scale_factor": 2}, (IMAGE,)),
     "grid_sample": ({}, (IMAGE, TensorType((2, 5, 6, 2)))),
     "affine_grid": ({"size": (8, 8)}, (TensorType((2, 2, 3)),)),

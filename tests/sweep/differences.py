@@ -131,6 +131,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         says("takes its sizes from `size`", of=("randn", "rand")),
         "where a size comes from is netc's own: from one place",
     ),
+    (says("is one number between 0 and 1", of="fractional_max_pool2d"), "how many numbers there are is netc's own"),
     (says("has no common type"), "PyTorch makes int16, an element type that netc does not have"),
     (says("`decimals` must be at", "float16 does not hold", of="round"), "PyTorch computes with powers that overflow"),
     (says("needs more elements than", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
@@ -145,7 +146,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
-    (says("needs one of size"), "where a size comes from is netc's own: from one place"),
+    (says("needs one of size", "needs one of output_size"), "where a size comes from is netc's own: from one place"),
     (
         says("or one and a number", "or a number, not both"),
         "how operands are written is netc's own: two tensors or a number",

@@ -25,7 +25,7 @@ OWN = {
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "where", "masked_fill"),
     *("copysign", "xlogy", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "lerp", "randn", "rand"),
-    *("scatter", "scatter_add", "scatter_reduce"),
+    *("scatter", "scatter_add", "scatter_reduce", "fractional_max_pool2d"),
 }
 """Operators that PyTorch spells in another way: the operator's own form asks for them."""
 

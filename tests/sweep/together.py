@@ -325,6 +325,18 @@ def tokens_in_bags(random: Random) -> Drawn:
     return [TensorType(tuple(small(random, 2, 4)), random.choice(("int64", "int32")))], values
 
 
+def fractional(random: Random) -> Drawn:
+    """Regions that fit, or a share of the elements."""
+    image, kernel = small(random, 4, 12), small(random, 2, 3)
+    values: dict[str, Any] = {"kernel_size": tuple(kernel)}
+    if random.random() < 0.7:
+        most = [max(1, n - k + 1) for n, k in zip(image[2:], kernel, strict=True)]
+        values["output_size"] = tuple(random.randint(1, m + (random.random() < 0.1)) for m in most)
+    else:
+        values["output_ratio"] = tuple(random.choice((0.3, 0.5, 0.7)) for _ in range(2))
+    return floats(image), values
+
+
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "fmod", "floor_divide"), divided),
@@ -332,6 +344,7 @@ TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     "lerp": blended,
     **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
     "where": chosen,
+    "fractional_max_pool2d": fractional,
     **dict.fromkeys(("randn", "rand"), noisy),
     "embedding_bag": tokens_in_bags,
     "scatter": put,
