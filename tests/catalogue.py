@@ -108,6 +108,10 @@ CATALOGUE = {
         adaptive_avg_pool2d 1 @image
         adaptive_max_pool2d 1 @image
         fixed: adaptive_avg_pool2d (8 12) @image
+        cells: adaptive_max_pool2d (3 7) @fixed
+        cell_places: cast float32 @cells.indices
+        halves: adaptive_max_pool2d (4 6) @fixed
+        half_places: cast float32 @halves.indices
         fractional_max_pool2d 2 (5 7) @fixed
         fractional_max_pool2d (3 2) output_ratio=0.5 @fixed
         pool4: max_pool2d 2 @fixed

@@ -490,6 +490,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),
     **dict.fromkeys(("isnan", "isinf", "isposinf", "isneginf", "isfinite"), beyond_numbers),
     **dict.fromkeys(("sort", "argsort"), sortable),
+    **{f"adaptive_max_pool{n}d": alike for n in (1, 2, 3)},
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},
 }
