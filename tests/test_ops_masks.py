@@ -88,7 +88,7 @@ def test_where_takes_numbers_for_either_side(values: dict[str, Any], types: Any,
 
 def test_where_needs_a_mask_and_two_sides() -> None:
     assert findings(make("where"), tensor(2), tensor(2), tensor(2))[0].message == (
-        "the mask of where has bool elements, not float32"
+        "where takes a mask of bool elements, not float32"
     )
     assert findings(make("where", other=2), tensor(2, dtype="bool"))[0].code == "bad-arity"
     assert findings(make("where", other=2), tensor(2, dtype="bool"), tensor(2), tensor(2))[0].code == "bad-arity"
@@ -140,7 +140,7 @@ def test_sorting_along_an_open_axis_keeps_shapes(dim: int) -> None:
 @pytest.mark.parametrize("name", ["std", "var"])
 def test_a_deviation_needs_more_elements_than_are_taken_off(name: str) -> None:
     (problem,) = findings(make(name, dim=1), tensor(2, 1))
-    assert problem.message == f"{name} with correction 1 needs more elements than 1"
+    assert problem.message == f"{name} with correction 1 needs at least 2 elements, not 1"
     assert agree(make(name, dim=1, correction=0), tensor(2, 1))
     op, x = make(name, dim=(0, 2), correction=0.5), tensor(2, 3, 4)
     assert agree(op, x)

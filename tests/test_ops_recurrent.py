@@ -305,8 +305,8 @@ def test_sequences_end_after_their_lengths(op: Any, lengths: list[int], more: in
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        (tensor(3, dtype="int64"), "`lengths` has a number for each of 2 sequences, not 3"),
-        (tensor(2, 1, dtype="int64"), "`lengths` has a number for each of 2 sequences, not 2×1"),
+        (tensor(3, dtype="int64"), "`lengths` needs one number for each of 2 sequences, not 3"),
+        (tensor(2, 1, dtype="int64"), "`lengths` needs one number for each of 2 sequences, not 2×1"),
         (tensor(2), "gru takes int64 elements, not float32"),
     ],
 )

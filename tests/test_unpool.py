@@ -255,4 +255,4 @@ def test_the_size_may_be_another_than_the_pools(symbolic: bool, tmp_path: Path) 
 def test_indices_beyond_the_size_are_refused() -> None:
     net = "  pool: max_pool2d 2 @image\n  up: max_unpool2d of=@pool output_size=(7 8)\n"
     _, (found,) = elaborate(f"netc: 1\nname: t\ninputs: {{image: [N, 2, 8, 8]}}\nnet:\n{net}")
-    assert found.message == "the pool's indices go up to 64 elements, more than `output_size` has, 56"
+    assert found.message == "the pool's indices point into 64 elements, but `output_size` has only 56"

@@ -95,7 +95,7 @@ class _Scaled(_Arithmetic):
             yield Problem("bad-argument", f"{self.name} with `alpha` takes two tensors, not {len(x)}", "alpha")
         if dtype not in FLOATS and isinstance(self.alpha, float):
             yield Problem(
-                "bad-argument", f"`alpha` {self.alpha} is not a whole number, as {dtype} elements are", "alpha"
+                "bad-argument", f"`alpha` must be a whole number for {dtype} elements, not {self.alpha}", "alpha"
             )
         yield from need_fitting(self, "alpha", self.alpha, dtype)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import pack, unpack
 
-from netc.dims import dim_text
 from netc.ops.base import Family, Floats, Op, PerAxis, attr, op
 from netc.ops.common import axis_name, compact, int64, need_constant, need_float, need_rank, node, number
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule
@@ -58,8 +57,8 @@ class FractionalMaxPool2d(Op):
     def _check_regions(self, x: TensorType, axis: int) -> Iterator[Problem]:
         n, kernel, regions = number(x.shape[axis]), self.kernel_size[axis - 2], self._regions(x)[axis - 2]
         if not 0 < regions <= n - kernel + 1:
-            message = f"{regions} regions of {kernel} do not begin one after another in {dim_text(n)}"
-            yield Problem("bad-argument", f"{message} elements along axis {axis_name(axis, 4)}")
+            message = f"{regions} regions of size {kernel} do not fit into {n} elements along axis {axis_name(axis, 4)}"
+            yield Problem("bad-argument", f"{message}, at most {n - kernel + 1} do")
 
     def _regions(self, x: TensorType) -> tuple[int, ...]:
         if self.output_size is not None:

@@ -188,7 +188,7 @@ class Round(_Rounding):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0]) if self.decimals else super().check(*x)
         if x[0].dtype == "float16" and abs(self.decimals) > 4:
-            yield Problem("bad-argument", f"float16 does not hold 10^{abs(self.decimals)}", "decimals")
+            yield Problem("bad-argument", f"10^{abs(self.decimals)} does not fit float16", "decimals")
 
     def torch(self, *x: TensorType) -> TorchForm:
         if not self.decimals:

@@ -20,8 +20,8 @@ INFINITE = ("inf", "-inf")
 def need_mask(op: Op, x: TensorType, at: int) -> Iterator[Problem]:
     """A problem unless the elements are booleans."""
     if x.dtype != "bool":
-        message = f"the mask of {op.name} has bool elements, not {x.dtype}"
-        yield Problem("dtype-mismatch", message, at, helps=("`ne 0`, `gt 0.5` and the like make one",))
+        message = f"{op.name} takes a mask of bool elements, not {x.dtype}"
+        yield Problem("dtype-mismatch", message, at, helps=("make one with a comparison: `gt 0`, `ne 0`",))
 
 
 def chosen(dtype: str, mask: str, yes: str, no: str, result: str = "y0") -> tuple[OnnxNode, ...]:
@@ -136,8 +136,8 @@ def need_holding(op: Op, name: str, number: Scalar, dtype: str) -> Iterator[Prob
         if float(number).is_integer():
             yield from need_fitting(op, name, number, dtype)
         else:
-            message = f"`{name}` {number} is not a whole number, as {dtype} elements are"
-            yield Problem("bad-argument", message, name, helps=("`cast float32` the input",))
+            message = f"`{name}` must be a whole number for {dtype} elements, not {number}"
+            yield Problem("bad-argument", message, name, helps=("`cast float32` the input first",))
 
 
 def with_constants(nodes: tuple[OnnxNode, ...], *consts: OnnxConst) -> tuple[OnnxNode, ...]:

@@ -96,7 +96,7 @@ class _Recurrent(Op):
         wanted = lengths.with_shape(self._steps_and_batch(x)[1])
         if lengths.rank != 1 or not compare(lengths.shape[0], wanted.shape[0]).holds:
             yield Problem(
-                "shape-mismatch", f"`lengths` has a number for each of {wanted} sequences, not {lengths}", "lengths"
+                "shape-mismatch", f"`lengths` needs one number for each of {wanted} sequences, not {lengths}", "lengths"
             )
 
     def _check_states(self, *x: TensorType) -> Iterator[Problem]:

@@ -48,7 +48,7 @@ class MaxUnpool(Op):
                 yield from self._check_places(prod(self.output_size), prod(x[2].shape[2:]))
 
     def _check_places(self, room: int, used: Size) -> Iterator[Require]:
-        message = f"the pool's indices go up to {dim_text(used)} elements, more than `output_size` has, {room}"
+        message = f"the pool's indices point into {dim_text(used)} elements, but `output_size` has only {room}"
         yield Require(room - used, 0, Problem("bad-argument", message, "output_size"))
 
     def _check_sizes(self, x: TensorType, result: TensorType) -> Iterator[Require]:
