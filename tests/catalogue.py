@@ -525,6 +525,7 @@ CATALOGUE = {
         rnn 6 lengths=@counts @t
         read: lstm 6 2 batch_first=true bidirectional=true lengths=@counts @first
         read_h: identity @read.h_n
+        lstm 6 proj_size=3 lengths=@counts @t
         gru 6 bidirectional=true lengths=@counts @t @start
         step: select 0 0 @t
         state: select 0 0 @start

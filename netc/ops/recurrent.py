@@ -342,9 +342,6 @@ class Lstm(_Recurrent):
         """ONNX's LSTM has no projections: with them the cell is the body of a Scan over the steps."""
         if not self.proj_size:
             return super().onnx(*x)
-        if self.lengths:
-            raise Unsupported(
-                "ONNX's LSTM has no projections, and with `lengths` there is no other form: leave one out"
-            )
         settings = (self.hidden_size, self.proj_size, self.num_layers, self.bias, self.batch_first, self.bidirectional)
-        return projected_lstm(Projected(*settings), x)
+        read = self._bounded(f"x{len(x) - 1}") if self.lengths else ()
+        return *read, *projected_lstm(Projected(*settings, "lengths" if self.lengths else ""), self._tensors(x))
