@@ -55,7 +55,7 @@ def test_a_comparison_of_truths_is_written_so_that_python_does_not_chain_it() ->
 
 def test_a_whole_number_that_an_element_type_does_not_hold_is_refused() -> None:
     (problem,) = findings(make("lt", other=300), tensor(3, dtype="int8"))
-    assert problem.message == "`other` 300 does not fit int8, the type of the elements"
+    assert problem.message.startswith("`other` 300 does not fit int8")
 
 
 @pytest.mark.parametrize(("a", "b", "result"), [((2,), (), "float32"), ((), (2,), "float64"), ((), (), "float64")])
