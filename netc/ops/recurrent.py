@@ -30,7 +30,7 @@ _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
 _DROPOUT = attr("probability of a zero between layers in training", default=0.0, minimum=0, maximum=1)
 _BIDIRECTIONAL = attr("also read the steps from the last to the first", default=False)
-_LENGTHS = attr("how many steps of each sequence are read, N × int64", default=None)
+_LENGTHS = attr("how many steps of each sequence are read, N × int64, one at least and at most all", default=None)
 
 PACKED = '''class Packed{kind}(nn.{kind}):
     """Reads the first `lengths` steps of each sequence, at least one; the others give 0."""
