@@ -107,6 +107,15 @@ CATALOGUE = {
         adaptive_max_pool3d 2 @volume
         adaptive_avg_pool2d 1 @image
         adaptive_max_pool2d 1 @image
+        fixed: adaptive_avg_pool2d (8 12) @image
+        cells: adaptive_max_pool2d (3 7) @fixed
+        cell_places: cast float32 @cells.indices
+        halves: adaptive_max_pool2d (4 6) @fixed
+        half_places: cast float32 @halves.indices
+        fractional_max_pool2d 2 (5 7) @fixed
+        fractional_max_pool2d (3 2) output_ratio=0.5 @fixed
+        pool4: max_pool2d 2 @fixed
+        max_unpool2d of=@pool4 output_size=(9 13) @pool4
         """,
     ),
     "norms": Family(
@@ -189,6 +198,57 @@ CATALOGUE = {
         floor @t
         ceil @t
         round @t
+        round decimals=1 @t
+        tan @t
+        inner: [tanh @t, mul 0.9]
+        asin @inner
+        acos @inner
+        atan @t
+        sinh @t
+        cosh @t
+        asinh @t
+        [add 1 @size, acosh]
+        atanh @inner
+        sinc @t
+        deg2rad @t
+        rad2deg @t
+        exp2 @t
+        expm1 @t
+        log2 @size
+        log10 @size
+        log1p @size
+        [sigmoid @t, logit]
+        logit eps=0.1 @inner
+        trunc @t
+        frac @t
+        signbit @t
+        [log @t, nan_to_num neginf=-5]
+        turned: sin @t
+        atan2 @t @turned
+        hypot @t @turned
+        logaddexp @t @turned
+        logaddexp2 @t @turned
+        fmax @t @turned
+        fmin @t @turned
+        copysign @size @turned
+        copysign -1 @t
+        xlogy @t @size
+        xlogy 3 @t
+        isclose rtol=0.5 @t @turned
+        lerp 0.3 @t @turned
+        lerp @t @turned @size
+        addcmul value=0.5 @t @turned @size
+        addcdiv @t @turned @size
+        remainder 0.7 @t
+        remainder @t @size
+        fmod 0.7 @t
+        fmod @t @size
+        floor_divide 0.7 @t
+        counts: [mul 9 @t, cast int64]
+        bitwise_and 5 @counts
+        bitwise_or 3 @counts
+        bitwise_xor 6 @counts
+        bitwise_not @counts
         clamp -1 0.5 @t
         clamp min=0 @t
         detach @t
@@ -217,13 +277,20 @@ CATALOGUE = {
         bilinear 3 @t @y
         embedding 20 8 @tokens
         embedding 20 8 padding_idx=0 @tokens
+        embedding_bag 20 8 @tokens
+        embedding_bag 20 8 mode=sum padding_idx=0 @tokens
+        embedding_bag 20 8 max padding_idx=1 @tokens
+        noise: randn like=@t
+        parts: rand (2 5)
+        add @t @noise
+        [add 0.5 @parts, mul 2]
         learned: parameter (5 6)
         fixed: constant (1 2 3 4 5 6) shape=(2 3)
         scalar: constant 0.5 dtype=float32
         arange 0 10 step=3
         relative_position_index 3
         """,
-        still=("learned", "fixed", "scalar", "line8", "line9"),
+        still=("learned", "fixed", "scalar", "line15", "line16", "noise", "parts", "line11"),
     ),
     "arithmetic": Family(
         PAIR,
@@ -252,15 +319,69 @@ CATALOGUE = {
         matmul @a @turned
         matmul @row @turned
         einsum "nchw,nkhw->nck" @a @b
+        cosine_similarity @a @b
+        cosine_similarity dim=-1 eps=0.001 @a @row
+        pairwise_distance @a @b
+        pairwise_distance p=3 keepdim=true @a @row
         einsum "nchw->nhwc" @a
         concat @a @b
         concat dim=-2 @a @b
         stack @a @b
         stack dim=-1 @a @b
+        add alpha=0.5 @a @b
+        add 2 alpha=3 @a
+        sub alpha=2 @a @row
+        rsub alpha=2 @a @b
+        vector: select 0 0 @row
+        matmul @a @vector
+        matmul @vector @turned
+        matmul @vector @vector
         whole: [round @a, cast int64]
         remainder 3 @whole
         floor_divide 2 @whole
         """,
+    ),
+    "comparisons_and_masks": Family(
+        PAIR,
+        """
+        less: lt @a @b
+        lt 0.5 @a
+        le @a @row
+        le 0 @a
+        more: gt 0 @b
+        gt @a @b
+        ge @a @b
+        ge -0.5 @a
+        rounded: round @a
+        eq 1 @rounded
+        eq @rounded @more
+        ne 0 @rounded
+        ne @rounded @less
+        logical_and @less @more
+        logical_and @less @more @row
+        logical_or @less @more
+        logical_xor @less @more
+        logical_not @less
+        logical_not @rounded
+        eq @less @more
+        lt @less @more
+        where @less @a @b
+        where @less @more @less
+        where input=0 @less @row
+        where other=0.5 @more @a
+        where 1 0 @more
+        masked_fill 0 @a @less
+        [masked_fill -inf @a @more, maximum -9]
+        tril @a
+        triu diagonal=1 @a
+        [tril -1 @rounded]
+        [log @rounded, isnan]
+        [log @rounded, isinf]
+        [reciprocal @rounded, isposinf]
+        [log @rounded, isneginf]
+        [log @rounded, isfinite]
+        """,
+        still=("line29",),
     ),
     "shape": Family(
         "t: [N, 6, h, 8], fixed: [N, 8, 6, 4], one: [N, 1, 3]",
@@ -300,9 +421,27 @@ CATALOGUE = {
         cast float64 @t
         cast int64 @t
         [relu @t, cast bool]
+        slices: unbind 1 @t
+        slice5: relu @slices.5
+        unbind -1 @t
+        cumsum 1 @t
+        cumsum -1 @t
+        ordered: sort 2 descending=true @t
+        place: identity @ordered.indices
+        sort dim=1 @t
+        argsort 1 stable=true @t
         first: topk 2 dim=1 @t
         gather 1 @t @first.indices
         take_along_dim 1 @t @first.indices
+        scatter 1 @t @first.indices @first
+        scatter 1 0.5 @t @first.indices
+        scatter_add 1 @t @first.indices @first
+        scatter_reduce 1 amax @t @first.indices @first
+        scatter_reduce 1 mean include_self=false @t @first.indices @first
+        one_hot 6 @first.indices
+        repeat_interleave 2 1 @t
+        repeat_interleave 3 2 @t
+        repeat_interleave 2 @fixed
         picked: constant (2 0) dtype=int64
         index_select 1 @t @picked
         """,
@@ -329,6 +468,10 @@ CATALOGUE = {
         norm p=1 @t
         norm (2 3) p=inf keepdim=true @t
         norm 1 p=-inf @t
+        std 1 @t
+        std (2 3) correction=0 keepdim=true @t
+        var @t
+        var -1 keepdim=true @t
         argmax 1 @t
         argmax @t
         argmin 1 keepdim=true @t
@@ -364,7 +507,7 @@ CATALOGUE = {
         """,
     ),
     "recurrent": Family(
-        "t: [L, N, 5], first: [N, L, 5], start: [2, N, 6], cell: [2, N, 6]",
+        "t: [L, N, 5], first: [N, L, 5], start: [2, N, 6], cell: [2, N, 6], counts: {shape: [N], dtype: int64}",
         """
         rnn: rnn 6 @t
         rnn 6 2 nonlinearity=relu bidirectional=true @t
@@ -379,10 +522,24 @@ CATALOGUE = {
         gru_state: identity @gru.h_n
         gru 6 bidirectional=true @t @start
         last: [gru 6 batch_first=true @first, select 1 -1]
+        rnn 6 lengths=@counts @t
+        read: lstm 6 2 batch_first=true bidirectional=true lengths=@counts @first
+        read_h: identity @read.h_n
+        lstm 6 proj_size=3 lengths=@counts @t
+        gru 6 bidirectional=true lengths=@counts @t @start
+        step: select 0 0 @t
+        state: select 0 0 @start
+        rnn_cell 6 @step
+        rnn_cell 6 nonlinearity=relu @step @state
+        gru_cell 6 @step @state
+        gru_cell 6 bias=false @step
+        cell_step: lstm_cell 6 @step @state @state
+        cell_c: identity @cell_step.c_1
+        lstm_cell 6 bias=false @step
         """,
     ),
     "attention": Family(
-        "q: [N, L, 8], k: [N, 5, 8], v: [N, 5, 8], heads: [N, 4, L, 8], mask: [L, 5]",
+        "q: [N, L, 8], k: [N, 5, 8], v: [N, 5, 8], heads: [N, 4, L, 8], mask: [L, 5], marks: [N, 5]",
         """
         attend: multihead_attention 2 batch_first=true @q @k @v
         weights: identity @attend.weights
@@ -396,8 +553,12 @@ CATALOGUE = {
         scaled_dot_product_attention attn_mask=@seen @q @k @v
         encoder 2 @q
         encoder 2 hidden=16 norm_first=true @k
+        padding: gt 0 @marks
+        many: encoders 2 heads=2 hidden=16 @k @padding
+        decoder 2 hidden=16 causal=true @q @many
         """,
-        imports="encoder: netc:transformer_encoder_layer",
+        imports="encoder: netc:transformer_encoder_layer, encoders: netc:transformer_encoder, "
+        "decoder: netc:transformer_decoder_layer",
     ),
     "detection": Family(
         "image: [N, 3, 16*h, 16*w], corners: [R, 5]",

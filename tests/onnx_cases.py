@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ IMAGE, ODD, LINE = (2, 4, 8, 12), (2, 4, 9, 11), (2, 4, 30)
 
 def plain_cases() -> Iterator[Given]:
     """Operators without parameters."""
-    for name, attributes, reference in (*ACTIVATIONS, *FUNCTIONS):
-        yield name, name, attributes, reference, [LINE]
+    for label, attributes, reference in (*ACTIVATIONS, *FUNCTIONS):
+        yield label, label.partition(" ")[0], attributes, reference, [LINE]
     for label, attributes, reference, *shapes in REARRANGED:
         yield label, label.partition(" ")[0], attributes, reference, shapes or [IMAGE]
 
@@ -43,11 +44,20 @@ ACTIVATIONS: list[tuple[str, dict[str, Any], Reference]] = [
 FUNCTIONS: list[tuple[str, dict[str, Any], Reference]] = [
     *((name, {}, getattr(torch, name)) for name in ("exp", "sin", "cos", "erf", "neg", "abs", "sign", "square")),
     *((name, {}, getattr(torch, name)) for name in ("floor", "ceil", "round", "reciprocal")),
+    *((name, {}, getattr(torch, name)) for name in ("atan", "sinh", "cosh", "asinh", "sinc", "deg2rad", "rad2deg")),
+    *((name, {}, getattr(torch, name)) for name in ("exp2", "expm1", "trunc", "frac", "signbit", "nan_to_num")),
+    ("round decimals", {"decimals": 1}, lambda x: x.round(decimals=1)),
     ("clamp", {"min": -1, "max": 0.5}, lambda x: x.clamp(-1, 0.5)),
     ("cast", {"dtype": "float64"}, Tensor.double),
     ("detach", {}, Tensor.detach),
     ("normalize", {}, nn.functional.normalize),
 ]
+
+
+def _compared(name: str, x: Tensor) -> Tensor:
+    return getattr(torch, name)(x, 0.5)  # type: ignore[no-any-return]
+
+
 REARRANGED: list[Any] = [
     ("softmax2d", {}, nn.Softmax2d()),
     ("add number", {"other": 0.5}, lambda x: x + 0.5),
@@ -81,4 +91,26 @@ REARRANGED: list[Any] = [
     ("adaptive_max_pool2d columns", {"output_size": (1, None)}, nn.AdaptiveMaxPool2d((1, None))),
     ("min", {"dim": 1, "keepdim": True}, lambda x: x.min(1, keepdim=True)),
     ("topk", {"k": 3, "dim": 1}, lambda x: x.topk(3, 1)),
+    *((name, {"other": 0.5}, partial(_compared, name)) for name in ("eq", "ne", "lt", "le", "gt", "ge")),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("logical_and", "logical_or", "logical_xor")),
+    *((name, {}, getattr(torch, name)) for name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite")),
+    ("logical_not", {}, torch.logical_not),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("atan2", "hypot", "logaddexp", "logaddexp2")),
+    *((name, {}, getattr(torch, name), IMAGE, IMAGE) for name in ("fmax", "fmin", "copysign", "isclose")),
+    ("repeat_interleave", {"repeats": 2, "dim": 2}, lambda x: x.repeat_interleave(2, 2)),
+    ("repeat_interleave all", {"repeats": 3}, lambda x: x.repeat_interleave(3)),
+    ("cosine_similarity", {}, nn.CosineSimilarity(), IMAGE, IMAGE),
+    ("pairwise_distance", {"eps": 0.01}, nn.PairwiseDistance(2, 0.01), IMAGE, IMAGE),
+    ("lerp", {"weight": 0.25}, lambda a, b: torch.lerp(a, b, 0.25), IMAGE, IMAGE),
+    ("lerp far", {"weight": 1.5}, lambda a, b: torch.lerp(a, b, 1.5), IMAGE, IMAGE),
+    ("addcmul", {"value": 2}, lambda a, b, c: torch.addcmul(a, b, c, value=2), IMAGE, IMAGE, IMAGE),
+    ("add alpha", {"alpha": 0.5}, lambda a, b: torch.add(a, b, alpha=0.5), IMAGE, IMAGE),
+    ("tril", {"diagonal": -1}, lambda x: x.tril(-1)),
+    ("triu", {"diagonal": 2}, lambda x: x.triu(2)),
+    ("cumsum", {"dim": 1}, lambda x: x.cumsum(1)),
+    ("sort", {"dim": 2, "descending": True}, lambda x: x.sort(2, descending=True)),
+    ("argsort", {}, torch.argsort),
+    ("std", {"dim": (1, 2)}, lambda x: x.std((1, 2))),
+    ("var", {"dim": 1, "correction": 0, "keepdim": True}, lambda x: x.var(1, correction=0, keepdim=True)),
+    ("unbind", {"dim": 1}, lambda x: x.unbind(1)),
 ]

@@ -15,10 +15,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import netc
 from netc.dims import bind, symbols
+from netc.types import TensorType
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted((ROOT / "examples").glob("*.yaml"))
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+
+
+def example(type_: TensorType) -> torch.Tensor:
+    """Random numbers, true masks, and twos, as many as a sequence has steps here."""
+    x = torch.randn(type_.shape)  # type: ignore[arg-type]
+    return x if type_.dtype == "float32" else torch.full_like(x, 2).to(getattr(torch, type_.dtype))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -29,9 +36,9 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
     module = list(run_path(str(tmp_path / "model.py")).values())[-1]().eval()
     names = {name for type_ in network.inputs.values() for size in type_.shape for name in symbols(size)}
     values = dict.fromkeys(names, 2)
-    shapes = [tuple(bind(size, values) for size in type_.shape) for type_ in network.inputs.values()]
+    types = [type_.with_shape(*[bind(size, values) for size in type_.shape]) for type_ in network.inputs.values()]
     with sdpa_kernel(SDPBackend.MATH), mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
-        found = module(*(torch.randn(shape) for shape in shapes))
+        found = module(*map(example, types))
     outputs = found if isinstance(found, tuple) else (found,)
     declared = zip(network.ir.block.outputs, outputs, strict=True)
     for output, tensor in declared:
@@ -43,7 +50,7 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
     summary = network.summary()
     assert summary.parameters == sum(parameter.numel() for parameter in module.parameters())
     assert summary.macs is not None
-    assert bind(summary.macs, values) * shapes[0][0] * 2 == counter.get_total_flops()
+    assert bind(summary.macs, values) * types[0].shape[0] * 2 == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

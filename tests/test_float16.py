@@ -93,6 +93,13 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     },
     "gather": (make("gather", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
     "index_select": (make("index_select", dim=1), (MAP[0, 0], torch.randint(0, 8, (5,)))),
+    "scatter": (make("scatter", dim=1), (MAP[0, 0], torch.arange(5).expand(9, 5), MAP[0, 1, :, :5])),
+    "scatter_add": (make("scatter_add", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)), MAP[0, 1, :, :5])),
+    "scatter_reduce": (
+        make("scatter_reduce", dim=1, reduce="mean"),
+        (MAP[0, 0], torch.randint(0, 8, (9, 5)), MAP[0, 1, :, :5]),
+    ),
+    **{name: (make(name), (MAP,)) for name in ("randn", "rand")},
     "take_along_dim": (make("take_along_dim", dim=1), (MAP[0, 0], torch.randint(0, 8, (9, 5)))),
     **{name: (make(name), (MAP.abs() + 0.1,)) for name in ("log", "sqrt", "rsqrt")},
     "locally_connected1d": (make("locally_connected1d", out_channels=3, kernel_size=3), (MAP[0],)),
@@ -101,6 +108,14 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
         make("deform_conv2d", out_channels=3, kernel_size=3),
         (MAP, torch.randn(2, 18, 7, 6), torch.rand(2, 9, 7, 6)),
     ),
+    **{name: (make(name), (MAP.sigmoid(),)) for name in ("tan", "asin", "acos", "atanh", "logit")},
+    **{name: (make(name), (MAP.abs() + 1.1,)) for name in ("acosh", "log2", "log10", "log1p")},
+    "xlogy": (make("xlogy"), (MAP, MAP.abs() + 0.1)),
+    "addcdiv": (make("addcdiv"), (MAP, MAP, MAP.abs() + 1)),
+    **{name: (make(name, other=0.75), (MAP,)) for name in ("fmod", "remainder", "floor_divide")},
+    "where": (make("where"), (MAP > 0, MAP, MAP)),
+    "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
+    "fractional_max_pool2d": (make("fractional_max_pool2d", kernel_size=2, output_size=(5, 3)), (MAP,)),
     "affine_grid": (make("affine_grid", size=(5, 7)), (torch.randn(2, 2, 3),)),
     "roi_pool": (make("roi_pool", output_size=2, spatial_scale=0.25), (MAP, NUMBERED)),
     "roi_align": (make("roi_align", output_size=2, spatial_scale=0.25, sampling_ratio=2), (MAP, NUMBERED)),
@@ -116,6 +131,7 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     "rnn": (make("rnn", hidden_size=3), (SEQUENCE,)),
     "lstm": (make("lstm", hidden_size=3), (SEQUENCE,)),
     "gru": (make("gru", hidden_size=3), (SEQUENCE,)),
+    **{name: (make(name, hidden_size=3), (SEQUENCE[0],)) for name in ("rnn_cell", "gru_cell", "lstm_cell")},
     "multihead_attention": (make("multihead_attention", num_heads=2), (SEQUENCE,)),
     "scaled_dot_product_attention": (make("scaled_dot_product_attention"), (MAP,) * 3),
 }
@@ -152,7 +168,7 @@ def test_suppression_is_refused() -> None:
 
 
 WITHOUT = {"parameter", "constant", "arange", "relative_position_index", "anchors", "nms"}
-WITHOUT |= {"embedding", "remainder", "floor_divide"}
+WITHOUT |= {"embedding", "embedding_bag", "one_hot", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}
 """No float16 goes into those without inputs of their own and those that take whole numbers; `nms` is refused."""
 
 

@@ -39,13 +39,21 @@ FRESH = {
     "sub": "sub @image @other",
     "rsub": "rsub @image @other",
     "concat": "concat @image @other",
+    "where": "where @mask @image @other",
+    "masked_fill": "masked_fill 0.5 @image @mask",
+    "tril": "tril @image",
+    "triu": "triu 1 @image",
+    "cumsum": "cumsum 2 @image",
 }
 SHAPES = {"line": (4, 9), "image": (4, 6, 6), "other": (4, 6, 6), "volume": (4, 5, 5, 5), "row": (8,), "at": (18, 4, 4)}
+SHAPES |= {"mask": (4, 6, 6)}
 IMAGE = {"image": SHAPES["image"]}
 
 
 def code_of(net: str, inputs: dict[str, tuple[int, ...]], head: str = "") -> str:
-    shown = ", ".join(f"{name}: {['N', *shape]}" for name, shape in inputs.items()).replace("'", "")
+    kinds = {name: "bool" if name == "mask" else "float32" for name in inputs}
+    shown = ", ".join(f"{n}: {{shape: {['N', *shape]}, dtype: {kinds[n]}}}" for n, shape in inputs.items())
+    shown = shown.replace("'", "")
     network, found = elaborate(f"netc: 1\nname: t\ninputs: {{{shown}}}\n{head}net:\n{net}")
     assert network is not None, [d.message for d in found]
     return generate(network)
@@ -68,7 +76,7 @@ def apart(code: str) -> str:
 
 def results(module: nn.Module, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """The output in train and in eval, and every gradient."""
-    inputs = [t.clone().requires_grad_() for t in tensors]
+    inputs = [t.clone().requires_grad_(t.is_floating_point()) for t in tensors]
     found = []
     for mode in (True, False):
         result = module.train(mode)(*inputs)
@@ -80,6 +88,7 @@ def results(module: nn.Module, tensors: list[torch.Tensor]) -> list[torch.Tensor
 def same_without(code: str, inputs: dict[str, tuple[int, ...]]) -> None:
     """Values and gradients do not depend on what is written over."""
     tensors = [torch.randn(2, *shape) for shape in inputs.values()]
+    tensors = [t > 0 if name == "mask" else t for name, t in zip(inputs, tensors, strict=True)]
     over, plain = module_of(code), module_of(apart(code))
     plain.load_state_dict(over.state_dict())
     for mine, theirs in zip(results(over, tensors), results(plain, tensors), strict=True):

@@ -21,6 +21,7 @@ import netc
 from netc.cli.main import cli
 from netc.runtime.module import import_network
 from netc.syntax.library import FOLDER, names
+from netc.types import TensorType
 
 BatchNorm = nn.BatchNorm2d
 Unit = torchvision.ops.Conv2dNormActivation
@@ -92,7 +93,38 @@ class Causal(nn.TransformerEncoderLayer):
         return super().forward(src, nn.Transformer.generate_square_subsequent_mask(src.shape[1]), is_causal=True)
 
 
+def decoder(**settings: Any) -> nn.Module:
+    return nn.TransformerDecoderLayer(16, 4, 32, **{"batch_first": True, **settings})
+
+
+def causal_mask(x: Tensor) -> Tensor:
+    return nn.Transformer.generate_square_subsequent_mask(x.shape[1]).isinf()
+
+
+class Padded(nn.Module):
+    """A part of torch's transformer, told where padding is."""
+
+    def __init__(self, part: nn.Module, *, causal: bool = False) -> None:
+        super().__init__()
+        self.part, self.causal = part, causal
+
+    def forward(self, *x: Tensor) -> Tensor:
+        if len(x) == 2:
+            return self.part(x[0], src_key_padding_mask=x[1])  # type: ignore[no-any-return]
+        mask = causal_mask(x[0]) if self.causal else None
+        return self.part(*x[:2], mask, memory_key_padding_mask=x[2])  # type: ignore[no-any-return]
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        return self.part.state_dict(*args, **kwargs)
+
+
+class CausalDecoder(nn.TransformerDecoderLayer):
+    def forward(self, tgt: Tensor, memory: Tensor, **_: Any) -> Tensor:  # type: ignore[override]
+        return super().forward(tgt, memory, causal_mask(tgt), tgt_is_causal=True)
+
+
 SMALL = {"heads": 4, "hidden": 32}
+PAIR = {"t": 5, "s": 7, "e": 16, "f": 16}
 CASES = (
     Case("squeeze_excite", {"squeeze": 3}, lambda: torchvision.ops.SqueezeExcitation(8, 3)),
     Case("squeeze_excite", {}, lambda: torchvision.ops.SqueezeExcitation(48, 3), {**IMAGE, "c": 48}),
@@ -132,6 +164,50 @@ CASES = (
     ),
     Case("transformer_encoder_layer", {**SMALL, "batch_first": False}, lambda: encoder(batch_first=False), TOKENS),
     Case("transformer_encoder_layer", {**SMALL, "causal": True}, lambda: Causal(16, 4, 32, batch_first=True), TOKENS),
+    Case("transformer_decoder_layer", SMALL, decoder, PAIR),
+    Case("transformer_decoder_layer", {**SMALL, "norm_first": True}, lambda: decoder(norm_first=True), PAIR),
+    Case(
+        "transformer_decoder_layer",
+        {**SMALL, "act": "gelu", "bias": False, "eps": 0.01, "drop": 0.3},
+        lambda: decoder(activation="gelu", bias=False, layer_norm_eps=0.01, dropout=0.3),
+        PAIR,
+    ),
+    Case(
+        "transformer_decoder_layer", {**SMALL, "causal": True}, lambda: CausalDecoder(16, 4, 32, batch_first=True), PAIR
+    ),
+    Case("transformer_encoder_layer_padded", SMALL, lambda: Padded(encoder()), TOKENS),
+    Case(
+        "transformer_encoder_layer_padded",
+        {**SMALL, "norm_first": True},
+        lambda: Padded(encoder(norm_first=True)),
+        TOKENS,
+    ),
+    Case("transformer_decoder_layer_padded", SMALL, lambda: Padded(decoder()), PAIR),
+    Case(
+        "transformer_decoder_layer_padded",
+        {**SMALL, "norm_first": True, "causal": True, "act": "gelu"},
+        lambda: Padded(decoder(norm_first=True, activation="gelu"), causal=True),
+        PAIR,
+    ),
+    Case(
+        "transformer_encoder",
+        {**SMALL, "depth": 2},
+        lambda: Padded(nn.TransformerEncoder(encoder(), 2, enable_nested_tensor=False)),
+        TOKENS,
+    ),
+    Case(
+        "transformer_encoder",
+        {**SMALL, "depth": 1, "norm": True},
+        lambda: Padded(nn.TransformerEncoder(encoder(), 1, nn.LayerNorm(16), enable_nested_tensor=False)),
+        TOKENS,
+    ),
+    Case("transformer_decoder", {**SMALL, "depth": 2}, lambda: Padded(nn.TransformerDecoder(decoder(), 2)), PAIR),
+    Case(
+        "transformer_decoder",
+        {**SMALL, "depth": 3, "norm": True, "causal": True},
+        lambda: Padded(nn.TransformerDecoder(decoder(), 3, nn.LayerNorm(16)), causal=True),
+        PAIR,
+    ),
     Case("separable_conv", {}, lambda: in_row(depthwise=Unit(8, 8, 3, groups=8), pointwise=Unit(8, 8, 1))),
     Case(
         "separable_conv",
@@ -183,7 +259,7 @@ def test_names_and_values_are_those_of_the_module_elsewhere(case: Case, tmp_path
     ours = import_network(tmp_path / "model.py")
     _randomise(peer)
     ours.load_state_dict(peer.state_dict(), strict=True)
-    inputs = [torch.randn(type_.shape) for type_ in network.inputs.values()]  # type: ignore[arg-type]
+    inputs = [_example(type_) for type_ in network.inputs.values()]
     with torch.no_grad():
         for mode in (False, True):
             mine, theirs = (_outputs(module.train(mode), inputs) for module in (ours, peer))
@@ -193,6 +269,14 @@ def test_names_and_values_are_those_of_the_module_elsewhere(case: Case, tmp_path
     statistics = peer.state_dict()
     for key, tensor in ours.state_dict().items():
         torch.testing.assert_close(tensor, statistics[key], msg=key)
+
+
+def _example(type_: TensorType) -> Tensor:
+    """Random numbers, and padding that leaves something of every sequence."""
+    x = torch.randn(type_.shape)  # type: ignore[arg-type]
+    if type_.dtype == "bool":
+        x[:, 0] = -1
+    return x > 0.5 if type_.dtype == "bool" else x
 
 
 def _randomise(module: nn.Module) -> None:
@@ -217,6 +301,18 @@ def test_a_block_stands_alone_and_onnxruntime_agrees(case: Case) -> None:
 
 def netc_(*arguments: str) -> Any:
     return CliRunner().invoke(cli, arguments)
+
+
+def test_sequences_of_padding_alone_are_read_whole(tmp_path: Path) -> None:
+    """PyTorch gives NaN there, or 0, as it likes."""
+    network = netc.load("netc:transformer_encoder_layer_padded", args=SMALL, bind={"e": 16})
+    (tmp_path / "model.py").write_text(network.to_torch(), encoding="utf-8")
+    module = import_network(tmp_path / "model.py").eval()
+    x, padding = torch.randn(2, 3, 16), torch.tensor([[True] * 3, [False, True, True]])
+    with torch.no_grad():
+        found, whole = module(x, padding), module(x, torch.zeros(2, 3, dtype=torch.bool))
+    torch.testing.assert_close(found[0], whole[0])
+    assert not torch.allclose(found[1], whole[1])
 
 
 def test_an_inverted_residual_with_attention_is_efficientnets(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +16,9 @@ from torch import nn
 from vision import torchvision
 
 from netc.dims import symbol
-from netc.ops import OPERATORS, BadValue, convert
+from netc.ops import OPERATORS, BadValue, base, convert
 from netc.ops.base import Attr
+from netc.ops.homes import HOMES
 
 WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold", "adaptive")
 
@@ -127,5 +130,19 @@ def test_values_are_brought_into_one_form() -> None:
 
 def test_operators_load_no_heavy_library() -> None:
     heavy = "{'torch', 'onnx', 'onnxruntime', 'numpy', 'graphviz'}"
-    code = f"import sys, netc.ops; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, netc.ops; list(netc.ops.OPERATORS.values()); print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_every_operator_is_found_where_it_stands() -> None:
+    modules = {path.stem for path in Path(base.__file__).parent.glob("*.py") if "\n@op(" in path.read_text("utf-8")}
+    for module in modules:
+        import_module(f"netc.ops.{module}")
+    registered = {name: cls.__module__ for name, cls in OPERATORS._known.items()}
+    assert registered == {name: f"netc.ops.{module}" for name, module in HOMES.items()}
+    assert list(OPERATORS) == list(HOMES)
+
+
+def test_a_spec_loads_the_modules_of_its_operators_alone() -> None:
+    code = "import sys, netc.ops; netc.ops.OPERATORS['relu']; print('netc.ops.conv' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

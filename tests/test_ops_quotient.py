@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netc.dims import symbol
 
-NAMES = ["floor_divide", "remainder"]
+NAMES = ["floor_divide", "remainder", "fmod"]
 PLACES = torch.tensor([[-91, -8, -7, -1, 0], [1, 6, 7, 8, 2**40]])
 """The last is beyond what float32 counts."""
 
@@ -32,7 +32,7 @@ def test_by_a_number_as_pytorch(name: str, other: int, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("other", [7, -7])
-def test_rounding_is_downwards_and_exact(name: str, other: int) -> None:
+def test_integers_are_divided_exactly(name: str, other: int) -> None:
     op, x = make(name, other=other), tensor(2, 5, dtype="int64")
     expected = getattr(torch, name)(PLACES, other)
     (form,) = [op.torch(x).call]
@@ -57,7 +57,7 @@ def test_by_a_tensor_that_broadcasts(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("other", "dtype", "code"),
-    [(0, "int64", "bad-argument"), (1.5, "int64", "bad-argument"), (2, "float32", "dtype-mismatch")],
+    [(0, "int64", "bad-argument"), (2, "bool", "dtype-mismatch")],
 )
 def test_what_is_refused(name: str, other: Any, dtype: str, code: str) -> None:
     assert [p.code for p in findings(make(name, other=other), tensor(3, dtype=dtype))] == [code]
@@ -68,3 +68,29 @@ def test_symbolic_sizes(name: str) -> None:
     x = tensor(symbol("N"), 3, dtype="int64")
     assert make(name, other=2).infer(x) == x
     same_values(make(name, other=2), tensor(2, 3, dtype="int64"), symbolic=True)
+
+
+@quick
+@given(st.sampled_from(NAMES), st.sampled_from([-2.5, -1.0, 0.1, 1, 3, 0]), st.sampled_from(["float32", "float64"]))
+def test_real_numbers_are_divided_as_in_pytorch(name: str, other: Any, dtype: str) -> None:
+    op, x = make(name, other=other), tensor(4, 5, dtype=dtype)
+    assert agree(op, x)
+    same_values(op, x)
+    assert agree(make(name), x, tensor(5, dtype=dtype))
+    same_values(make(name), x, tensor(5, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_real_divisor_makes_integers_real(name: str) -> None:
+    op, x = make(name, other=1.5), tensor(3, dtype="int64")
+    assert op.infer(x).dtype == "float32"
+    assert agree(op, x)
+    same_values(op, x)
+
+
+def test_a_quotient_of_real_numbers_has_a_gradient() -> None:
+    x = torch.randn(4, requires_grad=True)
+    form = make("floor_divide", other=2).torch(tensor(4)).call
+    assert form is not None
+    call(form, x).sum().backward()
+    assert torch.equal(x.grad, torch.zeros(4))  # type: ignore[arg-type]

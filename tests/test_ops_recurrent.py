@@ -36,6 +36,7 @@ import netc
 from netc.dims import symbol
 from netc.ops import BadValue
 from netc.ops.records import Unsupported
+from netc.runtime import verify
 
 SIZE = st.integers(1, 4)
 slow = settings(quick, max_examples=max(20, CASES // 2))
@@ -256,3 +257,77 @@ def test_several_layers_with_projections_in_float16(started: bool) -> None:
     found = run_onnx(onnx_model(op, types, module.state_dict()), x)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=2 * torch.finfo(torch.float16).eps)
+
+
+def one_by_one(module: Any, x: torch.Tensor, lengths: list[int], states: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Each sequence alone, cut to its length; zeros after its end."""
+    batch_first = module.batch_first
+    x = x if batch_first else x.transpose(0, 1)
+    outputs, ends = [], []
+    for at, length in enumerate(lengths):
+        own = [state[:, at : at + 1].contiguous() for state in states]
+        start = tuple(own) if len(own) > 1 else own[0] if own else None
+        sequence = x[at : at + 1, :length]
+        output, end = module(sequence if batch_first else sequence.transpose(0, 1), start)
+        output = output if batch_first else output.transpose(0, 1)
+        outputs.append(nn.functional.pad(output, (0, 0, 0, x.shape[1] - length)))
+        ends.append(end if isinstance(end, tuple) else (end,))
+    joined = torch.cat(outputs)
+    return [joined if batch_first else joined.transpose(0, 1), *(torch.cat(e, 1) for e in zip(*ends, strict=True))]
+
+
+@slow
+@given(recurrent(), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 2), st.booleans())
+def test_sequences_end_after_their_lengths(op: Any, lengths: list[int], more: int, started: bool) -> None:
+    """As each sequence alone; a longer batch adds zeros."""
+    shape = (len(lengths), max(lengths) + more) if op.batch_first else (max(lengths) + more, len(lengths))
+    x = tensor(*shape, 2)
+    if findings(op, x):
+        return
+    plain, op = op, op.replace(lengths=True)
+    types = [x, *(starts(op, x) if started else []), tensor(len(lengths), dtype="int64")]
+    given = [*(example(t, i) for i, t in enumerate(types[:-1])), torch.tensor(lengths)]
+    found, module = run_torch(op, types, given)
+    own = build(plain.torch(x).module)
+    own.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        expected = one_by_one(own, given[0], lengths, given[1:-1])
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, **TOLERANCE)
+    for ours, theirs in zip(run_onnx(onnx_model(op, types, module.state_dict()), given), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (tensor(3, dtype="int64"), "`lengths` needs one number for each of 2 sequences, not 3"),
+        (tensor(2, 1, dtype="int64"), "`lengths` needs one number for each of 2 sequences, not 2×1"),
+        (tensor(2), "gru takes int64 elements, not float32"),
+    ],
+)
+def test_lengths_are_whole_numbers_one_for_each_sequence(lengths: Any, message: str) -> None:
+    op = make("gru", hidden_size=3).replace(lengths=True)
+    found = findings(op, tensor(5, 2, 4), lengths)
+    assert [(p.message, p.at) for p in found] == [(message, "lengths")]
+
+
+LENGTHS = """
+netc: 1
+name: read_some
+inputs: {words: [N, L, 8], counts: {shape: [N], dtype: int64}}
+net:
+  read: lstm 6 batch_first=true bidirectional=true lengths=@counts @words
+  again: gru 5 2 batch_first=true lengths=@counts @read.output
+  score: [transpose 0 1 @again.h_n, flatten, linear 2]
+outputs: {score: score, output: again.output}
+"""
+
+
+def test_a_network_reads_as_many_steps_as_it_is_told() -> None:
+    network = netc.load(LENGTHS)
+    code = network.to_torch()
+    assert "class PackedLSTM(nn.LSTM):" in code
+    assert "class PackedGRU(nn.GRU):" in code
+    assert "self.read(words, counts)" in code
+    assert verify(network.ir).ok

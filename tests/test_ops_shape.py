@@ -86,10 +86,25 @@ def test_joining_as_pytorch(name: str, dim: int, types: Any) -> None:
 @given(SHAPES, SHAPES)
 def test_matmul_as_pytorch(a: Any, b: Any) -> None:
     op, types = make("matmul"), (tensor(*a), tensor(*b[:-2], *([a[-1]] if len(b) > 1 else []), b[-1]))
-    if min(t.rank for t in types) < 2:
+    if not all(t.rank for t in types):
         assert findings(op, *types)
     elif agree(op, *types):
         same_values(op, *types)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 5)), ((2, 3, 4), (4,)), ((4,), (2, 4, 5))]
+)
+def test_a_vector_is_a_row_in_front_and_a_column_behind(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    op, types = make("matmul"), (tensor(*a), tensor(*b))
+    assert agree(op, *types)
+    same_values(op, *types)
+    same_symbolic(op, *types)
+
+
+def test_the_product_of_a_vector_says_what_does_not_fit() -> None:
+    (problem,) = findings(make("matmul"), tensor(5), tensor(4, 3))
+    assert problem.message == "matmul inputs disagree: 5 has a length of 5, 4×3 has columns of 4"
 
 
 def test_symbolic_merge_names_axis_witness_and_remedy() -> None:

@@ -235,3 +235,24 @@ def test_a_block_whose_indices_nobody_reads_keeps_one_output() -> None:
     m = made(spec("a: down 4\nb: down 4\nup: max_unpool2d of=@b", BLOCKS))
     assert m.attributes("return_indices") == [False, True]
     assert m.reads["up"] == ["b.pool", "b.pool.indices", "b.act"]
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_the_size_may_be_another_than_the_pools(symbolic: bool, tmp_path: Path) -> None:
+    image = "[N, 2, 2*h, 2*w]" if symbolic else "[N, 2, 8, 8]"
+    net = "  pool: max_pool2d 2 @image\n  up: max_unpool2d of=@pool output_size=(9 9)\n"
+    if symbolic:
+        _, found = elaborate(f"netc: 1\nname: t\ninputs: {{image: {image}}}\nnet:\n{net}")
+        assert [d.code for d in found] == ["bad-argument"], "9 is not what every image gives"
+        return
+    source, x = network(net, image), torch.randn(2, 2, 8, 8)
+    pooled, places = nn.functional.max_pool2d(x, 2, return_indices=True)
+    expected = nn.functional.max_unpool2d(pooled, places, 2, output_size=(9, 9))
+    assert torch.equal(module_of(source, tmp_path)(x), expected)
+    assert torch.equal(onnx_outputs(source, tmp_path, x)[0], expected)
+
+
+def test_indices_beyond_the_size_are_refused() -> None:
+    net = "  pool: max_pool2d 2 @image\n  up: max_unpool2d of=@pool output_size=(7 8)\n"
+    _, (found,) = elaborate(f"netc: 1\nname: t\ninputs: {{image: [N, 2, 8, 8]}}\nnet:\n{net}")
+    assert found.message == "the pool's indices point into 64 elements, but `output_size` has only 56"

@@ -23,17 +23,29 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 """Values to try for attributes that must be given, by kind."""
 IMAGE, BOXES, INDICES = TensorType((2, 4, 8, 8)), TensorType((2, 9, 4)), TensorType((2, 4), "int64")
+MASK = TensorType(IMAGE.shape, "bool")
 KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
     "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
     "pow": ({"other": 2}, (IMAGE,)),
     "rsub": ({"other": 2}, (IMAGE,)),
-    "remainder": ({"other": 2}, (INDICES,)),
-    "floor_divide": ({"other": 2}, (INDICES,)),
+    **{name: ({"other": 2}, (INDICES,)) for name in ("remainder", "fmod", "floor_divide")},
+    **{f"bitwise_{name}": ({"other": 2}, (INDICES,)) for name in ("and", "or", "xor")},
+    **{name: ({"other": 2}, (IMAGE,)) for name in ("copysign", "xlogy")},
+    "lerp": ({"weight": 0.5}, (IMAGE, IMAGE)),
+    **{name: ({"other": 2}, (IMAGE,)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "where": ({}, (MASK, IMAGE, IMAGE)),
+    "masked_fill": ({"value": 0}, (IMAGE, MASK)),
     "clamp": ({"min": 0}, (IMAGE,)),
     "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "index_select": ({"dim": 1}, (TensorType((2, 4)), TensorType((4,), "int64"))),
+    "scatter": ({"dim": 1}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
+    "scatter_add": ({"dim": 1}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
+    "scatter_reduce": ({"dim": 1, "reduce": "mean"}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
+    "randn": ({}, (IMAGE,)),
+    "rand": ({}, (IMAGE,)),
     "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
     "fold": ({"output_size": (5, 6), "kernel_size": 2}, (TensorType((2, 12, 20)),)),
+    "fractional_max_pool2d": ({"kernel_size": 2, "output_size": 5}, (IMAGE,)),
     "interpolate": ({"scale_factor": 2}, (IMAGE,)),
     "grid_sample": ({}, (IMAGE, TensorType((2, 5, 6, 2)))),
     "affine_grid": ({"size": (8, 8)}, (TensorType((2, 2, 3)),)),

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from netc.dims import Size, exact_div
 from netc.geometry import adaptive_bins
+from netc.ops.adaptive_places import values_and_places
 from netc.ops.base import Family, Op, PerAxisOrKept, attr, op
-from netc.ops.common import compact, int64, need_float, need_rank, node, number
+from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, number
 from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.types import AXES, TensorType
@@ -30,7 +31,7 @@ class _AdaptivePool(Op):
         if self.output_size == (None,):
             yield Problem("bad-argument", "a pool of one axis that keeps it does nothing", "output_size")
 
-    def infer(self, *x: TensorType) -> TensorType:
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         return x[0].with_shape(*x[0].shape[:2], *self._sizes(x[0]))
 
     def _sizes(self, x: TensorType) -> list[Size]:
@@ -145,6 +146,31 @@ class AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each bin."""
 
     global_op, onnx_op, reduction = "GlobalMaxPool", "MaxPool", "ReduceMax"
+    return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
+
+    def complete(self) -> Op:
+        return self.replace(return_indices=True)
+
+    def lean(self, used: int) -> Op:
+        return self.replace(return_indices=used > 1)
+
+    def ports(self) -> tuple[str, ...] | None:
+        return ("", "indices") if self.return_indices else None
+
+    def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
+        shape = (*x[0].shape[:2], *self._sizes(x[0]))
+        found = x[0].with_shape(*shape)
+        return (found, TensorType(shape, "int64")) if self.return_indices else found
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        form = super().torch(*x)
+        if form.module is None or not self.return_indices:
+            return form
+        more = (*form.module.args, *keywords(self, "return_indices"))
+        return TorchForm(TorchModule(form.module.cls, more), heavy=True)
+
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        return tuple(values_and_places(x[0], self.output_size)) if self.return_indices else super().onnx(*x)
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
         n = x.shape[axis]
@@ -195,16 +221,16 @@ class AdaptiveAvgPool3d(AdaptiveAvgPool):
 @op("adaptive_max_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool1d", title="AdaptiveMaxPool", rank=1)
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×L; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool1d`)."""
+    (`torch.nn.AdaptiveMaxPool1d`). `@pool.indices` are their places, counted within a plane."""
 
 
 @op("adaptive_max_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool2d", title="AdaptiveMaxPool", rank=2)
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool2d`)."""
+    (`torch.nn.AdaptiveMaxPool2d`). `@pool.indices` are their places, counted within a plane."""
 
 
 @op("adaptive_max_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool3d", title="AdaptiveMaxPool", rank=3)
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×D×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool3d`)."""
+    (`torch.nn.AdaptiveMaxPool3d`). `@pool.indices` are their places, counted within a plane."""

@@ -81,15 +81,73 @@ class _Arithmetic(_Elementwise):
         return "" if self.other is None else f"{self.other:g}"
 
 
+class _Scaled(_Arithmetic):
+    """Two operands, of which the one that is added or taken away is multiplied by `alpha` first, or several."""
+
+    alpha: Scalar = attr("the multiplier of what is added or subtracted", default=1)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from super().check(*x)
+        if self.alpha == 1:
+            return
+        dtype = self.result_dtype(*x)
+        if len(x) > 2:
+            yield Problem("bad-argument", f"{self.name} with `alpha` takes two tensors, not {len(x)}", "alpha")
+        if dtype not in FLOATS and isinstance(self.alpha, float):
+            yield Problem(
+                "bad-argument", f"`alpha` must be a whole number for {dtype} elements, not {self.alpha}", "alpha"
+            )
+        yield from need_fitting(self, "alpha", self.alpha, dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if self.alpha == 1:
+            return super().torch(*x)
+        other = (TorchArg("other", self.other, attribute="other"),) if self.other is not None else ()
+        alpha = TorchArg("alpha", self.alpha, attribute="alpha")
+        return TorchForm(call=self._scaled("{other}" if other else "{1}", (*other, alpha)))
+
+    def _scaled(self, right: str, args: tuple[TorchArg, ...]) -> TorchCall:
+        return TorchCall(f"{{0}}.{self.name}({right}, alpha={{alpha}})", args)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        dtype = self.result_dtype(*x)
+        casts, names = cast_inputs(x, dtype)
+        if self.other is not None:
+            names.append("other")
+        scaled = self._factor(dtype, names)
+        consts = () if self.other is None else (scalar("other", dtype, self.other),)
+        first, *others = (*scaled, *folded(self.onnx_type(dtype), self._ordered(names)))
+        return *casts, OnnxNode(first.op_type, first.inputs, first.outputs, consts=(*consts, *first.consts)), *others
+
+    def _factor(self, dtype: str, names: list[str]) -> tuple[OnnxNode, ...]:
+        """`alpha` times the operand it belongs to, which goes by another name then; truths stay what they are."""
+        if self.alpha == 1 or dtype == "bool":
+            return ()
+        at = 1 - self.turned
+        source, names[at] = names[at], "scaled"
+        return (OnnxNode("Mul", (source, "alpha"), ("scaled",), consts=(scalar("alpha", dtype, self.alpha),)),)
+
+    turned: ClassVar[bool] = False
+    """It is the first operand that is taken away."""
+
+    def _ordered(self, names: list[str]) -> list[str]:
+        return names[::-1] if self.turned else names
+
+    def caption(self, *x: TensorType) -> str:
+        scaled = "" if self.alpha == 1 else f"α {self.alpha:g}"
+        return ", ".join(text for text in (super().caption(*x), scaled) if text)
+
+
 @op("add", family=Family.MERGE, torch="torch.add", title="+")
-class Add(_Arithmetic):
-    """The sum of two or more tensors, with broadcasting, or of a tensor and a number (`torch.add`)."""
+class Add(_Scaled):
+    """The sum of two or more tensors, with broadcasting, or of a tensor and a number; with `alpha` x₀ + alpha · x₁
+    (`torch.add`)."""
 
     sign, onnx_op, fresh = "+", "Add", True
 
     def torch(self, *x: TensorType) -> TorchForm:
         form = super().torch(*x)
-        if len(x) != 2:
+        if len(x) != 2 or self.alpha != 1:
             return form
         over = TorchCall("{0} + {1}", binding="sum", update="{0} += {1}")
         return TorchForm(call=form.call, in_place=TorchForm(call=over))
@@ -100,8 +158,9 @@ class Add(_Arithmetic):
 
 
 @op("sub", family=Family.MERGE, torch="torch.sub", title="−")
-class Sub(_Arithmetic):
-    """The first tensor minus the others, with broadcasting, or minus a number (`torch.sub`)."""
+class Sub(_Scaled):
+    """The first tensor minus the others, with broadcasting, or minus a number; with `alpha` x₀ − alpha · x₁
+    (`torch.sub`)."""
 
     sign, onnx_op, fresh = "-", "Sub", True
 
@@ -114,19 +173,21 @@ class Sub(_Arithmetic):
 
 @op("rsub", family=Family.MERGE, torch="torch.rsub", title="−")
 class Rsub(Sub):
-    """The second tensor minus the first, with broadcasting, or a number minus the tensor (`torch.rsub`)."""
+    """The second tensor minus the first, with broadcasting, or a number minus the tensor; with `alpha` x₁ − alpha · x₀
+    (`torch.rsub`)."""
 
-    arity = (1, 2)
+    arity, turned = (1, 2), True
 
     def torch(self, *x: TensorType) -> TorchForm:
+        if self.alpha != 1:
+            return super().torch(*x)
         if self.other is None:
             return TorchForm(call=TorchCall("{1} - {0}", binding="sum"))
         other = TorchArg("other", self.other, attribute="other")
         return TorchForm(call=TorchCall("{other} - {0}", (other,), binding="sum"))
 
-    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        *casts, last = super().onnx(*x)
-        return *casts, OnnxNode(last.op_type, last.inputs[::-1], consts=last.consts)
+    def _scaled(self, right: str, args: tuple[TorchArg, ...]) -> TorchCall:
+        return TorchCall(f"rsub({{0}}, {right}, alpha={{alpha}})", args, ("torch:rsub",))
 
 
 @op("mul", family=Family.MERGE, torch="torch.mul", title="×")

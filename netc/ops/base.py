@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from enum import Enum
+from importlib import import_module
 from typing import Any, ClassVar, dataclass_transform
 
 from netc.dims import Size
 from netc.geometry import Window
+from netc.ops.homes import HOMES
 from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
 from netc.types import TensorType
 
@@ -221,7 +223,36 @@ class Op:
         return ""
 
 
-OPERATORS: dict[str, type[Op]] = {}
+class Operators(MutableMapping[str, type[Op]]):
+    """Operators by name, netc's own in the order of `HOMES`; a module is imported when one of its operators is asked
+    for. What a plugin adds stands last."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, type[Op]] = {}
+
+    def __getitem__(self, name: str) -> type[Op]:
+        if name not in self._known and name in HOMES:
+            import_module(f"netc.ops.{HOMES[name]}")
+        return self._known[name]
+
+    def __setitem__(self, name: str, cls: type[Op]) -> None:
+        self._known[name] = cls
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in HOMES or name in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        yield from HOMES
+        yield from [name for name in self._known if name not in HOMES]
+
+    def __len__(self) -> int:
+        return len(HOMES.keys() | self._known.keys())
+
+
+OPERATORS = Operators()
 """Every operator by the name a spec uses."""
 
 

@@ -38,7 +38,7 @@ def need_axes(op: Op, x: TensorType, fewest: int, at: int = 0) -> Iterator[Probl
         yield Problem("rank-mismatch", f"{op.name} takes {fewest} axes or more, not {x} (rank {x.rank})", at)
 
 
-def need_dtype(op: Op, x: TensorType, dtypes: Sequence[str], at: int = 0) -> Iterator[Problem]:
+def need_dtype(op: Op, x: TensorType, dtypes: Sequence[str], at: int | str = 0) -> Iterator[Problem]:
     """A problem unless the elements have one of the dtypes."""
     if x.dtype not in dtypes:
         yield Problem("dtype-mismatch", f"{op.name} takes {' or '.join(dtypes)} elements, not {x.dtype}", at)

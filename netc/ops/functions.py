@@ -8,7 +8,8 @@ from typing import ClassVar
 from netc.ops.activation import _Promoting
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, need_dtype, node
+from netc.ops.common import FLOATS, need_dtype, need_float, node
+from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS, ONNX_TYPES
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
@@ -178,9 +179,29 @@ class Ceil(_Rounding):
 
 @op("round", family=Family.OTHER, torch="torch.round", title="round")
 class Round(_Rounding):
-    """The nearest whole number, the even one of two (`torch.round`)."""
+    """The nearest whole number, the even one of two; with `decimals` the nearest number with so many digits after the
+    point, or with so many zeros before it where that is negative (`torch.round`)."""
 
     onnx_op = "Round"
+    decimals: int = attr("digits after the point", default=0, minimum=-10, maximum=10)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from need_float(self, x[0]) if self.decimals else super().check(*x)
+        if x[0].dtype == "float16" and abs(self.decimals) > 4:
+            yield Problem("bad-argument", f"10^{abs(self.decimals)} does not fit float16", "decimals")
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        if not self.decimals:
+            return super().torch(*x)
+        decimals = TorchArg("decimals", self.decimals, attribute="decimals")
+        return TorchForm(call=TorchCall("{0}.round(decimals={decimals})", (decimals,)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if not self.decimals:
+            return super().onnx(*x)
+        there, back = ("Mul", "Div") if self.decimals > 0 else ("Div", "Mul")
+        lines = f"moved = {there} x0 power\nwhole = Round moved\ny = {back} whole power"
+        return formula(x[0].dtype, lines, {"power": 10.0 ** abs(self.decimals)})
 
 
 @op("clamp", family=Family.OTHER, torch="torch.clamp", title="clamp")

@@ -68,14 +68,15 @@ class Linear(Op):
         return str(self.out_features)
 
 
-@op("embedding", family=Family.LINEAR, torch="torch.nn.Embedding", title="Embedding")
-class Embedding(Op):
-    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
-    zeros and is not trained. Parameter: weight rows × width."""
+_NO_TOKEN = attr("the row of what is no token; negative ones count from the end", default=None)
+
+
+class _Table(Op):
+    """A learned table whose rows are looked up by integers."""
 
     num_embeddings: int = attr("rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
-    padding_idx: int | None = attr("the row of what is no token; negative ones count from the end", default=None)
+    padding_idx: int | None
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], ("int64", "int32"))
@@ -83,9 +84,6 @@ class Embedding(Op):
         if self.padding_idx is not None and not -rows <= self.padding_idx < rows:
             message = f"`padding_idx` is from {-rows} to {rows - 1}, not {self.padding_idx}"
             yield Problem("bad-argument", message, "padding_idx")
-
-    def infer(self, *x: TensorType) -> TensorType:
-        return TensorType((*x[0].shape, self.embedding_dim))
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (Param("weight", (self.num_embeddings, self.embedding_dim), Fill("normal", 0.0, 1.0, self._blank())),)
@@ -97,6 +95,20 @@ class Embedding(Op):
         first = self.padding_idx % self.num_embeddings * self.embedding_dim
         return first, first + self.embedding_dim
 
+    def caption(self, *x: TensorType) -> str:
+        return f"{self.num_embeddings}×{self.embedding_dim}"
+
+
+@op("embedding", family=Family.LINEAR, torch="torch.nn.Embedding", title="Embedding")
+class Embedding(_Table):
+    """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
+    zeros and is not trained. Parameter: weight rows × width."""
+
+    padding_idx: int | None = _NO_TOKEN
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType((*x[0].shape, self.embedding_dim))
+
     def torch(self, *x: TensorType) -> TorchForm:
         args = (*positional(self, "num_embeddings", "embedding_dim"), *keywords(self, "padding_idx"))
         return TorchForm(TorchModule("nn.Embedding", args), heavy=True)
@@ -104,35 +116,38 @@ class Embedding(Op):
     def onnx(self, *x: TensorType) -> OnnxNode:
         return node("Gather", "weight x0", axis=0)
 
-    def caption(self, *x: TensorType) -> str:
-        return f"{self.num_embeddings}×{self.embedding_dim}"
-
 
 @op("matmul", family=Family.MERGE, torch="torch.matmul", title="MatMul", arity=(2, 2))
 class MatMul(Op):
-    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast (`torch.matmul`)."""
+    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast. A vector of k elements in
+    front is a row, one behind a column, and the axis that makes it a matrix goes again (`torch.matmul`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_same_dtype(self, *x)
         yield from need_dtype(self, x[0], NUMBERS)
         for at, t in enumerate(x):
-            yield from need_axes(self, t, 2, at)
-        if all(t.rank > 1 for t in x):
+            yield from need_axes(self, t, 1, at)
+        if all(t.rank for t in x):
             yield from self._check_sizes(*x)
 
     def _check_sizes(self, a: TensorType, b: TensorType) -> Iterator[Problem]:
         yield from need_broadcast(self, a.with_shape(*a.shape[:-2]), b.with_shape(*b.shape[:-2]))
-        k, n = a.shape[-1], b.shape[-2]
+        k, n = a.shape[-1], b.shape[-2 if b.rank > 1 else -1]
         if not compare(k, n).holds:
-            message = f"matmul inputs disagree: {a} has rows of {dim_text(k)}, {b} has columns of {dim_text(n)}"
+            rows, columns = (
+                (" rows of" if a.rank > 1 else " a length of"),
+                (" columns of" if b.rank > 1 else " a length of"),
+            )
+            message = f"matmul inputs disagree: {a} has{rows} {dim_text(k)}, {b} has{columns} {dim_text(n)}"
             yield Problem("shape-mismatch", message, 1)
 
     def infer(self, *x: TensorType) -> TensorType:
         a, b = x
-        return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        row, column = a.shape[-2:-1], b.shape[-1:] if b.rank > 1 else ()
+        return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), *row, *column)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(self.infer(*x).shape[1 if x[0].rank > 2 else 0 :], start=x[0].shape[-1])
+        return prod(self.infer(*x).shape[1 if max(t.rank for t in x) > 2 else 0 :], start=x[0].shape[-1])
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0} @ {1}", binding="product"), heavy=True)

@@ -50,11 +50,26 @@ def _promote_floats(a: str, b: str) -> str:
 
 
 def promoted(x: Sequence[TensorType]) -> str | None:
-    """The dtype all inputs promote to."""
+    """The dtype all inputs promote to, two at a time from left to right (`torch.result_type`)."""
     result: str | None = x[0].dtype
+    axes = x[0].rank > 0
     for t in x[1:]:
-        result = promote(result, t.dtype) if result else None
+        result = _of_two(result, axes, t) if result else None
+        axes = axes or t.rank > 0
     return result
+
+
+def _of_two(dtype: str, axes: bool, t: TensorType) -> str | None:
+    """A tensor without axes widens no element type of its own kind."""
+    if axes == (t.rank > 0):
+        return promote(dtype, t.dtype)
+    whole, single = (dtype, t.dtype) if axes else (t.dtype, dtype)
+    return promote(whole, single) if _kind(single) > _kind(whole) else whole
+
+
+def _kind(dtype: str) -> int:
+    """Booleans, integers, floating-point numbers: each is turned into the next."""
+    return 0 if dtype == "bool" else 2 if dtype in FLOATS else 1
 
 
 def need_promotion(op: Op, *x: TensorType) -> Iterator[Problem]:

@@ -117,6 +117,38 @@ class Split(_AlongAxis):
         return " ".join(map(str, self.split_size))
 
 
+@op("unbind", family=Family.RESHAPE, torch="torch.unbind", title="Unbind")
+class Unbind(_AlongAxis):
+    """Every slice along an axis, which goes: `@x.0`, `@x.1` … (`torch.unbind`)."""
+
+    dim: int = attr("the axis to take apart", default=0)
+
+    def _check_size(self, n: Size, axis: str) -> Iterator[Problem]:
+        if not isinstance(n, int):
+            message = f"{dim_text(n)} along axis {axis} is not constant: the number of slices would depend on the input"
+            yield Problem("not-constant", message, "dim", helps=("use --bind",))
+
+    def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
+        axis = self.dim % x[0].rank
+        slices = x[0].with_shape(*x[0].shape[:axis], *x[0].shape[axis + 1 :])
+        return (slices,) * number(x[0].shape[axis])
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        """One slice alone is no tuple of one."""
+        method = "unbind({dim})" if len(self.infer(*x)) > 1 else "select({dim}, 0)"
+        return TorchForm(call=TorchCall(f"{{0}}.{method}", positional(self, "dim")))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        axis, count = self.dim % x[0].rank, number(x[0].shape[self.dim])
+        names = [f"slice{i}" for i in range(count)]
+        consts = (int64("sizes", *[1] * count), int64("axis", axis))
+        cuts = node("Split", "x0 sizes", " ".join(names), *consts, axis=axis)
+        return cuts, *[node("Squeeze", f"{name} axis", f"y{i}") for i, name in enumerate(names)]
+
+    def caption(self, *x: TensorType) -> str:
+        return f"axis {self.dim}"
+
+
 @op("select", family=Family.RESHAPE, torch="torch.select", title="Select")
 class Select(_AlongAxis):
     """One slice along an axis, which goes (`torch.select`)."""

@@ -28,7 +28,7 @@ def plugged(names: Sequence[str]) -> Iterator[None]:
     added: dict[str, type[Op]] = {}
     for plugin in (names,) if isinstance(names, str) else names:
         for name, cls in _operators(plugin).items():
-            if (added | OPERATORS).get(name, cls) is not cls:
+            if OPERATORS.get(name, added.get(name, cls)) is not cls:
                 raise _bad(plugin, f"it defines `{name}`, which is an operator already")
             added |= {} if name in OPERATORS else {name: cls}
     OPERATORS.update(added)

@@ -22,23 +22,25 @@ class Projected(msgspec.Struct, frozen=True):
     bias: bool
     batch_first: bool
     bidirectional: bool
+    lengths: str = ""
+    """The local name of how many steps of each sequence are read, at most all and at least one, int32."""
 
 
 def projected_lstm(op: Projected, x: tuple[TensorType, ...]) -> tuple[OnnxNode, ...]:
     """c = f·c + i·g, h = (o·tanh(c))·Wᵀ step by step. Outputs: h at every step, and the last h and c of all layers."""
     wide = x[0].dtype == "float32"
-    return tuple(_nodes(op, x) if wide else _in_float32(list(_nodes(op, _widened(x))), x[0].dtype))
+    return tuple(_nodes(op, x) if wide else _in_float32(list(_nodes(op, _widened(x))), x[0].dtype, op.lengths))
 
 
 def _widened(x: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
     return tuple([TensorType(t.shape) for t in x])
 
 
-def _in_float32(nodes: list[OnnxNode], dtype: str) -> Iterator[OnnxNode]:
-    """The same nodes with a cast of everything they are given and of all results. ONNX Runtime would put casts around
-    each node that has no kernel for the type, and ends the process when it does so in some loops."""
+def _in_float32(nodes: list[OnnxNode], dtype: str, whole: str) -> Iterator[OnnxNode]:
+    """The same nodes with a cast of everything they are given, but for `whole`, and of all results. ONNX Runtime would
+    put casts around each node that has no kernel for the type, and ends the process when it does so in some loops."""
     made = {name for n in nodes for name in (*n.outputs, *[c.name for c in n.consts])}
-    taken = dict.fromkeys([name for n in nodes for name in n.inputs if name not in made])
+    taken = dict.fromkeys([name for n in nodes for name in n.inputs if name not in made and name != whole])
     results = ("y0", "y1", "y2")
     wide = {name: f"{name}_wide" for name in (*taken, *results)}
     for name in taken:
@@ -57,6 +59,8 @@ def _nodes(op: Projected, x: tuple[TensorType, ...]) -> Iterator[OnnxNode]:
         yield node("Transpose", "x0", source, perm=(1, 0, 2))
     if len(x) == 1:
         yield from _zero_states(op, x[0])
+    if op.lengths:
+        yield from _seen(op)
     ways = ("", "_reverse")[: 1 + op.bidirectional]
     names = [[f"l{layer}{way}" for way in ways] for layer in range(op.num_layers)]
     for layer, suffixes in enumerate(names):
@@ -81,6 +85,19 @@ def _zero_states(op: Projected, x: TensorType) -> Iterator[OnnxNode]:
         yield node("Expand", f"zero {state}_shape", f"{state}_zero", *consts)
 
 
+def _seen(op: Projected) -> Iterator[OnnxNode]:
+    """Steps × batch × 1: is this step of the sequence read?"""
+    zero, one = (OnnxConst(name, "int32", (), (n,)) for name, n in (("first_step", 0), ("next_step", 1)))
+    axis = int(op.batch_first)
+    yield node("Shape", "x0", "step_axis", start=axis, end=axis + 1)
+    yield node("Squeeze", "step_axis", "wide_step_count")
+    yield node("Cast", "wide_step_count", "step_count", to=ONNX_TYPES["int32"])
+    yield node("Range", "first_step step_count next_step", "step_numbers", zero, one)
+    yield node("Unsqueeze", "step_numbers after_steps", "step_column", int64("after_steps", 1))
+    yield node("Less", f"step_column {op.lengths}", "seen_flat")
+    yield node("Unsqueeze", "seen_flat after_batch", "seen", int64("after_batch", 2))
+
+
 def _start(index: int, suffix: str) -> Iterator[OnnxNode]:
     place = OnnxConst(f"place_{suffix}", "int64", (), (index,))
     for state, source in (("h", "x1"), ("c", "x2")):
@@ -98,12 +115,16 @@ def _direction(op: Projected, source: str, suffix: str, *, started: bool, backwa
         yield node("Add", f"product_{suffix} bias_{suffix}", heard)
     starts = f"h_start_{suffix} c_start_{suffix}" if started else "h_zero c_zero"
     results = f"h_end_{suffix} c_end_{suffix} steps_{suffix}"
-    settings = {"scan_input_directions": (backwards,), "scan_output_directions": (backwards,)}
-    yield node("Scan", f"{starts} {heard}", results, body=_cell(suffix), num_scan_inputs=1, **settings)
+    read = [heard, "seen"] if op.lengths else [heard]
+    settings = {"scan_input_directions": (backwards,) * len(read), "scan_output_directions": (backwards,)}
+    body = _cell(suffix, ends=bool(op.lengths))
+    yield node("Scan", f"{starts} {' '.join(read)}", results, body=body, num_scan_inputs=len(read), **settings)
 
 
-def _cell(suffix: str) -> OnnxGraph:
-    """One step: h, c and what the input says to the new h and c, and h once more as what is kept of the step."""
+def _cell(suffix: str, *, ends: bool) -> OnnxGraph:
+    """One step: h, c and what the input says to the new h and c, and h once more as what is kept of the step. Where
+    sequences end, both stay as they are from there on, and 0 is kept."""
+    c, h = ("next_c", "next_h") if ends else ("new_c", "new_h")
     lines = (
         ("MatMul", "h weight_hh_turned", "remembered"),
         ("Add", "told remembered", "gates"),
@@ -114,16 +135,25 @@ def _cell(suffix: str) -> OnnxGraph:
         ("Sigmoid", "raw_o", "o"),
         ("Mul", "f c", "kept"),
         ("Mul", "i g", "added"),
-        ("Add", "kept added", "new_c"),
-        ("Tanh", "new_c", "bounded"),
+        ("Add", "kept added", c),
+        ("Tanh", c, "bounded"),
         ("Mul", "o bounded", "wide"),
-        ("MatMul", "wide weight_hr_turned", "new_h"),
-        ("Identity", "new_h", "step"),
+        ("MatMul", "wide weight_hr_turned", h),
+        *(ENDS if ends else [("Identity", "new_h", "step")]),
     )
-    settings = {"Split": {"axis": -1, "num_outputs": 4}}
+    settings = {"Split": {"axis": -1, "num_outputs": 4}, "Cast": {"to": ONNX_TYPES["float32"]}}
     nodes = [node(kind, _own(i, suffix), _own(o, suffix), **settings.get(kind, {})) for kind, i, o in lines]
-    inputs, outputs = _own("h c told", suffix), _own("new_h new_c step", suffix)
+    inputs, outputs = _own("h c told seen" if ends else "h c told", suffix), _own("new_h new_c step", suffix)
     return OnnxGraph(tuple(inputs.split()), tuple(outputs.split()), tuple(nodes))
+
+
+ENDS = (
+    ("Where", "seen next_c c", "new_c"),
+    ("Where", "seen next_h h", "new_h"),
+    ("Cast", "seen", "share"),
+    ("Mul", "new_h share", "step"),
+)
+"""What becomes of a step that may lie behind a sequence's end."""
 
 
 def _own(names: str, suffix: str) -> str:

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any, ClassVar
 
 from netc.dims import Size, compare
-from netc.ops.base import Family, Op, Word, attr, op
+from netc.ops.base import Family, Op, Tensor, Word, attr, op
 from netc.ops.common import (
     int64,
     keywords,
@@ -21,6 +21,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
+from netc.ops.merge import ONNX_TYPES
 from netc.ops.projected import Projected, projected_lstm
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported
 from netc.types import TensorType
@@ -29,6 +30,24 @@ _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
 _DROPOUT = attr("probability of a zero between layers in training", default=0.0, minimum=0, maximum=1)
 _BIDIRECTIONAL = attr("also read the steps from the last to the first", default=False)
+_LENGTHS = attr("how many steps of each sequence are read, N × int64, one at least and at most all", default=None)
+
+PACKED = '''class Packed{kind}(nn.{kind}):
+    """Reads the first `lengths` steps of each sequence, at least one; the others give 0."""
+
+    def forward(
+        self, x: Tensor, lengths: Tensor, start: {state} | None = None
+    ) -> tuple[Tensor, {state}]:
+        steps = x.shape[1] if self.batch_first else x.shape[0]
+        packed = nn.utils.rnn.pack_padded_sequence(
+            x, lengths.clamp(1, steps).cpu(), self.batch_first, enforce_sorted=False
+        )
+        output, end = super().forward(packed, start)
+        output, _ = nn.utils.rnn.pad_packed_sequence(
+            output, self.batch_first, total_length=steps
+        )
+        return output, end'''
+STATES = ("Tensor", "tuple[Tensor, Tensor]")
 
 
 class _Recurrent(Op):
@@ -39,6 +58,7 @@ class _Recurrent(Op):
     """
 
     family: ClassVar[Family] = Family.LINEAR
+    references: ClassVar[tuple[str, ...]] = ("lengths",)
     gates: ClassVar[int] = 1
     gate_order: ClassVar[tuple[int, ...]] = (0,)
     states: ClassVar[int] = 1
@@ -48,6 +68,7 @@ class _Recurrent(Op):
     batch_first: bool
     dropout: float
     bidirectional: bool
+    lengths: Tensor
 
     def ports(self) -> tuple[str, ...]:
         return ("output", "h_n", "c_n")[: 1 + self.states]
@@ -57,11 +78,26 @@ class _Recurrent(Op):
         yield from need_float(self, x[0])
         if x[0].rank == 3:
             yield from need_constant(x[0].shape[2], "features")
-        if len(x) not in (1, 1 + self.states):
+        given = self._tensors(x)
+        if len(given) not in (1, 1 + self.states):
             message = f"{self.name} takes one input, or {1 + self.states} with the states it starts from"
             yield Problem("bad-argument", message)
         elif x[0].rank == 3:
-            yield from self._check_states(*x)
+            yield from self._check_states(*given)
+        if self.lengths and x[0].rank == 3:
+            yield from self._check_lengths(x[0], x[-1])
+
+    def _tensors(self, x: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+        """The input, and what the states start from where that is given."""
+        return x[:-1] if self.lengths else x
+
+    def _check_lengths(self, x: TensorType, lengths: TensorType) -> Iterator[Problem]:
+        yield from need_dtype(self, lengths, ("int64",), "lengths")
+        wanted = lengths.with_shape(self._steps_and_batch(x)[1])
+        if lengths.rank != 1 or not compare(lengths.shape[0], wanted.shape[0]).holds:
+            yield Problem(
+                "shape-mismatch", f"`lengths` needs one number for each of {wanted} sequences, not {lengths}", "lengths"
+            )
 
     def _check_states(self, *x: TensorType) -> Iterator[Problem]:
         wanted = self.outputs(x[0])[1:]
@@ -118,21 +154,27 @@ class _Recurrent(Op):
         return self._steps_and_batch(x[0])[0] * self._directions() * sum(rows * columns for rows, columns in matrices)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        options = [name for name in self.attributes if name != "hidden_size"]
+        options = [name for name in self.attributes if name not in ("hidden_size", "lengths")]
         args = (size_of("input_size", x[0], 2), *positional(self, "hidden_size"), *keywords(self, *options))
-        starts = ("", ", {1}", ", ({1}, {2})")[len(x) - 1]
+        starts = ("", ", {1}", ", ({1}, {2})")[len(self._tensors(x)) - 1]
         results = ("{0}, {1}", "{0}, ({1}, {2})")[self.states - 1]
-        module = TorchModule(self.torch_name.removeprefix("torch."), args, f"{{self}}({{0}}{starts})", results=results)
-        return TorchForm(module, heavy=True)
+        kind = self.name.upper()
+        if not self.lengths:
+            return TorchForm(TorchModule(f"nn.{kind}", args, f"{{self}}({{0}}{starts})", results=results), heavy=True)
+        call = f"{{self}}({{0}}, {{{len(x) - 1}}}{starts})"
+        helper = PACKED.format(kind=kind, state=STATES[self.states - 1])
+        return TorchForm(TorchModule(f"Packed{kind}", args, call, helper=helper, results=results), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """A node per layer; its weights are put together from PyTorch's, which is done once when the file is loaded."""
         if x[0].dtype == "float64":
             raise Unsupported("ONNX Runtime has no float64 recurrent layers on the CPU: use float32")
-        return tuple(self._nodes(started=len(x) > 1))
+        return tuple(self._nodes(x))
 
-    def _nodes(self, started: bool) -> Iterator[OnnxNode]:
-        source = "x0"
+    def _nodes(self, x: tuple[TensorType, ...]) -> Iterator[OnnxNode]:
+        source, started = "x0", len(self._tensors(x)) > 1
+        if self.lengths:
+            yield from self._bounded(f"x{len(x) - 1}")
         if self.batch_first:
             source = "steps"
             yield node("Transpose", "x0", source, perm=(1, 0, 2))
@@ -183,9 +225,17 @@ class _Recurrent(Op):
             text = f"x{1 + state} {begin.name} {end.name} first_axis"
             yield node("Slice", text, self._start(layer, state), begin, end, int64("first_axis", 0))
 
+    def _bounded(self, lengths: str) -> Iterator[OnnxNode]:
+        """At least one step, and no more than there are."""
+        axis = int(self.batch_first)
+        yield node("Shape", "x0", "steps_there", start=axis, end=axis + 1)
+        yield node("Max", f"{lengths} one_step", "some_steps", int64("one_step", 1))
+        yield node("Min", "some_steps steps_there", "steps_read")
+        yield node("Cast", "steps_read", "lengths", to=ONNX_TYPES["int32"])
+
     def _recurrence(self, layer: int, source: str, starts: list[str]) -> OnnxNode:
         offsets = f"B{layer}" if self.bias else "_"
-        inputs = " ".join([source, f"W{layer}", f"R{layer}", offsets, "_", *starts])
+        inputs = " ".join([source, f"W{layer}", f"R{layer}", offsets, "lengths" if self.lengths else "_", *starts])
         results = [f"Y{layer}", *[self._end(layer, state) for state in range(self.states)]]
         direction = "bidirectional" if self.bidirectional else "forward"
         attributes = {"hidden_size": self.hidden_size, "direction": direction, **self._onnx_attributes()}
@@ -219,7 +269,8 @@ class _Recurrent(Op):
 class Rnn(_Recurrent):
     """h = tanh(W·x + b + R·h + c) step by step, of steps × batch × features (Elman 1990; `torch.nn.RNN`). Outputs:
     `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. A second input is the h it
-    starts from, else 0.
+    starts from, else 0. With `lengths=@counts` each sequence ends after so many steps, as when it is packed: `output`
+    is 0 from there on, and `h_n` is what was reached.
     """
 
     nonlinearity: Word = attr("the function of the state", default="tanh", words=("tanh", "relu"))
@@ -227,6 +278,7 @@ class Rnn(_Recurrent):
     batch_first: bool = _BATCH_FIRST
     dropout: float = _DROPOUT
     bidirectional: bool = _BIDIRECTIONAL
+    lengths: Tensor = _LENGTHS
 
     def _onnx_attributes(self) -> dict[str, Any]:
         return {"activations": (self.nonlinearity.capitalize(),) * self._directions()}
@@ -236,7 +288,8 @@ class Rnn(_Recurrent):
 class Gru(_Recurrent):
     """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
     features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
-    layers·directions × batch × hidden. A second input is the h it starts from, else 0.
+    layers·directions × batch × hidden. A second input is the h it starts from, else 0. With `lengths=@counts` each
+    sequence ends after so many steps, as when it is packed: `output` is 0 from there on, and `h_n` is what was reached.
     """
 
     gates = 3
@@ -245,6 +298,7 @@ class Gru(_Recurrent):
     batch_first: bool = _BATCH_FIRST
     dropout: float = _DROPOUT
     bidirectional: bool = _BIDIRECTIONAL
+    lengths: Tensor = _LENGTHS
 
     def _onnx_attributes(self) -> dict[str, Any]:
         return {"linear_before_reset": 1}
@@ -255,7 +309,9 @@ class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
     layers·directions × batch × hidden. A second and third input are the h and c it starts from, else 0. With
-    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128).
+    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each
+    sequence ends after so many steps, as when it is packed: `output` is 0 from there on, `h_n` and `c_n` are what was
+    reached.
     """
 
     gates = 4
@@ -266,6 +322,7 @@ class Lstm(_Recurrent):
     dropout: float = _DROPOUT
     bidirectional: bool = _BIDIRECTIONAL
     proj_size: int = attr("features of h where it is projected; 0 for no projection", default=0, minimum=0)
+    lengths: Tensor = _LENGTHS
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if self.proj_size >= self.hidden_size:
@@ -286,4 +343,5 @@ class Lstm(_Recurrent):
         if not self.proj_size:
             return super().onnx(*x)
         settings = (self.hidden_size, self.proj_size, self.num_layers, self.bias, self.batch_first, self.bidirectional)
-        return projected_lstm(Projected(*settings), x)
+        read = self._bounded(f"x{len(x) - 1}") if self.lengths else ()
+        return *read, *projected_lstm(Projected(*settings, "lengths" if self.lengths else ""), self._tensors(x))

@@ -9,7 +9,7 @@ from typing import ClassVar
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import FLOATS, compact, filled, int64, need_axis, need_float, node
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 VECTOR_NORM = "torch.linalg:vector_norm"
@@ -24,7 +24,7 @@ class _Reduce(Op):
     dim: Ints = attr("the axes to reduce; all if not given", default=())
     keepdim: bool = attr("keep them with size 1", default=False)
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         wrong = [problem for axis in self.dim for problem in need_axis(self, "dim", axis, x[0].rank)]
         yield from wrong
         if not wrong and self.dim and len(self._axes(x[0])) != len(self.dim):
@@ -66,7 +66,7 @@ class Mean(_Reduce):
 
     onnx_op = "ReduceMean"
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
         yield from super().check(*x)
 
@@ -102,7 +102,7 @@ class LogSumExp(_Reduce):
     onnx_op = "ReduceLogSumExp"
     dim: Ints = attr("the axes to reduce")
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         if not self.dim:
             yield Problem("bad-argument", "`dim` names no axis", "dim")
         yield from need_float(self, x[0])
@@ -115,7 +115,7 @@ class Prod(_Reduce):
 
     onnx_op = "ReduceProd"
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
         if len(self.dim) > 1:
             yield Problem("bad-argument", "prod reduces one axis at a time, or all", "dim")
@@ -133,7 +133,7 @@ class Norm(_Reduce):
 
     p: float = attr("the exponent", default=2.0, words=EXTREMES)
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
         yield from super().check(*x)
 

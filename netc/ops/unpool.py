@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import ClassVar
 
-from netc.dims import dim_text, equal
+from netc.dims import Size, dim_text, equal
 from netc.geometry import Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, attr, op
 from netc.ops.common import axis_name, compact, filled, int64, need_dtype, need_float, need_rank, node
@@ -16,13 +17,15 @@ from netc.types import TensorType
 
 class MaxUnpool(Op):
     """Each element of what the max pooling `of=@pool` made, or of as many others, put back to where it was found;
-    zeros elsewhere. Window, indices and output size are the pool's (`torch.nn.MaxUnpool2d`)."""
+    zeros elsewhere. Window, indices and, unless `output_size` is given, output size are the pool's
+    (`torch.nn.MaxUnpool2d`)."""
 
     references: ClassVar[tuple[str, ...]] = ("of",)
     kernel_size: PerAxis | None = attr("size of the window per axis; the pool's", default=None, minimum=1)
     stride: PerAxis | None = attr("step between windows; the pool's", default=None, minimum=1)
     padding: Padding = attr("elements around the input; the pool's", default=0, minimum=0, words=("valid", "half"))
     dilation: PerAxis = attr("spacing between window elements; the pool's", default=1, minimum=1)
+    output_size: PerAxis | None = attr("size of the output per axis; that of the pool's input", default=None, minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], self.rank + 2)
@@ -40,14 +43,21 @@ class MaxUnpool(Op):
         elif not all(map(equal, x[0].shape[:2], x[2].shape[:2])):
             yield Problem("shape-mismatch", f"{self.name} takes as many channels as its pool, {x[2]}, not {x[0]}", 0)
         else:
-            yield from self._check_sizes(x[0], x[2])
+            yield from self._check_sizes(x[0], self.infer(*x))
+            if self.output_size is not None:
+                yield from self._check_places(prod(self.output_size), prod(x[2].shape[2:]))
 
-    def _check_sizes(self, x: TensorType, pooled: TensorType) -> Iterator[Require]:
+    def _check_places(self, room: int, used: Size) -> Iterator[Require]:
+        message = f"the pool's indices point into {dim_text(used)} elements, but `output_size` has only {room}"
+        yield Require(room - used, 0, Problem("bad-argument", message, "output_size"))
+
+    def _check_sizes(self, x: TensorType, result: TensorType) -> Iterator[Require]:
         """PyTorch takes output sizes less than one step away from what the windows cover."""
         for axis, window in enumerate(self.windows_undone(), 2):
-            n, covered = pooled.shape[axis], window.transposed(x.shape[axis])
+            n, covered = result.shape[axis], window.transposed(x.shape[axis])
             away = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} elements is not what these windows cover"
-            problem = Problem("bad-argument", f"{away}, {dim_text(covered)}")
+            at = None if self.output_size is None else "output_size"
+            problem = Problem("bad-argument", f"{away}, {dim_text(covered)}", at)
             yield Require(n - covered + window.stride, 1, problem)
             yield Require(covered - n + window.stride, 1, problem)
 
@@ -60,7 +70,7 @@ class MaxUnpool(Op):
         return tuple([Window(k, s, d, begin, end) for k, s, d, (begin, end) in settings])
 
     def infer(self, *x: TensorType) -> TensorType:
-        return x[0].with_shape(*x[2].shape)
+        return x[0].with_shape(*x[0].shape[:2], *(self.output_size or x[2].shape[2:]))
 
     def torch(self, *x: TensorType) -> TorchForm:
         """PyTorch knows no dilation here: a window counts with all it spans."""
@@ -77,8 +87,12 @@ class MaxUnpool(Op):
             named = None if isinstance(self.padding, str) else "padding"
             args.append(TorchArg("padding", compact(pads), attribute=named, depends=("padding", "kernel_size")))
             texts.append("padding={padding}")
+        size = "{2}.shape[2:]"
+        if self.output_size is not None:
+            args.append(TorchArg("output_size", self.output_size, attribute="output_size"))
+            size = "{output_size}"
         function = f"max_unpool{self.rank}d"
-        template = f"{function}({', '.join((*texts, 'output_size={2}.shape[2:]'))})"
+        template = f"{function}({', '.join((*texts, f'output_size={size}'))})"
         return TorchForm(call=TorchCall(template, tuple(args), (f"torch.nn.functional:{function}",)), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
@@ -92,12 +106,26 @@ class MaxUnpool(Op):
         return (
             node("Reshape", "x0 flat", "elements", flat),
             node("Reshape", "x1 flat", "places"),
-            node("Shape", "x2", "shape"),
-            node("Reshape", "x2 flat", "pooled"),
-            node("Shape", "pooled", "flat_shape"),
+            *(self._pools_shape() if self.output_size is None else self._own_shape(self.output_size)),
             node("Expand", "zero flat_shape", "zeros", filled("zero", x[0], (1,), 0.0)),
             node("ScatterElements", "zeros places elements", "scattered", axis=2),
             node("Reshape", "scattered shape"),
+        )
+
+    def _pools_shape(self) -> tuple[OnnxNode, ...]:
+        """The shape of the result, and the same with each plane in one axis, read off the pool's input."""
+        return (
+            node("Shape", "x2", "shape"),
+            node("Reshape", "x2 flat", "pooled"),
+            node("Shape", "pooled", "flat_shape"),
+        )
+
+    def _own_shape(self, size: PerAxis) -> tuple[OnnxNode, ...]:
+        """The same with the sizes that are given."""
+        return (
+            node("Shape", "x0", "planes", start=0, end=2),
+            node("Concat", "planes space", "shape", int64("space", *size), axis=0),
+            node("Concat", "planes room", "flat_shape", int64("room", prod(size)), axis=0),
         )
 
     def caption(self, *x: TensorType) -> str:

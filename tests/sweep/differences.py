@@ -19,7 +19,7 @@ def difference(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -
 
 
 def empty(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    return not isinstance(theirs, str) and any(t.numel() == 0 for t in theirs)
+    return not isinstance(theirs, str) and any(isinstance(t, torch.Tensor) and t.numel() == 0 for t in theirs)
 
 
 def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
@@ -69,6 +69,10 @@ def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: T
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
 
 
+def states_of_packed_sequences(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
+    return "starts from" in ours and bool(getattr(op, "lengths", None))
+
+
 def pytorch_says(*words: str) -> Applies:
     return lambda op, types, ours, theirs: not ours and any(word in theirs for word in words)
 
@@ -95,15 +99,17 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (bad_size_beside_like, "where a size comes from is netc's own: from one place"),
     (says(" elements, not "), "PyTorch computes with more element types or converts them; netc asks for a `cast`"),
+    (
+        says("must have one type", of=("cosine_similarity", "pairwise_distance")),
+        "PyTorch converts; netc asks for a `cast`",
+    ),
     (says("must have one type", of="einsum"), "PyTorch converts element types where it has nothing to sum up"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
     (
-        says(" does not fit uint8", of=("remainder", "floor_divide")),
+        says(
+            " does not fit uint8", of=("remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor")
+        ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
-    ),
-    (
-        says("takes a whole number, not", of=("remainder", "floor_divide")),
-        "netc divides whole numbers by whole numbers",
     ),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
     (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
@@ -115,9 +121,32 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "PyTorch looks at this `dropout` in training alone, and refuses it there",
     ),
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
+    (states_of_packed_sequences, "PyTorch does not look at the states that packed sequences start from"),
+    (
+        says("as many elements as there are indices"),
+        "PyTorch takes more elements than indices, but has no gradient then",
+    ),
+    (says("takes bags × tokens"), "PyTorch takes one list of tokens with the places where bags begin too"),
+    (
+        says("takes its sizes from `size`", of=("randn", "rand")),
+        "where a size comes from is netc's own: from one place",
+    ),
+    (says("is one number between 0 and 1", of="fractional_max_pool2d"), "how many numbers there are is netc's own"),
+    (says("has no common type"), "PyTorch makes int16, an element type that netc does not have"),
+    (says("`decimals` must be at", "does not fit float16", of="round"), "PyTorch computes with powers that overflow"),
+    (says("needs at least", of=("std", "var")), "PyTorch divides by 0 there, and gives NaN"),
+    (says("takes a mask of bool", of="where"), "PyTorch takes bytes for truths, which it deprecates itself"),
+    (
+        says("must be a whole number for", of=("masked_fill", "addcmul", "scatter")),
+        "PyTorch cuts off what is no whole number",
+    ),
+    (
+        says("with `alpha` takes two", "tensors or numbers, not", "takes its weight from", "takes its elements from"),
+        "how operands are written is netc's own: two tensors or a number",
+    ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
-    (says("needs one of size"), "where a size comes from is netc's own: from one place"),
+    (says("needs one of size", "needs one of output_size"), "where a size comes from is netc's own: from one place"),
     (
         says("or one and a number", "or a number, not both"),
         "how operands are written is netc's own: two tensors or a number",
@@ -125,7 +154,6 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("needs `dim`"), "PyTorch's guess of `dim`, which it deprecates itself"),
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
-    (says("2 axes or more, not", of="matmul"), "PyTorch multiplies vectors too; netc's matmul has matrices alone"),
     (
         says("names no axis", of=("logsumexp", "flip", "roll", "repeat")),
         "PyTorch takes an empty list of axes; netc has them named",
@@ -139,6 +167,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
     (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
     (says("as many channels as its pool", of=UNPOOL), "PyTorch sees the size of what was pooled, not its channels"),
+    (says("the pool's indices point into", of=UNPOOL), "PyTorch looks at the indices themselves"),
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
     (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
     (says("exclude each other"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),

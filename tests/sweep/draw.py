@@ -29,7 +29,12 @@ class Case(msgspec.Struct, frozen=True):
     def op(self) -> Op:
         """The operator; raises BadValue where the schema refuses a value."""
         cls = OPERATORS[self.operator]
-        return cls(**{key: convert(cls, cls.attributes[key], value) for key, value in self.values.items()})
+        return cls(
+            **{
+                key: value if is_tensor(cls, key, value) else convert(cls, cls.attributes[key], value)
+                for key, value in self.values.items()
+            }
+        )
 
     def line(self) -> str:
         """The line of a spec, with the shapes it is given."""
@@ -40,6 +45,11 @@ class Case(msgspec.Struct, frozen=True):
     def again(self) -> str:
         """The command that runs this case alone."""
         return f"--operator {self.operator} --seed {self.seed} --case {self.number}"
+
+
+def is_tensor(cls: type[Op], key: str, value: Any) -> bool:
+    """Is this a tensor that the line names, which is passed after the inputs?"""
+    return cls.attributes[key].kind == "Tensor" and value is True
 
 
 def typed(t: TensorType) -> str:

@@ -151,10 +151,25 @@ FITTING: dict[str, dict[str, Draw]] = {
     },
     "box_convert": {"in_fmt": one_of("xyxy", "xywh", "cxcywh")},
     "embedding": {"num_embeddings": one_of(5, 7, 9)},
+    "embedding_bag": {
+        "num_embeddings": one_of(5, 7),
+        "padding_idx": one_of(None, 0, 1, -1),
+        "mode": one_of("mean", "sum", "max"),
+    },
+    "pairwise_distance": {"p": one_of(1.0, 2.0, 3.0, 0.5)},
     "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
     "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
     **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
+    **{name: {"dim": some_axes, "correction": one_of(0, 1, 1, 2, 0.5)} for name in ("std", "var")},
     "prod": {"dim": axis},
+    "round": {"decimals": one_of(0, 1, 2, -1)},
+    "nan_to_num": dict.fromkeys(("nan", "posinf", "neginf"), one_of(0.0, 1.0, -2.5, 1000)),
+    "isclose": {"rtol": one_of(0.0, 0.1, 1.0), "atol": one_of(0.0, 0.5)},
+    **{name: {"value": one_of(1, 2, -1, 0.5)} for name in ("addcmul", "addcdiv")},
+    "logit": {"eps": one_of(0.0, 0.1, 0.25, 0.5)},
+    "masked_fill": {"value": one_of(0, 1, 2, 0.5, -1.0, "inf", "-inf")},
+    **{name: {"diagonal": one_of(-3, -1, 0, 1, 2, 9)} for name in ("tril", "triu")},
+    **{name: {"alpha": one_of(1, 1, 2, -1, 0.5, 1.0, 3)} for name in ("add", "sub", "rsub")},
 }
 FITTING |= {f"lp_pool{n}d": FITTING["lp_pool1d"] for n in (2, 3)}
 
@@ -287,8 +302,21 @@ def scored(random: Random) -> list[TensorType]:
     return [*floats((n, m, 4), (n, m)), *groups]
 
 
+def masked(random: Random) -> list[TensorType]:
+    """A tensor and a mask that broadcasts with it."""
+    shape = small(random, random.randint(0, 4))
+    kind = random.choice(("float32",) * 6 + ("int64", "bool", "uint8", "float64"))
+    mask = [n if random.random() < 0.7 else 1 for n in shape][random.choice((0, 0, 0, 1)) :]
+    return [TensorType(tuple(shape), kind), TensorType(tuple(mask), "bool")]
+
+
 def nothing(random: Random) -> list[TensorType]:
     return []
+
+
+def whole_numbers(random: Random) -> list[TensorType]:
+    shape = tuple(small(random, random.randint(0, 4)))
+    return [TensorType(shape, random.choice(("int64", "int32", "int8", "uint8", "bool")))]
 
 
 INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
@@ -302,7 +330,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "index_select": listed,
     "take_along_dim": taken,
     **dict.fromkeys(("layer_norm2d", "frozen_batch_norm2d", "softmax2d"), channels_first),
-    "embedding": tokens,
+    **dict.fromkeys(("embedding", "one_hot", "embedding_bag"), tokens),
     **dict.fromkeys(("rnn", "lstm", "gru"), sequence),
     "multihead_attention": attended,
     "scaled_dot_product_attention": heads,
@@ -311,6 +339,8 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align"), regions),
     "nms": scored,
     "deform_conv2d": deformed,
+    "masked_fill": masked,
+    "bitwise_not": whole_numbers,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
     **dict.fromkeys(("parameter", "constant", "arange", "relative_position_index"), nothing),
 }
@@ -390,6 +420,58 @@ def divisible(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Ten
     return [x if x.dtype == torch.bool else x - 2, *((d + 1) * (-1) ** seed for d in divisors)]
 
 
+def alike(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Few different numbers, so that many are equal."""
+    return [t.round() if t.is_floating_point() else t for t in (example(t, seed + i) for i, t in enumerate(types))]
+
+
+def beyond_numbers(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Infinities and NaN among the numbers."""
+    found = []
+    for i, t in enumerate(types):
+        x = example(t, seed + i)
+        if x.is_floating_point():
+            for n, special in enumerate((float("inf"), float("-inf"), float("nan"), 0.0, -0.0)):
+                x[torch.rand(x.shape, generator=torch.Generator().manual_seed(seed + n)) < 0.15] = special
+        found.append(x)
+    return found
+
+
+def comparable(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Equals, or what no number compares with."""
+    return (alike if seed % 2 else beyond_numbers)(op, types, seed)
+
+
+def sortable(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Equals where their order is fixed, else none."""
+    return alike(op, types, seed) if op.stable else distinct(op, types, seed)
+
+
+def counted(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Sequences and how many of their steps count, fewer than one and more than there are too."""
+    found = [example(t, seed + i) for i, t in enumerate(types)]
+    if op.lengths and not found[-1].is_floating_point():
+        found[-1] = (found[-1] + seed) % 7
+    return found
+
+
+def put_down(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Places that exist, each once where it is open which of several elements stays."""
+    x, index, *rest = (example(t, seed + i) for i, t in enumerate(types))
+    if x.dim() and x.dim() == index.dim() and -x.dim() <= op.dim < x.dim():
+        n, count = x.shape[op.dim], index.shape[op.dim]
+        line = torch.arange(count).view([count if at == op.dim % x.dim() else 1 for at in range(x.dim())])
+        once = op.name == "scatter" and len(types) > 2
+        index = (line if once else index + line).expand(index.shape).remainder(n).to(index.dtype).contiguous()
+        if once and count > n:
+            rest = [torch.zeros_like(t) for t in rest]
+    return [x, index, *rest]
+
+
+def classes(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    return [example(t, seed).remainder(max(1, op.num_classes)) for t in types]
+
+
 DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] = {
     **dict.fromkeys(("roi_pool", "roi_align", "ps_roi_align", "multiscale_roi_align"), boxes),
     "nms": rated,
@@ -397,8 +479,18 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "index_select": indices,
     "take_along_dim": indices,
     **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
-    **dict.fromkeys(("remainder", "floor_divide"), divisible),
-    "embedding": rows,
+    **dict.fromkeys(("remainder", "fmod", "floor_divide"), divisible),
+    **dict.fromkeys(("signbit", "nan_to_num", "fmax", "fmin", "copysign"), beyond_numbers),
+    **dict.fromkeys(("trunc", "frac", "logaddexp", "logaddexp2", "atan2", "hypot", "xlogy", "isclose"), comparable),
+    **dict.fromkeys(("embedding", "embedding_bag"), rows),
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), put_down),
+    "one_hot": classes,
+    **dict.fromkeys(("rnn", "lstm", "gru"), counted),
+    **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),
+    **dict.fromkeys(("isnan", "isinf", "isposinf", "isneginf", "isfinite"), beyond_numbers),
+    **dict.fromkeys(("sort", "argsort"), sortable),
+    **{f"adaptive_max_pool{n}d": alike for n in (1, 2, 3)},
     **dict.fromkeys(("argmax", "argmin", "max", "min", "topk"), distinct),
     **{f"max_unpool{n}d": places for n in (1, 2, 3)},
 }

@@ -23,6 +23,9 @@ OWN = {
     *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "where", "masked_fill"),
+    *("copysign", "xlogy", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "lerp", "randn", "rand"),
+    *("scatter", "scatter_add", "scatter_reduce", "fractional_max_pool2d"),
 }
 """Operators that PyTorch spells in another way: the operator's own form asks for them."""
 
@@ -83,10 +86,13 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
         listed = op.name in ("concat", "stack")
         return lambda *x: target(x, **op.__dict__) if listed else target(*x, **op.__dict__)
     names = _signature(target)
-    if not set(op.attributes) <= names or not _spoken(op, target):
+    absent = {name for name, declared in op.attributes.items() if declared.kind == "Tensor" and not getattr(op, name)}
+    if not set(op.attributes) - absent <= names or not _spoken(op, target):
         return None
     given = {
-        name: single(op, value) for name, value in op.__dict__.items() if (name, value) != ("normalized_shape", ())
+        name: single(op, value)
+        for name, value in op.__dict__.items()
+        if (name, value) != ("normalized_shape", ()) and name not in absent
     }
     return match(target(**inferred(names - set(given), op, types), **given).eval(), types)
 
@@ -137,5 +143,5 @@ def inferred(names: frozenset[str], op: Op, types: Sequence[TensorType]) -> dict
 def run_reference(made: Any, op: Op, types: Sequence[TensorType], x: Tensors) -> Tensors:
     """The tensors it makes; a module is called as the operator's form calls it."""
     with torch.no_grad():
-        form = op.torch(*types).module if isinstance(made, nn.RNNBase) else None
+        form = op.torch(*types).module if isinstance(made, nn.RNNBase | nn.RNNCellBase) else None
         return flat(call_module(made, form, *x) if form else made(*x))

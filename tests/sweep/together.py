@@ -25,11 +25,56 @@ def operands(most: int) -> Callable[[Random], Drawn]:
     return make
 
 
+def scaled(most: int) -> Callable[[Random], Drawn]:
+    """Operands of some element types, and at times a factor."""
+
+    def make(random: Random) -> Drawn:
+        types, values = operands(most)(random)
+        kinds = ("float32", "float32", "float32", "int64", "int32", "bool", "float64")
+        first = random.choice(kinds)
+        factor = {"alpha": random.choice((1, 2, -1, 0.5, 1.0, 3, 0))} if random.random() < 0.6 else {}
+        return [TensorType(t.shape, first if random.random() < 0.7 else random.choice(kinds)) for t in types], (
+            values | factor
+        )
+
+    return make
+
+
+def chosen(random: Random) -> Drawn:
+    """A mask, and tensors or numbers to choose from."""
+    shape = small(random, random.randint(0, 4))
+    kinds = [random.choice(("float32", "float32", "float64", "int64", "bool", "int8")) for _ in range(2)]
+    names = random.choice(((), (), ("input",), ("other",), ("input", "other")))
+    tensors = [TensorType(tuple(partner(random, shape)), kind) for kind in kinds[len(names) :]]
+    values = {name: random.choice((0, 1, 2, 0.5, -1.0)) for name in names}
+    return [TensorType(tuple(partner(random, shape)), "bool"), *tensors], values
+
+
 def divided(random: Random) -> Drawn:
-    """Whole numbers, by others that broadcast or by one."""
+    """Numbers, by others that broadcast or by one."""
     types, values = operands(2)(random)
-    kind = random.choice(("int64", "int64", "int32", "uint8", "float32"))
-    return [TensorType(t.shape, kind) for t in types], {key: random.choice((1, 2, 3, -2, 0)) for key in values}
+    kind = random.choice(("int64", "int32", "uint8", "float32", "float32", "float64"))
+    others = (1, 2, 3, -2, 0, 1.5, -0.5) if "float" in kind else (1, 2, 3, -2, 0, 1.5)
+    return [TensorType(t.shape, kind) for t in types], {key: random.choice(others) for key in values}
+
+
+def bits(random: Random) -> Drawn:
+    """Integers or booleans."""
+    types, values = operands(2)(random)
+    kinds = ("int64", "int64", "int32", "int8", "uint8", "bool")
+    first = random.choice(kinds)
+    kinds = (first, first, first, first, *kinds)
+    return [TensorType(t.shape, random.choice(kinds)) for t in types], {
+        key: random.choice((0, 1, 5, 7, -1)) for key in values
+    }
+
+
+def blended(random: Random) -> Drawn:
+    """Two tensors and a weight, or three."""
+    shape = small(random, random.randint(0, 4))
+    count = random.choice((2, 3))
+    values = {"weight": random.choice((0.0, 0.25, 0.5, 1.5, -1.0))} if count == 2 else {}
+    return floats(*(partner(random, shape) if i else shape for i in range(count))), values
 
 
 def partner(random: Random, shape: Sequence[int]) -> list[int]:
@@ -188,15 +233,127 @@ def unpooled(rank: int) -> Callable[[Random], Drawn]:
         given = [(n - 1) * s + k - 2 * padding for n, s, k in zip(pooled, step, kernel, strict=True)]
         given = [max(1, n + random.randint(0, s - 1)) for n, s in zip(given, step, strict=True)]
         made = TensorType((*front, *pooled))
-        values = {"kernel_size": tuple(kernel), "stride": tuple(step), "padding": padding}
+        values: dict[str, Any] = {"kernel_size": tuple(kernel), "stride": tuple(step), "padding": padding}
+        if random.random() < 0.3:
+            values["output_size"] = tuple(n + (random.random() < 0.3) for n in given)
         return [made, TensorType(made.shape, "int64"), TensorType((*front, *given))], values
 
     return make
 
 
+def read(random: Random) -> Drawn:
+    """Sequences, at times what the state starts from and how long each is."""
+    steps, batch, features = small(random, 3)
+    hidden, layers, both, first = (
+        random.randint(1, 4),
+        random.randint(1, 2),
+        random.random() < 0.4,
+        random.random() < 0.5,
+    )
+    values = {"hidden_size": hidden, "num_layers": layers, "bidirectional": both, "batch_first": first}
+    values["bias"] = random.random() < 0.7
+    types = floats((batch, steps, features) if first else (steps, batch, features))
+    if random.random() < 0.3:
+        types += floats((layers * (1 + both), batch, hidden))
+    if random.random() < 0.6:
+        values["lengths"] = True
+        types.append(TensorType((batch + (random.random() < 0.1),), random.choice(("int64",) * 9 + ("float32",))))
+    return types, values
+
+
+def read_with_memory(random: Random) -> Drawn:
+    """The same with two states."""
+    types, values = read(random)
+    if len(types) > 1 + bool(values.get("lengths")):
+        types.insert(1, types[1])
+    if random.random() < 0.2:
+        values["proj_size"] = random.choice((1, 2))
+    return types, values
+
+
+def stepped(random: Random) -> Drawn:
+    """Features, and at times the state."""
+    batch, features, hidden = small(random, 3)
+    state = [(batch, hidden + (random.random() < 0.05))] if random.random() < 0.6 else []
+    return floats((batch, features), *state), {"hidden_size": hidden, "bias": random.random() < 0.7}
+
+
+def stepped_with_memory(random: Random) -> Drawn:
+    """The same with two states."""
+    types, values = stepped(random)
+    return [*types, *types[1:]], values
+
+
+def scattered(random: Random) -> Drawn:
+    """A tensor, places along an axis, and at least as many elements."""
+    shape = small(random, random.randint(1, 3))
+    dim = random.randrange(len(shape))
+    places = [random.randint(1, n) for n in shape]
+    places[dim] = random.randint(1, 6)
+    source = [n + (random.random() < 0.03) for n in places]
+    if random.random() < 0.05:
+        places[random.randrange(len(shape))] += 3
+    kind = random.choice(("float32", "float32", "float64", "int64", "bool"))
+    types = [TensorType(tuple(shape), kind), TensorType(tuple(places), "int64"), TensorType(tuple(source), kind)]
+    return types, {"dim": dim - random.choice((0, len(shape)))}
+
+
+def put(random: Random) -> Drawn:
+    """The same, or a number in place of the elements."""
+    types, values = scattered(random)
+    number = random.random() < 0.4
+    return types[: 2 if number else 3], values | ({"value": random.choice((0, 1, -2, 0.5))} if number else {})
+
+
+def reduced(random: Random) -> Drawn:
+    types, values = scattered(random)
+    ways = ("sum", "prod", "mean", "amax", "amin")
+    return types, values | {"reduce": random.choice(ways), "include_self": random.random() < 0.5}
+
+
+def noisy(random: Random) -> Drawn:
+    """A tensor whose shape it takes, or sizes."""
+    if random.random() < 0.5:
+        return floats(small(random, random.randint(1, 4))), {}
+    return [], {"size": tuple(small(random, random.randint(1, 3))), "dtype": random.choice(("float32", "float64"))}
+
+
+def tokens_in_bags(random: Random) -> Drawn:
+    values = {"num_embeddings": 5, "embedding_dim": random.randint(1, 4), "mode": random.choice(("mean", "sum", "max"))}
+    if random.random() < 0.6:
+        values["padding_idx"] = random.choice((0, 1, -1))
+    return [TensorType(tuple(small(random, 2, 4)), random.choice(("int64", "int32")))], values
+
+
+def fractional(random: Random) -> Drawn:
+    """Regions that fit, or a share of the elements."""
+    image, kernel = small(random, 4, 12), small(random, 2, 3)
+    values: dict[str, Any] = {"kernel_size": tuple(kernel)}
+    if random.random() < 0.7:
+        most = [max(1, n - k + 1) for n, k in zip(image[2:], kernel, strict=True)]
+        values["output_size"] = tuple(random.randint(1, m + (random.random() < 0.1)) for m in most)
+    else:
+        values["output_ratio"] = tuple(random.choice((0.3, 0.5, 0.7)) for _ in range(2))
+    return floats(image), values
+
+
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
-    **dict.fromkeys(("remainder", "floor_divide"), divided),
+    **dict.fromkeys(("remainder", "fmod", "floor_divide"), divided),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), bits),
+    "lerp": blended,
+    **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
+    "where": chosen,
+    "fractional_max_pool2d": fractional,
+    **dict.fromkeys(("randn", "rand"), noisy),
+    "embedding_bag": tokens_in_bags,
+    "scatter": put,
+    "scatter_add": scattered,
+    "scatter_reduce": reduced,
+    **dict.fromkeys(("rnn", "gru"), read),
+    "lstm": read_with_memory,
+    **dict.fromkeys(("rnn_cell", "gru_cell"), stepped),
+    "lstm_cell": stepped_with_memory,
     "einsum": equation,
     "fold": columns,
     "interpolate": resized,

@@ -1,0 +1,94 @@
+"""Random tensors: new numbers at every call in training, their mean in eval and in ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from netc.ops.arithmetic import scalar
+from netc.ops.base import Family, Ints, Op, Word, attr, op
+from netc.ops.common import FLOATS, int64, need_float, node
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.types import TensorType
+
+LIKE = '''class {cls}(nn.Module):
+    """{what} numbers of the shape of a tensor in training; in eval their mean, {mean}."""
+
+    def forward(self, like: Tensor) -> Tensor:
+        return torch.{name}_like(like) if self.training else torch.{still}_like(like{value})'''
+
+SIZED = '''class {cls}(nn.Module):
+    """{what} numbers in training; in eval their mean, {mean}."""
+
+    def __init__(self, size: tuple[int, ...], dtype: str = "float32") -> None:
+        super().__init__()
+        mean = torch.full(size, {mean}, dtype=getattr(torch, dtype))
+        self.register_buffer("mean", mean, persistent=False)
+
+    def forward(self) -> Tensor:
+        return torch.{name}_like(self.mean) if self.training else self.mean'''
+
+
+class _Random(Op):
+    """Random numbers of the shape of `like`, or of given sizes."""
+
+    family: ClassVar[Family] = Family.OTHER
+    references: ClassVar[tuple[str, ...]] = ("like",)
+    mean: ClassVar[float] = 0.0
+    what: ClassVar[str] = ""
+    size: Ints = attr("its sizes, where no tensor `like=@x` has them", default=(), minimum=1)
+    dtype: Word = attr("its element type, where sizes are given", default="float32", words=FLOATS)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if bool(x) == bool(self.size):
+            message = f"{self.name} takes its sizes from `size` or from a tensor `like=@x`"
+            yield Problem("missing-argument" if not x else "bad-argument", message)
+        if x:
+            yield from need_float(self, x[0])
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return x[0] if x else TensorType(self.size, self.dtype)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        cls = f"{self.name.capitalize()}Like" if x else self.name.capitalize()
+        still, value = ("full", f", {self.mean:g}") if self.mean else ("zeros", "")
+        words = {
+            "cls": cls,
+            "what": self.what,
+            "mean": f"{self.mean}",
+            "name": self.name,
+            "still": still,
+            "value": value,
+        }
+        if x:
+            return TorchForm(TorchModule(cls, call="{self}({0})", helper=LIKE.format(**words)))
+        args = [TorchArg("size", self.size, attribute="size")]
+        if self.dtype != "float32":
+            args.append(TorchArg("dtype", self.dtype, attribute="dtype"))
+        return TorchForm(TorchModule(cls, tuple(args), "{self}()", helper=SIZED.format(**words)))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        mean = scalar("mean", self.infer(*x).dtype, self.mean)
+        known = [n for n in self.infer(*x).shape if isinstance(n, int)]
+        if len(known) == self.infer(*x).rank:
+            return (node("Expand", "mean shape", "y0", mean, int64("shape", *known)),)
+        return node("Shape", "x0", "shape"), node("Expand", "mean shape", "y0", mean)
+
+    def caption(self, *x: TensorType) -> str:
+        return f"{self.mean:g} in eval"
+
+
+@op("randn", family=Family.OTHER, torch="torch.randn", title="randn", arity=(0, 0))
+class Randn(_Random):
+    """Numbers of the normal distribution with mean 0 and variance 1, new at every call in training; in eval, and so in
+    ONNX, all are 0 (`torch.randn`). `like=@x` says the shape, or `size`. They do not feed the next statement."""
+
+    what = "Normal"
+
+
+@op("rand", family=Family.OTHER, torch="torch.rand", title="rand", arity=(0, 0))
+class Rand(_Random):
+    """Numbers from 0 to 1, all equally likely, new at every call in training; in eval, and so in ONNX, all are 0.5
+    (`torch.rand`). `like=@x` says the shape, or `size`. They do not feed the next statement."""
+
+    what, mean = "Uniform", 0.5

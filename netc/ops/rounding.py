@@ -1,0 +1,110 @@
+"""Parts of numbers: whole and broken ones, signs, bits, and what stands in for what is no number."""
+
+from __future__ import annotations
+
+from netc.ops.base import Family, Scalar, attr, op
+from netc.ops.common import FLOATS, node
+from netc.ops.comparison import _Test
+from netc.ops.formula import formula
+from netc.ops.functions import _Rounding, _SameDtype
+from netc.ops.merge import INTS, NUMBERS
+from netc.ops.pairs import NEGATIVE
+from netc.ops.records import OnnxNode, TorchArg, TorchCall, TorchForm
+from netc.types import TensorType
+
+LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+    "float32": 3.4028234663852886e38,
+    "float64": 1.7976931348623157e308,
+}
+"""The largest number of each type."""
+
+
+@op("trunc", family=Family.OTHER, torch="torch.trunc", title="trunc")
+class Trunc(_Rounding):
+    """The whole number between 0 and x nearest to x (`torch.trunc`)."""
+
+    takes = NUMBERS
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        lines = """
+            lower = Floor x0
+            upper = Ceil x0
+            negative = Less x0 0
+            y = Where negative upper lower
+        """
+        return formula(x[0].dtype, lines) if x[0].dtype in FLOATS else ()
+
+
+@op("frac", family=Family.OTHER, torch="torch.frac", title="frac")
+class Frac(_SameDtype):
+    """What `trunc` takes away from x, with its sign (`torch.frac`)."""
+
+    takes = FLOATS
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        lines = """
+            lower = Floor x0
+            upper = Ceil x0
+            negative = Less x0 0
+            whole = Where negative upper lower
+            y = Sub x0 whole
+        """
+        return formula(x[0].dtype, lines)
+
+
+@op("signbit", family=Family.OTHER, torch="torch.signbit", title="sign bit")
+class SignBit(_Test):
+    """Where elements have a minus sign, −0 included, as bool (`torch.signbit`)."""
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if x[0].dtype in FLOATS:
+            return formula(x[0].dtype, NEGATIVE.format("x0"))
+        return formula(x[0].dtype, "y = Less x0 0") if x[0].dtype in INTS else super().onnx(*x)
+
+
+@op("nan_to_num", family=Family.OTHER, torch="torch.nan_to_num", title="NaN → 0")
+class NanToNum(_SameDtype):
+    """Numbers for what is none: `nan` for NaN, `posinf` and `neginf` for the infinities, by default the largest and the
+    smallest number there is (`torch.nan_to_num`)."""
+
+    takes = (*NUMBERS, "bool")
+    nan: float = attr("what stands for NaN", default=0.0)
+    posinf: float | None = attr("what stands for +∞; the largest number if not given", default=None)
+    neginf: float | None = attr("what stands for −∞; the smallest number if not given", default=None)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        given = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
+        return TorchForm(call=TorchCall(f"{{0}}.nan_to_num({', '.join(f'{n}={{{n}}}' for n in given)})", args))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if x[0].dtype not in FLOATS:
+            return ()
+        most = LARGEST[x[0].dtype]
+        numbers: dict[str, Scalar] = {
+            "for_nan": self.nan,
+            "for_posinf": most if self.posinf is None else self.posinf,
+            "for_neginf": -most if self.neginf is None else self.neginf,
+        }
+        lines = """
+            unknown = IsNaN x0
+            known = Where unknown for_nan x0
+            above = Equal x0 inf
+            bounded = Where above for_posinf known
+            below = Equal x0 -inf
+            y = Where below for_neginf bounded
+        """
+        return formula(x[0].dtype, lines, numbers)
+
+
+@op("bitwise_not", family=Family.OTHER, torch="torch.bitwise_not", title="~")
+class BitwiseNot(_SameDtype):
+    """Integers with every bit turned over, −x − 1 where they have a sign; of booleans, what they are not
+    (`torch.bitwise_not`)."""
+
+    takes = (*INTS, "uint8", "bool")
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return (node("Not" if x[0].dtype == "bool" else "BitwiseNot", "x0"),)
