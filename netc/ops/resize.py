@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from math import ceil
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from netc.dims import Size, dim_text, equal, exact_div, scale
+from netc.dims import Size, at_least, dim_text, exact_div, scale
 from netc.ops.base import OPERATORS, Family, Floats, Ints, Op, Word, attr, op
 from netc.ops.common import (
     axis_name,
@@ -16,9 +17,11 @@ from netc.ops.common import (
     need_float,
     need_rank,
     node,
-    numbers,
+    number,
     plain,
 )
+from netc.ops.narrow import reaching
+from netc.ops.nearest import Nearest, computed, counted, kernel_of, small_plane, taken
 from netc.ops.records import (
     OnnxConst,
     OnnxNode,
@@ -31,6 +34,9 @@ from netc.ops.records import (
     Unsupported,
 )
 from netc.types import TensorType
+
+if TYPE_CHECKING:
+    from netc.ops.adaptive import AdaptiveAvgPool
 
 MODES = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
 RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
@@ -47,6 +53,7 @@ ONNX_MODES: dict[str, dict[str, Any]] = {
     "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.75},
 }
 
+NEAREST = ("nearest", "nearest-exact")
 TAPS = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
 """Elements per axis that a way of interpolating reads, where it is more than one."""
 
@@ -142,21 +149,117 @@ class Interpolate(Op):
         return TorchCall(f"interpolate({', '.join(inside)})", positional, ("torch.nn.functional:interpolate",))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """Nothing where all sizes stay; areas are adaptive averages; nearest neighbours are rows by number wherever
+        rounding decides which."""
+        changed = [exact_div(size, n) != 1 for n, size in zip(x[0].shape[2:], self._target(*x), strict=True)]
+        if not any(changed) and set(self.scale_factor) <= {1.0}:
+            return ()
         if self.mode == "area":
-            pool = OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"]
-            return pool(output_size=numbers(self._target(*x))).onnx(x[0])
-        if self.antialias and self._target(*x)[-1] == 1 and not equal(self._target(*x)[-2], x[0].shape[-2]):
+            return tuple(self._areas(*x))
+        if self.mode in NEAREST:
+            return tuple(self._neighbours(*x))
+        if self.antialias and self._target(*x)[-1] == 1 and changed[-2]:
             raise Unsupported("ONNX Runtime is wrong about a width of 1 with antialias: leave it out")
-        factors = self._factors(x[0]) if self.scale_factor else _exact_factors(x[0].shape[2:], self._target(*x))
-        axes = tuple(range(2, x[0].rank))
+        return self._resized(*x)
+
+    def _areas(self, *x: TensorType) -> Iterator[OnnxNode]:
+        pairs = [*enumerate(zip(x[0].shape[2:], self._target(*x), strict=True), 2)]
+        sizes = tuple([None if exact_div(size, n) == 1 else size for _, (n, size) in pairs])
+        pool = cast("AdaptiveAvgPool", OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"](output_size=sizes))
+        for axis, (_, size) in pairs:
+            if not pool.uniform(x[0]) and not isinstance(size, int):
+                yield from self._measured(axis, *x)
+        found = pool.onnx(x[0])
+        yield from found if isinstance(found, tuple) else (found,)
+
+    def _neighbours(self, *x: TensorType) -> Iterator[OnnxNode]:
+        target = self._target(*x)
+        factors = self._factors(x[0]) if self.scale_factor else [None] * len(target)
+        small, exact, dtype = small_plane(target), self.mode == "nearest-exact", x[0].dtype
+        axes = [
+            Nearest(axis, n, size, factor, exact, small, dtype)
+            for axis, (n, size, factor) in enumerate(zip(x[0].shape[2:], target, factors, strict=True), 2)
+        ]
+        if dtype != "float64" and all(axis.plain for axis in axes):
+            found = self._resized(*x)
+            yield from found if isinstance(found, tuple) else (found,)
+        else:
+            yield from self._rows(axes, *x)
+
+    def _rows(self, axes: list[Nearest], *x: TensorType) -> Iterator[OnnxNode]:
+        moved = [axis for axis in axes if axis.places() != tuple(range(number(axis.n) if axis.places() else 0))]
+        if any(axis.places() is None for axis in moved):
+            for axis in axes:
+                yield from self._measured(axis.axis, *x)
+            yield from kernel_of(self._target(*x))
+        source = "x0"
+        for axis in moved:
+            result, places = "y0" if axis is moved[-1] else f"along{axis.axis}", axis.places()
+            if places is None:
+                yield from computed(axis, x[0], source, result)
+            else:
+                yield taken(axis.axis, places, source, result)
+            source = result
+
+    def _measured(self, axis: int, *x: TensorType) -> Iterator[OnnxNode]:
+        """The size along an axis, the new one and the new elements' numbers as tensors: `old…`, `new…`, `numbers…`."""
+        size = self._target(*x)[axis - 2]
+        known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *range(size))) if isinstance(size, int) else ()
+        yield node("Shape", "x0", f"old{axis}", *known, start=axis, end=axis + 1)
+        if len(x) > 1 and not known:
+            yield node("Shape", "x1", f"new{axis}", start=axis, end=axis + 1)
+            yield from counted(f"new{axis}", f"numbers{axis}")
+        elif not known:
+            yield from self._scaled(axis, *self._factors(x[0])[axis - 2].as_integer_ratio())
+
+    def _scaled(self, axis: int, num: int, den: int) -> Iterator[OnnxNode]:
+        """⌊n · num / den⌋ as ONNX's shape inference can follow it: every den-th of n · num elements."""
+        bounds = [int64(f"{name}{axis}", value) for name, value in (("from", den - 1), ("to", 1 << 62), ("by", den))]
+        yield node("Mul", f"old{axis} num{axis}", f"times{axis}", int64(f"num{axis}", num))
+        yield from counted(f"times{axis}", f"fine{axis}")
+        yield node(
+            "Slice",
+            f"fine{axis} from{axis} to{axis} only{axis} by{axis}",
+            f"nth{axis}",
+            *bounds,
+            int64(f"only{axis}", 0),
+        )
+        yield node("Shape", f"nth{axis}", f"new{axis}")
+        yield from counted(f"new{axis}", f"numbers{axis}")
+
+    def _resized(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """Resize, by factors where they say more than the sizes do."""
+        space, target = x[0].shape[2:], self._target(*x)
+        axes, known = tuple(range(2, x[0].rank)), [size for size in target if isinstance(size, int)]
+        if len(known) == len(target) and (not self.scale_factor or self.align_corners or self.mode in NEAREST):
+            return node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *known), axes=axes, **self._onnx_mode())
+        if self.scale_factor:
+            scaled = zip(space, self._factors(x[0]), target, strict=True)
+            factors: tuple[float, ...] | None = tuple([self._onnx_factor(*axis) for axis in scaled])
+        else:
+            factors = _exact_factors(space, target)
         if factors:
             scales = OnnxConst("scales", "float32", (len(factors),), factors)
             return node("Resize", "x0 _ scales", "y0", scales, axes=axes, **self._onnx_mode())
-        target = self._target(*x)
-        known = [size for size in target if isinstance(size, int)]
-        if len(known) == len(target):
-            return node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *known), axes=axes, **self._onnx_mode())
         return node("Shape", "x1", "sizes", start=2), node("Resize", "x0 _ _ sizes", axes=axes, **self._onnx_mode())
+
+    def _onnx_factor(self, n: Size, factor: float, size: Size) -> float:
+        """The factor by which ONNX finds PyTorch's size and elements. Unless it is cubic, PyTorch copies an axis whose
+        size stays."""
+        if self.mode in NEAREST and isinstance(n, int):
+            return number(size) / n
+        copies = self.mode not in NEAREST and (self.mode != "bicubic" or self.antialias) and not self.align_corners
+        if not copies or not 1 < factor < 2:
+            return reaching(n, factor, size)
+        if size == n:
+            return 1.0
+        least = ceil(1 / (factor - 1))
+        if isinstance(n, int) or least == 2 or at_least(n, least).holds:
+            return reaching(n, factor, size)
+        message = (
+            f"PyTorch copies an axis that {factor:g} does not enlarge, of fewer than {least} elements, ONNX does not"
+        )
+        raise Unsupported(f"{message}: use --bind, or a size that is never so small, such as {least}*h")
 
     def _onnx_mode(self) -> dict[str, Any]:
         if self.align_corners and self.antialias:
