@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from math import frexp, inf, isfinite, ldexp
+from math import frexp, inf, isfinite, isinf, ldexp
 
 from netc.dims import Size
+
+INFINITIES = ("inf", "-inf")
+"""How a spec writes the numbers that have no digits, where an attribute takes them."""
 
 _FORMATS = {
     "float64": (53, -1021, 1024),
@@ -21,14 +24,42 @@ def largest(dtype: str) -> float:
     return ldexp(1 - 2.0**-digits, exponent)
 
 
+_LARGEST = {dtype: largest(dtype) for dtype in _FORMATS}
+
+
 def rounded(value: float, dtype: str) -> float:
     """The number of a floating-point type nearest to `value`, the even one of two; ±inf beyond the largest."""
     if not isfinite(value) or dtype == "float64":
         return value
-    if abs(value) < 2 * largest(dtype):
+    if abs(value) < 2 * _LARGEST[dtype]:
         step = _step(value, dtype)
         value = ldexp(round(ldexp(value, -step)), step)
-    return value if abs(value) <= largest(dtype) else inf if value > 0 else -inf
+    return value if abs(value) <= _LARGEST[dtype] else inf if value > 0 else -inf
+
+
+_WHOLE = {
+    "int8": (-(1 << 7), 1 << 7),
+    "uint8": (0, 1 << 8),
+    "int32": (-(1 << 31), 1 << 31),
+    "int64": (-(1 << 63), 1 << 63),
+}
+"""The smallest number of an integer type and the first one that is too large."""
+
+
+def misfit(value: float, dtype: str) -> str | None:
+    """Why a type does not hold a number, rounded or not: `it ends at 65504`; None where it does. A floating-point type
+    holds infinity where it is meant, and a boolean whether a number is 0."""
+    if dtype in _WHOLE:
+        low, high = _WHOLE[dtype]
+        return None if low <= value < high else f"which holds {low} to {high - 1}"
+    if dtype in _LARGEST and _LARGEST[dtype] < abs(value) < inf and isinf(rounded(value, dtype)):
+        return f"whose largest number is {shown(_LARGEST[dtype])}"
+    return None
+
+
+def shown(number: float) -> str:
+    """A number as short as a reader needs it: `-1e9`, `3.40282e38`."""
+    return f"{number:g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _step(value: float, dtype: str) -> int:

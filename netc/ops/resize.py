@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, isinf
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from netc.dims import Size, at_least, dim_text, exact_div, scale
@@ -12,6 +12,8 @@ from netc.ops.common import (
     axis_name,
     compact,
     filled,
+    finite,
+    in_python,
     int64,
     keywords,
     need_float,
@@ -20,7 +22,7 @@ from netc.ops.common import (
     number,
     plain,
 )
-from netc.ops.narrow import reaching
+from netc.ops.narrow import INFINITIES, reaching
 from netc.ops.nearest import Nearest, computed, counted, kernel_of, small_plane, taken
 from netc.ops.records import (
     OnnxConst,
@@ -313,7 +315,7 @@ class Pad(Op):
 
     padding: Ints = attr("elements added around the spatial axes; negative ones are cut off")
     mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
-    value: float = attr("the constant", default=0.0)
+    value: float = attr("the constant", default=0.0, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], 3, 4, 5)
@@ -367,8 +369,10 @@ class Pad(Op):
         for name in ("mode", "value"):
             if getattr(self, name) != self.attributes[name].default:
                 args.append(TorchArg(name, getattr(self, name), attribute=name))
-                texts.append(f"{name}={{{name}}}")
-        call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
+                texts.append(f"{name}={in_python(args[-1])}")
+        call = TorchCall(f"pad({', '.join(texts)})", finite(*args), ("torch.nn.functional:pad",))
+        if isinf(self.value):
+            return TorchForm(call=call)
         cls = "zero" if self.mode == "constant" and not self.value else self.mode
         shown = [TorchArg("value", self.value, attribute="value")] if cls == "constant" else []
         module = TorchModule(f"nn.{PAD_CLASSES[cls]}Pad{x[0].rank - 2}d", (args[0], *shown))

@@ -11,6 +11,7 @@ from netc.backends.onnx.versions import check_types, spelled
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, FlatNode
 from netc.kernels import OPSET, PROVIDERS, Placed, place
+from netc.ops.narrow import misfit, shown
 from netc.ops.records import OnnxNode, Unsupported
 
 
@@ -60,6 +61,8 @@ def _said(node: FlatNode, opset: int) -> Lowered:
     """The nodes in the words of the opset. Raises Unsupported."""
     found = node.node.op.onnx(*(wire.type for wire in node.inputs))
     nodes = found if isinstance(found, tuple) else (found,)
+    for made in nodes:
+        _check_numbers(made)
     if opset == OPSET:
         return Lowered(node, nodes)
     first = (*node.inputs, *node.outputs)[0].type
@@ -67,6 +70,18 @@ def _said(node: FlatNode, opset: int) -> Lowered:
     for placed in item.placed():
         check_types(placed)
     return item
+
+
+def _check_numbers(made: OnnxNode) -> None:
+    """Raises Unsupported where a number that an operator computed does not fit its type."""
+    for const in made.consts:
+        for value in const.values:
+            reason = misfit(value, const.dtype)
+            if reason:
+                raise Unsupported(f"{shown(value)}, which it computes with, does not fit {const.dtype}, {reason}")
+    for name, value in made.attributes:
+        if isinstance(value, float) and misfit(value, "float32"):
+            raise Unsupported(f"{name} {shown(value)} does not fit float32, the type of ONNX's attributes")
 
 
 def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from typing import Any
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
 from netc.dims import dim_source
+from netc.ops.narrow import rounded
 from netc.ops.records import OnnxConst
 from netc.types import TensorType
 from netc.weights import TensorEntry
@@ -55,7 +56,7 @@ def _encoded(const: OnnxConst) -> Sequence[Any]:
     if const.dtype == "float16":
         return [struct.unpack("<H", struct.pack("<e", v))[0] for v in const.values]
     if const.dtype == "bfloat16":
-        return [struct.unpack("<I", struct.pack("<f", v))[0] >> 16 for v in const.values]
+        return [struct.unpack("<I", struct.pack("<f", rounded(v, "bfloat16")))[0] >> 16 for v in const.values]
     return const.values if const.dtype in ("float32", "float64") else [int(v) for v in const.values]
 
 
