@@ -140,8 +140,8 @@ class MaxPool(_Pool):
         return (found, TensorType(found.shape, "int64")) if self.return_indices else found
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """MaxPool, after a Pad where ONNX Runtime refuses padding as wide as the kernel, or takes the lowest number, not
-        -inf, for a window of padding alone. ONNX counts indices through all planes, PyTorch through one."""
+        """MaxPool, after a Pad where ONNX Runtime refuses padding as wide as the kernel, or takes the lowest number for
+        a window of padding alone instead of -inf. ONNX counts indices through all planes, PyTorch through one."""
         if not self.return_indices:
             return self._onnx(x[0], "y0")
         return (*self._onnx(x[0], "y0 flat"), *_modulo_plane(x[0]))
