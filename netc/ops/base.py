@@ -244,6 +244,11 @@ class Op:
         """The nodes for opset 21, in order; () where the output is the input itself. Raises Unsupported."""
         raise NotImplementedError
 
+    def onnx_native(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The nodes from opset 23 on, where ONNX has an operator of its own for what `onnx` says in several nodes: they
+        are used where ONNX Runtime has kernels for them; () where it has none. Raises Unsupported."""
+        return ()
+
     def caption(self, *x: TensorType) -> str:
         """The arguments that matter, as a picture prints them: `3×3, 128, s2, p1`."""
         return ""

@@ -14,6 +14,9 @@ from netc.kernels import OPSET, PROVIDERS, Placed, place
 from netc.ops.narrow import misfit, shown
 from netc.ops.records import OnnxNode, Unsupported
 
+NATIVE = 23
+"""The first opset with operators of ONNX's own for what earlier ones say in several nodes."""
+
 
 class Lowered(msgspec.Struct, frozen=True, eq=False):
     """A node of the network and the ONNX nodes that compute it."""
@@ -48,7 +51,7 @@ def lower(flat: Flat, provider: str = "cpu", opset: int = OPSET) -> tuple[Lowere
 
 def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) -> Iterator[Diagnostic]:
     try:
-        item = _said(node, opset)
+        item = _said(node, provider, opset)
     except Unsupported as error:
         message = f"{node.node.op.name} cannot be written as ONNX: {error}"
         yield Diagnostic("onnx-unsupported", message, node.node.span, path=node.path)
@@ -57,9 +60,13 @@ def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) ->
     yield from _unplaced(item, provider)
 
 
-def _said(node: FlatNode, opset: int) -> Lowered:
+def _said(node: FlatNode, provider: str, opset: int) -> Lowered:
     """The nodes in the words of the opset. Raises Unsupported."""
-    found = node.node.op.onnx(*(wire.type for wire in node.inputs))
+    types = [wire.type for wire in node.inputs]
+    native = Lowered(node, node.node.op.onnx_native(*types) if opset >= NATIVE else (), opset)
+    if native.nodes and not native.without_kernel(provider):
+        return native
+    found = node.node.op.onnx(*types)
     nodes = found if isinstance(found, tuple) else (found,)
     for made in nodes:
         _check_numbers(made)
