@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, isinf
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from netc.dims import Size, at_least, dim_text, exact_div, scale
+from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale
 from netc.ops.base import OPERATORS, Family, Floats, Ints, Op, Word, attr, op
 from netc.ops.common import (
     axis_name,
@@ -22,7 +22,7 @@ from netc.ops.common import (
     number,
     plain,
 )
-from netc.ops.narrow import INFINITIES, reaching
+from netc.ops.narrow import INFINITIES, float32, reaching
 from netc.ops.nearest import Nearest, computed, counted, kernel_of, small_plane, taken
 from netc.ops.records import (
     OnnxConst,
@@ -150,7 +150,7 @@ class Interpolate(Op):
         positional = tuple([TorchArg(a.name, a.value, attribute=a.attribute) for a in args])
         return TorchCall(f"interpolate({', '.join(inside)})", positional, ("torch.nn.functional:interpolate",))
 
-    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Nothing where all sizes stay; areas are adaptive averages; nearest neighbours are rows by number wherever
         rounding decides which."""
         changed = [exact_div(size, n) != 1 for n, size in zip(x[0].shape[2:], self._target(*x), strict=True)]
@@ -160,8 +160,9 @@ class Interpolate(Op):
             return tuple(self._areas(*x))
         if self.mode in NEAREST:
             return tuple(self._neighbours(*x))
-        if self.antialias and self._target(*x)[-1] == 1 and changed[-2]:
-            raise Unsupported("ONNX Runtime is wrong about a width of 1 with antialias: leave it out")
+        if self.antialias and changed[-2] and not at_least(self._target(*x)[-1], 2).holds:
+            advice = "leave it out, or use --bind" if isinstance(self._target(*x)[-1], Dim) else "leave it out"
+            raise Unsupported(f"ONNX Runtime is wrong about a width of 1 with antialias: {advice}")
         return self._resized(*x)
 
     def _areas(self, *x: TensorType) -> Iterator[OnnxNode]:
@@ -175,16 +176,11 @@ class Interpolate(Op):
         yield from found if isinstance(found, tuple) else (found,)
 
     def _neighbours(self, *x: TensorType) -> Iterator[OnnxNode]:
-        target = self._target(*x)
-        factors = self._factors(x[0]) if self.scale_factor else [None] * len(target)
-        small, exact, dtype = small_plane(target), self.mode == "nearest-exact", x[0].dtype
-        axes = [
-            Nearest(axis, n, size, factor, exact, small, dtype)
-            for axis, (n, size, factor) in enumerate(zip(x[0].shape[2:], target, factors, strict=True), 2)
-        ]
+        small, exact, dtype = small_plane(self._target(*x)), self.mode == "nearest-exact", x[0].dtype
+        spaces = enumerate(zip(*self._spaces(*x), strict=True), 2)
+        axes = [Nearest(axis, n, size, factor, exact, small, dtype) for axis, (n, size, factor) in spaces]
         if dtype != "float64" and all(axis.plain for axis in axes):
-            found = self._resized(*x)
-            yield from found if isinstance(found, tuple) else (found,)
+            yield from self._resized(*x)
         else:
             yield from self._rows(axes, *x)
 
@@ -229,39 +225,52 @@ class Interpolate(Op):
         yield node("Shape", f"nth{axis}", f"new{axis}")
         yield from counted(f"new{axis}", f"numbers{axis}")
 
-    def _resized(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
-        """Resize, by factors where they say more than the sizes do."""
-        space, target = x[0].shape[2:], self._target(*x)
-        axes, known = tuple(range(2, x[0].rank)), [size for size in target if isinstance(size, int)]
-        if len(known) == len(target) and (not self.scale_factor or self.align_corners or self.mode in NEAREST):
-            return node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *known), axes=axes, **self._onnx_mode())
-        if self.scale_factor:
-            scaled = zip(space, self._factors(x[0]), target, strict=True)
-            factors: tuple[float, ...] | None = tuple([self._onnx_factor(*axis) for axis in scaled])
-        else:
-            factors = _exact_factors(space, target)
-        if factors:
-            scales = OnnxConst("scales", "float32", (len(factors),), factors)
-            return node("Resize", "x0 _ scales", "y0", scales, axes=axes, **self._onnx_mode())
-        return node("Shape", "x1", "sizes", start=2), node("Resize", "x0 _ _ sizes", axes=axes, **self._onnx_mode())
-
-    def _onnx_factor(self, n: Size, factor: float, size: Size) -> float:
-        """The factor by which ONNX finds PyTorch's size and elements. Unless it is cubic, PyTorch copies an axis whose
-        size stays."""
-        if self.mode in NEAREST and isinstance(n, int):
-            return number(size) / n
-        copies = self.mode not in NEAREST and (self.mode != "bicubic" or self.antialias) and not self.align_corners
-        if not copies or not 1 < factor < 2:
-            return reaching(n, factor, size)
-        if size == n:
-            return 1.0
-        least = ceil(1 / (factor - 1))
-        if isinstance(n, int) or least == 2 or at_least(n, least).holds:
-            return reaching(n, factor, size)
-        message = (
-            f"PyTorch copies an axis that {factor:g} does not enlarge, of fewer than {least} elements, ONNX does not"
+    def _resized(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Resize by factors where there are any, else to sizes. Both are of all axes: some tools do not know `axes`."""
+        factors = [self._onnx_factor(*axis) for axis in zip(*self._spaces(*x), strict=True)]
+        known = [factor for factor in factors if factor is not None]
+        if len(known) == len(factors):
+            scales = OnnxConst("scales", "float32", (x[0].rank,), (1.0, 1.0, *known))
+            return (node("Resize", "x0 _ scales", "y0", scales, **self._onnx_mode()),)
+        target = self._target(*x)
+        numbers = [size for size in target if isinstance(size, int)]
+        fixed = len(numbers) == len(target)
+        new = () if fixed else (node("Shape", "x1", "space", start=2),)
+        return (
+            *new,
+            node("Shape", "x0", "kept", start=0, end=2),
+            node("Concat", "kept space", "sizes", *([int64("space", *numbers)] if fixed else []), axis=0),
+            node("Resize", "x0 _ _ sizes", **self._onnx_mode()),
         )
-        raise Unsupported(f"{message}: use --bind, or a size that is never so small, such as {least}*h")
+
+    def _spaces(self, *x: TensorType) -> tuple[tuple[Size, ...], tuple[Size, ...], Sequence[float | None]]:
+        """Of each spatial axis the size, the new one and the factor that is given."""
+        target = self._target(*x)
+        return x[0].shape[2:], target, self._factors(x[0]) if self.scale_factor else [None] * len(target)
+
+    def _onnx_factor(self, n: Size, size: Size, factor: float | None) -> float | None:
+        """The factor by which ONNX finds PyTorch's size and elements, None where none is known. Unless it is cubic,
+        PyTorch copies an axis whose size stays."""
+        if isinstance(n, int) and isinstance(size, int):
+            copies = size == n and (self.mode != "bicubic" or self.antialias)
+            if factor is not None and self.mode not in NEAREST and not copies:
+                return reaching(n, factor, size)
+            return size / n if reaching(n, size / n, size) == float32(size / n) else None
+        if factor is None or self.mode in NEAREST or self.align_corners:
+            whole = exact_div(size, n)
+            return float(whole) if isinstance(whole, int) else factor
+        if self._may_copy(n, factor):
+            least = ceil(1 / (factor - 1))
+            message = f"PyTorch copies an axis that {factor:g} does not enlarge, as fewer than {least} elements"
+            helps = f"use --bind, or a size that is never so small, such as {least}*h"
+            raise Unsupported(f"{message}, and ONNX does not: {helps}")
+        return reaching(n, factor, size)
+
+    def _may_copy(self, n: Size, factor: float) -> bool:
+        """May a factor above 1 leave the size of an axis, in a way that copies then?"""
+        if not 1 < factor < 1.5 or (self.mode == "bicubic" and not self.antialias):
+            return False
+        return not at_least(n, ceil(1 / (factor - 1))).holds
 
     def _onnx_mode(self) -> dict[str, Any]:
         if self.align_corners and self.antialias:
@@ -286,15 +295,6 @@ def _scaled(n: Size, factor: float) -> Size:
         return n * num // den
     result = scale(n, factor)
     return 0 if result is None else result
-
-
-def _exact_factors(space: tuple[Size, ...], target: tuple[Size, ...]) -> tuple[float, ...] | None:
-    """Whole factors where the target is a multiple of a symbolic size along every axis."""
-    if all(isinstance(size, int) for size in target):
-        return None
-    factors = [exact_div(big, n) for n, big in zip(space, target, strict=True)]
-    whole = [float(factor) for factor in factors if isinstance(factor, int)]
-    return tuple(whole) if len(whole) == len(factors) else None
 
 
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
