@@ -30,8 +30,9 @@ ELEMENT: dict[str, int] = {
 _FIELDS = {"float32": "float_data", "float64": "double_data", "int64": "int64_data"}
 
 
-def set_value_info(message: ValueInfoProto, name: str, kind: TensorType) -> None:
-    """Name, element type and shape; a symbolic size becomes a `dim_param` with its expression as text."""
+def set_value_info(message: ValueInfoProto, name: str, kind: TensorType, *, symbolic: bool = True) -> None:
+    """Name, element type and shape; a symbolic size becomes a `dim_param` with its expression as text, or is left
+    open."""
     message.name = name
     tensor = message.type.tensor_type
     tensor.elem_type = ELEMENT[kind.dtype]
@@ -40,7 +41,7 @@ def set_value_info(message: ValueInfoProto, name: str, kind: TensorType) -> None
         dim = tensor.shape.dim.add()
         if isinstance(size, int):
             dim.dim_value = size
-        else:
+        elif symbolic:
             dim.dim_param = dim_source(size)
 
 
