@@ -44,7 +44,7 @@ def findings(op: Op, *types: TensorType) -> list[Problem]:
     """What is wrong for numbers: every Problem, and every Require that does not hold."""
     return [
         found.problem if isinstance(found, Require) else found
-        for found in op.check(*types)
+        for found in op.problems(*types)
         if isinstance(found, Problem) or not _holds(found)
     ]
 

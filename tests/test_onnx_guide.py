@@ -34,7 +34,7 @@ def test_the_guide_works(tmp_path: Path) -> None:
                 run([sys.executable, "-m", *shlex.split(line.removeprefix("$ "))], tmp_path)
     models = sorted(tmp_path.glob("*.onnx"))
     assert [path.stem for path in models] == [
-        *("blocks", "early", "half", "net", "one", "python", "service", "shards"),
+        *("blocks", "early", "half", "net", "one", "python", "service", "shards", "shown"),
     ]
     for model in models:
         assert check_file(model).ok, check_file(model).detail

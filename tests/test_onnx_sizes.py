@@ -74,7 +74,7 @@ def test_a_network_of_open_sizes_is_fused_as_the_exporters_of_fixed_ones(functio
 @pytest.mark.parametrize("name", [*CATALOGUE, "sums"])
 def test_values_have_the_sizes_that_the_file_says(name: str, tmp_path: Path) -> None:
     network = netc.load(CATALOGUE[name].spec(name) if name in CATALOGUE else SUMS).ir
-    path = written(network, tmp_path, OnnxOptions())
+    path = written(network, tmp_path, OnnxOptions(inner_sizes=True))
     graph = onnx.load(path, load_external_data=False).graph
     values = [*graph.value_info, *graph.output]
     session = open_exposed(path, [value.name for value in values])
@@ -85,6 +85,18 @@ def test_values_have_the_sizes_that_the_file_says(name: str, tmp_path: Path) -> 
         for value, found in zip(values, session.run(None, feed), strict=True):
             dims = [parse_size(d.dim_param) if d.dim_param else d.dim_value for d in value.type.tensor_type.shape.dim]
             assert found.shape == bound_shape(dims, binding), (value.name, binding)
+
+
+def test_open_sizes_of_inner_tensors_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    network = netc.load(SUMS).ir
+    for options in (OnnxOptions(), OnnxOptions(inner_sizes=True)):
+        graph = onnx.load(written(network, tmp_path, options), load_external_data=False).graph
+        shapes = {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+        named = ["N", 16, "2*h", "2*w"] if options.inner_sizes else [0, 16, 0, 0]
+        assert shapes["stem.2"] == named
+    fixed = netc.load(SUMS, bind={"h": 8, "w": 8}).ir
+    graph = onnx.load(written(fixed, tmp_path, OnnxOptions()), load_external_data=False).graph
+    assert [d.dim_value for d in graph.value_info[-1].type.tensor_type.shape.dim][1:] == [32]
 
 
 def test_sizes_can_be_told_when_the_file_is_loaded(tmp_path: Path) -> None:

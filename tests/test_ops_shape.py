@@ -246,11 +246,14 @@ def test_interpolate_needs_exactly_one_target(attributes: dict[str, Any]) -> Non
 
 def test_interpolate_like_a_symbolic_tensor_reads_its_size() -> None:
     small, large = tensor(1, 3, symbol("a"), symbol("b")), tensor(1, 5, symbol("c"), symbol("d"))
-    op = make("interpolate")
+    op = make("interpolate", mode="bilinear")
     assert op.infer(small, large).shape == (1, 3, symbol("c"), symbol("d"))
-    assert [n.op_type for n in op.onnx(small, large)] == ["Shape", "Resize"]
+    assert [n.op_type for n in op.onnx(small, large)] == ["Shape", "Shape", "Concat", "Resize"]
+    nearest = [n.op_type for n in make("interpolate").onnx(small, large)]
+    assert (nearest.count("Gather"), nearest.count("Resize")) == (2, 0)
     double = tensor(1, 5, 2 * symbol("a"), 2 * symbol("b"))
-    assert op.onnx(small, double).consts[0].values == (2.0, 2.0)
+    (resize,) = op.onnx(small, double)
+    assert resize.consts[0].values == (1.0, 1.0, 2.0, 2.0)
 
 
 @quick

@@ -22,8 +22,8 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def onnx_options(but: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
-    """--opset, --dtype, --functions and what stands around the network: all that `read_onnx_options` reads, `but` for
-    some by name."""
+    """--opset, --dtype, --functions, --inner-sizes and what stands around the network: all that `read_onnx_options`
+    reads, `but` for some by name."""
     return all_of((*_OPTIONS, serving_options(but)))
 
 
@@ -32,6 +32,7 @@ def read_onnx_options(given: dict[str, Any]) -> onnx.OnnxOptions:
     return onnx.OnnxOptions(
         opset=given["opset"],
         functions=given["functions"],
+        inner_sizes=given["inner_sizes"],
         serving=serving(given),
         convert=given["dtype"] is not None,
     )
@@ -55,4 +56,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
     ),
     file_option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call."),
+    file_option(
+        "--inner-sizes", is_flag=True, help="Write open sizes of inner tensors too, as Netron shows and tract refuses."
+    ),
 )

@@ -43,7 +43,7 @@ class _AdaptivePool(Op):
         arg = TorchArg("output_size", size, attribute="output_size")
         return TorchForm(TorchModule(f"nn.{name}", (arg,)), heavy=True)
 
-    def _uniform(self, x: TensorType) -> tuple[int, ...] | None:
+    def uniform(self, x: TensorType) -> tuple[int, ...] | None:
         """The window per axis where all bins are alike."""
         sizes = zip(x.shape[2:], self.output_size, strict=True)
         widths = [1 if out is None else exact_div(n, out) for n, out in sizes]
@@ -56,7 +56,7 @@ class _AdaptivePool(Op):
             return ()
         if all(out == 1 for out in self.output_size):
             return node(self.global_op, "x0")
-        widths = self._uniform(x[0])
+        widths = self.uniform(x[0])
         if widths:
             return node(self.onnx_op, "x0", kernel_shape=widths, strides=widths)
         return tuple(self._axis_by_axis(x[0]))
@@ -72,7 +72,7 @@ class _AdaptivePool(Op):
                 yield from self._along(x, source, result, axis, out)
             source = result
 
-    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:
         raise NotImplementedError
 
     def caption(self, *x: TensorType) -> str:
@@ -85,12 +85,12 @@ class AdaptiveAvgPool(_AdaptivePool):
 
     global_op, onnx_op, reduction = "GlobalAveragePool", "AveragePool", "ReduceMean"
 
-    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:
         """A product with a matrix of averages: from the left along the last axis but one, else from the right, for
         which the axis has to stand last."""
         left = axis == x.rank - 2
-        fixed = isinstance(x.shape[axis], int)
-        consts = (self._bins(x, axis, out, left),) if fixed else ()
+        fixed = isinstance(x.shape[axis], int) and isinstance(out, int)
+        consts = (self._bins(x, axis, number(out), left),) if fixed else ()
         if not fixed:
             yield from self._bins_of_any_size(x, axis, out, left)
         if axis >= x.rank - 2:
@@ -109,7 +109,7 @@ class AdaptiveAvgPool(_AdaptivePool):
         matrix = rows if left else [*zip(*rows, strict=True)]
         return OnnxConst(f"bins{axis}", x.dtype, (len(matrix), len(matrix[0])), tuple(chain.from_iterable(matrix)))
 
-    def _bins_of_any_size(self, x: TensorType, axis: int, out: int, left: bool) -> Iterator[OnnxNode]:
+    def _bins_of_any_size(self, x: TensorType, axis: int, out: Size, left: bool) -> Iterator[OnnxNode]:
         """The same matrix, computed where the size is known."""
         yield from _inside(axis, out)
         yield node("Sub", f"end{axis} start{axis}", f"width{axis}")
@@ -121,25 +121,40 @@ class AdaptiveAvgPool(_AdaptivePool):
             yield node("Transpose", result, f"bins{axis}", perm=(1, 0))
 
 
-def _inside(axis: int, out: int) -> Iterator[OnnxNode]:
-    """A matrix of bins × an axis' elements, computed where the size is known: is start ≤ element < end?"""
-    firsts, lasts = (
-        OnnxConst(f"{name}{axis}", "int64", (out, 1), tuple(range(i, out + i)))
-        for i, name in enumerate(("firsts", "lasts"))
-    )
-    parts, spare = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1)
+def _inside(axis: int, out: Size) -> Iterator[OnnxNode]:
+    """A matrix of bins × an axis' elements, computed where the size is known: is start ≤ element < end? An open number
+    of bins is read from `new…`, and their `numbers…`."""
     zero, step = (OnnxConst(f"{name}{axis}", "int64", (), (i,)) for i, name in enumerate(("zero", "step")))
     yield node("Shape", "x0", f"size{axis}", start=axis, end=axis + 1)
-    yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts)
-    yield node("Div", f"low{axis} parts{axis}", f"start{axis}", parts)
-    yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts)
-    yield node("Add", f"high{axis} spare{axis}", f"raised{axis}", spare)
-    yield node("Div", f"raised{axis} parts{axis}", f"end{axis}")
+    yield from _numbered(axis, out) if isinstance(out, int) else _numbered_bins(axis, zero, step)
+    parts = f"parts{axis}" if isinstance(out, int) else f"new{axis}"
+    yield node("Div", f"low{axis} {parts}", f"start{axis}")
+    yield node("Add", f"high{axis} spare{axis}", f"raised{axis}")
+    yield node("Div", f"raised{axis} {parts}", f"end{axis}")
     yield node("Squeeze", f"size{axis}", f"count{axis}")
     yield node("Range", f"zero{axis} count{axis} step{axis}", f"element{axis}", zero, step)
     yield node("GreaterOrEqual", f"element{axis} start{axis}", f"after{axis}")
     yield node("Less", f"element{axis} end{axis}", f"before{axis}")
     yield node("And", f"after{axis} before{axis}", f"inside{axis}")
+
+
+def _numbered(axis: int, out: int) -> Iterator[OnnxNode]:
+    """i·n and (i+1)·n of each bin i, as a column, with the number of bins and one less."""
+    firsts, lasts = (
+        OnnxConst(f"{name}{axis}", "int64", (out, 1), tuple(range(i, out + i)))
+        for i, name in enumerate(("firsts", "lasts"))
+    )
+    parts, spare = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1)
+    yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}", firsts, parts)
+    yield node("Mul", f"size{axis} lasts{axis}", f"high{axis}", lasts, spare)
+
+
+def _numbered_bins(axis: int, zero: OnnxConst, step: OnnxConst) -> Iterator[OnnxNode]:
+    """The same of a number of bins that is known when the network runs."""
+    yield node("Sub", f"new{axis} step{axis}", f"spare{axis}", zero, step)
+    yield node("Unsqueeze", f"numbers{axis} column{axis}", f"firsts{axis}", int64(f"column{axis}", 1))
+    yield node("Mul", f"size{axis} firsts{axis}", f"low{axis}")
+    yield node("Add", f"low{axis} size{axis}", f"high{axis}")
 
 
 class AdaptiveMaxPool(_AdaptivePool):
@@ -172,8 +187,8 @@ class AdaptiveMaxPool(_AdaptivePool):
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         return tuple(values_and_places(x[0], self.output_size)) if self.return_indices else super().onnx(*x)
 
-    def _along(self, x: TensorType, source: str, result: str, axis: int, out: int) -> Iterator[OnnxNode]:
-        n = x.shape[axis]
+    def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:
+        n, out = x.shape[axis], number(out)
         if not isinstance(n, int):
             yield from self._along_any_size(x, source, result, axis, out)
             return

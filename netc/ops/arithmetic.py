@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.ops.base import Family, Op, Scalar, attr, op
+from netc.ops.base import Family, Op, Scalar, attr, misfits, op
 from netc.ops.common import FLOATS
 from netc.ops.merge import _Elementwise, cast_inputs, folded, promoted
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
-RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
-"""What the types hold that do not hold every number a spec may give."""
-
 
 def need_fitting(op: Op, name: str, number: Scalar | None, dtype: str) -> Iterator[Problem]:
     """A problem where a number does not fit elements of a dtype: PyTorch often wraps it silently."""
-    low, high = RANGES.get(dtype, (number, number))
-    if number is not None and low is not None and high is not None and not low <= number <= high:
-        message = f"`{name}` {number} does not fit {dtype}, the type of the elements"
-        yield Problem("bad-argument", message, name)
+    if number is not None:
+        yield from misfits(op.attributes[name], number, dtype)
 
 
 def scalar(name: str, dtype: str, value: Scalar) -> OnnxConst:

@@ -134,9 +134,24 @@ class ScaledDotProductAttention(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         return tuple(self._nodes(*x))
 
+    def onnx_native(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """For batch × heads × steps × features. The kernels stretch no mask over steps, take the root of the scale, and
+        are not sure to give 0 where a boolean mask leaves no key."""
+        q, k, v = x[:3]
+        factor = self._factor(q)
+        batches = [(*t.shape[:1], *t.shape[1 : 2 - self.enable_gqa]) for t in x[:3]]
+        alike = all(t.rank == 4 for t in x[:3]) and len(set(batches)) == 1 and k.shape[1] == v.shape[1]
+        wide = len(x) == 3 or (x[3].dtype == q.dtype and x[3].shape[-2:] == self._scores(*x)[-2:])
+        if not (alike and wide and factor > 0):
+            return ()
+        settings = {"is_causal": 1} if self.is_causal else {}
+        return (node("Attention", " ".join(f"x{at}" for at in range(len(x))), "y0", scale=factor, **settings),)
+
+    def _factor(self, queries: TensorType) -> float:
+        return 1 / sqrt(number(queries.shape[-1])) if self.scale is None else self.scale
+
     def _nodes(self, *x: TensorType) -> Iterator[OnnxNode]:
-        rank, dtype = x[1].rank, x[0].dtype
-        factor = 1 / sqrt(number(x[0].shape[-1])) if self.scale is None else self.scale
+        rank, dtype, factor = x[1].rank, x[0].dtype, self._factor(x[0])
         yield from self._repeated(x)
         keys, values = ("keys", "values") if self._repeats(x) else ("x1", "x2")
         yield node("Transpose", keys, "turned", perm=(*range(rank - 2), rank - 1, rank - 2))

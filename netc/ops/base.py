@@ -10,8 +10,9 @@ from typing import Any, ClassVar, dataclass_transform
 from netc.dims import Size
 from netc.geometry import Window
 from netc.ops.homes import HOMES
+from netc.ops.narrow import INFINITIES, misfit, shown
 from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
-from netc.types import TensorType
+from netc.types import FLOATS, TensorType
 
 PerAxis = tuple[int, ...]
 """One int per spatial axis; written once when all are equal."""
@@ -37,6 +38,8 @@ KINDS = (
     *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "PerAxisOrKept", "Floats", "Padding"),
 )
 """What the annotation of an attribute may be, each with a converter in `conversion.py`."""
+NUMBERS = ("float", "float | None", "Floats", "Scalar", "Scalar | None")
+"""Those that hold numbers which become elements, or meet them."""
 
 
 class Family(Enum):
@@ -167,6 +170,31 @@ class Op:
         """Everything wrong with this operator on these inputs; yields, never raises, knows no positions."""
         return iter(())
 
+    def problems(self, *x: TensorType) -> Iterator[Problem | Require]:
+        """`check`, and where it finds nothing each number that does not fit the elements it becomes."""
+        right = True
+        for found in self.check(*x):
+            right = right and isinstance(found, Require) and not found.fails
+            yield found
+        numbers = self._held_numbers() if right else []
+        dtype = self.meets(*x) if numbers else ""
+        for declared, number in numbers:
+            yield from misfits(declared, number, dtype)
+
+    def _held_numbers(self) -> list[tuple[Attr, float]]:
+        """Every number that an attribute holds."""
+        given = [(a, getattr(self, name)) for name, a in self.attributes.items() if a.kind in NUMBERS]
+        return [
+            (a, n) for a, value in given for n in (value if isinstance(value, tuple) else (value,)) if n is not None
+        ]
+
+    def meets(self, *x: TensorType) -> str:
+        """The type of elements that its numbers become: that of the output, or of what is compared or searched."""
+        dtype = self.outputs(*x)[0].dtype
+        if dtype not in FLOATS:
+            dtype = next((t.dtype for t in x if t.dtype in FLOATS), x[0].dtype if dtype == "bool" and x else dtype)
+        return dtype
+
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         """The output types; total once `check` is silent."""
         raise NotImplementedError
@@ -217,6 +245,11 @@ class Op:
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         """The nodes for opset 21, in order; () where the output is the input itself. Raises Unsupported."""
         raise NotImplementedError
+
+    def onnx_native(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The nodes from opset 23 on, where ONNX has an operator of its own for what `onnx` says in several nodes: they
+        are used where ONNX Runtime has kernels for them; () where it has none. Raises Unsupported."""
+        return ()
 
     def caption(self, *x: TensorType) -> str:
         """The arguments that matter, as a picture prints them: `3×3, 128, s2, p1`."""
@@ -277,6 +310,16 @@ def op(
         return cls
 
     return register
+
+
+def misfits(declared: Attr, number: float, dtype: str) -> Iterator[Problem]:
+    """A problem where elements of a type do not hold the number an attribute gives them."""
+    reason = misfit(number, dtype)
+    if reason:
+        words = [word for word in INFINITIES if word in declared.words and (word[0] == "-") == (number < 0)]
+        message = f"`{declared.name}` {shown(number)} does not fit {dtype}, {reason}"
+        helps = tuple([f"write `{word}` if that is meant" for word in words if dtype in FLOATS])
+        yield Problem("bad-argument", message, declared.name, helps=helps)
 
 
 def _check_kinds(cls: type[Op]) -> None:

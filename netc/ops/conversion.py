@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from netc.dims import Dim, Size
 from netc.ops.base import Attr, BadValue, Op, Padding, Scalar
+from netc.ops.narrow import INFINITIES
 
 Number = TypeVar("Number", int, int | None)
 
@@ -16,7 +17,7 @@ def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
 
     Values arrive as int, float, bool, str, None, Dim or tuples of these.
     """
-    if isinstance(value, str) and value in declared.words:
+    if isinstance(value, str) and value in declared.words and value not in INFINITIES:
         return value
     result = _CONVERTERS[declared.kind](cls, declared, value)
     _check_bounds(declared, result)
@@ -83,6 +84,8 @@ def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
 
 
 def _float(cls: type[Op], declared: Attr, value: Any) -> float:
+    if value in INFINITIES and value in declared.words:
+        return float(value)
     if isinstance(value, Dim):
         raise _symbolic(declared, value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -36,6 +36,7 @@ ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "windows": (Window,),
     "torch": (TorchForm,),
     "onnx": (OnnxNode,),
+    "onnx_native": (OnnxNode,),
     "macs": (object,),
     "taps": (int,),
     "ports": (str, type(None)),

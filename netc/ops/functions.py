@@ -8,9 +8,10 @@ from typing import ClassVar
 from netc.ops.activation import _Promoting
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, need_dtype, need_float, node
+from netc.ops.common import FLOATS, finite, in_python, need_dtype, need_float, node
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
@@ -209,8 +210,8 @@ class Clamp(Op):
     """min(max(x, min), max); a bound that is not given does not bind, and all is `max` where min > max. Integers with a
     bound that is no whole number become float32 (`torch.clamp`)."""
 
-    min: Scalar | None = attr("lower bound", default=None)
-    max: Scalar | None = attr("upper bound", default=None)
+    min: Scalar | None = attr("lower bound", default=None, words=INFINITIES)
+    max: Scalar | None = attr("upper bound", default=None, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if self.min is None and self.max is None:
@@ -226,9 +227,10 @@ class Clamp(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         bounds = [name for name in ("min", "max") if getattr(self, name) is not None]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in bounds])
-        text = ", ".join(f"{name}={{{name}}}" for name in bounds) if len(bounds) == 1 else "{min}, {max}"
-        return TorchForm(call=TorchCall(f"{{0}}.clamp({text})", args))
+        args = {name: TorchArg(name, getattr(self, name), attribute=name) for name in bounds}
+        places = [in_python(arg) for arg in args.values()]
+        text = ", ".join(places) if len(bounds) == 2 else f"{bounds[0]}={places[0]}"
+        return TorchForm(call=TorchCall(f"{{0}}.clamp({text})", finite(*args.values())))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Max, then Min: the upper bound wins, as in PyTorch."""

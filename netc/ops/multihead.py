@@ -191,9 +191,14 @@ class MultiheadAttention(Op):
         return f"{mask}.isinf()" if others == ["bool"] else mask
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return tuple(self._nodes(*x))
+        return tuple(self._nodes(*x, native=False))
 
-    def _nodes(self, *x: TensorType) -> Iterator[OnnxNode]:
+    def onnx_native(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Without masks; keys after those of the input are seen by all queries, which `is_causal` would not allow."""
+        later = self.is_causal and self._more()
+        return () if self.need_weights or self._given() or later else tuple(self._nodes(*x, native=True))
+
+    def _nodes(self, *x: TensorType, native: bool) -> Iterator[OnnxNode]:
         width = number(x[0].shape[2])
         yield from self._weights(x)
         split, turned, back = _ORDERS[self.batch_first]
@@ -202,11 +207,17 @@ class MultiheadAttention(Op):
             yield from self._projected(name, f"x{at}")
             yield from self._lengthened(name, x[0])
             yield node("Reshape", f"{name}_all heads", f"{name}_split", heads)
-            yield node("Transpose", f"{name}_split", f"{name}_heads", perm=turned if name == "k" else split)
-        yield node("MatMul", "q_heads k_heads", "fits")
-        yield node("Mul", "fits scale", "scores", OnnxConst("scale", x[0].dtype, (), (sqrt(self.num_heads / width),)))
-        yield from self._attended(x)
-        yield node("MatMul", f"{self._shares()} v_heads", "means")
+            perm = turned if name == "k" and not native else split
+            yield node("Transpose", f"{name}_split", f"{name}_heads", perm=perm)
+        scale = sqrt(self.num_heads / width)
+        if native:
+            causal = {"is_causal": 1} if self.is_causal else {}
+            yield node("Attention", "q_heads k_heads v_heads", "means", scale=scale, **causal)
+        else:
+            yield node("MatMul", "q_heads k_heads", "fits")
+            yield node("Mul", "fits scale", "scores", OnnxConst("scale", x[0].dtype, (), (scale,)))
+            yield from self._attended(x)
+            yield node("MatMul", f"{self._shares()} v_heads", "means")
         yield node("Transpose", "means", "together", perm=back)
         yield node("Reshape", "together joined_shape", "joined", int64("joined_shape", 0, 0, width))
         yield node("Transpose", "out_proj.weight", "out_turned", perm=(1, 0))

@@ -90,6 +90,16 @@ class RmsNorm(Op):
             )
         return (*nodes, node("Mul", "normal weight")) if self.elementwise_affine else nodes
 
+    def onnx_native(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Computed in float32, so not for float64."""
+        if x[0].dtype == "float64":
+            return ()
+        shape = numbers(self._shape(x[0]))
+        eps = EPSILON["float32"] if self.eps is None else self.eps
+        consts = () if self.elementwise_affine else (filled("ones", x[0], shape, 1.0),)
+        text = "x0 ones" if consts else "x0 weight"
+        return (node("RMSNormalization", text, "y0", *consts, axis=-len(shape), epsilon=eps),)
+
     def _normalised(self, x: TensorType, source: str, result: str) -> tuple[OnnxNode, ...]:
         """The spelling that ONNX Runtime fuses, but not for float64, as what it fuses to computes in float32."""
         axes = range(-len(self._shape(x)), 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any, ClassVar
 
-from netc.dims import dim_text
+from netc.dims import at_least, dim_text
 from netc.geometry import Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, attr, op
 from netc.ops.common import (
@@ -140,8 +140,8 @@ class MaxPool(_Pool):
         return (found, TensorType(found.shape, "int64")) if self.return_indices else found
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """MaxPool; ONNX Runtime wants padding below the kernel's size, so wider padding comes first. ONNX counts
-        indices through all planes, PyTorch through one."""
+        """MaxPool, after a Pad where ONNX Runtime refuses padding as wide as the kernel, or takes the lowest number for
+        a window of padding alone instead of -inf. ONNX counts indices through all planes, PyTorch through one."""
         if not self.return_indices:
             return self._onnx(x[0], "y0")
         return (*self._onnx(x[0], "y0 flat"), *_modulo_plane(x[0]))
@@ -151,6 +151,10 @@ class MaxPool(_Pool):
         wide = any(p >= k for p, k in zip(begins + ends, self.kernel_size * 2, strict=True))
         if wide and self.return_indices:
             raise Unsupported("ONNX Runtime wants padding below the kernel's size where `indices` are read")
+        blind = self._may_see_padding_alone(x)
+        if blind and self.return_indices and all(isinstance(n, int) for n in x.shape[2:]):
+            raise Unsupported("a window sees nothing but padding, of which `indices` have no place")
+        wide = wide or (blind and not self.return_indices)
         pool = node(
             "MaxPool",
             "padded" if wide else "x0",
@@ -161,6 +165,11 @@ class MaxPool(_Pool):
             dilations=self.dilation,
         )
         return (_padded(x, begins, ends, float("-inf")), pool) if wide else (pool,)
+
+    def _may_see_padding_alone(self, x: TensorType) -> bool:
+        """May all elements of a window lie outside of the input, which has fewer than lie from one to the next?"""
+        axes = zip(self.windows(x), x.shape[2:], strict=True)
+        return any(w.begin + w.end and w.dilation > 1 and not at_least(n, w.dilation).holds for w, n in axes)
 
 
 def _modulo_plane(x: TensorType) -> tuple[OnnxNode, ...]:

@@ -61,6 +61,11 @@ class Require(msgspec.Struct, frozen=True):
     at_least: int
     problem: Problem
 
+    @property
+    def fails(self) -> bool:
+        """Is it an error, whatever the symbols are?"""
+        return isinstance(self.size, int) and self.size < self.at_least
+
 
 class TorchArg(msgspec.Struct, frozen=True):
     """One argument of a PyTorch constructor or call.

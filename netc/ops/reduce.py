@@ -9,11 +9,11 @@ from typing import ClassVar
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import FLOATS, compact, filled, int64, need_axis, need_float, node
 from netc.ops.merge import ONNX_TYPES
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 VECTOR_NORM = "torch.linalg:vector_norm"
-EXTREMES = ("inf", "-inf")
 
 
 class _Reduce(Op):
@@ -131,7 +131,7 @@ class Norm(_Reduce):
     """(Σ |x|ᵖ)^(1/p) along axes; with p 0 how many elements are not 0, with p `inf` the largest |x|, with `"-inf"` the
     smallest (`torch.linalg.vector_norm`)."""
 
-    p: float = attr("the exponent", default=2.0, words=EXTREMES)
+    p: float = attr("the exponent", default=2.0, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])

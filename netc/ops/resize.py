@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from math import ceil, isinf
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from netc.dims import Size, dim_text, equal, exact_div, scale
+from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale
 from netc.ops.base import OPERATORS, Family, Floats, Ints, Op, Word, attr, op
 from netc.ops.common import (
     axis_name,
     compact,
     filled,
+    finite,
+    in_python,
     int64,
     keywords,
     need_float,
     need_rank,
     node,
-    numbers,
+    number,
     plain,
 )
+from netc.ops.narrow import INFINITIES, float32, reaching
+from netc.ops.nearest import Nearest, computed, counted, kernel_of, small_plane, taken
 from netc.ops.records import (
     OnnxConst,
     OnnxNode,
@@ -31,6 +36,9 @@ from netc.ops.records import (
     Unsupported,
 )
 from netc.types import TensorType
+
+if TYPE_CHECKING:
+    from netc.ops.adaptive import AdaptiveAvgPool
 
 MODES = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
 RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
@@ -47,6 +55,7 @@ ONNX_MODES: dict[str, dict[str, Any]] = {
     "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.75},
 }
 
+NEAREST = ("nearest", "nearest-exact")
 TAPS = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
 """Elements per axis that a way of interpolating reads, where it is more than one."""
 
@@ -141,22 +150,127 @@ class Interpolate(Op):
         positional = tuple([TorchArg(a.name, a.value, attribute=a.attribute) for a in args])
         return TorchCall(f"interpolate({', '.join(inside)})", positional, ("torch.nn.functional:interpolate",))
 
-    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Nothing where all sizes stay; areas are adaptive averages; nearest neighbours are rows by number wherever
+        rounding decides which."""
+        changed = [exact_div(size, n) != 1 for n, size in zip(x[0].shape[2:], self._target(*x), strict=True)]
+        if not any(changed) and set(self.scale_factor) <= {1.0}:
+            return ()
         if self.mode == "area":
-            pool = OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"]
-            return pool(output_size=numbers(self._target(*x))).onnx(x[0])
-        if self.antialias and self._target(*x)[-1] == 1 and not equal(self._target(*x)[-2], x[0].shape[-2]):
-            raise Unsupported("ONNX Runtime is wrong about a width of 1 with antialias: leave it out")
-        factors = self._factors(x[0]) if self.scale_factor else _exact_factors(x[0].shape[2:], self._target(*x))
-        axes = tuple(range(2, x[0].rank))
-        if factors:
-            scales = OnnxConst("scales", "float32", (len(factors),), factors)
-            return node("Resize", "x0 _ scales", "y0", scales, axes=axes, **self._onnx_mode())
+            return tuple(self._areas(*x))
+        if self.mode in NEAREST:
+            return tuple(self._neighbours(*x))
+        if self.antialias and changed[-2] and not at_least(self._target(*x)[-1], 2).holds:
+            advice = "leave it out, or use --bind" if isinstance(self._target(*x)[-1], Dim) else "leave it out"
+            raise Unsupported(f"ONNX Runtime is wrong about a width of 1 with antialias: {advice}")
+        return self._resized(*x)
+
+    def _areas(self, *x: TensorType) -> Iterator[OnnxNode]:
+        pairs = [*enumerate(zip(x[0].shape[2:], self._target(*x), strict=True), 2)]
+        sizes = tuple([None if exact_div(size, n) == 1 else size for _, (n, size) in pairs])
+        pool = cast("AdaptiveAvgPool", OPERATORS[f"adaptive_avg_pool{x[0].rank - 2}d"](output_size=sizes))
+        for axis, (_, size) in pairs:
+            if not pool.uniform(x[0]) and not isinstance(size, int):
+                yield from self._measured(axis, *x)
+        found = pool.onnx(x[0])
+        yield from found if isinstance(found, tuple) else (found,)
+
+    def _neighbours(self, *x: TensorType) -> Iterator[OnnxNode]:
+        small, exact, dtype = small_plane(self._target(*x)), self.mode == "nearest-exact", x[0].dtype
+        spaces = enumerate(zip(*self._spaces(*x), strict=True), 2)
+        axes = [Nearest(axis, n, size, factor, exact, small, dtype) for axis, (n, size, factor) in spaces]
+        if dtype != "float64" and all(axis.plain for axis in axes):
+            yield from self._resized(*x)
+        else:
+            yield from self._rows(axes, *x)
+
+    def _rows(self, axes: list[Nearest], *x: TensorType) -> Iterator[OnnxNode]:
+        moved = [axis for axis in axes if axis.places() != tuple(range(number(axis.n) if axis.places() else 0))]
+        if any(axis.places() is None for axis in moved):
+            for axis in axes:
+                yield from self._measured(axis.axis, *x)
+            yield from kernel_of(self._target(*x))
+        source = "x0"
+        for axis in moved:
+            result, places = "y0" if axis is moved[-1] else f"along{axis.axis}", axis.places()
+            if places is None:
+                yield from computed(axis, x[0], source, result)
+            else:
+                yield taken(axis.axis, places, source, result)
+            source = result
+
+    def _measured(self, axis: int, *x: TensorType) -> Iterator[OnnxNode]:
+        """The size along an axis, the new one and the new elements' numbers as tensors: `old…`, `new…`, `numbers…`."""
+        size = self._target(*x)[axis - 2]
+        known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *range(size))) if isinstance(size, int) else ()
+        yield node("Shape", "x0", f"old{axis}", *known, start=axis, end=axis + 1)
+        if len(x) > 1 and not known:
+            yield node("Shape", "x1", f"new{axis}", start=axis, end=axis + 1)
+            yield from counted(f"new{axis}", f"numbers{axis}")
+        elif not known:
+            yield from self._scaled(axis, *self._factors(x[0])[axis - 2].as_integer_ratio())
+
+    def _scaled(self, axis: int, num: int, den: int) -> Iterator[OnnxNode]:
+        """⌊n · num / den⌋ as ONNX's shape inference can follow it: every den-th of n · num elements."""
+        bounds = [int64(f"{name}{axis}", value) for name, value in (("from", den - 1), ("to", 1 << 62), ("by", den))]
+        yield node("Mul", f"old{axis} num{axis}", f"times{axis}", int64(f"num{axis}", num))
+        yield from counted(f"times{axis}", f"fine{axis}")
+        yield node(
+            "Slice",
+            f"fine{axis} from{axis} to{axis} only{axis} by{axis}",
+            f"nth{axis}",
+            *bounds,
+            int64(f"only{axis}", 0),
+        )
+        yield node("Shape", f"nth{axis}", f"new{axis}")
+        yield from counted(f"new{axis}", f"numbers{axis}")
+
+    def _resized(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Resize by factors where there are any, else to sizes. Both are of all axes: some tools do not know `axes`."""
+        factors = [self._onnx_factor(*axis) for axis in zip(*self._spaces(*x), strict=True)]
+        known = [factor for factor in factors if factor is not None]
+        if len(known) == len(factors):
+            scales = OnnxConst("scales", "float32", (x[0].rank,), (1.0, 1.0, *known))
+            return (node("Resize", "x0 _ scales", "y0", scales, **self._onnx_mode()),)
         target = self._target(*x)
-        known = [size for size in target if isinstance(size, int)]
-        if len(known) == len(target):
-            return node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *known), axes=axes, **self._onnx_mode())
-        return node("Shape", "x1", "sizes", start=2), node("Resize", "x0 _ _ sizes", axes=axes, **self._onnx_mode())
+        numbers = [size for size in target if isinstance(size, int)]
+        fixed = len(numbers) == len(target)
+        new = () if fixed else (node("Shape", "x1", "space", start=2),)
+        return (
+            *new,
+            node("Shape", "x0", "kept", start=0, end=2),
+            node("Concat", "kept space", "sizes", *([int64("space", *numbers)] if fixed else []), axis=0),
+            node("Resize", "x0 _ _ sizes", **self._onnx_mode()),
+        )
+
+    def _spaces(self, *x: TensorType) -> tuple[tuple[Size, ...], tuple[Size, ...], Sequence[float | None]]:
+        """Of each spatial axis the size, the new one and the factor that is given."""
+        target = self._target(*x)
+        return x[0].shape[2:], target, self._factors(x[0]) if self.scale_factor else [None] * len(target)
+
+    def _onnx_factor(self, n: Size, size: Size, factor: float | None) -> float | None:
+        """The factor by which ONNX finds PyTorch's size and elements, None where none is known. Unless it is cubic,
+        PyTorch copies an axis whose size stays."""
+        if isinstance(n, int) and isinstance(size, int):
+            copies = size == n and (self.mode != "bicubic" or self.antialias)
+            if factor is not None and self.mode not in NEAREST and not copies:
+                return reaching(n, factor, size)
+            return size / n if reaching(n, size / n, size) == float32(size / n) else None
+        if factor is None or self.mode in NEAREST or self.align_corners:
+            whole = exact_div(size, n)
+            return float(whole) if isinstance(whole, int) else factor
+        if self._may_copy(n, factor):
+            least = ceil(1 / (factor - 1))
+            message = f"PyTorch copies an axis that {factor:g} does not enlarge, as fewer than {least} elements"
+            helps = f"use --bind, or a size that is never so small, such as {least}*h"
+            raise Unsupported(f"{message}, and ONNX does not: {helps}")
+        return reaching(n, factor, size)
+
+    def _may_copy(self, n: Size, factor: float) -> bool:
+        """May a factor above 1 leave the size of an axis, in a way that copies then?"""
+        if not 1 < factor < 1.5 or (self.mode == "bicubic" and not self.antialias):
+            return False
+        return not at_least(n, ceil(1 / (factor - 1))).holds
 
     def _onnx_mode(self) -> dict[str, Any]:
         if self.align_corners and self.antialias:
@@ -183,15 +297,6 @@ def _scaled(n: Size, factor: float) -> Size:
     return 0 if result is None else result
 
 
-def _exact_factors(space: tuple[Size, ...], target: tuple[Size, ...]) -> tuple[float, ...] | None:
-    """Whole factors where the target is a multiple of a symbolic size along every axis."""
-    if all(isinstance(size, int) for size in target):
-        return None
-    factors = [exact_div(big, n) for n, big in zip(space, target, strict=True)]
-    whole = [float(factor) for factor in factors if isinstance(factor, int)]
-    return tuple(whole) if len(whole) == len(factors) else None
-
-
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 PAD_CLASSES = {
     "zero": "Zero",
@@ -210,7 +315,7 @@ class Pad(Op):
 
     padding: Ints = attr("elements added around the spatial axes; negative ones are cut off")
     mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
-    value: float = attr("the constant", default=0.0)
+    value: float = attr("the constant", default=0.0, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], 3, 4, 5)
@@ -264,8 +369,10 @@ class Pad(Op):
         for name in ("mode", "value"):
             if getattr(self, name) != self.attributes[name].default:
                 args.append(TorchArg(name, getattr(self, name), attribute=name))
-                texts.append(f"{name}={{{name}}}")
-        call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
+                texts.append(f"{name}={in_python(args[-1])}")
+        call = TorchCall(f"pad({', '.join(texts)})", finite(*args), ("torch.nn.functional:pad",))
+        if isinf(self.value):
+            return TorchForm(call=call)
         cls = "zero" if self.mode == "constant" and not self.value else self.mode
         shown = [TorchArg("value", self.value, attribute="value")] if cls == "constant" else []
         module = TorchModule(f"nn.{PAD_CLASSES[cls]}Pad{x[0].rank - 2}d", (args[0], *shown))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import isfinite, isinf, prod
 
-from netc.ops.base import Family, Floats, Ints, Op, Word, attr, op
-from netc.ops.common import FLOATS, ZEROS, node
+from netc.ops.base import Family, Floats, Ints, Op, Word, attr, misfits, op
+from netc.ops.common import FLOATS, ZEROS, in_python, node
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -53,7 +54,7 @@ class Constant(Op):
     """A fixed tensor: a number, a list, or as many numbers as `shape` has elements, the last axis running fastest; one
     number fills any `shape`. It does not train and is no part of the state_dict (`torch.tensor`)."""
 
-    value: Floats = attr("its elements, one number or several")
+    value: Floats = attr("its elements, one number or several", words=INFINITIES)
     shape: Ints = attr("its sizes; without it, a number is a scalar and a list has one axis", default=(), minimum=1)
     dtype: Word = attr("its element type", default="float32", words=(*FLOATS, *WHOLE))
 
@@ -64,7 +65,7 @@ class Constant(Op):
             sizes = "×".join(map(str, self.shape))
             message = f"{len(self.value)} numbers do not fill {sizes}, which has {prod(self.shape)} elements"
             yield Problem("bad-argument", message, "shape")
-        if self.dtype in WHOLE and not all(v.is_integer() for v in self.value):
+        if self.dtype in WHOLE and not all(v.is_integer() or isinf(v) for v in self.value):
             yield Problem("bad-argument", f"{self.dtype} holds whole numbers alone", "value")
 
     def infer(self, *x: TensorType) -> TensorType:
@@ -78,18 +79,27 @@ class Constant(Op):
         kind = f"dtype=torch.{self.dtype}"
         elements = self._elements()
         value = TorchArg("value", elements if len(elements) > 1 else elements[0], attribute="value")
+        place = self._place(value)
         if not self.shape:
-            return self._buffer(f"torch.tensor({{value}}, {kind})", value)
+            return self._buffer(f"torch.tensor({place}, {kind})", value)
         shape = TorchArg("shape", self.shape, attribute="shape")
         if len(elements) == 1:
-            return self._buffer(f"torch.full({{shape}}, {{value}}, {kind})", shape, value)
-        return self._buffer(f"torch.tensor({{value}}, {kind}).view({{*shape}})", value, shape)
+            return self._buffer(f"torch.full({{shape}}, {place}, {kind})", shape, value)
+        return self._buffer(f"torch.tensor({place}, {kind}).view({{*shape}})", value, shape)
+
+    def _place(self, value: TorchArg) -> str:
+        """Lists with infinity are written out."""
+        places = [in_python(TorchArg("value", n)) for n in self._elements()]
+        if len(places) == 1 or not any(map(isinf, self.value)):
+            return places[0]
+        texts = [repr(n) if isfinite(n) else place for n, place in zip(self._elements(), places, strict=True)]
+        return f"({', '.join(texts)})"
 
     def _elements(self) -> tuple[float, ...]:
         return tuple([int(v) for v in self.value]) if self.dtype in WHOLE else self.value
 
     def _buffer(self, made: str, *args: TorchArg) -> TorchForm:
-        return TorchForm(TorchModule("Tensor", args, "{self}", make=made))
+        return TorchForm(TorchModule("Tensor", tuple([a for a in args if f"{a.name}}}" in made]), "{self}", make=made))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         shape = self._sizes()
@@ -116,6 +126,9 @@ class Arange(Op):
         elif not 0 < len(self._numbers()) <= MOST:
             message = f"from {self.start} to {self.end} in steps of {self.step} are {len(self._numbers())} numbers"
             yield Problem("bad-argument", f"{message}: it must be one, and at most {MOST}", "end")
+        else:
+            for name, number in (("start", self.start), ("end", self._numbers()[-1])):
+                yield from misfits(self.attributes[name], number, self.dtype)
 
     def _numbers(self) -> range:
         return range(self.start, self.end, self.step)

@@ -14,6 +14,7 @@ from netc.ir.flat import Flat, FlatNode, join, parameters
 from netc.ir.model import Block, Network
 from netc.ops.base import BadValue
 from netc.ops.fill import INITIALISERS, Initialiser, initialise
+from netc.ops.narrow import misfit, shown
 from netc.ops.records import Fill, Param
 from netc.syntax.ast import InitRule, Line, SpecFile
 
@@ -46,13 +47,13 @@ class _Rules:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.problems: list[Diagnostic] = []
-        self._made: dict[tuple[InitRule, Block, tuple[int, ...]], Fill | None] = {}
+        self._made: dict[tuple[InitRule, Block, tuple[int, ...], str], Fill | None] = {}
 
     def fill(self, key: str, param: Param, node: FlatNode) -> Fill:
         fill = param.fill
         if param.trainable:
             for rule, block in self.matching(key, param, node):
-                fill = self._make(rule, block, param.shape) or fill
+                fill = self._make(rule, block, param) or fill
         return fill
 
     def matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
@@ -70,21 +71,21 @@ class _Rules:
                 if fnmatchcase(inside, rule.pattern) or (file is own[0] and by_operator(rule)):
                     yield rule, block
 
-    def _make(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
-        key = (rule, block, shape)
+    def _make(self, rule: InitRule, block: Block, param: Param) -> Fill | None:
+        key = (rule, block, param.shape, param.dtype)
         if key not in self._made:
-            self._made[key] = self._evaluated(rule, block, shape)
+            self._made[key] = self._evaluated(rule, block, param)
         return self._made[key]
 
-    def _evaluated(self, rule: InitRule, block: Block, shape: tuple[int, ...]) -> Fill | None:
-        line = rule.line
+    def _evaluated(self, rule: InitRule, block: Block, param: Param) -> Fill | None:
+        line, shape = rule.line, param.shape
         known = INITIALISERS.get(line.op)
         if known is None:
             self._report_unknown(line)
             return None
         try:
             values, named = self._arguments(line, known, block)
-            return initialise(line.op, shape, *values, **named)
+            return _fitting(initialise(line.op, shape, *values, **named), param.dtype)
         except ExprError as error:
             self._report(error.code, error.message, Span(line.span.source, error.start, error.end))
         except BadValue as error:
@@ -118,6 +119,15 @@ class _Rules:
     ) -> None:
         if all((p.code, p.message) != (code, message) for p in self.problems):
             self.problems.append(Diagnostic(code, message, span, notes=notes, fixes=fixes))
+
+
+def _fitting(fill: Fill, dtype: str) -> Fill:
+    """The fill itself. Raises BadValue where a type does not hold its numbers."""
+    for number in (fill.a, fill.b, *fill.taps):
+        reason = misfit(number, dtype)
+        if reason:
+            raise BadValue(f"{shown(number)} does not fit {dtype}, {reason}")
+    return fill
 
 
 def names_parameter(pattern: str, operator: str, parameter: str) -> bool:

@@ -54,8 +54,16 @@ def _shapes(values: list[Any], binding: Mapping[str, int]) -> Shapes:
 
 def _sizes(value: Any, binding: Mapping[str, int]) -> Iterator[int]:
     for dim in value.type.tensor_type.shape.dim:
-        size = bind(parse_size(dim.dim_param), binding) if dim.dim_param else dim.dim_value
+        known = dim.dim_value if dim.HasField("dim_value") else -1
+        size = bind(parse_size(dim.dim_param), binding) if dim.dim_param else known
         yield size if isinstance(size, int) else -1
+
+
+def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, ...]]) -> bool:
+    """A size that is declared to be open may be any."""
+    (dtype, sizes), (found_dtype, found_sizes) = declared, found
+    same = len(sizes) == len(found_sizes) and all(a in (b, -1) for a, b in zip(sizes, found_sizes, strict=True))
+    return dtype == found_dtype and same
 
 
 def _differences(declared: Shapes, inferred: Shapes) -> Iterator[str]:
@@ -63,5 +71,5 @@ def _differences(declared: Shapes, inferred: Shapes) -> Iterator[str]:
         found = inferred.get(name)
         if found is None:
             yield f"{name}: onnx infers nothing"
-        elif found != kind:
+        elif not _alike(kind, found):
             yield f"{name}: declared {list(kind[1])}, onnx infers {list(found[1])}"

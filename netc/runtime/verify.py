@@ -109,7 +109,8 @@ def verify(
     tell = note or _quiet
     with TemporaryDirectory(prefix="netc-") as name:
         tell("writing the module and the model")
-        order = Order(network, Path(name), weights_path, seed, bind or {}, options or onnx_backend().OnnxOptions())
+        written = msgspec.structs.replace(options or onnx_backend().OnnxOptions(), inner_sizes=True)
+        order = Order(network, Path(name), weights_path, seed, bind or {}, written)
         subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
         found = compare(_pair(subject, tolerance), subject.bindings(), seed, max(2, runs))

@@ -24,7 +24,7 @@ def build_graph(
     In ONNX weights, inputs and outputs share one set of names. Weights keep theirs, then inputs; returns the new names
     of inputs and outputs that had to give way, with those of the spec.
     """
-    builder = _Builder(model.graph, flat, weights, location)
+    builder = _Builder(model.graph, flat, weights, location, options.inner_sizes)
     builder.build(lower(flat, options.provider, options.opset))
     if options.functions:
         outline(model, builder.trails)
@@ -32,8 +32,11 @@ def build_graph(
 
 
 class _Builder:
-    def __init__(self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str | None) -> None:
+    def __init__(
+        self, graph: GraphProto, flat: Flat, weights: WeightsIndex, location: str | None, inner_sizes: bool
+    ) -> None:
         self.graph, self.flat, self.weights, self.location = graph, flat, weights, location
+        self.inner_sizes = inner_sizes
         self.outputs = [output for output in flat.outputs if not output.train_only]
         self.names = Names(weights.tensors)
         self.renamed: dict[str, str] = {}
@@ -101,7 +104,7 @@ class _Builder:
         wire = self._source(wire)
         if wire not in self.wire_names:
             name = self.wire_names[wire] = self.names.fresh(wire.path)
-            set_value_info(self.graph.value_info.add(), name, wire.type)
+            set_value_info(self.graph.value_info.add(), name, wire.type, symbolic=self.inner_sizes)
         return self.wire_names[wire]
 
     def _add(self, item: Lowered) -> None:

@@ -11,7 +11,11 @@ from netc.backends.onnx.versions import check_types, spelled
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.flat import Flat, FlatNode
 from netc.kernels import OPSET, PROVIDERS, Placed, place
+from netc.ops.narrow import misfit, shown
 from netc.ops.records import OnnxNode, Unsupported
+
+NATIVE = 23
+"""The first opset with operators of ONNX's own for what earlier ones say in several nodes."""
 
 
 class Lowered(msgspec.Struct, frozen=True, eq=False):
@@ -47,7 +51,7 @@ def lower(flat: Flat, provider: str = "cpu", opset: int = OPSET) -> tuple[Lowere
 
 def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) -> Iterator[Diagnostic]:
     try:
-        item = _said(node, opset)
+        item = _said(node, provider, opset)
     except Unsupported as error:
         message = f"{node.node.op.name} cannot be written as ONNX: {error}"
         yield Diagnostic("onnx-unsupported", message, node.node.span, path=node.path)
@@ -56,10 +60,16 @@ def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) ->
     yield from _unplaced(item, provider)
 
 
-def _said(node: FlatNode, opset: int) -> Lowered:
+def _said(node: FlatNode, provider: str, opset: int) -> Lowered:
     """The nodes in the words of the opset. Raises Unsupported."""
-    found = node.node.op.onnx(*(wire.type for wire in node.inputs))
+    types = [wire.type for wire in node.inputs]
+    native = Lowered(node, node.node.op.onnx_native(*types) if opset >= NATIVE else (), opset)
+    if native.nodes and not native.without_kernel(provider):
+        return native
+    found = node.node.op.onnx(*types)
     nodes = found if isinstance(found, tuple) else (found,)
+    for made in nodes:
+        _check_numbers(made)
     if opset == OPSET:
         return Lowered(node, nodes)
     first = (*node.inputs, *node.outputs)[0].type
@@ -67,6 +77,18 @@ def _said(node: FlatNode, opset: int) -> Lowered:
     for placed in item.placed():
         check_types(placed)
     return item
+
+
+def _check_numbers(made: OnnxNode) -> None:
+    """Raises Unsupported where a number that an operator computed does not fit its type."""
+    for const in made.consts:
+        for value in const.values:
+            reason = misfit(value, const.dtype)
+            if reason:
+                raise Unsupported(f"{shown(value)}, which it computes with, does not fit {const.dtype}, {reason}")
+    for name, value in made.attributes:
+        if isinstance(value, float) and misfit(value, "float32"):
+            raise Unsupported(f"{name} {shown(value)} does not fit float32, the type of ONNX's attributes")
 
 
 def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:

@@ -17,14 +17,16 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a network becomes an ONNX file.
 
     opset: version of ONNX's operators, 17 to 23. provider: `cpu` or `cuda`; every node has a kernel there. functions:
-    each block is an ONNX function that its uses call. serving: what stands before and after the network. convert:
-    given weights of another floating-point type are converted. placement: where weights go; shard_size: bytes of
-    data in one file of weights, several are written where there are more.
+    each block is an ONNX function that its uses call. inner_sizes: open sizes of inner tensors are written too.
+    serving: what stands before and after the network. convert: given weights of another floating-point type are
+    converted. placement: where weights go; shard_size: bytes of data in one file of weights, several are written where
+    there are more.
     """
 
     opset: int = OPSET
     provider: str = "cpu"
     functions: bool = False
+    inner_sizes: bool = False
     serving: Serving = Serving()
     convert: bool = False
     placement: Placement = "beside"

@@ -9,6 +9,7 @@ from typing import Any
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
 from netc.dims import dim_source
+from netc.ops.narrow import rounded
 from netc.ops.records import OnnxConst
 from netc.types import TensorType
 from netc.weights import TensorEntry
@@ -29,8 +30,9 @@ ELEMENT: dict[str, int] = {
 _FIELDS = {"float32": "float_data", "float64": "double_data", "int64": "int64_data"}
 
 
-def set_value_info(message: ValueInfoProto, name: str, kind: TensorType) -> None:
-    """Name, element type and shape; a symbolic size becomes a `dim_param` with its expression as text."""
+def set_value_info(message: ValueInfoProto, name: str, kind: TensorType, *, symbolic: bool = True) -> None:
+    """Name, element type and shape; a symbolic size becomes a `dim_param` with its expression as text, or is left
+    open."""
     message.name = name
     tensor = message.type.tensor_type
     tensor.elem_type = ELEMENT[kind.dtype]
@@ -39,7 +41,7 @@ def set_value_info(message: ValueInfoProto, name: str, kind: TensorType) -> None
         dim = tensor.shape.dim.add()
         if isinstance(size, int):
             dim.dim_value = size
-        else:
+        elif symbolic:
             dim.dim_param = dim_source(size)
 
 
@@ -55,7 +57,7 @@ def _encoded(const: OnnxConst) -> Sequence[Any]:
     if const.dtype == "float16":
         return [struct.unpack("<H", struct.pack("<e", v))[0] for v in const.values]
     if const.dtype == "bfloat16":
-        return [struct.unpack("<I", struct.pack("<f", v))[0] >> 16 for v in const.values]
+        return [struct.unpack("<I", struct.pack("<f", rounded(v, "bfloat16")))[0] >> 16 for v in const.values]
     return const.values if const.dtype in ("float32", "float64") else [int(v) for v in const.values]
 
 

@@ -166,24 +166,9 @@ def _pad(node: OnnxNode, target: _Target) -> Nodes:
 
 
 def _resize(node: OnnxNode, target: _Target) -> Nodes:
-    """Before opset 18 scales and sizes stand for every axis, those that stay (all before the others) too."""
-    given = dict(node.attributes)
-    axes: tuple[int, ...] = given.pop("axes", ())
-    if target.opset >= 18 or not axes:
-        return (node,)
-    if given.get("antialias"):
+    if target.opset < 18 and dict(node.attributes).get("antialias"):
         raise Unsupported("Resize with antialias needs opset 18")
-    attributes = tuple(given.items())
-    if len(node.inputs) == 3:
-        scales = target.constants[node.inputs[2]]
-        whole = OnnxConst(scales.name, scales.dtype, (target.rank,), (1.0,) * axes[0] + scales.values)
-        return (msgspec.structs.replace(node, attributes=attributes, consts=(whole,)),)
-    sizes = node.inputs[3]
-    return (
-        OnnxNode("Shape", node.inputs[:1], ("resize_kept",), (("start", 0), ("end", axes[0]))),
-        OnnxNode("Concat", ("resize_kept", sizes), ("resize_sizes",), (("axis", 0),), node.consts),
-        OnnxNode("Resize", (*node.inputs[:3], "resize_sizes"), node.outputs, attributes),
-    )
+    return (node,)
 
 
 def _split(node: OnnxNode, target: _Target) -> Nodes:

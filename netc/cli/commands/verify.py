@@ -86,7 +86,7 @@ def command(
         report = verify_files(spec, str(against), seed, bind, runs, tolerance)
     else:
         if against is not None:
-            refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions"))
+            refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions", "inner_sizes"))
             given["dtype"] = given["dtype"] or computed_in(against)
         network = compile_or_fail(spec, args, bind, given["dtype"])
         options = read_onnx_options(given)

@@ -219,7 +219,7 @@ class NodeMaker:
         What one attribute or input does to both H and W is one finding.
         """
         seen = set()
-        for finding in op.check(*types):
+        for finding in op.problems(*types):
             if isinstance(finding, Require):
                 if self.build.domain.require(finding.size, finding.at_least).holds:
                     continue

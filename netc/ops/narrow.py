@@ -1,0 +1,88 @@
+"""Numbers as narrower types hold them."""
+
+from __future__ import annotations
+
+from math import frexp, inf, isfinite, isinf, ldexp
+
+from netc.dims import Size
+
+INFINITIES = ("inf", "-inf")
+"""How a spec writes the numbers that have no digits, where an attribute takes them."""
+
+_FORMATS = {
+    "float64": (53, -1021, 1024),
+    "float32": (24, -125, 128),
+    "bfloat16": (8, -125, 128),
+    "float16": (11, -13, 16),
+}
+"""Binary digits, exponent of the smallest normal number and of the largest, as `frexp` counts."""
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number of a floating-point type."""
+    digits, _, exponent = _FORMATS[dtype]
+    return ldexp(1 - 2.0**-digits, exponent)
+
+
+_LARGEST = {dtype: largest(dtype) for dtype in _FORMATS}
+
+
+def rounded(value: float, dtype: str) -> float:
+    """The number of a floating-point type nearest to `value`, the even one of two; ±inf beyond the largest."""
+    if not isfinite(value) or dtype == "float64":
+        return value
+    if abs(value) < 2 * _LARGEST[dtype]:
+        step = _step(value, dtype)
+        value = ldexp(round(ldexp(value, -step)), step)
+    return value if abs(value) <= _LARGEST[dtype] else inf if value > 0 else -inf
+
+
+_WHOLE = {
+    "int8": (-(1 << 7), 1 << 7),
+    "uint8": (0, 1 << 8),
+    "int32": (-(1 << 31), 1 << 31),
+    "int64": (-(1 << 63), 1 << 63),
+}
+"""The smallest number of an integer type and the first one that is too large."""
+
+
+def misfit(value: float, dtype: str) -> str | None:
+    """Why a type does not hold a number, rounded or not: `it ends at 65504`; None where it does. A floating-point type
+    holds infinity where it is meant, and a boolean whether a number is 0."""
+    if dtype in _WHOLE:
+        low, high = _WHOLE[dtype]
+        return None if low <= value < high else f"which holds {low} to {high - 1}"
+    if dtype in _LARGEST and _LARGEST[dtype] < abs(value) < inf and isinf(rounded(value, dtype)):
+        return f"whose largest number is {shown(_LARGEST[dtype])}"
+    return None
+
+
+def shown(number: float) -> str:
+    """A number as short as a reader needs it: `-1e9`, `3.40282e38`."""
+    return f"{number:g}".replace("e+0", "e").replace("e+", "e")
+
+
+def _step(value: float, dtype: str) -> int:
+    """The exponent of the distance between neighbours."""
+    digits, smallest, _ = _FORMATS[dtype]
+    return max(frexp(value)[1], smallest) - digits
+
+
+def float32(value: float) -> float:
+    return rounded(value, "float32")
+
+
+def reaching(n: Size, factor: float, size: Size) -> float:
+    """The float32 nearest to a factor for which ⌊n · factor⌋ is `size`, however the product is rounded.
+
+    PyTorch multiplies in float64 by the factor as it is written, ONNX's shape inference in float64 and ONNX Runtime in
+    float32 by a float32: 90 · 0.7 is 62 in the one and 63 in the others. The factor moves by less than positions are
+    rounded by.
+    """
+    found = float32(factor)
+    if isinstance(n, int) and isinstance(size, int):
+        while n * found < size:
+            found += ldexp(1.0, _step(found, "float32"))
+        while float32(n * found) >= size + 1:
+            found -= ldexp(1.0, _step(found, "float32"))
+    return found
