@@ -210,9 +210,9 @@ def test_linear_on_symbolic_features_offers_a_pool() -> None:
     assert problem.message == "512·h·w features are not constant: add adaptive_avg_pool2d or --bind"
 
 
-def test_linear_macs_are_those_of_one_sample() -> None:
-    assert make("linear", out_features=10).macs(tensor(symbol("N"), 512)) == 5120
-    assert make("linear", out_features=10).macs(tensor(8, 7, 512)) == 7 * 5120
+def test_linear_macs_are_those_of_all_rows() -> None:
+    assert make("linear", out_features=10).macs(tensor(symbol("N"), 512)) == symbol("N") * 5120
+    assert make("linear", out_features=10).macs(tensor(8, 7, 512)) == 8 * 7 * 5120
 
 
 def test_embedding_values() -> None:

@@ -197,7 +197,7 @@ class Op:
         return ()
 
     def macs(self, *x: TensorType) -> Size:
-        """Multiply-accumulates of one sample (the batch axis left out, without the bias), as a Size."""
+        """Multiply-accumulates on these inputs, all of their batch, without the bias, as a Size."""
         return 0
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
