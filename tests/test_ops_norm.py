@@ -280,3 +280,18 @@ def test_norms_with_a_scale_and_no_offset(name: str, given: dict[str, Any]) -> N
     assert "bias" not in {p.name for p in op.params(x)}
     assert agree(op, x)
     same_values(op, x, symbolic=True)
+
+
+@quick
+@given(channel_norms())
+def test_what_training_needs_is_what_pytorch_refuses(case: Any) -> None:
+    """A single value has no variance; where no statistics are kept, evaluation needs as much and `check` says so."""
+    op, x = case
+    if findings(op, x):
+        return
+    module = build(op.torch(x).module).train()
+    if all(need.size >= need.at_least for need in op.check_training(x)):
+        module(example(x))
+        return
+    with pytest.raises(ValueError, match="Expected more than 1"):
+        module(example(x))

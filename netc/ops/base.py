@@ -165,6 +165,10 @@ class Op:
         """Everything wrong with this operator on these inputs; yields, never raises, knows no positions."""
         return iter(())
 
+    def check_training(self, *x: TensorType) -> Iterator[Require]:
+        """What sizes training needs besides; evaluation does without."""
+        return iter(())
+
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         """The output types; total once `check` is silent."""
         raise NotImplementedError

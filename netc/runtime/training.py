@@ -16,7 +16,11 @@ from netc.runtime.sizes import Binding, bound_shape
 
 
 def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[Finding]:
-    """One step forward and back. PyTorch refuses batch norms that see one value per channel: that is a finding too."""
+    """One step forward and back; none where the sizes are known to be too small for it."""
+    if not trains_at(network, binding):
+        reason = "PyTorch refuses batch norm of a single value per channel in training"
+        yield Finding("train mode", True, f"no step taken at these sizes: {reason}")
+        return
     module.train()
     calls: Counter[str] = Counter()
     before = _tracked(module)
@@ -24,7 +28,7 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     try:
         results = as_tuple(module(*inputs))
     except ValueError as error:
-        yield Finding("train mode", False, f"PyTorch refuses these sizes: {error}")
+        yield Finding("train mode", False, f"PyTorch refuses to train at these sizes: {error}")
         return
     finally:
         for hook in hooks:
@@ -33,6 +37,12 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     yield from _statistics(network, module, before, calls)
     _backward(results)
     yield _gradients(network, module)
+
+
+def trains_at(network: Network, binding: Binding) -> bool:
+    """Whether each batch norm that trains sees more than one value per channel."""
+    sizes = bound_shape([size for size, _ in network.training], binding)
+    return all(size >= least for size, (_, least) in zip(sizes, network.training, strict=True))
 
 
 def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Finding:
