@@ -53,26 +53,38 @@ def _alike(pairs: Iterable[Pair]) -> dict[Pair, list[Pair]]:
 
 
 def _rules_of(members: Sequence[Pair]) -> Rules:
-    """One rule where the new numbers follow from the old ones; else one for each value of the number that leaves the
-    fewest rules, and so on."""
+    """One rule where the new numbers follow from the old ones; else the fewest that result from taking the pairs with
+    one value of a number apart from the others, or those of each value from each other."""
+    single = _single(members)
+    if single is not None:
+        return single
+    ways = []
+    for column in zip(*(_numbers(old) for old, _ in members), strict=True):
+        parts = {value: [p for p, n in zip(members, column, strict=True) if n == value] for value in column}
+        for value, part in parts.items():
+            rest = _single([p for p, n in zip(members, column, strict=True) if n != value])
+            if rest is not None:
+                ways.append({**_rules_of(part), **rest})
+        if len(parts) > 1:
+            ways.append({old: new for part in parts.values() for old, new in _rules_of(part).items()})
+    return min(ways, key=len, default={})
+
+
+def _single(members: Sequence[Pair]) -> Rules | None:
+    """One rule for all of the pairs, None where there is none."""
     if len(members) == 1:
         ((old, new),) = members
         return {_anchored(re.escape(old), old): new}
-    olds, news = ([tuple(map(int, _NUMBER.findall(pair[side]))) for pair in members] for side in (0, 1))
-    columns, wanted = list(zip(*olds, strict=True)), list(zip(*news, strict=True))
+    if not members:
+        return None
+    columns, wanted = ([*zip(*map(_numbers, side), strict=True)] for side in zip(*members, strict=True))
     found = [_from(columns, numbers, at) for at, numbers in enumerate(wanted)]
     sources = [source for source in found if source is not None]
-    if len(sources) == len(found):
-        return _written(members[0], columns, sources)
-    parted = [_parted(members, column) for column in columns if len(set(column)) > 1]
-    return min(parted, key=len)
+    return _written(members[0], columns, sources) if len(sources) == len(found) and any(columns) else None
 
 
-def _parted(members: Sequence[Pair], column: Sequence[int]) -> Rules:
-    rules: Rules = {}
-    for value in dict.fromkeys(column):
-        rules |= _rules_of([pair for pair, number in zip(members, column, strict=True) if number == value])
-    return rules
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(map(int, _NUMBER.findall(name)))
 
 
 class Source(msgspec.Struct, frozen=True):

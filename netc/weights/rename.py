@@ -21,6 +21,7 @@ from netc.syntax.read import read_source
 from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
 from netc.weights.replacement import NoNumber, Write, of_glob, of_regex
+from netc.weights.shipped import PREFIX, shipped_file
 
 REGEX = "re:"
 
@@ -108,8 +109,10 @@ def _glob(text: str) -> re.Pattern[str]:
 
 
 def read_rules(path: str | Path) -> tuple[Rule, ...]:
-    """The rules of a YAML file that maps old names to new ones; raises NetcError with places."""
-    source = read_source(str(path))
+    """The rules of a YAML file that maps old names to new ones, `netc:NAME` for one that comes with netc; raises
+    NetcError with places."""
+    found = shipped_file(str(path)) if str(path).startswith(PREFIX) else path
+    source = found if isinstance(found, Diagnostic) else read_source(str(found))
     if isinstance(source, Diagnostic):
         raise NetcError((source,))
     report = Report(source)
