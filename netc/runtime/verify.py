@@ -85,8 +85,12 @@ class Subject(msgspec.Struct, frozen=True, eq=False):
         """Small sizes to compare at."""
         return self.service.sized(samples(*_shapes(self.service.whole), self.sizes), self.sizes)
 
-    def usual(self) -> list[dict[str, int]]:
-        """Usual sizes, where the network is fast at them."""
+    def compared(self) -> list[dict[str, int]]:
+        """Those, and usual ones where the network is fast at them."""
+        small = self.bindings()
+        return [*small, *(each for each in self._usual() if each not in small)]
+
+    def _usual(self) -> list[dict[str, int]]:
         shapes, lowers = _shapes(self.service.whole)
         if self.service.serving.resize is not None or not free_inside(shapes, self.sizes):
             return []
@@ -127,14 +131,11 @@ def verify(
         order = Order(network, Path(name), weights_path, seed, bind or {}, options or onnx_backend().OnnxOptions())
         subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
-        sizes = [*subject.bindings(), *(each for each in subject.usual() if each not in subject.bindings())]
-        found = compare(_pair(subject, tolerance), sizes, seed, max(2, runs))
+        found = compare(_pair(subject, tolerance), subject.compared(), seed, max(2, runs))
         inside = None
         if layers:
             tell("comparing layers")
-            whole = subject.service.whole
-            opened = lay_open(whole, Path(name), subject.index, subject.model, subject.matched)
-            inside = compare_layers(opened, found.trials, tolerance)
+            inside = _compare_layers(subject, Path(name), found, tolerance)
         steps = None
         if doubtful := _doubtful(found, inside):
             tell("comparing step by step")
@@ -159,6 +160,11 @@ def _doubtful(found: Agreement, inside: Layers | None) -> tuple[Trial, ...]:
     if inside is None or inside.ok:
         return found.failed
     return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
+
+
+def _compare_layers(subject: Subject, folder: Path, found: Agreement, tolerance: float | None) -> Layers:
+    opened = lay_open(subject.service.whole, folder, subject.index, subject.model, subject.matched)
+    return compare_layers(opened, found.trials, tolerance)
 
 
 def _check_steps(subject: Subject, folder: Path, trials: Sequence[Trial], tolerance: float | None) -> Steps:

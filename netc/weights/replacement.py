@@ -45,7 +45,7 @@ def of_glob(new: str) -> tuple[Write, int]:
             if not inside.strip().startswith("*"):
                 raise ValueError(f"`{{{inside}}}` does not begin with `*`, as `{{*+1}}` does")
             stars += 1
-            parts.append(_computed(inside.strip().replace("*", f"\\{stars}", 1)))
+            parts.append(_computed(inside.strip().replace("*", f"\\{stars}", 1), inside))
     return _joined(parts), stars
 
 
@@ -53,7 +53,7 @@ def of_regex(new: str) -> Callable[[re.Match[str]], str]:
     """The replacement of a regular expression. Raises ValueError for braces without a whole expression."""
     parts: list[Callable[[re.Match[str]], str]] = []
     for text, inside in _pieces(new):
-        parts.append(_expanded(text) if inside is None else _of_match(_computed(inside)))
+        parts.append(_expanded(text) if inside is None else _of_match(_computed(inside, inside)))
     return lambda match: "".join(part(match) for part in parts)
 
 
@@ -85,17 +85,17 @@ def _of_match(write: Write) -> Callable[[re.Match[str]], str]:
     return lambda match: write([group or "" for group in match.groups()])
 
 
-def _computed(inside: str) -> Write:
-    """An expression in which `\\1` stands for the number that a part of the old name is."""
+def _computed(inside: str, written: str) -> Write:
+    """An expression in which `\\1` stands for the number that a part of the old name is; `written` in the rule so."""
     try:
         tree = parse_expression(_GROUP.sub(r"part\1", inside.replace(" ", "")))
     except SyntaxProblem as error:
-        raise ValueError(f"`{{{inside}}}` is not an expression: {error}") from error
+        raise ValueError(f"`{{{written}}}` is not an expression: {error}") from error
     used = {int(number) for number in _GROUP.findall(inside)}
 
     def write(groups: Sequence[str]) -> str:
         if any(not 1 <= number <= len(groups) for number in used):
-            raise IndexError(f"{{{inside}}} names a group that is not there")
+            raise IndexError(f"{{{written}}} names a group that is not there")
         return _value(tree, {f"part{number}": _number(groups[number - 1]) for number in used})
 
     return write

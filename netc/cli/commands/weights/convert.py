@@ -15,11 +15,16 @@ from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.style import shown
+from netc.ir.model import Network
 from netc.weights import tensors
 from netc.weights.convert import Conversion, chosen, convert, convert_for, matched, write_conversion
 from netc.weights.match import Matched
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
 from netc.weights.safetensors import FLOATS
+from netc.weights.values import Held
+
+OF_NETWORK = ("partial", "by_form", "adapt_input")
+"""Options that need a network."""
 
 NAMED = 10
 """Tensors that are named one by one."""
@@ -65,9 +70,6 @@ def command(
     target: str,
     spec: str | None,
     seed: int,
-    partial: bool,
-    by_form: bool,
-    adapt_input: bool,
     allow_non_finite: bool,
     args: dict[str, str],
     bind: dict[str, int],
@@ -94,20 +96,12 @@ def command(
       netc weights convert timm_vit.pt -o vit.safetensors --for specs/vit.yaml --rename-file netc:timm/vit
       netc weights convert other_vit.pt -o vit.safetensors --for specs/vit.yaml --match
     """
-    if spec is None and (partial or by_form or adapt_input or args or bind):
+    if spec is None and (args or bind or any(options[name] for name in OF_NETWORK)):
         raise click.UsageError("--partial, --match, --adapt-input, -p and --bind belong to --for")
     network = compile_or_fail(spec, args, bind) if spec else None
-    wanted = [tensor.name for tensor in tensors(network)] if network else []
-    held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
-    found = chosen(held, _selection(options))
-    for remark in found.remarks:
-        click.echo(shown(f"warning: {remark}"), err=True)
-    taken, how = matched(network, found.tensors) if network and by_form else (found.tensors, None)
-    dtype, size = options["dtype"], options["shard_size"]
-    if network is None:
-        conversion = convert(target, taken, dtype, size)
-    else:
-        conversion = convert_for(network, target, taken, dtype, size, partial=partial, adapt_input=adapt_input)
+    taken = _taken(inputs, network, options)
+    taken, how = matched(network, taken) if network and options["by_form"] else (taken, None)
+    conversion = _conversion(network, target, taken, options)
     layout = conversion.layout
     with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
         write_conversion(conversion, temporary, network, seed, allow_non_finite=allow_non_finite, progress=report)
@@ -115,6 +109,24 @@ def command(
         print_json(_as_json(conversion, how))
     else:
         say("\n".join([*_lines(conversion), *(_told(how) if how else ())]))
+
+
+def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, Held]:
+    """The tensors that the options choose, by their new names; rules of no use are told on standard error."""
+    wanted = [tensor.name for tensor in tensors(network)] if network else []
+    held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
+    found = chosen(held, _selection(options))
+    for remark in found.remarks:
+        click.echo(shown(f"warning: {remark}"), err=True)
+    return found.tensors
+
+
+def _conversion(network: Network | None, target: str, taken: dict[str, Held], options: dict[str, Any]) -> Conversion:
+    dtype, size = options["dtype"], options["shard_size"]
+    if network is None:
+        return convert(target, taken, dtype, size)
+    how = {name: options[name] for name in ("partial", "adapt_input")}
+    return convert_for(network, target, taken, dtype, size, **how)
 
 
 def _selection(options: dict[str, Any]) -> Selection:
