@@ -175,7 +175,10 @@ class _Build:
         report = verify(self.network.ir, self.given, self.seed, None, self.note, options=self.options)
         if not report.ok:
             wrong = (line for line in report.lines() if line.startswith("BAD"))
-            message = "the PyTorch module and the ONNX file differ, so nothing was written"
+            alike = report.failed and report.differences and all(map(report.agrees, report.differences))
+            apart = "the PyTorch module and the ONNX file differ"
+            what = f"these checks failed: {', '.join(report.failed)}" if alike else apart
+            message = f"{what}, so nothing was written"
             raise NetcError((Diagnostic("not-verified", message, None, notes=tuple(wrong)),))
         return report
 

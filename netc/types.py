@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from netc.dims import Size, dim_text
+from netc.dims import Size, shape_text
 
 AXES: dict[int, str] = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 """The letters that name the axes of a tensor of a given rank."""
@@ -27,7 +27,7 @@ class TensorType(msgspec.Struct, frozen=True):
         return TensorType(tuple(shape), self.dtype)
 
     def __str__(self) -> str:
-        return "×".join(dim_text(d) for d in self.shape) or "scalar"
+        return shape_text(self.shape) or "scalar"
 
 
 ERROR = TensorType((), "error")

@@ -87,9 +87,24 @@ def test_summary_json_has_the_documented_shape() -> None:
         "inputs": [["N", 1, 32, 32]],
         "outputs": [["N", 6, 28, 28]],
         "parameters": 156,
+        "trainable": 156,
         "macs": 28 * 28 * 6 * 25,
+        "receptive_field": {"size": [5, 5], "step": [1, 1]},
     }
-    assert data["totals"]["parameters"] == 61_706
+    assert data["totals"]["parameters"] == data["totals"]["trainable"] == 61_706
+
+
+def test_summary_json_says_what_a_position_sees() -> None:
+    text = (
+        "netc: 1\nname: fields\ninputs: {image: [N, 3, 64, 64]}\nnet:\n  a: conv2d 4 (3 5) stride=(2 1)\n"
+        "  up: interpolate scale_factor=4 mode=nearest\n  pool: adaptive_avg_pool2d 1\n  flat: flatten\n"
+        "  table: parameter (4)\n  out: mul @flat @table\n"
+    )
+    layers = {layer["path"]: layer for layer in json.loads(netc("summary", "-", "--json", text=text).stdout)["layers"]}
+    fields = {path: layer["receptive_field"] for path, layer in layers.items()}
+    assert fields["a"] == {"size": [3, 5], "step": [2, 1]}
+    assert fields["up"] == {"size": [3, 5], "step": ["1/2", "1/4"]}
+    assert (fields["pool"], fields["out"], fields["table"]) == ("all", "all", None)
 
 
 def test_summary_json_of_symbolic_sizes_is_text_and_of_bound_ones_numbers() -> None:

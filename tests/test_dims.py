@@ -26,6 +26,7 @@ from netc.dims import (
     equal,
     exact_div,
     scale,
+    shape_text,
     substitute,
     symbol,
     symbols,
@@ -239,6 +240,9 @@ def test_sizes_have_no_order() -> None:
         (-(H // 2), "−⌊H/2⌋", "-(H//2)"),
         (H - H // 2, "H−⌊H/2⌋", "H-(H//2)"),
         (5 - h, "5−h", "5-h"),
+        (25 * h * h - 200 * h + 400, "25h²−200h+400", "25*h**2-200*h+400"),
+        (8 * h - h * h, "8h−h²", "8*h-h**2"),
+        (w - h - 1, "w−h−1", "w-h-1"),
         (h * h + 1, "h²+1", "h**2+1"),
         (64 * symbol("seq"), "64·seq", "64*seq"),
         (7, "7", "7"),
@@ -248,6 +252,20 @@ def test_sizes_have_no_order() -> None:
 def test_text(size: Size, text: str, source: str) -> None:
     assert (dim_text(size), dim_source(size)) == (text, source)
     assert f"{size}" == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((symbol("B"), 1, symbol("N") - 4, symbol("N") - 4), "B×1×(N−4)×(N−4)"),
+        ((h + 1,), "h+1"),
+        ((2 * h, (H + 1) // 2, 512 * h * w), "2h×⌊(H+1)/2⌋×512·h·w"),
+        ((symbol("N"), "C", h - 1), "N×C×(h−1)"),
+        ((), ""),
+    ],
+)
+def test_a_sum_in_a_shape_stands_in_parentheses(shape: tuple[Size | str, ...], text: str) -> None:
+    assert shape_text(shape) == text
 
 
 def test_exact_quotients() -> None:

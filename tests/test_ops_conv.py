@@ -176,9 +176,9 @@ def test_a_padding_word_in_pytorch_is_the_number_it_stands_for() -> None:
     assert (padding.value, padding.depends) == (4, ("padding", "kernel_size", "dilation"))
 
 
-def test_macs_are_those_of_one_sample() -> None:
+def test_macs_are_those_of_all_samples() -> None:
     op = make("conv2d", out_channels=64, kernel_size=7, stride=2, padding=3, bias=False)
-    assert op.macs(tensor(8, 3, 224, 224)) == 64 * 3 * 49 * 112 * 112
+    assert op.macs(tensor(8, 3, 224, 224)) == 8 * 64 * 3 * 49 * 112 * 112
 
 
 @pytest.mark.parametrize(

@@ -210,9 +210,9 @@ def test_linear_on_symbolic_features_offers_a_pool() -> None:
     assert problem.message == "512·h·w features are not constant: add adaptive_avg_pool2d or --bind"
 
 
-def test_linear_macs_are_those_of_one_sample() -> None:
-    assert make("linear", out_features=10).macs(tensor(symbol("N"), 512)) == 5120
-    assert make("linear", out_features=10).macs(tensor(8, 7, 512)) == 7 * 5120
+def test_linear_macs_are_those_of_all_rows() -> None:
+    assert make("linear", out_features=10).macs(tensor(symbol("N"), 512)) == symbol("N") * 5120
+    assert make("linear", out_features=10).macs(tensor(8, 7, 512)) == 8 * 7 * 5120
 
 
 def test_embedding_values() -> None:
@@ -280,3 +280,18 @@ def test_norms_with_a_scale_and_no_offset(name: str, given: dict[str, Any]) -> N
     assert "bias" not in {p.name for p in op.params(x)}
     assert agree(op, x)
     same_values(op, x, symbolic=True)
+
+
+@quick
+@given(channel_norms())
+def test_what_training_needs_is_what_pytorch_refuses(case: Any) -> None:
+    """A single value has no variance; where no statistics are kept, evaluation needs as much and `check` says so."""
+    op, x = case
+    if findings(op, x):
+        return
+    module = build(op.torch(x).module).train()
+    if all(need.size >= need.at_least for need in op.check_training(x)):
+        module(example(x))
+        return
+    with pytest.raises(ValueError, match="Expected more than 1"):
+        module(example(x))

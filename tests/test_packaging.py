@@ -15,6 +15,7 @@ import pytest
 import netc
 from netc.diagnostics.codes import CODES
 from netc.syntax import library
+from netc.weights import shipped
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -80,9 +81,13 @@ def test_the_library_of_blocks_is_part_of_the_package() -> None:
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
     assert hatch["wheel"]["packages"] == ["netc"]
     assert "netc" in hatch["sdist"]["include"]
-    blocks = sorted((ROOT / "netc").rglob("*.yaml"))
+    blocks, rules = sorted((ROOT / "netc/library").rglob("*.yaml")), sorted(shipped.FOLDER.rglob("*.yaml"))
     assert [path.stem for path in blocks] == library.names()
-    ignored = subprocess.run(["git", "check-ignore", *blocks], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert len(rules) == len(shipped.shipped_names()) > 0
+    assert sorted((ROOT / "netc").rglob("*.yaml")) == sorted([*blocks, *rules])
+    ignored = subprocess.run(
+        ["git", "check-ignore", *blocks, *rules], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (ignored.returncode, ignored.stdout) == (1, "")
 
 

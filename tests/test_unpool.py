@@ -109,7 +109,7 @@ def test_a_dilated_pool_is_undone_by_all_its_windows_span(tmp_path: Path) -> Non
 
 def test_sizes_are_those_the_pool_read() -> None:
     m = made(spec("pool: max_pool2d 2\nup: max_unpool2d of=@pool", image="[N, 3, 4*h, 4*w+2]"))
-    assert m.shapes == {"pool": "N×3×2h×2w+1", "up": "N×3×4h×4w+2"}
+    assert m.shapes == {"pool": "N×3×2h×(2w+1)", "up": "N×3×4h×(4w+2)"}
     assert m.reads["up"] == ["pool", "pool.indices", "image"]
 
 
@@ -200,7 +200,7 @@ def test_a_u_net_that_grows_like_its_encoder(mode: str, image: str) -> None:
 
 def test_like_takes_the_sizes_of_another_tensor() -> None:
     m = made(spec("a: conv2d 4 3\nb: max_pool2d 3 @a\nup: interpolate like=@a mode=nearest @b", image="[N, 3, h, w]"))
-    assert m.shapes["up"] == m.shapes["a"] == "N×4×h−2×w−2"
+    assert m.shapes["up"] == m.shapes["a"] == "N×4×(h−2)×(w−2)"
 
 
 BLOCKS = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from netc.plugin import (
     Family,
@@ -56,8 +57,7 @@ class GemPool2d(Op):
         return (Param("p", (1,), Fill("constant", self.p), dtype=x[0].dtype),)
 
     def macs(self, *x: TensorType) -> Size:
-        _, channels, height, width = x[0].shape
-        return channels * height * width
+        return prod(x[0].shape)
 
     def torch(self, *x: TensorType) -> TorchForm:
         defaults = {name: declared.default for name, declared in self.attributes.items()}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_named, compile_variants
 from netc.diagnostics.model import Diagnostic
-from netc.dims import Domain
+from netc.dims import Dim, Domain, at_least, bind, dim_text, symbols
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.passes.bounds import bounds
@@ -73,7 +73,22 @@ def _from(network: Network) -> str:
     if whole and any(output.train_only for output in network.block.outputs):
         alone = _listed(bounds(network, flatten(network), training=False))
     evaluated = f" from {alone} on" if alone else ""
-    return evaluated if alone == whole else f"{evaluated}, and trains from {whole} on"
+    trained = "" if alone == whole else f" from {whole} on"
+    sizes = [(size, least) for size, least in network.training if not isinstance(size, int)]
+    trained += f" where {_where(sizes, network.domain)}" if sizes else ""
+    return f"{evaluated}, and trains{trained}" if trained else evaluated
+
+
+def _where(sizes: list[tuple[Dim, int]], domain: Domain) -> str:
+    """`N·h·w ≥ 2`, or which symbol alone makes all of the sizes large enough where they are many or long."""
+    (size, least), *others = sizes
+    if not others and len(size.terms) == 1 and not size.constant and "⌊" not in dim_text(size):
+        return f"{dim_text(size)} ≥ {least}"
+    shared = frozenset.intersection(*(symbols(size) for size, _ in sizes))
+    for name in sorted(shared):
+        if all(at_least(bind(size, {name: 2}), least, domain).holds for size, least in sizes):
+            return f"{name} ≥ 2 or the other sizes are larger"
+    return "the sizes are larger"
 
 
 def _listed(domain: Domain) -> str:

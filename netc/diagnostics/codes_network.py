@@ -245,6 +245,15 @@ NETWORK_CODES = (
         "rename the block, or set `lint: {shadows-operator: ignore}`.",
     ),
     CodeInfo(
+        "untrainable",
+        "warn",
+        "The sizes are too small to train with",
+        "Batch normalisation takes mean and variance of each channel over batch and space in training, and PyTorch"
+        " refuses to take them of a single value. Evaluation uses the running statistics and works.",
+        "netc: 1\ninputs: {vector: [1, 4]}\nnet: batch_norm1d\n",
+        "let the batch have any size (`[N, 4]`) and train with 2 or more, or list the layer under `freeze`.",
+    ),
+    CodeInfo(
         "unknown-init",
         "error",
         "No initialisation has this name",

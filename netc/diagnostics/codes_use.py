@@ -170,8 +170,9 @@ USE_CODES = (
     CodeInfo(
         "not-verified",
         "error",
-        "The PyTorch module and the ONNX file of a network differ",
-        "From the same weights they compute different things: a fault of netc, or weights that are no numbers.",
+        "The PyTorch module and the ONNX file of a network differ, or one of them fails a check",
+        "From the same weights they compute different things, or shapes, gradients or statistics are not as they must"
+        " be: a fault of netc, or weights that are no numbers.",
         "",
         "see where with `netc verify --layers`; `netc build --no-verify` writes them all the same.",
     ),

@@ -7,12 +7,12 @@ A `Dim` that is constant does not exist: such a value is a plain `int`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from math import gcd
 from typing import TypeAlias
 
-from netc.dims.text import source_of, text_of
+from netc.dims.text import shape_of, source_of, text_of
 
 MAX_TERMS = 32
 MAX_NESTING = 6
@@ -302,6 +302,11 @@ def _names(size: Size) -> Iterable[str]:
 def dim_text(size: Size) -> str:
     """`size` for people: `32h`, `512·h·w`, `⌊(H+1)/2⌋`."""
     return text_of(size)
+
+
+def shape_text(sizes: Sequence[Size | str]) -> str:
+    """A shape for people: `N×3×32h×(W−4)`; texts among the sizes stay as they are."""
+    return shape_of(sizes)
 
 
 def dim_source(size: Size) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,16 +16,26 @@ def text_of(size: Size) -> str:
     return str(size) if isinstance(size, int) else _sum([_text_term(m, c) for m, c in size.terms], size.constant, "−")
 
 
+def shape_of(sizes: Sequence[Size | str]) -> str:
+    """`N×3×32h×(W−4)`: a sum stands in parentheses where there are several sizes. Texts stay as they are."""
+    texts = [size if isinstance(size, str) else text_of(size) for size in sizes]
+    sums = [len(sizes) > 1 and not isinstance(size, str) and _is_sum(size) for size in sizes]
+    return "×".join(f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True))
+
+
 def source_of(size: Size) -> str:
     """`32*h`, `512*h*w`, `(H+1)//2`, `h**2`: valid in Python with the same value."""
     return str(size) if isinstance(size, int) else _sum([_source_term(m, c) for m, c in size.terms], size.constant, "-")
 
 
 def _sum(terms: list[tuple[int, int, str]], constant: int, minus: str) -> str:
-    """Terms by falling degree and name, positive ones first, so the text does not depend on history."""
+    """Terms by falling degree, positive ones first, then by name, so that the text does not depend on history. What
+    would begin with a minus begins with its first positive term."""
     if constant:
         terms.append((constant, 0, str(abs(constant))))
-    terms.sort(key=lambda term: (term[0] < 0, -term[1], term[2].lstrip("0123456789·*"), term[2]))
+    terms.sort(key=lambda term: (-term[1], term[0] < 0, term[2].lstrip("0123456789·*"), term[2]))
+    first = next((at for at, term in enumerate(terms) if term[0] > 0), 0)
+    terms.insert(0, terms.pop(first))
     text = "".join((minus if sign < 0 else "+") + body for sign, _, body in terms)
     return text.removeprefix("+")
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Span
-from netc.dims import Domain
+from netc.dims import Domain, Size
 from netc.expr.scope import Said, Scope
 from netc.ops.base import Op
 from netc.syntax.ast import Definition, SpecFile, Statement
@@ -134,11 +134,13 @@ def leaves(items: tuple[Item, ...]) -> Iterator[Node | Call]:
 
 
 class Network(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A whole checked spec. `name` is the variant's name where there is one, else the file's."""
+    """A whole checked spec. `name` is the variant's name where there is one, else the file's. `training`: sizes that
+    are not always large enough to train with, each with what it must be at least."""
 
     name: str
     variant: str | None
     file: SpecFile
     block: Block
     domain: Domain
+    training: tuple[tuple[Size, int], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()

@@ -119,9 +119,7 @@ class ScaledDotProductAttention(Op):
         return queries.with_shape(*outer, queries.shape[-2], values.shape[-1])
 
     def macs(self, *x: TensorType) -> Size:
-        scores, result = self._scores(*x), self.infer(*x).shape
-        first = 1 if len(result) > 2 else 0
-        return prod(scores[first:], start=x[0].shape[-1]) + prod(result[first:], start=x[1].shape[-2])
+        return prod(self._scores(*x), start=x[0].shape[-1]) + prod(self.infer(*x).shape, start=x[1].shape[-2])
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = [arg for arg in keywords(self, "is_causal", "scale", "enable_gqa") if arg.value != arg.omit]

@@ -195,6 +195,10 @@ class Op:
             dtype = next((t.dtype for t in x if t.dtype in FLOATS), x[0].dtype if dtype == "bool" and x else dtype)
         return dtype
 
+    def check_training(self, *x: TensorType) -> Iterator[Require]:
+        """What sizes training needs besides; evaluation does without."""
+        return iter(())
+
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         """The output types; total once `check` is silent."""
         raise NotImplementedError
@@ -227,7 +231,7 @@ class Op:
         return ()
 
     def macs(self, *x: TensorType) -> Size:
-        """Multiply-accumulates of one sample (the batch axis left out, without the bias), as a Size."""
+        """Multiply-accumulates on these inputs, all of their batch, without the bias, as a Size."""
         return 0
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:

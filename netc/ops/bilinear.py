@@ -62,7 +62,7 @@ class Bilinear(Op):
 
     def macs(self, *x: TensorType) -> Size:
         """x₁ᵀ·W, then its product with x₂."""
-        places = prod(x[0].shape[1:-1], start=self.out_features)
+        places = prod(x[0].shape[:-1], start=self.out_features)
         return places * x[1].shape[-1] * (x[0].shape[-1] + 1)
 
     def torch(self, *x: TensorType) -> TorchForm:

@@ -150,7 +150,7 @@ class Conv(_ConvBase):
 
     def macs(self, *x: TensorType) -> Size:
         taps = x[0].shape[1] // self.groups * prod(self.kernel_size) * self.out_channels
-        return prod(self.infer(*x).shape[2:], start=taps)
+        return prod(self.infer(*x).shape[2:], start=x[0].shape[0] * taps)
 
     def torch(self, *x: TensorType) -> TorchForm:
         uneven = self._is_uneven()
@@ -253,7 +253,7 @@ class ConvTranspose(_ConvBase):
         return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(x[0].shape[1:], start=self.out_channels // self.groups * prod(self.kernel_size))
+        return prod(x[0].shape, start=self.out_channels // self.groups * prod(self.kernel_size))
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = (

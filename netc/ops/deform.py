@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from netc.dims import Size, compare, dim_text
+from netc.dims import Size, compare, dim_text, shape_text
 from netc.ops.base import Family, Padding, PerAxis, attr, op
 from netc.ops.common import keywords, learned, need_constant, need_rank, node, positional, size_of
 from netc.ops.conv import _ConvBase
@@ -103,7 +103,7 @@ class DeformConv2d(_ConvBase):
         for at, t in enumerate(x[1:], 1):
             wanted = (x[0].shape[0], t.shape[1], *self._space(x[0]))
             if not all(compare(a, b).holds for a, b in zip(wanted, t.shape, strict=True)):
-                text = "×".join((dim_text(wanted[0]), "C", *map(dim_text, wanted[2:])))
+                text = shape_text((wanted[0], "C", *wanted[2:]))
                 yield Problem("shape-mismatch", f"the {('offset', 'mask')[at - 1]} is {text}, not {t}", at)
         if len(x) > 2 and not compare(2 * x[2].shape[1], x[1].shape[1]).holds:
             message = f"{dim_text(x[1].shape[1])} offset channels need half as many for the mask"
@@ -136,7 +136,8 @@ class DeformConv2d(_ConvBase):
         return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(self._space(x[0]), start=x[0].shape[1] // self.groups * self._taps() * self.out_channels)
+        taps = x[0].shape[1] // self.groups * self._taps() * self.out_channels
+        return prod(self._space(x[0]), start=x[0].shape[0] * taps)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = (

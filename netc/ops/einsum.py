@@ -101,11 +101,8 @@ class Einsum(Op):
         return x[0].with_shape(*[sizes[letter] for letter in parsed.result])
 
     def macs(self, *x: TensorType) -> Size:
-        """As if all letters were walked at once, the first one of the result being the batch."""
-        parsed = self._spelled(*x)
-        sizes = _sizes(parsed, *x)
-        counted = [size for letter, size in sizes.items() if letter != parsed.result[:1]]
-        return prod(counted) if len(x) > 1 else 0
+        """As if all letters were walked at once."""
+        return prod(_sizes(self._spelled(*x), *x).values()) if len(x) > 1 else 0
 
     def torch(self, *x: TensorType) -> TorchForm:
         equation = TorchArg("equation", self.equation, attribute="equation")

@@ -31,6 +31,7 @@ FAILURES = (
 
 ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "check": (Problem, Require),
+    "check_training": (Require,),
     "infer": (TensorType,),
     "params": (Param,),
     "windows": (Window,),
@@ -58,7 +59,7 @@ def _guarded(method: Callable[..., Any], what: str, name: str) -> Callable[..., 
     def answer(*given: Any) -> Any:
         try:
             found = method(*given)
-            found = list(found) if name == "check" else found
+            found = list(found) if name in ("check", "check_training") else found
             _need_answers(name, found if isinstance(found, tuple | list) else (found,))
         except (Fault, TooComplex, NotExact):
             raise

@@ -48,7 +48,7 @@ class Linear(Op):
         return (weight, learned("bias", (self.out_features,), fill, x[0])) if self.bias else (weight,)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(x[0].shape[1:] if x[0].rank > 1 else x[0].shape, start=self.out_features)
+        return prod(x[0].shape, start=self.out_features)
 
     def torch(self, *x: TensorType) -> TorchForm:
         features = size_of("in_features", x[0], -1)
@@ -147,7 +147,7 @@ class MatMul(Op):
         return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), *row, *column)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(self.infer(*x).shape[1 if max(t.rank for t in x) > 2 else 0 :], start=x[0].shape[-1])
+        return prod(self.infer(*x).shape, start=x[0].shape[-1])
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0} @ {1}", binding="product"), heavy=True)

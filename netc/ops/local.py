@@ -147,7 +147,7 @@ class _LocallyConnected(_ConvBase):
         return (weight, learned("bias", (self.out_channels, *space), fill, x[0])) if self.bias else (weight,)
 
     def macs(self, *x: TensorType) -> Size:
-        return prod(self._space(x[0]), start=self._taps(x[0]) * self.out_channels)
+        return prod(self._space(x[0]), start=x[0].shape[0] * self._taps(x[0]) * self.out_channels)
 
     def torch(self, *x: TensorType) -> TorchForm:
         amounts = tuple([n for pair in reversed(self.pads()) for n in pair])

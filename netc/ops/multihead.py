@@ -156,7 +156,7 @@ class MultiheadAttention(Op):
         queries, keys, values = (self._steps(x[at]) for at in self._sources(x))
         width, *others = self._widths(x)
         projections = queries * 2 * width * width + keys * width * others[0] + values * width * others[1]
-        return projections + 2 * queries * (keys + self._more()) * width
+        return self._batch(x[0]) * (projections + 2 * queries * (keys + self._more()) * width)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = [size_of("embed_dim", x[0], 2), *positional(self, "num_heads")]

@@ -59,8 +59,16 @@ class _ChannelNorm(Op):
         if x[0].rank in ranks and not self.track_running_stats:
             yield from need_several(self, self._values(x[0]))
 
+    def check_training(self, *x: TensorType) -> Iterator[Require]:
+        """A mean of one value is that value: PyTorch refuses to train on it."""
+        if self.track_running_stats:
+            message = f"{self.name} cannot train on a single value per channel"
+            notes = ("evaluation is not affected: it uses the running statistics",)
+            helps = ("train with a larger batch or input, or list the layer under `freeze`",)
+            yield Require(self._values(x[0]), 2, Problem("untrainable", message, notes=notes, helps=helps))
+
     def _values(self, x: TensorType) -> Size:
-        """How many values share a mean where no statistics are kept."""
+        """How many values share a mean in training, and where no statistics are kept."""
         raise NotImplementedError
 
     def infer(self, *x: TensorType) -> TensorType:

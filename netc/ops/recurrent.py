@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import sqrt
+from math import prod, sqrt
 from typing import Any, ClassVar
 
 from netc.dims import Size, compare
@@ -151,7 +151,7 @@ class _Recurrent(Op):
     def macs(self, *x: TensorType) -> Size:
         inputs = [self._layer_input(layer, x[0]) for layer in range(self.num_layers)]
         matrices = [shape for features in inputs for _, shape in self._shapes(features) if len(shape) == 2]
-        return self._steps_and_batch(x[0])[0] * self._directions() * sum(rows * columns for rows, columns in matrices)
+        return prod(x[0].shape[:2], start=self._directions() * sum(rows * columns for rows, columns in matrices))
 
     def torch(self, *x: TensorType) -> TorchForm:
         options = [name for name in self.attributes if name not in ("hidden_size", "lengths")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
-from netc.dims import Size, compare, dim_text, exact_div
+from netc.dims import Size, compare, dim_text, exact_div, shape_text
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
 from netc.ops.common import int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
@@ -69,7 +69,7 @@ def _check_product(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Pr
     product: Size = prod([size for size in wanted if size != -1])
     exact = exact_div(total, product) is not None if -1 in wanted else compare(total, product).holds
     if not exact:
-        text = "×".join("?" if size == -1 else dim_text(size) for size in wanted)
+        text = shape_text(["?" if size == -1 else size for size in wanted])
         yield Problem("shape-mismatch", f"{dim_text(total)} elements do not make {text}", name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.dims import at_least, compare, dim_text
+from netc.dims import at_least, compare, shape_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, keywords, need_dtype, need_float, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
@@ -106,7 +106,7 @@ class Nms(Op):
 
     def _check_per_box(self, boxes: TensorType, t: TensorType, what: str, at: int) -> Iterator[Problem]:
         if t.rank != 2 or not all(compare(a, b).holds for a, b in zip(t.shape, boxes.shape, strict=False)):
-            wanted = "×".join(dim_text(n) for n in boxes.shape[:2])
+            wanted = shape_text(boxes.shape[:2])
             yield Problem("shape-mismatch", f"nms takes {what} {wanted}, one per box, not {t}", at)
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:

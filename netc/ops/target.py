@@ -8,7 +8,7 @@ from math import prod
 
 import msgspec
 
-from netc.dims import Size, dim_text, equal, exact_div
+from netc.dims import Size, dim_text, equal, exact_div, shape_text
 from netc.ops.common import int64, node
 from netc.ops.records import OnnxNode, Unsupported
 
@@ -143,7 +143,7 @@ def _read(known: Shape, target: Shape, *, two: bool) -> Iterator[OnnxNode]:
     later = iter(range(len(known), len(known) + len(numbers)))
     sources = [Source(next(later)) if isinstance(size, int) else _needed(known, size) for size in target]
     if any(source.over > 1 for source in sources):
-        text = "×".join("?" if size == -1 else dim_text(size) for size in target)
+        text = shape_text(["?" if size == -1 else size for size in target])
         raise Unsupported(f"a reshape to {text} needs parts of more than one size of the input: use --bind")
     yield node("Shape", "x0", "sizes")
     if two:

@@ -1,4 +1,4 @@
-"""What each layer costs: trainable parameters and multiply-accumulates."""
+"""What each layer costs: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -7,44 +7,53 @@ from math import prod
 
 import msgspec
 
-from netc.dims import Size, TooComplex
-from netc.ir.flat import Flat, FlatNode, join
+from netc.dims import Dim, Size, TooComplex, exact_div, substitute, symbols
+from netc.ir.flat import Flat, FlatNode, Wire, join
+from netc.ir.model import Network
+from netc.ops.base import Op
+from netc.passes.files import frozen
+from netc.types import TensorType
+
+BATCHES = ("B", "N")
+"""Symbols that count the samples of a batch wherever they stand, as in `[T, N, 32]`."""
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """parameters: trainable elements, those of a shared module at its first use only (as
-    `sum(p.numel() for p in model.parameters())` counts them). macs: multiply-accumulates of one evaluation pass,
-    without biases; 0 for what only training computes, None where the sum is too complex to write down."""
+    """parameters: learned elements, those of a shared module at its first use only (as
+    `sum(p.numel() for p in model.parameters())` counts them). trainable: those that `freeze` leaves to train.
+    macs: multiply-accumulates of one evaluation pass per sample of the batch, without biases, as PyTorch's
+    FlopCounterMode counts them, two operations each; 0 for what only training computes, None where the sum is too
+    complex to write down."""
 
     parameters: int
+    trainable: int
     macs: Size | None
 
 
-def costs(flat: Flat) -> tuple[Cost, ...]:
+NOTHING = Cost(0, 0, 0)
+
+
+def costs(network: Network, flat: Flat) -> tuple[Cost, ...]:
     """The cost of every node, in the order of `flat.nodes`."""
-    seen: set[str] = set()
-    return tuple(Cost(_parameters(node, seen), 0 if node.train_only else macs(node)) for node in flat.nodes)
+    batch, fed, seen = _Batch(network), set(flat.inputs), set[str]()
+    found = []
+    for node in flat.nodes:
+        if not fed.isdisjoint(node.inputs):
+            fed.update(node.outputs)
+        macs = 0 if node.train_only else batch.macs(node, fed)
+        found.append(Cost(*_parameters(network, node, seen), macs))
+    return tuple(found)
 
 
 def total(parts: Iterable[Cost]) -> Cost:
     """The sum of several costs."""
-    parameters, work = 0, []
-    for part in parts:
-        parameters += part.parameters
-        work.append(part.macs)
-    return Cost(parameters, add(work))
+    counted = list(parts)
+    parameters, trainable = sum(p.parameters for p in counted), sum(p.trainable for p in counted)
+    return Cost(parameters, trainable, _sum(p.macs for p in counted))
 
 
-def macs(node: FlatNode) -> Size | None:
-    """Multiply-accumulates of a node whether or not evaluation computes it."""
-    try:
-        return node.node.op.macs(*(wire.type for wire in node.inputs))
-    except TooComplex:
-        return None
-
-
-def add(sizes: Iterable[Size | None]) -> Size | None:
-    """The sum, or None where a part is unknown or the sum is too complex."""
+def _sum(sizes: Iterable[Size | None]) -> Size | None:
+    """None where a part is unknown or the sum is too complex."""
     whole: Size = 0
     try:
         for size in sizes:
@@ -56,11 +65,47 @@ def add(sizes: Iterable[Size | None]) -> Size | None:
     return whole
 
 
-def _parameters(node: FlatNode, seen: set[str]) -> int:
-    count = 0
+class _Batch:
+    """How many samples a network takes at once: the size called `B` or `N`, else the first axis of the first input.
+
+    Where that is a symbol, a sample costs what a batch of one does. Where it is a number, a sample costs its share of
+    all that depends on the inputs.
+    """
+
+    def __init__(self, network: Network) -> None:
+        shape = network.block.inputs[0].type.shape if network.block.inputs else ()
+        size: Size = shape[0] if shape else 1
+        for name in BATCHES:
+            known = network.block.scope.find(name)
+            if known is not None and known[0].kind == "symbol":
+                size = known[0].value
+                break
+        self.one = dict.fromkeys(symbols(size), 1)
+        self.size = 1 if isinstance(size, Dim) else size
+
+    def macs(self, node: FlatNode, fed: set[Wire]) -> Size | None:
+        op = node.node.op
+        if type(op).macs is Op.macs:
+            return 0
+        try:
+            whole = op.macs(*(self._single(wire.type) for wire in node.inputs))
+        except TooComplex:
+            return None
+        share = exact_div(whole, self.size) if not fed.isdisjoint(node.inputs) else None
+        return whole if share is None else share
+
+    def _single(self, type_: TensorType) -> TensorType:
+        return type_.with_shape(*(substitute(size, self.one) for size in type_.shape)) if self.one else type_
+
+
+def _parameters(network: Network, node: FlatNode, seen: set[str]) -> tuple[int, int]:
+    """All, and those that train."""
+    learned = trained = 0
     for param in node.params:
         key = join(node.module, param.name)
         if param.trainable and key not in seen:
             seen.add(key)
-            count += prod(param.shape)
-    return count
+            count = prod(param.shape)
+            learned += count
+            trained += 0 if frozen(network, node, key) else count
+    return learned, trained

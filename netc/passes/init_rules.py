@@ -10,13 +10,14 @@ from typing import Any
 from netc.diagnostics.model import Diagnostic, Fix, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
-from netc.ir.flat import Flat, FlatNode, join, parameters
+from netc.ir.flat import Flat, FlatNode, parameters
 from netc.ir.model import Block, Network
 from netc.ops.base import BadValue
 from netc.ops.fill import INITIALISERS, Initialiser, initialise
 from netc.ops.narrow import misfit, shown
 from netc.ops.records import Fill, Param
-from netc.syntax.ast import InitRule, Line, SpecFile
+from netc.passes.files import files_around, inside
+from netc.syntax.ast import InitRule, Line
 
 
 def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnostic]]:
@@ -58,7 +59,7 @@ class _Rules:
 
     def matching(self, key: str, param: Param, node: FlatNode) -> Iterator[tuple[InitRule, Block]]:
         """The rules that match, weakest first, each with the block whose names it may use."""
-        *around, own = _files_around(self.network, node)
+        *around, own = files_around(self.network, node)
 
         def by_operator(rule: InitRule) -> bool:
             return names_parameter(rule.pattern, node.node.op.name, param.name)
@@ -66,9 +67,9 @@ class _Rules:
         for file, block, _ in around:
             yield from ((rule, block) for rule in file.init if by_operator(rule))
         for file, block, prefix in (own, *reversed(around)):
-            inside = key[len(prefix) + 1 :] if prefix else key
+            path = inside(prefix, key)
             for rule in file.init:
-                if fnmatchcase(inside, rule.pattern) or (file is own[0] and by_operator(rule)):
+                if fnmatchcase(path, rule.pattern) or (file is own[0] and by_operator(rule)):
                     yield rule, block
 
     def _make(self, rule: InitRule, block: Block, param: Param) -> Fill | None:
@@ -136,14 +137,3 @@ def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     if name != operator:
         return False
     return parameter == wanted if wanted else not parameter or parameter.startswith("weight")
-
-
-def _files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:
-    """The files a node lies in, outermost first: the file, its block there, and the module path of that use."""
-    yield network.file, network.block, ""
-    prefix = ""
-    for _, call in node.trail:
-        prefix = join(prefix, call.module)
-        definition = call.block.definition
-        if call.imported and isinstance(definition, SpecFile):
-            yield definition, call.block, prefix

@@ -9,7 +9,7 @@ import msgspec
 from netc.dims import Size, dim_source
 from netc.ir.flat import Flat, FlatNode, flatten
 from netc.ir.model import Network
-from netc.passes.cost import Cost, add, costs, total
+from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.receptive_field import Field, receptive_fields
 from netc.passes.table import Row, table
 from netc.types import TensorType
@@ -41,12 +41,17 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters."""
+        """Learned elements, as `sum(p.numel() for p in model.parameters())` counts them."""
         return self.totals.parameters
 
     @property
+    def trainable(self) -> int:
+        """Those of them that train: all but what `freeze` names."""
+        return self.totals.trainable
+
+    @property
     def macs(self) -> Size | None:
-        """Multiply-accumulates of one evaluation pass; None where they are too complex to write down."""
+        """Multiply-accumulates of one evaluation pass per sample; None where they are too complex to write down."""
         return self.totals.macs
 
     def __str__(self) -> str:
@@ -57,9 +62,12 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return table(self._title(), list(_rows(self.layers, depth)), self.totals, width)
 
     def as_json(self) -> dict[str, object]:
-        """Plain data: `{name, inputs, outputs, layers: [{path, op, inputs, outputs, parameters, macs}], totals}`.
+        """Plain data: `{name, inputs, outputs, layers: [{path, op, inputs, outputs, parameters, trainable, macs,
+        receptive_field}], totals: {parameters, trainable, macs}}`.
 
-        Shapes are lists of integers, or of strings where a size is symbolic.
+        Shapes are lists of integers, or of strings where a size is symbolic. A receptive field is `{size, step}` with a
+        number per spatial axis, a string like "1/2" for a part of an element; "all" where a position sees the whole
+        input; null where it has no spatial axes, or is not seen at all.
         """
         return {
             "name": self.name,
@@ -78,7 +86,7 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 def summarise(network: Network) -> Summary:
     """Measure a network."""
     flat = flatten(network)
-    found = costs(flat)
+    found = costs(network, flat)
     return Summary(
         name=network.name,
         inputs={wire.path: wire.type for wire in flat.inputs},
@@ -119,13 +127,22 @@ def _layer_json(layer: Layer) -> dict[str, object]:
         "inputs": [shape(type_) for type_ in layer.inputs],
         "outputs": [shape(type_) for type_ in layer.outputs],
         **_cost_json(layer.cost),
+        "receptive_field": _field_json(layer.field),
     }
 
 
 def _cost_json(cost: Cost) -> dict[str, object]:
-    if cost.macs is None:
-        return {"parameters": cost.parameters, "macs": TOO_COMPLEX}
-    return {"parameters": cost.parameters, "macs": cost.macs if isinstance(cost.macs, int) else dim_source(cost.macs)}
+    macs = TOO_COMPLEX if cost.macs is None else cost.macs if isinstance(cost.macs, int) else dim_source(cost.macs)
+    return {"parameters": cost.parameters, "trainable": cost.trainable, "macs": macs}
+
+
+def _field_json(field: Field | None) -> dict[str, list[int | str]] | str | None:
+    if field is None or not (field.whole or field.reach):
+        return None
+    if field.whole:
+        return str(field)
+    steps = [step.numerator if step.denominator == 1 else str(step) for step in field.step]
+    return {"size": [*field.size], "step": steps}
 
 
 class _Branch:
@@ -137,7 +154,7 @@ class _Branch:
         self.children: dict[str, _Branch] = {}
         self.op = ""
         self.layer: Layer | None = None
-        self.cost = Cost(0, 0)
+        self.cost = NOTHING
 
 
 def _rows(layers: Sequence[Layer], depth: int | None) -> Iterator[Row]:
@@ -153,7 +170,7 @@ def _tree(layers: Sequence[Layer]) -> _Branch:
             path = f"{path}.{part}" if path else part
             branch = branch.children.setdefault(part, _Branch())
             branch.op = branch.op or blocks.get(path, "")
-            branch.cost = Cost(branch.cost.parameters + layer.cost.parameters, add((branch.cost.macs, layer.cost.macs)))
+            branch.cost = total((branch.cost, layer.cost))
             branch.layer = layer
         branch.op = layer.op
     return root

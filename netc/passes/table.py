@@ -47,9 +47,12 @@ def number(size: Size | None) -> str:
 
 
 def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:
-    """Title, head, rows and totals. What does not fit is shortened first and, on very narrow terminals, left out."""
-    foot = ["total", "", "", number(totals.parameters) or "0", number(totals.macs) or "0", ""]
-    lines = [list(HEADS), *(row.cells() for row in rows), foot]
+    """Title, head, rows and totals, with what trains where some is frozen. What does not fit is shortened first and, on
+    very narrow terminals, left out."""
+    foot = [["total", "", "", number(totals.parameters) or "0", number(totals.macs) or "0", ""]]
+    if totals.trainable != totals.parameters:
+        foot.append(["trainable", "", "", number(totals.trainable) or "0", "", ""])
+    lines = [list(HEADS), *(row.cells() for row in rows), *foot]
     widths = _widths(lines)
     if width is not None and _total(widths, range(len(HEADS))) > width:
         lines = [_with_short_work(cells) for cells in lines]
@@ -57,7 +60,8 @@ def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> s
     shown = _fit(widths, width)
     text = [_line(cells, widths, shown) for cells in lines]
     rule = "─" * (sum(widths[i] for i in shown) + GAP * (len(shown) - 1))
-    return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *text[1:-1], rule, text[-1]]) + "\n"
+    body, last = text[1 : -len(foot)], text[-len(foot) :]
+    return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *body, rule, *last]) + "\n"
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:

@@ -6,13 +6,14 @@ import pickle
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from netc.runtime.inert import StandIn, load_inert, state_of
 from netc.runtime.lazy import torch
 from netc.weights import read_index
 from netc.weights.npz import read_npz
@@ -27,8 +28,12 @@ SAFETENSORS = (".safetensors", ".json")
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 """Where training scripts keep a module's state_dict in their checkpoints."""
 
-WRAPPER = "module."
-"""What `torch.nn.DataParallel` puts before every name."""
+WRAPPERS = {
+    "module.": "DataParallel",
+    "_orig_mod.": "torch.compile",
+    "model.": "a module around the network",
+}
+"""What stands before every name, and what puts it there."""
 
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""
@@ -68,17 +73,18 @@ class Weights(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[str, ...]
 
 
-def read_weights(path: str | Path, key: str | None = None) -> Weights:
+def read_weights(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> Weights:
     """The tensors of a safetensors file, of the shards an index names, of a file of PyTorch's or of numpy's.
 
     A file whose suffix does not tell is known by how it begins.
-    key: where a checkpoint of PyTorch keeps the state_dict (`read_checkpoint`). Raises NetcError (`weights-file`).
+    key: where a checkpoint of PyTorch keeps the state_dict; wanted: names that are looked for (`read_checkpoint`).
+    Raises NetcError (`weights-file`).
     """
     path = Path(path)
     if path.suffix == NUMPY:
         return Weights(read_npz(path), ())
     if path.suffix not in SAFETENSORS and _is_pytorch(path):
-        return read_checkpoint(path, key)
+        return read_checkpoint(path, key, wanted)
     return Weights(tuple(map(held_in_file, read_index(path).tensors.values())), ())
 
 
@@ -90,12 +96,13 @@ def _is_pytorch(path: Path) -> bool:
     return path.suffix in PYTORCH or begin.startswith((ZIP, PICKLE))
 
 
-def read_checkpoint(path: str | Path, key: str | None = None) -> Weights:
+def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> Weights:
     """The state_dict in a file that `torch.save` wrote, its tensors mapped into memory where the file allows it.
 
-    key: the entry that holds the state_dict; without it those training scripts use are tried. A prefix `module.` that
-    all names have is taken off. Only `torch.load(weights_only=True)` is used: a file that needs more is refused.
-    Raises NetcError (`weights-file`).
+    key: the entry that holds the state_dict; without it those training scripts use are tried. Prefixes of `WRAPPERS`
+    that all names have are taken off, in whatever order they come, unless `wanted` names have them too. Only
+    `torch.load(weights_only=True)` is used, and what is no tensor is read as inert stand-ins: no code of the file is
+    run. Raises NetcError (`weights-file`).
     """
     path = Path(path)
     with opened(path) as file:
@@ -104,7 +111,10 @@ def read_checkpoint(path: str | Path, key: str | None = None) -> Weights:
     if zipped:
         _check_zip(path, size)
     notes: list[str] = []
-    found = _unwrapped(_state(path, _load(path, zipped), key, notes), notes)
+    loaded, others = _load(path, zipped)
+    if others:
+        notes.append(f"{path}: reads as inert stand-ins, without running their code: {_few(others)}")
+    found = _unwrapped(_state(path, loaded, key, notes), wanted, notes)
     held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
     if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
         raise weights_error(path, f"its tensors take more than {MAX_SHARING} times its {size} bytes")
@@ -124,14 +134,15 @@ def _check_zip(path: Path, size: int) -> None:
         raise weights_error(path, "its parts claim more bytes than it has")
 
 
-def _load(path: Path, zipped: bool) -> Any:
+def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
+    """What the file holds, and the names of what stand-ins were read for."""
     library = torch()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            return load_inert(partial(library.load, path, map_location="cpu", weights_only=True, mmap=zipped))
     except pickle.UnpicklingError as error:
-        problem = "is no file of plain tensors; nothing else is loaded, because that could run code of its author"
+        problem = "needs more than tensors and settings; that is not loaded, because it could run code of its author"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
         raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
@@ -139,17 +150,21 @@ def _load(path: Path, zipped: bool) -> Any:
 
 def _first_line(error: BaseException) -> str:
     """The reason alone: torch goes on with advice to load the file unsafely."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("WeightsUnpickler error", "Unsupported"))]
-    return (told or lines or [type(error).__name__])[0]
+    _, _, told = str(error).rpartition("WeightsUnpickler error:")
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0]
 
 
 def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[str, Any]:
     if key is not None:
-        return _tensors(path, _at_key(path, loaded, key), notes)
+        return _state(path, _at_key(path, loaded, key), None, notes)
+    whole = state_of(loaded)
+    if whole is not None:
+        notes.append(f"{path}: takes the parameters and buffers of a whole module, {type(loaded).__name__}")
+        return _tensors(path, whole, notes)
     if not isinstance(loaded, Mapping) or any(_is_tensor(value) for value in loaded.values()):
         return _tensors(path, loaded, notes)
-    inner = [name for name in STATE_KEYS if isinstance(loaded.get(name), Mapping)]
+    inner = [name for name in STATE_KEYS if isinstance(loaded.get(name), Mapping | StandIn)]
     if len(inner) != 1:
         keys = ", ".join(ascii(name) for name in list(loaded)[:10])
         raise weights_error(path, f"has no state_dict that can be told from the rest; say `--key` with one of: {keys}")
@@ -159,6 +174,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
 
 def _at_key(path: Path, loaded: Any, key: str) -> Any:
     for part in key.split("."):
+        loaded = vars(loaded) if isinstance(loaded, StandIn) else loaded
         if not isinstance(loaded, Mapping) or part not in loaded:
             raise weights_error(path, f"has nothing under `{key}`")
         loaded = loaded[part]
@@ -181,11 +197,24 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, torch().Tensor)
 
 
-def _unwrapped(state: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    if not state or not all(name.startswith(WRAPPER) for name in state):
-        return state
-    notes.append(f"takes off the prefix `{WRAPPER}` of DataParallel")
-    return {name.removeprefix(WRAPPER): value for name, value in state.items()}
+def _unwrapped(state: dict[str, Any], wanted: Collection[str], notes: list[str]) -> dict[str, Any]:
+    """The state without what was put before every name, one wrapper around another."""
+    while prefix := _wrapper(state, wanted):
+        notes.append(f"takes off the prefix `{prefix}` of {WRAPPERS[prefix]}")
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _wrapper(state: Mapping[str, Any], wanted: Collection[str]) -> str | None:
+    """A wrapper's prefix that all names have, unless names that are looked for begin so."""
+    for prefix in WRAPPERS if state else ():
+        if all(name.startswith(prefix) and name != prefix for name in state):
+            return None if any(name.startswith(prefix) for name in wanted) else prefix
+    return None
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _held(path: Path, name: str, tensor: Any, size: int) -> Held:

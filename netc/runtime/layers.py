@@ -48,13 +48,14 @@ class Opened(msgspec.Struct, frozen=True, eq=False):
 
 
 def open_calls(network: Network) -> Opened:
-    """The network as one block of nodes, named and with parameters named by full path."""
+    """The network as one block of nodes, named and with parameters named by full path; nothing in it is frozen."""
     flat = flatten(network)
     nodes = tuple(node for node in flat.nodes if not node.train_only)
     made = {wire: Value(wire.type, wire.path, node.node.span) for node in nodes for wire in node.outputs}
     known = dict(zip(flat.inputs, network.block.inputs, strict=True)) | made
     block = msgspec.structs.replace(
         network.block,
+        definition=msgspec.structs.replace(network.file, freeze=()),
         items=tuple(_lifted(node, known) for node in nodes),
         outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(made.values())),
     )

@@ -230,6 +230,11 @@ class VerifyReport(msgspec.Struct, frozen=True):
         passed = all(f.ok for f in self.findings) and all(map(self.agrees, self.differences)) and bool(self.differences)
         return passed and (self.layers is None or self.layers.agrees(self.steps))
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The findings that are not as they must be, by name; the sides may agree all the same."""
+        return tuple(finding.name for finding in self.findings if not finding.ok)
+
     def agrees(self, found: Difference) -> bool:
         """Whether an output is equal, or else what it comes from, step by step."""
         return found.ok or self._stepwise(found)

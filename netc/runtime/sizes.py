@@ -17,6 +17,9 @@ Shape = Sequence[Size]
 TYPICAL: dict[int, tuple[int, ...]] = {3: (64,), 4: (224, 224), 5: (16, 32, 32)}
 """How long the last axes usually are, by the tensor's rank."""
 
+LENGTHS = (28, 57, 8, 90, 224, 45, 113, 62, 31, 391)
+"""How long axes are where sizes matter: next to each other they are no multiples."""
+
 FARTHEST = 4096
 
 
@@ -83,6 +86,30 @@ def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[di
 def ample(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
     """One binding with enough elements per channel for statistics that mean something."""
     return {**given, **{name: n + 3 for name, n in _least(shapes, lowers, given, batch=5).items()}}
+
+
+def wide(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[dict[str, int]]:
+    """Usual and larger bindings, in which no two axes are equally long; batches stay as small as they can be. Nothing
+    where only batches are free."""
+    if not free_inside(shapes, given):
+        return []
+    found = [_lengthened(shapes, lowers, given, turn) for turn in range(len(LENGTHS))]
+    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+
+
+def free_inside(shapes: Sequence[Shape], given: Binding) -> bool:
+    """Whether more is open than the sizes of batches."""
+    return any(name not in given for shape in shapes for name in names_in(shape[1:]))
+
+
+def _lengthened(shapes: Sequence[Shape], lowers: Binding, given: Binding, turn: int) -> dict[str, int]:
+    """Each free symbol so that the size it stands in reaches the next of `LENGTHS`, from `turn` on."""
+    chosen = dict(given)
+    for size in (size for shape in shapes for size in shape[1:]):
+        if symbols(size) - chosen.keys():
+            _reach(size, LENGTHS[(turn + len(chosen) - len(given)) % len(LENGTHS)], chosen, lowers)
+    free = {name for shape in shapes for name in names_in(shape)} - chosen.keys()
+    return chosen | {name: lowers.get(name, 1) for name in sorted(free)}
 
 
 def _least(shapes: Sequence[Shape], lowers: Binding, given: Binding, batch: int) -> dict[str, int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
+from netc.passes.files import frozen
 from netc.runtime.lazy import torch
 from netc.runtime.module import as_tuple
 from netc.runtime.report import Finding
@@ -16,7 +16,11 @@ from netc.runtime.sizes import Binding, bound_shape
 
 
 def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[Finding]:
-    """One step forward and back. PyTorch refuses batch norms that see one value per channel: that is a finding too."""
+    """One step forward and back; none where the sizes are known to be too small for it."""
+    if not trains_at(network, binding):
+        reason = "PyTorch refuses batch norm of a single value per channel in training"
+        yield Finding("train mode", True, f"no step taken at these sizes: {reason}")
+        return
     module.train()
     calls: Counter[str] = Counter()
     before = _tracked(module)
@@ -24,7 +28,7 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     try:
         results = as_tuple(module(*inputs))
     except ValueError as error:
-        yield Finding("train mode", False, f"PyTorch refuses these sizes: {error}")
+        yield Finding("train mode", False, f"PyTorch refuses to train at these sizes: {error}")
         return
     finally:
         for hook in hooks:
@@ -33,6 +37,12 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     yield from _statistics(network, module, before, calls)
     _backward(results)
     yield _gradients(network, module)
+
+
+def trains_at(network: Network, binding: Binding) -> bool:
+    """Whether each batch norm that trains sees more than one value per channel."""
+    sizes = bound_shape([size for size, _ in network.training], binding)
+    return all(size >= least for size, (_, least) in zip(sizes, network.training, strict=True))
 
 
 def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Finding:
@@ -65,10 +75,11 @@ def _statistics(network: Network, module: Any, before: dict[str, int], calls: Co
     if not before:
         return
     after = _tracked(module)
-    frozen = {name for name in before if _frozen(network, name)}
-    wrong = {name for name, count in before.items() if after[name] != count + (0 if name in frozen else calls[name])}
-    text = f"{len(before) - len(frozen)} batch norms counted their batches"
-    kept = f", {len(frozen)} stayed in eval" if frozen else ""
+    nodes = {key: node for key, _, node in parameters(flatten(network))}
+    still = {name for name in before if frozen(network, nodes[name], name)}
+    wrong = {name for name, count in before.items() if after[name] != count + (0 if name in still else calls[name])}
+    text = f"{len(before) - len(still)} batch norms counted their batches"
+    kept = f", {len(still)} stayed in eval" if still else ""
     yield Finding("statistics", not wrong, f"wrong count: {_some(wrong)}" if wrong else text + kept)
 
 
@@ -80,7 +91,9 @@ def _backward(results: tuple[Any, ...]) -> None:
 
 def _gradients(network: Network, module: Any) -> Finding:
     """Every parameter that should train gets a finite gradient, and no other trains."""
-    wanted = {key for key, param, _ in parameters(flatten(network)) if param.trainable and not _frozen(network, key)}
+    wanted = {
+        key for key, param, node in parameters(flatten(network)) if param.trainable and not frozen(network, node, key)
+    }
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if trainable.keys() != wanted:
         return Finding("gradients", False, f"trainable on one side only: {_some(trainable.keys() ^ wanted)}")
@@ -90,12 +103,6 @@ def _gradients(network: Network, module: Any) -> Finding:
     zero = sum(not bool(p.grad.any()) for p in trainable.values())
     note = f", all zero for {zero}" if zero else ""
     return Finding("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
-
-
-def _frozen(network: Network, key: str) -> bool:
-    """A path under `freeze` means all modules below it; `*` crosses dots."""
-    paths = [text.value for text in network.file.freeze]
-    return any(fnmatchcase(f"{key}.", f"{path}.*") for path in paths)
 
 
 def _some(names: set[str]) -> str:

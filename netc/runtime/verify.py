@@ -12,6 +12,7 @@ import msgspec
 
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
+from netc.passes.cost import costs, total
 from netc.passes.serve import BARE
 from netc.passes.serve_metadata import read_serving
 from netc.runtime.against import fixed_sizes, side, take_weights
@@ -22,6 +23,7 @@ from netc.runtime.follow import check_steps
 from netc.runtime.fresh import stir_constants
 from netc.runtime.graph import check_file, check_shapes
 from netc.runtime.inputs import random_input, usual_bound
+from netc.runtime.large import check_large
 from netc.runtime.layers import compare_layers, lay_open
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
@@ -29,13 +31,16 @@ from netc.runtime.model import Session, open_model, refuse_unknown
 from netc.runtime.module import import_network, load_strictly, module_errors
 from netc.runtime.report import Finding, Layers, Steps, VerifyReport
 from netc.runtime.service import Service, around
-from netc.runtime.sizes import Binding, Shape, ample, bound_shape, names_in, samples
-from netc.runtime.training import check_training
+from netc.runtime.sizes import Binding, Shape, ample, bound_shape, free_inside, names_in, samples, typical
+from netc.runtime.training import check_training, trains_at
 from netc.types import TensorType
 from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index
 
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions
+
+FAST = 10**9
+"""Multiply-accumulates of a network that is compared at usual sizes too."""
 
 Note = Callable[[str], None]
 """Called with a few words as each part begins."""
@@ -76,8 +81,21 @@ class Subject(msgspec.Struct, frozen=True, eq=False):
         return _inputs(self.service.whole, self.below, binding, seed)
 
     def bindings(self) -> list[dict[str, int]]:
-        """The sizes to compare at."""
+        """Small sizes to compare at."""
         return self.service.sized(samples(*_shapes(self.service.whole), self.sizes), self.sizes)
+
+    def compared(self) -> list[dict[str, int]]:
+        """Those, and usual ones where the network is fast at them."""
+        small = self.bindings()
+        return [*small, *(each for each in self._usual() if each not in small)]
+
+    def _usual(self) -> list[dict[str, int]]:
+        shapes, lowers = _shapes(self.service.whole)
+        if self.service.serving.resize is not None or not free_inside(shapes, self.sizes):
+            return []
+        binding = typical(shapes, lowers, self.sizes)
+        macs = total(costs(self.service.network, flatten(self.service.network))).macs
+        return [binding] if macs is not None and bound_shape((macs,), binding)[0] <= FAST else []
 
 
 def verify(
@@ -113,21 +131,23 @@ def verify(
         order = Order(network, Path(name), weights_path, seed, bind or {}, written)
         subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
-        found = compare(_pair(subject, tolerance), subject.bindings(), seed, max(2, runs))
+        found = compare(_pair(subject, tolerance), subject.compared(), seed, max(2, runs))
         inside = None
         if layers:
             tell("comparing layers")
-            whole = subject.service.whole
-            opened = lay_open(whole, Path(name), subject.index, subject.model, subject.matched)
-            inside = compare_layers(opened, found.trials, tolerance)
+            inside = _compare_layers(subject, Path(name), found, tolerance)
         steps = None
         if doubtful := _doubtful(found, inside):
             tell("comparing step by step")
             steps = _check_steps(subject, Path(name), doubtful, tolerance)
+        large: list[Finding] = []
+        if against is None:
+            tell("comparing statements at large sizes")
+            large = list(check_large(network, Path(name), order.given, seed, order.options, tolerance))
         tell("taking a training step")
         trained = _train(subject, seed)
     sides = ("PyTorch", "onnxruntime" if against is None else str(against))
-    facts = (*findings, found.shapes, *trained)
+    facts = (*findings, found.shapes, *large, *trained)
     return VerifyReport(network.name, facts, found.differences, found.sensitivity, inside, sides, steps)
 
 
@@ -140,6 +160,11 @@ def _doubtful(found: Agreement, inside: Layers | None) -> tuple[Trial, ...]:
     if inside is None or inside.ok:
         return found.failed
     return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
+
+
+def _compare_layers(subject: Subject, folder: Path, found: Agreement, tolerance: float | None) -> Layers:
+    opened = lay_open(subject.service.whole, folder, subject.index, subject.model, subject.matched)
+    return compare_layers(opened, found.trials, tolerance)
 
 
 def _check_steps(subject: Subject, folder: Path, trials: Sequence[Trial], tolerance: float | None) -> Steps:
@@ -275,7 +300,8 @@ def _forms(network: Network, binding: Binding) -> Forms:
 
 
 def _train(subject: Subject, seed: int) -> list[Finding]:
-    network, binding = subject.service.network, subject.bindings()[-1]
+    network, bindings = subject.service.network, subject.bindings()[::-1]
+    binding = next((each for each in bindings if trains_at(network, each)), bindings[0])
     batch = tensors(_inputs(network, subject.below, binding, seed))
     with module_errors("in train mode"):
         return list(check_training(network, subject.module, batch, binding))

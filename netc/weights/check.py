@@ -15,6 +15,17 @@ from netc.weights.values import held_in_file
 
 Form = TensorSpec | TensorEntry
 
+MOST = 10
+"""Tensors of one kind of finding that are named one by one."""
+
+TOGETHER = {
+    "weights-missing": "of the network are missing",
+    "weights-extra": "are not in the network",
+    "weights-shape": "have another shape",
+    "weights-dtype": "have another type",
+    "weights-non-finite": "hold values that are not finite",
+}
+
 
 def check_weights(network: Network, path: str | Path, *, finite: bool = False) -> list[Diagnostic]:
     """Everything that keeps the weights in `path` from loading strictly into `network`; empty when they fit.
@@ -36,7 +47,7 @@ def fitting_weights(network: Network, path: str | Path) -> WeightsIndex:
     index = read_index(path)
     found = tuple(differences(tensors(network), index.tensors, str(index.path)))
     if found:
-        raise NetcError(found)
+        raise NetcError(summarised(found))
     return index
 
 
@@ -55,6 +66,20 @@ def differences(wanted: Iterable[TensorSpec], found: Mapping[str, Form], place: 
     for name, form in found.items():
         if name not in names:
             yield _finding("extra", f"{place} has a tensor {name} ({_form(form)}) the network lacks", name)
+
+
+def summarised(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """What `differences` found, each kind that there is too much of in one line."""
+    kinds: dict[str, list[Diagnostic]] = {}
+    for each in found:
+        kinds.setdefault(each.code, []).append(each)
+    return tuple(d for code, kind in kinds.items() for d in (kind if len(kind) <= MOST else [_together(code, kind)]))
+
+
+def _together(code: str, kind: list[Diagnostic]) -> Diagnostic:
+    names = ", ".join(str(each.path) for each in kind[:3])
+    message = f"{len(kind):,} tensors {TOGETHER[code]}: {names} and {len(kind) - 3:,} more"
+    return Diagnostic(code, message, None, notes=(kind[0].message,))
 
 
 def _form(tensor: Form) -> str:

@@ -9,10 +9,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.ir.model import Network
-from netc.weights.check import differences
+from netc.weights.check import differences, summarised
+from netc.weights.fit import fitted, is_of_colours
 from netc.weights.initialise import fresh
+from netc.weights.match import Matched, match
 from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed
 from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex
@@ -26,6 +28,8 @@ class Conversion(msgspec.Struct, frozen=True, eq=False):
     """What is to be written. `taken` are the tensors that come from files, by their new names; the others are fresh.
 
     left_out: tensors of the files that the network lacks or has in another shape. unfit: why tensors are not taken.
+    reshaped: those that hold the same numbers in another shape; adapted: the convolution that was made for another
+    number of input channels.
     """
 
     layout: Layout
@@ -33,15 +37,24 @@ class Conversion(msgspec.Struct, frozen=True, eq=False):
     fresh: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     unfit: tuple[Diagnostic, ...] = ()
+    reshaped: tuple[str, ...] = ()
+    adapted: str | None = None
 
 
-def chosen(inputs: Sequence[Held], selection: Selection) -> dict[str, Held]:
-    """The tensors that are taken, by their new names; raises NetcError (`weights-names`) where two get the same."""
+class Chosen(msgspec.Struct, frozen=True, eq=False):
+    """The tensors that are taken, by their new names, and what to say of rules that were of no use."""
+
+    tensors: dict[str, Held]
+    remarks: tuple[str, ...]
+
+
+def chosen(inputs: Sequence[Held], selection: Selection) -> Chosen:
+    """The tensors that are taken; raises NetcError (`weights-names`) where two get the same name."""
     names = renamed(list(dict.fromkeys(held.name for held in inputs)), selection)
     taken: dict[str, Held] = {}
     problems = []
     for held in inputs:
-        new = names.get(held.name)
+        new = names.new.get(held.name)
         if new in taken:
             first = taken[new]
             problems.append(f"{new} is {first.name} of {first.origin} and also {held.name} of {held.origin}")
@@ -49,7 +62,17 @@ def chosen(inputs: Sequence[Held], selection: Selection) -> dict[str, Held]:
             taken[new] = held
     if problems:
         raise names_error(problems)
-    return taken
+    return Chosen(taken, names.remarks)
+
+
+def matched(network: Network, taken: Mapping[str, Held]) -> tuple[dict[str, Held], Matched]:
+    """The tensors under the names that the network has for them, by order and shape, and how they were found.
+
+    What nothing in the network is matched with keeps its name.
+    """
+    given = [TensorSpec(name, held.dtype, held.shape) for name, held in taken.items()]
+    found = match(given, tensors(network))
+    return {found.pairs.get(name, name): held for name, held in taken.items()}, found
 
 
 def convert(path: str | Path, taken: Mapping[str, Held], dtype: str | None, shard_size: int | None) -> Conversion:
@@ -77,31 +100,61 @@ def convert_for(
     shard_size: int | None,
     *,
     partial: bool,
+    adapt_input: bool = False,
 ) -> Conversion:
     """The tensors of the network: those that fit from the files, with `partial` the others fresh.
 
-    Raises NetcError naming every tensor that is missing, added or of another shape unless `partial`, and in any case
-    every one of another type (a type is changed only on request), or that nothing fits.
+    Tensors are reshaped where they hold the same numbers (`fitted`); adapt_input: the first convolution is made for the
+    network's input channels. What training does not learn, a count or a table of whole numbers, may be missing or more
+    than the network has. Raises NetcError with the tensors that are missing, added or of another shape unless
+    `partial`, and in any case those of another type (a type is changed only on request), or that nothing fits.
     """
     wanted = tensors(network)
+    fit = fitted(wanted, taken, adapt_input=adapt_input)
+    taken = fit.tensors
     given = {spec.name: spec for spec in _specs(taken, dtype)}
     found = tuple(differences(wanted, given, ", ".join(dict.fromkeys(held.origin for held in taken.values()))))
-    refused = tuple(d for d in found if not partial or d.code == "weights-dtype")
-    if refused:
-        raise NetcError(refused)
     unfit = {d.path for d in found}
     fits = {spec.name: taken[spec.name] for spec in wanted if spec.name not in unfit}
     if found and not fits:
         raise names_error([_nothing_fits(wanted, taken)])
+    dtypes = {spec.name: spec.dtype for spec in (*given.values(), *wanted)}
+    refused = [d for d in found if d.code == "weights-dtype" or not (partial or _may_differ(d, dtypes))]
+    if refused:
+        raise NetcError(_advised(refused, wanted, given))
     metadata = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
     new = tuple(spec.name for spec in wanted if spec.name not in fits)
     left = tuple(name for name in taken if name not in fits)
-    return Conversion(lay_out_shards(path, wanted, metadata, shard_size), fits, new, left, found)
+    layout = lay_out_shards(path, wanted, metadata, shard_size)
+    unlike = tuple(d for d in found if partial and not _may_differ(d, dtypes))
+    return Conversion(layout, fits, new, left, unlike, fit.reshaped, fit.adapted)
+
+
+def _may_differ(found: Diagnostic, dtypes: Mapping[str, str]) -> bool:
+    """Whether a tensor is there on one side only, and is none that training learns."""
+    return found.code in ("weights-missing", "weights-extra") and dtypes[str(found.path)] not in FLOATS
+
+
+def _advised(
+    refused: Sequence[Diagnostic], wanted: Sequence[TensorSpec], given: Mapping[str, TensorSpec]
+) -> tuple[Diagnostic, ...]:
+    """The findings, few of each kind, with what may help against them."""
+    shapes = {spec.name: spec.shape for spec in wanted}
+    found = list(summarised(refused))
+    for at, each in enumerate(found):
+        name = str(each.path)
+        if each.code == "weights-shape" and name in given and is_of_colours(given[name].shape, shapes[name]):
+            found[at] = msgspec.structs.replace(each, fixes=(Fix("`--adapt-input` makes it of 3 input channels"),))
+    if {"weights-missing", "weights-extra"} <= {each.code for each in found}:
+        advice = Fix("`--match` finds names by order and shape, `--rename` changes them, `--partial` goes without")
+        found[-1] = msgspec.structs.replace(found[-1], fixes=(*found[-1].fixes, advice))
+    return tuple(found)
 
 
 def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> str:
     theirs, ours = next(iter(taken), "nothing"), wanted[0].name if wanted else "nothing"
-    return f"no tensor of the inputs fits the network: they begin with {theirs}, the network with {ours}"
+    count = f"none of {len(taken):,} tensors of the inputs fits the network, which has {len(wanted):,}"
+    return f"{count}: they begin with {theirs}, the network with {ours}; `--match` finds names by order and shape"
 
 
 def _specs(taken: Mapping[str, Held], dtype: str | None) -> list[TensorSpec]:

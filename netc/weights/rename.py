@@ -2,12 +2,14 @@
 
 A rule is `OLD=NEW`, where `*` stands for any characters, dots too, and the n-th `*` of NEW is what the n-th of OLD
 stood for; or `re:PATTERN=REPLACEMENT`, a regular expression, searched in the name, with `\\1` for its first group.
+Braces in NEW hold arithmetic: `layers.*.=stage{*+1}.` counts from 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,15 +20,19 @@ from netc.syntax.nodes import Scalar
 from netc.syntax.read import read_source
 from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
+from netc.weights.replacement import NoNumber, Write, of_glob, of_regex
+from netc.weights.shipped import PREFIX, shipped_file
 
 REGEX = "re:"
 
 
 class Rule(msgspec.Struct, frozen=True, eq=False):
-    """One change of names: `change` gives the new name, or None where the rule says nothing."""
+    """One change of names: `change` gives the new name, or None where the rule says nothing. `general`: one of many in
+    a file, which need not fit; the others were meant for these very names."""
 
     text: str
     change: Callable[[str], str | None]
+    general: bool = False
 
 
 class Selection(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -54,28 +60,46 @@ def make_rule(old: str, new: str) -> Rule:
         return Rule(f"{old}={new}", _regex_change(old.removeprefix(REGEX), new))
     if not old or not new:
         raise ValueError("neither name of OLD=NEW may be empty")
-    if new.count("*") > old.count("*"):
+    write, stars = of_glob(new)
+    if stars > old.count("*"):
         raise ValueError(f"`{new}` has more `*` than `{old}`")
-    return Rule(f"{old}={new}", _glob_change(old, new))
+    return Rule(f"{old}={new}", _glob_change(old, write))
 
 
 def _regex_change(pattern: str, new: str) -> Callable[[str], str | None]:
+    write = of_regex(new)
     try:
         compiled = re.compile(pattern)
-        re.compile("|" + pattern).sub(new, "")
+        _try(re.compile("|" + pattern), write)
     except (re.error, IndexError, RecursionError, OverflowError) as error:
-        raise ValueError(f"`{pattern}` → `{new}` is no regular expression with a replacement: {error}") from error
-    return lambda name: compiled.sub(new, name) if compiled.search(name) else None
+        raise ValueError(f"`{pattern}` → `{new}` is not a regular expression with a replacement: {error}") from error
+
+    def change(name: str) -> str | None:
+        try:
+            return compiled.sub(write, name) if compiled.search(name) else None
+        except NoNumber:
+            return None
+
+    return change
 
 
-def _glob_change(old: str, new: str) -> Callable[[str], str | None]:
-    compiled, parts = _glob(old), new.split("*")
+def _try(compiled: re.Pattern[str], write: Callable[[re.Match[str]], str]) -> None:
+    """Raises what a replacement raises that names groups which are not there."""
+    with suppress(NoNumber):
+        compiled.sub(write, "")
+
+
+def _glob_change(old: str, write: Write) -> Callable[[str], str | None]:
+    compiled = _glob(old)
 
     def change(name: str) -> str | None:
         found = compiled.fullmatch(name)
         if found is None:
             return None
-        return parts[0] + "".join(found[at] + part for at, part in enumerate(parts[1:], 1))
+        try:
+            return write(found.groups())
+        except NoNumber:
+            return None
 
     return change
 
@@ -85,8 +109,10 @@ def _glob(text: str) -> re.Pattern[str]:
 
 
 def read_rules(path: str | Path) -> tuple[Rule, ...]:
-    """The rules of a YAML file that maps old names to new ones; raises NetcError with places."""
-    source = read_source(str(path))
+    """The rules of a YAML file that maps old names to new ones, `netc:NAME` for one that comes with netc; raises
+    NetcError with places."""
+    found = shipped_file(str(path)) if str(path).startswith(PREFIX) else path
+    source = found if isinstance(found, Diagnostic) else read_source(str(found))
     if isinstance(source, Diagnostic):
         raise NetcError((source,))
     report = Report(source)
@@ -105,26 +131,38 @@ def _rule_of(report: Report, key: Scalar, value: object) -> Rule | None:
         report.at("weights-names", f"the new name of `{key.text}` is no text", key)
         return None
     try:
-        return make_rule(key.text, value.text)
+        return msgspec.structs.replace(make_rule(key.text, value.text), general=True)
     except ValueError as error:
         report.at("weights-names", str(error), value)
         return None
 
 
-def renamed(names: Sequence[str], selection: Selection) -> dict[str, str]:
-    """Old name → new name of each tensor that is taken.
+class Names(msgspec.Struct, frozen=True, eq=False):
+    """Old name → new name of each tensor that is taken, and what to say of rules in files that fit none."""
 
-    Raises NetcError (`weights-names`) for a pattern, prefix or rule that fits no tensor: it was meant to.
+    new: dict[str, str]
+    remarks: tuple[str, ...] = ()
+
+
+def renamed(names: Sequence[str], selection: Selection) -> Names:
+    """The names of the tensors that are taken.
+
+    Raises NetcError (`weights-names`) for a pattern, prefix or rule that fits no tensor and was meant to; a file of
+    rules may be for several networks.
     """
     patterns = [*selection.include, *selection.exclude]
     idle = [f"`{text}` fits no tensor" for text in patterns if not any(map(_glob(text).fullmatch, names))]
     taken = {name: name for name in names if _chosen(name, selection)}
     if selection.strip:
-        idle += _changed(taken, "--strip-prefix", [Rule(selection.strip, _stripping(selection.strip))])
-    idle += _changed(taken, "rule", selection.rules)
+        stripping = Rule(selection.strip, _stripping(selection.strip))
+        idle += _changed(taken, "--strip-prefix", [stripping]).values()
+    unused = _changed(taken, "rule", selection.rules)
+    general = {rule.text for rule in selection.rules if rule.general}
+    idle += [told for text, told in unused.items() if text not in general]
     if idle:
         raise names_error(idle)
-    return {old: selection.prefix + new for old, new in taken.items()}
+    remarks = tuple(told for text, told in unused.items() if text in general)
+    return Names({old: selection.prefix + new for old, new in taken.items()}, remarks)
 
 
 def _chosen(name: str, selection: Selection) -> bool:
@@ -136,8 +174,8 @@ def _stripping(prefix: str) -> Callable[[str], str | None]:
     return lambda name: name.removeprefix(prefix) if name.startswith(prefix) else None
 
 
-def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> list[str]:
-    """Change the new names in place by the first rule that fits each; says which rules fitted none."""
+def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> dict[str, str]:
+    """Change the new names in place by the first rule that fits each; what to say of each rule that fitted none."""
     unused, before = {rule.text: rule for rule in rules}, list(taken.values())
     for old, name in taken.items():
         for rule in rules:
@@ -147,14 +185,9 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> list[st
                 taken[old] = new
                 break
     late = {text for text, rule in unused.items() if any(rule.change(name) is not None for name in before)}
-    return [f"{what} `{text}` fits no tensor" + " that no earlier one fits" * (text in late) for text in unused]
+    return {text: f"{what} `{text}` fits no tensor" + " that no earlier one fits" * (text in late) for text in unused}
 
 
 def names_error(problems: Iterable[str]) -> NetcError:
     """The error for names that do not work out."""
     return NetcError(tuple(Diagnostic("weights-names", problem, None) for problem in problems))
-
-
-def as_mapping(names: Mapping[str, str]) -> dict[str, str]:
-    """Only the names that changed."""
-    return {old: new for old, new in names.items() if old != new}

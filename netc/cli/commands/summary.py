@@ -18,7 +18,8 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], depth: int | 
     """Tabulate layers, shapes, parameters, MACs and receptive fields.
 
     Lines of blocks and chains are the subtotals of what they hold. MACs are multiply-accumulates of one evaluation
-    pass; the field is how many input elements one output position sees along an axis.
+    pass per sample; the field is how many input elements one output position sees along an axis. --json has its step
+    too, and which parameters train.
 
     \b
       netc summary specs/resnet.yaml:resnet50 --depth 1

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Source, Span
-from netc.ir.flat import flatten
+from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
@@ -22,6 +22,7 @@ from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.elaborate.report import Abandoned
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
+from netc.passes.training_sizes import training_sizes
 from netc.syntax.ast import Parameter, SpecFile, Variant
 from netc.syntax.idle import idle
 from netc.syntax.read import read_source
@@ -88,10 +89,23 @@ def _network(
         flat = flatten(network)
         if any(least > 1 for least in compiler.domain.bounds.values()):
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
+        network = _trained(compiler, network, flat)
         check_paths(compiler.report, network, flat)
         if any(file.init for file in compiler.files.specs.values()):
             compiler.files.findings.extend(fills(network, flat)[1])
     return network
+
+
+def _trained(compiler: Compiler, network: Network, flat: Flat) -> Network:
+    """The network with the sizes that it trains from; those that are too small for it are reported."""
+    found = training_sizes(network, flat)
+    for size, (node, need) in found.items():
+        if isinstance(size, int):
+            wrong, span = need.problem, node.node.span
+            compiler.report.add(
+                wrong.code, wrong.message, span, notes=wrong.notes, helps=wrong.helps, severity="warning"
+            )
+    return msgspec.structs.replace(network, training=tuple((s, need.at_least) for s, (_, need) in found.items()))
 
 
 def _network_name(spec: SpecFile, variant: Variant | None) -> str:

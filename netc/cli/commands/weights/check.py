@@ -11,6 +11,7 @@ from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.model import NetcError
 from netc.weights import check_weights
+from netc.weights.check import summarised
 
 
 @click.command("check", short_help="Say whether a file fits a network.")
@@ -29,7 +30,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str,
     if json_:
         print_diagnostics(found, "json", sys.stdout)
     elif found:
-        raise NetcError(tuple(found))
+        raise NetcError(summarised(found))
     else:
         say(f"{weights}: fits {spec}")
     if found:

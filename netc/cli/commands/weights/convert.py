@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,9 +14,20 @@ from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
-from netc.weights.convert import Conversion, chosen, convert, convert_for, write_conversion
+from netc.diagnostics.style import shown
+from netc.ir.model import Network
+from netc.weights import tensors
+from netc.weights.convert import Conversion, chosen, convert, convert_for, matched, write_conversion
+from netc.weights.match import Matched
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
 from netc.weights.safetensors import FLOATS
+from netc.weights.values import Held
+
+OF_NETWORK = ("partial", "by_form", "adapt_input")
+"""Options that need a network."""
+
+NAMED = 10
+"""Tensors that are named one by one."""
 
 
 def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -32,13 +44,23 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out tensors whose names fit; may be repeated.")
 @click.option("--strip-prefix", "strip", default="", metavar="TEXT", help="Take this off the names that begin with it.")
 @click.option("--rename", "rules", multiple=True, metavar="OLD=NEW", callback=_rules, help="Rename; may be repeated.")
-@click.option("--rename-file", "files", multiple=True, metavar="MAP.yaml", help="Rename by a YAML mapping OLD: NEW.")
+@click.option(
+    "--rename-file",
+    "files",
+    multiple=True,
+    metavar="MAP.yaml",
+    help="Rename by a YAML mapping OLD: NEW; netc:timm/vit and others come with netc.",
+)
 @click.option("--prefix", default="", metavar="TEXT", help="Put this before every name.")
 @state_key
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 @click.option("--for", "spec", metavar="SPEC", help="Write the tensors of this network, which the inputs must fit.")
 @click.option("--partial", is_flag=True, help="With --for: what is missing or unfit is fresh, the rest left out.")
+@click.option(
+    "--match", "by_form", is_flag=True, help="With --for: find names by order and shape, and print the rules."
+)
+@click.option("--adapt-input", is_flag=True, help="With --for: make a first convolution of 3 input channels fit.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of fresh tensors.")
 @click.option("--allow-non-finite", is_flag=True, help="Take infinite values and those that are no numbers.")
 @choices
@@ -48,7 +70,6 @@ def command(
     target: str,
     spec: str | None,
     seed: int,
-    partial: bool,
     allow_non_finite: bool,
     args: dict[str, str],
     bind: dict[str, int],
@@ -57,10 +78,14 @@ def command(
 ) -> None:
     """Read weights, rename them, merge several files, convert their type, and write safetensors.
 
-    Reads safetensors (one file or an index of shards), numpy's .npz, and PyTorch's .pt, .pth, .bin and .ckpt, these
-    only as plain tensors. In a rule `*` stands for any characters, and the n-th in NEW for what the n-th in OLD stood
-    for; with `re:` before it OLD is a regular expression, and NEW takes its groups as \\1. The first rule that fits a
-    name counts. Names are chosen by --include and --exclude first, then --strip-prefix, --rename and --prefix follow.
+    Reads safetensors (one file or an index of shards), numpy's .npz, and PyTorch's .pt, .pth, .bin and .ckpt, of these
+    the tensors alone: no code in them is run. In a rule `*` stands for any characters, and the n-th in NEW for what the
+    n-th in OLD stood for; with `re:` before it OLD is a regular expression, and NEW takes its groups as \\1. Braces
+    hold arithmetic, {*+1} or {2*\\1+1}. The first rule that fits a name counts. Names are chosen by --include and
+    --exclude first, then --strip-prefix, --rename and --prefix follow.
+
+    With --match the tensors of another implementation of the network are found by their order and shapes, and the rules
+    that rename them are printed, for --rename-file. Shapes do not tell everything: compare what both compute.
 
     \b
       netc weights convert checkpoint.pt -o resnet50.safetensors
@@ -68,20 +93,40 @@ def command(
       netc weights convert w.pt -o new.safetensors --rename 'layer*.bn.*=layer*.norm.*'
       netc weights convert w.pt -o new.safetensors --rename 're:^block(\\d+)=stage.\\1'
       netc weights convert resnet50.pt -o start.safetensors --prefix backbone. --for specs/transfer.yaml --partial
+      netc weights convert timm_vit.pt -o vit.safetensors --for specs/vit.yaml --rename-file netc:timm/vit
+      netc weights convert other_vit.pt -o vit.safetensors --for specs/vit.yaml --match
     """
-    if spec is None and (partial or args or bind):
-        raise click.UsageError("--partial, -p and --bind belong to --for")
+    if spec is None and (args or bind or any(options[name] for name in OF_NETWORK)):
+        raise click.UsageError("--partial, --match, --adapt-input, -p and --bind belong to --for")
     network = compile_or_fail(spec, args, bind) if spec else None
-    taken = chosen([held for path in inputs for held in read_tensors(path, options["key"])], _selection(options))
-    dtype, size = options["dtype"], options["shard_size"]
-    if network is None:
-        conversion = convert(target, taken, dtype, size)
-    else:
-        conversion = convert_for(network, target, taken, dtype, size, partial=partial)
+    taken = _taken(inputs, network, options)
+    taken, how = matched(network, taken) if network and options["by_form"] else (taken, None)
+    conversion = _conversion(network, target, taken, options)
     layout = conversion.layout
     with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
         write_conversion(conversion, temporary, network, seed, allow_non_finite=allow_non_finite, progress=report)
-    _print(conversion, json_)
+    if json_:
+        print_json(_as_json(conversion, how))
+    else:
+        say("\n".join([*_lines(conversion), *(_told(how) if how else ())]))
+
+
+def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, Held]:
+    """The tensors that the options choose, by their new names; rules of no use are told on standard error."""
+    wanted = [tensor.name for tensor in tensors(network)] if network else []
+    held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
+    found = chosen(held, _selection(options))
+    for remark in found.remarks:
+        click.echo(shown(f"warning: {remark}"), err=True)
+    return found.tensors
+
+
+def _conversion(network: Network | None, target: str, taken: dict[str, Held], options: dict[str, Any]) -> Conversion:
+    dtype, size = options["dtype"], options["shard_size"]
+    if network is None:
+        return convert(target, taken, dtype, size)
+    how = {name: options[name] for name in ("partial", "adapt_input")}
+    return convert_for(network, target, taken, dtype, size, **how)
 
 
 def _selection(options: dict[str, Any]) -> Selection:
@@ -90,27 +135,46 @@ def _selection(options: dict[str, Any]) -> Selection:
     return Selection(rules=rules, **names)
 
 
-def _print(conversion: Conversion, json_: bool) -> None:
-    if json_:
-        print_json(_as_json(conversion))
-    else:
-        say("\n".join(_lines(conversion)))
-
-
-def _as_json(conversion: Conversion) -> dict[str, object]:
+def _as_json(conversion: Conversion, how: Matched | None) -> dict[str, object]:
+    told = {} if how is None else {"rules": how.rules, "doubtful": list(how.doubtful)}
     return {
         "files": [str(path) for path in conversion.layout.paths],
         "taken": {new: held.name for new, held in conversion.taken.items()},
         "fresh": list(conversion.fresh),
         "left_out": list(conversion.left_out),
         "unfit": [{"code": found.code, "tensor": found.path, "message": found.message} for found in conversion.unfit],
+        "reshaped": list(conversion.reshaped),
+        "adapted": conversion.adapted,
+        **told,
     }
 
 
 def _lines(conversion: Conversion) -> list[str]:
     lines = [f"{conversion.layout.index.path}: {len(conversion.taken)} tensors from the inputs"]
-    if conversion.fresh:
-        lines.append(f"{len(conversion.fresh)} fresh: {', '.join(conversion.fresh)}")
-    if conversion.left_out:
-        lines.append(f"{len(conversion.left_out)} left out: {', '.join(conversion.left_out)}")
-    return lines + [f"  {found.message}" for found in conversion.unfit]
+    if conversion.adapted:
+        lines.append(f"made for other input channels: {conversion.adapted}")
+    named = {"reshaped": conversion.reshaped, "fresh": conversion.fresh, "left out": conversion.left_out}
+    lines += [f"{len(names)} {what}: {_few(names)}" for what, names in named.items() if names]
+    unfit = [found for found in conversion.unfit if found.code == "weights-shape"]
+    lines += [f"  {found.message}" for found in unfit[:NAMED]]
+    return lines + ([f"  and {len(unfit) - NAMED} more in other shapes"] if len(unfit) > NAMED else [])
+
+
+def _told(how: Matched) -> list[str]:
+    """The rules that were found, as a file of names has them."""
+    if not how.rules:
+        return ["the names are those of the network: no rule is needed"]
+    lines = [f"matched by order and shape; these {len(how.rules)} rules, in a file for --rename-file, do the same:"]
+    lines += [f"  {_quoted(old)}: {_quoted(new)}" for old, new in how.rules.items()]
+    if how.doubtful:
+        many = f"{len(how.doubtful)} tensors have likes in their shape and may be meant for each other's places"
+        lines.append(f"{many}: {_few(how.doubtful)}; compare what both networks compute")
+    return lines
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

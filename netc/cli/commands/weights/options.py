@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
@@ -30,9 +30,12 @@ def state_key(wrapped: Decorated) -> Decorated:
     return click.option("--key", metavar="NAME", help=words)(wrapped)
 
 
-def read_tensors(path: str, key: str | None) -> tuple[Held, ...]:
-    """The tensors of a file, and what had to be understood to find them told on standard error."""
-    weights = read_weights(path, key)
+def read_tensors(path: str, key: str | None, wanted: Collection[str] = ()) -> tuple[Held, ...]:
+    """The tensors of a file, and what had to be understood to find them told on standard error.
+
+    wanted: names that are looked for; a prefix that these have too is not taken off.
+    """
+    weights = read_weights(path, key, wanted)
     for note in weights.notes:
         click.echo(shown(note), err=True)
     return weights.tensors

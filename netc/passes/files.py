@@ -1,0 +1,36 @@
+"""The files of a network, imported ones too: which of them a layer lies in, and what they freeze."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from netc.ir.flat import FlatNode, join
+from netc.ir.model import Block, Network
+from netc.syntax.ast import SpecFile
+
+
+def files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:
+    """The files a node lies in, outermost first: the file, its block there, and the module path of that use."""
+    yield network.file, network.block, ""
+    prefix = ""
+    for _, call in node.trail:
+        prefix = join(prefix, call.module)
+        definition = call.block.definition
+        if call.imported and isinstance(definition, SpecFile):
+            yield definition, call.block, prefix
+
+
+def inside(prefix: str, key: str) -> str:
+    """The path of a parameter below the place where its file is used."""
+    return key[len(prefix) + 1 :] if prefix else key
+
+
+def frozen(network: Network, node: FlatNode, key: str) -> bool:
+    """Whether a file around the node freezes a parameter of it. A path under `freeze` means all modules below it; `*`
+    crosses dots."""
+    return any(
+        fnmatchcase(f"{inside(prefix, key)}.", f"{path.value}.*")
+        for file, _, prefix in files_around(network, node)
+        for path in file.freeze
+    )

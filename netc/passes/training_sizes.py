@@ -1,0 +1,45 @@
+"""From which sizes on a network trains: what its layers require of sizes in training alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.dims import Domain, Size, at_least, symbols
+from netc.ir.flat import Flat, FlatNode, join
+from netc.ir.model import Network
+from netc.ops.base import Op
+from netc.ops.records import Require
+from netc.passes.files import frozen
+
+
+def training_sizes(network: Network, flat: Flat) -> dict[Size, tuple[FlatNode, Require]]:
+    """Each size that is not always large enough to train with, by the first layer that requires it.
+
+    Frozen layers stay in eval and require nothing. What follows from another requirement is left out.
+    """
+    domain = Domain()
+    domain.bounds.update(network.domain.bounds)
+    found = dict(_required(network, flat, domain))
+    for size, (_, need) in found.items():
+        if len(symbols(size)) == 1:
+            domain.require(size, need.at_least)
+    return {s: found[s] for s in found if len(symbols(s)) < 2 or not at_least(s, found[s][1].at_least, domain).holds}
+
+
+def _required(network: Network, flat: Flat, domain: Domain) -> Iterator[tuple[Size, tuple[FlatNode, Require]]]:
+    seen: set[Size] = set()
+    for node in flat.nodes:
+        if type(node.node.op).check_training is Op.check_training:
+            continue
+        for need in node.node.op.check_training(*(wire.type for wire in node.inputs)):
+            if need.size in seen:
+                continue
+            enough = at_least(need.size, need.at_least, domain).holds
+            if enough or not _is_frozen(network, node):
+                seen.add(need.size)
+            if not enough and need.size in seen:
+                yield need.size, (node, need)
+
+
+def _is_frozen(network: Network, node: FlatNode) -> bool:
+    return any(frozen(network, node, join(node.module, param.name)) for param in node.params)

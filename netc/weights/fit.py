@@ -1,0 +1,81 @@
+"""Given tensors in the shapes that a network has them in: reshaped, or made for another number of input channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil, prod
+
+import msgspec
+import numpy as np
+
+from netc.weights.safetensors import FLOATS, TensorSpec
+from netc.weights.values import Array, Buffer, Held, as_bytes, numbers
+
+COLOURS = 3
+"""Channels of the images that networks are trained on."""
+
+
+class Fitted(msgspec.Struct, frozen=True, eq=False):
+    """The tensors by name, and which of them had another shape."""
+
+    tensors: dict[str, Held]
+    reshaped: tuple[str, ...]
+    adapted: str | None
+
+
+def fitted(wanted: Sequence[TensorSpec], taken: Mapping[str, Held], *, adapt_input: bool) -> Fitted:
+    """The taken tensors, those in another shape made to fit where that is open to no doubt.
+
+    A tensor of as many rows that holds as much in each, one of them without further axes or with ones for them, is
+    the same one: a linear layer over a whole map and a convolution of its size, a scale per channel with or without
+    axes of 1. adapt_input: the first convolution, of 3 input channels, becomes one of as many as the network takes.
+    """
+    found = dict(taken)
+    reshaped, adapted = [], None
+    first = next((spec.name for spec in wanted if len(spec.shape) > 2), None)
+    for spec in wanted:
+        held = taken.get(spec.name)
+        if held is None or held.shape == spec.shape:
+            continue
+        if _is_flat(held.shape, spec.shape):
+            found[spec.name] = msgspec.structs.replace(held, shape=spec.shape)
+            reshaped.append(spec.name)
+        elif adapt_input and spec.name == first and is_of_colours(held.shape, spec.shape) and held.dtype in FLOATS:
+            found[spec.name] = _for_channels(held, spec.shape)
+            adapted = spec.name
+    return Fitted(found, tuple(reshaped), adapted)
+
+
+def _is_flat(given: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether these are the same rows, on one side laid out flat, or with axes of 1 alone."""
+    if not given or not wanted or given[0] != wanted[0] or prod(given) != prod(wanted):
+        return False
+    short, long = sorted((given, wanted), key=len)
+    return len(short) <= 2 or tuple(n for n in short if n != 1) == tuple(n for n in long if n != 1)
+
+
+def is_of_colours(given: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a weight differs from the one wanted in having 3 input channels."""
+    alike = len(given) == len(wanted) > 2 and given[0] == wanted[0] and tuple(given[2:]) == tuple(wanted[2:])
+    return alike and given[1] == COLOURS != wanted[1]
+
+
+def _for_channels(held: Held, shape: tuple[int, ...]) -> Held:
+    """A convolution of 3 input channels as one of others, as timm does it: for one channel the sum, else the channels
+    in turn, scaled so that the sum of an image of equal channels stays."""
+
+    def chunks() -> Iterator[Buffer]:
+        values = numbers(b"".join(bytes(chunk) for chunk in held.chunks()), held.dtype)
+        assert values is not None, "numbers of a floating-point type"
+        yield as_bytes(_spread(values.reshape(held.shape).astype("float64"), shape[1]), held.dtype)
+
+    return msgspec.structs.replace(held, shape=shape, chunks=chunks, entry=None)
+
+
+def _spread(values: Array, channels: int) -> Array:
+    if channels == 1:
+        grey: Array = values.sum(1, keepdims=True)
+        return grey
+    turns = np.concatenate([values] * ceil(channels / COLOURS), 1)[:, :channels]
+    scaled: Array = turns * (COLOURS / channels)
+    return scaled
