@@ -43,7 +43,7 @@ from netc.expr.values import (
     show,
     size_or_error,
 )
-from netc.types import AXES, ERROR
+from netc.types import AXES, ERROR, NONE
 
 __all__ = [
     "FUNCTIONS",
@@ -176,6 +176,8 @@ def size_field(type: Any, expr: Attribute) -> Any:
     """`.C`, `.shape` or `.rank` of a tensor type."""
     if type is ERROR:
         raise Silenced
+    if type is NONE:
+        raise ExprError("absent-tensor", f"`{dotted(expr.base)}` is none here and has no sizes", expr)
     if expr.field == "rank":
         return type.rank
     if expr.field == "shape":

@@ -67,6 +67,9 @@ class Chunk(_AlongAxis):
         each = (n + (self.chunks - 1)) // self.chunks
         return self._resized(x[0], *[each] * (self.chunks - 1), n - each * (self.chunks - 1))
 
+    def hands_on(self, *x: TensorType) -> bool:
+        return self.chunks == 1
+
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0}.chunk({chunks}, {dim})", positional(self, "chunks", "dim")))
 
@@ -104,6 +107,9 @@ class Split(_AlongAxis):
         n, size = number(x[0].shape[self.dim]), self.split_size[0]
         rest = [n % size] if n % size else []
         return self._resized(x[0], *[size] * (n // size), *rest)
+
+    def hands_on(self, *x: TensorType) -> bool:
+        return len(self.infer(*x)) == 1
 
     def torch(self, *x: TensorType) -> TorchForm:
         size = self.split_size if len(self.split_size) > 1 else self.split_size[0]

@@ -49,6 +49,10 @@ class Alias(Statement, frozen=True, eq=False):
     refs: tuple[TensorRef, ...]
 
 
+class Nothing(Statement, frozen=True, eq=False):
+    """`none`: no tensor. What is computed from it alone is none too, and merges leave it out."""
+
+
 class Chain(Statement, frozen=True, eq=False):
     """Members run one after another as `name.0`, `name.1`, …"""
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.diagnostics.model import Diagnostic, Label, Source, Span
 from netc.ir.flat import flatten
-from netc.ir.model import Network
+from netc.ir.model import Network, Value
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
@@ -76,6 +76,8 @@ def _network(
     if finisher.size(block) > MAX_NODES:
         compiler.report.add("too-large", f"the network has more than {MAX_NODES:,} operators", None, path=spec.path)
         return None
+    for name, value in draft.none().items():
+        _no_output(compiler, spec, name, value)
     _unused(compiler, finisher, spec, draft)
     _pruned(compiler, finisher)
     for one, lacking in finisher.lacking:
@@ -96,6 +98,14 @@ def _network(
 
 def _network_name(spec: SpecFile, variant: Variant | None) -> str:
     return spec.name if variant is None else variant.name
+
+
+def _no_output(compiler: Compiler, spec: SpecFile, name: str, value: Value) -> None:
+    declared = next((output.span for output in spec.outputs or () if output.name == name), value.span)
+    secondary = (Label(value.span, "none comes from here"),)
+    helps = ("`if` takes an output away: `{from: …, if: condition}`",)
+    message = f"output `{name}` is none here"
+    compiler.report.add("absent-tensor", message, declared, secondary=secondary, helps=helps)
 
 
 def _shadowed(compiler: Compiler, spec: SpecFile) -> None:

@@ -13,12 +13,12 @@ from netc.expr.scope import Binding, Said, Scope
 from netc.expr.tree import Expr, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
-from netc.passes.elaborate.drafts import Draft, GroupDraft
+from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
 from netc.passes.elaborate.place import Applied, Flow, Place
 from netc.passes.elaborate.reading import Reader
 from netc.passes.elaborate.target import held_value
-from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
-from netc.types import ERROR
+from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
+from netc.types import ERROR, NONE
 
 MAX_REPEATS = 10_000
 
@@ -165,6 +165,8 @@ class BodyBuilder(Reader):
     def _member(self, item: Statement, counter: Counter) -> None:
         """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
         if isinstance(item, Line) and self._vanishes(item, counter.place):
+            if item.inputs is not None:
+                counter.flow = counter.flow.then(self._named_alone(item, counter.place))
             return
         if isinstance(item, Line) and item.repeat is not None:
             self._spliced("repeat", item, counter, lambda inner: self._copies(item, inner))
@@ -172,7 +174,7 @@ class BodyBuilder(Reader):
             self._spliced("loop", item, counter, lambda inner: self._loop_members(item, inner))
         elif isinstance(item, Conditional):
             self._spliced("if", item, counter, lambda inner: self._branch_members(item, inner))
-        elif isinstance(item, Alias):
+        elif isinstance(item, Alias | Nothing):
             counter.add(self.run(item, counter.place, counter.flow))
         else:
             place = counter.member()
@@ -184,6 +186,14 @@ class BodyBuilder(Reader):
         """Whether the operator is an argument that holds `none`."""
         held = held_value(line.op, place.scope)
         return held is not None and held.value is None
+
+    def _named_alone(self, line: Line, place: Place) -> Value:
+        """What a line that vanished reads: that is what the next member of its chain reads."""
+        found = self.inputs(line, place, Flow(None))
+        if found is not None and len(found) != 1:
+            self.report.add("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
+            found = None
+        return Value(ERROR, place.path, line.span) if found is None else found[0]
 
     def _spliced(self, kind: Any, item: Statement, counter: Counter, fill: Callable[[Counter], dict[str, Any]]) -> None:
         """Let `fill` number its members into this chain, keeping them together as a group."""
@@ -296,12 +306,15 @@ class BodyBuilder(Reader):
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and _names_inputs(statement.then):
             message = "an `if` whose `do` names its inputs needs an `else`"
-            helps = ('add `else: "@in"` (or what it should be when the condition does not hold)',)
+            helps = ('add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out',)
             self.report.add("missing-else", message, statement.span, helps=helps)
         taken = self.attempt(lambda: truth(statement.condition, self.context(place)), place)
         if taken is ERROR:
             return None, None
         return taken, statement.then if taken else statement.otherwise
+
+    def _nothing(self, statement: Nothing, place: Place, flow: Flow) -> Made:
+        return Made([], Value(NONE, place.path, statement.span))
 
     def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
@@ -309,7 +322,9 @@ class BodyBuilder(Reader):
             self.report.add(
                 "bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span
             )
-        return Made([], found[0] if found else Value(ERROR, place.path, statement.span))
+        if not found:
+            return Made([], Value(ERROR, place.path, statement.span))
+        return Made([], Same(found[0].type, place.path, statement.span, found[0]))
 
     def _line(self, line: Line, place: Place, flow: Flow) -> Made:
         return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
@@ -320,13 +335,13 @@ class BodyBuilder(Reader):
         shared = place.names.shared.get(line.op)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)
-        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
+        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (itself(flow.value),)
         if shared is not None:
             return self._shared_line(shared, line, place, inputs)
         return self._record(apply(self, line, place, inputs), line, place)
 
     def _record(self, applied: Applied, line: Line, place: Place) -> Made:
-        if applied.item is None:
+        if applied.failed:
             self.failed = True
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
@@ -366,6 +381,7 @@ class BodyBuilder(Reader):
         Conditional: _conditional,
         Loop: _loop,
         Alias: _alias,
+        Nothing: _nothing,
     }
 
 

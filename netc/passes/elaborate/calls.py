@@ -124,8 +124,9 @@ def _applied(
         imported=isinstance(callee, Import),
         shared=place.path != place.module,
     )
-    ports = {o.name: v for o, v in zip(declared, outputs, strict=True)}
-    return Applied(draft, Slot(outputs[0] if outputs else None, ports, draft), feeds=bool(inputs))
+    ports = {o.name: v for o, v in zip(declared, outputs, strict=True)} | block.none()
+    first = next((ports[o.name] for o in block.outputs if o.name in ports), None)
+    return Applied(draft, Slot(first, ports, draft), feeds=bool(inputs))
 
 
 def block_key(definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:

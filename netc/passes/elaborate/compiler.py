@@ -14,7 +14,7 @@ from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Node, Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
-from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
+from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor, itself
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
@@ -179,7 +179,7 @@ class Compiler:
         last: Value | None,
     ) -> tuple[OutputDraft, ...]:
         if definition.outputs is None:
-            return () if last is None else (OutputDraft("out", last, False, True),)
+            return () if last is None else (OutputDraft("out", itself(last), False, True),)
         made = []
         for output in definition.outputs:
             enabled = True
@@ -199,7 +199,7 @@ class Compiler:
     def _check_hidden(self, output: Output, value: Value, place: Place) -> None:
         """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
         slot = place.names.slots.get(output.name)
-        if self._open and slot is not None and slot.value is not value:
+        if self._open and slot is not None and (slot.value is None or itself(slot.value) is not value):
             message = f"output `{output.name}` is hidden behind the statement of that name: callers read that one"
             helps = ("rename one of them",)
             self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")

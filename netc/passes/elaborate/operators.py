@@ -15,13 +15,13 @@ from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
-from netc.passes.elaborate.drafts import Namespace, Slot
+from netc.passes.elaborate.drafts import Namespace, Same, Slot
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.lost_rows import Story, explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
-from netc.types import ERROR, FLOATS, TensorType
+from netc.types import ERROR, FLOATS, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.body import BodyBuilder
@@ -33,10 +33,15 @@ def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Sco
 
 
 class NodeMaker:
-    """One operator applied to its inputs; `make` collects everything wrong before it gives up."""
+    """One operator applied to its inputs; `make` collects everything wrong before it gives up.
 
-    def __init__(self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...]) -> None:
-        self.build, self.cls, self.target, self.inputs = build, cls, target, inputs
+    open: the line names a number of inputs that may come to one.
+    """
+
+    def __init__(
+        self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+    ) -> None:
+        self.build, self.cls, self.target, self.inputs, self.open = build, cls, target, inputs, open and cls.skips
         self.report, self.place, self.line = build.report, target.place, target.line
         self.values: dict[str, Any] = {}
         self.said: dict[str, Said] = {}
@@ -78,6 +83,7 @@ class NodeMaker:
 
     def _check_arity(self) -> None:
         least, most = self.cls.arity
+        least = 1 if self.open else least
         count = len(self.inputs)
         if least <= count and (most is None or count <= most):
             return
@@ -96,6 +102,8 @@ class NodeMaker:
             return
         found = self.build.references(given.argument.value, self.place, explicit=None)
         self.ok = self.ok and bool(found)
+        if found and found[0].type is NONE:
+            return
         if found and self.cls.undoes and found[0].type is not ERROR:
             self._undo(found[0], given)
         else:
@@ -185,6 +193,10 @@ class NodeMaker:
         try:
             if not self._check(op, types):
                 return failed(self.place, self.line)
+            if op.hands_on(*types):
+                many = isinstance(op.infer(*types), tuple)
+                same = Same(inputs[0].type, self.place.path, self.line.span, inputs[0])
+                return Applied(None, Slot(same, {"0": same} if many else {}))
             outputs, slot = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
             helps = ("bind the symbols: --bind h=7",)
@@ -224,6 +236,8 @@ class NodeMaker:
                 if self.build.domain.require(finding.size, finding.at_least).holds:
                     continue
                 finding = finding.problem
+            if finding.code == "bad-arity" and self.open:
+                continue
             if (finding.code, finding.at) not in seen:
                 seen.add((finding.code, finding.at))
                 self._report(op, finding, types)

@@ -12,11 +12,11 @@ from netc.expr.evaluate import texts as filled
 from netc.expr.tree import Expr, TensorRef
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import takes_input
-from netc.passes.elaborate.drafts import UnknownTensor
+from netc.passes.elaborate.drafts import UnknownTensor, itself
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.place import Flow, Place
 from netc.syntax.ast import Line
-from netc.types import ERROR
+from netc.types import ERROR, NONE
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.compiler import Compiler
@@ -59,7 +59,7 @@ class Reader:
                 return ()
             if not flow.linked:
                 self.reads[flow.value].append((line.span, False))
-            return (flow.value,)
+            return (itself(flow.value),)
         found: list[Value] = []
         known = True
         for ref in line.inputs:
@@ -69,10 +69,14 @@ class Reader:
         return tuple(found) if known else None
 
     def references(self, ref: TensorRef, place: Place, explicit: Span | None) -> list[Value]:
-        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading."""
+        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading.
+        Holes filled with an empty list name nothing: the reference is none."""
         span = Span(place.instance.source, ref.start, ref.end)
         found: list[Value] = []
-        for text in self.texts(ref.parts, place) or []:
+        texts = self.texts(ref.parts, place)
+        if texts == []:
+            return [Value(NONE, span.text, span)]
+        for text in texts or []:
             numbered = place.names.numbered(text[:-2], place.prefix) if text.endswith(".*") else [text]
             if not numbered:
                 self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
@@ -84,7 +88,7 @@ class Reader:
         if explicit is not None:
             for value in found:
                 self.reads[value].append((explicit, True))
-        return found
+        return [itself(value) for value in found]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
         self.compiler.step(span)
@@ -107,7 +111,7 @@ class Reader:
         for value, reads in self.reads.items():
             spans = {(s.start, s.end): s for s, _ in reads}
             implicit = {(s.start, s.end): s for s, explicit in reads if not explicit}
-            if len(spans) < 2 or value.type is ERROR:
+            if len(spans) < 2 or value.type in (ERROR, NONE):
                 continue
             for key, span in implicit.items():
                 if key in self.broken:
