@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 
@@ -107,10 +109,15 @@ def spelled(expr: Expr) -> str:
     return ""
 
 
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """The expressions an expression is made of."""
+    for field in expr.__struct_fields__:
+        value = getattr(expr, field)
+        yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Expr))
+
+
 def names_in(expr: Expr) -> set[str]:
     """All bare names of an expression."""
     if isinstance(expr, Name):
         return {expr.id}
-    fields = (getattr(expr, field) for field in expr.__struct_fields__)
-    parts = (part for field in fields for part in (field if isinstance(field, tuple) else (field,)))
-    return set().union(*(names_in(part) for part in parts if isinstance(part, Expr)))
+    return set().union(*map(names_in, parts_of(expr)))

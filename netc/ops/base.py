@@ -31,7 +31,19 @@ Tensor = bool | None
 
 
 KINDS = (
-    *("int", "int | None", "Size", "Sizes", "Ints", "float", "float | None", "Scalar", "Scalar | None", "Text"),
+    *(
+        "int",
+        "int | None",
+        "Size",
+        "Size | None",
+        "Sizes",
+        "Ints",
+        "float",
+        "float | None",
+        "Scalar",
+        "Scalar | None",
+        "Text",
+    ),
     *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "PerAxisOrKept", "Floats", "Padding"),
 )
 """What the annotation of an attribute may be, each with a converter in `conversion.py`."""
@@ -187,6 +199,10 @@ class Op:
     def lean(self, used: int) -> Op:
         """The same operator with no outputs after the first `used` where it can do without."""
         return self
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        """Symbolic sizes that it is given and no input has: where it takes `like`, a tensor that has them is passed."""
+        return ()
 
     def hands_on(self, *x: TensorType) -> bool:
         """Whether its one output is its one input as it is, so that the statement needs no node."""

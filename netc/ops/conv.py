@@ -10,6 +10,7 @@ from netc.dims import Size, dim_text
 from netc.geometry import PADDING_WORDS, Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, Word, attr, op
 from netc.ops.common import (
+    axis_name,
     changed,
     compact,
     derived,
@@ -201,10 +202,12 @@ class ConvTranspose(_ConvBase):
     """Scatter each input element through `out_channels` learned kernels: the gradient of a convolution.
 
     Each spatial axis becomes (n − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1
-    (`torch.nn.ConvTranspose2d`). Parameters: weight C × out_channels/groups × kernel, bias out_channels.
+    (`torch.nn.ConvTranspose2d`), or as long as that of the tensor `like=@x`, from which output_padding then follows
+    (PyTorch's `output_size`). Parameters: weight C × out_channels/groups × kernel, bias out_channels.
     """
 
     transposed = True
+    references: ClassVar[tuple[str, ...]] = ("like",)
 
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
@@ -221,8 +224,9 @@ class ConvTranspose(_ConvBase):
         yield from self._check_input(x[0])
         yield from need_even(self, "put a `pad` statement with negative numbers after it")
         yield from self._check_output_padding()
-        if x[0].rank == self.rank + 2:
-            yield from self._check_size(x[0])
+        if x[0].rank != self.rank + 2:
+            return
+        yield from self._check_like(*x) if len(x) > 1 else self._check_size(x[0])
 
     def _check_output_padding(self) -> Iterator[Problem]:
         settings = zip(self.output_padding, self.stride, self.dilation, strict=True)
@@ -232,6 +236,29 @@ class ConvTranspose(_ConvBase):
                 remedy = changed(output_padding=max(stride, dilation) - 1)
                 yield Problem("bad-argument", message, "output_padding", candidates=(remedy,))
                 return
+
+    def _check_like(self, *x: TensorType) -> Iterator[Problem | Require]:
+        """PyTorch makes an output at most stride − 1 elements longer than without output_padding."""
+        if any(self.output_padding):
+            yield Problem("bad-argument", "output_padding follows from `like`: leave one of them out", "output_padding")
+        if x[1].rank != x[0].rank:
+            yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
+            return
+        for axis, (added, stride) in enumerate(zip(self._added(*x), self.stride, strict=True), 2):
+            n, wanted = x[1].shape[axis] - added, x[1].shape[axis]
+            where, longest = axis_name(axis, x[0].rank), n + (stride - 1)
+            reach = f"{dim_text(n)}" if stride == 1 else f"{dim_text(n)} to {dim_text(longest)}"
+            message = f"axis {where} can become {reach} long, and `like` has {dim_text(wanted)}"
+            problem = Problem("shape-mismatch", message, 1)
+            yield Require(added, 0, problem)
+            yield Require(stride - 1 - added, 0, problem)
+
+    def _added(self, *x: TensorType) -> tuple[Size, ...]:
+        """The output_padding per axis, from `like` where that is given."""
+        if len(x) == 1:
+            return self.output_padding
+        settings = zip(self.windows(x[0]), x[0].shape[2:], x[1].shape[2:], strict=True)
+        return tuple([wanted - w.transposed(n) for w, n, wanted in settings])
 
     def _check_size(self, x: TensorType) -> Iterator[Require]:
         sizes = zip(self.windows(x), self.output_padding, x.shape[2:], strict=True)
@@ -243,6 +270,8 @@ class ConvTranspose(_ConvBase):
 
     def infer(self, *x: TensorType) -> TensorType:
         n, _, *space = x[0].shape
+        if len(x) > 1:
+            return x[0].with_shape(n, self.out_channels, *x[1].shape[2:])
         settings = zip(self.windows(x[0]), space, self.output_padding, strict=True)
         return x[0].with_shape(n, self.out_channels, *[w.transposed(size, added) for w, size, added in settings])
 
@@ -263,13 +292,27 @@ class ConvTranspose(_ConvBase):
             self._torch_padding(),
             *keywords(self, "output_padding", "groups", "bias", "dilation"),
         )
-        return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args), heavy=True)
+        call = "{self}({0}, output_size={1}.shape[2:])" if len(x) > 1 else "{self}({*})"
+        return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args, call), heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        if len(x) > 1:
+            return self._onnx_like(*x)
         if any(added >= stride for added, stride in zip(self.output_padding, self.stride, strict=True)):
             return self._cut_to_size()
         begins = tuple([begin for begin, _ in self.pads()])
         return self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding)
+
+    def _onnx_like(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """Where output_padding depends on the input: the longest output there can be, cut to the size."""
+        added = [n for n in self._added(*x) if isinstance(n, int)]
+        if len(added) == self.rank:
+            found: OnnxNode | tuple[OnnxNode, ...] = self.replace(output_padding=tuple(added)).onnx(x[0])
+            return found
+        begins, longest = tuple([begin for begin, _ in self.pads()]), tuple([s - 1 for s in self.stride])
+        whole = self._onnx("x0 weight bias" if self.bias else "x0 weight", "whole", begins * 2, longest)
+        consts = (int64("from", *[0] * self.rank), int64("axes", *range(2, self.rank + 2)))
+        return whole, node("Shape", "x1", "to", start=2), node("Slice", "whole from to axes", "y0", *consts)
 
     def _onnx(self, inputs: str, result: str, pads: tuple[int, ...], added: tuple[int, ...]) -> OnnxNode:
         return node(

@@ -117,7 +117,11 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (clamped, "Python's slices end where there is no more; netc's parts are there in full"),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
-    (says("needs one of size"), "where a size comes from is netc's own: from one place"),
+    (says("elements to cut off", of="pad"), "PyTorch also cuts off what it has just padded; netc cuts the input"),
+    (says("needs `padding` or", of="pad"), "PyTorch pads by an empty list; netc has the amounts named"),
+    (says("needs `sizes` or", of="expand"), "PyTorch takes an empty list of sizes for a scalar; netc has them named"),
+    (says("needs `length` or", of="narrow"), "a length that is not given is netc's own: that of `like`"),
+    (says("needs one of size", "follows from `like`"), "where a size comes from is netc's own: from one place"),
     (
         says("or one and a number", "or a number, not both"),
         "how operands are written is netc's own: two tensors or a number",

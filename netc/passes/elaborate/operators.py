@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Fault, Label, Span
 from netc.dims import TooComplex
-from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
+from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
 from netc.expr.scope import Said, Scope
-from netc.expr.tree import TensorRef
+from netc.expr.tree import Attribute, Expr, TensorRef, parts_of
 from netc.ir.model import Node, Value
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
+from netc.ops.target import sizes_without_source
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Namespace, Same, Slot
 from netc.passes.elaborate.files import did_you_mean
@@ -187,10 +188,30 @@ class NodeMaker:
         notes = (f"`{declared.name}`: {declared.doc}",)
         self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes)
 
+    def _find_sizes(self, op: Op) -> None:
+        """Pass a tensor that has the sizes which the operator is given and its inputs lack: one that the line's own
+        expressions name, else an input of the block."""
+        if "like" not in self.cls.references or "like" in self.given:
+            return
+        sought = op.sizes_sought(*(v.type for v in self.inputs))
+        if sought:
+            found = next((v for v in self._sized() if not sizes_without_source(v.type.shape, sought)), None)
+            self.given["like"] = () if found is None else (found,)
+
+    def _sized(self) -> Iterator[Value]:
+        """Tensors whose sizes the line's attributes may speak of."""
+        paths = [path for said in self.said.values() for path in _tensors_named(said.expr)]
+        for path in dict.fromkeys(paths):
+            if path == "x" or self.place.scope.tensor(path) is None:
+                continue
+            yield from self.build.references(TensorRef(parts=(path,)), self.place, explicit=None)
+        yield from dict.fromkeys(self.place.names.inputs.values())
+
     def _apply(self, op: Op) -> Applied:
-        inputs = (*self.inputs, *self.references)
-        types = tuple(v.type for v in inputs)
         try:
+            self._find_sizes(op)
+            inputs = (*self.inputs, *self.references)
+            types = tuple(v.type for v in inputs)
             if not self._check(op, types):
                 return failed(self.place, self.line)
             if op.hands_on(*types):
@@ -256,6 +277,9 @@ class NodeMaker:
         if isinstance(problem.at, str):
             return self.spans.get(problem.at, self.line.span), "", ()
         refs = self.line.inputs or ()
+        if problem.at is not None and problem.at >= len(self.inputs):
+            given = [name for name in self.cls.references for _ in self.given.get(name, ())]
+            return self.spans.get(given[problem.at - len(self.inputs)], self.line.span), "", self._origins()
         if problem.at is None or problem.at >= len(refs) or len(refs) != len(self.inputs):
             return self.line.span, "", ()
         marks = [
@@ -273,6 +297,15 @@ class NodeMaker:
             for v in self.inputs
             if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
         )
+
+
+def _tensors_named(expr: Expr) -> Iterator[str]:
+    """The tensors whose sizes an expression reads: `c2` of `2*c2.H`."""
+    if isinstance(expr, Attribute):
+        path = dotted(expr.base)
+        yield from () if path is None else (path,)
+    for part in parts_of(expr):
+        yield from _tensors_named(part)
 
 
 def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[str]:
