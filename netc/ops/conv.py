@@ -35,8 +35,10 @@ from netc.ops.records import (
     TorchArg,
     TorchForm,
     TorchModule,
+    Unsupported,
 )
-from netc.ops.windowed import joined, need_even, need_fit, window_caption
+from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
+from netc.ops.windowed import need_even, need_fit, window_caption
 from netc.types import TensorType
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -62,8 +64,10 @@ class _ConvBase(Op):
         return resolve_padding(self.padding, self.kernel_size, self.stride, self.dilation)
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
-        settings = zip(self.kernel_size, self.stride, self.dilation, self.pads(), strict=True)
-        return tuple([Window(k, s, d, begin, end) for k, s, d, (begin, end) in settings])
+        same = is_strided_same(self.padding, self.stride)
+        pads = ((0, 0),) * self.rank if same else self.pads()
+        settings = zip(self.kernel_size, self.stride, self.dilation, pads, strict=True)
+        return tuple([Window(k, s, d, begin, end, same=same) for k, s, d, (begin, end) in settings])
 
     def _check_input(self, x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x, self.rank + 2)
@@ -85,11 +89,12 @@ class _ConvBase(Op):
         bound = 1 / sqrt(number(fan_in))
         return Fill("uniform", -bound, bound)
 
-    def _torch_padding(self) -> TorchArg:
-        """Padding as the author gave it, or the number a word stands for; `same` is PyTorch's own word."""
-        if self.padding == "same" or not isinstance(self.padding, str):
+    def _torch_padding(self, sides: Sides | None = None) -> TorchArg:
+        """Padding as the author gave it, or the number a word stands for; `same` at stride 1 is PyTorch's own word."""
+        strided = is_strided_same(self.padding, self.stride)
+        if not strided and (self.padding == "same" or not isinstance(self.padding, str)):
             return TorchArg("padding", compact(self.padding), attribute="padding", keyword=True, omit=0)
-        amounts = tuple([begin for begin, _ in self.pads()])
+        amounts = tuple([begin for begin, _ in sides or self.pads()])
         return derived("padding", amounts, "padding", "kernel_size", "dilation", omit=0)
 
     def caption(self, *x: TensorType) -> str:
@@ -102,8 +107,8 @@ class Conv(_ConvBase):
     """Slide `out_channels` learned kernels over a tensor N×C×spatial (cross-correlation).
 
     Each spatial axis becomes ⌊(n + begin + end − dilation·(kernel − 1) − 1) / stride⌋ + 1
-    (`torch.nn.Conv2d`; Dumoulin and Visin, arXiv 1603.07285). Parameters: weight
-    out_channels × C/groups × kernel, bias out_channels.
+    (`torch.nn.Conv2d`; Dumoulin and Visin, arXiv 1603.07285), with padding `same` ⌈n / stride⌉ (PyTorch's at stride 1,
+    else TensorFlow's). Parameters: weight out_channels × C/groups × kernel, bias out_channels.
     """
 
     out_channels: int = attr("number of output channels", minimum=1)
@@ -117,23 +122,22 @@ class Conv(_ConvBase):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
-        if self.padding == "same" and any(s != 1 for s in self.stride):
-            message = f"padding `same` needs stride 1, not {joined(self.stride)}"
-            yield Problem("bad-argument", message, "padding", candidates=(changed(padding="half"),))
-        elif x[0].rank == self.rank + 2:
+        if x[0].rank == self.rank + 2:
             yield from self._check_windows(x[0])
 
-    def _check_windows(self, x: TensorType) -> Iterator[Require]:
+    def _check_windows(self, x: TensorType) -> Iterator[Problem | Require]:
+        sides = known_sides(self.windows(x), x)
+        if sides is None and self.padding_mode != "zeros":
+            message = f"padding `same` depends on the input here, and with padding_mode={self.padding_mode} it must not"
+            yield Problem("not-constant", message, "padding_mode", helps=("use --bind, or padding_mode=zeros",))
         for axis, window in enumerate(self.windows(x), 2):
-            n = x.shape[axis]
-            if window.begin or window.end:
-                yield from self._check_mode(axis, n, window)
+            if sides is not None and any(sides[axis - 2]):
+                yield from self._check_mode(x.shape[axis], max(sides[axis - 2]))
             yield from need_fit(axis, x, window)
 
-    def _check_mode(self, axis: int, n: Size, window: Window) -> Iterator[Require]:
+    def _check_mode(self, n: Size, widest: int) -> Iterator[Require]:
         """Reflection needs more elements than padding, wrapping around at least as many."""
         if self.padding_mode in ("reflect", "circular"):
-            widest = max(window.begin, window.end)
             least = widest + (self.padding_mode == "reflect")
             message = f"{self.padding_mode} padding of {widest} needs {least} elements or more, not {dim_text(n)}"
             yield Require(n, least, Problem("too-small", message, "padding"))
@@ -154,8 +158,9 @@ class Conv(_ConvBase):
         return prod(self.infer(*x).shape[2:], start=taps)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        uneven = self._is_uneven()
-        padding = () if uneven else (self._torch_padding(),)
+        sides = known_sides(self.windows(x[0]), x[0])
+        uneven = sides is None or self._is_uneven(sides)
+        padding = () if uneven else (self._torch_padding(sides),)
         args = (
             size_of("in_channels", x[0], 1),
             *positional(self, "out_channels", "kernel_size"),
@@ -164,34 +169,49 @@ class Conv(_ConvBase):
             *keywords(self, "dilation", "groups", "bias"),
             *(() if uneven else keywords(self, "padding_mode")),
         )
+        if sides is None:
+            return TorchForm(TorchModule(f"SameConv{self.rank}d", args, helper=same_conv(self.rank)), heavy=True)
         name = f"nn.Conv{self.rank}d"
         if uneven:
-            return TorchForm(TorchModule(name, args, self._padded_call(), ("torch.nn.functional:pad",)), heavy=True)
+            return TorchForm(
+                TorchModule(name, args, self._padded_call(sides), ("torch.nn.functional:pad",)), heavy=True
+            )
         return TorchForm(TorchModule(name, args), heavy=True)
 
-    def _is_uneven(self) -> bool:
-        return isinstance(self.padding, tuple) and any(begin != end for begin, end in self.pads())
+    def _is_uneven(self, sides: Sides) -> bool:
+        """PyTorch has its own word for `same` at stride 1."""
+        own = self.padding == "same" and not is_strided_same(self.padding, self.stride)
+        return not own and any(begin != end for begin, end in sides)
 
-    def _padded_call(self) -> str:
-        """PyTorch's modules pad evenly, so uneven padding comes first; `pad` takes the last axis first."""
-        amounts = ", ".join(f"{begin}, {end}" for begin, end in reversed(self.pads()))
+    def _padded_call(self, sides: Sides) -> str:
+        """PyTorch's modules pad evenly, so uneven padding comes first."""
         mode = "" if self.padding_mode == "zeros" else f', mode="{self.padding_mode}"'
-        return f"{{self}}(pad({{0}}, ({amounts}){mode}))"
+        return f"{{self}}({padded(sides, mode)})"
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        begins, ends = zip(*self.pads(), strict=True)
-        padded = self.padding_mode != "zeros" and any(begins + ends)
-        source = "padded" if padded else "x0"
+        sides = known_sides(self.windows(x[0]), x[0])
+        if sides is None:
+            return (self._onnx_same(),)
+        begins, ends = zip(*sides, strict=True)
+        first = self.padding_mode != "zeros" and any(begins + ends)
+        source = "padded" if first else "x0"
         conv = node(
             "Conv",
             f"{source} weight{' bias' if self.bias else ''}",
             kernel_shape=self.kernel_size,
             strides=self.stride,
-            pads=(0,) * 2 * self.rank if padded else begins + ends,
+            pads=(0,) * 2 * self.rank if first else begins + ends,
             dilations=self.dilation,
             group=self.groups,
         )
-        return (self._onnx_pad(begins, ends), conv) if padded else (conv,)
+        return (self._onnx_pad(begins, ends), conv) if first else (conv,)
+
+    def _onnx_same(self) -> OnnxNode:
+        """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows."""
+        if any(d != 1 for d in self.dilation):
+            raise Unsupported("ONNX Runtime pads dilated windows by numbers alone: use --bind, or padding in numbers")
+        settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
+        return node("Conv", f"x0 weight{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
 
     def _onnx_pad(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> OnnxNode:
         amounts: OnnxConst = int64("pads", 0, 0, *begins, 0, 0, *ends)

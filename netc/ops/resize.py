@@ -13,6 +13,7 @@ from netc.ops.common import (
     filled,
     int64,
     keywords,
+    need_axis,
     need_float,
     need_rank,
     node,
@@ -220,16 +221,18 @@ class Pad(Op):
     """Elements around the spatial axes: one number, one per axis, or all begins and then all ends, first axis first
     (`torch.nn.functional.pad`, which lists the last axis first). With a tensor `like=@x` the spatial axes become as
     long as its own: of the difference d, ⌊d/2⌋ is added or cut off at the beginning and the rest at the end. `padding`
-    then says what is added before the first element alone."""
+    then says what is added before the first element alone. With `dim` it is that one axis, 1 for channels."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
     padding: Ints = attr("elements added around the spatial axes; negative ones are cut off", default=())
     mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0)
+    dim: int | None = attr("the one axis to pad; the spatial axes if not given", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
-        yield from need_rank(self, x[0], 3, 4, 5)
-        if not 3 <= x[0].rank <= 5:
+        wrong = list(need_rank(self, x[0], 3, 4, 5) if self.dim is None else self._check_axis(x[0]))
+        yield from wrong
+        if wrong:
             return
         wrong = list(self._check_amounts(*x))
         yield from wrong
@@ -241,8 +244,17 @@ class Pad(Op):
             yield from self._check_mode(*x)
             yield from self._check_left(*x)
 
+    def _check_axis(self, x: TensorType) -> Iterator[Problem]:
+        yield from need_axis(self, "dim", self.dim or 0, x.rank)
+        if self.mode != "constant":
+            yield Problem("bad-argument", f"`dim` is for mode=constant, not for {self.mode}", "dim")
+
+    def _axes(self, x: TensorType) -> range:
+        """The axes that are padded."""
+        return range(2, x.rank) if self.dim is None else range(self.dim % x.rank, self.dim % x.rank + 1)
+
     def _check_amounts(self, *x: TensorType) -> Iterator[Problem]:
-        space, given = x[0].rank - 2, len(self.padding)
+        space, given = len(self._axes(x[0])), len(self.padding)
         if len(x) > 1 and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
         elif len(x) > 1 and given not in (0, 1, space):
@@ -251,12 +263,13 @@ class Pad(Op):
         elif len(x) == 1 and not given:
             yield Problem("missing-argument", "pad needs `padding` or a tensor `like=@x`", "padding")
         elif len(x) == 1 and given not in (1, space, 2 * space):
-            message = f"`padding` takes one number, {space} or {2 * space} (begins, then ends), not {given}"
+            counts = f"one number, {space} or {2 * space}" if space > 1 else "one number or 2"
+            message = f"`padding` takes {counts} (begins, then ends), not {given}"
             yield Problem("bad-argument", message, "padding")
 
     def _check_left(self, *x: TensorType) -> Iterator[Require]:
         """No more is cut off than there is, and something stands there in the end."""
-        for axis, (begin, end) in enumerate(self._pairs(*x), 2):
+        for axis, (begin, end) in zip(self._axes(x[0]), self._pairs(*x), strict=True):
             n, where = x[0].shape[axis], axis_name(axis, x[0].rank)
             if isinstance(begin, Dim) or isinstance(end, Dim):
                 yield from self._check_open(n, n + (begin + end), begin, where)
@@ -277,7 +290,7 @@ class Pad(Op):
             yield Require(result, begin, Problem("too-small", message, "padding"))
 
     def _check_mode(self, *x: TensorType) -> Iterator[Problem | Require]:
-        for axis, (begin, end) in enumerate(self._pairs(*x), 2):
+        for axis, (begin, end) in zip(self._axes(x[0]), self._pairs(*x), strict=True):
             n = x[0].shape[axis]
             if self.mode == "constant":
                 continue
@@ -295,22 +308,24 @@ class Pad(Op):
                 yield Require(n, least, Problem("too-small", message, "padding"))
 
     def _pairs(self, *x: TensorType) -> tuple[tuple[Size, Size], ...]:
-        """What is added before and after each spatial axis."""
-        space = x[0].rank - 2
+        """What is added before and after each axis that is padded."""
+        space = len(self._axes(x[0]))
         given = self.padding * space if len(self.padding) == 1 else self.padding
         if len(x) == 1:
             return tuple(zip(given[:space], given[-space:], strict=True))
-        more = [wanted - n for wanted, n in zip(x[1].shape[2:], x[0].shape[2:], strict=True)]
+        more = [x[1].shape[axis] - x[0].shape[axis] for axis in self._axes(x[0])]
         begins = given or [d // 2 for d in more]
         return tuple([(begin, d - begin) for begin, d in zip(begins, more, strict=True)])
 
     def infer(self, *x: TensorType) -> TensorType:
-        sizes = [n + (begin + end) for n, (begin, end) in zip(x[0].shape[2:], self._pairs(*x), strict=True)]
-        return x[0].with_shape(*x[0].shape[:2], *(x[1].shape[2:] if len(x) > 1 else sizes))
+        sizes = list(x[0].shape)
+        for axis, (begin, end) in zip(self._axes(x[0]), self._pairs(*x), strict=True):
+            sizes[axis] = x[1].shape[axis] if len(x) > 1 else sizes[axis] + (begin + end)
+        return x[0].with_shape(*sizes)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        pairs = self._pairs(*x)
-        amounts = [n for pair in reversed(pairs) for n in pair]
+        untouched = (0, 0) * (x[0].rank - self._axes(x[0]).stop)
+        amounts = [*untouched, *[n for pair in reversed(self._pairs(*x)) for n in pair]]
         fixed = not any(isinstance(n, Dim) for n in amounts)
         args = [TorchArg("padding", tuple(amounts), depends=("padding",))] if fixed else []
         texts = ["{0}", "{padding}" if fixed else f"({', '.join(self._amounts_as_text(*x))})"]
@@ -319,7 +334,7 @@ class Pad(Op):
                 args.append(TorchArg(name, getattr(self, name), attribute=name))
                 texts.append(f"{name}={{{name}}}")
         call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
-        if len(x) > 1:
+        if len(x) > 1 or self.dim is not None:
             return TorchForm(call=call)
         cls = "zero" if self.mode == "constant" and not self.value else self.mode
         shown = [TorchArg("value", self.value, attribute="value")] if cls == "constant" else []
@@ -328,8 +343,8 @@ class Pad(Op):
 
     def _amounts_as_text(self, *x: TensorType) -> Iterator[str]:
         """What is added, last axis first, computed from the sizes where those are open."""
-        pairs = list(enumerate(self._pairs(*x), 2))
-        for axis, (begin, end) in reversed(pairs):
+        yield from ["0"] * 2 * (x[0].rank - self._axes(x[0]).stop)
+        for axis, (begin, end) in reversed(list(zip(self._axes(x[0]), self._pairs(*x), strict=True))):
             more = f"{{1}}.shape[{axis}] - {{0}}.shape[{axis}]"
             if not isinstance(end, Dim):
                 yield from (str(begin), str(end))
@@ -345,18 +360,27 @@ class Pad(Op):
         amounts = [n for n in (*begins, *ends) if isinstance(n, int)]
         filler = filled("filler", x[0], (), self.value)
         if len(amounts) < 2 * len(begins):
-            return *self._onnx_amounts(len(begins)), node("Pad", "x0 pads filler", "y0", filler, mode="constant")
+            return *self._onnx_amounts(x[0]), node("Pad", "x0 pads filler", "y0", filler, mode="constant")
         if self.mode == "constant":
-            return node("Pad", "x0 pads filler", "y0", _pads("pads", amounts), filler, mode="constant")
+            return node("Pad", "x0 pads filler", "y0", self._pads("pads", amounts, x[0]), filler, mode="constant")
         around = self.mode == "circular"
         added, cut = [n if around else max(n, 0) for n in amounts], [0 if around else min(n, 0) for n in amounts]
-        padded = node("Pad", "x0 pads", "padded" if any(cut) else "y0", _pads("pads", added), mode=PAD_MODES[self.mode])
-        return (padded, node("Pad", "padded cut", "y0", _pads("cut", cut))) if any(cut) else padded
+        pads, result = self._pads("pads", added, x[0]), "padded" if any(cut) else "y0"
+        padded = node("Pad", "x0 pads", result, pads, mode=PAD_MODES[self.mode])
+        return (padded, node("Pad", "padded cut", "y0", self._pads("cut", cut, x[0]))) if any(cut) else padded
 
-    def _onnx_amounts(self, space: int) -> Iterator[OnnxNode]:
+    def _pads(self, name: str, amounts: Sequence[int], x: TensorType) -> OnnxConst:
+        """Begins and ends of the axes that are padded, nothing of the others."""
+        axes = self._axes(x)
+        before, after = (0,) * axes.start, (0,) * (x.rank - axes.stop)
+        begins, ends = amounts[: len(axes)], amounts[len(axes) :]
+        return int64(name, *before, *begins, *after, *before, *ends, *after)
+
+    def _onnx_amounts(self, x: TensorType) -> Iterator[OnnxNode]:
         """The amounts out of the sizes of both inputs. ONNX divides towards zero: what is halved is made positive."""
-        yield node("Shape", "x1", "wanted", start=2)
-        yield node("Shape", "x0", "found", start=2)
+        axes, space = self._axes(x), len(self._axes(x))
+        yield node("Shape", "x1", "wanted", start=axes.start, end=axes.stop)
+        yield node("Shape", "x0", "found", start=axes.start, end=axes.stop)
         yield node("Sub", "wanted found", "more")
         if self.padding:
             begins = int64("begins", *(self.padding * space if len(self.padding) == 1 else self.padding))
@@ -366,14 +390,11 @@ class Pad(Op):
             yield node("Div", "lifted two", "halved", int64("two", 2))
             yield node("Sub", "halved down", "begins", int64("down", LIFT))
             yield node("Sub", "more begins", "ends")
-        yield node("Concat", "others begins others ends", "pads", int64("others", 0, 0), axis=0)
+        zeros = {"before": axes.start, "between": x.rank - space, "after": x.rank - axes.stop}
+        consts = [int64(name, *(0,) * count) for name, count in zeros.items() if count]
+        names = [n for n in ("before", "begins", "between", "ends", "after") if zeros.get(n, 1)]
+        yield node("Concat", " ".join(names), "pads", *consts, axis=0)
 
 
 LIFT = 1 << 40
 """More than any size."""
-
-
-def _pads(name: str, amounts: Sequence[int]) -> OnnxConst:
-    """Begins and ends of the spatial axes, nothing of the others."""
-    space = len(amounts) // 2
-    return int64(name, 0, 0, *amounts[:space], 0, 0, *amounts[space:])

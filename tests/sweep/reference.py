@@ -115,7 +115,8 @@ def _spoken(op: Op, target: type[nn.Module]) -> bool:
     """Does PyTorch know this padding? Its convolutions know two words, and no module has two sides."""
     padding = getattr(op, "padding", 0)
     if isinstance(padding, str):
-        return "Transpose" not in target.__name__ and "Conv" in target.__name__ and padding in ("same", "valid")
+        own = padding == "valid" or (padding == "same" and all(s == 1 for s in getattr(op, "stride", None) or ()))
+        return "Transpose" not in target.__name__ and "Conv" in target.__name__ and own
     return not isinstance(padding, tuple) or len(padding) == op.rank
 
 

@@ -120,6 +120,11 @@ class NodeMaker:
             self.report.add("bad-argument", message, given.argument.span)
             self.ok = False
             return
+        if len(node.outputs) < 2:
+            message = f"`{value.path}` keeps no indices: its padding differs at both ends or is `same`"
+            self.report.add("bad-argument", message, given.argument.span)
+            self.ok = False
+            return
         self.undone = node
         self._pass(given, extras)
 
