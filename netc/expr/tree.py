@@ -80,8 +80,18 @@ class ListExpr(Expr, frozen=True, eq=False):
     items: tuple[Expr, ...]
 
 
+class Comprehension(Expr, frozen=True, eq=False):
+    """`(8*i for i in 1..4 if i != 2)`: `item` for every row of `iterable` (a list or a Range) that `condition` keeps;
+    several names take rows apart, as in a loop."""
+
+    item: Expr
+    names: tuple[str, ...]
+    iterable: Expr
+    condition: Expr | None = None
+
+
 class Range(Expr, frozen=True, eq=False):
-    """`1..4`, both ends included; `1..0` is empty. Only as the iterable of a loop or in `$(2..6)`."""
+    """`1..4`, both ends included; `1..0` is empty. Only as what loops and comprehensions run over, or in `$(2..6)`."""
 
     first: Expr
     last: Expr
@@ -120,4 +130,11 @@ def names_in(expr: Expr) -> set[str]:
     """All bare names of an expression."""
     if isinstance(expr, Name):
         return {expr.id}
-    return set().union(*map(names_in, parts_of(expr)))
+    found = set().union(*map(names_in, parts_of(expr)))
+    return found - set(expr.names) if isinstance(expr, Comprehension) else found
+
+
+def makes_rows(expr: Expr) -> bool:
+    """Whether an expression holds a comprehension, `zip` or `enumerate`: what it comes to is said as a list."""
+    rows = isinstance(expr, Comprehension) or (isinstance(expr, Function) and expr.name in ("zip", "enumerate"))
+    return rows or any(map(makes_rows, parts_of(expr)))

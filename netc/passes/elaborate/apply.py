@@ -33,7 +33,7 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
     present = tuple([value for value in inputs if value.type is not NONE])
     if len(present) < len(inputs) and not present:
         return Applied(None, Slot(inputs[0]))
-    if len(present) < len(inputs) and not _skips(callee):
+    if len(present) < len(inputs) and not _skips(callee, inputs):
         _refuse_none(build, line, inputs)
         return failed(place, line)
     if isinstance(callee, type):
@@ -42,8 +42,13 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
     return make_call(build, callee, target, present)
 
 
-def _skips(callee: type[Op] | Definition | Import) -> bool:
-    return isinstance(callee, type) and callee.skips
+def _skips(callee: type[Op] | Definition | Import, inputs: tuple[Value, ...]) -> bool:
+    """Whether what is none can be left out: from a merge, and from the last inputs of a block that takes any number."""
+    if isinstance(callee, type):
+        return callee.skips
+    if isinstance(callee, Import) or not callee.inputs or not callee.inputs[-1].many:
+        return False
+    return all(value.type is not NONE for value in inputs[: len(callee.inputs) - 1])
 
 
 def _may_be_any_number(line: Line) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 
 from netc.diagnostics.model import Span
 from netc.expr.evaluate import evaluate, items, truth
-from netc.expr.scope import Binding, Said, Scope
+from netc.expr.scope import Binding, Scope, how_said
 from netc.expr.tree import Expr, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
@@ -24,6 +24,10 @@ MAX_REPEATS = 10_000
 
 MAX_DEPTH = 64
 """Levels of statements within statements and of calls within calls, together."""
+
+
+Turns = list[tuple[Scope, dict[str, Any]]]
+"""For each turn of a loop the scope of its body, and what its variables hold."""
 
 
 class Made(msgspec.Struct, frozen=True, eq=False):
@@ -110,7 +114,7 @@ class BodyBuilder(Reader):
     def _taken(self, own: Place, prefix: str, named: Named) -> bool:
         """Whether another statement has this name, or one of the containers a dotted name needs."""
         path = own.path
-        taken = path in own.names.inputs or path in own.names.slots
+        taken = path in own.names.inputs or path in own.names.slots or path in own.names.many
         while not taken and (path := path.rpartition(".")[0]) != prefix:
             slot = own.names.slots.get(path)
             taken = slot is not None and not slot.container
@@ -120,9 +124,9 @@ class BodyBuilder(Reader):
 
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
         """`layer$i: {for: …}`: a statement of its own for every turn."""
-        turns = self._turns(loop, place, flow)
+        turns = self.turns(loop, place, flow)
         group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
-        group.said["iterable"] = Said(loop.iterable, place.scope)
+        group.said["iterable"] = how_said(loop.iterable, place.scope)
         value = flow.value
         for scope, bindings in turns or []:
             made = self._named(named, loop.body, place.within(scope), flow)
@@ -241,7 +245,7 @@ class BodyBuilder(Reader):
             counter.add(made)
             if made.value is not None and made.value.type is ERROR:
                 break
-        return {"said": {"count": Said(repeat, place.scope)}}
+        return {"said": {"count": how_said(repeat, place.scope)}}
 
     def _loop(self, loop: Loop, place: Place, flow: Flow) -> Made:
         """Without a template: a numbered chain."""
@@ -251,16 +255,17 @@ class BodyBuilder(Reader):
 
     def _loop_members(self, loop: Loop, counter: Counter) -> dict[str, Any]:
         place = counter.place
-        for scope, bindings in self._turns(loop, place, counter.flow) or []:
+        for scope, bindings in self.turns(loop, place, counter.flow) or []:
             inner = Counter(place.within(scope), counter.flow)
             inner.next = counter.next
             before = counter.flow
             self._members(loop.body, inner)
             counter.next, counter.flow = inner.next, inner.flow
             counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
-        return {"said": {"iterable": Said(loop.iterable, place.scope)}}
+        return {"said": {"iterable": how_said(loop.iterable, place.scope)}}
 
-    def _turns(self, loop: Loop, place: Place, flow: Flow) -> list[tuple[Scope, dict[str, Any]]] | None:
+    def turns(self, loop: Loop, place: Place, flow: Flow) -> Turns | None:
+        """The scope of each turn of a loop, and what its variables hold; None after an error."""
         rows = self.attempt(lambda: items(loop.iterable, self.context(place.reading(flow.value))), place)
         if rows is ERROR:
             self.failed = True
@@ -291,7 +296,7 @@ class BodyBuilder(Reader):
         place.names.add_group(place.path, made.value)
         group = GroupDraft(
             kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
-            said={"condition": Said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
+            said={"condition": how_said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
         )  # fmt: skip
         return Made([group], made.value, made.feeds)
 
@@ -301,7 +306,7 @@ class BodyBuilder(Reader):
             self._members(branch, counter)
         if taken is None:
             counter.flow = counter.flow.then(Value(ERROR, counter.place.path, statement.span))
-        return {"taken": bool(taken), "said": {"condition": Said(statement.condition, reading.scope)}}
+        return {"taken": bool(taken), "said": {"condition": how_said(statement.condition, reading.scope)}}
 
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and _names_inputs(statement.then):

@@ -84,6 +84,7 @@ class OutputDraft(msgspec.Struct, frozen=True, eq=False):
     value: Value
     train_only: bool
     enabled: bool
+    span: Span
 
 
 class BlockDraft(msgspec.Struct, eq=False, kw_only=True):
@@ -130,6 +131,8 @@ class Namespace:
     def __init__(self, definition: Definition, shared: tuple[Named, ...]) -> None:
         self.definition = definition
         self.inputs: dict[str, Value] = {}
+        self.many: dict[str, int] = {}
+        """The input that takes all further tensors, and how many there are: `maps.0`, `maps.1`, …"""
         self.body_inputs: dict[str, Value | None] = {}
         self.slots: dict[str, Slot] = {}
         self.heads: set[str] = set()
@@ -172,7 +175,7 @@ class Namespace:
                 return _known(self.body_inputs[level], text)
             if (f"{level}.{first}" if level else first) in self.heads:
                 return self._inside(f"{level}.{text}" if level else text, expose)
-        if not rest and text in self.inputs:
+        if text in self.inputs:
             return self.inputs[text]
         raise UnknownTensor(text, "", lambda: self.visible(prefix))
 
@@ -221,7 +224,7 @@ class Namespace:
             full = f"{level}.{path}" if level else path
             if full in self.slots:
                 return [f"{full}.{m}" for m in self.members(full) if m.isdigit()]
-        return []
+        return [f"{path}.{i}" for i in range(self.many.get(path, 0))]
 
     def visible(self, prefix: str) -> list[str]:
         """Names a reference may start with here."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netc.diagnostics.model import Fault, Label, Span
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Said, Scope, how_said
 from netc.expr.tree import Attribute, Expr, TensorRef, parts_of
 from netc.ir.model import Node, Value
 from netc.ops.base import Attr, BadValue, Op
@@ -185,7 +185,7 @@ class NodeMaker:
             self.ok = False
             self._report_value(declared, given, str(error))
         if said(given, declared.words) is not None:
-            self.said[declared.name] = Said(expr, scope)
+            self.said[declared.name] = how_said(expr, scope)
 
     def _report_value(self, declared: Attr, given: Given, message: str) -> None:
         written = given.argument.span.text.rpartition("=")[2]

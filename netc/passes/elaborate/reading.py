@@ -78,6 +78,8 @@ class Reader:
             return [Value(NONE, span.text, span)]
         for text in texts or []:
             numbered = place.names.numbered(text[:-2], place.prefix) if text.endswith(".*") else [text]
+            if not numbered and text[:-2] in place.names.many:
+                return [Value(NONE, text, span)]
             if not numbered:
                 self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
             for one in numbered:
