@@ -218,12 +218,13 @@ CATALOGUE = {
         embedding 20 8 @tokens
         embedding 20 8 padding_idx=0 @tokens
         learned: parameter (5 6)
+        held: buffer (5 6)
         fixed: constant (1 2 3 4 5 6) shape=(2 3)
         scalar: constant 0.5 dtype=float32
         arange 0 10 step=3
         relative_position_index 3
         """,
-        still=("learned", "fixed", "scalar", "line8", "line9"),
+        still=("learned", "held", "fixed", "scalar", "line9", "line10"),
     ),
     "arithmetic": Family(
         PAIR,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from math import prod, sqrt
 from typing import ClassVar
 
+from msgspec import structs
+
 from netc.dims import Size, dim_text
 from netc.geometry import PADDING_WORDS, Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, Word, attr, op
@@ -38,9 +40,11 @@ from netc.ops.records import (
     Unsupported,
 )
 from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
+from netc.ops.weighting import onnx_standardized, onnx_weight_norm, standardized_class, weight_norm_class, weight_normed
 from netc.ops.windowed import need_even, need_fit, window_caption
 from netc.types import TensorType
 
+WEIGHT_NORM = "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)"
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 ONNX_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -58,6 +62,7 @@ class _ConvBase(Op):
     groups: int
     bias: bool
     padding_mode: str
+    weight_norm: bool = False
 
     def pads(self) -> tuple[tuple[int, int], ...]:
         """Begin and end padding per spatial axis, in elements."""
@@ -83,6 +88,19 @@ class _ConvBase(Op):
                 message = f"{count} {side} channels do not divide into {self.groups} groups"
                 tries = [g for g in range(self.groups, 0, -1) if self.out_channels % g == 0 and channels % g == 0]
                 yield Problem("bad-argument", message, "groups", candidates=tuple(changed(groups=g) for g in tries[:1]))
+
+    def _learned(self, weight: Param, x: TensorType) -> tuple[Param, ...]:
+        """Weight and bias, in the order of PyTorch's state_dict."""
+        bias = (learned("bias", (self.out_channels,), weight.fill, x),) if self.bias else ()
+        return (*bias, *weight_normed(weight, x)) if self.weight_norm else (weight, *bias)
+
+    def _module(self, name: str, args: tuple[TorchArg, ...], call: str = "{self}({*})") -> TorchModule:
+        if self.weight_norm:
+            return TorchModule(f"WeightNorm{name}", args, call, helper=weight_norm_class(name))
+        return TorchModule(f"nn.{name}", args, call)
+
+    def _onnx_normed(self) -> tuple[OnnxNode, ...]:
+        return tuple(onnx_weight_norm(self.rank + 2)) if self.weight_norm else ()
 
     def _fill(self, fan_in: Size) -> Fill:
         """PyTorch's `kaiming_uniform_(a=√5)` and bias rule: uniform in ±1/√fan_in."""
@@ -119,9 +137,17 @@ class Conv(_ConvBase):
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
     padding_mode: Word = attr("what the padding holds", default="zeros", words=PADDING_MODES)
+    weight_norm: bool = attr(WEIGHT_NORM, default=False)
+    standardize: float | None = attr(
+        "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",
+        default=None,
+        minimum=0,
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
+        if self.weight_norm and self.standardize is not None:
+            yield Problem("bad-argument", "a weight is normed or standardised, not both", "standardize")
         if x[0].rank == self.rank + 2:
             yield from self._check_windows(x[0])
 
@@ -151,7 +177,7 @@ class Conv(_ConvBase):
         inside = x[0].shape[1] // self.groups
         fill = self._fill(inside * prod(self.kernel_size))
         weight = learned("weight", (self.out_channels, inside, *self.kernel_size), fill, x[0])
-        return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
+        return self._learned(weight, x[0])
 
     def macs(self, *x: TensorType) -> Size:
         taps = x[0].shape[1] // self.groups * prod(self.kernel_size) * self.out_channels
@@ -169,14 +195,20 @@ class Conv(_ConvBase):
             *keywords(self, "dilation", "groups", "bias"),
             *(() if uneven else keywords(self, "padding_mode")),
         )
+        module = self._module(f"Conv{self.rank}d", args)
         if sides is None:
-            return TorchForm(TorchModule(f"SameConv{self.rank}d", args, helper=same_conv(self.rank)), heavy=True)
-        name = f"nn.Conv{self.rank}d"
+            own = f"{module.helper}\n\n\n" if module.helper else ""
+            name, helper = f"Same{module.cls.removeprefix('nn.')}", own + same_conv(module.cls)
+            return TorchForm(structs.replace(module, cls=name, helper=helper), heavy=True)
         if uneven:
-            return TorchForm(
-                TorchModule(name, args, self._padded_call(sides), ("torch.nn.functional:pad",)), heavy=True
-            )
-        return TorchForm(TorchModule(name, args), heavy=True)
+            module = structs.replace(module, call=self._padded_call(sides), imports=("torch.nn.functional:pad",))
+        return TorchForm(module, heavy=True)
+
+    def _module(self, name: str, args: tuple[TorchArg, ...], call: str = "{self}({*})") -> TorchModule:
+        if self.standardize is None:
+            return super()._module(name, args, call)
+        eps = TorchArg("eps", self.standardize, attribute="standardize", keyword=True)
+        return TorchModule(f"Standardized{name}", (*args, eps), call, helper=standardized_class(self.rank))
 
     def _is_uneven(self, sides: Sides) -> bool:
         """PyTorch has its own word for `same` at stride 1."""
@@ -190,28 +222,35 @@ class Conv(_ConvBase):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         sides = known_sides(self.windows(x[0]), x[0])
+        weight, made = self._onnx_weight(x[0])
         if sides is None:
-            return (self._onnx_same(),)
+            return *made, self._onnx_same(weight)
         begins, ends = zip(*sides, strict=True)
         first = self.padding_mode != "zeros" and any(begins + ends)
         source = "padded" if first else "x0"
         conv = node(
             "Conv",
-            f"{source} weight{' bias' if self.bias else ''}",
+            f"{source} {weight}{' bias' if self.bias else ''}",
             kernel_shape=self.kernel_size,
             strides=self.stride,
             pads=(0,) * 2 * self.rank if first else begins + ends,
             dilations=self.dilation,
             group=self.groups,
         )
-        return (self._onnx_pad(begins, ends), conv) if first else (conv,)
+        return *made, *((self._onnx_pad(begins, ends),) if first else ()), conv
 
-    def _onnx_same(self) -> OnnxNode:
+    def _onnx_weight(self, x: TensorType) -> tuple[str, tuple[OnnxNode, ...]]:
+        """The weight's name, and what makes it out of what is learned."""
+        if self.standardize is None:
+            return "weight", self._onnx_normed()
+        return "standard", tuple(onnx_standardized(x, self.rank + 2, self.standardize))
+
+    def _onnx_same(self, weight: str) -> OnnxNode:
         """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows."""
         if any(d != 1 for d in self.dilation):
             raise Unsupported("ONNX Runtime pads dilated windows by numbers alone: use --bind, or padding in numbers")
         settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
-        return node("Conv", f"x0 weight{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
+        return node("Conv", f"x0 {weight}{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
 
     def _onnx_pad(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> OnnxNode:
         amounts: OnnxConst = int64("pads", 0, 0, *begins, 0, 0, *ends)
@@ -239,6 +278,7 @@ class ConvTranspose(_ConvBase):
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
+    weight_norm: bool = attr(WEIGHT_NORM, default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
@@ -299,7 +339,7 @@ class ConvTranspose(_ConvBase):
         each = self.out_channels // self.groups
         fill = self._fill(each * prod(self.kernel_size))
         weight = learned("weight", (x[0].shape[1], each, *self.kernel_size), fill, x[0])
-        return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
+        return self._learned(weight, x[0])
 
     def macs(self, *x: TensorType) -> Size:
         return prod(x[0].shape[1:], start=self.out_channels // self.groups * prod(self.kernel_size))
@@ -313,22 +353,24 @@ class ConvTranspose(_ConvBase):
             *keywords(self, "output_padding", "groups", "bias", "dilation"),
         )
         call = "{self}({0}, output_size={1}.shape[2:])" if len(x) > 1 else "{self}({*})"
-        return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args, call), heavy=True)
+        return TorchForm(self._module(f"ConvTranspose{self.rank}d", args, call), heavy=True)
 
-    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return *self._onnx_normed(), *self._onnx_convolved(*x)
+
+    def _onnx_convolved(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if len(x) > 1:
             return self._onnx_like(*x)
         if any(added >= stride for added, stride in zip(self.output_padding, self.stride, strict=True)):
             return self._cut_to_size()
         begins = tuple([begin for begin, _ in self.pads()])
-        return self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding)
+        return (self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding),)
 
-    def _onnx_like(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+    def _onnx_like(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Where output_padding depends on the input: the longest output there can be, cut to the size."""
         added = [n for n in self._added(*x) if isinstance(n, int)]
         if len(added) == self.rank:
-            found: OnnxNode | tuple[OnnxNode, ...] = self.replace(output_padding=tuple(added)).onnx(x[0])
-            return found
+            return type(self)(**{**self.__dict__, "output_padding": tuple(added)})._onnx_convolved(x[0])
         begins, longest = tuple([begin for begin, _ in self.pads()]), tuple([s - 1 for s in self.stride])
         whole = self._onnx("x0 weight bias" if self.bias else "x0 weight", "whole", begins * 2, longest)
         consts = (int64("from", *[0] * self.rank), int64("axes", *range(2, self.rank + 2)))

@@ -21,6 +21,7 @@ from netc.ops.common import (
 )
 from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
+from netc.ops.weighting import onnx_weight_norm, weight_norm_class, weight_normed
 from netc.types import TensorType
 
 
@@ -31,6 +32,9 @@ class Linear(Op):
     fresh = True
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
+    weight_norm: bool = attr(
+        "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)", default=False
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_axes(self, x[0], 1)
@@ -45,7 +49,8 @@ class Linear(Op):
         bound = 1 / sqrt(number(x[0].shape[-1]))
         fill = Fill("uniform", -bound, bound)
         weight = learned("weight", (self.out_features, x[0].shape[-1]), fill, x[0])
-        return (weight, learned("bias", (self.out_features,), fill, x[0])) if self.bias else (weight,)
+        bias = (learned("bias", (self.out_features,), fill, x[0]),) if self.bias else ()
+        return (*bias, *weight_normed(weight, x[0])) if self.weight_norm else (weight, *bias)
 
     def macs(self, *x: TensorType) -> Size:
         return prod(x[0].shape[1:] if x[0].rank > 1 else x[0].shape, start=self.out_features)
@@ -53,9 +58,15 @@ class Linear(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         features = size_of("in_features", x[0], -1)
         args = (features, *positional(self, "out_features"), *keywords(self, "bias"))
+        if self.weight_norm:
+            return TorchForm(TorchModule("WeightNormLinear", args, helper=weight_norm_class("Linear")), heavy=True)
         return TorchForm(TorchModule("nn.Linear", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        normed = tuple(onnx_weight_norm(2)) if self.weight_norm else ()
+        return *normed, *self._onnx(*x)
+
+    def _onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Gemm for a matrix, which keeps the weight's layout; MatMul with a transposed weight otherwise."""
         if x[0].rank == 2:
             return (node("Gemm", "x0 weight bias" if self.bias else "x0 weight", transB=1),)

@@ -38,9 +38,9 @@ DILATED = PADS.format(more=", self.dilation", name=", d", extent="d * (k - 1) + 
 PLAIN = PADS.format(more="", name="", extent="k")
 
 
-def same_conv(rank: int) -> str:
-    """A convolution that pads so."""
-    return f'''class SameConv{rank}d(nn.Conv{rank}d):
+def same_conv(base: str) -> str:
+    """A convolution that pads so, made of one that is given."""
+    return f'''class Same{base.removeprefix("nn.")}({base}):
     """A convolution with ⌈n / stride⌉ outputs per axis, padded as TensorFlow pads."""
 
     def forward(self, x: Tensor) -> Tensor:

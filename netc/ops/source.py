@@ -8,7 +8,7 @@ from math import prod
 from netc.ops.base import Family, Floats, Ints, Op, Word, attr, op
 from netc.ops.common import FLOATS, ZEROS, node
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import DTYPES, TensorType
 
 WHOLE = ("int64", "int32")
 MOST = 1 << 20
@@ -39,6 +39,37 @@ class Parameter(Op):
         args = (TorchArg("shape", sizes, attribute="shape"),)
         made = f"nn.Parameter(torch.zeros({{*shape}}{kind}))"
         return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=made))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.shape))
+
+
+@op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
+class Buffer(Op):
+    """A fixed tensor whose elements lie in the weights, zeros at first. It does not train; its key in the state_dict is
+    the statement's name (`torch.nn.Buffer`)."""
+
+    shape: Ints = attr("its sizes", minimum=1)
+    dtype: Word = attr("its element type", default="float32", words=DTYPES)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if not self.shape:
+            yield Problem("bad-argument", "`shape` names no size", "shape")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (Param("", self.shape, ZEROS, trainable=False, dtype=self.dtype),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
+        args = (TorchArg("shape", self.shape, attribute="shape"),)
+        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=f"torch.zeros({{*shape}}{kind})"))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """The initialiser itself."""

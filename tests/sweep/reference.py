@@ -20,7 +20,7 @@ Tensors = list[torch.Tensor]
 OWN = {
     *("add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
     *("remainder", "floor_divide", "index_select", "arange"),
-    *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
+    *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter", "buffer"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
 }
@@ -83,11 +83,11 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
         listed = op.name in ("concat", "stack")
         return lambda *x: target(x, **op.__dict__) if listed else target(*x, **op.__dict__)
     names = _signature(target)
-    if not set(op.attributes) <= names or not _spoken(op, target):
+    own = {name for name in op.attributes if name not in names}
+    if any(getattr(op, name) != op.attributes[name].default for name in own) or not _spoken(op, target):
         return None
-    given = {
-        name: single(op, value) for name, value in op.__dict__.items() if (name, value) != ("normalized_shape", ())
-    }
+    shown = {name: value for name, value in op.__dict__.items() if name not in own}
+    given = {name: single(op, value) for name, value in shown.items() if (name, value) != ("normalized_shape", ())}
     return match(target(**inferred(names - set(given), op, types), **given).eval(), types)
 
 
