@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from netc.ops.base import Family, Floats, Ints, Op, Word, attr, op
+from netc.ops.base import Family, Floats, Ints, Op, Text, Word, attr, op
 from netc.ops.common import FLOATS, ZEROS, node
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Unsupported
 from netc.types import DTYPES, TensorType
 
 WHOLE = ("int64", "int32")
@@ -77,6 +77,32 @@ class Buffer(Op):
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.shape))
+
+
+class WeightOf(Op):
+    """A tensor that another statement owns, read as a tensor: `@embed.weight`. It stands in no spec by itself; its node
+    has the module of the owner, so that files of weights hold it once (`torch.nn.Module.get_parameter`)."""
+
+    name = "weight_of"
+    title = "Weight"
+    torch_name = "torch.nn.Module.get_parameter"
+    arity = (0, 0)
+    parameter: Text = attr("its name in the owner's state_dict")
+    shape: Ints = attr("its sizes")
+    dtype: Word = attr("its element type", words=DTYPES)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (Param(self.parameter, self.shape, ZEROS, dtype=self.dtype),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        raise Unsupported(f"netc does not yet write PyTorch code that reads the `{self.parameter}` of another module")
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
 
 
 @op("constant", family=Family.OTHER, torch="torch.tensor", title="Constant", arity=(0, 0))

@@ -351,7 +351,8 @@ class BodyBuilder(Reader):
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
             self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
-        return Made([] if applied.item is None else [applied.item], applied.slot.value, applied.feeds)
+        named, self.weights = self.weights, []
+        return Made([*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds)
 
     def _shared_line(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
         """A call of a shared module with its inputs known."""

@@ -142,8 +142,8 @@ class Compiler:
         outputs = self._outputs(definition, build, place, made.value)
         self._checks(definition, instance, scope)
         return BlockDraft(
-            definition=definition, arguments=values, inputs=inputs, items=made.items, outputs=outputs,
-            scope=scope, names=names, complete=not build.failed,
+            definition=definition, arguments=values, inputs=inputs, items=[*made.items, *build.weights],
+            outputs=outputs, scope=scope, names=names, complete=not build.failed,
         )  # fmt: skip
 
     def _scope(self, definition: Definition, instance: Instance, values: dict[str, Any], names: Namespace) -> Scope:

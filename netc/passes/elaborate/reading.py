@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from netc.diagnostics.model import Label, Span
 from netc.expr.evaluate import Context, ExprError, Silenced
 from netc.expr.evaluate import texts as filled
 from netc.expr.tree import Expr, TensorRef
-from netc.ir.model import Value
+from netc.ir.model import Node, Value
+from netc.ops.source import WeightOf
 from netc.passes.elaborate.apply import takes_input
-from netc.passes.elaborate.drafts import UnknownTensor, itself
+from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.place import Flow, Place
 from netc.syntax.ast import Line
-from netc.types import ERROR, NONE
+from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.compiler import Compiler
@@ -33,6 +36,8 @@ class Reader:
         self.own: set[Value] = set()
         self.failed = False
         self.broken: set[tuple[int, int]] = set()
+        self.weights: list[Node] = []
+        """Weights of other statements that were named since the last statement, as nodes to stand before it."""
 
     def texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
         """A name or reference with its holes filled; None after an error."""
@@ -97,6 +102,9 @@ class Reader:
         try:
             return place.names.find(text, place.prefix)
         except UnknownTensor as unknown:
+            owned = self._weight(unknown, place, span)
+            if owned is not None:
+                return owned
             self.failed = True
             where = f" in `{unknown.base}`" if unknown.base else ""
             message = f"there is no tensor `{text}`{where}"
@@ -107,6 +115,27 @@ class Reader:
                 notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
                 self.report.add("unknown-tensor", message, span, helps=(near,), notes=notes)
             return None
+
+    def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
+        """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
+        slot = place.names.slots.get(unknown.base)
+        owner = None if slot is None or slot.value is None else self.made_by.get(slot.value)
+        if owner is None or owner.path != unknown.base:
+            return None
+        key = unknown.text[len(unknown.base) + 1 :]
+        owned = {param.name: param for param in owner.op.params(*(v.type for v in owner.inputs))}
+        if key not in owned:
+            return None
+        param = owned[key]
+        op = WeightOf(parameter=key, shape=param.shape, dtype=param.dtype)
+        value = Value(TensorType(param.shape, param.dtype), unknown.text, span)
+        node = structs.replace(
+            owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span
+        )
+        place.names.slots[unknown.text] = Slot(value)
+        self.weights.append(node)
+        self.own.add(value)
+        return value
 
     def report_forks(self) -> None:
         """A tensor that two statements read must be named by both."""
