@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from netc.dims import Size, dim_text
+from netc.dims import Dim, Size, dim_text
 
 Padding: TypeAlias = int | str | Sequence[int]
 Setting: TypeAlias = int | tuple[int, int]
@@ -20,7 +20,8 @@ PADDING_WORDS = ("valid", "half", "full", "same")
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A window along one axis; `begin` and `end` are the elements of padding before and after it.
+    """A window along one axis; `begin` and `end` are the elements of padding before and after it. `same`: they are what
+    ⌈n / stride⌉ windows need, which depends on the axis (`same_padding`), and stand at 0.
 
     `output` and `transposed` use arithmetic operators only, so they run over anything number-like.
     """
@@ -31,6 +32,7 @@ class Window(msgspec.Struct, frozen=True):
     begin: int = 0
     end: int = 0
     ceil_mode: bool = False
+    same: bool = False
 
     @property
     def extent(self) -> int:
@@ -42,6 +44,8 @@ class Window(msgspec.Struct, frozen=True):
 
         Ceil mode adds a last, partial window unless it would start in the end padding.
         """
+        if self.same:
+            return (n + (self.stride - 1)) // self.stride
         reach = n + self.begin + self.end - self.dilation * (self.kernel - 1) - 1
         if self.ceil_mode:
             reach = reach + self._ceil_bonus
@@ -52,6 +56,14 @@ class Window(msgspec.Struct, frozen=True):
         """What rounding up adds before the floor: `stride − 1`, less where PyTorch drops the last window."""
         return min(self.stride - 1, self.dilation * (self.kernel - 1) - self.end)
 
+    def same_padding(self, n: Size) -> tuple[int, int] | None:
+        """Before and after `n` elements, so that there are ⌈n / stride⌉ windows: TensorFlow's rule, the odd element at
+        the end. None where it is not the same for all values of a symbolic size."""
+        if self.extent == 1:
+            return 0, 0
+        total = ((n + (self.stride - 1)) // self.stride - 1) * self.stride + self.extent - n
+        return None if isinstance(total, Dim) else (max(total, 0) // 2, max(total, 0) - max(total, 0) // 2)
+
     def transposed(self, n: Size, output_padding: int = 0) -> Size:
         """The elements that `n` windows make in a transposed convolution."""
         spread = (n - 1) * self.stride - self.begin - self.end
@@ -59,6 +71,8 @@ class Window(msgspec.Struct, frozen=True):
 
     def remainder(self, n: Size) -> Size:
         """Elements of the padded axis that the stride leaves over at its end, from 0 to `stride − 1`."""
+        if self.same:
+            return 0
         return (n + self.begin + self.end - self.extent) % self.stride
 
     def lost(self, n: Size) -> Size:
@@ -81,6 +95,8 @@ class Window(msgspec.Struct, frozen=True):
 
     def formula(self, n: Size) -> str:
         """The size rule with its numbers, the result and, unless rounding up, the remainder."""
+        if self.same:
+            return f"⌈{dim_text(n)}/{self.stride}⌉ = {dim_text(self.output(n))}"
         reach = n + self.begin + self.end - self.extent
         bonus = f" + {self._ceil_bonus}" if self.ceil_mode else ""
         raised = reach + self._ceil_bonus if self.ceil_mode else reach
@@ -161,7 +177,7 @@ def resolve_padding(
 
     `padding` is one number, one per axis, all begins then all ends, or one of PADDING_WORDS: `valid` is
     none, `half` is half the window's extent, `full` lets windows overlap the input by one element, and
-    `same` keeps the size, with the odd element at the end as in PyTorch. Raises ValueError otherwise.
+    `same` keeps the size at stride 1, with the odd element at the end as in PyTorch. Raises ValueError otherwise.
     """
     windows = [Window(k, s, d) for k, s, d in zip(kernel, stride, dilation, strict=True)]
     if isinstance(padding, str):

@@ -32,3 +32,6 @@ class TensorType(msgspec.Struct, frozen=True):
 
 ERROR = TensorType((), "error")
 """The type of what a rejected statement makes: everything that reads it stays silent."""
+
+NONE = TensorType((), "none")
+"""The type of what stands for no tensor at all: `else: none`, and everything computed from that alone."""

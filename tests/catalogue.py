@@ -285,12 +285,13 @@ CATALOGUE = {
         add @t @noise
         [add 0.5 @parts, mul 2]
         learned: parameter (5 6)
+        held: buffer (5 6)
         fixed: constant (1 2 3 4 5 6) shape=(2 3)
         scalar: constant 0.5 dtype=float32
         arange 0 10 step=3
         relative_position_index 3
         """,
-        still=("learned", "fixed", "scalar", "line15", "line16", "noise", "parts", "line11"),
+        still=("learned", "held", "fixed", "scalar", "line15", "line16", "noise", "parts", "line11"),
     ),
     "arithmetic": Family(
         PAIR,

@@ -243,7 +243,16 @@ sampled = plain(lambda x, grid: F.grid_sample(x, grid, padding_mode="border", al
 case("grid_sample", make("grid_sample", padding_mode="border"), sampled, IMAGE, (2, 5, 6, 2))
 
 ELSEWHERE = {
-    *("parameter", "constant", "arange", "relative_position_index", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *(
+        "parameter",
+        "buffer",
+        "constant",
+        "arange",
+        "relative_position_index",
+        "max_unpool1d",
+        "max_unpool2d",
+        "max_unpool3d",
+    ),
     *("gather", "index_select", "take_along_dim", "log", "sqrt", "rsqrt"),
     *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align", "nms"),
     *("multiscale_roi_align", "ps_roi_align"),
@@ -254,9 +263,9 @@ ELSEWHERE = {
     *("fmod", "addcdiv", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
     *("rnn_cell", "lstm_cell", "gru_cell", "rnn", "lstm", "gru", "multihead_attention", "scaled_dot_product_attention"),
 }
-"""Operators that make sense in a network alone: tests/test_parameter.py, test_unpool.py; those with indices, random
-numbers and functions that take some numbers only: tests/test_ops_rearrange.py, test_ops_lookup.py, test_ops_scatter.py,
-test_ops_activation.py and test_ops_functions.py; what has no class in torch or takes maps or boxes:
+"""Operators that make sense in a network alone: tests/test_parameter.py, test_buffer.py and test_unpool.py; those with
+indices, random numbers and functions that take some numbers only: tests/test_ops_rearrange.py, test_ops_lookup.py,
+test_ops_scatter.py, test_ops_activation.py and test_ops_functions.py; what has no class in torch or takes maps or boxes:
 tests/test_ops_local.py, test_ops_fractional.py, test_ops_deform.py, test_ops_sample.py, test_ops_roi.py,
 test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; masks: tests/test_ops_masks.py; sequences:
 tests/test_ops_recurrent.py, test_ops_cells.py and test_ops_attention.py."""

@@ -24,7 +24,7 @@ WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold", "adaptive")
 
 
 def required(attribute: Attr) -> object:
-    usual = {"Word": attribute.words[:1], "Ints": (1,), "Sizes": (-1,), "Text": "ij->ji"}
+    usual = {"Word": attribute.words[:1], "Ints": (1,), "Sizes": (attribute.minimum or -1,), "Text": "ij->ji"}
     return usual["Word"][0] if attribute.words else usual.get(attribute.kind, 1)
 
 

@@ -133,13 +133,6 @@ def test_symbolic_channels_are_not_constant() -> None:
     assert [p.code for p in problems] == ["not-constant"]
 
 
-def test_same_padding_needs_stride_one() -> None:
-    op = make("conv2d", out_channels=8, kernel_size=3, stride=2, padding="same")
-    (problem,) = findings(op, tensor(1, 3, 8, 8))
-    assert (problem.code, problem.at) == ("bad-argument", "padding")
-    assert op.replace(**dict(problem.candidates[0])).padding == "half"
-
-
 def test_groups_offer_a_divisor() -> None:
     op = make("conv2d", out_channels=8, kernel_size=3, groups=3)
     problems = findings(op, tensor(1, 6, 8, 8))

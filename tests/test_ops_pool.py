@@ -98,14 +98,6 @@ def test_too_much_padding_offers_half_the_window() -> None:
     assert (problem.code, problem.at, problem.candidates) == ("bad-argument", "padding", ((("padding", 1),),))
 
 
-@pytest.mark.parametrize(
-    ("name", "remedy"), [("avg_pool2d", "before it"), ("max_pool2d", "before it, with a `value` below every element")]
-)
-def test_uneven_padding_offers_a_pad_statement(name: str, remedy: str) -> None:
-    (problem,) = findings(make(name, kernel_size=3, padding=(0, 1, 1, 0)), tensor(1, 1, 8, 8))
-    assert (problem.at, problem.helps) == ("padding", (f"put a `pad` statement {remedy}",))
-
-
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
 def test_the_stride_is_left_out_where_it_is_the_kernel(name: str) -> None:
     def shown(**attributes: Any) -> list[str]:

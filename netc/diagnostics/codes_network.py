@@ -181,6 +181,16 @@ NETWORK_CODES = (
         "pool to a fixed size before it (`adaptive_avg_pool2d 1`), or fix the input's size.",
     ),
     CodeInfo(
+        "absent-tensor",
+        "error",
+        "A tensor that is none here is needed",
+        "`none` stands for no tensor. `add`, `mul`, `maximum`, `minimum`, `concat` and `stack` leave it out, "
+        "`like=@a` counts as not given, and what is computed from none alone is none. Whatever else reads it together "
+        "with other tensors needs it, and so does an output.",
+        "args: {side: false}\nnet:\n  a: {if: side, do: relu @image, else: none}\n  out: sub @image @a\n",
+        "put an `if` around what reads it, or let `else` name another tensor.",
+    ),
+    CodeInfo(
         "missing-else",
         "error",
         "A condition without `else` whose `do` names its inputs",

@@ -7,15 +7,18 @@ from collections.abc import Callable, Collection
 from itertools import product
 from typing import Any
 
+import msgspec
+
 from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex, symbol
 from netc.expr.arithmetic import ARITHMETIC, COMPARISONS, same
 from netc.expr.functions import FUNCTIONS
-from netc.expr.scope import Binding
+from netc.expr.scope import Binding, Scope
 from netc.expr.tree import (
     Attribute,
     Binary,
     Choice,
+    Comprehension,
     Expr,
     Function,
     Index,
@@ -31,6 +34,7 @@ from netc.expr.tree import (
 from netc.expr.values import (
     LARGEST,
     LONGEST,
+    MOST_TURNS,
     Context,
     ExprError,
     OperatorValue,
@@ -43,7 +47,7 @@ from netc.expr.values import (
     show,
     size_or_error,
 )
-from netc.types import AXES, ERROR
+from netc.types import AXES, ERROR, NONE
 
 __all__ = [
     "FUNCTIONS",
@@ -176,6 +180,8 @@ def size_field(type: Any, expr: Attribute) -> Any:
     """`.C`, `.shape` or `.rank` of a tensor type."""
     if type is ERROR:
         raise Silenced
+    if type is NONE:
+        raise ExprError("absent-tensor", f"`{dotted(expr.base)}` is none here and has no sizes", expr)
     if expr.field == "rank":
         return type.rank
     if expr.field == "shape":
@@ -217,6 +223,28 @@ def _range(expr: Range, context: Context) -> Any:
     if not (is_int(first) and is_int(last)):
         raise ExprError("bad-expression", f"a range needs whole numbers, not {show(first)}..{show(last)}", expr)
     return bounded_range(expr, first, last + 1, 1)
+
+
+def _comprehension(expr: Comprehension, context: Context) -> Any:
+    for name in expr.names:
+        if context.scope.find(name) is not None:
+            raise ExprError("ambiguous-name", f"`{name}` is already a name here", expr)
+    rows = items(expr.iterable, context)
+    turns = context.turns * max(len(rows), 1)
+    if turns > MOST_TURNS:
+        raise ExprError("too-large", f"a comprehension runs over {MOST_TURNS:,} rows at most", expr)
+    found = []
+    for index, row in enumerate(rows):
+        values = row if len(expr.names) > 1 else (row,)
+        if not isinstance(values, tuple) or len(values) != len(expr.names):
+            message = f"each row must have {len(expr.names)} items for `{' '.join(expr.names)}`"
+            raise ExprError("bad-expression", message, expr.iterable)
+        pairs = zip(expr.names, values, strict=True)
+        bindings = {name: Binding("loop", value, index=index, count=len(rows)) for name, value in pairs}
+        inner = msgspec.structs.replace(context, scope=Scope(context.scope, bindings), turns=turns)
+        if expr.condition is None or truth(expr.condition, inner):
+            found.append(evaluate(expr.item, inner))
+    return short(tuple(found), expr)
 
 
 def _choice(expr: Choice, context: Context) -> Any:
@@ -267,6 +295,7 @@ _EVALUATORS: dict[type[Expr], Callable[[Any, Context], Any]] = {
     Index: _index,
     Slice: _slice,
     ListExpr: _list,
+    Comprehension: _comprehension,
     Range: _range,
     Choice: _choice,
     Unary: _unary,

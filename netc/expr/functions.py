@@ -69,6 +69,27 @@ def _range_function(arguments: list[Any], expr: Function, context: Context) -> A
     return bounded_range(expr, made.start, made.stop, made.step)
 
 
+def _lists(arguments: list[Any], expr: Function) -> list[tuple[Any, ...]]:
+    if not all(isinstance(a, tuple) for a in arguments):
+        raise ExprError("bad-expression", f"`{expr.name}` takes lists", expr)
+    return arguments
+
+
+def _zip(arguments: list[Any], expr: Function, context: Context) -> Any:
+    """Rows of one item of each list."""
+    lists = _lists(arguments, expr)
+    if len({len(items) for items in lists}) > 1:
+        lengths = " and ".join(str(len(items)) for items in lists)
+        raise ExprError("bad-expression", f"`zip` takes lists of one length, not of {lengths}", expr)
+    return tuple(zip(*lists, strict=True))
+
+
+def _enumerate(arguments: list[Any], expr: Function, context: Context) -> Any:
+    """Rows of a number, from 0 on, and an item; the items of a row follow one by one."""
+    rows = (row if isinstance(row, tuple) else (row,) for row in _lists(arguments, expr)[0])
+    return tuple((index, *row) for index, row in enumerate(rows))
+
+
 def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> Any:
     """The channel rounding of MobileNet: nearest multiple of `divisor`, never under 90 % of the value."""
     value, divisor = arguments[0], arguments[1] if len(arguments) > 1 else 8
@@ -96,5 +117,7 @@ FUNCTIONS: dict[str, tuple[tuple[int, int], Callable[[list[Any], Function, Conte
     "len": ((1, 1), _len),
     "sum": ((1, 1), _sum),
     "range": ((1, 3), _range_function),
+    "zip": ((2, 16), _zip),
+    "enumerate": ((1, 1), _enumerate),
     "make_divisible": ((1, 3), _make_divisible),
 }

@@ -10,6 +10,7 @@ from netc.expr.tree import (
     Attribute,
     Binary,
     Choice,
+    Comprehension,
     Expr,
     Function,
     Index,
@@ -26,7 +27,10 @@ __all__ = ["FUNCTIONS", "SyntaxProblem", "locator", "parse_expression", "parse_h
 MAX_DEPTH = 60
 """Levels of parentheses, and of operators over operators."""
 
-FUNCTIONS = ("min", "max", "abs", "round", "floor", "ceil", "sqrt", "log2", "len", "sum", "range", "make_divisible")
+FUNCTIONS = (
+    *("min", "max", "abs", "round", "floor", "ceil", "sqrt", "log2"),
+    *("len", "sum", "range", "zip", "enumerate", "make_divisible"),
+)
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "if", "else"})
 
@@ -93,10 +97,11 @@ class _Parser:
         self.at = 0
         self.depth = 0
         self.height = 0
-        self.ranges = False
+        self.ranges = 0
+        """The depth at which a range may stand."""
 
     def whole(self, ranges: bool) -> Expr:
-        self.ranges = ranges
+        self.ranges = int(ranges)
         if self.ended():
             raise self.problem(self.next, "an expression is missing here")
         tree = self.expression(0)
@@ -200,7 +205,7 @@ class _Parser:
         return Unary(op="not", operand=tree, **self.place(start)) if negated else tree
 
     def range(self, first: Expr, last: Expr, start: int, sign: Token) -> Expr:
-        if not self.ranges or self.depth > 1:
+        if self.depth != self.ranges:
             raise self.problem(sign, "a range stands only in `for` and in `$(…)`", "elsewhere write `range(1, n + 1)`")
         return Range(first=first, last=last, **self.place(start))
 
@@ -273,6 +278,8 @@ class _Parser:
 
     def parentheses(self, opening: Token) -> Expr:
         items = self.items(opening)
+        if len(items) == 1 and isinstance(items[0], Comprehension):
+            return items[0]
         if len(items) == 1 and opening.text == "(":
             if self.tokens[self.at - 2].text == ",":
                 raise self.problem(self.tokens[self.at - 2], "a comma ends this list", "a list of one is written `[3]`")
@@ -287,12 +294,43 @@ class _Parser:
         height = 0
         while self.next.text != closing or self.next.kind != "sign":
             self.check_unclosed(opening, closing)
+            start = self.next.start
             items.append(self.expression(0))
+            if self.next.text == "for" and self.next.kind == "word":
+                items[-1] = self.comprehension(items[-1], start, only=len(items) == 1)
+                if self.next.text != closing:
+                    raise self.leftover()
             height = max(height, self.height)
             self.separator(closing)
         self.take()
         self.height = height
         return items
+
+    def comprehension(self, item: Expr, start: int, *, only: bool) -> Expr:
+        """`item for names in iterable`, and `if condition`, up to the closing parenthesis."""
+        sign, height = self.take(), self.height
+        names: list[str] = []
+        while self.next.kind == "word" and self.next.text != "in":
+            names.append(self.take().text)
+            if self.next.text == ",":
+                self.take()
+        if not only or not names or self.next.text != "in" or not set(names).isdisjoint((*CONSTANTS, *KEYWORDS)):
+            raise self.problem(sign, "this is no list", "write `(8*i for i in 1..4)`, alone in its parentheses")
+        self.take()
+        iterable, height = self.part(ranges=True), max(height, self.height)
+        condition = None
+        if self.next.text == "if" and self.next.kind == "word":
+            self.take()
+            condition, height = self.part(), max(height, self.height)
+        self.height = self.grown(height + 1, sign)
+        return Comprehension(item=item, names=tuple(names), iterable=iterable, condition=condition, **self.place(start))
+
+    def part(self, *, ranges: bool = False) -> Expr:
+        """A part of a comprehension: what stands before a further `if`."""
+        before, self.ranges = self.ranges, self.depth + 1 if ranges else 0
+        tree = self.expression(_CHOICE)
+        self.ranges = before
+        return tree
 
     def check_unclosed(self, opening: Token, closing: str) -> None:
         if self.next.kind == "end":
@@ -308,12 +346,17 @@ class _Parser:
 
     def postfix(self, tree: Expr, first: Token) -> Expr:
         height = self.height
-        while self.next.text == "[" and self.next.kind == "sign" and not self.next.blank_before:
-            bracket = self.take()
+        while self.next.text in ("[", ".") and self.next.kind == "sign" and not self.next.blank_before:
+            bracket = self.take() if self.next.text == "[" else self.opening()
             tree = self.subscript(tree, first.start, bracket)
             height = self.grown(max(height, self.height) + 1, bracket)
         self.height = height
         return tree
+
+    def opening(self) -> Token:
+        """The parenthesis of `v.(i)`, an index that needs no quotes in a YAML list."""
+        self.take()
+        return self.take()
 
     def subscript(self, base: Expr, start: int, bracket: Token) -> Expr:
         lower = None if self.next.text == ":" else self.expression(0)
@@ -323,12 +366,13 @@ class _Parser:
             assert lower is not None
             return Index(base=base, index=lower, **self.place(start))
         self.take()
-        upper = None if self.next.text == "]" else self.expression(0)
+        upper = None if self.next.text in ("]", ")") else self.expression(0)
         self.height = max(height, self.height)
         self.close(bracket)
         return Slice(base=base, lower=lower, upper=upper, **self.place(start))
 
     def close(self, bracket: Token) -> None:
-        if self.next.text != "]":
-            raise self.problem(bracket, "`[` is never closed", "an index is written `v[0]`, a part `v[1:3]`")
+        if self.next.text != ("]" if bracket.text == "[" else ")"):
+            help = "an index is written `v[0]` or `v.(0)`, a part `v[1:3]`"
+            raise self.problem(bracket, f"`{bracket.text}` is never closed", help)
         self.take()

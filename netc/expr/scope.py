@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from netc.expr.tree import Expr
+from netc.expr.tree import Attribute, Comprehension, Expr, ListExpr, Name, TensorRef, makes_rows, parts_of
 
 Kind = Literal["argument", "let", "loop", "symbol"]
 
@@ -89,3 +89,22 @@ class Said(msgspec.Struct, frozen=True, eq=False):
 
     expr: Expr
     scope: Scope
+
+
+def how_said(expr: Expr, scope: Scope) -> Said:
+    """How a number was written. What makes lists of rows is not said again: a tensor's name, which is no number, stands
+    for it beside everything that it depends on."""
+    if makes_rows(expr):
+        unsayable = TensorRef(parts=(), start=expr.start, end=expr.end)
+        expr = ListExpr(items=(unsayable, *_depends(expr, frozenset())), start=expr.start, end=expr.end)
+    return Said(expr, scope)
+
+
+def _depends(expr: Expr, own: frozenset[str]) -> Iterator[Expr]:
+    """The names and sizes in an expression, without the variables of its comprehensions."""
+    if isinstance(expr, Attribute) or (isinstance(expr, Name) and expr.id not in own):
+        yield expr
+    elif not isinstance(expr, Name):
+        inner = own.union(expr.names) if isinstance(expr, Comprehension) else own
+        for part in parts_of(expr):
+            yield from _depends(part, inner)

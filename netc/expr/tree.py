@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -95,8 +96,18 @@ class ListExpr(Expr, frozen=True):
     items: tuple[Expr, ...]
 
 
+class Comprehension(Expr, frozen=True):
+    """`(8*i for i in 1..4 if i != 2)`: `item` for every row of `iterable` (a list or a Range) that `condition` keeps;
+    several names take rows apart, as in a loop."""
+
+    item: Expr
+    names: tuple[str, ...]
+    iterable: Expr
+    condition: Expr | None = None
+
+
 class Range(Expr, frozen=True):
-    """`1..4`, both ends included; `1..0` is empty. Only as the iterable of a loop or in `$(2..6)`."""
+    """`1..4`, both ends included; `1..0` is empty. Only as what loops and comprehensions run over, or in `$(2..6)`."""
 
     first: Expr
     last: Expr
@@ -124,10 +135,22 @@ def spelled(expr: Expr) -> str:
     return ""
 
 
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """The expressions an expression is made of."""
+    for field in expr.__struct_fields__:
+        value = getattr(expr, field)
+        yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Expr))
+
+
 def names_in(expr: Expr) -> set[str]:
     """All bare names of an expression."""
     if isinstance(expr, Name):
         return {expr.id}
-    fields = (getattr(expr, field) for field in expr.__struct_fields__)
-    parts = (part for field in fields for part in (field if isinstance(field, tuple) else (field,)))
-    return set().union(*(names_in(part) for part in parts if isinstance(part, Expr)))
+    found = set().union(*map(names_in, parts_of(expr)))
+    return found - set(expr.names) if isinstance(expr, Comprehension) else found
+
+
+def makes_rows(expr: Expr) -> bool:
+    """Whether an expression holds a comprehension, `zip` or `enumerate`: what it comes to is said as a list."""
+    rows = isinstance(expr, Comprehension) or (isinstance(expr, Function) and expr.name in ("zip", "enumerate"))
+    return rows or any(map(makes_rows, parts_of(expr)))

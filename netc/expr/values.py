@@ -14,6 +14,8 @@ from netc.expr.tree import Expr
 
 LARGEST = 2**62
 LONGEST = 10_000
+MOST_TURNS = 1_000
+"""Rows of a comprehension, times those of the ones around it."""
 
 
 class ExprError(Exception):
@@ -42,13 +44,15 @@ class OperatorValue(msgspec.Struct, frozen=True, eq=False):
 
 class Context(msgspec.Struct, frozen=True, eq=False):
     """What an expression may see. words: the words of the attribute it is for; operators: names of operators and blocks
-    that may be given as values; symbols: unknown single letters become symbolic sizes."""
+    that may be given as values; symbols: unknown single letters become symbolic sizes; turns: how often an expression
+    within comprehensions is read."""
 
     scope: Scope
     domain: Domain
     words: tuple[str, ...] = ()
     operators: Collection[str] = ()
     symbols: bool = False
+    turns: int = 1
 
 
 def show(value: Any) -> str:

@@ -50,6 +50,9 @@ class _Arithmetic(_Elementwise):
             yield Problem("bad-argument", f"{self.name} takes several inputs or a number, not both", "other")
         yield from need_fitting(self, "other", number, self.result_dtype(*x))
 
+    def hands_on(self, *x: TensorType) -> bool:
+        return self.skips and len(x) == 1 and self.other is None
+
     def result_dtype(self, *x: TensorType) -> str:
         dtype = promoted(x) or x[0].dtype
         return dtype if self.other is None else scalar_dtype(dtype, self.other)
@@ -138,7 +141,7 @@ class Add(_Scaled):
     """The sum of two or more tensors, with broadcasting, or of a tensor and a number; with `alpha` x₀ + alpha · x₁
     (`torch.add`)."""
 
-    sign, onnx_op, fresh = "+", "Add", True
+    sign, onnx_op, fresh, skips = "+", "Add", True, True
 
     def torch(self, *x: TensorType) -> TorchForm:
         form = super().torch(*x)
@@ -190,7 +193,7 @@ class Mul(_Arithmetic):
     """The product of two or more tensors element by element, with broadcasting, or of a tensor and a number
     (`torch.mul`)."""
 
-    sign, onnx_op = "*", "Mul"
+    sign, onnx_op, skips = "*", "Mul", True
 
     def onnx_type(self, dtype: str) -> str:
         """Booleans multiply as a logical and, as in PyTorch."""
@@ -229,6 +232,7 @@ class Pow(_Arithmetic):
 class _Extreme(_Arithmetic):
     """One of several elements, which torch takes two at a time, or of an element and a number, its bound."""
 
+    skips: ClassVar[bool] = True
     bound: ClassVar[str] = ""
 
     def torch(self, *x: TensorType) -> TorchForm:

@@ -34,7 +34,19 @@ Tensor = bool | None
 
 
 KINDS = (
-    *("int", "int | None", "Size", "Sizes", "Ints", "float", "float | None", "Scalar", "Scalar | None", "Text"),
+    *(
+        "int",
+        "int | None",
+        "Size",
+        "Size | None",
+        "Sizes",
+        "Ints",
+        "float",
+        "float | None",
+        "Scalar",
+        "Scalar | None",
+        "Text",
+    ),
     *("Tensor", "bool", "Word", "PerAxis", "PerAxis | None", "PerAxisOrKept", "Floats", "Padding"),
 )
 """What the annotation of an attribute may be, each with a converter in `conversion.py`."""
@@ -106,9 +118,9 @@ class Op:
     `references` (names that may be given as `name=@tensor`: each one given is passed, in this order, as an extra input
     after those `arity` counts; an attribute of the same name and kind `Tensor` tells which), `undoes` (the operator
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
-    first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather), `fresh`
-    (PyTorch's result is a tensor of its own, which its gradient does not need: it may be written over), `torch_name`
-    (documentation).
+    first, then its input are passed as extra inputs), `skips` (inputs that are `none` are left out, one is
+    enough), `transposed` (its windows spread, they do not gather), `fresh` (PyTorch's result is a tensor of its own,
+    which its gradient does not need: it may be written over), `torch_name` (documentation).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -120,6 +132,7 @@ class Op:
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     references: ClassVar[tuple[str, ...]] = ()
     undoes: ClassVar[str] = ""
+    skips: ClassVar[bool] = False
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
@@ -220,6 +233,14 @@ class Op:
     def lean(self, used: int) -> Op:
         """The same operator with no outputs after the first `used` where it can do without."""
         return self
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        """Symbolic sizes that it is given and no input has: where it takes `like`, a tensor that has them is passed."""
+        return ()
+
+    def hands_on(self, *x: TensorType) -> bool:
+        """Whether its one output is its one input as it is, so that the statement needs no node."""
+        return False
 
     def picks(self, *x: TensorType) -> tuple[int, int] | None:
         """The output that holds places in the first input along an axis, and that axis, where it is open which of equal

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from math import prod, sqrt
 from typing import ClassVar
 
+from msgspec import structs
+
 from netc.dims import Size, dim_text
 from netc.geometry import PADDING_WORDS, Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, Word, attr, op
 from netc.ops.common import (
+    axis_name,
     changed,
     compact,
     derived,
@@ -34,10 +37,14 @@ from netc.ops.records import (
     TorchArg,
     TorchForm,
     TorchModule,
+    Unsupported,
 )
-from netc.ops.windowed import joined, need_even, need_fit, window_caption
+from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
+from netc.ops.weighting import onnx_standardized, onnx_weight_norm, standardized_class, weight_norm_class, weight_normed
+from netc.ops.windowed import need_even, need_fit, window_caption
 from netc.types import TensorType
 
+WEIGHT_NORM = "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)"
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 ONNX_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -55,14 +62,17 @@ class _ConvBase(Op):
     groups: int
     bias: bool
     padding_mode: str
+    weight_norm: bool = False
 
     def pads(self) -> tuple[tuple[int, int], ...]:
         """Begin and end padding per spatial axis, in elements."""
         return resolve_padding(self.padding, self.kernel_size, self.stride, self.dilation)
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
-        settings = zip(self.kernel_size, self.stride, self.dilation, self.pads(), strict=True)
-        return tuple([Window(k, s, d, begin, end) for k, s, d, (begin, end) in settings])
+        same = is_strided_same(self.padding, self.stride)
+        pads = ((0, 0),) * self.rank if same else self.pads()
+        settings = zip(self.kernel_size, self.stride, self.dilation, pads, strict=True)
+        return tuple([Window(k, s, d, begin, end, same=same) for k, s, d, (begin, end) in settings])
 
     def _check_input(self, x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x, self.rank + 2)
@@ -79,16 +89,30 @@ class _ConvBase(Op):
                 tries = [g for g in range(self.groups, 0, -1) if self.out_channels % g == 0 and channels % g == 0]
                 yield Problem("bad-argument", message, "groups", candidates=tuple(changed(groups=g) for g in tries[:1]))
 
+    def _learned(self, weight: Param, x: TensorType) -> tuple[Param, ...]:
+        """Weight and bias, in the order of PyTorch's state_dict."""
+        bias = (learned("bias", (self.out_channels,), weight.fill, x),) if self.bias else ()
+        return (*bias, *weight_normed(weight, x)) if self.weight_norm else (weight, *bias)
+
+    def _module(self, name: str, args: tuple[TorchArg, ...], call: str = "{self}({*})") -> TorchModule:
+        if self.weight_norm:
+            return TorchModule(f"WeightNorm{name}", args, call, helper=weight_norm_class(name))
+        return TorchModule(f"nn.{name}", args, call)
+
+    def _onnx_normed(self) -> tuple[OnnxNode, ...]:
+        return tuple(onnx_weight_norm(self.rank + 2)) if self.weight_norm else ()
+
     def _fill(self, fan_in: Size) -> Fill:
         """PyTorch's `kaiming_uniform_(a=√5)` and bias rule: uniform in ±1/√fan_in."""
         bound = 1 / sqrt(number(fan_in))
         return Fill("uniform", -bound, bound)
 
-    def _torch_padding(self) -> TorchArg:
-        """Padding as the author gave it, or the number a word stands for; `same` is PyTorch's own word."""
-        if self.padding == "same" or not isinstance(self.padding, str):
+    def _torch_padding(self, sides: Sides | None = None) -> TorchArg:
+        """Padding as the author gave it, or the number a word stands for; `same` at stride 1 is PyTorch's own word."""
+        strided = is_strided_same(self.padding, self.stride)
+        if not strided and (self.padding == "same" or not isinstance(self.padding, str)):
             return TorchArg("padding", compact(self.padding), attribute="padding", keyword=True, omit=0)
-        amounts = tuple([begin for begin, _ in self.pads()])
+        amounts = tuple([begin for begin, _ in sides or self.pads()])
         return derived("padding", amounts, "padding", "kernel_size", "dilation", omit=0)
 
     def caption(self, *x: TensorType) -> str:
@@ -101,8 +125,8 @@ class Conv(_ConvBase):
     """Slide `out_channels` learned kernels over a tensor N×C×spatial (cross-correlation).
 
     Each spatial axis becomes ⌊(n + begin + end − dilation·(kernel − 1) − 1) / stride⌋ + 1
-    (`torch.nn.Conv2d`; Dumoulin and Visin, arXiv 1603.07285). Parameters: weight
-    out_channels × C/groups × kernel, bias out_channels.
+    (`torch.nn.Conv2d`; Dumoulin and Visin, arXiv 1603.07285), with padding `same` ⌈n / stride⌉ (PyTorch's at stride 1,
+    else TensorFlow's). Parameters: weight out_channels × C/groups × kernel, bias out_channels.
     """
 
     out_channels: int = attr("number of output channels", minimum=1)
@@ -113,26 +137,33 @@ class Conv(_ConvBase):
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
     padding_mode: Word = attr("what the padding holds", default="zeros", words=PADDING_MODES)
+    weight_norm: bool = attr(WEIGHT_NORM, default=False)
+    standardize: float | None = attr(
+        "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",
+        default=None,
+        minimum=0,
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
-        if self.padding == "same" and any(s != 1 for s in self.stride):
-            message = f"padding `same` needs stride 1, not {joined(self.stride)}"
-            yield Problem("bad-argument", message, "padding", candidates=(changed(padding="half"),))
-        elif x[0].rank == self.rank + 2:
+        if self.weight_norm and self.standardize is not None:
+            yield Problem("bad-argument", "a weight is normed or standardised, not both", "standardize")
+        if x[0].rank == self.rank + 2:
             yield from self._check_windows(x[0])
 
-    def _check_windows(self, x: TensorType) -> Iterator[Require]:
+    def _check_windows(self, x: TensorType) -> Iterator[Problem | Require]:
+        sides = known_sides(self.windows(x), x)
+        if sides is None and self.padding_mode != "zeros":
+            message = f"padding `same` depends on the input here, and with padding_mode={self.padding_mode} it must not"
+            yield Problem("not-constant", message, "padding_mode", helps=("use --bind, or padding_mode=zeros",))
         for axis, window in enumerate(self.windows(x), 2):
-            n = x.shape[axis]
-            if window.begin or window.end:
-                yield from self._check_mode(axis, n, window)
+            if sides is not None and any(sides[axis - 2]):
+                yield from self._check_mode(x.shape[axis], max(sides[axis - 2]))
             yield from need_fit(axis, x, window)
 
-    def _check_mode(self, axis: int, n: Size, window: Window) -> Iterator[Require]:
+    def _check_mode(self, n: Size, widest: int) -> Iterator[Require]:
         """Reflection needs more elements than padding, wrapping around at least as many."""
         if self.padding_mode in ("reflect", "circular"):
-            widest = max(window.begin, window.end)
             least = widest + (self.padding_mode == "reflect")
             message = f"{self.padding_mode} padding of {widest} needs {least} elements or more, not {dim_text(n)}"
             yield Require(n, least, Problem("too-small", message, "padding"))
@@ -146,15 +177,16 @@ class Conv(_ConvBase):
         inside = x[0].shape[1] // self.groups
         fill = self._fill(inside * prod(self.kernel_size))
         weight = learned("weight", (self.out_channels, inside, *self.kernel_size), fill, x[0])
-        return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
+        return self._learned(weight, x[0])
 
     def macs(self, *x: TensorType) -> Size:
         taps = x[0].shape[1] // self.groups * prod(self.kernel_size) * self.out_channels
         return prod(self.infer(*x).shape[2:], start=x[0].shape[0] * taps)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        uneven = self._is_uneven()
-        padding = () if uneven else (self._torch_padding(),)
+        sides = known_sides(self.windows(x[0]), x[0])
+        uneven = sides is None or self._is_uneven(sides)
+        padding = () if uneven else (self._torch_padding(sides),)
         args = (
             size_of("in_channels", x[0], 1),
             *positional(self, "out_channels", "kernel_size"),
@@ -163,34 +195,62 @@ class Conv(_ConvBase):
             *keywords(self, "dilation", "groups", "bias"),
             *(() if uneven else keywords(self, "padding_mode")),
         )
-        name = f"nn.Conv{self.rank}d"
+        module = self._module(f"Conv{self.rank}d", args)
+        if sides is None:
+            own = f"{module.helper}\n\n\n" if module.helper else ""
+            name, helper = f"Same{module.cls.removeprefix('nn.')}", own + same_conv(module.cls)
+            return TorchForm(structs.replace(module, cls=name, helper=helper), heavy=True)
         if uneven:
-            return TorchForm(TorchModule(name, args, self._padded_call(), ("torch.nn.functional:pad",)), heavy=True)
-        return TorchForm(TorchModule(name, args), heavy=True)
+            module = structs.replace(module, call=self._padded_call(sides), imports=("torch.nn.functional:pad",))
+        return TorchForm(module, heavy=True)
 
-    def _is_uneven(self) -> bool:
-        return isinstance(self.padding, tuple) and any(begin != end for begin, end in self.pads())
+    def _module(self, name: str, args: tuple[TorchArg, ...], call: str = "{self}({*})") -> TorchModule:
+        if self.standardize is None:
+            return super()._module(name, args, call)
+        eps = TorchArg("eps", self.standardize, attribute="standardize", keyword=True)
+        return TorchModule(f"Standardized{name}", (*args, eps), call, helper=standardized_class(self.rank))
 
-    def _padded_call(self) -> str:
-        """PyTorch's modules pad evenly, so uneven padding comes first; `pad` takes the last axis first."""
-        amounts = ", ".join(f"{begin}, {end}" for begin, end in reversed(self.pads()))
+    def _is_uneven(self, sides: Sides) -> bool:
+        """PyTorch has its own word for `same` at stride 1."""
+        own = self.padding == "same" and not is_strided_same(self.padding, self.stride)
+        return not own and any(begin != end for begin, end in sides)
+
+    def _padded_call(self, sides: Sides) -> str:
+        """PyTorch's modules pad evenly, so uneven padding comes first."""
         mode = "" if self.padding_mode == "zeros" else f', mode="{self.padding_mode}"'
-        return f"{{self}}(pad({{0}}, ({amounts}){mode}))"
+        return f"{{self}}({padded(sides, mode)})"
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        begins, ends = zip(*self.pads(), strict=True)
-        padded = self.padding_mode != "zeros" and any(begins + ends)
-        source = "padded" if padded else "x0"
+        sides = known_sides(self.windows(x[0]), x[0])
+        weight, made = self._onnx_weight(x[0])
+        if sides is None:
+            return *made, self._onnx_same(weight)
+        begins, ends = zip(*sides, strict=True)
+        first = self.padding_mode != "zeros" and any(begins + ends)
+        source = "padded" if first else "x0"
         conv = node(
             "Conv",
-            f"{source} weight{' bias' if self.bias else ''}",
+            f"{source} {weight}{' bias' if self.bias else ''}",
             kernel_shape=self.kernel_size,
             strides=self.stride,
-            pads=(0,) * 2 * self.rank if padded else begins + ends,
+            pads=(0,) * 2 * self.rank if first else begins + ends,
             dilations=self.dilation,
             group=self.groups,
         )
-        return (self._onnx_pad(begins, ends), conv) if padded else (conv,)
+        return *made, *((self._onnx_pad(begins, ends),) if first else ()), conv
+
+    def _onnx_weight(self, x: TensorType) -> tuple[str, tuple[OnnxNode, ...]]:
+        """The weight's name, and what makes it out of what is learned."""
+        if self.standardize is None:
+            return "weight", self._onnx_normed()
+        return "standard", tuple(onnx_standardized(x, self.rank + 2, self.standardize))
+
+    def _onnx_same(self, weight: str) -> OnnxNode:
+        """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows."""
+        if any(d != 1 for d in self.dilation):
+            raise Unsupported("ONNX Runtime pads dilated windows by numbers alone: use --bind, or padding in numbers")
+        settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
+        return node("Conv", f"x0 {weight}{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
 
     def _onnx_pad(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> OnnxNode:
         amounts: OnnxConst = int64("pads", 0, 0, *begins, 0, 0, *ends)
@@ -201,10 +261,12 @@ class ConvTranspose(_ConvBase):
     """Scatter each input element through `out_channels` learned kernels: the gradient of a convolution.
 
     Each spatial axis becomes (n − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1
-    (`torch.nn.ConvTranspose2d`). Parameters: weight C × out_channels/groups × kernel, bias out_channels.
+    (`torch.nn.ConvTranspose2d`), or as long as that of the tensor `like=@x`, from which output_padding then follows
+    (PyTorch's `output_size`). Parameters: weight C × out_channels/groups × kernel, bias out_channels.
     """
 
     transposed = True
+    references: ClassVar[tuple[str, ...]] = ("like",)
 
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
@@ -216,13 +278,15 @@ class ConvTranspose(_ConvBase):
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
+    weight_norm: bool = attr(WEIGHT_NORM, default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
         yield from need_even(self, "put a `pad` statement with negative numbers after it")
         yield from self._check_output_padding()
-        if x[0].rank == self.rank + 2:
-            yield from self._check_size(x[0])
+        if x[0].rank != self.rank + 2:
+            return
+        yield from self._check_like(*x) if len(x) > 1 else self._check_size(x[0])
 
     def _check_output_padding(self) -> Iterator[Problem]:
         settings = zip(self.output_padding, self.stride, self.dilation, strict=True)
@@ -232,6 +296,29 @@ class ConvTranspose(_ConvBase):
                 remedy = changed(output_padding=max(stride, dilation) - 1)
                 yield Problem("bad-argument", message, "output_padding", candidates=(remedy,))
                 return
+
+    def _check_like(self, *x: TensorType) -> Iterator[Problem | Require]:
+        """PyTorch makes an output at most stride − 1 elements longer than without output_padding."""
+        if any(self.output_padding):
+            yield Problem("bad-argument", "output_padding follows from `like`: leave one of them out", "output_padding")
+        if x[1].rank != x[0].rank:
+            yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
+            return
+        for axis, (added, stride) in enumerate(zip(self._added(*x), self.stride, strict=True), 2):
+            n, wanted = x[1].shape[axis] - added, x[1].shape[axis]
+            where, longest = axis_name(axis, x[0].rank), n + (stride - 1)
+            reach = f"{dim_text(n)}" if stride == 1 else f"{dim_text(n)} to {dim_text(longest)}"
+            message = f"axis {where} can become {reach} long, and `like` has {dim_text(wanted)}"
+            problem = Problem("shape-mismatch", message, 1)
+            yield Require(added, 0, problem)
+            yield Require(stride - 1 - added, 0, problem)
+
+    def _added(self, *x: TensorType) -> tuple[Size, ...]:
+        """The output_padding per axis, from `like` where that is given."""
+        if len(x) == 1:
+            return self.output_padding
+        settings = zip(self.windows(x[0]), x[0].shape[2:], x[1].shape[2:], strict=True)
+        return tuple([wanted - w.transposed(n) for w, n, wanted in settings])
 
     def _check_size(self, x: TensorType) -> Iterator[Require]:
         sizes = zip(self.windows(x), self.output_padding, x.shape[2:], strict=True)
@@ -243,6 +330,8 @@ class ConvTranspose(_ConvBase):
 
     def infer(self, *x: TensorType) -> TensorType:
         n, _, *space = x[0].shape
+        if len(x) > 1:
+            return x[0].with_shape(n, self.out_channels, *x[1].shape[2:])
         settings = zip(self.windows(x[0]), space, self.output_padding, strict=True)
         return x[0].with_shape(n, self.out_channels, *[w.transposed(size, added) for w, size, added in settings])
 
@@ -250,7 +339,7 @@ class ConvTranspose(_ConvBase):
         each = self.out_channels // self.groups
         fill = self._fill(each * prod(self.kernel_size))
         weight = learned("weight", (x[0].shape[1], each, *self.kernel_size), fill, x[0])
-        return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
+        return self._learned(weight, x[0])
 
     def macs(self, *x: TensorType) -> Size:
         return prod(x[0].shape, start=self.out_channels // self.groups * prod(self.kernel_size))
@@ -263,13 +352,29 @@ class ConvTranspose(_ConvBase):
             self._torch_padding(),
             *keywords(self, "output_padding", "groups", "bias", "dilation"),
         )
-        return TorchForm(TorchModule(f"nn.ConvTranspose{self.rank}d", args), heavy=True)
+        call = "{self}({0}, output_size={1}.shape[2:])" if len(x) > 1 else "{self}({*})"
+        return TorchForm(self._module(f"ConvTranspose{self.rank}d", args, call), heavy=True)
 
-    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        return *self._onnx_normed(), *self._onnx_convolved(*x)
+
+    def _onnx_convolved(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if len(x) > 1:
+            return self._onnx_like(*x)
         if any(added >= stride for added, stride in zip(self.output_padding, self.stride, strict=True)):
             return self._cut_to_size()
         begins = tuple([begin for begin, _ in self.pads()])
-        return self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding)
+        return (self._onnx("x0 weight bias" if self.bias else "x0 weight", "y0", begins * 2, self.output_padding),)
+
+    def _onnx_like(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """Where output_padding depends on the input: the longest output there can be, cut to the size."""
+        added = [n for n in self._added(*x) if isinstance(n, int)]
+        if len(added) == self.rank:
+            return type(self)(**{**self.__dict__, "output_padding": tuple(added)})._onnx_convolved(x[0])
+        begins, longest = tuple([begin for begin, _ in self.pads()]), tuple([s - 1 for s in self.stride])
+        whole = self._onnx("x0 weight bias" if self.bias else "x0 weight", "whole", begins * 2, longest)
+        consts = (int64("from", *[0] * self.rank), int64("axes", *range(2, self.rank + 2)))
+        return whole, node("Shape", "x1", "to", start=2), node("Slice", "whole from to axes", "y0", *consts)
 
     def _onnx(self, inputs: str, result: str, pads: tuple[int, ...], added: tuple[int, ...]) -> OnnxNode:
         return node(

@@ -83,6 +83,10 @@ def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
     return value if isinstance(value, Dim) else _int(cls, declared, value)
 
 
+def _optional_size(cls: type[Op], declared: Attr, value: Any) -> Size | None:
+    return None if value is None else _size(cls, declared, value)
+
+
 def _float(cls: type[Op], declared: Attr, value: Any) -> float:
     if value in INFINITIES and value in declared.words:
         return float(value)
@@ -180,6 +184,7 @@ _CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
     "int": _int,
     "int | None": _optional_int,
     "Size": _size,
+    "Size | None": _optional_size,
     "Sizes": _sizes,
     "Ints": _ints,
     "float": _float,

@@ -15,25 +15,27 @@ from netc.types import TensorType
 @op("expand", family=Family.RESHAPE, torch="torch.Tensor.expand", title="Expand")
 class Expand(Op):
     """Axes of size 1 stretched to `sizes` without copying; -1 keeps a size, and more sizes than axes make new axes in
-    front. Sizes that depend on the input are read from a tensor `like=@x` that has them (`torch.Tensor.expand`)."""
+    front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input are read
+    from there (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
-    sizes: Sizes = attr("the size of every axis of the output; -1 keeps it")
+    sizes: Sizes = attr("the size of every axis of the output; -1 keeps it", default=())
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        new = len(self.sizes) - x[0].rank
-        if not self.sizes:
-            yield Problem("bad-argument", "`sizes` names no size", "sizes")
+        sizes = self._wanted(*x)
+        new = len(sizes) - x[0].rank
+        if not sizes:
+            yield Problem("bad-argument", "expand needs `sizes` or `like=@tensor`", "sizes")
             return
         if new < 0:
-            message = f"expand to {len(self.sizes)} axes, but {x[0]} has {x[0].rank}"
+            message = f"expand to {len(sizes)} axes, but {x[0]} has {x[0].rank}"
             yield Problem("rank-mismatch", message, "sizes")
             return
-        for axis, size in enumerate(self.sizes):
+        for axis, size in enumerate(sizes):
             yield from self._check_axis(axis, size, x, fresh=axis < new)
 
     def _check_axis(self, axis: int, size: Size, x: tuple[TensorType, ...], *, fresh: bool) -> Iterator[Problem]:
-        found = self._before(x[0])[axis]
+        found = self._before(*x)[axis]
         if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
             yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
         elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
@@ -46,14 +48,23 @@ class Expand(Op):
                 "not-constant", f"axis {axis} is stretched to {dim_text(size)}: {where}", "sizes", helps=helps
             )
 
-    def _before(self, x: TensorType) -> tuple[Size, ...]:
-        return (1,) * (len(self.sizes) - x.rank) + x.shape
+    def _wanted(self, *x: TensorType) -> Sizes:
+        return self.sizes or (x[1].shape if len(x) > 1 else ())
+
+    def _before(self, *x: TensorType) -> tuple[Size, ...]:
+        return (1,) * (len(self._wanted(*x)) - x[0].rank) + x[0].shape
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        if len(self.sizes) < x[0].rank:
+            return ()
+        pairs = zip(self.sizes, self._before(*x), strict=True)
+        return tuple([n for n, found in pairs if not isinstance(n, int) and not compare(n, found).holds])
 
     def _plan(self, *x: TensorType) -> tuple[tuple[int, int | None], ...]:
         """For each axis its size as a number, -1 where the input's own stays, and the axis of `like` it is read from
         instead."""
         plan: list[tuple[int, int | None]] = []
-        for size, found in zip(self.sizes, self._before(x[0]), strict=True):
+        for size, found in zip(self._wanted(*x), self._before(*x), strict=True):
             if isinstance(size, int):
                 plan.append((size, None))
             else:
@@ -61,7 +72,7 @@ class Expand(Op):
         return tuple(plan)
 
     def infer(self, *x: TensorType) -> TensorType:
-        sizes = zip(self.sizes, self._before(x[0]), strict=True)
+        sizes = zip(self._wanted(*x), self._before(*x), strict=True)
         return x[0].with_shape(*[found if size == -1 else size for size, found in sizes])
 
     def torch(self, *x: TensorType) -> TorchForm:

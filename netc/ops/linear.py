@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod, sqrt
+from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, attr, op
@@ -20,23 +21,41 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule, Unsupported
+from netc.ops.weighting import onnx_weight_norm, weight_norm_class, weight_normed
 from netc.types import TensorType
 
 
 @op("linear", family=Family.LINEAR, torch="torch.nn.Linear", title="Linear")
 class Linear(Op):
-    """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out."""
+    """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out. A weight of another
+    statement takes the place of its own: `weight=@embed.weight`."""
 
     fresh = True
+    references: ClassVar[tuple[str, ...]] = ("weight",)
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
+    weight_norm: bool = attr(
+        "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)", default=False
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_axes(self, x[0], 1)
         yield from need_float(self, x[0])
         if x[0].rank:
             yield from need_constant(x[0].shape[-1], "features", "adaptive_avg_pool2d")
+        if len(x) > 1 and x[0].rank:
+            yield from self._check_weight(*x)
+
+    def _check_weight(self, *x: TensorType) -> Iterator[Problem]:
+        wanted = (self.out_features, x[0].shape[-1])
+        if x[1].shape != wanted:
+            sizes = "×".join(map(dim_text, wanted))
+            yield Problem("shape-mismatch", f"the weight of linear {self.out_features} is {sizes} here, not {x[1]}", 1)
+        if x[1].dtype != x[0].dtype:
+            yield Problem("dtype-mismatch", f"linear multiplies {x[0].dtype} by {x[0].dtype}, not by {x[1].dtype}", 1)
+        if self.weight_norm:
+            yield Problem("bad-argument", "a weight of another statement is taken as it is", "weight_norm")
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
@@ -45,21 +64,36 @@ class Linear(Op):
         bound = 1 / sqrt(number(x[0].shape[-1]))
         fill = Fill("uniform", -bound, bound)
         weight = learned("weight", (self.out_features, x[0].shape[-1]), fill, x[0])
-        return (weight, learned("bias", (self.out_features,), fill, x[0])) if self.bias else (weight,)
+        bias = (learned("bias", (self.out_features,), fill, x[0]),) if self.bias else ()
+        if len(x) > 1:
+            return bias
+        return (*bias, *weight_normed(weight, x[0])) if self.weight_norm else (weight, *bias)
 
     def macs(self, *x: TensorType) -> Size:
         return prod(x[0].shape, start=self.out_features)
 
     def torch(self, *x: TensorType) -> TorchForm:
+        if len(x) > 1 and self.bias:
+            raise Unsupported("netc does not yet write a linear of another's weight with a bias: add bias=false")
+        if len(x) > 1:
+            call = TorchCall("linear({0}, {1})", imports=("torch.nn.functional:linear",))
+            return TorchForm(call=call, heavy=True)
         features = size_of("in_features", x[0], -1)
         args = (features, *positional(self, "out_features"), *keywords(self, "bias"))
+        if self.weight_norm:
+            return TorchForm(TorchModule("WeightNormLinear", args, helper=weight_norm_class("Linear")), heavy=True)
         return TorchForm(TorchModule("nn.Linear", args), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        normed = tuple(onnx_weight_norm(2)) if self.weight_norm else ()
+        return *normed, *self._onnx(*x)
+
+    def _onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Gemm for a matrix, which keeps the weight's layout; MatMul with a transposed weight otherwise."""
+        weight = "x1" if len(x) > 1 else "weight"
         if x[0].rank == 2:
-            return (node("Gemm", "x0 weight bias" if self.bias else "x0 weight", transB=1),)
-        turn = node("Transpose", "weight", "turned", perm=(1, 0))
+            return (node("Gemm", f"x0 {weight} bias" if self.bias else f"x0 {weight}", transB=1),)
+        turn = node("Transpose", weight, "turned", perm=(1, 0))
         if not self.bias:
             return turn, node("MatMul", "x0 turned")
         return turn, node("MatMul", "x0 turned", "product"), node("Add", "product bias")

@@ -164,6 +164,7 @@ class _Joining(Op):
     """Tensors of one rank whose other axes agree, joined along `dim`."""
 
     family: ClassVar[Family] = Family.MERGE
+    skips: ClassVar[bool] = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     dim: int
 
@@ -186,6 +187,9 @@ class Concat(_Joining):
 
     fresh = True
     dim: int = attr("the axis along which to join", default=1)
+
+    def hands_on(self, *x: TensorType) -> bool:
+        return len(x) == 1
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_promotion(self, *x)

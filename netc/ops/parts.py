@@ -9,6 +9,7 @@ from netc.dims import Size, dim_text, exact_div
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import axis_name, int64, need_axes, need_axis, need_constant, need_rank, node, number, positional
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
 
 
@@ -67,6 +68,9 @@ class Chunk(_AlongAxis):
         each = (n + (self.chunks - 1)) // self.chunks
         return self._resized(x[0], *[each] * (self.chunks - 1), n - each * (self.chunks - 1))
 
+    def hands_on(self, *x: TensorType) -> bool:
+        return self.chunks == 1
+
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0}.chunk({chunks}, {dim})", positional(self, "chunks", "dim")))
 
@@ -104,6 +108,9 @@ class Split(_AlongAxis):
         n, size = number(x[0].shape[self.dim]), self.split_size[0]
         rest = [n % size] if n % size else []
         return self._resized(x[0], *[size] * (n // size), *rest)
+
+    def hands_on(self, *x: TensorType) -> bool:
+        return len(self.infer(*x)) == 1
 
     def torch(self, *x: TensorType) -> TorchForm:
         size = self.split_size if len(self.split_size) > 1 else self.split_size[0]
@@ -175,27 +182,56 @@ class Select(_AlongAxis):
 
 @op("narrow", family=Family.RESHAPE, torch="torch.narrow", title="Narrow")
 class Narrow(_AlongAxis):
-    """The `length` slices from `start` on along an axis (`torch.narrow`)."""
+    """The `length` slices from `start` on along an axis; without `length` as many as the tensor `like=@x` has there. A
+    length may be a size of another tensor (`torch.narrow`)."""
 
+    references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to cut")
     start: int = attr("the first slice kept", minimum=0)
-    length: int = attr("how many slices to keep", minimum=1)
+    length: Size | None = attr("how many slices to keep; those of `like` if not given", default=None, minimum=1)
 
-    def _check_size(self, n: Size, axis: str) -> Iterator[Require]:
-        last = self.start + self.length
-        message = f"slices {self.start} to {last - 1} are outside of axis {axis} of size {dim_text(n)}"
-        yield Require(n, last, Problem("bad-argument", message, "length"))
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        if self.length is None and (len(x) < 2 or x[1].rank != x[0].rank):
+            yield Problem("bad-argument", f"narrow needs `length` or a tensor `like=@x` of rank {x[0].rank}", "length")
+            return
+        wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
+        yield from wrong
+        if not wrong:
+            for size in sizes_without_source(known_sizes(*x), (self._length(*x),)):
+                yield unread("length", size)
+            yield from self._check_last(x[0].shape[self.dim], self._length(*x), x[0])
+
+    def _check_last(self, n: Size, length: Size, x: TensorType) -> Iterator[Require]:
+        last = dim_text(length + (self.start - 1))
+        axis = axis_name(self.dim % x.rank, x.rank)
+        message = f"slices {self.start} to {last} are outside of axis {axis} of size {dim_text(n)}"
+        yield Require(n - length, self.start, Problem("bad-argument", message, "length"))
+
+    def _length(self, *x: TensorType) -> Size:
+        return x[1].shape[self.dim] if self.length is None else self.length
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        return () if self.length is None else sizes_without_source(known_sizes(*x), (self.length,))
 
     def infer(self, *x: TensorType) -> TensorType:
-        return self._resized(x[0], self.length)[0]
+        return self._resized(x[0], self._length(*x))[0]
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = positional(self, "dim", "start", "length")
+        (length,) = sizes_as_text(x[0].shape, (self._length(*x),), known_sizes(*x[1:]))
+        if isinstance(length, str):
+            args = positional(self, "dim", "start")
+            return TorchForm(call=TorchCall(f"{{0}}.narrow({{dim}}, {{start}}, {length})", args))
+        shown = TorchArg("length", length, attribute="length" if self.length is not None else None)
+        args = (*positional(self, "dim", "start"), shown)
         return TorchForm(call=TorchCall("{0}.narrow({dim}, {start}, {length})", args))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        bounds = (int64("start", self.start), int64("end", self.start + self.length))
-        return node("Slice", "x0 start end axes", "y0", *bounds, int64("axes", self.dim % x[0].rank))
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        length, start, axes = self._length(*x), int64("start", self.start), int64("axes", self.dim % x[0].rank)
+        if isinstance(length, int):
+            return (node("Slice", "x0 start end axes", "y0", start, int64("end", self.start + length), axes),)
+        read = onnx_sizes(known_sizes(*x), (length,), "length" if self.start else "end", two=len(x) > 1)
+        moved = (node("Add", "length start", "end", start),) if self.start else ()
+        return *read, *moved, node("Slice", "x0 start end axes", "y0", *(() if self.start else (start,)), axes)
 
 
 @op("channel_shuffle", family=Family.RESHAPE, torch="torch.nn.ChannelShuffle", title="Shuffle")

@@ -22,7 +22,8 @@ from netc.ops.common import (
     positional,
 )
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
-from netc.ops.windowed import ceil_bonus, need_even, need_fit, window_caption
+from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_avg_pool, same_max_pool
+from netc.ops.windowed import ceil_bonus, need_fit, window_caption
 from netc.types import TensorType
 
 
@@ -30,7 +31,7 @@ class _Pool(Op):
     """A window over each spatial axis of N×C×spatial, one result per window and channel."""
 
     family: ClassVar[Family] = Family.POOL
-    pad_first: ClassVar[str] = "put a `pad` statement before it"
+    called: ClassVar[tuple[str, ...]] = ("torch.nn.functional:pad",)
     kernel_size: PerAxis
     stride: PerAxis | None
     padding: Padding
@@ -47,18 +48,37 @@ class _Pool(Op):
         return resolve_padding(self.padding, self.kernel_size, self.steps(), self.spacing())
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
-        settings = zip(self.kernel_size, self.steps(), self.spacing(), self.pads(), strict=True)
-        return tuple([Window(k, s, d, begin, end, self.ceil_mode) for k, s, d, (begin, end) in settings])
+        same = is_strided_same(self.padding, self.steps())
+        pads = ((0, 0),) * self.rank if same else self.pads()
+        settings = zip(self.kernel_size, self.steps(), self.spacing(), pads, strict=True)
+        return tuple([Window(k, s, d, begin, end, self.ceil_mode, same) for k, s, d, (begin, end) in settings])
+
+    def sides(self, *x: TensorType) -> Sides | None:
+        """What stands before and after each spatial axis; None where it depends on the input."""
+        return known_sides(self.windows(*x), x[0])
+
+    def is_even(self) -> bool:
+        """Is the padding the same at both ends, whatever the size of the input?"""
+        return self.padding != "same" and all(begin == end for begin, end in self.pads())
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], self.rank + 2)
         yield from need_float(self, x[0])
-        uneven = list(need_even(self, self.pad_first))
-        yield from uneven
-        yield from self._check_padding()
-        if x[0].rank == self.rank + 2 and not uneven:
+        yield from self._check_padding() if self.is_even() else self._check_uneven()
+        if x[0].rank == self.rank + 2:
             for axis, window in enumerate(self.windows(*x), 2):
                 yield from need_fit(axis, x[0], window)
+
+    def _check_uneven(self) -> Iterator[Problem]:
+        """Where both ends differ the input is padded first, and every window sees some of it."""
+        if self.ceil_mode:
+            message = "ceil_mode has no meaning with unequal padding: the padding at the end says how far windows reach"
+            yield Problem("bad-argument", message, "ceil_mode")
+        for window in self.windows():
+            if max(window.begin, window.end) >= window.extent:
+                message = f"padding {max(window.begin, window.end)} is not less than the window of {window.extent}"
+                yield Problem("bad-argument", message, "padding")
+                return
 
     def _check_padding(self) -> Iterator[Problem]:
         """PyTorch wants at most half the kernel's size of padding."""
@@ -77,10 +97,10 @@ class _Pool(Op):
         sizes = [w.output(size) for w, size in zip(self.windows(*x), space, strict=True)]
         return x[0].with_shape(n, channels, *sizes)
 
-    def _torch_padding(self) -> TorchArg:
-        if not isinstance(self.padding, str):
+    def _torch_padding(self, sides: Sides) -> TorchArg:
+        if not isinstance(self.padding, str) and self.is_even():
             return TorchArg("padding", compact(self.padding), attribute="padding", keyword=True, omit=0)
-        return derived("padding", tuple([begin for begin, _ in self.pads()]), "padding", "kernel_size", omit=0)
+        return derived("padding", tuple([begin for begin, _ in sides]), "padding", "kernel_size", omit=0)
 
     def _torch_stride(self) -> tuple[TorchArg, ...]:
         """Left out where it is the kernel's size, PyTorch's default."""
@@ -90,21 +110,52 @@ class _Pool(Op):
         return (TorchArg("stride", stride, attribute="stride", keyword=True, omit=kernel),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        others = [name for name in self.attributes if name not in ("kernel_size", "stride", "padding")]
-        args = (
-            *positional(self, "kernel_size"),
-            *self._torch_stride(),
-            self._torch_padding(),
-            *keywords(self, *others),
-        )
-        return TorchForm(TorchModule(f"nn.{self.torch_name.rpartition('.')[2]}", args), heavy=True)
+        """PyTorch's pools pad evenly, and by numbers: other padding comes first."""
+        sides, name = self.sides(*x), self.torch_name.rpartition(".")[2]
+        window = ("kernel_size", "stride", "padding")
+        others = keywords(self, *[name for name in self.attributes if name not in window])
+        if sides is None:
+            return TorchForm(TorchModule(f"Same{name}", self._per_axis(others), helper=self._helper()), heavy=True)
+        own = self.pads_itself(sides)
+        padding = (self._torch_padding(sides),) if own else ()
+        args = (*positional(self, "kernel_size"), *self._torch_stride(), *padding, *others)
+        if own:
+            return TorchForm(TorchModule(f"nn.{name}", args), heavy=True)
+        return TorchForm(TorchModule(f"nn.{name}", args, self._padded_call(sides), self.called), heavy=True)
 
-    def _rounding_pads(self) -> tuple[int, ...]:
+    def pads_itself(self, sides: Sides) -> bool:
+        """Whether PyTorch's own module can pad so, or refuses it itself."""
+        alike = zip(sides, self.kernel_size, strict=True)
+        return self.is_even() or all(begin == end and 2 * begin <= k for (begin, end), k in alike)
+
+    def _per_axis(self, others: tuple[TorchArg, ...]) -> tuple[TorchArg, ...]:
+        """Numbers of windows as lists, which the class that pads them reads axis by axis."""
+        kernel = TorchArg("kernel_size", self.kernel_size, depends=("kernel_size",))
+        stride = () if self.stride is None else (TorchArg("stride", self.stride, depends=("stride",), keyword=True),)
+        spread = TorchArg("dilation", self.spacing(), depends=("dilation",), keyword=True, omit=(1,) * self.rank)
+        return kernel, *stride, *[spread if arg.name == "dilation" else arg for arg in others]
+
+    def _helper(self) -> str:
+        raise NotImplementedError
+
+    def _padded_call(self, sides: Sides) -> str:
+        raise NotImplementedError
+
+    def _rounding_pads(self, sides: Sides) -> tuple[int, ...]:
         """End padding with which rounding down gives the sizes of ceil mode: ONNX infers one window too many there."""
-        return tuple([window.end + ceil_bonus(window) for window in self.windows()])
+        return tuple([end + ceil_bonus(window) for window, (_, end) in zip(self.windows(), sides, strict=True)])
 
-    def _begins(self) -> tuple[int, ...]:
-        return tuple([window.begin for window in self.windows()])
+    def _begins(self, sides: Sides) -> tuple[int, ...]:
+        return tuple([begin for begin, _ in sides])
+
+    def _onnx_same(self, op_type: str, **settings: Any) -> OnnxNode:
+        """ONNX has TensorFlow's rule; ONNX Runtime not for windows that are dilated or skip elements."""
+        steps = self.steps()
+        if any(d != 1 for d in self.spacing()) or any(k < s for k, s in zip(self.kernel_size, steps, strict=True)):
+            reason = "ONNX Runtime pads windows that are dilated or smaller than the stride by numbers alone"
+            raise Unsupported(f"{reason}: use --bind, or padding in numbers")
+        settings |= {"kernel_shape": self.kernel_size, "strides": steps}
+        return node(op_type, "x0", "y0", auto_pad="SAME_UPPER", **settings)
 
     def caption(self, *x: TensorType) -> str:
         return ", ".join(window_caption(self))
@@ -113,12 +164,9 @@ class _Pool(Op):
 class MaxPool(_Pool):
     """The largest element of each window."""
 
-    pad_first = "put a `pad` statement before it, with a `value` below every element"
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
-    padding: Padding = attr(
-        "elements added around the input, as many at each end", default=0, minimum=0, words=("valid", "half")
-    )
+    padding: Padding = attr("elements added around the input", default=0, minimum=0, words=("valid", "half", "same"))
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)
     return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
     ceil_mode: bool = attr("keep a last, partial window", default=False)
@@ -126,8 +174,21 @@ class MaxPool(_Pool):
     def spacing(self) -> tuple[int, ...]:
         return self.dilation
 
+    def _check_uneven(self) -> Iterator[Problem]:
+        yield from super()._check_uneven()
+        if self.return_indices:
+            message = f"{self.name} has no indices where its padding differs at both ends or is `same`"
+            yield Problem("bad-argument", message, "return_indices")
+
+    def _helper(self) -> str:
+        return same_max_pool(self.rank)
+
+    def _padded_call(self, sides: Sides) -> str:
+        more = ', value=float("-inf")'
+        return f"{{self}}({padded(sides, more)})"
+
     def complete(self) -> Op:
-        return self.replace(return_indices=True)
+        return self.replace(return_indices=True) if self.is_even() else self
 
     def lean(self, used: int) -> Op:
         return self.replace(return_indices=used > 1)
@@ -147,7 +208,10 @@ class MaxPool(_Pool):
         return (*self._onnx(x[0], "y0 flat"), *_modulo_plane(x[0]))
 
     def _onnx(self, x: TensorType, results: str) -> tuple[OnnxNode, ...]:
-        begins, ends = self._begins(), self._rounding_pads()
+        sides = self.sides(x)
+        if sides is None:
+            return (self._onnx_same("MaxPool"),)
+        begins, ends = self._begins(sides), self._rounding_pads(sides)
         wide = any(p >= k for p, k in zip(begins + ends, self.kernel_size * 2, strict=True))
         if wide and self.return_indices:
             raise Unsupported("ONNX Runtime wants padding below the kernel's size where `indices` are read")
@@ -189,6 +253,7 @@ def _padded(x: TensorType, begins: tuple[int, ...], ends: tuple[int, ...], value
 class AvgPool(_Pool):
     """The mean of each window."""
 
+    called = ("torch.nn.functional:pad", "torch:ones_like")
     count_include_pad: bool
 
     def _divisor(self) -> int | None:
@@ -196,11 +261,14 @@ class AvgPool(_Pool):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """What rounds up never counts; counted padding is put in first, so that exactly it counts."""
-        begins, evens = self._begins(), tuple([window.end for window in self.windows()])
+        sides = self.sides(*x)
+        if sides is None:
+            return self._averaged_same(x[0])
+        begins, evens = self._begins(sides), tuple([end for _, end in sides])
         extra = tuple([ceil_bonus(window) for window in self.windows()])
         divisor = self._divisor()
         if divisor:
-            return self._divided(x[0], begins, self._rounding_pads(), divisor)
+            return self._divided(x[0], divisor, self._settings(begins + self._rounding_pads(sides), True))
         inside = self.count_include_pad and any(begins) and any(extra)
         pads = (0,) * self.rank + extra if inside else begins + tuple(map(sum, zip(evens, extra, strict=True)))
         counted = self.count_include_pad and not any(extra)
@@ -211,21 +279,33 @@ class AvgPool(_Pool):
         steps = self.steps()
         return {"kernel_shape": self.kernel_size, "strides": steps, "pads": pads, "count_include_pad": int(counted)}
 
-    def _divided(
-        self, x: TensorType, begins: tuple[int, ...], ends: tuple[int, ...], divisor: int
-    ) -> tuple[OnnxNode, ...]:
+    def _divided(self, x: TensorType, divisor: int, settings: dict[str, Any]) -> tuple[OnnxNode, ...]:
         """The sum of each window over a fixed number."""
         factor = filled("factor", x, (), prod(self.kernel_size) / divisor)
-        mean = node("AveragePool", "x0", "mean", **self._settings(begins + ends, True))
-        return mean, node("Mul", "mean factor", "y0", factor)
+        return node("AveragePool", "x0", "mean", **settings), node("Mul", "mean factor", "y0", factor)
+
+    def _averaged_same(self, x: TensorType) -> tuple[OnnxNode, ...]:
+        divisor = self._divisor()
+        if not divisor:
+            return (self._onnx_same("AveragePool", count_include_pad=int(self.count_include_pad)),)
+        mean = self._onnx_same("AveragePool", count_include_pad=1)
+        return self._divided(x, divisor, dict(mean.attributes))
+
+    def _helper(self) -> str:
+        return same_avg_pool(self.rank)
+
+    def _padded_call(self, sides: Sides) -> str:
+        """Padding counts as it is told to: as zeros, or not."""
+        mean = f"{{self}}({padded(sides)})"
+        if self.count_include_pad or self._divisor():
+            return mean
+        return f"({mean} / {mean.replace('{0}', 'ones_like({0}[:1, :1])')})"
 
 
 class _AveragePool1d(AvgPool):
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
-    padding: Padding = attr(
-        "zeros added around the input, as many at each end", default=0, minimum=0, words=("valid", "half")
-    )
+    padding: Padding = attr("zeros added around the input", default=0, minimum=0, words=("valid", "half", "same"))
     ceil_mode: bool = attr("keep a last, partial window", default=False)
     count_include_pad: bool = attr("count the padding in the mean", default=True)
 
@@ -238,8 +318,9 @@ class _AveragePool(_AveragePool1d):
 
 
 def need_whole_windows(pool: _Pool, x: TensorType) -> Iterator[Require]:
-    """A window fits without padding, as PyTorch's averages over three axes want it."""
-    if x.rank == pool.rank + 2:
+    """A window fits without padding, as PyTorch's averages over three axes want it where they pad themselves."""
+    sides = pool.sides(x) if x.rank == pool.rank + 2 else None
+    if sides is not None and pool.pads_itself(sides):
         for n, kernel in zip(x.shape[2:], pool.kernel_size, strict=True):
             message = f"PyTorch's AvgPool3d wants {kernel} elements or more before padding, not {dim_text(n)}"
             yield Require(n, kernel, Problem("too-small", message, "kernel_size"))

@@ -39,7 +39,7 @@ class LpPool(_Pool):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """An average pool of the powers: LpPool itself has no CUDA kernel and differs where x is negative."""
         p, inverse = filled("p", x[0], (), self.norm_type), filled("inverse", x[0], (), 1 / self.norm_type)
-        begins, ends = (0,) * self.rank, self._rounding_pads()
+        begins, ends = (0,) * self.rank, self._rounding_pads(((0, 0),) * self.rank)
         settings = {"kernel_shape": self.kernel_size, "strides": self.steps(), "pads": begins + ends}
         return (
             node("Pow", "x0 p", "powers", p),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
-from netc.dims import Size, dim_text
-from netc.ops.base import Family, Ints, Op, Word, attr, op
+from netc.dims import Dim, Size, dim_text
+from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import ONNX_TYPES
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
+from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
 from netc.types import DTYPES, TensorType
 
 LAST = -(2**62)
@@ -18,17 +20,23 @@ LAST = -(2**62)
 
 @op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")
 class Repeat(Op):
-    """The whole tensor again and again along each axis; more numbers than axes make new axes in front
-    (`torch.Tensor.repeat`)."""
+    """The whole tensor again and again along each axis; more numbers than axes make new axes in front. A number that is
+    a size of another tensor is read from it (`torch.Tensor.repeat`)."""
 
-    repeats: Ints = attr("how often, per axis of the output", minimum=1)
+    references: ClassVar[tuple[str, ...]] = ("like",)
+    repeats: Sizes = attr("how often, per axis of the output", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
+        for size in sizes_without_source(known_sizes(*x), self.repeats):
+            yield unread("repeats", size)
         if not self.repeats:
             yield Problem("bad-argument", "`repeats` names no axis", "repeats")
         elif len(self.repeats) < x[0].rank:
             message = f"repeat needs a number per axis: {len(self.repeats)} for {x[0]}"
             yield Problem("rank-mismatch", message, "repeats")
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        return sizes_without_source(known_sizes(*x), self.repeats)
 
     def _new(self, x: TensorType) -> int:
         return len(self.repeats) - x.rank
@@ -38,44 +46,63 @@ class Repeat(Op):
         return x[0].with_shape(*[n * times for n, times in zip(own, self.repeats, strict=True)])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(f"repeat{i}", n, depends=("repeats",)) for i, n in enumerate(self.repeats)]
-        text = ", ".join(f"{{{arg.name}}}" for arg in args)
+        pieces = sizes_as_text(x[0].shape, self.repeats, known_sizes(*x[1:]))
+        args = [TorchArg(f"repeat{i}", n, depends=("repeats",)) for i, n in enumerate(pieces) if not isinstance(n, str)]
+        text = ", ".join(n if isinstance(n, str) else f"{{repeat{i}}}" for i, n in enumerate(pieces))
         return TorchForm(call=TorchCall(f"{{0}}.repeat({text})", tuple(args)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        repeats = int64("repeats", *self.repeats)
+        known = [n for n in self.repeats if isinstance(n, int)]
+        fixed = len(known) == len(self.repeats)
+        read = () if fixed else onnx_sizes(known_sizes(*x), self.repeats, "repeats", two=len(x) > 1)
+        consts = (int64("repeats", *known),) if fixed else ()
         if not self._new(x[0]):
-            return (node("Tile", "x0 repeats", "y0", repeats),)
+            return *read, node("Tile", "x0 repeats", "y0", *consts)
         axes = int64("axes", *range(self._new(x[0])))
-        return node("Unsqueeze", "x0 axes", "raised", axes), node("Tile", "raised repeats", "y0", repeats)
+        return *read, node("Unsqueeze", "x0 axes", "raised", axes), node("Tile", "raised repeats", "y0", *consts)
 
     def caption(self, *x: TensorType) -> str:
-        return "×".join(map(str, self.repeats))
+        return "×".join(map(dim_text, self.repeats))
 
 
 @op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
 class Slice(_AlongAxis):
     """The elements from `start` up to but without `end` along an axis, each `step`-th of them; negative ones count from
-    the end. Python silently cuts what lies outside; that is refused here (`x[..., start:end:step]`,
-    `torch.Tensor.__getitem__`)."""
+    the end, and `end` may be a size of another tensor. Python silently cuts what lies outside; that is refused here
+    (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
+    references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to cut")
     start: int = attr("the first element kept", default=0)
-    end: int | None = attr("the first element not kept; all to the end if not given", default=None)
+    end: Size | None = attr("the first element not kept; all to the end if not given", default=None)
     step: int = attr("how far from one to the next", default=1, minimum=1)
 
+    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
+        yield from super().check(*x)
+        for size in sizes_without_source(known_sizes(*x), self._open_end()):
+            yield unread("end", size)
+
+    def _open_end(self) -> tuple[Size, ...]:
+        return (self.end,) if isinstance(self.end, Dim) else ()
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        return sizes_without_source(known_sizes(*x), self._open_end())
+
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
-        end = "" if self.end is None else self.end
+        end = "" if self.end is None else dim_text(self.end)
         text = f"{self.start}:{end} of axis {axis} of size {dim_text(n)}"
         outside = Problem("bad-argument", f"{text} lies outside", "start" if self.end is None else "end")
         for bound in (self.start, self.end):
-            if bound is not None:
+            if isinstance(bound, int):
                 yield Require(n, abs(bound), outside)
+            elif bound is not None:
+                yield Require(n - bound, 0, outside)
         yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} is empty", outside.at))
 
     def _reach(self, n: Size) -> Size:
         """How many elements lie between start and end."""
-        end = n if self.end is None else self.end if self.end >= 0 else n + self.end
+        end = n if self.end is None else self.end
+        end = end if isinstance(end, Dim) or end >= 0 else n + end
         return end - (self.start if self.start >= 0 else n + self.start)
 
     def infer(self, *x: TensorType) -> TensorType:
@@ -84,19 +111,26 @@ class Slice(_AlongAxis):
 
     def torch(self, *x: TensorType) -> TorchForm:
         names = ["start"] * (self.start != 0) + ["end"] * (self.end is not None) + ["step"] * (self.step != 1)
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names])
-        start, end, step = (f"{{{name}}}" if name in names else "" for name in ("start", "end", "step"))
+        read = dict(zip(("end",), sizes_as_text(x[0].shape, self._open_end(), known_sizes(*x[1:])), strict=False))
+        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names if name not in read])
+        texts = {name: f"{{{name}}}" for name in names} | read
+        start, end, step = (texts.get(name, "") for name in ("start", "end", "step"))
         text = f"{start}:{end}:{step}" if step else f"{start}:{end}"
         before = ":, " * (self.dim % x[0].rank)
         return TorchForm(call=TorchCall(f"{{0}}[{before}{text}]", args))
 
-    def onnx(self, *x: TensorType) -> OnnxNode:
-        bounds = (int64("start", self.start), int64("end", 2**62 if self.end is None else self.end))
-        others = (int64("axes", self.dim % x[0].rank), int64("step", self.step))
-        return node("Slice", "x0 start end axes step", "y0", *bounds, *others)
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        end = 2**62 if self.end is None else self.end
+        consts = [int64("start", self.start), int64("axes", self.dim % x[0].rank), int64("step", self.step)]
+        read: tuple[OnnxNode, ...] = ()
+        if isinstance(end, int):
+            consts.append(int64("end", end))
+        else:
+            read = tuple(onnx_sizes(known_sizes(*x), (end,), "end", two=len(x) > 1))
+        return *read, node("Slice", "x0 start end axes step", "y0", *consts)
 
     def caption(self, *x: TensorType) -> str:
-        end = "" if self.end is None else self.end
+        end = "" if self.end is None else dim_text(self.end)
         return f"{self.start}:{end}" + (f":{self.step}" if self.step != 1 else "")
 
 

@@ -10,7 +10,7 @@ from netc.dims import Size, compare, dim_text, exact_div, shape_text
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
 from netc.ops.common import int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.ops.target import onnx_reshape, torch_sizes
+from netc.ops.target import one_open, onnx_reshape, sizes_without_source, torch_sizes
 from netc.types import TensorType
 
 
@@ -84,6 +84,9 @@ class Reshape(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from _check_total(self, "shape", prod(x[0].shape), self.shape)
 
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        return _sought(x[0].shape, self.shape)
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*_completed(prod(x[0].shape), self.shape))
 
@@ -96,6 +99,11 @@ class Reshape(Op):
         return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())
 
 
+def _sought(known: tuple[Size, ...], wanted: Sizes) -> tuple[Size, ...]:
+    """Symbolic sizes that no input has, one of which -1 can stand for."""
+    return sizes_without_source(known, wanted if -1 in wanted else one_open(known, wanted))
+
+
 def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
     """The sizes an attribute asks for as a template and its arguments."""
     sizes = torch_sizes(x[0].shape, wanted, like=x[1].shape if len(x) > 1 else ())
@@ -105,8 +113,10 @@ def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tu
 
 @op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
 class Unflatten(Op):
-    """One axis taken apart into several; one size may be -1 (`torch.nn.Unflatten`)."""
+    """One axis taken apart into several; one size may be -1. Sizes that depend on the input are read from it, or from a
+    tensor `like=@x` that has them (`torch.nn.Unflatten`)."""
 
+    references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to take apart")
     unflattened_size: Sizes = attr("the sizes of the new axes; one may be -1")
 
@@ -117,6 +127,9 @@ class Unflatten(Op):
             yield Problem("bad-argument", "`unflattened_size` names no size", "unflattened_size")
         elif not wrong:
             yield from _check_total(self, "unflattened_size", x[0].shape[self.dim], self.unflattened_size)
+
+    def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
+        return _sought(x[0].shape, self.unflattened_size)
 
     def infer(self, *x: TensorType) -> TensorType:
         shape, axis = x[0].shape, self.dim % x[0].rank
@@ -130,10 +143,11 @@ class Unflatten(Op):
             comma = "" if len(self.unflattened_size) > 1 else ","
             return TorchForm(call=TorchCall(f"{{0}}.unflatten({{dim}}, ({texts}{comma}))", (*dim, *sizes)))
         args = (*dim, TorchArg("unflattened_size", self.unflattened_size, attribute="unflattened_size"))
-        return TorchForm(TorchModule("nn.Unflatten", args), TorchCall("{0}.unflatten({dim}, {unflattened_size})", args))
+        module = TorchModule("nn.Unflatten", args) if len(x) == 1 else None
+        return TorchForm(module, TorchCall("{0}.unflatten({dim}, {unflattened_size})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return onnx_reshape(x[0].shape, self.infer(*x).shape)
+        return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())
 
 
 @op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite, isinf, prod
 
-from netc.ops.base import Family, Floats, Ints, Op, Word, attr, misfits, op
+from netc.ops.base import Family, Floats, Ints, Op, Text, Word, attr, misfits, op
 from netc.ops.common import FLOATS, ZEROS, in_python, node
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Unsupported
+from netc.types import DTYPES, TensorType
 
 WHOLE = ("int64", "int32")
 MOST = 1 << 20
@@ -47,6 +47,63 @@ class Parameter(Op):
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.shape))
+
+
+@op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
+class Buffer(Op):
+    """A fixed tensor whose elements lie in the weights, zeros at first. It does not train; its key in the state_dict is
+    the statement's name (`torch.nn.Buffer`)."""
+
+    shape: Ints = attr("its sizes", minimum=1)
+    dtype: Word = attr("its element type", default="float32", words=DTYPES)
+
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        if not self.shape:
+            yield Problem("bad-argument", "`shape` names no size", "shape")
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (Param("", self.shape, ZEROS, trainable=False, dtype=self.dtype),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
+        args = (TorchArg("shape", self.shape, attribute="shape"),)
+        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=f"torch.zeros({{*shape}}{kind})"))
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.shape))
+
+
+class WeightOf(Op):
+    """A tensor that another statement owns, read as a tensor: `@embed.weight`. It stands in no spec by itself; its node
+    has the module of the owner, so that files of weights hold it once (`torch.nn.Module.get_parameter`)."""
+
+    name = "weight_of"
+    title = "Weight"
+    torch_name = "torch.nn.Module.get_parameter"
+    arity = (0, 0)
+    parameter: Text = attr("its name in the owner's state_dict")
+    shape: Ints = attr("its sizes")
+    dtype: Word = attr("its element type", words=DTYPES)
+
+    def infer(self, *x: TensorType) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def params(self, *x: TensorType) -> tuple[Param, ...]:
+        return (Param(self.parameter, self.shape, ZEROS, dtype=self.dtype),)
+
+    def torch(self, *x: TensorType) -> TorchForm:
+        raise Unsupported(f"netc does not yet write PyTorch code that reads the `{self.parameter}` of another module")
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
 
 
 @op("constant", family=Family.OTHER, torch="torch.tensor", title="Constant", arity=(0, 0))

@@ -8,9 +8,10 @@ from math import prod
 
 import msgspec
 
-from netc.dims import Size, dim_text, equal, exact_div, shape_text
+from netc.dims import Dim, Size, dim_text, equal, exact_div
 from netc.ops.common import int64, node
-from netc.ops.records import OnnxNode, Unsupported
+from netc.ops.records import OnnxNode, Problem, Unsupported
+from netc.types import TensorType
 
 Shape = tuple[Size, ...]
 
@@ -63,11 +64,27 @@ def _needed(known: Shape, size: Size) -> Source:
     return found
 
 
-def torch_sizes(before: Shape, after: Shape, like: Shape = ()) -> list[int | str]:
-    """Numbers, and how a size is read from the input, or from the second one. Raises Unsupported."""
+def known_sizes(*x: TensorType) -> Shape:
+    """The sizes of all axes of one or two inputs."""
+    return tuple([size for t in x for size in t.shape])
+
+
+def unread(name: str, size: Size) -> Problem:
+    """A problem with the attribute `name`: it holds a size that is to be read from a tensor, and none is known."""
+    message = f"`{name}` has {dim_text(size)}, which depends on the input, and the inputs do not have that size"
+    helps = ("name a tensor that has it with like=@…", "or use --bind")
+    return Problem("not-constant", message, name, helps=helps)
+
+
+def sizes_as_text(before: Shape, wanted: Shape, like: Shape = ()) -> list[int | str]:
+    """Numbers, and how a size is read from the first input, or from the second one. Raises Unsupported."""
     known = (*before, *like)
-    target = after if -1 in after else one_open(known, after)
-    return [size if isinstance(size, int) else _needed(known, size).torch(len(before)) for size in target]
+    return [_needed(known, size).torch(len(before)) if isinstance(size, Dim) else size for size in wanted]
+
+
+def torch_sizes(before: Shape, after: Shape, like: Shape = ()) -> list[int | str]:
+    """The same for a reshape, which may leave one size open. Raises Unsupported."""
+    return sizes_as_text(before, after if -1 in after else one_open((*before, *like), after), like)
 
 
 def onnx_reshape(before: Shape, after: Shape, like: Shape = ()) -> tuple[OnnxNode, ...]:
@@ -137,22 +154,31 @@ def _kept(before: Shape, after: Shape) -> tuple[int, int]:
     return first, next((i for i, (a, b) in enumerate(back) if not equal(a, b)), short - first)
 
 
+def sizes_without_source(known: Shape, wanted: Shape) -> Shape:
+    """Symbolic sizes that come from no axis of what is known."""
+    return tuple([n for n in wanted if not isinstance(n, int) and source_of(known, n) is None])
+
+
 def _read(known: Shape, target: Shape, *, two: bool) -> Iterator[OnnxNode]:
-    """The target is picked out of the sizes of one or two inputs and the numbers."""
+    """Reshape to sizes of one or two inputs and numbers."""
+    yield from onnx_sizes(known, target, "picked", two=two)
+    yield node("Reshape", "x0 picked")
+
+
+def onnx_sizes(known: Shape, target: Shape, result: str, *, two: bool) -> Iterator[OnnxNode]:
+    """The target as a list, picked out of the sizes of one or two inputs and the numbers. Raises Unsupported."""
     numbers = [size for size in target if isinstance(size, int)]
     later = iter(range(len(known), len(known) + len(numbers)))
     sources = [Source(next(later)) if isinstance(size, int) else _needed(known, size) for size in target]
-    if any(source.over > 1 for source in sources):
-        text = shape_text(["?" if size == -1 else size for size in target])
-        raise Unsupported(f"a reshape to {text} needs parts of more than one size of the input: use --bind")
     yield node("Shape", "x0", "sizes")
     if two:
         yield node("Shape", "x1", "sizes_there")
     text = "sizes sizes_there numbers" if two else "sizes numbers"
     yield node("Concat", text, "choice", int64("numbers", *numbers), axis=0)
-    yield node("Gather", "choice places", "picked", int64("places", *[source.axis for source in sources]), axis=0)
-    if any(source.times > 1 for source in sources):
-        yield node("Mul", "picked times", "multiplied", int64("times", *[source.times for source in sources]))
-        yield node("Reshape", "x0 multiplied")
-    else:
-        yield node("Reshape", "x0 picked")
+    places, times, over = zip(*[(s.axis, s.times, s.over) for s in sources], strict=True)
+    steps = [("Gather", int64("places", *places), {"axis": 0})]
+    steps += [("Mul", int64("times", *times), {})] if any(n > 1 for n in times) else []
+    steps += [("Div", int64("over", *over), {})] if any(n > 1 for n in over) else []
+    names = ["choice", *[f"{result}{i}" for i in range(1, len(steps))], result]
+    for (op_type, const, settings), source, made in zip(steps, names, names[1:], strict=False):
+        yield node(op_type, f"{source} {const.name}", made, const, **settings)

@@ -37,6 +37,8 @@ def ceil_bonus(window: Window) -> int:
 
 def need_fit(axis: int, x: TensorType, window: Window) -> Iterator[Require]:
     """The smallest size of an axis on which one window fits."""
+    if window.same:
+        return
     least = window.extent - window.begin - window.end - ceil_bonus(window)
     if least > 1:
         n, letter = x.shape[axis], AXES[x.rank][axis]

@@ -49,6 +49,10 @@ class Alias(Statement, frozen=True, eq=False):
     refs: tuple[TensorRef, ...]
 
 
+class Nothing(Statement, frozen=True, eq=False):
+    """`none`: no tensor. What is computed from it alone is none too, and merges leave it out."""
+
+
 class Chain(Statement, frozen=True, eq=False):
     """Members run one after another as `name.0`, `name.1`, …"""
 
@@ -102,22 +106,29 @@ class Let(msgspec.Struct, frozen=True, eq=False):
 
 
 class Input(msgspec.Struct, frozen=True, eq=False):
-    """A declared input. A block's inputs have no shape; a file's have one expression per axis."""
+    """A declared input. A block's inputs have no shape; a file's have one expression per axis. `many`: the last of a
+    block, which takes all further tensors."""
 
     name: str
     span: Span
     shape: tuple[Expr, ...] | None = None
     dtype: str = "float32"
+    many: bool = False
 
 
 class Output(msgspec.Struct, frozen=True, eq=False):
-    """A declared output: where it comes from, when it exists (`train` or always), under which condition."""
+    """A declared output: where it comes from, when it exists (`train` or always), under which condition.
+
+    parts: its name with holes, as Named has it; loop: the turns that fill them, each an output of its own.
+    """
 
     name: str
     source: TensorRef
     span: Span
     train_only: bool = False
     condition: Expr | None = None
+    parts: tuple[str | Expr, ...] = ()
+    loop: Loop | None = None
 
 
 class Definition(msgspec.Struct, eq=False, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.expr.tree import Expr
-from netc.syntax.ast import Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
+from netc.syntax.ast import Alias, Definition, Input, Let, Loop, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.line import parse_signature
 from netc.syntax.names import objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
@@ -30,7 +30,7 @@ BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared")
 MAX_RANK = 8
 
 _INPUT_KEYS = ("shape", "dtype")
-_OUTPUT_KEYS = ("from", "when", "if")
+_OUTPUT_KEYS = ("from", "when", "if", "for")
 _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
 
@@ -126,10 +126,21 @@ class DefinitionReader:
         if isinstance(node, Mapping):
             wrong_kind(self.report, node, "the `inputs` of a block", "a list of names", "a block takes any shape")
             return ()
-        scalars = (scalar_of(self.report, item, "an input") for item in items_of(node))
-        return tuple(self.block_input(scalar) for scalar in scalars if scalar is not None)
+        scalars = [scalar_of(self.report, item, "an input") for item in items_of(node)]
+        found = tuple(self.block_input(scalar) for scalar in scalars if scalar is not None)
+        for one in found[:-1]:
+            if one.many:
+                help = "list it last"
+                message = f"`{one.name}.*` takes all further tensors, so that none are left for what follows"
+                self.report.error("bad-argument", message, one.span.start, one.span.end, help=help)
+        return found
 
     def block_input(self, scalar: Scalar) -> Input:
+        if scalar.text.endswith(".*"):
+            reason = objection(name := scalar.text[:-2], "input")
+            if reason is not None:
+                self.report.at("bad-name", f"`{name}` cannot name an input", scalar, reason)
+            return Input(name, self.report.span_of(scalar), many=True)
         word_of(self.report, scalar, "input", "an")
         return Input(scalar.text, self.report.span_of(scalar))
 
@@ -165,17 +176,24 @@ class DefinitionReader:
         return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
 
     def output(self, key: Scalar, node: Node) -> Output | None:
-        word_of(self.report, key, "output", "an")
-        source, when, condition = node, None, None
+        parts = self.statements.template(key, "output")
+        if parts and any("." in part for part in parts if isinstance(part, str)):
+            self.report.at("bad-name", f"`{key.text}` cannot name an output", key, "a name is a word without dots")
+            parts = None
+        source, when, condition, header = node, None, None, None
         if isinstance(node, Mapping):
             check_keys(self.report, node, _OUTPUT_KEYS, f"output `{key.text}`")
             source, when, condition = node.get("from") or node, node.get("when"), node.get("if")
+            header = node.get("for")
         tensor = reference(self.report, source, f"the source of `{key.text}`")
         train_only = when is not None and self.train_only(when)
         tree = None if condition is None else expression(self.report, condition, "`if`")
-        if tensor is None:
+        if tensor is None or parts is None:
             return None
-        return Output(key.text, tensor, self.report.span_of(key), train_only, tree)
+        alias = Alias(span=self.report.span_of(source), refs=(tensor,))
+        loop = None if header is None else self.statements.loop(node, header, alias)
+        found = loop if isinstance(loop, Loop) else None
+        return Output(key.text, tensor, self.report.span_of(key), train_only, tree, parts, found)
 
     def train_only(self, node: Node) -> bool:
         scalar = scalar_of(self.report, node, "`when`")

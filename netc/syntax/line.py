@@ -11,7 +11,7 @@ from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import CONSTANTS, KEYWORDS, parse_expression
 from netc.expr.reference import parse_reference
 from netc.expr.tree import Expr, Literal, Name, TensorRef
-from netc.syntax.ast import Alias, Argument, Line, Parameter
+from netc.syntax.ast import Alias, Argument, Line, Nothing, Parameter
 from netc.syntax.report import Report
 
 MAX_LINE = 20_000
@@ -168,13 +168,15 @@ def read_value(piece: LineText) -> Expr:
     return piece.reference() if text[:1] == "@" else piece.expression()
 
 
-def parse_line(line: LineText, report: Report) -> Line | Alias | None:
-    """A line, or an alias when it is nothing but references; None when it is wrong (reported)."""
+def parse_line(line: LineText, report: Report) -> Line | Alias | Nothing | None:
+    """A line, an alias when it is nothing but references, or `none`; None when it is wrong (reported)."""
     try:
         pieces = split(line)
         if pieces and pieces[0].text[0] == "@" and all(piece.text[0] == "@" for piece in pieces):
             refs = tuple(piece.reference() for piece in pieces)
             return Alias(span=report.span(pieces[0].start, pieces[-1].end), refs=refs)
+        if len(pieces) == 1 and pieces[0].text == "none":
+            return Nothing(span=report.span(pieces[0].start, pieces[0].end))
         op = _operator(line, pieces)
     except SyntaxProblem as problem:
         report.problem(problem)

@@ -173,7 +173,7 @@ class StatementReader:
             return None
         return Conditional(span=self.span(node), condition=condition, then=then, otherwise=otherwise)
 
-    def loop(self, node: Mapping, header: Node, body: Statement | None) -> Statement | None:
+    def loop(self, node: Node, header: Node, body: Statement | None) -> Statement | None:
         if isinstance(header, Mapping) and len(header.entries) > 1:
             second = header.entries[1][0]
             help = "put a loop into the `do` of another, or take rows apart: `for: {k c: stages}`"

@@ -342,7 +342,7 @@ INPUTS: dict[str, Callable[[Random], list[TensorType]]] = {
     "masked_fill": masked,
     "bitwise_not": whole_numbers,
     **{f"max_unpool{n}d": unpool(n) for n in (1, 2, 3)},
-    **dict.fromkeys(("parameter", "constant", "arange", "relative_position_index"), nothing),
+    **dict.fromkeys(("parameter", "buffer", "constant", "arange", "relative_position_index"), nothing),
 }
 """Inputs that fit together, for operators whose inputs are not alike."""
 

@@ -20,7 +20,7 @@ Tensors = list[torch.Tensor]
 OWN = {
     *("add", "sub", "rsub", "mul", "div", "pow", "maximum", "minimum", "einsum", "slice", "gather"),
     *("remainder", "floor_divide", "index_select", "arange"),
-    *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter"),
+    *("pad", "affine_grid", "relative_position_index", "grid_sample", "l2_norm", "constant", "parameter", "buffer"),
     *("multihead_attention", "scaled_dot_product_attention", "locally_connected1d", "locally_connected2d", "cast"),
     *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "where", "masked_fill"),
@@ -87,13 +87,11 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
         return lambda *x: target(x, **op.__dict__) if listed else target(*x, **op.__dict__)
     names = _signature(target)
     absent = {name for name, declared in op.attributes.items() if declared.kind == "Tensor" and not getattr(op, name)}
-    if not set(op.attributes) - absent <= names or not _spoken(op, target):
+    own = {name for name in op.attributes if name not in names} - absent
+    if any(getattr(op, name) != op.attributes[name].default for name in own) or not _spoken(op, target):
         return None
-    given = {
-        name: single(op, value)
-        for name, value in op.__dict__.items()
-        if (name, value) != ("normalized_shape", ()) and name not in absent
-    }
+    shown = {name: value for name, value in op.__dict__.items() if name not in own | absent}
+    given = {name: single(op, value) for name, value in shown.items() if (name, value) != ("normalized_shape", ())}
     return match(target(**inferred(names - set(given), op, types), **given).eval(), types)
 
 
@@ -121,7 +119,8 @@ def _spoken(op: Op, target: type[nn.Module]) -> bool:
     """Does PyTorch know this padding? Its convolutions know two words, and no module has two sides."""
     padding = getattr(op, "padding", 0)
     if isinstance(padding, str):
-        return "Transpose" not in target.__name__ and "Conv" in target.__name__ and padding in ("same", "valid")
+        own = padding == "valid" or (padding == "same" and all(s == 1 for s in getattr(op, "stride", None) or ()))
+        return "Transpose" not in target.__name__ and "Conv" in target.__name__ and own
     return not isinstance(padding, tuple) or len(padding) == op.rank
 
 

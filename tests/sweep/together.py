@@ -335,6 +335,33 @@ def fractional(random: Random) -> Drawn:
     else:
         values["output_ratio"] = tuple(random.choice((0.3, 0.5, 0.7)) for _ in range(2))
     return floats(image), values
+def spread(rank: int) -> Callable[[Random], Drawn]:
+    """A transposed convolution, alone or to a size that it mostly can have."""
+
+    def make(random: Random) -> Drawn:
+        kernel, stride = random.randint(1, 4), random.randint(1, 3)
+        values: dict[str, Any] = {"out_channels": random.choice((1, 2, 4)), "kernel_size": kernel, "stride": stride}
+        values |= {"padding": random.randint(0, kernel - 1), "bias": random.random() < 0.7}
+        image = [*small(random, 1, 2), random.choice((2, 4)), *small(random, rank, 4)]
+        if random.random() < 0.3:
+            return floats(image), {**values, "output_padding": random.randint(0, stride)}
+        made = [(n - 1) * stride - 2 * values["padding"] + kernel for n in image[2:]]
+        return floats(image, (1, 3, *[max(1, n + random.randint(0, stride - 1)) for n in made])), values
+
+    return make
+
+
+def fitted(random: Random) -> Drawn:
+    """An image padded or cut to the size of another, or by numbers."""
+    rank = random.choice((1, 2, 2, 3))
+    image, other = small(random, rank + 2), small(random, rank + 2)
+    mode = {"mode": random.choice(("constant", "constant", "reflect", "replicate", "circular"))}
+    if random.random() < 0.4:
+        least = -1 if mode["mode"] == "constant" else 0
+        return floats(image), {**mode, "padding": tuple(random.randint(least, 2) for _ in range(2 * rank))}
+    if random.random() < 0.4:
+        return floats(image, other), {"padding": tuple(random.randint(-1, 2) for _ in range(rank))}
+    return floats(image, other), mode
 
 
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
@@ -362,6 +389,8 @@ TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     "pixel_unshuffle": unshuffled,
     "glu": halved,
     "narrow": narrowed,
+    "pad": fitted,
+    **{f"conv_transpose{n}d": spread(n) for n in (1, 2, 3)},
     "roll": rolled,
     "deform_conv2d": deformed,
     "anchors": around_cells,

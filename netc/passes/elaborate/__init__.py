@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.diagnostics.model import Diagnostic, Label, Source, Span
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
-from netc.passes.elaborate.drafts import BlockDraft
+from netc.passes.elaborate.drafts import BlockDraft, OutputDraft
 from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.outside import Outside
@@ -26,6 +26,7 @@ from netc.passes.training_sizes import training_sizes
 from netc.syntax.ast import Parameter, SpecFile, Variant
 from netc.syntax.idle import idle
 from netc.syntax.read import read_source
+from netc.types import NONE
 
 
 def elaborate_file(
@@ -77,6 +78,9 @@ def _network(
     if finisher.size(block) > MAX_NODES:
         compiler.report.add("too-large", f"the network has more than {MAX_NODES:,} operators", None, path=spec.path)
         return None
+    for output in draft.outputs:
+        if output.enabled and output.value.type is NONE:
+            _no_output(compiler, output)
     _unused(compiler, finisher, spec, draft)
     _pruned(compiler, finisher)
     for one, lacking in finisher.lacking:
@@ -110,6 +114,13 @@ def _trained(compiler: Compiler, network: Network, flat: Flat) -> Network:
 
 def _network_name(spec: SpecFile, variant: Variant | None) -> str:
     return spec.name if variant is None else variant.name
+
+
+def _no_output(compiler: Compiler, output: OutputDraft) -> None:
+    secondary = (Label(output.value.span, "none comes from here"),)
+    helps = ("`if` takes an output away: `{from: …, if: condition}`",)
+    message = f"output `{output.name}` is none here"
+    compiler.report.add("absent-tensor", message, output.span, secondary=secondary, helps=helps)
 
 
 def _shadowed(compiler: Compiler, spec: SpecFile) -> None:

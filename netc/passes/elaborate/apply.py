@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netc.diagnostics.model import Label, Span
 from netc.ir.model import Value
-from netc.ops.base import OPERATORS
+from netc.ops.base import OPERATORS, Op
 from netc.passes.elaborate.calls import make_call
+from netc.passes.elaborate.drafts import Slot
 from netc.passes.elaborate.operators import NodeMaker
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target
-from netc.syntax.ast import Line
-from netc.types import ERROR
+from netc.syntax.ast import Definition, Import, Line
+from netc.types import ERROR, NONE
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.body import BodyBuilder
@@ -28,9 +30,43 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
         return failed(place, line)
     if inputs is None:
         inputs = (Value(ERROR, place.path, line.span),)
+    present = tuple([value for value in inputs if value.type is not NONE])
+    if len(present) < len(inputs) and not present:
+        return Applied(None, Slot(inputs[0]))
+    if len(present) < len(inputs) and not _skips(callee, inputs):
+        _refuse_none(build, line, inputs)
+        return failed(place, line)
     if isinstance(callee, type):
-        return NodeMaker(build, callee, target, inputs).make()
-    return make_call(build, callee, target, inputs)
+        fewer = len(present) < len(inputs) or _may_be_any_number(line)
+        return NodeMaker(build, callee, target, present, open=fewer).make()
+    return make_call(build, callee, target, present)
+
+
+def _skips(callee: type[Op] | Definition | Import, inputs: tuple[Value, ...]) -> bool:
+    """Whether what is none can be left out: from a merge, and from the last inputs of a block that takes any number."""
+    if isinstance(callee, type):
+        return callee.skips
+    if isinstance(callee, Import) or not callee.inputs or not callee.inputs[-1].many:
+        return False
+    return all(value.type is not NONE for value in inputs[: len(callee.inputs) - 1])
+
+
+def _may_be_any_number(line: Line) -> bool:
+    """Whether a reference of the line has holes or stands for all members: it may come to one tensor."""
+    refs = line.inputs or ()
+    return any(not isinstance(part, str) or part.endswith(".*") for ref in refs for part in ref.parts)
+
+
+def _refuse_none(build: BodyBuilder, line: Line, inputs: tuple[Value, ...]) -> None:
+    """One of several inputs is none, and what reads them needs them all."""
+    at, none = next((at, value) for at, value in enumerate(inputs) if value.type is NONE)
+    refs = line.inputs or ()
+    exact = len(refs) == len(inputs)
+    span = Span(line.span.source, refs[at].start, refs[at].end) if exact else line.span
+    message = f"`{span.text}` is none here, and `{line.op}` needs all of its inputs"
+    secondary = (Label(none.span, "none comes from here"),) if none.span.source is span.source else ()
+    helps = ("an `if` around this statement can leave it out, too",)
+    build.report.add("absent-tensor", message, span, secondary=secondary, helps=helps)
 
 
 def takes_input(line: Line, place: Place) -> bool:

@@ -9,21 +9,25 @@ import msgspec
 
 from netc.diagnostics.model import Span
 from netc.expr.evaluate import evaluate, items, truth
-from netc.expr.scope import Binding, Said, Scope
+from netc.expr.scope import Binding, Scope, how_said
 from netc.expr.tree import Expr, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
-from netc.passes.elaborate.drafts import Draft, GroupDraft
+from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
 from netc.passes.elaborate.place import Applied, Flow, Place
 from netc.passes.elaborate.reading import Reader
 from netc.passes.elaborate.target import held_value
-from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
-from netc.types import ERROR
+from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
+from netc.types import ERROR, NONE
 
 MAX_REPEATS = 10_000
 
 MAX_DEPTH = 64
 """Levels of statements within statements and of calls within calls, together."""
+
+
+Turns = list[tuple[Scope, dict[str, Any]]]
+"""For each turn of a loop the scope of its body, and what its variables hold."""
 
 
 class Made(msgspec.Struct, frozen=True, eq=False):
@@ -110,7 +114,7 @@ class BodyBuilder(Reader):
     def _taken(self, own: Place, prefix: str, named: Named) -> bool:
         """Whether another statement has this name, or one of the containers a dotted name needs."""
         path = own.path
-        taken = path in own.names.inputs or path in own.names.slots
+        taken = path in own.names.inputs or path in own.names.slots or path in own.names.many
         while not taken and (path := path.rpartition(".")[0]) != prefix:
             slot = own.names.slots.get(path)
             taken = slot is not None and not slot.container
@@ -120,9 +124,9 @@ class BodyBuilder(Reader):
 
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
         """`layer$i: {for: …}`: a statement of its own for every turn."""
-        turns = self._turns(loop, place, flow)
+        turns = self.turns(loop, place, flow)
         group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
-        group.said["iterable"] = Said(loop.iterable, place.scope)
+        group.said["iterable"] = how_said(loop.iterable, place.scope)
         value = flow.value
         for scope, bindings in turns or []:
             made = self._named(named, loop.body, place.within(scope), flow)
@@ -165,6 +169,8 @@ class BodyBuilder(Reader):
     def _member(self, item: Statement, counter: Counter) -> None:
         """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
         if isinstance(item, Line) and self._vanishes(item, counter.place):
+            if item.inputs is not None:
+                counter.flow = counter.flow.then(self._named_alone(item, counter.place))
             return
         if isinstance(item, Line) and item.repeat is not None:
             self._spliced("repeat", item, counter, lambda inner: self._copies(item, inner))
@@ -172,7 +178,7 @@ class BodyBuilder(Reader):
             self._spliced("loop", item, counter, lambda inner: self._loop_members(item, inner))
         elif isinstance(item, Conditional):
             self._spliced("if", item, counter, lambda inner: self._branch_members(item, inner))
-        elif isinstance(item, Alias):
+        elif isinstance(item, Alias | Nothing):
             counter.add(self.run(item, counter.place, counter.flow))
         else:
             place = counter.member()
@@ -184,6 +190,14 @@ class BodyBuilder(Reader):
         """Whether the operator is an argument that holds `none`."""
         held = held_value(line.op, place.scope)
         return held is not None and held.value is None
+
+    def _named_alone(self, line: Line, place: Place) -> Value:
+        """What a line that vanished reads: that is what the next member of its chain reads."""
+        found = self.inputs(line, place, Flow(None))
+        if found is not None and len(found) != 1:
+            self.report.add("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
+            found = None
+        return Value(ERROR, place.path, line.span) if found is None else found[0]
 
     def _spliced(self, kind: Any, item: Statement, counter: Counter, fill: Callable[[Counter], dict[str, Any]]) -> None:
         """Let `fill` number its members into this chain, keeping them together as a group."""
@@ -231,7 +245,7 @@ class BodyBuilder(Reader):
             counter.add(made)
             if made.value is not None and made.value.type is ERROR:
                 break
-        return {"said": {"count": Said(repeat, place.scope)}}
+        return {"said": {"count": how_said(repeat, place.scope)}}
 
     def _loop(self, loop: Loop, place: Place, flow: Flow) -> Made:
         """Without a template: a numbered chain."""
@@ -241,16 +255,17 @@ class BodyBuilder(Reader):
 
     def _loop_members(self, loop: Loop, counter: Counter) -> dict[str, Any]:
         place = counter.place
-        for scope, bindings in self._turns(loop, place, counter.flow) or []:
+        for scope, bindings in self.turns(loop, place, counter.flow) or []:
             inner = Counter(place.within(scope), counter.flow)
             inner.next = counter.next
             before = counter.flow
             self._members(loop.body, inner)
             counter.next, counter.flow = inner.next, inner.flow
             counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
-        return {"said": {"iterable": Said(loop.iterable, place.scope)}}
+        return {"said": {"iterable": how_said(loop.iterable, place.scope)}}
 
-    def _turns(self, loop: Loop, place: Place, flow: Flow) -> list[tuple[Scope, dict[str, Any]]] | None:
+    def turns(self, loop: Loop, place: Place, flow: Flow) -> Turns | None:
+        """The scope of each turn of a loop, and what its variables hold; None after an error."""
         rows = self.attempt(lambda: items(loop.iterable, self.context(place.reading(flow.value))), place)
         if rows is ERROR:
             self.failed = True
@@ -281,7 +296,7 @@ class BodyBuilder(Reader):
         place.names.add_group(place.path, made.value)
         group = GroupDraft(
             kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
-            said={"condition": Said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
+            said={"condition": how_said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
         )  # fmt: skip
         return Made([group], made.value, made.feeds)
 
@@ -291,17 +306,20 @@ class BodyBuilder(Reader):
             self._members(branch, counter)
         if taken is None:
             counter.flow = counter.flow.then(Value(ERROR, counter.place.path, statement.span))
-        return {"taken": bool(taken), "said": {"condition": Said(statement.condition, reading.scope)}}
+        return {"taken": bool(taken), "said": {"condition": how_said(statement.condition, reading.scope)}}
 
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and _names_inputs(statement.then):
             message = "an `if` whose `do` names its inputs needs an `else`"
-            helps = ('add `else: "@in"` (or what it should be when the condition does not hold)',)
+            helps = ('add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out',)
             self.report.add("missing-else", message, statement.span, helps=helps)
         taken = self.attempt(lambda: truth(statement.condition, self.context(place)), place)
         if taken is ERROR:
             return None, None
         return taken, statement.then if taken else statement.otherwise
+
+    def _nothing(self, statement: Nothing, place: Place, flow: Flow) -> Made:
+        return Made([], Value(NONE, place.path, statement.span))
 
     def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
@@ -309,7 +327,9 @@ class BodyBuilder(Reader):
             self.report.add(
                 "bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span
             )
-        return Made([], found[0] if found else Value(ERROR, place.path, statement.span))
+        if not found:
+            return Made([], Value(ERROR, place.path, statement.span))
+        return Made([], Same(found[0].type, place.path, statement.span, found[0]))
 
     def _line(self, line: Line, place: Place, flow: Flow) -> Made:
         return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
@@ -320,18 +340,19 @@ class BodyBuilder(Reader):
         shared = place.names.shared.get(line.op)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)
-        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (flow.value,)
+        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (itself(flow.value),)
         if shared is not None:
             return self._shared_line(shared, line, place, inputs)
         return self._record(apply(self, line, place, inputs), line, place)
 
     def _record(self, applied: Applied, line: Line, place: Place) -> Made:
-        if applied.item is None:
+        if applied.failed:
             self.failed = True
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
             self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
-        return Made([] if applied.item is None else [applied.item], applied.slot.value, applied.feeds)
+        named, self.weights = self.weights, []
+        return Made([*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds)
 
     def _shared_line(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
         """A call of a shared module with its inputs known."""
@@ -366,6 +387,7 @@ class BodyBuilder(Reader):
         Conditional: _conditional,
         Loop: _loop,
         Alias: _alias,
+        Nothing: _nothing,
     }
 
 

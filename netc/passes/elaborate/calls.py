@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Frame
 from netc.expr.evaluate import OperatorValue
-from netc.expr.scope import Said
+from netc.expr.scope import how_said
 from netc.ir.model import Value
 from netc.passes.elaborate.arguments import Bound, bind, missing, said, value_key
 from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Slot
@@ -114,7 +114,7 @@ def _applied(
         inputs=inputs,
         outputs=outputs,
         said={
-            name: Said(given.argument.value, with_own_input(place, given.scope, inputs))
+            name: how_said(given.argument.value, with_own_input(place, given.scope, inputs))
             for name, given in bound.by_name.items()
             if said(given) is not None
         },
@@ -124,8 +124,9 @@ def _applied(
         imported=isinstance(callee, Import),
         shared=place.path != place.module,
     )
-    ports = {o.name: v for o, v in zip(declared, outputs, strict=True)}
-    return Applied(draft, Slot(outputs[0] if outputs else None, ports, draft), feeds=bool(inputs))
+    ports = {o.name: v for o, v in zip(declared, outputs, strict=True)} | block.none()
+    first = next((ports[o.name] for o in block.outputs if o.name in ports), None)
+    return Applied(draft, Slot(first, ports, draft), feeds=bool(inputs))
 
 
 def block_key(definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Node, Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
-from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
+from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor, itself
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
@@ -23,6 +24,20 @@ from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
 MAX_STEPS = 50_000
 """Lines, turns of loops and references that one compile works through, besides one for every character written."""
+
+
+def takes_many(definition: Definition) -> bool:
+    """Whether the last input of a block takes all further tensors."""
+    return bool(definition.inputs) and definition.inputs is not None and definition.inputs[-1].many
+
+
+def _named(definition: Definition, count: int) -> list[tuple[str, Span]]:
+    """The names of a definition's inputs for a number of tensors, and where they are declared."""
+    if definition.inputs is None:
+        return [("in", definition.span)]
+    named = [(i.name, i.span) for i in definition.inputs if not i.many]
+    rest = definition.inputs[-1:]
+    return [*named, *[(f"{last.name}.{i}", last.span) for last in rest for i in range(count - len(named))]]
 
 
 class Compiler:
@@ -71,9 +86,7 @@ class Compiler:
             return None
         self.report.trail.append(frame)
         self._open.append(definition)
-        names = tuple(i.name for i in definition.inputs) if definition.inputs is not None else ("in",)
-        spans = tuple(i.span for i in definition.inputs or ()) or (definition.span,) * len(names)
-        inputs = tuple(Value(t, n, s) for t, n, s in zip(types, names, spans, strict=True))
+        inputs = tuple(Value(t, n, s) for t, (n, s) in zip(types, _named(definition, len(types)), strict=True))
         draft = self.elaborate(definition, instance, values, inputs)
         self._open.pop()
         self.report.trail.pop()
@@ -81,11 +94,12 @@ class Compiler:
         return draft
 
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
-        wanted = 1 if definition.inputs is None else len(definition.inputs)
-        if len(types) != wanted:
-            names = ", ".join(i.name for i in definition.inputs or ())
+        wanted = 1 if definition.inputs is None else sum(not i.many for i in definition.inputs)
+        if len(types) != wanted and not (len(types) > wanted and takes_many(definition)):
+            names = ", ".join(f"{i.name}.*" if i.many else i.name for i in definition.inputs or ())
             listed = f" ({names})" if names else ""
-            message = f"`{definition.name}` takes {wanted} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
+            more = " or more" if takes_many(definition) else ""
+            message = f"`{definition.name}` takes {wanted}{more} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
             self.report.add("bad-arity", message, frame.span)
             return False
         if isinstance(definition, SpecFile):
@@ -106,6 +120,9 @@ class Compiler:
         self.definitions[definition] = True
         names = Namespace(definition, definition.shared)
         names.inputs.update({v.path: v for v in inputs})
+        if takes_many(definition):
+            assert definition.inputs is not None
+            names.many = {definition.inputs[-1].name: len(inputs) - len(definition.inputs) + 1}
         if inputs:
             names.inputs["in"] = inputs[0]
         scope = self._scope(definition, instance, values, names)
@@ -122,11 +139,11 @@ class Compiler:
         else:
             made = build.run(statement, place, Flow(flow.value, linked=True))
         build.report_forks()
-        outputs = self._outputs(definition, instance, scope, build, place, made.value)
+        outputs = self._outputs(definition, build, place, made.value)
         self._checks(definition, instance, scope)
         return BlockDraft(
-            definition=definition, arguments=values, inputs=inputs, items=made.items, outputs=outputs,
-            scope=scope, names=names, complete=not build.failed,
+            definition=definition, arguments=values, inputs=inputs, items=[*made.items, *build.weights],
+            outputs=outputs, scope=scope, names=names, complete=not build.failed,
         )  # fmt: skip
 
     def _scope(self, definition: Definition, instance: Instance, values: dict[str, Any], names: Namespace) -> Scope:
@@ -134,6 +151,7 @@ class Compiler:
         if isinstance(definition, SpecFile):
             return Scope(instance.scope, {}, owner=definition, tensors=tensors)
         bindings = {k: Binding("argument", v) for k, v in values.items()}
+        bindings |= {name: Binding("let", tuple(range(count))) for name, count in names.many.items()}
         scope = Scope(instance.scope, bindings, owner=definition, tensors=tensors)
         self.files.add_lets(definition, scope, instance)
         return scope
@@ -170,37 +188,52 @@ class Compiler:
         return self.files.context(instance.scope, instance, symbols=True)
 
     def _outputs(
-        self,
-        definition: Definition,
-        instance: Instance,
-        scope: Scope,
-        build: BodyBuilder,
-        place: Place,
-        last: Value | None,
+        self, definition: Definition, build: BodyBuilder, place: Place, last: Value | None
     ) -> tuple[OutputDraft, ...]:
         if definition.outputs is None:
-            return () if last is None else (OutputDraft("out", last, False, True),)
-        made = []
+            return () if last is None else (OutputDraft("out", itself(last), False, True, last.span),)
+        made: dict[str, OutputDraft] = {}
         for output in definition.outputs:
-            enabled = True
-            if output.condition is not None:
-                context = self.files.context(scope, instance)
-                enabled = self.files.attempt(partial(truth, output.condition, context), instance.source)
-            if enabled is False and not self._exists(output.source.parts, place):
-                continue
-            found = build.references(output.source, place, explicit=None)
-            if len(found) > 1:
-                self.report.add("bad-arity", f"output `{output.name}` is one tensor, not {len(found)}", output.span)
-            value = found[0] if found else Value(ERROR, output.name, output.span)
-            self._check_hidden(output, value, place)
-            made.append(OutputDraft(output.name, value, output.train_only, enabled is not False))
-        return tuple(made)
+            for name, turn in self._named_outputs(output, build, place):
+                draft = self._output(name, output, build, turn)
+                if name in made:
+                    self.report.add("duplicate-name", f"`{name}` is the name of another output", output.span)
+                elif draft is not None:
+                    made[name] = draft
+        return tuple(made.values())
 
-    def _check_hidden(self, output: Output, value: Value, place: Place) -> None:
+    def _named_outputs(self, output: Output, build: BodyBuilder, place: Place) -> Iterator[tuple[str, Place]]:
+        """The name of each output that a declaration makes, and the place where its expressions are read."""
+        scopes = [place.scope]
+        if output.loop is not None:
+            scopes = [scope for scope, _ in build.turns(output.loop, place, Flow(None)) or []]
+        for scope in scopes:
+            turn = place.within(scope)
+            names = build.texts(output.parts, turn)
+            yield from ((name, turn) for name in names or [])
+
+    def _output(self, name: str, output: Output, build: BodyBuilder, place: Place) -> OutputDraft | None:
+        """None for one that a condition takes away with its tensor."""
+        enabled = True
+        if output.condition is not None:
+            context = self.files.context(place.scope, place.instance)
+            enabled = self.files.attempt(partial(truth, output.condition, context), place.instance.source)
+        if enabled is False and not self._exists(output.source.parts, place):
+            return None
+        found = build.references(output.source, place, explicit=None)
+        if len(found) > 1:
+            message = f"output `{name}` is one tensor, not {len(found)}"
+            helps = ("several outputs have names with a hole: `score$k: {for: {k: 1..3}, from: head$k}`",)
+            self.report.add("bad-arity", message, output.span, helps=helps)
+        value = found[0] if found else Value(ERROR, name, output.span)
+        self._check_hidden(name, output, value, place)
+        return OutputDraft(name, value, output.train_only, enabled is not False, output.span)
+
+    def _check_hidden(self, name: str, output: Output, value: Value, place: Place) -> None:
         """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
-        slot = place.names.slots.get(output.name)
-        if self._open and slot is not None and slot.value is not value:
-            message = f"output `{output.name}` is hidden behind the statement of that name: callers read that one"
+        slot = place.names.slots.get(name)
+        if self._open and slot is not None and (slot.value is None or itself(slot.value) is not value):
+            message = f"output `{name}` is hidden behind the statement of that name: callers read that one"
             helps = ("rename one of them",)
             self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
 

@@ -11,7 +11,21 @@ from netc.diagnostics.model import Span
 from netc.expr.scope import Said, Scope
 from netc.ir.model import GroupKind, Node, Value
 from netc.syntax.ast import Definition, Named, Statement
-from netc.types import ERROR
+from netc.types import ERROR, NONE
+
+
+class Same(Value, frozen=True, eq=False):
+    """Another statement's tensor under the name of a statement that only hands it on. Who reads which of the names
+    counts for forks; nodes are given the tensor itself."""
+
+    of: Value
+
+
+def itself(value: Value) -> Value:
+    """The tensor behind its names."""
+    while isinstance(value, Same):
+        value = value.of
+    return value
 
 
 class CallDraft(msgspec.Struct, eq=False, kw_only=True):
@@ -70,6 +84,7 @@ class OutputDraft(msgspec.Struct, frozen=True, eq=False):
     value: Value
     train_only: bool
     enabled: bool
+    span: Span
 
 
 class BlockDraft(msgspec.Struct, eq=False, kw_only=True):
@@ -85,7 +100,12 @@ class BlockDraft(msgspec.Struct, eq=False, kw_only=True):
     complete: bool = True
 
     def enabled(self) -> tuple[OutputDraft, ...]:
-        return tuple(o for o in self.outputs if o.enabled)
+        """The outputs there are: not those that a condition removed, nor those that are none."""
+        return tuple(o for o in self.outputs if o.enabled and o.value.type is not NONE)
+
+    def none(self) -> dict[str, Value]:
+        """Outputs that no condition removed and that are none, by name."""
+        return {o.name: o.value for o in self.outputs if o.enabled and o.value.type is NONE}
 
 
 class Slot(msgspec.Struct, eq=False):
@@ -111,6 +131,8 @@ class Namespace:
     def __init__(self, definition: Definition, shared: tuple[Named, ...]) -> None:
         self.definition = definition
         self.inputs: dict[str, Value] = {}
+        self.many: dict[str, int] = {}
+        """The input that takes all further tensors, and how many there are: `maps.0`, `maps.1`, …"""
         self.body_inputs: dict[str, Value | None] = {}
         self.slots: dict[str, Slot] = {}
         self.heads: set[str] = set()
@@ -153,7 +175,7 @@ class Namespace:
                 return _known(self.body_inputs[level], text)
             if (f"{level}.{first}" if level else first) in self.heads:
                 return self._inside(f"{level}.{text}" if level else text, expose)
-        if not rest and text in self.inputs:
+        if text in self.inputs:
             return self.inputs[text]
         raise UnknownTensor(text, "", lambda: self.visible(prefix))
 
@@ -166,6 +188,8 @@ class Namespace:
             return _known(slot.value, path)
         if slot.value is not None and slot.value.type is ERROR:
             return slot.value
+        if slot.value is not None and slot.value.type is NONE and slot.call is None:
+            return slot.value
         if slot.call is not None:
             return self._through(slot.call, rest, path, expose)
         if rest in slot.ports:
@@ -174,16 +198,16 @@ class Namespace:
 
     def _through(self, call: CallDraft, rest: str, path: str, expose: bool) -> Value:
         names, block = call.block.names, call.block
-        by_port = {o.name: v for o, v in zip(block.enabled(), call.outputs, strict=True)}
+        by_port = {o.name: v for o, v in zip(block.enabled(), call.outputs, strict=True)} | block.none()
         if rest.partition(".")[0] not in names.heads:
             if rest in by_port:
                 return by_port[rest]
             raise UnknownTensor(path, call.path, lambda: [*by_port, *names.visible("")])
-        inner = names.find(rest, "", expose=expose)
+        inner = itself(names.find(rest, "", expose=expose))
         for output, outer in zip(block.enabled(), call.outputs, strict=True):
             if output.value is inner:
                 return outer
-        if not expose:
+        if not expose or inner.type is NONE:
             return inner
         if rest not in call.exposed:
             call.exposed = {**call.exposed, rest: (inner, Value(inner.type, path, call.span))}
@@ -200,7 +224,7 @@ class Namespace:
             full = f"{level}.{path}" if level else path
             if full in self.slots:
                 return [f"{full}.{m}" for m in self.members(full) if m.isdigit()]
-        return []
+        return [f"{path}.{i}" for i in range(self.many.get(path, 0))]
 
     def visible(self, prefix: str) -> list[str]:
         """Names a reference may start with here."""
@@ -235,8 +259,8 @@ class TensorNames:
 
     def get(self, path: str) -> Value | None:
         if path == "x" and self.own is not None:
-            return self.own
+            return itself(self.own)
         try:
-            return self.names.find(path, self.prefix, expose=False)
+            return itself(self.names.find(path, self.prefix, expose=False))
         except UnknownTensor:
             return None

@@ -13,7 +13,7 @@ from netc.diagnostics.model import Diagnostic, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
-from netc.expr.scope import Binding, Said, Scope
+from netc.expr.scope import Binding, Scope, how_said
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.report import Report
@@ -192,7 +192,7 @@ class Files:
             if let.name in scope.bindings:
                 self.report.add("ambiguous-name", f"`{let.name}` is an argument and a `let`", let.span)
             value = self.value(let.value, instance, scope)
-            said = None if is_plain(let.value) else Said(let.value, scope)
+            said = None if is_plain(let.value) else how_said(let.value, scope)
             scope.bindings[let.name] = Binding("let", value, said)
 
     def of_scope(self, scope: Scope) -> Instance:

@@ -9,9 +9,10 @@ import msgspec
 
 from netc.diagnostics.model import Span
 from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value, leaves
-from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Draft, GroupDraft
+from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Draft, GroupDraft, itself
 from netc.passes.elaborate.training import Absent, absent
 from netc.syntax.ast import Statement
+from netc.types import NONE
 
 MAX_NODES = 200_000
 """Operators a network may have once every call is opened."""
@@ -65,7 +66,8 @@ class Finisher:
         useful = _live(draft.items, {*(o.value for o in draft.outputs), *exposed})
         for leaf in leaves_of(draft.items):
             self.seen.setdefault(leaf.statement, leaf.span)
-            if leaf in useful.leaves:
+            none = isinstance(leaf, CallDraft) and not leaf.outputs and leaf.block.none()
+            if leaf in useful.leaves or none:
                 self.used.add(leaf.statement)
 
     def _items(self, drafts: list[Draft], live: Live) -> Iterator[Item]:
@@ -77,10 +79,11 @@ class Finisher:
 
     def _group(self, draft: GroupDraft, live: Live) -> Iterator[Group]:
         items = tuple(self._items(draft.items, live))
-        if items or not draft.items:
+        none = draft.kind != "if" and _tensor(draft.result) is None and draft.result is not None
+        if items or not (draft.items or none):
             yield Group(
                 kind=draft.kind, path=draft.path, items=items, statement=draft.statement, said=draft.said,
-                source=draft.source, result=draft.result, bindings=draft.bindings,
+                source=_tensor(draft.source), result=_tensor(draft.result), bindings=draft.bindings,
                 taken=draft.taken, spliced=draft.spliced,
             )  # fmt: skip
 
@@ -108,6 +111,10 @@ class Finisher:
             if gone:
                 self.pruned.append((draft, gone))
         return block
+
+
+def _tensor(value: Value | None) -> Value | None:
+    return None if value is None or value.type is NONE else itself(value)
 
 
 def leaves_of(drafts: Iterable[Draft]) -> Iterator[Node | CallDraft]:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Fault, Label, Span
 from netc.dims import TooComplex
-from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
-from netc.expr.scope import Said, Scope
-from netc.expr.tree import TensorRef
+from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
+from netc.expr.scope import Said, Scope, how_said
+from netc.expr.tree import Attribute, Expr, TensorRef, parts_of
 from netc.ir.model import Node, Value
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
+from netc.ops.target import sizes_without_source
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
-from netc.passes.elaborate.drafts import Namespace, Slot
+from netc.passes.elaborate.drafts import Namespace, Same, Slot
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.lost_rows import Story, explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
-from netc.types import ERROR, FLOATS, TensorType
+from netc.types import ERROR, FLOATS, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.body import BodyBuilder
@@ -33,10 +34,15 @@ def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Sco
 
 
 class NodeMaker:
-    """One operator applied to its inputs; `make` collects everything wrong before it gives up."""
+    """One operator applied to its inputs; `make` collects everything wrong before it gives up.
 
-    def __init__(self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...]) -> None:
-        self.build, self.cls, self.target, self.inputs = build, cls, target, inputs
+    open: the line names a number of inputs that may come to one.
+    """
+
+    def __init__(
+        self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+    ) -> None:
+        self.build, self.cls, self.target, self.inputs, self.open = build, cls, target, inputs, open and cls.skips
         self.report, self.place, self.line = build.report, target.place, target.line
         self.values: dict[str, Any] = {}
         self.said: dict[str, Said] = {}
@@ -78,6 +84,7 @@ class NodeMaker:
 
     def _check_arity(self) -> None:
         least, most = self.cls.arity
+        least = 1 if self.open else least
         count = len(self.inputs)
         if least <= count and (most is None or count <= most):
             return
@@ -96,6 +103,8 @@ class NodeMaker:
             return
         found = self.build.references(given.argument.value, self.place, explicit=None)
         self.ok = self.ok and bool(found)
+        if found and found[0].type is NONE:
+            return
         if found and self.cls.undoes and found[0].type is not ERROR:
             self._undo(found[0], given)
         else:
@@ -108,6 +117,11 @@ class NodeMaker:
         if node is None or node.op.name != self.cls.undoes:
             made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
             message = f"`{given.argument.name}` names the {self.cls.undoes} that is undone; {made}"
+            self.report.add("bad-argument", message, given.argument.span)
+            self.ok = False
+            return
+        if len(node.outputs) < 2:
+            message = f"`{value.path}` keeps no indices: its padding differs at both ends or is `same`"
             self.report.add("bad-argument", message, given.argument.span)
             self.ok = False
             return
@@ -171,7 +185,7 @@ class NodeMaker:
             self.ok = False
             self._report_value(declared, given, str(error))
         if said(given, declared.words) is not None:
-            self.said[declared.name] = Said(expr, scope)
+            self.said[declared.name] = how_said(expr, scope)
 
     def _report_value(self, declared: Attr, given: Given, message: str) -> None:
         written = given.argument.span.text.rpartition("=")[2]
@@ -179,12 +193,36 @@ class NodeMaker:
         notes = (f"`{declared.name}`: {declared.doc}",)
         self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes)
 
+    def _find_sizes(self, op: Op) -> None:
+        """Pass a tensor that has the sizes which the operator is given and its inputs lack: one that the line's own
+        expressions name, else an input of the block."""
+        if "like" not in self.cls.references or "like" in self.given:
+            return
+        sought = op.sizes_sought(*(v.type for v in self.inputs))
+        if sought:
+            found = next((v for v in self._sized() if not sizes_without_source(v.type.shape, sought)), None)
+            self.given["like"] = () if found is None else (found,)
+
+    def _sized(self) -> Iterator[Value]:
+        """Tensors whose sizes the line's attributes may speak of."""
+        paths = [path for said in self.said.values() for path in _tensors_named(said.expr)]
+        for path in dict.fromkeys(paths):
+            if path == "x" or self.place.scope.tensor(path) is None:
+                continue
+            yield from self.build.references(TensorRef(parts=(path,)), self.place, explicit=None)
+        yield from dict.fromkeys(self.place.names.inputs.values())
+
     def _apply(self, op: Op) -> Applied:
-        inputs = (*self.inputs, *self.references)
-        types = tuple(v.type for v in inputs)
         try:
+            self._find_sizes(op)
+            inputs = (*self.inputs, *self.references)
+            types = tuple(v.type for v in inputs)
             if not self._check(op, types):
                 return failed(self.place, self.line)
+            if op.hands_on(*types):
+                many = isinstance(op.infer(*types), tuple)
+                same = Same(inputs[0].type, self.place.path, self.line.span, inputs[0])
+                return Applied(None, Slot(same, {"0": same} if many else {}))
             outputs, slot = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
             helps = ("bind the symbols: --bind h=7",)
@@ -224,6 +262,8 @@ class NodeMaker:
                 if self.build.domain.require(finding.size, finding.at_least).holds:
                     continue
                 finding = finding.problem
+            if finding.code == "bad-arity" and self.open:
+                continue
             if (finding.code, finding.at) not in seen:
                 seen.add((finding.code, finding.at))
                 self._report(op, finding, types)
@@ -242,6 +282,9 @@ class NodeMaker:
         if isinstance(problem.at, str):
             return self.spans.get(problem.at, self.line.span), "", ()
         refs = self.line.inputs or ()
+        if problem.at is not None and problem.at >= len(self.inputs):
+            given = [name for name in self.cls.references for _ in self.given.get(name, ())]
+            return self.spans.get(given[problem.at - len(self.inputs)], self.line.span), "", self._origins()
         if problem.at is None or problem.at >= len(refs) or len(refs) != len(self.inputs):
             return self.line.span, "", ()
         marks = [
@@ -259,6 +302,15 @@ class NodeMaker:
             for v in self.inputs
             if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
         )
+
+
+def _tensors_named(expr: Expr) -> Iterator[str]:
+    """The tensors whose sizes an expression reads: `c2` of `2*c2.H`."""
+    if isinstance(expr, Attribute):
+        path = dotted(expr.base)
+        yield from () if path is None else (path,)
+    for part in parts_of(expr):
+        yield from _tensors_named(part)
 
 
 def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[str]:

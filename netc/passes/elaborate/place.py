@@ -60,11 +60,16 @@ class Flow(msgspec.Struct, frozen=True, eq=False):
 
 
 class Applied(msgspec.Struct, frozen=True, eq=False):
-    """What a leaf came to: the item (None after an error), its name's slot, and whether the next statement reads it."""
+    """What a leaf came to: the item (None where it needs none, and after an error), its name's slot, and whether the
+    next statement reads it."""
 
     item: Node | CallDraft | None
     slot: Slot
     feeds: bool = True
+
+    @property
+    def failed(self) -> bool:
+        return self.slot.value is not None and self.slot.value.type is ERROR
 
 
 def failed(place: Place, line: Line) -> Applied:

@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from netc.diagnostics.model import Label, Span
 from netc.expr.evaluate import Context, ExprError, Silenced
 from netc.expr.evaluate import texts as filled
 from netc.expr.tree import Expr, TensorRef
-from netc.ir.model import Value
+from netc.ir.model import Node, Value
+from netc.ops.source import WeightOf
 from netc.passes.elaborate.apply import takes_input
-from netc.passes.elaborate.drafts import UnknownTensor
+from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.place import Flow, Place
 from netc.syntax.ast import Line
-from netc.types import ERROR
+from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate.compiler import Compiler
@@ -33,6 +36,8 @@ class Reader:
         self.own: set[Value] = set()
         self.failed = False
         self.broken: set[tuple[int, int]] = set()
+        self.weights: list[Node] = []
+        """Weights of other statements that were named since the last statement, as nodes to stand before it."""
 
     def texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
         """A name or reference with its holes filled; None after an error."""
@@ -59,7 +64,7 @@ class Reader:
                 return ()
             if not flow.linked:
                 self.reads[flow.value].append((line.span, False))
-            return (flow.value,)
+            return (itself(flow.value),)
         found: list[Value] = []
         known = True
         for ref in line.inputs:
@@ -69,11 +74,17 @@ class Reader:
         return tuple(found) if known else None
 
     def references(self, ref: TensorRef, place: Place, explicit: Span | None) -> list[Value]:
-        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading."""
+        """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading.
+        Holes filled with an empty list name nothing: the reference is none."""
         span = Span(place.instance.source, ref.start, ref.end)
         found: list[Value] = []
-        for text in self.texts(ref.parts, place) or []:
+        texts = self.texts(ref.parts, place)
+        if texts == []:
+            return [Value(NONE, span.text, span)]
+        for text in texts or []:
             numbered = place.names.numbered(text[:-2], place.prefix) if text.endswith(".*") else [text]
+            if not numbered and text[:-2] in place.names.many:
+                return [Value(NONE, text, span)]
             if not numbered:
                 self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
             for one in numbered:
@@ -84,13 +95,16 @@ class Reader:
         if explicit is not None:
             for value in found:
                 self.reads[value].append((explicit, True))
-        return found
+        return [itself(value) for value in found]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
         self.compiler.step(span)
         try:
             return place.names.find(text, place.prefix)
         except UnknownTensor as unknown:
+            owned = self._weight(unknown, place, span)
+            if owned is not None:
+                return owned
             self.failed = True
             where = f" in `{unknown.base}`" if unknown.base else ""
             message = f"there is no tensor `{text}`{where}"
@@ -102,12 +116,33 @@ class Reader:
                 self.report.add("unknown-tensor", message, span, helps=(near,), notes=notes)
             return None
 
+    def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
+        """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
+        slot = place.names.slots.get(unknown.base)
+        owner = None if slot is None or slot.value is None else self.made_by.get(slot.value)
+        if owner is None or owner.path != unknown.base:
+            return None
+        key = unknown.text[len(unknown.base) + 1 :]
+        owned = {param.name: param for param in owner.op.params(*(v.type for v in owner.inputs))}
+        if key not in owned:
+            return None
+        param = owned[key]
+        op = WeightOf(parameter=key, shape=param.shape, dtype=param.dtype)
+        value = Value(TensorType(param.shape, param.dtype), unknown.text, span)
+        node = structs.replace(
+            owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span
+        )
+        place.names.slots[unknown.text] = Slot(value)
+        self.weights.append(node)
+        self.own.add(value)
+        return value
+
     def report_forks(self) -> None:
         """A tensor that two statements read must be named by both."""
         for value, reads in self.reads.items():
             spans = {(s.start, s.end): s for s, _ in reads}
             implicit = {(s.start, s.end): s for s, explicit in reads if not explicit}
-            if len(spans) < 2 or value.type is ERROR:
+            if len(spans) < 2 or value.type in (ERROR, NONE):
                 continue
             for key, span in implicit.items():
                 if key in self.broken:

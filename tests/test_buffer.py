@@ -1,0 +1,66 @@
+"""`buffer`: fixed tensors whose values lie in the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from spectext import made, refused
+
+import netc
+from netc.backends.onnx import write_onnx
+from netc.runtime.module import import_network
+
+DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
+
+
+def text(dtype: str, merge: str = "add") -> str:
+    return dedent(f"""
+        netc: 1
+        name: anchored
+        inputs: {{image: {{shape: [N, 2, 3], dtype: {dtype}}}}}
+        blocks: {{shifted: {{net: {{table: buffer (2 3) dtype={dtype}, out: {merge} @in @table}}}}}}
+        net: {{a: shifted, b: shifted}}
+    """)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_come_from_the_weights(dtype: str, tmp_path: Path) -> None:
+    network = netc.load(text(dtype))
+    kind = getattr(torch, dtype)
+    weights = {key: torch.randint(0, 2, (2, 3)).to(kind) for key in ("a.table", "b.table")}
+    save_file(weights, tmp_path / "w.safetensors")
+    (tmp_path / "model.py").write_text(network.to_torch(), encoding="utf-8")
+    module = import_network(tmp_path / "model.py")
+    assert list(module.state_dict()) == ["a.table", "b.table"]
+    assert not list(module.parameters())
+    module.load_state_dict(weights, strict=True)
+    x = torch.randint(0, 2, (4, 2, 3)).to(kind)
+    wanted = x + weights["a.table"] + weights["b.table"]
+    assert torch.equal(module(x), wanted)
+    write_onnx(network.ir, tmp_path / "model.onnx", tmp_path / "w.safetensors")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": x.numpy()})
+    assert np.array_equal(found, wanted.numpy())
+
+
+def test_a_buffer_is_zeros_at_first_and_does_not_train(tmp_path: Path) -> None:
+    network = netc.load(text("int64"))
+    network.write_weights(tmp_path / "w.safetensors")
+    fresh = load_file(tmp_path / "w.safetensors")
+    assert {key: (value.dtype, bool(value.any())) for key, value in fresh.items()} == dict.fromkeys(
+        ("a.table", "b.table"), (torch.int64, False)
+    )
+    assert network.summary().parameters == 0
+    assert made(text("float32")).weights == {}
+
+
+def test_a_buffer_needs_sizes() -> None:
+    assert refused("a: buffer\nb: add @image @a")[0] == ("missing-argument", "buffer")
+    assert refused("a: buffer ()\nb: add @image @a")[0] == ("bad-argument", "()")
+    assert refused("a: buffer 3 dtype=complex64\nb: add @image @a")[0][0] == "unknown-name"
