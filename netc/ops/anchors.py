@@ -154,7 +154,9 @@ class Anchors(Op):
         stride = TorchArg("stride", plain(compact(self.stride)), attribute="stride", keyword=True)
         offset = _option(self, "offset", plain(self.offset))
         if self.widths:
-            return TorchForm(TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED))
+            return TorchForm(
+                TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED)
+            )
         args = (*lists, _option(self, "ratios", _bare(self.ratios)), stride, offset, _option(self, "round", self.round))
         return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS + SIZED))
 

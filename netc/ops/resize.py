@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, isinf
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from netc.dims import Dim, Size, at_least, dim_text, equal, exact_div, scale
+from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale
 from netc.ops.base import OPERATORS, Family, Floats, Ints, Op, Sizes, Word, attr, op
 from netc.ops.common import (
     axis_name,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import CHOICE, MATH, OR, Code, filled, literal, quoted, said
+from netc.backends.pytorch.code import CHOICE, MATH, OR, Code, filled, quoted, said
 from netc.backends.pytorch.document import BREAK, layout
 from netc.backends.pytorch.file import File
 from netc.backends.pytorch.fit import Param, Plan
@@ -15,8 +15,8 @@ from netc.backends.pytorch.loops import Family
 from netc.backends.pytorch.names import statement_name, word
 from netc.backends.pytorch.place import Places, is_kept_buffer, tensor_kind
 from netc.backends.pytorch.rewrite import applied
-from netc.expr.terms import cost, functions, lit, names
-from netc.expr.tree import Binary, Expr, ListExpr, Literal, Name
+from netc.expr.terms import cost, folded, functions, lit, names, parts, substitute
+from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name
 
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
@@ -144,7 +144,9 @@ class Constructor:
         if term not in self.flags:
             plain = isinstance(term, Name) and self.ids.of.get(term.id)
             residual = path.rpartition(".")[2] in ("out", "residual", "sum", "add")
-            self.flags[term] = self.ids.flag(plain or ("use_residual" if residual else f"has_{word(statement_name(path))}"))
+            self.flags[term] = self.ids.flag(
+                plain or ("use_residual" if residual else f"has_{word(statement_name(path))}")
+            )
         return self.flags[term]
 
     def _guards(self, steps: Sequence[tree.Step]) -> Iterator[tuple[str, str]]:
@@ -308,7 +310,9 @@ class Constructor:
         turns, used = family.turns, {n for term in family.terms for n in names(term)}
         own = [name for name in turns.names if f"${turns.key}.{name}" in used]
         said = self.plan.chooser.choose(turns.iterable, frozenset())
-        pairs = [(self.ids.column(key), lit(values)) for key, values in family.columns.items() if key in used]
+        pairs: list[tuple[str, Expr]] = [
+            (self.ids.column(key), lit(values)) for key, values in family.columns.items() if key in used
+        ]
         if own and isinstance(said, Literal):
             rows = said.value if len(turns.names) > 1 else tuple((value,) for value in said.value)
             places = [turns.names.index(name) for name in own]
@@ -388,7 +392,7 @@ class Constructor:
         target = f"{variable}[{self._member_name(member)}] = {{}}" if named else f"{variable}.append({{}})"
         if isinstance(made, tree.Make) and made.operator is not None and self._may_be_none(made.operator):
             yield f"{' ' * indent}if {self.say(self.plan.said(made.operator.hole)).text} is not None:"
-            yield from layout(target.replace('{}', self._called(made.operator)), indent + 4)
+            yield from layout(target.replace("{}", self._called(made.operator)), indent + 4)
         else:
             yield from self._put(target, made, indent)
 
@@ -406,7 +410,7 @@ class Constructor:
             yield f"{pad}else:"
             yield from self._put(target, _known(made.otherwise), indent + 4)
         else:
-            yield from layout(target.replace('{}', self.code(made).text), indent)
+            yield from layout(target.replace("{}", self.code(made).text), indent)
 
     def _loop(
         self, loop: tree.Rolled, after: Sequence[tree.Part], variable: str, named: bool, indent: int
@@ -490,7 +494,8 @@ class Constructor:
 
     def _comprehension(self, loop: tree.Rolled, element: Any) -> str:
         """`*(Bottleneck(256, 64) for _ in range(2))`, loops within loops behind one another."""
-        words, part = [], loop
+        words: list[str] = []
+        part: tree.Part = loop
         before = list(self.ids.active)
         while isinstance(part, tree.Rolled):
             words.append(f"for {self._variables(part)} in {self._iterated(part)}")
@@ -576,8 +581,6 @@ class Constructor:
         return said(term, lambda name: variables.get(name) or f"self.{self.ids.stored_as(name)}")
 
     def _with_short(self, term: Expr) -> Expr:
-        from netc.expr.terms import substitute
-
         found = substitute(term, lambda n: self._with_short(self.plan.let(n)) if n in self._inlined else Name(id=n))
         assert found is not None
         return found
@@ -600,8 +603,6 @@ class Constructor:
 
 
 def _inner(term: Expr) -> Iterator[Expr]:
-    from netc.expr.terms import parts
-
     for part in parts(term):
         yield part
         yield from _inner(part)
@@ -622,11 +623,7 @@ def _items(term: Expr) -> Sequence[Expr]:
 
 
 def _is_named(parts: Sequence[tree.Part]) -> bool:
-    return any(
-        (isinstance(node, tree.Member) and bool(node.name))
-        for part in parts
-        for node in _own_members(part)
-    )
+    return any((isinstance(node, tree.Member) and bool(node.name)) for part in parts for node in _own_members(part))
 
 
 def _own_members(part: tree.Part) -> Iterator[tree.Part]:
@@ -676,8 +673,6 @@ def is_expression(made: tree.Module) -> bool:
 
 def _as_range(values: tuple[Any, ...]) -> Expr:
     """Whole numbers that count are a range."""
-    from netc.expr.tree import Function
-
     whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
     if whole and len(values) > 1 and all(b - a == 1 for a, b in zip(values, values[1:], strict=False)):
         bounds = (values[-1] + 1,) if values[0] == 0 else (values[0], values[-1] + 1)
@@ -687,9 +682,6 @@ def _as_range(values: tuple[Any, ...]) -> Expr:
 
 def _count(term: Expr) -> Expr:
     """One turn less than a range of turns has."""
-    from netc.expr.terms import folded
-    from netc.expr.tree import Function
-
     if isinstance(term, Function) and term.name == "range" and len(term.arguments) == 1:
         return folded(Binary(op="-", left=term.arguments[0], right=lit(1)))
     if isinstance(term, Literal):
@@ -704,6 +696,3 @@ def _kind(value: Any) -> str:
     if isinstance(value, tree.Dtype):
         return "torch.dtype"
     return "None" if value is None else type(value).__name__
-
-
-__all__ = ["Constructor", "is_expression", "literal"]

@@ -11,9 +11,8 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.choose import Chooser, same
 from netc.backends.pytorch.number import Number, of
-from netc.backends.pytorch.regions import is_region
 from netc.backends.pytorch.rewrite import rewritten
-from netc.backends.pytorch.trace import IDENTITY, Trace, Tracer, translated
+from netc.backends.pytorch.trace import Trace, Tracer, translated
 from netc.backends.pytorch.tree import Hole, Seen
 from netc.backends.pytorch.unify import Conflict, unify
 from netc.expr.scope import Said
@@ -97,7 +96,9 @@ class Plan:
         match step:
             case tree.Apply():
                 make = None if step.make is None else self._module(step.make, frozenset())
-                if not step.module and (isinstance(make, tree.Either) or (isinstance(make, tree.Make) and make.form is None)):
+                if not step.module and (
+                    isinstance(make, tree.Either) or (isinstance(make, tree.Make) and make.form is None)
+                ):
                     raise Conflict("the class itself is one thing or another")
                 call = step.call
                 if call is not None and isinstance(step.make, tree.Make) and step.make.operator is not None:
@@ -359,9 +360,7 @@ class Plan:
         if parameter.default is None:
             return None
         if any(isinstance(v, tree.Factory) for v in param.values.values()):
-            left = [
-                trace for trace in self.traces for call in self.book.calls[trace] if param.name not in call.spans
-            ]
+            left = [trace for trace in self.traces for call in self.book.calls[trace] if param.name not in call.spans]
             return lit(left[0].env[param.name]) if left else None
         trace = self.traces[0]
         found = trace.reader.read(Said(parameter.default, trace.block.scope)).term
@@ -535,6 +534,3 @@ def settle(root: Block, numbers: Sequence[Said]) -> Book:
         if more == pinned:
             return book
         pinned = more
-
-
-__all__ = ["IDENTITY", "Book", "Param", "Plan", "SpecFile", "is_region", "settle"]

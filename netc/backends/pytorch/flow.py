@@ -107,7 +107,9 @@ class Flow:
                 value = inner[-1][1].result if inner else value
                 continue
             ends = self.ends(item, prefix, wraps)
-            if ends is None or (value is not None and (ends.source is not value or (self.reads[value] != 1 and not taps))):
+            if ends is None or (
+                value is not None and (ends.source is not value or (self.reads[value] != 1 and not taps))
+            ):
                 return None
             found.append((item.path, ends))
             value = ends.result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
 from typing import Any
 
 import msgspec
@@ -64,7 +63,7 @@ class Tensors:
 
     def _lists(self) -> frozenset[tuple[str, ...]]:
         """Tensors that are read as lists."""
-        found = set()
+        found: set[tuple[str, ...]] = set()
         for step in self.steps:
             if isinstance(step, Roll):
                 found.update(column.slots for row in step.reads for column in row if column.kind == "each")
@@ -85,14 +84,20 @@ class Tensors:
             elif isinstance(step, tree.Turns):
                 yield from self._turned(step)
             elif isinstance(step, tree.Branch) and step.then is not None and step.otherwise is not None:
-                then = tree.Body(tuple(self._resolved(step.then.steps)), step.then.result)
-                otherwise = tree.Body(tuple(self._resolved(step.otherwise.steps)), step.otherwise.result)
+                then = tree.Body(tuple(self._written(step.then.steps)), step.then.result)
+                otherwise = tree.Body(tuple(self._written(step.otherwise.steps)), step.otherwise.result)
                 yield tree.Branch(step.path, step.out, step.condition, then, otherwise)
             else:
                 yield step
 
+    def _written(self, steps: Sequence[tree.Step]) -> Iterator[tree.Step]:
+        """The steps without aliases and with every loop written out."""
+        for step in steps:
+            inner = (s for turn in step.turns for s in self._written(turn)) if isinstance(step, tree.Turns) else [step]
+            yield from (one for s in inner for one in self._resolved([s]) if not isinstance(one, Roll))
+
     def _turned(self, turns: tree.Turns) -> Iterator[Step]:
-        written = [list(self._resolved(turn)) for turn in turns.turns]
+        written = [list(self._written(turn)) for turn in turns.turns]
         rolled = None
         if self._places is not None and all(isinstance(s, tree.Apply) for turn in written for s in turn):
             flat = msgspec.structs.replace(turns, turns=tuple(map(tuple, written)))
@@ -146,7 +151,7 @@ class Tensors:
 
 def applied_in(step: Step) -> Iterator[tree.Apply]:
     """All that is called or computed in a step, in every turn of a loop."""
-    return applied(step.turns.turns and [s for turn in step.turns.turns for s in turn] if isinstance(step, Roll) else [step])
+    return applied([s for turn in step.turns.turns for s in turn] if isinstance(step, Roll) else [step])
 
 
 def read_in(step: Step) -> Iterator[tree.Read]:
@@ -391,8 +396,8 @@ class Writer:
         self.lines.extend(inner.lines)
         for place, shown_name in appended:
             self.lines.extend(layout(f"{held[place]}.append({shown_name})", self.indent + 4))
-        for slot in [s for s in self.left if s.endswith("@carried")]:
-            self.left[slot] = 0
+        for name in [s for s in self.left if s.endswith("@carried")]:
+            self.left[name] = 0
         self._count(rolled)
         for other in inner.held:
             self.held.setdefault(other, None)
@@ -439,7 +444,9 @@ class Writer:
             for column in rolled.reads[p]:
                 if column.kind == "each":
                     texts = [shown.text for shown in self.take(column.slots)]
-                    name = variable(column.slots, _singular(column.slots), self._listed(texts) or f"({', '.join(texts)})")
+                    name = variable(
+                        column.slots, _singular(column.slots), self._listed(texts) or f"({', '.join(texts)})"
+                    )
                     reads.append(f"{name}@each")
                     inner.hold(name, f"{name}@each")
                 elif column.kind == "fixed":
@@ -623,7 +630,7 @@ class Writer:
             return
         self.flush()
         made = [slot for step in run for slot in results_of(step)]
-        inner = Counter(self.tensors.of(read) for step in run for read in reads_of(step))
+        inner = Counter(self.tensors.of(read) for step in run for read in read_in(step))
         results = [slot for slot in made if self.uses[slot] > inner[slot]]
         for slot in results:
             self.presets[slot] = self._training_name(slot)

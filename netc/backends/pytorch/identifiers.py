@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit import Plan
 from netc.backends.pytorch.names import COUNTERS, attribute, safe, statement_name, word
 from netc.expr.terms import names
@@ -56,7 +55,9 @@ class Identifiers:
         """The variable of a loop: loops beside each other may have the same."""
         known = f"${key}.{name}"
         if known not in self.of:
-            taken = {n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] in (*self.active, key)}
+            taken = {
+                n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] in (*self.active, key)
+            }
             free = (n for n in COUNTERS if n not in taken and n not in self.reserved)
             self.of[known] = safe(name, {*taken, *self.reserved}) if name else next(free)
         return self.of[known]

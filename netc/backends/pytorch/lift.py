@@ -115,7 +115,9 @@ def _decides_unseen(node: Node, name: str, value: Any) -> bool:
     return [t.shape for t in found] != [v.type.shape for v in node.outputs]
 
 
-def _checked(found: tuple[Any, ...], real: tuple[Any, ...], unfollowed: frozenset[str], hidden: frozenset[str]) -> Sizes:
+def _checked(
+    found: tuple[Any, ...], real: tuple[Any, ...], unfollowed: frozenset[str], hidden: frozenset[str]
+) -> Sizes:
     """The sizes found, where they agree with the real ones; what only hidden attributes decide is not followed."""
     if len(found) != len(real):
         return tuple(opaque(size, unfollowed) for size in real)

@@ -11,7 +11,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit import Plan
 from netc.backends.pytorch.names import attribute, safe
 from netc.backends.pytorch.tree import Hole, is_printed
-from netc.expr.terms import lit, names
+from netc.expr.terms import names
 from netc.expr.tree import Expr, Literal, Name
 
 
@@ -81,7 +81,7 @@ def _columns(turns: Sequence[Sequence[tree.Step]]) -> list[tuple[tree.Apply, ...
     flat = [[s for s in turn if not isinstance(s, tree.Alias)] for turn in turns]
     if len({len(turn) for turn in flat}) > 1 or any(not isinstance(s, tree.Apply) for turn in flat for s in turn):
         return []
-    return list(zip(*flat, strict=True))  # type: ignore[arg-type]
+    return list(zip(*flat, strict=True))
 
 
 def _family(plan: Plan, turns: tree.Turns, steps: tuple[tree.Apply, ...], taken: set[str]) -> Family | None:
@@ -174,7 +174,10 @@ def roll(plan: Plan, turns: tree.Turns, same: Callable[[tree.Read], str]) -> Rol
         first = group[0]
         if any(_key(step) != _key(first) for step in group):
             return None
-        found = [_column(list(slots), made, turn_of) for slots in zip(*([same(r) for r in s.reads] for s in group), strict=True)]
+        found = [
+            _column(list(slots), made, turn_of)
+            for slots in zip(*([same(r) for r in s.reads] for s in group), strict=True)
+        ]
         if any(column is None for column in found):
             return None
         said = [_term(plan, turns, holes, columns) for holes in zip(*(step.holes for step in group), strict=True)]
@@ -210,6 +213,3 @@ def _column(slots: list[str], made: dict[str, tuple[int, int]], turn_of: dict[st
     if any(inner):
         return None
     return Column("fixed", slots=(slots[0],)) if len(set(slots)) == 1 else Column("each", slots=tuple(slots))
-
-
-__all__ = ["Column", "Family", "Roll", "families", "lit", "roll"]

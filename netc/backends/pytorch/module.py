@@ -211,11 +211,13 @@ class ClassWriter:
         step = steps[0] if len(steps) == 1 else None
         if not isinstance(step, tree.Apply) or step.make is None or step.make is not self.constructor.places.base:
             return False
-        direct = not isinstance(step.make, tree.Make) or (step.make.form is not None and step.make.form.call == "{self}({*})")
+        direct = not isinstance(step.make, tree.Make) or (
+            step.make.form is not None and step.make.form.call == "{self}({*})"
+        )
         return step.call is None and direct and len(self.outputs) == 1
 
     def _input_name(self, name: str) -> str:
-        if len(self.plan.tree.inputs) == 1 and not self.plan.is_root or name in ("in", ""):
+        if (len(self.plan.tree.inputs) == 1 and not self.plan.is_root) or name in ("in", ""):
             return "x"
         return safe(name, self.file.reserved)
 

@@ -7,7 +7,19 @@ import keyword
 from collections.abc import Iterable
 
 FILE = frozenset(
-    ("nn", "torch", "math", "Tensor", "NamedTuple", "OrderedDict", "Callable", "partial", "make_divisible", "fnmatchcase", "constant_device")
+    (
+        "nn",
+        "torch",
+        "math",
+        "Tensor",
+        "NamedTuple",
+        "OrderedDict",
+        "Callable",
+        "partial",
+        "make_divisible",
+        "fnmatchcase",
+        "constant_device",
+    )
 )
 """What a file may import or define besides its classes."""
 PYTHON = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
@@ -15,14 +27,79 @@ RESERVED = FILE | PYTHON | frozenset(("self", "annotations", "l", "I", "O"))
 COUNTERS = (*"ijkabcdefghmnpqrst", *(f"i{n}" for n in range(100)))
 """Variables of loops without a name, in order of preference."""
 MODULE = frozenset(
-    """T_destination add_module append apply bfloat16 buffers call_super_init children clear compile copy count cpu cuda
-    double dump_patches eval extend extra_repr float forward fromkeys get get_buffer get_extra_state get_parameter
-    get_submodule half index insert ipu items keys load_state_dict modules mtia named_buffers named_children
-    named_modules named_parameters parameters pop popitem register_backward_hook register_buffer register_forward_hook
-    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule setdefault
-    share_memory sort state_dict to to_empty train training type update values xpu zero_grad""".split()
+    [
+        "T_destination",
+        "add_module",
+        "append",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "clear",
+        "compile",
+        "copy",
+        "count",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extend",
+        "extra_repr",
+        "float",
+        "forward",
+        "fromkeys",
+        "get",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "index",
+        "insert",
+        "ipu",
+        "items",
+        "keys",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "pop",
+        "popitem",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "set_extra_state",
+        "set_submodule",
+        "setdefault",
+        "share_memory",
+        "sort",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "update",
+        "values",
+        "xpu",
+        "zero_grad",
+    ]
 )
 """Attributes of nn.Module and its containers; those that begin with `_` are never taken either."""
 

@@ -41,7 +41,7 @@ class Places:
         moved: dict[str, str] = {}
         for path in self.placed:
             head = path.partition(".")[0]
-            if path in self.families or head in kept or path == head and (self.numbered or not head.isdigit()):
+            if path in self.families or head in kept or (path == head and (self.numbered or not head.isdigit())):
                 continue
             plain = f"layer{path}" if path.isdigit() else word(path.replace(".", "_"))
             near = (statement_name(path), head, plain)

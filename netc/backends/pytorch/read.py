@@ -102,7 +102,9 @@ class Reader:
     def _assembled(self, expr: Expr, inner: list[Expr]) -> Expr:
         match expr:
             case Binary(op="/"):
-                return Binary(op="//" if not self._real and self._divides(*inner) else "/", left=inner[0], right=inner[1])
+                return Binary(
+                    op="//" if not self._real and self._divides(*inner) else "/", left=inner[0], right=inner[1]
+                )
             case Binary(op=op):
                 return Binary(op=op, left=inner[0], right=inner[1])
             case Unary(op=op):

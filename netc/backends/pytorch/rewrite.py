@@ -148,7 +148,9 @@ def _is_straight(run: Sequence[tree.Apply], start: str, uses: Counter[str]) -> b
         return False
     if any(numbered) and names != [str(i) for i in range(len(names))]:
         return False
-    if any("." in name or step.module != step.path or not is_direct(step) for step, name in zip(run, names, strict=True)):
+    if any(
+        "." in name or step.module != step.path or not is_direct(step) for step, name in zip(run, names, strict=True)
+    ):
         return False
     if any(uses[step.outs[0]] != 1 for step in run[:-1]):
         return False

@@ -19,7 +19,9 @@ class Shapes:
     def __init__(self, plan: Plan, identifiers: Mapping[str, str]) -> None:
         self.plan, self.identifiers = plan, identifiers
         trace = plan.traces[0] if len(plan.traces) == 1 else None
-        self._sizes = {} if trace is None else {n: trace.sizes[v] for n, v in trace.tensors().items() if v in trace.sizes}
+        self._sizes = (
+            {} if trace is None else {n: trace.sizes[v] for n, v in trace.tensors().items() if v in trace.sizes}
+        )
 
     def of(self, name: str) -> str:
         """`N×64×8h×8w`, or nothing where shapes differ from instance to instance."""

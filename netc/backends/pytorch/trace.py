@@ -304,22 +304,23 @@ class Trace:
         outs = tuple(self.local(value.path) for value in leaf.outputs)
         for value, name in zip(leaf.outputs, outs, strict=True):
             self._know(value, name)
-        place = (self.local(leaf.path), self.local(leaf.module), reads, outs)
+        path, own = self.local(leaf.path), self.local(leaf.module)
+        called = tree.Apply(path, own, reads, outs, module, None, (), True, is_kept(leaf))
         if isinstance(leaf, Call):
-            return tree.Apply(*place, module, None, (), True, is_kept(leaf))
-        found = self._expressed(leaf, place, self.tracer.form(leaf))
+            return called
+        found = self._expressed(leaf, called, self.tracer.form(leaf))
         form = self._form(leaf)
         if form is self.tracer.form(leaf):
             return found
-        return msgspec.structs.replace(self._expressed(leaf, place, form), plain=tree.Plain(found))
+        return msgspec.structs.replace(self._expressed(leaf, called, form), plain=tree.Plain(found))
 
-    def _expressed(self, node: Node, place: tuple[Any, ...], form: TorchForm) -> tree.Apply:
+    def _expressed(self, node: Node, place: tree.Apply, form: TorchForm) -> tree.Apply:
         """A node as a step, in one of its forms."""
         call = form.call
         module = None if form.module is None else self._make(node, form.module)
         bare = None if call is None else msgspec.structs.replace(call, args=_bare(call.args))
         holes = () if call is None else self._holes(node, call.args)
-        return tree.Apply(*place, module, bare, holes, form.heavy, is_kept(node))
+        return msgspec.structs.replace(place, make=module, call=bare, holes=holes, heavy=form.heavy)
 
     # Modules
 
@@ -415,8 +416,8 @@ class Trace:
         if isinstance(leaf, Call):
             return self._called(leaf)
         attributes = self._read_attributes(leaf)
-        made = inferred(leaf, attributes, [self.sizes[v] for v in leaf.inputs], self.reader)
-        self.sizes.update(zip(leaf.outputs, made, strict=True))
+        sizes = inferred(leaf, attributes, [self.sizes[v] for v in leaf.inputs], self.reader)
+        self.sizes.update(zip(leaf.outputs, sizes, strict=True))
         form, plain = self._form(leaf), self.tracer.form(leaf)
         if form.module is None or plain.module is None:
             return None
@@ -738,5 +739,3 @@ def _file_scope(scope: Scope | None) -> Scope | None:
     while scope is not None and not isinstance(scope.owner, SpecFile):
         scope = scope.parent
     return scope
-
-

@@ -9,7 +9,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from netc.backends.pytorch.tree import Apply, Branch, Either, Hole, Loop, Make, New, Node, Operator, Optional, Plain, Read
+from netc.backends.pytorch.tree import (
+    Apply,
+    Branch,
+    Either,
+    Hole,
+    Loop,
+    Make,
+    New,
+    Node,
+    Operator,
+    Optional,
+    Plain,
+    Read,
+)
 
 T = TypeVar("T")
 
@@ -26,7 +39,7 @@ def unify(items: Sequence[T]) -> T:
     if isinstance(first, tuple):
         if any(not isinstance(item, tuple) or len(item) != len(first) for item in items):
             raise Conflict("the instances have different numbers of parts")
-        return tuple(map(unify, zip(*items, strict=True)))  # type: ignore[arg-type, return-value]
+        return tuple(map(unify, zip(*items, strict=True)))  # type: ignore[return-value]
     if not isinstance(first, Node):
         if any(type(item) is not type(first) or item != first for item in items):
             raise Conflict(f"{first!r} is another in some instances")
