@@ -82,7 +82,9 @@ def _bounds(lower: Expr | None, upper: Expr | None, at: Callable[[Expr], str]) -
 
 
 def _is_simple(term: Expr) -> bool:
-    return isinstance(term, Name) or (isinstance(term, Literal) and isinstance(term.value, int) and term.value >= 0)
+    return isinstance(term, Name) or (
+        isinstance(term, Literal) and isinstance(term.value, int | float) and term.value >= 0
+    )
 
 
 def literal(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from netc.backends.pytorch import tree
@@ -674,7 +675,7 @@ def is_expression(made: tree.Module) -> bool:
 def _as_range(values: tuple[Any, ...]) -> Expr:
     """Whole numbers that count are a range."""
     whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
-    if whole and len(values) > 1 and all(b - a == 1 for a, b in zip(values, values[1:], strict=False)):
+    if whole and len(values) > 1 and all(b - a == 1 for a, b in pairwise(values)):
         bounds = (values[-1] + 1,) if values[0] == 0 else (values[0], values[-1] + 1)
         return Function(name="range", arguments=tuple(map(lit, bounds)))
     return lit(values)

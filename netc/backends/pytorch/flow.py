@@ -46,7 +46,7 @@ class Flow:
         return group if whole and self.reads[source] == self.reads[result] == 1 else None
 
     def is_tapped(self, prefix: str) -> Group | None:
-        """The one chain that a part of a block is, where it hands its one input on and some of its tensors are also read
+        """The one chain that a part of a block is, where it hands its input on and some of its tensors are also read
         outside."""
         group = self.block.items[0] if len(self.block.items) == 1 else None
         if not isinstance(group, Group) or f"{group.path}." != prefix:
@@ -95,8 +95,8 @@ class Flow:
     def _links(
         self, items: Sequence[Item], prefix: str, value: Value | None, wraps: bool, taps: bool = False
     ) -> list[tuple[str, Ends]] | None:
-        """Members in order; None where anything but the tensor before is read. `wraps`: an expression may be one; `taps`:
-        tensors may be read elsewhere, too."""
+        """Members in order; None where anything but the tensor before is read. `wraps`: an expression may be one;
+        `taps`: tensors may be read elsewhere, too."""
         found: list[tuple[str, Ends]] = []
         for item in items:
             if isinstance(item, Group) and continues(item, prefix):

@@ -349,7 +349,7 @@ class Writer:
         return name
 
     def _listed(self, texts: Sequence[str]) -> str:
-        """How a list is said whose items are these, where a variable holds them in this order, or the other way round."""
+        """How a list is said whose items are these, where a variable holds them in this order or the other way round."""
         found = [re.fullmatch(r"(\w+)\[(\d+)\]", text) for text in texts]
         names = {m[1] for m in found if m is not None}
         if len(names) != 1 or None in found or (name := names.pop()) not in self.lengths:
@@ -375,7 +375,7 @@ class Writer:
         held: dict[tuple[int, int], str] = {}
         if len(lists) == 1 and not carried and not finals and not inner.lines and len(inner.stack) == 1:
             made = inner.stack.pop()
-            name = self.hold_list([t for t in self._slots(rolled, lists[0])])
+            name = self.hold_list(self._slots(rolled, lists[0]))
             self._count(rolled)
             self.write(f"{name} = [{made.text} {_loop_words(sources)}]")
             return

@@ -13,7 +13,7 @@ from netc.backends.pytorch.rewrite import applied
 
 
 class Places:
-    """Of one class. `placed`: path of the weights → module; `numbered`: how many members the class has as a sequence."""
+    """Of one class. `placed`: path of the weights → module; `numbered`: how many members it has as a sequence."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -154,4 +155,4 @@ def _is_straight(run: Sequence[tree.Apply], start: str, uses: Counter[str]) -> b
         return False
     if any(uses[step.outs[0]] != 1 for step in run[:-1]):
         return False
-    return all(set(a.outs) & set(b.reads[0].names) for a, b in zip(run, run[1:], strict=False))
+    return all(set(a.outs) & set(b.reads[0].names) for a, b in pairwise(run))

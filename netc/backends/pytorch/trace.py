@@ -52,9 +52,10 @@ class Tracer:
 class Trace:
     """What one block's numbers are and how they are said.
 
-    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis);
-    files: names of the file's arguments and values → theirs; sizes: of every tensor; bound: call → the callee's name →
-    Number; iterables: loop → the names that it hangs on; structural: names that decide what statements read; outer: the trace around, of a part cut out of it.
+    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis); files:
+    names of the file's arguments and values → theirs; sizes: of every tensor; bound: call → the callee's name → Number;
+    iterables: loop → the names that it hangs on; structural: names that decide what statements read; outer: the trace
+    around, of a part cut out of it.
     """
 
     def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:

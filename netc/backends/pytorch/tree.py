@@ -240,8 +240,8 @@ class Output(Node, frozen=True, eq=False):
 
 
 class ClassTree(Node, frozen=True, eq=False):
-    """A class: `whole` is set where it is one sequence, of which `taps` tells the members whose tensors are outputs where
-    these are more than the last."""
+    """A class: `whole` is set where it is one sequence, of which `taps` tells the members whose tensors are outputs
+    where these are more than the last."""
 
     inputs: tuple[str, ...]
     steps: tuple[Step, ...]
