@@ -246,6 +246,9 @@ class Interpolate(Op):
             scales = OnnxConst("scales", "float32", (x[0].rank,), (1.0, 1.0, *known))
             return (node("Resize", "x0 _ scales", "y0", scales, **self._onnx_mode()),)
         target = self._target(*x)
+        whole = [size for size in (*x[0].shape[:2], *target) if isinstance(size, int)]
+        if len(whole) == x[0].rank:
+            return (node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *whole), **self._onnx_mode()),)
         numbers = [size for size in target if isinstance(size, int)]
         fixed = len(numbers) == len(target)
         new = () if fixed else (node("Shape", "x1", "space", start=2),)

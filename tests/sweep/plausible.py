@@ -137,7 +137,10 @@ FITTING: dict[str, dict[str, Draw]] = {
     "pad": {"padding": around},
     "einsum": {"equation": one_of(*EQUATIONS)},
     "prelu": {"num_parameters": lambda random, shape, *_: random.choice((1, *shape[1:2]))},
-    "interpolate": {"size": per_spatial(1, 2, 3, 5, 8), "scale_factor": per_spatial(0.5, 1.0, 2.0, 1.5, 3.0)},
+    "interpolate": {
+        "size": per_spatial(1, 2, 3, 5, 8),
+        "scale_factor": per_spatial(0.5, 1.0, 2.0, 1.5, 3.0, 0.7, 1.4, 2.2),
+    },
     "affine_grid": {"size": lambda random, shape, *_: tuple(random.randint(1, 4) for _ in shape[:2])},
     "lp_pool1d": {"norm_type": one_of(1, 2, 3, 4)},
     "deform_conv2d": {"kernel_size": one_of(1, 2, 3), "padding": one_of(0, 1, "half"), "stride": one_of(1, 1, 2)},
