@@ -48,11 +48,11 @@ class FractionalMaxPool2d(Op):
                 "bad-argument", "`output_ratio` is one number between 0 and 1 or one per axis", "output_ratio"
             )
         elif x[0].rank == 4:
-            for axis in (2, 3):
-                wrong = list(need_constant(x[0].shape[axis], f"elements along axis {axis_name(axis, 4)}"))
-                yield from wrong
-                if not wrong:
-                    yield from self._check_regions(x[0], axis)
+            what = [f"elements along axis {axis_name(axis, 4)}" for axis in (2, 3)]
+            wrong = [p for size, text in zip(x[0].shape[2:], what, strict=True) for p in need_constant(size, text)]
+            yield from wrong
+            for axis in (2, 3) if not wrong else ():
+                yield from self._check_regions(x[0], axis)
 
     def _check_regions(self, x: TensorType, axis: int) -> Iterator[Problem]:
         n, kernel, regions = number(x.shape[axis]), self.kernel_size[axis - 2], self._regions(x)[axis - 2]

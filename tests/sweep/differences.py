@@ -88,6 +88,7 @@ MEANT = {
     "the input has rank 0": "PyTorch counts an axis where a scalar has none",
     "`padding` takes one number": "the number of axes that pad is told by PyTorch's name and by the input in netc",
     "(rank 2)": "sequences without a batch axis",
+    "takes batch × features": "features without a batch axis",
 }
 
 

@@ -106,8 +106,10 @@ def refused(info: ModuleInfo, sample: ModuleInput) -> tuple[str, str]:
         netc.load(spec.text)
     except netc.NetcError:
         return "refused", spec.line
-    if info.module_cls is nn.Embedding:
+    if info.module_cls in (nn.Embedding, nn.EmbeddingBag):
         raise Outside("wrong values of a right type, which show at run time alone")
+    if issubclass(info.module_cls, nn.RNNCellBase):
+        raise Outside("another number of features than PyTorch was told; netc infers it")
     raise AssertionError(f"PyTorch refuses what netc takes: {spec.line}")
 
 
@@ -226,11 +228,12 @@ def specification(info: ModuleInfo, sample: ModuleInput) -> Spec:
 def outputs_of(cls: type[Op], values: dict[str, Any]) -> int:
     if cls.name == "multihead_attention":
         return 2 if values.get("need_weights") else 1
-    return {"rnn": 2, "gru": 2, "lstm": 3}.get(cls.name, 2 if values.get("return_indices") else 1)
+    return {"rnn": 2, "gru": 2, "lstm": 3, "lstm_cell": 2}.get(cls.name, 2 if values.get("return_indices") else 1)
 
 
 def count_ports(cls: type[Op], count: int) -> Iterator[str]:
     ports = {"lstm": ("", "h_n", "c_n"), "rnn": ("", "h_n"), "gru": ("", "h_n"), "multihead_attention": ("", "weights")}
+    ports |= {"lstm_cell": ("", "c_1")}
     for port in ports.get(cls.name, ("", "indices"))[:count]:
         yield f"node.{port}" if port else "node"
 
@@ -277,8 +280,6 @@ def no_operator(cls: type[nn.Module]) -> str:
         return "lazy modules: netc infers channels in every module"
     if "Transformer" in name:
         return "transformers: a block of several operators in netc, not one"
-    if name.endswith("Cell"):
-        return "cells of recurrent layers: netc has whole sequences"
     return f"netc has no operator for {name}"
 
 
