@@ -1,4 +1,4 @@
-"""Chains that others read from within stay one `nn.Sequential`, run in slices; what is frozen is said in a line."""
+"""Chains that others read from within are sequences that hand out what is read; what is frozen is said in a line."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ outputs: {score: body, side: sum}
 """
 
 
-def test_a_chain_read_from_within_is_called_in_slices() -> None:
+def test_a_chain_read_from_within_hands_out_what_is_read() -> None:
     agree(compiled(CHAIN), 3, 16, 16)
     agree(compiled(CHAIN, classes=7), 3, 16, 16, classes=7)
     code = generate(compiled(CHAIN))
-    assert "self.body = nn.Sequential(\n            Unit(3, 4),\n            Unit(4, 8, k=3),\n" in code
-    for part in ("self.body[:2](image)", "self.body[2:5](", "self.body[5]("):
-        assert part in code
+    assert "class Body(nn.Sequential):" in code
+    assert "            if i in (1, 4, 5):\n                taps.append(x)\n" in code
+    assert "body_1, body_4, body_5 = self.body(image)" in code
 
 
-def test_a_chain_read_after_most_members_is_no_sequence() -> None:
+def test_a_chain_may_be_read_after_most_members() -> None:
     often = CHAIN.replace("add @small @body.4", "add @small @body.4 @body.3 @body.2")
     agree(compiled(often), 3, 16, 16)
-    assert "self.body = nn.ModuleDict(" in generate(compiled(often))
+    assert "            if i in (1, 2, 3, 4, 5):\n" in generate(compiled(often))
 
 
 PARTS = """netc: 1
@@ -56,8 +56,7 @@ def imported(folder: Path, text: str) -> Network:
     return network
 
 
-def test_a_file_that_is_a_chain_is_called_in_slices_of_itself(tmp_path: Path) -> None:
-    """A slice of a class of its own would be made with that class's arguments."""
+def test_a_file_that_is_a_chain_may_be_read_from_within(tmp_path: Path) -> None:
     network = imported(
         tmp_path,
         "netc: 1\nname: user\nimport: {parts: parts.yaml}\ninputs: {image: [N, 3, 16, 16]}\n"
@@ -66,7 +65,7 @@ def test_a_file_that_is_a_chain_is_called_in_slices_of_itself(tmp_path: Path) ->
     agree(network, 3, 16, 16)
     code = generate(network)
     assert "class Parts(nn.Sequential):" in code
-    assert "nn.Sequential(*self)[:2](image)" in code
+    assert "[:2]" not in code
     module = network_class(code)().eval()
     image = torch.randn(1, 3, 16, 16)
     again = torch.export.export(module, (image,)).module()(image)
@@ -99,9 +98,8 @@ outputs: {features: up1}
 """
 
 
-def test_names_wanted_twice_are_said_whole_both_times() -> None:
+def test_statements_below_one_name_are_a_class_of_their_own() -> None:
     agree(compiled(LADDER), 3, 16, 16)
     code = generate(compiled(LADDER))
-    assert '        down1_convs = self.down1["convs"](image)' in code
-    assert '        pool, down1_pool_indices = self.down1["pool"](down1_convs)' in code
-    assert " convs = " not in code
+    assert "        down1_convs, pool, down1_pool_indices = self.down1(image)\n" in code
+    assert "        return self.up1(up2, down1_pool_indices, down1_convs)" in code

@@ -89,6 +89,12 @@ class Chooser:
         found = substitute(term, said)
         return None if found is None else _tidy(without_lists(found, env), env)
 
+    def _known(self, number: Number, seen: Seen) -> Expr | None:
+        """How a number is said where every loop is written out; a literal where nothing it hangs on may be another."""
+        if number.term is None and is_printed(number.value) and not any(map(self.is_live, number.depends)):
+            return lit(number.value)
+        return self.reduced(number.term, seen, frozenset())
+
     def _progression(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
         """`base + i * step`, read off the first turns of the innermost loop without a name for its variable."""
         own = [name for name in counters if name[0] == "$" and name in hole.seen[-1][0].turns]
@@ -97,7 +103,7 @@ class Chooser:
             if len(turns) < 3 or not isinstance(turns[0][0].turns.get(counter), int):
                 continue
             start = turns[0][0].turns[counter]
-            said = [self.reduced(n.term, seen, frozenset()) for seen, n in turns[:2]]
+            said = [self._known(n, seen) for seen, n in turns[:2]]
             first, second = (None if term is None else linear(term) for term in said)
             step = combined(second, first, -1)
             if not step or first is None or turns[1][0].turns.get(counter) != start + 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -96,6 +97,8 @@ def literal(value: Any) -> str:
     if isinstance(value, Factory):
         given = ", ".join(f"{n}={literal(v)}" if n else literal(v) for n, v in value.arguments)
         return f"partial({value.cls}, {given})" if given else value.cls
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     return f"torch.{value.name}" if isinstance(value, Dtype) else repr(value).replace("e+", "e")
 
 

@@ -183,7 +183,7 @@ class Plan:
         parts = self._parts(loop.rolled, inner)
         used = frozenset().union(*(names(self.chosen[id(h)]) for part in parts for h in self.holes(part)))
         carries = []
-        for axis, entry, exit in zip((1, -1), loop.entry, loop.exit, strict=True):
+        for axis, entry, exit in zip((1, -1), loop.entry, loop.exit, strict=False):
             name = f"~{loop.key}.{axis}"
             if name in used:
                 self._decide(entry, counters)
@@ -434,7 +434,10 @@ class Book:
         (trace,) = plan.traces
         terms = [plan.expanded(plan.said(hole)) for hole in plan.holes(plan.tree)]
         long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
-        return (frozenset(plan.fixed[trace]) | long) & frozenset(trace.block.arguments)
+        computed = frozenset().union(*(names(term) for term in terms if cost(term) > 1))
+        made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()
+        varied = frozenset(argument.name for variant in made for argument in variant.values)
+        return (frozenset(plan.fixed[trace]) | long | (varied & computed)) & frozenset(trace.block.arguments)
 
     def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         """One class for all instances if one can say them all, else as few as found."""
@@ -522,12 +525,12 @@ def _rooted(
 
 
 def settle(root: Block, numbers: Sequence[Said]) -> Book:
-    """The classes of a network. What makes a variant is a literal, and what its own arguments cannot change without
-    another structure or long expressions. `numbers` are what else the network's constructor says."""
+    """The classes of a network. Literals are what makes a variant, unless it only stands somewhere as it is, and what
+    its own arguments cannot change without another structure or long expressions. `numbers` are what else the network's
+    constructor says."""
     tracer = Tracer(root)
     tracer.trace(root)
-    variants = root.definition.variants if isinstance(root.definition, SpecFile) else ()
-    pinned = frozenset(argument.name for variant in variants for argument in variant.values if argument.name)
+    pinned: frozenset[str] = frozenset()
     while True:
         book = Book(tracer, pinned, numbers)
         more = book.pinned() | pinned

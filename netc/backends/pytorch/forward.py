@@ -349,7 +349,7 @@ class Writer:
         return name
 
     def _listed(self, texts: Sequence[str]) -> str:
-        """How a list is said whose items are these, where a variable holds them in this order or the other way round."""
+        """How a list of these items is said, where a variable holds them in this order or the other way round."""
         found = [re.fullmatch(r"(\w+)\[(\d+)\]", text) for text in texts]
         names = {m[1] for m in found if m is not None}
         if len(names) != 1 or None in found or (name := names.pop()) not in self.lengths:

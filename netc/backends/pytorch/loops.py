@@ -28,8 +28,8 @@ class Family(msgspec.Struct, eq=False):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A tensor of each turn: made in the same turn (`local`), in the turn before (`carried`, at first the one slot), the
-    same in all (`fixed`), or one of a list (`each`)."""
+    """A tensor of each turn: made in the same turn (`local`), in the turn before (`carried`, at first the one slot),
+    the same in all (`fixed`), or one of a list (`each`)."""
 
     kind: str
     place: tuple[int, int] = (0, 0)

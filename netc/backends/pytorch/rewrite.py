@@ -10,7 +10,8 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.flow import DIRECT
-from netc.backends.pytorch.trace import IDENTITY
+from netc.backends.pytorch.trace import IDENTITY, counted_name
+from netc.backends.pytorch.unify import tried
 
 
 def rewritten(found: tree.ClassTree) -> tree.ClassTree:
@@ -113,7 +114,7 @@ def _chain(steps: tuple[tree.Step, ...], prefix: str, uses: Counter[str]) -> tup
     run = _flat(steps[inside[0] : inside[-1] + 1])
     if not run or not _is_straight(run, start, uses):
         return steps
-    members = tuple(_member(step, start) for step in run)
+    members = tuple(part for step in steps[inside[0] : inside[-1] + 1] for part in _parts(step, start))
     kept = any(step.kept for step in run)
     whole = tree.Apply(prefix, prefix, run[0].reads, run[-1].outs, tree.Sequence(members), None, (), True, kept)
     return (*steps[: inside[0]], whole, *steps[inside[-1] + 1 :])
@@ -136,10 +137,42 @@ def _flat(steps: Sequence[tree.Step]) -> list[tree.Apply]:
     return found
 
 
+def _parts(step: tree.Step, start: str) -> Iterator[tree.Part]:
+    """A step of a run as members of the sequence, a loop as a loop."""
+    if isinstance(step, tree.Apply):
+        yield _member(step, start)
+    elif isinstance(step, tree.Turns):
+        turns = [
+            tuple(_numbered(part, step) for inner in turn for part in _parts(inner, start)) for turn in step.turns
+        ]
+        rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
+        first = turns[0] if turns else ()
+        yield tree.Loop(step.key, start[:-1], step.names, step.iterable, tuple(turns), rolled, first, rest, (), ())
+
+
 def _member(step: tree.Apply, start: str) -> tree.Member:
     name = step.path[len(start) :]
     assert step.make is not None
     return tree.Member("" if name.isdigit() else name, step.make)
+
+
+def _numbered(part: tree.Part, turns: tree.Turns) -> tree.Part:
+    """A member whose name ends in a number that the loop counts."""
+    if not isinstance(part, tree.Member) or part.number is not None:
+        return part
+    places = next((places for node in tree.walk(part.module) if (places := _places(node))), ())
+    counted = [counted_name(part.name, s.turns, [f"${turns.key}.{name}" for name in turns.names]) for s in places]
+    if not counted or any(one is None for one in counted):
+        return part
+    numbers = [(seen, one[1]) for seen, one in zip(places, counted, strict=True) if one is not None]
+    stem = next(one[0] for one in counted if one is not None)
+    return tree.Member(stem, part.module, tree.Hole(stem, "number", tuple(numbers)))
+
+
+def _places(node: tree.Node) -> tuple[tree.Seen, ...]:
+    """Where a number or a call was seen."""
+    pairs = node.seen if isinstance(node, tree.Hole) else node.calls if isinstance(node, tree.New) else ()
+    return tuple(seen for seen, _ in pairs)
 
 
 def _is_straight(run: Sequence[tree.Apply], start: str, uses: Counter[str]) -> bool:

@@ -265,7 +265,6 @@ class Trace:
             self._enter(key, group, item, i)
             turns.append(self._steps(item.items if isinstance(item, Group) and item.kind == "iteration" else (item,)))
             self._leave(key, item)
-        self._progress(group, iterable)
         return tree.Turns(key, names, iterable, tuple(turns))
 
     def _branch(self, group: Group) -> Step:
@@ -364,14 +363,11 @@ class Trace:
         name = path.rpartition(".")[2]
         if name.isdigit():
             return tree.Member("", module)
-        stem = name.rstrip("0123456789")
-        own = [key for active in self._active for key in active.values() if isinstance(self._turns[key], int)]
-        if stem == name or not own or str(int(name[len(stem) :])) != name[len(stem) :]:
+        counted = counted_name(name, self._turns, [key for active in self._active for key in active.values()])
+        if counted is None:
             return tree.Member(name, module)
-        key, number = own[-1], int(name[len(stem) :])
-        term = from_linear(combined({Name(id=key): 1}, {None: number - self._turns[key]}, 1) or {})
-        seen = ((self.here(), Number(number, term, frozenset((key,)))),)
-        return tree.Member(stem, module, Hole(stem, "number", seen))
+        stem, number = counted
+        return tree.Member(stem, module, Hole(stem, "number", ((self.here(), number),)))
 
     def _inner(self, group: Group) -> tree.Module:
         """The module that a group of a chain is."""
@@ -658,6 +654,17 @@ def wrapped(name: str, call: TorchCall) -> TorchModule:
         lines += [*(f"        self.{field} = {field}" for field in fields), ""]
     lines += ["    def forward(self, x: Tensor) -> Tensor:", f"        return {text}"]
     return TorchModule(pascal(name), _bare(call.args), imports=call.imports, helper="\n".join(lines))
+
+
+def counted_name(name: str, turns: Mapping[str, Any], loops: Sequence[str]) -> tuple[str, Number] | None:
+    """A name that ends in a number as its beginning and that number, said by the innermost of some loops' variables."""
+    stem = name.rstrip("0123456789")
+    own = [key for key in loops if isinstance(turns.get(key), int)]
+    if stem == name or not own or str(int(name[len(stem) :])) != name[len(stem) :]:
+        return None
+    key, number = own[-1], int(name[len(stem) :])
+    term = from_linear(combined({Name(id=key): 1}, {None: number - turns[key]}, 1) or {})
+    return stem, Number(number, term, frozenset((key,)))
 
 
 def _dtype(node: Node) -> str:
