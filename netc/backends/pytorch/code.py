@@ -61,7 +61,8 @@ def said(term: Expr, name: Callable[[str], str]) -> Code:
         case Unary(op="not", operand=operand):
             return Code(f"not {at(operand, NOT)}", NOT)
         case Unary(op=op, operand=operand):
-            return Code(f"{op}{at(operand, UNARY)}", UNARY)
+            power = isinstance(operand, Binary) and operand.op == "**"
+            return Code(f"{op}{at(operand, ATOM if power else UNARY)}", UNARY)
         case Choice(then=then, condition=condition, otherwise=otherwise):
             return Code(f"{at(then, OR)} if {at(condition, OR)} else {at(otherwise, CHOICE)}", CHOICE)
         case Function(name=called, arguments=arguments):
