@@ -12,7 +12,7 @@ from netc.api import compile_spec
 from netc.diagnostics.codes import CODES, LINTS, explain, reference
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
-from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Source, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Source, Span
 from netc.diagnostics.render import FORMS, render
 from netc.diagnostics.suggest import closest, did_you_mean, distance
 from netc.syntax.parse import parse_spec
@@ -34,7 +34,7 @@ MISMATCH = Diagnostic(
     label="N×64×225×225",
     secondary=(Label(span("@up1"), "N×64×224×224"), Label(span("enc1"), "N×64×225×225 comes from here")),
     notes=("where the row was lost\n    pool1  H = ⌊223/2⌋ + 1",),
-    fixes=(Fix("add `output_padding=1` to up1"), Fix("use even inputs", span("@up1"), "@up2")),
+    fixes=(Fix("add `output_padding=1` to up1"), Fix("use even inputs", (Edit(span("@up1"), "@up2"),))),
     trail=(Frame("unet_level", span("merge1"), "level1"),),
 )
 
@@ -86,9 +86,12 @@ def test_json() -> None:
         "code", "severity", "message", "path", "line", "column", "end_line", "end_column", "notes", "fixes"
     }  # fmt: skip
     assert (found["line"], found["column"], found["end_line"], found["end_column"]) == (6, 18, 6, 23)
-    assert found["fixes"][1]["edit"] == {
-        "line": 6, "column": 24, "end_line": 6, "end_column": 28, "replacement": "@up2"
-    }  # fmt: skip
+    assert found["fixes"][0]["edits"] == []
+    assert found["fixes"][1]["edits"] == [
+        {
+            "path": "specs/unet.yaml", "line": 6, "column": 24, "end_line": 6, "end_column": 28, "replacement": "@up2"
+        }
+    ]  # fmt: skip
     assert render([], "json") == "[]"
 
 

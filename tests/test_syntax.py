@@ -350,7 +350,7 @@ def test_all_errors_at_once() -> None:
 
 def test_did_you_mean() -> None:
     _, found = parse_spec(Source("a.yaml", HEAD + "net: relu\noutput: {a: b}\n"))
-    assert [(fix.title, fix.replacement) for fix in found[0].fixes] == [("did you mean `outputs`?", "outputs")]
+    assert [(fix.title, fix.edits[0].replacement) for fix in found[0].fixes] == [("did you mean `outputs`?", "outputs")]
 
 
 def test_ignore_comments_are_comments() -> None:

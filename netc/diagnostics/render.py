@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.excerpt import Excerpt, Marks
-from netc.diagnostics.model import Diagnostic, Fix, Frame
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame
 from netc.diagnostics.style import PLAIN, Style, ascii_only, shown
 from netc.lazy import LazyModule
 
@@ -109,13 +109,20 @@ def as_json(found: Diagnostic) -> dict[str, Any]:
 
 
 def _fix(fix: Fix) -> dict[str, Any]:
-    edit: dict[str, Any] | None = None
-    if fix.span is not None and fix.replacement is not None:
-        line, column = fix.span.source.position(fix.span.start)
-        end_line, end_column = fix.span.source.position(fix.span.end)
-        edit = {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
-        edit |= {"replacement": fix.replacement}
-    return {"title": fix.title, "edit": edit}
+    return {"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]}
+
+
+def _edit(edit: Edit) -> dict[str, Any]:
+    line, column = edit.span.source.position(edit.span.start)
+    end_line, end_column = edit.span.source.position(edit.span.end)
+    return {
+        "path": edit.span.source.path,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "replacement": edit.replacement,
+    }
 
 
 def github(found: Diagnostic, style: Style = PLAIN) -> str:

@@ -103,7 +103,7 @@ class Op:
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
     first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather), `fresh`
     (PyTorch's result is a tensor of its own, which its gradient does not need: it may be written over), `torch_name`
-    (documentation).
+    (documentation), `like_replaces` (attributes that say what a tensor `like=@x` would say instead).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -119,6 +119,7 @@ class Op:
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
     fresh: ClassVar[bool] = False
+    like_replaces: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         own = {}

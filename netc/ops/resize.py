@@ -57,6 +57,7 @@ class Interpolate(Op):
     By a factor, n becomes ⌊n · factor⌋ (`torch.nn.functional.interpolate`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
+    like_replaces: ClassVar[tuple[str, ...]] = ("size", "scale_factor")
     size: Ints = attr("the new size, one number or one per spatial axis", default=(), minimum=1)
     scale_factor: Floats = attr("factor of the size, one number or one per spatial axis", default=())
     mode: Word = attr("how new elements are made", default="nearest", words=MODES)

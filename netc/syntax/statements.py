@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.diagnostics.model import Fix, Span
+from netc.diagnostics.model import Span
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
@@ -75,7 +75,7 @@ class StatementReader:
 
     def refuse_cut(self, first: Node, last: Node) -> None:
         span = Span(self.report.source, first.start, last.end)
-        fix = Fix(f'quote this: `"{span.text}"`', span, f'"{span.text}"')
+        fix = self.report.change(f'quote this: `"{span.text}"`', span.start, span.end, f'"{span.text}"')
         message = "a comma in a YAML list cuts this line in two"
         self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 

@@ -47,7 +47,7 @@ def report_quote(report: Report, at: int, message: str) -> None:
     """The value that begins at `at` must be quoted to be text."""
     end = value_end(report.source.text, at)
     value = report.source.text[at:end]
-    fix = Fix(f'quote this: `"{value}"`', report.span(at, end), f'"{value}"') if '"' not in value else Fix("quote this")
+    fix = report.change(f'quote this: `"{value}"`', at, end, f'"{value}"') if '"' not in value else Fix("quote this")
     report.error("bad-yaml", message, at, end, fixes=(fix,))
 
 

@@ -4,13 +4,16 @@ conditions may look at sizes."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Source, Span
 from netc.ir.flat import flatten
 from netc.ir.model import Network
+from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
@@ -19,12 +22,17 @@ from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.outside import Outside
 from netc.passes.elaborate.paths import check_defaults, check_paths
-from netc.passes.elaborate.report import Abandoned
+from netc.passes.elaborate.report import Abandoned, Clue, Outcome
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
 from netc.syntax.ast import Parameter, SpecFile, Variant
 from netc.syntax.idle import idle
 from netc.syntax.read import read_source
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import trials
+else:
+    trials = LazyModule("netc.passes.elaborate.trials")
 
 
 def elaborate_file(
@@ -43,18 +51,31 @@ def elaborate_file(
     source = read_source(spec) if isinstance(spec, str) else spec
     if isinstance(source, Diagnostic):
         return None, [source]
-    compiler = Compiler(dtype)
-    parsed = compiler.files.parse(source)
-    if parsed is None:
-        return None, _levelled(compiler)
-    try:
-        network = _network(compiler, parsed, args or {}, variant, dict(bind or {}))
-    except Abandoned:
-        network = None
-    found = _levelled(compiler)
+    ask = partial(_checked, source, args or {}, variant, dict(bind or {}), dtype)
+    network, outcome = ask({})
+    found = trials.advised(outcome, lambda texts: ask(texts)[1]) if outcome.clues else [*outcome.found]
     if network is None or any(d.severity == "error" for d in found):
         return None, found
     return msgspec.structs.replace(network, warnings=tuple(found)), found
+
+
+def _checked(
+    source: Source,
+    args: Mapping[str, Any],
+    variant: str | None,
+    bound: dict[str, int],
+    dtype: str | None,
+    texts: Mapping[str, Source],
+) -> tuple[Network | None, Outcome]:
+    """One check of a spec. texts: what is read in place of some files, by path."""
+    compiler = Compiler(dtype, texts)
+    parsed = compiler.files.parse(texts.get(source.path, source))
+    network = None
+    if parsed is not None:
+        with suppress(Abandoned):
+            network = _network(compiler, parsed, args, variant, bound)
+    found, clues = _levelled(compiler)
+    return network, Outcome(found, clues, compiler.report.losses, parsed, compiler.steps)
 
 
 def _network(
@@ -150,8 +171,10 @@ def _has_errors(compiler: Compiler) -> bool:
     return any(d.severity == "error" for d in (*compiler.report.found, *compiler.files.findings))
 
 
-def _levelled(compiler: Compiler) -> list[Diagnostic]:
-    """All findings with the severity their file asks for, ignored ones left out."""
+def _levelled(compiler: Compiler) -> tuple[list[Diagnostic], dict[Diagnostic, Clue]]:
+    """All findings with the severity their file asks for, ignored ones left out, and what is known of them besides."""
     specs = compiler.files.specs
-    found = (levelled(one, specs) for one in (*compiler.files.findings, *compiler.report.found))
-    return [one for one in found if one is not None]
+    known = compiler.report.clues
+    pairs = [(one, levelled(one, specs)) for one in (*compiler.files.findings, *compiler.report.found)]
+    clues = {shown: known[one] for one, shown in pairs if one in known and shown is not None}
+    return [shown for _, shown in pairs if shown is not None], clues

@@ -99,6 +99,12 @@ class BodyBuilder(Reader):
 
     def _place_named(self, name: str, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         own = place.at(name)
+        outer, self.naming = self.naming, named.name_span
+        made = self._place_own(own, named, statement, place, flow)
+        self.naming = outer
+        return made
+
+    def _place_own(self, own: Place, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         if self._taken(own, place.path, named):
             return Made([], Value(ERROR, own.path, named.name_span))
         made = self.run(statement, own, flow)

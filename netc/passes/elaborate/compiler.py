@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from netc.diagnostics.model import Frame, Span
+from netc.diagnostics.model import Frame, Source, Span
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
@@ -14,8 +15,9 @@ from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Node, Value
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
-from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
+from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
 from netc.passes.elaborate.files import Files, Instance
+from netc.passes.elaborate.lost_rows import Made
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
 from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
@@ -29,25 +31,32 @@ class Compiler:
     """What one compile shares: the report, the bounds of symbols, the files and the blocks.
 
     dtype: the type of floating-point inputs, and of tensors without input that name none; None: as they say.
+    texts: what is read in place of files, by path.
     """
 
-    def __init__(self, dtype: str | None = None) -> None:
+    def __init__(self, dtype: str | None = None, texts: Mapping[str, Source] | None = None) -> None:
         self.dtype = dtype
-        self.report = Report()
+        self.report = Report(probing=bool(texts))
         self.domain = Domain()
-        self.files = Files(self.report, self.domain)
+        self.files = Files(self.report, self.domain, texts or {})
         self._blocks: dict[Any, BlockDraft] = {}
         self._open: list[Definition] = []
         self.depth = 0
-        self._steps = 0
+        self.steps = 0
         self.definitions: dict[Definition, bool] = {}
         self.made_by: dict[Value, Node] = {}
+        self.called: dict[Value, CallDraft] = {}
+
+    @property
+    def made(self) -> Made:
+        """Who makes a tensor."""
+        return Made(self.made_by, self.called)
 
     def step(self, span: Span) -> None:
         """Count one thing done; raises Abandoned when a spec asks for too many."""
-        self._steps += 1
+        self.steps += 1
         most = MAX_STEPS + self.files.characters
-        if self._steps > most:
+        if self.steps > most:
             self.report.add("too-large", f"this comes to more than {most:,} statements", span)
             raise Abandoned
 

@@ -60,8 +60,9 @@ class Instance(msgspec.Struct, frozen=True, eq=False):
 class Files:
     """Reads each file once and keeps the instances made of it."""
 
-    def __init__(self, report: Report, domain: Domain) -> None:
+    def __init__(self, report: Report, domain: Domain, texts: Mapping[str, Source]) -> None:
         self.report = report
+        self.texts = texts
         self.domain = domain
         self._parsed: dict[str, SpecFile | None] = {}
         self._instances: dict[Any, Instance] = {}
@@ -104,7 +105,7 @@ class Files:
         return self._parsed[path]
 
     def _read(self, path: str, span: Span) -> SpecFile | None:
-        source = read_source(path)
+        source = self.texts.get(path) or read_source(path)
         if isinstance(source, Diagnostic):
             self.report.add(source.code, source.message, span, notes=source.notes, fixes=source.fixes)
             return None

@@ -11,20 +11,24 @@ from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, eval
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import TensorRef
 from netc.ir.model import Node, Value
+from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Namespace, Slot
 from netc.passes.elaborate.files import did_you_mean
-from netc.passes.elaborate.lost_rows import Story, explain
+from netc.passes.elaborate.lost_rows import explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
 from netc.types import ERROR, FLOATS, TensorType
 
 if TYPE_CHECKING:
+    from netc.passes.elaborate import advice
     from netc.passes.elaborate.body import BodyBuilder
+else:
+    advice = LazyModule("netc.passes.elaborate.advice")
 
 
 def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
@@ -194,7 +198,7 @@ class NodeMaker:
             (found,) = fault.diagnostics
             self.report.add(found.code, found.message, self.line.span, notes=found.notes)
             return failed(self.place, self.line)
-        window_findings(self.report, op, types, self.line.span, self.spans)
+        window_findings(self.report, op, types, self.line, self.spans)
         node = Node(
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
@@ -231,12 +235,13 @@ class NodeMaker:
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)
-        story = Story((), ())
-        if problem.code == "shape-mismatch":
-            story = explain(op, (*self.inputs, *self.references), self.build.made_by)
-        notes = (*problem.notes, *story.notes)
-        helps = (*story.helps, *problem.helps, *_verified(op, problem, types))
-        self.report.add(problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=helps)
+        clue, notes = advice.Advice(self, op, problem).clue(), problem.notes
+        if problem.clash is not None:
+            notes = (*notes, *explain((*self.inputs, *self.references), problem.clash, self.build.compiler.made))
+        self.report.add(
+            problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=problem.helps,
+            clue=clue,
+        )  # fmt: skip
 
     def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
         if isinstance(problem.at, str):
@@ -259,24 +264,3 @@ class NodeMaker:
             for v in self.inputs
             if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
         )
-
-
-def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[str]:
-    """Suggestions that were tried: each passes the operator's check."""
-    good = []
-    for candidate in problem.candidates:
-        changed = op.replace(**{name: convert(type(op), op.attributes[name], value) for name, value in candidate})
-        if all(_holds(finding) for finding in changed.check(*types)):
-            words = " ".join(f"{name}={_written(value)}" for name, value in candidate)
-            good.append(f"`{words}` fits (gives {changed.outputs(*types)[0]})")
-    return good
-
-
-def _holds(finding: Problem | Require) -> bool:
-    return isinstance(finding, Require) and isinstance(finding.size, int) and finding.size >= finding.at_least
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, tuple):
-        return str(value[0]) if len(set(value)) == 1 else f"({' '.join(map(str, value))})"
-    return str(value).lower() if isinstance(value, bool) else str(value)

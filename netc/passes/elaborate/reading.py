@@ -33,6 +33,8 @@ class Reader:
         self.own: set[Value] = set()
         self.failed = False
         self.broken: set[tuple[int, int]] = set()
+        self.naming: Span | None = None
+        """The name of the statement being elaborated."""
 
     def texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
         """A name or reference with its holes filled; None after an error."""
