@@ -161,6 +161,32 @@ CASES = [
         """,
         ["[N, 3, 29, 29]", "[N, 3, 31, 31]", "add `output_padding=1` to up (gives N×8×30×30)"],
     ),
+    (
+        """\
+        inputs: {image: [N, 8, 8*h, 8*w]}
+        net:
+          stage$i: {for: {i: 1..3}, do: conv2d 8 2 stride=2}
+          side: conv2d 8 1 @stage2
+          up: interpolate scale_factor=2 @stage3
+          out: add @side @up
+        """,
+        ['write `@stage$(i-1)` here, and `stage0: "@image"` above'],
+    ),
+    (
+        """\
+        inputs: {image: [N, 8, 8*h, 8*w]}
+        net: {a: conv2d 8 1, b: conv2d 8 1 @image, out: add @a @b}
+        """,
+        ["write `@image` here"],
+    ),
+    (
+        """\
+        inputs: {image: [N, 8, 8*h, 8*w]}
+        net: {a: conv2d 8 1 @image, b: conv2d 8 1 @image, out: add a b}
+        """,
+        ["write `@a` `@b`"],
+    ),
+    ('inputs: {a: [N, 3, 4], b: [N, 4, 5]}\nnet: [einsum "bij,bjk->bik" @a @b, relu]', ["quote this"]),
     ("inputs: {v: [N, 1470]}\nnet: reshape (N 7 7 25)", ["`shape=(N 7 7 30)` fits (gives N×7×7×30)"]),
     ("inputs: {v: [N, 1470]}\nnet: reshape (7 7 30)", ["`shape=(N 7 7 30)` fits (gives N×7×7×30)"]),
     ("inputs: {v: [N, 100]}\nnet: batch_norm2d", ["`batch_norm1d` takes N×100"]),
@@ -176,7 +202,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "words"), CASES)
 def test_remedies_mend_the_network(text: str, words: list[str]) -> None:
-    _, found = found_in(text)
+    text, found = found_in(text)
     finding = found[-1]
     told = titles(finding)
     assert [word for word, title in zip(words, told, strict=False) if word not in title] == [], told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -134,9 +134,13 @@ def _name(expr: Name, context: Context) -> Any:
         return symbol(expr.id)
     if expr.id in context.operators:
         return OperatorValue(expr.id, context.scope, expr)
+    if context.scope.tensor(expr.id) is not None:
+        message = f"`{expr.id}` is a tensor, and a number or a word is due here"
+        raise ExprError("unknown-name", message, expr, f"a tensor is read with @: write `@{expr.id}`", f"@{expr.id}")
     known = sorted({*context.scope.names(), *context.words})
-    help = _suggest(expr.id, known, context.operators)
-    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help)
+    near = closest(expr.id, known) or closest(expr.id, context.operators)
+    help = _suggest(near, expr.id, known)
+    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help, near)
 
 
 def _bound(binding: Binding) -> Any:
@@ -145,8 +149,7 @@ def _bound(binding: Binding) -> Any:
     return binding.value
 
 
-def _suggest(word: str, known: list[str], operators: Collection[str]) -> str:
-    near = closest(word, known) or closest(word, operators)
+def _suggest(near: str | None, word: str, known: list[str]) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
     from_start = [k for k in known if k[:1] == word[:1]] or known

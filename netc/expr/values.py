@@ -17,11 +17,14 @@ LONGEST = 10_000
 
 
 class ExprError(Exception):
-    """An expression without a value: a code, a message, and the characters it is about."""
+    """An expression without a value: a code, a message, the characters it is about, and what to put in their place."""
 
-    def __init__(self, code: str, message: str, at: Expr, help: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, at: Expr, help: str | None = None, replacement: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.start, self.end, self.help = code, message, at.start, at.end, help
+        self.replacement = replacement
 
 
 class Silenced(Exception):

@@ -153,6 +153,8 @@ class LineReader:
             raise piece.problem("bad-line", "`=` stands beside a space", "write it without: `stride=2`")
         if self.arguments and self.arguments[-1].name is not None:
             remedy = f"name it: `name={piece.text}`; no spaces beside `=`"
+            if _WORD.fullmatch(piece.text):
+                remedy = f"write `@{piece.text}` if it is a tensor, or name the argument: `name={piece.text}`"
             raise piece.problem("bad-line", f"`{piece.text}` has no name but follows named arguments", remedy)
         value = read_value(piece)
         self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end)))

@@ -51,9 +51,9 @@ class StatementReader:
         return Chain(span=self.span(node), items=tuple(item for item in items if item is not None))
 
     def uncut(self, node: Sequence) -> Iterator[Node]:
-        """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), relu]`."""
+        """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), einsum "ij,jk" @a @b]`."""
         first: Node | None = None
-        depth = 0
+        depth = quotes = 0
         if not self.report.source.text.startswith("[", node.start):
             yield from node.items
             return
@@ -62,7 +62,8 @@ class StatementReader:
                 yield item
                 continue
             depth += item.text.count("(") - item.text.count(")")
-            if depth > 0:
+            quotes = (quotes + item.text.count('"')) % 2
+            if depth > 0 or quotes:
                 first = first or item
             elif depth == 0 and first is not None:
                 self.refuse_cut(first, item)
@@ -75,7 +76,9 @@ class StatementReader:
 
     def refuse_cut(self, first: Node, last: Node) -> None:
         span = Span(self.report.source, first.start, last.end)
-        fix = self.report.change(f'quote this: `"{span.text}"`', span.start, span.end, f'"{span.text}"')
+        sign = "'" if '"' in span.text else '"'
+        quoted = f"{sign}{span.text}{sign}"
+        fix = self.report.change(f"quote this: `{quoted}`", span.start, span.end, quoted)
         message = "a comma in a YAML list cuts this line in two"
         self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 

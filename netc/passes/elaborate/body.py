@@ -15,7 +15,7 @@ from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
 from netc.passes.elaborate.drafts import Draft, GroupDraft
 from netc.passes.elaborate.place import Applied, Flow, Place
-from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.reading import Reader, Template
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.types import ERROR
@@ -130,6 +130,8 @@ class BodyBuilder(Reader):
         group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
         group.said["iterable"] = Said(loop.iterable, place.scope)
         value = flow.value
+        if turns:
+            self.templates.append(Template(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
             made = self._named(named, loop.body, place.within(scope), flow)
             group.items.append(_iteration(loop, bindings, made, flow))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
@@ -182,7 +182,10 @@ class Files:
             return ERROR_VALUE
 
     def report_expression(self, error: ExprError, source: Source) -> None:
-        self.report.add(error.code, error.message, Span(source, error.start, error.end), helps=(error.help,))
+        span = Span(source, error.start, error.end)
+        edits = () if error.replacement is None else (Edit(span, error.replacement),)
+        fixes = (Fix(error.help, edits),) if error.help else ()
+        self.report.add(error.code, error.message, span, fixes=fixes)
 
     def context(self, scope: Scope, instance: Instance, words: tuple[str, ...] = (), symbols: bool = False) -> Context:
         return Context(scope, self.domain, words, instance.names, symbols)

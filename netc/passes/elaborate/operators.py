@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from netc.diagnostics.model import Fault, Label, Span
+from netc.diagnostics.model import Edit, Fault, Fix, Label, Span
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
 from netc.expr.scope import Said, Scope
-from netc.expr.tree import TensorRef
+from netc.expr.tree import Name, TensorRef
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
@@ -50,6 +50,8 @@ class NodeMaker:
         self.ok = True
 
     def make(self) -> Applied:
+        if self._has_bare_tensors():
+            return failed(self.place, self.line)
         bound = self._bind()
         known = all(v.type is not ERROR for v in self.inputs)
         if known:
@@ -65,6 +67,29 @@ class NodeMaker:
         if not self.ok or not known or any(v.type is ERROR for v in self.references):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
+
+    def _has_bare_tensors(self) -> bool:
+        """Report words of the line that name tensors and lack their @, all together."""
+        unknown = [
+            argument.value
+            for argument in self.line.arguments
+            if argument.name is None
+            and isinstance(argument.value, Name)
+            and self.place.scope.find(argument.value.id) is None
+        ]
+        if not unknown:
+            return False
+        words = {word for declared in self.cls.attributes.values() for word in declared.words}
+        bare = [name for name in unknown if name.id not in words and self.place.scope.tensor(name.id) is not None]
+        if not bare:
+            return False
+        source = self.line.span.source
+        names = " and ".join(f"`{name.id}`" for name in bare)
+        message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
+        edits = tuple(Edit(Span(source, name.start, name.start), "@") for name in bare)
+        fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", edits)
+        self.report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
+        return True
 
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
