@@ -103,7 +103,8 @@ class Op:
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
     first, then its input are passed as extra inputs), `transposed` (its windows spread, they do not gather), `fresh`
     (PyTorch's result is a tensor of its own, which its gradient does not need: it may be written over), `torch_name`
-    (documentation), `like_replaces` (attributes that say what a tensor `like=@x` would say instead).
+    (documentation), `like_replaces` (attributes that say what a tensor `like=@x` would say instead),
+    `is_softmax` (its result are probabilities, or their logarithms).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -120,6 +121,7 @@ class Op:
     transposed: ClassVar[bool] = False
     fresh: ClassVar[bool] = False
     like_replaces: ClassVar[tuple[str, ...]] = ()
+    is_softmax: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         own = {}
@@ -208,6 +210,11 @@ class Op:
     def taps(self) -> int:
         """Elements per spatial axis that one element of a resized output is made from, for receptive fields."""
         return 1
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        """The axes of the first input along which elements are brought together: a softmax's `dim`, the axes of a mean,
+        the last one of a linear map, the steps of an LSTM. For findings that something else was meant."""
+        return ()
 
     def torch(self, *x: TensorType) -> TorchForm:
         """How PyTorch says it. Raises Unsupported."""

@@ -217,6 +217,11 @@ class Softmin(_Softmax):
 class Softmax2d(Op):
     """Softmax over the channels of N×C×H×W at every place (`torch.nn.Softmax2d`)."""
 
+    is_softmax = True
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (1,)
+
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x[0], 4)
         yield from need_float(self, x[0])

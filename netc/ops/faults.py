@@ -37,6 +37,7 @@ ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "torch": (TorchForm,),
     "onnx": (OnnxNode,),
     "macs": (object,),
+    "mixes": (int,),
     "taps": (int,),
     "ports": (str, type(None)),
     "caption": (str,),

@@ -41,6 +41,9 @@ class Linear(Op):
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (x[0].rank - 1,)
+
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         bound = 1 / sqrt(number(x[0].shape[-1]))
         fill = Fill("uniform", -bound, bound)

@@ -52,6 +52,9 @@ class MultiheadAttention(Op):
     attn_mask: Tensor = attr("what each query may see", default=None)
     key_padding_mask: Tensor = attr("what all queries of a sample may see", default=None)
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (1 if self.batch_first else 0,)
+
     def complete(self) -> Op:
         return self.replace(need_weights=True)
 

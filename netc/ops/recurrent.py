@@ -70,6 +70,9 @@ class _Recurrent(Op):
             if given.rank != 3 or not all(compare(a, b).holds for a, b in zip(given.shape, state.shape, strict=True)):
                 yield Problem("shape-mismatch", f"{self.name} starts from {state}, not {given}", at)
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (1 if self.batch_first else 0,)
+
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 

@@ -33,6 +33,9 @@ class _Reduce(Op):
     def _axes(self, x: TensorType) -> set[int]:
         return {axis % x.rank for axis in self.dim} if self.dim else set(range(x.rank))
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return tuple(sorted(self._axes(x[0])))
+
     def infer(self, *x: TensorType) -> TensorType:
         axes = self._axes(x[0])
         kept = [(1 if axis in axes else n) for axis, n in enumerate(x[0].shape) if self.keepdim or axis not in axes]

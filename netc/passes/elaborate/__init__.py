@@ -20,6 +20,7 @@ from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.drafts import BlockDraft
 from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
+from netc.passes.elaborate.lints import check_lints
 from netc.passes.elaborate.outside import Outside
 from netc.passes.elaborate.paths import check_defaults, check_paths
 from netc.passes.elaborate.report import Abandoned, Clue, Outcome
@@ -110,6 +111,7 @@ def _network(
         if any(least > 1 for least in compiler.domain.bounds.values()):
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
         check_paths(compiler.report, network, flat)
+        check_lints(compiler.report, network, flat)
         if spec.init:
             compiler.files.findings.extend(fills(network, flat)[1])
     return network

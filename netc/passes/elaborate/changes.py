@@ -84,3 +84,25 @@ def offer(title: str, *edits: Edit) -> Iterator[Fix]:
     """A fix to be tried."""
     if edits and is_ours(edits):
         yield Fix(title, edits)
+
+
+def prepend(line: Line, texts: Sequence[str]) -> tuple[Edit, ...] | None:
+    """Lines that run before another, which takes their place in a list or becomes a list with them; None where the line
+    repeats or stands in the long form. What the line reads, the first of them reads."""
+    if line.op_span.start != line.span.start or line.repeat is not None or len(line.inputs or ()) > 1:
+        return None
+    source, start = line.span.source, line.span.start
+    before = source.text[:start].rstrip(" ")
+    refs = reference_spans(line)
+    first = f"{texts[0]} {refs[0].text}" if refs else texts[0]
+    own = [Edit(Span(source, refs[0].start - 1, refs[0].end), "")] if refs else []
+    if before.endswith(("[", ",")):
+        lead = ", ".join([first, *texts[1:], ""])
+        return (Edit(Span(source, start, start), lead), *own)
+    if before.endswith("-"):
+        indent = "\n" + " " * (source.position(start)[1] - 1 - (start - len(before)) - 1) + "- "
+        return (Edit(Span(source, start, start), indent.join([first, *texts[1:], ""])), *own)
+    if before.endswith(":"):
+        lead = "[" + ", ".join([first, *texts[1:], ""])
+        return (Edit(Span(source, start, start), lead), *own, Edit(Span(source, line.span.end, line.span.end), "]"))
+    return None
