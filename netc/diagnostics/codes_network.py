@@ -207,6 +207,15 @@ NETWORK_CODES = (
         "declare the input as `[N, 3, 224, 224]`, or `permute (0 3 1 2)` it first.",
     ),
     CodeInfo(
+        "inferred-argument",
+        "warn",
+        "An argument stands in the place of another",
+        "PyTorch's classes take `in_channels` or `num_features` first; here these follow from the input, and numbers "
+        "behind them are taken for something else.",
+        "net: [conv2d 64 3, batch_norm2d 64]\n",
+        "leave out what follows from the input: `conv2d 64 3`, `batch_norm2d`.",
+    ),
+    CodeInfo(
         "no-activation",
         "ignore",
         "A linear map right after another",

@@ -46,6 +46,7 @@ class _ConvBase(Op):
     """What both directions share; `x` is N×C×spatial."""
 
     family: ClassVar[Family] = Family.CONV
+    follows: ClassVar[tuple[str, int]] = ("in_channels", 1)
     fresh: ClassVar[bool] = True
     out_channels: int
     kernel_size: PerAxis

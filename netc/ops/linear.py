@@ -29,6 +29,7 @@ class Linear(Op):
     """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out."""
 
     fresh = True
+    follows = ("in_features", -1)
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
 

@@ -40,6 +40,7 @@ class MultiheadAttention(Op):
     """
 
     references: ClassVar[tuple[str, ...]] = ("attn_mask", "key_padding_mask")
+    follows: ClassVar[tuple[str, int]] = ("embed_dim", -1)
     num_heads: int = attr("heads; they share the features", minimum=1)
     dropout: float = attr("probability of a zero among the weights in training", default=0.0, minimum=0, maximum=1)
     bias: bool = attr("add learned offsets in the projections", default=True)

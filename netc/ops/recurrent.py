@@ -42,6 +42,7 @@ class _Recurrent(Op):
     gates: ClassVar[int] = 1
     gate_order: ClassVar[tuple[int, ...]] = (0,)
     states: ClassVar[int] = 1
+    follows: ClassVar[tuple[str, int]] = ("input_size", -1)
     hidden_size: int = attr("features of the state", minimum=1)
     num_layers: int = attr("layers, each reading the output of the one before", default=1, minimum=1, maximum=1000)
     bias: bool

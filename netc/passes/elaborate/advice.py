@@ -13,6 +13,7 @@ from netc.dims import Domain
 from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.changes import changed, give, in_words, offer
+from netc.passes.elaborate.habits import one_less, repeats_input
 from netc.passes.elaborate.mismatch import mismatch
 from netc.passes.elaborate.report import Clue
 from netc.types import TensorType
@@ -36,6 +37,9 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         return Clue(tuple(self._offers()), clash.pairs if clash is not None else ())
 
     def _offers(self) -> Iterator[Fix]:
+        if self.problem.code == "too-small" and repeats_input(self.maker):
+            yield from one_less(self.maker)
+            return
         for candidate in self.problem.candidates:
             yield from self._attributes(dict(candidate))
         if self.problem.clash is not None:

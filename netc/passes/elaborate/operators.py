@@ -20,15 +20,17 @@ from netc.passes.elaborate.drafts import Namespace, Slot
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.lost_rows import explain
 from netc.passes.elaborate.place import Applied, Place, failed
+from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
 from netc.types import ERROR, FLOATS, TensorType
 
 if TYPE_CHECKING:
-    from netc.passes.elaborate import advice
+    from netc.passes.elaborate import advice, habits
     from netc.passes.elaborate.body import BodyBuilder
 else:
     advice = LazyModule("netc.passes.elaborate.advice")
+    habits = LazyModule("netc.passes.elaborate.habits")
 
 
 def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
@@ -95,7 +97,8 @@ class NodeMaker:
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls = self.cls
         bound = bind(self.target.given, tuple(dict.fromkeys((*cls.attributes, *cls.references))), cls.name)
-        self.ok = complain(self.report, bound.complaints)
+        clue = Clue(tuple(habits.one_less(self))) if bound.complaints else None
+        self.ok = complain(self.report, bound.complaints, clue)
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
                 bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
@@ -206,7 +209,8 @@ class NodeMaker:
         written = given.argument.span.text.rpartition("=")[2]
         near = did_you_mean(written, list(declared.words)) if declared.words else None
         notes = (f"`{declared.name}`: {declared.doc}",)
-        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes)
+        clue = Clue(tuple(habits.one_less(self)))
+        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes, clue=clue)
 
     def _apply(self, op: Op) -> Applied:
         inputs = (*self.inputs, *self.references)
@@ -223,7 +227,8 @@ class NodeMaker:
             (found,) = fault.diagnostics
             self.report.add(found.code, found.message, self.line.span, notes=found.notes)
             return failed(self.place, self.line)
-        window_findings(self.report, op, types, self.line, self.spans)
+        if not (self.cls.follows[0] and self.target.given and habits.takes_for_another(self, op)):
+            window_findings(self.report, op, types, self.line, self.spans)
         node = Node(
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
