@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netc.expr.tree import Expr
 from netc.syntax.ast import Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.line import parse_signature
-from netc.syntax.names import objection
+from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.statements import StatementReader
@@ -102,7 +102,7 @@ class DefinitionReader:
         reason = objection(name, "argument")
         if reason is not None:
             message = f"`{name}` cannot name an argument"
-            self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
+            self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another("argument"))
         elif is_file and parameter.default is None:
             message = f"`{name}` has no default"
             help = f"a file builds alone: write `{name}=…`"

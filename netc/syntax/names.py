@@ -55,6 +55,31 @@ _HYPHENED = re.compile(r"[A-Za-z_]\w*(-\w+)+", re.ASCII)
 _X = re.compile(r"x\d*", re.ASCII)
 
 
+_RESERVED = {
+    "in": "`@in` is the first input of the block or file around a statement",
+    "x": "`x` is what a statement itself reads, as in `conv2d x.C 3`",
+    "x2": "`x` with digits repeats a line, as in `relu x2`",
+}
+
+_EXAMPLES: dict[Role, str] = {
+    "statement": "conv1",
+    "argument": "width",
+    "let": "hidden",
+    "loop variable": "i",
+    "input": "image",
+    "output": "logits",
+    "block": "unit",
+    "import": "backbone",
+    "shared": "encoder",
+    "variant": "large",
+}
+
+
+def another(role: Role) -> str:
+    """What to do about a name that cannot be used in this role."""
+    return f"choose another name, such as `{_EXAMPLES[role]}`"
+
+
 def objection(name: str, role: Role) -> str | None:
     """Why `name` cannot be used in this role, or None."""
     if len(name) > MAX_NAME:
@@ -62,7 +87,7 @@ def objection(name: str, role: Role) -> str | None:
     if _WORD.fullmatch(name) is None:
         return "a name is a word: the letters a-z and A-Z, digits and `_`, and no digit first"
     if name == "in" or (_X.fullmatch(name) and role != "variant"):
-        return "`in`, `x` and `x` with digits are reserved"
+        return _RESERVED["in" if name == "in" else "x" if name == "x" else "x2"]
     if name in CONSTANTS or name in KEYWORDS:
         return "it is a word of the expression language"
     if keyword.iskeyword(name):

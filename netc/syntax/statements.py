@@ -10,7 +10,7 @@ from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.syntax.line import parse_line
-from netc.syntax.names import Role, container_objection, objection, part_objection
+from netc.syntax.names import Role, another, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
@@ -140,7 +140,7 @@ class StatementReader:
 
     def refuse_name(self, name: str, role: Role, span: Span, reason: str) -> None:
         message = f"`{name}` cannot name a {role}"
-        self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
+        self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another(role))
 
     def do(self, node: Mapping) -> Statement | None:
         check_keys(self.report, node, _DO_KEYS, "a statement with `do`")

@@ -9,7 +9,7 @@ from netc.expr.lexer import MAX_LENGTH, SyntaxProblem
 from netc.expr.tree import Expr, ListExpr, Literal, TensorRef
 from netc.syntax.ast import Argument, Text
 from netc.syntax.line import LineText
-from netc.syntax.names import Role, objection
+from netc.syntax.names import Role, another, objection
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 
@@ -68,7 +68,7 @@ def word_of(report: Report, scalar: Scalar, role: Role, article: str = "a") -> s
         scalar.start,
         scalar.end,
         notes=(reason,),
-        help="choose another name",
+        help=another(role),
     )
     return None
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import as_json, choices
+from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.progress import stages
 from netc.cli.spec import compile_or_fail
@@ -39,7 +39,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 
 @click.command("bench")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
-@choices
+@sized_choices
 @click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
 @click.option(
     "--against",

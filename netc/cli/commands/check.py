@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from netc.cli.checking import check_specs
-from netc.cli.options import choices
+from netc.cli.options import sized_choices
 
 
 @click.command("check")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@choices
+@sized_choices
 @click.option(
     "--format",
     "form",

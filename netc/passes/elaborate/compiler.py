@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Frame, Source, Span
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
@@ -13,6 +13,7 @@ from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Binary, Expr, Literal, names_in
 from netc.ir.model import Node, Value
+from netc.lazy import LazyModule
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Namespace, OutputDraft, TensorNames, UnknownTensor
@@ -22,6 +23,11 @@ from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
 from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import sizing
+else:
+    sizing = LazyModule("netc.passes.elaborate.sizing")
 
 MAX_STEPS = 50_000
 """Lines, turns of loops and references that one compile works through, besides one for every character written."""
@@ -240,16 +246,14 @@ class Compiler:
 
     def inputs(self, spec: SpecFile, instance: Instance, bound: dict[str, int]) -> tuple[Value, ...]:
         """The declared inputs of the root file, with symbols as they are written or bound to numbers."""
-        symbols: set[str] = set()
+        shapes = [self._declared_shape(declared, instance) for declared in spec.inputs or ()]
+        symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
+        if not bound.keys() <= symbols:
+            bound = self._bound(bound, shapes, spec)
         values = []
-        for declared in spec.inputs or ():
-            shape = []
-            for expr in declared.shape or ():
-                size = self.files.attempt(partial(self._size, expr, instance), instance.source)
-                if size is ERROR:
-                    break
-                symbols |= symbols_of(size)
-                shape.append(self._positive(bind(size, bound), expr, instance))
+        for declared, known in zip(spec.inputs or (), shapes, strict=True):
+            sizes = zip(known, declared.shape or (), strict=False)
+            shape = [self._positive(bind(size, bound), expr, instance) for size, expr in sizes]
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
                 self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
@@ -259,6 +263,24 @@ class Compiler:
             instance.scope.bindings.setdefault(name, Binding("symbol", bound.get(name, symbol(name))))
         self._unknown_bindings(bound, symbols, spec)
         return tuple(values)
+
+    def _declared_shape(self, declared: Input, instance: Instance) -> tuple[Size, ...]:
+        """The sizes of an input as they are written, up to the first that has no value."""
+        shape: list[Size] = []
+        for expr in declared.shape or ():
+            size = self.files.attempt(partial(self._size, expr, instance), instance.source)
+            if size is ERROR:
+                break
+            shape.append(size)
+        return tuple(shape)
+
+    def _bound(self, given: dict[str, int], shapes: list[tuple[Size, ...]], spec: SpecFile) -> dict[str, int]:
+        """Numbers for symbols, where numbers of axes are given too."""
+        try:
+            return sizing.for_symbols(given, shapes)
+        except sizing.Unfit as unfit:
+            self.report.add("bad-argument", f"--size: {unfit}", None, path=spec.path)
+            return {}
 
     def _dtype(self, declared: str) -> str:
         return self.dtype if self.dtype and declared in FLOATS else declared
@@ -285,4 +307,5 @@ class Compiler:
             if name not in symbols:
                 known = ", ".join(sorted(symbols)) or "none"
                 message = f"--bind {name}: the inputs of {spec.path} have no symbol `{name}` (they have {known})"
-                self.report.add("unknown-name", message, None, path=spec.path)
+                helps = ("`--size 224x224` gives height and width, whatever symbols they are made of",)
+                self.report.add("unknown-name", message, None, helps=helps, path=spec.path)
