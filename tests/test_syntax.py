@@ -195,7 +195,7 @@ def test_every_key() -> None:
         ("conv2d", [("bias", "False")])
     ]
     assert [text.value for text in spec.freeze] == ["body.layer1"]
-    assert [shown(tree) for tree, _ in spec.checks] == ["(body.H == image.H)"]
+    assert [shown(check.that) for check in spec.checks] == ["(body.H == image.H)"]
     assert {code: level.value for code, level in spec.lint.items()} == {"inexact-size": "error", "lost-input": "ignore"}
     line = EVERY_KEY[: EVERY_KEY.index("# netc")].count("\n") + 1
     assert spec.ignores == {line: frozenset({"lost-input", "inexact-size"})}

@@ -291,9 +291,10 @@ NETWORK_CODES = (
         "check-failed",
         "error",
         "An expression under `checks` does not hold",
-        "The author of the file said it must.",
+        "The author of the file or block said it must. What a block or an imported file asks of arguments and inputs "
+        "is reported at the line that uses it.",
         "net:\n  conv1: conv2d 8 3\nchecks: [conv1.H == image.H]\n",
-        "correct the network or the check.",
+        "give what the check asks for, or correct the check.",
     ),
     CodeInfo(
         "pruned-import",

@@ -37,6 +37,22 @@ def parse_template(text: str, base_offset: int = 0, offsets: Sequence[int] | Non
     return parts
 
 
+def parse_message(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> tuple[str | Expr, ...]:
+    """A text with values in it: `needs $(2*width) channels, not $(in.C)`. Raises: SyntaxProblem."""
+    locate = locator(base_offset, offsets)
+    parts: list[str | Expr] = []
+    at = 0
+    while at < len(text):
+        end = text.find("$", at)
+        if end == at:
+            hole, at = _hole(text, at, locate, "bad-expression")
+            parts.append(hole)
+        else:
+            parts.append(text[at:] if end < 0 else text[at:end])
+            at = len(text) if end < 0 else end
+    return tuple(parts)
+
+
 def _check_dots(parts: tuple[str | Expr, ...], text: str, skip: int, locate: Locate, code: str) -> None:
     shape = "".join(part if isinstance(part, str) else "i" for part in parts)
     if "" in shape.split("."):

@@ -114,3 +114,15 @@ def names_in(expr: Expr) -> set[str]:
     fields = (getattr(expr, field) for field in expr.__struct_fields__)
     parts = (part for field in fields for part in (field if isinstance(field, tuple) else (field,)))
     return set().union(*(names_in(part) for part in parts if isinstance(part, Expr)))
+
+
+def tensors_in(expr: Expr) -> set[str]:
+    """The first words of all dotted names: `in` of `in.C`."""
+    if isinstance(expr, Attribute):
+        base = expr.base
+        while isinstance(base, Attribute):
+            base = base.base
+        return {base.id} if isinstance(base, Name) else tensors_in(base)
+    fields = (getattr(expr, field) for field in expr.__struct_fields__)
+    parts = (part for field in fields for part in (field if isinstance(field, tuple) else (field,)))
+    return set().union(*(tensors_in(part) for part in parts if isinstance(part, Expr)))

@@ -120,6 +120,14 @@ class Output(msgspec.Struct, frozen=True, eq=False):
     condition: Expr | None = None
 
 
+class Check(msgspec.Struct, frozen=True, eq=False):
+    """An expression that must hold, and what to say where it does not: texts and the values between them."""
+
+    that: Expr
+    span: Span
+    message: tuple[str | Expr, ...] = ()
+
+
 class Definition(msgspec.Struct, eq=False, kw_only=True):
     """What a block and a file have in common. `inputs` and `outputs` are None when the key is absent."""
 
@@ -131,6 +139,7 @@ class Definition(msgspec.Struct, eq=False, kw_only=True):
     net: Statement | None = None
     outputs: tuple[Output, ...] | None = None
     shared: tuple[Named, ...] = ()
+    checks: tuple[Check, ...] = ()
     file: SpecFile | None = None
     """The file this stands in; a SpecFile's is itself."""
 
@@ -180,7 +189,6 @@ class SpecFile(Definition, eq=False, kw_only=True):
     defaults: tuple[Defaults, ...] = ()
     init: tuple[InitRule, ...] = ()
     freeze: tuple[Text, ...] = ()
-    checks: tuple[tuple[Expr, Span], ...] = ()
     lint: dict[str, Text] = {}
     ignores: dict[int, frozenset[str]] = {}
     """Line number → codes of its `# netc: ignore[code, …]` comment."""

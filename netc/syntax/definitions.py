@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
-from netc.syntax.ast import Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
+from netc.syntax.ast import Check, Definition, Input, Let, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.line import parse_signature
 from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
@@ -25,11 +27,12 @@ from netc.syntax.values import (
 )
 from netc.types import DTYPES
 
-BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared")
+BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared", "checks")
 
 MAX_RANK = 8
 
 _INPUT_KEYS = ("shape", "dtype")
+_CHECK_KEYS = ("that", "message")
 _OUTPUT_KEYS = ("from", "when", "if")
 _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
@@ -49,6 +52,7 @@ class DefinitionReader:
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
+        definition.checks = self.checks(node.get("checks"))
         self.check_names(definition)
 
     def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
@@ -187,6 +191,33 @@ class DefinitionReader:
         entries = () if node is None else entries_of(self.report, node, "`shared`")
         found = (self.statements.named(key, value, "shared") for key, value in entries)
         return tuple(named for named in found if named is not None)
+
+    def checks(self, node: Node | None) -> tuple[Check, ...]:
+        found = (self.check(item) for item in (() if node is None else items_of(node)))
+        return tuple(check for check in found if check is not None)
+
+    def check(self, node: Node) -> Check | None:
+        """An expression, or `{that: expression, message: text}`."""
+        if not isinstance(node, Mapping):
+            tree = expression(self.report, node, "a check")
+            return None if tree is None else Check(tree, self.report.span_of(node))
+        check_keys(self.report, node, _CHECK_KEYS, "a check")
+        that, words = node.get("that"), node.get("message")
+        if that is None:
+            self.report.at("missing-key", "`that` is missing", node, "write `{that: in.C == 64, message: …}`")
+            return None
+        tree = expression(self.report, that, "`that`")
+        message = () if words is None else self.message(words)
+        return None if tree is None or message is None else Check(tree, self.report.span_of(that), message)
+
+    def message(self, node: Node) -> tuple[str | Expr, ...] | None:
+        scalar = scalar_of(self.report, node, "`message`")
+        text = None if scalar is None else line_text(self.report, scalar)
+        try:
+            return None if text is None else parse_message(text.text, text.base, text.offsets)
+        except SyntaxProblem as problem:
+            self.report.problem(problem)
+            return None
 
     def check_names(self, definition: Definition) -> None:
         """Arguments and lets live in one scope, the inputs in another."""

@@ -6,8 +6,7 @@ import os
 import re
 
 from netc.diagnostics.codes import LINTS
-from netc.diagnostics.model import Diagnostic, Source, Span
-from netc.expr.tree import Expr
+from netc.diagnostics.model import Diagnostic, Source
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
 from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
@@ -19,7 +18,6 @@ from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     arguments,
     entries_of,
-    expression,
     items_of,
     scalar_of,
     text_of,
@@ -42,7 +40,6 @@ FILE_KEYS = (
     "defaults",
     "init",
     "freeze",
-    "checks",
     "lint",
     *BLOCK_KEYS,
 )
@@ -89,7 +86,6 @@ class _FileReader:
             defaults=self.defaults(),
             init=self.init(),
             freeze=self.freeze(),
-            checks=self.checks(),
             lint=self.lint(),
             ignores=find_ignores(self.report, self.root),
         )
@@ -169,14 +165,6 @@ class _FileReader:
     def freeze(self) -> tuple[Text, ...]:
         texts = (text_of(self.report, item, "a path to freeze") for item in items_of(self.value("freeze")))
         return tuple(text for text in texts if text is not None)
-
-    def checks(self) -> tuple[tuple[Expr, Span], ...]:
-        found = []
-        for item in items_of(self.value("checks")):
-            tree = expression(self.report, item, "a check")
-            if tree is not None:
-                found.append((tree, self.report.span_of(item)))
-        return tuple(found)
 
     def lint(self) -> dict[str, Text]:
         found: dict[str, Text] = {}

@@ -93,6 +93,8 @@ def _network(
     for file in compiler.files.specs.values():
         check_defaults(compiler.report, file)
     draft = compiler.elaborate(spec, instance, dict(instance.arguments), inputs)
+    if draft is None:
+        return None
     finisher = Finisher()
     block = finisher.block(draft, {}, None)
     if finisher.size(block) > MAX_NODES:

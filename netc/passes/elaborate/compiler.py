@@ -11,7 +11,7 @@ from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
-from netc.expr.tree import Binary, Expr, Literal, names_in
+from netc.expr.tree import Binary, Expr, Literal, names_in, tensors_in
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.passes.elaborate.body import BodyBuilder
@@ -21,7 +21,7 @@ from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.lost_rows import Made
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
-from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
+from netc.syntax.ast import Alias, Body, Check, Definition, Input, Output, SpecFile
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ else:
 
 MAX_STEPS = 50_000
 """Lines, turns of loops and references that one compile works through, besides one for every character written."""
+
+
+def _by_need(definition: Definition, names: Namespace) -> tuple[list[Check], list[Check]]:
+    """Checks of arguments and inputs alone, and those of what the body computes."""
+    early = [check for check in definition.checks if tensors_in(check.that) <= names.inputs.keys()]
+    return early, [check for check in definition.checks if check not in early]
 
 
 class Compiler:
@@ -92,7 +98,8 @@ class Compiler:
         draft = self.elaborate(definition, instance, values, inputs)
         self._open.pop()
         self.report.trail.pop()
-        self._blocks[key] = draft
+        if draft is not None:
+            self._blocks[key] = draft
         return draft
 
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
@@ -116,8 +123,8 @@ class Compiler:
 
     def elaborate(
         self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
-    ) -> BlockDraft:
-        """Elaborate a definition's body for given argument values and inputs."""
+    ) -> BlockDraft | None:
+        """Elaborate a definition's body for given argument values and inputs; None where they are refused at once."""
         self.definitions[definition] = True
         names = Namespace(definition, definition.shared)
         names.inputs.update({v.path: v for v in inputs})
@@ -128,6 +135,9 @@ class Compiler:
         place = Place("", "", "", scope, instance, names)
         if isinstance(definition, SpecFile):
             self._rebind(definition, instance, inputs)
+        early, late = _by_need(definition, names)
+        if not all(self._holds(check, instance, scope) for check in early):
+            return None
         flow = Flow(inputs[0] if inputs else None)
         statement = definition.net
         if isinstance(statement, Body):
@@ -138,7 +148,8 @@ class Compiler:
             made = build.run(statement, place, Flow(flow.value, linked=True))
         build.report_forks()
         outputs = self._outputs(definition, instance, scope, build, place, made.value)
-        self._checks(definition, instance, scope)
+        for check in late:
+            self._holds(check, instance, scope)
         return BlockDraft(
             definition=definition, arguments=values, inputs=inputs, items=made.items, outputs=outputs,
             scope=scope, names=names, complete=not build.failed,
@@ -229,14 +240,29 @@ class Compiler:
             return False
         return True
 
-    def _checks(self, definition: Definition, instance: Instance, scope: Scope) -> None:
-        if not isinstance(definition, SpecFile):
-            return
+    def _holds(self, check: Check, instance: Instance, scope: Scope) -> bool:
+        """Whether a check holds; one that does not is reported where the block or file that makes it is called."""
         context = self.files.context(scope, instance)
-        for expr, span in definition.checks:
-            holds = self.files.attempt(partial(truth, expr, context), instance.source)
-            if holds is False:
-                self.report.add("check-failed", f"`{span.text}` does not hold", span, notes=self._sides(expr, context))
+        if self.files.attempt(partial(truth, check.that, context), instance.source) is not False:
+            return True
+        notes = self._sides(check.that, context)
+        message = f"`{check.span.text}` does not hold"
+        if check.message:
+            said = [part if isinstance(part, str) else self._said(part, context, instance) for part in check.message]
+            message, notes = "".join(said), ()
+        if not self.report.trail:
+            self.report.add("check-failed", message, check.span, notes=notes)
+            return False
+        caller = self.report.trail.pop()
+        line, _ = check.span.source.position(check.span.start)
+        where = f"`{caller.name}` needs `{check.span.text}` (line {line} of {check.span.source.path})"
+        self.report.add("check-failed", f"{caller.name}: {message}", caller.span, notes=(*notes, where))
+        self.report.trail.append(caller)
+        return False
+
+    def _said(self, expr: Expr, context: Context, instance: Instance) -> str:
+        value = self.files.attempt(partial(evaluate, expr, context), instance.source)
+        return "?" if value is ERROR else show(value)
 
     def _sides(self, expr: Expr, context: Context) -> tuple[str, ...]:
         if not isinstance(expr, Binary):
