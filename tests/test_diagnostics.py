@@ -199,3 +199,28 @@ def test_only_warnings_can_be_silenced() -> None:
     assert LINTS["lost-input"] == "warn"
     assert LINTS["inexact-size"] == "ignore"
     assert "shape-mismatch" not in LINTS
+
+
+def test_the_full_form_shows_the_first_and_counts_the_rest() -> None:
+    placed = [Diagnostic("unknown-argument", f"no {i}", span("enc1")) for i in range(30)]
+    text = render([Diagnostic("lost-input", "a row", span("enc1"), severity="warning"), *placed])
+    assert text.count("error[unknown-argument]") == 20
+    assert "warning[" not in text
+    assert text.endswith("… and 11 more: 10 unknown-argument, 1 lost-input")
+    assert len(render(placed, "concise").splitlines()) == 30
+    assert len(json.loads(render(placed, "json"))) == 30
+
+
+def test_findings_without_a_place_are_few() -> None:
+    found = [
+        Diagnostic(code, f"{i}", None, path="w") for code in ("weights-missing", "weights-extra") for i in range(800)
+    ]
+    lines = render(found).splitlines()
+    assert len(lines) < 70
+    assert lines[-1] == "… and 1,580 more: 790 weights-missing, 790 weights-extra"
+
+
+def test_a_line_of_the_full_form_has_an_end() -> None:
+    text = render([Diagnostic("bad-name", "m" * 5000, span("enc1"), notes=("n" * 5000,), fixes=(Fix("f" * 5000),))])
+    assert max(map(len, text.splitlines())) < 540
+    assert "m" * 5000 in render([Diagnostic("bad-name", "m" * 5000, span("enc1"))], "json")

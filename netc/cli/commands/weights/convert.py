@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -23,6 +24,10 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
         return tuple(map(parse_rule, texts))
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
+
+
+MOST_LISTED = 10
+"""Names, or tensors that do not fit, which are printed; JSON has them all."""
 
 
 @click.command("convert", short_help="Read, rename, merge and convert weights.")
@@ -110,7 +115,14 @@ def _as_json(conversion: Conversion) -> dict[str, object]:
 def _lines(conversion: Conversion) -> list[str]:
     lines = [f"{conversion.layout.index.path}: {len(conversion.taken)} tensors from the inputs"]
     if conversion.fresh:
-        lines.append(f"{len(conversion.fresh)} fresh: {', '.join(conversion.fresh)}")
+        lines.append(f"{len(conversion.fresh)} fresh: {_listed(conversion.fresh)}")
     if conversion.left_out:
-        lines.append(f"{len(conversion.left_out)} left out: {', '.join(conversion.left_out)}")
-    return lines + [f"  {found.message}" for found in conversion.unfit]
+        lines.append(f"{len(conversion.left_out)} left out: {_listed(conversion.left_out)}")
+    lines += [f"  {found.message}" for found in conversion.unfit[:MOST_LISTED]]
+    rest = len(conversion.unfit) - MOST_LISTED
+    return [*lines, f"  and {rest} more, which --json lists"] if rest > 0 else lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {rest} more, which --json lists" if rest > 0 else "")
