@@ -10,8 +10,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from netc.runtime.lazy import torch
+from netc.diagnostics.model import NetcError
+from netc.ir.model import Network
+from netc.ops.records import Unsupported
+from netc.passes.refusals import torch_refusals
+from netc.runtime.lazy import pytorch_backend, torch
 from netc.weights import TensorEntry, TensorSpec, WeightsIndex
+
+
+def module_text(network: Network) -> str:
+    """The generated module; raises NetcError with the line of what PyTorch has no form for."""
+    try:
+        return str(pytorch_backend().generate(network))
+    except Unsupported as error:
+        raise NetcError(torch_refusals(network, error)) from error
 
 
 def import_network(path: Path) -> Any:
