@@ -194,6 +194,12 @@ CASES = [
     ("inputs: {v: [N, 8, 9, 9, 9]}\nnet: max_pool2d 3", ["`max_pool3d` takes N×8×9×9×9"]),
     ("inputs: {v: [N, 4, 6]}\nnet: layer_norm 5", ["`normalized_shape=6` fits"]),
     ("inputs: {v: [N, 4, h]}\nnet: layer_norm 5", []),
+    (
+        "inputs: {v: [N, 4, 8, 8]}\nnet: [relu, flatten 0, linear 10]",
+        ["write `start_dim=1` in 1: axis 0 holds the batch"],
+    ),
+    ("inputs: {v: [N, 4, h, w]}\nnet: {flat: flatten, fc: linear 10}", ["put `adaptive_avg_pool2d 1` before flat"]),
+    ("inputs: {v: [N, 4, h, w]}\nnet:\n  - relu\n  - flatten\n  - linear 10", ["put `adaptive_avg_pool2d 1` before 1"]),
     ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["`groups=1` fits (gives N×8×30×30)"]),
     ("inputs: {image: [N, 3, h, w]}\nnet: conv2d 8 3 padding=same stride=2", ["`padding=half` fits"]),
     ("inputs: {image: [N, 3, 10, 10]}\nnet: conv2d 8 3 stride=2", ["[N, 3, 9, 9]", "[N, 3, 11, 11]", "(0 0 1 1)"]),
@@ -227,3 +233,20 @@ def test_a_remedy_that_only_moves_the_error_is_no_remedy() -> None:
     """16*h mends the first concatenation and breaks the second."""
     _, found = found_in(VALID_UNET.replace("SIZES", "h, w"))
     assert all("16*h," not in title for title in titles(found[0]))
+
+
+def test_the_note_speaks_of_the_pair_that_disagrees() -> None:
+    """Three inputs, of which the last has lost rows: the windows of the second, which fits, are not its story."""
+    _, found = found_in(
+        """\
+        inputs: {image: [N, 3, 32, 32]}
+        net:
+          a: conv2d 8 1 @image
+          b: [conv2d 8 3 @image, pad (1 1 1 1)]
+          c: conv2d 8 5 @image
+          out: concat @a @b @c
+        """
+    )
+    (note,) = found[0].notes
+    assert "c (line 7)" in note
+    assert "line 6" not in note
