@@ -111,7 +111,7 @@ def test_tree(text: str, tree: str) -> None:
         ("a -1", "bad-expression", "-", "one side"),
         ("(a *b)", "bad-expression", "*", "one side"),
         ("a< b", "bad-expression", "<", "one side"),
-        ("eval(1)", "bad-expression", "eval", "no function"),
+        ("eval(1)", "bad-expression", "eval", "not a function"),
         ("(1", "bad-expression", "(", "never closed"),
         ("1)", "bad-expression", ")", "closes nothing"),
         ("v[1", "bad-expression", "[", "never closed"),
@@ -131,7 +131,7 @@ def test_tree(text: str, tree: str) -> None:
         ("", "bad-expression", "", "missing"),
         ("1e999", "too-large", "1e999", "64 bits"),
         ("9" * 19, "too-large", "9" * 19, "64 bits"),
-        ("a.__class__()", "bad-expression", "a.__class__", "no function"),
+        ("a.__class__()", "bad-expression", "a.__class__", "not a function"),
     ],
 )
 def test_refused(text: str, code: str, place: str, words: str) -> None:

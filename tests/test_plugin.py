@@ -256,7 +256,7 @@ def test_a_plugin_by_a_wrong_name() -> None:
         (
             "future",
             operator("cube", "a: int = attr('x')").partition("\n")[2],
-            "`a` of `cube`: <class 'int'> is no kind of attribute; `from __future__ import annotations`",
+            "`a` of `cube`: <class 'int'> is not a kind of attribute; `from __future__ import annotations`",
         ),
         ("half", operator("cube") + "\nnothing", "name 'nothing' is not defined"),
         ("taken", operator("relu"), "it defines `relu`, which is an operator already"),

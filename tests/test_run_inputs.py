@@ -264,7 +264,7 @@ def test_files_that_are_not_what_they_seem_are_refused(tmp_path: Path) -> None:
         archive.write(huge_npy(tmp_path / "huge.npy"), "a.npy")
     path = written(PAIR, tmp_path)
     for name, words in {
-        "text.npy": "cannot be read as NumPy's arrays: it holds no arrays of numbers",
+        "text.npy": "cannot be read as NumPy's arrays: it does not hold arrays of numbers",
         "huge.npy": "cannot be read as NumPy's arrays",
         "several.npy": "an .npy is one",
         "one.npz": "an .npz is several",
@@ -305,8 +305,8 @@ def test_values_that_are_no_numbers_are_counted(classifier: Path) -> None:
     report = run_model(classifier, "cpu", {"image": array}, runs=1)
     assert report.outputs[0].strange == 10
     assert [line for line in report.lines() if "numbers" in line] == [
-        "input    image 2×3×8×8 float32 (given), infinite or no numbers: 1 of 384",
-        "output   out 2×10 float32, infinite or no numbers: 10 of 20",
+        "input    image 2×3×8×8 float32 (given), infinite or NaN: 1 of 384",
+        "output   out 2×10 float32, infinite or NaN: 10 of 20",
     ]
 
 

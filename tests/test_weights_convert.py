@@ -59,7 +59,7 @@ def test_a_file_of_rules(tmp_path: Path) -> None:
     rules = read_rules(tmp_path / "map.yaml")
     assert [rule.change("fc.weight") for rule in rules] == ["head.weight", None, None]
     said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "map.yaml")
-    assert "`re:^never=x` fits no tensor" in said
+    assert "`re:^never=x` matches no tensor" in said
     said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "bad.yaml")
     assert all(f"bad.yaml:{line}:" in said for line in (1, 2, 3))
 
@@ -252,8 +252,8 @@ def test_a_rule_that_comes_too_late_is_told_from_one_that_fits_nothing(tmp_path:
     save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
     words = ("-o", tmp_path / "o.safetensors", "--rename", "a=b")
     said = refused(tmp_path / "w.safetensors", *words, "--rename", "*=c", "--rename", "x=y")
-    assert "rule `*=c` fits no tensor that no earlier one fits" in said
-    assert "rule `x=y` fits no tensor\n" in said
+    assert "rule `*=c` matches no tensor that no earlier rule matches" in said
+    assert "rule `x=y` matches no tensor\n" in said
 
 
 def test_several_fresh_files_are_told(tmp_path: Path) -> None:

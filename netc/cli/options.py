@@ -31,7 +31,7 @@ def bindings(*names: str) -> Callable[[Decorated], Decorated]:
 
 def plugins(wrapped: Decorated) -> Decorated:
     """The option --plugin: operators of other packages are known while the command runs."""
-    words = "Installed operators to know besides, by the name of their entry point; may be repeated."
+    words = "Load the operators of an installed plugin, by its entry point; may be repeated."
     return click.option("--plugin", metavar="NAME", multiple=True, callback=_plug, expose_value=False, help=words)(
         wrapped
     )

@@ -103,7 +103,7 @@ def bounded_range(expr: Expr, start: int, stop: int, step: int) -> tuple[int, ..
     """The whole numbers of a range; raises ExprError when there are too many."""
     numbers = range(start, stop, step)
     if len(numbers) > LONGEST:
-        raise ExprError("too-large", f"{len(numbers)} items are more than the {LONGEST} allowed", expr)
+        raise ExprError("too-large", f"a range of {len(numbers)} items; the limit is {LONGEST}", expr)
     return tuple(numbers)
 
 
@@ -113,4 +113,4 @@ def size_or_error(value: Any, at: Expr) -> Size:
         return value
     if is_int(value) and 0 <= value < 2**40:
         return int(value)
-    raise ExprError("bad-argument", f"a size is a whole number or a symbol, not {show(value)}", at)
+    raise ExprError("bad-argument", f"a size must be an integer or a symbol, not {show(value)}", at)

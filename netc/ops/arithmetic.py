@@ -164,7 +164,7 @@ class Pow(_Arithmetic):
         if all(t.dtype == "bool" for t in x) and self.other is None:
             yield Problem("dtype-mismatch", "pow does not take bool elements", 0)
         if self.result_dtype(*x) not in FLOATS and self.other is not None and self.other < 0:
-            yield Problem("bad-argument", f"integers to the power of {self.other} are no integers", "other")
+            yield Problem("bad-argument", f"integers to the power of {self.other} are not integers", "other")
 
     def torch(self, *x: TensorType) -> TorchForm:
         return super().torch(*x) if self.other is not None else TorchForm(call=TorchCall("{0}.pow({1})"))

@@ -234,7 +234,7 @@ class Pad(Op):
         for axis, (begin, end) in enumerate(self._pairs(x), 2):
             if min(begin, end) < 0:
                 n, cut = x.shape[axis], -min(begin, 0) - min(end, 0)
-                message = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} has not the {cut} elements to cut off"
+                message = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} is too short to cut off {cut} elements"
                 yield Require(n - cut, 0, Problem("too-small", message, "padding"))
                 empty = f"axis {axis_name(axis, x.rank)} of {dim_text(n)} has no elements with {cut} cut off"
                 yield Require(n + (begin + end), 1, Problem("too-small", empty, "padding"))

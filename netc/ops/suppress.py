@@ -121,7 +121,7 @@ class Nms(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """ONNX says which boxes of each class stay; their scores, minus infinity for the others, are put in order."""
         if x[0].dtype != "float32":
-            raise Unsupported(f"ONNX's NonMaxSuppression takes no {x[0].dtype}: use float32")
+            raise Unsupported(f"ONNX's NonMaxSuppression does not take {x[0].dtype}: use float32")
         return (*self._ordered(), *self._by_group(len(x) == 3), *self._selected(), *self._best(x[1]))
 
     def _ordered(self) -> Iterator[OnnxNode]:

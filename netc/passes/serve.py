@@ -37,7 +37,7 @@ class Normalisation(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         divided = (*self.std, 1.0 if self.scale is None else self.scale)
         if 0 in divided or not all(map(isfinite, (*self.mean, *divided))):
-            raise ValueError("a deviation or the scale is 0, or something is no number")
+            raise ValueError("a deviation or the scale is 0 or not a number")
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

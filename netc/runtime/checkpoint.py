@@ -117,7 +117,7 @@ def _check_zip(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except _BROKEN as error:
-        raise weights_error(path, f"is no zip archive that can be read: {error}") from error
+        raise weights_error(path, f"is not a readable zip archive: {error}") from error
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise weights_error(path, "is a compressed archive, which torch.save does not write")
     if sum(member.file_size for member in members) > size:
@@ -131,7 +131,9 @@ def _load(path: Path, zipped: bool) -> Any:
             warnings.simplefilter("ignore")
             return library.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        problem = "is no file of plain tensors; nothing else is loaded, because that could run code of its author"
+        problem = (
+            "does not hold plain tensors only; anything else is not loaded, because it could run code of its author"
+        )
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
         raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
@@ -153,7 +155,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
     if len(inner) != 1:
         keys = ", ".join(ascii(name) for name in list(loaded)[:10])
         raise weights_error(path, f"has no state_dict that can be told from the rest; say `--key` with one of: {keys}")
-    notes.append(f"{path}: takes the state_dict under `{inner[0]}`")
+    notes.append(f"{path}: using the state_dict under `{inner[0]}`")
     return _state(path, loaded[inner[0]], None, notes)
 
 
@@ -171,7 +173,7 @@ def _tensors(path: Path, found: Any, notes: list[str]) -> dict[str, Any]:
     state = {name: value for name, value in found.items() if _is_tensor(value)}
     others = [str(name) for name in found if name not in state]
     if others:
-        notes.append(f"{path}: leaves out what is no tensor: {', '.join(others[:10])}")
+        notes.append(f"{path}: ignored what is not a tensor: {', '.join(others[:10])}")
     if len(state) > MAX_TENSORS or not all(isinstance(name, str) and name.isprintable() for name in state):
         raise weights_error(path, "has too many tensors, or names that cannot be shown")
     return state
@@ -184,7 +186,7 @@ def _is_tensor(value: Any) -> bool:
 def _unwrapped(state: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     if not state or not all(name.startswith(WRAPPER) for name in state):
         return state
-    notes.append(f"takes off the prefix `{WRAPPER}` of DataParallel")
+    notes.append(f"removed the prefix `{WRAPPER}` of DataParallel")
     return {name.removeprefix(WRAPPER): value for name, value in state.items()}
 
 
@@ -193,7 +195,9 @@ def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
     kind = str(tensor.dtype).removeprefix("torch.")
     dtype = kind if kind in _PLAIN else _CODES.get(kind)
     if dtype is None or tensor.layout != library.strided or tensor.is_quantized or tensor.device.type != "cpu":
-        raise weights_error(path, f"tensor {name} is of a kind that safetensors has not: {kind}, {tensor.layout}")
+        raise weights_error(
+            path, f"tensor {name} has a type that safetensors does not support: {kind}, {tensor.layout}"
+        )
     if _size(tensor) > size:
         raise weights_error(path, f"tensor {name} takes more bytes than the file has")
     return Held(name, dtype, tuple(tensor.shape), str(path), partial(_chunks, tensor.detach()))

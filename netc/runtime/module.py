@@ -32,7 +32,7 @@ def import_network(path: Path) -> Any:
     name = f"netc_generated_{uuid4().hex}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python module")
+        raise ImportError(f"{path} is not a Python module")
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -155,9 +155,9 @@ class Steps(msgspec.Struct, frozen=True):
             where, *more = self.culprit.lines()
             return [f"from equal inputs another result: {where}", *more]
         if self.astray:
-            return [f"PyTorch's module computes {_few(self.astray)} otherwise than its statements one by one"]
+            return [f"PyTorch's module computes {_few(self.astray)} differently from its statements run one by one"]
         if self.unlike:
-            return [f"onnxruntime computes {_few(self.unlike)} otherwise when asked for the values inside"]
+            return [f"onnxruntime computes {_few(self.unlike)} differently when asked for intermediate values"]
         return ["the file gives no value of the network"]
 
     def _remarks(self) -> Iterator[str]:
@@ -200,9 +200,11 @@ class Layers(msgspec.Struct, frozen=True):
             return [f"{head}; the first to differ: {first}", *(f"     {'':{width}}  {line}" for line in more)]
         if self.astray:
             names = ", ".join(self.astray)
-            return [f"{head} alike, but PyTorch's module computes {names} otherwise than its statements one by one"]
+            return [
+                f"{head} alike, but PyTorch's module computes {names} differently from its statements run one by one"
+            ]
         if self.worst is None:
-            return [f"{head}: no value inside has the same name on both sides"]
+            return [f"{head}: no intermediate value has the same name on both sides"]
         return [f"{head}; nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"]
 
     def _left_out(self) -> str:

@@ -48,7 +48,7 @@ class DefinitionReader:
         definition.lets = self.lets(node.get("let"))
         definition.inputs = self.inputs(node.get("inputs"), is_file)
         if is_file and definition.inputs is None:
-            self.missing(definition, "inputs", "name what goes in: `inputs: {image: [N, 3, 32*h, 32*w]}`")
+            self.missing(definition, "inputs", "declare the inputs: `inputs: {image: [N, 3, 32*h, 32*w]}`")
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
@@ -60,7 +60,7 @@ class DefinitionReader:
             word_of(self.report, key, "block")
             block = Definition(name=key.text, span=self.report.span_of(key), file=file)
             if not isinstance(value, Mapping):
-                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put its statements under `net:`")
+                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put the statements under `net:`")
                 continue
             self.check_block_keys(value, key.text)
             self.fill(block, value, is_file=False)
@@ -72,7 +72,7 @@ class DefinitionReader:
     def net(self, node: Mapping, definition: Definition) -> Statement | None:
         value = node.get("net")
         if value is None:
-            self.missing(definition, "net", "say under `net:` what it computes")
+            self.missing(definition, "net", "write what it computes under `net:`")
             return None
         return self.statements.statement(value, "`net`", body=True)
 
@@ -109,7 +109,7 @@ class DefinitionReader:
             self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another("argument"))
         elif is_file and parameter.default is None:
             message = f"`{name}` has no default"
-            help = f"a file builds alone: write `{name}=…`"
+            help = f"a file must build on its own: write `{name}=…`"
             self.report.error("missing-default", message, span.start, span.end, help=help)
 
     def lets(self, node: Node | None) -> tuple[Let, ...]:
@@ -164,7 +164,7 @@ class DefinitionReader:
         if node is None:
             return None
         if is_empty(node) or (isinstance(node, Mapping) and not node.entries):
-            self.report.at("wrong-kind", "`outputs` names nothing", node, "leave it out, or write `{logits: fc}`")
+            self.report.at("wrong-kind", "`outputs` is empty", node, "leave it out, or write `{logits: fc}`")
         entries = entries_of(self.report, node, "`outputs`", "write `{logits: fc}`")
         return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
 

@@ -60,7 +60,7 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     if root is None:
         return None, report.diagnostics
     if not isinstance(root, Mapping):
-        report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec begins with `netc: 1`")
+        report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec starts with `netc: 1`")
         return None, report.diagnostics
     spec = _FileReader(report, root).read()
     found = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
@@ -107,7 +107,7 @@ class _FileReader:
         edition = self.root.get("netc")
         if edition is None:
             start = self.root.start
-            self.report.error("missing-key", "`netc: 1` is missing", start, start, help="begin the file with `netc: 1`")
+            self.report.error("missing-key", "`netc: 1` is missing", start, start, help="start the file with `netc: 1`")
         elif not isinstance(edition, Scalar) or edition.text != EDITION:
             self.report.at("bad-edition", "the only edition is 1", edition, "write `netc: 1`")
 
@@ -159,7 +159,7 @@ class _FileReader:
             if isinstance(line, Line):
                 found.append(InitRule(key.text, line, self.report.span_of(key)))
             elif line is not None:
-                self.report.at("wrong-kind", "an init rule is one line", value, "write `normal std=0.01`")
+                self.report.at("wrong-kind", "an init rule must be a single line", value, "write `normal std=0.01`")
         return tuple(found)
 
     def freeze(self) -> tuple[Text, ...]:
@@ -187,5 +187,5 @@ class _FileReader:
         for name, span, kind in named:
             first = seen.setdefault(name, kind)
             if first != kind:
-                message = f"`{name}` is the name of a {kind} and of a {first}"
+                message = f"`{name}` names both a {kind} and a {first}"
                 self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")

@@ -64,7 +64,7 @@ def _regex_change(pattern: str, new: str) -> Callable[[str], str | None]:
         compiled = re.compile(pattern)
         re.compile("|" + pattern).sub(new, "")
     except (re.error, IndexError, RecursionError, OverflowError) as error:
-        raise ValueError(f"`{pattern}` → `{new}` is no regular expression with a replacement: {error}") from error
+        raise ValueError(f"`{pattern}` → `{new}` is not a regular expression with a replacement: {error}") from error
     return lambda name: compiled.sub(new, name) if compiled.search(name) else None
 
 
@@ -94,7 +94,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
     if isinstance(root, MappingNode):
         rules = [_rule_of(report, key, value) for key, value in root.entries]
     elif root is not None:
-        report.at("weights-names", "a file of names is a mapping `OLD: NEW`", root)
+        report.at("weights-names", "a rename file is a mapping `OLD: NEW`", root)
     if report.diagnostics:
         raise NetcError(tuple(report.diagnostics))
     return tuple(rule for rule in rules if rule is not None)
@@ -102,7 +102,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
 
 def _rule_of(report: Report, key: Scalar, value: object) -> Rule | None:
     if not isinstance(value, Scalar):
-        report.at("weights-names", f"the new name of `{key.text}` is no text", key)
+        report.at("weights-names", f"the new name of `{key.text}` is not a text", key)
         return None
     try:
         return make_rule(key.text, value.text)
@@ -117,7 +117,7 @@ def renamed(names: Sequence[str], selection: Selection) -> dict[str, str]:
     Raises NetcError (`weights-names`) for a pattern, prefix or rule that fits no tensor: it was meant to.
     """
     patterns = [*selection.include, *selection.exclude]
-    idle = [f"`{text}` fits no tensor" for text in patterns if not any(map(_glob(text).fullmatch, names))]
+    idle = [f"`{text}` matches no tensor" for text in patterns if not any(map(_glob(text).fullmatch, names))]
     taken = {name: name for name in names if _chosen(name, selection)}
     if selection.strip:
         idle += _changed(taken, "--strip-prefix", [Rule(selection.strip, _stripping(selection.strip))])
@@ -147,7 +147,7 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> list[st
                 taken[old] = new
                 break
     late = {text for text, rule in unused.items() if any(rule.change(name) is not None for name in before)}
-    return [f"{what} `{text}` fits no tensor" + " that no earlier one fits" * (text in late) for text in unused]
+    return [f"{what} `{text}` matches no tensor" + " that no earlier rule matches" * (text in late) for text in unused]
 
 
 def names_error(problems: Iterable[str]) -> NetcError:

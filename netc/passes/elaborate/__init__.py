@@ -127,7 +127,10 @@ def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
     for name, block in spec.blocks.items():
         if name in OPERATORS:
             compiler.report.add(
-                "shadows-operator", f"block `{name}` hides the operator of that name", block.span, severity="warning"
+                "shadows-operator",
+                f"block `{name}` hides the operator of the same name",
+                block.span,
+                severity="warning",
             )
 
 
@@ -137,27 +140,27 @@ def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: Block
         return
     for statement, span in finisher.seen.items():
         if statement not in finisher.used:
-            helps = ("remove it, read it with @, or name it under `outputs`",)
-            compiler.report.add("unused-statement", "nothing that the network returns needs this", span, helps=helps)
+            helps = ("remove it, read it with @, or list it under `outputs`",)
+            compiler.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
     for span, message in _idle(spec, draft):
         compiler.report.add("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
-        message, helps = f"nothing reads this {what}", ("remove it, or use it",)
+        message, helps = f"this {what} is never used", ("remove it, or use it",)
         compiler.report.add(code, message, one.span, helps=helps, severity="warning")
 
 
 def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:
     """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
     if not draft.enabled():
-        yield from ((output.span, "no output of the network is left") for output in spec.outputs or ())
+        yield from ((output.span, "none of the network's outputs is left") for output in spec.outputs or ())
         return
     lines = list(leaves_of(draft.items))
     read = {value for line in lines for value in line.inputs} | {output.value for output in draft.outputs}
-    yield from ((value.span, "nothing reads this input") for value in draft.inputs if value not in read)
+    yield from ((value.span, "this input is never used") for value in draft.inputs if value not in read)
     called = {line.module for line in lines}
     idle = (shared for shared in spec.shared if not _is_called(shared.text, called))
-    yield from ((shared.name_span, "nothing calls this shared module") for shared in idle)
+    yield from ((shared.name_span, "this shared module is never called") for shared in idle)
 
 
 def _is_called(shared: str, modules: set[str]) -> bool:
@@ -167,7 +170,7 @@ def _is_called(shared: str, modules: set[str]) -> bool:
 def _pruned(compiler: Compiler, finisher: Finisher) -> None:
     for draft, gone in finisher.pruned:
         shown = ", ".join(gone[:6]) + (f" and {len(gone) - 6} more" if len(gone) > 6 else "")
-        message = f"parts of `{draft.block.definition.name}` are not needed here and left out: {shown}"
+        message = f"parts of `{draft.block.definition.name}` are not needed here and are left out: {shown}"
         compiler.report.add("pruned-import", message, draft.span, severity="warning")
 
 

@@ -69,7 +69,7 @@ class Compiler:
         self.steps += 1
         most = MAX_STEPS + self.files.characters
         if self.steps > most:
-            self.report.add("too-large", f"this comes to more than {most:,} statements", span)
+            self.report.add("too-large", f"this expands to more than {most:,} statements", span)
             raise Abandoned
 
     def block(
@@ -226,7 +226,7 @@ class Compiler:
         """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
         slot = place.names.slots.get(output.name)
         if self._open and slot is not None and slot.value is not value:
-            message = f"output `{output.name}` is hidden behind the statement of that name: callers read that one"
+            message = f"output `{output.name}` is hidden by the statement of the same name, which callers get instead"
             helps = ("rename one of them",)
             self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
 
@@ -282,7 +282,7 @@ class Compiler:
             shape = [self._positive(bind(size, bound), expr, instance) for size, expr in sizes]
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
-                self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
+                self.report.add("bad-argument", f"the dtype must be one of {', '.join(DTYPES)}", declared.span)
             kind = TensorType(tuple(shape), self._dtype(declared.dtype)) if complete else ERROR
             values.append(Value(kind, declared.name, declared.span))
         for name in sorted(symbols):
@@ -316,8 +316,8 @@ class Compiler:
             return expr.value
         for name in names_in(expr):
             if len(name) == 1 and instance.scope.find(name) is not None:
-                message = f"`{name}` is an argument or `let`, and a symbol where a size is due"
-                raise ExprError("ambiguous-name", message, expr, "rename it: symbols have one letter")
+                message = f"`{name}` is an argument or a `let`, so it cannot be a symbol in a size"
+                raise ExprError("ambiguous-name", message, expr, "rename it: symbols are single letters")
         return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
 
     def _positive(self, size: Size, expr: Expr, instance: Instance) -> Size:
@@ -325,7 +325,7 @@ class Compiler:
         verdict = self.domain.require(size, 1)
         if not verdict.holds and not verdict.too_complex:
             span = Span(instance.source, expr.start, expr.end)
-            self.report.add("bad-argument", f"a size is at least 1, not {dim_text(size)}", span)
+            self.report.add("bad-argument", f"a size must be at least 1, not {dim_text(size)}", span)
         return size
 
     def _unknown_bindings(self, bound: dict[str, int], symbols: set[str], spec: SpecFile) -> None:

@@ -83,7 +83,7 @@ class _Lints:
         x, op = node.inputs[0].type, node.node.op
         batch = [axis for axis in axes if isinstance(x.shape[axis], Dim) and BATCH in symbols(x.shape[axis])]
         if batch:
-            message = f"{op.name} runs over axis {batch[0]} of {x}, which holds the batch: it mixes samples"
+            message = f"{op.name} runs over axis {batch[0]} of {x}, which holds the batch: so samples are mixed"
             self._add("mixes-samples", message, node, *_other_axes(node, batch[0]))
         elif op.family is Family.LINEAR and axes == (x.rank - 1,) and x.rank in AXES and x.rank > 2:
             self._unflattened(node, x)
@@ -137,7 +137,7 @@ class _Lints:
             if before.node.op.is_softmax and before.node.op.mixes(before.inputs[0].type) == op.mixes(
                 node.inputs[0].type
             ):
-                message = f"{op.name} of what is the result of {before.node.op.name} already"
+                message = f"{op.name} is applied to the result of {before.node.op.name}"
                 self._add("double-softmax", message, node, label=Label(before.node.span, "the first one"))
                 return
 

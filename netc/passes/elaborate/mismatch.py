@@ -114,7 +114,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
                 wider = list(node.op.__dict__["output_padding"])
                 for axis, gap in zip(self.axes, gaps, strict=True):
                     wider[axis - first] += gap
-                yield from _set([(step, {"output_padding": tuple(wider)})], "; it makes rows from the border alone")
+                yield from _set(
+                    [(step, {"output_padding": tuple(wider)})], "; the added rows come from the border alone"
+                )
             if not _keeps_space(node):
                 return
 

@@ -139,7 +139,7 @@ class NodeMaker:
         node, extras = found if found is not None else (None, ())
         if node is None or node.op.name != self.cls.undoes:
             made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
-            message = f"`{given.argument.name}` names the {self.cls.undoes} that is undone; {made}"
+            message = f"`{given.argument.name}` must name the {self.cls.undoes} to undo; {made}"
             self.report.add("bad-argument", message, given.argument.span)
             self.ok = False
             return

@@ -34,7 +34,7 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
             report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
     for path in network.file.freeze:
         if not any(_under(m, path.value) for m in modules):
-            message = f"`{path.value}` is no module with parameters"
+            message = f"`{path.value}` is not a module with parameters"
             report.add("unmatched-freeze", message, path.span)
 
 
@@ -64,6 +64,6 @@ def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
             key = join(node.module, param.name)
             known = shapes.setdefault(key, param.shape)
             if known != param.shape:
-                message = f"`{key}` is shared by calls that need it as {known} and as {param.shape}"
+                message = f"`{key}` is shared by calls that need different shapes: {known} and {param.shape}"
                 report.add("shared-mismatch", message, node.node.span)
     return shapes

@@ -150,7 +150,7 @@ class Reader:
                 if key in self.broken:
                     continue
                 others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
-                message = f"two statements read `{value.path}`, and this one does not say so"
+                message = f"two statements read `{value.path}`, and this one does so implicitly"
                 clue = Clue(tuple(self._naming(value, span)))
                 self.report.add("implicit-fork", message, span, secondary=others[:3], clue=clue)
 

@@ -72,7 +72,7 @@ class Target:
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
             if not found.diagnostics:
                 span = Span(source, value.at.start, value.at.end)
-                message = f"`{value.text}` is no operator with its arguments: it names tensors or repeats"
+                message = f"`{value.text}` must be an operator with its arguments, without tensors or a repeat"
                 self.report.add("bad-argument", message, span)
             return None
         self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
@@ -94,7 +94,7 @@ class Target:
     def _unknown(self, word: str, scope: Scope) -> None:
         found = scope.find(word)
         if found is not None and found[0].kind != "symbol":
-            message = f"`{word}` holds {show(found[0].value)}, which is no operator"
+            message = f"`{word}` holds {show(found[0].value)}, which is not an operator"
             self.report.add("unknown-op", message, self.word_span)
             return
         shipped = import_of(word)

@@ -53,7 +53,7 @@ def window_findings(
         )
         if isinstance(lost, int) and lost > 0:
             rows = "row is" if lost == 1 else f"{lost} rows are"
-            message = f"the last {rows} never seen by a window ({left.letters} = {left.size})"
+            message = f"the last {rows} never covered by a window ({left.letters} = {left.size})"
             clue = Clue(offers, ((lost, 0),))
             report.add("lost-input", message, line.span, notes=notes, severity="warning", clue=clue)
 

@@ -43,9 +43,13 @@ MOST_LISTED = 10
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 @click.option("--for", "spec", metavar="SPEC", help="Write the tensors of this network, which the inputs must fit.")
-@click.option("--partial", is_flag=True, help="With --for: what is missing or unfit is fresh, the rest left out.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="With --for: initialise tensors that are missing or do not fit, and leave out the rest.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of fresh tensors.")
-@click.option("--allow-non-finite", is_flag=True, help="Take infinite values and those that are no numbers.")
+@click.option("--allow-non-finite", is_flag=True, help="Accept infinite and NaN values.")
 @choices
 @as_json
 def command(
