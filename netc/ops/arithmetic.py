@@ -39,7 +39,7 @@ class _Arithmetic(_Elementwise):
     """Two or more tensors, or one tensor and a number that fits their type."""
 
     arity: ClassVar[tuple[int, int | None]] = (1, None)
-    other: Scalar | None = attr("a number in place of a second tensor", default=None)
+    other: Scalar | None = attr("a number instead of a second tensor", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)

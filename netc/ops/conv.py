@@ -113,7 +113,7 @@ class Conv(_ConvBase):
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
-    padding_mode: Word = attr("what the padding holds", default="zeros", words=PADDING_MODES)
+    padding_mode: Word = attr("what the padding is filled with", default="zeros", words=PADDING_MODES)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])

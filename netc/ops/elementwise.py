@@ -134,8 +134,8 @@ class LogSigmoid(_Activation):
 class Threshold(_Activation):
     """x where x > threshold, else `value` (`torch.nn.Threshold`)."""
 
-    threshold: float = attr("above this an element stays")
-    value: float = attr("what the others become")
+    threshold: float = attr("elements above this are kept")
+    value: float = attr("the value of the others")
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in ("threshold", "value")])

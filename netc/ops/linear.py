@@ -79,7 +79,7 @@ class Embedding(Op):
 
     num_embeddings: int = attr("rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
-    padding_idx: int | None = attr("the row of what is no token; negative ones count from the end", default=None)
+    padding_idx: int | None = attr("the row of the padding token; negative ones count from the end", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], ("int64", "int32"))

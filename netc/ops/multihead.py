@@ -47,7 +47,7 @@ class MultiheadAttention(Op):
     add_bias_kv: bool = attr("a learned key and value after the others", default=False)
     add_zero_attn: bool = attr("a key and a value of zeros after the others", default=False)
     batch_first: bool = attr("inputs are batch × steps × features, not steps × batch × features", default=False)
-    is_causal: bool = attr("a query sees only the keys up to its own place", default=False)
+    is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     need_weights: bool = attr("give `weights` too; set by itself where a statement reads them", default=False)
     average_attn_weights: bool = attr("`weights` averaged over the heads, not one for each", default=True)
     attn_mask: Tensor = attr("what each query may see", default=None)

@@ -62,7 +62,7 @@ class Slice(_AlongAxis):
     dim: int = attr("the axis to cut")
     start: int = attr("the first element kept", default=0)
     end: int | None = attr("the first element not kept; all to the end if not given", default=None)
-    step: int = attr("how far from one to the next", default=1, minimum=1)
+    step: int = attr("distance from one to the next", default=1, minimum=1)
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
         end = "" if self.end is None else self.end

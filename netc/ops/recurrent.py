@@ -27,8 +27,8 @@ from netc.types import TensorType
 
 _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
-_DROPOUT = attr("probability of a zero between layers in training", default=0.0, minimum=0, maximum=1)
-_BIDIRECTIONAL = attr("also read the steps from the last to the first", default=False)
+_DROPOUT = attr("dropout probability between layers in training", default=0.0, minimum=0, maximum=1)
+_BIDIRECTIONAL = attr("also run from the last step to the first", default=False)
 
 
 class _Recurrent(Op):
@@ -240,7 +240,7 @@ class Rnn(_Recurrent):
 class Gru(_Recurrent):
     """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
     features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
-    layers·directions × batch × hidden. A second input is the h it starts from, else 0.
+    layers·directions × batch × hidden. An optional second input is the initial h, zeros by default.
     """
 
     gates = 3
@@ -258,7 +258,7 @@ class Gru(_Recurrent):
 class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
-    layers·directions × batch × hidden. A second and third input are the h and c it starts from, else 0. With
+    layers·directions × batch × hidden. Optional second and third inputs are the initial h and c, zeros by default. With
     `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128).
     """
 

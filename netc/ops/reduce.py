@@ -22,7 +22,7 @@ class _Reduce(Op):
     family: ClassVar[Family] = Family.OTHER
     onnx_op: ClassVar[str] = ""
     dim: Ints = attr("the axes to reduce; all if not given", default=())
-    keepdim: bool = attr("keep them with size 1", default=False)
+    keepdim: bool = attr("keep them as axes of size 1", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         wrong = [problem for axis in self.dim for problem in need_axis(self, "dim", axis, x[0].rank)]

@@ -60,9 +60,9 @@ class Interpolate(Op):
     like_replaces: ClassVar[tuple[str, ...]] = ("size", "scale_factor")
     size: Ints = attr("the new size, one number or one per spatial axis", default=(), minimum=1)
     scale_factor: Floats = attr("factor of the size, one number or one per spatial axis", default=())
-    mode: Word = attr("how new elements are made", default="nearest", words=MODES)
-    align_corners: bool = attr("the corner elements keep their place", default=False)
-    antialias: bool = attr("average when the size shrinks", default=False)
+    mode: Word = attr("how values are interpolated", default="nearest", words=MODES)
+    align_corners: bool = attr("align the centres of the corner elements", default=False)
+    antialias: bool = attr("average elements when shrinking", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         ranks = (RANKS[self.mode],) if self.mode in RANKS else (3, 4, 5)
@@ -210,7 +210,7 @@ class Pad(Op):
     (`torch.nn.functional.pad`, which lists the last axis first)."""
 
     padding: Ints = attr("elements added around the spatial axes; negative ones are cut off")
-    mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
+    mode: Word = attr("what the new elements hold", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:

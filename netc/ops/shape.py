@@ -16,7 +16,7 @@ from netc.types import TensorType
 
 @op("flatten", family=Family.RESHAPE, torch="torch.nn.Flatten", title="Flatten")
 class Flatten(Op):
-    """The axes from `start_dim` to `end_dim` as one (`torch.nn.Flatten`)."""
+    """Flattens the axes from `start_dim` to `end_dim` into one (`torch.nn.Flatten`)."""
 
     start_dim: int = attr("first axis to join", default=1)
     end_dim: int = attr("last axis to join", default=-1)
@@ -117,9 +117,9 @@ def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tu
 
 @op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
 class Unflatten(Op):
-    """One axis taken apart into several; one size may be -1 (`torch.nn.Unflatten`)."""
+    """Splits one axis into several; one size may be -1 (`torch.nn.Unflatten`)."""
 
-    dim: int = attr("the axis to take apart")
+    dim: int = attr("the axis to split")
     unflattened_size: Sizes = attr("the sizes of the new axes; one may be -1")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -150,9 +150,9 @@ class Unflatten(Op):
 
 @op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")
 class Permute(Op):
-    """The axes in another order (`torch.permute`)."""
+    """Reorders the axes (`torch.permute`)."""
 
-    dims: Ints = attr("the input's axis that each axis of the output is")
+    dims: Ints = attr("for each axis of the output, the axis of the input")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         rank = x[0].rank
