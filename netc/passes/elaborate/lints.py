@@ -83,7 +83,7 @@ class _Lints:
         x, op = node.inputs[0].type, node.node.op
         batch = [axis for axis in axes if isinstance(x.shape[axis], Dim) and BATCH in symbols(x.shape[axis])]
         if batch:
-            message = f"{op.name} runs over axis {batch[0]} of {x}, which holds the batch: so samples are mixed"
+            message = f"{op.name} runs over axis {batch[0]} of {x}, which holds the batch, so samples are mixed"
             self._add("mixes-samples", message, node, *_other_axes(node, batch[0]))
         elif op.family is Family.LINEAR and axes == (x.rank - 1,) and x.rank in AXES and x.rank > 2:
             self._unflattened(node, x)
