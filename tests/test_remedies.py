@@ -83,6 +83,10 @@ SHORTCUT = """\
 CASES = [
     (UNET.replace("SIZES", "300, 300"), ["`image: [N, 3, 296, 296]`", "`image: [N, 3, 304, 304]`", "like=@e3"]),
     (UNET.replace("SIZES", "304, 300"), ["`image: [N, 3, 304, 296]`", "`image: [N, 3, 304, 304]`", "like=@e3"]),
+    (
+        UNET.replace("SIZES", "side, side").replace("    inputs", "    args: {side: 300}\n    inputs", 1),
+        ["`image: [N, 3, 296, 296]`", "`image: [N, 3, 304, 304]`", "like=@e3"],
+    ),
     (UNET.replace("SIZES", "h, w"), ["declare `image: [N, 3, 8*h, 8*w]`"]),
     (UNET.replace("SIZES", "2*h, 2*w"), ["declare `image: [N, 3, 8*h, 8*w]`"]),
     (VALID_UNET.replace("SIZES", "h, w"), ["declare `image: [N, 1, 16*h+12, 16*w+12]`"]),

@@ -13,7 +13,7 @@ from netc.dims import Domain, Size, TooComplex, bind, dim_source, substitute, sy
 from netc.dims.declare import declarations
 from netc.expr.evaluate import Context, ExprError, evaluate
 from netc.expr.scope import Scope
-from netc.expr.tree import Literal, names_in
+from netc.expr.tree import Literal, Name, names_in
 from netc.passes.elaborate.report import Clue, moved
 from netc.syntax.ast import Input, SpecFile
 
@@ -130,42 +130,59 @@ def _closing(gaps: Sequence[Size], name: str, given: int, step: int) -> list[int
     return [n for n in reach if n > 0 and all(bind(gap, {name: n}) == 0 for gap in gaps)][:MAX_NUMBERS]
 
 
-class _Freed(msgspec.Struct, frozen=True, eq=False):
-    """Given sizes of inputs as symbols: the edits, the number each symbol stands for, and where it stands."""
+class _Place(msgspec.Struct, frozen=True, eq=False):
+    """A given size: where it is read, where its number is written (there, or as an argument's default), its symbol."""
 
-    edits: tuple[Edit, ...]
+    read: Span
+    written: Span
+    symbol: str
+
+
+class _Freed(msgspec.Struct, frozen=True, eq=False):
+    """Given sizes of inputs as symbols, and the number each symbol stands for."""
+
+    places: tuple[_Place, ...]
     values: dict[str, int]
     spec: SpecFile
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple([Edit(place.read, place.symbol) for place in self.places])
+
     def fix(self, chosen: Mapping[str, int]) -> Fix:
-        """The inputs with other numbers."""
-        changed = [
-            (e, chosen[e.replacement]) for e in self.edits if chosen[e.replacement] != self.values[e.replacement]
+        """The inputs with other numbers; nothing to edit where one argument would have to be two."""
+        changed = [place for place in self.places if chosen[place.symbol] != self.values[place.symbol]]
+        numbers = {(p.written.start, p.written.end): str(chosen[p.symbol]) for p in changed}
+        if any(numbers[p.written.start, p.written.end] != str(chosen[p.symbol]) for p in changed):
+            return Fix("", ())
+        edits = tuple([Edit(Span(self.spec.span.source, *place), number) for place, number in numbers.items()])
+        shown = {(p.read.start, p.read.end): str(chosen[p.symbol]) for p in changed}
+        shapes = [
+            f"`{declared.name}: [{', '.join(texts)}]`"
+            for declared in self.spec.inputs or ()
+            if (texts := _texts(declared, shown)) != _texts(declared, {})
         ]
-        edits = tuple([Edit(edit.span, str(size)) for edit, size in changed])
-        shapes = []
-        for declared in self.spec.inputs or ():
-            texts = _texts(declared, {(e.span.start, e.span.end): e.replacement for e in edits})
-            if texts != _texts(declared, {}):
-                shapes.append(f"`{declared.name}: [{', '.join(texts)}]`")
         return Fix(f"make the input {' and '.join(shapes)}", edits)
 
 
 def _freed(spec: SpecFile) -> _Freed | None:
     """Spatial sizes that are numbers as symbols of their own; None where there are none, or no letters left."""
-    text = spec.span.source.text
-    letters = [c for c in "hwdtuvabefgklmnpqrs" if not re.search(rf"\b{c}\b", text)]
-    edits, values = [], {}
+    source = spec.span.source
+    letters = [c for c in "hwdtuvabefgklmnpqrs" if not re.search(rf"\b{c}\b", source.text)]
+    defaults = {p.name: p.default for p in spec.parameters if isinstance(p.default, Literal)}
+    places, values = [], {}
     for declared in spec.inputs or ():
         shape = declared.shape or ()
         for expr in shape[2:] if len(shape) > 2 else ():
-            if isinstance(expr, Literal) and type(expr.value) is int:
+            number = defaults.get(expr.id) if isinstance(expr, Name) else expr
+            if isinstance(number, Literal) and type(number.value) is int:
                 if not letters:
                     return None
                 letter = letters.pop(0)
-                values[letter] = expr.value
-                edits.append(Edit(Span(spec.span.source, expr.start, expr.end), letter))
-    return _Freed(tuple(edits), values, spec) if edits else None
+                values[letter] = number.value
+                spans = [Span(source, one.start, one.end) for one in (expr, number)]
+                places.append(_Place(spans[0], spans[1], letter))
+    return _Freed(tuple(places), values, spec) if places else None
 
 
 def _compose(known: Mapping[str, Size], form: Mapping[str, Size]) -> dict[str, Size]:
