@@ -87,7 +87,7 @@ def test_names_are_chosen_stripped_renamed_and_prefixed_in_this_order(tmp_path: 
     convert(tmp_path / "w.safetensors", "-o", tmp_path / "o.safetensors", *names)
     assert same(load_file(tmp_path / "o.safetensors"), {"p.c.weight": torch.ones(1)})
     for option in (("--include", "x*"), ("--exclude", "x"), ("--strip-prefix", "x."), ("--rename", "x=y")):
-        assert "fits no tensor" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "p", *option)
+        assert "matches no tensor" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "p", *option)
     assert not (tmp_path / "p").exists()
 
 

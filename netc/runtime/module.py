@@ -14,14 +14,14 @@ from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.ops.records import Unsupported
 from netc.passes.refusals import torch_refusals
-from netc.runtime.lazy import pytorch_backend, torch
+from netc.runtime.lazy import torch
 from netc.weights import TensorEntry, TensorSpec, WeightsIndex
 
 
-def module_text(network: Network) -> str:
-    """The generated module; raises NetcError with the line of what PyTorch has no form for."""
+def module_text(backend: Any, network: Network) -> str:
+    """The module that the PyTorch backend writes; raises NetcError with the line of what PyTorch has no form for."""
     try:
-        return str(pytorch_backend().generate(network))
+        return str(backend.generate(network))
     except Unsupported as error:
         raise NetcError(torch_refusals(network, error)) from error
 

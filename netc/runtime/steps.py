@@ -13,6 +13,7 @@ from netc.ir.model import BlockOutput, Network
 from netc.runtime.compare import Trial
 from netc.runtime.eager import Arrays
 from netc.runtime.layers import Opened
+from netc.runtime.lazy import pytorch_backend
 from netc.runtime.model import Session, open_exposed
 from netc.runtime.module import import_network, module_text, share_weights
 
@@ -122,5 +123,5 @@ def _part(opened: Opened, nodes: Sequence[FlatNode], reads: Sequence[Wire], make
 
 
 def _written(network: Network, source: Path) -> Path:
-    source.write_text(module_text(network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), network), "utf-8")
     return source

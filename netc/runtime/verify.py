@@ -23,7 +23,7 @@ from netc.runtime.fresh import stir_constants
 from netc.runtime.graph import check_file, check_shapes
 from netc.runtime.inputs import random_input, usual_bound
 from netc.runtime.layers import compare_layers, lay_open
-from netc.runtime.lazy import numpy, onnx_backend, torch
+from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
 from netc.runtime.model import Session, open_model, refuse_unknown
 from netc.runtime.module import import_network, load_strictly, module_text
@@ -214,7 +214,7 @@ def _loaded(module: Any) -> Finding:
 
 def _load_module(order: Order, index: WeightsIndex) -> Any:
     source = order.folder / "model.py"
-    source.write_text(module_text(order.network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), order.network), "utf-8")
     module = import_network(source)
     load_strictly(module, index, tensors_of(order.network))
     return module
