@@ -108,21 +108,21 @@ CASES = [
         inputs: {image: [N, 3, 50, 40]}
         net: {a: conv2d 8 3 @image, b: conv2d 8 1 @image, out: add @a @b}
         """,
-        ["add `padding=1` to a (gives N×8×50×40)"],
+        ["add `padding=1` to `a` (gives N×8×50×40)"],
     ),
     (
         """\
         inputs: {image: [N, 3, 50, 40]}
         net: {a: "conv2d 8 (3 5) @image", n: [batch_norm2d, relu], b: conv2d 8 1 @image, out: add @n @b}
         """,
-        ["add `padding=(1 2)` to a (gives N×8×50×40)"],
+        ["add `padding=(1 2)` to `a` (gives N×8×50×40)"],
     ),
     (
         """\
         inputs: {image: [N, 3, h, w]}
         net: {a: [conv2d 8 3 @image, relu, conv2d 8 5, relu], b: conv2d 8 1 @image, out: add @a @b}
         """,
-        ["add half padding to a.0 and a.2"],
+        ["add half padding to `a.0` and `a.2`"],
     ),
     (
         """\
@@ -163,7 +163,7 @@ CASES = [
           b: conv2d 8 1 @image
           out: add @up @b
         """,
-        ["[N, 3, 29, 29]", "[N, 3, 31, 31]", "add `output_padding=1` to up (gives N×8×30×30)"],
+        ["[N, 3, 29, 29]", "[N, 3, 31, 31]", "add `output_padding=1` to `up` (gives N×8×30×30)"],
     ),
     (
         """\
@@ -200,10 +200,13 @@ CASES = [
     ("inputs: {v: [N, 4, h]}\nnet: layer_norm 5", []),
     (
         "inputs: {v: [N, 4, 8, 8]}\nnet: [relu, flatten 0, linear 10]",
-        ["write `start_dim=1` in 1: axis 0 holds the batch"],
+        ["write `start_dim=1` in `1`: axis 0 holds the batch"],
     ),
-    ("inputs: {v: [N, 4, h, w]}\nnet: {flat: flatten, fc: linear 10}", ["put `adaptive_avg_pool2d 1` before flat"]),
-    ("inputs: {v: [N, 4, h, w]}\nnet:\n  - relu\n  - flatten\n  - linear 10", ["put `adaptive_avg_pool2d 1` before 1"]),
+    ("inputs: {v: [N, 4, h, w]}\nnet: {flat: flatten, fc: linear 10}", ["put `adaptive_avg_pool2d 1` before `flat`"]),
+    (
+        "inputs: {v: [N, 4, h, w]}\nnet:\n  - relu\n  - flatten\n  - linear 10",
+        ["put `adaptive_avg_pool2d 1` before `1`"],
+    ),
     ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["`groups=1` fits (gives N×8×30×30)"]),
     ("inputs: {image: [N, 3, h, w]}\nnet: conv2d 8 3 padding=same stride=2", ["`padding=half` fits"]),
     ("inputs: {image: [N, 3, 10, 10]}\nnet: conv2d 8 3 stride=2", ["[N, 3, 9, 9]", "[N, 3, 11, 11]", "(0 0 1 1)"]),

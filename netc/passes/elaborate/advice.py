@@ -82,11 +82,11 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             return
         edits = give(line, found.node.spans, {"start_dim": 1})
         if found.node.op.__dict__["start_dim"] == 0 and edits is not None:
-            yield from offer(f"write `start_dim=1` in {found.path}: axis 0 holds the batch", *edits)
+            yield from offer(f"write `start_dim=1` in `{found.path}`: axis 0 holds the batch", *edits)
         rank = found.node.inputs[0].type.rank - 2
         before = prepend(line, (f"adaptive_avg_pool{rank}d 1",))
         if rank in (1, 2, 3) and before is not None:
-            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before {found.path}", *before)
+            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{found.path}`", *before)
 
     def _relative(self) -> Iterator[Fix]:
         """The operator's relative for a tensor of this rank: `batch_norm1d` for `batch_norm2d`."""

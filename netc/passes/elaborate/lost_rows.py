@@ -84,7 +84,7 @@ def _way(value: Value, axes: Sequence[int], made: Made) -> Iterator[str]:
             window = windows[alike[0] - (x.rank - len(windows))]
             letters = [AXES[x.rank][axis] for axis in alike]
             lead = " = ".join(letters) if len({x.shape[axis] for axis in alike}) == 1 else letters[0]
-            tail = f"; {' and '.join(letters[1:])} alike" if lead == letters[0] and letters[1:] else ""
+            tail = f"; {' and '.join(letters[1:])} likewise" if lead == letters[0] and letters[1:] else ""
             yield f"{step.path} (line {line})  {lead} = {_formula(node, window, alike[0])}{tail}"
 
 

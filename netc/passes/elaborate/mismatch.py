@@ -67,7 +67,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             spans = [node.spans[name] for name in node.op.like_replaces if name in node.spans]
             if spans and not step.inside and len(node.inputs) == 1:
                 edits = [Edit(span, "" if i else f"like={other.ref.text}") for i, span in enumerate(spans)]
-                yield from offer(f"write `like={other.ref.text}` instead of `{spans[0].text}` in {step.path}", *edits)
+                yield from offer(f"write `like={other.ref.text}` instead of `{spans[0].text}` in `{step.path}`", *edits)
                 return
             if not _keeps_space(node):
                 return
@@ -183,7 +183,7 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
         if (line.span.start, line.span.end) not in lines:
             lines.add((line.span.start, line.span.end))
             edits += own
-            names.append(step.path)
+            names.append(f"`{step.path}`")
     step, values = found[0]
     made = changed(step.node.op, values)
     shown = f" (gives {made.outputs(*[v.type for v in step.node.inputs])[0]})" if made and len(names) == 1 else ""
