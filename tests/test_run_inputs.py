@@ -267,8 +267,8 @@ def test_files_that_are_not_what_they_seem_are_refused(tmp_path: Path) -> None:
         "text.npy": "cannot be read as NumPy's arrays: it does not hold arrays of numbers",
         "huge.npy": "cannot be read as NumPy's arrays",
         "several.npy": "an .npy holds one",
-        "one.npz": "an .npz is several",
-        "more.npz": "an .npz is several",
+        "one.npz": "an .npz several",
+        "more.npz": "an .npz several",
         "huge.npz": "do not fit into memory",
     }.items():
         code, message = code_of(lambda name=name: run_model(path, "cpu", [f"a={tmp_path / name}"]))

@@ -114,8 +114,8 @@ class Steps(msgspec.Struct, frozen=True):
     outputs: those that the steps end in. culprit: the first statement that makes something else from equal inputs;
     worst: what is nearest to its tolerance. parts: what differs end to end though what it is made from does not: where
     rounding decides. equals: what names other ones of exactly equal elements, which its operator leaves open. astray:
-    outputs that PyTorch's module as a whole computes otherwise than its statements one by one; unlike: those that
-    onnxruntime computes otherwise when it is asked for the values inside.
+    outputs that PyTorch's module as a whole computes differently from its statements run one by one; unlike: those that
+    onnxruntime computes differently when asked for intermediate values.
     """
 
     statements: int
@@ -174,7 +174,7 @@ class Layers(msgspec.Struct, frozen=True):
 
     first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
     it; absent: statements without a value of that name on the other side; astray: outputs that PyTorch's module as a
-    whole computes otherwise than its statements one by one, so that its code is at fault and no operator.
+    whole computes differently from its statements run one by one, so that its code is at fault and no operator.
     """
 
     compared: int
