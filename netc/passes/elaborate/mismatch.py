@@ -14,7 +14,7 @@ from netc.geometry import Window
 from netc.ir.model import Node, Value
 from netc.ops.base import Family, Op
 from netc.ops.records import Clash
-from netc.passes.elaborate.changes import changed, give, in_words, insert_before, offer, reference_spans
+from netc.passes.elaborate.changes import append, changed, give, in_words, insert_before, offer, reference_spans
 from netc.passes.elaborate.drafts import Namespace
 from netc.passes.elaborate.lost_rows import Made, Step, steps
 from netc.passes.elaborate.place import Place
@@ -64,10 +64,8 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             return
         for step in steps(own.value, self.made):
             node = step.node
-            spans = [node.spans[name] for name in node.op.like_replaces if name in node.spans]
-            if spans and not step.inside and len(node.inputs) == 1:
-                edits = [Edit(span, "" if i else f"like={other.ref.text}") for i, span in enumerate(spans)]
-                yield from offer(f"write `like={other.ref.text}` instead of `{spans[0].text}` in `{step.path}`", *edits)
+            if node.op.like_replaces and not step.inside and len(node.inputs) == 1 and isinstance(node.statement, Line):
+                yield from _resized(step, node.statement, f"like={other.ref.text}")
                 return
             if not _keeps_space(node):
                 return
@@ -193,6 +191,16 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
     elif len(names) == 1:
         words = f"`{words}`"
     yield from offer(f"add {words} to {' and '.join(reversed(names))}{shown}{tail}", *edits)
+
+
+def _resized(step: Step, line: Line, like: str) -> Iterator[Fix]:
+    """The line with `like` in place of what says the size otherwise."""
+    spans = [step.node.spans[name] for name in step.node.op.like_replaces if name in step.node.spans]
+    if spans:
+        edits = [Edit(span, "" if i else like) for i, span in enumerate(spans)]
+        yield from offer(f"write `{like}` instead of `{spans[0].text}` in `{step.path}`", *edits)
+    elif line.op_span.start == line.span.start:
+        yield from offer(f"add `{like}` to `{step.path}`", append(line, like))
 
 
 def _keeps_space(node: Node) -> bool:
