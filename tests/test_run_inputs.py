@@ -269,7 +269,7 @@ def test_files_that_are_not_what_they_seem_are_refused(tmp_path: Path) -> None:
         "several.npy": "an .npy holds one",
         "one.npz": "an .npz several",
         "more.npz": "an .npz several",
-        "huge.npz": "do not fit into memory",
+        "huge.npz": "do not fit in memory",
     }.items():
         code, message = code_of(lambda name=name: run_model(path, "cpu", [f"a={tmp_path / name}"]))
         assert code == "bad-input"
