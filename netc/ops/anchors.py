@@ -128,7 +128,7 @@ class Anchors(Op):
             if getattr(self, name) != self.attributes[name].default:
                 yield Problem("bad-argument", f"widths and heights stand in place of {name}", name)
         if len(self.widths) != len(self.heights):
-            message = f"{len(self.widths)} widths and {len(self.heights)} heights make no pairs"
+            message = f"{len(self.widths)} widths and {len(self.heights)} heights do not pair up"
             yield Problem("bad-argument", message, "heights" if self.heights else "widths")
 
     def _count(self) -> int:
@@ -154,7 +154,9 @@ class Anchors(Op):
         stride = TorchArg("stride", plain(compact(self.stride)), attribute="stride", keyword=True)
         offset = _option(self, "offset", plain(self.offset))
         if self.widths:
-            return TorchForm(TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED))
+            return TorchForm(
+                TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED)
+            )
         args = (*lists, _option(self, "ratios", _bare(self.ratios)), stride, offset, _option(self, "round", self.round))
         return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS + SIZED))
 

@@ -53,6 +53,7 @@ class _ConvBase(Op):
     """What both directions share; `x` is N×C×spatial."""
 
     family: ClassVar[Family] = Family.CONV
+    follows: ClassVar[tuple[str, int]] = ("in_channels", 1)
     fresh: ClassVar[bool] = True
     out_channels: int
     kernel_size: PerAxis
@@ -136,7 +137,7 @@ class Conv(_ConvBase):
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
-    padding_mode: Word = attr("what the padding holds", default="zeros", words=PADDING_MODES)
+    padding_mode: Word = attr("what the padding is filled with", default="zeros", words=PADDING_MODES)
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
     standardize: float | None = attr(
         "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",

@@ -335,6 +335,8 @@ def fractional(random: Random) -> Drawn:
     else:
         values["output_ratio"] = tuple(random.choice((0.3, 0.5, 0.7)) for _ in range(2))
     return floats(image), values
+
+
 def spread(rank: int) -> Callable[[Random], Drawn]:
     """A transposed convolution, alone or to a size that it mostly can have."""
 
