@@ -240,7 +240,7 @@ class _Parser:
         operand = self.expression(level)
         self.height += 1
         if token.text == "-" and isinstance(operand, Literal) and type(operand.value) in (int, float):
-            return Literal(value=-operand.value, **self.place(token.start))  # type: ignore[operator]
+            return Literal(value=-operand.value, **self.place(token.start))
         return Unary(op=token.text, operand=operand, **self.place(token.start))
 
     def number(self, token: Token) -> Expr:

@@ -118,8 +118,8 @@ def folded(term: Expr) -> Expr:
 
 
 def _neutral(term: Expr) -> Expr:
-    """`2 * (4 * width)`, `width * 1` and `width + 0`, which terms put into terms leave behind, simplified where the result
-    stays the same number of the same kind."""
+    """`2 * (4 * width)`, `width * 1` and `width + 0`, which terms put into terms leave behind, simplified where the
+    result stays the same number of the same kind."""
     match term:
         case Binary(op="*", left=Literal(value=int(a)), right=Binary(op="*", left=Literal(value=int(b)), right=other)):
             return Binary(op="*", left=lit(a * b), right=other)
