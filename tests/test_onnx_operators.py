@@ -265,8 +265,8 @@ ELSEWHERE = {
 }
 """Operators that make sense in a network alone: tests/test_parameter.py, test_buffer.py and test_unpool.py; those with
 indices, random numbers and functions that take some numbers only: tests/test_ops_rearrange.py, test_ops_lookup.py,
-test_ops_scatter.py, test_ops_activation.py and test_ops_functions.py; what has no class in torch or takes maps or
-boxes: tests/test_ops_local.py, test_ops_fractional.py, test_ops_deform.py, test_ops_sample.py, test_ops_roi.py,
+test_ops_scatter.py, test_ops_activation.py and test_ops_functions.py; what has no class in torch, takes maps or boxes:
+tests/test_ops_local.py, test_ops_fractional.py, test_ops_deform.py, test_ops_sample.py, test_ops_roi.py,
 test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; masks: tests/test_ops_masks.py; sequences:
 tests/test_ops_recurrent.py, test_ops_cells.py and test_ops_attention.py."""
 
