@@ -208,7 +208,10 @@ CASES = [
         ["put `adaptive_avg_pool2d 1` before `1`"],
     ),
     ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["`groups=1` fits (gives N×8×30×30)"]),
-    ("inputs: {image: [N, 3, h, w]}\nnet: conv2d 8 3 padding=same stride=2", ["`padding=half` fits"]),
+    (
+        "inputs: {image: [N, 3, h, w]}\nnet: conv2d 8 3 padding=same stride=2 padding_mode=replicate",
+        ["`padding=half` fits"],
+    ),
     ("inputs: {image: [N, 3, 10, 10]}\nnet: conv2d 8 3 stride=2", ["[N, 3, 9, 9]", "[N, 3, 11, 11]", "(0 0 1 1)"]),
 ]
 

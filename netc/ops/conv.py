@@ -156,7 +156,8 @@ class Conv(_ConvBase):
         sides = known_sides(self.windows(x), x)
         if sides is None and self.padding_mode != "zeros":
             message = f"padding `same` depends on the input here, and with padding_mode={self.padding_mode} it must not"
-            yield Problem("not-constant", message, "padding_mode", helps=("use --bind, or padding_mode=zeros",))
+            helps, tries = ("use --bind, or padding_mode=zeros",), (changed(padding="half"),)
+            yield Problem("not-constant", message, "padding_mode", helps=helps, candidates=tries)
         for axis, window in enumerate(self.windows(x), 2):
             if sides is not None and any(sides[axis - 2]):
                 yield from self._check_mode(x.shape[axis], max(sides[axis - 2]))
