@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.ops import plugins as operator_plugins
-    from netc.passes import serve
+    from netc.passes import refusals, serve
     from netc.passes import summary as summaries
     from netc.runtime import module as live
     from netc.runtime import sizes
@@ -38,6 +38,7 @@ else:
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
     pytorch = LazyModule("netc.backends.pytorch")
+    refusals = LazyModule("netc.passes.refusals")
     serve = LazyModule("netc.passes.serve")
     sizes = LazyModule("netc.runtime.sizes")
     summaries = LazyModule("netc.passes.summary")
@@ -94,7 +95,7 @@ class Network:
         try:
             return pytorch.generate(self.ir, pytorch.Header(version=__version__, macs=self._work()))
         except Unsupported as error:
-            raise NetcError((Diagnostic("torch-unsupported", str(error), None),)) from error
+            raise NetcError(refusals.torch_refusals(self.ir, error)) from error
 
     def _work(self) -> str:
         """`4.09 GMACs for a 3×224×224 image`: the cost of one pass at usual sizes; nothing where it is unknown."""

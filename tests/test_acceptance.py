@@ -129,7 +129,7 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, ending: signal.S
 def test_an_input_larger_than_memory_is_an_error(batch: str) -> None:
     done = netc("verify", MLP, "--bind", f"N={batch}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"error[bad-input]: an input of shape {batch}×2 does not fit into memory" in done.stderr
+    assert f"error[bad-input]: an input of shape {batch}×2 does not fit in memory" in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

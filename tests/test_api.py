@@ -13,6 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 import netc
+from netc.diagnostics.model import NetcError
+from netc.ops.base import OPERATORS, Op
+from netc.ops.records import Unsupported
+from netc.passes.serve import Serving, served
+from netc.runtime import verify
 from netc.types import TensorType
 
 ROOT = Path(__file__).parent.parent
@@ -117,3 +122,34 @@ def test_the_summary_adds_up() -> None:
     assert summary.parameters == sum(layer.cost.parameters for layer in summary.layers) == 25_557_032
     assert summary.macs == sum(layer.cost.macs or 0 for layer in summary.layers) == 4_089_184_256
     assert "25,557,032" in str(summary)
+
+
+def test_what_pytorch_has_no_form_for_is_said_at_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Op, *x: TensorType) -> None:
+        raise Unsupported("there is no such thing")
+
+    monkeypatch.setattr(OPERATORS["relu"], "torch", refuse)
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "netc: 1\nname: net\ninputs: {image: [N, 3, 8, 8]}\nblocks: {unit: {net: [conv2d 3 1, relu]}}\nnet: {a: unit}\n"
+    )
+    network = netc.load(spec)
+    for write in (network.to_torch, lambda: verify(network.ir)):
+        with pytest.raises(NetcError) as raised:
+            write()
+        (found,) = raised.value.diagnostics
+        assert (found.code, found.span and found.span.text, found.path) == ("torch-unsupported", "relu", "a.1")
+        assert found.message == "relu: PyTorch has no form for it here: there is no such thing"
+        assert found.notes == ("relu takes no arguments: `netc ops relu`",)
+        assert [frame.name for frame in found.trail] == ["unit"]
+
+
+def test_a_softmax_is_not_given_another(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "netc: 1\nname: net\ninputs: {vector: [N, 8]}\nnet: {head: [linear 4, softmax 1]}\noutputs: {chances: head}\n"
+    )
+    with pytest.raises(NetcError) as raised:
+        served(netc.load(spec).ir, Serving(softmax=True))
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.span and found.span.text) == ("cannot-serve", "softmax 1")

@@ -232,10 +232,10 @@ def test_a_file_beside_another_and_one_that_computes_something_else(tmp_path: Pa
     ("arguments", "code", "words"),
     [
         (["--batch=0"], 2, "not numbers from 1"),
-        (["--against=tensorflow"], 2, "none of eager, compile, export"),
+        (["--against=tensorflow"], 2, "neither one of eager, compile, export"),
         (["--against=eager,nowhere.onnx"], 1, "nowhere.onnx: no such file"),
         (["--bind=N=2", "--batch=1"], 1, "no free first axis"),
-        (["--plot=latency.txt"], 1, "a plot is one of .svg"),
+        (["--plot=latency.txt"], 1, "a plot must be one of .svg"),
         (["--provider=tensorrt"], 1, "tensorrt-absent"),
     ],
 )

@@ -112,7 +112,7 @@ def test_every_variant_is_checked_when_asked(tmp_path: Path) -> None:
     assert result.exit_code == 1
     found = {item["message"]: item["notes"][-1] for item in json.loads(result.stdout)}
     assert found == {
-        "nothing reads this argument": f"in {path}:small, {path}:wide",
+        "this argument is never used": f"in {path}:small, {path}:wide",
         "a window of 40 does not fit on H = 32": f"in {path}:large",
         "a window of 50 does not fit on H = 32": f"in {path}:huge",
     }

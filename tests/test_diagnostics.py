@@ -12,7 +12,7 @@ from netc.api import compile_spec
 from netc.diagnostics.codes import CODES, LINTS, explain, reference
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
-from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Source, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Source, Span
 from netc.diagnostics.render import FORMS, render
 from netc.diagnostics.suggest import closest, did_you_mean, distance
 from netc.syntax.parse import parse_spec
@@ -34,7 +34,7 @@ MISMATCH = Diagnostic(
     label="N×64×225×225",
     secondary=(Label(span("@up1"), "N×64×224×224"), Label(span("enc1"), "N×64×225×225 comes from here")),
     notes=("where the row was lost\n    pool1  H = ⌊223/2⌋ + 1",),
-    fixes=(Fix("add `output_padding=1` to up1"), Fix("use even inputs", span("@up1"), "@up2")),
+    fixes=(Fix("add `output_padding=1` to up1"), Fix("use even inputs", (Edit(span("@up1"), "@up2"),))),
     trail=(Frame("unet_level", span("merge1"), "level1"),),
 )
 
@@ -86,9 +86,12 @@ def test_json() -> None:
         "code", "severity", "message", "path", "line", "column", "end_line", "end_column", "notes", "fixes"
     }  # fmt: skip
     assert (found["line"], found["column"], found["end_line"], found["end_column"]) == (6, 18, 6, 23)
-    assert found["fixes"][1]["edit"] == {
-        "line": 6, "column": 24, "end_line": 6, "end_column": 28, "replacement": "@up2"
-    }  # fmt: skip
+    assert found["fixes"][0]["edits"] == []
+    assert found["fixes"][1]["edits"] == [
+        {
+            "path": "specs/unet.yaml", "line": 6, "column": 24, "end_line": 6, "end_column": 28, "replacement": "@up2"
+        }
+    ]  # fmt: skip
     assert render([], "json") == "[]"
 
 
@@ -196,3 +199,28 @@ def test_only_warnings_can_be_silenced() -> None:
     assert LINTS["lost-input"] == "warn"
     assert LINTS["inexact-size"] == "ignore"
     assert "shape-mismatch" not in LINTS
+
+
+def test_the_full_form_shows_the_first_and_counts_the_rest() -> None:
+    placed = [Diagnostic("unknown-argument", f"no {i}", span("enc1")) for i in range(30)]
+    text = render([Diagnostic("lost-input", "a row", span("enc1"), severity="warning"), *placed])
+    assert text.count("error[unknown-argument]") == 20
+    assert "warning[" not in text
+    assert text.endswith("… and 11 more: 10 unknown-argument, 1 lost-input")
+    assert len(render(placed, "concise").splitlines()) == 30
+    assert len(json.loads(render(placed, "json"))) == 30
+
+
+def test_findings_without_a_place_are_few() -> None:
+    found = [
+        Diagnostic(code, f"{i}", None, path="w") for code in ("weights-missing", "weights-extra") for i in range(800)
+    ]
+    lines = render(found).splitlines()
+    assert len(lines) < 70
+    assert lines[-1] == "… and 1,580 more: 790 weights-missing, 790 weights-extra"
+
+
+def test_a_line_of_the_full_form_has_an_end() -> None:
+    text = render([Diagnostic("bad-name", "m" * 5000, span("enc1"), notes=("n" * 5000,), fixes=(Fix("f" * 5000),))])
+    assert max(map(len, text.splitlines())) < 540
+    assert "m" * 5000 in render([Diagnostic("bad-name", "m" * 5000, span("enc1"))], "json")

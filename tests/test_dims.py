@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 from collections.abc import Callable
 from itertools import product
 
@@ -31,6 +30,7 @@ from netc.dims import (
     symbol,
     symbols,
 )
+from netc.dims.declare import declarations
 
 h, w, H, W, N = map(symbol, "hwHWN")
 
@@ -157,14 +157,13 @@ def test_the_raised_bound_is_the_smallest(a: int, b: int, d: int, k: int) -> Non
 @given(st.integers(2, 8), st.integers(-8, 8), st.integers(1, 8), st.integers(-8, 8))
 def test_the_remedy_makes_sizes_equal_with_the_smallest_multiple(d: int, r: int, e: int, s: int) -> None:
     a, b = d * ((H + r) // d), e * ((H + s) // e)
-    remedy = compare(a, b).remedy
+    form = next(declarations([(a, b)]), None)
     always = [(m, c) for m in range(1, d * e + 1) for c in range(m) if same_on(d, r, e, s, m, c)]
-    if remedy is None or not always:
+    if form is None or not always:
         assert not always or always[0][0] == 1
         return
-    found = re.fullmatch(r"declare H as (\d+)\*h(?:\+(\d+))?", remedy)
-    assert found is not None
-    assert (int(found[1]), int(found[2] or 0)) == always[0]
+    m, c = always[0]
+    assert form == {"H": m * H + c}
 
 
 def same_on(d: int, r: int, e: int, s: int, m: int, c: int) -> bool:
@@ -172,20 +171,24 @@ def same_on(d: int, r: int, e: int, s: int, m: int, c: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "remedy"),
+    ("pairs", "forms"),
     [
-        (H, W, "use one symbol for H and W if they are always equal"),
-        (2 * (H // 2), H, "declare H as 2*h"),
-        (2 * ((h - 1) // 2) + 1, h, "declare h as 2*h+1"),
-        (4 * (H // 2) * (W // 2), H * W, "declare H as 2*h and W as 2*w"),
-        (2 * (H // 2) * h, H * h, "declare H as 2*H"),
-        (W, H + 3, "declare W as H+3"),
-        (h, h + 1, None),
-        (h, 224, None),
+        ([(H, W)], {"W": H}),
+        ([(2 * (H // 2), H)], {"H": 2 * H}),
+        ([(2 * ((h - 1) // 2) + 1, h)], {"h": 2 * h + 1}),
+        ([(4 * (H // 2) * (W // 2), H * W)], {"H": 2 * H, "W": 2 * W}),
+        ([(2 * (H // 2) * h, H * h)], {"H": 2 * H}),
+        ([(2 * (H // 2), H), (2 * (W // 2), W)], {"H": 2 * H, "W": 2 * W}),
+        ([(2 * (H // 2), H), (3 * ((W + 1) // 3), W + 1)], {"H": 2 * H, "W": 3 * W + 2}),
+        ([(W, H + 3)], {"W": H + 3}),
+        ([(W, H), (W, H + 3)], None),
+        ([(h, h + 1)], None),
+        ([(h, 224)], None),
+        ([(h, h), (8, 7)], None),
     ],
 )
-def test_remedies(left: Size, right: Size, remedy: str | None) -> None:
-    assert compare(left, right).remedy == remedy
+def test_declarations_make_every_pair_equal(pairs: list[tuple[Size, Size]], forms: dict[str, Size] | None) -> None:
+    assert next(declarations(pairs), None) == forms
 
 
 def test_different_symbols_differ_at_the_smallest_values() -> None:

@@ -315,9 +315,9 @@ def test_a_line_that_is_wrong_in_itself_is_no_fork() -> None:
 
 
 def test_named_outputs_of_an_operator() -> None:
-    m = net("lstm1: lstm 8\nlast: select 0 -1 @lstm1.h_n\nfc: linear 3", image="[N, 5, 4]")
+    m = net("lstm1: lstm 8\nlast: select 0 -1 @lstm1.h_n\nfc: linear 3", image="[t, N, 4]")
     assert m.reads["last"] == ["lstm1.h_n"]
-    assert refused("lstm1: lstm 8\nout: relu @lstm1.hidden", image="[N, 5, 4]")[0] == (
+    assert refused("lstm1: lstm 8\nout: relu @lstm1.hidden", image="[t, N, 4]")[0] == (
         "unknown-tensor",
         "@lstm1.hidden",
     )

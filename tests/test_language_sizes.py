@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spectext import net, refused
+from spectext import elaborate, net, refused
 
 
 def test_sizes_of_tensors() -> None:
@@ -60,3 +60,38 @@ def test_axis_letters_by_rank() -> None:
 def test_a_size_that_hangs_on_the_input_cannot_be_a_weights_size() -> None:
     assert refused("a: conv2d image.H 1", image="[N, 3, h, 8]")[0][0] in ("bad-argument", "not-constant")
     assert net("a: conv2d image.H 1", image="[N, 3, h, 8]", bind={"h": 5}).attribute("a", "out_channels") == 5
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "bound"),
+    [
+        ("[N, 3, 8*h, 8*w]", {"H": 224, "W": 64}, "N×3×224×64"),
+        ("[N, 3, 32*h+4, w]", {"H": 68, "W": 5}, "N×3×68×5"),
+        ("[N, 3, h, h]", {"H": 7, "W": 7}, "N×3×7×7"),
+        ("[N, 3, 8, w]", {"H": 8, "W": 7}, "N×3×8×7"),
+        ("[N, 3, H, W]", {"H": 8, "W": 7}, "N×3×8×7"),
+        ("[2*N, 8, 4*t]", {"L": 12, "N": 3}, "6×8×12"),
+    ],
+)
+def test_axes_are_given_numbers_by_their_letters(shape: str, size: dict[str, int], bound: str) -> None:
+    network, found = elaborate(f"netc: 1\nname: net\ninputs: {{data: {shape}}}\nnet: relu", bind=size)
+    assert network is not None, [one.message for one in found]
+    assert str(network.block.inputs[0].type) == bound
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "words"),
+    [
+        ("[N, 3, 8*h, 8*w]", {"H": 513}, "H is `8*h`, which is never 513: 512 and 520 fit"),
+        ("[N, 3, 8*h+16, w]", {"H": 16}, "24 is the smallest that fits"),
+        ("[N, 3, 224, 224]", {"H": 256}, "H is 224 in this network, not 256"),
+        ("[N, 3, h, h]", {"H": 8, "W": 9}, "W is 8 in this network, not 9"),
+        ("[N, 3, h*g, w]", {"H": 8}, "bind its symbols, as in --bind g=7,h=7"),
+        ("[N, 3, h//2+1, w]", {"H": 8}, "bind its symbols"),
+    ],
+)
+def test_axes_that_cannot_have_the_number(shape: str, size: dict[str, int], words: str) -> None:
+    network, found = elaborate(f"netc: 1\nname: net\ninputs: {{data: {shape}}}\nnet: relu", bind=size)
+    assert network is None
+    assert [one.code for one in found] == ["bad-argument"]
+    assert words in found[0].message

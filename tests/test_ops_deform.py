@@ -153,7 +153,7 @@ def test_symbolic_sizes_are_followed() -> None:
 @pytest.mark.parametrize(
     ("shapes", "at", "text"),
     [
-        ([(2, 4, 5, 5), (2, 17, 3, 3)], 1, "17 offset channels are no multiple of 2 · 3 · 3 = 18"),
+        ([(2, 4, 5, 5), (2, 17, 3, 3)], 1, "17 offset channels are not a multiple of 2 · 3 · 3 = 18"),
         ([(2, 4, 5, 5), (2, 54, 3, 3)], 1, "4 channels do not divide into the 3 groups"),
         ([(2, 4, 5, 5), (2, 18, 3, 5)], 1, "the offset is 2×C×3×3"),
         ([(2, 4, 5, 5), (1, 18, 3, 3)], 1, "the offset is 2×C×3×3"),

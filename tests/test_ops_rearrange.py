@@ -129,11 +129,18 @@ def test_roll_as_pytorch(shape: Any, shifts: list[int], dims: list[int]) -> None
         same_values(op, x)
 
 
-def test_a_symbolic_size_rolls_by_less_than_itself() -> None:
-    op, h = make("roll", shifts=(2, -1), dims=(2, 1)), symbol("h")
-    (require,) = op.check(tensor(1, 3, h))
-    assert (require.size, require.at_least) == (h, 3)
-    same_values(op, tensor(1, 3, 4), symbolic=True)
+@pytest.mark.parametrize("shifts", [(2, -1), (5, -7), (-3, 4), (0, 6)])
+def test_a_symbolic_size_rolls_by_any_shift(shifts: tuple[int, int]) -> None:
+    op = make("roll", shifts=shifts, dims=(2, 1))
+    assert list(op.check(tensor(1, symbol("g"), symbol("h")))) == []
+    for g, h in ((1, 1), (2, 3), (3, 2), (5, 4), (7, 8)):
+        same_values(op, tensor(1, g, h), symbolic=True)
+
+
+def test_the_size_is_read_only_where_the_shift_may_reach_it() -> None:
+    h = symbol("h")
+    steps = [[node.op_type for node in make("roll", shifts=(3,), dims=(2,)).onnx(tensor(1, 4, n))] for n in (4 * h, h)]
+    assert steps == [["Slice", "Slice", "Concat"], ["Shape", "Mod", "Slice", "Slice", "Concat"]]
 
 
 @quick

@@ -112,7 +112,8 @@ def test_symbolic_merge_names_axis_witness_and_remedy() -> None:
     (problem,) = make("add").check(tensor(1, 8, 2 * (h // 2), 4), tensor(1, 8, h, 4))
     assert problem.message == "add inputs disagree on axis 2 (H): 2·⌊h/2⌋ and h"
     assert "h=1" in problem.notes[0]
-    assert problem.helps
+    assert problem.clash is not None
+    assert problem.clash.pairs == ((2 * (h // 2), h),)
 
 
 def test_concat_names_the_numbers() -> None:

@@ -665,9 +665,9 @@ def test_one_file_stays_one_file(tmp_path: Path) -> None:
         (["{model}", "-o", "{model}", "--all"], 1, "choose another name"),
         (["{out}", "-o", "{out}2.onnx", "--all"], 1, "no such file"),
         (["{model}", "-o", "{out}", "--all", "--bind", "q=3"], 1, "unknown-symbol"),
-        (["{model}", "-o", "{out}", "--int8", "--calibrate", "nowhere"], 1, "no folder of pictures"),
+        (["{model}", "-o", "{out}", "--int8", "--calibrate", "nowhere"], 1, "is not a folder of pictures"),
         (["{model}", "-o", "{out}", "--int8", "--calibrate", "{folder}"], 1, "holds no pictures"),
-        (["{model}", "-o", "{out}", "--int8", "--calibrate", "random", "--keep", "q*"], 1, "fits the name of no node"),
+        (["{model}", "-o", "{out}", "--int8", "--calibrate", "random", "--keep", "q*"], 1, "matches no node"),
         (["{model}", "-o", "{out}", "--all", "--tolerance", "0"], 1, "not-optimised"),
     ],
 )

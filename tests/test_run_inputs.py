@@ -234,7 +234,7 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         f"a={tmp_path / 'cut.npy'}": "cannot be read as NumPy's arrays",
         f"{tmp_path / 'strange.npz'}": "has q; the model takes",
         "c=random": "no input c",
-        "a=anything": "is no .npy, .npz, picture",
+        "a=anything": "is not a .npy file, .npz file, picture",
         f"{tmp_path / 'text.png'}": "which a picture cannot be",
     }.items():
         code, message = code_of(lambda text=text: run_model(path, "cpu", [text]))
@@ -264,12 +264,12 @@ def test_files_that_are_not_what_they_seem_are_refused(tmp_path: Path) -> None:
         archive.write(huge_npy(tmp_path / "huge.npy"), "a.npy")
     path = written(PAIR, tmp_path)
     for name, words in {
-        "text.npy": "cannot be read as NumPy's arrays: it holds no arrays of numbers",
+        "text.npy": "cannot be read as NumPy's arrays: it does not hold arrays of numbers",
         "huge.npy": "cannot be read as NumPy's arrays",
-        "several.npy": "an .npy is one",
-        "one.npz": "an .npz is several",
-        "more.npz": "an .npz is several",
-        "huge.npz": "do not fit into memory",
+        "several.npy": "an .npy holds one",
+        "one.npz": "an .npz several",
+        "more.npz": "an .npz several",
+        "huge.npz": "do not fit in memory",
     }.items():
         code, message = code_of(lambda name=name: run_model(path, "cpu", [f"a={tmp_path / name}"]))
         assert code == "bad-input"
@@ -296,7 +296,7 @@ def test_means_that_are_no_numbers_are_refused(field: str) -> None:
     for value in (float("nan"), float("inf")):
         chosen = Preprocess(**{field: (value,)})
         code, message = code_of(lambda chosen=chosen: prepare(chosen, layout, (8, 8)))
-        assert (code, message) == ("bad-input", f"the {field} is no number")
+        assert (code, message) == ("bad-input", f"the {field} is not a number")
 
 
 def test_values_that_are_no_numbers_are_counted(classifier: Path) -> None:
@@ -304,9 +304,9 @@ def test_values_that_are_no_numbers_are_counted(classifier: Path) -> None:
     array[1, 0, 0, 0] = np.nan
     report = run_model(classifier, "cpu", {"image": array}, runs=1)
     assert report.outputs[0].strange == 10
-    assert [line for line in report.lines() if "numbers" in line] == [
-        "input    image 2×3×8×8 float32 (given), infinite or no numbers: 1 of 384",
-        "output   out 2×10 float32, infinite or no numbers: 10 of 20",
+    assert [line for line in report.lines() if "NaN" in line] == [
+        "input    image 2×3×8×8 float32 (given), infinite or NaN: 1 of 384",
+        "output   out 2×10 float32, infinite or NaN: 10 of 20",
     ]
 
 
@@ -320,7 +320,7 @@ def test_pillow_warns_of_nothing(classifier: Path, tmp_path: Path, monkeypatch: 
 
 def test_a_sum_of_inputs_is_bounded(pair: Path) -> None:
     inputs = open_model(pair, "cpu").inputs
-    for texts, words in ((["zeros"] * 3, "one input too many"), (["a=zeros", "a=random"], "given twice")):
+    for texts, words in ((["zeros"] * 3, "an unexpected input"), (["a=zeros", "a=random"], "given twice")):
         code, message = code_of(lambda texts=texts: read_sources(texts, inputs))
         assert code == "bad-input"
         assert words in message

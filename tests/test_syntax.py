@@ -195,7 +195,7 @@ def test_every_key() -> None:
         ("conv2d", [("bias", "False")])
     ]
     assert [text.value for text in spec.freeze] == ["body.layer1"]
-    assert [shown(tree) for tree, _ in spec.checks] == ["(body.H == image.H)"]
+    assert [shown(check.that) for check in spec.checks] == ["(body.H == image.H)"]
     assert {code: level.value for code, level in spec.lint.items()} == {"inexact-size": "error", "lost-input": "ignore"}
     line = EVERY_KEY[: EVERY_KEY.index("# netc")].count("\n") + 1
     assert spec.ignores == {line: frozenset({"lost-input", "inexact-size"})}
@@ -350,7 +350,7 @@ def test_all_errors_at_once() -> None:
 
 def test_did_you_mean() -> None:
     _, found = parse_spec(Source("a.yaml", HEAD + "net: relu\noutput: {a: b}\n"))
-    assert [(fix.title, fix.replacement) for fix in found[0].fixes] == [("did you mean `outputs`?", "outputs")]
+    assert [(fix.title, fix.edits[0].replacement) for fix in found[0].fixes] == [("did you mean `outputs`?", "outputs")]
 
 
 def test_ignore_comments_are_comments() -> None:

@@ -191,7 +191,7 @@ def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pyt
     assert not report.ok
     assert _layers(report).first is None
     assert _layers(report).astray == ("logits", "features")
-    assert any("otherwise than its statements one by one" in line for line in report.lines())
+    assert any("differently from its statements run one by one" in line for line in report.lines())
 
 
 def test_an_operator_that_is_wrong_in_pytorch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_a_file_of_rules(tmp_path: Path) -> None:
     assert [rule.change("fc.weight") for rule in rules] == ["head.weight", None, None]
     said = run("convert", tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "map.yaml")
     assert said.exit_code == 0
-    assert said.stderr == "warning: rule `re:^never=x` fits no tensor\n"
+    assert said.stderr == "warning: rule `re:^never=x` matches no tensor\n"
     said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename-file", tmp_path / "bad.yaml")
     assert all(f"bad.yaml:{line}:" in said for line in (1, 2, 3))
 
@@ -116,7 +116,7 @@ def test_names_are_chosen_stripped_renamed_and_prefixed_in_this_order(tmp_path: 
     convert(tmp_path / "w.safetensors", "-o", tmp_path / "o.safetensors", *names)
     assert same(load_file(tmp_path / "o.safetensors"), {"p.c.weight": torch.ones(1)})
     for option in (("--include", "x*"), ("--exclude", "x"), ("--strip-prefix", "x."), ("--rename", "x=y")):
-        assert "fits no tensor" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "p", *option)
+        assert "matches no tensor" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "p", *option)
     assert not (tmp_path / "p").exists()
 
 
@@ -281,8 +281,8 @@ def test_a_rule_that_comes_too_late_is_told_from_one_that_fits_nothing(tmp_path:
     save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
     words = ("-o", tmp_path / "o.safetensors", "--rename", "a=b")
     said = refused(tmp_path / "w.safetensors", *words, "--rename", "*=c", "--rename", "x=y")
-    assert "rule `*=c` fits no tensor that no earlier one fits" in said
-    assert "rule `x=y` fits no tensor\n" in said
+    assert "rule `*=c` matches no tensor that no earlier rule matches" in said
+    assert "rule `x=y` matches no tensor\n" in said
 
 
 def test_several_fresh_files_are_told(tmp_path: Path) -> None:

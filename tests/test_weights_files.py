@@ -208,8 +208,8 @@ def table(**entries: str) -> str:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        (table(a=entry(), b=entry()).replace('"b"', '"a"'), "says 'a' twice"),
-        ('{"a": {"dtype": "F32", "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', "says 'dtype' twice"),
+        (table(a=entry(), b=entry()).replace('"b"', '"a"'), "lists 'a' twice"),
+        ('{"a": {"dtype": "F32", "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', "lists 'dtype' twice"),
         (table(a=entry("[4611686018427387904, 4]", 4)), "a shape that no tensor can have"),
         (table(a=entry("[0, 4611686018427387904, 8]", 0)), "a shape that no tensor can have"),
         (table(a=entry(f"[1{'0' * 5000}]", 4)), "not valid"),
@@ -273,7 +273,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "of a kind that safetensors has not"),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "a type that safetensors does not support"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", "a shape that no tensor can have"),
         (
             "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 2)}",
@@ -281,8 +281,8 @@ def files(folder: Path) -> dict[str, bytes]:
         ),
         ("{'descr': '<f4', 'fortran_order': True, 'shape': (1000000000000,)}", "but its shape takes others"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", "but its shape takes others"),
-        ("__import__('os')", "can be read"),
-        ("[" * 5000, "can be read"),
+        ("__import__('os')", "not a readable archive"),
+        ("[" * 5000, "not a readable archive"),
     ],
     ids=range(7),
 )
@@ -295,7 +295,7 @@ def test_arrays_that_play_tricks_are_refused(header: str, said: str, tmp_path: P
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.array([{}, 1], dtype=object))
-    assert "of a kind that safetensors has not: object" in refusal(tmp_path / "w.npz")
+    assert "a type that safetensors does not support: object" in refusal(tmp_path / "w.npz")
 
 
 def test_an_archive_that_unpacks_to_very_much_is_not_read_whole(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_nothing_is_resolved(text: str) -> None:
         ("a:\n\tb: 1", "bad-yaml", "\t", "spaces"),
         ("a: [b\nc: d", "bad-yaml", "[", "quote"),
         ("a: 'b\n", "bad-yaml", "'", "close the quote"),
-        ("a: 1\n---\nb: 2", "bad-yaml", "---", "one file is one spec"),
+        ("a: 1\n---\nb: 2", "bad-yaml", "---", "a file holds one spec"),
         ("a: \x00", "bad-yaml", "\x00", "remove"),
         ("a: \ud800", "bad-yaml", "\ud800", "remove"),
         ("a: b\rc", "bad-yaml", "\r", "LF"),

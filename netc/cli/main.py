@@ -17,17 +17,17 @@ from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ops.records import Unsupported
 
 COMMANDS = {
-    "check": "Say whether specs are right, and what is wrong with them.",
+    "check": "Check specs and report what is wrong with them.",
     "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
     "build": "Write module, weights, ONNX file, picture and summary into one directory.",
     "torch": "Write a network as a PyTorch module.",
     "onnx": "Write a network as an ONNX file, with weights.",
-    "optimize": "Make an ONNX file smaller and faster, step by step, each compared with the file as it was.",
+    "optimize": "Make an ONNX file smaller and faster, comparing every step with the original.",
     "diagram": "Draw a network.",
     "weights": "Make, list and check weight files.",
-    "run": "Run an ONNX file, or a spec, in onnxruntime.",
+    "run": "Run an ONNX file or a spec in onnxruntime.",
     "verify": "Compare PyTorch and ONNX, or two ONNX files, on the same weights and input.",
-    "bench": "Measure a network beside PyTorch and other files.",
+    "bench": "Benchmark a network against PyTorch and other files.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
     "explain": "Explain a diagnostic code.",

@@ -18,32 +18,43 @@ else:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _BINDING = re.compile(r"\s*([A-Za-z])\s*=\s*(\d{1,18})\s*")
+_SIZE = re.compile(r"\d{1,18}(?:[x×]\d{1,18}){0,2}")
+_SPACE = {1: "L", 2: "HW", 3: "DHW"}
+"""The letters of the spatial axes of a tensor with so many of them."""
 
 
-def bindings(wrapped: Decorated) -> Decorated:
-    """The option --bind."""
-    words = "Numbers for symbolic sizes of the input."
-    return click.option("--bind", metavar="h=7,w=7", callback=_read_bind, help=words)(wrapped)
+def bindings(*names: str) -> Callable[[Decorated], Decorated]:
+    """The option --bind, under other names too."""
+    words = "Numbers for the symbols of the inputs' sizes, or height and width: 224x224."
+    return click.option("--bind", *names, "bind", metavar="h=7,w=7", multiple=True, callback=_read_bind, help=words)
 
 
 def plugins(wrapped: Decorated) -> Decorated:
     """The option --plugin: operators of other packages are known while the command runs."""
-    words = "Installed operators to know besides, by the name of their entry point; may be repeated."
+    words = "Load the operators of an installed plugin, by its entry point; may be repeated."
     return click.option("--plugin", metavar="NAME", multiple=True, callback=_plug, expose_value=False, help=words)(
         wrapped
     )
 
 
 def choices(wrapped: Decorated) -> Decorated:
-    """Options -p, --bind and --plugin."""
+    """Options -p, --bind and --plugin, for commands whose --size is that of pictures."""
+    return _arguments(bindings()(plugins(wrapped)))
+
+
+def sized_choices(wrapped: Decorated) -> Decorated:
+    """Options -p, --bind (or --size) and --plugin."""
+    return _arguments(bindings("--size")(plugins(wrapped)))
+
+
+def _arguments(wrapped: Decorated) -> Decorated:
     words = "An argument of the network."
-    args = click.option("-p", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args, help=words)
-    return args(bindings(plugins(wrapped)))
+    return click.option("-p", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args, help=words)(wrapped)
 
 
 def one_spec(wrapped: Decorated) -> Decorated:
-    """The argument SPEC, -p, --bind and --plugin."""
-    return click.argument("spec")(choices(wrapped))
+    """The argument SPEC, -p, --bind (or --size) and --plugin."""
+    return click.argument("spec")(sized_choices(wrapped))
 
 
 def text_output(what: str, required: bool = False) -> Callable[[Decorated], Decorated]:
@@ -74,13 +85,19 @@ def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     return {name.strip(): value for name, _, value in pairs}
 
 
-def _read_bind(ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, int]:
+def _read_bind(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, int]:
     bound = {}
-    for part in [] if text is None else text.split(","):
+    for part in [part for text in texts for part in text.split(",")]:
         match = _BINDING.fullmatch(part)
-        if match is None:
-            raise click.BadParameter(f"`{part}` is not a letter and a number, as in h=7", ctx, param)
-        bound[match[1]] = int(match[2])
+        if match is not None:
+            bound[match[1]] = int(match[2])
+        elif _SIZE.fullmatch(part.strip()):
+            numbers = [int(number) for number in re.split("[x×]", part.strip())]
+            bound |= dict(zip(_SPACE[len(numbers)], numbers, strict=True))
+        else:
+            raise click.BadParameter(
+                f"`{part}` is not a letter and a number, as in h=7, or a size, as in 224x224", ctx, param
+            )
     return bound
 
 

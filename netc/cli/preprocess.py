@@ -37,9 +37,13 @@ def _read_numbers(ctx: click.Context, param: click.Parameter, text: str | None) 
 
 
 _OPTIONS = (
-    click.option("--size", metavar="H[xW]", callback=_read_size, help="Of pictures; the model's, or 224, by default."),
     click.option(
-        "--resize", type=click.IntRange(min=1), help="Shorter side before the centre is cut out; 256/224 of it."
+        "--size", metavar="H[xW]", callback=_read_size, help="Size of pictures; the model's, or 224, by default."
+    ),
+    click.option(
+        "--resize",
+        type=click.IntRange(min=1),
+        help="Shorter side before the centre crop; 256/224 of the size by default.",
     ),
     click.option("--mean", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.485,0.456,0.406 for three."),
     click.option("--std", callback=_read_numbers, help="Per channel, in 0…1; ImageNet's 0.229,0.224,0.225 for three."),

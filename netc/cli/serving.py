@@ -60,7 +60,7 @@ def _read_sizes(ctx: click.Context, param: click.Parameter, text: str | None) ->
     match = re.fullmatch(r"\s*(\d{1,5})\s*(?:[,x]\s*(\d{1,5})\s*)?", text)
     sizes = match and (int(match[1]), int(match[2] or match[1]))
     if not sizes or 0 in sizes:
-        raise click.BadParameter(f"`{text}` is no height and width, as in 256 or 256,320", ctx, param)
+        raise click.BadParameter(f"`{text}` is not a size such as 256 or 256,320", ctx, param)
     return sizes
 
 
@@ -106,11 +106,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Choice(("nchw", "nhwc")),
         default="nchw",
         show_default=True,
-        help="How images are given: channels first, or last as cameras and decoders have them.",
+        help="Layout of images: channels first, or last as in cameras and decoders.",
     ),
-    "input_dtype": file_option(
-        "--input-dtype", type=click.Choice(("uint8",)), help="Images are given as bytes, 0 to 255."
-    ),
+    "input_dtype": file_option("--input-dtype", type=click.Choice(("uint8",)), help="Images are bytes, 0 to 255."),
     "resize": file_option(
         "--resize",
         metavar="H,W",
@@ -123,9 +121,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         callback=_read_normalisation,
         help="(x·scale − mean)/std; scale is 1/255 for bytes and 1 otherwise unless `scale=` is given.",
     ),
-    "softmax": file_option("--softmax", is_flag=True, help="Put out probabilities: softmax over axis 1."),
+    "softmax": file_option("--softmax", is_flag=True, help="Return probabilities: softmax over axis 1."),
     "topk": file_option(
-        "--topk", type=click.IntRange(min=1), metavar="K", help="Put out the K largest and their indices."
+        "--topk", type=click.IntRange(min=1), metavar="K", help="Return the K largest values and their indices."
     ),
     "keep_io": file_option("--keep-io", is_flag=True, help="Inputs and outputs stay float32, whatever --dtype."),
 }

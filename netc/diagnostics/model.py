@@ -71,12 +71,18 @@ class Frame(msgspec.Struct, frozen=True, eq=False):
     path: str
 
 
+class Edit(msgspec.Struct, frozen=True, eq=False):
+    """A change of a text: what stands at `span` becomes `replacement`."""
+
+    span: Span
+    replacement: str
+
+
 class Fix(msgspec.Struct, frozen=True, eq=False):
-    """A remedy in words, and, where it is a plain text change, the change itself."""
+    """A remedy in words, and, where it is a plain change of texts, the edits that make it."""
 
     title: str
-    span: Span | None = None
-    replacement: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 class Diagnostic(msgspec.Struct, frozen=True, eq=False):

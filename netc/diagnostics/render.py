@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.excerpt import Excerpt, Marks
-from netc.diagnostics.model import Diagnostic, Fix, Frame
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame
 from netc.diagnostics.style import PLAIN, Style, ascii_only, shown
 from netc.lazy import LazyModule
 
@@ -19,21 +20,55 @@ __all__ = ["FORMS", "PLAIN", "Style", "as_json", "concise", "full", "github", "r
 
 FORMS = ("full", "concise", "json", "github")
 
+MOST_SHOWN = 20
+"""Findings that the full form shows; the others are counted."""
+
+MOST_PLACELESS = 10
+"""Findings of one code that the full form shows where they have no place, such as tensors that a file lacks."""
+
+LONGEST = 500
+"""Characters of one line of text in the full form."""
+
 
 def render(found: Iterable[Diagnostic], form: str = "full", *, color: bool = False, unicode: bool = True) -> str:
-    """All diagnostics in one of `FORMS`, without a line end."""
-    style = Style(color, unicode)
+    """All diagnostics in one of `FORMS`, without a line end. The full form shows the first ones and counts the rest."""
+    found, style = list(found), Style(color, unicode)
     if form == "json":
         return json.dumps([as_json(item) for item in found], indent=2)
     write: dict[str, Callable[[Diagnostic, Style], str]] = {"full": full, "concise": concise, "github": github}
-    text = ("\n\n" if form == "full" else "\n").join(write[form](item, style) for item in found)
+    told = _first(found) if form == "full" else found
+    parts = [write[form](item, style) for item in told]
+    parts += [_rest(found, told)] if len(told) < len(found) else []
+    text = ("\n\n" if form == "full" else "\n").join(parts)
     return text if unicode else ascii_only(text)
+
+
+def _first(found: list[Diagnostic]) -> list[Diagnostic]:
+    """As many as a person reads, errors before warnings where there are more."""
+    told: list[Diagnostic] = []
+    seen: Counter[str] = Counter()
+    for one in found if len(found) <= MOST_SHOWN else sorted(found, key=lambda one: one.severity != "error"):
+        if one.span is None and seen[one.code] >= MOST_PLACELESS:
+            continue
+        seen[one.code] += one.span is None
+        told.append(one)
+    return told[:MOST_SHOWN]
+
+
+def _rest(found: list[Diagnostic], told: list[Diagnostic]) -> str:
+    left = Counter(one.code for one in found) - Counter(one.code for one in told)
+    listed = ", ".join(f"{count:,} {code}" for code, count in left.most_common())
+    return f"… and {left.total():,} more: {listed}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def full(found: Diagnostic, style: Style = PLAIN) -> str:
     """The form of rustc: the place with its line, every label beneath its characters, notes and remedies."""
     head = style.paint(found.severity, f"{found.severity}[{found.code}]")
-    lines = [f"{head}: {style.bold(shown(found.message))}"]
+    lines = [f"{head}: {style.bold(_cut(shown(found.message)))}"]
     excerpt = _excerpt(found, style)
     lines += excerpt.lines(_place(found))
     gutter = excerpt.gutter
@@ -71,14 +106,15 @@ def _remark(style: Style, gutter: int, kind: str | None, text: str) -> list[str]
     first, *rest = text.split("\n")
     lead = " " * gutter + f" {style.faint('=')} "
     word = f"{style.bold(kind)}: " if kind else ""
-    return [lead + word + shown(first), *(" " * (gutter + 3) + shown(line) for line in rest)]
+    return [lead + word + _cut(shown(first)), *(" " * (gutter + 3) + _cut(shown(line)) for line in rest)]
 
 
 def _step(frame: Frame, found: Diagnostic) -> str:
     line, _ = frame.span.source.position(frame.span.start)
     elsewhere = found.span is not None and frame.span.source is not found.span.source
     file = f" of {frame.span.source.path}" if elsewhere else ""
-    return f"in block `{frame.name}`, called at line {line}{file} as `{frame.path}`"
+    path = f" as `{frame.path}`" if frame.path else ""
+    return f"in block `{frame.name}`, called at line {line}{file}{path}"
 
 
 def concise(found: Diagnostic, style: Style = PLAIN) -> str:
@@ -109,13 +145,20 @@ def as_json(found: Diagnostic) -> dict[str, Any]:
 
 
 def _fix(fix: Fix) -> dict[str, Any]:
-    edit: dict[str, Any] | None = None
-    if fix.span is not None and fix.replacement is not None:
-        line, column = fix.span.source.position(fix.span.start)
-        end_line, end_column = fix.span.source.position(fix.span.end)
-        edit = {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
-        edit |= {"replacement": fix.replacement}
-    return {"title": fix.title, "edit": edit}
+    return {"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]}
+
+
+def _edit(edit: Edit) -> dict[str, Any]:
+    line, column = edit.span.source.position(edit.span.start)
+    end_line, end_column = edit.span.source.position(edit.span.end)
+    return {
+        "path": edit.span.source.path,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "replacement": edit.replacement,
+    }
 
 
 def github(found: Diagnostic, style: Style = PLAIN) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import isfinite
 
@@ -21,17 +21,23 @@ from netc.dims.classes import (
     small_values,
     value_at,
 )
-from netc.dims.remedies import bind_remedy, equality_remedy
 
 _MAX_SCALE_DENOMINATOR = 64
 _FAR_CLASSES = 8
+_BIND_EXAMPLE = 7
+
+
+def bind_remedy(names: Iterable[str]) -> str:
+    """Binding every symbol makes everything decidable."""
+    return "--bind " + ",".join(f"{name}={_BIND_EXAMPLE}" for name in names)
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """What could be proved.
 
     `holds`: true for every value of the symbols. `never`: false for every value. `witness`: values at
-    which it is false. `remedy`: what would make it true. `too_complex`: nothing could be decided.
+    which it is false. `remedy`: from where on it is true, or what makes it decidable. `too_complex`: nothing could be
+    decided.
     """
 
     holds: bool
@@ -179,12 +185,10 @@ def _is_zero(difference: Size, lowers: tuple[int, ...]) -> Verdict:
     classes = list(residue_classes(difference, period, lower))
     if all(c.polynomial == 0 for c in classes):
         return HOLDS
-    zeros = {tuple(c.start[s] % period[s] for s in period) for c in classes if c.polynomial == 0}
     return Verdict(
         False,
         never=all(never_zero(c.polynomial) for c in classes),
         witness=_non_zero(difference, classes, period, lower),
-        remedy=equality_remedy(difference, period, zeros),
     )
 
 

@@ -102,7 +102,10 @@ def less(left: Any, right: Any, at: Binary, context: Context) -> bool:
     if context.domain.decide(left - right, 0):
         return False
     raise ExprError(
-        "too-complex", f"whether {show(left)} < {show(right)} depends on the input's size", at, "bind it: --bind h=7"
+        "too-complex",
+        f"whether {show(left)} < {show(right)} depends on the size of the input",
+        at,
+        "bind it: --bind h=7",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -89,7 +89,7 @@ def truth(expr: Expr, context: Context) -> bool:
         return value
     if isinstance(value, int):
         return value != 0
-    raise ExprError("bad-expression", f"a condition is true or false, not {show(value)}", expr)
+    raise ExprError("bad-expression", f"a condition must be true or false, not {show(value)}", expr)
 
 
 def items(expr: Expr, context: Context) -> tuple[Any, ...]:
@@ -118,7 +118,7 @@ def _hole(expr: Expr, context: Context) -> tuple[str, ...]:
 
 def _word_of(value: Any, at: Expr) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
-        raise ExprError("bad-expression", f"a name is built from whole numbers and words, not {show(value)}", at)
+        raise ExprError("bad-expression", f"a name can be built from integers and words, not from {show(value)}", at)
     return str(value)
 
 
@@ -138,9 +138,13 @@ def _name(expr: Name, context: Context) -> Any:
         return symbol(expr.id)
     if expr.id in context.operators:
         return OperatorValue(expr.id, context.scope, expr)
+    if context.scope.tensor(expr.id) is not None:
+        message = f"`{expr.id}` is a tensor, and a number or a word is due here"
+        raise ExprError("unknown-name", message, expr, f"a tensor is read with @: write `@{expr.id}`", f"@{expr.id}")
     known = sorted({*context.scope.names(), *context.words})
-    help = _suggest(expr.id, known, context.operators)
-    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help)
+    near = closest(expr.id, known) or closest(expr.id, context.operators)
+    help = _suggest(near, expr.id, known)
+    raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help, near)
 
 
 def _bound(binding: Binding) -> Any:
@@ -149,12 +153,11 @@ def _bound(binding: Binding) -> Any:
     return binding.value
 
 
-def _suggest(word: str, known: list[str], operators: Collection[str]) -> str:
-    near = closest(word, known) or closest(word, operators)
+def _suggest(near: str | None, word: str, known: list[str]) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
     from_start = [k for k in known if k[:1] == word[:1]] or known
-    return f"known here: {', '.join(from_start[:12])}" if known else "nothing is named here"
+    return f"known here: {', '.join(from_start[:12])}" if known else "no names are known here"
 
 
 def dotted(expr: Expr) -> str | None:
@@ -198,9 +201,9 @@ def _index(expr: Index, context: Context) -> Any:
     if not isinstance(base, tuple):
         raise ExprError("bad-expression", f"{show(base)} is not a list", expr.base)
     if isinstance(index, bool) or not isinstance(index, int):
-        raise ExprError("bad-expression", f"an index is a whole number, not {show(index)}", expr.index)
+        raise ExprError("bad-expression", f"an index must be an integer, not {show(index)}", expr.index)
     if not -len(base) <= index < len(base):
-        raise ExprError("bad-expression", f"index {index} is outside a list of {len(base)}", expr.index)
+        raise ExprError("bad-expression", f"index {index} is out of range for a list of {len(base)}", expr.index)
     return base[index]
 
 
@@ -210,7 +213,7 @@ def _slice(expr: Slice, context: Context) -> Any:
         raise ExprError("bad-expression", f"{show(base)} is not a list", expr.base)
     ends = [None if e is None else evaluate(e, context) for e in (expr.lower, expr.upper)]
     if any(e is not None and (isinstance(e, bool) or not isinstance(e, int)) for e in ends):
-        raise ExprError("bad-expression", "the ends of a slice are whole numbers", expr)
+        raise ExprError("bad-expression", "the ends of a slice must be integers", expr)
     return base[ends[0] : ends[1]]
 
 
@@ -221,7 +224,7 @@ def _list(expr: ListExpr, context: Context) -> Any:
 def _range(expr: Range, context: Context) -> Any:
     first, last = evaluate(expr.first, context), evaluate(expr.last, context)
     if not (is_int(first) and is_int(last)):
-        raise ExprError("bad-expression", f"a range needs whole numbers, not {show(first)}..{show(last)}", expr)
+        raise ExprError("bad-expression", f"a range needs integers, not {show(first)}..{show(last)}", expr)
     return bounded_range(expr, first, last + 1, 1)
 
 
@@ -285,7 +288,7 @@ def _function(expr: Function, context: Context) -> Any:
 
 
 def _tensor_ref(expr: TensorRef, context: Context) -> Any:
-    raise ExprError("bad-expression", "a tensor stands only behind `of=` and `like=`, or by itself as an input", expr)
+    raise ExprError("bad-expression", "a tensor can only be an input or the value of an argument such as `like=`", expr)
 
 
 _EVALUATORS: dict[type[Expr], Callable[[Any, Context], Any]] = {

@@ -64,7 +64,7 @@ def _len(arguments: list[Any], expr: Function, context: Context) -> Any:
 
 def _range_function(arguments: list[Any], expr: Function, context: Context) -> Any:
     if not all(map(is_int, arguments)) or (len(arguments) == 3 and arguments[2] == 0):
-        raise ExprError("bad-expression", "`range` takes whole numbers and a step other than 0", expr)
+        raise ExprError("bad-expression", "`range` takes integers and a step other than 0", expr)
     made = range(*arguments)
     return bounded_range(expr, made.start, made.stop, made.step)
 
@@ -101,7 +101,7 @@ def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> A
 def _abs(arguments: list[Any], expr: Function, context: Context) -> Any:
     value = number(arguments[0], expr)
     if isinstance(value, Dim):
-        raise ExprError("bad-expression", f"`abs` of {show(value)} depends on the input's size", expr)
+        raise ExprError("bad-expression", f"`abs` of {show(value)} depends on the size of the input", expr)
     return abs(value)
 
 

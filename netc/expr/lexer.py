@@ -57,14 +57,14 @@ _TOKEN = re.compile(
 
 _REMEDIES = {
     "=": "compare with `==`",
-    "^": "a power is written `**`",
+    "^": "powers are written `**`",
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`, or `!=`",
     '"': "close the quote",
     "'": "close the quote",
     "@": "a tensor is named with `@` as an input of a line, not inside an expression",
-    "$": "names are filled in only in statement names and in references",
+    "$": "`$` is only for statement names and references",
     "{": "lists are written `(1 2)`",
     "}": "lists are written `(1 2)`",
     "×": "multiply with `*`",
@@ -78,7 +78,7 @@ def tokenize(text: str, locate: Locate) -> list[Token]:
     Raises: SyntaxProblem for a character that begins no token, and for a text that is too long.
     """
     if len(text) > MAX_LENGTH:
-        message = f"this expression has {len(text)} characters; at most {MAX_LENGTH} are read"
+        message = f"this expression has {len(text)} characters; the limit is {MAX_LENGTH}"
         raise SyntaxProblem("too-complex", message, locate(0), locate(len(text)))
     tokens: list[Token] = []
     at = 0
@@ -107,11 +107,11 @@ def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:
     run = re.compile(r"[\w.]+").match(text, start)
     end = run.end() if run else start + 1
     message = f"`{text[start:end]}` is neither a number nor a name"
-    remedy = "numbers are decimal: `16`, `0.5`, `1e-3`; names begin with a letter"
+    remedy = "numbers are decimal, such as `16`, `0.5` or `1e-3`; names start with a letter"
     return SyntaxProblem("bad-expression", message, locate(start), locate(end), remedy)
 
 
 def _stray(text: str, at: int, locate: Locate) -> SyntaxProblem:
     sign = text[at]
-    message = f"`{sign}` has no meaning here" if sign.isprintable() else f"a character U+{ord(sign):04X} stands here"
+    message = f"`{sign}` is not allowed here" if sign.isprintable() else f"a character U+{ord(sign):04X} stands here"
     return SyntaxProblem("bad-expression", message, locate(at), locate(at + 1), _REMEDIES.get(sign))

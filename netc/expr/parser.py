@@ -62,7 +62,7 @@ _LEVELS = {
     "**": _POWER,
 }
 
-_SPACING = "put spaces on both sides of the sign or on neither; inside parentheses a space separates items"
+_SPACING = "put spaces on both sides of the operator or on neither; inside parentheses a space separates items"
 _CALL = "functions are " + ", ".join(FUNCTIONS)
 
 
@@ -103,7 +103,7 @@ class _Parser:
     def whole(self, ranges: bool) -> Expr:
         self.ranges = int(ranges)
         if self.ended():
-            raise self.problem(self.next, "an expression is missing here")
+            raise self.problem(self.next, "expected an expression here")
         tree = self.expression(0)
         if not self.ended():
             raise self.leftover()
@@ -134,18 +134,20 @@ class _Parser:
     def leftover(self) -> SyntaxProblem:
         token = self.next
         if token.text in (")", "]"):
-            return self.problem(token, f"`{token.text}` closes nothing", "a comma in a YAML list may have cut the text")
+            return self.problem(
+                token, f"`{token.text}` has no opening bracket", "a comma in a YAML list may have split the text"
+            )
         if token.kind == "sign" and token.lopsided:
-            return self.problem(token, f"`{token.text}` has a space on one side only", _SPACING)
+            return self.problem(token, f"`{token.text}` has a space on only one side", _SPACING)
         before = self.tokens[self.at - 1]
         if token.text == "(" and not token.blank_before and before.kind == "word":
-            return self.problem(before, f"`{before.text}` is no function", _CALL)
-        return self.problem(token, f"`{token.text}` is not expected here", "lists stand in parentheses: `(1 7)`")
+            return self.problem(before, f"`{before.text}` is not a function", _CALL)
+        return self.problem(token, f"`{token.text}unexpected here", "lists are written in parentheses: `(1 7)`")
 
     def grown(self, height: int, token: Token) -> int:
         if height > MAX_DEPTH:
             start, end = self.locate(token.start), self.locate(token.end)
-            raise SyntaxProblem("too-complex", f"more than {MAX_DEPTH} levels in one expression", start, end)
+            raise SyntaxProblem("too-complex", f"expressions may be nested {MAX_DEPTH} levels deep at most", start, end)
         return height
 
     def expression(self, level: int) -> Expr:
@@ -169,7 +171,7 @@ class _Parser:
         if token.text in ("+", "-") and token.blank_before and not token.blank_after:
             return 0
         if level and token.kind == "sign" and token.lopsided:
-            raise self.problem(token, f"`{token.text}` has a space on one side only", _SPACING)
+            raise self.problem(token, f"`{token.text}` has a space on only one side", _SPACING)
         return level
 
     def infix(self, left: Expr, start: int, level: int) -> Expr:
@@ -187,7 +189,7 @@ class _Parser:
         condition = self.expression(_CHOICE)
         height = self.height
         if self.next.text != "else":
-            raise self.problem(self.next, "`else` is missing", "a choice is written `a if condition else b`")
+            raise self.problem(self.next, "expected `else`", "a choice is written `a if condition else b`")
         self.take()
         otherwise = self.expression(0)
         self.height = max(self.height, height)
@@ -206,7 +208,9 @@ class _Parser:
 
     def range(self, first: Expr, last: Expr, start: int, sign: Token) -> Expr:
         if self.depth != self.ranges:
-            raise self.problem(sign, "a range stands only in `for` and in `$(…)`", "elsewhere write `range(1, n + 1)`")
+            raise self.problem(
+                sign, "a range is only allowed in `for` and in `$(…)`", "elsewhere write `range(1, n + 1)`"
+            )
         return Range(first=first, last=last, **self.place(start))
 
     def operand(self) -> Expr:
@@ -228,9 +232,9 @@ class _Parser:
 
     def missing_operand(self, token: Token) -> SyntaxProblem:
         if token.kind != "end":
-            return self.problem(token, f"a value is missing before `{token.text}`")
+            return self.problem(token, f"expected a value before `{token.text}`")
         before = self.tokens[self.at - 2] if self.at > 1 else token
-        return self.problem(before, f"a value is missing after `{before.text}`")
+        return self.problem(before, f"expected a value after `{before.text}`")
 
     def unary(self, token: Token, level: int) -> Expr:
         operand = self.expression(level)
@@ -243,9 +247,9 @@ class _Parser:
         text = token.text
         if len(text) > MAX_DIGITS if text.isdigit() else math.isinf(float(text)):
             start, end = self.locate(token.start), self.locate(token.end)
-            raise SyntaxProblem("too-large", "this number does not fit 64 bits", start, end)
+            raise SyntaxProblem("too-large", "this number does not fit in 64 bits", start, end)
         if text.isdigit() and len(text) > 1 and text[0] == "0":
-            raise self.problem(token, f"`{text}` begins with a zero", "write the number without it")
+            raise self.problem(token, f"`{text}` has a leading zero", "write the number without the zero")
         return Literal(value=int(text) if text.isdigit() else float(text), **self.place(token.start))
 
     def word(self, token: Token) -> Expr:
@@ -257,7 +261,7 @@ class _Parser:
         if text in FUNCTIONS and self.next.text == "(" and not self.next.blank_before:
             return self.function(token)
         if text in KEYWORDS and text != "in":
-            raise self.problem(token, f"a value is missing before `{text}`")
+            raise self.problem(token, f"expected a value before `{text}`")
         return self.path(token)
 
     def path(self, token: Token) -> Expr:
@@ -282,7 +286,9 @@ class _Parser:
             return items[0]
         if len(items) == 1 and opening.text == "(":
             if self.tokens[self.at - 2].text == ",":
-                raise self.problem(self.tokens[self.at - 2], "a comma ends this list", "a list of one is written `[3]`")
+                raise self.problem(
+                    self.tokens[self.at - 2], "this list ends with a comma", "a list of one is written `[3]`"
+                )
             return items[0]
         self.height += 1
         return ListExpr(items=tuple(items), **self.place(opening.start))
@@ -334,8 +340,8 @@ class _Parser:
 
     def check_unclosed(self, opening: Token, closing: str) -> None:
         if self.next.kind == "end":
-            remedy = f"add `{closing}`; a comma inside a YAML list cuts the text: use spaces, or quote the whole"
-            raise self.problem(opening, f"`{opening.text}` is never closed", remedy)
+            remedy = f"add `{closing}`; a comma inside a YAML list splits the text: use spaces, or quote all of it"
+            raise self.problem(opening, f"`{opening.text}` is not closed", remedy)
 
     def separator(self, closing: str) -> None:
         token = self.next
@@ -373,6 +379,6 @@ class _Parser:
 
     def close(self, bracket: Token) -> None:
         if self.next.text != ("]" if bracket.text == "[" else ")"):
-            help = "an index is written `v[0]` or `v.(0)`, a part `v[1:3]`"
-            raise self.problem(bracket, f"`{bracket.text}` is never closed", help)
+            help = "an index is written `v[0]` or `v.(0)`, a slice `v[1:3]`"
+            raise self.problem(bracket, f"`{bracket.text}` is not closed", help)
         self.take()

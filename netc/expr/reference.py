@@ -18,8 +18,8 @@ def parse_reference(text: str, base_offset: int = 0, offsets: Sequence[int] | No
     locate = locator(base_offset, offsets)
     skip = 1 if text.startswith("@") else 0
     if len(text) == skip:
-        message = "the name of a tensor is missing"
-        raise SyntaxProblem("bad-reference", message, locate(0), locate(len(text)), "a tensor is named `@conv1`")
+        message = "expected the name of a tensor"
+        raise SyntaxProblem("bad-reference", message, locate(0), locate(len(text)), "a tensor is written `@conv1`")
     parts = _template(text, skip, locate, "bad-reference")
     _check_dots(parts, text, skip, locate, "bad-reference")
     return TensorRef(parts=parts, start=locate(0), end=locate(len(text)))
@@ -33,14 +33,30 @@ def parse_template(text: str, base_offset: int = 0, offsets: Sequence[int] | Non
     parts = _template(text, 0, locate, "bad-name")
     _check_dots(parts, text, 0, locate, "bad-name")
     if "*" in text and any(isinstance(part, str) and "*" in part for part in parts):
-        raise SyntaxProblem("bad-name", "`*` cannot stand in a name", locate(0), locate(len(text)))
+        raise SyntaxProblem("bad-name", "`*` is not allowed in a name", locate(0), locate(len(text)))
     return parts
+
+
+def parse_message(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> tuple[str | Expr, ...]:
+    """A text with values in it: `needs $(2*width) channels, not $(in.C)`. Raises: SyntaxProblem."""
+    locate = locator(base_offset, offsets)
+    parts: list[str | Expr] = []
+    at = 0
+    while at < len(text):
+        end = text.find("$", at)
+        if end == at:
+            hole, at = _hole(text, at, locate, "bad-expression")
+            parts.append(hole)
+        else:
+            parts.append(text[at:] if end < 0 else text[at:end])
+            at = len(text) if end < 0 else end
+    return tuple(parts)
 
 
 def _check_dots(parts: tuple[str | Expr, ...], text: str, skip: int, locate: Locate, code: str) -> None:
     shape = "".join(part if isinstance(part, str) else "i" for part in parts)
     if "" in shape.split("."):
-        raise SyntaxProblem(code, "a name is missing beside a dot", locate(skip), locate(len(text)))
+        raise SyntaxProblem(code, "there is no name next to a dot", locate(skip), locate(len(text)))
 
 
 def _template(text: str, at: int, locate: Locate, code: str) -> tuple[str | Expr, ...]:
@@ -60,8 +76,8 @@ def _template(text: str, at: int, locate: Locate, code: str) -> tuple[str | Expr
 
 def _bad_character(text: str, at: int, locate: Locate, code: str) -> SyntaxProblem:
     shown = f"`{text[at]}`" if text[at].isprintable() else f"U+{ord(text[at]):04X}"
-    remedy = "names are made of the letters a-z, A-Z, digits, `_` and `.`, with holes like `$i` and `$(i-1)`"
-    return SyntaxProblem(code, f"{shown} cannot stand in a name", locate(0), locate(len(text)), remedy)
+    remedy = "names consist of letters a-z, A-Z, digits, `_` and `.`, and of values such as `$i` and `$(i-1)`"
+    return SyntaxProblem(code, f"{shown} is not allowed in a name", locate(0), locate(len(text)), remedy)
 
 
 def _hole(text: str, at: int, locate: Locate, code: str) -> tuple[Expr, int]:
@@ -72,7 +88,7 @@ def _hole(text: str, at: int, locate: Locate, code: str) -> tuple[Expr, int]:
     end = closing(text, at + 1) if text[at + 1 : at + 2] == "(" else None
     if end is None:
         remedy = "write `$i` or `$(i-1)`"
-        raise SyntaxProblem(code, "`$` has no name behind it", locate(at), locate(len(text)), remedy)
+        raise SyntaxProblem(code, "`$` is not followed by a name", locate(at), locate(len(text)), remedy)
     return parse_hole(text[at + 2 : end], lambda i: locate(at + 2 + i)), end + 1
 
 

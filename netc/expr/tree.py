@@ -154,3 +154,13 @@ def makes_rows(expr: Expr) -> bool:
     """Whether an expression holds a comprehension, `zip` or `enumerate`: what it comes to is said as a list."""
     rows = isinstance(expr, Comprehension) or (isinstance(expr, Function) and expr.name in ("zip", "enumerate"))
     return rows or any(map(makes_rows, parts_of(expr)))
+
+
+def tensors_in(expr: Expr) -> set[str]:
+    """The first words of all dotted names: `in` of `in.C`."""
+    if isinstance(expr, Attribute):
+        base = expr.base
+        while isinstance(base, Attribute):
+            base = base.base
+        return {base.id} if isinstance(base, Name) else tensors_in(base)
+    return set().union(*map(tensors_in, parts_of(expr)))

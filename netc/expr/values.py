@@ -19,11 +19,14 @@ MOST_TURNS = 1_000
 
 
 class ExprError(Exception):
-    """An expression without a value: a code, a message, and the characters it is about."""
+    """An expression without a value: a code, a message, the characters it is about, and what to put in their place."""
 
-    def __init__(self, code: str, message: str, at: Expr, help: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, at: Expr, help: str | None = None, replacement: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.start, self.end, self.help = code, message, at.start, at.end, help
+        self.replacement = replacement
 
 
 class Silenced(Exception):
@@ -104,7 +107,7 @@ def bounded_range(expr: Expr, start: int, stop: int, step: int) -> tuple[int, ..
     """The whole numbers of a range; raises ExprError when there are too many."""
     numbers = range(start, stop, step)
     if len(numbers) > LONGEST:
-        raise ExprError("too-large", f"{len(numbers)} items are more than the {LONGEST} allowed", expr)
+        raise ExprError("too-large", f"a range of {len(numbers)} items; the limit is {LONGEST}", expr)
     return tuple(numbers)
 
 
@@ -114,4 +117,4 @@ def size_or_error(value: Any, at: Expr) -> Size:
         return value
     if is_int(value) and 0 <= value < 2**40:
         return int(value)
-    raise ExprError("bad-argument", f"a size is a whole number or a symbol, not {show(value)}", at)
+    raise ExprError("bad-argument", f"a size must be an integer or a symbol, not {show(value)}", at)

@@ -287,6 +287,7 @@ class _Softmax(Op):
     """A function along one axis."""
 
     family: ClassVar[Family] = Family.ACTIVATION
+    is_softmax: ClassVar[bool] = True
     function: ClassVar[str] = ""
     onnx_op: ClassVar[str] = ""
     dim: int | None
@@ -301,6 +302,9 @@ class _Softmax(Op):
 
     def _axis(self) -> int:
         return 1 if self.dim is None else self.dim
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (self._axis() % x[0].rank,)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]

@@ -128,7 +128,7 @@ class Anchors(Op):
             if getattr(self, name) != self.attributes[name].default:
                 yield Problem("bad-argument", f"widths and heights stand in place of {name}", name)
         if len(self.widths) != len(self.heights):
-            message = f"{len(self.widths)} widths and {len(self.heights)} heights make no pairs"
+            message = f"{len(self.widths)} widths and {len(self.heights)} heights do not pair up"
             yield Problem("bad-argument", message, "heights" if self.heights else "widths")
 
     def _count(self) -> int:

@@ -34,7 +34,7 @@ class _Arithmetic(_Elementwise):
     """Two or more tensors, or one tensor and a number that fits their type."""
 
     arity: ClassVar[tuple[int, int | None]] = (1, None)
-    other: Scalar | None = attr("a number in place of a second tensor", default=None)
+    other: Scalar | None = attr("a number instead of a second tensor", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
@@ -223,7 +223,7 @@ class Pow(_Arithmetic):
         if all(t.dtype == "bool" for t in x) and self.other is None:
             yield Problem("dtype-mismatch", "pow does not take bool elements", 0)
         if self.result_dtype(*x) not in FLOATS and self.other is not None and self.other < 0:
-            yield Problem("bad-argument", f"integers to the power of {self.other} are no integers", "other")
+            yield Problem("bad-argument", f"integers to the power of {self.other} are not integers", "other")
 
     def torch(self, *x: TensorType) -> TorchForm:
         return super().torch(*x) if self.other is not None else TorchForm(call=TorchCall("{0}.pow({1})"))

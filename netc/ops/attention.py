@@ -58,7 +58,7 @@ class ScaledDotProductAttention(Op):
     """
 
     references: ClassVar[tuple[str, ...]] = ("attn_mask",)
-    is_causal: bool = attr("a query sees only the keys up to its own place", default=False)
+    is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     scale: float | None = attr("factor of q·kᵀ; none is 1/√E", default=None)
     enable_gqa: bool = attr("heads of queries share the fewer heads of keys and values", default=False)
 

@@ -120,7 +120,10 @@ class Op:
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
     first, then its input are passed as extra inputs), `skips` (inputs that are `none` are left out, one is
     enough), `transposed` (its windows spread, they do not gather), `fresh` (PyTorch's result is a tensor of its own,
-    which its gradient does not need: it may be written over), `torch_name` (documentation).
+    which its gradient does not need: it may be written over), `torch_name` (documentation), `like_replaces` (attributes
+    that say what a tensor `like=@x` would say instead), `is_softmax` (its result are probabilities, or their
+    logarithms), `follows` (the argument that PyTorch's class takes first and that follows from the first input here,
+    and from which of its axes).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -137,6 +140,9 @@ class Op:
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
     fresh: ClassVar[bool] = False
+    like_replaces: ClassVar[tuple[str, ...]] = ()
+    is_softmax: ClassVar[bool] = False
+    follows: ClassVar[tuple[str, int]] = ("", 0)
 
     def __init_subclass__(cls) -> None:
         own = {}
@@ -263,6 +269,11 @@ class Op:
         """Elements per spatial axis that one element of a resized output is made from, for receptive fields."""
         return 1
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        """The axes of the first input along which elements are brought together: a softmax's `dim`, the axes of a mean,
+        the last one of a linear map, the steps of an LSTM. For findings that something else was meant."""
+        return ()
+
     def torch(self, *x: TensorType) -> TorchForm:
         """How PyTorch says it. Raises Unsupported."""
         raise NotImplementedError
@@ -352,7 +363,7 @@ def _check_kinds(cls: type[Op]) -> None:
     for declared in cls.attributes.values():
         if declared.kind not in KINDS:
             hint = "`from __future__ import annotations` keeps annotations as texts"
-            raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is no kind of attribute; {hint}")
+            raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is not a kind of attribute; {hint}")
 
 
 def _ranked(declared: Attr, rank: int) -> Attr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod, sqrt
 
-from netc.dims import Size, compare
+from netc.dims import Size
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import (
     int64,
@@ -19,7 +19,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.merge import disagreement, need_same_dtype
+from netc.ops.merge import need_alike, need_same_dtype
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -42,14 +42,7 @@ class Bilinear(Op):
         if x[0].rank != x[1].rank:
             yield Problem("rank-mismatch", f"bilinear inputs have different ranks: {x[0]} and {x[1]}", 1)
         else:
-            yield from self._check_alike(*x)
-
-    def _check_alike(self, *x: TensorType) -> Iterator[Problem]:
-        """All axes but the last agree."""
-        for axis, (a, b) in enumerate(zip(x[0].shape[:-1], x[1].shape[:-1], strict=True)):
-            verdict = compare(a, b)
-            if not verdict.holds:
-                yield disagreement(self, axis, x[0].rank, a, b, verdict, 1)
+            yield from need_alike(self, x[0], x[1], range(x[0].rank - 1))
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)

@@ -247,13 +247,13 @@ class BoxConvert(Op):
     """Boxes …×4 written another way: `xyxy` two corners, `xywh` the first corner, width and height, `cxcywh` the
     centre, width and height (`torchvision.ops.box_convert`)."""
 
-    in_fmt: Word = attr("how boxes are written", words=FORMATS)
-    out_fmt: Word = attr("how they shall be written", words=FORMATS)
+    in_fmt: Word = attr("format of the input boxes", words=FORMATS)
+    out_fmt: Word = attr("format of the output boxes", words=FORMATS)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_boxes(self, x[0])
         if self.in_fmt == self.out_fmt:
-            yield Problem("bad-argument", f"boxes in {self.in_fmt} are in {self.out_fmt} already", "out_fmt")
+            yield Problem("bad-argument", f"the boxes are in {self.out_fmt} format already", "out_fmt")
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]

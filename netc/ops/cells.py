@@ -30,6 +30,7 @@ class _Cell(Op):
     family: ClassVar[Family] = Family.LINEAR
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
+    follows: ClassVar[tuple[str, int]] = ("input_size", -1)
     hidden_size: int = attr("features of the state", minimum=1)
     bias: bool
 

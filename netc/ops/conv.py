@@ -53,6 +53,7 @@ class _ConvBase(Op):
     """What both directions share; `x` is N×C×spatial."""
 
     family: ClassVar[Family] = Family.CONV
+    follows: ClassVar[tuple[str, int]] = ("in_channels", 1)
     fresh: ClassVar[bool] = True
     out_channels: int
     kernel_size: PerAxis
@@ -136,7 +137,7 @@ class Conv(_ConvBase):
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
-    padding_mode: Word = attr("what the padding holds", default="zeros", words=PADDING_MODES)
+    padding_mode: Word = attr("what the padding is filled with", default="zeros", words=PADDING_MODES)
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
     standardize: float | None = attr(
         "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",
@@ -155,7 +156,8 @@ class Conv(_ConvBase):
         sides = known_sides(self.windows(x), x)
         if sides is None and self.padding_mode != "zeros":
             message = f"padding `same` depends on the input here, and with padding_mode={self.padding_mode} it must not"
-            yield Problem("not-constant", message, "padding_mode", helps=("use --bind, or padding_mode=zeros",))
+            helps, tries = ("use --bind, or padding_mode=zeros",), (changed(padding="half"),)
+            yield Problem("not-constant", message, "padding_mode", helps=helps, candidates=tries)
         for axis, window in enumerate(self.windows(x), 2):
             if sides is not None and any(sides[axis - 2]):
                 yield from self._check_mode(x.shape[axis], max(sides[axis - 2]))

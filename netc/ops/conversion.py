@@ -17,6 +17,8 @@ def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
 
     Values arrive as int, float, bool, str, None, Dim or tuples of these.
     """
+    if value is None and "none" in declared.words:
+        return "none"
     if isinstance(value, str) and value in declared.words and value not in INFINITIES:
         return value
     result = _CONVERTERS[declared.kind](cls, declared, value)

@@ -115,7 +115,7 @@ class DeformConv2d(_ConvBase):
             return
         if moves % each:
             sides = f"2 · {self.kernel_size[0]} · {self.kernel_size[1]} = {each}"
-            yield Problem("shape-mismatch", f"{moves} offset channels are no multiple of {sides}", 1)
+            yield Problem("shape-mismatch", f"{moves} offset channels are not a multiple of {sides}", 1)
         elif channels % (moves // each):
             message = f"{channels} channels do not divide into the {moves // each} groups of {moves} offset channels"
             yield Problem("shape-mismatch", message, 1)

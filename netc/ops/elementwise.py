@@ -134,8 +134,8 @@ class LogSigmoid(_Activation):
 class Threshold(_Activation):
     """x where x > threshold, else `value` (`torch.nn.Threshold`)."""
 
-    threshold: float = attr("above this an element stays")
-    value: float = attr("what the others become")
+    threshold: float = attr("elements above this are kept")
+    value: float = attr("the value of the others")
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in ("threshold", "value")])
@@ -216,6 +216,11 @@ class Softmin(_Softmax):
 @op("softmax2d", family=Family.ACTIVATION, torch="torch.nn.Softmax2d", title="Softmax")
 class Softmax2d(Op):
     """Softmax over the channels of N×C×H×W at every place (`torch.nn.Softmax2d`)."""
+
+    is_softmax = True
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (1,)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x[0], 4)

@@ -39,6 +39,7 @@ ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "onnx": (OnnxNode,),
     "onnx_native": (OnnxNode,),
     "macs": (object,),
+    "mixes": (int,),
     "taps": (int,),
     "ports": (str, type(None)),
     "caption": (str,),

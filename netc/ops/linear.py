@@ -32,6 +32,7 @@ class Linear(Op):
     statement takes the place of its own: `weight=@embed.weight`."""
 
     fresh = True
+    follows = ("in_features", -1)
     references: ClassVar[tuple[str, ...]] = ("weight",)
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
@@ -59,6 +60,9 @@ class Linear(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (x[0].rank - 1,)
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         bound = 1 / sqrt(number(x[0].shape[-1]))

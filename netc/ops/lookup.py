@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.dims import Size, compare, equal
+from netc.dims import Size, equal
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
-from netc.ops.merge import broadcast, disagreement
+from netc.ops.merge import broadcast, need_alike
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
 
@@ -58,10 +58,8 @@ class TakeAlongDim(Op):
             yield from self._check_others(source, index)
 
     def _check_others(self, source: TensorType, index: TensorType) -> Iterator[Problem]:
-        for axis, a, b in self._others(source, index):
-            verdict = compare(a, b)
-            if 1 not in (a, b) and not verdict.holds:
-                yield disagreement(self, axis, source.rank, a, b, verdict, 1)
+        axes = [axis for axis, a, b in self._others(source, index) if 1 not in (a, b)]
+        yield from need_alike(self, source, index, axes)
 
     def _others(self, source: TensorType, index: TensorType) -> Iterator[tuple[int, Size, Size]]:
         """Every axis but `dim`, with its two sizes."""

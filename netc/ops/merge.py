@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import ClassVar
 
-from netc.dims import Size, Verdict, compare, dim_text
+import msgspec
+
+from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, attr, op
-from netc.ops.common import FLOATS, axis_name, int64, need_axis, node, positional
-from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm
+from netc.ops.common import FLOATS, axis_name, changed, int64, need_axis, node, positional
+from netc.ops.records import Clash, OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import TensorType
 
 INTS = ("int8", "int32", "int64")
@@ -96,25 +98,53 @@ def _stretched(sizes: tuple[Size, ...]) -> Size:
 
 
 def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:
-    """A problem for each input and axis that does not stretch to the ones before."""
+    """A problem for the first input that does not stretch to the ones before, with all axes on which it does not."""
     for at in range(1, len(x)):
         common = broadcast(*[t.shape for t in x[:at]])
-        for back, (a, b) in enumerate(zip(reversed(common), reversed(x[at].shape), strict=False), 1):
-            verdict = compare(a, b)
-            if 1 not in (a, b) and not verdict.holds:
-                rank = max(len(common), x[at].rank)
-                yield disagreement(op, rank - back, rank, a, b, verdict, at)
-                return
+        rank = max(len(common), x[at].rank)
+        pairs = [(1,) * (rank - len(shape)) + tuple(shape) for shape in (common, x[at].shape)]
+        apart = [axis for axis, (a, b) in enumerate(zip(*pairs, strict=True)) if 1 not in (a, b) and not _equal(a, b)]
+        if apart:
+            first = next(i for i, t in enumerate(x[:at]) if _differ(t, x[at], rank, apart))
+            yield disagreement(op, (first, at), rank, apart, *pairs)
+            return
 
 
-def disagreement(op: Op, axis: int, rank: int, a: Size, b: Size, verdict: Verdict, at: int) -> Problem:
-    """Two inputs have sizes that are not, or not always, equal."""
-    message = f"{op.name} inputs disagree on axis {axis_name(axis, rank)}: {dim_text(a)} and {dim_text(b)}"
+def _equal(a: Size, b: Size) -> bool:
+    return compare(a, b).holds
+
+
+def _differ(a: TensorType, b: TensorType, rank: int, axes: Sequence[int]) -> bool:
+    """Do two tensors disagree on one of the axes, counted in a tensor of this rank?"""
+    sizes = [(a.shape[axis - rank + a.rank], b.shape[axis - rank + b.rank]) for axis in axes if axis >= rank - a.rank]
+    return any(1 not in pair and not _equal(*pair) for pair in sizes)
+
+
+def need_alike(
+    op: Op, a: TensorType, b: TensorType, axes: Sequence[int], inputs: tuple[int, int] = (0, 1)
+) -> Iterator[Problem]:
+    """A problem unless two inputs of one rank have the same sizes on these axes."""
+    apart = [axis for axis in axes if not _equal(a.shape[axis], b.shape[axis])]
+    if apart:
+        yield disagreement(op, inputs, a.rank, apart, a.shape, b.shape)
+
+
+def disagreement(
+    op: Op, inputs: tuple[int, int], rank: int, axes: Sequence[int], left: Sequence[Size], right: Sequence[Size]
+) -> Problem:
+    """Two inputs, shaped `left` and `right`, have sizes on these axes that are not, or not always, equal."""
+    pairs = tuple([(left[axis], right[axis]) for axis in axes])
+    names = [axis_name(axis, rank) for axis in axes]
+    where = f"axis {names[0]}" if len(names) == 1 else f"axes {', '.join(names[:-1])} and {names[-1]}"
+    sizes = [TensorType(side) for side in zip(*pairs, strict=True)]
+    verdict = compare(*pairs[0])
     notes: tuple[str, ...] = ()
     if verdict.witness and not verdict.never:
         values = ", ".join(f"{name}={value}" for name, value in verdict.witness.items())
-        notes = (f"{dim_text(a)} ≠ {dim_text(b)} for {values}",)
-    return Problem("shape-mismatch", message, at, notes, helps=(verdict.remedy,) if verdict.remedy else ())
+        notes = (f"{dim_text(pairs[0][0])} ≠ {dim_text(pairs[0][1])} for {values}",)
+    helps = (f"bind the symbols: {verdict.remedy}",) if verdict.remedy else ()
+    message = f"{op.name} inputs disagree on {where}: {sizes[0]} and {sizes[1]}"
+    return Problem("shape-mismatch", message, inputs[1], notes, helps=helps, clash=Clash(pairs, tuple(axes), inputs))
 
 
 def cast_inputs(x: Sequence[TensorType], dtype: str) -> tuple[list[OnnxNode], list[str]]:
@@ -169,16 +199,20 @@ class _Joining(Op):
     dim: int
 
     def _check_alike(self, x: Sequence[TensorType], free: int | None) -> Iterator[Problem]:
-        """All axes but `free` agree with the first input's."""
+        """All axes but `free` agree with the first input's; the first input that differs is the problem."""
         first = x[0]
         for at, t in enumerate(x[1:], 1):
             if t.rank != first.rank:
                 yield Problem("rank-mismatch", f"{self.name} inputs have different ranks: {first} and {t}", at)
-                continue
-            for axis, (a, b) in enumerate(zip(first.shape, t.shape, strict=True)):
-                verdict = compare(a, b)
-                if axis != free and not verdict.holds:
-                    yield disagreement(self, axis, t.rank, a, b, verdict, at)
+                return
+            axes = [axis for axis in range(t.rank) if axis != free]
+            for found in need_alike(self, first, t, axes, (0, at)):
+                yield msgspec.structs.replace(found, candidates=self._other_axes(x))
+                return
+
+    def _other_axes(self, x: Sequence[TensorType]) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """Axes along which these inputs might be joined instead."""
+        return ()
 
 
 @op("concat", family=Family.MERGE, torch="torch.cat", title="Concat")
@@ -196,6 +230,9 @@ class Concat(_Joining):
         wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
         yield from wrong
         yield from self._check_alike(x, None if wrong else self.dim % x[0].rank)
+
+    def _other_axes(self, x: Sequence[TensorType]) -> tuple[tuple[tuple[str, int], ...], ...]:
+        return tuple([changed(dim=axis) for axis in range(1, x[0].rank) if axis != self.dim % x[0].rank])
 
     def infer(self, *x: TensorType) -> TensorType:
         axis = self.dim % x[0].rank

@@ -42,6 +42,7 @@ class _ChannelNorm(Op):
 
     family: ClassVar[Family] = Family.NORM
     fresh: ClassVar[bool] = True
+    follows: ClassVar[tuple[str, int]] = ("num_features", 1)
     extra_ranks: ClassVar[tuple[int, ...]] = ()
     torch_class: ClassVar[str] = ""
     eps: float
@@ -268,6 +269,7 @@ class GroupNorm(Op):
     `torch.nn.GroupNorm`)."""
 
     fresh = True
+    follows = ("num_channels", 1)
     num_groups: int = attr("groups the channels are divided into", minimum=1)
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     affine: bool = attr("learn a scale and an offset per channel", default=True)

@@ -21,6 +21,9 @@ class CumSum(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_axis(self, "dim", self.dim, x[0].rank)
 
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (self.dim % x[0].rank,)
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0] if x[0].dtype in FLOATS else TensorType(x[0].shape, "int64")
 
@@ -47,6 +50,9 @@ class _Ordered(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
         yield from need_axis(self, "dim", self.dim, x[0].rank)
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (self.dim % x[0].rank,)
 
     def torch(self, *x: TensorType) -> TorchForm:
         given = [

@@ -161,7 +161,7 @@ class Select(_AlongAxis):
     """One slice along an axis, which goes (`torch.select`)."""
 
     dim: int = attr("the axis to index")
-    index: int = attr("which slice; negative ones count from the end")
+    index: int = attr("index of the slice; negative ones count from the end")
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Require]:
         least = self.index + 1 if self.index >= 0 else -self.index

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import Dim, Size, dim_text
+from netc.dims import Dim, Size, at_least, dim_text
 from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import ONNX_TYPES
@@ -75,7 +75,7 @@ class Slice(_AlongAxis):
     dim: int = attr("the axis to cut")
     start: int = attr("the first element kept", default=0)
     end: Size | None = attr("the first element not kept; all to the end if not given", default=None)
-    step: int = attr("how far from one to the next", default=1, minimum=1)
+    step: int = attr("distance from one to the next", default=1, minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
@@ -204,16 +204,10 @@ class Roll(Op):
     shifts: Ints = attr("how far to move, per axis of `dims`")
     dims: Ints = attr("the axes to move along")
 
-    def check(self, *x: TensorType) -> Iterator[Problem | Require]:
-        wrong = list(_need_axes(self, "dims", self.dims, x[0].rank))
+    def check(self, *x: TensorType) -> Iterator[Problem]:
+        yield from _need_axes(self, "dims", self.dims, x[0].rank)
         if len(self.shifts) != len(self.dims):
-            wrong.append(Problem("bad-argument", f"{len(self.shifts)} shifts for {len(self.dims)} axes", "shifts"))
-        yield from wrong
-        for shift, axis in [] if wrong else zip(self.shifts, self.dims, strict=True):
-            n = x[0].shape[axis]
-            if not isinstance(n, int):
-                message = f"a shift of {shift} is no less than the size {dim_text(n)}"
-                yield Require(n, abs(shift) + 1, Problem("bad-argument", message, "shifts", helps=("use --bind",)))
+            yield Problem("bad-argument", f"{len(self.shifts)} shifts for {len(self.dims)} axes", "shifts")
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -224,25 +218,30 @@ class Roll(Op):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """For each axis its end, then the rest."""
-        moves = [(axis % x[0].rank, _cut(shift, x[0].shape[axis])) for shift, axis in self._pairs()]
-        moves = [(axis, cut) for axis, cut in moves if cut]
+        moves = [(axis % x[0].rank, shift) for shift, axis in self._pairs() if _moves(shift, x[0].shape[axis])]
         nodes: list[OnnxNode] = []
-        for i, (axis, cut) in enumerate(moves):
+        for i, (axis, shift) in enumerate(moves):
             source, result = (f"rolled{i - 1}" if i else "x0"), ("y0" if i == len(moves) - 1 else f"rolled{i}")
-            nodes += _rolled(source, result, i, axis, cut)
+            nodes += _rolled(source, result, i, axis, shift, x[0].shape[axis])
         return tuple(nodes)
 
     def _pairs(self) -> Iterator[tuple[int, int]]:
         return zip(self.shifts, self.dims, strict=True)
 
 
-def _cut(shift: int, n: Size) -> int:
-    """Where the part begins that comes first, from the end where negative; 0 where nothing moves."""
-    return -(shift % n) if isinstance(n, int) else -shift
+def _moves(shift: int, n: Size) -> bool:
+    return bool(shift % n if isinstance(n, int) else shift)
 
 
-def _rolled(source: str, result: str, i: int, axis: int, cut: int) -> Iterator[OnnxNode]:
-    consts = (int64(f"cut{i}", cut), int64(f"all{i}", 2**62), int64(f"none{i}", 0), int64(f"axis{i}", axis))
+def _rolled(source: str, result: str, i: int, axis: int, shift: int, n: Size) -> Iterator[OnnxNode]:
+    """The part that comes first begins at `cut`, from the end where negative; it is computed from the size where that
+    may be smaller than the shift."""
+    consts = [int64(f"all{i}", 2**62), int64(f"none{i}", 0), int64(f"axis{i}", axis)]
+    if isinstance(n, int) or at_least(n, abs(shift) + 1).holds:
+        consts.append(int64(f"cut{i}", -(shift % n) if isinstance(n, int) else -shift))
+    else:
+        yield node("Shape", source, f"size{i}", start=axis, end=axis + 1)
+        yield node("Mod", f"back{i} size{i}", f"cut{i}", int64(f"back{i}", -shift))
     yield node("Slice", f"{source} cut{i} all{i} axis{i}", f"tail{i}", *consts)
     yield node("Slice", f"{source} none{i} cut{i} axis{i}", f"head{i}")
     yield node("Concat", f"tail{i} head{i}", result, axis=axis)

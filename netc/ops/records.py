@@ -41,9 +41,19 @@ class Param(msgspec.Struct, frozen=True):
     """False for a buffer PyTorch leaves out of the state_dict."""
 
 
+class Clash(msgspec.Struct, frozen=True):
+    """Sizes that should be equal, two and two. `axes` and `inputs` are where two inputs disagree: the axes, one for
+    each pair, and the indices of the inputs."""
+
+    pairs: tuple[tuple[Size, Size], ...]
+    axes: tuple[int, ...] = ()
+    inputs: tuple[int, int] | None = None
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Something wrong with an operator applied to inputs. `at` is an attribute name, an input's index, or None (the
     line). `candidates` are attribute changes that might cure it; the compiler tries each before it is offered.
+    `clash` says which sizes should be equal.
     """
 
     code: str
@@ -52,6 +62,7 @@ class Problem(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     candidates: tuple[tuple[tuple[str, Any], ...], ...] = ()
     helps: tuple[str, ...] = ()
+    clash: Clash | None = None
 
 
 class Require(msgspec.Struct, frozen=True):

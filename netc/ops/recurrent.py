@@ -28,8 +28,8 @@ from netc.types import TensorType
 
 _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
-_DROPOUT = attr("probability of a zero between layers in training", default=0.0, minimum=0, maximum=1)
-_BIDIRECTIONAL = attr("also read the steps from the last to the first", default=False)
+_DROPOUT = attr("dropout probability between layers in training", default=0.0, minimum=0, maximum=1)
+_BIDIRECTIONAL = attr("also run from the last step to the first", default=False)
 _LENGTHS = attr("how many steps of each sequence are read, N × int64, one at least and at most all", default=None)
 
 PACKED = '''class Packed{kind}(nn.{kind}):
@@ -62,6 +62,7 @@ class _Recurrent(Op):
     gates: ClassVar[int] = 1
     gate_order: ClassVar[tuple[int, ...]] = (0,)
     states: ClassVar[int] = 1
+    follows: ClassVar[tuple[str, int]] = ("input_size", -1)
     hidden_size: int = attr("features of the state", minimum=1)
     num_layers: int = attr("layers, each reading the output of the one before", default=1, minimum=1, maximum=1000)
     bias: bool
@@ -105,6 +106,9 @@ class _Recurrent(Op):
             yield from need_dtype(self, given, (x[0].dtype,), at)
             if given.rank != 3 or not all(compare(a, b).holds for a, b in zip(given.shape, state.shape, strict=True)):
                 yield Problem("shape-mismatch", f"{self.name} starts from {state}, not {given}", at)
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return (1 if self.batch_first else 0,)
 
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
@@ -288,8 +292,9 @@ class Rnn(_Recurrent):
 class Gru(_Recurrent):
     """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
     features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
-    layers·directions × batch × hidden. A second input is the h it starts from, else 0. With `lengths=@counts` each
-    sequence ends after so many steps, as when it is packed: `output` is 0 from there on, and `h_n` is what was reached.
+    layers·directions × batch × hidden. An optional second input is the initial h, zeros by default. With
+    `lengths=@counts` each sequence ends after so many steps, as when it is packed: `output` is 0 from there on, and
+    `h_n` is what was reached.
     """
 
     gates = 3
@@ -308,7 +313,7 @@ class Gru(_Recurrent):
 class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
-    layers·directions × batch × hidden. A second and third input are the h and c it starts from, else 0. With
+    layers·directions × batch × hidden. Optional second and third inputs are the initial h and c, zeros by default. With
     `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each
     sequence ends after so many steps, as when it is packed: `output` is 0 from there on, `h_n` and `c_n` are what was
     reached.

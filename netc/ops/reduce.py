@@ -22,7 +22,7 @@ class _Reduce(Op):
     family: ClassVar[Family] = Family.OTHER
     onnx_op: ClassVar[str] = ""
     dim: Ints = attr("the axes to reduce; all if not given", default=())
-    keepdim: bool = attr("keep them with size 1", default=False)
+    keepdim: bool = attr("keep them as axes of size 1", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         wrong = [problem for axis in self.dim for problem in need_axis(self, "dim", axis, x[0].rank)]
@@ -32,6 +32,9 @@ class _Reduce(Op):
 
     def _axes(self, x: TensorType) -> set[int]:
         return {axis % x.rank for axis in self.dim} if self.dim else set(range(x.rank))
+
+    def mixes(self, *x: TensorType) -> tuple[int, ...]:
+        return tuple(sorted(self._axes(x[0])))
 
     def infer(self, *x: TensorType) -> TensorType:
         axes = self._axes(x[0])

@@ -68,11 +68,12 @@ class Interpolate(Op):
     (`torch.nn.functional.interpolate`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
+    like_replaces: ClassVar[tuple[str, ...]] = ("size", "scale_factor")
     size: Sizes = attr("the new size, one number or one per spatial axis", default=(), minimum=1)
     scale_factor: Floats = attr("factor of the size, one number or one per spatial axis", default=())
-    mode: Word = attr("how new elements are made", default="nearest", words=MODES)
-    align_corners: bool = attr("the corner elements keep their place", default=False)
-    antialias: bool = attr("average when the size shrinks", default=False)
+    mode: Word = attr("how values are interpolated", default="nearest", words=MODES)
+    align_corners: bool = attr("align the centres of the corner elements", default=False)
+    antialias: bool = attr("average elements when shrinking", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         ranks = (RANKS[self.mode],) if self.mode in RANKS else (3, 4, 5)
@@ -333,7 +334,7 @@ class Pad(Op):
 
     references: ClassVar[tuple[str, ...]] = ("like",)
     padding: Ints = attr("elements added around the spatial axes; negative ones are cut off", default=())
-    mode: Word = attr("what is added", default="constant", words=tuple(PAD_MODES))
+    mode: Word = attr("what the new elements hold", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0, words=INFINITIES)
     dim: int | None = attr("the one axis to pad; the spatial axes if not given", default=None)
 
@@ -383,7 +384,7 @@ class Pad(Op):
                 yield from self._check_open(n, n + (begin + end), begin, where)
             elif min(begin, end) < 0:
                 cut = -min(begin, 0) - min(end, 0)
-                message = f"axis {where} of {dim_text(n)} has not the {cut} elements to cut off"
+                message = f"axis {where} of {dim_text(n)} is too short to cut off {cut} elements"
                 yield Require(n - cut, 0, Problem("too-small", message, "padding"))
                 empty = f"axis {where} of {dim_text(n)} has no elements with {cut} cut off"
                 yield Require(n + (begin + end), 1, Problem("too-small", empty, "padding"))

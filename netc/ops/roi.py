@@ -138,7 +138,7 @@ class _Roi(Op):
 
     def _check_scale(self) -> Iterator[Problem]:
         if not self.spatial_scale > 0:
-            yield Problem("bad-argument", f"boxes scaled by {self.spatial_scale:g} are no boxes", "spatial_scale")
+            yield Problem("bad-argument", f"boxes cannot be scaled by {self.spatial_scale:g}", "spatial_scale")
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(box_count(x[-1]), x[0].shape[1], *self.output_size)

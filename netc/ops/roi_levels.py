@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.dims import compare
 from netc.ops.base import Family, Ints, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, number, positional
-from netc.ops.merge import ONNX_TYPES, disagreement, need_same_dtype
+from netc.ops.merge import ONNX_TYPES, need_alike, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.ops.roi import CROPS, NUMBERED, WEIGHTS, _Roi, align_settings, need_boxes, numbered, ordered
 from netc.types import TensorType
@@ -85,10 +84,8 @@ class MultiScaleRoIAlign(_Roi):
     def _check_maps(self, maps: list[TensorType]) -> Iterator[Problem]:
         """Maps have the same samples and channels."""
         for at, features in enumerate(maps[1:], 1):
-            for axis, (a, b) in enumerate(zip(maps[0].shape[:2], features.shape[:2], strict=False)):
-                verdict = compare(a, b)
-                if not verdict.holds:
-                    yield disagreement(self, axis, 4, a, b, verdict, at)
+            if maps[0].rank == features.rank == 4:
+                yield from need_alike(self, maps[0], features, (0, 1), (0, at))
 
     def _check_strides(self, maps: int) -> Iterator[Problem]:
         shown = ", ".join(map(str, self.strides))

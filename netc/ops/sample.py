@@ -21,8 +21,10 @@ class GridSample(Op):
     N×d×h×w×3: (x, y, z)). The edges are the centres of the corner elements with `align_corners`, else their outer sides
     (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.grid_sample`)."""
 
-    mode: Word = attr("how elements between places are made", default="bilinear", words=tuple(ONNX_MODES))
-    padding_mode: Word = attr("what lies outside", default="zeros", words=("zeros", "border", "reflection"))
+    mode: Word = attr("how values between elements are interpolated", default="bilinear", words=tuple(ONNX_MODES))
+    padding_mode: Word = attr(
+        "what is read outside the input", default="zeros", words=("zeros", "border", "reflection")
+    )
     align_corners: bool = attr("−1 and 1 are centres of elements", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text, exact_div, shape_text
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
-from netc.ops.common import int64, keywords, need_axis, node, positional
+from netc.ops.common import changed, int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import one_open, onnx_reshape, sizes_without_source, torch_sizes
 from netc.types import TensorType
@@ -16,7 +16,7 @@ from netc.types import TensorType
 
 @op("flatten", family=Family.RESHAPE, torch="torch.nn.Flatten", title="Flatten")
 class Flatten(Op):
-    """The axes from `start_dim` to `end_dim` as one (`torch.nn.Flatten`)."""
+    """Flattens the axes from `start_dim` to `end_dim` into one (`torch.nn.Flatten`)."""
 
     start_dim: int = attr("first axis to join", default=1)
     end_dim: int = attr("last axis to join", default=-1)
@@ -53,8 +53,8 @@ def _completed(total: Size, wanted: Sizes) -> tuple[Size, ...]:
     return tuple([left if size == -1 else size for size in wanted])
 
 
-def _check_total(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Problem]:
-    """A problem unless `wanted` holds as many elements as `total`."""
+def _check_total(op: Op, name: str, total: Size, wanted: Sizes, lead: Size | None = None) -> Iterator[Problem]:
+    """A problem unless `wanted` holds as many elements as `total`. lead: the batch axis."""
     if 0 in wanted:
         yield Problem("bad-argument", f"`{name}` has a size of 0", name)
     elif sum(size == -1 for size in wanted) > 1:
@@ -62,15 +62,27 @@ def _check_total(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Prob
     elif any(isinstance(size, int) and size < -1 for size in wanted):
         yield Problem("bad-argument", f"`{name}` has a negative size", name)
     else:
-        yield from _check_product(op, name, total, wanted)
+        yield from _check_product(name, total, wanted, lead)
 
 
-def _check_product(op: Op, name: str, total: Size, wanted: Sizes) -> Iterator[Problem]:
+def _check_product(name: str, total: Size, wanted: Sizes, lead: Size | None) -> Iterator[Problem]:
     product: Size = prod([size for size in wanted if size != -1])
     exact = exact_div(total, product) is not None if -1 in wanted else compare(total, product).holds
     if not exact:
         text = shape_text(["?" if size == -1 else size for size in wanted])
-        yield Problem("shape-mismatch", f"{dim_text(total)} elements do not make {text}", name)
+        tries = tuple([changed(**{name: sizes}) for sizes in _near(total, wanted, lead)])
+        yield Problem("shape-mismatch", f"{dim_text(total)} elements do not make {text}", name, candidates=tries)
+
+
+def _near(total: Size, wanted: Sizes, lead: Size | None) -> Iterator[Sizes]:
+    """Sizes of which one is another, or that begin with the batch axis, and hold as many elements as `total`."""
+    if lead is not None and compare(total, prod(wanted, start=lead)).holds:
+        yield (lead, *wanted)
+    for place in reversed(range(len(wanted))):
+        rest: Size = prod([size for i, size in enumerate(wanted) if i != place])
+        size = exact_div(total, rest) if -1 not in wanted and isinstance(wanted[place], int) else None
+        if size is not None:
+            yield (*wanted[:place], size, *wanted[place + 1 :])
 
 
 @op("reshape", family=Family.RESHAPE, torch="torch.reshape", title="Reshape")
@@ -82,7 +94,7 @@ class Reshape(Op):
     shape: Sizes = attr("the new size of every axis; one may be -1")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from _check_total(self, "shape", prod(x[0].shape), self.shape)
+        yield from _check_total(self, "shape", prod(x[0].shape), self.shape, x[0].shape[0] if x[0].rank else None)
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
         return _sought(x[0].shape, self.shape)
@@ -113,11 +125,11 @@ def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tu
 
 @op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
 class Unflatten(Op):
-    """One axis taken apart into several; one size may be -1. Sizes that depend on the input are read from it, or from a
+    """Splits one axis into several; one size may be -1. Sizes that depend on the input are read from it, or from a
     tensor `like=@x` that has them (`torch.nn.Unflatten`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
-    dim: int = attr("the axis to take apart")
+    dim: int = attr("the axis to split")
     unflattened_size: Sizes = attr("the sizes of the new axes; one may be -1")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -152,9 +164,9 @@ class Unflatten(Op):
 
 @op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")
 class Permute(Op):
-    """The axes in another order (`torch.permute`)."""
+    """Reorders the axes (`torch.permute`)."""
 
-    dims: Ints = attr("the input's axis that each axis of the output is")
+    dims: Ints = attr("for each axis of the output, the axis of the input")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         rank = x[0].rank

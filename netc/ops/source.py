@@ -109,7 +109,7 @@ class WeightOf(Op):
 @op("constant", family=Family.OTHER, torch="torch.tensor", title="Constant", arity=(0, 0))
 class Constant(Op):
     """A fixed tensor: a number, a list, or as many numbers as `shape` has elements, the last axis running fastest; one
-    number fills any `shape`. It does not train and is no part of the state_dict (`torch.tensor`)."""
+    number fills any `shape`. It does not train and is not part of the state_dict (`torch.tensor`)."""
 
     value: Floats = attr("its elements, one number or several", words=INFINITIES)
     shape: Ints = attr("its sizes; without it, a number is a scalar and a list has one axis", default=(), minimum=1)
@@ -123,7 +123,7 @@ class Constant(Op):
             message = f"{len(self.value)} numbers do not fill {sizes}, which has {prod(self.shape)} elements"
             yield Problem("bad-argument", message, "shape")
         if self.dtype in WHOLE and not all(v.is_integer() or isinf(v) for v in self.value):
-            yield Problem("bad-argument", f"{self.dtype} holds whole numbers alone", "value")
+            yield Problem("bad-argument", f"{self.dtype} holds integers only", "value")
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(self._sizes(), self.dtype)
@@ -173,7 +173,7 @@ class Arange(Op):
     no part of the state_dict."""
 
     start: int = attr("the first number")
-    end: int = attr("where to stop: the first number that is not reached")
+    end: int = attr("where to stop, exclusive")
     step: int = attr("how far from one to the next, negative to count down", default=1)
     dtype: Word = attr("its element type", default="int64", words=(*WHOLE, *FLOATS))
 

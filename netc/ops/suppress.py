@@ -85,9 +85,9 @@ class Nms(Op):
     (`torchvision.ops.batched_nms`)."""
 
     max_output: int = attr("places for boxes per sample", minimum=1)
-    iou_threshold: float = attr("the greatest overlap that stays", default=0.5, minimum=0, maximum=1)
-    score_threshold: float | None = attr("only greater scores count; all if not given", default=None)
-    min_size: float | None = attr("the least width and height of a box; any if not given", default=None, minimum=0)
+    iou_threshold: float = attr("largest overlap that is kept", default=0.5, minimum=0, maximum=1)
+    score_threshold: float | None = attr("only scores above this count; all if not given", default=None)
+    min_size: float | None = attr("smallest width and height of a box; any if not given", default=None, minimum=0)
 
     def ports(self) -> tuple[str, ...]:
         return ("indices", "scores", "count")
@@ -121,7 +121,7 @@ class Nms(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """ONNX says which boxes of each class stay; their scores, minus infinity for the others, are put in order."""
         if x[0].dtype != "float32":
-            raise Unsupported(f"ONNX's NonMaxSuppression takes no {x[0].dtype}: use float32")
+            raise Unsupported(f"ONNX's NonMaxSuppression does not take {x[0].dtype}: use float32")
         return (*self._ordered(), *self._by_group(len(x) == 3), *self._selected(), *self._best(x[1]))
 
     def _ordered(self) -> Iterator[OnnxNode]:

@@ -49,7 +49,7 @@ def quantise(graph: Graph, session: Session, plan: Plan, how: Calibration, folde
     kept = tuple(n.name for n in model.graph.node if any(fnmatchcase(n.name, pattern) for pattern in how.keep))
     for pattern in how.keep:
         if not any(fnmatchcase(name, pattern) for name in kept):
-            raise _error(f"--keep {pattern} fits the name of no node")
+            raise _error(f"--keep {pattern} matches no node")
     calibrated, feeds = read_samples(how.data, session, plan, how.samples)
     evaluated, others = read_samples(how.evaluate, session, plan, how.samples) if how.evaluate else (calibrated, feeds)
     write(model, graph.folder, None, [folder / "float.onnx"])
@@ -140,7 +140,7 @@ def _drift(before: Session, after: Session, feeds: Feeds) -> tuple[Drift, ...]:
         for name, values in expected.items():
             sums.setdefault(name, _Sum()).add(values, found[name], is_of_classes(values, expected))
     if not all(np.isfinite(each.other) for each in sums.values()):
-        raise _error("the result computes numbers that are infinite or no numbers")
+        raise _error("the result computes numbers that are infinite or NaN")
     return tuple(each.drift(name) for name, each in sums.items() if each.comparable)
 
 

@@ -48,7 +48,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     tell = note or _quiet
     path, out = Path(path), Path(out)
     if out.exists() and path.exists() and out.samefile(path):
-        raise _error("output-file", f"{out} is what is to be optimised: choose another name with -o")
+        raise _error("output-file", f"{out} is the input itself: choose another name with -o")
     tell("running the file as it is")
     original = Original(path)
     session = original.session
@@ -77,7 +77,7 @@ def _refuse_old(model: ModelProto) -> None:
     """Before opset 7 operators broadcast and train in ways of their own."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), OLDEST)
     if opset < OLDEST:
-        raise _error("not-optimised", f"the model is of opset {opset}; only those from {OLDEST} on are understood")
+        raise _error("not-optimised", f"the model is of opset {opset}; only opsets from {OLDEST} on are supported")
 
 
 def _bytes(files: Iterable[Path]) -> int:

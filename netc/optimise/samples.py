@@ -30,7 +30,7 @@ def read_samples(what: str, session: Session, plan: Plan, count: int) -> tuple[s
         return _pictures(path, session, plan, count)
     if path.suffix.lower() in (".npy", ".npz"):
         return _arrays(path, session, plan, count)
-    raise _refused(f"{what} is no folder of pictures, .npy, .npz or `random`")
+    raise _refused(f"{what} is not a folder of pictures, .npy, .npz or `random`")
 
 
 def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:

@@ -112,8 +112,8 @@ class _Rules:
     def _report_unknown(self, line: Line) -> None:
         near = closest(line.op, list(INITIALISERS))
         fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-        notes = (f"known are {', '.join(INITIALISERS)}",)
-        self._report("unknown-init", f"there is no initialisation `{line.op}`", line.op_span, notes, fixes)
+        notes = (f"the initialisers are {', '.join(INITIALISERS)}",)
+        self._report("unknown-init", f"there is no initialiser `{line.op}`", line.op_span, notes, fixes)
 
     def _report(
         self, code: str, message: str, span: Span, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()

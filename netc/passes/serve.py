@@ -14,6 +14,7 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.dims import Domain, dim_source, symbols
+from netc.ir.flat import flatten
 from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
 from netc.passes.elaborate import elaborate_file
 from netc.syntax.ast import Line
@@ -36,7 +37,7 @@ class Normalisation(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         divided = (*self.std, 1.0 if self.scale is None else self.scale)
         if 0 in divided or not all(map(isfinite, (*self.mean, *divided))):
-            raise ValueError("a deviation or the scale is 0, or something is no number")
+            raise ValueError("a deviation or the scale is 0 or not a number")
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -83,6 +84,8 @@ def served(network: Network, serving: Serving) -> Network:
         raise _error(f"{network.name} has no image, which is an input N×C×H×W of floating-point numbers")
     if serving.softmax or serving.topk:
         _need_scores(network)
+    if serving.softmax:
+        _refuse_second_softmax(network)
     wrapper = _Wrapper(network)
     inputs = tuple(_read(wrapper, value, serving) for value in network.block.inputs)
     outputs = tuple(new for output in network.block.outputs for new in _answered(wrapper, output, serving))
@@ -276,3 +279,14 @@ def _need_scores(network: Network) -> None:
     kind = found[0].value.type
     if kind.rank < 2 or kind.dtype not in FLOATS:
         raise _error(f"softmax and topk take scores along axis 1, not {found[0].name}, which is {kind}")
+
+
+def _refuse_second_softmax(network: Network) -> None:
+    """One of what is a softmax already would make all classes nearly alike."""
+    flat = flatten(network)
+    makers = {wire: node.node for node in flat.nodes for wire in node.outputs}
+    for output in flat.outputs:
+        made = makers.get(output.wire)
+        if made is not None and made.op.is_softmax and not output.train_only:
+            message = f"output `{output.name}` is the result of {made.op.name} already: leave --softmax out"
+            raise NetcError((Diagnostic("cannot-serve", message, made.span),))

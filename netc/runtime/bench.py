@@ -25,6 +25,7 @@ from netc.runtime.given import Fed, feed
 from netc.runtime.images import Preprocess
 from netc.runtime.lazy import onnx_backend, onnxruntime, pytorch_backend, torch
 from netc.runtime.model import Provider, Session, bounds, open_model, refuse_unknown
+from netc.runtime.module import module_text
 from netc.runtime.written import write_model
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _home(
         return Home(str(folder), str(subject))
     chosen, module = options or onnx_backend().OnnxOptions(), folder / "model.py"
     with_weights = write_model(subject, folder / "model.onnx", weights, seed, chosen)
-    module.write_text(pytorch_backend().generate(served(subject, chosen.serving)), "utf-8")
+    module.write_text(module_text(pytorch_backend(), served(subject, chosen.serving)), "utf-8")
     return Home(str(folder), str(folder / "model.onnx"), str(module), str(with_weights.resolve()))
 
 

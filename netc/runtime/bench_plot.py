@@ -16,7 +16,7 @@ FORMATS = (".svg", ".png", ".pdf")
 def check_plot(path: str | Path) -> None:
     """Raises NetcError where no such picture can be drawn: `missing-library`, `output-file` for other formats."""
     if Path(path).suffix.lower() not in FORMATS:
-        message = f"{path}: a plot is one of {', '.join(FORMATS)}"
+        message = f"{path}: a plot must be one of {', '.join(FORMATS)}"
         raise NetcError((Diagnostic("output-file", message, None),))
     matplotlib()
 

@@ -127,7 +127,7 @@ def _check_zip(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except _BROKEN as error:
-        raise weights_error(path, f"is no zip archive that can be read: {error}") from error
+        raise weights_error(path, f"is not a readable zip archive: {error}") from error
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise weights_error(path, "is a compressed archive, which torch.save does not write")
     if sum(member.file_size for member in members) > size:
@@ -142,7 +142,7 @@ def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
             warnings.simplefilter("ignore")
             return load_inert(partial(library.load, path, map_location="cpu", weights_only=True, mmap=zipped))
     except pickle.UnpicklingError as error:
-        problem = "needs more than tensors and settings; that is not loaded, because it could run code of its author"
+        problem = "holds more than tensors and settings, which is not loaded, because it could run code of its author"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
         raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
@@ -168,7 +168,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
     if len(inner) != 1:
         keys = ", ".join(ascii(name) for name in list(loaded)[:10])
         raise weights_error(path, f"has no state_dict that can be told from the rest; say `--key` with one of: {keys}")
-    notes.append(f"{path}: takes the state_dict under `{inner[0]}`")
+    notes.append(f"{path}: using the state_dict under `{inner[0]}`")
     return _state(path, loaded[inner[0]], None, notes)
 
 
@@ -187,7 +187,7 @@ def _tensors(path: Path, found: Any, notes: list[str]) -> dict[str, Any]:
     state = {name: value for name, value in found.items() if _is_tensor(value)}
     others = [str(name) for name in found if name not in state]
     if others:
-        notes.append(f"{path}: leaves out what is no tensor: {', '.join(others[:10])}")
+        notes.append(f"{path}: ignored what is not a tensor: {', '.join(others[:10])}")
     if len(state) > MAX_TENSORS or not all(isinstance(name, str) and name.isprintable() for name in state):
         raise weights_error(path, "has too many tensors, or names that cannot be shown")
     return state
@@ -200,7 +200,7 @@ def _is_tensor(value: Any) -> bool:
 def _unwrapped(state: dict[str, Any], wanted: Collection[str], notes: list[str]) -> dict[str, Any]:
     """The state without what was put before every name, one wrapper around another."""
     while prefix := _wrapper(state, wanted):
-        notes.append(f"takes off the prefix `{prefix}` of {WRAPPERS[prefix]}")
+        notes.append(f"removed the prefix `{prefix}` of {WRAPPERS[prefix]}")
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
@@ -222,7 +222,9 @@ def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
     kind = str(tensor.dtype).removeprefix("torch.")
     dtype = kind if kind in _PLAIN else _CODES.get(kind)
     if dtype is None or tensor.layout != library.strided or tensor.is_quantized or tensor.device.type != "cpu":
-        raise weights_error(path, f"tensor {name} is of a kind that safetensors has not: {kind}, {tensor.layout}")
+        raise weights_error(
+            path, f"tensor {name} has a type that safetensors does not support: {kind}, {tensor.layout}"
+        )
     if _size(tensor) > size:
         raise weights_error(path, f"tensor {name} takes more bytes than the file has")
     return Held(name, dtype, tuple(tensor.shape), str(path), partial(_chunks, tensor.detach()))

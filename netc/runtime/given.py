@@ -74,7 +74,7 @@ def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> 
         return free[0]
     if len(inputs) == 1 and _is_picture(value):
         return next(iter(inputs))
-    raise _refused(f"{text} is one input too many; the model has {', '.join(inputs)}")
+    raise _refused(f"{text} is an unexpected input; the model has {', '.join(inputs)}")
 
 
 def _joined(name: str, known: Source | None, more: Source) -> Source:
@@ -99,7 +99,7 @@ def _source(value: str, name: str) -> Source:
         return Source("array", (path,), read_arrays(path))
     if value.lower().endswith(".npz"):
         return Source("array", (path,), _member(path, name))
-    raise _refused(f"{value} is no .npy, .npz, picture, `random` or `zeros`")
+    raise _refused(f"{value} is not a .npy file, .npz file, picture, `random` or `zeros`")
 
 
 def read_arrays(path: Path) -> Any:
@@ -114,12 +114,12 @@ def read_arrays(path: Path) -> Any:
     except FileNotFoundError as error:
         raise _refused(f"{path}: no such file") from error
     except MemoryError as error:
-        raise _refused(f"{path}: its arrays do not fit into memory") from error
+        raise _refused(f"{path}: its arrays do not fit in memory") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        why = "it holds no arrays of numbers" if "pickle" in str(error) else error
+        why = "it does not hold arrays of numbers" if "pickle" in str(error) else error
         raise _refused(f"{path}: cannot be read as NumPy's arrays: {why}") from error
     if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
-        raise _refused(f"{path}: an .npy is one of NumPy's arrays, an .npz is several by name, and this is not")
+        raise _refused(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
     return arrays if several else found
 
 

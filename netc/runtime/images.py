@@ -97,7 +97,7 @@ def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int], serving: 
         if len(values) not in (1, layout.channels):
             raise _refused(f"{layout.name} has {layout.channels} channels, the {name} {len(values)} values")
         if not all(map(isfinite, values)):
-            raise _refused(f"the {name} is no number")
+            raise _refused(f"the {name} is not a number")
     if 0 in std:
         raise _refused("the std is 0")
     resize, white = chosen.resize or min(size) * RESIZED // CROPPED, 1 / ((inside and inside.scale) or 1.0)

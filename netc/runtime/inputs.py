@@ -34,7 +34,7 @@ def random_input(generator: Any, shape: tuple[int, ...], dtype: str, below: int 
 
 
 def _too_large(shape: tuple[int, ...]) -> NetcError:
-    message = f"an input of shape {'×'.join(map(str, shape))} does not fit into memory"
+    message = f"an input of shape {'×'.join(map(str, shape))} does not fit in memory"
     return NetcError((Diagnostic("bad-input", message, None),))
 
 

@@ -53,7 +53,7 @@ def read_labels(name: str) -> tuple[str, ...]:
     try:
         return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(f"{name}: cannot be read as labels, one a line: {error}") from error
+        raise _refused(f"{name}: cannot be read as labels, one per line: {error}") from error
 
 
 def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...]) -> Top | None:

@@ -25,7 +25,7 @@ from netc.runtime.inputs import random_input, usual_bound
 from netc.runtime.layers import judged, open_calls, place
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend
 from netc.runtime.model import Session, open_model
-from netc.runtime.module import import_network
+from netc.runtime.module import import_network, module_text
 from netc.runtime.report import Difference, Finding
 from netc.runtime.sizes import Binding, bound_shape, wide
 from netc.types import FLOATS
@@ -127,7 +127,7 @@ def _alone(node: FlatNode, name: str, known: Mapping[Wire, Value], made: tuple[V
 def _written(network: Network, folder: Path, seed: int, options: OnnxOptions) -> tuple[Any, Session]:
     """The statements as a PyTorch module and as an ONNX file."""
     source, model = folder / "large.py", folder / "large.onnx"
-    source.write_text(pytorch_backend().generate(network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), network), "utf-8")
     plain = msgspec.structs.replace(options, serving=BARE, functions=False, placement="single", shard_size=None)
     onnx_backend().write_onnx_fresh(network, model, seed, None, plain)
     return import_network(source), open_model(model, "cpu")

@@ -21,7 +21,7 @@ from netc.runtime.eager import Arrays, evaluate, evaluate_in_float64
 from netc.runtime.lazy import numpy, pytorch_backend
 from netc.runtime.match import Matched
 from netc.runtime.model import Session, open_exposed, read_opened
-from netc.runtime.module import import_network, load_strictly
+from netc.runtime.module import import_network, load_strictly, module_text
 from netc.runtime.report import Difference, Layer, Layers
 from netc.weights import WeightsIndex
 
@@ -180,7 +180,7 @@ def lay_open(network: Network, folder: Path, index: WeightsIndex, model: Path, m
 
 def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
     source = folder / "opened.py"
-    source.write_text(pytorch_backend().generate(network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), network), "utf-8")
     module = import_network(source)
     kept = {name: index.tensors[name] for name in module.state_dict()}
     load_strictly(module, msgspec.structs.replace(index, tensors=kept))

@@ -126,7 +126,7 @@ def read_model(path: str | Path) -> Any:
     try:
         model = onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
-        raise _error("model-file", f"{path}: is no ONNX model") from error
+        raise _error("model-file", f"{path} is not an ONNX model") from error
     for tensor in model.graph.initializer:
         if tensor.external_data and not _is_plain(tensor):
             raise _error("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")

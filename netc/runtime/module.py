@@ -14,6 +14,8 @@ from typing import Any
 
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.ir.model import Network
+from netc.ops.records import Unsupported
+from netc.passes.refusals import torch_refusals
 from netc.runtime.lazy import torch
 from netc.weights import TensorEntry, TensorSpec, WeightsIndex, fitting_weights, fresh_tensors, tensors
 from netc.weights.check import differences
@@ -43,6 +45,14 @@ def live_module(network: Network, source: str, weights: str | Path | Mapping[str
         state = _read(fitting_weights(network, weights))
     module.load_state_dict(state)
     return module
+
+
+def module_text(backend: Any, network: Network) -> str:
+    """The module that the PyTorch backend writes; raises NetcError with the line of what PyTorch has no form for."""
+    try:
+        return str(backend.generate(network))
+    except Unsupported as error:
+        raise NetcError(torch_refusals(network, error)) from error
 
 
 def import_network(path: Path) -> Any:

@@ -114,8 +114,8 @@ class Steps(msgspec.Struct, frozen=True):
     outputs: those that the steps end in. culprit: the first statement that makes something else from equal inputs;
     worst: what is nearest to its tolerance. parts: what differs end to end though what it is made from does not: where
     rounding decides. equals: what names other ones of exactly equal elements, which its operator leaves open. astray:
-    outputs that PyTorch's module as a whole computes otherwise than its statements one by one; unlike: those that
-    onnxruntime computes otherwise when it is asked for the values inside.
+    outputs that PyTorch's module as a whole computes differently from its statements run one by one; unlike: those that
+    onnxruntime computes differently when asked for intermediate values.
     """
 
     statements: int
@@ -155,9 +155,9 @@ class Steps(msgspec.Struct, frozen=True):
             where, *more = self.culprit.lines()
             return [f"from equal inputs another result: {where}", *more]
         if self.astray:
-            return [f"PyTorch's module computes {_few(self.astray)} otherwise than its statements one by one"]
+            return [f"PyTorch's module computes {_few(self.astray)} differently from its statements run one by one"]
         if self.unlike:
-            return [f"onnxruntime computes {_few(self.unlike)} otherwise when asked for the values inside"]
+            return [f"onnxruntime computes {_few(self.unlike)} differently when asked for intermediate values"]
         return ["the file gives no value of the network"]
 
     def _remarks(self) -> Iterator[str]:
@@ -174,7 +174,7 @@ class Layers(msgspec.Struct, frozen=True):
 
     first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
     it; absent: statements without a value of that name on the other side; astray: outputs that PyTorch's module as a
-    whole computes otherwise than its statements one by one, so that its code is at fault and no operator.
+    whole computes differently from its statements run one by one, so that its code is at fault and no operator.
     """
 
     compared: int
@@ -200,9 +200,11 @@ class Layers(msgspec.Struct, frozen=True):
             return [f"{head}; the first to differ: {first}", *(f"     {'':{width}}  {line}" for line in more)]
         if self.astray:
             names = ", ".join(self.astray)
-            return [f"{head} alike, but PyTorch's module computes {names} otherwise than its statements one by one"]
+            return [
+                f"{head} alike, but PyTorch's module computes {names} differently from its statements run one by one"
+            ]
         if self.worst is None:
-            return [f"{head}: no value inside has the same name on both sides"]
+            return [f"{head}: no intermediate value has the same name on both sides"]
         return [f"{head}; nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"]
 
     def _left_out(self) -> str:

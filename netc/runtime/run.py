@@ -56,7 +56,7 @@ class TensorReport(msgspec.Struct, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         text = f"{self.name} {'×'.join(map(str, self.shape)) or 'scalar'} {self.dtype}"
         source = f" ({self.source})" if self.source else ""
-        strange = f", infinite or no numbers: {self.strange} of {prod(self.shape)}" if self.strange else ""
+        strange = f", infinite or NaN: {self.strange} of {prod(self.shape)}" if self.strange else ""
         return f"{text}{source}{strange}"
 
 

@@ -15,7 +15,7 @@ from netc.runtime.eager import Arrays
 from netc.runtime.layers import Opened
 from netc.runtime.lazy import pytorch_backend
 from netc.runtime.model import Session, open_exposed
-from netc.runtime.module import import_network, share_weights
+from netc.runtime.module import import_network, module_text, share_weights
 
 Values = dict[Wire, Any]
 
@@ -123,5 +123,5 @@ def _part(opened: Opened, nodes: Sequence[FlatNode], reads: Sequence[Wire], make
 
 
 def _written(network: Network, source: Path) -> Path:
-    source.write_text(pytorch_backend().generate(network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), network), "utf-8")
     return source

@@ -28,7 +28,7 @@ from netc.runtime.layers import compare_layers, lay_open
 from netc.runtime.lazy import numpy, onnx_backend, pytorch_backend, torch
 from netc.runtime.match import Matched, match
 from netc.runtime.model import Session, open_model, refuse_unknown
-from netc.runtime.module import import_network, load_strictly, module_errors
+from netc.runtime.module import import_network, load_strictly, module_errors, module_text
 from netc.runtime.report import Finding, Layers, Steps, VerifyReport
 from netc.runtime.service import Service, around
 from netc.runtime.sizes import Binding, Shape, ample, bound_shape, free_inside, names_in, samples, typical
@@ -240,7 +240,7 @@ def _loaded(module: Any) -> Finding:
 
 def _load_module(order: Order, index: WeightsIndex) -> Any:
     source = order.folder / "model.py"
-    source.write_text(pytorch_backend().generate(order.network), "utf-8")
+    source.write_text(module_text(pytorch_backend(), order.network), "utf-8")
     module = import_network(source)
     load_strictly(module, index)
     return module

@@ -131,6 +131,14 @@ class Output(msgspec.Struct, frozen=True, eq=False):
     loop: Loop | None = None
 
 
+class Check(msgspec.Struct, frozen=True, eq=False):
+    """An expression that must hold, and what to say where it does not: texts and the values between them."""
+
+    that: Expr
+    span: Span
+    message: tuple[str | Expr, ...] = ()
+
+
 class Definition(msgspec.Struct, eq=False, kw_only=True):
     """What a block and a file have in common. `inputs` and `outputs` are None when the key is absent."""
 
@@ -142,6 +150,7 @@ class Definition(msgspec.Struct, eq=False, kw_only=True):
     net: Statement | None = None
     outputs: tuple[Output, ...] | None = None
     shared: tuple[Named, ...] = ()
+    checks: tuple[Check, ...] = ()
     file: SpecFile | None = None
     """The file this stands in; a SpecFile's is itself."""
     class_name: str = ""
@@ -193,7 +202,6 @@ class SpecFile(Definition, eq=False, kw_only=True):
     defaults: tuple[Defaults, ...] = ()
     init: tuple[InitRule, ...] = ()
     freeze: tuple[Text, ...] = ()
-    checks: tuple[tuple[Expr, Span], ...] = ()
     lint: dict[str, Text] = {}
     ignores: dict[int, frozenset[str]] = {}
     """Line number → codes of its `# netc: ignore[code, …]` comment."""

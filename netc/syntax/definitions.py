@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
-from netc.syntax.ast import Alias, Definition, Input, Let, Loop, Named, Output, Parameter, SpecFile, Statement
+from netc.syntax.ast import Alias, Check, Definition, Input, Let, Loop, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.line import parse_signature
-from netc.syntax.names import objection
+from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.statements import StatementReader
@@ -25,11 +27,12 @@ from netc.syntax.values import (
 )
 from netc.types import DTYPES
 
-BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared")
+BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared", "checks")
 
 MAX_RANK = 8
 
 _INPUT_KEYS = ("shape", "dtype")
+_CHECK_KEYS = ("that", "message")
 _OUTPUT_KEYS = ("from", "when", "if", "for")
 _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
@@ -45,10 +48,11 @@ class DefinitionReader:
         definition.lets = self.lets(node.get("let"))
         definition.inputs = self.inputs(node.get("inputs"), is_file)
         if is_file and definition.inputs is None:
-            self.missing(definition, "inputs", "name what goes in: `inputs: {image: [N, 3, 32*h, 32*w]}`")
+            self.missing(definition, "inputs", "declare the inputs: `inputs: {image: [N, 3, 32*h, 32*w]}`")
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
+        definition.checks = self.checks(node.get("checks"))
         self.check_names(definition)
 
     def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
@@ -56,7 +60,7 @@ class DefinitionReader:
             word_of(self.report, key, "block")
             block = Definition(name=key.text, span=self.report.span_of(key), file=file)
             if not isinstance(value, Mapping):
-                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put its statements under `net:`")
+                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put the statements under `net:`")
                 continue
             self.check_block_keys(value, key.text)
             self.fill(block, value, is_file=False)
@@ -68,7 +72,7 @@ class DefinitionReader:
     def net(self, node: Mapping, definition: Definition) -> Statement | None:
         value = node.get("net")
         if value is None:
-            self.missing(definition, "net", "say under `net:` what it computes")
+            self.missing(definition, "net", "write what it computes under `net:`")
             return None
         return self.statements.statement(value, "`net`", body=True)
 
@@ -102,10 +106,10 @@ class DefinitionReader:
         reason = objection(name, "argument")
         if reason is not None:
             message = f"`{name}` cannot name an argument"
-            self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
+            self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another("argument"))
         elif is_file and parameter.default is None:
             message = f"`{name}` has no default"
-            help = f"a file builds alone: write `{name}=…`"
+            help = f"a file must build on its own: write `{name}=…`"
             self.report.error("missing-default", message, span.start, span.end, help=help)
 
     def lets(self, node: Node | None) -> tuple[Let, ...]:
@@ -171,7 +175,7 @@ class DefinitionReader:
         if node is None:
             return None
         if is_empty(node) or (isinstance(node, Mapping) and not node.entries):
-            self.report.at("wrong-kind", "`outputs` names nothing", node, "leave it out, or write `{logits: fc}`")
+            self.report.at("wrong-kind", "`outputs` is empty", node, "leave it out, or write `{logits: fc}`")
         entries = entries_of(self.report, node, "`outputs`", "write `{logits: fc}`")
         return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
 
@@ -205,6 +209,33 @@ class DefinitionReader:
         entries = () if node is None else entries_of(self.report, node, "`shared`")
         found = (self.statements.named(key, value, "shared") for key, value in entries)
         return tuple(named for named in found if named is not None)
+
+    def checks(self, node: Node | None) -> tuple[Check, ...]:
+        found = (self.check(item) for item in (() if node is None else items_of(node)))
+        return tuple(check for check in found if check is not None)
+
+    def check(self, node: Node) -> Check | None:
+        """An expression, or `{that: expression, message: text}`."""
+        if not isinstance(node, Mapping):
+            tree = expression(self.report, node, "a check")
+            return None if tree is None else Check(tree, self.report.span_of(node))
+        check_keys(self.report, node, _CHECK_KEYS, "a check")
+        that, words = node.get("that"), node.get("message")
+        if that is None:
+            self.report.at("missing-key", "`that` is missing", node, "write `{that: in.C == 64, message: …}`")
+            return None
+        tree = expression(self.report, that, "`that`")
+        message = () if words is None else self.message(words)
+        return None if tree is None or message is None else Check(tree, self.report.span_of(that), message)
+
+    def message(self, node: Node) -> tuple[str | Expr, ...] | None:
+        scalar = scalar_of(self.report, node, "`message`")
+        text = None if scalar is None else line_text(self.report, scalar)
+        try:
+            return None if text is None else parse_message(text.text, text.base, text.offsets)
+        except SyntaxProblem as problem:
+            self.report.problem(problem)
+            return None
 
     def check_names(self, definition: Definition) -> None:
         """Arguments and lets live in one scope, the inputs in another."""

@@ -37,7 +37,7 @@ def _idle_of(definition: Definition, read: Iterator[str]) -> Iterable[Parameter 
 
 def _read_in_file(spec: SpecFile) -> Iterator[str]:
     """Names that mean an argument or a `let` of the file."""
-    yield from _names((_body(spec), spec.inputs, spec.checks, spec.init, spec.defaults))
+    yield from _names((_body(spec), spec.inputs, spec.init, spec.defaults))
     for block in spec.blocks.values():
         yield from _names([parameter.default for parameter in block.parameters])
         own = {parameter.name for parameter in block.parameters}
@@ -48,7 +48,7 @@ def _read_in_file(spec: SpecFile) -> Iterator[str]:
 
 
 def _body(definition: Definition) -> tuple[object, ...]:
-    return definition.net, definition.outputs, definition.shared
+    return definition.net, definition.outputs, definition.shared, definition.checks
 
 
 def _names(node: object) -> Iterator[str]:

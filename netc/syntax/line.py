@@ -64,7 +64,7 @@ def split(line: LineText) -> list[LineText]:
     """The pieces between the spaces that stand outside parentheses and quotes. Raises: SyntaxProblem."""
     text = line.text
     if len(text) > MAX_LINE:
-        raise line.problem("too-complex", f"this line has {len(text)} characters; at most {MAX_LINE} are read")
+        raise line.problem("too-complex", f"this line has {len(text)} characters; the limit is {MAX_LINE}")
     if _NESTING.search(text) is None:
         return [line.cut(*found.span()) for found in _BARE.finditer(text)]
     return [line.cut(start, end) for start, end in _nested_pieces(line)]
@@ -83,11 +83,11 @@ def _nested_pieces(line: LineText) -> list[tuple[int, int]]:
         start = at if start is None else start
         _nest(line, opened, token, at)
     if opened:
-        raise line.cut(opened[-1], opened[-1] + 1).problem("bad-expression", "this parenthesis is never closed", _CUT)
+        raise line.cut(opened[-1], opened[-1] + 1).problem("bad-expression", "this parenthesis is not closed", _CUT)
     return pieces if start is None else [*pieces, (start, len(line.text))]
 
 
-_CUT = "a comma inside a YAML list cuts a line in two: separate with spaces, `(1 7)`, or quote this line"
+_CUT = "a comma inside a YAML list splits a line in two: separate with spaces, `(1 7)`, or quote this line"
 
 
 def _nest(line: LineText, opened: list[int], token: str, at: int) -> None:
@@ -95,9 +95,9 @@ def _nest(line: LineText, opened: list[int], token: str, at: int) -> None:
         opened.append(at)
     elif token in (")", "]"):
         if not opened or line.text[opened.pop()] != ("(" if token == ")" else "["):
-            raise line.cut(at, at + 1).problem("bad-expression", f"`{token}` closes nothing", _CUT)
+            raise line.cut(at, at + 1).problem("bad-expression", f"`{token}` has no opening bracket", _CUT)
     elif token in ('"', "'"):
-        raise line.cut(at, at + 1).problem("bad-line", "this quote is never closed", "close it on the same line")
+        raise line.cut(at, at + 1).problem("bad-line", "this quote is not closed", "close it on the same line")
 
 
 class LineReader:
@@ -134,7 +134,9 @@ class LineReader:
 
     def repetition(self, piece: LineText, found: re.Match[str]) -> None:
         if self.repeat is not None:
-            raise piece.problem("bad-line", f"`{piece.text}` repeats this line again", "keep one of the two")
+            raise piece.problem(
+                "bad-line", f"`{piece.text}` is a second repeat count on this line", "keep one of the two"
+            )
         self.repeat = piece.cut(*found.span(1 if found.group(1) else 2)).expression()
 
     def named(self, piece: LineText, found: re.Match[str]) -> None:
@@ -142,7 +144,7 @@ class LineReader:
         if name in self.names:
             raise piece.problem("duplicate-argument", f"`{name}` is given twice", "keep one of them")
         if found.end() == len(piece.text):
-            raise piece.problem("bad-line", f"`{name}=` has no value", "no spaces beside `=`: `stride=2`")
+            raise piece.problem("bad-line", f"`{name}=` has no value", "write it without spaces around `=`: `stride=2`")
         self.names.add(name)
         name_span = self.report.span(piece.start, piece.at(found.end(1)))
         value = read_value(piece.cut(found.end(), len(piece.text)))
@@ -150,10 +152,12 @@ class LineReader:
 
     def positional(self, piece: LineText) -> None:
         if piece.text[0] == "=" and not piece.text.startswith("=="):
-            raise piece.problem("bad-line", "`=` stands beside a space", "write it without: `stride=2`")
+            raise piece.problem("bad-line", "there is a space around `=`", "write it without spaces: `stride=2`")
         if self.arguments and self.arguments[-1].name is not None:
-            remedy = f"name it: `name={piece.text}`; no spaces beside `=`"
-            raise piece.problem("bad-line", f"`{piece.text}` has no name but follows named arguments", remedy)
+            remedy = f"name it: `name={piece.text}`, without spaces around `=`"
+            if _WORD.fullmatch(piece.text):
+                remedy = f"write `@{piece.text}` if it is a tensor, or name the argument: `name={piece.text}`"
+            raise piece.problem("bad-line", f"`{piece.text}` is a positional argument after named ones", remedy)
         value = read_value(piece)
         self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end)))
 
@@ -197,10 +201,12 @@ def parse_line(line: LineText, report: Report) -> Line | Alias | Nothing | None:
 
 def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
     if not pieces:
-        raise line.problem("bad-line", "an operator is missing here", "a line begins with one: `conv2d 64 3`")
+        raise line.problem("bad-line", "expected an operator here", "a line starts with an operator: `conv2d 64 3`")
     op = pieces[0]
     if _REPEAT.fullmatch(op.text) or op.text == "in":
-        raise op.problem("bad-line", f"`{op.text}` is no operator", "a line begins with its operator: `conv2d 64 3 x2`")
+        raise op.problem(
+            "bad-line", f"`{op.text}` is not an operator", "a line starts with an operator: `conv2d 64 3 x2`"
+        )
     if _OP.fullmatch(op.text) is None:
         raise op.problem("bad-line", f"`{op.text}` cannot be an operator", _call_remedy(op.text))
     return op
@@ -210,7 +216,7 @@ def _call_remedy(text: str) -> str:
     name, opening, rest = text.partition("(")
     if opening and _OP.fullmatch(name):
         return f"write `{name} {' '.join(rest.rstrip(')').replace(',', ' ').split())}`"
-    return "a line begins with its operator: `conv2d 64 3`"
+    return "a line starts with an operator: `conv2d 64 3`"
 
 
 def parse_signature(line: LineText, report: Report) -> tuple[Parameter, ...]:
@@ -228,7 +234,7 @@ def _parameter(piece: LineText, report: Report) -> Parameter:
     named = _NAMED.match(piece.text)
     if named is None:
         if _WORD.fullmatch(piece.text) is None:
-            raise piece.problem("bad-line", f"`{piece.text}` is no name", "write `width stride=1 act=relu`")
+            raise piece.problem("bad-line", f"`{piece.text}` is not a name", "write `width stride=1 act=relu`")
         return Parameter(piece.text, None, report.span(piece.start, piece.end))
     default = read_value(piece.cut(named.end(), len(piece.text)))
     return Parameter(named.group(1), default, report.span(piece.start, piece.at(named.end(1))))

@@ -55,20 +55,45 @@ _HYPHENED = re.compile(r"[A-Za-z_]\w*(-\w+)+", re.ASCII)
 _X = re.compile(r"x\d*", re.ASCII)
 
 
+_RESERVED = {
+    "in": "`@in` is the first input of the block or file around a statement",
+    "x": "`x` is what a statement itself reads, as in `conv2d x.C 3`",
+    "x2": "`x` with digits repeats a line, as in `relu x2`",
+}
+
+_EXAMPLES: dict[Role, str] = {
+    "statement": "conv1",
+    "argument": "width",
+    "let": "hidden",
+    "loop variable": "i",
+    "input": "image",
+    "output": "logits",
+    "block": "unit",
+    "import": "backbone",
+    "shared": "encoder",
+    "variant": "large",
+}
+
+
+def another(role: Role) -> str:
+    """What to do about a name that cannot be used in this role."""
+    return f"choose another name, such as `{_EXAMPLES[role]}`"
+
+
 def objection(name: str, role: Role) -> str | None:
     """Why `name` cannot be used in this role, or None."""
     if len(name) > MAX_NAME:
         return f"it has more than {MAX_NAME} characters"
     if _WORD.fullmatch(name) is None:
-        return "a name is a word: the letters a-z and A-Z, digits and `_`, and no digit first"
+        return "a name consists of letters a-z and A-Z, digits and `_`, and does not start with a digit"
     if name == "in" or (_X.fullmatch(name) and role != "variant"):
-        return "`in`, `x` and `x` with digits are reserved"
+        return _RESERVED["in" if name == "in" else "x" if name == "x" else "x2"]
     if name in CONSTANTS or name in KEYWORDS:
-        return "it is a word of the expression language"
+        return "it is a keyword of the expression language"
     if keyword.iskeyword(name):
         return "it is a keyword of Python"
     if name.startswith("__"):
-        return "names with two leading underscores are Python's own"
+        return "names with two leading underscores are reserved by Python"
     return _role_objection(name, role)
 
 
@@ -76,22 +101,22 @@ def _role_objection(name: str, role: Role) -> str | None:
     if role in _MODULE_ROLES and name in MODULE_ATTRIBUTES:
         return "every nn.Module already has an attribute of this name"
     if role in _TENSOR_ROLES and (name in AXIS_LETTERS or name in ("shape", "rank")):
-        return "the axis letters, `shape` and `rank` ask a tensor for its sizes"
+        return "the axis letters, `shape` and `rank` are how the sizes of a tensor are read"
     if role == "statement" and name in STATEMENT_KEYS:
-        return "it is a key of the statement form"
+        return "it is a key of the long form of a statement"
     if role == "output" and name.startswith("_"):
-        return "outputs become fields of a NamedTuple, and these do not begin with an underscore"
+        return "outputs become fields of a NamedTuple, which cannot start with an underscore"
     if role in ("argument", "let", "loop variable") and name in FUNCTIONS:
         return "it is a function of the expression language"
     if role != "variant" and name in CODE_NAMES:
-        return "the generated code uses this name itself"
+        return "the generated code needs this name for itself"
     return None
 
 
 def part_objection(part: str) -> str | None:
     """Why `part` cannot follow a dot in a statement's name: digits may, as in `features.0`, and `block1-0`."""
     if part.isascii() and part.isdigit():
-        return None if len(part) < 10 and str(int(part)) == part else "a number has no leading zeros here"
+        return None if len(part) < 10 and str(int(part)) == part else "a number cannot have leading zeros here"
     if len(part) <= MAX_NAME and _HYPHENED.fullmatch(part):
         return None
     return objection(part, "statement") or container_objection(part)
@@ -99,15 +124,15 @@ def part_objection(part: str) -> str | None:
 
 def container_objection(name: str) -> str | None:
     """Why `name` cannot name a member of a statement; a block may have such a member."""
-    return "the containers of torch.nn have a method of this name" if name in CONTAINER_METHODS else None
+    return "`nn.Sequential` and `nn.ModuleDict` have a method of this name" if name in CONTAINER_METHODS else None
 
 
 def file_objection(name: str) -> str | None:
     """Why `name` cannot name a network."""
     if _SNAKE.fullmatch(name) is None or len(name) > MAX_NAME:
-        return "it is snake_case: lower-case letters, digits and single `_`, a letter first"
+        return "names of networks are snake_case: lower-case letters, digits and single `_`, starting with a letter"
     if name in DEVICES:
-        return "Windows keeps this name for a device"
+        return "Windows reserves this name for a device"
     return "it is a keyword of Python" if keyword.iskeyword(name) else None
 
 

@@ -6,8 +6,7 @@ import os
 import re
 
 from netc.diagnostics.codes import LINTS
-from netc.diagnostics.model import Diagnostic, Source, Span
-from netc.expr.tree import Expr
+from netc.diagnostics.model import Diagnostic, Source
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
 from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
@@ -19,7 +18,6 @@ from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     arguments,
     entries_of,
-    expression,
     items_of,
     scalar_of,
     text_of,
@@ -42,7 +40,6 @@ FILE_KEYS = (
     "defaults",
     "init",
     "freeze",
-    "checks",
     "lint",
     *BLOCK_KEYS,
 )
@@ -63,7 +60,7 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     if root is None:
         return None, report.diagnostics
     if not isinstance(root, Mapping):
-        report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec begins with `netc: 1`")
+        report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec starts with `netc: 1`")
         return None, report.diagnostics
     spec = _FileReader(report, root).read()
     found = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
@@ -89,7 +86,6 @@ class _FileReader:
             defaults=self.defaults(),
             init=self.init(),
             freeze=self.freeze(),
-            checks=self.checks(),
             lint=self.lint(),
             ignores=find_ignores(self.report, self.root),
         )
@@ -111,7 +107,7 @@ class _FileReader:
         edition = self.root.get("netc")
         if edition is None:
             start = self.root.start
-            self.report.error("missing-key", "`netc: 1` is missing", start, start, help="begin the file with `netc: 1`")
+            self.report.error("missing-key", "`netc: 1` is missing", start, start, help="start the file with `netc: 1`")
         elif not isinstance(edition, Scalar) or edition.text != EDITION:
             self.report.at("bad-edition", "the only edition is 1", edition, "write `netc: 1`")
 
@@ -163,20 +159,12 @@ class _FileReader:
             if isinstance(line, Line):
                 found.append(InitRule(key.text, line, self.report.span_of(key)))
             elif line is not None:
-                self.report.at("wrong-kind", "an init rule is one line", value, "write `normal std=0.01`")
+                self.report.at("wrong-kind", "an init rule must be a single line", value, "write `normal std=0.01`")
         return tuple(found)
 
     def freeze(self) -> tuple[Text, ...]:
         texts = (text_of(self.report, item, "a path to freeze") for item in items_of(self.value("freeze")))
         return tuple(text for text in texts if text is not None)
-
-    def checks(self) -> tuple[tuple[Expr, Span], ...]:
-        found = []
-        for item in items_of(self.value("checks")):
-            tree = expression(self.report, item, "a check")
-            if tree is not None:
-                found.append((tree, self.report.span_of(item)))
-        return tuple(found)
 
     def lint(self) -> dict[str, Text]:
         found: dict[str, Text] = {}
@@ -199,5 +187,5 @@ class _FileReader:
         for name, span, kind in named:
             first = seen.setdefault(name, kind)
             if first != kind:
-                message = f"`{name}` is the name of a {kind} and of a {first}"
+                message = f"`{name}` names both a {kind} and a {first}"
                 self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.lexer import SyntaxProblem
 from netc.syntax.nodes import Node
@@ -55,6 +55,10 @@ class Report:
         told = tuple(_short(note) for note in notes)
         self.diagnostics.append(Diagnostic(code, _short(message), span, label=label, notes=told, fixes=remedies))
 
+    def change(self, title: str, start: int, end: int, replacement: str) -> Fix:
+        """A remedy that replaces the characters `start:end`."""
+        return Fix(title, (Edit(self.span(start, end), replacement),))
+
     def at(self, code: str, message: str, node: Node, help: str | None = None) -> None:
         self.error(code, message, node.start, node.end, help=help)
 
@@ -65,6 +69,6 @@ class Report:
         """`what` is `word`, which is none of those `allowed`."""
         words = tuple(allowed)
         best = closest(word, words)
-        fixes = () if best is None else (Fix(f"did you mean `{best}`?", self.span_of(node), best),)
+        fixes = () if best is None else (self.change(f"did you mean `{best}`?", node.start, node.end, best),)
         notes = (f"allowed: {', '.join(words)}",)
         self.error(code, f"unknown {what} `{word}`", node.start, node.end, notes=notes, fixes=fixes)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.diagnostics.model import Fix, Span
+from netc.diagnostics.model import Span
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
 from netc.syntax.line import parse_line
-from netc.syntax.names import Role, container_objection, objection, part_objection
+from netc.syntax.names import Role, another, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
@@ -38,7 +38,7 @@ class StatementReader:
 
     def line(self, node: Scalar, what: str) -> Statement | None:
         if node.empty or not node.text.strip():
-            help = "write an operator: `conv2d 64 3`; the identity is `identity`"
+            help = "write an operator, such as `conv2d 64 3`; for no operation, write `identity`"
             self.report.at("bad-statement", f"{what} is empty", node, help)
             return None
         text = line_text(self.report, node)
@@ -46,14 +46,14 @@ class StatementReader:
 
     def chain(self, node: Sequence, what: str) -> Statement | None:
         if not node.items:
-            self.report.at("bad-statement", f"{what} is an empty list", node, "the identity is `identity`")
+            self.report.at("bad-statement", f"{what} is an empty list", node, "for no operation, write `identity`")
         items = [self.statement(item, "this member") for item in self.uncut(node)]
         return Chain(span=self.span(node), items=tuple(item for item in items if item is not None))
 
     def uncut(self, node: Sequence) -> Iterator[Node]:
-        """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), relu]`."""
+        """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), einsum "ij,jk" @a @b]`."""
         first: Node | None = None
-        depth = 0
+        depth = quotes = 0
         if not self.report.source.text.startswith("[", node.start):
             yield from node.items
             return
@@ -62,7 +62,8 @@ class StatementReader:
                 yield item
                 continue
             depth += item.text.count("(") - item.text.count(")")
-            if depth > 0:
+            quotes = (quotes + item.text.count('"')) % 2
+            if depth > 0 or quotes:
                 first = first or item
             elif depth == 0 and first is not None:
                 self.refuse_cut(first, item)
@@ -75,8 +76,10 @@ class StatementReader:
 
     def refuse_cut(self, first: Node, last: Node) -> None:
         span = Span(self.report.source, first.start, last.end)
-        fix = Fix(f'quote this: `"{span.text}"`', span, f'"{span.text}"')
-        message = "a comma in a YAML list cuts this line in two"
+        sign = "'" if '"' in span.text else '"'
+        quoted = f"{sign}{span.text}{sign}"
+        fix = self.report.change(f"quote this: `{quoted}`", span.start, span.end, quoted)
+        message = "a comma in a YAML list splits this line in two"
         self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 
     def mapping(self, node: Mapping, body: bool) -> Statement | None:
@@ -87,13 +90,13 @@ class StatementReader:
         if body:
             return self.body(node)
         looks_like_do = any(key.text in _DO_KEYS for key, _ in node.entries)
-        message = "`do` is missing" if looks_like_do else "a mapping is no statement without `do` or `op`"
+        message = "`do` is missing" if looks_like_do else "a mapping needs `do` or `op` to be a statement"
         self.report.at("bad-statement", message, node.entries[0][0] if node.entries else node, _PUT_UNDER_DO)
         return None
 
     def body(self, node: Mapping) -> Statement | None:
         if not node.entries and not node.damaged:
-            self.report.at("bad-statement", "these braces hold no statement", node, "the identity is `identity`")
+            self.report.at("bad-statement", "these braces are empty", node, "for no operation, write `identity`")
         found = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
         self.check_case(node)
         return Body(span=self.span(node), statements=found)
@@ -104,8 +107,8 @@ class StatementReader:
         for key, _ in node.entries:
             first = seen.setdefault(key.text.lower(), key)
             if first is not key:
-                message = f"`{key.text}` and `{first.text}` differ in case only"
-                self.report.at("bad-name", message, key, "some file systems take them for the same name")
+                message = f"`{key.text}` and `{first.text}` differ only in case"
+                self.report.at("bad-name", message, key, "some file systems treat them as the same name")
 
     def named(self, key: Scalar, node: Node, role: Role = "statement") -> Named | None:
         name = self.template(key, role)
@@ -137,7 +140,7 @@ class StatementReader:
 
     def refuse_name(self, name: str, role: Role, span: Span, reason: str) -> None:
         message = f"`{name}` cannot name a {role}"
-        self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help="choose another name")
+        self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another(role))
 
     def do(self, node: Mapping) -> Statement | None:
         check_keys(self.report, node, _DO_KEYS, "a statement with `do`")
@@ -176,12 +179,12 @@ class StatementReader:
     def loop(self, node: Node, header: Node, body: Statement | None) -> Statement | None:
         if isinstance(header, Mapping) and len(header.entries) > 1:
             second = header.entries[1][0]
-            help = "put a loop into the `do` of another, or take rows apart: `for: {k c: stages}`"
-            self.report.at("bad-statement", "`for` runs over one list", second, help)
+            help = "nest one loop in the `do` of another, or unpack rows: `for: {k c: stages}`"
+            self.report.at("bad-statement", "`for` takes one list", second, help)
             return None
         if not isinstance(header, Mapping) or not header.entries:
-            help = "write `for: {i: 1..4}`; several names take a row apart: `for: {k c: stages}`"
-            wrong_kind(self.report, header, "`for`", "a mapping of one entry", help)
+            help = "write `for: {i: 1..4}`; several names unpack a row: `for: {k c: stages}`"
+            wrong_kind(self.report, header, "`for`", "a mapping with one entry", help)
             return None
         names, values = header.entries[0]
         words = self.loop_names(names)
@@ -195,7 +198,7 @@ class StatementReader:
         reasons = {word: objection(word, "loop variable") for word in words}
         bad = [f"`{word}`: {reason}" for word, reason in reasons.items() if reason is not None]
         if bad or not words or len(reasons) < len(words):
-            notes = tuple(bad) or ("every name must be given once",)
+            notes = tuple(bad) or ("each name may appear only once",)
             span = self.span(key)
             self.report.error("bad-name", "these cannot name loop variables", span.start, span.end, notes=notes)
             return ()

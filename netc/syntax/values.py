@@ -9,7 +9,7 @@ from netc.expr.lexer import MAX_LENGTH, SyntaxProblem
 from netc.expr.tree import Expr, ListExpr, Literal, TensorRef
 from netc.syntax.ast import Argument, Text
 from netc.syntax.line import LineText
-from netc.syntax.names import Role, objection
+from netc.syntax.names import Role, another, objection
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 
@@ -35,11 +35,11 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
     """The scalar as text on one line; None (reported) when it runs over a line end."""
     if scalar.folded or "\n" in scalar.text.strip():
         title = "keep it on one line, or make a list of several lines"
-        message = "this text runs over a line end: the next line became part of it"
+        message = "this text continues on the next line, which became part of it"
         report.error("bad-yaml", message, scalar.start, scalar.end, fixes=(Fix(title),))
         return None
     if len(scalar.text) > MAX_LENGTH:
-        report.at("too-complex", f"this text has {len(scalar.text)} characters; at most {MAX_LENGTH} are read", scalar)
+        report.at("too-complex", f"this text has {len(scalar.text)} characters; the limit is {MAX_LENGTH}", scalar)
         return None
     base, offsets = scalar.place()
     return LineText(scalar.text, base, offsets)
@@ -68,7 +68,7 @@ def word_of(report: Report, scalar: Scalar, role: Role, article: str = "a") -> s
         scalar.start,
         scalar.end,
         notes=(reason,),
-        help="choose another name",
+        help=another(role),
     )
     return None
 
@@ -108,7 +108,7 @@ def expression(report: Report, node: Node, what: str, *, ranges: bool = False, l
         return ListExpr(items=found, start=node.start, end=node.end) if len(found) == len(items) else None
     scalar = node if isinstance(node, Scalar) else None
     if scalar is None or (scalar.empty and not scalar.text):
-        wrong_kind(report, node, what, "an expression", "a mapping in braces? quote this if it should be text")
+        wrong_kind(report, node, what, "an expression", "if this should be text and not a mapping, quote it")
         return None
     text = line_text(report, scalar)
     try:

@@ -52,7 +52,7 @@ def load_tree(report: Report) -> Node | None:
         report_character(report, min(refused))
         return None
     if len(text) > MAX_TEXT:
-        report.error("too-large", f"this file has {len(text)} characters; at most {MAX_TEXT} are read", 0, 0)
+        report.error("too-large", f"this file has {len(text)} characters; the limit is {MAX_TEXT}", 0, 0)
         return None
     try:
         return _Builder(report, base).build(_events(text[base:] if base else text))
@@ -61,7 +61,7 @@ def load_tree(report: Report) -> Node | None:
     except yaml.MarkedYAMLError as error:
         report_yaml(report, error, base)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        report.error("bad-yaml", f"this is not YAML: {error}", 0, 0)
+        report.error("bad-yaml", f"invalid YAML: {error}", 0, 0)
     return None
 
 
@@ -100,12 +100,12 @@ class _Builder:
             elif kind is yaml.DocumentStartEvent and self.root is not None:
                 self.refuse_second(event)
         if self.root is None:
-            self.report.error("bad-yaml", "this file is empty", 0, 0, help="a spec begins with `netc: 1`")
+            self.report.error("bad-yaml", "this file is empty", 0, 0, help="a spec starts with `netc: 1`")
         return self.root
 
     def refuse_second(self, event: Any) -> None:
         start = event.start_mark.index + self.base
-        self.report.error("bad-yaml", "a second document begins here", start, start + 3, help="one file is one spec")
+        self.report.error("bad-yaml", "a second document begins here", start, start + 3, help="a file holds one spec")
         raise _Stop
 
     def scalar(self, event: Any) -> Scalar:
@@ -128,7 +128,9 @@ class _Builder:
     def open(self, event: Any) -> None:
         if len(self.stack) >= MAX_DEPTH:
             start = event.start_mark.index + self.base
-            self.report.error("too-complex", f"more than {MAX_DEPTH} lists or mappings in each other", start, start + 1)
+            self.report.error(
+                "too-complex", f"more than {MAX_DEPTH} lists or mappings nested in each other", start, start + 1
+            )
             raise _Stop
         self.stack.append(_Open(event))
 
@@ -162,7 +164,7 @@ class _Builder:
 
     def refuse_duplicate(self, first: Scalar, key: Scalar) -> None:
         line, _ = self.report.source.position(first.start)
-        message = f"`{key.text}` stands twice in this mapping; the first is in line {line}"
+        message = f"`{key.text}` appears twice in this mapping; the first is on line {line}"
         self.report.at("duplicate-key", message, key, "give one of them another name")
 
     def add(self, node: Node) -> None:

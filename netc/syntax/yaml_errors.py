@@ -12,26 +12,34 @@ from netc.syntax.report import Report
 _NEAR = 400
 """Characters looked at around a place, so that many findings on one long line cost little."""
 
-_BRACKETS = "inside a YAML list, write lists as `(1 7)` and quote what holds brackets, braces or commas"
+_BRACKETS = "inside a YAML list, write lists as `(1 7)` and quote anything with brackets, braces or commas"
 
 _EXPLAINED: tuple[tuple[str, str, str | None], ...] = (
-    ("mapping values are not allowed", "`: ` inside an unquoted text begins a new key", "quote this text"),
-    ("expected ',' or ']'", "this list is not closed, or an item is cut off here", _BRACKETS),
-    ("expected ',' or '}'", "this mapping is not closed, or a value is cut off here", _BRACKETS),
-    ("could not find expected ':'", "a key without `: `", "write `name: value`, with a space after the colon"),
-    ("did not find expected key", "this does not line up with the keys above", "indent all keys of a mapping alike"),
+    ("mapping values are not allowed", "`: ` inside unquoted text starts a new key", "quote this text"),
+    ("expected ',' or ']'", "this list is not closed, or one of its items ends here too early", _BRACKETS),
+    ("expected ',' or '}'", "this mapping is not closed, or one of its values ends here too early", _BRACKETS),
+    (
+        "could not find expected ':'",
+        "expected `: ` after this key",
+        "write `name: value`, with a space after the colon",
+    ),
+    (
+        "did not find expected key",
+        "this is not aligned with the keys above",
+        "indent all keys of a mapping by the same amount",
+    ),
     (
         "expected '-' indicator",
-        "this does not line up with the list above",
-        "begin every item with `- ` below the first",
+        "this is not aligned with the list above",
+        "start every item with `- `, aligned with the first",
     ),
-    ("block sequence entries are not allowed", "a list cannot begin here", "begin it on a line of its own"),
-    ("block mapping is not allowed", "a mapping cannot begin here", "begin it on a line of its own"),
-    ("expected the node content", "a value is missing here", None),
-    ("expected <document start>", "nothing may follow here", "a file is one mapping of keys"),
-    ("unexpected end of stream", "this quote is never closed", "close the quote"),
-    ("unknown escape character", "no such escape", "use single quotes, or write `\\\\`"),
-    ("expected comment or line break", "a text block cannot begin like this", "quote this text"),
+    ("block sequence entries are not allowed", "a list cannot start here", "start it on a line of its own"),
+    ("block mapping is not allowed", "a mapping cannot start here", "start it on a line of its own"),
+    ("expected the node content", "expected a value here", None),
+    ("expected <document start>", "unexpected text after the end of the spec", "a file is a single mapping"),
+    ("unexpected end of stream", "this quote is not closed", "close the quote"),
+    ("unknown escape character", "unknown escape sequence", "use single quotes, or write `\\\\`"),
+    ("expected comment or line break", "a block of text cannot start like this", "quote this text"),
 )
 
 
@@ -47,7 +55,7 @@ def report_quote(report: Report, at: int, message: str) -> None:
     """The value that begins at `at` must be quoted to be text."""
     end = value_end(report.source.text, at)
     value = report.source.text[at:end]
-    fix = Fix(f'quote this: `"{value}"`', report.span(at, end), f'"{value}"') if '"' not in value else Fix("quote this")
+    fix = report.change(f'quote this: `"{value}"`', at, end, f'"{value}"') if '"' not in value else Fix("quote this")
     report.error("bad-yaml", message, at, end, fixes=(fix,))
 
 
@@ -72,10 +80,10 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
     if not sign:
         at, sign = max(len(text) - 1, 0), text[-1:]
     if sign == "\t":
-        report.error("bad-yaml", "a tab stands here", at, at + 1, help="use spaces")
+        report.error("bad-yaml", "tabs are not allowed here", at, at + 1, help="use spaces")
     elif "cannot start any token" in problem or "alphabetic or numeric" in problem:
         start = at if sign in "@`%&*!" or not at else at - 1
-        report_quote(report, start, f"an unquoted value cannot begin with `{text[start : start + 1]}`")
+        report_quote(report, start, f"an unquoted value cannot start with `{text[start : start + 1]}`")
     else:
         _report_explained(report, error, problem, at, base)
 
@@ -88,11 +96,11 @@ def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str,
     if error.context and error.context_mark:
         opening = min(error.context_mark.index + base, len(text))
         line, _ = report.source.position(opening)
-        notes = (f"{error.context}, which begins in line {line}",)
+        notes = (f"{error.context}, which starts on line {line}",)
         if "unexpected end of stream" in problem:
             at, notes = opening, ()
         elif "expected ',' or" in problem and line < report.source.position(at)[0]:
-            message, at, notes = "this is never closed", opening, ()
+            message, at, notes = "this is not closed", opening, ()
     report.error("bad-yaml", message, at, min(at + 1, len(text)), help=help, notes=notes)
 
 
@@ -100,4 +108,4 @@ def _explanation(problem: str) -> tuple[str, str | None]:
     for words, message, help in _EXPLAINED:
         if words in problem:
             return message, help
-    return f"this is not YAML: {problem}", None
+    return f"invalid YAML: {problem}", None

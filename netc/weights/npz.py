@@ -67,7 +67,7 @@ def read_npz(path: Path) -> tuple[Held, ...]:
                 raise weights_error(path, "has too many arrays, or two of one name")
             return tuple(_held(path, archive, member) for member in members)
     except _BROKEN as error:
-        raise weights_error(path, f"is no archive of arrays that can be read: {error}") from error
+        raise weights_error(path, f"is not a readable archive of arrays: {error}") from error
 
 
 def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
@@ -77,7 +77,7 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
         begin = file.tell()
     dtype = _DTYPES.get(kind.str[1:])
     if dtype is None or not name.isprintable():
-        raise weights_error(path, f"array {name!a} is of a kind that safetensors has not: {kind}")
+        raise weights_error(path, f"array {name!a} has a type that safetensors does not support: {kind}")
     if len(shape) > MAX_RANK or min(shape, default=0) < 0 or prod(max(1, size) for size in shape) >= MAX_ELEMENTS:
         raise weights_error(path, f"array {name} has a shape that no tensor can have")
     if begin + prod(shape) * kind.itemsize != member.file_size:

@@ -120,7 +120,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
     if isinstance(root, MappingNode):
         rules = [_rule_of(report, key, value) for key, value in root.entries]
     elif root is not None:
-        report.at("weights-names", "a file of names is a mapping `OLD: NEW`", root)
+        report.at("weights-names", "a rename file is a mapping `OLD: NEW`", root)
     if report.diagnostics:
         raise NetcError(tuple(report.diagnostics))
     return tuple(rule for rule in rules if rule is not None)
@@ -128,7 +128,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
 
 def _rule_of(report: Report, key: Scalar, value: object) -> Rule | None:
     if not isinstance(value, Scalar):
-        report.at("weights-names", f"the new name of `{key.text}` is no text", key)
+        report.at("weights-names", f"the new name of `{key.text}` is not a text", key)
         return None
     try:
         return msgspec.structs.replace(make_rule(key.text, value.text), general=True)
@@ -151,7 +151,7 @@ def renamed(names: Sequence[str], selection: Selection) -> Names:
     rules may be for several networks.
     """
     patterns = [*selection.include, *selection.exclude]
-    idle = [f"`{text}` fits no tensor" for text in patterns if not any(map(_glob(text).fullmatch, names))]
+    idle = [f"`{text}` matches no tensor" for text in patterns if not any(map(_glob(text).fullmatch, names))]
     taken = {name: name for name in names if _chosen(name, selection)}
     if selection.strip:
         stripping = Rule(selection.strip, _stripping(selection.strip))
@@ -185,7 +185,9 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> dict[st
                 taken[old] = new
                 break
     late = {text for text, rule in unused.items() if any(rule.change(name) is not None for name in before)}
-    return {text: f"{what} `{text}` fits no tensor" + " that no earlier one fits" * (text in late) for text in unused}
+    return {
+        text: f"{what} `{text}` matches no tensor" + " that no earlier rule matches" * (text in late) for text in unused
+    }
 
 
 def names_error(problems: Iterable[str]) -> NetcError:

@@ -106,7 +106,7 @@ def _weight_map(path: Path) -> dict[str, str]:
         raise weights_error(path, f"has more than {MAX_HEADER} bytes")
     whole = decode_table(path, text, msgspec.Raw)
     if "weight_map" not in whole:
-        raise weights_error(path, "is no index of shards: it has no `weight_map`")
+        raise weights_error(path, "is not an index of shards: it has no `weight_map`")
     return decode_table(path, bytes(whole["weight_map"]), str)
 
 

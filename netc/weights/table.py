@@ -32,9 +32,9 @@ def decode_table(path: Path, text: bytes, kind: type[Value]) -> dict[str, Value]
     except (ValueError, RecursionError) as error:
         raise weights_error(path, f"the header is not valid: {error}") from error
     if doubled is not None:
-        raise weights_error(path, f"the header says {doubled} twice")
+        raise weights_error(path, f"the header lists {doubled} twice")
     if len(table) > MAX_TENSORS:
-        raise weights_error(path, f"has {len(table)} tensors; at most {MAX_TENSORS} are read")
+        raise weights_error(path, f"has {len(table)} tensors; the limit is {MAX_TENSORS}")
     for name in table:
         _check_name(path, name)
     return table

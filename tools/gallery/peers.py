@@ -30,7 +30,7 @@ def build_module(network: netc.Network, device: str = "cpu", **arguments: Any) -
         path.write_text(network.to_torch(), encoding="utf-8")
         spec = spec_from_file_location(f"gallery_{network.name}", path)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{path} is no Python module")
+            raise ImportError(f"{path} is not a Python module")
         imported = module_from_spec(spec)
         spec.loader.exec_module(imported)
         own = [c for c in vars(imported).values() if isinstance(c, type) and c.__module__ == imported.__name__]

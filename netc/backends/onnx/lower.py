@@ -13,6 +13,7 @@ from netc.ir.flat import Flat, FlatNode
 from netc.kernels import OPSET, PROVIDERS, Placed, place
 from netc.ops.narrow import misfit, shown
 from netc.ops.records import OnnxNode, Unsupported
+from netc.passes.refusals import refusal
 
 NATIVE = 23
 """The first opset with operators of ONNX's own for what earlier ones say in several nodes."""
@@ -53,8 +54,7 @@ def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) ->
     try:
         item = _said(node, provider, opset)
     except Unsupported as error:
-        message = f"{node.node.op.name} cannot be written as ONNX: {error}"
-        yield Diagnostic("onnx-unsupported", message, node.node.span, path=node.path)
+        yield refusal(node, "onnx-unsupported", f"ONNX has no form for it here: {error}")
         return
     lowered.append(item)
     yield from _unplaced(item, provider)
@@ -101,9 +101,8 @@ def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:
     advice = ": use float32" if cured else ""
     if item.opset > OPSET and not cured:
         advice = f" in opset {item.opset}; it may have one in opset {OPSET}"
-    message = f"{item.source.node.op.name}: ONNX Runtime has {absent} on {PROVIDERS[provider]}{advice}"
     code = "onnx-unsupported" if provider == "cpu" else "cuda-fallback"
-    yield Diagnostic(code, message, item.source.node.span, path=item.source.path)
+    yield refusal(item.source, code, f"ONNX Runtime has {absent} on {PROVIDERS[provider]}{advice}")
 
 
 def _absent(placed: Placed) -> str:

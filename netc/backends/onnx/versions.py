@@ -43,7 +43,7 @@ def check_types(placed: Placed) -> None:
     allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     for variable, dtype in placed.dtypes.items():
         if variable in allowed and _TENSORS.get(dtype, f"tensor({dtype})") not in allowed[variable]:
-            raise Unsupported(f"{schema.name} takes no {dtype} elements in opset {placed.opset}")
+            raise Unsupported(f"{schema.name} does not take {dtype} elements in opset {placed.opset}")
 
 
 class _Target(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import as_json, choices
+from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.progress import stages
 from netc.cli.spec import compile_or_fail
@@ -33,13 +33,13 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     names = tuple(name for name in (part.strip() for part in text.split(",")) if name and name != "none")
     strange = [name for name in names if name not in MODULES and not name.endswith(".onnx")]
     if strange:
-        raise click.BadParameter(f"`{strange[0]}` is none of {', '.join(MODULES)}, nor an ONNX file", ctx, param)
+        raise click.BadParameter(f"`{strange[0]}` is neither one of {', '.join(MODULES)} nor an ONNX file", ctx, param)
     return names
 
 
 @click.command("bench")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
-@choices
+@sized_choices
 @click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
 @click.option(
     "--against",
@@ -56,7 +56,9 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     show_default=True,
     help="Seconds per batch size, where --runs does not say; at least 3 rounds.",
 )
-@click.option("--warmup", type=click.IntRange(min=0), default=3, show_default=True, help="Runs that are not counted.")
+@click.option(
+    "--warmup", type=click.IntRange(min=0), default=3, show_default=True, help="Warm-up runs, which are not counted."
+)
 @click.option(
     "--provider",
     type=click.Choice(get_args(Provider)),
@@ -65,11 +67,11 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     help="Where to run, PyTorch too.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; each library's choice by default.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--profile", is_flag=True, help="Time per node and per block of netc's file, at the largest batch.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Nodes shown by --profile.")
 @click.option("--memory", is_flag=True, help="Peak memory, each contender in a process of its own.")
-@click.option("--plot", "picture", metavar="OUT.svg", help="Draw it too; needs matplotlib.")
+@click.option("--plot", "picture", metavar="OUT.svg", help="Draw a plot too; needs matplotlib.")
 @onnx_options()
 @as_json
 @click.pass_context

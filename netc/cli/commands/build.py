@@ -21,7 +21,7 @@ from netc.pipeline import Built, build
 
 @click.command("build")
 @one_spec
-@file_output("The directory to write into; made where it is missing.")
+@file_output("The directory to write to; created if missing.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 @click.option("--no-verify", "unverified", is_flag=True, help="Do not compare PyTorch and ONNX Runtime.")

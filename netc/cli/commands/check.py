@@ -5,20 +5,20 @@ from __future__ import annotations
 import click
 
 from netc.cli.checking import check_specs
-from netc.cli.options import choices
+from netc.cli.options import sized_choices
 
 
 @click.command("check")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@choices
+@sized_choices
 @click.option(
     "--format",
     "form",
     type=click.Choice(["full", "concise", "json", "github"]),
     default="full",
-    help="How findings are printed: with their lines, one a line, as JSON, as annotations of a pull request.",
+    help="How to print findings: with source lines, one per line, as JSON, or as GitHub annotations.",
 )
-@click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not the first alone.")
+@click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not only the first.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
 @click.pass_context
 def command(
@@ -30,7 +30,7 @@ def command(
     every: bool,
     json_: bool,
 ) -> None:
-    """Say whether specs are right, and what is wrong with them.
+    """Check specs and report what is wrong with them.
 
     All errors of a file are reported at once. FILE is its first variant, FILE:VARIANT another, and --all-variants
     checks them all. Exit code 0: no error; 1: errors; 2: a wrong command line.

@@ -25,7 +25,7 @@ NAMED = 5
 @click.option(
     "--provider",
     type=click.Choice(("cpu", "cuda")),
-    help="The file is for this provider of ONNX Runtime alone: refuse what it has no kernels for.",
+    help="Only for this provider of ONNX Runtime: refuse what it has no kernels for.",
 )
 @onnx_options()
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")

@@ -29,11 +29,11 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @choices
 @file_output("The ONNX file to write, its weights beside it.")
 @click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
-@click.option("--fold-batch-norm", is_flag=True, help="Batch norms go into the layers before or after them.")
-@click.option("--fuse-constants", is_flag=True, help="Compute what does not depend on the input; join its neighbours.")
-@click.option("--drop-no-ops", is_flag=True, help="Leave out what computes nothing, or the same a second time.")
+@click.option("--fold-batch-norm", is_flag=True, help="Fold batch norms into the layers before or after them.")
+@click.option("--fuse-constants", is_flag=True, help="Compute what does not depend on the input, and join constants.")
+@click.option("--drop-no-ops", is_flag=True, help="Drop nodes that do nothing or repeat another.")
 @click.option("--all", "all_", is_flag=True, help="These three.")
-@click.option("--int8", is_flag=True, help="Compute in 8-bit whole numbers, through onnxruntime's own tools.")
+@click.option("--int8", is_flag=True, help="Quantise to 8-bit integers with onnxruntime's own tools.")
 @click.option(
     "--calibrate",
     metavar="DIR|DATA.npy|DATA.npz|random",
@@ -46,7 +46,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @click.option("--evaluate", metavar="DIR|DATA.npy|…", help="Data to measure the drift on instead of --calibrate's.")
 @preprocess_options
 @click.option("--input", "inputs", metavar="[NAME=]WHAT", multiple=True, help="Compare on these too, as `netc run`.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Random inputs at each size.")
 @click.option("--tolerance", type=click.FloatRange(min=0), metavar="SHARE", help="As for `netc verify`.")
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")

@@ -34,10 +34,10 @@ from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, r
     type=click.Choice(get_args(Provider)),
     default="auto",
     show_default=True,
-    help="Where to run; cuda and tensorrt fail where any part would run on the CPU, auto may choose and says so.",
+    help="Where to run; cuda and tensorrt fail if any part would run on the CPU, auto chooses and says so.",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs after a first one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of what is random.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads within a node; onnxruntime's choice by default."
 )
@@ -45,7 +45,7 @@ from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, r
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
 @preprocess_options
 @onnx_options(but=["resize"])
-@click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one a line.")
+@click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one per line.")
 @click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")
 @as_json

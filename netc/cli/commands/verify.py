@@ -27,7 +27,7 @@ from netc.runtime.against import computed_in
     metavar="OTHER.onnx",
     help="Compare with this ONNX file instead; without --weights its own, by name, are the weights.",
 )
-@click.option("--layers", is_flag=True, help="Compare every value inside, and name the first that differs.")
+@click.option("--layers", is_flag=True, help="Compare every intermediate value and name the first that differs.")
 @click.option(
     "--runs", type=click.IntRange(min=2), default=2, show_default=True, help="Random inputs at each of the sizes."
 )

@@ -4,22 +4,26 @@ conditions may look at sizes."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Label, Source, Span
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
+from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.drafts import BlockDraft, OutputDraft
 from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
+from netc.passes.elaborate.lints import check_lints
 from netc.passes.elaborate.outside import Outside
 from netc.passes.elaborate.paths import check_defaults, check_paths
-from netc.passes.elaborate.report import Abandoned
+from netc.passes.elaborate.report import Abandoned, Clue, Outcome
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
 from netc.passes.training_sizes import training_sizes
@@ -27,6 +31,11 @@ from netc.syntax.ast import Parameter, SpecFile, Variant
 from netc.syntax.idle import idle
 from netc.syntax.read import read_source
 from netc.types import NONE
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import trials
+else:
+    trials = LazyModule("netc.passes.elaborate.trials")
 
 
 def elaborate_file(
@@ -45,18 +54,31 @@ def elaborate_file(
     source = read_source(spec) if isinstance(spec, str) else spec
     if isinstance(source, Diagnostic):
         return None, [source]
-    compiler = Compiler(dtype)
-    parsed = compiler.files.parse(source)
-    if parsed is None:
-        return None, _levelled(compiler)
-    try:
-        network = _network(compiler, parsed, args or {}, variant, dict(bind or {}))
-    except Abandoned:
-        network = None
-    found = _levelled(compiler)
+    ask = partial(_checked, source, args or {}, variant, dict(bind or {}), dtype)
+    network, outcome = ask({})
+    found = trials.advised(outcome, lambda texts: ask(texts)[1]) if outcome.clues else [*outcome.found]
     if network is None or any(d.severity == "error" for d in found):
         return None, found
     return msgspec.structs.replace(network, warnings=tuple(found)), found
+
+
+def _checked(
+    source: Source,
+    args: Mapping[str, Any],
+    variant: str | None,
+    bound: dict[str, int],
+    dtype: str | None,
+    texts: Mapping[str, Source],
+) -> tuple[Network | None, Outcome]:
+    """One check of a spec. texts: what is read in place of some files, by path."""
+    compiler = Compiler(dtype, texts)
+    parsed = compiler.files.parse(texts.get(source.path, source))
+    network = None
+    if parsed is not None:
+        with suppress(Abandoned):
+            network = _network(compiler, parsed, args, variant, bound)
+    found, clues = _levelled(compiler)
+    return network, Outcome(found, clues, compiler.report.losses, parsed, compiler.steps)
 
 
 def _network(
@@ -73,6 +95,8 @@ def _network(
     for file in compiler.files.specs.values():
         check_defaults(compiler.report, file)
     draft = compiler.elaborate(spec, instance, dict(instance.arguments), inputs)
+    if draft is None:
+        return None
     finisher = Finisher()
     block = finisher.block(draft, {}, None)
     if finisher.size(block) > MAX_NODES:
@@ -95,6 +119,7 @@ def _network(
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
         network = _trained(compiler, network, flat)
         check_paths(compiler.report, network, flat)
+        check_lints(compiler.report, network, flat)
         if any(file.init for file in compiler.files.specs.values()):
             compiler.files.findings.extend(fills(network, flat)[1])
     return network
@@ -127,7 +152,10 @@ def _shadowed(compiler: Compiler, spec: SpecFile) -> None:
     for name, block in spec.blocks.items():
         if name in OPERATORS:
             compiler.report.add(
-                "shadows-operator", f"block `{name}` hides the operator of that name", block.span, severity="warning"
+                "shadows-operator",
+                f"block `{name}` hides the operator of the same name",
+                block.span,
+                severity="warning",
             )
 
 
@@ -137,27 +165,27 @@ def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: Block
         return
     for statement, span in finisher.seen.items():
         if statement not in finisher.used:
-            helps = ("remove it, read it with @, or name it under `outputs`",)
-            compiler.report.add("unused-statement", "nothing that the network returns needs this", span, helps=helps)
+            helps = ("remove it, read it with @, or list it under `outputs`",)
+            compiler.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
     for span, message in _idle(spec, draft):
         compiler.report.add("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
-        message, helps = f"nothing reads this {what}", ("remove it, or use it",)
+        message, helps = f"this {what} is never used", ("remove it, or use it",)
         compiler.report.add(code, message, one.span, helps=helps, severity="warning")
 
 
 def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:
     """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
     if not draft.enabled():
-        yield from ((output.span, "no output of the network is left") for output in spec.outputs or ())
+        yield from ((output.span, "none of the network's outputs is left") for output in spec.outputs or ())
         return
     lines = list(leaves_of(draft.items))
     read = {value for line in lines for value in line.inputs} | {output.value for output in draft.outputs}
-    yield from ((value.span, "nothing reads this input") for value in draft.inputs if value not in read)
+    yield from ((value.span, "this input is never used") for value in draft.inputs if value not in read)
     called = {line.module for line in lines}
     idle = (shared for shared in spec.shared if not _is_called(shared.text, called))
-    yield from ((shared.name_span, "nothing calls this shared module") for shared in idle)
+    yield from ((shared.name_span, "this shared module is never called") for shared in idle)
 
 
 def _is_called(shared: str, modules: set[str]) -> bool:
@@ -167,7 +195,7 @@ def _is_called(shared: str, modules: set[str]) -> bool:
 def _pruned(compiler: Compiler, finisher: Finisher) -> None:
     for draft, gone in finisher.pruned:
         shown = ", ".join(gone[:6]) + (f" and {len(gone) - 6} more" if len(gone) > 6 else "")
-        message = f"parts of `{draft.block.definition.name}` are not needed here and left out: {shown}"
+        message = f"parts of `{draft.block.definition.name}` are not needed here and are left out: {shown}"
         compiler.report.add("pruned-import", message, draft.span, severity="warning")
 
 
@@ -175,8 +203,10 @@ def _has_errors(compiler: Compiler) -> bool:
     return any(d.severity == "error" for d in (*compiler.report.found, *compiler.files.findings))
 
 
-def _levelled(compiler: Compiler) -> list[Diagnostic]:
-    """All findings with the severity their file asks for, ignored ones left out."""
+def _levelled(compiler: Compiler) -> tuple[list[Diagnostic], dict[Diagnostic, Clue]]:
+    """All findings with the severity their file asks for, ignored ones left out, and what is known of them besides."""
     specs = compiler.files.specs
-    found = (levelled(one, specs) for one in (*compiler.files.findings, *compiler.report.found))
-    return [one for one in found if one is not None]
+    known = compiler.report.clues
+    pairs = [(one, levelled(one, specs)) for one in (*compiler.files.findings, *compiler.report.found)]
+    clues = {shown: known[one] for one, shown in pairs if one in known and shown is not None}
+    return [shown for _, shown in pairs if shown is not None], clues

@@ -24,7 +24,7 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
 
     Where an input is not known after an earlier error, the line's own arguments are still checked.
     """
-    target = Target(build.report, build.files, place, line)
+    target = Target(build.report, build.files, place, line, inputs)
     callee = target.resolve()
     if callee is None:
         return failed(place, line)

@@ -15,7 +15,7 @@ from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
 from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
 from netc.passes.elaborate.place import Applied, Flow, Place
-from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.reading import Reader, Template
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
 from netc.types import ERROR, NONE
@@ -97,12 +97,18 @@ class BodyBuilder(Reader):
         names = self.texts(named.name, place)
         if names is None or len(names) != 1:
             if names is not None:
-                self.report.add("bad-name", "a statement's name must come to one name", named.name_span)
+                self.report.add("bad-name", "the name of a statement must be a single name", named.name_span)
             return Made([], Value(ERROR, named.text, named.name_span))
         return self._place_named(names[0], named, statement, place, flow)
 
     def _place_named(self, name: str, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         own = place.at(name)
+        outer, self.naming = self.naming, named.name_span
+        made = self._place_own(own, named, statement, place, flow)
+        self.naming = outer
+        return made
+
+    def _place_own(self, own: Place, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
         if self._taken(own, place.path, named):
             return Made([], Value(ERROR, own.path, named.name_span))
         made = self.run(statement, own, flow)
@@ -128,6 +134,8 @@ class BodyBuilder(Reader):
         group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
         group.said["iterable"] = how_said(loop.iterable, place.scope)
         value = flow.value
+        if turns:
+            self.templates.append(Template(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
             made = self._named(named, loop.body, place.within(scope), flow)
             group.items.append(_iteration(loop, bindings, made, flow))
@@ -238,7 +246,9 @@ class BodyBuilder(Reader):
             return {}
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_REPEATS:
             span = Span(place.instance.source, repeat.start, repeat.end)
-            self.report.add("bad-argument", f"a repeat is a whole number from 0 to {MAX_REPEATS}, not {count}", span)
+            self.report.add(
+                "bad-argument", f"a repeat count must be an integer from 0 to {MAX_REPEATS}, not {count}", span
+            )
             count = 0
         for turn in range(count):
             made = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
@@ -273,7 +283,7 @@ class BodyBuilder(Reader):
         for name in loop.names:
             found = place.scope.find(name)
             if found is not None and (found[0].kind == "loop" or found[1].owner is place.names.definition):
-                self.report.add("ambiguous-name", f"`{name}` is already a name here", loop.span)
+                self.report.add("ambiguous-name", f"`{name}` is already in use here", loop.span)
         turns = []
         for index, row in enumerate(rows):
             self.compiler.step(loop.span)
@@ -325,7 +335,7 @@ class BodyBuilder(Reader):
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
         if len(found) > 1:
             self.report.add(
-                "bad-arity", "one tensor stands alone here; use `concat` or `add` to join several", statement.span
+                "bad-arity", "expected one tensor here; use `concat` or `add` to combine several", statement.span
             )
         if not found:
             return Made([], Value(ERROR, place.path, statement.span))
@@ -374,10 +384,10 @@ class BodyBuilder(Reader):
 
     def _check_shared(self, shared: Named, line: Line) -> None:
         if line.arguments:
-            message = f"`{shared.text}` is shared: its arguments stand where it is declared"
+            message = f"`{shared.text}` is shared: its arguments belong where it is declared"
             self.report.add("bad-argument", message, line.span)
         if not isinstance(shared.statement, Body) and _names_inputs(shared.statement):
-            message = f"`{shared.text}` is shared: its inputs stand where it is called"
+            message = f"`{shared.text}` is shared: its inputs belong where it is called"
             self.report.add("bad-argument", message, shared.statement.span)
 
     _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Flow], Made]] = {

@@ -40,7 +40,10 @@ def make_call(build: BodyBuilder, callee: Definition | Import, target: Target, i
     block = _block(build, callee, definition, variant, values, target, inputs)
     if block is None:
         return failed(place, line)
-    return _applied(block, callee, bound, target, inputs)
+    applied = _applied(block, callee, bound, target, inputs)
+    if isinstance(applied.item, CallDraft):
+        build.compiler.called.update(dict.fromkeys(applied.item.outputs, applied.item))
+    return applied
 
 
 def _definition(

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netc.diagnostics.model import Frame, Span
+from netc.diagnostics.model import Frame, Source, Span
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
-from netc.expr.tree import Binary, Expr, Literal, names_in
+from netc.expr.tree import Binary, Expr, Literal, names_in, tensors_in
 from netc.ir.model import Node, Value
+from netc.lazy import LazyModule
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
-from netc.passes.elaborate.drafts import BlockDraft, Namespace, OutputDraft, TensorNames, UnknownTensor, itself
+from netc.passes.elaborate.drafts import (
+    BlockDraft,
+    CallDraft,
+    Namespace,
+    OutputDraft,
+    TensorNames,
+    UnknownTensor,
+    itself,
+)
 from netc.passes.elaborate.files import Files, Instance
+from netc.passes.elaborate.lost_rows import Made
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Abandoned, Report
-from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
+from netc.syntax.ast import Alias, Body, Check, Definition, Input, Output, SpecFile
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import sizing
+else:
+    sizing = LazyModule("netc.passes.elaborate.sizing")
 
 MAX_STEPS = 50_000
 """Lines, turns of loops and references that one compile works through, besides one for every character written."""
@@ -40,30 +55,43 @@ def _named(definition: Definition, count: int) -> list[tuple[str, Span]]:
     return [*named, *[(f"{last.name}.{i}", last.span) for last in rest for i in range(count - len(named))]]
 
 
+def _by_need(definition: Definition, names: Namespace) -> tuple[list[Check], list[Check]]:
+    """Checks of arguments and inputs alone, and those of what the body computes."""
+    early = [check for check in definition.checks if tensors_in(check.that) <= names.inputs.keys()]
+    return early, [check for check in definition.checks if check not in early]
+
+
 class Compiler:
     """What one compile shares: the report, the bounds of symbols, the files and the blocks.
 
     dtype: the type of floating-point inputs, and of tensors without input that name none; None: as they say.
+    texts: what is read in place of files, by path.
     """
 
-    def __init__(self, dtype: str | None = None) -> None:
+    def __init__(self, dtype: str | None = None, texts: Mapping[str, Source] | None = None) -> None:
         self.dtype = dtype
-        self.report = Report()
+        self.report = Report(probing=bool(texts))
         self.domain = Domain()
-        self.files = Files(self.report, self.domain)
+        self.files = Files(self.report, self.domain, texts or {})
         self._blocks: dict[Any, BlockDraft] = {}
         self._open: list[Definition] = []
         self.depth = 0
-        self._steps = 0
+        self.steps = 0
         self.definitions: dict[Definition, bool] = {}
         self.made_by: dict[Value, Node] = {}
+        self.called: dict[Value, CallDraft] = {}
+
+    @property
+    def made(self) -> Made:
+        """Who makes a tensor."""
+        return Made(self.made_by, self.called)
 
     def step(self, span: Span) -> None:
         """Count one thing done; raises Abandoned when a spec asks for too many."""
-        self._steps += 1
+        self.steps += 1
         most = MAX_STEPS + self.files.characters
-        if self._steps > most:
-            self.report.add("too-large", f"this comes to more than {most:,} statements", span)
+        if self.steps > most:
+            self.report.add("too-large", f"this expands to more than {most:,} statements", span)
             raise Abandoned
 
     def block(
@@ -90,7 +118,8 @@ class Compiler:
         draft = self.elaborate(definition, instance, values, inputs)
         self._open.pop()
         self.report.trail.pop()
-        self._blocks[key] = draft
+        if draft is not None:
+            self._blocks[key] = draft
         return draft
 
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
@@ -115,8 +144,8 @@ class Compiler:
 
     def elaborate(
         self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
-    ) -> BlockDraft:
-        """Elaborate a definition's body for given argument values and inputs."""
+    ) -> BlockDraft | None:
+        """Elaborate a definition's body for given argument values and inputs; None where they are refused at once."""
         self.definitions[definition] = True
         names = Namespace(definition, definition.shared)
         names.inputs.update({v.path: v for v in inputs})
@@ -130,6 +159,9 @@ class Compiler:
         place = Place("", "", "", scope, instance, names)
         if isinstance(definition, SpecFile):
             self._rebind(definition, instance, inputs)
+        early, late = _by_need(definition, names)
+        if not all(self._holds(check, instance, scope) for check in early):
+            return None
         flow = Flow(inputs[0] if inputs else None)
         statement = definition.net
         if isinstance(statement, Body):
@@ -140,7 +172,8 @@ class Compiler:
             made = build.run(statement, place, Flow(flow.value, linked=True))
         build.report_forks()
         outputs = self._outputs(definition, build, place, made.value)
-        self._checks(definition, instance, scope)
+        for check in late:
+            self._holds(check, instance, scope)
         return BlockDraft(
             definition=definition, arguments=values, inputs=inputs, items=[*made.items, *build.weights],
             outputs=outputs, scope=scope, names=names, complete=not build.failed,
@@ -233,7 +266,7 @@ class Compiler:
         """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
         slot = place.names.slots.get(name)
         if self._open and slot is not None and (slot.value is None or itself(slot.value) is not value):
-            message = f"output `{name}` is hidden behind the statement of that name: callers read that one"
+            message = f"output `{name}` is hidden by the statement of the same name, which callers get instead"
             helps = ("rename one of them",)
             self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
 
@@ -247,14 +280,29 @@ class Compiler:
             return False
         return True
 
-    def _checks(self, definition: Definition, instance: Instance, scope: Scope) -> None:
-        if not isinstance(definition, SpecFile):
-            return
+    def _holds(self, check: Check, instance: Instance, scope: Scope) -> bool:
+        """Whether a check holds; one that does not is reported where the block or file that makes it is called."""
         context = self.files.context(scope, instance)
-        for expr, span in definition.checks:
-            holds = self.files.attempt(partial(truth, expr, context), instance.source)
-            if holds is False:
-                self.report.add("check-failed", f"`{span.text}` does not hold", span, notes=self._sides(expr, context))
+        if self.files.attempt(partial(truth, check.that, context), instance.source) is not False:
+            return True
+        notes = self._sides(check.that, context)
+        message = f"`{check.span.text}` does not hold"
+        if check.message:
+            said = [part if isinstance(part, str) else self._said(part, context, instance) for part in check.message]
+            message, notes = "".join(said), ()
+        if not self.report.trail:
+            self.report.add("check-failed", message, check.span, notes=notes)
+            return False
+        caller = self.report.trail.pop()
+        line, _ = check.span.source.position(check.span.start)
+        where = f"`{caller.name}` needs `{check.span.text}` (line {line} of {check.span.source.path})"
+        self.report.add("check-failed", f"{caller.name}: {message}", caller.span, notes=(*notes, where))
+        self.report.trail.append(caller)
+        return False
+
+    def _said(self, expr: Expr, context: Context, instance: Instance) -> str:
+        value = self.files.attempt(partial(evaluate, expr, context), instance.source)
+        return "?" if value is ERROR else show(value)
 
     def _sides(self, expr: Expr, context: Context) -> tuple[str, ...]:
         if not isinstance(expr, Binary):
@@ -264,25 +312,41 @@ class Compiler:
 
     def inputs(self, spec: SpecFile, instance: Instance, bound: dict[str, int]) -> tuple[Value, ...]:
         """The declared inputs of the root file, with symbols as they are written or bound to numbers."""
-        symbols: set[str] = set()
+        shapes = [self._declared_shape(declared, instance) for declared in spec.inputs or ()]
+        symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
+        if not bound.keys() <= symbols:
+            bound = self._bound(bound, shapes, spec)
         values = []
-        for declared in spec.inputs or ():
-            shape = []
-            for expr in declared.shape or ():
-                size = self.files.attempt(partial(self._size, expr, instance), instance.source)
-                if size is ERROR:
-                    break
-                symbols |= symbols_of(size)
-                shape.append(self._positive(bind(size, bound), expr, instance))
+        for declared, known in zip(spec.inputs or (), shapes, strict=True):
+            sizes = zip(known, declared.shape or (), strict=False)
+            shape = [self._positive(bind(size, bound), expr, instance) for size, expr in sizes]
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
-                self.report.add("bad-argument", f"dtype is one of {', '.join(DTYPES)}", declared.span)
+                self.report.add("bad-argument", f"the dtype must be one of {', '.join(DTYPES)}", declared.span)
             kind = TensorType(tuple(shape), self._dtype(declared.dtype)) if complete else ERROR
             values.append(Value(kind, declared.name, declared.span))
         for name in sorted(symbols):
             instance.scope.bindings.setdefault(name, Binding("symbol", bound.get(name, symbol(name))))
         self._unknown_bindings(bound, symbols, spec)
         return tuple(values)
+
+    def _declared_shape(self, declared: Input, instance: Instance) -> tuple[Size, ...]:
+        """The sizes of an input as they are written, up to the first that has no value."""
+        shape: list[Size] = []
+        for expr in declared.shape or ():
+            size = self.files.attempt(partial(self._size, expr, instance), instance.source)
+            if size is ERROR:
+                break
+            shape.append(size)
+        return tuple(shape)
+
+    def _bound(self, given: dict[str, int], shapes: list[tuple[Size, ...]], spec: SpecFile) -> dict[str, int]:
+        """Numbers for symbols, where numbers of axes are given too."""
+        try:
+            return sizing.for_symbols(given, shapes)
+        except sizing.Unfit as unfit:
+            self.report.add("bad-argument", f"--size: {unfit}", None, path=spec.path)
+            return {}
 
     def _dtype(self, declared: str) -> str:
         return self.dtype if self.dtype and declared in FLOATS else declared
@@ -292,8 +356,8 @@ class Compiler:
             return expr.value
         for name in names_in(expr):
             if len(name) == 1 and instance.scope.find(name) is not None:
-                message = f"`{name}` is an argument or `let`, and a symbol where a size is due"
-                raise ExprError("ambiguous-name", message, expr, "rename it: symbols have one letter")
+                message = f"`{name}` is an argument or a `let`, so it cannot be a symbol in a size"
+                raise ExprError("ambiguous-name", message, expr, "rename it: symbols are single letters")
         return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
 
     def _positive(self, size: Size, expr: Expr, instance: Instance) -> Size:
@@ -301,7 +365,7 @@ class Compiler:
         verdict = self.domain.require(size, 1)
         if not verdict.holds and not verdict.too_complex:
             span = Span(instance.source, expr.start, expr.end)
-            self.report.add("bad-argument", f"a size is at least 1, not {dim_text(size)}", span)
+            self.report.add("bad-argument", f"a size must be at least 1, not {dim_text(size)}", span)
         return size
 
     def _unknown_bindings(self, bound: dict[str, int], symbols: set[str], spec: SpecFile) -> None:
@@ -309,4 +373,5 @@ class Compiler:
             if name not in symbols:
                 known = ", ".join(sorted(symbols)) or "none"
                 message = f"--bind {name}: the inputs of {spec.path} have no symbol `{name}` (they have {known})"
-                self.report.add("unknown-name", message, None, path=spec.path)
+                helps = ("`--size 224x224` gives height and width, whatever symbols they are made of",)
+                self.report.add("unknown-name", message, None, helps=helps, path=spec.path)

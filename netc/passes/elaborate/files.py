@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, Source, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
@@ -60,8 +60,9 @@ class Instance(msgspec.Struct, frozen=True, eq=False):
 class Files:
     """Reads each file once and keeps the instances made of it."""
 
-    def __init__(self, report: Report, domain: Domain) -> None:
+    def __init__(self, report: Report, domain: Domain, texts: Mapping[str, Source]) -> None:
         self.report = report
+        self.texts = texts
         self.domain = domain
         self._parsed: dict[str, SpecFile | None] = {}
         self._instances: dict[Any, Instance] = {}
@@ -104,7 +105,7 @@ class Files:
         return self._parsed[path]
 
     def _read(self, path: str, span: Span) -> SpecFile | None:
-        source = read_source(path)
+        source = self.texts.get(path) or read_source(path)
         if isinstance(source, Diagnostic):
             self.report.add(source.code, source.message, span, notes=source.notes, fixes=source.fixes)
             return None
@@ -181,7 +182,10 @@ class Files:
             return ERROR_VALUE
 
     def report_expression(self, error: ExprError, source: Source) -> None:
-        self.report.add(error.code, error.message, Span(source, error.start, error.end), helps=(error.help,))
+        span = Span(source, error.start, error.end)
+        edits = () if error.replacement is None else (Edit(span, error.replacement),)
+        fixes = (Fix(error.help, edits),) if error.help else ()
+        self.report.add(error.code, error.message, span, fixes=fixes)
 
     def context(self, scope: Scope, instance: Instance, words: tuple[str, ...] = (), symbols: bool = False) -> Context:
         return Context(scope, self.domain, words, instance.names, symbols)

@@ -1,74 +1,104 @@
-"""Why two branches disagree on a size: the windows on the way, with their formulas, and a remedy that was tried."""
+"""Why two branches disagree on a size: the windows on the way, with their formulas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from netc.dims import dim_text
+from netc.dims import Size, dim_text, symbols
 from netc.geometry import Window
 from netc.ir.model import Node, Value
-from netc.ops.base import BadValue, Op
-from netc.ops.conversion import convert
-from netc.ops.records import Problem
-from netc.types import AXES, ERROR, TensorType
+from netc.ops.records import Clash
+from netc.passes.elaborate.drafts import CallDraft
+from netc.types import AXES
 
-MAX_STEPS = 40
+MAX_STEPS = 60
 MAX_SHOWN = 6
 
 
-class Story(msgspec.Struct, frozen=True):
-    """Notes that tell where sizes were rounded, and helps that undo it."""
+class Made(msgspec.Struct, frozen=True, eq=False):
+    """Who makes a tensor: the operator, or the call of a block that hands it out."""
 
-    notes: tuple[str, ...]
-    helps: tuple[str, ...]
-
-
-def explain(op: Op, inputs: tuple[Value, ...], made_by: Mapping[Value, Node]) -> Story:
-    """How the spatial sizes of an operator's inputs came to differ."""
-    axis = _first_difference(inputs)
-    if axis is None:
-        return Story((), ())
-    lines: list[str] = []
-    for value in inputs:
-        lines.extend(line for line in _way(value, axis, made_by) if line not in lines)
-    notes = ("where the sizes part", *(f"  {line}" for line in lines[:MAX_SHOWN])) if lines else ()
-    return Story(("\n".join(notes),) if notes else (), tuple(_remedies(op, inputs, axis, made_by)))
+    by: Mapping[Value, Node]
+    called: Mapping[Value, CallDraft]
 
 
-def _first_difference(inputs: tuple[Value, ...]) -> int | None:
-    ranks = {v.type.rank for v in inputs if v.type is not ERROR}
-    if len(ranks) != 1 or len(inputs) < 2:
-        return None
-    for axis in range(2, ranks.pop()):
-        if len({v.type.shape[axis] for v in inputs}) > 1:
-            return axis
-    return None
+class Step(msgspec.Struct, frozen=True, eq=False):
+    """An operator on the way to a tensor, and its path as the statement at the end of the way would say it."""
+
+    node: Node
+    path: str
+    inside: bool
+    """Whether it stands in a block that is called on the way."""
 
 
-def _steps(value: Value, made_by: Mapping[Value, Node]) -> Iterator[Node]:
+def steps(value: Value, made: Made) -> Iterator[Step]:
+    """The way to a tensor, last operator first, along first inputs and through the blocks called."""
+    calls: list[CallDraft] = []
     for _ in range(MAX_STEPS):
-        node = made_by.get(value)
-        if node is None or not node.inputs:
+        node, call = made.by.get(value), made.called.get(value)
+        if node is not None:
+            if not node.inputs:
+                return
+            yield Step(node, ".".join([*[c.path for c in calls], node.path]), bool(calls))
+            value = node.inputs[0]
+        elif call is not None and (inner := call.inside(value)) is not None:
+            calls.append(call)
+            value = inner
+        elif calls and value in calls[-1].block.inputs:
+            call = calls.pop()
+            value = call.inputs[call.block.inputs.index(value)]
+        else:
             return
-        yield node
-        value = node.inputs[0]
 
 
-def _way(value: Value, axis: int, made_by: Mapping[Value, Node]) -> Iterator[str]:
-    """The roundings on the way to a tensor, last first."""
-    for node in _steps(value, made_by):
+def explain(inputs: Sequence[Value], clash: Clash, made: Made) -> tuple[str, ...]:
+    """How the spatial sizes of two inputs came to differ: every rounding on the way to either."""
+    if clash.inputs is None:
+        return ()
+    lines: list[str] = []
+    for at in clash.inputs:
+        found = _way(inputs[at], [axis for axis in clash.axes if axis > 1], made)
+        lines += [line for line in found if line not in lines]
+    if not lines:
+        return ()
+    rest = [f"  and {len(lines) - MAX_SHOWN} more"] if len(lines) > MAX_SHOWN else []
+    return ("\n".join(["where the sizes come apart", *(f"  {line}" for line in lines[:MAX_SHOWN]), *rest]),)
+
+
+def _way(value: Value, axes: Sequence[int], made: Made) -> Iterator[str]:
+    """The roundings on the way to a tensor, last first; axes with the same formula on one line."""
+    for step in steps(value, made):
+        node = step.node
         x = node.inputs[0].type
         windows = node.op.windows(x)
-        if not windows or x.rank <= axis:
-            continue
-        window = windows[axis - (x.rank - len(windows))]
-        shrinks = window.stride == 1 and node.outputs[0].type.shape[axis] != x.shape[axis]
-        if node.op.transposed or shrinks or window.remainder(x.shape[axis]) != 0:
-            line, _ = node.span.source.position(node.span.start)
-            letter = AXES[x.rank][axis]
-            yield f"{node.path} (line {line})  {letter} = {_formula(node, window, axis)}"
+        line, _ = node.span.source.position(node.span.start)
+        shown: dict[str, list[int]] = {}
+        for axis in axes if windows and x.rank in AXES else ():
+            window = windows[axis - (x.rank - len(windows))] if axis < x.rank else None
+            if window is not None and _rounds(node, window, axis):
+                shown.setdefault(_unnamed(_formula(node, window, axis), x.shape[axis]), []).append(axis)
+        for alike in shown.values():
+            window = windows[alike[0] - (x.rank - len(windows))]
+            letters = [AXES[x.rank][axis] for axis in alike]
+            lead = " = ".join(letters) if len({x.shape[axis] for axis in alike}) == 1 else letters[0]
+            tail = f"; {' and '.join(letters[1:])} likewise" if lead == letters[0] and letters[1:] else ""
+            yield f"{step.path} (line {line})  {lead} = {_formula(node, window, alike[0])}{tail}"
+
+
+def _unnamed(formula: str, size: Size) -> str:
+    """The formula without the name of its one symbol, to tell that H and W are treated alike."""
+    names = symbols(size)
+    return re.sub(rf"(?<![A-Za-z]){min(names)}(?![A-Za-z])", "·", formula) if len(names) == 1 else formula
+
+
+def _rounds(node: Node, window: Window, axis: int) -> bool:
+    """Whether the size that comes out is not simply the one that goes in, divided by the stride."""
+    size = node.inputs[0].type.shape[axis]
+    shrinks = window.stride == 1 and node.outputs[0].type.shape[axis] != size
+    return node.op.transposed or shrinks or window.remainder(size) != 0
 
 
 def _formula(node: Node, window: Window, axis: int) -> str:
@@ -78,47 +108,3 @@ def _formula(node: Node, window: Window, axis: int) -> str:
     result = node.outputs[0].type.shape[axis]
     extra = result - window.transposed(size)
     return window.formula_transposed(size, extra) if isinstance(extra, int) else dim_text(result)
-
-
-def _remedies(op: Op, inputs: tuple[Value, ...], axis: int, made_by: Mapping[Value, Node]) -> Iterator[str]:
-    """A change to the node that makes an input, tried on that node and on the operator."""
-    for position, value in enumerate(inputs):
-        node = made_by.get(value)
-        if node is None:
-            continue
-        for changes in _changes(node, value, inputs, axis):
-            made = _applied(node.op, tuple(v.type for v in node.inputs), changes)
-            if made is None:
-                continue
-            if _accepts(op, tuple(made if i == position else v.type for i, v in enumerate(inputs))):
-                words = " ".join(f"{name}={amounts[0]}" for name, amounts in changes.items())
-                yield f"add `{words}` to {node.path} (gives {dim_text(made.shape[axis])})"
-                return
-
-
-def _changes(node: Node, value: Value, inputs: tuple[Value, ...], axis: int) -> Iterator[dict[str, tuple[int, ...]]]:
-    """What may close the gap: rows added to a transposed convolution, or padding around a window of stride 1."""
-    own = node.op.__dict__
-    if node.op.transposed:
-        for other in inputs:
-            gap = other.type.shape[axis] - value.type.shape[axis]
-            if isinstance(gap, int) and gap > 0:
-                yield {"output_padding": tuple(p + gap for p in own["output_padding"])}
-    elif "padding" in own and node.inputs:
-        extents = {w.extent for w in node.op.windows(node.inputs[0].type) if w.stride == 1}
-        if len(extents) == 1:
-            yield {"padding": (extents.pop() // 2,) * node.op.rank}
-
-
-def _applied(op: Op, types: tuple[TensorType, ...], changes: Mapping[str, tuple[int, ...]]) -> TensorType | None:
-    """What the changed operator makes, if it accepts its inputs."""
-    try:
-        values = {name: convert(type(op), op.attributes[name], value) for name, value in changes.items()}
-    except BadValue:
-        return None
-    changed = op.replace(**values)
-    return changed.outputs(*types)[0] if _accepts(changed, types) else None
-
-
-def _accepts(op: Op, types: tuple[TensorType, ...]) -> bool:
-    return not any(isinstance(finding, Problem) for finding in op.check(*types))

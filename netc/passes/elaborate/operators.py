@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from netc.diagnostics.model import Fault, Label, Span
+from netc.diagnostics.model import Edit, Fault, Fix, Label, Span
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
 from netc.expr.scope import Said, Scope, how_said
-from netc.expr.tree import Attribute, Expr, TensorRef, parts_of
+from netc.expr.tree import Attribute, Expr, Name, TensorRef, parts_of
 from netc.ir.model import Node, Value
+from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
@@ -18,14 +19,19 @@ from netc.ops.target import sizes_without_source
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Namespace, Same, Slot
 from netc.passes.elaborate.files import did_you_mean
-from netc.passes.elaborate.lost_rows import Story, explain
+from netc.passes.elaborate.lost_rows import explain
 from netc.passes.elaborate.place import Applied, Place, failed
+from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.target import Target, complain
 from netc.passes.elaborate.windows import window_findings
 from netc.types import ERROR, FLOATS, NONE, TensorType
 
 if TYPE_CHECKING:
+    from netc.passes.elaborate import advice, habits
     from netc.passes.elaborate.body import BodyBuilder
+else:
+    advice = LazyModule("netc.passes.elaborate.advice")
+    habits = LazyModule("netc.passes.elaborate.habits")
 
 
 def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
@@ -52,6 +58,8 @@ class NodeMaker:
         self.ok = True
 
     def make(self) -> Applied:
+        if self._has_bare_tensors():
+            return failed(self.place, self.line)
         bound = self._bind()
         known = all(v.type is not ERROR for v in self.inputs)
         if known:
@@ -68,11 +76,35 @@ class NodeMaker:
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
 
+    def _has_bare_tensors(self) -> bool:
+        """Report words of the line that name tensors and lack their @, all together."""
+        unknown = [
+            argument.value
+            for argument in self.line.arguments
+            if argument.name is None
+            and isinstance(argument.value, Name)
+            and self.place.scope.find(argument.value.id) is None
+        ]
+        if not unknown:
+            return False
+        words = {word for declared in self.cls.attributes.values() for word in declared.words}
+        bare = [name for name in unknown if name.id not in words and self.place.scope.tensor(name.id) is not None]
+        if not bare:
+            return False
+        source = self.line.span.source
+        names = " and ".join(f"`{name.id}`" for name in bare)
+        message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
+        edits = tuple(Edit(Span(source, name.start, name.start), "@") for name in bare)
+        fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", edits)
+        self.report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
+        return True
+
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls = self.cls
         bound = bind(self.target.given, tuple(dict.fromkeys((*cls.attributes, *cls.references))), cls.name)
-        self.ok = complain(self.report, bound.complaints)
+        clue = Clue(tuple(habits.one_less(self))) if bound.complaints else None
+        self.ok = complain(self.report, bound.complaints, clue)
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
                 bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
@@ -116,7 +148,7 @@ class NodeMaker:
         node, extras = found if found is not None else (None, ())
         if node is None or node.op.name != self.cls.undoes:
             made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
-            message = f"`{given.argument.name}` names the {self.cls.undoes} that is undone; {made}"
+            message = f"`{given.argument.name}` must name the {self.cls.undoes} to undo; {made}"
             self.report.add("bad-argument", message, given.argument.span)
             self.ok = False
             return
@@ -191,7 +223,8 @@ class NodeMaker:
         written = given.argument.span.text.rpartition("=")[2]
         near = did_you_mean(written, list(declared.words)) if declared.words else None
         notes = (f"`{declared.name}`: {declared.doc}",)
-        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes)
+        clue = Clue(tuple(habits.one_less(self)))
+        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes, clue=clue)
 
     def _find_sizes(self, op: Op) -> None:
         """Pass a tensor that has the sizes which the operator is given and its inputs lack: one that the line's own
@@ -232,7 +265,8 @@ class NodeMaker:
             (found,) = fault.diagnostics
             self.report.add(found.code, found.message, self.line.span, notes=found.notes)
             return failed(self.place, self.line)
-        window_findings(self.report, op, types, self.line.span, self.spans)
+        if not (self.cls.follows[0] and self.target.given and habits.takes_for_another(self, op)):
+            window_findings(self.report, op, types, self.line, self.spans)
         node = Node(
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
@@ -271,12 +305,13 @@ class NodeMaker:
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)
-        story = Story((), ())
-        if problem.code == "shape-mismatch":
-            story = explain(op, (*self.inputs, *self.references), self.build.made_by)
-        notes = (*problem.notes, *story.notes)
-        helps = (*story.helps, *problem.helps, *_verified(op, problem, types))
-        self.report.add(problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=helps)
+        clue, notes = advice.Advice(self, op, problem).clue(), problem.notes
+        if problem.clash is not None:
+            notes = (*notes, *explain((*self.inputs, *self.references), problem.clash, self.build.compiler.made))
+        self.report.add(
+            problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=problem.helps,
+            clue=clue,
+        )  # fmt: skip
 
     def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
         if isinstance(problem.at, str):
@@ -311,24 +346,3 @@ def _tensors_named(expr: Expr) -> Iterator[str]:
         yield from () if path is None else (path,)
     for part in parts_of(expr):
         yield from _tensors_named(part)
-
-
-def _verified(op: Op, problem: Problem, types: tuple[TensorType, ...]) -> list[str]:
-    """Suggestions that were tried: each passes the operator's check."""
-    good = []
-    for candidate in problem.candidates:
-        changed = op.replace(**{name: convert(type(op), op.attributes[name], value) for name, value in candidate})
-        if all(_holds(finding) for finding in changed.check(*types)):
-            words = " ".join(f"{name}={_written(value)}" for name, value in candidate)
-            good.append(f"`{words}` fits (gives {changed.outputs(*types)[0]})")
-    return good
-
-
-def _holds(finding: Problem | Require) -> bool:
-    return isinstance(finding, Require) and isinstance(finding.size, int) and finding.size >= finding.at_least
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, tuple):
-        return str(value[0]) if len(set(value)) == 1 else f"({' '.join(map(str, value))})"
-    return str(value).lower() if isinstance(value, bool) else str(value)

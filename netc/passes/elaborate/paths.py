@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from netc.ir.flat import Flat, join
 from netc.ir.model import Network
+from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
-from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
 from netc.passes.init_rules import names_parameter
 from netc.syntax.ast import SpecFile
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import foreign
+else:
+    foreign = LazyModule("netc.passes.elaborate.foreign")
 
 
 def check_paths(report: Report, network: Network, flat: Flat) -> None:
@@ -28,7 +34,7 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
             report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
     for path in network.file.freeze:
         if not any(_under(m, path.value) for m in modules):
-            message = f"`{path.value}` is no module with parameters"
+            message = f"`{path.value}` is not a module with parameters"
             report.add("unmatched-freeze", message, path.span)
 
 
@@ -37,14 +43,14 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
     for defaults in spec.defaults:
         cls = OPERATORS.get(defaults.op)
         if cls is None:
-            near = did_you_mean(defaults.op, [*OPERATORS])
-            report.add("unknown-op", f"there is no operator `{defaults.op}`", defaults.span, helps=(near,))
+            fixes = foreign.operator_fixes(defaults.span, None, OPERATORS)
+            report.add("unknown-op", f"there is no operator `{defaults.op}`", defaults.span, fixes=fixes)
             continue
         for value in defaults.values:
             if value.name is not None and value.name not in cls.attributes:
-                near = did_you_mean(value.name, [*cls.attributes])
+                span = value.name_span or value.span
                 message = f"`{defaults.op}` has no argument `{value.name}`"
-                report.add("unknown-argument", message, value.name_span or value.span, helps=(near,))
+                report.add("unknown-argument", message, span, fixes=foreign.argument_fixes(span, cls.attributes))
 
 
 def _under(module: str, pattern: str) -> bool:
@@ -58,6 +64,6 @@ def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
             key = join(node.module, param.name)
             known = shapes.setdefault(key, param.shape)
             if known != param.shape:
-                message = f"`{key}` is shared by calls that need it as {known} and as {param.shape}"
+                message = f"`{key}` is shared by calls that need different shapes: {known} and {param.shape}"
                 report.add("shared-mismatch", message, node.node.span)
     return shapes

@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+import msgspec
 
-from netc.diagnostics.model import Label, Span
+from netc.diagnostics.model import Edit, Fix, Label, Span
 from netc.expr.evaluate import Context, ExprError, Silenced
 from netc.expr.evaluate import texts as filled
-from netc.expr.tree import Expr, TensorRef
+from netc.expr.tree import Expr, Name, TensorRef
 from netc.ir.model import Node, Value
+from netc.lazy import LazyModule
 from netc.ops.source import WeightOf
 from netc.passes.elaborate.apply import takes_input
 from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.place import Flow, Place
-from netc.syntax.ast import Line
+from netc.passes.elaborate.report import Clue
+from netc.syntax.ast import Line, Loop, Named
 from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
+    from netc.passes.elaborate import changes
     from netc.passes.elaborate.compiler import Compiler
+else:
+    changes = LazyModule("netc.passes.elaborate.changes")
+
+
+class Template(msgspec.Struct, frozen=True, eq=False):
+    """`stage$i: {for: …}`: what its variables hold in the first turn, and what flows into that."""
+
+    named: Named
+    loop: Loop
+    first: Mapping[str, Any]
+    source: Value | None
+
+    def holds(self, span: Span) -> bool:
+        own = self.loop.span
+        return own.source is span.source and own.start <= span.start and span.end <= own.end
+
+    def before(self, span: Span) -> Fix | None:
+        """How a statement at `span` names the turn before its own, and the first turn what flows in."""
+        hole = self.named.name[1] if len(self.named.name) == 2 else None
+        first = self.first.get(hole.id) if isinstance(hole, Name) else None
+        if not isinstance(hole, Name) or not isinstance(first, int) or first < 1 or self.source is None:
+            return None
+        stem, ref = self.named.name[0], f"@{self.named.name[0]}$({hole.id}-1)"
+        above = f'`{stem}{first - 1}: "@{self.source.path}"`'
+        edits = (
+            Edit(Span(span.source, span.end, span.end), f" {ref}"),
+            changes.insert_before(self.named.name_span, f"{stem}{first - 1}", f'"@{self.source.path}"'),
+        )
+        return Fix(f"write `{ref}` here, and {above} above for the first turn to read", edits)
 
 
 class Reader:
@@ -38,6 +70,9 @@ class Reader:
         self.broken: set[tuple[int, int]] = set()
         self.weights: list[Node] = []
         """Weights of other statements that were named since the last statement, as nodes to stand before it."""
+        self.templates: list[Template] = []
+        self.naming: Span | None = None
+        """The name of the statement being elaborated."""
 
     def texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
         """A name or reference with its holes filled; None after an error."""
@@ -129,7 +164,7 @@ class Reader:
         param = owned[key]
         op = WeightOf(parameter=key, shape=param.shape, dtype=param.dtype)
         value = Value(TensorType(param.shape, param.dtype), unknown.text, span)
-        node = structs.replace(
+        node = msgspec.structs.replace(
             owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span
         )
         place.names.slots[unknown.text] = Slot(value)
@@ -148,6 +183,14 @@ class Reader:
                 if key in self.broken:
                     continue
                 others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
-                name = value.path or "in"
-                message = f"two statements read `{name}`, and this one does not say so"
-                self.report.add("implicit-fork", message, span, secondary=others[:3], helps=(f"write `@{name}` here",))
+                message = f"two statements read `{value.path}`, and this one does so implicitly"
+                clue = Clue(tuple(self._naming(value, span)))
+                self.report.add("implicit-fork", message, span, secondary=others[:3], clue=clue)
+
+    def _naming(self, value: Value, span: Span) -> Iterator[Fix]:
+        """How a statement names what it reads; in a loop that is the turn before, whichever that is."""
+        loop = next((one for one in self.templates if one.holds(span)), None)
+        if loop is None:
+            yield Fix(f"write `@{value.path}` here", (Edit(Span(span.source, span.end, span.end), f" @{value.path}"),))
+        elif loop.holds(value.span) and (fix := loop.before(span)) is not None:
+            yield fix

@@ -3,22 +3,69 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
-from netc.diagnostics.model import Diagnostic, Fix, Frame, Label, Span
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Span
+from netc.dims import Size
+from netc.syntax.ast import SpecFile
 
 MOST_AT_ONE_PLACE = 8
 """Findings of one code at the same characters."""
+
+
+Key = tuple[str, str, int]
+"""A finding's code, the path of its source and the offset of its first character."""
+
+
+def key_of(found: Diagnostic) -> Key:
+    return (found.code, found.span.source.path, found.span.start) if found.span else (found.code, found.message, 0)
+
+
+def moved(found: Diagnostic, edits: Iterable[Edit]) -> Key:
+    """The key of a finding in the text after the edits."""
+    code, path, start = key_of(found)
+    shift = 0
+    for edit in edits:
+        if edit.span.source.path == path and edit.span.start < start:
+            shift += len(edit.replacement) - (edit.span.end - edit.span.start)
+    return code, path, start + shift
 
 
 class Abandoned(Exception):
     """Elaboration stopped; why is in the report."""
 
 
-class Report:
-    """Findings in the order they were made. `trail` is the way to the place being elaborated, outermost first."""
+class Clue(msgspec.Struct, frozen=True, eq=False):
+    """What may lead to a remedy: changes that are yet to be tried, best first, and sizes that should be equal."""
 
-    def __init__(self) -> None:
+    offers: tuple[Fix, ...] = ()
+    pairs: tuple[tuple[Size, Size], ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, eq=False):
+    """What a check found, with severities as they count and clues; what windows leave unseen; statements counted."""
+
+    found: Sequence[Diagnostic]
+    clues: Mapping[Diagnostic, Clue]
+    losses: Mapping[tuple[str, int], Sequence[Size]]
+    spec: SpecFile | None
+    steps: int
+
+
+class Report:
+    """Findings in the order they were made. `trail` is the way to the place being elaborated, outermost first.
+
+    clues: what is known of a finding besides. losses: what windows leave unseen of symbolic sizes, by place, of a check
+    that is `probing` for remedies.
+    """
+
+    def __init__(self, probing: bool = False) -> None:
+        self.probing = probing
         self.found: list[Diagnostic] = []
+        self.clues: dict[Diagnostic, Clue] = {}
+        self.losses: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
         self.trail: list[Frame] = []
         self._seen: defaultdict[object, set[str]] = defaultdict(set)
 
@@ -40,23 +87,25 @@ class Report:
         helps: tuple[str | None, ...] = (),
         path: str | None = None,
         severity: str = "error",
+        clue: Clue | None = None,
     ) -> None:
         """Add a finding unless the same one stands already."""
         if self.knows(code, message, span):
             return
         self._seen[code, span and (span.source.path, span.start, span.end)].add(message)
         all_fixes = (*fixes, *(Fix(h) for h in helps if h))
-        self.found.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                span=span,
-                severity="warning" if severity == "warning" else "error",
-                label=label,
-                secondary=secondary,
-                notes=notes,
-                fixes=all_fixes,
-                trail=tuple(self.trail),
-                path=path,
-            )
+        found = Diagnostic(
+            code=code,
+            message=message,
+            span=span,
+            severity="warning" if severity == "warning" else "error",
+            label=label,
+            secondary=secondary,
+            notes=notes,
+            fixes=all_fixes,
+            trail=tuple(self.trail),
+            path=path,
         )
+        self.found.append(found)
+        if clue is not None:
+            self.clues[found] = clue

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from netc.diagnostics.model import Span
+from typing import TYPE_CHECKING
+
+from netc.diagnostics.model import Fix, Span
 from netc.expr.evaluate import OperatorValue, show
 from netc.expr.scope import Binding, Scope
+from netc.ir.model import Value
+from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS, Op
 from netc.passes.elaborate.arguments import Complaint, Given
-from netc.passes.elaborate.files import Files, Instance, did_you_mean
+from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Place
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.report import Clue, Report
 from netc.syntax.ast import Definition, Import, Line
 from netc.syntax.library import import_of
 from netc.syntax.line import LineText, parse_line
 from netc.syntax.report import Report as SyntaxReport
 from netc.types import ERROR
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate import foreign
+else:
+    foreign = LazyModule("netc.passes.elaborate.foreign")
 
 MAX_INDIRECTIONS = 16
 
@@ -22,8 +31,10 @@ MAX_INDIRECTIONS = 16
 class Target:
     """What the line's operator means, following arguments that hold operators, and all arguments given on the way."""
 
-    def __init__(self, report: Report, files: Files, place: Place, line: Line) -> None:
-        self.report, self.files, self.place, self.line = report, files, place, line
+    def __init__(
+        self, report: Report, files: Files, place: Place, line: Line, inputs: tuple[Value, ...] | None = None
+    ) -> None:
+        self.report, self.files, self.place, self.line, self.inputs = report, files, place, line, inputs
         self.instance: Instance = place.instance
         self.given: list[Given] = [Given(a, place.scope) for a in line.arguments]
         self.word_span = line.op_span
@@ -61,7 +72,7 @@ class Target:
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
             if not found.diagnostics:
                 span = Span(source, value.at.start, value.at.end)
-                message = f"`{value.text}` is no operator with its arguments: it names tensors or repeats"
+                message = f"`{value.text}` must be an operator with its arguments, without tensors or a repeat"
                 self.report.add("bad-argument", message, span)
             return None
         self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
@@ -83,11 +94,15 @@ class Target:
     def _unknown(self, word: str, scope: Scope) -> None:
         found = scope.find(word)
         if found is not None and found[0].kind != "symbol":
-            message = f"`{word}` holds {show(found[0].value)}, which is no operator"
+            message = f"`{word}` holds {show(found[0].value)}, which is not an operator"
             self.report.add("unknown-op", message, self.word_span)
             return
-        near = import_of(word) or did_you_mean(word, [*self.instance.names, *self.place.scope.names()])
-        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.word_span, helps=(near,))
+        shipped = import_of(word)
+        known = [*self.instance.names, *self.place.scope.names()]
+        x = self.inputs[0].type if self.inputs else ERROR
+        rank = None if x is ERROR else x.rank
+        fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, rank, known)
+        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.word_span, fixes=fixes)
 
 
 def held_value(word: str, scope: Scope) -> Binding | None:
@@ -100,10 +115,10 @@ def held_value(word: str, scope: Scope) -> Binding | None:
     return found[0] if found and (value is None or value is ERROR or isinstance(value, OperatorValue)) else None
 
 
-def complain(report: Report, complaints: list[Complaint]) -> bool:
+def complain(report: Report, complaints: list[Complaint], clue: Clue | None = None) -> bool:
     """Report what was wrong with the arguments of a line; True when nothing was."""
     for code, message, span, known in complaints:
-        word = span.text.partition("=")[0]
         notes = (f"it takes {', '.join(known)}",) if known else ()
-        report.add(code, message, span, helps=(did_you_mean(word, list(known)),), notes=notes)
+        fixes = foreign.argument_fixes(span, known) if known else ()
+        report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if not known else None)
     return not complaints

@@ -74,7 +74,7 @@ def _report(
     report: Report, output: BlockOutput, value: Value, lacking: Absent, span: Span, notes: tuple[str, ...] = ()
 ) -> None:
     call, source = lacking.made[value]
-    message = f"`{value.path}` is computed in training only, and output `{output.name}` needs it in evaluation too"
+    message = f"`{value.path}` is only computed in training, but output `{output.name}` needs it in evaluation too"
     helps = [f"declare output `{output.name}` with `when: train`"]
     if not source.exposed:
         helps.append(f"or take `when: train` off output `{source.name}` of `{call.block.name}`")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netc.diagnostics.model import Span
+from netc.diagnostics.model import Fix, Span
 from netc.dims import Dim
 from netc.geometry import Window
-from netc.ops.base import BadValue, Op
-from netc.ops.conversion import convert
+from netc.lazy import LazyModule
+from netc.ops.base import Op
 from netc.ops.records import Problem
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.report import Clue, Report
+from netc.syntax.ast import Line
 from netc.types import AXES, TensorType
 
-MAX_SUGGESTIONS = 4
+if TYPE_CHECKING:
+    from netc.passes.elaborate import changes
+else:
+    changes = LazyModule("netc.passes.elaborate.changes")
 
 
 class Leftover(msgspec.Struct, frozen=True):
@@ -27,24 +32,38 @@ class Leftover(msgspec.Struct, frozen=True):
     window: Window
 
 
-def window_findings(report: Report, op: Op, types: tuple[TensorType, ...], span: Span, spans: dict[str, Span]) -> None:
+def window_findings(
+    report: Report, op: Op, types: tuple[TensorType, ...], line: Line, spans: Mapping[str, Span]
+) -> None:
     """Report `inexact-size` and `lost-input`, for sizes that are known."""
-    for left in _leftovers(op, types[0] if types else TensorType(())):
+    x = types[0] if types else TensorType(())
+    if report.probing:
+        _record_losses(report, op, x, line.span)
+    for left in _leftovers(op, x):
         remainder, lost = left.window.remainder(left.size), left.window.lost(left.size)
         notes = (f"{left.letters} = {left.window.formula(left.size)}",)
-        helps = tuple(_verified(op, types, left))
+        offers = tuple(_offers(op, types, left, line, spans))
         report.add(
             "inexact-size",
             f"stride {left.window.stride} leaves a remainder of {remainder} on {left.letters}",
-            spans.get("stride", span),
+            spans.get("stride", line.span),
             notes=notes,
-            helps=helps,
             severity="warning",
+            clue=Clue(offers),
         )
         if isinstance(lost, int) and lost > 0:
             rows = "row is" if lost == 1 else f"{lost} rows are"
-            message = f"the last {rows} never seen by a window ({left.letters} = {left.size})"
-            report.add("lost-input", message, span, notes=notes, helps=helps, severity="warning")
+            message = f"the last {rows} never covered by a window ({left.letters} = {left.size})"
+            clue = Clue(offers, ((lost, 0),))
+            report.add("lost-input", message, line.span, notes=notes, severity="warning", clue=clue)
+
+
+def _record_losses(report: Report, op: Op, x: TensorType, span: Span) -> None:
+    """What windows leave unseen where sizes are symbols."""
+    windows = () if op.transposed else op.windows(x)
+    for axis, window in enumerate(windows, x.rank - len(windows)):
+        if isinstance(x.shape[axis], Dim):
+            report.losses[span.source.path, span.start].append(window.lost(x.shape[axis]))
 
 
 def _leftovers(op: Op, x: TensorType) -> list[Leftover]:
@@ -62,25 +81,23 @@ def _leftovers(op: Op, x: TensorType) -> list[Leftover]:
     ]
 
 
-def _verified(op: Op, types: tuple[TensorType, ...], left: Leftover) -> Iterator[str]:
-    """Settings that leave no remainder, each tried on the whole operator first."""
-    shown = 0
-    for field, value in left.window.nearest_exact(left.size):
-        if shown == MAX_SUGGESTIONS or not isinstance(value, int):
+def _offers(
+    op: Op, types: tuple[TensorType, ...], left: Leftover, line: Line, spans: Mapping[str, Span]
+) -> Iterator[Fix]:
+    """Settings that leave no remainder, each tried on the operator first."""
+    for field, setting in left.window.nearest_exact(left.size):
+        value: Any = setting
+        if isinstance(value, tuple):
+            value = tuple([end for end in value for _ in range(op.rank)])
+        if field == "input" or not _is_exact(op, types, field, value, left):
             continue
-        if field == "input":
-            shown += 1
-            yield f"or make {left.letters} {value}"
-        elif _is_exact(op, types, field, value, left):
-            shown += 1
-            yield f"`{field}={value}` is exact"
+        edits = changes.give(line, spans, {field: value})
+        if edits is not None:
+            yield from changes.offer(f"`{changes.in_words({field: value})}` leaves no remainder", *edits)
 
 
-def _is_exact(op: Op, types: tuple[TensorType, ...], field: str, value: int, left: Leftover) -> bool:
-    try:
-        changed = op.replace(**{field: convert(type(op), op.attributes[field], value)})
-    except (BadValue, KeyError):
-        return False
-    if any(isinstance(finding, Problem) for finding in changed.check(*types)):
+def _is_exact(op: Op, types: tuple[TensorType, ...], field: str, value: Any, left: Leftover) -> bool:
+    changed = changes.changed(op, {field: value})
+    if changed is None or any(isinstance(finding, Problem) for finding in changed.check(*types)):
         return False
     return not any(set(other.axes) & set(left.axes) for other in _leftovers(changed, types[0]))

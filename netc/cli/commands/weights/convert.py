@@ -26,8 +26,8 @@ from netc.weights.values import Held
 OF_NETWORK = ("partial", "by_form", "adapt_input")
 """Options that need a network."""
 
-NAMED = 10
-"""Tensors that are named one by one."""
+MOST_LISTED = 10
+"""Names, or tensors that do not fit, which are printed; JSON has them all."""
 
 
 def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -56,13 +56,17 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 @click.option("--for", "spec", metavar="SPEC", help="Write the tensors of this network, which the inputs must fit.")
-@click.option("--partial", is_flag=True, help="With --for: what is missing or unfit is fresh, the rest left out.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="With --for: initialise tensors that are missing or do not fit, and leave out the rest.",
+)
 @click.option(
     "--match", "by_form", is_flag=True, help="With --for: find names by order and shape, and print the rules."
 )
 @click.option("--adapt-input", is_flag=True, help="With --for: make a first convolution of 3 input channels fit.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of fresh tensors.")
-@click.option("--allow-non-finite", is_flag=True, help="Take infinite values and those that are no numbers.")
+@click.option("--allow-non-finite", is_flag=True, help="Accept infinite and NaN values.")
 @choices
 @as_json
 def command(
@@ -154,10 +158,11 @@ def _lines(conversion: Conversion) -> list[str]:
     if conversion.adapted:
         lines.append(f"made for other input channels: {conversion.adapted}")
     named = {"reshaped": conversion.reshaped, "fresh": conversion.fresh, "left out": conversion.left_out}
-    lines += [f"{len(names)} {what}: {_few(names)}" for what, names in named.items() if names]
+    lines += [f"{len(names)} {what}: {_listed(names)}" for what, names in named.items() if names]
     unfit = [found for found in conversion.unfit if found.code == "weights-shape"]
-    lines += [f"  {found.message}" for found in unfit[:NAMED]]
-    return lines + ([f"  and {len(unfit) - NAMED} more in other shapes"] if len(unfit) > NAMED else [])
+    lines += [f"  {found.message}" for found in unfit[:MOST_LISTED]]
+    rest = len(unfit) - MOST_LISTED
+    return [*lines, f"  and {rest} more in other shapes, which --json lists"] if rest > 0 else lines
 
 
 def _told(how: Matched) -> list[str]:
@@ -168,7 +173,7 @@ def _told(how: Matched) -> list[str]:
     lines += [f"  {_quoted(old)}: {_quoted(new)}" for old, new in how.rules.items()]
     if how.doubtful:
         many = f"{len(how.doubtful)} tensors have likes in their shape and may be meant for each other's places"
-        lines.append(f"{many}: {_few(how.doubtful)}; compare what both networks compute")
+        lines.append(f"{many}: {_listed(how.doubtful)}; compare what both networks compute")
     return lines
 
 
@@ -176,5 +181,6 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {rest} more, which --json lists" if rest > 0 else "")

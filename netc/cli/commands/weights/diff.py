@@ -20,7 +20,7 @@ from netc.weights.diff import Difference, compare
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Absolute difference that does not count.",
+    help="Absolute differences up to this are ignored.",
 )
 @state_key
 @as_json

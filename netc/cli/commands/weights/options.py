@@ -20,7 +20,7 @@ _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 
 def shard_size(wrapped: Decorated) -> Decorated:
     """The option --shard-size, in bytes."""
-    words = "Write several files of at most so much data, and an index beside them."
+    words = "Write several files of at most this size, with an index."
     return click.option("--shard-size", metavar="2GB", callback=_read_size, help=words)(wrapped)
 
 

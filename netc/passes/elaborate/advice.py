@@ -1,0 +1,104 @@
+"""What might mend a line that an operator rejects: other attributes, another operator of its family, other inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netc.diagnostics.model import Edit, Fix
+from netc.dims import Domain
+from netc.ir.model import Node
+from netc.ops.base import OPERATORS, Op
+from netc.ops.records import Problem, Require
+from netc.passes.elaborate.changes import changed, give, in_words, offer, prepend
+from netc.passes.elaborate.habits import one_less, repeats_input
+from netc.passes.elaborate.lost_rows import steps
+from netc.passes.elaborate.mismatch import mismatch
+from netc.passes.elaborate.report import Clue
+from netc.syntax.ast import Line
+from netc.types import TensorType
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate.operators import NodeMaker
+
+_RANK = re.compile(r"[123](?=d$)")
+
+
+class Advice(msgspec.Struct, frozen=True, eq=False):
+    """A problem of an operator, and the line that has it."""
+
+    maker: NodeMaker
+    op: Op
+    problem: Problem
+
+    def clue(self) -> Clue:
+        """Everything worth trying."""
+        clash = self.problem.clash
+        return Clue(tuple(self._offers()), clash.pairs if clash is not None else ())
+
+    def _offers(self) -> Iterator[Fix]:
+        if self.problem.code == "too-small" and repeats_input(self.maker):
+            yield from one_less(self.maker)
+            return
+        for candidate in self.problem.candidates:
+            yield from self._attributes(dict(candidate))
+        if self.problem.clash is not None:
+            build, line, place = self.maker.build, self.maker.line, self.maker.place
+            made = build.compiler.made
+            found = mismatch(self.op, self.maker.inputs, self.problem.clash, line, place, build.naming, made)
+            yield from () if found is None else found.offers()
+        if self.problem.code == "rank-mismatch":
+            yield from self._relative()
+        if self.problem.code == "not-constant" and self.maker.inputs:
+            yield from self._flattened()
+
+    def _types(self) -> tuple[TensorType, ...]:
+        return tuple([value.type for value in (*self.maker.inputs, *self.maker.references)])
+
+    def _attributes(self, values: dict[str, Any]) -> Iterator[Fix]:
+        """Attributes under which the operator itself has nothing to say."""
+        other, edits = changed(self.op, values), give(self.maker.line, self.maker.spans, values)
+        if other is not None and edits is not None and self._accepts(other):
+            yield from offer(f"`{in_words(values)}` fits (gives {other.outputs(*self._types())[0]})", *edits)
+
+    def _accepts(self, op: Op) -> bool:
+        domain = Domain()
+        domain.bounds = dict(self.maker.build.domain.bounds)
+        return all(
+            isinstance(finding, Require) and domain.require(finding.size, finding.at_least).holds
+            for finding in op.check(*self._types())
+        )
+
+    def _flattened(self) -> Iterator[Fix]:
+        """Axes that a flatten on the way should have left alone, or found pooled to one element."""
+        found = next(
+            (s for s in steps(self.maker.inputs[0], self.maker.build.compiler.made) if _flattens(s.node)), None
+        )
+        line = None if found is None else found.node.statement
+        if found is None or not isinstance(line, Line):
+            return
+        edits = give(line, found.node.spans, {"start_dim": 1})
+        if found.node.op.__dict__["start_dim"] == 0 and edits is not None:
+            yield from offer(f"write `start_dim=1` in `{found.path}`: axis 0 holds the batch", *edits)
+        rank = found.node.inputs[0].type.rank - 2
+        before = prepend(line, (f"adaptive_avg_pool{rank}d 1",))
+        if rank in (1, 2, 3) and before is not None:
+            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{found.path}`", *before)
+
+    def _relative(self) -> Iterator[Fix]:
+        """The operator's relative for a tensor of this rank: `batch_norm1d` for `batch_norm2d`."""
+        own, word = self.maker.cls, self.maker.target.word_span
+        if word.text != own.name or not self.maker.inputs:
+            return
+        x = self.maker.inputs[0].type
+        for rank in sorted({x.rank - 2, 1}):
+            name = _RANK.sub(str(rank), own.name)
+            if name != own.name and name in OPERATORS:
+                yield from offer(f"`{name}` takes {x}", Edit(word, name))
+
+
+def _flattens(node: Node) -> bool:
+    return "start_dim" in node.op.attributes and node.outputs[0].type.rank < node.inputs[0].type.rank

@@ -1,0 +1,205 @@
+"""What other tools call things: operators and arguments of Keras, Caffe, darknet, ONNX and PyTorch by netc's names.
+
+Loaded only where a spec has an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from netc.diagnostics.model import Edit, Fix, Span
+from netc.diagnostics.suggest import closest
+from netc.ops.base import OPERATORS
+from netc.syntax.library import PREFIX
+
+_RANK = re.compile(r"[123](?=d$)")
+
+_OPERATORS = """
+dense fc fullyconnected innerproduct affine gemm linearlayer: linear
+conv convolution convolutional: conv#d
+deconv deconvolution transposedconv transposedconvolution upconv: conv_transpose#d
+convtranspose convtranspose#d conv#dtranspose: conv_transpose#d
+depthwiseconv#d dwconv depthwiseconv: conv#d x.C … groups=x.C
+separableconv#d sepconv: netc:separable_conv
+batchnorm batchnormalization bn syncbatchnorm: batch_norm#d
+instancenorm instancenormalization: instance_norm#d
+layernorm layernormalization ln: layer_norm
+groupnorm groupnormalization gn: group_norm
+lrn localresponsenormalization responsenorm crossmaplrn: local_response_norm
+maxpool maxpooling maxpool#d maxpooling#d: max_pool#d
+avgpool averagepool averagepooling avgpool#d averagepool#d averagepooling#d: avg_pool#d
+pool pooling: max_pool#d
+globalavgpool globalaveragepool globalaveragepooling gap: adaptive_avg_pool#d 1
+globalavgpool#d globalaveragepool#d globalaveragepooling#d: adaptive_avg_pool#d 1
+globalmaxpool globalmaxpooling globalmaxpool#d globalmaxpooling#d: adaptive_max_pool#d 1
+adaptiveavgpool: adaptive_avg_pool#d
+adaptivemaxpool: adaptive_max_pool#d
+unpool unpooling maxunpooling maxunpooling#d: max_unpool#d
+upsample upsampling upsampling#d resize upsamplebilinear#d upsamplenearest#d: interpolate
+zeropad zeropadding zeropad#d zeropadding#d constantpad#d: pad
+reflectionpad#d: pad … mode=reflect
+replicationpad#d: pad … mode=replicate
+swish: silu
+hswish hardsilu: hardswish
+hsigmoid: hardsigmoid
+leaky leakyrelu lrelu: leaky_relu
+parametricrelu: prelu
+logistic: sigmoid
+elementwise eltwise shortcut plus addition residual: add
+multiply multiplication scale: mul
+subtract: sub
+divide: div
+cat concatenate merge route: concat
+view: reshape
+expanddims: unsqueeze
+upscale pixelshuffle depthtospace subpixel: pixel_shuffle
+spacetodepth reorg: pixel_unshuffle
+shuffle shufflechannel: channel_shuffle
+multiheadattention mha attention selfattention: multihead_attention
+scaleddotproductattention sdpa: scaled_dot_product_attention
+embed lookup: embedding
+se squeezeandexcitation seblock selayer squeezeexcitation: netc:squeeze_excite
+invertedresidualblock mbconv: netc:inverted_residual
+transformerencoder transformerlayer: netc:transformer_encoder_layer
+"""
+
+_OTHERWISE = {
+    "loss": "a loss is not part of a network: return the logits and train with it; `nn.CrossEntropyLoss` applies the "
+    "softmax itself",
+    "block": "it is a block of another library, not an operator: write it under `blocks`",
+    "activation": "write the activation as an operator of its own: `[conv2d 64 3, relu]`",
+    "input": "inputs stand under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
+}
+_KINDS = {
+    "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
+    "euclideanloss kldiv kldivloss loss ctcloss": "loss",
+    "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
+    "residualblock denseblock transition": "block",
+    "activation": "activation",
+    "input inputlayer placeholder data": "input",
+}
+
+_ARGUMENTS = """
+kernel size ksize kernelshape poolsize kernelsize: kernel_size
+filters outplanes outfeatures numoutput units nfilters planes outputchannels: out_channels out_features
+outchannels: out_channels out_features
+strides: stride
+pad pads padsize: padding
+usebias biasterm: bias
+group: groups
+dilations dilationrate: dilation
+rate prob probability dropoutratio: p
+axis axes dims: dim dims
+keepdims: keepdim
+epsilon: eps
+alpha slope: negative_slope
+scale factor zoom: scale_factor
+outputsize: output_size size
+headdim heads nhead: num_heads
+hidden hiddenunits: hidden_size
+bidirection: bidirectional
+nlayers: num_layers
+"""
+
+_FOLLOWS = frozenset(
+    "inchannels inplanes infeatures numfeatures inputsize inputdim inputshape numchannels cin inputchannels".split()  # noqa: SIM905
+)
+_NOT_HERE = {
+    "activation": "an activation is an operator of its own: `[conv2d 64 3, relu]`",
+    "act": "an activation is an operator of its own: `[conv2d 64 3, relu]`",
+    "name": "the statement's key is its name: `conv1: conv2d 64 3`",
+    "inplace": "leave it out: the generated code writes in place where that is safe",
+    "dataformat": "leave it out: images are N×C×H×W",
+    "kernelinitializer": "initial values stand under `init`",
+    "device": "leave it out: a spec knows no devices",
+    "dtype": "leave it out: `--dtype` chooses the type of a whole network",
+}
+
+
+def _table(text: str) -> dict[str, list[str]]:
+    rows = (line.partition(":") for line in text.strip().splitlines())
+    return {word: [names.strip()] for words, _, names in rows for word in words.split()}
+
+
+_NAMES = _table(_OPERATORS)
+_WORDS = {word: name[0].split() for word, name in _table(_ARGUMENTS).items()}
+_REASONS = {word: _OTHERWISE[kind] for words, kind in _KINDS.items() for word in words.split()}
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
+def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[str | None, str | None]:
+    """The operator another tool calls `word`, as a line begins, and what there is to say where it is none.
+
+    rank: that of the tensor which the line reads; it chooses between `conv1d`, `conv2d` and `conv3d`. known: every
+    name that may stand there.
+    """
+    plain = _plain(word)
+    if plain in _REASONS:
+        return None, _REASONS[plain]
+    names = {_plain(name): name for name in known}
+    found = (
+        _NAMES.get(plain)
+        or _NAMES.get(_RANK.sub("#", plain))
+        or _NAMES.get(re.sub(r"[123]d(?=transpose$)", "#d", plain))
+    )
+    if found is not None:
+        return _ranked(found[0], rank, word), None
+    ranked = _RANK.sub("#", f"{plain}#d" if f"{plain}2d" in names else "")
+    if ranked:
+        return _ranked(names[f"{plain}2d"].replace("2d", "#d"), rank, word), None
+    if plain in names:
+        return names[plain], None
+    near = closest(word, known)
+    return (None if near is None else _of_rank(near, rank, word)), None
+
+
+def operator_fixes(word: Span, rank: int | None, known: Iterable[str]) -> tuple[Fix, ...]:
+    """What to write in place of an operator's word that nothing has."""
+    name, reason = operator_meant(word.text, rank, known)
+    if reason is not None:
+        return (Fix(reason),)
+    if name is None:
+        return ()
+    if name.startswith(PREFIX):
+        block = name.removeprefix(PREFIX)
+        return (Fix(f"`import: {{{block}: {name}}}` makes netc's block known here"),)
+    edits = () if "…" in name else (Edit(word, name),)
+    return (Fix(f"did you mean `{name}`?", edits),)
+
+
+def argument_fixes(word: Span, known: Iterable[str]) -> tuple[Fix, ...]:
+    """What to write in place of an argument's name that the operator does not have."""
+    name, reason = argument_meant(word.text, known)
+    if reason is not None:
+        return (Fix(reason),)
+    return () if name is None else (Fix(f"did you mean `{name}`?", (Edit(word, name),)),)
+
+
+def _ranked(name: str, rank: int | None, word: str) -> str:
+    """`conv#d` for a tensor of the rank, or of the number in the word where there is no tensor."""
+    said = re.search(r"[123](?=d)", word.lower())
+    space = rank - 2 if rank is not None and 3 <= rank <= 5 else int(said.group()) if said else 2
+    if rank == 2 and name.startswith(("batch_norm", "instance_norm")):
+        space = 1
+    return name.replace("#d", f"{space}d")
+
+
+def _of_rank(near: str, rank: int | None, word: str) -> str:
+    """The relative of the nearest name that takes the tensor, unless the word itself says a number."""
+    fitting = _RANK.sub(str(rank - 2), near) if rank is not None else near
+    return near if re.search(r"\d", word) or fitting not in OPERATORS else fitting
+
+
+def argument_meant(word: str, known: Iterable[str]) -> tuple[str | None, str | None]:
+    """The argument another tool calls `word`, of those `known`, and what there is to say where it is none."""
+    plain, names = _plain(word), list(known)
+    if plain in _FOLLOWS:
+        return None, "leave it out: it follows from the input"
+    found = next((name for name in _WORDS.get(plain, ()) if name in names), None)
+    if found is None and plain in _NOT_HERE:
+        return None, _NOT_HERE[plain]
+    return found or next((name for name in names if _plain(name) == plain), None) or closest(word, names), None

@@ -1,0 +1,221 @@
+"""Changes that might make two tensors fit each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Edit, Fix, Span
+from netc.dims import Size, dim_text
+from netc.geometry import Window
+from netc.ir.model import Node, Value
+from netc.ops.base import Family, Op
+from netc.ops.records import Clash
+from netc.passes.elaborate.changes import append, changed, give, in_words, insert_before, offer, reference_spans
+from netc.passes.elaborate.drafts import Namespace
+from netc.passes.elaborate.lost_rows import Made, Step, steps
+from netc.passes.elaborate.place import Place
+from netc.syntax.ast import Line, SpecFile
+from netc.types import ERROR
+
+MAX_STRIDE = 32
+MAX_OTHERS = 3
+_DIGITS = re.compile(r"\d+")
+
+
+class Side(msgspec.Struct, frozen=True, eq=False):
+    """One of two tensors that disagree: what names it in the line, if anything does."""
+
+    value: Value
+    ref: Span | None
+
+
+class Mismatch(msgspec.Struct, frozen=True, eq=False):
+    """Two inputs of an operator that disagree, where the operator stands, and who made what.
+
+    named: the name of the statement it stands in.
+    """
+
+    op: Op
+    sides: tuple[Side, Side]
+    axes: Sequence[int]
+    place: Place
+    named: Span | None
+    made: Made
+
+    def offers(self) -> Iterator[Fix]:
+        """Those that change the least first."""
+        for own, other in (self.sides[::-1], self.sides):
+            yield from self._like(own, other)
+        for own, other in (self.sides[::-1], self.sides):
+            yield from self._another(own, other)
+        for side in self.sides:
+            yield from self._padded(side.value)
+        yield from self._projected()
+        for own, other in (self.sides, self.sides[::-1]):
+            yield from self._added(own.value, other.value)
+
+    def _like(self, own: Side, other: Side) -> Iterator[Fix]:
+        """Resize to the size of the other tensor."""
+        if other.ref is None or min(self.axes) < 2:
+            return
+        for step in steps(own.value, self.made):
+            node = step.node
+            if node.op.like_replaces and not step.inside and len(node.inputs) == 1 and isinstance(node.statement, Line):
+                yield from _resized(step, node.statement, f"like={other.ref.text}")
+                return
+            if not _keeps_space(node):
+                return
+
+    def _another(self, own: Side, other: Side) -> Iterator[Fix]:
+        """Another tensor of that kind of name that has the size."""
+        if own.ref is None:
+            return
+        names, word = self.place.names, own.ref.text.removeprefix("@")
+        known = [name for name in _alike(names, word, self.place.prefix) if name != word]
+        fitting = [name for name in known if self._fits(names, name, other.value)]
+        for name in fitting[:MAX_OTHERS]:
+            yield from offer(f"read `@{name}`, which fits", Edit(own.ref, f"@{name}"))
+
+    def _fits(self, names: Namespace, name: str, wanted: Value) -> bool:
+        value = names.slots[name].value
+        if value is None or value.type is ERROR or value.type.rank != wanted.type.rank:
+            return False
+        return all(value.type.shape[axis] == wanted.type.shape[axis] for axis in self.axes)
+
+    def _padded(self, value: Value) -> Iterator[Fix]:
+        """Padding around windows that shrink a tensor by a few rows."""
+        found: list[tuple[Step, dict[str, Any]]] = []
+        for step in steps(value, self.made):
+            if not _keeps_space(step.node):
+                windows = step.node.op.windows(step.node.inputs[0].type)
+                if {w.stride for w in windows} != {1} or "padding" not in step.node.op.attributes:
+                    break
+                found.append((step, {"padding": tuple([w.extent // 2 for w in windows])}))
+        if found:
+            yield from _set(found[:1])
+        if len({id(step.node.statement) for step, _ in found}) > 1:
+            yield from _set(found)
+
+    def _added(self, value: Value, other: Value) -> Iterator[Fix]:
+        """Rows at the end of a transposed convolution."""
+        gaps = [other.type.shape[axis] - value.type.shape[axis] for axis in self.axes]
+        if min(self.axes) < 2 or not all(isinstance(gap, int) and gap > 0 for gap in gaps):
+            return
+        for step in steps(value, self.made):
+            node = step.node
+            if "output_padding" in node.op.attributes:
+                first = node.inputs[0].type.rank - node.op.rank
+                wider = list(node.op.__dict__["output_padding"])
+                for axis, gap in zip(self.axes, gaps, strict=True):
+                    wider[axis - first] += gap
+                yield from _set(
+                    [(step, {"output_padding": tuple(wider)})], "; the added rows come from the border alone"
+                )
+            if not _keeps_space(node):
+                return
+
+    def _projected(self) -> Iterator[Fix]:
+        """A convolution of one element on the shortcut, as residual networks have."""
+        if (
+            1 not in self.axes
+            or self.named is None
+            or self.op.family is not Family.MERGE
+            or "dim" in self.op.attributes
+        ):
+            return
+        shortcut, body = self._shortcut()
+        rank = shortcut.value.type.rank - 2
+        if shortcut.ref is None or body.ref is None or rank not in (1, 2, 3) or body.value.type.rank != rank + 2:
+            return
+        strides = {_stride(a, b) for a, b in zip(shortcut.value.type.shape[2:], body.value.type.shape[2:], strict=True)}
+        if len(strides) != 1 or None in strides:
+            return
+        step = strides.pop()
+        inside = not isinstance(self.place.names.definition, SpecFile)
+        channels = f"{body.ref.text.removeprefix('@')}.C" if inside else dim_text(body.value.type.shape[1])
+        line = f"conv{rank}d {channels} 1{f' stride={step}' if step != 1 else ''} {shortcut.ref.text}"
+        name = self._fresh_name("shortcut")
+        edits = (insert_before(self.named, name, line), Edit(shortcut.ref, f"@{name}"))
+        yield from offer(f"put a convolution on the shortcut: `{name}: {line}` before this, and `@{name}` here", *edits)
+
+    def _shortcut(self) -> tuple[Side, Side]:
+        """The side that the other is computed from, else the one with fewer channels, and the other."""
+        left, right = self.sides
+        before = [node.inputs[0] for node in (step.node for step in steps(left.value, self.made))]
+        after = [node.inputs[0] for node in (step.node for step in steps(right.value, self.made))]
+        if right.value in before or left.value in after:
+            return (right, left) if right.value in before else (left, right)
+        return (left, right) if len(before) < len(after) else (right, left)
+
+    def _fresh_name(self, wanted: str) -> str:
+        taken = self.place.names.heads | set(self.place.names.inputs)
+        return next(name for i in range(1, 1000) if (name := wanted if i == 1 else f"{wanted}{i}") not in taken)
+
+
+def mismatch(
+    op: Op, inputs: Sequence[Value], clash: Clash, line: Line, place: Place, named: Span | None, made: Made
+) -> Mismatch | None:
+    """The two inputs that disagree; None where they are no inputs of the line."""
+    if clash.inputs is None or max(clash.inputs) >= len(inputs):
+        return None
+    refs = reference_spans(line)
+    spans: list[Span | None] = [*refs] if len(refs) == len(inputs) else [None] * len(inputs)
+    first, second = [Side(inputs[at], spans[at]) for at in clash.inputs]
+    return Mismatch(op, (first, second), clash.axes, place, named, made)
+
+
+def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
+    """Attributes of lines above."""
+    edits: list[Edit] = []
+    names: list[str] = []
+    lines: set[tuple[int, int]] = set()
+    for step, values in found:
+        line = step.node.statement
+        own = give(line, step.node.spans, values) if isinstance(line, Line) else None
+        if own is None or changed(step.node.op, values) is None:
+            return
+        if (line.span.start, line.span.end) not in lines:
+            lines.add((line.span.start, line.span.end))
+            edits += own
+            names.append(f"`{step.path}`")
+    step, values = found[0]
+    made = changed(step.node.op, values)
+    shown = f" (gives {made.outputs(*[v.type for v in step.node.inputs])[0]})" if made and len(names) == 1 else ""
+    words = in_words(values) if len(names) == 1 else "half padding"
+    if len(names) > 1 and len({in_words(v) for _, v in found}) == 1:
+        words = f"`{in_words(values)}`"
+    elif len(names) == 1:
+        words = f"`{words}`"
+    yield from offer(f"add {words} to {' and '.join(reversed(names))}{shown}{tail}", *edits)
+
+
+def _resized(step: Step, line: Line, like: str) -> Iterator[Fix]:
+    """The line with `like` in place of what says the size otherwise."""
+    spans = [step.node.spans[name] for name in step.node.op.like_replaces if name in step.node.spans]
+    if spans:
+        edits = [Edit(span, "" if i else like) for i, span in enumerate(spans)]
+        yield from offer(f"write `{like}` instead of `{spans[0].text}` in `{step.path}`", *edits)
+    elif line.op_span.start == line.span.start:
+        yield from offer(f"add `{like}` to `{step.path}`", append(line, like))
+
+
+def _keeps_space(node: Node) -> bool:
+    """Whether all axes but the channels come out as they went in."""
+    before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
+    return before[:1] == after[:1] and before[2:] == after[2:]
+
+
+def _stride(before: Size, after: Size) -> int | None:
+    """The stride of a window of one element that makes `after` of `before`."""
+    return next((s for s in range(1, MAX_STRIDE + 1) if Window(1, s).output(before) == after), None)
+
+
+def _alike(names: Namespace, word: str, prefix: str) -> list[str]:
+    """Statements whose names differ from `word` in numbers only, the nearest numbers first."""
+    stem, own = _DIGITS.sub("#", word), [int(n) for n in _DIGITS.findall(word)[:1]]
+    found = [name for name in names.slots if _DIGITS.sub("#", name) == stem and "#" in stem]
+    return sorted(found, key=lambda name: [abs(int(n) - m) for n, m in zip(_DIGITS.findall(name), own, strict=False)])

@@ -1,0 +1,214 @@
+"""Other sizes of a network's inputs under which its tensors fit: declared symbols, or numbers near those given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Span
+from netc.dims import Domain, Size, TooComplex, bind, dim_source, substitute, symbols
+from netc.dims.declare import declarations
+from netc.expr.evaluate import Context, ExprError, evaluate
+from netc.expr.scope import Scope
+from netc.expr.tree import Literal, Name, names_in
+from netc.passes.elaborate.report import Clue, moved
+from netc.syntax.ast import Input, SpecFile
+
+if TYPE_CHECKING:
+    from netc.passes.elaborate.trials import Trials
+
+MAX_DEPTH = 4
+"""Declarations one after another: each for the first place that does not fit with those before."""
+
+MAX_FORMS = 16
+"""Declarations tried for one place."""
+
+MAX_REACH = 64
+"""How far from a given size another is looked for."""
+
+MAX_NUMBERS = 6
+"""Sizes tried on either side of the given one."""
+
+Shapes = dict[str, list[str]]
+"""Each input's sizes as they are written."""
+
+
+class Resizer:
+    """Looks for sizes of the inputs that mend a finding."""
+
+    def __init__(self, trials: Trials, found: Diagnostic, clue: Clue) -> None:
+        self.trials, self.found, self.clue = trials, found, clue
+
+    def offers(self) -> Iterator[Fix]:
+        """Declarations where the sizes are symbolic, numbers where they are given."""
+        spec = self.trials.first.spec
+        if spec is None or not all(declared.shape for declared in spec.inputs or ()):
+            return
+        if any(symbols(size) for pair in self.clue.pairs for size in pair):
+            yield from self._declared(spec)
+        else:
+            yield from self._numbers(spec)
+
+    def _declared(self, spec: SpecFile) -> Iterator[Fix]:
+        found = self._search(spec, {}, self.clue.pairs, MAX_DEPTH)
+        if found is not None:
+            yield _declaration(spec, found)
+
+    def _search(
+        self, spec: SpecFile, known: Mapping[str, Size], pairs: Sequence[tuple[Size, Size]], depth: int
+    ) -> dict[str, Size] | None:
+        """What symbols are to be declared as, in terms of themselves; None where nothing is found."""
+        dead_end = None
+        for form in list(declarations(pairs))[:MAX_FORMS]:
+            joined = _compose(known, form)
+            fix = _declaration(spec, joined)
+            if not fix.edits:
+                return None
+            if self.trials.mends(self.found, fix.edits):
+                return joined
+            dead_end = dead_end or (joined, self._next_pairs(fix.edits))
+        if dead_end is None or depth == 1 or not dead_end[1]:
+            return None
+        return self._search(spec, dead_end[0], dead_end[1], depth - 1)
+
+    def _next_pairs(self, edits: Sequence[Edit]) -> tuple[tuple[Size, Size], ...]:
+        """What should be equal where the network now fails first."""
+        after = self.trials.outcome(edits)
+        return next((clue.pairs for one in after.found if (clue := after.clues.get(one)) and clue.pairs), ())
+
+    def _numbers(self, spec: SpecFile) -> Iterator[Fix]:
+        """The nearest sizes on either side, for all spatial axes together."""
+        freed = _freed(spec)
+        if freed is None:
+            return
+        gaps = self._gaps(freed.edits)
+        if not gaps:
+            return
+        for step in (-1, 1):
+            for chosen in _near(gaps, freed.values, step):
+                fix = freed.fix(chosen)
+                if fix.edits and self.trials.mends(self.found, fix.edits):
+                    yield fix
+                    break
+
+    def _gaps(self, edits: Sequence[Edit]) -> list[Size]:
+        """Sizes that should be 0 at the finding's place, once the inputs' sizes are symbols."""
+        after = self.trials.outcome(edits)
+        key = moved(self.found, edits)
+        if self.found.code == "lost-input":
+            return [size for size in after.losses.get(key[1:], ()) if symbols(size)]
+        for one in after.found:
+            clue = after.clues.get(one)
+            if clue is not None and one.span is not None and (one.code, one.span.source.path, one.span.start) == key:
+                try:
+                    return [gap for a, b in clue.pairs if (gap := a - b) != 0]
+                except TooComplex:
+                    return []
+        return []
+
+
+def _near(gaps: Sequence[Size], given: Mapping[str, int], step: int) -> Iterator[dict[str, int]]:
+    """Values on one side of the given ones that close all gaps, the nearest first; equal ones stay equal."""
+    sizes = {name: _closing([gap for gap in gaps if symbols(gap) == {name}], name, given[name], step) for name in given}
+    for turn in range(MAX_NUMBERS):
+        chosen = {}
+        for name, value in given.items():
+            wanted = [n for other, near in sizes.items() if given[other] == value for n in near[turn : turn + 1]]
+            chosen[name] = max(wanted, key=lambda n: abs(n - value), default=value)
+        if all(bind(gap, chosen) == 0 for gap in gaps):
+            yield chosen
+
+
+def _closing(gaps: Sequence[Size], name: str, given: int, step: int) -> list[int]:
+    """The values of one symbol that close its gaps; none where the given one does."""
+    if all(bind(gap, {name: given}) == 0 for gap in gaps):
+        return []
+    reach = (given + step * far for far in range(1, MAX_REACH))
+    return [n for n in reach if n > 0 and all(bind(gap, {name: n}) == 0 for gap in gaps)][:MAX_NUMBERS]
+
+
+class _Place(msgspec.Struct, frozen=True, eq=False):
+    """A given size: where it is read, where its number is written (there, or as an argument's default), its symbol."""
+
+    read: Span
+    written: Span
+    symbol: str
+
+
+class _Freed(msgspec.Struct, frozen=True, eq=False):
+    """Given sizes of inputs as symbols, and the number each symbol stands for."""
+
+    places: tuple[_Place, ...]
+    values: dict[str, int]
+    spec: SpecFile
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple([Edit(place.read, place.symbol) for place in self.places])
+
+    def fix(self, chosen: Mapping[str, int]) -> Fix:
+        """The inputs with other numbers; nothing to edit where one argument would have to be two."""
+        changed = [place for place in self.places if chosen[place.symbol] != self.values[place.symbol]]
+        numbers = {(p.written.start, p.written.end): str(chosen[p.symbol]) for p in changed}
+        if any(numbers[p.written.start, p.written.end] != str(chosen[p.symbol]) for p in changed):
+            return Fix("", ())
+        edits = tuple([Edit(Span(self.spec.span.source, *place), number) for place, number in numbers.items()])
+        shown = {(p.read.start, p.read.end): str(chosen[p.symbol]) for p in changed}
+        shapes = [
+            f"`{declared.name}: [{', '.join(texts)}]`"
+            for declared in self.spec.inputs or ()
+            if (texts := _texts(declared, shown)) != _texts(declared, {})
+        ]
+        return Fix(f"make the input {' and '.join(shapes)}", edits)
+
+
+def _freed(spec: SpecFile) -> _Freed | None:
+    """Spatial sizes that are numbers as symbols of their own; None where there are none, or no letters left."""
+    source = spec.span.source
+    letters = [c for c in "hwdtuvabefgklmnpqrs" if not re.search(rf"\b{c}\b", source.text)]
+    defaults = {p.name: p.default for p in spec.parameters if isinstance(p.default, Literal)}
+    places, values = [], {}
+    for declared in spec.inputs or ():
+        shape = declared.shape or ()
+        for expr in shape[2:] if len(shape) > 2 else ():
+            number = defaults.get(expr.id) if isinstance(expr, Name) else expr
+            if isinstance(number, Literal) and type(number.value) is int:
+                if not letters:
+                    return None
+                letter = letters.pop(0)
+                values[letter] = number.value
+                spans = [Span(source, one.start, one.end) for one in (expr, number)]
+                places.append(_Place(spans[0], spans[1], letter))
+    return _Freed(tuple(places), values, spec) if places else None
+
+
+def _compose(known: Mapping[str, Size], form: Mapping[str, Size]) -> dict[str, Size]:
+    """What symbols stand for after a second declaration."""
+    return {**form, **{name: substitute(size, form) for name, size in known.items()}}
+
+
+def _declaration(spec: SpecFile, forms: Mapping[str, Size]) -> Fix:
+    """The inputs with their symbols declared so."""
+    edits, shapes = [], []
+    for declared in spec.inputs or ():
+        changes = {}
+        for expr in declared.shape or ():
+            if set(names_in(expr)) & forms.keys():
+                try:
+                    size = evaluate(expr, Context(Scope(None, {}), Domain(), symbols=True))
+                except ExprError:
+                    return Fix("", ())
+                changes[expr.start, expr.end] = dim_source(substitute(size, forms))
+        if changes:
+            edits += [Edit(Span(spec.span.source, *place), text) for place, text in changes.items()]
+            shapes.append(f"`{declared.name}: [{', '.join(_texts(declared, changes))}]`")
+    return Fix(f"declare {' and '.join(shapes)}", tuple(edits))
+
+
+def _texts(declared: Input, changes: Mapping[tuple[int, int], str]) -> list[str]:
+    """The sizes of an input as they are written, some changed."""
+    text = declared.span.source.text
+    return [changes.get((e.start, e.end), text[e.start : e.end]) for e in declared.shape or ()]

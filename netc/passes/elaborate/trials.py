@@ -1,0 +1,141 @@
+"""Remedies tried: a change of the text is offered when the whole network, checked again with it, is better for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Source
+from netc.passes.elaborate.report import Clue, Key, Outcome, key_of, moved
+from netc.passes.elaborate.resize import Resizer
+
+MAX_TRIALS = 48
+"""Networks checked again for one report."""
+
+MAX_STEPS = 30_000
+"""Statements these may come to, together."""
+
+MOST_FINDINGS = 6
+"""Findings that remedies are tried for."""
+
+MOST_FIXES = 4
+
+
+Retry = Callable[[Mapping[str, Source]], Outcome]
+"""Checks the network once more with other texts in the place of some."""
+
+
+class Budget(Exception):
+    """No more trials."""
+
+
+class Trials:
+    """Tries changes of the network that `first` came of."""
+
+    def __init__(self, first: Outcome, retry: Retry) -> None:
+        self.first = first
+        self._retry = retry
+        self._left = MAX_TRIALS
+        self._steps = MAX_STEPS
+        self._known: dict[tuple[tuple[str, int, int, str], ...], Outcome] = {}
+
+    def outcome(self, edits: Iterable[Edit]) -> Outcome:
+        """What is found after these changes. Raises Budget."""
+        edits = tuple(edits)
+        key = tuple([(e.span.source.path, e.span.start, e.span.end, e.replacement) for e in edits])
+        if key not in self._known:
+            if not self._left or self._steps < self.first.steps:
+                raise Budget
+            self._left -= 1
+            self._known[key] = outcome = self._retry(_edited(edits))
+            self._steps -= outcome.steps
+        return self._known[key]
+
+    def mends(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
+        """Whether the finding goes and, all in all, there are fewer: no other error comes in its place."""
+        after = self.outcome(edits)
+        if moved(found, edits) in keys(after.found):
+            return False
+        errors, before = errors_of(after.found), errors_of(self.first.found)
+        if found.severity == "error":
+            return len(errors) < len(before)
+        return len(errors) <= len(before) and len(after.found) < len(self.first.found)
+
+    def uncovers(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
+        """Whether the finding goes and what comes up instead is of another kind and stands below it."""
+        new = [
+            one for one in errors_of(self.outcome(edits).found) if key_of(one) not in _shifted(self.first.found, edits)
+        ]
+        gone = moved(found, edits) not in keys(self.outcome(edits).found)
+        below = all(one.code != found.code and one.span and found.span and _is_below(one, found) for one in new)
+        return gone and bool(new) and below
+
+
+def advised(first: Outcome, retry: Retry) -> list[Diagnostic]:
+    """The findings with the remedies that proved right, before whatever else they advise."""
+    trials = Trials(first, retry)
+    left = MOST_FINDINGS
+    told = []
+    for found in first.found:
+        clue = first.clues.get(found)
+        if clue is not None and left:
+            left -= 1
+            fixes = (*_proved(trials, found, clue), *found.fixes)
+            found = msgspec.structs.replace(found, fixes=fixes)
+        told.append(found)
+    return told
+
+
+def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
+    proved: list[Fix] = []
+    partly: list[Fix] = []
+    try:
+        for fix in _candidates(trials, found, clue):
+            if trials.mends(found, fix.edits):
+                proved.append(fix)
+            elif found.severity == "error" and not partly and trials.uncovers(found, fix.edits):
+                partly.append(fix)
+            if len(proved) == MOST_FIXES:
+                break
+    except Budget:
+        pass
+    return proved or partly
+
+
+def _candidates(trials: Trials, found: Diagnostic, clue: Clue) -> Iterator[Fix]:
+    """Other sizes of the inputs, then changes of the network."""
+    if clue.pairs:
+        yield from Resizer(trials, found, clue).offers()
+    yield from clue.offers
+
+
+def _edited(edits: Sequence[Edit]) -> dict[str, Source]:
+    """The texts after the edits."""
+    sources = {edit.span.source.path: edit.span.source for edit in edits}
+    return {path: Source(path, _applied(source.text, path, edits)) for path, source in sources.items()}
+
+
+def _applied(text: str, path: str, edits: Sequence[Edit]) -> str:
+    own = sorted((e for e in edits if e.span.source.path == path), key=lambda e: (e.span.start, e.span.end))
+    for edit in reversed(own):
+        text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
+    return text
+
+
+def errors_of(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return [one for one in found if one.severity == "error"]
+
+
+def keys(found: Iterable[Diagnostic]) -> set[Key]:
+    return {key_of(one) for one in found}
+
+
+def _shifted(found: Iterable[Diagnostic], edits: Sequence[Edit]) -> set[Key]:
+    return {moved(one, edits) for one in found}
+
+
+def _is_below(one: Diagnostic, other: Diagnostic) -> bool:
+    assert one.span is not None
+    assert other.span is not None
+    return one.span.source.path != other.span.source.path or one.span.start > other.span.start

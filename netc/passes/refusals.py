@@ -1,0 +1,36 @@
+"""Where a backend cannot write an operator: the line, and what the operator takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netc.diagnostics.model import Diagnostic, Frame
+from netc.ir.flat import FlatNode, flatten
+from netc.ir.model import Network
+from netc.ops.records import Unsupported
+
+
+def refusal(node: FlatNode, code: str, message: str) -> Diagnostic:
+    """A finding at the line of an operator, with the way there and what the operator takes."""
+    op = node.node.op
+    takes = ", ".join([f"`{name}`" for name in dict.fromkeys((*op.attributes, *op.references))])
+    notes = (f"{op.name} takes {takes or 'no arguments'}: `netc ops {op.name}`",)
+    trail = tuple(Frame(call.block.name, call.span, path) for path, call in node.trail)
+    return Diagnostic(code, f"{op.name}: {message}", node.node.span, notes=notes, trail=trail, path=node.path)
+
+
+def torch_refusals(network: Network, error: Unsupported) -> tuple[Diagnostic, ...]:
+    """What PyTorch has no form for, operator by operator; `error` is what the generator said."""
+    found = tuple(_unwritten(network))
+    if found:
+        return found
+    source = network.file.span
+    return (Diagnostic("torch-unsupported", str(error), source, path=network.file.path),)
+
+
+def _unwritten(network: Network) -> Iterator[Diagnostic]:
+    for node in flatten(network).nodes:
+        try:
+            node.node.op.torch(*[wire.type for wire in node.inputs])
+        except Unsupported as error:
+            yield refusal(node, "torch-unsupported", f"PyTorch has no form for it here: {error}")

@@ -1,0 +1,175 @@
+"""Names and habits of Keras, Caffe, darknet and PyTorch lead to the operator that is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from netc.diagnostics.model import Diagnostic
+from tests.spectext import elaborate
+from tests.test_remedies import applied
+
+SHAPES = {1: "[N, 8]", 2: "[N, 8, 32]", 3: "[N, 8, 32, 32]", 4: "[N, 8, 16, 16, 16]"}
+
+
+def text_of(line: str, space: int) -> str:
+    return f"netc: 1\nname: net\ninputs: {{data: {SHAPES[space + 1]}}}\nnet: {line}\n"
+
+
+def found_in(line: str, space: int = 2) -> tuple[str, Diagnostic]:
+    text = text_of(line, space)
+    (found,) = elaborate(text)[1]
+    return text, found
+
+
+@pytest.mark.parametrize(
+    ("line", "space", "meant"),
+    [
+        ("dense 10", 0, "linear"),
+        ("fc 10", 0, "linear"),
+        ("InnerProduct 10", 0, "linear"),
+        ("Dense 10", 0, "linear"),
+        ("conv 16 3", 2, "conv2d"),
+        ("conv 16 3", 1, "conv1d"),
+        ("Conv2D 16 3", 2, "conv2d"),
+        ("Convolution 16 3", 3, "conv3d"),
+        ("convolutional 16 3", 2, "conv2d"),
+        ("conv2 16 3", 2, "conv2d"),
+        ("deconv 16 3", 2, "conv_transpose2d"),
+        ("Conv2DTranspose 16 3", 2, "conv_transpose2d"),
+        ("ConvTranspose2d 16 3", 2, "conv_transpose2d"),
+        ("lrn 5", 2, "local_response_norm"),
+        ("view (N 8192)", 2, "reshape"),
+        ("swish", 2, "silu"),
+        ("hswish", 2, "hardswish"),
+        ("leaky 0.1", 2, "leaky_relu"),
+        ("LeakyReLU 0.1", 2, "leaky_relu"),
+        ("ReLU", 2, "relu"),
+        ("upsample scale_factor=2", 2, "interpolate"),
+        ("UpSampling2D scale_factor=2", 2, "interpolate"),
+        ("maxpool 2", 2, "max_pool2d"),
+        ("maxpool 2", 1, "max_pool1d"),
+        ("MaxPooling2D 2", 2, "max_pool2d"),
+        ("max_pool 2", 3, "max_pool3d"),
+        ("Pooling 2", 2, "max_pool2d"),
+        ("AveragePooling1D 2", 1, "avg_pool1d"),
+        ("batchnorm", 2, "batch_norm2d"),
+        ("batchnorm", 0, "batch_norm1d"),
+        ("BatchNormalization", 1, "batch_norm1d"),
+        ("BatchNorm2d", 2, "batch_norm2d"),
+        ("bn", 3, "batch_norm3d"),
+        ("LayerNormalization", 1, "layer_norm"),
+        ("GlobalAveragePooling2D", 2, "adaptive_avg_pool2d 1"),
+        ("global_avg_pool2d", 2, "adaptive_avg_pool2d 1"),
+        ("gap", 1, "adaptive_avg_pool1d 1"),
+        ("reorg 2", 2, "pixel_unshuffle"),
+        ("cat @data @data", 2, "concat"),
+        ("Concatenate @data @data", 2, "concat"),
+        ("route @data @data", 2, "concat"),
+        ("eltwise @data @data", 2, "add"),
+        ("shortcut @data @data", 2, "add"),
+        ("multiply @data @data", 2, "mul"),
+        ("Flatten", 2, "flatten"),
+        ("droput 0.5", 2, "dropout"),
+    ],
+)
+def test_the_operator_meant(line: str, space: int, meant: str) -> None:
+    text, found = found_in(line, space)
+    word = line.split()[0]
+    assert (found.code, found.span and found.span.text) == ("unknown-op", word)
+    (fix,) = found.fixes
+    assert fix.title == f"did you mean `{meant}`?"
+    assert elaborate(applied(text, fix.edits))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("C2f 64", "write it under `blocks`"),
+        ("SPPF 64", "write it under `blocks`"),
+        ("cross_entropy", "a loss is not part of a network"),
+        ("CrossEntropyLoss", "a loss is not part of a network"),
+        ("Input", "inputs stand under `inputs`"),
+        ("DepthwiseConv2D 3", "`conv2d x.C … groups=x.C`"),
+        ("SeparableConv2D 16", "netc:separable_conv"),
+        ("squeeze_excite 4", "netc:squeeze_excite"),
+        ("SELayer", "netc:squeeze_excite"),
+    ],
+)
+def test_what_there_is_to_say_where_there_is_no_such_operator(line: str, words: str) -> None:
+    _, found = found_in(line)
+    assert found.code == "unknown-op"
+    assert words in found.fixes[0].title
+
+
+@pytest.mark.parametrize(
+    ("line", "space", "words"),
+    [
+        ("conv2d 16 kernel=3", 2, ("kernel_size",)),
+        ("conv2d 16 3 pad=1", 2, ("padding",)),
+        ("conv2d 16 3 strides=2 padding=1", 2, ("stride",)),
+        ("conv2d filters=16 kernel_size=3", 2, ("out_channels",)),
+        ("conv2d 16 3 use_bias=false", 2, ("bias",)),
+        ("conv2d 16 3 dilation_rate=2", 2, ("dilation",)),
+        ("linear units=10", 0, ("out_features",)),
+        ("linear num_output=10", 0, ("out_features",)),
+        ("softmax axis=1", 2, ("dim",)),
+        ("mean axis=1", 2, ("dim",)),
+        ("dropout rate=0.3", 2, ("p",)),
+        ("batch_norm2d epsilon=0.001", 2, ("eps",)),
+        ("leaky_relu alpha=0.1", 2, ("negative_slope",)),
+        ("interpolate scale=2", 2, ("scale_factor",)),
+    ],
+)
+def test_the_argument_meant(line: str, space: int, words: tuple[str, ...]) -> None:
+    text = text_of(line, space)
+    found = next(one for one in elaborate(text)[1] if one.code == "unknown-argument")
+    (fix,) = found.fixes
+    assert fix.title == f"did you mean `{words[0]}`?"
+    assert elaborate(applied(text, fix.edits))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("conv2d 16 3 in_channels=8", "it follows from the input"),
+        ("batch_norm2d num_features=8", "it follows from the input"),
+        ("conv2d 16 3 activation=relu", "an activation is an operator of its own"),
+        ("conv2d 16 3 name=conv1", "the statement's key is its name"),
+        ("conv2d 16 3 kernel_initializer=he_normal", "`init`"),
+    ],
+)
+def test_what_there_is_to_say_where_there_is_no_such_argument(line: str, words: str) -> None:
+    found = next(one for one in elaborate(text_of(line, 2))[1] if one.code == "unknown-argument")
+    assert words in found.fixes[0].title
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "place", "title"),
+    [
+        ("conv2d 8 64 2 stride=2", "duplicate-argument", "stride=2", "(8): write `conv2d 64 2 stride=2`"),
+        ("conv2d 8 192 3", "too-small", "192", "(8): write `conv2d 192 3`"),
+        ("conv2d 8 16 3", "inferred-argument", "conv2d 8 16 3", "(8): write `conv2d 16 3`"),
+        ("[flatten, linear 16*4*4 120]", "bad-argument", "120", "(8192): write `linear 120`"),
+        ("[flatten, linear 8192 120]", "bad-argument", "120", "(8192): write `linear 120`"),
+        ("batch_norm2d 8", "inferred-argument", "batch_norm2d 8", "leave `8` out"),
+        ("group_norm 4 8", "inferred-argument", "group_norm 4 8", "leave `8` out"),
+        ("instance_norm2d 8", "inferred-argument", "instance_norm2d 8", "leave `8` out"),
+        (
+            "conv_transpose2d 8 16 3 stride=2",
+            "duplicate-argument",
+            "stride=2",
+            "write `conv_transpose2d 16 3 stride=2`",
+        ),
+    ],
+)
+def test_what_follows_from_the_input_is_not_given(line: str, code: str, place: str, title: str) -> None:
+    text, found = found_in(line)
+    assert (found.code, found.span and found.span.text) == (code, place)
+    (fix,) = found.fixes
+    assert title in fix.title
+    assert elaborate(applied(text, fix.edits))[1] == []
+
+
+@pytest.mark.parametrize("line", ["conv2d 8 3", "conv2d 8 9 padding=4", "conv2d 16 11 stride=7", "batch_norm2d 0.001"])
+def test_lines_that_are_meant_so(line: str) -> None:
+    assert elaborate(text_of(line, 2))[1] == []
