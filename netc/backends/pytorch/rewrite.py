@@ -142,9 +142,7 @@ def _parts(step: tree.Step, start: str) -> Iterator[tree.Part]:
     if isinstance(step, tree.Apply):
         yield _member(step, start)
     elif isinstance(step, tree.Turns):
-        turns = [
-            tuple(_numbered(part, step) for inner in turn for part in _parts(inner, start)) for turn in step.turns
-        ]
+        turns = [tuple(_numbered(part, step) for inner in turn for part in _parts(inner, start)) for turn in step.turns]
         rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
         first = turns[0] if turns else ()
         yield tree.Loop(step.key, start[:-1], step.names, step.iterable, tuple(turns), rolled, first, rest, (), ())
