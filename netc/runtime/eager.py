@@ -12,7 +12,7 @@ from netc.runtime.lazy import torch
 from netc.runtime.module import MODULE_ERRORS, as_tuple, module_error
 
 Arrays = list[Any]
-"""An array per output; None for one that eval does not compute."""
+"""An array per output that eval computes."""
 
 
 def tensors(arrays: Sequence[Any]) -> list[Any]:

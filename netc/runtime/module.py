@@ -157,5 +157,5 @@ def _from_bytes(data: bytes | bytearray, name: str, shape: tuple[int, ...]) -> A
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:
-    """What forward returned, one item per declared output; None where eval computes none."""
+    """What forward returned, one item per output that it computes."""
     return tuple(result) if isinstance(result, tuple) else (result,)

@@ -38,7 +38,9 @@ class Service(msgspec.Struct, frozen=True, eq=False):
         return [_ready(array, value, self.serving, exact=exact) for value, array in pairs]
 
     def _answers(self, results: Arrays, *, exact: bool) -> Arrays:
-        outputs = zip(self.network.block.outputs, results, strict=True)
+        declared, computed = self.network.block.outputs, iter(results)
+        absent = len(results) < len(declared)
+        outputs = [(o, None if absent and o.train_only else next(computed)) for o in declared]
         return [a for o, result in outputs for a in _answers(result, o.train_only, self.serving, exact=exact)]
 
     def sized(self, bindings: Sequence[dict[str, int]], fixed: Mapping[str, int]) -> list[dict[str, int]]:

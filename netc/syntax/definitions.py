@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from keyword import iskeyword
 
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_message
@@ -27,13 +29,14 @@ from netc.syntax.values import (
 )
 from netc.types import DTYPES
 
-BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared", "checks")
+BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared", "checks", "class")
 
 MAX_RANK = 8
 
 _INPUT_KEYS = ("shape", "dtype")
 _CHECK_KEYS = ("that", "message")
 _OUTPUT_KEYS = ("from", "when", "if", "for")
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")
 _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
 
@@ -53,6 +56,7 @@ class DefinitionReader:
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
         definition.checks = self.checks(node.get("checks"))
+        definition.class_name = self.class_name(node.get("class"))
         self.check_names(definition)
 
     def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
@@ -75,6 +79,16 @@ class DefinitionReader:
             self.missing(definition, "net", "write what it computes under `net:`")
             return None
         return self.statements.statement(value, "`net`", body=True)
+
+    def class_name(self, node: Node | None) -> str:
+        """What the class of the PyTorch module is called; "" for the definition's name in PascalCase."""
+        scalar = None if node is None else scalar_of(self.report, node, "`class`")
+        if scalar is None:
+            return ""
+        if _CLASS.fullmatch(scalar.text) is None or iskeyword(scalar.text):
+            message = f"`{scalar.text}` cannot name a class"
+            self.report.at("bad-name", message, scalar, "letters and digits, the first one a capital: `class: ResNet`")
+        return scalar.text
 
     def missing(self, definition: Definition, key: str, help: str) -> None:
         span = definition.span

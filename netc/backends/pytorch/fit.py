@@ -436,7 +436,7 @@ class Book:
         long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
         computed = frozenset().union(*(names(term) for term in terms if cost(term) > 1))
         made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()
-        varied = frozenset(argument.name for variant in made for argument in variant.values)
+        varied = frozenset(argument.name or "" for variant in made for argument in variant.values)
         return (frozenset(plan.fixed[trace]) | long | (varied & computed)) & frozenset(trace.block.arguments)
 
     def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
