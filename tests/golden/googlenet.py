@@ -68,7 +68,7 @@ class AuxHead(nn.Module):
         return self.fc2(x)
 
 
-class GooglenetOutput(NamedTuple):
+class GooglenetTrainingOutput(NamedTuple):
     logits: Tensor
     aux1: Tensor | None
     aux2: Tensor | None
@@ -106,7 +106,7 @@ class Googlenet(nn.Module):
             if isinstance(m, (nn.Conv2d, nn.Linear)):
                 nn.init.trunc_normal_(m.weight, std=0.01)
 
-    def forward(self, image: Tensor) -> GooglenetOutput:
+    def forward(self, image: Tensor) -> Tensor | GooglenetTrainingOutput:
         x = self.conv1(image)  # N×64×16h×16w
         x = self.maxpool1(x)  # N×64×8h×8w
         x = self.conv2(x)
@@ -126,4 +126,6 @@ class Googlenet(nn.Module):
         x = self.inception5a(x)
         x = self.inception5b(x)  # N×1024×h×w
         x = self.dropout(self.avgpool(x).flatten(1))  # N×1024
-        return GooglenetOutput(logits=self.fc(x), aux1=aux1, aux2=aux2)
+        if self.training:
+            return GooglenetTrainingOutput(logits=self.fc(x), aux1=aux1, aux2=aux2)
+        return self.fc(x)  # N×classes

@@ -34,39 +34,35 @@ class Unit(nn.Sequential):
 
 
 class Layers(nn.Sequential):
-    def __init__(
-        self, in_channels: int, expand: int, stride: int, width: int, kernel: int = 3
-    ) -> None:
-        super().__init__(
-            *([Unit(in_channels, expand * in_channels)] if expand != 1 else []),
+    def __init__(self, in_channels: int, expand: int, stride: int, width: int) -> None:
+        layers: list[nn.Module] = []
+        if expand != 1:
+            layers.append(Unit(in_channels, expand * in_channels))
+        layers += [
             Unit(
                 expand * in_channels,
                 expand * in_channels,
-                size=kernel,
+                size=3,
                 stride=stride,
                 groups=expand * in_channels,
             ),
             nn.Conv2d(expand * in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width),
-        )
+        ]
+        super().__init__(*layers)
 
 
 class InvertedResidual(nn.Module):
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        expand: int = 6,
-        stride: int = 1,
-        kernel: int = 3,
+        self, in_channels: int, width: int, expand: int = 6, stride: int = 1
     ) -> None:
         super().__init__()
-        self.conv = Layers(in_channels, expand, stride, width, kernel=kernel)
-        self.has_out = stride == 1 and width == in_channels
+        self.conv = Layers(in_channels, expand, stride, width)
+        self.use_residual = stride == 1 and width == in_channels
 
-    def forward(self, image: Tensor) -> Tensor:
-        x = self.conv(image)
-        return image + x if self.has_out else x
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.conv(x)
+        return x + out if self.use_residual else out
 
 
 class MobilenetV2(nn.Module):
@@ -82,7 +78,7 @@ class MobilenetV2(nn.Module):
             ),
             InvertedResidual(32, 16, expand=1),
             InvertedResidual(16, 24, stride=2),
-            InvertedResidual(24, 24),
+            *(InvertedResidual(24, 24) for _ in (0,)),
             InvertedResidual(24, 32, stride=2),
             *(InvertedResidual(32, 32) for _ in range(2)),
             InvertedResidual(32, 64, stride=2),

@@ -44,16 +44,13 @@ class Resnet18(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = nn.Sequential(*(Basic(64, 64) for _ in range(2)))
         self.layer2 = nn.Sequential(
-            Basic(64, 128, stride=2),
-            Basic(128, 128),
+            Basic(64, 128, stride=2), *(Basic(128, 128) for _ in (0,))
         )
         self.layer3 = nn.Sequential(
-            Basic(128, 256, stride=2),
-            Basic(256, 256),
+            Basic(128, 256, stride=2), *(Basic(256, 256) for _ in (0,))
         )
         self.layer4 = nn.Sequential(
-            Basic(256, 512, stride=2),
-            Basic(512, 512),
+            Basic(256, 512, stride=2), *(Basic(512, 512) for _ in (0,))
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(512, classes)
