@@ -356,7 +356,7 @@ def test_formats_are_torchvisions(source: str, target: str) -> None:
     op, boxes = make("box_convert", in_fmt=source, out_fmt=target), some_boxes(2, 5, 4)
     if source == target:
         (problem,) = findings(op, types_of(boxes))
-        assert (problem.at, problem.message) == ("out_fmt", f"boxes in {source} are in {target} already")
+        assert (problem.at, problem.message) == ("out_fmt", f"the boxes are in {target} format already")
         return
     expected = torchvision.ops.box_convert(boxes, source, target)
     torch.testing.assert_close(everywhere(op, boxes, symbolic=[tensor(N, K, 4)]), expected, **TOLERANCE)

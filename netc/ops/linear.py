@@ -106,7 +106,7 @@ class Linear(Op):
         return str(self.out_features)
 
 
-_NO_TOKEN = attr("the row of what is no token; negative ones count from the end", default=None)
+_NO_TOKEN = attr("the row of the padding token; negative ones count from the end", default=None)
 
 
 class _Table(Op):

@@ -113,7 +113,7 @@ def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection
     notes: list[str] = []
     loaded, others = _load(path, zipped)
     if others:
-        notes.append(f"{path}: reads as inert stand-ins, without running their code: {_few(others)}")
+        notes.append(f"{path}: read as inert stand-ins, without running their code: {_few(others)}")
     found = _unwrapped(_state(path, loaded, key, notes), wanted, notes)
     held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
     if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
@@ -160,7 +160,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
         return _state(path, _at_key(path, loaded, key), None, notes)
     whole = state_of(loaded)
     if whole is not None:
-        notes.append(f"{path}: takes the parameters and buffers of a whole module, {type(loaded).__name__}")
+        notes.append(f"{path}: using the parameters and buffers of a whole module, {type(loaded).__name__}")
         return _tensors(path, whole, notes)
     if not isinstance(loaded, Mapping) or any(_is_tensor(value) for value in loaded.values()):
         return _tensors(path, loaded, notes)
