@@ -26,8 +26,10 @@ from netc.syntax.ast import Definition, SpecFile
 EASY = 3
 """So many lines shorter than its turns written out a loop must be."""
 
+SHORT = 7
 WORDY = 14
-"""An argument of the network that takes longer expressions than this is no parameter of its class."""
+"""An argument of the network that takes longer expressions than these is no parameter of its class: one that makes a
+variant, and any other."""
 
 
 class Param(msgspec.Struct, eq=False):
@@ -434,7 +436,13 @@ class Book:
         (trace,) = plan.traces
         terms = [plan.expanded(plan.said(hole)) for hole in plan.holes(plan.tree)]
         long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
-        computed = frozenset().union(*(names(term) for term in terms if cost(term) > 1))
+        values = trace.block.arguments
+        computed = frozenset(
+            name
+            for term in terms
+            for name in names(term)
+            if cost(term) > (1 if isinstance(values.get(name), tuple) else SHORT)
+        )
         made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()
         varied = frozenset(argument.name or "" for variant in made for argument in variant.values)
         return (frozenset(plan.fixed[trace]) | long | (varied & computed)) & frozenset(trace.block.arguments)
