@@ -21,6 +21,8 @@ from netc.runtime.module import import_network
 from netc.types import TensorType
 
 HUGE = {"float16": 1e5, "float32": 1e39}
+DIVISIONS = ("remainder", "fmod", "floor_divide")
+"""Typically of integers; any numbers go."""
 
 
 def with_numbers() -> list[tuple[str, str]]:
@@ -32,7 +34,7 @@ def with_numbers() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "attribute"), with_numbers())
 def test_every_operator_says_what_does_not_fit(name: str, attribute: str, dtype: str) -> None:
     op, types = typical_use(OPERATORS[name])
-    types = tuple(TensorType(t.shape, dtype) if t.dtype == "float32" else t for t in types)
+    types = tuple(TensorType(t.shape, dtype) if t.dtype == "float32" or name in DIVISIONS else t for t in types)
     given = {a: dtype for a in ("dtype",) if a in op.attributes and name != "cast"}
     huge = HUGE[dtype]
     value = (huge,) * (len(getattr(op, attribute)) or 1) if isinstance(getattr(op, attribute), tuple) else huge

@@ -21,7 +21,7 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule, Unsupported
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
 from netc.ops.weighting import onnx_weight_norm, weight_norm_class, weight_normed
 from netc.types import TensorType
 
@@ -78,7 +78,8 @@ class Linear(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         if len(x) > 1 and self.bias:
-            raise Unsupported("netc does not yet write a linear of another's weight with a bias: add bias=false")
+            sizes = (size_of("in_features", x[0], -1), *positional(self, "out_features"))
+            return TorchForm(TorchModule("LinearOf", sizes, helper=_LINEAR_OF), heavy=True)
         if len(x) > 1:
             call = TorchCall("linear({0}, {1})", imports=("torch.nn.functional:linear",))
             return TorchForm(call=call, heavy=True)
@@ -105,6 +106,16 @@ class Linear(Op):
     def caption(self, *x: TensorType) -> str:
         return str(self.out_features)
 
+
+_LINEAR_OF = '''class LinearOf(nn.Module):
+    """A linear map by a weight from elsewhere, with a bias of its own."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(out_features).uniform_(-(in_features**-0.5), in_features**-0.5))
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        return nn.functional.linear(x, weight, self.bias)'''
 
 _NO_TOKEN = attr("the row of the padding token; negative ones count from the end", default=None)
 

@@ -84,7 +84,7 @@ def refusal_reason(message: str) -> str:
 
 MEANT = {
     "takes N×C": "PyTorch also takes inputs without a batch axis, or with more axes in front; netc's have N and C",
-    "a size is at least 1": "empty tensors, of which ONNX Runtime has none",
+    "a size must be at least 1": "empty tensors, of which ONNX Runtime has none",
     "the input has rank 0": "PyTorch counts an axis where a scalar has none",
     "`padding` takes one number": "the number of axes that pad is told by PyTorch's name and by the input in netc",
     "(rank 2)": "sequences without a batch axis",
@@ -106,6 +106,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (says("must have one type", of="einsum"), "PyTorch converts element types where it has nothing to sum up"),
     (says("holds whole numbers alone"), "PyTorch cuts off what is no whole number"),
+    (says("holds integers only", of="constant"), "PyTorch cuts off what is no whole number"),
     (
         says(
             " does not fit uint8", of=("remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor")

@@ -37,11 +37,12 @@ class Code(msgspec.Struct, frozen=True):
         return self.text if self.level >= level else f"({self.text})"
 
 
-def said(term: Expr, name: Callable[[str], str]) -> Code:
-    """A term as ruff lays it out; `name` is the text of a name."""
+def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Code:
+    """A term as ruff lays it out; `name` is the text of a name. Without `squares`, `x**2` is `x * x`: TorchScript makes
+    a float of a power of integers."""
 
     def at(inner: Expr, level: int) -> str:
-        return said(inner, name).within(level)
+        return said(inner, name, squares=squares).within(level)
 
     match term:
         case Literal(value=value):
@@ -49,6 +50,8 @@ def said(term: Expr, name: Callable[[str], str]) -> Code:
             return Code(literal(value), UNARY if negative else ATOM)
         case Name(id=known):
             return Code(name(known))
+        case Binary(op="**", left=left, right=Literal(value=2)) if not squares:
+            return Code(f"{at(left, ATOM)} * {at(left, ATOM)}", PRODUCT)
         case Binary(op="**", left=left, right=right):
             tight = "" if _is_simple(left) and _is_simple(right) else " "
             return Code(f"{at(left, ATOM)}{tight}**{tight}{at(right, UNARY)}", POWER)

@@ -244,7 +244,9 @@ class Constructor:
         if kind == "parameter" and path == name and not name.isdigit():
             return f"self.{name} = {self.code(made).text}"
         more = ", persistent=False" if kind == "buffer" and not is_kept_buffer(made) else ""
-        parent = self.places.access(path.rpartition(".")[0]) if "." in path else "self"
+        parent = (
+            self.places.access(path.rpartition(".")[0]) if "." in path and path not in self.places.moved else "self"
+        )
         return f"{parent}.register_{kind}({quoted(self.places.name(path))}, {self.code(made).text}{more})"
 
     def _assign(self, target: str, made: tree.Module, indent: int) -> Iterator[str]:
@@ -331,7 +333,9 @@ class Constructor:
     def _numbered(self, i: int) -> str:
         made = self.places.placed.get(str(i))
         self._made.add(str(i))
-        return "nn.Identity()" if made is None else self.code(made).text
+        if made is None:
+            return self._container(str(i)) if self.places.children(str(i)) else "nn.Identity()"
+        return self.code(made).text
 
     # Sequences
 
@@ -579,7 +583,7 @@ class Constructor:
     def say_stored(self, term: Expr, variables: Mapping[str, str]) -> Code:
         """A term in `forward`: what the constructor knows is kept in attributes; some names are variables there."""
         self._import(term)
-        return said(term, lambda name: variables.get(name) or f"self.{self.ids.stored_as(name)}")
+        return said(term, lambda name: variables.get(name) or f"self.{self.ids.stored_as(name)}", squares=False)
 
     def _with_short(self, term: Expr) -> Expr:
         found = substitute(term, lambda n: self._with_short(self.plan.let(n)) if n in self._inlined else Name(id=n))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import dim_text
+from netc.expr.tree import Literal
 from netc.ops.base import Op
 from netc.passes.elaborate.report import Clue
 from netc.types import ERROR
@@ -52,13 +53,18 @@ def takes_for_another(maker: NodeMaker, op: Op) -> bool:
     kernel: Sequence[int] = op.__dict__["kernel_size"] if "kernel_size" in names else ()
     if eps >= 1:
         taken, offers = f"{eps:g} is taken for `eps`", tuple(_without(maker, names.index("eps")))
-    elif kernel and max(kernel) > WIDEST and repeats_input(maker):
+    elif kernel and max(kernel) > WIDEST and repeats_input(maker) and _are_literals(maker, 2):
         taken, offers = f"{max(kernel)} is taken for `kernel_size`", tuple(one_less(maker))
     else:
         return False
     message = f"{taken}; `{maker.cls.follows[0]}` follows from the input"
     maker.report.add("inferred-argument", message, maker.line.span, severity="warning", clue=Clue(offers))
     return True
+
+
+def _are_literals(maker: NodeMaker, count: int) -> bool:
+    """Whether the first arguments are numbers as written: who writes `classes 2*stride` means just that."""
+    return all(isinstance(given.argument.value, Literal) for given in maker.target.given[:count])
 
 
 def _without(maker: NodeMaker, at: int) -> Iterator[Fix]:
