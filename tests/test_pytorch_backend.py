@@ -180,7 +180,8 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     for name, code in codes.items():
         (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     assert ruff("format", "--no-cache", "--isolated", "--diff", ".", cwd=tmp_path) == ""
-    assert ruff("check", "--no-cache", "--isolated", "--select=E4,E7,E9,F,I,UP,B", ".", cwd=tmp_path) == ""
+    rules = "--select=E4,E7,E9,F,I,UP,B", "--ignore=B905"  # TorchScript knows no `zip(…, strict=True)`
+    assert ruff("check", "--no-cache", "--isolated", *rules, ".", cwd=tmp_path) == ""
 
 
 def test_code_does_not_depend_on_hash_seeds() -> None:

@@ -98,7 +98,8 @@ def run_ours(network: netc.Network, module: nn.Module, inputs: Sequence[Tensor])
     """Output → tensor, without the outputs of training where these are not computed."""
     result = module(*inputs)
     tensors = result if isinstance(result, tuple) else (result,)
-    return {name: t for name, t in zip(network.outputs, tensors, strict=True) if t is not None}
+    names = [o.name for o in network.ir.block.outputs if module.training or not o.train_only]
+    return dict(zip(names, tensors, strict=True))
 
 
 def run_peer(peer: Peer, module: nn.Module, inputs: Sequence[Tensor], first: str) -> Results:
