@@ -94,7 +94,7 @@ def broadcast(*shapes: Sequence[Size]) -> tuple[Size, ...]:
 
 
 def _stretched(sizes: tuple[Size, ...]) -> Size:
-    return next((size for size in sizes if size != 1), 1)
+    return next((size for size in sizes if size != 1), sizes[0])
 
 
 def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:

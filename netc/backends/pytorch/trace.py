@@ -22,9 +22,10 @@ from netc.expr.terms import combined, cost, folded, from_linear, is_plain, linea
 from netc.expr.tree import Binary, Expr, Function, Name
 from netc.expr.values import OperatorValue
 from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
-from netc.ops.base import Op
+from netc.ops.base import NUMBERS, Op
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
 from netc.syntax.ast import Alias, Chain, Definition, Line, SpecFile, Statement
+from netc.types import FLOATS
 
 IDENTITY = TorchModule("nn.Identity")
 
@@ -69,6 +70,8 @@ class Trace:
         self.bound: dict[Call, dict[str, Number]] = {}
         self.iterables: dict[str, frozenset[str]] = {}
         self.structural: set[str] = set()
+        self.whole: set[str] = set()
+        """Names that decide more than numbers which meet elements."""
         self.reader = Reader(self)
         self.flow = Flow(block, tracer.form)
         self._known_as: dict[Value, list[str]] = {}
@@ -294,6 +297,7 @@ class Trace:
             if value not in call.inputs:
                 self.sizes[value] = tuple(self._moved(size, self.bound[call]) for size in sizes)
         self.structural |= translated(inner.structural, self.bound[call])
+        self.whole |= translated(inner.whole, self.bound[call])
         reads = tuple(self._read(value) for value in call.inputs)
         made = tree.New(region.path, ((self.here(), call),))
         yield self._made(region.path, region.path, reads, call.outputs, made, has_state(call.block.items))
@@ -474,6 +478,7 @@ class Trace:
         callee = self.tracer.trace(call.block)
         bound = self.bound[call] = dict(self._bindings(call, callee))
         self.structural |= translated(callee.structural, bound)
+        self.whole |= translated(callee.whole, bound)
         for outer, output in zip(call.outputs, call.block.outputs, strict=True):
             self.sizes[outer] = tuple(self._moved(size, bound) for size in callee.sizes[output.value])
         return tree.New(self.local(call.path), ((self.here(), call),))
@@ -519,10 +524,22 @@ class Trace:
         for name in node.op.attributes:
             value = getattr(node.op, name)
             known = said.get(name)
+            if known is not None and known.depends:
+                known = self._element(node, name, known)
             plain = Number(value, lit(value) if is_plain(value) else None, NOTHING, True)
             found[name] = plain if known is None else Number(value, known.term, known.depends, True)
         self._attributes[node] = found
         return found
+
+    def _element(self, node: Node, name: str, known: Number) -> Number:
+        """An attribute that meets the elements of real tensors may be a fraction for other arguments: there it is said
+        with its divisions as they are."""
+        kind, x = node.op.attributes[name].kind, node.inputs
+        if kind not in NUMBERS or (kind.startswith("Scalar") and not (x and x[0].type.dtype in FLOATS)):
+            self.whole |= known.depends
+        elif type(getattr(node.op, name)) is int:
+            return Number(known.value, self.reader.real(node.said[name]), known.depends, True)
+        return known
 
     def _form(self, node: Node) -> TorchForm:
         """The node's form, in place where it is all that needs its first input and makes a tensor like it."""
@@ -555,19 +572,20 @@ class Trace:
             filled = said is None and parameter.name not in call.spans and not isinstance(definition, SpecFile)
             if filled and parameter.default is not None and home is not None:
                 said = Said(parameter.default, home)
-            yield parameter.name, self._bound(value, said, callee.env.get(parameter.name))
+            yield parameter.name, self._bound(value, said, callee.env.get(parameter.name), real=parameter.name not in callee.whole)
         for key, (position, axis) in callee.roles.items():
             yield key, self.sizes[call.inputs[position]][axis]
         for key, name in callee.files.items():
             yield key, self._file_value(definition, name, callee.env[key])
 
-    def _bound(self, value: Any, said: Said | None, held: Any) -> Number:
+    def _bound(self, value: Any, said: Said | None, held: Any, *, real: bool) -> Number:
         if isinstance(value, OperatorValue) and isinstance(held, tree.Factory):
             value = held
         if said is None:
             return Number(value, lit(value) if is_plain(value) or value is held else None, NOTHING, True)
         found = self.reader.read(said)
-        return Number(value, found.term, found.depends, True)
+        term = self.reader.real(said) if real and type(value) is int and found.depends else found.term
+        return Number(value, term, found.depends, True)
 
     def _file_value(self, callee: Definition, name: str, value: Any) -> Number:
         """A file's argument or value that a block of it uses: from its own file it is passed on."""
@@ -600,6 +618,7 @@ class Trace:
         rows: tuple[Any, ...] = tuple(tuple(b.values()) if len(b) > 1 else next(iter(b.values())) for b in bindings)
         said = group.said.get("iterable") or group.said.get("count")
         found = of(None) if said is None else self.reader.read(said)
+        self.whole |= found.depends
         term = found.term
         if group.kind == "repeat":
             rows = tuple(range(len(group.items)))
