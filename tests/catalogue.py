@@ -291,7 +291,7 @@ CATALOGUE = {
         arange 0 10 step=3
         relative_position_index 3
         """,
-        still=("learned", "held", "fixed", "scalar", "line15", "line16", "noise", "parts", "line11"),
+        still=("learned", "held", "fixed", "scalar", "line16", "line17", "noise", "parts", "line11"),
     ),
     "arithmetic": Family(
         PAIR,

@@ -64,7 +64,9 @@ def work(network: netc.Network) -> int:
 def test_work_is_what_pytorch_counts(entry: Entry) -> None:
     """At full size, without values; every sample of a batch costs the same."""
     network = entry.load(entry.full)
-    assert work(network) * entry.full.bind.get("N", 1) == flops(build_module(network, "meta"), network, {}, "meta")
+    assert work(network) * entry.full.bind.get("N", 1) == flops(
+        build_module(network, "meta").to("meta"), network, {}, "meta"
+    )
 
 
 @pytest.mark.parametrize("entry", DETECTORS, ids=lambda entry: entry.name)

@@ -15,7 +15,7 @@ from netc.runtime import verify
 def test_a_family_is_the_same_in_pytorch_and_onnx(name: str) -> None:
     family = CATALOGUE[name]
     network = netc.load(family.spec(name))
-    assert network.check() == ()
+    assert {found.code for found in network.check()} <= {"mixes-samples"}
     report = verify(network.ir)
     assert report.ok, "\n".join(line for line in report.lines() if not line.startswith("ok"))
     assert set(report.still) <= set(family.still), "an output that never moves shows little"

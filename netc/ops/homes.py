@@ -67,7 +67,7 @@ MODULES = {
     "scatter": "scatter scatter_add scatter_reduce one_hot repeat_interleave",
     "shape": "flatten reshape unflatten permute transpose squeeze unsqueeze",
     "similarity": "cosine_similarity pairwise_distance",
-    "source": "parameter constant arange",
+    "source": "parameter buffer constant arange",
     "suppress": "nms",
     "unpool": "max_unpool1d max_unpool2d max_unpool3d",
 }

@@ -102,7 +102,8 @@ def _part(network: Network) -> Part | None:
     known = {wire: Value(wire.type, f"read{i}", span) for i, wire in enumerate(reads)}
     items, outputs = [], []
     for i, node in enumerate(nodes):
-        made = tuple(Value(wire.type, f"made{i}", node.node.span) for wire in node.outputs)
+        named = (f"made{i}.{j}" if j else f"made{i}" for j in range(len(node.outputs)))
+        made = tuple(Value(wire.type, name, node.node.span) for name, wire in zip(named, node.outputs, strict=True))
         items.append(_alone(node, f"made{i}", known, made))
         outputs.append(BlockOutput(f"made{i}", made[0]))
     whole = opened.network

@@ -174,6 +174,9 @@ class Constructor:
             return
         inside = [a for side in (step.then, step.otherwise) for a in applied(side.steps)]
         yield from self._dictionaries(inside, indent)
+        for a in inside:
+            if self.places.is_made(a) and self._is_always_there(a.module, step):
+                yield from self._place(a, indent)
         term = self.plan.said(step.condition)
         flag = self.flag(step.condition, step.path)
         if term not in self._set:
@@ -191,6 +194,20 @@ class Constructor:
         if otherwise:
             yield f"{pad}else:" if then else f"{pad}if not self.{flag}:"
             yield from otherwise
+
+    def _is_always_there(self, module: str, branch: tree.Branch) -> bool:
+        """Whether a module that a branch calls is called outside of it without a condition, or on the other side of the
+        same one."""
+        sides = {side for side, body in _sides(branch) if _calls(body.steps, module)}
+        for step in self.plan.tree.steps:
+            if step is branch or not _calls([step], module):
+                continue
+            if not isinstance(step, tree.Branch):
+                return True
+            same = self.plan.said(step.condition) == self.plan.said(branch.condition)
+            if same and len(sides | {side for side, body in _sides(step) if _calls(body.steps, module)}) > 1:
+                return True
+        return False
 
     def _dictionaries(self, steps: Sequence[tree.Apply], indent: int) -> Iterator[str]:
         """Empty containers that members are put into one by one."""
@@ -605,6 +622,17 @@ class Constructor:
         for name in (term, *_inner(term)):
             if isinstance(name, Literal) and isinstance(name.value, tree.Factory):
                 self.file.use_factory(name.value)
+
+
+def _sides(branch: tree.Branch) -> Iterator[tuple[bool, tree.Body]]:
+    """The sides of a branch that are there."""
+    for side, body in ((True, branch.then), (False, branch.otherwise)):
+        if body is not None:
+            yield side, body
+
+
+def _calls(steps: Sequence[tree.Step], module: str) -> bool:
+    return any(a.module == module for a in applied(steps))
 
 
 def _inner(term: Expr) -> Iterator[Expr]:

@@ -148,8 +148,12 @@ class Reader:
         return Number(binding.value)
 
     def defined(self, said: Said) -> Number:
-        """A `let` by its definition."""
-        return self._of(said.expr, said.scope)
+        """A `let` by its definition, wherever it is read first."""
+        before, self._real = self._real, False
+        try:
+            return self._of(said.expr, said.scope)
+        finally:
+            self._real = before
 
     def _symbol(self, name: str, value: int) -> Number:
         """A size of the inputs of a file: in another file's network, of what flows in there."""

@@ -16,24 +16,28 @@ from netc.backends.pytorch.unify import tried
 
 def rewritten(found: tree.ClassTree) -> tree.ClassTree:
     """The tree with every rewrite done."""
-    steps = chained(tuple(map(chosen, found.steps)), found.outputs)
+    calls = Counter(step.module for step in applied(found.steps))
+    steps = chained(tuple([chosen(step, calls) for step in found.steps]), found.outputs)
     return msgspec.structs.replace(found, steps=steps)
 
 
-def chosen(step: tree.Step) -> tree.Step:
-    """A branch that is one module or another on the same tensor is a choice made in the constructor."""
+def chosen(step: tree.Step, calls: Counter[str]) -> tree.Step:
+    """A branch that is one module or another on the same tensor is a choice made in the constructor, unless the module
+    is called elsewhere too; `calls` counts the calls of each."""
     if isinstance(step, tree.Turns):
-        turns = tuple(tuple(map(chosen, turn)) for turn in step.turns)
+        turns = tuple(tuple([chosen(inner, calls) for inner in turn]) for turn in step.turns)
         return msgspec.structs.replace(step, turns=turns)
     if not isinstance(step, tree.Branch):
         return step
-    then, otherwise = (_inside(side) for side in (step.then, step.otherwise))
+    then, otherwise = (_inside(side, calls) for side in (step.then, step.otherwise))
     step = tree.Branch(step.path, step.out, step.condition, then, otherwise)
     if then is None or otherwise is None:
         return step
     sides = [_single(then, step.path), _single(otherwise, step.path)]
     made = [side for side in sides if isinstance(side, tree.Apply)]
     if any(side is None for side in sides) or not made or len({side.module for side in made}) > 1:
+        return step
+    if calls[made[0].module] > len(made):
         return step
     read = made[0].reads[0]
     results = [side.reads[0] if isinstance(side, tree.Apply) else side for side in sides if side is not None]
@@ -49,8 +53,10 @@ def chosen(step: tree.Step) -> tree.Step:
     return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.out,), either, None, (), True, kept)
 
 
-def _inside(side: tree.Body | None) -> tree.Body | None:
-    return None if side is None else msgspec.structs.replace(side, steps=tuple(map(chosen, side.steps)))
+def _inside(side: tree.Body | None, calls: Counter[str]) -> tree.Body | None:
+    if side is None:
+        return None
+    return msgspec.structs.replace(side, steps=tuple([chosen(step, calls) for step in side.steps]))
 
 
 def _single(body: tree.Body, path: str) -> tree.Apply | tree.Read | None:

@@ -572,7 +572,10 @@ class Trace:
             filled = said is None and parameter.name not in call.spans and not isinstance(definition, SpecFile)
             if filled and parameter.default is not None and home is not None:
                 said = Said(parameter.default, home)
-            yield parameter.name, self._bound(value, said, callee.env.get(parameter.name), real=parameter.name not in callee.whole)
+            yield (
+                parameter.name,
+                self._bound(value, said, callee.env.get(parameter.name), real=parameter.name not in callee.whole),
+            )
         for key, (position, axis) in callee.roles.items():
             yield key, self.sizes[call.inputs[position]][axis]
         for key, name in callee.files.items():
