@@ -104,7 +104,7 @@ def ended(folder: Path, line: str, before: Callable[[], object] | None = None) -
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files; a build's record also tells times, so it stays out."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != RECORD}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != RECORD}
 
 
 @pytest.fixture(params=MODES)
