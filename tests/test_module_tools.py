@@ -113,8 +113,8 @@ STATIC = tuple(name for name in NETWORKS if name not in BY_DATA)
 @cache
 def made(name: str) -> nn.Module:
     spec, args, _, _ = SMALL[name]
-    module = netc.load(str(spec), args=args).module()
     torch.manual_seed(1)
+    module = netc.load(str(spec), args=args).module()
     for parameter in module.parameters():
         if parameter.dim() < 2 or not parameter.any():
             nn.init.normal_(parameter, 0.1, 0.1)

@@ -63,6 +63,8 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
             return Code(f"{at(left, first)} {op} {at(right, level + 1)}", level)
         case Unary(op="not", operand=operand):
             return Code(f"not {at(operand, NOT)}", NOT)
+        case Unary(op="-", operand=Unary(op="-", operand=operand)):
+            return said(operand, name, squares=squares)
         case Unary(op=op, operand=operand):
             power = isinstance(operand, Binary) and operand.op == "**"
             return Code(f"{op}{at(operand, ATOM if power else UNARY)}", UNARY)
