@@ -51,7 +51,8 @@ class DefinitionReader:
         definition.lets = self.lets(node.get("let"))
         definition.inputs = self.inputs(node.get("inputs"), is_file)
         if is_file and definition.inputs is None:
-            self.missing(definition, "inputs", "declare the inputs: `inputs: {image: [N, 3, 32*h, 32*w]}`")
+            whole = "" if node.get("blocks") is None else "; an import takes a file as a whole, never a block of it"
+            self.missing(definition, "inputs", f"declare the inputs: `inputs: {{image: [N, 3, 32*h, 32*w]}}`{whole}")
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))

@@ -93,16 +93,19 @@ class _Lints:
         made = [*self._way(node.inputs[0])]
         if not made or not _makes_maps(made[-1]):
             return
-        each = "columns of each row" if x.rank > 3 else "elements of each channel"
+        one, many = ("column", "columns of each row") if x.rank > 3 else ("element", "elements of each channel")
+        last = x.shape[-1]
+        each = f"one {one} {many.split(' ', 1)[1]}" if last == 1 else f"{dim_text(last)} {many}"
         axes = "image axes" if x.rank == 4 else "spatial axes" if x.rank > 4 else "axis L"
-        message = f"{node.node.op.name} mixes the {dim_text(x.shape[-1])} {each}: {x} still has its {axes}"
+        message = f"{node.node.op.name} mixes the {each}: {x} still has its {axes}"
         source = made[-1].node.span
         label = Label(source, f"{made[-1].outputs[0].type} comes from here")
         features = prod(x.shape[1:])
         flat = _before(node, "flatten", f"put `flatten` before it (gives {dim_text(features)} features)")
         pool = f"adaptive_avg_pool{x.rank - 2}d 1"
         pooled = _before(node, (pool, "flatten"), f"put `{pool}` and `flatten` before it (gives {x.shape[1]} features)")
-        self._add("missing-flatten", message, node, *flat, *pooled, label=label)
+        ways = flat if features == x.shape[1] else (*flat, *pooled)
+        self._add("missing-flatten", message, node, *ways, label=label)
 
     def _channels_last(self, node: FlatNode) -> None:
         """A convolution that takes the rows of a picture for its channels."""
