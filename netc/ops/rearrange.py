@@ -235,16 +235,20 @@ def _moves(shift: int, n: Size) -> bool:
 
 def _rolled(source: str, result: str, i: int, axis: int, shift: int, n: Size) -> Iterator[OnnxNode]:
     """The part that comes first begins at `cut`, from the end where negative; it is computed from the size where that
-    may be smaller than the shift."""
+    may be smaller than the shift. ONNX follows no slice to a computed place: there the shape is said again."""
     consts = [int64(f"all{i}", 2**62), int64(f"none{i}", 0), int64(f"axis{i}", axis)]
-    if isinstance(n, int) or at_least(n, abs(shift) + 1).holds:
+    is_known = isinstance(n, int) or at_least(n, abs(shift) + 1).holds
+    if is_known:
         consts.append(int64(f"cut{i}", -(shift % n) if isinstance(n, int) else -shift))
     else:
         yield node("Shape", source, f"size{i}", start=axis, end=axis + 1)
         yield node("Mod", f"back{i} size{i}", f"cut{i}", int64(f"back{i}", -shift))
     yield node("Slice", f"{source} cut{i} all{i} axis{i}", f"tail{i}", *consts)
     yield node("Slice", f"{source} none{i} cut{i} axis{i}", f"head{i}")
-    yield node("Concat", f"tail{i} head{i}", result, axis=axis)
+    yield node("Concat", f"tail{i} head{i}", result if is_known else f"joined{i}", axis=axis)
+    if not is_known:
+        yield node("Shape", source, f"sizes{i}")
+        yield node("Reshape", f"joined{i} sizes{i}", result)
 
 
 METHODS = {

@@ -10,6 +10,7 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit import Plan
 from netc.backends.pytorch.names import attribute, safe
+from netc.backends.pytorch.rewrite import applied
 from netc.backends.pytorch.tree import Hole, is_printed
 from netc.expr.terms import names
 from netc.expr.tree import Expr, Literal, Name
@@ -52,7 +53,7 @@ class Roll(msgspec.Struct, eq=False):
 def families(plan: Plan) -> dict[str, Family]:
     """Lists of modules by the path of each member."""
     found: dict[str, Family] = {}
-    made = [step for step in _applied(plan.tree.steps) if step.make is not None and step.call is None]
+    made = [step for step in applied(plan.tree.steps) if step.make is not None and step.call is None]
     taken = {step.module.partition(".")[0] for step in made}
     for turns in _turns(plan.tree.steps):
         for steps in _columns(turns.turns):
@@ -61,13 +62,6 @@ def families(plan: Plan) -> dict[str, Family]:
                 taken.add(family.path.partition(".")[0])
                 found.update(dict.fromkeys(family.members, family))
     return found
-
-
-def _applied(steps: Sequence[tree.Step]) -> Iterator[tree.Apply]:
-    for step in steps:
-        for node in tree.walk(step):
-            if isinstance(node, tree.Apply):
-                yield node
 
 
 def _turns(steps: Sequence[tree.Step]) -> Iterator[tree.Turns]:
@@ -130,7 +124,7 @@ def _place(plan: Plan, steps: tuple[tree.Apply, ...], taken: set[str]) -> str:
     numbers = [path.rpartition(".")[2] for path in paths]
     if len(stems) == 1 and "" not in stems and numbers == [str(i) for i in range(len(numbers))]:
         (stem,) = stems
-        siblings = {s.module for s in _applied(plan.tree.steps) if s.module.startswith(f"{stem}.")}
+        siblings = {s.module for s in applied(plan.tree.steps) if s.module.startswith(f"{stem}.")}
         return stem if siblings == set(paths) else ""
     if any(step.kept for step in steps):
         return ""
