@@ -16,13 +16,11 @@ MOST = 1 << 20
 """Numbers of a range that are written into a file."""
 
 
-@op("parameter", family=Family.OTHER, torch="torch.nn.Parameter", title="Parameter", arity=(0, 0))
-class Parameter(Op):
-    """A learned tensor of its own, zeros at first unless `init` says otherwise. Its key in the state_dict is the
-    statement's name (`torch.nn.Parameter`)."""
+class _Stored(Op):
+    """A tensor that lies in the weights under the statement's name, zeros at first."""
 
     shape: Ints = attr("its sizes", minimum=1)
-    dtype: Word = attr("its element type", default="float32", words=FLOATS)
+    dtype: Word
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if not self.shape:
@@ -30,6 +28,21 @@ class Parameter(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(self.shape, self.dtype)
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """The initialiser itself."""
+        return ()
+
+    def caption(self, *x: TensorType) -> str:
+        return "×".join(map(str, self.shape))
+
+
+@op("parameter", family=Family.OTHER, torch="torch.nn.Parameter", title="Parameter", arity=(0, 0))
+class Parameter(_Stored):
+    """A learned tensor of its own, zeros at first unless `init` says otherwise. Its key in the state_dict is the
+    statement's name (`torch.nn.Parameter`)."""
+
+    dtype: Word = attr("its element type", default="float32", words=FLOATS)
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (Param("", self.shape, ZEROS, dtype=self.dtype),)
@@ -41,28 +54,13 @@ class Parameter(Op):
         made = f"nn.Parameter(torch.zeros({{*shape}}{kind}))"
         return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=made))
 
-    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """The initialiser itself."""
-        return ()
-
-    def caption(self, *x: TensorType) -> str:
-        return "×".join(map(str, self.shape))
-
 
 @op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
-class Buffer(Op):
+class Buffer(_Stored):
     """A fixed tensor whose elements lie in the weights, zeros at first. It does not train; its key in the state_dict is
     the statement's name (`torch.nn.Buffer`)."""
 
-    shape: Ints = attr("its sizes", minimum=1)
     dtype: Word = attr("its element type", default="float32", words=DTYPES)
-
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        if not self.shape:
-            yield Problem("bad-argument", "`shape` names no size", "shape")
-
-    def infer(self, *x: TensorType) -> TensorType:
-        return TensorType(self.shape, self.dtype)
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (Param("", self.shape, ZEROS, trainable=False, dtype=self.dtype),)
@@ -71,13 +69,6 @@ class Buffer(Op):
         kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
         args = (TorchArg("shape", self.shape, attribute="shape"),)
         return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=f"torch.zeros({{*shape}}{kind})"))
-
-    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """The initialiser itself."""
-        return ()
-
-    def caption(self, *x: TensorType) -> str:
-        return "×".join(map(str, self.shape))
 
 
 class WeightOf(Op):
