@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ import torch
 from torch import nn
 from vision import torchvision
 
+import netc
 from netc.backends.pytorch import generate
-from netc.diagnostics.model import Source
+from netc.diagnostics.model import NetcError, Source
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.passes.elaborate import elaborate_file
@@ -651,3 +653,34 @@ def test_a_size_that_a_single_channel_broadcasts_to_is_followed() -> None:
     assert "def __init__(self, in_channels: int, c: int) -> None:" in code
     assert "nn.Conv2d(c, 8, 1)" in code
     agree(compiled(GATED.lstrip()), 3, 8, 8)
+
+
+NAMED = """
+netc: 1
+name: my_net
+class: CLASS
+inputs: {image: [N, 3, h, w]}
+blocks:
+  se: {class: SqueezeExcite, net: [conv2d 3 1]}
+net: {first: se @image, second: se}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("ResNet", ["SqueezeExcite", "ResNet"]),
+        ("Tensor", ["SqueezeExcite", "Tensor_"]),
+        ("SqueezeExcite", ["SqueezeExcite2", "SqueezeExcite"]),
+    ],
+)
+def test_a_class_is_called_as_the_spec_says(name: str, classes: list[str]) -> None:
+    """Unless PyTorch or another class has the name."""
+    code = netc.load(NAMED.replace("CLASS", name)).to_torch()
+    assert re.findall(r"^class (\w+)\(", code, re.M) == classes
+
+
+@pytest.mark.parametrize("name", ["list", "'My Net'", "3", "None"])
+def test_what_cannot_name_a_class_is_said(name: str) -> None:
+    with pytest.raises(NetcError, match="cannot name a class"):
+        netc.load(NAMED.replace("CLASS", name))
