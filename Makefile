@@ -38,7 +38,7 @@ check: .venv/dev
 	$(bin)/ruff check .
 	$(bin)/mypy --strict netc
 	$(bin)/lint-imports
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest -n auto --dist worksteal
 
 format: .venv/dev
 	$(bin)/ruff format .

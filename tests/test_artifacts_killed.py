@@ -153,7 +153,7 @@ def test_killed_at_random_times(tmp_path: Path) -> None:
     """At most the files of a move that had begun differ from the rest, until the next run."""
     write(tmp_path, "a")
     start = time.perf_counter()
-    write(tmp_path, "b")
+    os.waitpid(in_child(lambda: write(tmp_path, "b")), 0)
     usual, before = time.perf_counter() - start, "b"
     times = random.Random(0)
     outcomes = set()
