@@ -1,13 +1,14 @@
 """PyTorch code a careful person would have written: one class per block of the spec, no torch needed to write it.
 
-Five steps, each in one place: `trace` writes the tree of each instance of a block, `rewrite` brings it into the form an
-author would choose, `unify` lays the trees of one class over each other, `fit` fills what differs, and `module` prints.
+Five steps, each in one place, none calls back: `trace` writes the tree of each instance of a block, `unify` lays the
+trees of one class over each other, `sequence` makes one module of what stands below one name, `fit` fills what differs,
+and `print` writes the text. What they hand on is in `tree`.
 """
 
 from __future__ import annotations
 
 from netc import __version__
-from netc.backends.pytorch.module import Header, write_module
+from netc.backends.pytorch.print.module import Header, write_module
 from netc.ir.model import Network
 
 __all__ = ["Header", "generate"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from netc.expr.terms import combined, cost, from_linear, is_plain, linear, lit
-from netc.expr.tree import Binary, Expr, Literal
+from netc.expr.tree import Binary, Expr, Literal, Name
 
 NOTHING: frozenset[str] = frozenset()
 LONGEST_DERIVED = 15
@@ -145,3 +145,14 @@ def _quotient(a: Expr, b: Expr) -> Expr | None:
     if all(factor % b.value == 0 for factor in total.values()):
         return from_linear({term: factor // b.value for term, factor in total.items()})
     return Binary(op="//", left=a, right=b) if len(total) == 1 else None
+
+
+def counted_name(name: str, turns: Mapping[str, Any], loops: Sequence[str]) -> tuple[str, Number] | None:
+    """A name that ends in a number as its beginning and that number, said by the innermost of some loops' variables."""
+    stem = name.rstrip("0123456789")
+    own = [key for key in loops if isinstance(turns.get(key), int)]
+    if stem == name or not own or str(int(name[len(stem) :])) != name[len(stem) :]:
+        return None
+    key, number = own[-1], int(name[len(stem) :])
+    term = from_linear(combined({Name(id=key): 1}, {None: number - turns[key]}, 1) or {})
+    return stem, Number(number, term, frozenset((key,)))

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Iterator
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.document import call_end, layout
-from netc.backends.pytorch.fit import Book, Plan
-from netc.backends.pytorch.names import RESERVED, pascal, safe
+from netc.backends.pytorch.fit.plan import Book, Plan
+from netc.backends.pytorch.print.document import call_end, layout
+from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
 from netc.expr.terms import make_divisible
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue

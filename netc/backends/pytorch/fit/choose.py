@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from netc.backends.pytorch.number import Number
-from netc.backends.pytorch.trace import Trace
+from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole, Seen, is_printed
+from netc.backends.pytorch.tree.number import Number
 from netc.expr.terms import (
     NoValue,
     combined,

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import ATOM, CHOICE, LEVELS, Code, filled, literal
-from netc.backends.pytorch.constructor import Constructor
-from netc.backends.pytorch.document import WIDTH, layout
-from netc.backends.pytorch.loops import Roll, roll
-from netc.backends.pytorch.names import safe, statement_name
-from netc.backends.pytorch.place import Places, tensor_kind
-from netc.backends.pytorch.rewrite import applied, reads_of
-from netc.backends.pytorch.shapes import Shapes
+from netc.backends.pytorch.print.code import ATOM, CHOICE, LEVELS, Code, filled, literal
+from netc.backends.pytorch.print.constructor import Constructor
+from netc.backends.pytorch.print.document import WIDTH, layout
+from netc.backends.pytorch.print.loops import Roll, roll
+from netc.backends.pytorch.print.place import Places, tensor_kind
+from netc.backends.pytorch.print.shapes import Shapes
+from netc.backends.pytorch.tree import applied, reads_of
+from netc.backends.pytorch.tree.names import safe, statement_name
 from netc.expr.terms import names
 from netc.expr.tree import Expr
 

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit import Plan
-from netc.backends.pytorch.names import attribute, safe
-from netc.backends.pytorch.rewrite import applied
-from netc.backends.pytorch.tree import Hole, is_printed
+from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.tree import Hole, applied, is_printed
+from netc.backends.pytorch.tree.names import attribute, safe
 from netc.expr.terms import names
 from netc.expr.tree import Expr, Literal, Name
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.choose import Chooser, same
-from netc.backends.pytorch.number import Number, of
-from netc.backends.pytorch.rewrite import rewritten
-from netc.backends.pytorch.trace import Trace, Tracer, translated
+from netc.backends.pytorch.fit.choose import Chooser, same
+from netc.backends.pytorch.sequence import rewritten
+from netc.backends.pytorch.trace.tracer import Trace, Tracer, translated
 from netc.backends.pytorch.tree import Hole, Seen
+from netc.backends.pytorch.tree.number import Number, of
 from netc.backends.pytorch.unify import Conflict, unify
 from netc.expr.scope import Said
 from netc.expr.terms import cost, is_plain, lit, names, substitute

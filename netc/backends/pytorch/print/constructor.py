@@ -7,15 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import CHOICE, MATH, OR, Code, filled, quoted, said
-from netc.backends.pytorch.document import BREAK, layout
-from netc.backends.pytorch.file import File
-from netc.backends.pytorch.fit import Param, Plan
-from netc.backends.pytorch.identifiers import Identifiers
-from netc.backends.pytorch.loops import Family
-from netc.backends.pytorch.names import statement_name, word
-from netc.backends.pytorch.place import Places, is_kept_buffer, tensor_kind
-from netc.backends.pytorch.rewrite import applied
+from netc.backends.pytorch.fit.plan import Param, Plan
+from netc.backends.pytorch.print.code import CHOICE, MATH, OR, Code, filled, quoted, said
+from netc.backends.pytorch.print.document import BREAK, layout
+from netc.backends.pytorch.print.file import File
+from netc.backends.pytorch.print.identifiers import Identifiers
+from netc.backends.pytorch.print.loops import Family
+from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
+from netc.backends.pytorch.tree import applied
+from netc.backends.pytorch.tree.names import statement_name, word
 from netc.expr.terms import cost, folded, functions, lit, names, parts, substitute
 from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from netc.backends.pytorch.tree import DIRECT
 from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
 from netc.ops.records import TorchForm
-
-DIRECT = ("{self}({*})", "{self}({0})")
-"""How a module that can stand in a sequence is called."""
 
 
 class Ends(msgspec.Struct, frozen=True, eq=False):

@@ -9,8 +9,8 @@ from itertools import pairwise
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.flow import DIRECT
-from netc.backends.pytorch.trace import IDENTITY, counted_name
+from netc.backends.pytorch.tree import DIRECT, IDENTITY, applied, reads_of
+from netc.backends.pytorch.tree.number import counted_name
 from netc.backends.pytorch.unify import tried
 
 
@@ -81,21 +81,6 @@ def uses_of(steps: Sequence[tree.Step], outputs: Sequence[tree.Output]) -> Count
     found = Counter(name for step in steps for read in reads_of(step) for name in read.names)
     found.update(name for output in outputs for name in output.read.names)
     return found
-
-
-def reads_of(step: tree.Node) -> Iterator[tree.Read]:
-    """Every reading of a tensor in a step, once per reading."""
-    for node in tree.walk(step):
-        if isinstance(node, tree.Read):
-            yield node
-
-
-def applied(steps: Sequence[tree.Step]) -> Iterator[tree.Apply]:
-    """All that is called or computed, in order, within branches and loops too."""
-    for step in steps:
-        for node in tree.walk(step):
-            if isinstance(node, tree.Apply):
-                yield node
 
 
 def chained(steps: tuple[tree.Step, ...], outputs: Sequence[tree.Output]) -> tuple[tree.Step, ...]:

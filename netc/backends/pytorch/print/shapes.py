@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netc.backends.pytorch.code import said
-from netc.backends.pytorch.fit import Plan
-from netc.backends.pytorch.number import Number
+from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.print.code import said
 from netc.backends.pytorch.tree import Seen
+from netc.backends.pytorch.tree.number import Number
 from netc.dims import dim_source, dim_text
 from netc.expr.terms import names
 from netc.expr.tree import Literal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.backends.pytorch.fit import Plan
-from netc.backends.pytorch.names import COUNTERS, attribute, safe, statement_name, word
+from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.tree.names import COUNTERS, attribute, safe, statement_name, word
 from netc.expr.terms import names
 from netc.expr.tree import Expr, Name
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from netc.backends.pytorch.code import literal
-from netc.backends.pytorch.init_text import MAGIC, ROOM, Filler, Names, Step, holds, says, statements
-from netc.backends.pytorch.names import safe
+from netc.backends.pytorch.print.code import literal
+from netc.backends.pytorch.print.init_text import MAGIC, ROOM, Filler, Names, Step, holds, says, statements
+from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
 from netc.expr.tree import Expr, Literal, spelled

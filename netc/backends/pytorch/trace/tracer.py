@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.flow import Flow, continues, has_state, is_kept
-from netc.backends.pytorch.lift import Sizes, inferred, listed, printed_values, term_of
-from netc.backends.pytorch.names import pascal
-from netc.backends.pytorch.number import LONGEST_DERIVED, NOTHING, Number, depends_of, of, opaque
-from netc.backends.pytorch.read import Reader
-from netc.backends.pytorch.regions import Region, cut, runs
+from netc.backends.pytorch.trace.flow import Flow, continues, has_state, is_kept
+from netc.backends.pytorch.trace.lift import Sizes, inferred, listed, printed_values, term_of
+from netc.backends.pytorch.trace.read import Reader
+from netc.backends.pytorch.trace.regions import Region, cut, runs
 from netc.backends.pytorch.tree import Hole, Read, Seen, Step
+from netc.backends.pytorch.tree.names import pascal
+from netc.backends.pytorch.tree.number import LONGEST_DERIVED, NOTHING, Number, counted_name, depends_of, of, opaque
 from netc.backends.pytorch.unify import tried, unify
 from netc.expr.scope import Binding, Said, Scope
 from netc.expr.terms import combined, cost, folded, from_linear, is_plain, linear, lit, substitute
@@ -26,8 +26,6 @@ from netc.ops.base import NUMBERS, Op
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
 from netc.syntax.ast import Alias, Chain, Definition, Line, SpecFile, Statement
 from netc.types import FLOATS
-
-IDENTITY = TorchModule("nn.Identity")
 
 
 class Tracer:
@@ -384,7 +382,7 @@ class Trace:
     def _absent(self, line: Line) -> Iterator[tree.Part]:
         found = self.reader.read(Said(Name(id=line.op), self.block.scope))
         if found.depends and found.value is None and self.env.get(next(iter(found.depends)), self) is None:
-            yield tree.Member("", tree.Make(IDENTITY, (), self._operator(found, None, ())))
+            yield tree.Member("", tree.Make(tree.IDENTITY, (), self._operator(found, None, ())))
 
     def _loop(self, group: Group, prefix: str) -> tree.Loop:
         key, names, iterable = self._loop_head(group)
@@ -676,17 +674,6 @@ def wrapped(name: str, call: TorchCall) -> TorchModule:
         lines += [*(f"        self.{field} = {field}" for field in fields), ""]
     lines += ["    def forward(self, x: Tensor) -> Tensor:", f"        return {text}"]
     return TorchModule(pascal(name), _bare(call.args), imports=call.imports, helper="\n".join(lines))
-
-
-def counted_name(name: str, turns: Mapping[str, Any], loops: Sequence[str]) -> tuple[str, Number] | None:
-    """A name that ends in a number as its beginning and that number, said by the innermost of some loops' variables."""
-    stem = name.rstrip("0123456789")
-    own = [key for key in loops if isinstance(turns.get(key), int)]
-    if stem == name or not own or str(int(name[len(stem) :])) != name[len(stem) :]:
-        return None
-    key, number = own[-1], int(name[len(stem) :])
-    term = from_linear(combined({Name(id=key): 1}, {None: number - turns[key]}, 1) or {})
-    return stem, Number(number, term, frozenset((key,)))
 
 
 def _dtype(node: Node) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from netc.backends.pytorch.number import LONGEST, Number, depends_of, of
+from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
 from netc.expr.scope import Said, Scope
 from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, settled
 from netc.expr.tree import (
@@ -26,7 +26,7 @@ from netc.expr.tree import (
 from netc.types import AXES
 
 if TYPE_CHECKING:
-    from netc.backends.pytorch.trace import Trace
+    from netc.backends.pytorch.trace.tracer import Trace
 
 
 REAL = frozenset(("round", "floor", "ceil", "make_divisible", "==", "!=", "<", "<=", ">", ">="))

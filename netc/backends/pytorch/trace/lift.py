@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from netc.backends.pytorch.number import Number, depends_of, of, opaque
-from netc.backends.pytorch.read import Reader
+from netc.backends.pytorch.trace.read import Reader
+from netc.backends.pytorch.tree.number import Number, depends_of, of, opaque
 from netc.expr.terms import is_plain, lit
 from netc.expr.tree import Expr, ListExpr
 from netc.ir.model import Node

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.choose import same
-from netc.backends.pytorch.fit import Book, Plan
+from netc.backends.pytorch.fit.choose import same
+from netc.backends.pytorch.fit.plan import Book, Plan
 from netc.expr.terms import evaluate
 from netc.expr.tree import Expr, Literal
 from netc.ir.flat import Flat, join

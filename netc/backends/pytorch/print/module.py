@@ -9,19 +9,19 @@ from pathlib import PurePath
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import literal, quoted
-from netc.backends.pytorch.constructor import Constructor
-from netc.backends.pytorch.document import WIDTH, layout
-from netc.backends.pytorch.file import File
-from netc.backends.pytorch.fit import Plan, settle
-from netc.backends.pytorch.forward import Tensors, Writer, read_in
-from netc.backends.pytorch.initialise import init_numbers, init_statements
-from netc.backends.pytorch.loops import Roll
-from netc.backends.pytorch.names import pascal, safe
-from netc.backends.pytorch.place import Places
-from netc.backends.pytorch.regions import is_region
-from netc.backends.pytorch.selfcheck import check
-from netc.backends.pytorch.shapes import Shapes
+from netc.backends.pytorch.fit.plan import Plan, settle
+from netc.backends.pytorch.fit.selfcheck import check
+from netc.backends.pytorch.print.code import literal, quoted
+from netc.backends.pytorch.print.constructor import Constructor
+from netc.backends.pytorch.print.document import WIDTH, layout
+from netc.backends.pytorch.print.file import File
+from netc.backends.pytorch.print.forward import Tensors, Writer, read_in
+from netc.backends.pytorch.print.initialise import init_numbers, init_statements
+from netc.backends.pytorch.print.loops import Roll
+from netc.backends.pytorch.print.place import Places
+from netc.backends.pytorch.print.shapes import Shapes
+from netc.backends.pytorch.trace.regions import is_region
+from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
 from netc.expr.scope import Said
 from netc.ir.flat import flatten, parameters

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netc.backends.pytorch.flow import has_state, leaf_paths
+from netc.backends.pytorch.trace.flow import has_state, leaf_paths
 from netc.diagnostics.model import Span
 from netc.ir.model import Block, BlockOutput, Call, Item, Node, Value, leaves
 from netc.syntax.ast import Definition
 
 if TYPE_CHECKING:
-    from netc.backends.pytorch.trace import Trace
+    from netc.backends.pytorch.trace.tracer import Trace
 
 
 class Region(msgspec.Struct, frozen=True, eq=False):

@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netc.backends.pytorch.number import Number
+from netc.backends.pytorch.tree.number import Number
 from netc.expr.terms import is_plain, lit
 from netc.expr.tree import Expr
 from netc.ir.model import Call
 from netc.ops.records import TorchCall, TorchModule
 
 if TYPE_CHECKING:
-    from netc.backends.pytorch.trace import Trace
+    from netc.backends.pytorch.trace.tracer import Trace
+
+DIRECT = ("{self}({*})", "{self}({0})")
+"""How a module that can stand in a sequence is called."""
+IDENTITY = TorchModule("nn.Identity")
 
 
 class Factory(msgspec.Struct, frozen=True):
@@ -269,3 +273,18 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for inner in inside(node):
         yield from walk(inner)
+
+
+def reads_of(step: Node) -> Iterator[Read]:
+    """Every reading of a tensor in a step, once per reading."""
+    for node in walk(step):
+        if isinstance(node, Read):
+            yield node
+
+
+def applied(steps: Iterable[Step]) -> Iterator[Apply]:
+    """All that is called or computed, in order, within branches and loops too."""
+    for step in steps:
+        for node in walk(step):
+            if isinstance(node, Apply):
+                yield node

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.code import quoted
-from netc.backends.pytorch.fit import Plan
-from netc.backends.pytorch.loops import Family, families
-from netc.backends.pytorch.names import MODULE, statement_name, word
-from netc.backends.pytorch.rewrite import applied
+from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.print.code import quoted
+from netc.backends.pytorch.print.loops import Family, families
+from netc.backends.pytorch.tree import applied
+from netc.backends.pytorch.tree.names import MODULE, statement_name, word
 
 
 class Places:

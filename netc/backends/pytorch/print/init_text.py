@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from netc.backends.pytorch.code import quoted
+from netc.backends.pytorch.print.code import quoted
 from netc.ir.model import Block
 from netc.ops.fill import INITIALISERS
 from netc.syntax.ast import InitRule

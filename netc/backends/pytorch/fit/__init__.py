@@ -1,0 +1,1 @@
+"""Fourth step: for every number that instances differ in an expression, a parameter, or another class."""

@@ -1,0 +1,1 @@
+"""Last step: the text of a file from its classes."""
