@@ -18,9 +18,9 @@ from turns import ROOT, options
 
 import netc
 from netc.backends.pytorch import generate
-from netc.runtime.bench_measure import Rounds, in_turn, percentile, ratio
-from netc.runtime.bench_subjects import Arrays, farthest, running
-from netc.runtime.module import import_network
+from netc.bench.measure import Rounds, in_turn, percentile, ratio
+from netc.bench.subjects import Arrays, farthest, running
+from netc.run.module import import_network
 
 sys.path.append(str(ROOT / "tests"))
 from vision import torchvision

@@ -25,9 +25,9 @@ from turns import ENVIRONMENT, NETC, ROOT, options
 import netc
 from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
-from netc.runtime.bench_report import ALARMING
-from netc.runtime.bench_subjects import export
-from netc.runtime.module import import_network, load_strictly
+from netc.bench.report import ALARMING
+from netc.bench.subjects import export
+from netc.run.module import import_network, load_strictly
 from netc.weights import read_index
 
 GOAL = 1.00

@@ -27,20 +27,19 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.ops import plugins as operator_plugins
-    from netc.passes import refusals, serve
+    from netc.passes import refusals, serve, sizes
     from netc.passes import summary as summaries
-    from netc.runtime import module as live
-    from netc.runtime import sizes
+    from netc.run import module as live
 else:
     artifacts = LazyModule("netc.artifacts")
     diagram = LazyModule("netc.backends.diagram")
-    live = LazyModule("netc.runtime.module")
+    live = LazyModule("netc.run.module")
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
     pytorch = LazyModule("netc.backends.pytorch")
     refusals = LazyModule("netc.passes.refusals")
     serve = LazyModule("netc.passes.serve")
-    sizes = LazyModule("netc.runtime.sizes")
+    sizes = LazyModule("netc.passes.sizes")
     summaries = LazyModule("netc.passes.summary")
     weights = LazyModule("netc.weights")
 

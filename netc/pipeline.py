@@ -22,8 +22,8 @@ from netc.backends.onnx import OnnxOptions, model_bytes
 from netc.backends.onnx.options import DEFAULT
 from netc.backends.onnx.write import check_fit, converted
 from netc.diagnostics.model import Diagnostic, NetcError
-from netc.runtime.report import VerifyReport
-from netc.runtime.verify import verify
+from netc.verify.network import verify
+from netc.verify.report import VerifyReport
 from netc.weights import Progress, WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
 from netc.weights.convert import Conversion, in_one_file, joined, write_conversion
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from netc.api import Network
 from netc.backends.onnx import write_onnx_fresh
-from netc.runtime.module import import_network
+from netc.run.module import import_network
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -18,8 +18,8 @@ import netc
 from netc.backends.pytorch import generate
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
-from netc.runtime.module import as_tuple
-from netc.runtime.sizes import bound_shape
+from netc.passes.sizes import bound_shape
+from netc.run.module import as_tuple
 from netc.weights import plan
 from tests.interpreter import Interpreter
 

@@ -17,8 +17,8 @@ from netc.diagnostics.model import NetcError
 from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Unsupported
 from netc.passes.serve import Serving, served
-from netc.runtime import verify
 from netc.types import TensorType
+from netc.verify import verify
 
 ROOT = Path(__file__).parent.parent
 TEXT = """
@@ -39,6 +39,34 @@ def test_importing_netc_loads_next_to_nothing() -> None:
         "import sys; before = set(sys.modules); import netc; assert set(sys.modules) - before <= {'netc', '__future__'}"
     )
     subprocess.run([sys.executable, "-c", f"import importlib, typing; {code}"], cwd=ROOT, check=True)
+
+
+BARE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Bare(MetaPathFinder):
+    \"\"\"An environment that has PyYAML, msgspec and netc.\"\"\"
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"netc", "yaml", "msgspec"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Bare())
+import netc
+
+network = netc.load(sys.argv[1])
+print(network.summary(), network.to_torch(), network.to_dot())
+"""
+
+
+def test_texts_need_pyyaml_and_msgspec_alone() -> None:
+    spec = ROOT / "specs/lenet5.yaml"
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, str(spec)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    network = netc.load(spec)
+    assert (done.stderr, done.stdout) == ("", f"{network.summary()} {network.to_torch()} {network.to_dot()}\n")
 
 
 def test_only_what_is_documented_is_there() -> None:

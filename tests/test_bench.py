@@ -21,14 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import netc
+from netc import libraries
 from netc.backends.onnx import write_onnx_fresh
+from netc.bench import subjects as bench_subjects
+from netc.bench.measure import Rounds, in_turn, known_percentile, percentile, ratio
+from netc.bench.profile import RUNTIME, spec_path
+from netc.bench.report import aligned
+from netc.bench.runner import BenchPlan, bench
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
-from netc.runtime import bench_subjects, lazy
-from netc.runtime.bench import BenchPlan, bench
-from netc.runtime.bench_measure import Rounds, in_turn, known_percentile, percentile, ratio
-from netc.runtime.bench_profile import RUNTIME, spec_path
-from netc.runtime.bench_report import aligned
 
 ROOT = Path(__file__).parent.parent
 SPEC = """netc: 1
@@ -257,7 +258,7 @@ def test_a_plot_is_a_picture_of_what_was_measured(spec: Path, tmp_path: Path) ->
 def test_without_matplotlib_nothing_is_measured_in_vain(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(NetcError, match="matplotlib is needed"):
-        lazy.matplotlib()
+        libraries.matplotlib()
     done = run(spec, "--runs=3", "--plot=x.svg")
     assert done.exit_code == 1
     assert "missing-library" in done.output

@@ -14,7 +14,7 @@ from spectext import made, refused
 
 import netc
 from netc.backends.onnx import write_onnx
-from netc.runtime.module import import_network
+from netc.run.module import import_network
 
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import netc
 from netc.dims import bind, symbol
-from netc.runtime.sizes import bound_shape
+from netc.passes.sizes import bound_shape
 from tools.gallery.entries import Entry, all_entries
 from tools.gallery.peers import build_module
 

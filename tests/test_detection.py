@@ -16,8 +16,8 @@ from torch.nn.functional import normalize
 from vision import torchvision
 
 import netc
-from netc.runtime.model import open_model
-from netc.runtime.module import import_network
+from netc.run.model import open_model
+from netc.run.module import import_network
 from tools.gallery.entries import SPECS
 from tools.gallery.peers import randomise
 from tools.gallery.wrappers import one_stage

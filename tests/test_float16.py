@@ -21,9 +21,9 @@ from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten
 from netc.ops import OPERATORS, Op
-from netc.runtime import open_model
-from netc.runtime.graph import check_file, check_shapes
+from netc.run import open_model
 from netc.types import TensorType
+from netc.verify.graph import check_file, check_shapes
 
 STEP = torch.finfo(torch.float16).eps
 

@@ -17,9 +17,10 @@ import netc
 from netc.backends.onnx import OnnxOptions, write_onnx, write_onnx_fresh
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
-from netc.runtime import model as models
-from netc.runtime import open_model, verify
-from netc.runtime.functions import is_made_up, open_functions
+from netc.run import model as models
+from netc.run import open_model
+from netc.run.functions import is_made_up, open_functions
+from netc.verify import verify
 
 SPECS = Path(__file__).parents[1] / "specs"
 SPEC = """netc: 1

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import netc
 from netc.ir.flat import flatten, parameters
-from netc.runtime.verify import verify
+from netc.verify.network import verify
 from tests.vision import torchvision
 from tools.gallery.entries import (
     SPECS,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from netc.cli.main import cli
 from netc.optimise.graph import Graph
-from netc.runtime.model import read_model
+from netc.run.model import read_model
 
 MLP = str(Path(__file__).parents[1] / "specs" / "mlp.yaml")
 

@@ -19,7 +19,7 @@ from vision import torchvision
 
 import netc
 from netc.cli.main import cli
-from netc.runtime.module import import_network
+from netc.run.module import import_network
 from netc.syntax.library import FOLDER, names
 from netc.types import TensorType
 

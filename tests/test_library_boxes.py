@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vision import torchvision
 
 import netc
-from netc.runtime.module import import_network
-from netc.runtime.verify import verify
+from netc.run.module import import_network
+from netc.verify.network import verify
 
 detection = torchvision.models.detection
 ImageList = detection.image_list.ImageList

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import netc
 from netc.cli.main import cli
-from netc.runtime import lazy
+from netc.run.backends import pytorch_backend
 from netc.weights import init_weights
 
 ROOT = Path(__file__).parent.parent
@@ -129,7 +129,7 @@ class Spoiled:
     """The PyTorch backend, but for one piece of text."""
 
     def __init__(self, was: str, instead: str) -> None:
-        self.backend, self.was, self.instead = lazy.pytorch_backend(), was, instead
+        self.backend, self.was, self.instead = pytorch_backend(), was, instead
 
     def generate(self, *given: Any) -> str:
         text: str = self.backend.generate(*given)
@@ -152,7 +152,7 @@ class Spoiled:
 def test_a_module_that_fails_ends_in_a_diagnostic(
     was: str, instead: str, told: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = import_module("netc.runtime.verify")
+    verify = import_module("netc.verify.network")
     monkeypatch.setattr(verify, "pytorch_backend", lambda: Spoiled(was, instead))
     spec = tmp_path / "small.yaml"
     spec.write_text(SPEC.replace("DTYPE", "float32"), "utf-8")

@@ -21,9 +21,9 @@ from netc.ir.model import Network
 from netc.ops import OPERATORS
 from netc.ops.base import Op
 from netc.ops.records import OnnxConst, Unsupported
-from netc.runtime.graph import check_file, check_shapes
-from netc.runtime.sizes import typical
+from netc.passes.sizes import typical
 from netc.types import TensorType
+from netc.verify.graph import check_file, check_shapes
 from netc.weights import init_weights, read_index
 
 SPECS = sorted(path.name for path in (Path(__file__).parents[1] / "specs").glob("*.yaml"))

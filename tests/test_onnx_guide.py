@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from netc.runtime.graph import check_file
+from netc.verify.graph import check_file
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -10,9 +10,9 @@ from curated import SPECS
 
 import netc
 from netc.backends.onnx import OnnxOptions, build_model
-from netc.runtime import open_model
-from netc.runtime.graph import check_file, check_shapes
-from netc.runtime.module import import_network
+from netc.run import open_model
+from netc.run.module import import_network
+from netc.verify.graph import check_file, check_shapes
 
 TOKENS, HEADS = "[N, l, 16]", "[N, 4, l, 8]"
 Q = "q: [N, 4, l, 8], k: [N, 4, s, 8], v: [N, 4, s, 6]"

@@ -23,9 +23,9 @@ from netc.ir.model import Network
 from netc.ops import OPERATORS, convert
 from netc.ops.base import Op
 from netc.ops.records import Problem
-from netc.runtime import open_model
-from netc.runtime.graph import check_file, check_shapes
+from netc.run import open_model
 from netc.types import TensorType
+from netc.verify.graph import check_file, check_shapes
 from netc.weights import read_index
 
 Weights = dict[str, Tensor]

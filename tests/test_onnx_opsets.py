@@ -19,9 +19,9 @@ from netc.cli.typical import typical_use
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.ops import OPERATORS
-from netc.runtime import open_model
-from netc.runtime.graph import check_file
+from netc.run import open_model
 from netc.types import TensorType
+from netc.verify.graph import check_file
 from netc.weights import tensors
 
 OPSETS = (17, 18, 19, 20, 22, 23)

@@ -22,8 +22,9 @@ from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.passes.serve import IMAGENET, Normalisation, Serving
-from netc.runtime import open_model, verify
-from netc.runtime.graph import check_file
+from netc.run import open_model
+from netc.verify import verify
+from netc.verify.graph import check_file
 from netc.weights import fresh_layout, init_weights, read_index
 
 SPECS = Path(__file__).parents[1] / "specs"

@@ -14,7 +14,7 @@ from torch import Tensor
 import netc
 from netc.backends.onnx import OnnxOptions
 from netc.diagnostics.model import NetcError
-from netc.runtime import open_model
+from netc.run import open_model
 
 
 def run(line: str, x: Tensor, folder: Path, opset: int, *, free: bool) -> Tensor:

@@ -17,8 +17,8 @@ import netc
 from netc.backends.onnx import OnnxOptions, build_model, write_onnx_fresh
 from netc.diagnostics.model import NetcError
 from netc.ops.narrow import largest, reaching, rounded
-from netc.runtime import open_model
-from netc.runtime.graph import check_file, check_shapes
+from netc.run import open_model
+from netc.verify.graph import check_file, check_shapes
 
 NEAREST = ("nearest", "nearest-exact")
 RANKS = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}

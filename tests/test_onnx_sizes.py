@@ -13,12 +13,12 @@ from catalogue import CATALOGUE
 
 import netc
 from netc.backends.onnx import OnnxOptions, write_onnx_fresh
+from netc.bench.subjects import export
 from netc.ir.model import Network
-from netc.runtime.bench_subjects import export
-from netc.runtime.inputs import random_input
-from netc.runtime.model import open_exposed
-from netc.runtime.module import import_network
-from netc.runtime.sizes import bound_shape, parse_size, samples
+from netc.passes.sizes import bound_shape, parse_size, samples
+from netc.run.inputs import random_input
+from netc.run.model import open_exposed
+from netc.run.module import import_network
 
 SUMS = """netc: 1
 name: sums

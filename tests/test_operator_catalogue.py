@@ -8,7 +8,7 @@ from catalogue import CATALOGUE
 import netc
 from netc.ir.flat import flatten
 from netc.ops import OPERATORS
-from netc.runtime import verify
+from netc.verify import verify
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

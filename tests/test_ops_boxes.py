@@ -31,8 +31,8 @@ from netc.diagnostics.model import Source
 from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, Op
 from netc.passes.elaborate import elaborate_file
-from netc.runtime.verify import verify
 from netc.types import TensorType
+from netc.verify.network import verify
 
 heavy = settings(quick, max_examples=max(30, CASES // 2))
 detection = torchvision.models.detection

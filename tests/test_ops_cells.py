@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import netc
-from netc.runtime import verify
+from netc.verify import verify
 
 CELLS = {"rnn_cell": 1, "gru_cell": 1, "lstm_cell": 2}
 SIZE = st.integers(1, 4)

@@ -11,7 +11,7 @@ from torch import nn
 
 import netc
 from netc.ops.fractional import begins
-from netc.runtime import verify
+from netc.verify import verify
 
 
 def test_regions_begin_where_pytorchs_do() -> None:

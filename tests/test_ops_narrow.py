@@ -16,8 +16,8 @@ from netc.cli.typical import typical_use
 from netc.diagnostics.model import NetcError
 from netc.ops import OPERATORS
 from netc.ops.base import NUMBERS
-from netc.runtime import open_model
-from netc.runtime.module import import_network
+from netc.run import open_model
+from netc.run.module import import_network
 from netc.types import TensorType
 
 HUGE = {"float16": 1e5, "float32": 1e39}

@@ -17,8 +17,8 @@ import netc
 from netc.dims import symbol
 from netc.ops import Op
 from netc.ops.records import Unsupported
-from netc.runtime import verify
 from netc.types import TensorType
+from netc.verify import verify
 
 Three = list[torch.Tensor]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import netc
 from netc.dims import symbol
 from netc.ops.records import Require
-from netc.runtime import verify
+from netc.verify import verify
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 AXIS = st.integers(-5, 4)

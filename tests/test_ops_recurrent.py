@@ -36,7 +36,7 @@ import netc
 from netc.dims import symbol
 from netc.ops import BadValue
 from netc.ops.records import Unsupported
-from netc.runtime import verify
+from netc.verify import verify
 
 SIZE = st.integers(1, 4)
 slow = settings(quick, max_examples=max(20, CASES // 2))

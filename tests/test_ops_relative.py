@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from vision import torchvision
 
 import netc
-from netc.runtime import verify
+from netc.verify import verify
 
 WINDOW = """
 netc: 1

@@ -11,7 +11,7 @@ from conformance import agree, findings, make, onnx_model, run_onnx, run_torch, 
 import netc
 from netc.dims import symbol
 from netc.ops.records import Require
-from netc.runtime import verify
+from netc.verify import verify
 
 TARGET, INDEX, SOURCE = tensor(2, 5), tensor(2, 3, dtype="int64"), tensor(2, 3)
 REDUCTIONS = ["sum", "prod", "mean", "amax", "amin"]

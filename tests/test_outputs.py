@@ -22,7 +22,7 @@ import pytest
 
 from netc.cli.main import cli
 from netc.pipeline import RECORD
-from netc.runtime.model import read_model
+from netc.run.model import read_model
 from netc.weights import read_index
 
 FORKS = multiprocessing.get_context("fork")

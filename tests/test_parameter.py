@@ -18,8 +18,8 @@ from torch import nn
 from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.ir.model import Network
-from netc.runtime.module import import_network
-from netc.runtime.verify import verify
+from netc.run.module import import_network
+from netc.verify.network import verify
 
 SCALED = """
 a: conv2d 3 1

@@ -25,7 +25,7 @@ from netc.diagnostics.model import NetcError
 from netc.ops import OPERATORS
 from netc.ops.base import Op
 from netc.ops.plugins import plugged
-from netc.runtime.module import import_network
+from netc.run.module import import_network
 from netc.weights import read_index
 
 ROOT = Path(__file__).parent.parent

@@ -20,12 +20,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 import netc
+from netc import libraries
 from netc.backends.onnx import write_onnx_fresh
 from netc.diagnostics.model import NetcError
-from netc.runtime import Preprocess, RunPlan, Settings, lazy, open_model, read_labels, run_model
-from netc.runtime.given import read_sources
-from netc.runtime.images import layout_of, prepare, read_images
-from netc.runtime.labels import most_probable
+from netc.run import Preprocess, RunPlan, Settings, open_model, read_labels, run_model
+from netc.run.given import read_sources
+from netc.run.images import layout_of, prepare, read_images
+from netc.run.labels import most_probable
 from netc.types import TensorType
 from tests.vision import torchvision
 
@@ -366,7 +367,7 @@ def test_outputs_never_replace_a_file_of_another_kind(classifier: Path) -> None:
 def test_without_pillow_the_library_is_named(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(NetcError, match="pip install pillow"):
-        lazy.pillow()
+        libraries.pillow()
     assert code_of(lambda: run_model(classifier, "cpu", ["image=x.png"]))[0] == "missing-library"
 
 

@@ -12,15 +12,17 @@ import onnxruntime
 import pytest
 
 import netc
+from netc import libraries
 from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError
 from netc.dims import symbol
 from netc.ir.model import Network
-from netc.runtime import Difference, VerifyReport, lazy, open_model, run_model, verify
-from netc.runtime import model as models
-from netc.runtime.inputs import random_input
-from netc.runtime.sizes import ample, bound_shape, parse_size, samples, typical
+from netc.passes.sizes import ample, bound_shape, parse_size, samples, typical
+from netc.run import model as models
+from netc.run import open_model, run_model
+from netc.run.inputs import random_input
+from netc.verify import Difference, VerifyReport, verify
 from netc.weights import init_weights
 
 
@@ -136,7 +138,7 @@ def test_what_cannot_run_is_one_diagnostic(act: Callable[[Path], object], code: 
 
 def test_a_missing_library_is_named() -> None:
     with pytest.raises(NetcError, match="pip install gone") as caught:
-        lazy._load("a_module_that_is_nowhere", "gone")
+        libraries._load("a_module_that_is_nowhere", "gone")
     assert code_of(caught) == "missing-library"
 
 
@@ -253,7 +255,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> VerifyReport
         return text.replace(old, new)
 
     backend = SimpleNamespace(generate=tampered)
-    module: Any = __import__("sys").modules["netc.runtime.verify"]
+    module: Any = __import__("sys").modules["netc.verify.network"]
     monkeypatch.setattr(module, "pytorch_backend", lambda: backend)
     return verify(compiled(TWO_HEADS))
 

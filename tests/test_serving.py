@@ -24,10 +24,11 @@ from netc.passes import serve
 from netc.passes.serve import BARE, IMAGENET, Normalisation, Serving
 from netc.passes.serve_metadata import read_serving, serving_metadata
 from netc.pipeline import FILES, MODEL, WEIGHTS
-from netc.runtime import open_model, verify, verify_files
-from netc.runtime.compare import Trial
-from netc.runtime.module import import_network, load_strictly
-from netc.runtime.service import around
+from netc.run import open_model
+from netc.run.module import import_network, load_strictly
+from netc.verify import verify, verify_files
+from netc.verify.compare import Trial
+from netc.verify.service import around
 from netc.weights import read_index
 
 SPEC = """netc: 1

@@ -17,8 +17,8 @@ from netc.backends.onnx import build_model, write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
-from netc.runtime.module import import_network
-from netc.runtime.verify import verify
+from netc.run.module import import_network
+from netc.verify.network import verify
 
 SEGNET = """
 conv1: [conv2d 6 3 padding=1 @in, batch_norm2d, relu]

@@ -26,10 +26,10 @@ from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.runtime import Difference, VerifyReport, verify, verify_files
-from netc.runtime.compare import difference
-from netc.runtime.layers import open_calls
-from netc.runtime.module import import_network
+from netc.run.module import import_network
+from netc.verify import Difference, VerifyReport, verify, verify_files
+from netc.verify.compare import difference
+from netc.verify.layers import open_calls
 from netc.weights import init_weights
 
 ROOT = Path(__file__).parent.parent
@@ -182,12 +182,12 @@ def tampered(monkeypatch: pytest.MonkeyPatch, *parts: str) -> VerifyReport:
 
     backend = SimpleNamespace(generate=generated)
     for part in parts:
-        monkeypatch.setattr(sys.modules[f"netc.runtime.{part}"], "pytorch_backend", lambda: backend)
+        monkeypatch.setattr(sys.modules[f"netc.verify.{part}"], "pytorch_backend", lambda: backend)
     return verify(compiled(), layers=True)
 
 
 def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = tampered(monkeypatch, "verify")
+    report = tampered(monkeypatch, "network")
     assert not report.ok
     assert _layers(report).first is None
     assert _layers(report).astray == ("logits", "features")
@@ -195,7 +195,7 @@ def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pyt
 
 
 def test_an_operator_that_is_wrong_in_pytorch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = tampered(monkeypatch, "verify", "layers")
+    report = tampered(monkeypatch, "network", "layers")
     assert _layers(report).first.path == "stem.norm.1"
     assert _layers(report).astray == ()
 

@@ -15,11 +15,11 @@ from netc.dims import symbol
 from netc.ops.base import OPERATORS, Op
 from netc.ops.common import node
 from netc.ops.records import OnnxNode
-from netc.runtime import verify
-from netc.runtime.large import check_large
-from netc.runtime.report import Finding, VerifyReport
-from netc.runtime.sizes import LENGTHS, wide
+from netc.passes.sizes import LENGTHS, wide
 from netc.types import TensorType
+from netc.verify import verify
+from netc.verify.large import check_large
+from netc.verify.report import Finding, VerifyReport
 
 ROOT = Path(__file__).parent.parent
 LIKE = """netc: 1

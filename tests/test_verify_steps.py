@@ -22,9 +22,9 @@ from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.runtime import Steps, VerifyReport, verify
-from netc.runtime.compare import Trial
-from netc.runtime.follow import check_steps
+from netc.verify import Steps, VerifyReport, verify
+from netc.verify.compare import Trial
+from netc.verify.follow import check_steps
 
 ROOT = Path(__file__).parent.parent
 NETWORK = """netc: 1
@@ -231,7 +231,7 @@ def test_a_module_that_is_wrong_as_a_whole_does_not_pass(monkeypatch: pytest.Mon
         return text.replace("0.2", "0.3")
 
     backend = SimpleNamespace(generate=generated)
-    monkeypatch.setattr(sys.modules["netc.runtime.verify"], "pytorch_backend", lambda: backend)
+    monkeypatch.setattr(sys.modules["netc.verify.network"], "pytorch_backend", lambda: backend)
     report = verify(network)
     assert not report.ok
     assert steps_of(report).culprit is None
@@ -247,7 +247,7 @@ def test_a_run_that_is_not_the_one_compared_proves_nothing(
         tampered = [msgspec.structs.replace(t, found=[t.found[0] * 1.01, *t.found[1:]]) for t in trials]
         return check_steps(*before, tampered, tolerance)
 
-    monkeypatch.setattr(sys.modules["netc.runtime.verify"], "check_steps", elsewhere)
+    monkeypatch.setattr(sys.modules["netc.verify.network"], "check_steps", elsewhere)
     report = compared(network, model, model)
     assert not report.ok
     assert steps_of(report).unlike == ("values",)
@@ -304,7 +304,7 @@ def test_inputs_stay_as_they_are(network: Network, model: Path) -> None:
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["netc.runtime.verify"], "check_steps", watched)
+        patch.setattr(sys.modules["netc.verify.network"], "check_steps", watched)
         assert compared(network, model, model).ok
     assert seen
 

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 from weightfiles import convert, module, refused, same
 
-from netc.runtime.checkpoint import read_checkpoint
+from netc.weights.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parent.parent
 SAVED = {

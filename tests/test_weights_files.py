@@ -20,8 +20,8 @@ from weightfiles import run
 import netc
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
-from netc.runtime.checkpoint import read_weights
 from netc.weights import TensorSpec, init_weights, lay_out_shards, read_index
+from netc.weights.checkpoint import read_weights
 from netc.weights.convert import in_one_file
 from netc.weights.table import MAX_TENSORS
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import netc
 from netc.ops.records import Fill
-from netc.runtime.module import import_network
+from netc.run.module import import_network
 from netc.weights import fill as module
 from netc.weights.fill import BLOCK, filled
 

@@ -19,7 +19,7 @@ from vision import torchvision
 from weightfiles import convert, refused, run, same
 
 import netc
-from netc.runtime.sizes import bound_shape, typical
+from netc.passes.sizes import bound_shape, typical
 from netc.weights.infer import infer_rules
 from netc.weights.match import match
 from netc.weights.plan import tensors

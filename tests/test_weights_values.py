@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from netc.cli.main import cli
-from netc.runtime.checkpoint import read_weights
+from netc.weights.checkpoint import read_weights
 from netc.weights.diff import compare
 from netc.weights.stats import statistics
 from netc.weights.values import CHUNK, Held

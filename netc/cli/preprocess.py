@@ -12,7 +12,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def preprocess_options(wrapped: Decorated) -> Decorated:
-    """--size, --resize, --mean and --std, named as the fields of `netc.runtime.Preprocess`."""
+    """--size, --resize, --mean and --std, named as the fields of `netc.run.Preprocess`."""
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped

@@ -10,7 +10,7 @@ from netc.optimise.absorb import Array
 from netc.optimise.chains import fuse_chains
 from netc.optimise.drop import RANDOM
 from netc.optimise.graph import Graph, bodies, size_of
-from netc.runtime.model import open_bytes
+from netc.run.model import open_bytes
 
 LIMIT = 1 << 20
 """Bytes; a larger result becomes a constant only where its inputs are as large."""

@@ -14,13 +14,13 @@ import numpy as np
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.optimise.plan import Plan
 from netc.passes.serve_metadata import read_serving
-from netc.runtime import Difference
-from netc.runtime.compare import difference
-from netc.runtime.given import feed, read_sources, refuse_small
-from netc.runtime.inputs import random_input
-from netc.runtime.model import Session, Settings, bounds, open_model, refuse_unknown
-from netc.runtime.report import LIMIT, ROUNDINGS
-from netc.runtime.sizes import bound_shape, samples
+from netc.passes.sizes import bound_shape, samples
+from netc.run.given import feed, read_sources, refuse_small
+from netc.run.inputs import random_input
+from netc.run.model import Session, Settings, bounds, open_model, refuse_unknown
+from netc.verify import Difference
+from netc.verify.compare import difference
+from netc.verify.report import LIMIT, ROUNDINGS
 
 Arrays = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from netc.runtime import Preprocess
+from netc.run import Preprocess
 
 Step = Literal["fuse-constants", "drop-no-ops", "fold-batch-norm"]
 

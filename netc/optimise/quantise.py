@@ -18,15 +18,15 @@ from onnx import ModelProto
 
 from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.libraries import onnxruntime, quantization
 from netc.optimise.graph import Graph
 from netc.optimise.parity import run
 from netc.optimise.plan import Calibration, Plan
 from netc.optimise.report import Drift, Quantised
 from netc.optimise.samples import Feeds, read_samples
 from netc.optimise.write import size, write
-from netc.runtime.labels import is_of_classes
-from netc.runtime.lazy import onnxruntime, quantization
-from netc.runtime.model import Session, failures, open_model, read_model
+from netc.run.labels import is_of_classes
+from netc.run.model import Session, failures, open_model, read_model
 
 
 class Finished(msgspec.Struct, frozen=True, eq=False):

@@ -6,7 +6,7 @@ from math import inf
 
 import msgspec
 
-from netc.runtime import Difference
+from netc.verify import Difference
 
 
 class StepReport(msgspec.Struct, frozen=True):

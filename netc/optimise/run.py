@@ -20,9 +20,9 @@ from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
 from netc.optimise.write import files_of, layout, size, weights_path, write
-from netc.runtime import Difference
-from netc.runtime.graph import check_file
-from netc.runtime.model import Session, open_bytes, open_model, read_model
+from netc.run.model import Session, open_bytes, open_model, read_model
+from netc.verify import Difference
+from netc.verify.graph import check_file
 
 Note = Callable[[str], None]
 

@@ -10,9 +10,9 @@ from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import bind
 from netc.optimise.plan import Plan
 from netc.passes.serve_metadata import read_serving
-from netc.runtime.given import Source, feed, read_arrays
-from netc.runtime.images import SUFFIXES
-from netc.runtime.model import Session, bounds
+from netc.run.given import Source, feed, read_arrays
+from netc.run.images import SUFFIXES
+from netc.run.model import Session, bounds
 
 Feeds = Callable[[], Iterator[dict[str, Any]]]
 """Inputs by name, anew at each call: only one of them is in memory."""

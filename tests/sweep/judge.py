@@ -38,8 +38,8 @@ from torch import nn
 
 from netc.ops import OPERATORS, BadValue, Op
 from netc.ops.records import TorchForm, Unsupported
-from netc.runtime.report import TOLERANCE
 from netc.types import TensorType
+from netc.verify.report import TOLERANCE
 from sweep.differences import difference
 from sweep.draw import Case
 from sweep.plausible import data

@@ -18,7 +18,7 @@ from torch.testing._internal.common_modules import ErrorModuleInput, ModuleInfo,
 
 import netc
 from netc.ops import OPERATORS, Op
-from netc.runtime import open_model
+from netc.run import open_model
 from sweep.differences import refusal_reason
 from sweep.draw import shown
 from sweep.judge import REFUSALS, close

@@ -11,7 +11,7 @@ import msgspec
 import msgspec.yaml
 
 import netc
-from netc.runtime.sizes import bound_shape, names_in
+from netc.passes.sizes import bound_shape, names_in
 from tools.gallery.figures import Figure, agrees, parse_figure
 
 ROOT = Path(__file__).parents[2]

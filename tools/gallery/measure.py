@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 import netc
 from netc.ir.text import ir_text
-from netc.runtime import VerifyReport, verify
+from netc.verify import VerifyReport, verify
 from tools.gallery.entries import Entry, Sizes, all_entries, topics
 from tools.gallery.figures import below
 from tools.gallery.peers import (

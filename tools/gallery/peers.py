@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import netc
-from netc.runtime.sizes import bound_shape
+from netc.passes.sizes import bound_shape
 from tests.vision import torchvision
 from tools.gallery.entries import Peer
 from tools.gallery.weightless import Weightless

@@ -7,17 +7,17 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.bench.measure import Rounds
+from netc.bench.plot import check_plot, plot
+from netc.bench.report import BenchReport
+from netc.bench.runner import BenchPlan, bench
+from netc.bench.subjects import MODULES
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.progress import stages
 from netc.cli.spec import compile_or_fail
-from netc.runtime import Provider
-from netc.runtime.bench import BenchPlan, bench
-from netc.runtime.bench_measure import Rounds
-from netc.runtime.bench_plot import check_plot, plot
-from netc.runtime.bench_report import BenchReport
-from netc.runtime.bench_subjects import MODULES
+from netc.run import Provider
 
 
 def _read_batches(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
 from netc.optimise import Calibration, OptimiseReport, Plan, optimise
 from netc.optimise.plan import FLOAT_STEPS, Method, Step
-from netc.runtime import Preprocess
-from netc.runtime.written import written
+from netc.run import Preprocess
+from netc.run.written import written
 
 CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 

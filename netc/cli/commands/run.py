@@ -15,7 +15,7 @@ from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
-from netc.runtime import Preprocess, Provider, RunPlan, Settings, read_labels, run_model, written
+from netc.run import Preprocess, Provider, RunPlan, Settings, read_labels, run_model, written
 
 
 @click.command("run")

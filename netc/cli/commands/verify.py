@@ -14,8 +14,8 @@ from netc.cli.options import as_json, one_spec
 from netc.cli.output import print_json
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
-from netc.runtime import VerifyReport, verify, verify_files
-from netc.runtime.against import computed_in
+from netc.verify import VerifyReport, verify, verify_files
+from netc.verify.against import computed_in
 
 
 @click.command("verify")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from netc.diagnostics.style import shown
-from netc.runtime.checkpoint import read_weights
+from netc.weights.checkpoint import read_weights
 from netc.weights.values import Held
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -1,0 +1,74 @@
+"""ONNX files whose blocks are functions, with the functions opened and everything inside under its spec path.
+
+onnxruntime opens functions when it loads a file, and onnx's inliner does the same here; each makes up names of its own
+(`_inlfunc_unit_token_3_conv`, `conv__7`). A name inside a function is relative to the block and the name of a call is
+its path, so that both together are the path in the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from netc.ir.flat import join
+from netc.libraries import onnx_inliner
+
+_OPENED = "_inlfunc_"
+"""How onnxruntime's names begin for nodes out of functions."""
+
+
+class _Inner(msgspec.Struct, frozen=True):
+    """The name of a node and those of what it makes, by their paths."""
+
+    name: str
+    outputs: tuple[str, ...]
+
+
+def is_made_up(name: str) -> bool:
+    """Is this onnxruntime's name for a node that stands in a function?"""
+    return name.startswith(_OPENED)
+
+
+def open_functions(model: Any) -> Any:
+    """The model with its functions opened, nodes and values named as if they had never been in functions; a model
+    without functions as it is. Weights, inputs and outputs keep their names."""
+    if not model.functions:
+        return model
+    functions = {(function.domain, function.name): function for function in model.functions}
+    wanted = list(_walk(model.graph.node, "", {}, functions))
+    flat = onnx_inliner().inline_local_functions(model)
+    names: dict[str, str] = {}
+    for node, inner in zip(flat.graph.node, wanted, strict=True):
+        node.name = inner.name
+        names |= {found: path for found, path in zip(node.output, inner.outputs, strict=True) if found}
+    if len(set(names.values())) == len(names):
+        _rename(flat.graph, names)
+    return flat
+
+
+def _walk(
+    nodes: Iterable[Any], prefix: str, known: Mapping[str, str], functions: Mapping[Any, Any]
+) -> Iterator[_Inner]:
+    """What stands in a body under `prefix`, in the order in which opening puts it; `known`: what the caller calls the
+    inputs and outputs of the function."""
+    for node in nodes:
+        path = join(prefix, node.name)
+        outputs = tuple(known.get(name) or join(prefix, name) for name in node.output)
+        function = functions.get((node.domain, node.op_type))
+        if function is None:
+            yield _Inner(path, outputs)
+        else:
+            yield from _walk(function.node, path, dict(zip(function.output, outputs, strict=False)), functions)
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, names)
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)

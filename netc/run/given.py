@@ -1,0 +1,219 @@
+"""Inputs as a command line names them: arrays in files, pictures, random numbers, zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.libraries import numpy
+from netc.passes.serve import BARE, Serving
+from netc.passes.sizes import Binding, bound_shape, typical
+from netc.run.images import SUFFIXES, Preprocess, layout_of, prepare, read_images
+from netc.run.inputs import random_input, usual_bound
+from netc.run.match import solve
+from netc.types import TensorType
+
+WORDS = ("random", "zeros")
+Types = Mapping[str, TensorType]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where an input comes from: `random`, `zeros`, an array, or pictures that are one batch."""
+
+    kind: Literal["random", "zeros", "array", "images"]
+    files: tuple[Path, ...] = ()
+    array: Any = None
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.files)) if self.files else self.kind if self.array is None else "given"
+
+
+class Fed(msgspec.Struct, frozen=True, eq=False):
+    """Arrays by input name, the sizes that they fix, where each comes from, and what was done to pictures."""
+
+    arrays: dict[str, Any]
+    binding: dict[str, int]
+    sources: dict[str, str]
+    preprocessing: str = ""
+
+
+def read_sources(texts: Sequence[str], inputs: Types) -> dict[str, Source]:
+    """What `x.npy`, `image=cat.png`, `random`, … mean for a model: `NAME=` says which input, else they go in order.
+
+    An `.npz` without a name gives the inputs that its arrays are named after. Several pictures for one input are a
+    batch; for a model of one input, all pictures. Raises NetcError (`bad-input`).
+    """
+    found: dict[str, Source] = {}
+    for text in texts:
+        name, value = _named(text, inputs)
+        if name is None and value.lower().endswith(".npz"):
+            found |= _archive(Path(value), inputs)
+            continue
+        name = name or _next(text, value, found, inputs)
+        found[name] = _joined(name, found.get(name), _source(value, name))
+    return found
+
+
+def _named(text: str, inputs: Types) -> tuple[str | None, str]:
+    name, equals, value = text.partition("=")
+    if equals and name in inputs:
+        return name, value
+    if equals and not Path(text).exists():
+        raise _refused(f"the model has no input {name}; it has {', '.join(inputs)}")
+    return None, text
+
+
+def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> str:
+    free = [name for name in inputs if name not in found]
+    if free:
+        return free[0]
+    if len(inputs) == 1 and _is_picture(value):
+        return next(iter(inputs))
+    raise _refused(f"{text} is an unexpected input; the model has {', '.join(inputs)}")
+
+
+def _joined(name: str, known: Source | None, more: Source) -> Source:
+    if known is None:
+        return more
+    if known.kind == more.kind == "images":
+        return Source("images", known.files + more.files)
+    raise _refused(f"{name} is given twice")
+
+
+def _is_picture(value: str) -> bool:
+    return value.lower().endswith(SUFFIXES)
+
+
+def _source(value: str, name: str) -> Source:
+    if value == "random" or value == "zeros":
+        return Source("random" if value == "random" else "zeros")
+    path = Path(value)
+    if _is_picture(value):
+        return Source("images", (path,))
+    if value.lower().endswith(".npy"):
+        return Source("array", (path,), read_arrays(path))
+    if value.lower().endswith(".npz"):
+        return Source("array", (path,), _member(path, name))
+    raise _refused(f"{value} is not a .npy file, .npz file, picture, `random` or `zeros`")
+
+
+def read_arrays(path: Path) -> Any:
+    """The array of an `.npy`, read where it is looked at, or the arrays of an `.npz` by name.
+
+    Of numbers only: nothing in the file is executed. Raises NetcError (`bad-input`).
+    """
+    try:
+        found = numpy().load(path, mmap_mode="r", allow_pickle=False)
+        several = hasattr(found, "files")
+        arrays = dict(found) if several else {"": found}
+    except FileNotFoundError as error:
+        raise _refused(f"{path}: no such file") from error
+    except MemoryError as error:
+        raise _refused(f"{path}: its arrays do not fit in memory") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        why = "it does not hold arrays of numbers" if "pickle" in str(error) else error
+        raise _refused(f"{path}: cannot be read as NumPy's arrays: {why}") from error
+    if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
+        raise _refused(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
+    return arrays if several else found
+
+
+def _archive(path: Path, inputs: Types) -> dict[str, Source]:
+    arrays = read_arrays(path)
+    strange = [name for name in arrays if name not in inputs]
+    if strange:
+        raise _refused(f"{path} has {', '.join(strange)}; the model takes {', '.join(inputs)}")
+    return {name: Source("array", (path,), array) for name, array in arrays.items()}
+
+
+def _member(path: Path, name: str) -> Any:
+    arrays = read_arrays(path)
+    if name in arrays:
+        return arrays[name]
+    if len(arrays) != 1:
+        raise _refused(f"{path} has {', '.join(arrays)}, none of them named {name}")
+    return next(iter(arrays.values()))
+
+
+def feed(
+    inputs: Types,
+    sources: Mapping[str, Source],
+    lowers: Binding,
+    bind: Binding,
+    seed: int,
+    chosen: Preprocess,
+    serving: Serving = BARE,
+) -> Fed:
+    """Every input of a model: what was given, else random numbers from `seed`.
+
+    lowers: the least values of symbols; bind: values that were asked for, which given arrays must agree with; serving:
+    what the model does with images itself.
+    Raises NetcError (`bad-input`).
+    """
+    refuse_small(bind, lowers)
+    arrays = {name: _fitting(name, s.array, inputs[name]) for name, s in sources.items() if s.kind == "array"}
+    binding = _solved(inputs, arrays, bind)
+    pictures, preprocessing = _pictures(inputs, sources, lowers, binding, chosen, serving)
+    arrays |= pictures
+    last = serving.layout == "nhwc"
+    shapes = [_channels_first(kind.shape, last and kind.rank == 4) for kind in inputs.values()]
+    binding = typical(shapes, lowers, _solved(inputs, arrays, binding))
+    generator = numpy().random.default_rng(seed)
+    made = {
+        name: random_input(generator, bound_shape(t.shape, binding), t.dtype, usual_bound(t))
+        for name, t in inputs.items()
+    }
+    made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
+    told = {name: str(sources.get(name, Source("random"))) for name in inputs}
+    return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
+
+
+def refuse_small(bind: Binding, lowers: Binding) -> None:
+    """Raises NetcError (`bad-input`) for a size below the least that a model takes."""
+    for name, value in bind.items():
+        if value < lowers.get(name, 1):
+            raise _refused(f"{name} is {value}; the model takes {lowers.get(name, 1)} at least")
+
+
+def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str, int]:
+    shapes = [inputs[name].shape for name in arrays]
+    return solve(list(arrays), shapes, [array.shape for array in arrays.values()], bind)
+
+
+def _fitting(name: str, array: Any, kind: TensorType) -> Any:
+    """In the dtype of the input, where that keeps whole numbers whole and real ones real."""
+    if not numpy().can_cast(array.dtype, kind.dtype, "same_kind"):
+        raise _refused(f"{name} takes {kind.dtype}, not {array.dtype}")
+    return numpy().ascontiguousarray(array.astype(kind.dtype))
+
+
+def _pictures(
+    inputs: Types,
+    sources: Mapping[str, Source],
+    lowers: Binding,
+    binding: Binding,
+    chosen: Preprocess,
+    serving: Serving,
+) -> tuple[dict[str, Any], str]:
+    found, told = {}, ""
+    for name in (name for name, source in sources.items() if source.kind == "images"):
+        layout, shape = layout_of(name, inputs[name], serving), inputs[name].shape
+        usual = bound_shape(shape, typical([_channels_first(shape, layout.last)], lowers, binding))
+        how = prepare(chosen, layout, (usual[1], usual[2]) if layout.last else (usual[2], usual[3]), serving)
+        batch = read_images(list(sources[name].files), how)
+        found[name] = numpy().repeat(batch, usual[0], 0) if len(batch) == 1 else batch
+        told = str(how)
+    return found, told
+
+
+def _channels_first(shape: Sequence[Any], last: bool) -> tuple[Any, ...]:
+    return (shape[0], shape[3], shape[1], shape[2]) if last else tuple(shape)
+
+
+def _refused(problem: str) -> NetcError:
+    return NetcError((Diagnostic("bad-input", problem, None),))

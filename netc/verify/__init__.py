@@ -1,0 +1,9 @@
+"""Comparing: PyTorch with an ONNX file, one file with another, layer by layer and step by step."""
+
+from __future__ import annotations
+
+from netc.verify.against import verify_files
+from netc.verify.network import verify
+from netc.verify.report import Difference, Finding, Layer, Layers, Steps, VerifyReport
+
+__all__ = ["Difference", "Finding", "Layer", "Layers", "Steps", "VerifyReport", "verify", "verify_files"]

@@ -1,0 +1,211 @@
+"""Step by step: every statement in PyTorch from ONNX Runtime's own values of what it reads.
+
+Where two elements are nearer to each other than rounding, two right programs choose otherwise, and all that follows
+differs. From equal inputs each statement still makes the same. So at every statement PyTorch is given what ONNX Runtime
+made of its inputs, and what it makes is compared with what ONNX Runtime made of the statement. Where all agree, the
+values in the file fulfil the network's statements one after another, however its nodes are wired.
+
+This is done twice: with every value as an output, so that each statement stands for itself; and with those alone that
+are left when ONNX Runtime has fused nodes as it likes, because fused ones round otherwise. The second run has to give
+the very outputs that were compared, and so is the run that is spoken of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netc.ir.flat import Wire
+from netc.ir.model import Network
+from netc.libraries import numpy
+from netc.run.eager import Arrays, evaluate, evaluate_in_float64, widened
+from netc.run.match import Matched
+from netc.run.model import read_model, save_rewritten
+from netc.verify.compare import Trial, difference
+from netc.verify.layers import Opened, are_places, hands_on, judged, names_in_file, open_calls, place
+from netc.verify.report import Difference, Layer, Steps
+from netc.verify.steps import Step, Values, Walk, open_walk
+
+
+class Seen(msgspec.Struct, eq=False):
+    """What was found on the way; paths and names once each."""
+
+    worst: Layer | None = None
+    culprit: Layer | None = None
+    parts: dict[str, Layer] = {}
+    equals: dict[str, None] = {}
+    astray: dict[str, None] = {}
+    unlike: dict[str, None] = {}
+
+    def weigh(self, layer: Layer) -> None:
+        if not layer.difference.ok:
+            self.culprit = self.culprit or layer
+        if self.worst is None or layer.difference.strain > self.worst.difference.strain:
+            self.worst = layer
+
+
+class Follower(msgspec.Struct, frozen=True, eq=False):
+    """`outputs`: the network's, in order; `results`: those that are a value of the file."""
+
+    outputs: tuple[str, ...]
+    results: Mapping[str, Wire]
+    tolerance: float | None
+    seen: Seen
+
+    def agree(self, walk: Walk, trial: Trial) -> None:
+        """Every step from equal inputs, up to the first that does not agree."""
+        given = walk.given(trial)
+        for step, done in zip(walk.steps, walk.done_with(), strict=True):
+            self._agrees(step, trial, given)
+            if self.seen.culprit is not None:
+                return
+            for wire in done:
+                del given[wire]
+
+    def trace(self, walk: Walk, trial: Trial) -> None:
+        """Every step from PyTorch's own values: where these leave the file's, and whether they end in the outputs that
+        were compared."""
+        given, own, exact = walk.given(trial), walk.start(trial.inputs), walk.start(widened(trial.inputs))
+        self.seen.unlike |= dict.fromkeys(self._unlike(trial, trial.found, given))
+        apart: dict[Wire, Difference] = {}
+        for step, done in zip(walk.steps, walk.done_with(), strict=True):
+            own |= zip(step.makes, evaluate(step.module, step.feed(own)), strict=True)
+            exact |= zip(step.makes, evaluate_in_float64(step.module, step.feed(exact)), strict=True)
+            for wire in step.makes:
+                apart[wire] = judged(self._difference(wire, trial, own[wire], given[wire]), own[wire], exact[wire])
+            self._note_parting(step, apart)
+            made = {wire: own[wire] for wire in step.makes}
+            self.seen.astray |= dict.fromkeys(self._unlike(trial, trial.expected, made))
+            for wire in done:
+                del own[wire], exact[wire], given[wire]
+
+    def _agrees(self, step: Step, trial: Trial, given: Values) -> None:
+        feed = step.feed(given)
+        made = evaluate(step.module, feed)
+        found = [self._difference(wire, trial, a, given[wire]) for wire, a in zip(step.makes, made, strict=True)]
+        if self.tolerance is None and not all(d.ok for d in found):
+            exact = evaluate_in_float64(step.module, feed)
+            found = [judged(d, a, b) for d, a, b in zip(found, made, exact, strict=True)]
+        for wire, apart, array in zip(step.makes, found, made, strict=True):
+            if not apart.ok and _equals_picked(step, wire, given, array):
+                self.seen.equals[wire.path] = None
+                continue
+            self.seen.weigh(_layer(step, wire, apart, {}))
+
+    def _difference(self, wire: Wire, trial: Trial, a: Any, b: Any) -> Difference:
+        return difference(wire.path, trial.binding, a, b, self.tolerance)
+
+    def _note_parting(self, step: Step, apart: Mapping[Wire, Difference]) -> None:
+        """Where inputs that are equal but for rounding make something else."""
+        reads = {wire.path: apart[wire] for wire in step.reads if wire in apart}
+        made = max((apart[wire] for wire in step.makes), key=lambda d: d.strain)
+        if all(d.ok for d in reads.values()) and not made.ok:
+            wire = next(wire for wire in step.makes if apart[wire] is made)
+            shares: dict[str, float | None] = {path: d.relative for path, d in reads.items()}
+            self.seen.parts.setdefault(wire.path, _layer(step, wire, made, shares))
+
+    def _unlike(self, trial: Trial, wanted: Arrays, values: Values) -> Iterator[str]:
+        """Outputs that are something else than these values."""
+        for name, array in zip(self.outputs, wanted, strict=True):
+            wire = self.results.get(name)
+            if wire is None or wire not in values or array is None:
+                continue
+            if not difference(name, trial.binding, array, values[wire]).ok:
+                yield name
+
+
+def _equals_picked(step: Step, wire: Wire, given: Values, array: Any) -> bool:
+    """Whether these are other places of equal elements, which the operator leaves open."""
+    node = step.maker
+    picks = node.node.op.picks(*(read.type for read in node.inputs))
+    if picks is None or node.outputs[picks[0]] is not wire or node.inputs[0] not in given:
+        return False
+    np, axis = numpy(), picks[1]
+    source, places = given[node.inputs[0]], given[wire]
+    if not are_places(places, array, source, axis):
+        return False
+    chosen = (np.take_along_axis(source, each, axis) for each in (places, array))
+    return bool(np.array_equal(*chosen))
+
+
+def _layer(step: Step, wire: Wire, apart: Difference, reads: dict[str, float | None]) -> Layer:
+    maker, others = step.maker, [node.path for node in step.nodes[:-1] if not hands_on(node)]
+    return Layer(wire.path, maker.node.op.name, place(maker.node.span), apart, reads, tuple(others))
+
+
+def check_steps(
+    network: Network,
+    folder: Path,
+    module: Any,
+    model: Path,
+    matched: Matched,
+    trials: Sequence[Trial],
+    tolerance: float | None,
+) -> Steps:
+    """Take the inputs of `trials` through PyTorch and the ONNX file, each statement from equal inputs.
+
+    module: the network as a whole, in the state in which it was compared. Raises NetcError (`model-file`) where
+    onnxruntime cannot give the values inside the file.
+    """
+    opened = open_calls(network)
+    names = names_in_file(opened, model, matched)
+    kept = _kept(model, folder / "rewritten")
+    run = {wire: name for wire, name in names.items() if name in kept}
+    sources = {name: opened.source(opened.results[name]) for name in matched.outputs}
+    results = {name: wire for name, wire in sources.items() if wire in run}
+    follower = Follower(tuple(o.name for o in network.block.outputs), results, tolerance, Seen())
+
+    def walk(given: Mapping[Wire, str], title: str) -> Walk:
+        return open_walk(opened, given, folder / title, module, model, matched.inputs)
+
+    single = walk(names, "single")
+    _each(follower.agree, single, trials)
+    joined = _joined(single)
+    del single
+    fused = walk(run, "run")
+    _each(follower.agree, fused, trials)
+    _each(follower.trace, fused, trials)
+    return _report(opened, fused, follower, joined)
+
+
+def _each(go: Callable[[Walk, Trial], None], walk: Walk, trials: Sequence[Trial]) -> None:
+    for trial in trials:
+        go(walk, trial)
+
+
+def _joined(walk: Walk) -> tuple[str, ...]:
+    """Statements whose value the file does not name."""
+    others = (node for step in walk.steps for node in step.nodes[:-1] if node.inputs and not hands_on(node))
+    return tuple(dict.fromkeys(node.path for node in others))
+
+
+def _kept(model: Path, folder: Path) -> frozenset[str]:
+    """The values that are left when ONNX Runtime has fused what it can."""
+    folder.mkdir()
+    target = folder / "model.onnx"
+    save_rewritten(model, target)
+    found = frozenset(name for node in read_model(target).graph.node for name in node.output)
+    for file in folder.iterdir():
+        file.unlink()
+    return found
+
+
+def _report(opened: Opened, walk: Walk, follower: Follower, joined: tuple[str, ...]) -> Steps:
+    covered = {node.path for step in walk.steps for node in step.nodes}
+    seen = follower.seen
+    return Steps(
+        statements=len(covered),
+        steps=len(walk.steps),
+        joined=joined,
+        missing=tuple(node.path for node in opened.nodes if node.path not in covered),
+        outputs=tuple(follower.results),
+        culprit=seen.culprit,
+        worst=seen.worst,
+        parts=tuple(seen.parts.values()),
+        equals=tuple(seen.equals),
+        astray=tuple(seen.astray),
+        unlike=tuple(seen.unlike),
+    )

@@ -1,0 +1,75 @@
+"""An ONNX file against onnx's own checker and shape inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from netc.dims import bind
+from netc.libraries import onnx
+from netc.passes.sizes import parse_size
+from netc.verify.report import Finding
+
+Shapes = dict[str, tuple[int, tuple[int, ...]]]
+"""Element type and sizes by value name."""
+
+
+def check_file(path: Path) -> Finding:
+    """`onnx.checker` with full shape inference."""
+    library = onnx()
+    failures = (library.checker.ValidationError, library.shape_inference.InferenceError)
+    try:
+        library.checker.check_model(str(path), full_check=True)
+    except failures as error:
+        return Finding("onnx checker", False, str(error).strip().replace("\n", " "))
+    return Finding("onnx checker", True, "accepts the file with full shape inference")
+
+
+def check_shapes(path: Path, binding: Mapping[str, int]) -> Finding:
+    """Does onnx's shape inference, given input sizes in numbers and nothing else, find what the file declares?"""
+    model = onnx().load(str(path), load_external_data=False)
+    declared = _shapes([*model.graph.value_info, *model.graph.output], binding)
+    inferred = _inferred(model, binding)
+    wrong = list(_differences(declared, inferred))
+    detail = "; ".join(wrong[:4]) if wrong else f"inferred by onnx equal declared for {len(declared)} values"
+    return Finding("shapes", not wrong, detail)
+
+
+def _inferred(model: Any, binding: Mapping[str, int]) -> Shapes:
+    """Shapes of everything, from a model stripped of what it says about its inside and its outputs."""
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    for value in model.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, _sizes(value, binding), strict=True):
+            dim.dim_value = size
+    graph = onnx().shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
+    return _shapes([*graph.value_info, *graph.output], binding)
+
+
+def _shapes(values: list[Any], binding: Mapping[str, int]) -> Shapes:
+    return {v.name: (v.type.tensor_type.elem_type, tuple(_sizes(v, binding))) for v in values}
+
+
+def _sizes(value: Any, binding: Mapping[str, int]) -> Iterator[int]:
+    for dim in value.type.tensor_type.shape.dim:
+        known = dim.dim_value if dim.HasField("dim_value") else -1
+        size = bind(parse_size(dim.dim_param), binding) if dim.dim_param else known
+        yield size if isinstance(size, int) else -1
+
+
+def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, ...]]) -> bool:
+    """A size that is declared to be open may be any."""
+    (dtype, sizes), (found_dtype, found_sizes) = declared, found
+    same = len(sizes) == len(found_sizes) and all(a in (b, -1) for a, b in zip(sizes, found_sizes, strict=True))
+    return dtype == found_dtype and same
+
+
+def _differences(declared: Shapes, inferred: Shapes) -> Iterator[str]:
+    for name, kind in declared.items():
+        found = inferred.get(name)
+        if found is None:
+            yield f"{name}: onnx infers nothing"
+        elif not _alike(kind, found):
+            yield f"{name}: declared {list(kind[1])}, onnx infers {list(found[1])}"
