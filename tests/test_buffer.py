@@ -9,8 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from alike import alike
 from safetensors.torch import load_file, save_file
-from spectext import made, refused
+from spectext import made, refused, spec
+from torch import nn
 
 import netc
 from netc.backends.onnx import write_onnx
@@ -62,5 +64,22 @@ def test_a_buffer_is_zeros_at_first_and_does_not_train(tmp_path: Path) -> None:
 
 def test_a_buffer_needs_sizes() -> None:
     assert refused("a: buffer\nb: add @image @a")[0] == ("missing-argument", "buffer")
-    assert refused("a: buffer ()\nb: add @image @a")[0] == ("bad-argument", "()")
     assert refused("a: buffer 3 dtype=complex64\nb: add @image @a")[0][0] == "unknown-name"
+
+
+@pytest.mark.parametrize("kind", ["parameter", "buffer"])
+def test_one_number_has_no_axes(kind: str, tmp_path: Path) -> None:
+    """The temperature that CLIP learns is such a scalar."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            zero = torch.zeros(())
+            self.scale = nn.Parameter(zero) if kind == "parameter" else nn.Buffer(zero)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.scale.exp()
+
+    network = netc.load(spec(f"scale: {kind} ()\ne: exp @scale\nout: mul @image @e", image="[N, 3]"))
+    alike(network, Net(), tmp_path, torch.randn(2, 3))
+    assert network.module().state_dict()["scale"].shape == ()

@@ -265,7 +265,39 @@ def test_an_axis_of_open_size_is_filled_up(begin: str, tmp_path: Path) -> None:
     alike(netc.load(spec(two, image="[N, 3, H, 4]")), halves, folder, torch.randn(2, 3, 7, 4))
 
 
-def test_an_axis_is_padded_by_a_constant_alone() -> None:
-    assert refused("a: pad 1 dim=1 mode=reflect")[0] == ("bad-argument", "dim=1")
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize(
+    ("shape", "dim", "amounts"),
+    [
+        ((3, 4), 1, (1, 2)),
+        ((2, 3, 5), -1, (1, 2)),
+        ((2, 3, 5), 1, (0, 0, 1, 2)),
+        ((2, 3, 4, 5), 3, (1, 2, 0, 0)),
+        ((2, 3, 4, 5), -2, (0, 0, 1, 2)),
+        ((2, 3, 4, 5), 1, (0, 0, 0, 0, 1, 2)),
+        ((2, 4, 3, 2, 4), -3, (0, 0, 0, 0, 1, 2)),
+        ((2, 4, 3, 3, 4), 4, (1, 2, 0, 0, 0, 0)),
+    ],
+)
+def test_one_axis_is_padded_by_what_the_input_has(
+    mode: str, shape: tuple[int, ...], dim: int, amounts: tuple[int, ...], tmp_path: Path
+) -> None:
+    """PyTorch pads one, two or three of the last axes so, as the rank is."""
+    text = spec(f"a: pad (1 2) dim={dim} mode={mode}", image=f"[{', '.join(map(str, shape))}]")
+    alike(netc.load(text), lambda x: pad(x, amounts, mode=mode), tmp_path, torch.randn(shape))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_an_axis_that_only_a_constant_can_pad_is_refused(mode: str) -> None:
+    for shape, dim in (("[N, 3, 8, 8]", 0), ("[N, 3, 8]", 0), ("[4, 3, 4, 8, 8]", 1), ("[4, 8]", 0)):
+        assert refused(f"a: pad 1 dim={dim} mode={mode}", image=shape) == [("bad-argument", f"dim={dim}")]
+        size = [4, *[8] * (shape.count(","))]
+        amounts = (*(0, 0) * (len(size) - dim - 1), 1, 1)
+        with pytest.raises(NotImplementedError):
+            pad(torch.randn(size), amounts, mode=mode)
+    assert refused(f"a: pad 1 dim=0 mode={mode}", image="[8]")[0][0] == "rank-mismatch"
+
+
+def test_an_axis_to_pad_is_one_that_there_is() -> None:
     assert refused("a: pad 1 dim=4")[0] == ("bad-argument", "dim=4")
     assert refused("a: pad (1 2 3) dim=1")[0] == ("bad-argument", "(1 2 3)")

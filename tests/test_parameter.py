@@ -202,7 +202,6 @@ def test_a_parameter_may_itself_be_an_output() -> None:
     [
         ("p: parameter\nout: add @image @p", "missing-argument", "parameter"),
         ("p: parameter (0 3)\nout: add @image @p", "bad-argument", "(0 3)"),
-        ("p: parameter ()\nout: add @image @p", "bad-argument", "()"),
         ("k: constant ()\nout: add @image @k", "bad-argument", "()"),
         ("p: parameter (1 image.N)\nout: add @image @p", "bad-argument", "(1 image.N)"),
         ("p: parameter 3 @image\nout: add @image @p", "bad-arity", "parameter 3 @image"),

@@ -19,12 +19,8 @@ MOST = 1 << 20
 class _Stored(Op):
     """A tensor that lies in the weights under the statement's name, zeros at first."""
 
-    shape: Ints = attr("its sizes", minimum=1)
+    shape: Ints = attr("its sizes, `()` for a single number", minimum=1)
     dtype: Word
-
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        if not self.shape:
-            yield Problem("bad-argument", "`shape` names no size", "shape")
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(self.shape, self.dtype)
@@ -35,6 +31,14 @@ class _Stored(Op):
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.shape))
+
+    def _zeros(self) -> tuple[str, tuple[TorchArg, ...]]:
+        """How PyTorch says it, and what stands there."""
+        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
+        if not self.shape:
+            return f"torch.zeros((){kind})", ()
+        sizes = self.shape if len(self.shape) > 1 else self.shape[0]
+        return f"torch.zeros({{*shape}}{kind})", (TorchArg("shape", sizes, attribute="shape"),)
 
 
 @op("parameter", family=Family.OTHER, torch="torch.nn.Parameter", title="Parameter", arity=(0, 0))
@@ -48,11 +52,8 @@ class Parameter(_Stored):
         return (Param("", self.shape, ZEROS, dtype=self.dtype),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
-        sizes = self.shape if len(self.shape) > 1 else self.shape[0]
-        args = (TorchArg("shape", sizes, attribute="shape"),)
-        made = f"nn.Parameter(torch.zeros({{*shape}}{kind}))"
-        return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=made))
+        made, args = self._zeros()
+        return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=f"nn.Parameter({made})"))
 
 
 @op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
@@ -66,9 +67,8 @@ class Buffer(_Stored):
         return (Param("", self.shape, ZEROS, trainable=False, dtype=self.dtype),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        kind = "" if self.dtype == "float32" else f", dtype=torch.{self.dtype}"
-        args = (TorchArg("shape", self.shape, attribute="shape"),)
-        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=f"torch.zeros({{*shape}}{kind})"))
+        made, args = self._zeros()
+        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=made))
 
 
 class WeightOf(Op):

@@ -56,12 +56,13 @@ def show(title: str, tallies: Sequence[Tally]) -> None:
 
 
 def sweep(names: Sequence[str], seed: int, numbers: range, every: int, jobs: int) -> list[Tally]:
-    """A tally per operator."""
+    """A tally per operator; what differs is said at once, as it may take an hour until all is done."""
     batches = [(name, seed, numbers[at : at + BATCH], every) for name in names for at in range(0, len(numbers), BATCH)]
     tallies = {name: Tally(name) for name in names}
     with progress("cases") as report:
         for done, tally in enumerate(counted(batches, jobs), 1):
             tallies[tally.name].add(tally)
+            click.echo("".join(f"{line}\n" for line in failures([tally])), err=True, nl=False)
             report(done, len(batches))
     return list(tallies.values())
 

@@ -153,6 +153,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("has no indices where"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
     (says("ceil_mode has no meaning"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
     (says("normed or standardised"), "PyTorch has neither as an argument; netc's code for one is not that for both"),
+    (
+        says("the ranks differ", "does not exist", of="pad"),
+        "which axes are padded, and to which size, is netc's own to say",
+    ),
     (says("needs `padding` or", of="pad"), "PyTorch pads by an empty list; netc has the amounts named"),
     (says("needs `sizes` or", of="expand"), "PyTorch takes an empty list of sizes for a scalar; netc has them named"),
     (says("needs `length` or", of="narrow"), "a length that is not given is netc's own: that of `like`"),

@@ -81,7 +81,7 @@ def judge(case: Case, deep: bool) -> Verdict:
     """Accept or reject, output types and parameters; where `deep`, values and gradients too."""
     try:
         return _judged(case, deep)
-    except (AssertionError, AttributeError, KeyError, *REFUSALS) as error:
+    except (AssertionError, AttributeError, KeyError, SyntaxError, *REFUSALS) as error:
         return Verdict("failed", f"{type(error).__name__}: {error}".strip())
 
 

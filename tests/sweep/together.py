@@ -360,7 +360,9 @@ def fitted(random: Random) -> Drawn:
     mode = {"mode": random.choice(("constant", "constant", "reflect", "replicate", "circular"))}
     if random.random() < 0.4:
         least = -1 if mode["mode"] == "constant" else 0
-        return floats(image), {**mode, "padding": tuple(random.randint(least, 2) for _ in range(2 * rank))}
+        whole = {**mode, "padding": tuple(random.randint(least, 2) for _ in range(2 * rank))}
+        one = {**mode, "padding": (random.randint(least, 2), random.randint(0, 2)), "dim": random.randint(-rank - 2, 2)}
+        return floats(image), one if random.random() < 0.3 else whole
     if random.random() < 0.4:
         return floats(image, other), {"padding": tuple(random.randint(-1, 2) for _ in range(rank))}
     return floats(image, other), mode
