@@ -10,6 +10,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.tree import DIRECT, IDENTITY, applied, reads_of
+from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import counted_name
 from netc.backends.pytorch.unify import tried
 
@@ -158,7 +159,7 @@ def _numbered(part: tree.Part, turns: tree.Turns) -> tree.Part:
     return tree.Member(stem, part.module, tree.Hole(stem, "number", tuple(numbers)))
 
 
-def _places(node: tree.Node) -> tuple[tree.Seen, ...]:
+def _places(node: tree.Node) -> tuple[Seen, ...]:
     """Where a number or a call was seen."""
     pairs = node.seen if isinstance(node, tree.Hole) else node.calls if isinstance(node, tree.New) else ()
     return tuple(seen for seen, _ in pairs)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netc.backends.pytorch.trace.tracer import Trace
-from netc.backends.pytorch.tree import Hole, Seen, is_printed
+from netc.backends.pytorch.tree import Hole, is_printed
+from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
 from netc.expr.terms import (
     NoValue,

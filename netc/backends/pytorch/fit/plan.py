@@ -11,9 +11,10 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import Chooser, same
 from netc.backends.pytorch.sequence import rewritten
-from netc.backends.pytorch.trace.tracer import Trace, Tracer, translated
-from netc.backends.pytorch.tree import Hole, Seen
-from netc.backends.pytorch.tree.number import Number, of
+from netc.backends.pytorch.trace.tracer import Trace, Tracer
+from netc.backends.pytorch.tree import Hole
+from netc.backends.pytorch.tree.instance import Instance, Seen
+from netc.backends.pytorch.tree.number import Number, of, translated
 from netc.backends.pytorch.unify import Conflict, unify
 from netc.expr.scope import Said
 from netc.expr.terms import cost, is_plain, lit, names, substitute
@@ -36,13 +37,13 @@ class Param(msgspec.Struct, eq=False):
     """A parameter of a constructor. `hole` is set for one that stands for a number the class cannot say itself."""
 
     name: str
-    values: dict[Trace, Any]
+    values: dict[Instance, Any]
     hole: Hole | None = None
     default: Literal | None = None
 
-    def at(self, caller: Trace, call: Call) -> Number:
+    def at(self, caller: Instance, call: Call) -> Number:
         """What a call hands in, in the caller's names."""
-        callee = caller.tracer.trace(call.block)
+        callee = caller.called[call]
         bound = caller.bound[call]
         if self.hole is not None:
             found = next((number for seen, number in self.hole.seen if seen.trace is callee), None)
@@ -64,7 +65,7 @@ class Plan:
         self.class_name = ""
         self.chooser = Chooser(traces, book.live[definition], book.twins(definition, traces))
         self.chosen: dict[int, Expr] = {}
-        self.fixed: dict[Trace, set[str]] = {trace: set() for trace in traces}
+        self.fixed: dict[Instance, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
         self.tree = self._settled(rewritten(unify([trace.tree for trace in traces])))
@@ -250,7 +251,7 @@ class Plan:
         for hole in holes:
             self._decide(hole, counters)
         for seen, call in made.calls:
-            callee = seen.trace.tracer.trace(call.block)
+            callee = seen.trace.called[call]
             self.fixed[seen.trace] |= translated(plan.fixed[callee], seen.trace.bound[call])
 
     def holes(self, node: tree.Node) -> Iterator[Hole]:
@@ -285,11 +286,11 @@ class Plan:
             raise Conflict(f"no expression for {hole.path}.{hole.name}")
         if any(seen.turns and any(n[0] == "~" for n in seen.turns) for seen, _ in hole.seen):
             raise Conflict(f"no expression for {hole.path}.{hole.name}")
-        values: dict[Trace, Any] = {}
+        values: dict[Instance, Any] = {}
         for seen, number in hole.seen:
             if not tree.is_printed(number.value) or not same(values.setdefault(seen.trace, number.value), number.value):
                 raise Conflict(f"no expression for {hole.path}.{hole.name}")
-        full = {trace: values.get(trace, hole.seen[0][1].value) for trace in self.traces}
+        full: dict[Instance, Any] = {trace: values.get(trace, hole.seen[0][1].value) for trace in self.traces}
         for param in self.hoisted:
             if all(same(param.values[t], full[t]) for t in self.traces) and self.chooser.varies(hole):
                 return Name(id=param.name)

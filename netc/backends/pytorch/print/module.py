@@ -20,7 +20,6 @@ from netc.backends.pytorch.print.initialise import init_numbers, init_statements
 from netc.backends.pytorch.print.loops import Roll
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.print.shapes import Shapes
-from netc.backends.pytorch.trace.regions import is_region
 from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
 from netc.expr.scope import Said
@@ -166,7 +165,7 @@ class ClassWriter:
     def _takes_list(self) -> bool:
         """Whether the inputs are only read as one list, one after another."""
         inputs = self.plan.tree.inputs
-        if self.plan.is_root or len(inputs) < 3 or not is_region(self.plan.traces[0].block):
+        if self.plan.is_root or len(inputs) < 3 or self.plan.traces[0].outer is None:
             return False
         tensors = Tensors(self.plan.tree.steps, self.outputs, self.constructor.places)
         for step in tensors.steps:

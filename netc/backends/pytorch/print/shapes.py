@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.code import said
-from netc.backends.pytorch.tree import Seen
+from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
 from netc.dims import dim_source, dim_text
 from netc.expr.terms import names

@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch.trace.read import Reader
+from netc.backends.pytorch.tree.instance import Sizes
 from netc.backends.pytorch.tree.number import Number, depends_of, of, opaque
 from netc.expr.terms import is_plain, lit
 from netc.expr.tree import Expr, ListExpr
 from netc.ir.model import Node
 from netc.ops.base import Op
 from netc.types import TensorType
-
-Sizes = tuple[Number, ...]
 
 
 def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:

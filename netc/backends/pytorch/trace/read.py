@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Binding, Said, Scope
 from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, settled
 from netc.expr.tree import (
     Attribute,
@@ -25,26 +26,21 @@ from netc.expr.tree import (
 )
 from netc.types import AXES
 
-if TYPE_CHECKING:
-    from netc.backends.pytorch.trace.tracer import Trace
-
-
 REAL = frozenset(("round", "floor", "ceil", "make_divisible", "==", "!=", "<", "<=", ">", ">="))
 """What takes real numbers to whole ones or to truths, so that a division within it keeps its fraction."""
 
 
 class Reader:
-    """Reads expressions that stand in one block."""
+    """Reads expressions that stand in one block; `outer` reads those of the block around, where one was cut out."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+    def __init__(self, instance: Instance, outer: Reader | None) -> None:
+        self.instance, self.outer = instance, outer
         self._real = False
 
     def read(self, said: Said) -> Number:
         """How the number is said here; the term is None where the names of the class cannot say it."""
-        outer = self.trace.outer
-        if outer is not None and not any(self._is_inner(part) for part in within(said.expr)):
-            return self.trace.imported(outer.reader.read(said))
+        if self.outer is not None and not any(self._is_inner(part) for part in within(said.expr)):
+            return self.instance.imported(self.outer.read(said))
         found = self._of(said.expr, said.scope)
         value = self.value(found.term)
         if isinstance(value, float):
@@ -65,14 +61,14 @@ class Reader:
 
     def _is_inner(self, part: Expr) -> bool:
         """Whether part of an expression has no meaning outside of the class."""
-        return isinstance(part, Attribute) or (isinstance(part, Name) and self.trace.is_turning(part.id))
+        return isinstance(part, Attribute) or (isinstance(part, Name) and self.instance.is_turning(part.id))
 
     def value(self, term: Expr | None) -> Any:
         """What a term comes to in this block, None where it has no value."""
         if term is None:
             return None
         try:
-            return evaluate(term, self.trace.names())
+            return evaluate(term, self.instance.names())
         except NoValue:
             return None
 
@@ -117,7 +113,7 @@ class Reader:
                 return Slice(base=inner[0], lower=bounds[0], upper=bounds[1])
             case Choice():
                 choice = Choice(then=inner[0], condition=inner[1], otherwise=inner[2])
-                return settled(choice, self.trace.names()) if self.trace.is_root else choice
+                return settled(choice, self.instance.names()) if self.instance.is_root else choice
             case Function(name=name):
                 return Function(name=name, arguments=tuple(inner))
             case Range():
@@ -134,18 +130,32 @@ class Reader:
         if found is None:
             return Number(name, lit(name))
         binding, home = found
-        if self.trace.outer is not None and binding.kind != "symbol" and not self.trace.is_turning(name):
-            return self.trace.imported(self.trace.outer.reader._name(name, scope))
+        if self.outer is not None and binding.kind != "symbol" and not self.instance.is_turning(name):
+            return self.instance.imported(self.outer._name(name, scope))
         match binding.kind:
             case "argument":
-                return self.trace.argument(name, binding.value, home.owner)
+                return self.instance.argument(name, binding.value, home.owner)
             case "let" if binding.said is not None:
-                return self.trace.let(name, binding, home.owner)
+                return self.let(name, binding, home.owner)
             case "loop" if is_plain(binding.value):
-                return self.trace.turn(name, binding.value)
+                return self.instance.turn(name, binding.value)
             case "symbol" if isinstance(binding.value, int):
                 return self._symbol(name, binding.value)
         return Number(binding.value)
+
+    def let(self, name: str, binding: Binding, owner: object) -> Number:
+        """A value that the definition or its file derives."""
+        if owner is not self.instance.block.definition:
+            return self.instance.of_file(name, binding.value, owner)
+        key = f":{name}"
+        if key not in self.instance.lets:
+            assert binding.said is not None
+            self.instance.lets[key] = self.defined(binding.said)
+        found = self.instance.lets[key]
+        if found.term is None or not found.depends or not is_plain(binding.value):
+            return found if binding.value is None or found.term is not None else Number(None, None, found.depends)
+        self.instance.env[key] = binding.value
+        return Number(binding.value, Name(id=key), found.depends)
 
     def defined(self, said: Said) -> Number:
         """A `let` by its definition, wherever it is read first."""
@@ -157,19 +167,19 @@ class Reader:
 
     def _symbol(self, name: str, value: int) -> Number:
         """A size of the inputs of a file: in another file's network, of what flows in there."""
-        block = self.trace.block
-        if self.trace.is_root or block.definition.file is self.trace.tracer.root.definition:
+        block = self.instance.block
+        if self.instance.is_root or block.definition.file is self.instance.root.definition:
             return Number(value)
         for declared, given in zip(block.definition.inputs or (), block.inputs, strict=False):
-            for expr, size in zip(declared.shape or (), self.trace.sizes[given], strict=False):
+            for expr, size in zip(declared.shape or (), self.instance.sizes[given], strict=False):
                 if factor := _factor(expr, name):
                     return size // factor
-        return Number(value, None, self.trace.everything)
+        return Number(value, None, self.instance.everything)
 
     def _attribute(self, expr: Attribute, scope: Scope) -> Number:
         sizes = self._sizes(expr.base, scope)
         if sizes is None:
-            return Number(None, None, self.trace.everything)
+            return Number(None, None, self.instance.everything)
         if expr.field == "rank":
             return of(len(sizes))
         if expr.field == "shape":
@@ -182,12 +192,12 @@ class Reader:
         sizes = self._sizes(base, scope)
         at = self.value(index.term)
         if sizes is None or not isinstance(at, int) or not -len(sizes) <= at < len(sizes):
-            return Number(None, None, self.trace.everything)
+            return Number(None, None, self.instance.everything)
         return Number(sizes[at].value, sizes[at].term, sizes[at].depends | index.depends)
 
-    def _sizes(self, base: Expr, scope: Scope) -> tuple[Number, ...] | None:
+    def _sizes(self, base: Expr, scope: Scope) -> Sizes | None:
         path = dotted(base)
-        return None if path is None else self.trace.sizes_of(scope.tensor(path))
+        return None if path is None else self.instance.sizes_of(scope.tensor(path))
 
 
 def _factor(expr: Expr, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,14 +10,24 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues, has_state, is_kept
-from netc.backends.pytorch.trace.lift import Sizes, inferred, listed, printed_values, term_of
+from netc.backends.pytorch.trace.lift import inferred, listed, printed_values, term_of
 from netc.backends.pytorch.trace.read import Reader
-from netc.backends.pytorch.trace.regions import Region, cut, runs
-from netc.backends.pytorch.tree import Hole, Read, Seen, Step
+from netc.backends.pytorch.trace.regions import Region, Regions
+from netc.backends.pytorch.tree import Hole, Read, Step
+from netc.backends.pytorch.tree.instance import Instance, Seen
 from netc.backends.pytorch.tree.names import pascal
-from netc.backends.pytorch.tree.number import LONGEST_DERIVED, NOTHING, Number, counted_name, depends_of, of, opaque
+from netc.backends.pytorch.tree.number import (
+    LONGEST_DERIVED,
+    NOTHING,
+    Number,
+    counted_name,
+    depends_of,
+    of,
+    opaque,
+    translated,
+)
 from netc.backends.pytorch.unify import tried, unify
-from netc.expr.scope import Binding, Said, Scope
+from netc.expr.scope import Said, Scope
 from netc.expr.terms import combined, cost, folded, from_linear, is_plain, linear, lit, substitute
 from netc.expr.tree import Binary, Expr, Function, Name
 from netc.expr.values import OperatorValue
@@ -48,136 +58,26 @@ class Tracer:
         return self._forms[node]
 
 
-class Trace:
-    """What one block's numbers are and how they are said.
-
-    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis); files:
-    names of the file's arguments and values → theirs; sizes: of every tensor; bound: call → the callee's name → Number;
-    iterables: loop → the names that it hangs on; structural: names that decide what statements read; outer: the trace
-    around, of a part cut out of it.
-    """
+class Trace(Instance):
+    """An instance of a block and its tree; `outer` is the trace around, of a part cut out of it."""
 
     def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:
-        self.block, self.tracer, self.outer, self.prefix = block, tracer, outer, prefix
-        self.env: dict[str, Any] = {}
-        self.lets: dict[str, Number] = {}
-        self.roles: dict[str, tuple[int, int]] = {}
-        self.files: dict[str, str] = {}
-        self.imports: dict[str, Number] = {}
-        self.sizes: dict[Value, Sizes] = {}
-        self.bound: dict[Call, dict[str, Number]] = {}
-        self.iterables: dict[str, frozenset[str]] = {}
-        self.structural: set[str] = set()
-        self.whole: set[str] = set()
-        """Names that decide more than numbers which meet elements."""
-        self.reader = Reader(self)
+        super().__init__(block, tracer.root, outer, prefix)
+        self.tracer, self.around = tracer, outer
+        self.reader: Reader = Reader(self, None if outer is None else outer.reader)
         self.flow = Flow(block, tracer.form)
+        self.regions = Regions(self.flow, prefix, tracer.regions)
         self._known_as: dict[Value, list[str]] = {}
         self._makers: dict[Value, Op] = {v: n.op for n in block.leaves() if isinstance(n, Node) for v in n.outputs}
         self._attributes: dict[Node, dict[str, Number]] = {}
         self._computed: dict[Node, dict[str, Any]] = {}
-        self._turns: dict[str, Any] = {}
-        self._active: list[dict[str, str]] = []
-        self._take_inputs()
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
         sequence = None if whole is None else tree.Sequence(self._parts(whole, prefix[:-1]))
         taps = () if whole is None or outer is None else self.flow.taps(whole)
         self.tree = tree.ClassTree(self._input_names(), steps, self._outputs(sequence), sequence, taps)
 
-    # Names
-
-    @property
-    def is_root(self) -> bool:
-        return self.block is self.tracer.root
-
-    @property
-    def everything(self) -> frozenset[str]:
-        """All names: what an expression that cannot be followed may depend on."""
-        return frozenset(self.env)
-
-    def names(self) -> Mapping[str, Any]:
-        """Every name that may be said here, and its value."""
-        return {**self.env, **self._turns} if self._turns else self.env
-
-    def argument(self, name: str, value: Any, owner: object) -> Number:
-        """An argument of this definition, or of the file it stands in, which then becomes one of the class."""
-        if owner is self.block.definition:
-            return self._named(name, value)
-        return self._of_file(name, value, owner)
-
-    def let(self, name: str, binding: Binding, owner: object) -> Number:
-        """A value that the definition or its file derives."""
-        if owner is not self.block.definition:
-            return self._of_file(name, binding.value, owner)
-        key = f":{name}"
-        if key not in self.lets:
-            assert binding.said is not None
-            self.lets[key] = self.reader.defined(binding.said)
-        found = self.lets[key]
-        if found.term is None or not found.depends or not is_plain(binding.value):
-            return found if binding.value is None or found.term is not None else Number(None, None, found.depends)
-        self.env[key] = binding.value
-        return Number(binding.value, Name(id=key), found.depends)
-
-    def bases(self, found: Iterable[str]) -> Iterator[str]:
-        """The names that do not stand for others: a loop's variable hangs on what the loop runs over."""
-        for name in found:
-            if name[0] in "$~":
-                yield from self.bases(self.iterables.get(name[1:].partition(".")[0], ()))
-            else:
-                yield name
-
-    def is_turning(self, name: str) -> bool:
-        """Whether a name is the variable of a loop within the class."""
-        return any(name in active for active in self._active)
-
-    def turn(self, name: str, value: Any) -> Number:
-        """The variable of a loop around the place."""
-        for active in reversed(self._active):
-            if name in active:
-                return Number(value, Name(id=active[name]), frozenset((active[name],)))
-        return of(value)
-
-    def imported(self, number: Number, hint: str = "") -> Number:
-        """A number of the trace around as a parameter of this class."""
-        if not number.depends:
-            return number
-        for key, known in self.imports.items():
-            if known.term == number.term and known.value == number.value and number.term is not None:
-                return Number(number.value, Name(id=key), frozenset((key,)), True)
-        key = f"<{len(self.imports)}"
-        self.imports[key] = number
-        self.env[key] = number.value
-        return Number(number.value, Name(id=key) if is_plain(number.value) else None, frozenset((key,)), True)
-
-    def _of_file(self, name: str, value: Any, owner: object) -> Number:
-        if owner is not self.block.definition.file:
-            return of(value)
-        key = f"^{name}"
-        self.files[key] = name
-        return self._named(key, value)
-
-    def _named(self, key: str, value: Any) -> Number:
-        self.env.setdefault(key, value)
-        return Number(value, Name(id=key) if is_plain(value) else None, frozenset((key,)))
-
     # Inputs, outputs, tensors
-
-    def _take_inputs(self) -> None:
-        for name, value in self.block.arguments.items():
-            self.env[name] = value
-        for position, value in enumerate(self.block.inputs):
-            self.sizes[value] = tuple(self._input_size(position, axis, value) for axis in range(value.type.rank))
-
-    def _input_size(self, position: int, axis: int, value: Value) -> Number:
-        size = value.type.shape[axis]
-        if self.is_root or axis == 0:
-            return of(size)
-        key = f"#{position}.{axis - value.type.rank if axis == value.type.rank - 1 else axis}"
-        self.roles[key] = (position, axis)
-        self.env[key] = size
-        return Number(size, Name(id=key) if isinstance(size, int) else None, frozenset((key,)))
 
     def _input_names(self) -> tuple[str, ...]:
         if self.outer is not None:
@@ -190,14 +90,6 @@ class Trace:
         if whole is not None:
             return ()
         return tuple(tree.Output(o.name, self._read(o.value), o.train_only) for o in self.block.outputs)
-
-    def sizes_of(self, value: Any) -> Sizes | None:
-        """The sizes of a tensor, in this class's names."""
-        found = self.sizes.get(value)
-        if found is None and self.outer is not None:
-            around = self.outer.sizes_of(value)
-            found = None if around is None else tuple(map(self.imported, around))
-        return found
 
     def local(self, path: str) -> str:
         """A path of the block as the class has it."""
@@ -223,7 +115,7 @@ class Trace:
     # Steps of forward
 
     def _steps(self, items: Sequence[Item]) -> tuple[Step, ...]:
-        return tuple(step for run in runs(self, items) for step in self._run(run))
+        return tuple(step for run in self.regions.runs(items) for step in self._run(run))
 
     def _run(self, run: Item | Region) -> Iterator[Step]:
         if isinstance(run, Region):
@@ -248,7 +140,7 @@ class Trace:
         else:
             own = bool(group.path) and not group.spliced and f"{group.path}." != self.prefix
             items = (group,) if own and self.flow.is_tapped_group(group) else group.items
-            region = cut(self, items, group.path, group.statement) if own else None
+            region = self.regions.cut(items, group.path, group.statement) if own else None
             yield from self._steps(group.items) if region is None else self._region(region)
 
     def _made(
@@ -286,7 +178,9 @@ class Trace:
 
     def _region(self, region: Region) -> Iterator[Step]:
         call = region.call
-        inner = self.tracer.traces[call.block] = Trace(call.block, self.tracer, self, f"{region.path}.")
+        inner = self.called[call] = self.tracer.traces[call.block] = Trace(
+            call.block, self.tracer, self, f"{region.path}."
+        )
         self.bound[call] = {
             **inner.imports,
             **{key: self.sizes[call.inputs[p]][axis] for key, (p, axis) in inner.roles.items()},
@@ -365,7 +259,7 @@ class Trace:
         name = path.rpartition(".")[2]
         if name.isdigit():
             return tree.Member("", module)
-        counted = counted_name(name, self._turns, [key for active in self._active for key in active.values()])
+        counted = counted_name(name, self.turns, [key for active in self.active for key in active.values()])
         if counted is None:
             return tree.Member(name, module)
         stem, number = counted
@@ -473,7 +367,7 @@ class Trace:
 
     def _called(self, call: Call) -> tree.New:
         self.structural |= self._read_names(call.statement)
-        callee = self.tracer.trace(call.block)
+        callee = self.called[call] = self.tracer.trace(call.block)
         bound = self.bound[call] = dict(self._bindings(call, callee))
         self.structural |= translated(callee.structural, bound)
         self.whole |= translated(callee.whole, bound)
@@ -482,10 +376,6 @@ class Trace:
         return tree.New(self.local(call.path), ((self.here(), call),))
 
     # Numbers
-
-    def here(self) -> Seen:
-        """The place within the loops around."""
-        return Seen(self, dict(self._turns))
 
     def _holes(self, node: Node, args: Sequence[TorchArg], typed: bool = False) -> tuple[Hole, ...]:
         here, path = self.here(), self.local(node.path)
@@ -593,11 +483,11 @@ class Trace:
         here, owner = self.block.definition, callee.file
         if owner is None or (owner is not here and owner is not here.file):
             return of(value)
-        if self.outer is not None:
-            return self.imported(self.outer._file_value(callee, name, value))
+        if self.around is not None:
+            return self.imported(self.around._file_value(callee, name, value))
         found = self.block.scope.find(name)
         if found is not None and found[0].kind == "let" and found[1].owner is here:
-            return self.let(name, found[0], here)
+            return self.reader.let(name, found[0], here)
         return self.argument(name, value, owner)
 
     def _moved(self, size: Number, bound: Mapping[str, Number]) -> Number:
@@ -633,9 +523,9 @@ class Trace:
         bindings: Mapping[str, Any] = {"": i}
         if isinstance(item, Group) and item.kind == "iteration":
             bindings = item.bindings
-        self._active.append({name: f"${key}.{name}" for name in bindings})
-        self._turns.update({f"${key}.{name}": value for name, value in bindings.items()})
-        self._turns.update({f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry) if isinstance(n.value, int)})  # noqa: B905
+        self.active.append({name: f"${key}.{name}" for name in bindings})
+        self.turns.update({f"${key}.{name}": value for name, value in bindings.items()})
+        self.turns.update({f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry) if isinstance(n.value, int)})  # noqa: B905
 
     def _leave(self, key: str, item: Item) -> None:
         """The sizes made in a turn no longer know its variables."""
@@ -643,9 +533,9 @@ class Trace:
         for leaf in leaves((item,)):
             for value in leaf.outputs:
                 self.sizes[value] = tuple(_without(size, seen, key) for size in self.sizes.get(value, ()))
-        self._active.pop()
-        for name in [n for n in self._turns if n[1:].partition(".")[0] == key]:
-            del self._turns[name]
+        self.active.pop()
+        for name in [n for n in self.turns if n[1:].partition(".")[0] == key]:
+            del self.turns[name]
 
     def _progress(self, group: Group, iterable: Hole) -> None:
         """After copies that each add the same, a size is `base + count * step`."""
@@ -745,11 +635,6 @@ def _without(size: Number, seen: Seen, key: str) -> Number:
     if term is not None:
         term = substitute(term, lambda n: lit(seen.turns[n]) if n in own else Name(id=n))
     return Number(size.value, term, depends, size.author) if depends or term is None else of(size.value)
-
-
-def translated(names: frozenset[str] | set[str], bound: Mapping[str, Number]) -> frozenset[str]:
-    """Names of a callee in the caller's."""
-    return NOTHING.union(*(bound[n].depends for n in names if n in bound))
 
 
 def _file_scope(scope: Scope | None) -> Scope | None:

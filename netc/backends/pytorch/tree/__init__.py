@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
+from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
-from netc.expr.terms import is_plain, lit
-from netc.expr.tree import Expr
+from netc.expr.terms import is_plain
 from netc.ir.model import Call
 from netc.ops.records import TorchCall, TorchModule
-
-if TYPE_CHECKING:
-    from netc.backends.pytorch.trace.tracer import Trace
 
 DIRECT = ("{self}({*})", "{self}({0})")
 """How a module that can stand in a sequence is called."""
@@ -42,21 +39,6 @@ class Dtype(msgspec.Struct, frozen=True):
 def is_printed(value: Any) -> bool:
     """Whether Python text stands for a value."""
     return is_plain(value) or isinstance(value, Factory | Dtype)
-
-
-class Seen(msgspec.Struct, frozen=True, eq=False):
-    """One place a number was seen: an instance, and the values of the loop variables around it."""
-
-    trace: Trace
-    turns: Mapping[str, Any] = {}
-
-    def env(self) -> dict[str, Any]:
-        """Every name and its value here."""
-        return {**self.trace.env, **self.turns}
-
-    def counted(self, name: str) -> Expr | None:
-        """A loop variable's value, for a term that leaves its loop; None for any other name."""
-        return lit(self.turns[name]) if name in self.turns else None
 
 
 class Node(msgspec.Struct, frozen=True, eq=False):

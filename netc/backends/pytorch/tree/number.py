@@ -156,3 +156,8 @@ def counted_name(name: str, turns: Mapping[str, Any], loops: Sequence[str]) -> t
     key, number = own[-1], int(name[len(stem) :])
     term = from_linear(combined({Name(id=key): 1}, {None: number - turns[key]}, 1) or {})
     return stem, Number(number, term, frozenset((key,)))
+
+
+def translated(names: frozenset[str] | set[str], bound: Mapping[str, Number]) -> frozenset[str]:
+    """Names of a callee in the caller's."""
+    return NOTHING.union(*(bound[n].depends for n in names if n in bound))
