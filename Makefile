@@ -5,6 +5,8 @@
 #              modules of random specs against what the specs say: MODULES=2000
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
 # make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
+# make pythons every network of specs/ and examples/ compiled under each Python from 3.11 to 3.14 that is on this machine
+# make hooks   git runs format, lint, types and import contracts before each commit
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -19,7 +21,7 @@ SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery modules clean
+.PHONY: demo test conformance check format docs bench gallery modules pythons hooks clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -57,6 +59,13 @@ gallery: .venv/dev
 
 modules: .venv/dev
 	$(bin)/python -m tools.modules $(ARGS)
+
+pythons: .venv/dev
+	$(bin)/python -m tools.pythons
+
+hooks: .venv/dev
+	$(pip) pre-commit
+	$(bin)/pre-commit install
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import netc
 from netc.diagnostics.codes import CODES
 from netc.syntax import library
 from netc.weights import shipped
+from tools import pythons
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -33,6 +37,31 @@ def test_every_dependency_is_pinned() -> None:
     pinned = {name.lower().replace("_", "-") for name in PINS}
     wanted = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["dev"])
     assert wanted - pinned == {"onnxruntime"}, "onnxruntime is for machines other than the one the pins are from"
+
+
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+def test_pins_lie_within_what_the_project_allows(text: str) -> None:
+    wanted = Requirement(text)
+    pinned = {canonicalize_name(name): version for name, version in PINS.items()}
+    if canonicalize_name(wanted.name) in pinned:
+        assert pinned[canonicalize_name(wanted.name)] in wanted.specifier
+
+
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["images"]])
+def test_dependencies_of_users_have_an_oldest_and_a_next_major_version(text: str) -> None:
+    assert {bound.operator for bound in Requirement(text).specifier} == {">=", "<"}
+
+
+def test_pythons_are_those_from_the_oldest_on() -> None:
+    oldest = int(PROJECT["requires-python"].removeprefix(">=3."))
+    assert pythons.versions() == tuple(f"3.{minor}" for minor in range(oldest, 15))
+
+
+def test_the_licence_is_said_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert PROJECT["license"] == citation["license"] == "Apache-2.0"
+    (file,) = PROJECT["license-files"]
+    assert "Apache License\n                           Version 2.0, January 2004" in (ROOT / file).read_text("utf-8")
 
 
 def test_torch_is_the_version_tested() -> None:
