@@ -38,6 +38,9 @@ class Interpreter(nn.Module):
         form = _form(node)
         if form.module is not None:
             return _evaluate(form.module.call, (), form.module.imports, inputs, self._made[node.module])
+        if form.held is not None:
+            owned = dict((*self._made[node.module].named_parameters(), *self._made[node.module].named_buffers()))
+            return owned[form.held.name]
         assert isinstance(form.call, TorchCall)
         return _evaluate(form.call.template, form.call.args, form.call.imports, inputs, None)
 

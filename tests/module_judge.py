@@ -147,13 +147,13 @@ def _stir(module: nn.Module) -> None:
 
 
 def inputs_of(network: Network) -> list[Tensor]:
-    """Random ones at small sizes."""
+    """Random ones at small sizes; whole numbers are 0, 1, 2 …, so that they may be places."""
     torch.manual_seed(3)
-    shapes = [bound_shape(value.type.shape, SIZES) for value in network.block.inputs]
-    return [
-        torch.randn(shape).to(getattr(torch, value.type.dtype))
-        for value, shape in zip(network.block.inputs, shapes, strict=True)
-    ]
+    found = []
+    for value in network.block.inputs:
+        drawn = torch.randn(bound_shape(value.type.shape, SIZES))
+        found.append((drawn.abs() if "int" in value.type.dtype else drawn).to(getattr(torch, value.type.dtype)))
+    return found
 
 
 def _run(module: nn.Module, inputs: Sequence[Tensor], training: bool, seed: int) -> list[Tensor]:

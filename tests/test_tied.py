@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from textwrap import dedent
 
@@ -9,11 +11,13 @@ import pytest
 import torch
 from alike import TOLERANCE, exported
 from safetensors.torch import load_file
+from module_judge import judge
 from spectext import net, refused
 from torch import Tensor, nn
 
 import netc
 from netc.backends.onnx import write_onnx_fresh
+from netc.runtime import verify
 
 LANGUAGE_MODEL = """
     netc: 1
@@ -91,6 +95,98 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     assert found == [("bad-argument", "weight_norm=true")]
 
 
-def test_pytorch_says_what_it_lacks() -> None:
-    with pytest.raises(netc.NetcError, match="reads the `weight` of another module"):
-        netc.load(dedent(LANGUAGE_MODEL)).to_torch()
+GATED = """
+    netc: 1
+    name: gated
+    args: {c: 4, flag: true}
+    inputs: {image: [N, 4, 4, 4]}
+    net:
+      conv: conv2d c 3 padding=1
+      bn: batch_norm2d
+      table: [mean dim=(1 2 3) @conv.weight, unflatten 0 (-1 1 1)]
+      mean: unflatten 0 (-1 1 1) @bn.running_mean
+      bias: unflatten 0 (-1 1 1) @conv.bias
+      scaled: mul @bn @table
+      moved: {if: flag, do: {centred: sub @scaled @mean, all: add @centred @bias}, else: add @scaled @bias}
+      out: relu
+    outputs: {out: out, weight: conv.weight}
+"""
+BLOCKS = """
+    netc: 1
+    name: blocks
+    args: {c: 4}
+    inputs: {image: [N, 7]}
+    blocks:
+      auto:
+        args: width
+        net:
+          code.first: linear width @in
+          code.act: relu @code.first
+          code.second: linear width
+          back: [relu @code.second, linear 7]
+          wide: linear 4*width @code.first
+          odd: linear 4*width weight=@wide.weight @code.second
+          narrow: linear width @odd
+          also: linear 7 weight=@back.1.weight bias=false @narrow
+          again: linear width weight=@code.second.weight @narrow
+          last: linear 7
+          sums: add @back @also
+          every: [linear 7 @wide, relu]
+          total: add @every @sums
+          out: add @total @last
+    net:
+      one: auto c @image
+      two: auto c+1 @one
+      layers$i: {for: {i: 0..2}, do: linear 7 bias=false @two}
+      more$i: {for: {i: 0..2}, do: linear 7 bias=false weight=@layers$i.weight @layers2}
+      low: add @more0 @more1
+      high: add @more2 @layers0
+      both: add @low @high
+      all: add @both @layers1
+"""
+STARTED = """
+    netc: 1
+    name: started
+    args: {width: 8, words: 20}
+    inputs: {ids: {shape: [N, w], dtype: int64}}
+    init: {linear.bias: constant 0.5, embed.weight: constant 0.25}
+    net:
+      embed: embedding words width
+      hidden: [linear width, relu]
+      logits: linear words weight=@embed.weight
+"""
+
+
+@pytest.mark.parametrize("text", [LANGUAGE_MODEL.replace("t]", "w]"), GATED, BLOCKS, STARTED])
+def test_modules_read_the_weights_of_others(text: str) -> None:
+    assert judge(dedent(text))
+
+
+def test_a_module_has_one_tensor_for_both() -> None:
+    """As written by hand; copies and files keep it one tensor."""
+    torch.manual_seed(0)
+    network = netc.load(dedent(LANGUAGE_MODEL))
+    model, reference = network.module(seed=1), LanguageModel()
+    reference.load_state_dict(model.state_dict(), strict=True)
+    ids = torch.randint(0, 20, (2, 5))
+    assert "linear(x, self.embed.weight)" in network.to_torch()
+    copied = copy.deepcopy(model)
+    for found in (model, copied, pickle.loads(pickle.dumps(copied))):
+        assert torch.equal(found(ids), reference(ids))
+        with torch.no_grad():
+            found.embed.weight.zero_()
+        assert not found(ids).any()
+
+
+def test_exported_programs_keep_the_tie() -> None:
+    model = netc.load(dedent(LANGUAGE_MODEL)).module(seed=1)
+    ids = torch.randint(0, 20, (2, 5))
+    program = torch.export.export(model, (ids,))
+    assert {key for key, _ in program.named_parameters()} == {key for key, _ in model.named_parameters()}
+    assert torch.equal(program.module()(ids), model(ids))
+    assert torch.equal(torch.jit.script(model)(ids), model(ids))
+
+
+def test_both_backends_agree() -> None:
+    network = netc.load(dedent(LANGUAGE_MODEL))
+    assert verify(network.ir, bind={"N": 2, "t": 5}).ok

@@ -112,7 +112,8 @@ _LINEAR_OF = '''class LinearOf(nn.Module):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.empty(out_features).uniform_(-(in_features**-0.5), in_features**-0.5))
+        bound = in_features**-0.5
+        self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bound, bound))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.linear(x, weight, self.bias)'''

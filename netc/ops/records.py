@@ -129,16 +129,25 @@ class TorchCall(msgspec.Struct, frozen=True):
     update: str = ""
 
 
+class TorchTensor(msgspec.Struct, frozen=True):
+    """A tensor of another statement's module, by its name there and whether it is a `parameter` or a `buffer`."""
+
+    name: str
+    kind: Literal["parameter", "buffer"]
+
+
 class TorchForm(msgspec.Struct, frozen=True):
     """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential
     the module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work
     (conv, linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it. `in_place` is the
-    same with its first input written over, for where nothing else needs that."""
+    same with its first input written over, for where nothing else needs that. `held`: it is no more than a tensor that
+    another module has."""
 
     module: TorchModule | None = None
     call: TorchCall | None = None
     heavy: bool = False
     in_place: TorchForm | None = None
+    held: TorchTensor | None = None
 
 
 class OnnxConst(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from math import isfinite, isinf, prod
 from netc.ops.base import Family, Floats, Ints, Op, Text, Word, attr, misfits, op
 from netc.ops.common import FLOATS, ZEROS, in_python, node
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, TorchTensor
 from netc.types import DTYPES, TensorType
 
 WHOLE = ("int64", "int32")
@@ -82,15 +82,16 @@ class WeightOf(Op):
     parameter: Text = attr("its name in the owner's state_dict")
     shape: Ints = attr("its sizes")
     dtype: Word = attr("its element type", words=DTYPES)
+    trainable: bool = attr("whether it trains", default=True)
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(self.shape, self.dtype)
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
-        return (Param(self.parameter, self.shape, ZEROS, dtype=self.dtype),)
+        return (Param(self.parameter, self.shape, ZEROS, self.trainable, dtype=self.dtype),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        raise Unsupported(f"netc does not yet write PyTorch code that reads the `{self.parameter}` of another module")
+        return TorchForm(held=TorchTensor(self.parameter, "parameter" if self.trainable else "buffer"))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """The initialiser itself."""

@@ -162,7 +162,7 @@ class Reader:
         if key not in owned:
             return None
         param = owned[key]
-        op = WeightOf(parameter=key, shape=param.shape, dtype=param.dtype)
+        op = WeightOf(parameter=key, shape=param.shape, dtype=param.dtype, trainable=param.trainable)
         value = Value(TensorType(param.shape, param.dtype), unknown.text, span)
         node = msgspec.structs.replace(
             owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span

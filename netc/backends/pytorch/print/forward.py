@@ -168,6 +168,8 @@ def results_of(step: Step) -> tuple[str, ...]:
     """The tensors a step makes."""
     if isinstance(step, Roll):
         return tuple(out for group in step.outs for turn in group for out in turn)
+    if isinstance(step, tree.Held):
+        return (step.name,)
     return step.outs if isinstance(step, tree.Apply) else (step.out,) if isinstance(step, tree.Branch) else ()
 
 
@@ -226,6 +228,8 @@ class Writer:
             self._branches(step)
         elif isinstance(step, tree.Apply):
             self._apply(step)
+        elif isinstance(step, tree.Held):
+            self.atoms[step.name] = self.constructor.places.tensor(step.module, step.tensor)
 
     def _apply(self, step: tree.Apply) -> None:
         if step.call is None and step.make is not None and tensor_kind(step.make):

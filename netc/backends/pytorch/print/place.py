@@ -10,6 +10,7 @@ from netc.backends.pytorch.print.code import quoted
 from netc.backends.pytorch.print.loops import Family, families
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import MODULE, statement_name, word
+from netc.ops.records import TorchTensor
 
 
 class Places:
@@ -132,6 +133,13 @@ class Places:
             found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
             prefix = f"{prefix}.{name}"
         return found
+
+    def tensor(self, path: str, held: TorchTensor) -> str:
+        """How code reaches a tensor of a module; by its key where the module's type does not tell."""
+        made = self.placed.get(path)
+        if held.name == "weight" and path.isidentifier() and isinstance(made, tree.Make) and made.form is not None:
+            return f"{self.access(path)}.weight"
+        return f"self.get_{held.kind}({quoted(f'{path}.{held.name}')})"
 
     def list_of(self, family: Family) -> str:
         """How code reaches the list of a family."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.print.code import said
+from netc.backends.pytorch.print.code import SUM, said
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
 from netc.dims import dim_source, dim_text
@@ -24,18 +24,25 @@ class Shapes:
         )
 
     def of(self, name: str) -> str:
-        """`N×64×8h×8w`, or nothing where shapes differ from instance to instance."""
+        """`N×64×8h×8w`, or nothing where shapes differ from instance to instance, or by what no expression says."""
         sizes = self._sizes.get(name)
-        return "" if sizes is None else "×".join(self._said(size) or dim_text(size.value) for size in sizes)
+        if sizes is None or any(map(self._is_unknown, sizes)):
+            return ""
+        return "×".join(self._said(size, SUM + 1) or dim_text(size.value) for size in sizes)
 
     def written(self, sizes: Sequence[Number]) -> str:
-        """`N, 3, 32·h, 32·w`"""
-        return ", ".join(self._said(size) or dim_source(size.value).replace("*", "·") for size in sizes)
+        """`N, 3, 32·h, 32·w`; `…` for what no expression says."""
+        return ", ".join(
+            "…" if self._is_unknown(s) else self._said(s) or dim_source(s.value).replace("*", "·") for s in sizes
+        )
 
-    def _said(self, size: Number) -> str:
-        """A size in the class's names, where it has any."""
+    def _is_unknown(self, size: Number) -> bool:
+        """Whether a size hangs on what may be another, and no expression says how."""
+        return size.term is None and isinstance(size.value, int) and any(map(self.plan.chooser.is_live, size.depends))
+
+    def _said(self, size: Number, level: int = 0) -> str:
+        """A size in the class's names, where it has any, within something that binds like `level`."""
         term = self.plan.chooser.reduced(size.term, Seen(self.plan.traces[0]), frozenset())
         if term is None or isinstance(term, Literal) or any(name not in self.identifiers for name in names(term)):
             return ""
-        found = said(term, self.identifiers.__getitem__).text.replace(" * ", "·")
-        return f"({found})" if " " in found else found
+        return said(term, self.identifiers.__getitem__).within(level).replace(" * ", "·")

@@ -92,6 +92,26 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     return tuple(_slid(found, inputs[0], depends) for found in sizes)
 
 
+def owned(
+    node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], reader: Reader
+) -> dict[str, tuple[Any, ...]]:
+    """The sizes of the tensors that a node owns, by their names; nothing where the operator's rule cannot be followed."""
+    types = [TensorType(sizes, v.type.dtype) for sizes, v in zip(inputs, node.inputs, strict=True)]  # type: ignore[arg-type]
+    try:
+        return {param.name: param.shape for param in lifted(node.op, attributes, reader).params(*types)}
+    except (TypeError, AttributeError, ValueError):
+        return {}
+
+
+def agreed(found: tuple[Any, ...], real: tuple[Any, ...], everything: frozenset[str]) -> Sizes:
+    """Sizes by a rule, where they come to the real ones."""
+    if len(found) != len(real):
+        return tuple(opaque(size, everything) for size in real)
+    return tuple(
+        n if n.value == size else opaque(size, everything) for n, size in zip(map(of, found), real, strict=True)
+    )
+
+
 def _slid(sizes: Sizes, before: Sizes, depends: frozenset[str]) -> Sizes:
     """Sizes under a window stay as they are said where they stay the same; formulas of windows are not followed."""
     kept = [not depends and i < len(before) and before[i].value == size.value for i, size in enumerate(sizes)]

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues, has_state, is_kept
-from netc.backends.pytorch.trace.lift import inferred, listed, printed_values, term_of
+from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, printed_values, term_of
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.trace.regions import Region, Regions
 from netc.backends.pytorch.tree import Hole, Read, Step
@@ -33,7 +33,7 @@ from netc.expr.tree import Binary, Expr, Function, Name
 from netc.expr.values import OperatorValue
 from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
 from netc.ops.base import NUMBERS, Op
-from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule, TorchTensor
 from netc.syntax.ast import Alias, Chain, Definition, Line, SpecFile, Statement
 from netc.types import FLOATS
 
@@ -70,6 +70,7 @@ class Trace(Instance):
         self._known_as: dict[Value, list[str]] = {}
         self._makers: dict[Value, Op] = {v: n.op for n in block.leaves() if isinstance(n, Node) for v in n.outputs}
         self._attributes: dict[Node, dict[str, Number]] = {}
+        self._owners: dict[str, Node] = {}
         self._computed: dict[Node, dict[str, Any]] = {}
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
@@ -194,7 +195,10 @@ class Trace(Instance):
         made = tree.New(region.path, ((self.here(), call),))
         yield self._made(region.path, region.path, reads, call.outputs, made, has_state(call.block.items))
 
-    def _leaf(self, leaf: Node | Call) -> tree.Apply:
+    def _leaf(self, leaf: Node | Call) -> Step:
+        held = self.tracer.form(leaf).held if isinstance(leaf, Node) else None
+        if held is not None:
+            return self._tensor_of(leaf, held)
         reads = tuple(self._read(value) for value in leaf.inputs)
         module = self._module(leaf)
         outs = tuple(self.local(value.path) for value in leaf.outputs)
@@ -209,6 +213,15 @@ class Trace(Instance):
         if form is self.tracer.form(leaf):
             return found
         return msgspec.structs.replace(self._expressed(leaf, called, form), plain=tree.Plain(found))
+
+    def _tensor_of(self, leaf: Node | Call, held: TorchTensor) -> tree.Held:
+        """A tensor that another statement owns."""
+        (value,), owner = leaf.outputs, self._owners[leaf.module]
+        before = [self.sizes[v] for v in owner.inputs]
+        found = owned(owner, self._attributes[owner], before, self.reader).get(held.name, ())
+        self.sizes[value] = agreed(found, value.type.shape, self.everything)
+        self._know(value, self.local(value.path))
+        return tree.Held(self.local(value.path), self.local(leaf.module), held)
 
     def _expressed(self, node: Node, place: tree.Apply, form: TorchForm) -> tree.Apply:
         """A node as a step, in one of its forms."""
@@ -309,6 +322,7 @@ class Trace(Instance):
         if isinstance(leaf, Call):
             return self._called(leaf)
         attributes = self._read_attributes(leaf)
+        self._owners.setdefault(leaf.module, leaf)
         sizes = inferred(leaf, attributes, [self.sizes[v] for v in leaf.inputs], self.reader)
         self.sizes.update(zip(leaf.outputs, sizes, strict=True))
         form, plain = self._form(leaf), self.tracer.form(leaf)

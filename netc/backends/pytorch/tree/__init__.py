@@ -14,7 +14,7 @@ from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
 from netc.expr.terms import is_plain
 from netc.ir.model import Call
-from netc.ops.records import TorchCall, TorchModule
+from netc.ops.records import TorchCall, TorchModule, TorchTensor
 
 DIRECT = ("{self}({*})", "{self}({0})")
 """How a module that can stand in a sequence is called."""
@@ -216,7 +216,15 @@ class Alias(Node, frozen=True, eq=False):
     read: Read
 
 
-Step = Apply | Branch | Turns | Alias
+class Held(Node, frozen=True, eq=False):
+    """A tensor that a module of the class owns: `tensor` of the module at `module`."""
+
+    name: str
+    module: str
+    tensor: TorchTensor
+
+
+Step = Apply | Branch | Turns | Alias | Held
 
 
 class Output(Node, frozen=True, eq=False):

@@ -140,6 +140,8 @@ def _quotient(a: Expr, b: Expr) -> Expr | None:
     if b == lit(1):
         return a
     total = linear(a)
+    if total is not None and set(total) == {b}:
+        return lit(total[b])
     if total is None or not isinstance(b, Literal) or not isinstance(b.value, int) or b.value <= 0:
         return None
     if all(factor % b.value == 0 for factor in total.values()):
