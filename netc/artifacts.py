@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 
 try:
     import fcntl
@@ -74,7 +74,7 @@ def settle(path: Path) -> None:
 
 def output_error(path: Path, problem: str) -> NetcError:
     """The error for an output that cannot be written."""
-    return NetcError((Diagnostic("output-file", f"cannot write {path}: {problem}", None),))
+    return failure("output-file", f"cannot write {path}: {problem}")
 
 
 def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSError) -> NetcError | None:

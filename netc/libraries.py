@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 
 
 def numpy() -> Any:
@@ -58,4 +58,4 @@ def _load(module: str, package: str) -> Any:
         return import_module(module)
     except ImportError as error:
         message = f"{package} is needed for this and cannot be loaded: {error}; install it with `pip install {package}`"
-        raise NetcError((Diagnostic("missing-library", message, None),)) from error
+        raise failure("missing-library", message) from error

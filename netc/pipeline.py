@@ -21,7 +21,7 @@ from netc.backends.diagram import draw, to_dot
 from netc.backends.onnx import OnnxOptions, model_bytes
 from netc.backends.onnx.options import DEFAULT
 from netc.backends.onnx.write import check_fit, converted
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.verify.network import verify
 from netc.verify.report import VerifyReport
 from netc.weights import Progress, WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
@@ -179,7 +179,7 @@ class _Build:
             apart = "the PyTorch module and the ONNX file differ"
             what = f"these checks failed: {', '.join(report.failed)}" if alike else apart
             message = f"{what}, so nothing was written"
-            raise NetcError((Diagnostic("not-verified", message, None, notes=tuple(wrong)),))
+            raise failure("not-verified", message, notes=tuple(wrong))
         return report
 
     def _write(self, changed: list[str], keys: Mapping[str, str], texts: Mapping[str, bytes], verified: str) -> None:

@@ -132,6 +132,6 @@ def test_the_source_distribution_holds_all_that_is_worked_with() -> None:
 def test_every_code_that_is_reported_is_explained() -> None:
     reported = set()
     for path in (ROOT / "netc").rglob("*.py"):
-        reported |= set(re.findall(r"""Diagnostic\(\s*"([a-z-]+)",""", path.read_text(encoding="utf-8")))
+        reported |= set(re.findall(r"""(?:Diagnostic|failure)\(\s*"([a-z-]+)",""", path.read_text(encoding="utf-8")))
     assert len(reported) > 10
     assert reported <= set(CODES)

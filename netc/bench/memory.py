@@ -11,8 +11,8 @@ from resource import RUSAGE_SELF, getrusage
 import msgspec
 
 from netc.bench.subjects import Arrays, Bench, Home, Place
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import numpy
+from netc.run.inputs import bad_input
 
 _CHILD = "from netc.bench.memory import child; child()"
 
@@ -40,7 +40,7 @@ def peak(name: str, home: Home, place: Place, arrays: Arrays, binding: dict[str,
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         message = f"a process that runs {name} alone fails: {done.stderr.strip().rpartition(chr(10))[2]}"
-        raise NetcError((Diagnostic("bad-input", message, None),))
+        raise bad_input(message)
     return int(done.stdout.split()[-1])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netc.artifacts import staged
 from netc.bench.report import BenchReport, Timing
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.libraries import matplotlib
 
 FORMATS = (".svg", ".png", ".pdf")
@@ -17,7 +17,7 @@ def check_plot(path: str | Path) -> None:
     """Raises NetcError where no such picture can be drawn: `missing-library`, `output-file` for other formats."""
     if Path(path).suffix.lower() not in FORMATS:
         message = f"{path}: a plot must be one of {', '.join(FORMATS)}"
-        raise NetcError((Diagnostic("output-file", message, None),))
+        raise failure("output-file", message)
     matplotlib()
 
 

@@ -16,7 +16,7 @@ from netc.bench.memory import peak
 from netc.bench.profile import Profile, profile
 from netc.bench.report import BenchReport, Skipped, Timing
 from netc.bench.subjects import MODULES, OURS, Arrays, Bench, Home, Place, Running, farthest
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.dims import symbol, symbols
 from netc.ir.model import Network
 from netc.libraries import onnxruntime, torch
@@ -25,6 +25,7 @@ from netc.passes.serve_metadata import read_serving
 from netc.run.backends import onnx_backend, pytorch_backend
 from netc.run.given import Fed, feed
 from netc.run.images import Preprocess
+from netc.run.inputs import bad_input
 from netc.run.model import Provider, Session, bounds, open_model, refuse_unknown
 from netc.run.module import module_text
 from netc.run.written import write_model
@@ -126,7 +127,7 @@ def _refuse_absent(plan: BenchPlan) -> None:
     """A name that is misspelt is no reason to measure the others."""
     for name in plan.against or ():
         if name not in MODULES and not Path(name).is_file():
-            raise NetcError((Diagnostic("model-file", f"{name}: no such file", None),))
+            raise failure("model-file", f"{name}: no such file")
 
 
 def _home(
@@ -161,7 +162,7 @@ def _trials(session: Session, plan: BenchPlan, bind: Mapping[str, int]) -> list[
     free = _batches(session) - bind.keys()
     if plan.batches and not free:
         message = "the model has no free first axis: its batch size is fixed, by the file or by --bind"
-        raise NetcError((Diagnostic("bad-input", message, None),))
+        raise bad_input(message)
     if not free:
         return [_trial(session, None, bind, plan.seed)]
     lowest = max(bounds(session).get(name, 1) for name in free)

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.libraries import numpy, torch
 from netc.passes.sizes import Binding
 from netc.run.binding import bind_arrays
+from netc.run.inputs import bad_input
 from netc.run.match import match
 from netc.run.model import Provider, Session, Settings, open_model
 from netc.run.module import as_tuple, import_network, load_strictly
@@ -116,7 +117,7 @@ def torch_device(provider: Provider) -> str:
     if provider == "cpu":
         return "cpu"
     if not torch().cuda.is_available():
-        raise _error("cuda-absent", "this PyTorch has no GPU to run on")
+        raise failure("cuda-absent", "this PyTorch has no GPU to run on")
     return "cuda"
 
 
@@ -169,7 +170,7 @@ def _guarded(run: Run) -> Run:
         try:
             run()
         except (RuntimeError, ImportError, OSError, NotImplementedError) as error:
-            raise _error("bad-input", _short(error)) from error
+            raise bad_input(_short(error)) from error
 
     return safe
 
@@ -193,7 +194,3 @@ def _share(ours: Any, theirs: Any) -> float:
         return float("inf")
     scale = float(numpy().abs(ours).max()) or 1.0
     return float(numpy().abs(ours.astype("float64") - theirs.astype("float64")).max()) / scale
-
-
-def _error(code: str, message: str) -> NetcError:
-    return NetcError((Diagnostic(code, message, None),))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from netc.backends.diagram import PictureError
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 
 
 @contextmanager
@@ -15,4 +15,4 @@ def drawing() -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise NetcError((Diagnostic("no-picture", str(error), None),)) from error
+        raise failure("no-picture", str(error)) from error

@@ -108,5 +108,10 @@ class NetcError(Exception):
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in diagnostics))
 
 
+def failure(code: str, message: str, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()) -> NetcError:
+    """The error of a single finding about what stands in no text: a file, an option, a library."""
+    return NetcError((Diagnostic(code, message, None, notes=notes, fixes=fixes),))
+
+
 class Fault(NetcError, ValueError):
     """A mistake of a plugin; a ValueError too, for those who ask an operator what it may not know."""

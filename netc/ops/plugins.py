@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.model import Fix, NetcError, failure
 from netc.diagnostics.suggest import closest
 from netc.ops.base import OPERATORS, Op
 from netc.ops.faults import FAILURES, guard, place_of
@@ -50,7 +50,7 @@ def _entries(**wanted: Any) -> EntryPoints:
         return entry_points(group=GROUP, **wanted)
     except (OSError, TypeError, ValueError) as error:
         message = f"the entry points of a package cannot be read: {error}"
-        raise NetcError((Diagnostic("bad-plugin", message, None),)) from error
+        raise failure("bad-plugin", message) from error
 
 
 def _operators(plugin: str) -> dict[str, type[Op]]:
@@ -106,8 +106,8 @@ def _unknown(plugin: str) -> NetcError:
     fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
     notes = (f"installed are {', '.join(known)}" if known else "no plugin is installed",)
     message = f"no installed package has a plugin `{plugin}`"
-    return NetcError((Diagnostic("unknown-plugin", message, None, notes=notes, fixes=fixes),))
+    return failure("unknown-plugin", message, notes=notes, fixes=fixes)
 
 
 def _bad(plugin: str, reason: str, *notes: str) -> NetcError:
-    return NetcError((Diagnostic("bad-plugin", f"plugin `{plugin}`: {reason}", None, notes=notes),))
+    return failure("bad-plugin", f"plugin `{plugin}`: {reason}", notes=notes)

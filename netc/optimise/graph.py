@@ -12,7 +12,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.shape_inference import infer_shapes
 
 from netc.backends.onnx.embed import MOST
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 
 Dim = int | str | None
 """A number, a symbol's text, or unknown."""
@@ -217,7 +217,7 @@ class Graph:
         total = held + (size_of(self.constants[name]) if name in self.constants else 0)
         if total > MOST:
             message = f"{total / 1e9:.1f} GB of tensors would be new; only 2 GiB of them can be compared"
-            raise NetcError((Diagnostic("not-optimised", message, None),))
+            raise failure("not-optimised", message)
 
     def shell(self) -> ModelProto:
         """The model without nodes, constants and inner types."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.optimise.plan import Plan
 from netc.passes.serve_metadata import read_serving
 from netc.passes.sizes import bound_shape, samples
@@ -85,7 +85,7 @@ def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan
     if largest.rounding > LIMIT / ROUNDINGS:
         alone = f"{largest.measure} is {largest.rounding:.1e} without any step"
         told += f"; but {alone}: where it jumps, comparing shows little"
-    raise NetcError((Diagnostic("not-optimised", told, None),))
+    raise failure("not-optimised", told)
 
 
 def _compared(other: Session, original: Original, trial: Trial, tolerance: float | None) -> list[Difference]:

@@ -17,7 +17,7 @@ import numpy as np
 from onnx import ModelProto
 
 from netc.backends.onnx.embed import MOST
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.libraries import onnxruntime, quantization
 from netc.optimise.graph import Graph
 from netc.optimise.parity import run
@@ -145,4 +145,4 @@ def _drift(before: Session, after: Session, feeds: Feeds) -> tuple[Drift, ...]:
 
 
 def _error(message: str) -> NetcError:
-    return NetcError((Diagnostic("cannot-quantise", message, None),))
+    return failure("cannot-quantise", message)

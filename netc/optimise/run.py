@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from netc.artifacts import output_error, staged
 from netc.backends.onnx.embed import MOST
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
@@ -48,7 +48,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     tell = note or _quiet
     path, out = Path(path), Path(out)
     if out.exists() and path.exists() and out.samefile(path):
-        raise _error("output-file", f"{out} is the input itself: choose another name with -o")
+        raise failure("output-file", f"{out} is the input itself: choose another name with -o")
     tell("running the file as it is")
     original = Original(path)
     session = original.session
@@ -77,7 +77,7 @@ def _refuse_old(model: ModelProto) -> None:
     """Before opset 7 operators broadcast and train in ways of their own."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), OLDEST)
     if opset < OLDEST:
-        raise _error("not-optimised", f"the model is of opset {opset}; only opsets from {OLDEST} on are supported")
+        raise failure("not-optimised", f"the model is of opset {opset}; only opsets from {OLDEST} on are supported")
 
 
 def _bytes(files: Iterable[Path]) -> int:
@@ -111,12 +111,8 @@ def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) ->
         write(finished.model, finished.folder, planned, (model, *data))
         checked = check_file(model)
         if not checked.ok:
-            raise _error("not-optimised", f"onnx's checker refuses the result: {checked.detail}")
+            raise failure("not-optimised", f"onnx's checker refuses the result: {checked.detail}")
         session = open_model(model, "cpu")
         if finished.int8 is None:
             compare(session, "writing")
     return (out, *targets[:-1])
-
-
-def _error(code: str, message: str) -> NetcError:
-    return NetcError((Diagnostic(code, message, None),))

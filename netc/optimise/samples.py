@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import bind
 from netc.optimise.plan import Plan
 from netc.passes.serve_metadata import read_serving
 from netc.run.given import Source, feed, read_arrays
 from netc.run.images import SUFFIXES
+from netc.run.inputs import bad_input
 from netc.run.model import Session, bounds
 
 Feeds = Callable[[], Iterator[dict[str, Any]]]
@@ -30,7 +30,7 @@ def read_samples(what: str, session: Session, plan: Plan, count: int) -> tuple[s
         return _pictures(path, session, plan, count)
     if path.suffix.lower() in (".npy", ".npz"):
         return _arrays(path, session, plan, count)
-    raise _refused(f"{what} is not a folder of pictures, .npy, .npz or `random`")
+    raise bad_input(f"{what} is not a folder of pictures, .npy, .npz or `random`")
 
 
 def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
@@ -45,11 +45,11 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
     """In the order of their names; of more than `count`, as many from all over the folder."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise _refused(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+        raise bad_input(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     chosen = [found[at * len(found) // count] for at in range(count)] if len(found) > count else found
     name = next(iter(session.inputs))
     if len(session.inputs) != 1:
-        raise _refused(f"pictures are for a model of one input; this has {', '.join(session.inputs)}")
+        raise bad_input(f"pictures are for a model of one input; this has {', '.join(session.inputs)}")
 
     def feeds() -> Iterator[dict[str, Any]]:
         for path in chosen:
@@ -64,7 +64,7 @@ def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, 
     batch = _batch(session, plan)
     used = min(count, length) // batch
     if not used:
-        raise _refused(f"{path} holds {length} samples; the model takes {batch} at once")
+        raise bad_input(f"{path} holds {length} samples; the model takes {batch} at once")
 
     def feeds() -> Iterator[dict[str, Any]]:
         for first in range(0, used * batch, batch):
@@ -78,7 +78,7 @@ def _loaded(path: Path, session: Session) -> dict[str, Any]:
     found = read_arrays(path)
     arrays = found if isinstance(found, dict) else {next(iter(session.inputs)): found}
     if arrays.keys() != session.inputs.keys() or any(array.ndim == 0 for array in arrays.values()):
-        raise _refused(
+        raise bad_input(
             f"{path} has {', '.join(arrays)}; the model takes {', '.join(session.inputs)}, sample after sample"
         )
     return arrays
@@ -97,7 +97,3 @@ def _fed(session: Session, sources: Mapping[str, Source], plan: Plan, seed: int)
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
-
-
-def _refused(problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", problem, None),))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, NetcError, Source, failure
 from netc.dims import Domain, dim_source, symbols
 from netc.ir.flat import flatten
 from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
@@ -99,7 +99,7 @@ def is_image(value: Value) -> bool:
 
 
 def _error(message: str) -> NetcError:
-    return NetcError((Diagnostic("cannot-serve", message, None),))
+    return failure("cannot-serve", message)
 
 
 class _Steps:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.passes.serve import Normalisation, Serving
 
 _MARK = "spec_sha256"
@@ -49,7 +49,7 @@ def read_serving(metadata: Mapping[str, str], path: str) -> Serving:
         return msgspec.convert(plain, Serving)
     except ValueError as error:
         message = f"{path}: its metadata do not say what stands around the network: {error}"
-        raise NetcError((Diagnostic("model-file", message, None),)) from error
+        raise failure("model-file", message) from error
 
 
 def _sizes(text: str) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.dims import Domain, Size, TooComplex, bind, symbol, symbols
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.lexer import SyntaxProblem
@@ -37,7 +37,7 @@ def bound_shape(shape: Shape, binding: Binding) -> tuple[int, ...]:
     sizes = [bind(size, binding) for size in shape]
     missing = sorted(names_in(sizes))
     if missing:
-        raise NetcError((Diagnostic("unbound-size", f"no value for {', '.join(missing)}: use --bind", None),))
+        raise failure("unbound-size", f"no value for {', '.join(missing)}: use --bind")
     return tuple(size for size in sizes if isinstance(size, int))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import onnxruntime
 from netc.passes.sizes import Binding, bound_shape
+from netc.run.inputs import bad_input
 from netc.run.model import Session, guarded
 
 Run = Callable[[], None]
@@ -48,4 +48,4 @@ def bind_arrays(session: Session, feed: Mapping[str, Any], binding: Binding, fix
 def _refuse_strangers(session: Session, feed: Mapping[str, Any]) -> None:
     if strange := [name for name in feed if name not in session.inputs]:
         message = f"the model has no input {', '.join(strange)}; it has {', '.join(session.inputs)}"
-        raise NetcError((Diagnostic("bad-input", message, None),))
+        raise bad_input(message)

@@ -7,8 +7,8 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import torch
+from netc.run.inputs import bad_input
 from netc.run.module import MODULE_ERRORS, as_tuple, module_error
 
 Arrays = list[Any]
@@ -28,7 +28,7 @@ def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
             results = as_tuple(module(*tensors(inputs)))
     except (RuntimeError, IndexError) as error:
         message = f"PyTorch does not run the network on these inputs: {str(error).strip()}"
-        raise NetcError((Diagnostic("bad-input", message, None),)) from error
+        raise bad_input(message) from error
     except MODULE_ERRORS as error:
         raise module_error(error, "in eval mode") from error
     return [None if result is None else result.detach().numpy() for result in results]

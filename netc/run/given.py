@@ -9,12 +9,11 @@ from zipfile import BadZipFile
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import numpy
 from netc.passes.serve import BARE, Serving
 from netc.passes.sizes import Binding, bound_shape, typical
 from netc.run.images import SUFFIXES, Preprocess, layout_of, prepare, read_images
-from netc.run.inputs import random_input, usual_bound
+from netc.run.inputs import bad_input, random_input, usual_bound
 from netc.run.match import solve
 from netc.types import TensorType
 
@@ -64,7 +63,7 @@ def _named(text: str, inputs: Types) -> tuple[str | None, str]:
     if equals and name in inputs:
         return name, value
     if equals and not Path(text).exists():
-        raise _refused(f"the model has no input {name}; it has {', '.join(inputs)}")
+        raise bad_input(f"the model has no input {name}; it has {', '.join(inputs)}")
     return None, text
 
 
@@ -74,7 +73,7 @@ def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> 
         return free[0]
     if len(inputs) == 1 and _is_picture(value):
         return next(iter(inputs))
-    raise _refused(f"{text} is an unexpected input; the model has {', '.join(inputs)}")
+    raise bad_input(f"{text} is an unexpected input; the model has {', '.join(inputs)}")
 
 
 def _joined(name: str, known: Source | None, more: Source) -> Source:
@@ -82,7 +81,7 @@ def _joined(name: str, known: Source | None, more: Source) -> Source:
         return more
     if known.kind == more.kind == "images":
         return Source("images", known.files + more.files)
-    raise _refused(f"{name} is given twice")
+    raise bad_input(f"{name} is given twice")
 
 
 def _is_picture(value: str) -> bool:
@@ -99,7 +98,7 @@ def _source(value: str, name: str) -> Source:
         return Source("array", (path,), read_arrays(path))
     if value.lower().endswith(".npz"):
         return Source("array", (path,), _member(path, name))
-    raise _refused(f"{value} is not a .npy file, .npz file, picture, `random` or `zeros`")
+    raise bad_input(f"{value} is not a .npy file, .npz file, picture, `random` or `zeros`")
 
 
 def read_arrays(path: Path) -> Any:
@@ -112,14 +111,14 @@ def read_arrays(path: Path) -> Any:
         several = hasattr(found, "files")
         arrays = dict(found) if several else {"": found}
     except FileNotFoundError as error:
-        raise _refused(f"{path}: no such file") from error
+        raise bad_input(f"{path}: no such file") from error
     except MemoryError as error:
-        raise _refused(f"{path}: its arrays do not fit in memory") from error
+        raise bad_input(f"{path}: its arrays do not fit in memory") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         why = "it does not hold arrays of numbers" if "pickle" in str(error) else error
-        raise _refused(f"{path}: cannot be read as NumPy's arrays: {why}") from error
+        raise bad_input(f"{path}: cannot be read as NumPy's arrays: {why}") from error
     if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
-        raise _refused(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
+        raise bad_input(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
     return arrays if several else found
 
 
@@ -127,7 +126,7 @@ def _archive(path: Path, inputs: Types) -> dict[str, Source]:
     arrays = read_arrays(path)
     strange = [name for name in arrays if name not in inputs]
     if strange:
-        raise _refused(f"{path} has {', '.join(strange)}; the model takes {', '.join(inputs)}")
+        raise bad_input(f"{path} has {', '.join(strange)}; the model takes {', '.join(inputs)}")
     return {name: Source("array", (path,), array) for name, array in arrays.items()}
 
 
@@ -136,7 +135,7 @@ def _member(path: Path, name: str) -> Any:
     if name in arrays:
         return arrays[name]
     if len(arrays) != 1:
-        raise _refused(f"{path} has {', '.join(arrays)}, none of them named {name}")
+        raise bad_input(f"{path} has {', '.join(arrays)}, none of them named {name}")
     return next(iter(arrays.values()))
 
 
@@ -177,7 +176,7 @@ def refuse_small(bind: Binding, lowers: Binding) -> None:
     """Raises NetcError (`bad-input`) for a size below the least that a model takes."""
     for name, value in bind.items():
         if value < lowers.get(name, 1):
-            raise _refused(f"{name} is {value}; the model takes {lowers.get(name, 1)} at least")
+            raise bad_input(f"{name} is {value}; the model takes {lowers.get(name, 1)} at least")
 
 
 def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str, int]:
@@ -188,7 +187,7 @@ def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str
 def _fitting(name: str, array: Any, kind: TensorType) -> Any:
     """In the dtype of the input, where that keeps whole numbers whole and real ones real."""
     if not numpy().can_cast(array.dtype, kind.dtype, "same_kind"):
-        raise _refused(f"{name} takes {kind.dtype}, not {array.dtype}")
+        raise bad_input(f"{name} takes {kind.dtype}, not {array.dtype}")
     return numpy().ascontiguousarray(array.astype(kind.dtype))
 
 
@@ -213,7 +212,3 @@ def _pictures(
 
 def _channels_first(shape: Sequence[Any], last: bool) -> tuple[Any, ...]:
     return (shape[0], shape[3], shape[1], shape[2]) if last else tuple(shape)
-
-
-def _refused(problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", problem, None),))

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import numpy, pillow
 from netc.passes.serve import BARE, Serving
+from netc.run.inputs import bad_input
 from netc.types import TensorType
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -56,7 +56,7 @@ def layout_of(name: str, kind: TensorType, serving: Serving = BARE) -> Layout:
             if isinstance(channels, int) and channels in (1, 3) and (kind.dtype == "uint8" or "float" in kind.dtype):
                 return Layout(name, channels, axis == 3, kind.dtype)
     shape = "×".join(map(str, kind.shape)) or "a scalar"
-    raise _refused(f"{name} is {shape} {kind.dtype}, which a picture cannot be: N×C×H×W or N×H×W×C, C of 1 or 3")
+    raise bad_input(f"{name} is {shape} {kind.dtype}, which a picture cannot be: N×C×H×W or N×H×W×C, C of 1 or 3")
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -95,11 +95,11 @@ def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int], serving: 
     std = chosen.std or (IMAGENET_STD if natural else (1.0,))
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, layout.channels):
-            raise _refused(f"{layout.name} has {layout.channels} channels, the {name} {len(values)} values")
+            raise bad_input(f"{layout.name} has {layout.channels} channels, the {name} {len(values)} values")
         if not all(map(isfinite, values)):
-            raise _refused(f"the {name} is not a number")
+            raise bad_input(f"the {name} is not a number")
     if 0 in std:
-        raise _refused("the std is 0")
+        raise bad_input("the std is 0")
     resize, white = chosen.resize or min(size) * RESIZED // CROPPED, 1 / ((inside and inside.scale) or 1.0)
     return Prepared(layout, None if whole else size, resize, mean, std, white)
 
@@ -108,7 +108,7 @@ def read_images(paths: list[Path], how: Prepared) -> Any:
     """The pictures as one batch of the layout. Raises NetcError (`bad-input`, `missing-library`)."""
     pictures = [_pixels(path, how) for path in paths]
     if len({picture.shape for picture in pictures}) > 1:
-        raise _refused("pictures of one batch are of one size: resize them, --resize and --size do")
+        raise bad_input("pictures of one batch are of one size: resize them, --resize and --size do")
     batch = numpy().stack(pictures)
     if how.layout.dtype != "uint8":
         batch = ((batch / 255.0 * how.white - numpy().array(how.mean)) / numpy().array(how.std)).astype(
@@ -125,7 +125,7 @@ def _pixels(path: Path, how: Prepared) -> Any:
     scaled = _scaled(picture.size, how.resize)
     if scaled[0] * scaled[1] > MOST_PIXELS:
         before, after = (f"{columns}×{rows}" for columns, rows in (picture.size, scaled))
-        raise _refused(f"{path}: {before} pixels resized would be {after}: too many")
+        raise bad_input(f"{path}: {before} pixels resized would be {after}: too many")
     resized = picture.resize(scaled, pillow().Resampling.BILINEAR)
     cropped = resized.crop(_centre(resized.size, how.size))
     return numpy().asarray(cropped).reshape(*how.size, how.layout.channels)
@@ -139,12 +139,14 @@ def _opened(path: Path, mode: str) -> Any:
             warnings.simplefilter("ignore")
             with library.open(path) as file:
                 if file.mode in WIDE_MODES:
-                    raise _refused(f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy")
+                    raise bad_input(
+                        f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy"
+                    )
                 return file.convert(mode)
     except FileNotFoundError as error:
-        raise _refused(f"{path}: no such file") from error
+        raise bad_input(f"{path}: no such file") from error
     except (library.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise _refused(f"{path}: cannot be read as a picture: {error}") from error
+        raise bad_input(f"{path}: cannot be read as a picture: {error}") from error
 
 
 def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
@@ -160,7 +162,3 @@ def _centre(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, i
     columns, rows = size
     left, top = round((columns - wanted[1]) / 2), round((rows - wanted[0]) / 2)
     return left, top, left + wanted[1], top + wanted[0]
-
-
-def _refused(problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", problem, None),))

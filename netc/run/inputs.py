@@ -5,11 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.types import TensorType
 
 MOST_ELEMENTS = 2**50
 """More than any address space holds; numpy has another error for these."""
+
+
+def bad_input(problem: str) -> NetcError:
+    """The error for an input, or what belongs to one, that cannot be used."""
+    return failure("bad-input", problem)
 
 
 def usual_bound(kind: TensorType) -> int:
@@ -35,7 +40,7 @@ def random_input(generator: Any, shape: tuple[int, ...], dtype: str, below: int 
 
 def _too_large(shape: tuple[int, ...]) -> NetcError:
     message = f"an input of shape {'×'.join(map(str, shape))} does not fit in memory"
-    return NetcError((Diagnostic("bad-input", message, None),))
+    return bad_input(message)
 
 
 def _drawn(generator: Any, shape: tuple[int, ...], dtype: str, below: int) -> Any:
@@ -50,4 +55,4 @@ def _drawn(generator: Any, shape: tuple[int, ...], dtype: str, below: int) -> An
         return (generator.integers(0, below, shape) * brightness).astype(dtype)
     if dtype in ("int64", "int32", "int8", "uint8"):
         return generator.integers(0, below, shape, dtype=dtype)
-    raise NetcError((Diagnostic("bad-input", f"no random input of dtype {dtype} can be made", None),))
+    raise bad_input(f"no random input of dtype {dtype} can be made")

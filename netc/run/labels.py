@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.libraries import numpy
+from netc.run.inputs import bad_input
 
 IMAGENET = Path(__file__).with_name("imagenet.txt")
 """The 1000 classes of ImageNet (ILSVRC 2012), in the order that torchvision's networks have them."""
@@ -53,7 +53,7 @@ def read_labels(name: str) -> tuple[str, ...]:
     try:
         return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(f"{name}: cannot be read as labels, one per line: {error}") from error
+        raise bad_input(f"{name}: cannot be read as labels, one per line: {error}") from error
 
 
 def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...]) -> Top | None:
@@ -67,7 +67,7 @@ def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...
         return None
     name, array = scores
     if labels and len(labels) != array.shape[1]:
-        raise _refused(f"there are {len(labels)} labels for the {array.shape[1]} classes of {name}")
+        raise bad_input(f"there are {len(labels)} labels for the {array.shape[1]} classes of {name}")
     values = array.astype("float64")
     needed = not _are_probabilities(values)
     shares = _softmax(values) if needed else values
@@ -85,7 +85,7 @@ def largest(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...], *, 
     if values is None or indices is None or values.ndim != 2 or values.shape != indices.shape:
         return None
     if labels and values.size and indices.max() >= len(labels):
-        raise _refused(f"there are {len(labels)} labels, and class {indices.max()} has none")
+        raise bad_input(f"there are {len(labels)} labels, and class {indices.max()} has none")
     rows = [zip(indices[i, :count].tolist(), values[i, :count].tolist(), strict=True) for i in range(len(values))]
     told = tuple(tuple(Guess(at, labels[at] if labels else "", value) for at, value in row) for row in rows)
     return Top("values", False, told, scores)
@@ -111,7 +111,3 @@ def _softmax(values: Any) -> Any:
 def _row(shares: Any, count: int, labels: tuple[str, ...]) -> tuple[Guess, ...]:
     order = numpy().argsort(-shares, kind="stable")[:count]
     return tuple(Guess(int(i), labels[i] if labels else "", float(shares[i])) for i in order)
-
-
-def _refused(problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", problem, None),))

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError
 from netc.dims import Size, bind, symbol, symbols
 from netc.passes.sizes import FARTHEST, Binding, Shape, names_in
+from netc.run.inputs import bad_input
 from netc.run.model import Session
 from netc.types import TensorType
 
@@ -57,7 +58,7 @@ def _by_name(ours: Mapping[str, TensorType], theirs: Mapping[str, TensorType]) -
 
 
 def _refused(path: str, problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", f"{path} {problem}", None),))
+    return bad_input(f"{path} {problem}")
 
 
 def solve(names: Sequence[str], shapes: Sequence[Shape], wanted: Sequence[Shape], given: Binding) -> dict[str, int]:
@@ -101,4 +102,4 @@ def _unequal(name: str, shape: Shape, sizes: Shape, given: Binding) -> NetcError
     ours, theirs = ("×".join(map(str, each)) or "a scalar" for each in (shape, sizes))
     fixed = ", ".join(f"{symbol}={given[symbol]}" for symbol in sorted(names_in(shape)) if symbol in given)
     where = f" with {fixed}" if fixed else ""
-    return NetcError((Diagnostic("bad-input", f"{name} is {ours}, which{where} cannot be {theirs}", None),))
+    return bad_input(f"{name} is {ours}, which{where} cannot be {theirs}")

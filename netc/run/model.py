@@ -12,11 +12,12 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import msgspec
 
 from netc.artifacts import settle
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.dims import Size
 from netc.libraries import onnx, onnxruntime, protobuf_error
 from netc.passes.sizes import Binding, Shape, names_in, parse_size
 from netc.run.functions import is_made_up, open_functions
+from netc.run.inputs import bad_input
 from netc.types import TensorType
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -74,7 +75,7 @@ def open_model(path: str | Path, provider: Provider = "auto", settings: Settings
     chosen = settings or Settings()
     settle(Path(path))
     if not Path(path).is_file():
-        raise _error("model-file", f"{path}: no such file")
+        raise failure("model-file", f"{path}: no such file")
     if provider == "cpu":
         return _open_cpu(path, chosen, "")
     if provider == "tensorrt":
@@ -122,14 +123,14 @@ def read_model(path: str | Path) -> Any:
     """
     settle(Path(path))
     if not Path(path).is_file():
-        raise _error("model-file", f"{path}: no such file")
+        raise failure("model-file", f"{path}: no such file")
     try:
         model = onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
-        raise _error("model-file", f"{path} is not an ONNX model") from error
+        raise failure("model-file", f"{path} is not an ONNX model") from error
     for tensor in model.graph.initializer:
         if tensor.external_data and not _is_plain(tensor):
-            raise _error("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
+            raise failure("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
     return model
 
 
@@ -158,7 +159,7 @@ def refuse_unknown(shapes: Iterable[Shape], given: Binding) -> None:
     known = {name for shape in shapes for name in names_in(shape)}
     if unknown := sorted(given.keys() - known):
         there = f"it has {', '.join(sorted(known))}" if known else "all its sizes are fixed"
-        raise _error("unknown-symbol", f"the model has no size {', '.join(unknown)}; {there}")
+        raise failure("unknown-symbol", f"the model has no size {', '.join(unknown)}; {there}")
 
 
 def _open_cpu(path: str | Path, settings: Settings, note: str) -> Session:
@@ -204,7 +205,7 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     """A session that has the provider `wanted`. Raises NetcError with the code `absent` where it cannot be used."""
     ort, title = onnxruntime(), _TITLES[wanted]
     if wanted not in ort.get_available_providers():
-        raise _error(absent, f"{title} cannot be used: this onnxruntime is built without it")
+        raise failure(absent, f"{title} cannot be used: this onnxruntime is built without it")
     problem = _preload(ort)
     options = _options(settings, _FATAL_ONLY)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -212,7 +213,7 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     with redirect_stdout(printed):
         session = _load(path, _content(path, settings, options), options, providers)
     if wanted not in session.get_providers():
-        raise _error(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
+        raise failure(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
     return session
 
 
@@ -235,7 +236,9 @@ def _preload(ort: Any) -> str:
 def _refuse_cpu_nodes(session: Any, named: Callable[[], Any] | None = None) -> None:
     elsewhere = _nodes(session, lambda provider: provider not in (CUDA, TENSORRT), named)
     if elsewhere:
-        raise _error("cuda-fallback", f"CUDA cannot run all of this model; on the CPU would be: {', '.join(elsewhere)}")
+        raise failure(
+            "cuda-fallback", f"CUDA cannot run all of this model; on the CPU would be: {', '.join(elsewhere)}"
+        )
 
 
 def _nodes(session: Any, chosen: Callable[[str], bool], named: Callable[[], Any] | None = None) -> list[str]:
@@ -275,7 +278,7 @@ def _load(path: str | Path, content: str | bytes, options: Any, providers: list[
     try:
         return ort.InferenceSession(content, options, providers=providers)
     except failures(ort) as error:
-        raise _error("model-file", f"{path}: onnxruntime cannot load it: {_first_line(error)}") from error
+        raise failure("model-file", f"{path}: onnxruntime cannot load it: {_first_line(error)}") from error
 
 
 def failures(ort: Any) -> tuple[type[Exception], ...]:
@@ -292,7 +295,7 @@ def guarded(run: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         try:
             return run(*args, **named)
         except failures(onnxruntime()) as error:
-            raise _error("bad-input", f"the model does not run on these inputs: {str(error).strip()}") from error
+            raise bad_input(f"the model does not run on these inputs: {str(error).strip()}") from error
 
     return safe
 
@@ -323,7 +326,3 @@ def _type(value: Any) -> TensorType:
 def _size(name: str, axis: int, size: int | str | None) -> Size:
     """An axis without number or name gets a name of its own."""
     return size if isinstance(size, int) else parse_size(size or f"{name}_{axis}")
-
-
-def _error(code: str, message: str) -> NetcError:
-    return NetcError((Diagnostic(code, message, None),))

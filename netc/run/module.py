@@ -12,7 +12,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.ir.model import Network
 from netc.libraries import torch
 from netc.ops.records import Unsupported
@@ -104,7 +104,7 @@ def module_errors(when: str) -> Iterator[None]:
 def module_error(error: Exception, when: str) -> NetcError:
     """The diagnostic for what a generated module raised."""
     message = f"the PyTorch module fails {when}: {type(error).__name__}: {str(error).strip()}{_place(error)}"
-    return NetcError((Diagnostic("module-error", message, None),))
+    return failure("module-error", message)
 
 
 def _place(error: Exception) -> str:

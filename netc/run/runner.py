@@ -20,6 +20,7 @@ from netc.passes.serve_metadata import read_serving
 from netc.run.binding import Results, Run, bind_arrays
 from netc.run.given import Fed, Source, feed, read_sources
 from netc.run.images import Preprocess
+from netc.run.inputs import bad_input
 from netc.run.labels import Top, largest, most_probable
 from netc.run.model import Provider, Session, Settings, bounds, open_model, refuse_unknown
 
@@ -138,7 +139,7 @@ def _sources(inputs: Mapping[str, Any] | Sequence[str] | None, session: Session)
     if not isinstance(inputs, Mapping):
         return read_sources(inputs or (), session.inputs)
     if strange := [name for name in inputs if name not in session.inputs]:
-        raise _refused(f"the model has no input {', '.join(strange)}; it has {', '.join(session.inputs)}")
+        raise bad_input(f"the model has no input {', '.join(strange)}; it has {', '.join(session.inputs)}")
     return {name: Source("array", array=array) for name, array in inputs.items()}
 
 
@@ -182,7 +183,7 @@ def _top(results: Mapping[str, Any], plan: RunPlan, picture: bool, serving: Serv
     find = most_probable if serving.topk is None else partial(largest, scores=not serving.softmax)
     found = find(results, plan.top or serving.topk or TOP, plan.labels)
     if found is None and asked:
-        raise _refused(f"no output is N×classes of real numbers: {', '.join(results)}")
+        raise bad_input(f"no output is N×classes of real numbers: {', '.join(results)}")
     return found
 
 
@@ -194,7 +195,3 @@ def _save(path: str | Path, results: Mapping[str, Any]) -> None:
 def _tensor(name: str, value: Any, source: str = "") -> TensorReport:
     strange = value.size - int(numpy().isfinite(value).sum()) if value.dtype.kind == "f" else 0
     return TensorReport(name, tuple(value.shape), str(value.dtype), source, strange)
-
-
-def _refused(problem: str) -> NetcError:
-    return NetcError((Diagnostic("bad-input", problem, None),))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.ir.flat import flatten, join
 from netc.ir.model import Network
 from netc.libraries import numpy, onnx
@@ -110,7 +110,7 @@ def _needed(network: Network) -> list[str]:
 def _cannot_take(code: str, other: str | Path, names: list[str]) -> NetcError:
     few = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     message = f"{other} does not hold {few} of the network under these names: give the weights both have, --weights"
-    return NetcError((Diagnostic(code, message, None),))
+    return failure(code, message)
 
 
 def _write(index: WeightsIndex, name: str, array: Any, other: str | Path) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 
 MAX_TENSORS = 250_000
 MAX_SIGNS = 20 * MAX_TENSORS
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 def weights_error(path: Path, problem: str) -> NetcError:
     """The error for a weights file that cannot be used at all."""
-    return NetcError((Diagnostic("weights-file", f"{path}: {problem}", None),))
+    return failure("weights-file", f"{path}: {problem}")
 
 
 def decode_table(path: Path, text: bytes, kind: type[Value]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ import msgspec
 from netc.cli.options import as_json
 from netc.cli.output import print_json
 from netc.diagnostics.codes import CODES, CodeInfo, explain
-from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
 
 
@@ -43,4 +43,4 @@ def _find(code: str) -> CodeInfo:
         return CODES[code]
     near = closest(code, CODES)
     fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-    raise NetcError((Diagnostic("unknown-code", f"there is no diagnostic `{code}`", None, fixes=fixes),))
+    raise failure("unknown-code", f"there is no diagnostic `{code}`", fixes=fixes)

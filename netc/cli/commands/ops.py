@@ -11,7 +11,7 @@ from netc.cli.options import plugins
 from netc.cli.output import print_json
 from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
 from netc.cli.typical import placement_line, placements
-from netc.diagnostics.model import Diagnostic, Fix, NetcError
+from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
 from netc.ops.base import Op
@@ -57,7 +57,7 @@ def _find(name: str) -> type[Op]:
         return OPERATORS[name]
     near = closest(name, OPERATORS)
     fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-    raise NetcError((Diagnostic("unknown-op", f"there is no operator `{name}`", None, fixes=fixes),))
+    raise failure("unknown-op", f"there is no operator `{name}`", fixes=fixes)
 
 
 def _describe(operator: type[Op]) -> str:
