@@ -168,6 +168,12 @@ def test_element_types_as_pytorch(name: str, dtype: str) -> None:
     agree(make(name), tensor(2, 3, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint8"])
+def test_relu_of_whole_numbers(dtype: str) -> None:
+    """ONNX has no Relu for bytes, which are never below 0."""
+    same_values(make("relu"), tensor(2, 3, dtype=dtype))
+
+
 @quick
 @given(SHAPES, st.none() | st.integers(-5, 4), st.sampled_from(["softmax", "log_softmax"]))
 def test_softmax_axis_as_pytorch(shape: Any, dim: int | None, name: str) -> None:

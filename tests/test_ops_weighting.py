@@ -1,4 +1,4 @@
-"""Weights made from what is learned: weight norm with PyTorch's keys, and standardised convolutions."""
+"""Weights made from what is learned: weight norm and spectral norm with PyTorch's keys, standardised convolutions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alike import alike
 from safetensors.torch import load_file
 from spectext import made, refused, spec
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import netc
 
@@ -19,9 +19,9 @@ import netc
 class Normed(nn.Module):
     """A module of torch.nn, parametrised by PyTorch's own function."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, norm: Any) -> None:
         super().__init__()
-        self.layer = weight_norm(layer)
+        self.layer = norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)  # type: ignore[no-any-return]
@@ -42,18 +42,54 @@ LAYERS: list[tuple[str, Any, tuple[int, ...]]] = [
 
 
 class Padded(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, norm: Any) -> None:
         super().__init__()
-        self.layer = weight_norm(nn.Conv2d(3, 6, 3, bias=False))
+        self.layer = norm(nn.Conv2d(3, 6, 3, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(nn.functional.pad(x, (0, 1, 0, 1)))  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize("norm", [weight_norm, spectral_norm])
 @pytest.mark.parametrize(("line", "layer", "shape"), LAYERS, ids=[line for line, _, _ in LAYERS])
-def test_weight_norm_is_pytorchs(line: str, layer: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
-    network = netc.load(spec(f"layer: {line} weight_norm=true", image=f"[N, {', '.join(map(str, shape[1:]))}]"))
-    alike(network, Padded() if layer is None else Normed(layer()), tmp_path, torch.randn(shape))
+def test_norms_are_pytorchs(norm: Any, line: str, layer: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
+    text = spec(f"layer: {line} {norm.__name__}=true", image=f"[N, {', '.join(map(str, shape[1:]))}]")
+    alike(netc.load(text), Padded(norm) if layer is None else Normed(layer(), norm), tmp_path, torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    ("line", "layer"),
+    [
+        ("conv2d 6 3 stride=2", lambda: nn.Conv2d(3, 6, 3, 2)),
+        ("conv_transpose2d 4 3", lambda: nn.ConvTranspose2d(3, 4, 3)),
+        ("linear 5", lambda: nn.Linear(8, 5)),
+    ],
+)
+def test_fresh_singular_vectors_are_those_of_fresh_weights(line: str, layer: Any, tmp_path: Path) -> None:
+    """So a fresh network computes as one that PyTorch makes: the largest singular value of its weights is 1."""
+    text = spec(f"layer: {line} spectral_norm=true", "init: {'layer.*original': normal std=3}", "[N, 3, 8, 8]")
+    network = netc.load(text)
+    network.write_weights(tmp_path / "w.safetensors")
+    module, theirs = network.module(tmp_path / "w.safetensors"), Normed(layer(), spectral_norm)
+    weights = load_file(tmp_path / "w.safetensors")
+    assert list(module.state_dict()) == list(theirs.state_dict())
+    theirs.load_state_dict(weights, strict=True)
+    weight = theirs.eval().layer.weight.detach().transpose(0, int("transpose" in line)).flatten(1)  # type: ignore[union-attr, operator]
+    assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, rel=0.02)
+    x = torch.randn(2, 3, 8, 8)
+    for _ in range(2):
+        torch.testing.assert_close(module.train()(x), theirs.train()(x))
+    torch.testing.assert_close(module.state_dict(), dict(theirs.state_dict()))
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_rules_about_weights_are_about_what_is_learned_of_them(norm: str) -> None:
+    """`init: {conv2d: …}` draws the direction, or the weight before it is divided, in weights and in the module."""
+    network = netc.load(spec(f"layer: conv2d 64 3 {norm}=true", "init: {conv2d: constant 0.25}"))
+    name = "original1" if norm == "weight_norm" else "original"
+    for state in (network.module().state_dict(), type(network.module())().state_dict()):
+        assert (state[f"layer.parametrizations.weight.{name}"] == 0.25).all()
+        assert not any((value == 0.25).all() for key, value in state.items() if not key.endswith(f".{name}"))
 
 
 def test_fresh_lengths_are_those_of_fresh_directions(tmp_path: Path) -> None:
@@ -137,4 +173,8 @@ def test_one_and_three_axes_are_standardised(tmp_path: Path) -> None:
 
 def test_what_cannot_be_together_is_refused() -> None:
     assert refused("a: conv2d 4 3 weight_norm=true standardize=1e-5")[0] == ("bad-argument", "standardize=1e-5")
+    assert refused("a: conv2d 4 3 spectral_norm=true standardize=1e-5")[0] == ("bad-argument", "standardize=1e-5")
+    for line in ("conv2d 4 3", "conv_transpose2d 4 3", "linear 3"):
+        found = refused(f"a: {line} weight_norm=true spectral_norm=true")[0]
+        assert found == ("bad-argument", "spectral_norm=true")
     assert refused("a: conv2d 4 3 standardize=-1")[0] == ("bad-argument", "standardize=-1")

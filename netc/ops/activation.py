@@ -73,6 +73,10 @@ class Relu(_Activation):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
 
+    def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
+        """ONNX has no Relu of numbers without a sign, which are what they are."""
+        return node("Identity", "x0") if x[0].dtype == "uint8" else super().onnx(*x)
+
 
 @op("relu6", family=Family.ACTIVATION, torch="torch.nn.ReLU6", title="ReLU6")
 class Relu6(_Activation):

@@ -40,11 +40,19 @@ from netc.ops.records import (
     Unsupported,
 )
 from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
-from netc.ops.weighting import onnx_standardized, onnx_weight_norm, standardized_class, weight_norm_class, weight_normed
+from netc.ops.weighting import (
+    SPECTRAL_NORM,
+    WEIGHT_NORM,
+    need_one_norm,
+    onnx_parametrized,
+    onnx_standardized,
+    parametrized,
+    parametrized_class,
+    standardized_class,
+)
 from netc.ops.windowed import need_even, need_fit, window_caption
 from netc.types import TensorType
 
-WEIGHT_NORM = "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)"
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 ONNX_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -64,6 +72,7 @@ class _ConvBase(Op):
     bias: bool
     padding_mode: str
     weight_norm: bool = False
+    spectral_norm: bool = False
 
     def pads(self) -> tuple[tuple[int, int], ...]:
         """Begin and end padding per spatial axis, in elements."""
@@ -78,6 +87,7 @@ class _ConvBase(Op):
     def _check_input(self, x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x, self.rank + 2)
         yield from need_float(self, x)
+        yield from need_one_norm(self)
         if x.rank == self.rank + 2:
             yield from need_constant(x.shape[1], "input channels")
             yield from self._check_groups(x.shape[1])
@@ -93,15 +103,11 @@ class _ConvBase(Op):
     def _learned(self, weight: Param, x: TensorType) -> tuple[Param, ...]:
         """Weight and bias, in the order of PyTorch's state_dict."""
         bias = (learned("bias", (self.out_channels,), weight.fill, x),) if self.bias else ()
-        return (*bias, *weight_normed(weight, x)) if self.weight_norm else (weight, *bias)
+        return parametrized(self, weight, bias, x, int(self.transposed))
 
     def _module(self, name: str, args: tuple[TorchArg, ...], call: str = "{self}({*})") -> TorchModule:
-        if self.weight_norm:
-            return TorchModule(f"WeightNorm{name}", args, call, helper=weight_norm_class(name))
-        return TorchModule(f"nn.{name}", args, call)
-
-    def _onnx_normed(self) -> tuple[OnnxNode, ...]:
-        return tuple(onnx_weight_norm(self.rank + 2)) if self.weight_norm else ()
+        cls, source = parametrized_class(self, name)
+        return TorchModule(cls, args, call, helper=source or None)
 
     def _fill(self, fan_in: Size) -> Fill:
         """PyTorch's `kaiming_uniform_(a=√5)` and bias rule: uniform in ±1/√fan_in."""
@@ -139,6 +145,7 @@ class Conv(_ConvBase):
     bias: bool = attr("add a learned offset per output channel", default=True)
     padding_mode: Word = attr("what the padding is filled with", default="zeros", words=PADDING_MODES)
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
+    spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
     standardize: float | None = attr(
         "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",
         default=None,
@@ -147,7 +154,7 @@ class Conv(_ConvBase):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
-        if self.weight_norm and self.standardize is not None:
+        if (self.weight_norm or self.spectral_norm) and self.standardize is not None:
             yield Problem("bad-argument", "a weight is normed or standardised, not both", "standardize")
         if x[0].rank == self.rank + 2:
             yield from self._check_windows(x[0])
@@ -244,7 +251,7 @@ class Conv(_ConvBase):
     def _onnx_weight(self, x: TensorType) -> tuple[str, tuple[OnnxNode, ...]]:
         """The weight's name, and what makes it out of what is learned."""
         if self.standardize is None:
-            return "weight", self._onnx_normed()
+            return "weight", onnx_parametrized(self, self.rank + 2, 0)
         return "standard", tuple(onnx_standardized(x, self.rank + 2, self.standardize))
 
     def _onnx_same(self, weight: str) -> OnnxNode:
@@ -281,6 +288,7 @@ class ConvTranspose(_ConvBase):
     bias: bool = attr("add a learned offset per output channel", default=True)
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
+    spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
@@ -358,7 +366,7 @@ class ConvTranspose(_ConvBase):
         return TorchForm(self._module(f"ConvTranspose{self.rank}d", args, call), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return *self._onnx_normed(), *self._onnx_convolved(*x)
+        return *onnx_parametrized(self, self.rank + 2, 1), *self._onnx_convolved(*x)
 
     def _onnx_convolved(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if len(x) > 1:

@@ -22,7 +22,14 @@ from netc.ops.common import (
 )
 from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
-from netc.ops.weighting import onnx_weight_norm, weight_norm_class, weight_normed
+from netc.ops.weighting import (
+    SPECTRAL_NORM,
+    WEIGHT_NORM,
+    need_one_norm,
+    onnx_parametrized,
+    parametrized,
+    parametrized_class,
+)
 from netc.types import TensorType
 
 
@@ -36,13 +43,13 @@ class Linear(Op):
     references: ClassVar[tuple[str, ...]] = ("weight",)
     out_features: int = attr("size of the last axis of the output", minimum=1)
     bias: bool = attr("add a learned offset", default=True)
-    weight_norm: bool = attr(
-        "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)", default=False
-    )
+    weight_norm: bool = attr(WEIGHT_NORM, default=False)
+    spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_axes(self, x[0], 1)
         yield from need_float(self, x[0])
+        yield from need_one_norm(self)
         if x[0].rank:
             yield from need_constant(x[0].shape[-1], "features", "adaptive_avg_pool2d")
         if len(x) > 1 and x[0].rank:
@@ -55,8 +62,9 @@ class Linear(Op):
             yield Problem("shape-mismatch", f"the weight of linear {self.out_features} is {sizes} here, not {x[1]}", 1)
         if x[1].dtype != x[0].dtype:
             yield Problem("dtype-mismatch", f"linear multiplies {x[0].dtype} by {x[0].dtype}, not by {x[1].dtype}", 1)
-        if self.weight_norm:
-            yield Problem("bad-argument", "a weight of another statement is taken as it is", "weight_norm")
+        for name in ("weight_norm", "spectral_norm"):
+            if getattr(self, name):
+                yield Problem("bad-argument", "a weight of another statement is taken as it is", name)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
@@ -71,7 +79,7 @@ class Linear(Op):
         bias = (learned("bias", (self.out_features,), fill, x[0]),) if self.bias else ()
         if len(x) > 1:
             return bias
-        return (*bias, *weight_normed(weight, x[0])) if self.weight_norm else (weight, *bias)
+        return parametrized(self, weight, bias, x[0], 0)
 
     def macs(self, *x: TensorType) -> Size:
         return prod(x[0].shape, start=self.out_features)
@@ -85,13 +93,11 @@ class Linear(Op):
             return TorchForm(call=call, heavy=True)
         features = size_of("in_features", x[0], -1)
         args = (features, *positional(self, "out_features"), *keywords(self, "bias"))
-        if self.weight_norm:
-            return TorchForm(TorchModule("WeightNormLinear", args, helper=weight_norm_class("Linear")), heavy=True)
-        return TorchForm(TorchModule("nn.Linear", args), heavy=True)
+        cls, source = parametrized_class(self, "Linear")
+        return TorchForm(TorchModule(cls, args, helper=source or None), heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        normed = tuple(onnx_weight_norm(2)) if self.weight_norm else ()
-        return *normed, *self._onnx(*x)
+        return *onnx_parametrized(self, 2, 0), *self._onnx(*x)
 
     def _onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Gemm for a matrix, which keeps the weight's layout; MatMul with a transposed weight otherwise."""

@@ -13,12 +13,24 @@ class Unsupported(Exception):
     """A backend's form does not exist for these attributes and inputs; the text says why and what to do."""
 
 
+class Singular(msgspec.Struct, frozen=True):
+    """A vector that follows from a weight of the same operator: of the matrix that has a row for each index of `axis`,
+    the first left singular vector (with as many elements as rows) or the right one."""
+
+    weight: str
+    shape: tuple[int, ...]
+    axis: int
+    left: bool
+    fill: Fill | None = None
+    """What the weight itself is filled with, once `weight` is its key in the state_dict."""
+
+
 class Fill(msgspec.Struct, frozen=True):
     """How a tensor is filled: `constant` (a = value), `uniform` (a = low, b = high), `normal` (a = mean, b = std),
     `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does), `given` (`values`, in row-major order),
-    `diagonal` (`taps` from each channel to itself, 0 between channels)."""
+    `diagonal` (`taps` from each channel to itself, 0 between channels), `singular` (the vector `of` a weight)."""
 
-    kind: Literal["constant", "uniform", "normal", "trunc_normal", "given", "diagonal"]
+    kind: Literal["constant", "uniform", "normal", "trunc_normal", "given", "diagonal", "singular"]
     a: float = 0.0
     b: float = 0.0
     blank: tuple[int, int] = (0, 0)
@@ -27,6 +39,7 @@ class Fill(msgspec.Struct, frozen=True):
     taps: tuple[float, ...] = ()
     columns: int = 1
     """Of `diagonal`: the taps stand in row r at column r modulo `columns`."""
+    of: Singular | None = None
 
 
 class Param(msgspec.Struct, frozen=True):

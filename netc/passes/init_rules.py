@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 from itertools import chain, repeat
 from typing import Any
 
+from msgspec.structs import replace
+
 from netc.diagnostics.model import Diagnostic, Fix, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
@@ -16,6 +18,7 @@ from netc.ops.base import BadValue
 from netc.ops.fill import INITIALISERS, Initialiser, initialise
 from netc.ops.narrow import misfit, shown
 from netc.ops.records import Fill, Param
+from netc.ops.weighting import PARAMETRIZED
 from netc.passes.files import files_around, inside
 from netc.syntax.ast import InitRule, Line
 
@@ -29,7 +32,13 @@ def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnosti
     wins. Buffers keep their values.
     """
     rules = _Rules(network)
-    found = {key: rules.fill(key, param, node) for key, param, node in parameters(flat)}
+    known = list(parameters(flat))
+    found = {key: rules.fill(key, param, node) for key, param, node in known}
+    for key, param, _ in known:
+        of = param.fill.of
+        if of is not None:
+            weight = key.removesuffix(param.name) + of.weight
+            found[key] = replace(found[key], of=replace(of, weight=weight, fill=found[weight]))
     return found, rules.problems
 
 
@@ -136,4 +145,4 @@ def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     name, _, wanted = pattern.partition(".")
     if name != operator:
         return False
-    return parameter == wanted if wanted else not parameter or parameter.startswith("weight")
+    return parameter == wanted if wanted else parameter in ("", *PARAMETRIZED) or parameter.startswith("weight")

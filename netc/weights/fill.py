@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
-from math import erf, pi, sqrt
+from math import erf, pi, prod, sqrt
 
 import numpy as np
 
-from netc.ops.records import Fill
+from netc.ops.records import Fill, Singular
 from netc.weights.values import Array, Buffer, as_bytes
 
 BLOCK = 1 << 18
@@ -22,6 +22,7 @@ MAX_WORKERS = 16
 
 CUT = 2.0
 MAX_REDRAWS = 64
+POWER_STEPS = 15
 
 Draw = Callable[[np.random.Generator, Array, int], None]
 """Fills an array that begins at that element of the tensor."""
@@ -33,6 +34,9 @@ def filled(fill: Fill, dtype: str, count: int, seed: int, name: str) -> Iterator
     A block draws from a stream made of seed, name and place. So adding a layer leaves the others' weights alone, and
     the number of processors changes nothing; their kind may change the last bit of normal numbers.
     """
+    if fill.of is not None:
+        yield as_bytes(_singular(fill.of, _work_type(dtype), seed), dtype)
+        return
     if fill.kind == "given":
         yield as_bytes(np.asarray(fill.values, _work_type(dtype)), dtype)
         return
@@ -70,6 +74,22 @@ def _generator(stream: str) -> np.random.Generator:
 
 def _work_type(dtype: str) -> str:
     return {"float16": "float32", "bfloat16": "float32"}.get(dtype, dtype)
+
+
+def _singular(of: Singular, dtype: str, seed: int) -> Array:
+    """One of the first singular vectors, by as many steps of power iteration as PyTorch starts with."""
+    assert of.fill is not None
+    drawn = [np.frombuffer(part, dtype) for part in filled(of.fill, dtype, prod(of.shape), seed, of.weight)]
+    matrix = np.moveaxis(np.concatenate(drawn).reshape(of.shape), of.axis, 0).reshape(of.shape[of.axis], -1)
+    right = _generator(f"{seed}/{of.weight}/singular").standard_normal(matrix.shape[1], matrix.dtype)
+    for _ in range(POWER_STEPS):
+        left = _normalised(matrix @ right)
+        right = _normalised(left @ matrix)
+    return left if of.left else right
+
+
+def _normalised(vector: Array) -> Array:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def _drawer(fill: Fill) -> Draw:

@@ -152,7 +152,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("not less than the window"), "a window that sees padding alone has no element; netc refuses it"),
     (says("has no indices where"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
     (says("ceil_mode has no meaning"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
-    (says("normed or standardised"), "PyTorch has neither as an argument; netc's code for one is not that for both"),
+    (
+        says("normed or standardised", "or spectral_norm, not both"),
+        "PyTorch has neither as an argument; netc's code for one is not that for both",
+    ),
     (
         says("the ranks differ", "does not exist", of="pad"),
         "which axes are padded, and to which size, is netc's own to say",

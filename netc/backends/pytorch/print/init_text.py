@@ -214,8 +214,10 @@ def _branch(word: str, classes: Sequence[str], steps: Sequence[Step], names: Nam
 
 
 def _attribute(step: Step, names: Names) -> str:
-    """`m.weight`, where it is one parameter with a name that PyTorch's modules declare."""
-    return f"{names.module}.{step.names[0]}" if len(step.names) == 1 and not step.names[0][-1].isdigit() else ""
+    """`m.weight`, where it is one parameter with a name that PyTorch's modules declare, or that lies below one."""
+    name, *more = step.names
+    declared = "." in name or not name[-1].isdigit()
+    return f"{names.module}.{name}" if declared and not more else ""
 
 
 def _in_module(step: Step, names: Names, depth: int, *, guarded: bool) -> Iterator[str]:
