@@ -12,6 +12,7 @@ from netc import __version__
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.dims import Size
 from netc.dims import bind as bind_size
+from netc.files import allowed_imports, protected_inputs
 from netc.ir import model as ir
 from netc.lazy import LazyModule
 from netc.ops.records import Unsupported
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram, onnx, pytorch
     from netc.ops import plugins as operator_plugins
+    from netc.passes import files as spec_files
     from netc.passes import refusals, serve, sizes
     from netc.passes import summary as summaries
     from netc.run import module as live
@@ -40,6 +42,7 @@ else:
     refusals = LazyModule("netc.passes.refusals")
     serve = LazyModule("netc.passes.serve")
     sizes = LazyModule("netc.passes.sizes")
+    spec_files = LazyModule("netc.passes.files")
     summaries = LazyModule("netc.passes.summary")
     weights = LazyModule("netc.weights")
 
@@ -134,10 +137,11 @@ class Network:
         where weights go (`netc.backends.onnx.OnnxOptions`). Raises NetcError; earlier files then stay as they were.
         """
         chosen = options or onnx.OnnxOptions()
-        if weights_path is None:
-            onnx.write_onnx_fresh(self.ir, path, seed, options=chosen)
-        else:
-            onnx.write_onnx(self.ir, path, weights_path, chosen)
+        with protected_inputs(spec_files.paths(self.ir)):
+            if weights_path is None:
+                onnx.write_onnx_fresh(self.ir, path, seed, options=chosen)
+            else:
+                onnx.write_onnx(self.ir, path, weights_path, chosen)
 
     def served(self, serving: serve.Serving) -> Network:
         """This network with what stands around it in a service: images made ready, scores turned into classes.
@@ -148,7 +152,7 @@ class Network:
 
     def write_weights(self, path: str | Path, *, seed: int = 0) -> None:
         """Write freshly initialised weights as safetensors, named as in the module's state_dict. Raises NetcError."""
-        with artifacts.staged([path]) as (temporary,):
+        with protected_inputs(spec_files.paths(self.ir)), artifacts.staged([path]) as (temporary,):
             weights.init_weights(self.ir, temporary, seed)
 
     def to_dot(self) -> str:
@@ -164,6 +168,7 @@ def load(
     bind: Mapping[str, int] | None = None,
     dtype: str | None = None,
     plugins: Sequence[str] = (),
+    allow_imports: Sequence[str | os.PathLike[str]] = (),
 ) -> Network:
     """Compile a spec.
 
@@ -171,7 +176,8 @@ def load(
     args: arguments of the network, over those of the variant. variant: one of the file's; the first by default. bind:
     numbers for symbols of the input shapes. dtype: what floating-point inputs are, and with them the weights, instead
     of what the spec says (`float16`). plugins: entry points whose operators the spec may use besides netc's own; no
-    other code is loaded. Raises NetcError, which carries every diagnostic found.
+    other code is loaded. allow_imports: folders that the spec may import from besides its own and those below
+    it. Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)
     if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
@@ -179,7 +185,7 @@ def load(
     elif variant is None and isinstance(source, str):
         source, variant = split_variant(source)
     texts = {name: _text(value) for name, value in (args or {}).items()}
-    with operator_plugins.plugged(plugins) if plugins else nullcontext():
+    with operator_plugins.plugged(plugins) if plugins else nullcontext(), allowed_imports(allow_imports):
         network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}), dtype=dtype)
     if network is None:
         raise NetcError(tuple(found))

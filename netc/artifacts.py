@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from netc.diagnostics.model import NetcError, failure
+from netc.diagnostics.model import Diagnostic, Fix, NetcError, failure
+from netc.files import is_input
 
 try:
     import fcntl
@@ -40,12 +41,15 @@ def staged(paths: Sequence[str | Path], obsolete: Callable[[], Iterable[Path]] =
     They are moved in this order, so a file that names others is best the last. obsolete: says, when no other run can
     move files there any more, which files beside the targets go with the moves.
     When the block raises, when a temporary file was not written, or a move fails, every file that stood at `paths`
-    before is as it was. Missing directories are made; a link keeps pointing where it does and its target is replaced.
+    before is as it was. None may be an input that `netc.files` protects. Missing directories are made; a link keeps
+    pointing where it does and its target is replaced.
     A temporary path has the name of its target, and those of one directory stand in one directory. Raises NetcError
     (`output-file`) naming what cannot be written.
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
-    for target in targets:
+    for path, target in zip(paths, targets, strict=True):
+        if is_input(target):
+            raise _replaces_input(path)
         _prepare(target)
     with ExitStack() as stack:
         stages = {target.parent: stack.enter_context(_stage(target)) for target in _one_per_directory(targets)}
@@ -75,6 +79,11 @@ def settle(path: Path) -> None:
 def output_error(path: Path, problem: str) -> NetcError:
     """The error for an output that cannot be written."""
     return failure("output-file", f"cannot write {path}: {problem}")
+
+
+def _replaces_input(path: str | Path) -> NetcError:
+    message = f"cannot write {path}: it is one of the inputs"
+    return NetcError((Diagnostic("output-file", message, None, fixes=(Fix("choose another place with `-o`"),)),))
 
 
 def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSError) -> NetcError | None:

@@ -28,7 +28,7 @@ CASES = [(page, *case) for page in ("docs/language.md", "README.md") for case in
 
 @pytest.mark.parametrize(("page", "code", "text"), CASES, ids=lambda value: None)
 def test_every_example_says_what_the_page_says(page: str, code: str | None, text: str) -> None:
-    network, found = elaborate_file(Source(str(ROOT / page), text), {}, None, {})
+    network, found = elaborate_file(Source(str(ROOT / "examples" / Path(page).name), text), {}, None, {})
     if code is None:
         assert [d.message for d in found if d.severity == "error"] == []
         assert network is not None

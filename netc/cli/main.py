@@ -14,6 +14,7 @@ import click
 from netc import __version__
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.files import protected_inputs
 from netc.ops.records import Unsupported
 
 COMMANDS = {
@@ -58,7 +59,8 @@ class LazyCommands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with protected_inputs():
+                return super().invoke(ctx)
         except NetcError as error:
             print_diagnostics(error.diagnostics)
         except Unsupported as error:

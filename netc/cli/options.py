@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netc.files import allowed_imports
 from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -38,13 +39,26 @@ def plugins(wrapped: Decorated) -> Decorated:
 
 
 def choices(wrapped: Decorated) -> Decorated:
-    """Options -p, --bind and --plugin, for commands whose --size is that of pictures."""
-    return _arguments(bindings()(plugins(wrapped)))
+    """Options -p, --bind, --plugin and --allow-imports, for commands whose --size is that of pictures."""
+    return _arguments(bindings()(plugins(_import_folders(wrapped))))
 
 
 def sized_choices(wrapped: Decorated) -> Decorated:
-    """Options -p, --bind (or --size) and --plugin."""
-    return _arguments(bindings("--size")(plugins(wrapped)))
+    """Options -p, --bind (or --size), --plugin and --allow-imports."""
+    return _arguments(bindings("--size")(plugins(_import_folders(wrapped))))
+
+
+def _import_folders(wrapped: Decorated) -> Decorated:
+    words = "A folder that specs may import from besides their own and those below it; may be repeated."
+    return click.option(
+        "--allow-imports",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        multiple=True,
+        callback=_allow_imports,
+        expose_value=False,
+        help=words,
+    )(wrapped)
 
 
 def _arguments(wrapped: Decorated) -> Decorated:
@@ -53,7 +67,7 @@ def _arguments(wrapped: Decorated) -> Decorated:
 
 
 def one_spec(wrapped: Decorated) -> Decorated:
-    """The argument SPEC, -p, --bind (or --size) and --plugin."""
+    """The argument SPEC, -p, --bind (or --size), --plugin and --allow-imports."""
     return click.argument("spec")(sized_choices(wrapped))
 
 
@@ -75,6 +89,11 @@ def as_json(wrapped: Decorated) -> Decorated:
 def _plug(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
     if names:
         ctx.find_root().with_resource(operator_plugins.plugged(names))
+
+
+def _allow_imports(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
+    if folders:
+        ctx.find_root().with_resource(allowed_imports(folders))
 
 
 def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

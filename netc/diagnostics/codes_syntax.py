@@ -163,4 +163,13 @@ SYNTAX_CODES = (
         "import: {body: nowhere.yaml}\nnet: body\n",
         "correct the path.",
     ),
+    CodeInfo(
+        "import-outside",
+        "error",
+        "An import lies outside the folder of the spec",
+        "A spec may come from anybody, so it can only import files from its own folder and the folders below it, with "
+        "links followed.",
+        "import: {body: ../../elsewhere.yaml}\nnet: body\n",
+        "`--allow-imports DIR` (`netc.load(…, allow_imports=[DIR])` in Python) names another folder that may be read.",
+    ),
 )

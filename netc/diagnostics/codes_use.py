@@ -196,7 +196,8 @@ USE_CODES = (
         "output-file",
         "error",
         "A file or folder cannot be written",
-        "It may not be written, is a folder, or the disk is full. Earlier files are left as they were.",
+        "It may not be written, is a folder, is one of the files that are read, or the disk is full. Earlier files are "
+        "left as they were.",
         "",
         "choose another place with `-o`.",
     ),

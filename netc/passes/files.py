@@ -6,8 +6,23 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from netc.ir.flat import FlatNode, join
-from netc.ir.model import Block, Network
+from netc.ir.model import Block, Call, Network
 from netc.syntax.ast import SpecFile
+
+
+def paths(network: Network) -> set[str]:
+    """The paths of the file and of those that it imports, itself and through others, and uses."""
+    specs = {network.file.path}
+    blocks = [network.block]
+    seen: set[int] = set()
+    while blocks:
+        for leaf in blocks.pop().leaves():
+            if isinstance(leaf, Call) and id(leaf.block) not in seen:
+                seen.add(id(leaf.block))
+                blocks.append(leaf.block)
+                if isinstance(leaf.block.definition, SpecFile):
+                    specs.add(leaf.block.definition.path)
+    return specs
 
 
 def files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import msgspec
 
+from netc.files import note_input
 from netc.libraries import numpy
 from netc.passes.serve import BARE, Serving
 from netc.passes.sizes import Binding, bound_shape, typical
@@ -19,6 +20,10 @@ from netc.types import TensorType
 
 WORDS = ("random", "zeros")
 Types = Mapping[str, TensorType]
+
+MOST_BYTES = 256_000_000
+MOST_COMPRESSED = 20
+"""Compressed arrays of more bytes than the first may take so many times the bytes of their file."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -107,6 +112,8 @@ def read_arrays(path: Path) -> Any:
     Of numbers only: nothing in the file is executed. Raises NetcError (`bad-input`).
     """
     try:
+        note_input(path)
+        _check_archive(path)
         found = numpy().load(path, mmap_mode="r", allow_pickle=False)
         several = hasattr(found, "files")
         arrays = dict(found) if several else {"": found}
@@ -120,6 +127,15 @@ def read_arrays(path: Path) -> Any:
     if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
         raise bad_input(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
     return arrays if several else found
+
+
+def _check_archive(path: Path) -> None:
+    """Compressed arrays are a small file that takes much memory only where somebody wants that."""
+    if path.suffix.lower() == ".npz":
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > max(MOST_BYTES, MOST_COMPRESSED * path.stat().st_size):
+            raise _refused(f"{path}: its arrays take {size:,} bytes, more than {MOST_COMPRESSED} times the file's")
 
 
 def _archive(path: Path, inputs: Types) -> dict[str, Source]:

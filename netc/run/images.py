@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from netc.files import open_input
 from netc.libraries import numpy, pillow
 from netc.passes.serve import BARE, Serving
 from netc.run.inputs import bad_input
@@ -23,8 +24,8 @@ RESIZED, CROPPED = 256, 224
 """The shorter side before the centre is cut out, in proportion to what is cut out."""
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's names for whole numbers of 16 and 32 bits and for real ones."""
-MOST_PIXELS = 2 * 89_478_485
-"""Of a resized picture; Pillow opens none that is larger."""
+MOST_PIXELS = 100_000_000
+"""Of a picture, as it is and resized: 300 MB in colour."""
 
 
 class Preprocess(msgspec.Struct, frozen=True):
@@ -137,7 +138,9 @@ def _opened(path: Path, mode: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with library.open(path) as file:
+            with open_input(path) as content, library.open(content) as file:
+                if file.width * file.height > MOST_PIXELS:
+                    raise _refused(f"{path}: has {file.width}×{file.height} pixels; at most {MOST_PIXELS:,} are read")
                 if file.mode in WIDE_MODES:
                     raise bad_input(
                         f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy"

@@ -8,11 +8,15 @@ from typing import Any
 
 import msgspec
 
+from netc.files import read_input
 from netc.libraries import numpy
 from netc.run.inputs import bad_input
 
 IMAGENET = Path(__file__).with_name("imagenet.txt")
 """The 1000 classes of ImageNet (ILSVRC 2012), in the order that torchvision's networks have them."""
+
+MAX_BYTES = 16_000_000
+"""Of a file of labels."""
 
 NEAR_ONE = 1e-3
 
@@ -51,7 +55,7 @@ def read_labels(name: str) -> tuple[str, ...]:
     """The lines of a text file, or those of `imagenet`. Raises NetcError (`bad-input`)."""
     path = IMAGENET if name == "imagenet" else Path(name)
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
+        return tuple(line.strip() for line in read_input(path, MAX_BYTES).decode("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(f"{name}: cannot be read as labels, one per line: {error}") from error
 

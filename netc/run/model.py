@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from netc.artifacts import settle
 from netc.diagnostics.model import NetcError, failure
 from netc.dims import Size
+from netc.files import note_input
 from netc.libraries import onnx, onnxruntime, protobuf_error
 from netc.passes.sizes import Binding, Shape, names_in, parse_size
 from netc.run.functions import is_made_up, open_functions
@@ -263,6 +264,8 @@ def _some(names: list[str]) -> str:
 
 def _content(path: str | Path, settings: Settings, options: Any) -> str | bytes:
     """What to load of a file: its path, or what it holds with its functions opened where that is asked for."""
+    with suppress(OSError):  # told by onnxruntime, which opens it
+        note_input(path)
     if not settings.named:
         return str(path)
     model = read_model(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.files import open_input
 from netc.syntax.library import file_of, is_shipped
 
 MAX_BYTES = 64_000_000
@@ -14,7 +15,7 @@ def read_source(path: str) -> Source | Diagnostic:
     if isinstance(file_name, Diagnostic):
         return file_name
     try:
-        with open(file_name, "rb") as file:
+        with open_input(file_name) as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

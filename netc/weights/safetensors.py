@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from netc.files import open_input
 from netc.weights.table import decode_table, weights_error
 
 PAGE = 4096
@@ -120,24 +121,25 @@ def read_file(path: Path) -> WeightsIndex:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What the header of a safetensors file says besides its tensors. Raises NetcError (`weights-file`)."""
-    return _decode(path, _header(path)[0])[0]
+    """What the header of a file that may be replaced says besides its tensors. Raises NetcError (`weights-file`)."""
+    return _decode(path, _header(path, protect=False)[0])[0]
 
 
-def _header(path: Path) -> tuple[bytes, int]:
+def _header(path: Path, protect: bool = True) -> tuple[bytes, int]:
     """The text of the header, and the size of the file."""
-    with opened(path) as file:
+    with opened(path, protect=protect) as file:
         total = os.fstat(file.fileno()).st_size
         return _read_header(path, file.read(8), total, file), total
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file, open for reading; raises NetcError (`weights-file`) for anything else and for failed reads."""
+def opened(path: Path, *, protect: bool = True) -> Iterator[BinaryIO]:
+    """A regular file, opened for reading by `open_input`. Raises NetcError (`weights-file`) for anything else, and for
+    failed reads."""
     try:
         if path.exists() and not path.is_file():
             raise weights_error(path, "is a folder" if path.is_dir() else "is not a regular file")
-        with path.open("rb") as file:
+        with open_input(path, protect=protect) as file:
             yield file
     except (OSError, ValueError) as error:
         raise weights_error(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error

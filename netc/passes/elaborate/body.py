@@ -124,6 +124,11 @@ class BodyBuilder(Reader):
         while not taken and (path := path.rpartition(".")[0]) != prefix:
             slot = own.names.slots.get(path)
             taken = slot is not None and not slot.container
+        shared = own.path.partition(".")[0]
+        if shared in own.names.shared:
+            message = f"`{shared}` is the name of a shared module; this statement would have the same weights"
+            self.report.add("duplicate-name", message, named.name_span)
+            return True
         if taken:
             self.report.add("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
         return taken

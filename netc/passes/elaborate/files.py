@@ -14,6 +14,7 @@ from netc.diagnostics.suggest import closest
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.scope import Binding, Scope, how_said
+from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.report import Report
@@ -71,9 +72,13 @@ class Files:
         """Where expressions stand that are in no file, by the scope they are read in."""
         self.findings: list[Diagnostic] = []
         self.specs: dict[str, SpecFile] = {}
+        self._root: str | None = None
+        """The folder of the file that is compiled; imports lie in it or below."""
         self.characters = 0
 
     def parse(self, source: Source) -> SpecFile | None:
+        if self._root is None:
+            self._root = os.path.dirname(source.path)
         self.characters += len(source.text)
         spec, found = parse_spec(source)
         self.findings.extend(found)
@@ -101,8 +106,24 @@ class Files:
                 self.report.add("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
                 return None
             self._parsed[path] = None
-            self._parsed[path] = self._read(path, wanted.span)
+            if self._is_inside(path, wanted):
+                self._parsed[path] = self._read(path, wanted.span)
         return self._parsed[path]
+
+    def _is_inside(self, path: str, wanted: Import) -> bool:
+        """A spec that somebody sent must not have other files of this machine read, and parts of them shown."""
+        root = self._root or "."
+        if is_shipped(path) or may_import(path, root):
+            return True
+        folder = os.path.dirname(os.path.relpath(os.path.realpath(path))) or "."
+        self.report.add(
+            "import-outside",
+            f"`{wanted.path}` lies outside the folder of the spec",
+            wanted.span,
+            notes=("imports are read from the folder of the spec that is compiled, and from folders below it",),
+            helps=(f"if you trust this spec, allow it with `--allow-imports {folder}`",),
+        )
+        return False
 
     def _read(self, path: str, span: Span) -> SpecFile | None:
         source = self.texts.get(path) or read_source(path)
