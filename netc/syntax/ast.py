@@ -88,7 +88,9 @@ class Named(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def text(self) -> str:
-        return self.name_span.text
+        """The name, or, where it has holes, what the author wrote."""
+        first = self.name[0]
+        return first if isinstance(first, str) and len(self.name) == 1 else self.name_span.text
 
 
 class Parameter(msgspec.Struct, frozen=True, eq=False):

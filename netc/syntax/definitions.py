@@ -222,8 +222,16 @@ class DefinitionReader:
 
     def shared(self, node: Node | None) -> tuple[Named, ...]:
         entries = () if node is None else entries_of(self.report, node, "`shared`")
-        found = (self.statements.named(key, value, "shared") for key, value in entries)
-        return tuple(named for named in found if named is not None)
+        found = (self.statements.named(key, value, "shared module") for key, value in entries)
+        return tuple(named for named in found if named is not None and self._is_callable(named))
+
+    def _is_callable(self, shared: Named) -> bool:
+        """A line starts with one word."""
+        plain = all(isinstance(part, str) and "." not in part for part in shared.name)
+        if not plain:
+            reason = "a shared module is called by its name, as an operator is, so the name is one word"
+            self.statements.refuse_name(shared.text, "shared module", shared.name_span, reason)
+        return plain
 
     def checks(self, node: Node | None) -> tuple[Check, ...]:
         found = (self.check(item) for item in (() if node is None else items_of(node)))

@@ -9,7 +9,7 @@ from typing import Literal
 from netc.expr.parser import CONSTANTS, FUNCTIONS, KEYWORDS
 
 Role = Literal[
-    "statement", "argument", "let", "loop variable", "input", "output", "block", "import", "shared", "variant"
+    "statement", "argument", "let", "loop variable", "input", "output", "block", "import", "shared module", "variant"
 ]
 
 MAX_NAME = 100
@@ -47,8 +47,8 @@ STATEMENT_KEYS = frozenset({"do", "op", "if", "else", "for"})
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
 """Names that Windows keeps for devices, so no file can bear them."""
 
-_MODULE_ROLES = frozenset({"statement", "shared"})
-_TENSOR_ROLES = frozenset({"statement", "input", "output", "shared"})
+_MODULE_ROLES = frozenset({"statement", "shared module"})
+_TENSOR_ROLES = frozenset({"statement", "input", "output", "shared module"})
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 _HYPHENED = re.compile(r"[A-Za-z_]\w*(-\w+)+", re.ASCII)
@@ -70,7 +70,7 @@ _EXAMPLES: dict[Role, str] = {
     "output": "logits",
     "block": "unit",
     "import": "backbone",
-    "shared": "encoder",
+    "shared module": "encoder",
     "variant": "large",
 }
 

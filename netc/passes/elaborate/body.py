@@ -128,6 +128,7 @@ class BodyBuilder(Reader):
         if shared in own.names.shared:
             message = f"`{shared}` is the name of a shared module; this statement would have the same weights"
             self.report.add("duplicate-name", message, named.name_span)
+            own.names.add_group(own.path, Value(ERROR, own.path, named.name_span))
             return True
         if taken:
             self.report.add("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
