@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from netc.diagnostics.model import Diagnostic, Fix, NetcError, failure
+from netc.diagnostics.model import Fix, NetcError, failure
 from netc.files import is_input
 
 try:
@@ -83,7 +83,7 @@ def output_error(path: Path, problem: str) -> NetcError:
 
 def _replaces_input(path: str | Path) -> NetcError:
     message = f"cannot write {path}: it is one of the inputs"
-    return NetcError((Diagnostic("output-file", message, None, fixes=(Fix("choose another place with `-o`"),)),))
+    return failure("output-file", message, fixes=(Fix("choose another place with `-o`"),))
 
 
 def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSError) -> NetcError | None:
