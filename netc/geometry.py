@@ -64,7 +64,7 @@ class Window(msgspec.Struct, frozen=True):
         total = ((n + (self.stride - 1)) // self.stride - 1) * self.stride + self.extent - n
         return None if isinstance(total, Dim) else (max(total, 0) // 2, max(total, 0) - max(total, 0) // 2)
 
-    def transposed(self, n: Size, output_padding: int = 0) -> Size:
+    def transposed(self, n: Size, output_padding: Size = 0) -> Size:
         """The elements that `n` windows make in a transposed convolution."""
         spread = (n - 1) * self.stride - self.begin - self.end
         return spread + self.dilation * (self.kernel - 1) + output_padding + 1
@@ -106,10 +106,10 @@ class Window(msgspec.Struct, frozen=True):
         rest = self.remainder(n)
         return text if self.ceil_mode or rest == 0 else f"{text}, remainder {dim_text(rest)}"
 
-    def formula_transposed(self, n: Size, output_padding: int = 0) -> str:
+    def formula_transposed(self, n: Size, output_padding: Size = 0) -> str:
         """The size rule of the transposed convolution with its numbers and the result."""
         spread = f"({dim_text(n)} − 1)·{self.stride} − {self._padding_text}"
-        taps = f"{self.dilation}·({self.kernel}−1) + {output_padding} + 1"
+        taps = f"{self.dilation}·({self.kernel}−1) + {dim_text(output_padding)} + 1"
         return f"{spread} + {taps} = {dim_text(self.transposed(n, output_padding))}"
 
     @property

@@ -13,6 +13,10 @@ DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int8",
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
+WIDTHS = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "bool": 1}
+"""Bytes of an element, 4 where nothing else stands here."""
+
+
 class TensorType(msgspec.Struct, frozen=True):
     """A shape (each size an int or a Dim) and a dtype named as in PyTorch."""
 
@@ -22,6 +26,11 @@ class TensorType(msgspec.Struct, frozen=True):
     @property
     def rank(self) -> int:
         return len(self.shape)
+
+    @property
+    def width(self) -> int:
+        """Bytes of an element."""
+        return WIDTHS.get(self.dtype, 4)
 
     def with_shape(self, *shape: Size) -> TensorType:
         return TensorType(tuple(shape), self.dtype)

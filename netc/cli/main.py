@@ -31,7 +31,8 @@ COMMANDS = {
     "bench": "Benchmark a network against PyTorch and other files.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
-    "explain": "Explain a diagnostic code.",
+    "explain": "Explain a layer with formulas and numbers, or a diagnostic code.",
+    "conv": "Explain a convolution or a pool, without a spec.",
 }
 
 

@@ -57,6 +57,15 @@ def _compile(
         gc.enable()
 
 
+def compile_text(name: str, text: str) -> Network:
+    """The network of a spec that was written here, its warnings printed. Raises NetcError."""
+    network, found = _compile(Source(name, text), {}, None, {}, None)
+    if network is None:
+        raise NetcError(tuple(found))
+    print_diagnostics(found)
+    return network
+
+
 def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int], dtype: str | None = None) -> Network:
     """The network SPEC names, its warnings printed. Raises NetcError."""
     network, found = compile_named(spec, args, bind, dtype)

@@ -14,6 +14,14 @@ USE_CODES = (
         "bind the symbol: `--bind h=7`.",
     ),
     CodeInfo(
+        "unknown-layer",
+        "error",
+        "A network has no layer of this path",
+        "Layers are named by their path in the spec, as `netc summary` lists them: `layer1.0.conv2`.",
+        "",
+        "use the path of a layer, or of a block or chain around some.",
+    ),
+    CodeInfo(
         "weights-file",
         "error",
         "A weights file cannot be read",

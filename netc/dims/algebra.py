@@ -12,7 +12,7 @@ from itertools import count
 from math import gcd
 from typing import TypeAlias
 
-from netc.dims.text import shape_of, source_of, text_of
+from netc.dims.text import count_of, product_of, shape_of, source_of, text_of
 
 MAX_TERMS = 32
 MAX_NESTING = 6
@@ -307,6 +307,16 @@ def dim_text(size: Size) -> str:
 def shape_text(sizes: Sequence[Size | str]) -> str:
     """A shape for people: `N×3×32h×(W−4)`; texts among the sizes stay as they are."""
     return shape_of(sizes)
+
+
+def product_text(sizes: Sequence[Size]) -> str:
+    """Factors for people: `55·55·96`, `8h·(W−4)`."""
+    return product_of(sizes)
+
+
+def count_text(size: Size) -> str:
+    """A count for people: `25,557,032`, `4,096·h·w`."""
+    return count_of(size)
 
 
 def dim_source(size: Size) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netc.dims.algebra import Atom, Monomial, Size
 
+_LONG = re.compile(r"\d{4,}")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -21,6 +23,19 @@ def shape_of(sizes: Sequence[Size | str]) -> str:
     texts = [size if isinstance(size, str) else text_of(size) for size in sizes]
     sums = [len(sizes) > 1 and not isinstance(size, str) and _is_sum(size) for size in sizes]
     return "×".join(f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True))
+
+
+def product_of(sizes: Sequence[Size]) -> str:
+    """`55·55·96`, `8h·(W−4)`: factors as they are, sums in parentheses where there are several."""
+    texts = [f"({text_of(size)})" if len(sizes) > 1 and _is_sum(size) else text_of(size) for size in sizes]
+    return "·".join(texts) or "1"
+
+
+def count_of(size: Size) -> str:
+    """`25,557,032`, `4,096·h·w`: long numbers in groups of three digits."""
+    if isinstance(size, int):
+        return f"{size:,}"
+    return _LONG.sub(lambda digits: f"{int(digits[0]):,}", text_of(size))
 
 
 def source_of(size: Size) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import ClassVar
 
-from netc.dims import Size, exact_div
+from netc.dims import Size, dim_text, exact_div
 from netc.geometry import adaptive_bins
 from netc.ops.adaptive_places import values_and_places
 from netc.ops.base import Family, Op, PerAxisOrKept, attr, op
@@ -43,6 +43,10 @@ class _AdaptivePool(Op):
         arg = TorchArg("output_size", size, attribute="output_size")
         return TorchForm(TorchModule(f"nn.{name}", (arg,)), heavy=True)
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        sizes = zip(x[0].shape[2:], self.output_size, strict=True)
+        return tuple([(axis, _bins_text(n, out)) for axis, (n, out) in enumerate(sizes, 2) if out is not None])
+
     def uniform(self, x: TensorType) -> tuple[int, ...] | None:
         """The window per axis where all bins are alike."""
         sizes = zip(x.shape[2:], self.output_size, strict=True)
@@ -78,6 +82,19 @@ class _AdaptivePool(Op):
     def caption(self, *x: TensorType) -> str:
         letters = AXES[self.rank + 2][2:]
         return "×".join(str(out or letter) for out, letter in zip(self.output_size, letters, strict=True))
+
+
+def _bins_text(n: Size, out: int) -> str:
+    """How an axis of `n` elements is cut into `out` bins."""
+    width = exact_div(n, out)
+    if width is not None:
+        return f"{out} of {dim_text(n)}/{out} = {dim_text(width)} elements each"
+    factor = dim_text(n) if isinstance(n, int) else f"({dim_text(n)})"
+    rule = f"{out}, the i-th from ⌊i·{factor}/{out}⌋ to ⌈(i+1)·{factor}/{out}⌉"
+    if not isinstance(n, int):
+        return rule
+    bins = ", ".join(f"{start}–{end - 1}" for start, end in adaptive_bins(n, out)[:8])
+    return f"{rule}: elements {bins}{', …' if out > 8 else ''}"
 
 
 class AdaptiveAvgPool(_AdaptivePool):

@@ -19,7 +19,7 @@ from netc.ops.common import (
     numbers,
 )
 from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
+from netc.ops.records import MatrixProduct, OnnxConst, OnnxNode, Problem, TorchCall, TorchForm, Work
 from netc.types import TensorType
 
 
@@ -118,8 +118,17 @@ class ScaledDotProductAttention(Op):
         outer = broadcast(*[t.shape[:-2] for t in (queries, keys, values)])
         return queries.with_shape(*outer, queries.shape[-2], values.shape[-1])
 
-    def macs(self, *x: TensorType) -> Size:
-        return prod(self._scores(*x), start=x[0].shape[-1]) + prod(self.infer(*x).shape, start=x[1].shape[-2])
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        scores = Work(self._scores(*x), x[0].shape[-1:], "scores q·kᵀ")
+        return scores, Work(self.infer(*x).shape, x[1].shape[-2:-1])
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        *outer, queries, keys = self._scores(*x)
+        heads, features, width = prod(outer), x[0].shape[-1], x[2].shape[-1]
+        return (
+            MatrixProduct("scores", "q", "kᵀ", queries, features, keys, heads, "softmax"),
+            MatrixProduct("mean", "softmax", "v", queries, keys, width, heads),
+        )
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = [arg for arg in keywords(self, "is_causal", "scale", "enable_gqa") if arg.value != arg.omit]

@@ -11,7 +11,7 @@ from netc.dims import Size
 from netc.geometry import Window
 from netc.ops.homes import HOMES
 from netc.ops.narrow import INFINITIES, misfit, shown
-from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
+from netc.ops.records import Averages, Fact, MatrixProduct, OnnxNode, Param, Problem, Require, TorchForm, Work
 from netc.types import FLOATS, TensorType
 
 PerAxis = tuple[int, ...]
@@ -259,10 +259,31 @@ class Op:
 
     def macs(self, *x: TensorType) -> Size:
         """Multiply-accumulates on these inputs, all of their batch, without the bias, as a Size."""
-        return 0
+        return sum([part.macs for part in self.work(*x)], start=0)
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
         """The window per spatial axis, for receptive fields and for what a window never sees; () without one."""
+        return ()
+
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        """Axes of the first output and the rule that makes their sizes, with its numbers; those of the windows where
+        there are some."""
+        return tuple([(axis, w.formula(x[0].shape[axis])) for axis, w in enumerate(self.windows(*x), 2)])
+
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        """How its multiply-accumulates come about; () where there are none."""
+        return ()
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        """The products of matrices that its work is made into, forward and then backward; () where there are none."""
+        return ()
+
+    def averages(self, *x: TensorType) -> Averages | None:
+        """What a normalisation averages over; None for what is none."""
+        return None
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        """What else a lecture says of it: bins, heads, gates, what it would cost without sharing."""
         return ()
 
     def taps(self) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import sqrt
 
-from netc.dims import Size
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import (
     int64,
@@ -20,7 +19,7 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import need_alike, need_same_dtype
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Work
 from netc.types import TensorType
 
 
@@ -53,10 +52,11 @@ class Bilinear(Op):
         weight = learned("weight", (self.out_features, x[0].shape[-1], x[1].shape[-1]), fill, x[0])
         return (weight, learned("bias", (self.out_features,), fill, x[0])) if self.bias else (weight,)
 
-    def macs(self, *x: TensorType) -> Size:
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
         """x₁ᵀ·W, then its product with x₂."""
-        places = prod(x[0].shape[:-1], start=self.out_features)
-        return places * x[1].shape[-1] * (x[0].shape[-1] + 1)
+        results = (*x[0].shape[:-1], self.out_features)
+        first = Work((*results, x[1].shape[-1]), x[0].shape[-1:], "numbers of x₁ᵀ·W")
+        return first, Work(results, x[1].shape[-1:])
 
     def torch(self, *x: TensorType) -> TorchForm:
         sizes = (size_of("in1_features", x[0], -1), size_of("in2_features", x[1], -1, at=1))

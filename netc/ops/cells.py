@@ -18,7 +18,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule
+from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Work
 from netc.types import TensorType
 
 _BIAS = attr("add learned offsets", default=True)
@@ -67,8 +67,9 @@ class _Cell(Op):
         ]
         return tuple([learned(name, shape, fill, x[0]) for name, shape in shapes])
 
-    def macs(self, *x: TensorType) -> Size:
-        return self.gates * self.hidden_size * (x[0].shape[1] + self.hidden_size)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        """Every gate reads the input and the state."""
+        return (Work((x[0].shape[0], self.gates, self.hidden_size), (x[0].shape[1] + self.hidden_size,), "gates"),)
 
     def torch(self, *x: TensorType) -> TorchForm:
         options = [name for name in self.attributes if name != "hidden_size"]

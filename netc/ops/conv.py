@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod, sqrt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import structs
 
 from netc.dims import Size, dim_text
 from netc.geometry import PADDING_WORDS, Window, resolve_padding
+from netc.lazy import LazyModule
 from netc.ops.base import Family, Op, Padding, PerAxis, Word, attr, op
 from netc.ops.common import (
     axis_name,
@@ -28,7 +29,9 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.records import (
+    Fact,
     Fill,
+    MatrixProduct,
     OnnxConst,
     OnnxNode,
     Param,
@@ -38,6 +41,7 @@ from netc.ops.records import (
     TorchForm,
     TorchModule,
     Unsupported,
+    Work,
 )
 from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
 from netc.ops.weighting import (
@@ -52,6 +56,11 @@ from netc.ops.weighting import (
 )
 from netc.ops.windowed import need_even, need_fit, window_caption
 from netc.types import TensorType
+
+if TYPE_CHECKING:
+    from netc.ops import lowering
+else:
+    lowering = LazyModule("netc.ops.lowering")
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 ONNX_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -188,9 +197,26 @@ class Conv(_ConvBase):
         weight = learned("weight", (self.out_channels, inside, *self.kernel_size), fill, x[0])
         return self._learned(weight, x[0])
 
-    def macs(self, *x: TensorType) -> Size:
-        taps = x[0].shape[1] // self.groups * prod(self.kernel_size) * self.out_channels
-        return prod(self.infer(*x).shape[2:], start=x[0].shape[0] * taps)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        n, _, *space = self.infer(*x).shape
+        return (Work((n, *space, self.out_channels), (x[0].shape[1] // self.groups, *self.kernel_size)),)
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        inside, columns = x[0].shape[1] // self.groups, prod(self.infer(*x).shape[2:])
+        return lowering.conv_products(self.windows(x[0]), columns, self.out_channels, inside, self.groups)
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        (inside, *before), after = x[0].shape[1:], self.infer(*x).shape[2:]
+        each = (inside // self.groups, *self.kernel_size)
+        known = known_sides(self.windows(x[0]), x[0]) is not None and self.padding_mode == "zeros"
+        backward = lowering.gradients(self._padded(x[0]), before, after, self.groups) if known else ()
+        return *backward, *lowering.unshared(inside, before, after, self.out_channels, each, bias=self.bias)
+
+    def _padded(self, x: TensorType) -> list[Window]:
+        """Its windows, with padding in numbers where it depends on the input."""
+        sides = known_sides(self.windows(x), x) or ()
+        settings = zip(self.windows(x), sides, strict=True)
+        return [structs.replace(w, begin=begin, end=end, same=False) for w, (begin, end) in settings]
 
     def torch(self, *x: TensorType) -> TorchForm:
         sides = known_sides(self.windows(x[0]), x[0])
@@ -351,8 +377,20 @@ class ConvTranspose(_ConvBase):
         weight = learned("weight", (x[0].shape[1], each, *self.kernel_size), fill, x[0])
         return self._learned(weight, x[0])
 
-    def macs(self, *x: TensorType) -> Size:
-        return prod(x[0].shape, start=self.out_channels // self.groups * prod(self.kernel_size))
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        settings = zip(self.windows(x[0]), x[0].shape[2:], self._added(*x), strict=True)
+        return tuple([(axis, w.formula_transposed(n, added)) for axis, (w, n, added) in enumerate(settings, 2)])
+
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        n, channels, *space = x[0].shape
+        return (Work((n, *space, channels), (self.out_channels // self.groups, *self.kernel_size), "inputs"),)
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        columns = prod(x[0].shape[2:])
+        return lowering.spread_products(self.windows(x[0]), columns, self.out_channels, x[0].shape[1], self.groups)
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        return lowering.spread_gradients(self.windows(x[0]), x[0].shape[2:], self._added(*x), self.groups)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = (

@@ -10,7 +10,7 @@ from netc.ops.base import Family, Padding, PerAxis, attr, op
 from netc.ops.common import keywords, learned, need_constant, need_rank, node, positional, size_of
 from netc.ops.conv import _ConvBase
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm, TorchModule, Work
 from netc.ops.windowed import need_even, need_fit
 from netc.types import TensorType
 
@@ -135,9 +135,9 @@ class DeformConv2d(_ConvBase):
         weight = learned("weight", (self.out_channels, inside, *self.kernel_size), fill, x[0])
         return (weight, learned("bias", (self.out_channels,), fill, x[0])) if self.bias else (weight,)
 
-    def macs(self, *x: TensorType) -> Size:
-        taps = x[0].shape[1] // self.groups * self._taps() * self.out_channels
-        return prod(self._space(x[0]), start=x[0].shape[0] * taps)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        results = (x[0].shape[0], *self._space(x[0]), self.out_channels)
+        return (Work(results, (x[0].shape[1] // self.groups, *self.kernel_size)),)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from math import prod
 
 import msgspec
 
@@ -13,7 +12,7 @@ from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, Text, attr, op
 from netc.ops.common import int64, need_float, node
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, Work
 from netc.types import TensorType
 
 TERM = r"[a-zA-Z]*(?:\.{3}[a-zA-Z]*)?"
@@ -100,9 +99,11 @@ class Einsum(Op):
         sizes = _sizes(parsed, *x)
         return x[0].with_shape(*[sizes[letter] for letter in parsed.result])
 
-    def macs(self, *x: TensorType) -> Size:
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
         """As if all letters were walked at once."""
-        return prod(_sizes(self._spelled(*x), *x).values()) if len(x) > 1 else 0
+        parsed = self._spelled(*x)
+        summed = [size for letter, size in _sizes(parsed, *x).items() if letter not in parsed.result]
+        return (Work(self.infer(*x).shape, tuple(summed)),) if len(x) > 1 else ()
 
     def torch(self, *x: TensorType) -> TorchForm:
         equation = TorchArg("equation", self.equation, attribute="equation")

@@ -66,6 +66,13 @@ class FractionalMaxPool2d(Op):
         ratios = self.output_ratio * (2 // len(self.output_ratio))
         return tuple([int(number(n) * ratio) for n, ratio in zip(x.shape[2:], ratios, strict=True)])
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        if self.output_size is not None:
+            return ()
+        ratios = self.output_ratio * (2 // len(self.output_ratio))
+        sizes = zip(x[0].shape[2:], ratios, self._regions(x[0]), strict=True)
+        return tuple([(axis, f"⌊{n}·{ratio:g}⌋ = {out}") for axis, (n, ratio, out) in enumerate(sizes, 2)])
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:2], *self._regions(x[0]))
 

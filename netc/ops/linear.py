@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod, sqrt
 from typing import ClassVar
 
-from netc.dims import Size, compare, dim_text
+from netc.dims import compare, dim_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import (
     keywords,
@@ -21,7 +21,18 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import NUMBERS, broadcast, need_broadcast, need_same_dtype
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
+from netc.ops.records import (
+    Fact,
+    Fill,
+    MatrixProduct,
+    OnnxNode,
+    Param,
+    Problem,
+    TorchCall,
+    TorchForm,
+    TorchModule,
+    Work,
+)
 from netc.ops.weighting import (
     SPECTRAL_NORM,
     WEIGHT_NORM,
@@ -81,8 +92,16 @@ class Linear(Op):
             return bias
         return parametrized(self, weight, bias, x[0], 0)
 
-    def macs(self, *x: TensorType) -> Size:
-        return prod(x[0].shape, start=self.out_features)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        return (Work((*x[0].shape[:-1], self.out_features), x[0].shape[-1:]),)
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        places, inside, outside = prod(x[0].shape[:-1]), x[0].shape[-1], self.out_features
+        return (
+            MatrixProduct("forward", "input", "weightsᵀ", places, inside, outside),
+            MatrixProduct("∂weights", "∂outputᵀ", "input", outside, places, inside),
+            MatrixProduct("∂input", "∂output", "weights", places, outside, inside),
+        )
 
     def torch(self, *x: TensorType) -> TorchForm:
         if len(x) > 1 and self.bias:
@@ -144,6 +163,9 @@ class _Table(Op):
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (Param("weight", (self.num_embeddings, self.embedding_dim), Fill("normal", 0.0, 1.0, self._blank())),)
 
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        return (Fact("look-up", f"a row of {self.embedding_dim} numbers per integer, without a multiplication"),)
+
     def _blank(self) -> tuple[int, int]:
         """The elements of the row that stands for no token."""
         if self.padding_idx is None:
@@ -202,8 +224,8 @@ class MatMul(Op):
         row, column = a.shape[-2:-1], b.shape[-1:] if b.rank > 1 else ()
         return a.with_shape(*broadcast(a.shape[:-2], b.shape[:-2]), *row, *column)
 
-    def macs(self, *x: TensorType) -> Size:
-        return prod(self.infer(*x).shape, start=x[0].shape[-1])
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        return (Work(self.infer(*x).shape, x[0].shape[-1:]),)
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0} @ {1}", binding="product"), heavy=True)

@@ -23,7 +23,7 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.conv import _ConvBase
-from netc.ops.records import OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import MatrixProduct, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule, Work
 from netc.ops.unfold import one_hot_kernels
 from netc.ops.windowed import need_fit, window_caption
 from netc.types import TensorType
@@ -146,8 +146,17 @@ class _LocallyConnected(_ConvBase):
         weight = learned("weight", (*space, self.out_channels, x[0].shape[1], *self.kernel_size), fill, x[0])
         return (weight, learned("bias", (self.out_channels, *space), fill, x[0])) if self.bias else (weight,)
 
-    def macs(self, *x: TensorType) -> Size:
-        return prod(self._space(x[0]), start=x[0].shape[0] * self._taps(x[0]) * self.out_channels)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        return (Work((x[0].shape[0], *self._space(x[0]), self.out_channels), (x[0].shape[1], *self.kernel_size)),)
+
+    def matrix_products(self, *x: TensorType) -> tuple[MatrixProduct, ...]:
+        """A product of its own at every position."""
+        positions, taps, rows = prod(self._space(x[0])), self._taps(x[0]), self.out_channels
+        return (
+            MatrixProduct("forward", "weights", "window", rows, taps, 1, positions),
+            MatrixProduct("∂weights", "∂output", "windowᵀ", rows, 1, taps, positions),
+            MatrixProduct("∂input", "weightsᵀ", "∂output", taps, rows, 1, positions, "col2im"),
+        )
 
     def torch(self, *x: TensorType) -> TorchForm:
         amounts = tuple([n for pair in reversed(self.pads()) for n in pair])

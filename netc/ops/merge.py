@@ -234,6 +234,11 @@ class Concat(_Joining):
     def _other_axes(self, x: Sequence[TensorType]) -> tuple[tuple[tuple[str, int], ...], ...]:
         return tuple([changed(dim=axis) for axis in range(1, x[0].rank) if axis != self.dim % x[0].rank])
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        axis = self.dim % x[0].rank
+        parts = " + ".join(dim_text(t.shape[axis]) for t in x)
+        return ((axis, f"{parts} = {dim_text(self.infer(*x).shape[axis])}"),)
+
     def infer(self, *x: TensorType) -> TensorType:
         axis = self.dim % x[0].rank
         total = sum([t.shape[axis] for t in x[1:]], start=x[0].shape[axis])

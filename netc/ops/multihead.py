@@ -25,7 +25,7 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import Fact, Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, Work
 from netc.types import TensorType
 
 
@@ -156,11 +156,21 @@ class MultiheadAttention(Op):
             shapes = [("in_proj_weight", (3 * width, width))]
         return [learned(name, shape, _xavier(shape), x[0]) for name, shape in shapes]
 
-    def macs(self, *x: TensorType) -> Size:
-        queries, keys, values = (self._steps(x[at]) for at in self._sources(x))
-        width, *others = self._widths(x)
-        projections = queries * 2 * width * width + keys * width * others[0] + values * width * others[1]
-        return self._batch(x[0]) * (projections + 2 * queries * (keys + self._more()) * width)
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        batch, steps, widths = self._batch(x[0]), [self._steps(x[at]) for at in self._sources(x)], self._widths(x)
+        width, keys, size = widths[0], steps[1] + self._more(), widths[0] // self.num_heads
+        inwards = zip(("queries", "keys", "values"), steps, widths, strict=True)
+        return (
+            *[Work((batch, count, width), (features,), name) for name, count, features in inwards],
+            Work((batch, self.num_heads, steps[0], keys), (size,), "scores"),
+            Work((batch, self.num_heads, steps[0], size), (keys,), "means of values"),
+            Work((batch, steps[0], width), (width,)),
+        )
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        width, heads = number(x[0].shape[2]), self.num_heads
+        text = f"{heads} of {width}/{heads} = {width // heads} features, scores times 1/√{width // heads}"
+        return (Fact("heads", text, {"heads": heads, "features": width // heads}),)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = [size_of("embed_dim", x[0], 2), *positional(self, "num_heads")]

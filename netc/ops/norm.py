@@ -25,7 +25,7 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import Averages, OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
 OFFSET_TOO = "learn the offset too, where a scale is learned"
@@ -121,6 +121,9 @@ class BatchNorm(_ChannelNorm):
     track_running_stats: bool = attr("keep running statistics for eval", default=True)
     bias: bool = attr(OFFSET_TOO, default=True)
 
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple([axis for axis in range(x[0].rank) if axis != 1]))
+
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
         if not self.eps:
@@ -157,6 +160,9 @@ class InstanceNorm(_ChannelNorm):
     affine: bool = attr("learn a scale and an offset per channel", default=False)
     track_running_stats: bool = attr("keep running statistics for eval", default=False)
     bias: bool = attr(OFFSET_TOO, default=True)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple(range(2, x[0].rank)))
 
     def _values(self, x: TensorType) -> Size:
         return prod(x.shape[2:])
@@ -220,6 +226,9 @@ class LayerNorm(Op):
     elementwise_affine: bool = attr("learn a scale and an offset per element", default=True)
     bias: bool = attr("learn the offset too", default=True)
 
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple(range(x[0].rank - len(self._shape(x[0])), x[0].rank)))
+
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
         axes = len(self.normalized_shape) or 1
@@ -274,6 +283,9 @@ class GroupNorm(Op):
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     affine: bool = attr("learn a scale and an offset per channel", default=True)
     bias: bool = attr(OFFSET_TOO, default=True)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple(range(1, x[0].rank)), groups=self.num_groups)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
@@ -347,6 +359,9 @@ class LocalResponseNorm(Op):
     alpha: float = attr("factor of the mean square", default=1e-4)
     beta: float = attr("exponent", default=0.75)
     k: float = attr("offset", default=1.0)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages((1,), "a mean of squares", window=self.size)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])

@@ -25,7 +25,7 @@ from netc.ops.common import (
     size_of,
 )
 from netc.ops.merge import ONNX_TYPES
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import Averages, Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -42,6 +42,9 @@ class RmsNorm(Op):
         "added to the mean square; float32's precision, or float64's, if not given", default=None, minimum=0
     )
     elementwise_affine: bool = attr("learn a scale per element", default=True)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple(range(x[0].rank - len(self._shape(x[0])), x[0].rank)), "a mean of squares")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
@@ -145,6 +148,9 @@ class Normalize(_Unit):
     dim: int = attr("the axis of the vectors", default=1)
     eps: float = attr("smallest divisor", default=1e-12, minimum=0)
 
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages((self.dim % x[0].rank,), "a length")
+
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
         yield from need_axis(self, "dim", self.dim, x[0].rank)
@@ -192,6 +198,9 @@ class L2Norm(_Unit):
     scale: float = attr("what the learned scale starts from", default=20.0)
     eps: float = attr("smallest divisor", default=1e-12, minimum=0)
 
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages((1,), "a length")
+
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
         yield from need_axes(self, x[0], 2)
@@ -226,6 +235,9 @@ class LayerNorm2d(Op):
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     elementwise_affine: bool = attr("learn a scale and an offset per channel", default=True)
     bias: bool = attr("learn the offset too", default=True)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages((1,))
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
@@ -279,6 +291,9 @@ class FrozenBatchNorm2d(Op):
 
     fresh = True
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages((0, 2, 3))
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x[0], 4)

@@ -153,6 +153,11 @@ class Pad(Op):
         begins = given or [d // 2 for d in more]
         return tuple([(begin, d - begin) for begin, d in zip(begins, more, strict=True)])
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        amounts = zip(self._axes(x[0]), self._pairs(*x), strict=True)
+        shape = self.infer(*x).shape
+        return tuple([(axis, f"{_sum(x[0].shape[axis], *pair)} = {dim_text(shape[axis])}") for axis, pair in amounts])
+
     def infer(self, *x: TensorType) -> TensorType:
         sizes = list(x[0].shape)
         for axis, (begin, end) in zip(self._axes(x[0]), self._pairs(*x), strict=True):
@@ -239,3 +244,9 @@ class Pad(Op):
 
 LIFT = 1 << 40
 """More than any size."""
+
+
+def _sum(first: Size, *others: Size) -> str:
+    """`32 + 1 + 2`, `8h + 0 − 3`"""
+    texts = [f" − {-n}" if isinstance(n, int) and n < 0 else f" + {dim_text(n)}" for n in others]
+    return dim_text(first) + "".join(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import Size, dim_text, exact_div
+from netc.dims import Size, dim_text, exact_div, product_text
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import axis_name, int64, need_axes, need_axis, need_constant, need_rank, node, number, positional
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
@@ -284,6 +284,12 @@ class PixelShuffle(Op):
             message = f"{dim_text(x[0].shape[1])} channels do not divide by {self.upscale_factor}²"
             yield Problem("bad-argument", message, "upscale_factor")
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        channels, *space = x[0].shape[1:]
+        out, r = self.infer(*x).shape, self.upscale_factor
+        rules = [(1, f"{dim_text(channels)}/{r}² = {dim_text(out[1])}")]
+        return *rules, *[(axis, f"{product_text((n, r))} = {dim_text(out[axis])}") for axis, n in enumerate(space, 2)]
+
     def infer(self, *x: TensorType) -> TensorType:
         n, channels, height, width = x[0].shape
         r = self.upscale_factor
@@ -310,6 +316,12 @@ class PixelUnshuffle(Op):
                 if exact_div(x[0].shape[axis], self.downscale_factor) is None:
                     message = f"axis {axis_name(axis, 4)} of size {dim_text(x[0].shape[axis])} does not divide"
                     yield Problem("bad-argument", f"{message} by {self.downscale_factor}", "downscale_factor")
+
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        channels, *space = x[0].shape[1:]
+        out, r = self.infer(*x).shape, self.downscale_factor
+        rules = [(1, f"{dim_text(channels)}·{r}² = {dim_text(out[1])}")]
+        return *rules, *[(axis, f"{dim_text(n)}/{r} = {dim_text(out[axis])}") for axis, n in enumerate(space, 2)]
 
     def infer(self, *x: TensorType) -> TensorType:
         n, channels, height, width = x[0].shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
 from typing import Any, Literal
 
 import msgspec
@@ -52,6 +54,56 @@ class Param(msgspec.Struct, frozen=True):
     dtype: str = "float32"
     persistent: bool = True
     """False for a buffer PyTorch leaves out of the state_dict."""
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One thing to say about an operator in place: what it is about, and a formula with its numbers, perhaps over
+    several lines. `data` is the same for programs: numbers, symbolic sizes, texts, and lists and mappings of them."""
+
+    name: str
+    text: str
+    data: Mapping[str, Any] = {}
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Multiply-accumulates as they come about: so many results, each of so many products, both as factors. `each` says
+    what the results are where they are not elements of the output."""
+
+    results: tuple[Size, ...]
+    products: tuple[Size, ...]
+    each: str = "outputs"
+
+    @property
+    def macs(self) -> Size:
+        return prod(self.results) * prod(self.products)
+
+
+class MatrixProduct(msgspec.Struct, frozen=True):
+    """A product of matrices, `left` of rows × inner and `right` of inner × columns, `times` times: what the work of an
+    operator on one sample is made into. `then` is what follows it."""
+
+    name: str
+    left: str
+    right: str
+    rows: Size
+    inner: Size
+    columns: Size
+    times: Size = 1
+    then: str = ""
+
+    @property
+    def macs(self) -> Size:
+        return self.times * self.rows * self.inner * self.columns
+
+
+class Averages(msgspec.Struct, frozen=True):
+    """What a normalisation averages: the axes of the first input over which it does, the second one, channels, in
+    `groups` or over `window` neighbours. `what` is that which it takes of them."""
+
+    axes: tuple[int, ...]
+    what: str = "a mean and a variance"
+    groups: int = 1
+    window: int = 0
 
 
 class Clash(msgspec.Struct, frozen=True):

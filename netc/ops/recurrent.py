@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import sqrt
 from typing import Any, ClassVar
 
-from netc.dims import Size, compare
+from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, Tensor, Word, attr, op
 from netc.ops.common import (
     int64,
@@ -23,7 +23,7 @@ from netc.ops.common import (
 )
 from netc.ops.merge import ONNX_TYPES
 from netc.ops.projected import Projected, projected_lstm
-from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported
+from netc.ops.records import Fact, Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported, Work
 from netc.types import TensorType
 
 _BIAS = attr("add learned offsets", default=True)
@@ -152,10 +152,24 @@ class _Recurrent(Op):
             yield "bias_ih", (rows,)
             yield "bias_hh", (rows,)
 
-    def macs(self, *x: TensorType) -> Size:
-        inputs = [self._layer_input(layer, x[0]) for layer in range(self.num_layers)]
-        matrices = [shape for features in inputs for _, shape in self._shapes(features) if len(shape) == 2]
-        return prod(x[0].shape[:2], start=self._directions() * sum(rows * columns for rows, columns in matrices))
+    def work(self, *x: TensorType) -> tuple[Work, ...]:
+        """At every step, in each direction, every matrix once."""
+        runs = (*x[0].shape[:2], self._directions())
+        return tuple(
+            Work((*runs, rows[0]), tuple(rows[1:]), f"rows of {name}_l{layer}")
+            for layer in range(self.num_layers)
+            for name, rows in self._shapes(self._layer_input(layer, x[0]))
+            if len(rows) == 2
+        )
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        stacked = "1 matrix" if self.gates == 1 else f"{self.gates} matrices, one above the other"
+        text = f"{stacked}: {self.gates}·{self.hidden_size} = {self.gates * self.hidden_size} rows"
+        steps, _ = self._steps_and_batch(x[0])
+        return (
+            Fact("gates", text, {"gates": self.gates, "rows": self.gates * self.hidden_size}),
+            Fact("steps", f"{dim_text(steps)}, one after the other", {"steps": steps}),
+        )
 
     def torch(self, *x: TensorType) -> TorchForm:
         options = [name for name in self.attributes if name not in ("hidden_size", "lengths")]

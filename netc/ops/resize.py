@@ -131,6 +131,14 @@ class Interpolate(Op):
             return self.size * (x[0].rank - 2) if len(self.size) == 1 else self.size
         return tuple([_scaled(n, f) for n, f in zip(x[0].shape[2:], self._factors(x[0]), strict=True)])
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        target = self._target(*x)
+        if not self.scale_factor:
+            source = "as given" if self.size else "that of `like`"
+            return tuple([(axis, f"{dim_text(n)}, {source}") for axis, n in enumerate(target, 2)])
+        sizes = zip(x[0].shape[2:], self._factors(x[0]), target, strict=True)
+        return tuple([(axis, f"⌊{_factor(n)}·{f:g}⌋ = {dim_text(out)}") for axis, (n, f, out) in enumerate(sizes, 2)])
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:2], *self._target(*x))
 
@@ -299,6 +307,10 @@ class Interpolate(Op):
     def caption(self, *x: TensorType) -> str:
         given = self.size or self.scale_factor
         return ", ".join([self.mode, *([str(plain(compact(given)))] if given else [])])
+
+
+def _factor(n: Size) -> str:
+    return dim_text(n) if isinstance(n, int) else f"({dim_text(n)})"
 
 
 def _scaled(n: Size, factor: float) -> Size:

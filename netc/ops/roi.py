@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from netc.dims import Size, compare, dim_text
+from netc.dims import Size, compare, dim_text, product_text
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import ONNX_TYPES, need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
+from netc.ops.records import Fact, OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
 from netc.types import TensorType
 
 NUMBERED = '''
@@ -142,6 +142,14 @@ class _Roi(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(box_count(x[-1]), x[0].shape[1], *self.output_size)
+
+    def facts(self, *x: TensorType) -> tuple[Fact, ...]:
+        cells = product_text(self.output_size)
+        text = f"{dim_text(box_count(x[-1]))}, each cut into {cells} cells; {self._scale_text()}"
+        return (Fact("boxes", text, {"boxes": box_count(x[-1]), "cells": list(self.output_size)}),)
+
+    def _scale_text(self) -> str:
+        return f"corners times {self.spatial_scale:g}"
 
     def _module(self, cls: str, helper: str, *options: str) -> TorchForm:
         args = (*positional(self, "output_size"), *keywords(self, "spatial_scale", *options))

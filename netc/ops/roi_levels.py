@@ -96,6 +96,9 @@ class MultiScaleRoIAlign(_Roi):
         elif self.strides[0] & (self.strides[0] - 1):
             yield Problem("bad-argument", f"strides must be powers of two, not {shown}", "strides")
 
+    def _scale_text(self) -> str:
+        return f"corners divided by one of {', '.join(map(str, self.strides))}, by the size of the box"
+
     def torch(self, *x: TensorType) -> TorchForm:
         strides = TorchArg("strides", self.strides, attribute="strides")
         options = keywords(self, "sampling_ratio", "aligned", "canonical_scale", "canonical_level")

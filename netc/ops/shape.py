@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
-from netc.dims import Size, compare, dim_text, exact_div, shape_text
+from netc.dims import Size, compare, dim_text, exact_div, product_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
 from netc.ops.common import changed, int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
@@ -28,6 +28,11 @@ class Flatten(Op):
         if not wrong and self.start_dim % rank > self.end_dim % rank:
             message = f"start_dim {self.start_dim} comes after end_dim {self.end_dim} in a tensor of rank {rank}"
             yield Problem("bad-argument", message, "start_dim")
+
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        first, last = self.start_dim % x[0].rank, self.end_dim % x[0].rank
+        joined = x[0].shape[first : last + 1]
+        return ((first, f"{product_text(joined)} = {dim_text(prod(joined))}"),) if len(joined) > 1 else ()
 
     def infer(self, *x: TensorType) -> TensorType:
         shape = x[0].shape

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
-from netc.dims import Size, dim_text, equal
+from netc.dims import Size, dim_text, equal, product_text
 from netc.geometry import Window
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_constant, need_float, need_rank, node, number, positional
@@ -64,6 +64,15 @@ class Unfold(_Columns):
         if x[0].rank == 4:
             yield from need_constant(x[0].shape[1], "channels")
             yield from self._check_fit(x[0])
+
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        channels, *space = x[0].shape[1:]
+        blocks = self._blocks(*space)
+        along = " and ".join(w.formula(n) for w, n in zip(self._windows(), space, strict=True))
+        return (
+            (1, f"{product_text((channels, *self.kernel_size))} = {dim_text(self.infer(*x).shape[1])}"),
+            (2, f"{product_text(blocks)} = {dim_text(prod(blocks))} windows: {along}"),
+        )
 
     def infer(self, *x: TensorType) -> TensorType:
         n, channels, *space = x[0].shape
@@ -127,6 +136,10 @@ class Fold(_Columns):
             message = f"output_size {self.output_size[0]}×{self.output_size[1]} has {sides} = {prod(blocks)} windows"
             notes = tuple([w.formula(n) for w, n in zip(self._windows(), self.output_size, strict=True)])
             yield Problem("shape-mismatch", f"{message}, the input {dim_text(columns)} columns", "output_size", notes)
+
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        taps = product_text(self.kernel_size)
+        return ((1, f"{dim_text(x[0].shape[1])}/({taps}) = {dim_text(self.infer(*x).shape[1])}"),)
 
     def infer(self, *x: TensorType) -> TensorType:
         n, channels, _ = x[0].shape

@@ -69,6 +69,17 @@ class MaxUnpool(Op):
         settings = zip(kernel, steps, self.dilation, pads, strict=True)
         return tuple([Window(k, s, d, begin, end) for k, s, d, (begin, end) in settings])
 
+    def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
+        """The size is given; what the windows cover says whether it can be."""
+        given = "as given" if self.output_size is not None else "as before the pool"
+        sizes = zip(self.windows_undone(), x[0].shape[2:], self.infer(*x).shape[2:], strict=True)
+        return tuple(
+            [
+                (axis, f"{dim_text(size)}, {given}; the windows cover {window.formula_transposed(n)}")
+                for axis, (window, n, size) in enumerate(sizes, 2)
+            ]
+        )
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:2], *(self.output_size or x[2].shape[2:]))
 

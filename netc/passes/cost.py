@@ -35,7 +35,7 @@ NOTHING = Cost(0, 0, 0)
 
 def costs(network: Network, flat: Flat) -> tuple[Cost, ...]:
     """The cost of every node, in the order of `flat.nodes`."""
-    batch, fed, seen = _Batch(network), set(flat.inputs), set[str]()
+    batch, fed, seen = Batch(network), set(flat.inputs), set[str]()
     found = []
     for node in flat.nodes:
         if not fed.isdisjoint(node.inputs):
@@ -65,7 +65,7 @@ def _sum(sizes: Iterable[Size | None]) -> Size | None:
     return whole
 
 
-class _Batch:
+class Batch:
     """How many samples a network takes at once: the size called `B` or `N`, else the first axis of the first input.
 
     Where that is a symbol, a sample costs what a batch of one does. Where it is a number, a sample costs its share of
@@ -85,16 +85,17 @@ class _Batch:
 
     def macs(self, node: FlatNode, fed: set[Wire]) -> Size | None:
         op = node.node.op
-        if type(op).macs is Op.macs:
+        if type(op).work is Op.work and type(op).macs is Op.macs:
             return 0
         try:
-            whole = op.macs(*(self._single(wire.type) for wire in node.inputs))
+            whole = op.macs(*(self.single(wire.type) for wire in node.inputs))
         except TooComplex:
             return None
         share = exact_div(whole, self.size) if not fed.isdisjoint(node.inputs) else None
         return whole if share is None else share
 
-    def _single(self, type_: TensorType) -> TensorType:
+    def single(self, type_: TensorType) -> TensorType:
+        """A type with the batch as one sample, where its size is a symbol."""
         return type_.with_shape(*(substitute(size, self.one) for size in type_.shape)) if self.one else type_
 
 

@@ -9,7 +9,7 @@ do not count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -51,10 +51,42 @@ def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
     """The field of every tensor; None where there are no spatial axes or the rule does not reach."""
     fields: dict[Wire, Field | None] = {wire: _start(wire.type) for wire in flat.inputs}
     for node in flat.nodes:
-        seen = _merge([fields.get(wire) for wire in node.inputs])
+        seen = seen_before(node, fields)
         for wire in node.outputs:
             fields[wire] = _through(node, seen, wire.type)
     return fields
+
+
+def seen_before(node: FlatNode, fields: Mapping[Wire, Field | None]) -> Field | None:
+    """What one position of a node's inputs sees."""
+    return _merge([fields.get(wire) for wire in node.inputs])
+
+
+def derivation(node: FlatNode, seen: Field, found: Field) -> str:
+    """The rule by which `found` follows from `seen` with its numbers, once where all axes have the same: `1 + (11−1)·1
+    = 11, step 1·4 = 4`. Text for one that stays as it is, too."""
+    if found.whole or seen.whole:
+        return "the whole input"
+    if found.reach == seen.reach and found.step == seen.step:
+        return f"{found}, as before; step {_numbers(found.step)}"
+    windows = node.node.op.windows(*(wire.type for wire in node.inputs))
+    spreads = node.node.op.family is Family.UPSAMPLE
+    windows = windows or _resizing(node, node.outputs[0].type)
+    axes = zip(windows, seen.reach, seen.step, found.reach, found.step, strict=True)
+    return "; ".join(dict.fromkeys(_spread_text(*axis) if spreads else _slide_text(*axis) for axis in axes))
+
+
+def _slide_text(window: Window, reach: Fraction, step: Fraction, found: Fraction, now: Fraction) -> str:
+    taps = f"{window.kernel}−1" if window.dilation == 1 else f"{window.extent}−1"
+    return f"{reach} + ({taps})·{step} = {found}, step {step}·{window.stride} = {now}"
+
+
+def _spread_text(window: Window, reach: Fraction, step: Fraction, found: Fraction, now: Fraction) -> str:
+    return f"{reach} + (⌈{window.extent}/{window.stride}⌉−1)·{step} = {found}, step {step}/{window.stride} = {now}"
+
+
+def _numbers(values: tuple[Fraction, ...]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else "×".join(map(str, values))
 
 
 def _start(type_: TensorType) -> Field | None:

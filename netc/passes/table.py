@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from netc.dims import Size, dim_text
+from netc.dims import Size, count_text
 from netc.passes.cost import Cost
 
 HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Field")
@@ -16,7 +16,6 @@ NARROWEST = 8
 _SHRINKS = (0, 1, 2)
 _WORK = 4
 _DROPS = (5, 1, 4, 2)
-_LONG = re.compile(r"\d{4,}")
 _NUMBER = re.compile(r"\d[\d,]{3,}")
 _RIGHT = frozenset({3, 4, 5})
 
@@ -41,9 +40,7 @@ def number(size: Size | None) -> str:
     """`25,557,032`, `4,096·h·w`, nothing for 0."""
     if size is None:
         return "?"
-    if isinstance(size, int):
-        return f"{size:,}" if size else ""
-    return _LONG.sub(lambda digits: f"{int(digits[0]):,}", dim_text(size))
+    return count_text(size) if size else ""
 
 
 def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:

@@ -95,7 +95,7 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
 def owned(
     node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], reader: Reader
 ) -> dict[str, tuple[Any, ...]]:
-    """The sizes of the tensors that a node owns, by their names; nothing where the operator's rule cannot be followed."""
+    """The sizes of the tensors that a node owns, by name; nothing where the operator's rule cannot be followed."""
     types = [TensorType(sizes, v.type.dtype) for sizes, v in zip(inputs, node.inputs, strict=True)]  # type: ignore[arg-type]
     try:
         return {param.name: param.shape for param in lifted(node.op, attributes, reader).params(*types)}
