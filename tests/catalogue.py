@@ -148,6 +148,7 @@ CATALOGUE = {
         "t: [N, 4, h, w]",
         """
         celu alpha=0.5 @t
+        squareplus b=0.5 @t
         elu alpha=0.5 @t
         gelu @t
         gelu approximate=tanh @t

@@ -116,7 +116,7 @@ def _helper(module: TorchModule) -> type[nn.Module]:
 def _names(imports: Sequence[str]) -> dict[str, Any]:
     places = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.linalg": torch.linalg}
     pairs = [text.split(":") for text in imports]
-    return {name: getattr(places[place], name) for place, name in pairs}
+    return {"torch": torch} | {name: getattr(places[place], name) for place, name in pairs}
 
 
 def _evaluated(template: str, values: dict[str, Any], names: dict[str, Any], x: Sequence[torch.Tensor]) -> Any:

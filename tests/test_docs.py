@@ -23,7 +23,8 @@ def examples(page: str) -> list[tuple[str | None, str]]:
     return [(match["code"], match["text"]) for match in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8"))]
 
 
-CASES = [(page, *case) for page in ("docs/language.md", "README.md") for case in examples(page)]
+PAGES = ("docs/language.md", "README.md", "CONTRIBUTING.md")
+CASES = [(page, *case) for page in PAGES for case in examples(page)]
 
 
 @pytest.mark.parametrize(("page", "code", "text"), CASES, ids=lambda value: None)
@@ -37,8 +38,21 @@ def test_every_example_says_what_the_page_says(page: str, code: str | None, text
         assert network is None
 
 
-def test_there_are_examples_on_both_pages() -> None:
-    assert {page for page, _, _ in CASES} == {"docs/language.md", "README.md"}
+def test_there_are_examples_on_every_page() -> None:
+    assert {page for page, _, _ in CASES} == set(PAGES)
+
+
+def test_the_operator_that_contributing_makes_is_the_one_there_is() -> None:
+    (code,) = re.findall(
+        r"```python\n(\"\"\".*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert code == (ROOT / "netc/ops/squareplus.py").read_text(encoding="utf-8")
+
+
+def test_contributing_names_only_files_there_are() -> None:
+    named = re.findall(r"`((?:netc|tests)/[\w/]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(named) > 5
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["ops.md", "errors.md"])

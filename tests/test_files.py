@@ -101,8 +101,10 @@ def test_the_python_interface_keeps_the_spec(folder: Path) -> None:
     "line",
     [
         "check {}.yaml", "check user.yaml", "weights stats {}.safetensors", "onnx s.yaml --weights {}.npz -o o.onnx",
-        "weights convert {}.pt -o o.safetensors", "weights convert w.safetensors --rename-file {}.yaml -o o.safetensors",
-        "run m.onnx --input {}.npy", "run m.onnx --input {}.npz", "run m.onnx --input {}.png", "run {}.onnx --input zeros",
+        "weights convert {}.pt -o o.safetensors",
+        "weights convert w.safetensors --rename-file {}.yaml -o o.safetensors",
+        "run m.onnx --input {}.npy", "run m.onnx --input {}.npz", "run m.onnx --input {}.png",
+        "run {}.onnx --input zeros",
         "optimize {}.onnx --all -o o.onnx", "run m.onnx --input zeros --top 1 --labels {}.txt",
     ],
 )  # fmt: skip

@@ -32,7 +32,7 @@ def required(attribute: Attr) -> object:
 def test_documented_in_full(name: str) -> None:
     cls = OPERATORS[name]
     assert cls.__dict__.get("__doc__"), "an operator documents itself, not its base"
-    assert "torch" in cls.__doc__
+    assert "torch" in cls.__doc__ or not cls.torch_name
     assert cls.title
     assert all(declared.doc for declared in cls.attributes.values())
 
@@ -47,7 +47,7 @@ def test_norms_give_their_formula(name: str) -> None:
     assert " / " in (OPERATORS[name].__doc__ or "")
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", [name for name, cls in OPERATORS.items() if cls.torch_name])
 def test_the_pytorch_name_exists(name: str) -> None:
     library, *path = OPERATORS[name].torch_name.split(".")
     found: object = {"torch": torch, "torchvision": torchvision}[library]

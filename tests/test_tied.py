@@ -11,13 +11,13 @@ import pytest
 import torch
 from alike import TOLERANCE, exported
 from module_judge import judge
-from netc.runtime import verify
 from safetensors.torch import load_file
 from spectext import net, refused
 from torch import Tensor, nn
 
 import netc
 from netc.backends.onnx import write_onnx_fresh
+from netc.verify import verify
 
 LANGUAGE_MODEL = """
     netc: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from netc.cli.reference import Attribute, attributes, description, inputs
+from netc.cli.reference import Attribute, attributes, description, in_pytorch, inputs
 from netc.cli.typical import placement_line
 from netc.diagnostics.codes import reference
 from netc.ops import OPERATORS
@@ -41,13 +41,17 @@ def _ops() -> Iterator[str]:
 
 
 def _operator(operator: type[Op]) -> Iterator[str]:
-    yield from ("", f"### `{operator.name}`", "", f"`{operator.torch_name}` · {inputs(operator)}", "")
+    yield from ("", f"### `{operator.name}`", "", f"{_in_pytorch(operator)} · {inputs(operator)}", "")
     yield description(operator)
     if line := placement_line(operator):
         yield from ("", line)
     if rows := attributes(operator):
         yield from ("", "| attribute | takes | default | |", "|---|---|---|---|")
         yield from map(_row, rows)
+
+
+def _in_pytorch(operator: type[Op]) -> str:
+    return f"`{operator.torch_name}`" if operator.torch_name else in_pytorch(operator)
 
 
 def _row(attribute: Attribute) -> str:

@@ -59,6 +59,11 @@ def headline(operator: type[Op]) -> str:
     return re.split(r"\.(?: (?=[A-Z])|$)", text, maxsplit=1)[0]
 
 
+def in_pytorch(operator: type[Op]) -> str:
+    """`torch.nn.Conv2d`, or words where PyTorch has nothing of the kind."""
+    return operator.torch_name or "not in PyTorch"
+
+
 def inputs(operator: type[Op]) -> str:
     """`1 input`, `2 inputs`, `1 input or more`."""
     least, most = operator.arity
@@ -89,7 +94,7 @@ def as_json(operator: type[Op]) -> dict[str, object]:
     return {
         "name": operator.name,
         "family": operator.family.value,
-        "torch": operator.torch_name,
+        "torch": operator.torch_name or None,
         "doc": description(operator),
         "inputs": {"least": operator.arity[0], "most": operator.arity[1]},
         "attributes": [msgspec.to_builtins(a) for a in attributes(operator)],

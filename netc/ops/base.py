@@ -120,10 +120,10 @@ class Op:
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
     first, then its input are passed as extra inputs), `skips` (inputs that are `none` are left out, one is
     enough), `transposed` (its windows spread, they do not gather), `fresh` (PyTorch's result is a tensor of its own,
-    which its gradient does not need: it may be written over), `torch_name` (documentation), `like_replaces` (attributes
-    that say what a tensor `like=@x` would say instead), `is_softmax` (its result are probabilities, or their
-    logarithms), `follows` (the argument that PyTorch's class takes first and that follows from the first input here,
-    and from which of its axes).
+    which its gradient does not need: it may be written over), `torch_name` (documentation; empty where PyTorch has
+    nothing of the kind), `like_replaces` (attributes that say what a tensor `like=@x` would say instead), `is_softmax`
+    (its result are probabilities, or their logarithms), `follows` (the argument that PyTorch's class takes first and
+    that follows from the first input here, and from which of its axes).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -350,12 +350,17 @@ def op(
     name: str,
     *,
     family: Family,
-    torch: str,
+    torch: str = "",
     title: str = "",
     rank: int = 0,
     arity: tuple[int, int | None] | None = None,
 ) -> Callable[[type[Any]], type[Any]]:
-    """Register a class as the operator `name`."""
+    """Register a class as the operator `name`.
+
+    torch: the class or function of PyTorch whose behaviour it has, for documentation and tests; nothing where PyTorch
+    has none, and the code is written out. title: in a picture. rank: how many spatial axes. arity: fewest and most
+    inputs.
+    """
 
     def register(cls: type[Any]) -> type[Any]:
         cls.name, cls.family, cls.torch_name, cls.title = name, family, torch, title or name

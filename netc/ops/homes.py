@@ -69,6 +69,7 @@ MODULES = {
     "shape": "flatten reshape unflatten permute transpose squeeze unsqueeze",
     "similarity": "cosine_similarity pairwise_distance",
     "source": "parameter buffer constant arange",
+    "squareplus": "squareplus",
     "suppress": "nms",
     "unpool": "max_unpool1d max_unpool2d max_unpool3d",
 }

@@ -135,7 +135,7 @@ def _check_archive(path: Path) -> None:
         with ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > max(MOST_BYTES, MOST_COMPRESSED * path.stat().st_size):
-            raise _refused(f"{path}: its arrays take {size:,} bytes, more than {MOST_COMPRESSED} times the file's")
+            raise bad_input(f"{path}: its arrays take {size:,} bytes, more than {MOST_COMPRESSED} times the file's")
 
 
 def _archive(path: Path, inputs: Types) -> dict[str, Source]:

@@ -140,7 +140,7 @@ def _opened(path: Path, mode: str) -> Any:
             warnings.simplefilter("ignore")
             with open_input(path) as content, library.open(content) as file:
                 if file.width * file.height > MOST_PIXELS:
-                    raise _refused(f"{path}: has {file.width}×{file.height} pixels; at most {MOST_PIXELS:,} are read")
+                    raise bad_input(f"{path}: has {file.width}×{file.height} pixels; at most {MOST_PIXELS:,} are read")
                 if file.mode in WIDE_MODES:
                     raise bad_input(
                         f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy"

@@ -9,7 +9,7 @@ import click
 from netc.cli.options import as_json as json_flag
 from netc.cli.options import plugins
 from netc.cli.output import print_json
-from netc.cli.reference import Attribute, as_json, attributes, description, headline, inputs
+from netc.cli.reference import Attribute, as_json, attributes, description, headline, in_pytorch, inputs
 from netc.cli.typical import placement_line, placements
 from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
@@ -61,7 +61,7 @@ def _find(name: str) -> type[Op]:
 
 
 def _describe(operator: type[Op]) -> str:
-    head = f"{operator.name}: {operator.torch_name}, {inputs(operator)}\n\n{description(operator)}\n"
+    head = f"{operator.name}: {in_pytorch(operator)}, {inputs(operator)}\n\n{description(operator)}\n"
     if line := placement_line(operator):
         head += f"\n{line}\n"
     rows = [_row(a) for a in attributes(operator)]
