@@ -1,0 +1,172 @@
+"""Specs for a graph: with the structure that names tell, with what repeats, and without any; the shortest right one wins."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from netc.api import compile_spec
+from netc.diagnostics.model import Diagnostic, Source
+from netc.importing.blocks import compose
+from netc.importing.bodies import Refused, told
+from netc.importing.discover import discover
+from netc.importing.graph import Gap, Graph, Node
+from netc.importing.naming import group, unique
+from netc.importing.parts import Part, flat, tree
+from netc.importing.paths import places
+from netc.importing.printing import Printer
+from netc.importing.sameness import Parting, compare
+from netc.importing.templates import Template
+from netc.ir.flat import flatten
+from netc.ir.model import Network
+from netc.ops.base import OPERATORS
+
+NamesMode = Literal["keep", "readable", "none"]
+TRIES = 12
+"""Blocks of one candidate that may be parted before it is given up."""
+
+SETTINGS = ("bias", "eps", "momentum", "ceil_mode", "count_include_pad")
+"""Attributes that a file may say once for an operator."""
+
+
+class Candidate(msgspec.Struct, frozen=True, eq=False):
+    """A spec that is the graph. `places`: path → node."""
+
+    way: str
+    text: str
+    network: Network
+    places: dict[str, Node]
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n")
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """Fewer lines are better, then fewer characters; long lines are read like several."""
+        return sum(1 + len(line) // 130 for line in self.text.splitlines()), len(self.text)
+
+
+def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) -> Candidate:
+    """Raises Gap where no spec is the graph."""
+    name_ends(graph)
+    found: list[Candidate] = []
+    problems: list[str] = []
+    for way, grown in _ways(mode):
+        note(f"finding structure ({way})")
+        for merges in (True,):
+            candidate = _candidate(graph, name, way, grown, merges, problems)
+            if candidate is not None:
+                found.append(candidate)
+        if mode == "keep" and found and way == "named":
+            break
+    if not found:
+        raise Gap(f"no spec of it is the same network; the last was refused: {problems[-1] if problems else '?'}")
+    return min(found, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
+
+
+def _ways(mode: NamesMode) -> Iterator[tuple[str, Callable[[Graph], Part]]]:
+    if mode != "none":
+        yield "named", tree
+    yield "by what repeats", discover
+    yield "flat", flat
+
+
+def _candidate(
+    graph: Graph, name: str, way: str, grown: Callable[[Graph], Part], merges: bool, problems: list[str]
+) -> Candidate | None:
+    split: set[str] = set()
+    for _ in range(TRIES):
+        try:
+            templates = compose(grown(graph), graph, split)
+        except Refused as refused:
+            problems.append(f"{way}: {refused}")
+            return None
+        found = _checked(graph, name, way, templates, merges)
+        if isinstance(found, Candidate):
+            return found
+        problems.append(f"{way}: {found.path}: {found.why}")
+        cls = _guilty(found, templates)
+        if cls is None or cls in split:
+            return None
+        split.add(cls)
+    return None
+
+
+def _checked(graph: Graph, name: str, way: str, templates: list[Template], merges: bool) -> Candidate | Parting:
+    for template in templates:
+        group(template, merges)
+    results = [result for result, _ in graph.outputs]
+    text = Printer(templates, graph, results, file_defaults(graph)).text(name)
+    network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
+    if network is None:
+        first = next(d for d in diagnostics if d.severity == "error")
+        return Parting(first.trail[-1].name if first.trail else "", f"{first.code}: {first.message}")
+    where = places(templates)
+    parting = compare(flatten(network), graph, where)
+    if parting is not None:
+        return parting
+    return Candidate(way, text, network, where, network.warnings)
+
+
+def _guilty(parting: Parting, templates: list[Template]) -> str | None:
+    """The class of the innermost block around a place, if that has several modules."""
+    for template in reversed(templates):
+        if template.name == parting.path and len(template.modules) > 1:
+            return template.cls
+    found = None
+    for template in templates:
+        for module in template.modules:
+            if len(template.modules) > 1 and _around(template, module, parting.path, templates):
+                found = found or template.cls
+    return found
+
+
+def _around(template: Template, module: Part, path: str, templates: list[Template]) -> bool:
+    node = places(templates).get(path)
+    return node is not None and node in set(module.nodes())
+
+
+def file_defaults(graph: Graph) -> dict[tuple[str, str], Any]:
+    """What most statements of an operator say otherwise than the operator itself does."""
+    counts: dict[tuple[str, str], Counter[Any]] = {}
+    for node in graph.nodes:
+        for key, value in told(node.op).items():
+            if key in SETTINGS:
+                counts.setdefault((node.op.name, key), Counter())[value] += 1
+    found = {}
+    for (op, key), values in counts.items():
+        value, times = values.most_common(1)[0]
+        if times > 1 and value != OPERATORS[op].attributes[key].default:
+            found[op, key] = value
+    return found
+
+
+def name_ends(graph: Graph) -> None:
+    """Give inputs and outputs names that a spec may have, the source's where that is possible."""
+    taken: set[str] = set()
+    for value in graph.inputs:
+        value.name = unique(_word(value.name, _usual(value.type.rank)), "input", taken)
+        taken.add(value.name)
+    named = []
+    for at, (name, value) in enumerate(graph.outputs):
+        word = _word(name, "output" if len(graph.outputs) == 1 else f"output{at + 1}")
+        word = unique(word.lstrip("_") or "output", "output", taken)
+        taken.add(word)
+        named.append((word, value))
+    graph.outputs = named
+
+
+def _usual(rank: int) -> str:
+    return {4: "image", 3: "tokens", 5: "volume"}.get(rank, "input")
+
+
+def _word(name: str, usual: str) -> str:
+    """The source's name where it is a word; numbers and paths of an exporter are none."""
+    word = re.sub(r"\W+", "_", name).strip("_")
+    return usual if not word[:1].isalpha() or re.fullmatch(r"x\d*|in(put)?(_\d+)?|\d+", word) else word[:60]

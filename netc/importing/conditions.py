@@ -1,0 +1,105 @@
+"""Conditions of statements that some modules of a class lack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+import msgspec
+
+from netc.importing.align import Column
+from netc.importing.arguments import CHANNELS, FLAG, Arguments, Atom, Expr, Vector
+from netc.importing.slots import Slots
+
+MOST_VALUES = 4
+"""Values of an argument that are tried in a condition; with more it says nothing."""
+
+
+class Test(msgspec.Struct, frozen=True):
+    """A comparison, and what it is for every module; None where an argument has no value."""
+
+    text: str
+    holds: Callable[[int], Any]
+
+
+def condition(column: Column, present: Vector, slots: Slots, columns: list[Column]) -> str:
+    """What is true exactly where the statement is present; a new argument where nothing known is."""
+    tests = list(_tests(slots, columns))
+    for test in tests:
+        if _fits(present, test.holds):
+            return test.text
+    for a, b in combinations(tests, 2):
+        if "!=" in a.text and "!=" in b.text and _fits(present, lambda j, a=a, b=b: a.holds(j) or b.holds(j)):  # type: ignore[misc]
+            return f"{a.text} or {b.text}"
+        if "==" in a.text and "==" in b.text and _fits(present, lambda j, a=a, b=b: a.holds(j) and b.holds(j)):  # type: ignore[misc]
+            return f"{a.text} and {b.text}"
+    return _flag(column, present, slots.arguments)
+
+
+def _fits(present: Vector, holds: Callable[[int], Any]) -> bool:
+    return all(wanted is None or holds(j) is wanted for j, wanted in enumerate(present))
+
+
+def _flag(column: Column, present: Vector, arguments: Arguments) -> str:
+    word = re.sub(r"\W", "_", (column.first.name or column.first.op).split(".")[-1]).strip("_")
+    word = column.first.op if word.isdigit() or not word else word
+    return arguments.take(list(present), FLAG, f"with_{re.sub(r'[^a-z0-9_]', '', word.lower()) or 'part'}")
+
+
+def _tests(slots: Slots, columns: list[Column]) -> Iterator[Test]:
+    for argument in slots.arguments.of_kind("stride"):
+        v = argument.vector
+        yield Test(f"{{{argument.key}}} != 1", lambda j, v=v: None if v[j] is None else v[j] != 1)  # type: ignore[misc]
+        yield Test(f"{{{argument.key}}} == 1", lambda j, v=v: None if v[j] is None else v[j] == 1)  # type: ignore[misc]
+    yield from _widths(slots, columns)
+    for argument in slots.arguments:
+        if argument.kind not in (CHANNELS, "stride"):
+            yield from _values(argument.key, argument.vector)
+
+
+def _widths(slots: Slots, columns: list[Column]) -> Iterator[Test]:
+    """`in.C != width`, with all widths that statements of the block have."""
+    inner = [atom for atom in slots.atoms() if atom.argument is None]
+    if not inner:
+        return
+    source = inner[0]
+    for atom in _outer(slots, columns):
+        for sign, equal in (("!=", False), ("==", True)):
+            yield Test(
+                f"{source.text} {sign} {atom.text}",
+                lambda j, v=atom.vector, u=source.vector, e=equal: (  # type: ignore[misc]
+                    None if v[j] is None or u[j] is None else (u[j] == v[j]) is e
+                ),
+            )
+
+
+def _outer(slots: Slots, columns: list[Column]) -> Iterator[Atom]:
+    atoms = [atom for atom in slots.atoms() if atom.argument is not None and atom.kind == CHANNELS]
+    yield from atoms
+    known = {atom.text: atom.vector for atom in atoms}
+    seen = set()
+    for column in columns:
+        expr = column.slots.get("out_channels")
+        text = expr.text if isinstance(expr, Expr) else ""
+        match = re.fullmatch(r"(\d+)\*(\{a\d+\})", text)
+        if match and text not in seen and match[2] in known:
+            seen.add(text)
+            times = int(match[1])
+            yield Atom(text, CHANNELS, [None if v is None else times * v for v in known[match[2]]])
+
+
+def _values(key: str, vector: Vector) -> Iterator[Test]:
+    values = {repr(v): v for v in vector if v is not None}
+    if len(values) > MOST_VALUES or not all(isinstance(v, int | str) for v in values.values()):
+        return
+    for _, value in sorted(values.items()):
+        if isinstance(value, bool):
+            yield Test(
+                f"{{{key}}}" if value else f"not {{{key}}}",
+                lambda j, v=value: None if vector[j] is None else vector[j] is v,  # type: ignore[misc]
+            )
+        elif isinstance(value, int) or re.fullmatch(r"\w+", value):
+            yield Test(f"{{{key}}} == {value}", lambda j, v=value: None if vector[j] is None else vector[j] == v)  # type: ignore[misc]
+            yield Test(f"{{{key}}} != {value}", lambda j, v=value: None if vector[j] is None else vector[j] != v)  # type: ignore[misc]

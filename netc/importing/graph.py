@@ -1,0 +1,285 @@
+"""The imported network before it has a structure: netc's operators in order, with weights by reference.
+
+Every reader makes one of these, whatever its file is like, and nothing after it knows where it came from. Each operator is
+checked as it is added and its sizes are inferred by netc itself, so a reader needs no rules of its own for sizes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.ops.base import OPERATORS, BadValue, Op
+from netc.ops.conversion import convert
+from netc.ops.records import Require
+from netc.types import TensorType
+
+MOST_NODES = 100_000
+
+
+class Gap(Exception):
+    """Something of the source that cannot be said in netc: why, and at which place of the source."""
+
+    def __init__(self, why: str, place: str = "") -> None:
+        super().__init__(why)
+        self.why, self.place = why, place
+
+    def error(self, source: str) -> NetcError:
+        """The diagnostic for whoever called."""
+        at = f"{source}: {self.place}: " if self.place else f"{source}: "
+        return NetcError((Diagnostic("cannot-import", at + self.why, None),))
+
+
+class Held(msgspec.Struct, frozen=True, eq=False):
+    """A tensor of the source; its data are read when they are asked for, and not kept."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    read: Callable[[], Any]
+
+
+class Weight(msgspec.Struct, frozen=True, eq=False):
+    """A tensor of the source as an operator of netc wants it: the steps, (what, numbers), are taken one by one.
+
+    `permute` axes, `reshape` to a shape, `rows` from and to on the first axis, `times` a number, `zeros` of a shape.
+    """
+
+    held: Held
+    shape: tuple[int, ...]
+    steps: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    def permuted(self, *axes: int) -> Weight:
+        return self._then("permute", axes, tuple(self.shape[axis] for axis in axes))
+
+    def reshaped(self, *shape: int) -> Weight:
+        return self if shape == self.shape else self._then("reshape", shape, shape)
+
+    def rows(self, start: int, stop: int) -> Weight:
+        return self._then("rows", (start, stop), (stop - start, *self.shape[1:]))
+
+    def order(self, *blocks: int) -> Weight:
+        """As many equal blocks of rows, in another order: the gates of a recurrent layer."""
+        return self._then("order", blocks, self.shape)
+
+    def _then(self, what: str, numbers: tuple[Any, ...], shape: tuple[int, ...]) -> Weight:
+        return Weight(self.held, shape, (*self.steps, (what, numbers)))
+
+    def array(self) -> Any:
+        """The values, C-contiguous. Raises NetcError as reading the source does."""
+        array = self.held.read()
+        for what, numbers in self.steps:
+            array = _STEPS[what](array, numbers)
+        return np.ascontiguousarray(array)
+
+    def told(self) -> str:
+        """`permute (1 0)`: what was done to the tensor; empty where nothing was."""
+        return ", ".join(f"{what} ({' '.join(map(str, numbers))})" for what, numbers in self.steps)
+
+
+_STEPS: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
+    "permute": lambda array, axes: array.transpose(axes),
+    "reshape": lambda array, shape: array.reshape(shape),
+    "rows": lambda array, ends: array[ends[0] : ends[1]],
+    "order": lambda array, blocks: np.concatenate([np.split(array, len(blocks))[block] for block in blocks]),
+}
+
+
+def held_array(name: str, array: Any) -> Held:
+    """A tensor that is in memory, because it was computed."""
+    return Held(name, str(array.dtype), tuple(array.shape), lambda: array)
+
+
+def whole(held: Held) -> Weight:
+    """A tensor as it is."""
+    return Weight(held, held.shape)
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A module of the source around a node: its path, and its class, empty where that is unknown."""
+
+    path: str
+    cls: str = ""
+
+
+Scope = tuple[Frame, ...]
+
+
+class Value:
+    """A tensor between nodes; `maker` is None for an input of the network. `source`: what the source calls it."""
+
+    __slots__ = ("index", "maker", "name", "source", "type")
+
+    def __init__(self, maker: Node | None, index: int, type_: TensorType, name: str = "", source: str = "") -> None:
+        self.maker, self.index, self.type, self.name, self.source = maker, index, type_, name, source
+
+    @property
+    def channels(self) -> Any:
+        """The size of axis 1, or of the last where there are three axes."""
+        shape = self.type.shape
+        return shape[-1] if len(shape) == 3 else shape[1] if len(shape) > 1 else None
+
+
+class Node:
+    """An operator of netc on values. `references` are tensors that attributes name; `path` a name the source has for it;
+    `origin` what to call it in a message."""
+
+    __slots__ = ("inputs", "op", "origin", "outputs", "params", "path", "references", "scope")
+
+    def __init__(self, op: Op, inputs: Sequence[Value], params: Mapping[str, Weight], origin: str) -> None:
+        self.op, self.origin = op, origin
+        self.inputs = list(inputs)
+        self.params = dict(params)
+        self.references: dict[str, Value] = {}
+        self.outputs: list[Value] = []
+        self.scope: Scope = ()
+        self.path = ""
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.origin}>"
+
+    @property
+    def reads(self) -> list[Value]:
+        return [*self.inputs, *self.references.values()]
+
+    @property
+    def out(self) -> Value:
+        return self.outputs[0]
+
+
+class Graph:
+    """Nodes in an order in which they can be computed. `unused`: names of tensors that nothing needs, and why."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.outputs: list[tuple[str, Value]] = []
+        self.unused: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    def add_input(self, name: str, type_: TensorType, source: str = "") -> Value:
+        value = Value(None, len(self.inputs), type_, name, source or name)
+        self.inputs.append(value)
+        return value
+
+    def add(
+        self,
+        name: str,
+        inputs: Sequence[Value],
+        params: Mapping[str, Weight] | None = None,
+        *,
+        origin: str = "",
+        references: Mapping[str, Value] | None = None,
+        **attributes: Any,
+    ) -> Node:
+        """An operator, checked. Attributes may be in any form that a spec may have them in. Raises Gap."""
+        if len(self.nodes) >= MOST_NODES:
+            raise Gap(f"the network has more than {MOST_NODES:,} operators", origin)
+        node = Node(made(name, attributes, origin), inputs, params or {}, origin)
+        node.references = dict(references or {})
+        self.settle(node)
+        self.nodes.append(node)
+        return node
+
+    def settle(self, node: Node) -> None:
+        """Check an operator on its inputs and infer its outputs. Raises Gap."""
+        types = [value.type for value in node.reads]
+        for found in node.op.problems(*types):
+            if isinstance(found, Require):
+                if not found.fails:
+                    continue
+                found = found.problem
+            raise Gap(f"{node.op}: {found.message}", node.origin)
+        results = node.op.outputs(*types)
+        for value, type_ in zip(node.outputs, results, strict=False):
+            value.type = type_
+        node.outputs += [Value(node, i, results[i]) for i in range(len(node.outputs), len(results))]
+        self._check_params(node, types)
+
+    def _check_params(self, node: Node, types: Sequence[TensorType]) -> None:
+        wanted = {p.name: p for p in node.op.params(*types) if p.persistent}
+        for name, weight in node.params.items():
+            if name not in wanted or wanted[name].shape != weight.shape:
+                has = "x".join(map(str, weight.shape)) or "scalar"
+                raise Gap(f"{weight.held.name} of shape {has} does not fit {node.op}.{name}", node.origin)
+
+    def readers(self) -> dict[Value, list[Node]]:
+        """Who reads a value; outputs of the network are not counted."""
+        found: dict[Value, list[Node]] = defaultdict(list)
+        for node in self.nodes:
+            for value in node.reads:
+                found[value].append(node)
+        return found
+
+    def results(self) -> set[Value]:
+        """The values that are outputs of the network."""
+        return {value for _, value in self.outputs}
+
+    def redirect(self, changes: Mapping[Value, Value]) -> None:
+        """Everything that reads a value reads another instead."""
+
+        def final(value: Value) -> Value:
+            while value in changes:
+                value = changes[value]
+            return value
+
+        for node in self.nodes:
+            node.inputs = [final(value) for value in node.inputs]
+            node.references = {name: final(value) for name, value in node.references.items()}
+        self.outputs = [(name, final(value)) for name, value in self.outputs]
+
+    def prune(self) -> None:
+        """Take out what no output needs."""
+        needed = {value.maker for _, value in self.outputs}
+        for node in reversed(self.nodes):
+            if node in needed:
+                needed.update(value.maker for value in node.reads)
+        self.nodes = [node for node in self.nodes if node in needed]
+
+    def sort(self) -> None:
+        """Order nodes so that each stands behind what it reads, otherwise as they stand."""
+        done: set[Node] = set()
+        order: list[Node] = []
+        for node in self.nodes:
+            stack = [node]
+            while stack:
+                top = stack[-1]
+                todo = [v.maker for v in top.reads if v.maker is not None and v.maker not in done]
+                if todo and top not in done:
+                    stack += todo
+                    continue
+                stack.pop()
+                if top not in done:
+                    done.add(top)
+                    order.append(top)
+        self.nodes = order
+
+    def weights(self) -> Iterator[tuple[Node, str, Weight]]:
+        for node in self.nodes:
+            for role, weight in node.params.items():
+                yield node, role, weight
+
+
+def made(name: str, attributes: Mapping[str, Any], origin: str) -> Op:
+    """An operator with attributes in any form that a spec may have them in. Raises Gap."""
+    cls = OPERATORS[name]
+    values = {}
+    for key, value in attributes.items():
+        try:
+            values[key] = convert(cls, cls.attributes[key], value)
+        except BadValue as error:
+            raise Gap(f"{name}: {error}", origin) from error
+    return cls(**values)
+
+
+def parameters(node: Node) -> Iterable[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and type of what the operator owns and a file holds."""
+    for param in node.op.params(*(value.type for value in node.reads)):
+        if param.persistent:
+            yield param.name, param.shape, param.dtype

@@ -1,0 +1,104 @@
+"""The text of lines: operators with what they are given, in netc's short form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netc.dims import Dim, dim_source
+from netc.importing.arguments import Expr, render
+from netc.importing.bodies import Cell
+from netc.ops.base import OPERATORS, Attr, Op
+
+if TYPE_CHECKING:
+    from netc.importing.slots import Slots  # noqa: F401
+
+Names = Mapping[str, str]
+Defaults = Mapping[tuple[str, str], Any]
+"""What the file says under `defaults`: (operator, attribute) → value."""
+
+PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*|-inf", re.ASCII)
+NAMED_ALWAYS = frozenset({"dim", "eps", "approximate", "keepdim"})
+"""Attributes that a line names even where they stand first."""
+
+
+def literal(value: Any) -> str:
+    """A value as a spec has it."""
+    if value is True or value is False:
+        return str(value).lower()
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return f"({' '.join(map(literal, value))})"
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+    if isinstance(value, Dim):
+        return dim_source(value)
+    if isinstance(value, str):
+        return value if PLAIN_WORD.fullmatch(value) else f'"{value}"'
+    return str(value)
+
+
+def written(expr: Expr, names: Names) -> str:
+    """An expression as a spec has it."""
+    if expr.items:
+        return f"({' '.join(written(item, names) for item in expr.items)})"
+    return render(expr.text, names) if expr.text else literal(expr.value)
+
+
+def positional(cls: type[Op]) -> tuple[str, ...]:
+    """Attributes that a line gives by position."""
+    names = list(cls.attributes)
+    required = []
+    for name in names:
+        if not cls.attributes[name].required:
+            break
+        required.append(name)
+    if required:
+        return (*required, *(names[len(required) :][:1] if names[len(required) :][:1] == ["end_dim"] else ()))
+    return tuple(name for name in names[:1] if name not in NAMED_ALWAYS) + (
+        ("end_dim",) if names[:2] == ["start_dim", "end_dim"] else ()
+    )
+
+
+def default_of(declared: Attr, op: str, defaults: Defaults) -> Any:
+    """What an attribute is where a line says nothing, as `told` shortens it."""
+    found = defaults.get((op, declared.name), declared.default)
+    if isinstance(found, tuple) and declared.kind.startswith("PerAxis") and found and len(set(found)) == 1:
+        return found[0]
+    return found
+
+
+def operator_line(op: str, slots: Mapping[str, Expr], names: Names, defaults: Defaults) -> str:
+    """`conv2d width 3 stride=stride padding=1`"""
+    cls = OPERATORS[op]
+    words, first = [op], True
+    told = {}
+    for name, declared in cls.attributes.items():
+        expr = slots.get(name)
+        if expr is not None and not _is_default(expr, declared, op, defaults):
+            told[name] = written(expr, names)
+    for name in positional(cls):
+        if name in told and first:
+            words.append(told.pop(name))
+        else:
+            first = False
+    words += [f"{name}={text}" for name, text in told.items()]
+    return " ".join(words)
+
+
+def _is_default(expr: Expr, declared: Attr, op: str, defaults: Defaults) -> bool:
+    if not expr.is_value or declared.required:
+        return False
+    value, default = expr.value, default_of(declared, op, defaults)
+    if repr(value) == "none" or value is None:
+        return default is None
+    if isinstance(value, float | int) and isinstance(default, float | int):
+        return value == default and isinstance(value, bool) == isinstance(default, bool)
+    return bool(value == default or (isinstance(default, tuple) and default == (value,)))
+
+
+def line_of(cell: Cell) -> str:
+    """The line of one operator by itself: `leaky_relu 0.2`."""
+    return operator_line(cell.op, {k: Expr(value=v) for k, v in cell.attrs.items()}, {}, {})

@@ -1,0 +1,334 @@
+"""ONNX files of any exporter, from opset 9 on.
+
+Nodes are read in order. Sizes are symbolic where the file leaves them open or the caller wants them so, and what the file
+computes from sizes (`Shape`, `Gather`, `Concat`, …) is computed here with them, so that nothing of it is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from netc.dims import Dim, Size
+from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
+from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
+from netc.importing.readers.onnx_names import module_of, scope_of
+from netc.types import TensorType
+
+OLDEST = 9
+KNOWN = 1 << 16
+"""Elements; larger constants are weights and never looked at."""
+
+FOLDED = 1 << 26
+"""Bytes of a constant that may be computed here."""
+
+DTYPES = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.BFLOAT16: "bfloat16",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.INT64: "int64",
+    TensorProto.INT32: "int32",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "uint8",
+    TensorProto.BOOL: "bool",
+}
+
+Entry = Value | Weight | np.ndarray[Any, Any]
+"""What a name of the file stands for: a tensor of the network, a constant of the file, or numbers that are known, among
+which sizes may be."""
+
+Handler = Callable[["Call"], None]
+HANDLERS: dict[str, Handler] = {}
+
+
+def handles(*op_types: str) -> Callable[[Handler], Handler]:
+    """Register what reads nodes of these operators."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(op_types, handler))
+        return handler
+
+    return register
+
+
+class Call:
+    """A node while it is read: its inputs as values, weights or numbers, and where its results go."""
+
+    def __init__(self, reader: Reader, node: NodeProto) -> None:
+        self.reader, self.node = reader, node
+        self.op_type = node.op_type
+        self.attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        self.origin = f"node {node.name or node.output[0]} ({node.op_type})"
+
+    def gap(self, why: str) -> Gap:
+        shown = ", ".join(f"{k}={_shown(v)}" for k, v in sorted(self.attributes.items()))
+        return Gap(f"{why}{f'; its attributes are {shown}' if shown else ''}", self.origin)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self.attributes.get(name, default)
+        return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+    def has(self, at: int) -> bool:
+        return at < len(self.node.input) and bool(self.node.input[at])
+
+    def entry(self, at: int) -> Entry:
+        return self.reader.env[self.node.input[at]]
+
+    def value(self, at: int) -> Value:
+        """An input as a tensor of the network; constants become statements."""
+        return self.reader.as_value(self.node.input[at], self)
+
+    def values(self) -> list[Value]:
+        return [self.value(at) for at in range(len(self.node.input))]
+
+    def weight(self, at: int) -> Weight:
+        found = self.entry(at)
+        if isinstance(found, Weight):
+            return found
+        raise self.gap(f"input {at} would have to be a constant of the file")
+
+    def is_constant(self, at: int) -> bool:
+        return self.has(at) and not isinstance(self.entry(at), Value)
+
+    def known(self, at: int) -> Any:
+        """An input's numbers, None where it has none that are known."""
+        return self.reader.known(self.node.input[at]) if self.has(at) else None
+
+    def number(self, at: int) -> float | int | None:
+        """The one number that an input is."""
+        found = self.known(at)
+        if found is None or found.size != 1 or found.dtype == object:
+            return None
+        return plain(found.reshape(-1)[0])
+
+    def ints(self, at: int, attribute: str) -> list[Any] | None:
+        """Whole numbers that older opsets have in an attribute and newer ones in an input."""
+        if attribute in self.attributes:
+            return [*self.attributes[attribute]]
+        if not self.has(at):
+            return None
+        found = self.known(at)
+        if found is None:
+            raise self.gap(f"`{attribute}` depends on the data")
+        return [whole_number(n) for n in found.reshape(-1)]
+
+    def shape(self, at: int) -> tuple[Size, ...]:
+        return self.value(at).type.shape
+
+    def emit(self, name: str, *inputs: Value, params: Mapping[str, Weight] | None = None, **attributes: Any) -> Value:
+        """Add an operator; its first output."""
+        return self.emit_all(name, *inputs, params=params, **attributes)[0]
+
+    def emit_all(
+        self,
+        name: str,
+        *inputs: Value,
+        params: Mapping[str, Weight] | None = None,
+        references: Mapping[str, Value] | None = None,
+        **attributes: Any,
+    ) -> list[Value]:
+        graph = self.reader.graph
+        node = graph.add(name, inputs, params, origin=self.origin, references=references, **attributes)
+        node.scope = self.reader.scope(self.node)
+        node.path = module_of([weight.held.name for weight in node.params.values()])
+        return node.outputs
+
+    def result(self, *found: Entry) -> None:
+        """What the outputs of the node are."""
+        for name, entry in zip(self.node.output, found, strict=False):
+            if name:
+                self.reader.env[name] = entry
+                if isinstance(entry, Value):
+                    entry.source = name
+
+
+class Reader:
+    """A file on its way to a graph."""
+
+    def __init__(self, model: Any, folder: Path, name: str, types: Mapping[str, TensorType]) -> None:
+        self.graph = Graph(name)
+        self.model, self.folder = model, folder
+        self.opset = opset_of(model)
+        self.env: dict[str, Entry] = {}
+        self.sized: dict[tuple[Size, ...], Value] = {}
+        """The last tensor whose spatial sizes were asked for, by these."""
+        self._stated: dict[str, Value] = {}
+        self._scopes: dict[str, Scope] = {}
+        for tensor in model.graph.initializer:
+            self.env[tensor.name] = whole(self._held(tensor))
+        for value in model.graph.input:
+            if value.name not in self.env:
+                self.env[value.name] = self.graph.add_input(value.name, types[value.name])
+
+    def read(self) -> Graph:
+        """Raises Gap."""
+        for node in self.model.graph.node:
+            self._read(node)
+        for value in self.model.graph.output:
+            if value.name not in self.env:
+                raise Gap(f"the output {value.name} is not computed")
+            entry = self.env[value.name]
+            if not isinstance(entry, Value):
+                entry = self.as_value(value.name, None)
+            self.graph.outputs.append((value.name, entry))
+        return self.graph
+
+    def _read(self, node: NodeProto) -> None:
+        call = Call(self, node)
+        for name in node.input:
+            if name and name not in self.env:
+                raise Gap(f"reads {name}, which nothing makes", call.origin)
+        if node.domain not in ("", "ai.onnx") and node.op_type not in HANDLERS:
+            raise call.gap(f"netc does not know operators of {node.domain}")
+        if self._folds(call):
+            return
+        if node.op_type not in HANDLERS:
+            raise call.gap(f"netc has no operator for {node.op_type}")
+        HANDLERS[node.op_type](call)
+
+    def _folds(self, call: Call) -> bool:
+        """Whether a node depends on constants and sizes alone; then its results are known."""
+        entries = [self.env[name] for name in call.node.input if name]
+        if call.op_type in ("Constant", "Shape", "Size", "ConstantOfShape") or not entries:
+            return False
+        if any(isinstance(entry, Value) for entry in entries):
+            return False
+        if call.op_type in ("Transpose", "Reshape", "Identity", "Unsqueeze", "Squeeze") and self._lazily(call):
+            return True
+        known = [self.known(name) if name else None for name in call.node.input]
+        if all(k is not None for k, name in zip(known, call.node.input, strict=True) if name):
+            if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in known):
+                call.result(SIZE_FOLDS[call.op_type](call, known))
+                return True
+            if any(k is not None and k.dtype == object for k in known):
+                raise call.gap("cannot be computed from sizes that depend on the input")
+        return self._computed(call)
+
+    def _lazily(self, call: Call) -> bool:
+        """Weights in another layout stay where they are."""
+        weight = call.entry(0)
+        if not isinstance(weight, Weight):
+            return False
+        if call.op_type == "Identity":
+            call.result(weight)
+        elif call.op_type == "Transpose":
+            call.result(weight.permuted(*call.get("perm", range(len(weight.shape))[::-1])))
+        elif call.op_type == "Reshape":
+            wanted = call.ints(1, "shape") or []
+            sizes = [weight.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+            call.result(weight.reshaped(*np.empty(weight.shape, "V0").reshape(sizes).shape))
+        else:
+            return False
+        return True
+
+    def _computed(self, call: Call) -> bool:
+        arrays = [None if not name else self._array(name, call) for name in call.node.input]
+        found = evaluate(call, arrays, self.model.opset_import)
+        names = [name for name in call.node.output if name]
+        call.result(*(whole(held_array(name, array)) for name, array in zip(names, found, strict=True)))
+        return True
+
+    def _array(self, name: str, call: Call) -> Any:
+        entry = self.env[name]
+        if isinstance(entry, Weight):
+            if int(np.prod(entry.shape)) * 4 > FOLDED:
+                raise call.gap(f"{name} is too large to be computed with")
+            return entry.array()
+        return entry
+
+    def known(self, name: str) -> Any:
+        """The numbers a name stands for, where these are few and known."""
+        entry = self.env[name]
+        if isinstance(entry, Weight):
+            return entry.array() if int(np.prod(entry.shape)) <= KNOWN else None
+        return entry if isinstance(entry, np.ndarray) else None
+
+    def as_value(self, name: str, call: Call | None) -> Value:
+        """A name as a tensor of the network: a constant becomes a statement before its first reader."""
+        entry = self.env[name]
+        if isinstance(entry, Value):
+            return entry
+        if name not in self._stated:
+            self._stated[name] = self._state(name, entry, call)
+        return self._stated[name]
+
+    def _state(self, name: str, entry: Weight | np.ndarray[Any, Any], call: Call | None) -> Value:
+        origin = call.origin if call else f"output {name}"
+        weight = entry if isinstance(entry, Weight) else whole(held_array(name, _plain_array(entry, origin)))
+        scope = self.scope(call.node) if call else ()
+        node = state(self.graph, weight, origin)
+        node.scope = scope
+        node.out.source = name
+        return node.out
+
+    def scope(self, node: NodeProto) -> Scope:
+        key = node.name or node.output[0]
+        if key not in self._scopes:
+            self._scopes[key] = scope_of(node)
+        return self._scopes[key]
+
+    def _held(self, tensor: TensorProto) -> Held:
+        if tensor.data_type not in DTYPES:
+            kind = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in TensorProto.DataType.values() else "?"
+            raise Gap(f"netc has no tensors of {kind}", f"initializer {tensor.name}")
+        folder = str(self.folder)
+
+        def read() -> Any:
+            return numpy_helper.to_array(tensor, base_dir=folder)
+
+        return Held(tensor.name, DTYPES[tensor.data_type], tuple(tensor.dims), read)
+
+
+def state(graph: Graph, weight: Weight, origin: str) -> Any:
+    """A constant as a statement: few numbers in the spec itself, many in the weights. A node."""
+    held, count = weight.held, int(np.prod(weight.shape))
+    learned = held.dtype.startswith("float") and bool(module_of([held.name])) or "::" not in held.name and "." in held.name
+    if count <= 8 and not learned:
+        values = tuple(plain(v) for v in weight.array().reshape(-1))
+        return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
+    kind = "parameter" if held.dtype.startswith("float") and learned else "buffer"
+    node = graph.add(kind, (), {"": weight}, origin=origin, shape=weight.shape, dtype=held.dtype)
+    node.path = held.name if learned else ""
+    return node
+
+
+def opset_of(model: Any) -> int:
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+
+
+def plain(number: Any) -> float | int:
+    """A number of an array as Python has it: the shortest that float32 rounds to it, whole where it is."""
+    if isinstance(number, np.bool_ | bool):
+        return int(number)
+    if isinstance(number, np.floating):
+        value = float(np.format_float_positional(number, unique=True)) if np.isfinite(number) else float(number)
+        return int(value) if value.is_integer() and abs(value) < 1e9 else value
+    return int(number)
+
+
+def short(number: float) -> float:
+    """An attribute of a node, which is a float32, in as few digits as name it."""
+    return float(np.format_float_positional(np.float32(number), unique=True))
+
+
+def whole_number(number: Any) -> Any:
+    return number if isinstance(number, Dim) else int(number)
+
+
+def _plain_array(array: Any, origin: str) -> Any:
+    if array.dtype == object:
+        raise Gap("a size that depends on the input is used as data", origin)
+    return array
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + " ".join(map(_shown, value[:8])) + (" …]" if len(value) > 8 else "]")
+    return str(value)[:40]

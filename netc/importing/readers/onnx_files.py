@@ -1,0 +1,107 @@
+"""Opening ONNX files: which sizes their inputs may have, and the first reading that succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from netc.dims import Size, symbol
+from netc.importing.graph import Gap, Graph
+from netc.importing.readers import onnx_layers, onnx_shapes  # noqa: F401 - they register what reads nodes
+from netc.importing.readers.onnx import DTYPES, OLDEST, Reader, opset_of
+from netc.runtime.model import read_opened
+from netc.types import TensorType
+
+SYMBOLS = ("h", "w", "d")
+LETTERS = "tsuvpqr"
+MULTIPLES = (32, 16, 8, 1)
+
+Types = dict[str, TensorType]
+
+
+def open_onnx(path: Path) -> Any:
+    """The model with its functions opened, weights left where they are. Raises NetcError, Gap."""
+    model = read_opened(path)
+    if opset_of(model) < OLDEST:
+        raise Gap(f"the file has opset {opset_of(model)}; opsets from {OLDEST} on can be read")
+    if model.graph.sparse_initializer:
+        raise Gap("the file has sparse tensors", model.graph.sparse_initializer[0].values.name)
+    return model
+
+
+def read_onnx(path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, ...]]) -> Graph:
+    """The network of a file. sizes: `symbolic` tries to leave height and width open; given: shapes of inputs.
+
+    Raises NetcError, and Gap for what cannot be said in netc.
+    """
+    model = open_onnx(path)
+    first: Gap | None = None
+    for types in _choices(model, sizes, given):
+        try:
+            return Reader(model, path.parent, name, types).read()
+        except Gap as gap:
+            first = gap
+    assert first is not None, "there is always a way to read the inputs"
+    raise first
+
+
+def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> Iterator[Types]:
+    """Types of the inputs, from the most general on; the last is the file's own."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in held]
+    shapes: dict[str, list[Any]] = {}
+    for value in inputs:
+        kind = value.type.tensor_type
+        if kind.elem_type not in DTYPES:
+            raise Gap("netc has no tensors of its type", f"input {value.name}")
+        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.shape.dim]
+        shapes[value.name] = list(given.get(value.name, given.get("", dims)) if len(inputs) == 1 else dims)
+    dtypes = {value.name: DTYPES[value.type.tensor_type.elem_type] for value in inputs}
+    ways: list[Callable[[list[Any]], list[Size]]] = []
+    if sizes == "symbolic":
+        ways += [lambda dims, k=k: _open_space(dims, k) for k in MULTIPLES]  # type: ignore[misc]
+    ways += [lambda dims: _fixed(dims, batch=True), lambda dims: _fixed(dims, batch=False)]
+    seen = []
+    for way in ways:
+        names = _Letters()
+        types = {n: TensorType(tuple(names.sized(way(dims))), dtypes[n]) for n, dims in shapes.items()}
+        if types not in seen:
+            seen.append(types)
+            yield types
+
+
+def _open_space(dims: list[Any], multiple: int) -> list[Any]:
+    """Batch open, spatial axes of pictures multiples of a number; other axes as the file has them."""
+    if len(dims) not in (4, 5) or not isinstance(dims[1], int):
+        return _fixed(dims, batch=True)
+    fits = all(not isinstance(n, int) or n % multiple == 0 for n in dims[2:])
+    if not fits:
+        return _fixed(dims, batch=True)
+    names = SYMBOLS if len(dims) == 4 else ("d", "h", "w")
+    return ["N", dims[1], *(symbol(name) * multiple for name in names[: len(dims) - 2])]
+
+
+def _fixed(dims: list[Any], *, batch: bool) -> list[Any]:
+    if batch and dims and (dims[0] == 1 or isinstance(dims[0], str)):
+        return ["N", *dims[1:]]
+    return list(dims)
+
+
+class _Letters:
+    """Sizes that the file leaves open by name become letters; equal names equal letters."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Size] = {"N": symbol("N")}
+
+    def sized(self, dims: list[Any]) -> list[Size]:
+        return [self._size(n) for n in dims]
+
+    def _size(self, n: Any) -> Size:
+        if not isinstance(n, str):
+            return n  # type: ignore[no-any-return]
+        if n == "?" or n not in self.known:
+            free = next(c for c in LETTERS if symbol(c) not in self.known.values())
+            self.known[f"?{free}" if n == "?" else n] = symbol(free)
+            return symbol(free)
+        return self.known[n]

@@ -1,0 +1,139 @@
+"""What an ONNX file computes from constants and sizes, computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from netc.dims import Dim, exact_div
+
+if TYPE_CHECKING:
+    from netc.importing.readers.onnx import Call
+
+
+def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
+    """The results of a node whose inputs are all known. Raises Gap."""
+    names = list(dict.fromkeys(name for name in call.node.input if name))
+    known = dict(zip(call.node.input, arrays, strict=True))
+    inputs = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(known[n].dtype), known[n].shape) for n in names
+    ]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in call.node.output if name]
+    graph = helper.make_graph([call.node], "constant", inputs, outputs)
+    try:
+        evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
+        return [np.asarray(found) for found in evaluator.run(None, {name: known[name] for name in names})]
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        raise call.gap(f"a constant cannot be computed: {error}") from error
+
+
+def _objects(items: Sequence[Any]) -> Any:
+    """An array of sizes; of numbers where there are no others."""
+    flat = np.empty(len(items), object)
+    flat[:] = items
+    return flat if any(isinstance(item, Dim) for item in items) else flat.astype(np.int64)
+
+
+def sizes(items: Sequence[Any]) -> Any:
+    """The sizes of a tensor as an array."""
+    return _objects(items)
+
+
+def _like(array: Any, found: Any) -> Any:
+    return _objects(list(np.asarray(found, object).reshape(-1))).reshape(np.shape(found))
+
+
+def _axes(call: Call, known: Sequence[Any]) -> list[int]:
+    given = call.get("axes")
+    if given is None and len(known) > 1 and known[1] is not None:
+        given = known[1].reshape(-1).tolist()
+    return [int(axis) for axis in given or []]
+
+
+def _unsqueeze(call: Call, known: Sequence[Any]) -> Any:
+    array = known[0]
+    for axis in sorted(_axes(call, known)):
+        array = np.expand_dims(array, axis)
+    return array
+
+
+def _squeeze(call: Call, known: Sequence[Any]) -> Any:
+    axes = _axes(call, known)
+    return np.squeeze(known[0], tuple(axes) if axes else None)
+
+
+def _slice(call: Call, known: Sequence[Any]) -> Any:
+    given = [call.get(name) for name in ("starts", "ends", "axes")]
+    inputs = [None if k is None else k.reshape(-1).tolist() for k in known[1:]]
+    starts, ends, axes = (a if a is not None else b for a, b in zip(given, [*inputs, None, None, None], strict=False))
+    steps = inputs[3] if len(inputs) > 3 and inputs[3] else [1] * len(starts or [])
+    cut = [slice(None)] * known[0].ndim
+    for start, end, axis, step in zip(starts or [], ends or [], axes or range(len(starts or [])), steps, strict=False):
+        cut[axis] = slice(int(start), int(end), int(step))
+    return known[0][tuple(cut)]
+
+
+def _concat(call: Call, known: Sequence[Any]) -> Any:
+    return np.concatenate([np.asarray(k, object) for k in known], axis=call.get("axis", 0))
+
+
+def _quotient(call: Call, known: Sequence[Any]) -> Any:
+    def divided(a: Any, b: Any) -> Any:
+        found = exact_div(a, b)
+        return found if found is not None else a // b
+
+    return np.vectorize(divided, otypes=[object])(*known)
+
+
+def _where(call: Call, known: Sequence[Any]) -> Any:
+    return np.where(np.asarray(known[0], bool), np.asarray(known[1], object), np.asarray(known[2], object))
+
+
+def _equal(call: Call, known: Sequence[Any]) -> Any:
+    a, b = np.broadcast_arrays(*(np.asarray(k, object) for k in known))
+    return np.array([x == y for x, y in zip(a.reshape(-1), b.reshape(-1), strict=True)]).reshape(a.shape)
+
+
+def _cast(call: Call, known: Sequence[Any]) -> Any:
+    if call.get("to") not in (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE):
+        raise call.gap("cannot be computed from sizes that depend on the input")
+    return known[0]
+
+
+_BARE: dict[str, Callable[[Call, Sequence[Any]], Any]] = {
+    "Add": lambda call, k: k[0] + k[1],
+    "Sub": lambda call, k: k[0] - k[1],
+    "Mul": lambda call, k: np.multiply(k[0], np.asarray(k[1], object)),
+    "Div": _quotient,
+    "Concat": _concat,
+    "Gather": lambda call, k: np.take(k[0], np.asarray(k[1], np.int64), axis=call.get("axis", 0)),
+    "Slice": _slice,
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": _squeeze,
+    "Reshape": lambda call, k: k[0].reshape(np.asarray(k[1], np.int64)),
+    "Cast": _cast,
+    "Floor": lambda call, k: k[0],
+    "Identity": lambda call, k: k[0],
+    "Where": _where,
+    "Equal": _equal,
+    "ReduceProd": lambda call, k: np.prod(k[0], keepdims=bool(call.get("keepdims", 1))),
+}
+
+
+def _sized(fold: Callable[[Call, Sequence[Any]], Any]) -> Callable[[Call, Sequence[Any]], Any]:
+    def folded(call: Call, known: Sequence[Any]) -> Any:
+        try:
+            found = fold(call, known)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+            raise call.gap(f"sizes cannot be computed: {error}") from error
+        return found if getattr(found, "dtype", None) == bool else _like(found, found)
+
+    return folded
+
+
+SIZE_FOLDS = {name: _sized(fold) for name, fold in _BARE.items()}
+"""Operators that files compute sizes with, on arrays in which sizes may depend on the input."""

@@ -1,0 +1,458 @@
+"""ONNX's arithmetic, reductions and rearrangements in netc's words."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from netc.dims import Dim, Size, exact_div
+from netc.importing.graph import Value, Weight
+from netc.importing.readers.onnx import DTYPES, Call, handles, plain, short, whole_number
+from netc.importing.readers.onnx_folding import sizes
+from netc.importing.reshaping import reshape_to
+
+LAST = 2**31 - 1
+"""Ends of slices from here on mean: to the end."""
+
+PAIRS = {
+    **{"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "Max": "maximum", "Min": "minimum"},
+    **{"Equal": "eq", "Less": "lt", "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "And": "logical_and"},
+    **{"Or": "logical_or", "Xor": "logical_xor"},
+}
+SWAPPED = {"add": "add", "mul": "mul", "maximum": "maximum", "minimum": "minimum", "sub": "rsub", "lt": "gt"}
+SWAPPED |= {"gt": "lt", "le": "ge", "ge": "le", "eq": "eq"}
+"""What an operator is when its second input stands first."""
+
+
+@handles(*PAIRS)
+def pair(call: Call) -> None:
+    name, count = PAIRS[call.op_type], len(call.node.input)
+    numbers = [_scalar(call, at) for at in range(count)]
+    if count == 2 and numbers[1] is not None and _no_wider(call, 1, 0):
+        call.result(call.emit(name, call.value(0), other=numbers[1]))
+    elif count == 2 and numbers[0] is not None and _no_wider(call, 0, 1) and name in SWAPPED:
+        call.result(call.emit(SWAPPED[name], call.value(1), other=numbers[0]))
+    elif count == 1:
+        call.result(call.value(0))
+    else:
+        call.result(call.emit(name, *call.values()))
+
+
+def _scalar(call: Call, at: int) -> float | int | None:
+    return call.number(at) if call.is_constant(at) else None
+
+
+def _no_wider(call: Call, constant: int, other: int) -> bool:
+    entry = call.entry(constant)
+    return isinstance(call.entry(other), Value) and len(entry.shape) <= call.value(other).type.rank  # type: ignore[union-attr]
+
+
+@handles("Sum", "Mean")
+def summed(call: Call) -> None:
+    found = call.values()
+    total = found[0] if len(found) == 1 else call.emit("add", *found)
+    call.result(total if call.op_type == "Sum" else call.emit("div", total, other=len(found)))
+
+
+@handles("Mod")
+def mod(call: Call) -> None:
+    name, other = "fmod" if call.get("fmod", 0) else "remainder", _scalar(call, 1)
+    if other is not None:
+        call.result(call.emit(name, call.value(0), other=other))
+    else:
+        call.result(call.emit(name, call.value(0), call.value(1)))
+
+
+@handles("Where")
+def where(call: Call) -> None:
+    a, b = _scalar(call, 1), _scalar(call, 2)
+    inputs = [call.value(0), *(call.value(at) for at, n in ((1, a), (2, b)) if n is None)]
+    call.result(call.emit("where", *inputs, input=a, other=b))
+
+
+@handles("Cast")
+def cast(call: Call) -> None:
+    to = call.get("to")
+    if to not in DTYPES:
+        raise call.gap("netc has no such type")
+    x = call.value(0)
+    call.result(x if x.type.dtype == DTYPES[to] else call.emit("cast", x, dtype=DTYPES[to]))
+
+
+REDUCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax", "ReduceMin": "amin", "ReduceProd": "prod"}
+REDUCTIONS |= {"ReduceL2": "norm", "ReduceL1": "norm", "ReduceLogSumExp": "logsumexp"}
+
+
+@handles(*REDUCTIONS)
+def reduce(call: Call) -> None:
+    x, name, rank = call.value(0), REDUCTIONS[call.op_type], call.value(0).type.rank
+    axes, keep = call.ints(1, "axes"), bool(call.get("keepdims", 1))
+    if not axes and call.get("noop_with_empty_axes", 0):
+        call.result(x)
+        return
+    dims = tuple(sorted(axis % rank for axis in axes)) if axes else tuple(range(rank))
+    if name == "mean" and keep and rank in (3, 4, 5) and dims == tuple(range(2, rank)):
+        call.result(call.emit(f"adaptive_avg_pool{rank - 2}d", x, output_size=1))
+        return
+    more = {"p": 1.0} if call.op_type == "ReduceL1" else {}
+    call.result(call.emit(name, x, dim=dims, keepdim=keep, **more))
+
+
+@handles("ArgMax", "ArgMin")
+def arg_extreme(call: Call) -> None:
+    if call.get("select_last_index", 0):
+        raise call.gap("netc takes the first of equal elements")
+    settings = {"dim": call.get("axis", 0), "keepdim": bool(call.get("keepdims", 1))}
+    call.result(call.emit(call.op_type.lower(), call.value(0), **settings))
+
+
+@handles("TopK")
+def topk(call: Call) -> None:
+    x, k = call.value(0), call.ints(1, "k")
+    settings = {"dim": call.get("axis", -1), "largest": bool(call.get("largest", 1))}
+    call.result(*call.emit_all("topk", x, k=k[0] if k else 1, sorted=bool(call.get("sorted", 1)), **settings))
+
+
+@handles("CumSum")
+def cumsum(call: Call) -> None:
+    axis = call.number(1)
+    if axis is None or call.get("exclusive", 0) or call.get("reverse", 0):
+        raise call.gap("netc has the plain cumulative sum along a known axis")
+    call.result(call.emit("cumsum", call.value(0), dim=axis))
+
+
+@handles("Shape")
+def shape(call: Call) -> None:
+    x = call.value(0)
+    found = x.type.shape
+    call.reader.sized[found[2:]] = x
+    call.result(sizes(list(found[call.get("start", 0) : call.get("end", len(found))])))
+
+
+@handles("Size")
+def size(call: Call) -> None:
+    call.result(sizes([prod(call.shape(0))]).reshape(()))
+
+
+@handles("Constant")
+def constant(call: Call) -> None:
+    from netc.importing.readers.onnx_constants import constant_weight
+
+    call.result(constant_weight(call))
+
+
+@handles("ConstantOfShape")
+def constant_of_shape(call: Call) -> None:
+    from netc.importing.readers.onnx_constants import constant_of_shape_weight
+
+    call.result(constant_of_shape_weight(call))
+
+
+@handles("Concat")
+def concat(call: Call) -> None:
+    found = call.values()
+    dim = call.get("axis") % found[0].type.rank
+    call.result(found[0] if len(found) == 1 else call.emit("concat", *found, dim=dim))
+
+
+@handles("Transpose")
+def transpose(call: Call) -> None:
+    x = call.value(0)
+    dims = tuple(call.get("perm", range(x.type.rank)[::-1]))
+    call.result(x if dims == tuple(range(x.type.rank)) else call.emit("permute", x, dims=dims))
+
+
+@handles("Reshape")
+def reshape(call: Call) -> None:
+    x, wanted = call.value(0), call.ints(1, "shape")
+    if wanted is None:
+        raise call.gap("the new shape is missing")
+    if not call.get("allowzero", 0):
+        wanted = [x.type.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+    call.result(reshape_to(x, wanted, call))
+
+
+@handles("Flatten")
+def flatten(call: Call) -> None:
+    x = call.value(0)
+    axis = call.get("axis", 1)
+    axis = axis % x.type.rank if axis < 0 else axis
+    lead, rest = prod(x.type.shape[:axis]), prod(x.type.shape[axis:])
+    call.result(reshape_to(x, [lead, rest], call))
+
+
+@handles("Squeeze")
+def squeeze(call: Call) -> None:
+    x, axes = call.value(0), call.ints(1, "axes")
+    rank = x.type.rank
+    dims = sorted(a % rank for a in axes) if axes else [i for i, n in enumerate(x.type.shape) if n == 1]
+    for dim in reversed(dims):
+        x = call.emit("squeeze", x, dim=dim)
+    call.result(x)
+
+
+@handles("Unsqueeze")
+def unsqueeze(call: Call) -> None:
+    x, axes = call.value(0), call.ints(1, "axes") or []
+    rank = x.type.rank + len(axes)
+    for dim in sorted(a % rank for a in axes):
+        x = call.emit("unsqueeze", x, dim=dim)
+    call.result(x)
+
+
+@handles("Expand")
+def expand(call: Call) -> None:
+    x, target = call.value(0), call.ints(1, "shape") or []
+    given = x.type.shape
+    rank = max(len(given), len(target))
+    given = (1,) * (rank - len(given)) + given
+    wanted = [1] * (rank - len(target)) + target
+    out = [a if b == 1 else b for a, b in zip(given, wanted, strict=True)]
+    if tuple(out) == x.type.shape:
+        call.result(x)
+        return
+    lead = rank - x.type.rank
+    told = [-1 if i >= lead and n == given[i] else n for i, n in enumerate(out)]
+    open_ = [n for n in told if isinstance(n, Dim)]
+    like = _with_sizes(call, open_) if open_ else None
+    references = {} if like is None else {"like": like}
+    call.result(call.emit_all("expand", x, references=references, sizes=tuple(told))[0])
+
+
+def _with_sizes(call: Call, wanted: list[Size]) -> Value | None:
+    """A tensor that has these sizes; None where an input of the network does, which netc finds by itself."""
+    graph = call.reader.graph
+    if all(any(n in value.type.shape for value in graph.inputs) for n in wanted):
+        return None
+    found = (v for node in reversed(graph.nodes) for v in node.outputs if all(n in v.type.shape for n in wanted))
+    return next(found, None)
+
+
+@handles("Tile")
+def tile(call: Call) -> None:
+    repeats = call.ints(1, "repeats") or []
+    x = call.value(0)
+    call.result(x if all(n == 1 for n in repeats) else call.emit("repeat", x, repeats=tuple(repeats)))
+
+
+@handles("Gather")
+def gather(call: Call) -> None:
+    axis, data = call.get("axis", 0), call.entry(0)
+    if isinstance(data, Weight) and isinstance(call.entry(1), Value) and axis == 0 and len(data.shape) == 2:
+        rows, width = data.shape
+        settings = {"num_embeddings": rows, "embedding_dim": width}
+        call.result(call.emit("embedding", call.value(1), params={"weight": data}, **settings))
+        return
+    x, index = call.value(0), call.known(1)
+    axis %= x.type.rank
+    if index is None:
+        found = call.value(1)
+        if found.type.rank != 1:
+            raise call.gap("netc picks along an axis by one axis of places")
+        call.result(call.emit("index_select", x, found, dim=axis))
+        return
+    call.result(_picked(call, x, index, axis))
+
+
+def _picked(call: Call, x: Value, index: Any, axis: int) -> Value:
+    size = x.type.shape[axis]
+    if isinstance(size, int):
+        index = np.where(index < 0, index + size, index)
+    if index.ndim == 0:
+        return call.emit("select", x, dim=axis, index=int(index))
+    flat = index.reshape(-1)
+    if len(flat) and np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat))) and flat[0] >= 0:
+        found = call.emit("narrow", x, dim=axis, start=int(flat[0]), length=len(flat))
+    else:
+        places = call.emit("constant", value=tuple(map(int, flat)), shape=(len(flat),), dtype="int64")
+        found = call.emit("index_select", x, places, dim=axis)
+    return found if index.ndim == 1 else call.emit("unflatten", found, dim=axis, unflattened_size=index.shape)
+
+
+@handles("GatherElements")
+def gather_elements(call: Call) -> None:
+    call.result(call.emit("gather", call.value(0), call.value(1), dim=call.get("axis", 0)))
+
+
+@handles("Split")
+def split(call: Call) -> None:
+    x, parts = call.value(0), call.ints(1, "split")
+    dim, count = call.get("axis", 0) % x.type.rank, len(call.node.output)
+    if parts is None or (len(set(parts)) == 1 and len(parts) > 1):
+        call.result(*call.emit_all("chunk", x, chunks=count, dim=dim))
+    elif len(parts) == 1:
+        call.result(x)
+    else:
+        call.result(*call.emit_all("split", x, split_size=tuple(parts), dim=dim))
+
+
+@handles("Slice")
+def slice_(call: Call) -> None:
+    x = call.value(0)
+    starts, ends = call.ints(1, "starts") or [], call.ints(2, "ends") or []
+    axes = call.ints(3, "axes") or list(range(len(starts)))
+    steps = call.ints(4, "steps") or [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        x = _cut(call, x, start, end, axis % x.type.rank, step)
+    call.result(x)
+
+
+def _cut(call: Call, x: Value, start: Any, end: Any, axis: int, step: int) -> Value:
+    size = x.type.shape[axis]
+    if step < 0:
+        if step == -1 and (start == -1 or start == size - 1 or (isinstance(start, int) and start >= LAST)):
+            return call.emit("flip", x, dims=(axis,))
+        raise call.gap("netc cuts forwards, or turns a whole axis around")
+    if isinstance(end, int) and (end >= LAST or (isinstance(size, int) and end >= size)):
+        end = None
+    if end is not None and end == size:
+        end = None
+    if isinstance(start, int) and isinstance(size, int) and start <= -size:
+        start = 0
+    if start == 0 and end is None and step == 1:
+        return x
+    return call.emit("slice", x, dim=axis, start=start, end=end, step=step)
+
+
+@handles("Pad")
+def pad(call: Call) -> None:
+    x, pads = call.value(0), call.ints(1, "pads") or []
+    rank, axes = x.type.rank, call.ints(3, "axes")
+    if axes is not None:
+        full = [0] * 2 * rank
+        for i, axis in enumerate(axes):
+            full[axis % rank], full[axis % rank + rank] = pads[i], pads[i + len(axes)]
+        pads = full
+    begins, ends = pads[:rank], pads[rank:]
+    padded = [axis for axis in range(rank) if begins[axis] or ends[axis]]
+    if not padded:
+        call.result(x)
+        return
+    value = call.number(2) if call.has(2) else call.get("value", 0.0)
+    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
+        call.get("mode", "constant")
+    ]
+    value = short(value or 0.0) if abs(value or 0.0) != float("inf") else value
+    if len(padded) == 1 and padded[0] < 2:
+        axis = padded[0]
+        call.result(call.emit("pad", x, padding=(begins[axis], ends[axis]), mode=mode, value=value, dim=axis))
+        return
+    if padded[0] < 2:
+        raise call.gap("netc pads one axis, or the spatial ones")
+    told = [n for axis in range(rank - 1, padded[0] - 1, -1) for n in (begins[axis], ends[axis])]
+    call.result(call.emit("pad", x, padding=tuple(told), mode=mode, value=value))
+
+
+@handles("Resize", "Upsample")
+def resize(call: Call) -> None:
+    x = call.value(0)
+    target, factors = _target(call, x)
+    settings = _interpolation(call, x.type.rank, factors)
+    inner = x.type.shape[2:]
+    whole = [exact_div(b, a) for a, b in zip(inner, target, strict=True)]
+    if settings.get("align_corners") or any(not isinstance(k, int) for k in whole):
+        if factors is not None and not settings.get("align_corners"):
+            call.result(call.emit("interpolate", x, scale_factor=tuple(map(short, factors)), **settings))
+            return
+        if any(isinstance(n, Dim) for n in target):
+            like = call.reader.sized.get(tuple(target)) or _with_space(call, tuple(target))
+            if like is None:
+                raise call.gap("no tensor has the size that is asked for")
+            call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
+            return
+        call.result(call.emit("interpolate", x, size=tuple(target), **settings))
+        return
+    like = call.reader.sized.get(tuple(target))
+    if like is not None and not like.maker == x.maker:
+        call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
+        return
+    call.result(call.emit("interpolate", x, scale_factor=tuple(map(float, whole)), **settings))  # type: ignore[arg-type]
+
+
+def _with_space(call: Call, space: tuple[Size, ...]) -> Value | None:
+    graph = call.reader.graph
+    values = [*graph.inputs, *(v for node in reversed(graph.nodes) for v in node.outputs)]
+    return next((v for v in values if v.type.shape[2:] == space), None)
+
+
+def _target(call: Call, x: Value) -> tuple[list[Any], list[float] | None]:
+    """The spatial sizes of the result, and the factors where the file gives these."""
+    at = 1 if call.op_type == "Upsample" or len(call.node.input) == 2 else 2
+    scales = call.get("scales") if "scales" in call.attributes else call.known(at)
+    if scales is not None and len(np.asarray(scales).reshape(-1)):
+        factors = [float(s) for s in np.asarray(scales).reshape(-1)]
+        _only_space(call, factors[:2] == [1.0, 1.0])
+        out = []
+        for n, factor in zip(x.type.shape[2:], factors[2:], strict=True):
+            num, den = factor.as_integer_ratio()
+            out.append(n * num // den)
+        return out, factors[2:]
+    wanted = call.known(3)
+    if wanted is None:
+        raise call.gap("the size that is asked for depends on the data")
+    found = [whole_number(n) for n in wanted.reshape(-1)]
+    _only_space(call, found[1] == x.type.shape[1])
+    return found[2:], None
+
+
+def _only_space(call: Call, right: bool) -> None:
+    if not right or call.get("axes") is not None or call.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise call.gap("netc resizes the spatial axes")
+
+
+def _interpolation(call: Call, rank: int, factors: list[float] | None) -> dict[str, Any]:
+    mode = call.get("mode", "nearest")
+    place = call.get("coordinate_transformation_mode", "asymmetric" if call.op_type == "Upsample" else "half_pixel")
+    if mode == "nearest":
+        nearest = call.get("nearest_mode", "round_prefer_floor" if call.op_type == "Resize" else "floor")
+        if (place, nearest) == ("asymmetric", "floor"):
+            return {"mode": "nearest"}
+        if place in ("half_pixel", "pytorch_half_pixel"):
+            if nearest == "round_prefer_ceil":
+                return {"mode": "nearest-exact"}
+            if factors and all(f.is_integer() for f in factors):
+                return {"mode": "nearest"}
+        raise call.gap("netc takes the nearest element as PyTorch does")
+    words = {("linear", 3): "linear", ("linear", 4): "bilinear", ("linear", 5): "trilinear", ("cubic", 4): "bicubic"}
+    if (mode, rank) not in words or (mode == "cubic" and short(call.get("cubic_coeff_a", -0.75)) != -0.75):
+        raise call.gap("netc interpolates as PyTorch does")
+    if place not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
+        raise call.gap("netc interpolates between centres of elements or corners")
+    aligned = {"align_corners": True} if place == "align_corners" else {}
+    return {"mode": words[mode, rank], **aligned, **({"antialias": True} if call.get("antialias", 0) else {})}
+
+
+@handles("DepthToSpace")
+def depth_to_space(call: Call) -> None:
+    if call.get("mode", "DCR") != "CRD":
+        raise call.gap("netc's pixel_shuffle reads channels as mode CRD does")
+    call.result(call.emit("pixel_shuffle", call.value(0), upscale_factor=call.get("blocksize")))
+
+
+@handles("SpaceToDepth")
+def space_to_depth(call: Call) -> None:
+    x, k = call.value(0), call.get("blocksize")
+    channels = x.type.shape[1]
+    found = call.emit("pixel_unshuffle", x, downscale_factor=k)
+    found = call.emit("unflatten", found, dim=1, unflattened_size=(channels, k * k))
+    found = call.emit("transpose", found, dim0=1, dim1=2)
+    call.result(call.emit("flatten", found, start_dim=1, end_dim=2))
+
+
+@handles("Trilu")
+def trilu(call: Call) -> None:
+    diagonal = call.number(1) if call.has(1) else 0
+    call.result(call.emit("triu" if call.get("upper", 1) else "tril", call.value(0), diagonal=diagonal))
+
+
+@handles("GridSample")
+def grid_sample(call: Call) -> None:
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(call.get("mode", "linear"), call.get("mode", "bilinear"))
+    settings = {"padding_mode": call.get("padding_mode", "zeros"), "align_corners": bool(call.get("align_corners", 0))}
+    call.result(call.emit("grid_sample", call.value(0), call.value(1), mode=mode, **settings))
+
+
+def number_of(found: Any) -> float | int:
+    return plain(found)
