@@ -86,15 +86,17 @@ def similarity(a: Cell, b: Cell) -> float:
     if (a.members is None) != (b.members is None):
         return 0.0
     if a.members is not None and b.members is not None:
-        same = [m.op for m in a.members[:1]] == [m.op for m in b.members[:1]]
-        return 2.0 + named if same or named else 0.0
+        first, other = a.members[:1], b.members[:1]
+        same = [m.op for m in first] == [m.op for m in other]
+        return 2.0 + named + (_settings(first[0], other[0]) if first and same else 0.0) if same or named else 0.0
     if a.op == b.op:
         return 2.0 + named + _settings(a, b)
     return 1.0 + named if a.is_activation and b.is_activation else 0.0
 
 
 def _settings(a: Cell, b: Cell) -> float:
-    score = sum(0.3 for key in ("kernel_size", "stride") if key in a.attrs and a.attrs[key] == b.attrs.get(key))
-    if "groups" in a.attrs and "groups" in b.attrs:
-        score += 0.7 * ((a.attrs["groups"] == 1) == (b.attrs["groups"] == 1))
+    ours, theirs = a.settings(), b.settings()
+    score = sum(0.3 for key in ("kernel_size", "stride") if key in ours and ours[key] == theirs.get(key))
+    if "groups" in ours and "groups" in theirs:
+        score += 0.7 * ((ours["groups"] == 1) == (theirs["groups"] == 1))
     return score

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from netc.importing.bodies import Refused
+from netc.importing.classes import UNKNOWN
 from netc.importing.graph import Graph
-from netc.importing.naming import block_name
+from netc.importing.naming import block_name, snake
 from netc.importing.parts import Part
+from netc.importing.roles import role_of
 from netc.importing.templates import Template, parted, unify
 
 LISTS = frozenset({"mlp", "mlpblock", "ffn", "feedforward"})
@@ -96,7 +98,10 @@ def _make(cls: str, modules: list[Part], graph: Graph, found: list[Template], sp
 
 
 def _enter(cls: str, modules: list[Part], graph: Graph, found: list[Template]) -> None:
-    template = unify(block_name(cls or "unit", [t.name for t in found]), modules, graph)
+    word = cls or "unit"
+    if word.startswith(UNKNOWN) or not cls:
+        word = role_of(list(modules[0].nodes()), snake(word.removeprefix(UNKNOWN)))
+    template = unify(block_name(word, [t.name for t in found]), modules, graph)
     template.cls = cls
     for at, module in enumerate(modules):
         module.template, module.at = template, at

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from netc.importing.graph import Graph, Node, Value
 from netc.importing.parts import Part
-from netc.ops.base import OPERATORS, Family, Op
+from netc.importing.units import is_activation
+from netc.ops.base import Op
 
 if TYPE_CHECKING:
     from netc.importing.templates import Template
@@ -54,6 +55,12 @@ class Cell:
         """Is it one that another could stand in for?"""
         return self.node is not None and is_activation(self.node.op) and not self.node.params and not self.named
 
+    def settings(self) -> dict[str, Any]:
+        """What it is given, by attribute; what a block is given by the kind of the argument."""
+        if self.template is None:
+            return self.attrs
+        return {argument.kind: self.attrs.get(argument.key) for argument in self.template.arguments}
+
     def has_params(self) -> bool:
         return any(part.has_params() for part in self.run)
 
@@ -63,12 +70,6 @@ class Body:
 
     def __init__(self, cells: list[Cell], outs: list[Ref]) -> None:
         self.cells, self.outs = cells, outs
-
-
-def is_activation(op: Op) -> bool:
-    cls = OPERATORS[op.name]
-    required = any(attribute.required for attribute in cls.attributes.values())
-    return cls.family is Family.ACTIVATION and not cls.is_softmax and not required and cls.arity == (1, 1)
 
 
 def told(op: Op) -> dict[str, Any]:
@@ -81,6 +82,8 @@ def told(op: Op) -> dict[str, Any]:
         if isinstance(value, tuple) and value and (len(value) == 1 or (kind.startswith("PerAxis") and len(set(value)) == 1)):
             value = value[0]
         found[name] = value
+    if "stride" in found and op.attributes["stride"].default is None and found["stride"] == found.get("kernel_size"):
+        found["stride"] = None
     return found
 
 

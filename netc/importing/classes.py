@@ -11,6 +11,9 @@ ALIKE = 0.6
 
 MOST_CLASSES = 500
 
+UNKNOWN = "?"
+"""How classes begin whose names are not the source's."""
+
 
 def classify(graph: Graph) -> None:
     """Give every module without a class one; nothing happens where the source names them."""
@@ -39,6 +42,8 @@ def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
         if all(name.isdigit() for name in named):
             found[path] = "Sequential"
             continue
+        stems = {name.rstrip("0123456789") for name in named}
+        named = stems if len(stems) == 1 and len(named) > 1 else named
         like = next((cls for cls, other in kinds if len(named & other) >= ALIKE * len(named | other)), None)
         if like is None and len(kinds) < MOST_CLASSES:
             like = _named(path, {cls for cls, _ in kinds})
@@ -56,7 +61,7 @@ def _bare(name: str) -> str:
 def _named(path: str, taken: set[str]) -> str:
     """A name for the class, from the first module that is of it: `layer1.0` gives `layer`."""
     words = [part.rstrip("0123456789_") for part in path.split(".") if not part.isdigit()]
-    stem = (words[-1] if words else "") or "unit"
+    stem = UNKNOWN + ((words[-1] if words else "") or "unit")
     name, count = stem, 1
     while name in taken:
         count += 1

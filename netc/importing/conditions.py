@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import msgspec
 
 from netc.importing.align import Column
-from netc.importing.arguments import CHANNELS, FLAG, Arguments, Atom, Expr, Vector
+from netc.importing.arguments import CHANNELS, FLAG, Argument, Arguments, Atom, Expr, Vector
 from netc.importing.slots import Slots
 
 MOST_VALUES = 4
@@ -18,28 +19,50 @@ MOST_VALUES = 4
 
 
 class Test(msgspec.Struct, frozen=True):
-    """A comparison, and what it is for every module; None where an argument has no value."""
+    """A comparison, and what it is for every module; None where an argument has no value. `settle` gives the argument the
+    value that makes it false, where that is possible."""
 
     text: str
     holds: Callable[[int], Any]
+    settle: Callable[[int], None] | None = None
 
 
 def condition(column: Column, present: Vector, slots: Slots, columns: list[Column]) -> str:
     """What is true exactly where the statement is present; a new argument where nothing known is."""
     tests = list(_tests(slots, columns))
     for test in tests:
-        if _fits(present, test.holds):
+        if _fits(present, test):
             return test.text
     for a, b in combinations(tests, 2):
-        if "!=" in a.text and "!=" in b.text and _fits(present, lambda j, a=a, b=b: a.holds(j) or b.holds(j)):  # type: ignore[misc]
+        if "!=" in a.text and "!=" in b.text and _both(present, a, b, all_false=True):
             return f"{a.text} or {b.text}"
-        if "==" in a.text and "==" in b.text and _fits(present, lambda j, a=a, b=b: a.holds(j) and b.holds(j)):  # type: ignore[misc]
+        if "==" in a.text and "==" in b.text and _both(present, a, b, all_false=False):
             return f"{a.text} and {b.text}"
     return _flag(column, present, slots.arguments)
 
 
-def _fits(present: Vector, holds: Callable[[int], Any]) -> bool:
-    return all(wanted is None or holds(j) is wanted for j, wanted in enumerate(present))
+def _fits(present: Vector, test: Test) -> bool:
+    """Whether a comparison holds exactly where it should; arguments without values are given those that make it so."""
+    found = [test.holds(j) for j in range(len(present))]
+    open_ = [j for j, wanted in enumerate(present) if wanted is False and found[j] is None]
+    if open_ and test.settle is None:
+        return False
+    if any(wanted is not None and found[j] is not wanted for j, wanted in enumerate(present) if j not in open_):
+        return False
+    for j in open_:
+        if test.settle is not None:
+            test.settle(j)
+    return True
+
+
+def _both(present: Vector, a: Test, b: Test, *, all_false: bool) -> bool:
+    for j, wanted in enumerate(present):
+        if wanted is None:
+            continue
+        one, other = a.holds(j), b.holds(j)
+        if one is None or other is None or ((one or other) if all_false else (one and other)) is not wanted:
+            return False
+    return True
 
 
 def _flag(column: Column, present: Vector, arguments: Arguments) -> str:
@@ -67,12 +90,18 @@ def _widths(slots: Slots, columns: list[Column]) -> Iterator[Test]:
     source = inner[0]
     for atom in _outer(slots, columns):
         for sign, equal in (("!=", False), ("==", True)):
+            argument = atom.argument if sign == "!=" else None
             yield Test(
                 f"{source.text} {sign} {atom.text}",
                 lambda j, v=atom.vector, u=source.vector, e=equal: (  # type: ignore[misc]
                     None if v[j] is None or u[j] is None else (u[j] == v[j]) is e
                 ),
+                None if argument is None else partial(_take, argument, source.vector),
             )
+
+
+def _take(argument: Argument, values: Vector, at: int) -> None:
+    argument.vector[at] = values[at]
 
 
 def _outer(slots: Slots, columns: list[Column]) -> Iterator[Atom]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from netc.importing import units
 from netc.importing.graph import Frame, Graph, Node, Value
 
 CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
@@ -61,9 +62,19 @@ def flat(graph: Graph) -> Part:
     return root
 
 
+Place = tuple[list[Frame], str]
+"""The modules around a node, outermost first, and the name it has in the last of them."""
+
+
 def tree(graph: Graph) -> Part:
     """The modules that the scopes of the nodes name, simplified."""
-    root = _grown(graph)
+    return arranged(graph, {node: _place(node) for node in graph.nodes})
+
+
+def arranged(graph: Graph, places: Mapping[Node, Place]) -> Part:
+    """The modules that are given, simplified."""
+    root = _grown(graph, places)
+    units.mark(root)
     root.parts = _simplified(root)
     _settle(root, graph)
     _dissolve(root, graph)
@@ -71,11 +82,11 @@ def tree(graph: Graph) -> Part:
     return root
 
 
-def _grown(graph: Graph) -> Part:
+def _grown(graph: Graph, places: Mapping[Node, Place]) -> Part:
     root, opened = Part(""), list[Part]()
     count: Counter[str] = Counter()
     for node in graph.nodes:
-        frames, leaf = _place(node)
+        frames, leaf = places[node]
         free = not node.reads
         known = 0
         while known < min(len(opened), len(frames)) and opened[known].path.split("@")[0] == frames[known].path:
@@ -94,8 +105,7 @@ def _grown(graph: Graph) -> Part:
     return root
 
 
-def _place(node: Node) -> tuple[list[Frame], str]:
-    """The modules around a node, and the name it has in the last of them."""
+def _place(node: Node) -> Place:
     frames = list(node.scope)
     if node.path:
         frames = [frame for frame in frames if node.path.startswith(frame.path + ".")]
@@ -124,13 +134,15 @@ def _opened(module: Part) -> list[Part]:
     parts, name = module.parts, module.name
     if len(parts) == 1:
         only = parts[0]
+        if module.cls == units.UNIT:
+            return [module]
         if only.node is not None:
             only.name = f"{name}.{only.name}" if only.name and only.node.params else name
             return parts
         if module.plain:
             only.name = f"{name}.{only.name}" if only.name else name
             return parts
-    if not module.has_params() and len(parts) <= FEW:
+    if module.cls != units.UNIT and not module.has_params() and len(parts) <= FEW:
         for part in parts:
             part.name = "" if part.name.isdigit() else part.name
         return parts

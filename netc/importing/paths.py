@@ -36,6 +36,11 @@ def _members(columns: Sequence[Column], at: int, path: str) -> Iterator[tuple[st
         if cell is None:
             continue
         if column.members is not None:
+            if column.condition:  # what stands under a condition is spliced into the chain
+                inner = list(_members(column.members, at, path))
+                yield from _renumbered(inner, path, number)
+                number += sum(len(c.cells[at].run) for c in column.members if c.cells[at] is not None)  # type: ignore[union-attr]
+                continue
             yield from _members(column.members, at, f"{path}.{number}")
             number += 1
             continue
@@ -64,3 +69,9 @@ def _part(part: Part, path: str) -> Iterator[tuple[str, Node]]:
     template = part.template
     assert isinstance(template, Template), "modules in a statement have their blocks"
     yield from _inside(template, part.at, f"{path}.")
+
+
+def _renumbered(found: list[tuple[str, Node]], path: str, by: int) -> Iterator[tuple[str, Node]]:
+    for inner, node in found:
+        first, dot, rest = inner.removeprefix(f"{path}.").partition(".")
+        yield f"{path}.{int(first) + by}{dot}{rest}", node

@@ -62,8 +62,6 @@ def _differs(statement: FlatNode, node: Node, known: Mapping[Wire, Value]) -> st
 def _key(op: Any, of: FlatNode | Node) -> object:
     """Operators that compute the same on the same inputs have equal keys."""
     found = told(op)
-    if "stride" in found and found["stride"] is None and "kernel_size" in found:
-        found["stride"] = found["kernel_size"]
     for name in ("dim", "start_dim", "end_dim", "dim0", "dim1"):
         rank = _rank(of)
         if isinstance(found.get(name), int) and rank:

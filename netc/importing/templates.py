@@ -42,9 +42,16 @@ class Template:
 
     def all_columns(self) -> Iterator[Column]:
         """Members of chains behind their chain."""
-        for column in self.columns:
-            yield column
-            yield from column.members or ()
+        return (column for column, _, _ in walk(self.columns))
+
+
+def walk(columns: Sequence[Column], around: Column | None = None) -> Iterator[tuple[Column, Column | None, Column | None]]:
+    """Every column with the chain around it and the member before it there."""
+    before: Column | None = None
+    for column in columns:
+        yield column, around, before
+        yield from walk(column.members or (), column)
+        before = column if around is not None else None
 
 
 def unify(name: str, modules: list[Part], graph: Graph) -> Template:
@@ -60,8 +67,8 @@ def unify(name: str, modules: list[Part], graph: Graph) -> Template:
     for column in columns:
         _fill(column, slots)
     counted = _counts(template, slots)
-    for column in columns:
-        _conditions(column, template, slots, counted)
+    for column, around, _ in walk(template.columns):
+        _conditions(column, around, template, slots, counted)
     used = frozenset(key for column in columns for key in _keys(column))
     template.values = template.arguments.settle(used) or [{} for _ in modules]
     template.listed = _is_listed(template)
@@ -88,16 +95,12 @@ def _fill(column: Column, slots: Slots) -> None:
 def _counts(template: Template, slots: Slots) -> set[int]:
     """How often statements stand behind themselves; those that may do so no times need no condition."""
     free: set[int] = set()
-    for column in template.columns:
-        _count(column, None, slots, free)
-        for before, member in zip([None, *(column.members or [])], column.members or [], strict=False):
-            _count(member, before, slots, free, inside=True)
+    for column, around, before in walk(template.columns):
+        _count(column, before, slots, free, inside=around is not None)
     return free
 
 
-def _count(
-    column: Column, before: Column | None, slots: Slots, free: set[int], inside: bool = False
-) -> None:
+def _count(column: Column, before: Column | None, slots: Slots, free: set[int], inside: bool) -> None:
     cells = column.cells
     if not any(cell is not None and COUNT in cell.attrs for cell in cells):
         return
@@ -115,11 +118,10 @@ def _count(
         column.slots[COUNT] = Expr(text=slots.arguments.take(vector, DEPTH, "depth"))
 
 
-def _conditions(column: Column, template: Template, slots: Slots, free: set[int]) -> None:
+def _conditions(column: Column, around: Column | None, template: Template, slots: Slots, free: set[int]) -> None:
     if column.operator or id(column) in free or not column.optional:
         return
     present: list[Any] = [cell is not None for cell in column.cells]
-    around = next((c for c in template.columns if c.members and column in c.members), None)
     if around is not None:
         present = [p if cell is not None else None for p, cell in zip(present, around.cells, strict=True)]
         if False not in present:
