@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netc.api import Diagnostic, NetcError, Network, load
+    from netc.importing.api import Imported, import_onnx
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "NetcError", "Network", "__version__", "load"]
+__all__ = ["Diagnostic", "Imported", "NetcError", "Network", "__version__", "import_onnx", "load"]
+_IMPORTING = ("Imported", "import_onnx")
 
 
 def __getattr__(name: str) -> object:
     """The Python interface, loaded when first asked for so that `import netc` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'netc' has no attribute {name!r}")
-    return getattr(import_module("netc.api"), name)
+    return getattr(import_module("netc.importing.api" if name in _IMPORTING else "netc.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "torch": "Write a network as a PyTorch module.",
     "onnx": "Write a network as an ONNX file, with weights.",
     "optimize": "Make an ONNX file smaller and faster, comparing every step with the original.",
+    "import": "Turn a network of another tool into a short spec and its weights, and compare both.",
     "diagram": "Draw a network.",
     "weights": "Make, list and check weight files.",
     "run": "Run an ONNX file or a spec in onnxruntime.",

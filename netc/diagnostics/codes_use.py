@@ -185,6 +185,27 @@ USE_CODES = (
         "see where with `netc verify --layers`; `netc build --no-verify` writes them anyway.",
     ),
     CodeInfo(
+        "cannot-import",
+        "error",
+        "A network cannot be said in netc",
+        "The file that `netc import` reads has an operator, or an operator with attributes, that netc has no word "
+        "for, or "
+        "it is not a network at all. The message names the node, its operator and attributes. Nothing was written.",
+        "",
+        "export the model in another way or with another opset; `--partial` writes what can be said, with the gap "
+        "marked.",
+    ),
+    CodeInfo(
+        "import-differs",
+        "error",
+        "An imported spec does not compute what its source does",
+        "The values of a statement are others than those of the node it was made from. This is a mistake in netc, "
+        "or the "
+        "source computes something random. Nothing was written.",
+        "",
+        "please report the file and the message.",
+    ),
+    CodeInfo(
         "not-optimised",
         "error",
         "An optimised ONNX file does not compute what the file did",

@@ -1,7 +1,7 @@
 """Bodies laid beside one another: which statement of one is which of the other.
 
-Needleman and Wunsch's alignment, the longest body first. That two statements agree in kernel, stride and in whether they
-are depthwise counts too, else a missing expansion would be taken for the projection behind it.
+Needleman and Wunsch's alignment, the longest body first. That two statements agree in kernel, stride and in whether
+they are depthwise counts too, else a missing expansion would be taken for the projection behind it.
 """
 
 from __future__ import annotations

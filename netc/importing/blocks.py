@@ -22,8 +22,8 @@ FEW = 7
 def compose(root: Part, graph: Graph, split: Collection[str] = ()) -> list[Template]:
     """The blocks of a network, each behind those it uses, the network itself last.
 
-    split: classes whose modules are blocks by their exact structure alone. Raises Refused where not even a single module
-    can be said.
+    split: classes whose modules are blocks by their exact structure alone. Raises Refused where not even a single
+    module can be said.
     """
     found: list[Template] = []
     todo = _classes(root)

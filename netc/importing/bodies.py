@@ -79,7 +79,11 @@ def told(op: Op) -> dict[str, Any]:
         kind = op.attributes[name].kind
         if kind == "Tensor":
             continue
-        if isinstance(value, tuple) and value and (len(value) == 1 or (kind.startswith("PerAxis") and len(set(value)) == 1)):
+        if (
+            isinstance(value, tuple)
+            and value
+            and (len(value) == 1 or (kind.startswith("PerAxis") and len(set(value)) == 1))
+        ):
             value = value[0]
         found[name] = value
     if "stride" in found and op.attributes["stride"].default is None and found["stride"] == found.get("kernel_size"):

@@ -1,4 +1,5 @@
-"""Specs for a graph: with the structure that names tell, with what repeats, and without any; the shortest right one wins."""
+"""Specs for a graph: with the structure that names tell, with what repeats, and without any; the shortest right one
+wins."""
 
 from __future__ import annotations
 
@@ -26,6 +27,9 @@ from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 
 NamesMode = Literal["keep", "readable", "none"]
+SMALL = 20
+"""Operators of a network that reads well without blocks."""
+
 TRIES = 12
 """Blocks of one candidate that may be parted before it is given up."""
 
@@ -57,21 +61,26 @@ def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) 
     name_ends(graph)
     found: list[Candidate] = []
     problems: list[str] = []
-    for way, grown in _ways(mode):
+    for way, grown in _ways(mode, any(node.scope for node in graph.nodes)):
         note(f"finding structure ({way})")
         for merges in (True,):
             candidate = _candidate(graph, name, way, grown, merges, problems)
             if candidate is not None:
                 found.append(candidate)
-        if mode == "keep" and found and way == "named":
+        if mode == "keep" and found and way == "named" and _is_told(found[0], graph):
             break
     if not found:
         raise Gap(f"no spec of it is the same network; the last was refused: {problems[-1] if problems else '?'}")
     return min(found, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
 
 
-def _ways(mode: NamesMode) -> Iterator[tuple[str, Callable[[Graph], Part]]]:
-    if mode != "none":
+def _is_told(candidate: Candidate, graph: Graph) -> bool:
+    """Whether the names of the source told a structure, or there is none to be told."""
+    return bool(candidate.network.file.blocks) or len(graph.nodes) < SMALL
+
+
+def _ways(mode: NamesMode, named: bool) -> Iterator[tuple[str, Callable[[Graph], Part]]]:
+    if mode != "none" and named:
         yield "named", tree
     yield "by what repeats", discover
     yield "flat", flat

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 from netc.importing.graph import Frame, Graph
 
 ALIKE = 0.6
 """Share of the names of their members that two modules of one class have in common."""
+
+MANY = 4
+"""Members of one name but for its number from which on their number says nothing."""
 
 MOST_CLASSES = 500
 
@@ -22,7 +26,7 @@ def classify(graph: Graph) -> None:
     members: dict[str, Counter[str]] = defaultdict(Counter)
     for node in graph.nodes:
         frames = [frame for frame in node.scope if not node.path or node.path.startswith(f"{frame.path}.")]
-        for outer, inner in zip(frames, frames[1:], strict=False):
+        for outer, inner in pairwise(frames):
             members[outer.path][inner.path[len(outer.path) + 1 :]] = 1
         if frames:
             local = node.path[len(frames[-1].path) + 1 :] if node.path else ""
@@ -43,7 +47,7 @@ def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
             found[path] = "Sequential"
             continue
         stems = {name.rstrip("0123456789") for name in named}
-        named = stems if len(stems) == 1 and len(named) > 1 else named
+        named = stems if len(stems) == 1 and len(named) >= MANY else named
         like = next((cls for cls, other in kinds if len(named & other) >= ALIKE * len(named | other)), None)
         if like is None and len(kinds) < MOST_CLASSES:
             like = _named(path, {cls for cls, _ in kinds})

@@ -19,8 +19,8 @@ MOST_VALUES = 4
 
 
 class Test(msgspec.Struct, frozen=True):
-    """A comparison, and what it is for every module; None where an argument has no value. `settle` gives the argument the
-    value that makes it false, where that is possible."""
+    """A comparison, and what it is for every module; None where an argument has no value. `settle` gives the argument
+    the value that makes it false, where that is possible."""
 
     text: str
     holds: Callable[[int], Any]
@@ -30,6 +30,8 @@ class Test(msgspec.Struct, frozen=True):
 def condition(column: Column, present: Vector, slots: Slots, columns: list[Column]) -> str:
     """What is true exactly where the statement is present; a new argument where nothing known is."""
     tests = list(_tests(slots, columns))
+    if "out_channels" in column.slots and ("in", 0, "") in column.refs:  # a projection of the block's input
+        tests.sort(key=lambda test: not test.text.startswith("in."))
     for test in tests:
         if _fits(present, test):
             return test.text

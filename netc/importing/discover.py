@@ -1,8 +1,8 @@
 """Structure without names: what repeats in the wiring.
 
-A region is what lies between a merge and the node that all of its ways come from. Regions that are alike are instances of
-a class; pairs of classes that always follow one another are one; runs of a class at one resolution are a stage; what is
-left are lists. The result is a tree as one that names tell, so that all that follows is the same.
+A region is what lies between a merge and the node that all of its ways come from. Regions that are alike are
+instances of a class; pairs of classes that always follow one another are one; runs of a class at one resolution are a
+stage; what is left are lists. The result is a tree as one that names tell, so that all that follows is the same.
 
 Dominators and not cut points: one long skip of a detector hides every residual below it from those.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -163,7 +164,7 @@ class _Discovery:
         """Classes that always follow one another become one: attention and what stands behind it."""
         tried: set[tuple[Any, Any]] = set()
         while True:
-            pairs = Counter((a.key, b.key) for a, b in zip(units, units[1:], strict=False) if a.key and b.key and a.key != b.key)
+            pairs = Counter((a.key, b.key) for a, b in pairwise(units) if a.key and b.key and a.key != b.key)
             counts = Counter(unit.key for unit in units)
             likely = [
                 (count, pair)
@@ -218,7 +219,9 @@ class _Discovery:
             before = None
             for node in nodes:
                 follows = last is not None and reads(node) == [last.out] and len(self.readers[last.out]) == 1
-                opened = opened and follows and last is not None and last.out not in self.results and len(last.outputs) == 1
+                opened = (
+                    opened and follows and last is not None and last.out not in self.results and len(last.outputs) == 1
+                )
                 last = node
                 if len(unit.atoms[0]) > 1 or len(node.inputs) != 1 or node.references:
                     opened = False
@@ -261,7 +264,7 @@ class _Discovery:
                 continue
             maker = values[0].maker
             way = where.get(maker) if maker in inside and maker is not None else None
-            if way is not None and way[-1] is maker and len(self.readers[values[0]]) == 1 and len(maker.outputs) == 1:  # type: ignore[union-attr]
+            if way is not None and way[-1] is maker and len(self.readers[values[0]]) == 1 and len(maker.outputs) == 1:
                 way.append(node)
             else:
                 way = [node]

@@ -1,7 +1,8 @@
 """The imported network before it has a structure: netc's operators in order, with weights by reference.
 
-Every reader makes one of these, whatever its file is like, and nothing after it knows where it came from. Each operator is
-checked as it is added and its sizes are inferred by netc itself, so a reader needs no rules of its own for sizes.
+Every reader makes one of these, whatever its file is like, and nothing after it knows where it came from. Each
+operator is checked as it is added and its sizes are inferred by netc itself, so a reader needs no rules of its own
+for sizes.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Weight(msgspec.Struct, frozen=True, eq=False):
         array = self.held.read()
         for what, numbers in self.steps:
             array = _STEPS[what](array, numbers)
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def told(self) -> str:
         """`permute (1 0)`: what was done to the tensor; empty where nothing was."""
@@ -126,8 +127,8 @@ class Value:
 
 
 class Node:
-    """An operator of netc on values. `references` are tensors that attributes name; `path` a name the source has for it;
-    `origin` what to call it in a message."""
+    """An operator of netc on values. `references` are tensors that attributes name; `path` a name the source has for
+    it; `origin` what to call it in a message."""
 
     __slots__ = ("inputs", "op", "origin", "outputs", "params", "path", "references", "scope")
 

@@ -390,8 +390,8 @@ def group_norm(m: Matcher, node: Node) -> bool:
             if factor is None or back is None or norm is None or first is None or not _trivial(norm):
                 continue
             x, groups = first.inputs[0], norm.inputs[0].type.shape[1]
-            count = x.type.shape[1]
-            if x.type != back.out.type or int(np.prod(factor.shape)) != count or int(np.prod(offset.shape)) != count:
+            count = int(np.prod(factor.shape))
+            if x.type != back.out.type or x.type.shape[1] != count or int(np.prod(offset.shape)) != count:
                 continue
             node.params = {"weight": factor.reshaped(count), "bias": offset.reshaped(count)}
             node.path = _module(factor)

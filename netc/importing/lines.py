@@ -19,7 +19,7 @@ Defaults = Mapping[tuple[str, str], Any]
 """What the file says under `defaults`: (operator, attribute) → value."""
 
 PLAIN_WORD = re.compile(r"[A-Za-z_][\w-]*|-inf", re.ASCII)
-NAMED_ALWAYS = frozenset({"dim", "eps", "approximate", "keepdim"})
+NAMED_ALWAYS = frozenset({"eps", "approximate", "keepdim"})
 """Attributes that a line names even where they stand first."""
 
 
@@ -57,9 +57,12 @@ def positional(cls: type[Op]) -> tuple[str, ...]:
         required.append(name)
     if required:
         return (*required, *(names[len(required) :][:1] if names[len(required) :][:1] == ["end_dim"] else ()))
-    return tuple(name for name in names[:1] if name not in NAMED_ALWAYS) + (
-        ("end_dim",) if names[:2] == ["start_dim", "end_dim"] else ()
-    )
+    first = names[:1] if names and not _is_named(cls.attributes[names[0]]) else []
+    return tuple(first) + (("end_dim",) if names[:2] == ["start_dim", "end_dim"] else ())
+
+
+def _is_named(declared: Attr) -> bool:
+    return declared.name in NAMED_ALWAYS or (declared.name == "dim" and declared.kind != "Ints")
 
 
 def default_of(declared: Attr, op: str, defaults: Defaults) -> Any:

@@ -14,11 +14,28 @@ from netc.ops.base import OPERATORS, Family
 from netc.syntax.names import Role, objection, part_objection
 
 ROLES = {
-    **{"add": "sum", "mul": "scaled", "concat": "joined", "multihead_attention": "attention", "linear": "fc"},
-    **{"scaled_dot_product_attention": "attended", "adaptive_avg_pool2d": "pool", "adaptive_avg_pool1d": "pool"},
-    **{"max_pool2d": "pool", "avg_pool2d": "pool", "conv2d": "conv", "conv1d": "conv", "conv3d": "conv"},
-    **{"batch_norm2d": "norm", "batch_norm1d": "norm", "layer_norm": "norm", "layer_norm2d": "norm"},
-    **{"group_norm": "norm", "interpolate": "up", "conv_transpose2d": "up", "buffer": "table", "parameter": "table"},
+    "add": "sum",
+    "mul": "scaled",
+    "concat": "joined",
+    "multihead_attention": "attention",
+    "linear": "fc",
+    "scaled_dot_product_attention": "attended",
+    "adaptive_avg_pool2d": "pool",
+    "adaptive_avg_pool1d": "pool",
+    "max_pool2d": "pool",
+    "avg_pool2d": "pool",
+    "conv2d": "conv",
+    "conv1d": "conv",
+    "conv3d": "conv",
+    "batch_norm2d": "norm",
+    "batch_norm1d": "norm",
+    "layer_norm": "norm",
+    "layer_norm2d": "norm",
+    "group_norm": "norm",
+    "interpolate": "up",
+    "conv_transpose2d": "up",
+    "buffer": "table",
+    "parameter": "table",
 }
 """What a statement without a name is called, by its operator; by the operator's own name otherwise."""
 

@@ -216,6 +216,8 @@ def _stays(module: Part, around: Part, alone: bool) -> bool:
     numbered = all(not part.name or part.name.isdigit() for part in module.parts)
     if module.chain and (module.plain or alone):
         return module.plain or numbered or around.chain
+    if alone and around.chain and around.plain and module.name.isdigit():
+        return True
     return not alone and not module.plain
 
 

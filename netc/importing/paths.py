@@ -1,4 +1,5 @@
-"""Where in the spec every node of the source went: the paths that netc gives to statements, by the rules of the language."""
+"""Where in the spec every node of the source went: the paths that netc gives to statements, by the rules of the
+language."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def _members(columns: Sequence[Column], at: int, path: str) -> Iterator[tuple[st
             if column.condition:  # what stands under a condition is spliced into the chain
                 inner = list(_members(column.members, at, path))
                 yield from _renumbered(inner, path, number)
-                number += sum(len(c.cells[at].run) for c in column.members if c.cells[at] is not None)  # type: ignore[union-attr]
+                number += _numbered(column.members, at)
                 continue
             yield from _members(column.members, at, f"{path}.{number}")
             number += 1
@@ -75,3 +76,9 @@ def _renumbered(found: list[tuple[str, Node]], path: str, by: int) -> Iterator[t
     for inner, node in found:
         first, dot, rest = inner.removeprefix(f"{path}.").partition(".")
         yield f"{path}.{int(first) + by}{dot}{rest}", node
+
+
+def _numbered(columns: Sequence[Column], at: int) -> int:
+    """How many members the columns of a chain are in one of its modules."""
+    cells = (column.cells[at] for column in columns)
+    return sum(len(cell.run) for cell in cells if cell is not None)

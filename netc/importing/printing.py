@@ -46,7 +46,9 @@ class Printer:
         for value in self.graph.inputs:
             shape = f"[{', '.join(map(_size, value.type.shape))}]"
             dtype = value.type.dtype
-            told.append(f"{value.name}: {shape}" if dtype == "float32" else f"{value.name}: {{shape: {shape}, dtype: {dtype}}}")
+            told.append(
+                f"{value.name}: {shape}" if dtype == "float32" else f"{value.name}: {{shape: {shape}, dtype: {dtype}}}"
+            )
         return f"inputs: {{{', '.join(told)}}}"
 
     def _defaults(self) -> str:
@@ -135,8 +137,8 @@ class _Block:
         named = "".join(f" {key}={self._name(ref)}" for key, ref in first.named.items())
         if first.members is not None:
             members = [self._member(member) for member in first.members]
-            content = _reading(members, reads, self._name(first.refs[0]))
-            content = content[0] if len(content) == 1 and _repeated(content[0]) else content
+            members = _reading(members, reads, self._name(first.refs[0]))
+            content: Content = members[0] if len(members) == 1 and _repeated(members[0]) else members
         elif len(columns) > 1:
             lines: list[Content] = [self._line(column) for column in columns]
             lines[0] = f"{lines[0]}{named}{reads}"
@@ -272,7 +274,7 @@ def _reading(members: list[Content], reads: str, alone: str) -> list[Content]:
     first, rest = members[0], members[1:]
     if isinstance(first, dict):
         told = first["do"]
-        done: Content = f"{told}{reads}" if isinstance(told, str) else _reading(list(told), reads, alone)  # type: ignore[arg-type]
+        done: Content = f"{told}{reads}" if isinstance(told, str) else _reading(list(told), reads, alone)
         return [{**first, "do": done, "else": alone}, *rest]
     if isinstance(first, list):
         return [_reading(first, reads, alone), *rest]

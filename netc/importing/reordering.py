@@ -6,7 +6,8 @@ from netc.importing.graph import Graph, Node, Value
 
 
 def gather_concats(graph: Graph) -> None:
-    """concat(a, b, c) where concat(a, b) exists is concat(that, c): DenseNet's features grow by one tensor at a time."""
+    """concat(a, b, c) where concat(a, b) exists is concat(that, c): DenseNet's features grow by one tensor at a
+    time."""
     known: dict[tuple[int, tuple[Value, ...]], Node] = {}
     concats = [node for node in graph.nodes if node.op.name == "concat"]
     for node in concats:

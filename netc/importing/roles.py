@@ -20,7 +20,11 @@ def role_of(nodes: Sequence[Node], usual: str = "unit") -> str:
         return usual
     names = {node.op.name for node in nodes}
     if names & ATTENTION:
-        return "encoder_layer" if sum(node.op.name == "linear" for node in nodes) > 3 or "layer_norm" in names else "attention"
+        return (
+            "encoder_layer"
+            if sum(node.op.name == "linear" for node in nodes) > 3 or "layer_norm" in names
+            else "attention"
+        )
     convs = [node for node in nodes if OPERATORS[node.op.name].family is Family.CONV]
     if end.op.name == "mul":
         return "squeeze_excite" if any(n.startswith("adaptive_avg_pool") or n == "mean" for n in names) else "gate"

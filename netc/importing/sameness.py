@@ -1,12 +1,12 @@
 """Is the spec the network that was read? Statement by statement, without running anything.
 
-netc's own reading of the text is compared with the graph: every statement has the operator and the attributes of its node
-and reads what that reads, every node has a statement, and the outputs are those of the source.
+netc's own reading of the text is compared with the graph: every statement has the operator and the attributes of its
+node and reads what that reads, every node has a statement, and the outputs are those of the source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,12 +25,26 @@ class Parting(msgspec.Struct, frozen=True, eq=False):
 
 def compare(flat: Flat, graph: Graph, places: Mapping[str, Node]) -> Parting | None:
     """The first thing that differs, None where nothing does."""
-    known: dict[Wire, Value] = dict(zip(flat.inputs, graph.inputs, strict=True))
+    found = matched(flat.inputs, flat.nodes, graph, places)
+    if isinstance(found, Parting):
+        return found
+    for output, (name, value) in zip(flat.outputs, graph.outputs, strict=True):
+        if found[output.wire] is not value:
+            return Parting(output.name, f"the output {name} is another tensor")
+    return None
+
+
+def matched(
+    inputs: Sequence[Wire], statements: Sequence[FlatNode], graph: Graph, places: Mapping[str, Node]
+) -> dict[Wire, Value] | Parting:
+    """What every tensor of the spec is in the source, or the first statement that has no counterpart."""
+    known: dict[Wire, Value] = dict(zip(inputs, graph.inputs, strict=True))
     seen: set[Node] = set()
-    for statement in flat.nodes:
+    for statement in statements:
         node = places.get(statement.path)
-        if node is None or (statement.node.op.name == "identity" != node.op.name):
-            if statement.node.op.name != "identity":
+        passes = statement.node.op.name == "identity"
+        if node is None or (passes and node.op.name != "identity"):
+            if not passes:
                 return Parting(statement.path, f"{statement.node.op} has no counterpart in the source")
             known[statement.outputs[0]] = known[statement.inputs[0]]
             continue
@@ -40,12 +54,7 @@ def compare(flat: Flat, graph: Graph, places: Mapping[str, Node]) -> Parting | N
         seen.add(node)
         known.update(zip(statement.outputs, node.outputs, strict=False))
     lost = [node for node in graph.nodes if node not in seen]
-    if lost:
-        return Parting("", f"{lost[0]} has no statement")
-    for output, (name, value) in zip(flat.outputs, graph.outputs, strict=True):
-        if known[output.wire] is not value:
-            return Parting(output.name, f"the output {name} is another tensor")
-    return None
+    return Parting("", f"{lost[0]} has no statement") if lost else known
 
 
 def _differs(statement: FlatNode, node: Node, known: Mapping[Wire, Value]) -> str:

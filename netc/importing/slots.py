@@ -78,7 +78,24 @@ class Slots:
         """One value for all; a depthwise convolution is said as such."""
         if key == "groups" and isinstance(value, int) and value > 1 and _depthwise(column, vector):
             return Expr(text="x.C")
-        return Expr(value=value)
+        text = self._already(column, key, vector)
+        return Expr(text=text) if text else Expr(value=value)
+
+    def _already(self, column: Column, key: str, vector: Vector) -> str:
+        """What a statement that only one of several modules has is given in words of the block, if there are any."""
+        if sum(value is not None for value in vector) != 1 or len(vector) == 1:
+            return ""
+        kind = self.kind(column, key)
+        if kind not in (CHANNELS, "stride"):
+            return ""
+        for argument in self.arguments.of_kind(kind):
+            if matching(vector, lambda j, v=argument.vector: v[j]):  # type: ignore[misc]
+                return f"{{{argument.key}}}"
+        factors = ((k, a) for a in self.arguments.of_kind(CHANNELS) for k in FACTORS if kind == CHANNELS)
+        for k, argument in factors:
+            if matching(vector, lambda j, v=argument.vector, k=k: _times(v[j], k)):  # type: ignore[misc]
+                return f"{k}*{{{argument.key}}}"
+        return ""
 
     def _listed(self, column: Column, key: str, vector: Vector, known: list[Any]) -> Expr:
         lengths = {len(value) for value in known if isinstance(value, tuple)}
@@ -162,7 +179,8 @@ def _sizes(module: Part) -> dict[str, int]:
     shape = module.inputs[0].type.shape
     at = {2: 1, 3: 2, 4: 1, 5: 1}.get(len(shape))
     names = {2: "in.C", 3: "in.shape[2]", 4: "in.C", 5: "in.C"}
-    return {names[len(shape)]: shape[at]} if at is not None and isinstance(shape[at], int) else {}
+    size = shape[at] if at is not None else None
+    return {names[len(shape)]: size} if isinstance(size, int) else {}
 
 
 def _rank(column: Column) -> int:

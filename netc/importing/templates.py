@@ -11,7 +11,7 @@ from typing import Any
 
 from netc.importing.align import Column, align
 from netc.importing.arguments import ACTIVATION, DEPTH, Arguments, Expr, mentioned
-from netc.importing.bodies import COUNT, Body, Cell, Ref, Refused, body_of
+from netc.importing.bodies import COUNT, Cell, Ref, Refused, body_of
 from netc.importing.conditions import condition
 from netc.importing.graph import Graph
 from netc.importing.lines import line_of
@@ -45,7 +45,9 @@ class Template:
         return (column for column, _, _ in walk(self.columns))
 
 
-def walk(columns: Sequence[Column], around: Column | None = None) -> Iterator[tuple[Column, Column | None, Column | None]]:
+def walk(
+    columns: Sequence[Column], around: Column | None = None
+) -> Iterator[tuple[Column, Column | None, Column | None]]:
     """Every column with the chain around it and the member before it there."""
     before: Column | None = None
     for column in columns:

@@ -1,4 +1,5 @@
-"""Convolutions with what follows them, norm and activation, as modules of one class: the unit most networks are made of."""
+"""Convolutions with what follows them, norm and activation, as modules of one class: the unit most networks are made
+of."""
 
 from __future__ import annotations
 

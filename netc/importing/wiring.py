@@ -65,7 +65,8 @@ class _Wiring:
         raise Refused("no one reference is right for all")
 
     def _means(self, instance: int, ref: Ref, wanted: Ref) -> bool:
-        """Whether a reference is `wanted` in a module; decides what an absent statement stands for where that is open."""
+        """Whether a reference is `wanted` in a module; decides what an absent statement stands for where that is
+        open."""
         while ref[0] == "at" and self.columns[ref[1]].cells[instance] is None:
             column = self.columns[ref[1]]
             if ref[2]:

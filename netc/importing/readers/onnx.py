@@ -1,7 +1,7 @@
 """ONNX files of any exporter, from opset 9 on.
 
-Nodes are read in order. Sizes are symbolic where the file leaves them open or the caller wants them so, and what the file
-computes from sizes (`Shape`, `Gather`, `Concat`, …) is computed here with them, so that nothing of it is left.
+Nodes are read in order. Sizes are symbolic where the file leaves them open or the caller wants them so, and what the
+file computes from sizes (`Shape`, `Gather`, `Concat`, …) is computed here with them, so that nothing of it is left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from netc.dims import Dim, Size
-from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
+from netc.importing.graph import Gap, Graph, Held, Node, Scope, Value, Weight, held_array, whole
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
 from netc.importing.readers.onnx_names import module_of, scope_of
 from netc.types import TensorType
@@ -144,7 +144,7 @@ class Call:
             if name:
                 self.reader.env[name] = entry
                 if isinstance(entry, Value):
-                    entry.source = name
+                    entry.source = entry.source or name
 
 
 class Reader:
@@ -274,7 +274,11 @@ class Reader:
 
     def _held(self, tensor: TensorProto) -> Held:
         if tensor.data_type not in DTYPES:
-            kind = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in TensorProto.DataType.values() else "?"
+            kind = (
+                TensorProto.DataType.Name(tensor.data_type)
+                if tensor.data_type in TensorProto.DataType.values()
+                else "?"
+            )
             raise Gap(f"netc has no tensors of {kind}", f"initializer {tensor.name}")
         folder = str(self.folder)
 
@@ -284,10 +288,10 @@ class Reader:
         return Held(tensor.name, DTYPES[tensor.data_type], tuple(tensor.dims), read)
 
 
-def state(graph: Graph, weight: Weight, origin: str) -> Any:
+def state(graph: Graph, weight: Weight, origin: str) -> Node:
     """A constant as a statement: few numbers in the spec itself, many in the weights. A node."""
     held, count = weight.held, int(np.prod(weight.shape))
-    learned = held.dtype.startswith("float") and bool(module_of([held.name])) or "::" not in held.name and "." in held.name
+    learned = "::" not in held.name and "." in held.name
     if count <= 8 and not learned:
         values = tuple(plain(v) for v in weight.array().reshape(-1))
         return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)

@@ -55,7 +55,9 @@ def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> It
         kind = value.type.tensor_type
         if kind.elem_type not in DTYPES:
             raise Gap("netc has no tensors of its type", f"input {value.name}")
-        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.shape.dim]
+        dims = [
+            d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.shape.dim
+        ]
         shapes[value.name] = list(given.get(value.name, given.get("", dims)) if len(inputs) == 1 else dims)
     dtypes = {value.name: DTYPES[value.type.tensor_type.elem_type] for value in inputs}
     ways: list[Callable[[list[Any]], list[Size]]] = []

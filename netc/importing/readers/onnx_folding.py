@@ -127,10 +127,10 @@ _BARE: dict[str, Callable[[Call, Sequence[Any]], Any]] = {
 def _sized(fold: Callable[[Call, Sequence[Any]], Any]) -> Callable[[Call, Sequence[Any]], Any]:
     def folded(call: Call, known: Sequence[Any]) -> Any:
         try:
-            found = fold(call, known)
+            found = np.asarray(fold(call, known))
         except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             raise call.gap(f"sizes cannot be computed: {error}") from error
-        return found if getattr(found, "dtype", None) == bool else _like(found, found)
+        return found if np.issubdtype(found.dtype, np.bool_) else _like(found, found)
 
     return folded
 

@@ -109,7 +109,7 @@ def layer_norm(call: Call) -> None:
 
 @handles("LRN")
 def local_response_norm(call: Call) -> None:
-    settings = {"alpha": short(call.get("alpha", 1e-4)), "beta": short(call.get("beta", 0.75))}
+    settings: dict[str, Any] = {"alpha": short(call.get("alpha", 1e-4)), "beta": short(call.get("beta", 0.75))}
     k = short(call.get("bias", 1.0))
     call.result(call.emit("local_response_norm", call.value(0), size=call.get("size"), k=k, **settings))
 
@@ -148,7 +148,10 @@ def lp_pool(call: Call) -> None:
     x, kernel = call.value(0), tuple(call.get("kernel_shape"))
     if any(call.get("pads", [0])) or call.get("auto_pad", "NOTSET") != "NOTSET":
         raise call.gap("lp_pool has no padding")
-    settings = {"stride": tuple(call.get("strides", kernel)), "ceil_mode": bool(call.get("ceil_mode", 0))}
+    settings: dict[str, Any] = {
+        "stride": tuple(call.get("strides", kernel)),
+        "ceil_mode": bool(call.get("ceil_mode", 0)),
+    }
     call.result(call.emit(f"lp_pool{len(kernel)}d", x, norm_type=call.get("p", 2), kernel_size=kernel, **settings))
 
 
@@ -194,12 +197,39 @@ def einsum(call: Call) -> None:
 
 
 SAME_NAME = {
-    **{"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish", "Mish": "mish", "Erf": "erf"},
-    **{"Softsign": "softsign", "Softplus": "softplus", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Abs": "abs"},
-    **{"Neg": "neg", "Reciprocal": "reciprocal", "Floor": "floor", "Ceil": "ceil", "Round": "round", "Sin": "sin"},
-    **{"Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan", "Sinh": "sinh", "Cosh": "cosh"},
-    **{"Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh", "Sign": "sign", "Not": "logical_not", "IsNaN": "isnan"},
-    **{"Identity": "", "Dropout": ""},
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "HardSwish": "hardswish",
+    "Mish": "mish",
+    "Erf": "erf",
+    "Softsign": "softsign",
+    "Softplus": "softplus",
+    "Exp": "exp",
+    "Log": "log",
+    "Sqrt": "sqrt",
+    "Abs": "abs",
+    "Neg": "neg",
+    "Reciprocal": "reciprocal",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
+    "Sign": "sign",
+    "Not": "logical_not",
+    "IsNaN": "isnan",
+    "Identity": "",
+    "Dropout": "",
 }
 """ONNX's operator of one input → netc's without attributes; empty where in evaluation it is its input."""
 

@@ -11,9 +11,7 @@ from onnx import NodeProto
 from netc.importing.graph import Frame, Scope
 
 _PARAMETER = re.compile(r"(?P<module>[A-Za-z_][\w-]*(\.[\w-]+)*)\.(?P<role>\w+)", re.ASCII)
-_ROLES = frozenset(
-    "weight bias running_mean running_var in_proj_weight in_proj_bias scale gamma beta alpha".split()
-)
+_ROLES = frozenset({"weight", "bias", "running_mean", "running_var", "in_proj_weight", "in_proj_bias", "gamma", "beta"})
 NAMES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 _MOST = 64
 

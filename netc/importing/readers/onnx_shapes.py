@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -17,9 +18,21 @@ LAST = 2**31 - 1
 """Ends of slices from here on mean: to the end."""
 
 PAIRS = {
-    **{"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "Max": "maximum", "Min": "minimum"},
-    **{"Equal": "eq", "Less": "lt", "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge", "And": "logical_and"},
-    **{"Or": "logical_or", "Xor": "logical_xor"},
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "Pow": "pow",
+    "Max": "maximum",
+    "Min": "minimum",
+    "Equal": "eq",
+    "Less": "lt",
+    "LessOrEqual": "le",
+    "Greater": "gt",
+    "GreaterOrEqual": "ge",
+    "And": "logical_and",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
 }
 SWAPPED = {"add": "add", "mul": "mul", "maximum": "maximum", "minimum": "minimum", "sub": "rsub", "lt": "gt"}
 SWAPPED |= {"gt": "lt", "le": "ge", "ge": "le", "eq": "eq"}
@@ -93,10 +106,10 @@ def reduce(call: Call) -> None:
         call.result(x)
         return
     dims = tuple(sorted(axis % rank for axis in axes)) if axes else tuple(range(rank))
-    if name == "mean" and keep and rank in (3, 4, 5) and dims == tuple(range(2, rank)):
+    if name == "mean" and keep and rank in (4, 5) and dims == tuple(range(2, rank)):
         call.result(call.emit(f"adaptive_avg_pool{rank - 2}d", x, output_size=1))
         return
-    more = {"p": 1.0} if call.op_type == "ReduceL1" else {}
+    more: dict[str, Any] = {"p": 1.0} if call.op_type == "ReduceL1" else {}
     call.result(call.emit(name, x, dim=dims, keepdim=keep, **more))
 
 
@@ -221,7 +234,7 @@ def expand(call: Call) -> None:
     call.result(call.emit_all("expand", x, references=references, sizes=tuple(told))[0])
 
 
-def _with_sizes(call: Call, wanted: list[Size]) -> Value | None:
+def _with_sizes(call: Call, wanted: Sequence[Size]) -> Value | None:
     """A tensor that has these sizes; None where an input of the network does, which netc finds by itself."""
     graph = call.reader.graph
     if all(any(n in value.type.shape for value in graph.inputs) for n in wanted):
@@ -365,7 +378,7 @@ def resize(call: Call) -> None:
         call.result(call.emit("interpolate", x, size=tuple(target), **settings))
         return
     like = call.reader.sized.get(tuple(target))
-    if like is not None and not like.maker == x.maker:
+    if like is not None and like.maker is not x.maker:
         call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
         return
     call.result(call.emit("interpolate", x, scale_factor=tuple(map(float, whole)), **settings))  # type: ignore[arg-type]

@@ -1,0 +1,72 @@
+"""`netc import`"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from netc.cli.options import as_json
+from netc.cli.output import print_json
+from netc.cli.progress import steps
+from netc.importing.candidates import NamesMode
+from netc.importing.run import SizesMode, Wishes, import_file
+
+_SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE")
+@click.option("-o", "--output", "target", metavar="DIRECTORY", help="Where spec, weights and report go.")
+@click.option(
+    "--names",
+    type=click.Choice(get_args(NamesMode)),
+    default="keep",
+    show_default=True,
+    help="Keep the source's names of modules, take the shorter spec, or ignore names.",
+)
+@click.option(
+    "--sizes",
+    type=click.Choice(get_args(SizesMode)),
+    default="symbolic",
+    show_default=True,
+    help="Leave batch, height and width open where the network allows it, or keep those of the file.",
+)
+@click.option(
+    "--input", "shapes", metavar="[NAME=]1x3x224x224", multiple=True, help="Shape of an input the file leaves open."
+)
+@as_json
+def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tuple[str, ...], json_: bool) -> None:
+    """Turn a network of another tool into a short spec and its weights.
+
+    Blocks, repeats, arguments and conditions are found again, and the spec is compared with the source: its operators
+    one by one, its parameters, and the values of all statements. Only then NAME.yaml, NAME.safetensors and
+    NAME.import.json, the report, are written into the directory; without -o the spec is printed.
+
+    FILE is an ONNX file.
+
+    \b
+      netc import resnet50.onnx -o out
+      netc import resnet50.onnx --names none
+      netc diagram out/resnet50.yaml -o resnet50.svg
+    """
+    wishes = Wishes(names, sizes, dict(map(_shape, shapes)))
+    with steps() as note:
+        found = import_file(source, wishes, note)
+        written = found.write(target) if target else ()
+    if json_:
+        data = msgspec.to_builtins(found.report) | {"files": [str(path) for path in written], "spec": found.text}
+        print_json(data)
+        return
+    if not target:
+        click.echo(found.text, nl=False)
+    click.echo("\n".join([*found.report.text(), *(f"wrote {path}" for path in written)]), err=not target)
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text} is no shape such as 1x3x224x224", param_hint="--input")
+    return match["name"] or "", tuple(map(int, match["sizes"].split("x")))

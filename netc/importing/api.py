@@ -1,0 +1,35 @@
+"""What `netc.import_onnx` and its like are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from netc.importing.candidates import NamesMode
+from netc.importing.run import Imported, SizesMode, Wishes, import_onnx_file
+
+__all__ = ["Imported", "import_onnx"]
+
+Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
+
+
+def import_onnx(
+    path: str | os.PathLike[str], *, names: NamesMode = "keep", sizes: SizesMode = "symbolic", shapes: Shapes = None
+) -> Imported:
+    """The network of an ONNX file as a spec with its weights, both compared with the file.
+
+    names: `keep` those of the file where it has any, `readable` takes the shorter spec, `none` ignores them. sizes:
+    `symbolic` leaves batch, height and width open where the network allows it, `fixed` keeps those of the file.
+    shapes: of the inputs, where the file leaves them open. Nothing is written before `Imported.write`. Raises
+    NetcError: `cannot-import` for what netc has no word for, `import-differs`, `model-file`.
+    """
+    return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes)))
+
+
+def shapes_of(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """By name; the only input's under the empty name."""
+    if shapes is None:
+        return {}
+    if isinstance(shapes, Mapping):
+        return {name: tuple(shape) for name, shape in shapes.items()}
+    return {"": tuple(shapes)}

@@ -1,0 +1,213 @@
+"""That spec and source are equal: parameters, work, and the value of every statement that the source has one for.
+
+Final outputs are weak evidence: in a network with fresh weights two swapped tensors may move them less than rounding
+does. So the values inside are compared, each with what the source has there, at several sizes where these are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from netc.backends.onnx import OnnxOptions, write_onnx
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.dims import symbol
+from netc.importing.candidates import Candidate
+from netc.importing.graph import Graph, Value
+from netc.importing.report import Shown
+from netc.importing.sameness import Parting, matched
+from netc.ir.flat import Wire, flatten
+from netc.ops.base import Op
+from netc.passes.serve import BARE
+from netc.passes.summary import summarise
+from netc.runtime.compare import difference
+from netc.runtime.inputs import random_input, usual_bound
+from netc.runtime.layers import Opened, names_in_file, open_calls
+from netc.runtime.match import Matched, solve
+from netc.runtime.model import open_exposed, read_model
+from netc.runtime.report import Difference
+from netc.runtime.sizes import bound_shape, samples
+from netc.types import TensorType
+
+AT_ONCE = 1 << 28
+"""Bytes of values that are held of each side at a time."""
+
+Arrays = dict[str, Any]
+Note = Callable[[str], None]
+
+
+class Source(Protocol):
+    """What can run the network as its source has it. `inputs`: their types by name."""
+
+    name: str
+    inputs: dict[str, TensorType]
+
+    def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
+        """What gives the values of these names for inputs by name."""
+        ...
+
+
+class OnnxSource:
+    """An ONNX file in onnxruntime."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, "onnxruntime"
+        graph = read_model(path).graph
+        held = {tensor.name for tensor in graph.initializer}
+        self.inputs = {value.name: _type(value) for value in graph.input if value.name not in held}
+
+    def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
+        session = open_exposed(self.path, names)
+        return lambda arrays: list(session.run(None, arrays))
+
+
+def _type(value: Any) -> TensorType:
+    """Of an input of an ONNX file; sizes it leaves open are symbols of no meaning."""
+    dims = value.type.tensor_type.shape.dim
+    return TensorType(tuple(d.dim_value if d.dim_value > 0 else symbol(f"open{i}") for i, d in enumerate(dims)))
+
+
+class _Compared(msgspec.Struct, frozen=True, eq=False):
+    """A tensor of the spec: its name in netc's ONNX file, and what the source calls it."""
+
+    wire: Wire
+    ours: str
+    theirs: str
+
+
+def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Path, weights: Path, note: Note) -> Shown:
+    """Raises NetcError (`import-differs`) naming the first statement whose value is another one.
+
+    folder: where netc's ONNX file may be written; weights: the tensors under the spec's names.
+    """
+    parameters, macs = _counts(candidate, graph)
+    if source is None:
+        return Shown(parameters, macs, 0, len(graph.nodes), (), None, "")
+    model = folder / "proof.onnx"
+    options = OnnxOptions(serving=BARE, inner_sizes=False)
+    write_onnx(candidate.network, model, weights, options)
+    opened = open_calls(candidate.network)
+    known = matched(opened.inputs, opened.nodes, graph, candidate.places)
+    assert not isinstance(known, Parting), "the candidate was compared before"
+    compared = _pairs(opened, known, model)
+    worst: Difference | None = None
+    bindings = _bindings(candidate, graph, source)
+    for some in _batches(compared, bindings[-1]):
+        note(f"comparing the values of {len(some)} statements")
+        for found in _differences(some, graph, source, model, bindings):
+            if not found.ok:
+                raise _differs(found, candidate)
+            worst = found if worst is None or found.strain > worst.strain else worst
+    return Shown(parameters, macs, len(compared), len(graph.nodes), tuple(bindings), worst, source.name)
+
+
+def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
+    """Parameters and work of the spec, which are those of the graph. Raises NetcError (`import-differs`)."""
+    statements = [(s.node.op, [wire.type for wire in s.inputs]) for s in flatten(candidate.network).nodes]
+    nodes = [(node.op, [value.type for value in node.reads]) for node in graph.nodes]
+    ours, theirs = _work(statements), _work(nodes)
+    if ours != theirs:
+        raise _error(f"the spec takes {ours} multiply-accumulates, the source {theirs}")
+    own, there = _elements(statements), _elements(nodes)
+    if own != there:
+        raise _error(f"the spec has {own:,} parameters, the source {there:,}")
+    return own, str(summarise(candidate.network).macs)
+
+
+def _work(made: list[tuple[Op, list[TensorType]]]) -> Any:
+    return sum(op.macs(*types) for op, types in made)
+
+
+def _elements(made: list[tuple[Op, list[TensorType]]]) -> int:
+    params = [param for op, types in made for param in op.params(*types)]
+    return sum(prod(param.shape) for param in params if param.trainable)
+
+
+def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Compared]:
+    outputs = [value.name for value in read_model(model).graph.output]
+    named = dict(zip((o.name for o in opened.network.block.outputs), outputs, strict=False))
+    results = dict(zip(opened.results, outputs, strict=True)) or named
+    names = names_in_file(opened, model, Matched((), results))
+    found = []
+    for wire, ours in names.items():
+        value = known.get(wire)
+        if value is not None and value.source and value.maker is not None and value.maker.reads:
+            found.append(_Compared(wire, ours, value.source))
+    return found
+
+
+def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
+    """Sizes to compare at: those the source can run at, two where it leaves that open."""
+    names = [value.name for value in graph.inputs]
+    shapes = [value.type.shape for value in graph.inputs]
+    wanted = [source.inputs[value.source].shape for value in graph.inputs]
+    fixed = solve(names, shapes, wanted, {})
+    return samples(shapes, candidate.network.domain.bounds, fixed)[:2]
+
+
+def _differences(
+    some: Sequence[_Compared], graph: Graph, source: Source, model: Path, bindings: Sequence[dict[str, int]]
+) -> Iterator[Difference]:
+    session = open_exposed(model, [one.ours for one in some])
+    names = list(dict.fromkeys(one.theirs for one in some))
+    run = source.open(names)
+    for binding in bindings:
+        generator = np.random.default_rng(1)
+        arrays = {
+            v.source: random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, usual_bound(v.type))
+            for v in graph.inputs
+        }
+        made = session.run(None, dict(zip(session.inputs, arrays.values(), strict=True)))
+        there = dict(zip(names, run(arrays), strict=True))
+        pairs = list(zip(some, made, strict=True))
+        found = [difference(one.wire.path, binding, there[one.theirs], array) for one, array in pairs]
+        if not all(one.ok for one in found):
+            shaken = dict(zip(names, run(_shaken(arrays)), strict=True))
+            found = [_judged(d, there[one.theirs], shaken[one.theirs]) for d, one in zip(found, some, strict=True)]
+        yield from found
+
+
+def _batches(compared: Sequence[_Compared], binding: dict[str, int]) -> Iterator[list[_Compared]]:
+    """As many at a time as memory is meant to hold."""
+    batch: list[_Compared] = []
+    held = 0
+    for one in compared:
+        size = 4 * prod(bound_shape(one.wire.type.shape, binding))
+        if batch and held + size > AT_ONCE:
+            yield batch
+            batch, held = [], 0
+        batch.append(one)
+        held += size
+    if batch:
+        yield batch
+
+
+def _judged(found: Difference, expected: Any, shaken: Any) -> Difference:
+    """With what the source itself changes by where inputs move in their last digit."""
+    rounding = difference("", {}, expected, shaken).relative
+    return msgspec.structs.replace(found, rounding=rounding, measure="its change with the last digit of the inputs")
+
+
+def _shaken(arrays: Arrays) -> Arrays:
+    generator = np.random.default_rng(0)
+    return {
+        name: np.nextafter(a, generator.choice([-np.inf, np.inf], a.shape).astype(a.dtype))
+        if a.dtype.kind == "f"
+        else a
+        for name, a in arrays.items()
+    }
+
+
+def _differs(found: Difference, candidate: Candidate) -> NetcError:
+    node = candidate.places.get(found.output)
+    where = f" ({node.origin} of the source)" if node is not None else ""
+    return _error(f"{found.output}{where} differs by {found.amount()}")
+
+
+def _error(message: str) -> NetcError:
+    return NetcError((Diagnostic("import-differs", message, None),))

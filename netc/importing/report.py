@@ -1,0 +1,77 @@
+"""What an import found, what became of every tensor, and how equality was shown."""
+
+from __future__ import annotations
+
+import msgspec
+
+from netc.runtime.report import Difference
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """How spec and source were compared. `macs` may depend on sizes; `compared` of `statements` have a value in the
+    source; `by` what ran the source, empty where nothing could."""
+
+    parameters: int
+    macs: str
+    compared: int
+    statements: int
+    sizes: tuple[dict[str, int], ...]
+    worst: Difference | None
+    by: str
+
+    def lines(self) -> list[str]:
+        told = [f"{self.parameters:,} parameters and {self.macs} multiply-accumulates on both sides"]
+        if not self.by:
+            return [
+                *told,
+                "operators, attributes and wiring equal; nothing here can run the source, so no values were compared",
+            ]
+        sizes = "; ".join(", ".join(f"{k}={v}" for k, v in binding.items()) for binding in self.sizes if binding)
+        where = f" at {sizes}" if sizes else ""
+        told.append(f"values of {self.compared} of {self.statements} statements equal in {self.by}{where}")
+        if self.worst is not None:
+            told.append(
+                "all to the last bit"
+                if not self.worst.absolute
+                else f"the largest difference is at {self.worst.output}: {self.worst.amount()}"
+            )
+        return told
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """One import. `tensors`: key in the weights → name in the source and what was done to it; `unused`: tensors of the
+    source that are in none, and why; `way`: how structure was found."""
+
+    source: str
+    name: str
+    operators: int
+    lines: int
+    blocks: tuple[str, ...]
+    way: str
+    tensors: dict[str, str]
+    kept: int
+    unused: dict[str, str]
+    shown: Shown
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> list[str]:
+        blocks = ", ".join(self.blocks) or "none"
+        kept = f"{self.kept} of {len(self.tensors)} tensors keep their names"
+        folded = (
+            [f"{len(self.unused)} tensors of the source are not in the weights ({_some(self.unused)})"]
+            if self.unused
+            else []
+        )
+        return [
+            f"{self.source}: {self.operators} operators became {self.lines} lines, found {self.way}",
+            f"blocks: {blocks}",
+            *([kept] if self.tensors else ["no weights"]),
+            *folded,
+            *self.shown.lines(),
+            *self.notes,
+        ]
+
+
+def _some(unused: dict[str, str]) -> str:
+    first = [f"{name}: {why}" for name, why in list(unused.items())[:3]]
+    return ", ".join(first) + (", …" if len(unused) > 3 else "")

@@ -1,0 +1,148 @@
+"""From a file to a spec, weights and a report: everything is found and compared before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import msgspec
+
+from netc import __version__
+from netc.api import Network
+from netc.artifacts import staged
+from netc.importing.candidates import Candidate, NamesMode, best
+from netc.importing.classes import classify
+from netc.importing.graph import Gap, Graph
+from netc.importing.lift import lift
+from netc.importing.proof import OnnxSource, Source, prove
+from netc.importing.report import ImportReport
+from netc.importing.weights import Assigned, assign, unused, write
+from netc.syntax.names import name_from_stem
+
+SizesMode = Literal["symbolic", "fixed"]
+Note = Callable[[str], None]
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What whoever imports may choose. names: keep those of the source, take the shorter spec, or ignore them; sizes:
+    leave height and width open where that is possible; shapes: of inputs, by name, "" for the only one."""
+
+    names: NamesMode = "keep"
+    sizes: SizesMode = "symbolic"
+    shapes: Mapping[str, tuple[int, ...]] = {}
+
+
+class Imported:
+    """A network that was imported. `text` is its spec; nothing has been written yet."""
+
+    def __init__(self, candidate: Candidate, weights: Mapping[str, Assigned], report: ImportReport) -> None:
+        self.text = candidate.text
+        self.network = Network(candidate.network)
+        self.report = report
+        self._weights = weights
+
+    def __repr__(self) -> str:
+        return f"<netc.Imported {self.report.name}: {self.report.operators} operators, {self.report.lines} lines>"
+
+    @property
+    def tensors(self) -> list[str]:
+        """The keys of the weights, as in the module's state_dict."""
+        return list(self._weights)
+
+    def tensor(self, name: str) -> Any:
+        """One tensor of the weights as a NumPy array, read from the source when it is asked for."""
+        return self._weights[name].array()
+
+    def write(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write `NAME.yaml`, `NAME.safetensors` if there are weights, and `NAME.import.json`, all or none of them.
+
+        Raises NetcError (`output-file`).
+        """
+        stem = Path(folder) / self.report.name
+        paths = [stem.with_suffix(".yaml"), stem.with_suffix(".import.json")]
+        paths += [stem.with_suffix(".safetensors")] if self._weights else []
+        with staged(paths) as (spec, report, *weights):
+            spec.write_text(self.text, "utf-8", newline="\n")
+            report.write_bytes(msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
+            for path in weights:
+                write(path, self._weights, metadata(), None)
+        return tuple(paths)
+
+
+def metadata() -> dict[str, str]:
+    return {"format": "pt", "netc_version": __version__}
+
+
+def quiet(words: str) -> None:
+    """No progress to report."""
+
+
+def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = quiet) -> Imported:
+    """The network of an ONNX file. Raises NetcError: `cannot-import`, `import-differs`, `model-file`."""
+    from netc.importing.readers.onnx_files import read_onnx
+
+    path = Path(path)
+    try:
+        note("reading")
+        graph = read_onnx(path, name_from_stem(path.stem), wishes.sizes, wishes.shapes)
+        return finish(graph, OnnxSource(path), _names(path), str(path), wishes, note)
+    except Gap as gap:
+        raise gap.error(str(path)) from gap
+
+
+def _names(path: Path) -> dict[str, int]:
+    from netc.runtime.model import read_model
+
+    return {tensor.name: prod(tensor.dims) for tensor in read_model(path).graph.initializer}
+
+
+def finish(
+    graph: Graph, source: Source | None, names: Mapping[str, int], told: str, wishes: Wishes, note: Note
+) -> Imported:
+    """Find structure, compare, and report. names: the tensors of the source. Raises NetcError, Gap."""
+    lift(graph)
+    classify(graph)
+    candidate = best(graph, graph.name, wishes.names, note)
+    weighty = any(node.params for node in graph.nodes)
+    assigned = assign(candidate.network, candidate.places) if weighty else {}
+    with TemporaryDirectory(prefix="netc-") as folder:
+        file = Path(folder) / "proof.safetensors"
+        write(file, assigned, metadata(), None)
+        shown = prove(candidate, graph, source, Path(folder), file, note)
+    where = {key: _history(one) for key, one in assigned.items()}
+    kept = sum(1 for key, one in assigned.items() if one.weight.held.name == key)
+    report = ImportReport(
+        source=told,
+        name=graph.name,
+        operators=len(graph.nodes),
+        lines=candidate.lines,
+        blocks=tuple(definition for definition in candidate.network.file.blocks),
+        way=candidate.way,
+        tensors=where,
+        kept=kept,
+        unused=unused(graph, assigned, names),
+        shown=shown,
+        notes=tuple(graph.notes) + tuple(f"warning: {w.message}" for w in candidate.warnings),
+    )
+    return Imported(candidate, assigned, report)
+
+
+def _history(one: Assigned) -> str:
+    steps = one.weight.told()
+    return one.weight.held.name + (f": {steps}" if steps else "")
+
+
+def import_file(path: str, wishes: Wishes, note: Note = quiet) -> Imported:
+    """The network of a file of any kind that can be read, by its name. Raises NetcError."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        return import_onnx_file(path, wishes, note)
+    kinds = ", ".join(KINDS)
+    raise Gap(f"the kind of a file is told by its name, which should end in one of {kinds}").error(path)
+
+
+KINDS = (".onnx",)
+"""How names of files end that can be read."""

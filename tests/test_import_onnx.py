@@ -1,0 +1,306 @@
+"""ONNX files become specs with their blocks, and nothing that differs is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
+from torch import Tensor, nn
+
+import netc
+from netc.diagnostics.model import NetcError
+
+Inputs = dict[str, dict[int, str]]
+
+
+class Residual(nn.Module):
+    def __init__(self, inside: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        same = inside == width and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inside, width, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.layer1 = nn.Sequential(Residual(8, 8), Residual(8, 8), Residual(8, 8))
+        self.layer2 = nn.Sequential(Residual(8, 16, 2), Residual(16, 16))
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer2(self.layer1(torch.relu(self.stem(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """With statistics that no fresh module has."""
+    torch.manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, std=0.1)
+    return module.eval()
+
+
+def exported(module: nn.Module, path: Path, *, dynamo: bool = False, size: int = 32) -> Path:
+    image = torch.randn(2, 3, size, size)
+    if dynamo:
+        torch.onnx.export(module, (image,), str(path), dynamo=True, verbose=False)
+    else:
+        axes = {"image": {0: "batch", 2: "height", 3: "width"}}
+        torch.onnx.export(module, (image,), str(path), dynamo=False, input_names=["image"], dynamic_axes=axes)
+    return path
+
+
+def copied(path: Path, folder: Path) -> Path:
+    return Path(copyfile(path, folder / path.name))
+
+
+def stripped(path: Path) -> Path:
+    """The same file without a name that says anything."""
+    model = onnx.load(str(path))
+    names = {tensor.name: f"t{i}" for i, tensor in enumerate(model.graph.initializer)}
+    for i, node in enumerate(model.graph.node):
+        del node.metadata_props[:]
+        node.name = f"n{i}"
+        node.input[:] = [names.get(name, name) for name in node.input]
+    for tensor in model.graph.initializer:
+        tensor.name = names[tensor.name]
+    onnx.save(model, str(path))
+    return path
+
+
+def imported_logits(found: netc.Imported, image: Tensor) -> Tensor:
+    """What netc's own module computes with the imported weights."""
+    weights = {name: torch.from_numpy(np.array(found.tensor(name))) for name in found.tensors}
+    with torch.no_grad():
+        logits: Tensor = found.network.module(weights).eval()(image)
+    return logits
+
+
+@pytest.fixture(scope="module")
+def tiny() -> nn.Module:
+    return shaken(Tiny())
+
+
+@pytest.fixture(scope="module")
+def file(tiny: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported(tiny, tmp_path_factory.mktemp("onnx") / "tiny.onnx")
+
+
+SPEC = """\
+netc: 1
+name: tiny
+inputs: {image: [N, 3, 32*h, 32*w]}
+blocks:
+  residual:
+    args: width stride=1
+    net:
+      conv1: conv2d width 3 stride=stride padding=1 @in
+      relu: relu
+      conv2: conv2d x.C 3 padding=1
+      shortcut: {if: in.C != width, do: conv2d width 1 stride=stride bias=false @in, else: "@in"}
+      out: [add @conv2 @shortcut, relu]
+net:
+  stem: conv2d 8 3 stride=2 padding=1
+  relu: relu
+  layer1: residual 8 x3
+  layer2: [residual 16 stride=2, residual 16]
+  mean: mean (2 3)
+  fc: linear 10
+outputs: {output: fc}
+"""
+
+
+def test_a_file_becomes_the_spec_that_a_person_would_write(tiny: nn.Module, file: Path) -> None:
+    found = netc.import_onnx(file)
+    assert found.text == SPEC.replace("output: fc", found.text.rpartition("{")[2].rstrip("}\n"))
+    shown = found.report.shown
+    assert shown.compared == shown.statements == found.report.operators
+    assert len(shown.sizes) == 2
+    image = torch.randn(2, 3, 64, 32)
+    torch.testing.assert_close(imported_logits(found, image), tiny(image), rtol=1e-5, atol=1e-5)
+
+
+def test_the_same_structure_is_found_without_any_name(file: Path, tmp_path: Path) -> None:
+    found = netc.import_onnx(stripped(copied(file, tmp_path)))
+    assert found.report.blocks == ("residual",)
+    assert found.text.count("\n") <= SPEC.count("\n") + 2
+    assert "residual 16 stride=2" in found.text
+
+
+def test_names_of_weights_are_kept(tiny: nn.Module, tmp_path: Path) -> None:
+    found = netc.import_onnx(exported(tiny, tmp_path / "tiny.onnx", dynamo=True))
+    files = found.write(tmp_path / "out")
+    assert [file.name for file in files] == ["tiny.yaml", "tiny.import.json", "tiny.safetensors"]
+    held = load_file(str(files[2]))
+    state = tiny.state_dict()
+    assert {name for name in held if name in state} >= {"stem.weight", "layer2.0.shortcut.weight", "fc.bias"}
+    np.testing.assert_array_equal(held["layer2.0.shortcut.weight"], state["layer2.0.shortcut.weight"].numpy())
+    assert netc.load(files[0]).name == "tiny"
+
+
+def test_the_same_file_gives_the_same_text(file: Path) -> None:
+    assert netc.import_onnx(file, names="none").text == netc.import_onnx(file, names="none").text
+
+
+def test_sizes_may_stay_fixed(file: Path) -> None:
+    found = netc.import_onnx(file, sizes="fixed", shapes=(1, 3, 40, 48))
+    assert "image: [N, 3, 40, 48]" in found.text
+
+
+def graph_file(path: Path, nodes: list[Any], tensors: dict[str, Any], shape: list[Any], opset: int = 17) -> Path:
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_empty_tensor_value_info("y")]
+    held = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+def test_what_netc_has_no_word_for_is_named_with_its_place(tmp_path: Path) -> None:
+    node = helper.make_node("Det", ["x"], ["y"], name="/head/Det")
+    with pytest.raises(NetcError) as caught:
+        netc.import_onnx(graph_file(tmp_path / "det.onnx", [node], {}, [2, 3, 3]))
+    (found,) = caught.value.diagnostics
+    assert found.code == "cannot-import"
+    assert "node /head/Det (Det): netc has no operator for Det" in found.message
+
+
+def test_attributes_that_are_in_the_way_are_named(tmp_path: Path) -> None:
+    node = helper.make_node("DepthToSpace", ["x"], ["y"], name="up", blocksize=2)
+    with pytest.raises(NetcError, match="mode CRD does; its attributes are blocksize=2"):
+        netc.import_onnx(graph_file(tmp_path / "up.onnx", [node], {}, [1, 8, 4, 4]))
+
+
+SWISH = [("Sigmoid", ["x"], ["s"]), ("Mul", ["x", "s"], ["y"])]
+GELU = [
+    *[("Div", ["x", "root"], ["g1"]), ("Erf", ["g1"], ["g2"]), ("Add", ["g2", "one"], ["g3"])],
+    *[("Mul", ["x", "g3"], ["g4"]), ("Mul", ["g4", "half"], ["y"])],
+]
+NORM = [
+    *[("ReduceMean", ["x"], ["m"]), ("Sub", ["x", "m"], ["c"]), ("Pow", ["c", "two"], ["p"])],
+    *[("ReduceMean", ["p"], ["v"]), ("Add", ["v", "eps"], ["e"]), ("Sqrt", ["e"], ["r"]), ("Div", ["c", "r"], ["n"])],
+    *[("Mul", ["n", "w"], ["s"]), ("Add", ["s", "b"], ["y"])],
+]
+ATTENTION = [
+    *[("Transpose", ["x"], ["t"]), ("MatMul", ["x", "t"], ["l"]), ("Mul", ["l", "quarter"], ["c"])],
+    *[("Softmax", ["c"], ["p"]), ("MatMul", ["p", "x"], ["y"])],
+]
+SHUFFLE = [
+    *[("Reshape", ["x", "grouped"], ["g"]), ("Transpose", ["g"], ["t"]), ("Reshape", ["t", "whole"], ["y"])],
+]
+NUMBERS: dict[str, Any] = {
+    "root": np.float32(2**0.5),
+    "one": np.float32(1),
+    "half": np.float32(0.5),
+    "two": np.float32(2),
+    "eps": np.float32(1e-6),
+    "quarter": np.float32(0.25),
+    "w": np.linspace(0.5, 1.5, 16, dtype=np.float32),
+    "b": np.linspace(-1, 1, 16, dtype=np.float32),
+    "grouped": np.array([1, 2, 4, 6, 6]),
+    "whole": np.array([1, 8, 6, 6]),
+}
+EXTRA: dict[str, dict[str, Any]] = {"ReduceMean": {"axes": [-1]}, "Softmax": {"axis": -1}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape", "perm", "line"),
+    [
+        (SWISH, [1, 8, 6, 6], None, "silu"),
+        (GELU, [1, 5, 16], None, "gelu"),
+        (NORM, [1, 5, 16], None, "layer_norm eps=1e-06"),
+        (ATTENTION, [1, 5, 16], [0, 2, 1], "scaled_dot_product_attention @tokens @tokens @tokens"),
+        (SHUFFLE, [1, 8, 6, 6], [0, 2, 1, 3, 4], "channel_shuffle 2"),
+    ],
+    ids=["silu", "gelu", "layer_norm", "attention", "channel_shuffle"],
+)
+def test_what_exporters_take_apart_is_put_together(
+    nodes: list[Any], shape: list[int], perm: list[int] | None, line: str, tmp_path: Path
+) -> None:
+    extra = EXTRA | ({"Transpose": {"perm": perm}} if perm else {})
+    made = [helper.make_node(op, ins, outs, **extra.get(op, {})) for op, ins, outs in nodes]
+    used = {name for _, ins, _ in nodes for name in ins}
+    tensors = {name: array for name, array in NUMBERS.items() if name in used}
+    found = netc.import_onnx(graph_file(tmp_path / "part.onnx", made, tensors, shape))
+    assert found.report.operators == 1
+    assert f": {line}" in found.text
+
+
+def changed(path: Path, change: Callable[[Any], None]) -> Path:
+    model = onnx.load(str(path))
+    change(model.graph)
+    onnx.save(model, str(path))
+    return path
+
+
+def _attribute(graph: Any, op: str, name: str, value: Any) -> None:
+    node = [n for n in graph.node if n.op_type == op][2]
+    attribute = next(a for a in node.attribute if a.name == name)
+    attribute.CopyFrom(helper.make_attribute(name, value))
+
+
+def _swap(graph: Any) -> None:
+    convs = [n for n in graph.node if n.op_type == "Conv"]
+    convs[1].input[1], convs[3].input[1] = convs[3].input[1], convs[1].input[1]
+
+
+def _activation(graph: Any) -> None:
+    [n for n in graph.node if n.op_type == "Relu"][1].op_type = "Sigmoid"
+
+
+def _wiring(graph: Any) -> None:
+    adds = [n for n in graph.node if n.op_type == "Add"]
+    adds[1].input[1] = adds[0].input[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda graph: _attribute(graph, "Conv", "dilations", [2, 2]) or _attribute(graph, "Conv", "pads", [2] * 4),
+        _swap,
+        _activation,
+        _wiring,
+    ],
+    ids=["dilation", "weights", "activation", "wiring"],
+)
+def test_a_source_that_is_changed_after_reading_is_found_out(
+    file: Path, change: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netc.importing import run
+
+    other = changed(copied(file, tmp_path), change)
+    source = run.OnnxSource
+    monkeypatch.setattr(run, "OnnxSource", lambda _: source(other))
+    with pytest.raises(NetcError) as caught:
+        netc.import_onnx(file)
+    assert caught.value.diagnostics[0].code == "import-differs"
+
+
+def test_a_file_that_is_no_network_ends_in_a_diagnostic(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\x08\x07garbage")
+    with pytest.raises(NetcError) as caught:
+        netc.import_onnx(path)
+    assert caught.value.diagnostics[0].code == "model-file"
