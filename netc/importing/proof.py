@@ -24,15 +24,15 @@ from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
 from netc.ops.base import Op
 from netc.passes.serve import BARE
+from netc.passes.sizes import bound_shape, samples
 from netc.passes.summary import summarise
-from netc.runtime.compare import difference
-from netc.runtime.inputs import random_input, usual_bound
-from netc.runtime.layers import Opened, names_in_file, open_calls
-from netc.runtime.match import Matched, solve
-from netc.runtime.model import open_exposed, read_model
-from netc.runtime.report import Difference
-from netc.runtime.sizes import bound_shape, samples
+from netc.run.inputs import random_input, usual_bound
+from netc.run.match import Matched, solve
+from netc.run.model import open_exposed, read_model
 from netc.types import TensorType
+from netc.verify.compare import difference
+from netc.verify.layers import Opened, names_in_file, open_calls
+from netc.verify.report import Difference
 
 AT_ONCE = 1 << 28
 """Bytes of values that are held of each side at a time."""

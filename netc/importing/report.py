@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from netc.runtime.report import Difference
+from netc.verify.report import Difference
 
 
 class Shown(msgspec.Struct, frozen=True):

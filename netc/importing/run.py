@@ -94,7 +94,7 @@ def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = quiet) -> Im
 
 
 def _names(path: Path) -> dict[str, int]:
-    from netc.runtime.model import read_model
+    from netc.run.model import read_model
 
     return {tensor.name: prod(tensor.dims) for tensor in read_model(path).graph.initializer}
 

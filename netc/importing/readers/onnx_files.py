@@ -10,7 +10,7 @@ from netc.dims import Size, symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import onnx_layers, onnx_shapes  # noqa: F401 - they register what reads nodes
 from netc.importing.readers.onnx import DTYPES, OLDEST, Reader, opset_of
-from netc.runtime.model import read_opened
+from netc.run.model import read_opened
 from netc.types import TensorType
 
 SYMBOLS = ("h", "w", "d")
