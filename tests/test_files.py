@@ -100,14 +100,20 @@ def test_the_python_interface_keeps_the_spec(folder: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "check {}.yaml", "check user.yaml", "weights stats {}.safetensors", "onnx s.yaml --weights {}.npz -o o.onnx",
+        "check {}.yaml",
+        "check user.yaml",
+        "weights inspect {}.safetensors",
+        "onnx s.yaml --weights {}.npz -o o.onnx",
         "weights convert {}.pt -o o.safetensors",
         "weights convert w.safetensors --rename-file {}.yaml -o o.safetensors",
-        "run m.onnx --input {}.npy", "run m.onnx --input {}.npz", "run m.onnx --input {}.png",
+        "run m.onnx --input {}.npy",
+        "run m.onnx --input {}.npz",
+        "run m.onnx --input {}.png",
         "run {}.onnx --input zeros",
-        "optimize {}.onnx --all -o o.onnx", "run m.onnx --input zeros --top 1 --labels {}.txt",
+        "optimize {}.onnx --all -o o.onnx",
+        "run m.onnx --input zeros --top 1 --labels {}.txt",
     ],
-)  # fmt: skip
+)
 def test_a_pipe_is_not_waited_for(line: str, folder: Path) -> None:
     (folder / "user.yaml").write_text(IMPORTER % "pipe.yaml")
     for suffix in (".yaml", ".safetensors", ".npz", ".npy", ".pt", ".png", ".onnx", ".txt"):
