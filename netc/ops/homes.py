@@ -25,7 +25,8 @@ MODULES = {
     "comparison": (
         "eq ne lt le gt ge logical_and logical_or logical_xor logical_not isnan isinf isposinf isneginf isfinite"
     ),
-    "conv": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+    "conv": "conv1d conv2d conv3d",
+    "conv_transpose": "conv_transpose1d conv_transpose2d conv_transpose3d",
     "fractional": "fractional_max_pool2d",
     "functions": "exp log sqrt rsqrt reciprocal sin cos erf neg abs sign square floor ceil round clamp",
     "curves": "tan asin acos atan sinh cosh asinh acosh atanh sinc deg2rad rad2deg exp2 expm1 log2 log10 log1p logit",
