@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import click
 
 from netc.cli.commands.explain import say
-from netc.cli.options import as_json
+from netc.cli.options import as_json, text_output
 from netc.cli.spec import compile_text
+from netc.cli.windows import draw_layer, window_options
 from netc.passes.explain import Explainer
 
 _SIZE = r"(?:[0-9]{1,18}|(?:[0-9]{1,9}\*)?[A-Za-wyz])"
@@ -54,6 +55,8 @@ class PerAxis(click.ParamType[str]):
     help="A pool instead of a convolution; the largest element unless it is `avg`.",
 )
 @click.option("--ceil-mode", is_flag=True, help="Of a pool: keep a last, partial window.")
+@text_output("Also draw it: NAME.svg, or - for standard output.")
+@window_options
 @as_json
 def command(
     shape: str,
@@ -61,6 +64,10 @@ def command(
     channels: int | None,
     pool: str | None,
     transposed: bool,
+    target: str | None,
+    animate: bool,
+    matrix: bool,
+    sharing: bool,
     json_: bool,
     **given: str | int | bool | None,
 ) -> None:
@@ -74,12 +81,18 @@ def command(
       netc conv --input 3x32x32 --kernel 5 --channels 6 --stride 2
       netc conv --input 16x7x7 --kernel 3 --stride 2 --padding 1 --transposed
       netc conv --input 64x100 --kernel 2 --pool
+      netc conv --input 1x5x5 --kernel 3 --stride 2 --padding 1 -o windows.svg
+      netc conv --input 1x6 --kernel 3 --matrix
     """
     line = _line(shape, kernel, channels, pool, transposed, given)
     sizes = ", ".join(re.split("[x×]", shape))
     text = f"netc: 1\nname: conv\ninputs: {{input: [N, {sizes}]}}\nnet:\n  {_title(pool, transposed)}: {line}\n"
     explainer = Explainer(compile_text("<conv>", text))
-    say([explainer.explain(node, detail=True) for node in explainer.flat.nodes], json_)
+    (node,) = explainer.flat.nodes
+    if target != "-":
+        say([explainer.explain(node, detail=True)], json_)
+    if target is not None or matrix:
+        draw_layer(explainer, node, target, animate=animate, matrix=matrix, sharing=sharing)
 
 
 def _title(pool: str | None, transposed: bool) -> str:

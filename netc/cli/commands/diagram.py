@@ -9,11 +9,14 @@ import click
 
 from netc.artifacts import staged
 from netc.backends.diagram import Direction, EngineMissing, Format, Level, draw, to_dot
+from netc.cli.commands.explain import layers
 from netc.cli.options import one_spec, text_output
 from netc.cli.output import write_text
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
+from netc.cli.windows import draw_layer, window_options
 from netc.ir.model import Network
+from netc.passes.explain import Explainer
 
 FORMATS = (".svg", ".png", ".dot")
 
@@ -38,6 +41,8 @@ FORMATS = (".svg", ".png", ".dot")
     show_default=True,
     help="Seconds for the layout; a picture that takes longer is drawn at the next coarser level.",
 )
+@click.option("--window", metavar="PATH", help="Draw one layer instead: its windows, or what a normalisation averages.")
+@window_options
 def command(
     spec: str,
     args: dict[str, str],
@@ -46,6 +51,8 @@ def command(
     level: Level,
     direction: Direction,
     timeout: float,
+    window: str | None,
+    **layer: bool,
 ) -> None:
     """Draw a network.
 
@@ -55,8 +62,14 @@ def command(
     \b
       netc diagram specs/resnet.yaml:resnet50 -o resnet50.svg
       netc diagram specs/googlenet.yaml --level overview --direction lr -o googlenet.png
+      netc diagram specs/alexnet_original.yaml --window conv1 -o conv1.svg
       netc diagram specs/lenet5.yaml -o - | dot -Tpdf > lenet5.pdf
     """
+    if window is not None:
+        explainer = Explainer(compile_or_fail(spec, args, bind))
+        for node in layers(explainer, window)[:1]:
+            draw_layer(explainer, node, target, **layer)
+        return
     suffix = Path(target).suffix.lower()
     if target != "-" and suffix not in FORMATS:
         raise click.UsageError(f"-o {target}: the name must end in .svg, .png or .dot")

@@ -1,0 +1,24 @@
+"""Pictures of what a layer sees: windows on their input, a convolution as a matrix, the axes a norm averages over."""
+
+from __future__ import annotations
+
+from netc.backends.windows.cube import cube
+from netc.backends.windows.draw import Scene, animation, multiples
+from netc.backends.windows.matrix import Toeplitz, toeplitz
+from netc.backends.windows.picture import UnboundSize, Unpicturable, scene_of, sharing_of, strips
+from netc.backends.windows.sharing import sharing
+
+__all__ = [
+    "Scene",
+    "Toeplitz",
+    "UnboundSize",
+    "Unpicturable",
+    "animation",
+    "cube",
+    "multiples",
+    "scene_of",
+    "sharing",
+    "sharing_of",
+    "strips",
+    "toeplitz",
+]
