@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from math import prod, sqrt
 from typing import Any
@@ -29,6 +29,8 @@ class Initialiser(msgspec.Struct, frozen=True):
     defaults: Mapping[str, float | str | None]
     words: Mapping[str, tuple[str, ...]] = {}
     helper: str = ""
+    lists: bool = False
+    """Whether its argument is a list, perhaps of lists."""
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -127,6 +129,28 @@ def _triangle(size: int) -> list[float]:
     return [1 - abs(i - centre) / half for i in range(size)]
 
 
+def _values(shape: tuple[int, ...], values: Any) -> Fill:
+    found = tuple(flat(values))
+    if len(found) != prod(shape):
+        sizes = "×".join(map(str, shape)) or "a scalar"
+        raise BadValue(f"`values` are {len(found)} here, and {sizes} takes {prod(shape)}")
+    return Fill("given", values=found)
+
+
+def flat(value: Any) -> Iterator[float]:
+    """The numbers of lists in lists, in order."""
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from flat(inner)
+    else:
+        yield _number("values", value)
+
+
+VALUES = '''@torch.no_grad()
+def values_(tensor: Tensor, values: tuple[float, ...]) -> Tensor:
+    """Fill a tensor with these numbers, row by row."""
+    return tensor.copy_(torch.tensor(values).reshape(tensor.shape))'''
+
 BILINEAR = '''@torch.no_grad()
 def bilinear_(weight: Tensor) -> Tensor:
     """Let a transposed convolution interpolate: triangles from each channel to itself."""
@@ -157,6 +181,7 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser("kaiming_uniform", _kaiming_uniform, _KAIMING, _KAIMING_WORDS),
         Initialiser("xavier_normal", _xavier_normal, {"gain": 1.0}),
         Initialiser("xavier_uniform", _xavier_uniform, {"gain": 1.0}),
+        Initialiser("values", _values, {"values": None}, helper=VALUES, lists=True),
         Initialiser("bilinear", _bilinear, {}, helper=BILINEAR),
     )
 }
@@ -177,7 +202,8 @@ def initialise(name: str, shape: tuple[int, ...], /, *values: Any, **named: Any)
         given[key] = value
     for key, default in found.defaults.items():
         given.setdefault(key, default)
-        given[key] = _converted(key, given[key], isinstance(default, str))
+        if not found.lists or given[key] is None:
+            given[key] = _converted(key, given[key], isinstance(default, str))
     return found.make(shape, **given)
 
 
@@ -186,6 +212,10 @@ def _converted(key: str, value: Any, word: bool) -> Any:
         raise BadValue(f"`{key}` must be given")
     if word:
         return str(value)
+    return _number(key, value)
+
+
+def _number(key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadValue(f"`{key}` takes a number, not {value}")
     return float(value)

@@ -37,7 +37,7 @@ class Fill(msgspec.Struct, frozen=True):
     b: float = 0.0
     blank: tuple[int, int] = (0, 0)
     """From which element to before which all are 0."""
-    values: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
     taps: tuple[float, ...] = ()
     columns: int = 1
     """Of `diagonal`: the taps stand in row r at column r modulo `columns`."""

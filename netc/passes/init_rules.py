@@ -133,7 +133,7 @@ class _Rules:
 
 def _fitting(fill: Fill, dtype: str) -> Fill:
     """The fill itself. Raises BadValue where a type does not hold its numbers."""
-    for number in (fill.a, fill.b, *fill.taps):
+    for number in (fill.a, fill.b, *fill.taps, *fill.values):
         reason = misfit(number, dtype)
         if reason:
             raise BadValue(f"{shown(number)} does not fit {dtype}, {reason}")

@@ -6,6 +6,7 @@ from netc.run.images import Preprocess
 from netc.run.labels import read_labels
 from netc.run.model import Provider, Settings, open_model
 from netc.run.runner import RunPlan, RunReport, TensorReport, run_model
+from netc.run.show import Shown, show_run
 from netc.run.written import written
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "RunPlan",
     "RunReport",
     "Settings",
+    "Shown",
     "TensorReport",
     "open_model",
     "read_labels",
     "run_model",
+    "show_run",
     "written",
 ]

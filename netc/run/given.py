@@ -15,6 +15,7 @@ from netc.passes.serve import BARE, Serving
 from netc.passes.sizes import Binding, bound_shape, typical
 from netc.run.images import SUFFIXES, Preprocess, layout_of, prepare, read_images
 from netc.run.inputs import bad_input, random_input, usual_bound
+from netc.run.literal import read_literal
 from netc.run.match import solve
 from netc.types import TensorType
 
@@ -59,7 +60,7 @@ def read_sources(texts: Sequence[str], inputs: Types) -> dict[str, Source]:
             found |= _archive(Path(value), inputs)
             continue
         name = name or _next(text, value, found, inputs)
-        found[name] = _joined(name, found.get(name), _source(value, name))
+        found[name] = _joined(name, found.get(name), _source(value, name, inputs[name]))
     return found
 
 
@@ -93,7 +94,9 @@ def _is_picture(value: str) -> bool:
     return value.lower().endswith(SUFFIXES)
 
 
-def _source(value: str, name: str) -> Source:
+def _source(value: str, name: str, kind: TensorType) -> Source:
+    if value.lstrip().startswith("("):
+        return Source("array", array=read_literal(value, name, kind))
     if value == "random" or value == "zeros":
         return Source("random" if value == "random" else "zeros")
     path = Path(value)
@@ -103,7 +106,7 @@ def _source(value: str, name: str) -> Source:
         return Source("array", (path,), read_arrays(path))
     if value.lower().endswith(".npz"):
         return Source("array", (path,), _member(path, name))
-    raise bad_input(f"{value} is not a .npy file, .npz file, picture, `random` or `zeros`")
+    raise bad_input(f"{value} is not a .npy file, .npz file, picture, list as in (1 2 3), `random` or `zeros`")
 
 
 def read_arrays(path: Path) -> Any:

@@ -15,7 +15,7 @@ from netc.cli.options import as_json, choices
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
-from netc.run import Preprocess, Provider, RunPlan, Settings, read_labels, run_model, written
+from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels, run_model, show_run, written
 
 
 @click.command("run")
@@ -27,7 +27,8 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, read_labels, run_m
     "inputs",
     metavar="[NAME=]WHAT",
     multiple=True,
-    help="x.npy, x.npz, a picture, `random` or `zeros`; without NAME inputs go in order. Random where nothing is said.",
+    help="x.npy, x.npz, a picture, numbers as in (1 2 3), `random` or `zeros`; without NAME inputs go in order. Random "
+    "where nothing is said.",
 )
 @click.option(
     "--provider",
@@ -48,6 +49,8 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, read_labels, run_m
 @click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one per line.")
 @click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")
+@click.option("--print", "print_", is_flag=True, help="Print inputs, weights and outputs as small arrays; on the CPU.")
+@click.option("--layers", is_flag=True, help="With --print: what every layer makes, and its weights before it.")
 @as_json
 @click.pass_context
 def command(
@@ -67,6 +70,8 @@ def command(
     labels: str | None,
     top: int | None,
     output: str | None,
+    print_: bool,
+    layers: bool,
     json_: bool,
     **given: Any,
 ) -> None:
@@ -80,6 +85,7 @@ def command(
       netc run build/resnet50/model.onnx --provider cpu --bind N=8,h=7,w=7
       netc run build/resnet50/model.onnx --input cat.jpg --labels imagenet
       netc run service.onnx --input cat.jpg --input dog.jpg --labels imagenet
+      netc run examples/by_hand.yaml --input "signal=(0 -3 2 2 2)" --print
       netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
     plan = RunPlan(
@@ -92,13 +98,26 @@ def command(
     )
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
+    if layers and not print_:
+        raise click.UsageError("--layers goes with --print")
     with _file(model, args, bind, weights, seed, given) as (path, left):
+        if print_:
+            inner = model.endswith(".onnx")
+            _print(show_run(path, inputs, left, seed, plan.preprocess, layers=layers, inner=inner), json_)
+            return
         report = run_model(path, provider, inputs, left, seed, runs, plan)
     report = msgspec.structs.replace(report, model=model)
     if json_:
         print_json(msgspec.to_builtins(report))
     else:
         click.echo("\n".join(report.lines()))
+
+
+def _print(found: list[Shown], json_: bool) -> None:
+    if json_:
+        print_json([each.as_json() for each in found])
+    else:
+        click.echo("\n".join(line for each in found for line in each.lines()))
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from netc.backends.pytorch.print.init_text import MAGIC, ROOM, Filler, Names, St
 from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
-from netc.expr.tree import Expr, Literal, spelled
+from netc.expr.tree import Expr, ListExpr, Literal, spelled
 from netc.ir.flat import Flat, FlatNode, flatten, join, parameters
 from netc.ir.model import Block, Call, Network, Node
-from netc.ops.fill import INITIALISERS, initialise
+from netc.ops.fill import INITIALISERS, flat, initialise
 from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
 from netc.syntax.ast import Argument, InitRule, Line, SpecFile
@@ -228,11 +228,14 @@ class _Reader:
 
     def _filler(self, rule: InitRule, use: _Use) -> Filler:
         """The arguments of a rule as text, but for those that are PyTorch's defaults."""
-        defaults = INITIALISERS[rule.line.op].defaults
+        known = INITIALISERS[rule.line.op]
+        defaults = known.defaults
         shown: list[str] = []
         values: dict[str, Any] = {}
         for argument, name, words in _arguments(rule.line):
             values[name] = evaluate(argument.value, Context(use.block.scope, self.network.domain, words))
+            if known.lists:
+                return Filler(rule.line.op, (_literal(tuple(flat(values[name]))),))
             said = None
             if not _is_plain(argument.value, words):
                 said = self.say(Said(argument.value, use.block.scope), use.calls)
@@ -269,7 +272,7 @@ def _arguments(line: Line) -> Iterator[tuple[Argument, str, tuple[str, ...]]]:
 
 def _is_plain(expr: Expr, words: Sequence[str]) -> bool:
     """Whether a value is written out."""
-    return isinstance(expr, Literal) or spelled(expr) in words
+    return isinstance(expr, ListExpr | Literal) or spelled(expr) in words
 
 
 def _end(key: str) -> tuple[str, bool]:
