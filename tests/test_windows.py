@@ -58,7 +58,7 @@ def test_a_window_sees_what_unfold_takes(drawn: tuple[Any, TensorType]) -> None:
         for j in range(columns.count)
     ]
     assert taken.tolist() == found
-    unseen = {place for place in numbers.flatten().tolist()} - set(taken.flatten().tolist())
+    unseen = set(numbers.flatten().tolist()) - set(taken.flatten().tolist())
     cells = {
         row * columns.n + column + 1
         for row in range(rows.n)
