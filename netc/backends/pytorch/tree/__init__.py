@@ -199,6 +199,10 @@ class Branch(Node, frozen=True, eq=False):
     then: Body | None
     otherwise: Body | None
 
+    def sides(self) -> Iterator[Body]:
+        """The sides that some instance takes."""
+        yield from (side for side in (self.then, self.otherwise) if side is not None)
+
 
 class Turns(Node, frozen=True, eq=False):
     """Steps made by a loop of the spec, one after another."""
@@ -244,37 +248,50 @@ class ClassTree(Node, frozen=True, eq=False):
     taps: tuple[int, ...] = ()
 
 
-def inside(node: Any) -> Iterator[Node]:
-    """The nodes directly inside a node, in order."""
-    for field in node.__struct_fields__:
-        yield from _nodes(getattr(node, field))
-
-
-def _nodes(value: Any) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _nodes(item)
+LEAVES = (Hole, New, Read)
 
 
 def walk(node: Node) -> Iterator[Node]:
     """A node and all inside it, in order."""
-    yield node
-    for inner in inside(node):
-        yield from walk(inner)
-
-
-def reads_of(step: Node) -> Iterator[Read]:
-    """Every reading of a tensor in a step, once per reading."""
-    for node in walk(step):
-        if isinstance(node, Read):
-            yield node
+    waiting: list[Any] = [node]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, tuple):
+            waiting.extend(reversed(found))
+        elif isinstance(found, Node):
+            yield found
+            if not isinstance(found, LEAVES):
+                waiting.extend([getattr(found, field) for field in reversed(found.__struct_fields__)])
 
 
 def applied(steps: Iterable[Step]) -> Iterator[Apply]:
     """All that is called or computed, in order, within branches and loops too."""
     for step in steps:
-        for node in walk(step):
-            if isinstance(node, Apply):
-                yield node
+        if isinstance(step, Apply):
+            yield step
+        else:
+            yield from applied(within(step))
+
+
+def reads_of(step: Step) -> Iterator[Read]:
+    """Every reading of a tensor in a step, once per reading."""
+    if isinstance(step, Apply):
+        yield from step.reads
+    elif isinstance(step, Alias):
+        yield step.read
+    elif isinstance(step, Branch):
+        for side in step.sides():
+            yield from (read for inner in side.steps for read in reads_of(inner))
+            yield side.result
+    else:
+        yield from (read for inner in within(step) for read in reads_of(inner))
+
+
+def within(step: Step) -> Iterator[Step]:
+    """The steps directly within a branch or a loop."""
+    if isinstance(step, Branch):
+        for side in step.sides():
+            yield from side.steps
+    elif isinstance(step, Turns):
+        for turn in step.turns:
+            yield from turn
