@@ -398,23 +398,43 @@ def _is_comprehension(parts: Sequence[tree.Part]) -> bool:
 
 
 class Book:
-    """All classes of a network, callees first."""
+    """All classes of a network, callees first. Literals are what makes a variant, unless it only stands somewhere as it
+    is, and what its own arguments cannot change without another structure or long expressions."""
 
-    def __init__(self, tracer: Tracer, pinned: frozenset[str], numbers: Sequence[Said]) -> None:
+    def __init__(self, tracer: Tracer, numbers: Sequence[Said]) -> None:
         self.tracer, self.numbers = tracer, numbers
-        self.plans: list[Plan] = []
+        self._plans: dict[Definition, list[Plan]] = {}
         self._of: dict[Block, Plan] = {}
         self.calls: dict[Trace, list[Call]] = defaultdict(list)
         self.definitions = _callees_first(tracer)
         for trace in tracer.traces.values():
             for call in trace.bound:
                 self.calls[tracer.trace(call.block)].append(call)
+        self.rooted: dict[Definition, set[str]] = {}
+        self.live: dict[Definition, set[str]] = {}
+        pinned, more = frozenset[str](), frozenset[str]()
+        while not self._plans or more != pinned:
+            pinned = more
+            self._form(pinned)
+            more = pinned | self._pinned()
+
+    @property
+    def plans(self) -> list[Plan]:
+        """All classes, callees first."""
+        return [plan for plans in self._plans.values() for plan in plans]
+
+    def _form(self, pinned: frozenset[str]) -> None:
+        """Classes where some of the network's arguments have only the values they have; those that this does not touch,
+        themselves or what they call, stay."""
+        rooted, live = self.rooted, self.live
         self.rooted = _rooted(self.definitions, pinned, {})
         self.live = _rooted(self.definitions, pinned, _varied(self.definitions))
+        touched = {d for d in self.definitions if (rooted.get(d), live.get(d)) != (self.rooted[d], self.live[d])}
         for definition, traces in self.definitions.items():
-            for plan in self._formed(definition, traces):
-                self.plans.append(plan)
-                self._of.update((trace.block, plan) for trace in plan.traces)
+            if not touched.isdisjoint((definition, *(c.block.definition for trace in traces for c in trace.bound))):
+                touched.add(definition)
+                self._plans[definition] = self._formed(definition, traces)
+                self._of.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
 
     def of(self, block: Block) -> Plan:
         return self._of[block]
@@ -431,7 +451,7 @@ class Book:
                     found.setdefault(name, other)
         return found
 
-    def pinned(self) -> frozenset[str]:
+    def _pinned(self) -> frozenset[str]:
         """Arguments of the network that its class cannot be given, or not in few words."""
         plan = self.plans[-1]
         (trace,) = plan.traces
@@ -534,15 +554,7 @@ def _rooted(
 
 
 def settle(root: Block, numbers: Sequence[Said]) -> Book:
-    """The classes of a network. Literals are what makes a variant, unless it only stands somewhere as it is, and what
-    its own arguments cannot change without another structure or long expressions. `numbers` are what else the network's
-    constructor says."""
+    """The classes of a network. `numbers` are what else the network's constructor says."""
     tracer = Tracer(root)
     tracer.trace(root)
-    pinned: frozenset[str] = frozenset()
-    while True:
-        book = Book(tracer, pinned, numbers)
-        more = book.pinned() | pinned
-        if more == pinned:
-            return book
-        pinned = more
+    return Book(tracer, numbers)
