@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary
+from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary, parts_of
 
 
 class NoValue(Exception):
@@ -29,26 +29,6 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, int | str)
-
-
-def parts(term: Expr) -> tuple[Expr, ...]:
-    """The terms directly inside."""
-    match term:
-        case Binary(left=left, right=right):
-            return left, right
-        case Unary(operand=operand):
-            return (operand,)
-        case Choice(then=then, condition=condition, otherwise=otherwise):
-            return then, condition, otherwise
-        case Function(arguments=arguments):
-            return arguments
-        case Index(base=base, index=index):
-            return base, index
-        case Slice(base=base, lower=lower, upper=upper):
-            return (base, *(bound for bound in (lower, upper) if bound is not None))
-        case ListExpr(items=items):
-            return items
-    return ()
 
 
 def rebuilt(term: Expr, inner: tuple[Expr, ...]) -> Expr:
@@ -75,27 +55,29 @@ def rebuilt(term: Expr, inner: tuple[Expr, ...]) -> Expr:
 
 def cost(term: Expr) -> int:
     """Nodes of the term."""
-    return 1 + sum(map(cost, parts(term)))
+    return 1 + sum(map(cost, parts_of(term)))
 
 
 def names(term: Expr) -> frozenset[str]:
     """The names in the term."""
     if isinstance(term, Name):
         return frozenset((term.id,))
-    return frozenset().union(*map(names, parts(term)))
+    return frozenset().union(*map(names, parts_of(term)))
 
 
 def functions(term: Expr) -> frozenset[str]:
     """The functions that the term calls."""
     own = frozenset((term.name,)) if isinstance(term, Function) else frozenset()
-    return own.union(*map(functions, parts(term)))
+    return own.union(*map(functions, parts_of(term)))
 
 
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     """The term with every name replaced, or None where one has no replacement."""
     if isinstance(term, Name):
         return said(term.id)
-    before = parts(term)
+    before = parts_of(term)
+    if not before:
+        return term
     inner = [substitute(part, said) for part in before]
     if any(part is None for part in inner):
         return None
@@ -106,7 +88,7 @@ def folded(term: Expr) -> Expr:
     """The literal that a term without names is, the branch that a literal decides for, else the term."""
     if isinstance(term, Choice) and isinstance(term.condition, Literal):
         return term.then if term.condition.value else term.otherwise
-    inner = parts(term)
+    inner = parts_of(term)
     root = isinstance(term, Function) and term.name in ("sqrt", "log2")
     if not inner or root or not all(isinstance(part, Literal) for part in inner):
         return _neutral(term)
@@ -147,7 +129,9 @@ def _is_condition(term: Expr) -> bool:
 
 def settled(term: Expr, env: Mapping[str, Any]) -> Expr:
     """The term with the branch taken for every `a if b == none else c`."""
-    before = parts(term)
+    before = parts_of(term)
+    if not before:
+        return term
     inner = tuple(settled(part, env) for part in before)
     if isinstance(term, Choice) and _asks_for_none(term.condition):
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -123,6 +124,27 @@ class TensorRef(Expr, frozen=True):
     parts: tuple[str | Expr, ...]
 
 
+_PARTS: Mapping[type[Expr], Callable[[Any], tuple[Expr, ...]]] = {
+    Attribute: lambda expr: (expr.base,),
+    Index: attrgetter("base", "index"),
+    Slice: lambda expr: (expr.base, *(bound for bound in (expr.lower, expr.upper) if bound is not None)),
+    Unary: lambda expr: (expr.operand,),
+    Binary: attrgetter("left", "right"),
+    Choice: attrgetter("then", "condition", "otherwise"),
+    Function: attrgetter("arguments"),
+    ListExpr: attrgetter("items"),
+    Comprehension: lambda e: (e.item, e.iterable) if e.condition is None else (e.item, e.iterable, e.condition),
+    Range: attrgetter("first", "last"),
+    TensorRef: lambda expr: tuple(part for part in expr.parts if isinstance(part, Expr)),
+}
+
+
+def parts_of(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside an expression."""
+    found = _PARTS.get(type(expr))
+    return () if found is None else found(expr)
+
+
 def spelled(expr: Expr) -> str:
     """A word as it is written, `nearest`, `nearest-exact` or `-inf`; "" for what is no word."""
     match expr:
@@ -133,13 +155,6 @@ def spelled(expr: Expr) -> str:
         case Binary(op="-", left=Name(id=first), right=Name(id=second)):
             return f"{first}-{second}"
     return ""
-
-
-def parts_of(expr: Expr) -> Iterator[Expr]:
-    """The expressions an expression is made of."""
-    for field in expr.__struct_fields__:
-        value = getattr(expr, field)
-        yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Expr))
 
 
 def names_in(expr: Expr) -> set[str]:

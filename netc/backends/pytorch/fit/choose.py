@@ -20,12 +20,11 @@ from netc.expr.terms import (
     linear,
     lit,
     names,
-    parts,
     rebuilt,
     settled,
     substitute,
 )
-from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary
+from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
 
 
 class Chooser:
@@ -33,6 +32,7 @@ class Chooser:
 
     def __init__(self, traces: list[Trace], live: set[str], twins: Mapping[str, str]) -> None:
         self.traces, self.live, self.twins = traces, live, twins
+        self._known_ways: dict[tuple[int, int, frozenset[str]], tuple[Expr, Seen, list[Expr]]] = {}
 
     def is_live(self, name: str) -> bool:
         """Whether a name, or what a derived value hangs on, may have another value."""
@@ -47,7 +47,7 @@ class Chooser:
         counters: the variables of the loops around that are written as loops.
         """
         for candidate in self._candidates(hole, counters):
-            if all(self._is_right(candidate, seen, number, hole.name) for seen, number in hole.seen):
+            if self._is_right(candidate, hole):
                 return candidate
         first = hole.seen[0][1].value
         alike = all(same(number.value, first) for _, number in hole.seen)
@@ -66,11 +66,15 @@ class Chooser:
 
     def _ways(self, seen: Seen, number: Number, counters: frozenset[str]) -> list[Expr]:
         """How one instance says a number: without the questions whether something is `none`, and with them."""
-        term = self.reduced(number.term, seen, counters)
-        if term is None:
-            return []
-        plain = _tidy(settled(term, seen.env()), seen.env())
-        return [term] if plain == term else [plain, term]
+        if number.term is None or isinstance(number.term, Literal):
+            return [] if number.term is None else [number.term]
+        key = id(number.term), id(seen), counters
+        if key not in self._known_ways:
+            term = self.reduced(number.term, seen, counters)
+            plain = None if term is None else _tidy(settled(term, seen.env()), seen.env())
+            ways = [way for way in dict.fromkeys((plain, term)) if way is not None]
+            self._known_ways[key] = number.term, seen, ways
+        return self._known_ways[key][2]
 
     def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
         """A term with literals for names that have one value in all instances, and for loops that are written out."""
@@ -115,21 +119,20 @@ class Chooser:
             walked: Expr = Name(id=counter) if by == lit(1) else Binary(op="*", left=Name(id=counter), right=by)
             yield walked if not base else Binary(op="+", left=from_linear(base), right=walked)
 
-    def _is_right(self, candidate: Expr, seen: Seen, number: Number, name: str) -> bool:
-        """Whether an expression gives the value here, from names that a constructor can be given."""
-        env = self._with_lists(candidate, seen.env())
-        try:
-            known = all(is_printed(env[n]) for n in names(candidate))
-            found = evaluate(candidate, env) if known else None
-        except (NoValue, KeyError):
-            return False
-        if name == "condition":
-            return known and bool(found) == number.value
-        return known and same(found, number.value)
-
-    def _with_lists(self, term: Expr, env: dict[str, Any]) -> dict[str, Any]:
-        """The values that are lists of one value in all instances, by the names of their own."""
-        return env | {name: env[name[1:]] for name in names(term) if name[0] == "=" and name[1:] in env}
+    def _is_right(self, candidate: Expr, hole: Hole) -> bool:
+        """Whether an expression gives the value wherever it was seen, from names that a constructor can be given."""
+        used = names(candidate)
+        for seen, number in hole.seen:
+            env = seen.env()
+            try:
+                given = {name: env[name.lstrip("=")] for name in used}
+                found = evaluate(candidate, given)
+            except (NoValue, KeyError):
+                return False
+            right = bool(found) == number.value if hole.name == "condition" else same(found, number.value)
+            if not right or not all(map(is_printed, given.values())):
+                return False
+        return True
 
     def varies(self, hole: Hole) -> bool:
         """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
@@ -142,15 +145,20 @@ class Chooser:
 
     def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
         """Names whose other values the expression chosen would not follow."""
+        own = frozenset(n for n in names(term) if n[0] not in "$~!")
         for seen, number in hole.seen:
             depends = frozenset(n for n in number.depends if self.is_live(n))
-            own = frozenset(n for n in names(term) if n[0] not in "$~!")
             if not depends and not own:
                 continue
-            here = substitute(term, lambda n, seen=seen: seen.counted(n) or Name(id=n))  # type: ignore[misc]
             ways = self._ways(seen, number, frozenset())
-            if here is None or not any(_is_same(_tidy(here, seen.env()), way) for way in ways):
+            if term not in ways and not self._is_among(ways, term, seen):
                 yield seen, frozenset(self._bases(depends | own))
+
+    def _is_among(self, ways: list[Expr], term: Expr, seen: Seen) -> bool:
+        """Whether an expression is one of those a number was said by, with loops written out."""
+        here = substitute(term, lambda n: seen.counted(n) or Name(id=n))
+        tidy = None if here is None else _tidy(here, seen.env())
+        return tidy is not None and any(_is_same(tidy, way) for way in ways)
 
     def _bases(self, found: frozenset[str]) -> Iterator[str]:
         for name in found:
@@ -163,7 +171,7 @@ class Chooser:
 
 def without_lists(term: Expr, env: dict[str, Any]) -> Expr:
     """A term in which lists of one value are literals, but where a loop's variable says which item is meant."""
-    before = parts(term)
+    before = parts_of(term)
     inner = tuple(without_lists(part, env) for part in before)
     if isinstance(term, Index | Slice) and isinstance(before[0], Name) and any(names(p) for p in inner[1:]):
         return rebuilt(term, (before[0], *inner[1:]))
@@ -193,7 +201,7 @@ def same(found: Any, wanted: Any) -> bool:
 
 def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
     """Without the rounding of what is a whole number anyway, and without a factor of 1.0 inside a rounding."""
-    before = parts(term)
+    before = parts_of(term)
     inner = tuple(_tidy(part, env) for part in before)
     found = term if inner == before else rebuilt(term, inner)
     match found:

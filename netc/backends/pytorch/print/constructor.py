@@ -16,8 +16,8 @@ from netc.backends.pytorch.print.loops import Family
 from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import statement_name, word
-from netc.expr.terms import cost, folded, functions, lit, names, parts, substitute
-from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name
+from netc.expr.terms import cost, folded, functions, lit, names, substitute
+from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name, parts_of
 
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
@@ -636,7 +636,7 @@ def _calls(steps: Sequence[tree.Step], module: str) -> bool:
 
 
 def _inner(term: Expr) -> Iterator[Expr]:
-    for part in parts(term):
+    for part in parts_of(term):
         yield part
         yield from _inner(part)
 

@@ -8,11 +8,12 @@ from typing import Any
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
 from netc.expr.scope import Binding, Said, Scope
-from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, settled
+from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, rebuilt, settled
 from netc.expr.tree import (
     Attribute,
     Binary,
     Choice,
+    Comprehension,
     Expr,
     Function,
     Index,
@@ -20,9 +21,8 @@ from netc.expr.tree import (
     Literal,
     Name,
     Range,
-    Slice,
     TensorRef,
-    Unary,
+    parts_of,
 )
 from netc.types import AXES
 
@@ -82,43 +82,31 @@ class Reader:
                 return self._attribute(expr, scope)
             case Index(base=Attribute(field="shape") as base, index=index):
                 return self._shape(base.base, self._of(index, scope), scope)
-            case TensorRef():
-                return Number(None)
+            case TensorRef() | Comprehension():
+                return Number(None, None, self.instance.everything)
         return self._compound(expr, scope)
 
     def _compound(self, expr: Expr, scope: Scope) -> Number:
         if isinstance(expr, Function | Binary) and (getattr(expr, "name", "") or getattr(expr, "op", "")) in REAL:
-            inner = self._really(operands(expr), scope)
+            inner = self._really(parts_of(expr), scope)
         else:
-            inner = [self._of(operand, scope) for operand in operands(expr)]
-        terms = [number.term for number in inner if number.term is not None]
-        term = folded(self._assembled(expr, terms)) if len(terms) == len(inner) else None
+            inner = [self._of(operand, scope) for operand in parts_of(expr)]
+        terms = tuple(number.term for number in inner if number.term is not None)
+        term = self._assembled(expr, terms) if len(terms) == len(inner) else None
         return Number(None, None if term is not None and cost(term) > LONGEST else term, depends_of(*inner))
 
-    def _assembled(self, expr: Expr, inner: list[Expr]) -> Expr:
+    def _assembled(self, expr: Expr, inner: tuple[Expr, ...]) -> Expr:
+        """The expression over terms."""
         match expr:
-            case Binary(op="/"):
-                return Binary(
-                    op="//" if not self._real and self._divides(*inner) else "/", left=inner[0], right=inner[1]
-                )
-            case Binary(op=op):
-                return Binary(op=op, left=inner[0], right=inner[1])
-            case Unary(op=op):
-                return Unary(op=op, operand=inner[0])
-            case Index():
-                return Index(base=inner[0], index=inner[1])
-            case Slice(lower=lower, upper=upper):
-                rest = iter(inner[1:])
-                bounds = [None if bound is None else next(rest) for bound in (lower, upper)]
-                return Slice(base=inner[0], lower=bounds[0], upper=bounds[1])
+            case Binary(op="/") if not self._real and self._divides(*inner):
+                return folded(Binary(op="//", left=inner[0], right=inner[1]))
             case Choice():
                 choice = Choice(then=inner[0], condition=inner[1], otherwise=inner[2])
-                return settled(choice, self.instance.names()) if self.instance.is_root else choice
-            case Function(name=name):
-                return Function(name=name, arguments=tuple(inner))
+                return folded(settled(choice, self.instance.names()) if self.instance.is_root else choice)
             case Range():
-                return Function(name="range", arguments=(inner[0], folded(Binary(op="+", left=inner[1], right=lit(1)))))
-        return ListExpr(items=tuple(inner))
+                stop = folded(Binary(op="+", left=inner[1], right=lit(1)))
+                return folded(Function(name="range", arguments=(inner[0], stop)))
+        return rebuilt(expr, inner)
 
     def _divides(self, left: Expr, right: Expr) -> bool:
         """Whether a division of whole numbers has no remainder here, so that Python's `//` says it."""
@@ -224,32 +212,8 @@ def dotted(expr: Expr) -> str | None:
     return None
 
 
-def operands(expr: Expr) -> Iterable[Expr]:
-    """The expressions directly inside an author's expression."""
-    match expr:
-        case Binary(left=left, right=right):
-            return left, right
-        case Unary(operand=operand):
-            return (operand,)
-        case Index(base=base, index=index):
-            return base, index
-        case Slice(base=base, lower=lower, upper=upper):
-            return (base, *(bound for bound in (lower, upper) if bound is not None))
-        case Choice(then=then, condition=condition, otherwise=otherwise):
-            return then, condition, otherwise
-        case Function(arguments=arguments):
-            return arguments
-        case Range(first=first, last=last):
-            return first, last
-        case ListExpr(items=items):
-            return items
-        case Attribute(base=base):
-            return (base,)
-    return ()
-
-
 def within(expr: Expr) -> Iterator[Expr]:
     """An expression and all inside it."""
     yield expr
-    for operand in operands(expr):
-        yield from within(operand)
+    for part in parts_of(expr):
+        yield from within(part)

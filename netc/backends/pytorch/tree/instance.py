@@ -138,7 +138,7 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
 
     def env(self) -> dict[str, Any]:
         """Every name and its value here."""
-        return {**self.trace.env, **self.turns}
+        return {**self.trace.env, **self.turns} if self.turns else self.trace.env
 
     def counted(self, name: str) -> Expr | None:
         """A loop variable's value, for a term that leaves its loop; None for any other name."""
