@@ -64,11 +64,13 @@ class Label(msgspec.Struct, frozen=True, eq=False):
 
 
 class Frame(msgspec.Struct, frozen=True, eq=False):
-    """One step of the way that led to a place: the block `name`, called at `span` as `path`."""
+    """One step of the way that led to a place: the block `name`, called at `span` as `path`; or, where `turn` says so,
+    a turn of the loop or the copy of a repeated line at `span`."""
 
     name: str
     span: Span
     path: str
+    turn: bool = False
 
 
 class Edit(msgspec.Struct, frozen=True, eq=False):

@@ -113,6 +113,8 @@ def _step(frame: Frame, found: Diagnostic) -> str:
     line, _ = frame.span.source.position(frame.span.start)
     elsewhere = found.span is not None and frame.span.source is not found.span.source
     file = f" of {frame.span.source.path}" if elsewhere else ""
+    if frame.turn:
+        return f"{frame.name} at line {line}{file}"
     path = f" as `{frame.path}`" if frame.path else ""
     return f"in block `{frame.name}`, called at line {line}{file}{path}"
 

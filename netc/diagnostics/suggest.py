@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 _MAX_CANDIDATES = 2_000
@@ -16,16 +16,23 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
-    """Up to `limit` candidates, nearest first, of which at most a third differs from `word`."""
+    """Up to `limit` candidates, nearest first, of which at most a third differs from `word`; of a word of two letters
+    one may, of one letter only the case."""
     if len(word) > _MAX_LENGTH:
         return []
-    most = max(1, len(word) // 3)
+    most = len(word) // 3 or len(word) - 1
     found: set[tuple[int, str]] = set()
     for candidate in islice(candidates, _MAX_CANDIDATES):
         if candidate != word and abs(len(candidate) - len(word)) <= most:
             steps = distance(word.lower(), candidate.lower())
             found |= {(steps, candidate)} if steps <= most else set()
     return [candidate for _, candidate in sorted(found)[:limit]]
+
+
+def in_order(texts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *first, last = texts or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def distance(left: str, right: str) -> int:

@@ -12,6 +12,8 @@ from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg
 from netc.types import AXES, TensorType
 from netc.types import FLOATS as FLOATS
 
+BIND = "fix the sizes with --bind"
+
 
 def form(rank: int) -> str:
     """How a tensor of a rank is written: `N×C×H×W`."""
@@ -53,9 +55,8 @@ def need_float(op: Op, x: TensorType, at: int = 0) -> Iterator[Problem]:
 def need_constant(size: Size, what: str, *helps: str, at: int = 0) -> Iterator[Problem]:
     """A problem unless a size that becomes the shape of a parameter is a number."""
     if not isinstance(size, int):
-        remedies = " or ".join((*helps, "--bind"))
-        message = f"{dim_text(size)} {what} are not constant: add {remedies}" if helps else ""
-        yield Problem("not-constant", message or f"{dim_text(size)} {what} are not constant: use {remedies}", at)
+        message = f"the number of {what} must be fixed, not {dim_text(size)}"
+        yield Problem("not-constant", message, at, helps=(*helps, "or fix the sizes with --bind" if helps else BIND))
 
 
 def need_axis(op: Op, name: str, axis: int, rank: int) -> Iterator[Problem]:
@@ -74,6 +75,20 @@ def axis_name(axis: int, rank: int) -> str:
 def changed(**values: Any) -> tuple[tuple[str, Any], ...]:
     """One candidate remedy: attributes and the values to try."""
     return tuple(values.items())
+
+
+def divisors(count: int, wanted: int, name: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
+    """Candidate remedies: the divisors of a number next to one that does not divide it, below and above."""
+    below = next((n for n in range(min(wanted, count), 0, -1) if count % n == 0), None)
+    above = next((n for n in range(wanted + 1, count + 1) if count % n == 0), None)
+    return tuple([changed(**{name: n}) for n in (below, above) if n is not None])
+
+
+def multiples(count: Size, of: int) -> str:
+    """The numbers of channels nearest to one that is no multiple: "8 or 12"."""
+    if not isinstance(count, int):
+        return f"a multiple of {of}"
+    return " or ".join(str(n) for n in (count // of * of, (count // of + 1) * of) if n)
 
 
 def compact(value: Any) -> Any:

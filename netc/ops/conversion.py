@@ -50,7 +50,7 @@ def _shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return "(" + " ".join(_shown(v) for v in value) + ")"
-    return str(value)
+    return f"`{value}`" if isinstance(value, str) else str(value)
 
 
 def _is_int(value: Any) -> bool:
@@ -130,7 +130,7 @@ def _bool(cls: type[Op], declared: Attr, value: Any) -> bool:
 
 
 def _word(cls: type[Op], declared: Attr, value: Any) -> str:
-    raise BadValue(f"`{declared.name}` is one of {', '.join(declared.words)}, not {_shown(value)}")
+    raise BadValue(f"`{declared.name}` must be one of {', '.join(declared.words)}, not {_shown(value)}")
 
 
 def _items(value: Any) -> tuple[Any, ...]:

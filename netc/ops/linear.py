@@ -62,7 +62,9 @@ class Linear(Op):
         yield from need_float(self, x[0])
         yield from need_one_norm(self)
         if x[0].rank:
-            yield from need_constant(x[0].shape[-1], "features", "adaptive_avg_pool2d")
+            yield from need_constant(
+                x[0].shape[-1], "input features", "pool to one size before it, with `adaptive_avg_pool2d`"
+            )
         if len(x) > 1 and x[0].rank:
             yield from self._check_weight(*x)
 

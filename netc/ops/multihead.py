@@ -11,6 +11,7 @@ from netc.ops.attention import minus_infinity, need_equal
 from netc.ops.base import Family, Op, Tensor, attr, op
 from netc.ops.common import (
     ZEROS,
+    divisors,
     filled,
     int64,
     keywords,
@@ -83,7 +84,7 @@ class MultiheadAttention(Op):
         width = number(x[0].shape[2])
         if width % self.num_heads:
             message = f"{width} features do not split into {self.num_heads} heads"
-            yield Problem("bad-argument", message, "num_heads")
+            yield Problem("bad-argument", message, "num_heads", candidates=divisors(width, self.num_heads, "num_heads"))
         for at, t in enumerate(x[1:], 1):
             yield from need_equal(self, at, self._batch(x[0]), self._batch(t), "batches of queries and keys")
         if len(x) == 3:

@@ -11,6 +11,7 @@ from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
     ZEROS,
+    divisors,
     filled,
     int64,
     keywords,
@@ -295,7 +296,8 @@ class GroupNorm(Op):
             yield from need_constant(channels, "channels")
             if isinstance(channels, int) and channels % self.num_groups:
                 message = f"{channels} channels do not divide into {self.num_groups} groups"
-                yield Problem("bad-argument", message, "num_groups")
+                tries = divisors(channels, self.num_groups, "num_groups")
+                yield Problem("bad-argument", message, "num_groups", candidates=tries)
             elif isinstance(channels, int):
                 yield from need_several(self, prod(x[0].shape[2:], start=x[0].shape[0] * (channels // self.num_groups)))
 

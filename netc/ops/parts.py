@@ -7,7 +7,20 @@ from typing import ClassVar
 
 from netc.dims import Size, dim_text, exact_div, product_text
 from netc.ops.base import Family, Ints, Op, attr, op
-from netc.ops.common import axis_name, int64, need_axes, need_axis, need_constant, need_rank, node, number, positional
+from netc.ops.common import (
+    axis_name,
+    changed,
+    divisors,
+    int64,
+    multiples,
+    need_axes,
+    need_axis,
+    need_constant,
+    need_rank,
+    node,
+    number,
+    positional,
+)
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
@@ -100,7 +113,9 @@ class Split(_AlongAxis):
             sizes = " + ".join(map(str, self.split_size))
             message = f"{sizes} = {sum(self.split_size)} is not the size of axis {axis}, {n}"
             zero = "a part of size 0 is empty" if sum(self.split_size) == n else message
-            yield Problem("shape-mismatch", zero, "split_size")
+            last = n - sum(self.split_size[:-1])
+            tries = (changed(split_size=(*self.split_size[:-1], last)),) if last > 0 else ()
+            yield Problem("shape-mismatch", zero, "split_size", candidates=tries)
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         if len(self.split_size) > 1:
@@ -248,7 +263,7 @@ class ChannelShuffle(Op):
             yield from need_constant(channels, "channels")
             if isinstance(channels, int) and channels % self.groups:
                 message = f"{channels} channels do not divide into {self.groups} groups"
-                yield Problem("bad-argument", message, "groups")
+                yield Problem("bad-argument", message, "groups", candidates=divisors(channels, self.groups, "groups"))
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -281,8 +296,10 @@ class PixelShuffle(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x[0], 4)
         if x[0].rank == 4 and exact_div(x[0].shape[1], self.upscale_factor**2) is None:
-            message = f"{dim_text(x[0].shape[1])} channels do not divide by {self.upscale_factor}²"
-            yield Problem("bad-argument", message, "upscale_factor")
+            channels, cells = x[0].shape[1], self.upscale_factor**2
+            message = f"{dim_text(channels)} channels do not divide by {self.upscale_factor}² = {cells}"
+            helps = (f"give it {multiples(channels, cells)} channels",)
+            yield Problem("bad-argument", message, "upscale_factor", helps=helps)
 
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
         channels, *space = x[0].shape[1:]

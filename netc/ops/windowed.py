@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netc.dims import dim_text
+from netc.dims import Size, dim_text
 from netc.geometry import Window
 from netc.ops.common import changed, compact
 from netc.ops.records import Problem, Require
@@ -44,13 +44,17 @@ def need_fit(axis: int, x: TensorType, window: Window) -> Iterator[Require]:
         n, letter = x.shape[axis], AXES[x.rank][axis]
         message = f"a window of {window.extent} does not fit on {letter} = {dim_text(n)}"
         notes = (f"{letter} = {window.formula(n)}",)
-        yield Require(n, least, Problem("too-small", message, "kernel_size", notes, _fitting(window)))
+        yield Require(n, least, Problem("too-small", message, "kernel_size", notes, _fitting(window, n)))
 
 
-def _fitting(window: Window) -> tuple[tuple[tuple[str, Any], ...], ...]:
-    """Half padding, or the largest kernels below this one."""
-    kernels = range(window.kernel - 1, max(0, window.kernel - 4), -1)
-    return (changed(padding=window.extent // 2), *[changed(kernel_size=k) for k in kernels])
+def _fitting(window: Window, size: Size) -> tuple[tuple[tuple[str, Any], ...], ...]:
+    """Half padding, unless that is more than there is to pad; the largest kernels that fit."""
+    most = window.kernel - 1
+    if isinstance(size, int):
+        most = min(most, (size + window.begin + window.end - 1) // window.dilation + 1)
+    kernels = tuple([changed(kernel_size=k) for k in range(most, max(0, most - 2), -1)])
+    half = window.extent // 2
+    return kernels if isinstance(size, int) and half > size else (changed(padding=half), *kernels)
 
 
 def need_even(op: Any, remedy: str = "put a `pad` statement before it") -> Iterator[Problem]:

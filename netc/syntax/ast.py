@@ -17,20 +17,28 @@ else:
 
 
 class Argument(msgspec.Struct, frozen=True, eq=False):
-    """A positional (`name` None) or named argument of a line."""
+    """A positional (`name` None) or named argument of a line. late: a positional word behind named arguments."""
 
     name: str | None
     value: Expr
     span: Span
     name_span: Span | None = None
+    late: bool = False
 
 
 class Statement(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     span: Span
 
 
+class LongForm(msgspec.Struct, frozen=True, eq=False):
+    """Where the value of `args` and the entry `inputs: …` of a line in the long form stand, if it has them."""
+
+    args: Span | None
+    inputs: Span | None
+
+
 class Line(Statement, frozen=True, eq=False):
-    """`conv2d 64 7 stride=2 @in x3`. The long form parses to the same thing.
+    """`conv2d 64 7 stride=2 @in x3`. The long form parses to the same thing and says so in `long`.
 
     inputs is None without any `@`, else the references in order. `op` may be an operator, a block, an
     import, a shared module or an argument that holds an operator.
@@ -41,6 +49,7 @@ class Line(Statement, frozen=True, eq=False):
     arguments: tuple[Argument, ...] = ()
     inputs: tuple[TensorRef, ...] | None = None
     repeat: Expr | None = None
+    long: LongForm | None = None
 
 
 class Alias(Statement, frozen=True, eq=False):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from keyword import iskeyword
 
+from netc.diagnostics.suggest import closest
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
@@ -52,7 +53,9 @@ class DefinitionReader:
         definition.inputs = self.inputs(node.get("inputs"), is_file)
         if is_file and definition.inputs is None:
             whole = "" if node.get("blocks") is None else "; an import takes a file as a whole, never a block of it"
-            self.missing(definition, "inputs", f"declare the inputs: `inputs: {{image: [N, 3, 32*h, 32*w]}}`{whole}")
+            self.missing(
+                node, definition, "inputs", f"declare the inputs: `inputs: {{image: [N, 3, 32*h, 32*w]}}`{whole}"
+            )
         definition.net = self.net(node, definition)
         definition.outputs = self.outputs(node.get("outputs"))
         definition.shared = self.shared(node.get("shared"))
@@ -77,7 +80,7 @@ class DefinitionReader:
     def net(self, node: Mapping, definition: Definition) -> Statement | None:
         value = node.get("net")
         if value is None:
-            self.missing(definition, "net", "write what it computes under `net:`")
+            self.missing(node, definition, "net", "write what it computes under `net:`")
             return None
         return self.statements.statement(value, "`net`", body=True)
 
@@ -91,7 +94,10 @@ class DefinitionReader:
             self.report.at("bad-name", message, scalar, "letters and digits, the first one a capital: `class: ResNet`")
         return scalar.text
 
-    def missing(self, definition: Definition, key: str, help: str) -> None:
+    def missing(self, node: Mapping, definition: Definition, key: str, help: str) -> None:
+        """Report a key that must be there, unless another is that key misspelt."""
+        if any(closest(other.text, (key,)) for other, _ in node.entries):
+            return
         span = definition.span
         self.report.error("missing-key", f"`{key}` is missing", span.start, span.end, help=help)
 
@@ -191,8 +197,18 @@ class DefinitionReader:
             return None
         if is_empty(node) or (isinstance(node, Mapping) and not node.entries):
             self.report.at("wrong-kind", "`outputs` is empty", node, "leave it out, or write `{logits: fc}`")
+        if isinstance(node, Sequence) and all(isinstance(item, Scalar) for item in node.items):
+            self.refuse_list(node)
+            return ()
         entries = entries_of(self.report, node, "`outputs`", "write `{logits: fc}`")
         return tuple(out for key, value in entries if (out := self.output(key, value)) is not None)
+
+    def refuse_list(self, node: Sequence) -> None:
+        """Outputs need names: those of their tensors will do."""
+        names = [item.text.removeprefix("@") for item in node.items if isinstance(item, Scalar)]
+        text = "{" + ", ".join(f"{name.rpartition('.')[2]}: {name}" for name in names) + "}"
+        fix = self.report.change(f"give each output a name: `{text}`", node.start, node.end, text)
+        self.report.error("wrong-kind", "`outputs` must be a mapping, not a list", node.start, node.end, fixes=(fix,))
 
     def output(self, key: Scalar, node: Node) -> Output | None:
         parts = self.statements.template(key, "output")

@@ -18,6 +18,8 @@ MAX_LINE = 20_000
 """Characters of one line."""
 
 _TOKEN = re.compile(r"""\s+|"[^"\n]*"|'[^'\n]*'|[()\[\]]|[^\s()\[\]"']+|["']""")
+LATE = "is a positional argument after named ones"
+
 _BARE = re.compile(r"\S+")
 _NESTING = re.compile(r"[()\[\]\"']")
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
@@ -153,13 +155,12 @@ class LineReader:
     def positional(self, piece: LineText) -> None:
         if piece.text[0] == "=" and not piece.text.startswith("=="):
             raise piece.problem("bad-line", "there is a space around `=`", "write it without spaces: `stride=2`")
-        if self.arguments and self.arguments[-1].name is not None:
-            remedy = f"name it: `name={piece.text}`, without spaces around `=`"
-            if _WORD.fullmatch(piece.text):
-                remedy = f"write `@{piece.text}` if it is a tensor, or name the argument: `name={piece.text}`"
-            raise piece.problem("bad-line", f"`{piece.text}` is a positional argument after named ones", remedy)
         value = read_value(piece)
-        self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end)))
+        late = bool(self.arguments) and (self.arguments[-1].name is not None or self.arguments[-1].late)
+        if late and not isinstance(value, Name):
+            remedy = f"name it: `name={piece.text}`, without spaces around `=`"
+            raise piece.problem("bad-line", f"`{piece.text}` {LATE}", remedy)
+        self.arguments.append(Argument(None, value, self.report.span(piece.start, piece.end), late=late))
 
 
 def read_value(piece: LineText) -> Expr:

@@ -8,7 +8,7 @@ from netc.diagnostics.model import Span
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
-from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, Loop, Named, Statement
+from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, LongForm, Loop, Named, Statement
 from netc.syntax.line import parse_line
 from netc.syntax.names import Role, another, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
@@ -221,7 +221,13 @@ class StatementReader:
             arguments=self.long_arguments(node.get("args")),
             inputs=self.long_inputs(node.get("inputs")),
             repeat=None if repeat is None else expression(self.report, repeat, "`repeat`"),
+            long=self.places(node),
         )
+
+    def places(self, node: Mapping) -> LongForm:
+        args = node.get("args")
+        entries = (self.report.span(key.start, value.end) for key, value in node.entries if key.text == "inputs")
+        return LongForm(None if args is None else self.span(args), next(entries, None))
 
     def long_arguments(self, node: Node | None) -> tuple[Argument, ...]:
         """A mapping of names, or a list of positional values."""

@@ -132,8 +132,12 @@ def reference(report: Report, node: Node, what: str) -> TensorRef | None:
 
 
 def argument(report: Report, key: Scalar, node: Node) -> Argument | None:
-    """One `name: value` of a mapping of arguments."""
-    value = expression(report, node, f"`{key.text}`", lines=True)
+    """One `name: value` of a mapping of arguments; a value that begins with @ is a tensor."""
+    value: Expr | None
+    if isinstance(node, Scalar) and node.text.startswith("@"):
+        value = reference(report, node, f"`{key.text}`")
+    else:
+        value = expression(report, node, f"`{key.text}`", lines=True)
     if value is None:
         return None
     return Argument(key.text, value, report.span(key.start, node.end), report.span_of(key))

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netc.diagnostics.model import Edit, Fix
+from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import Domain
+from netc.expr.tree import names_in
 from netc.ir.model import Node
 from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.changes import changed, give, in_words, offer, prepend
 from netc.passes.elaborate.habits import one_less, repeats_input
+from netc.passes.elaborate.lints import BATCH
 from netc.passes.elaborate.lost_rows import steps
 from netc.passes.elaborate.mismatch import mismatch
 from netc.passes.elaborate.report import Clue
-from netc.syntax.ast import Line
+from netc.syntax.ast import Input, Line, SpecFile
 from netc.types import TensorType
 
 if TYPE_CHECKING:
@@ -41,8 +43,10 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
 
     def _offers(self) -> Iterator[Fix]:
         if self.problem.code == "too-small" and repeats_input(self.maker):
-            yield from one_less(self.maker)
-            return
+            meant = [*one_less(self.maker)]
+            yield from meant
+            if meant and len(self.maker.line.arguments) > 2:
+                return
         for candidate in self.problem.candidates:
             yield from self._attributes(dict(candidate))
         if self.problem.clash is not None:
@@ -51,7 +55,10 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             found = mismatch(self.op, self.maker.inputs, self.problem.clash, line, place, build.naming, made)
             yield from () if found is None else found.offers()
         if self.problem.code == "rank-mismatch":
+            yield from self._batched()
             yield from self._relative()
+        if self.problem.code == "dtype-mismatch" and isinstance(self.problem.at, int):
+            yield from self._retyped(self.problem.at)
         if self.problem.code == "not-constant" and self.maker.inputs:
             yield from self._flattened()
 
@@ -61,7 +68,7 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
     def _attributes(self, values: dict[str, Any]) -> Iterator[Fix]:
         """Attributes under which the operator itself has nothing to say."""
         other, edits = changed(self.op, values), give(self.maker.line, self.maker.spans, values)
-        if other is not None and edits is not None and self._accepts(other):
+        if other is not None and self._accepts(other):
             yield from offer(f"`{in_words(values)}` fits (gives {other.outputs(*self._types())[0]})", *edits)
 
     def _accepts(self, op: Op) -> bool:
@@ -81,12 +88,48 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         if found is None or not isinstance(line, Line):
             return
         edits = give(line, found.node.spans, {"start_dim": 1})
-        if found.node.op.__dict__["start_dim"] == 0 and edits is not None:
+        if found.node.op.__dict__["start_dim"] == 0:
             yield from offer(f"write `start_dim=1` in `{found.path}`: axis 0 holds the batch", *edits)
         rank = found.node.inputs[0].type.rank - 2
         before = prepend(line, (f"adaptive_avg_pool{rank}d 1",))
         if rank in (1, 2, 3) and before is not None:
             yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{found.path}`", *before)
+
+    def _batched(self) -> Iterator[Fix]:
+        """The input of the network that comes here with an axis more, the batch."""
+        declared = self._declared(0)
+        if (
+            declared is not None
+            and declared.shape
+            and BATCH not in {name for size in declared.shape for name in names_in(size)}
+        ):
+            source, start = declared.span.source, declared.shape[0].start
+            text = source.text[start : declared.shape[-1].end]
+            edit = Edit(Span(source, start, start), f"{BATCH}, ")
+            yield from offer(f"declare `{declared.name}: [{BATCH}, {text}]`: the first axis is the batch", edit)
+
+    def _retyped(self, at: int) -> Iterator[Fix]:
+        """The input of the network that comes here with whole numbers, where the operator takes those."""
+        declared, dtype = self._declared(at), "int64"
+        if declared is None or not declared.shape or dtype not in self.problem.message or declared.dtype == dtype:
+            return
+        source, first, last = declared.span.source, declared.shape[0].start, declared.shape[-1].end
+        start, end = source.text.rfind("[", 0, first), source.text.find("]", last) + 1
+        if source.text[declared.span.end : start].strip() != ":" or source.text[last : end - 1].strip():
+            return
+        shape = source.text[start:end]
+        edit = Edit(Span(source, start, end), f"{{shape: {shape}, dtype: {dtype}}}")
+        yield from offer(f"declare `{declared.name}: {{shape: {shape}, dtype: {dtype}}}`", edit)
+
+    def _declared(self, at: int) -> Input | None:
+        """The input of the file that the line's input is, perhaps behind operators that keep its axes."""
+        value, made = self.maker.inputs[at], self.maker.build.compiler.made
+        rank = value.type.rank
+        for step in steps(value, made):
+            value = step.node.inputs[0]
+        definition = self.maker.place.names.definition
+        inputs = definition.inputs if isinstance(definition, SpecFile) and definition.inputs else ()
+        return next((one for one in inputs if one.name == value.path and rank == len(one.shape or ())), None)
 
     def _relative(self) -> Iterator[Fix]:
         """The operator's relative for a tensor of this rank: `batch_norm1d` for `batch_norm2d`."""

@@ -12,6 +12,7 @@ from netc.expr.scope import Said, Scope
 from netc.expr.tree import Expr, ListExpr, Literal, Unary, spelled
 from netc.ops.base import Attr
 from netc.syntax.ast import Argument, Parameter
+from netc.syntax.line import LATE
 
 
 class Given(msgspec.Struct, frozen=True, eq=False):
@@ -40,6 +41,9 @@ def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
     for one in given:
         argument = one.argument
         name = argument.name
+        if argument.late:
+            complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, ()))
+            continue
         if name is None:
             if position >= len(names):
                 complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, ()))

@@ -143,7 +143,8 @@ class BodyBuilder(Reader):
         if turns:
             self.templates.append(Template(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
-            made = self._named(named, loop.body, place.within(scope), flow)
+            with self.report.turn(loop, bindings):
+                made = self._named(named, loop.body, place.within(scope), flow)
             group.items.append(_iteration(loop, bindings, made, flow))
             value = made.value if made.feeds else value
             flow = Flow(value) if made.feeds else flow
@@ -257,7 +258,8 @@ class BodyBuilder(Reader):
             )
             count = 0
         for turn in range(count):
-            made = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
+            with self.report.copy(line, turn + 1, count):
+                made = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
             counter.add(made)
             if made.value is not None and made.value.type is ERROR:
                 break
@@ -275,7 +277,8 @@ class BodyBuilder(Reader):
             inner = Counter(place.within(scope), counter.flow)
             inner.next = counter.next
             before = counter.flow
-            self._members(loop.body, inner)
+            with self.report.turn(loop, bindings):
+                self._members(loop.body, inner)
             counter.next, counter.flow = inner.next, inner.flow
             counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
         return {"said": {"iterable": how_said(loop.iterable, place.scope)}}

@@ -13,7 +13,7 @@ from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Slot
 from netc.passes.elaborate.files import Instance
 from netc.passes.elaborate.operators import with_own_input
 from netc.passes.elaborate.place import Applied, failed
-from netc.passes.elaborate.target import Target, complain
+from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.syntax.ast import Definition, Import, Variant
 from netc.types import ERROR, TensorType
 
@@ -28,11 +28,16 @@ def make_call(build: BodyBuilder, callee: Definition | Import, target: Target, i
     if found is None:
         return failed(place, line)
     definition, variant = found
+    if has_bare_tensors(build.report, place, line):
+        return failed(place, line)
     bound = bind(target.given, tuple(p.name for p in definition.parameters), line.op)
     ok = complain(build.report, bound.complaints)
     if isinstance(callee, Definition):
-        for name in missing(bound, definition.parameters):
-            build.report.add("missing-argument", f"`{line.op}` needs `{name}`", line.op_span)
+        meant = arguments_meant(bound.complaints)
+        takes = ", ".join(p.name if p.default is None else f"{p.name}=…" for p in definition.parameters)
+        for name in [name for name in missing(bound, definition.parameters) if name not in meant]:
+            notes = (f"it takes {takes}",)
+            build.report.add("missing-argument", f"`{line.op}` needs `{name}`", line.op_span, notes=notes)
             ok = False
     values = _values(build, bound, target, inputs)
     if not ok or ERROR in values.values() or any(v.type is ERROR for v in inputs):

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import Dim, dim_source
 from netc.ops.base import BadValue, Op
 from netc.ops.conversion import convert
+from netc.passes.elaborate import long_form
 from netc.syntax.ast import Line
 
 Values = Mapping[str, Any]
 """Attributes and the values to give them."""
 
 _NAMED = re.compile(r"\w+\s*([=:])", re.ASCII)
+
+
+class Tensor(str):
+    """The name of a tensor, as the value of an attribute."""
+
+    __slots__ = ()
 
 
 def changed(op: Op, values: Values) -> Op | None:
@@ -28,6 +35,8 @@ def changed(op: Op, values: Values) -> Op | None:
 
 def written(value: Any) -> str:
     """A value as a spec says it; a list of equal numbers as that number."""
+    if isinstance(value, Tensor):
+        return f"@{value}"
     if isinstance(value, tuple):
         return written(value[0]) if len(set(value)) == 1 else f"({' '.join(map(written, value))})"
     if isinstance(value, bool):
@@ -40,20 +49,34 @@ def in_words(values: Values) -> str:
     return " ".join(f"{name}={written(value)}" for name, value in values.items())
 
 
-def give(line: Line, spans: Mapping[str, Span], values: Values) -> tuple[Edit, ...] | None:
-    """The edits that give a line's operator these attributes; None for the long form, which tools write."""
-    if line.op_span.start != line.span.start:
-        return None
-    edits = [_rewrite(spans[name], name, value) for name, value in values.items() if name in spans]
-    new = {name: value for name, value in values.items() if name not in spans}
-    return (*edits, append(line, in_words(new))) if new else tuple(edits)
+def give(line: Line, spans: Mapping[str, Span], values: Values, without: Collection[str] = ()) -> tuple[Edit, ...]:
+    """The edits that give a line's operator these attributes, `without` some that it has.
+
+    spans: where its attributes are given. One given elsewhere, under `defaults` say, stays: the line's own has the
+    last word.
+    """
+    own = {name: span for name, span in spans.items() if _is_within(span, line.span)}
+    texts = {name: written(value) for name, value in values.items()}
+    gone = [name for name in without if name in own]
+    if line.long is not None and (gone or (texts.keys() - own.keys())):
+        return long_form.give(line, line.long, own, texts, gone)
+    edits = [_rewrite(own[name], name, text) for name, text in texts.items() if name in own]
+    new = [f"{name}={text}" for name, text in texts.items() if name not in own]
+    for name in gone:
+        edits.append(Edit(own[name], new.pop(0)) if new else cut(own[name]))
+    return (*edits, append(line, " ".join(new))) if new else tuple(edits)
 
 
-def _rewrite(span: Span, name: str, value: Any) -> Edit:
+def _is_within(span: Span, outer: Span) -> bool:
+    return span.source is outer.source and outer.start <= span.start and span.end <= outer.end
+
+
+def _rewrite(span: Span, name: str, text: str) -> Edit:
     """The value of an argument that is written already, by its name or by its position."""
     named = _NAMED.match(span.text)
-    lead = f"{name}=" if named and named[1] == "=" else f"{name}: " if named else ""
-    return Edit(span, lead + written(value))
+    if named and named[1] == ":":
+        return Edit(span, f"{name}: {long_form.quoted(text)}")
+    return Edit(span, f"{name}={text}" if named and named[1] == "=" else text)
 
 
 def append(line: Line, text: str) -> Edit:
@@ -62,9 +85,31 @@ def append(line: Line, text: str) -> Edit:
     return Edit(Span(line.span.source, at, at), f" {text}")
 
 
+def cut(span: Span) -> Edit:
+    """Without what stands there and the space before it."""
+    return Edit(Span(span.source, span.start - 1, span.end), "")
+
+
 def reference_spans(line: Line) -> list[Span]:
     """Where each `@tensor` of a line stands."""
     return [Span(line.span.source, ref.start, ref.end) for ref in line.inputs or ()]
+
+
+def another(ref: Span, name: str) -> Edit:
+    """Another tensor in the place of one that is named, with its @ where that has one."""
+    return Edit(ref, f"@{name}" if ref.text.startswith("@") else name)
+
+
+def name_of(ref: Span) -> str:
+    """The tensor that is named there."""
+    return ref.text.removeprefix("@")
+
+
+def read(line: Line, name: str) -> Edit:
+    """The tensor that a line reads which names none."""
+    if line.long is not None:
+        return long_form.add_entry(line, f"inputs: [{name}]")
+    return Edit(Span(line.span.source, line.span.end, line.span.end), f" @{name}")
 
 
 def insert_before(named: Span, name: str, text: str) -> Edit:
@@ -88,14 +133,14 @@ def offer(title: str, *edits: Edit) -> Iterator[Fix]:
 
 def prepend(line: Line, texts: Sequence[str]) -> tuple[Edit, ...] | None:
     """Lines that run before another, which takes their place in a list or becomes a list with them; None where the line
-    repeats or stands in the long form. What the line reads, the first of them reads."""
-    if line.op_span.start != line.span.start or line.repeat is not None or len(line.inputs or ()) > 1:
+    repeats. What the line reads, the first of them reads."""
+    if line.repeat is not None or len(line.inputs or ()) > 1:
         return None
     source, start = line.span.source, line.span.start
     before = source.text[:start].rstrip(" ")
     refs = reference_spans(line)
-    first = f"{texts[0]} {refs[0].text}" if refs else texts[0]
-    own = [Edit(Span(source, refs[0].start - 1, refs[0].end), "")] if refs else []
+    first = f"{texts[0]} @{name_of(refs[0])}" if refs else texts[0]
+    own = [cut(refs[0])] if refs and line.long is None else long_form.without_inputs(line)
     if before.endswith(("[", ",")):
         lead = ", ".join([first, *texts[1:], ""])
         return (Edit(Span(source, start, start), lead), *own)
@@ -105,4 +150,6 @@ def prepend(line: Line, texts: Sequence[str]) -> tuple[Edit, ...] | None:
     if before.endswith(":"):
         lead = "[" + ", ".join([first, *texts[1:], ""])
         return (Edit(Span(source, start, start), lead), *own, Edit(Span(source, line.span.end, line.span.end), "]"))
+    if line.long is not None and before.rstrip().endswith(":"):
+        return (*long_form.listed(line, [first, *texts[1:]]), *own)
     return None

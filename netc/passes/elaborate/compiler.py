@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Frame, Source, Span
+from netc.diagnostics.suggest import closest
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
-from netc.expr.tree import Binary, Expr, Literal, names_in, tensors_in
+from netc.expr.tree import Binary, Expr, Literal, Name, names_in, tensors_in
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.passes.elaborate.body import BodyBuilder
@@ -333,8 +334,8 @@ class Compiler:
     def _declared_shape(self, declared: Input, instance: Instance) -> tuple[Size, ...]:
         """The sizes of an input as they are written, up to the first that has no value."""
         shape: list[Size] = []
-        for expr in declared.shape or ():
-            size = self.files.attempt(partial(self._size, expr, instance), instance.source)
+        for axis, expr in enumerate(declared.shape or ()):
+            size = self.files.attempt(partial(self._size, expr, axis, instance), instance.source)
             if size is ERROR:
                 break
             shape.append(size)
@@ -351,14 +352,23 @@ class Compiler:
     def _dtype(self, declared: str) -> str:
         return self.dtype if self.dtype and declared in FLOATS else declared
 
-    def _size(self, expr: Expr, instance: Instance) -> Any:
+    def _size(self, expr: Expr, axis: int, instance: Instance) -> Any:
         if isinstance(expr, Literal) and type(expr.value) is int and expr.value >= 1:
             return expr.value
         for name in names_in(expr):
             if len(name) == 1 and instance.scope.find(name) is not None:
                 message = f"`{name}` is an argument or a `let`, so it cannot be a symbol in a size"
                 raise ExprError("ambiguous-name", message, expr, "rename it: symbols are single letters")
-        return size_or_error(evaluate(expr, self._symbolic(instance)), expr)
+        letter = "Nchwdabe"[axis % 8]
+        free = f"a size that may vary is a single letter: `{letter}`"
+        names = instance.scope.names()
+        if isinstance(expr, Name) and len(expr.id) > 1 and closest(expr.id, names) is None and expr.id not in names:
+            raise ExprError("unknown-name", f"`{expr.id}` is not an argument of this file", expr, free, letter)
+        size = evaluate(expr, self._symbolic(instance))
+        if size is None or size == -1:
+            message = f"a size must be an integer or a symbol, not {show(size)}"
+            raise ExprError("bad-argument", message, expr, free, letter)
+        return size_or_error(size, expr)
 
     def _positive(self, size: Size, expr: Expr, instance: Instance) -> Size:
         """The size, reported where it is not at least 1; a symbolic one raises the bounds of its symbols."""

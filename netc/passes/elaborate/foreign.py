@@ -6,10 +6,10 @@ Loaded only where a spec has an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netc.diagnostics.model import Edit, Fix, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import closest, in_order
 from netc.ops.base import OPERATORS
 from netc.syntax.library import PREFIX
 
@@ -157,8 +157,8 @@ def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[s
     return (None if near is None else _of_rank(near, rank, word)), None
 
 
-def operator_fixes(word: Span, rank: int | None, known: Iterable[str]) -> tuple[Fix, ...]:
-    """What to write in place of an operator's word that nothing has."""
+def operator_fixes(word: Span, named: Iterable[Span], rank: int | None, known: Iterable[str]) -> tuple[Fix, ...]:
+    """What to write in place of an operator's word that nothing has, and of the names of its arguments."""
     name, reason = operator_meant(word.text, rank, known)
     if reason is not None:
         return (Fix(reason),)
@@ -167,8 +167,22 @@ def operator_fixes(word: Span, rank: int | None, known: Iterable[str]) -> tuple[
     if name.startswith(PREFIX):
         block = name.removeprefix(PREFIX)
         return (Fix(f"`import: {{{block}: {name}}}` makes netc's block known here"),)
-    edits = () if "…" in name else (Edit(word, name),)
-    return (Fix(f"did you mean `{name}`?", edits),)
+    if "…" in name:
+        return (Fix(f"did you mean `{name}`?"),)
+    others = [*_renamed(named, name)]
+    tail = in_order([f"`{edit.replacement}` for `{edit.span.text}`" for edit in others])
+    title = f"did you mean `{name}`, with {tail}?" if others else f"did you mean `{name}`?"
+    return (Fix(title, (Edit(word, name), *others)),)
+
+
+def _renamed(named: Iterable[Span], operator: str) -> Iterator[Edit]:
+    """Names of arguments that the operator calls something else."""
+    cls = OPERATORS.get(operator)
+    if cls is None:
+        return
+    for span in named:
+        if span.text not in cls.attributes and (meant := argument_meant(span.text, cls.attributes)[0]) is not None:
+            yield Edit(span, meant)
 
 
 def argument_fixes(word: Span, known: Iterable[str]) -> tuple[Fix, ...]:

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Edit, Fix, Span
+from netc.diagnostics.suggest import closest
 from netc.dims import dim_text
-from netc.expr.tree import Literal
-from netc.ops.base import Op
+from netc.expr.tree import Binary, Literal, Name
+from netc.ops.base import Attr, Op
+from netc.passes.elaborate import changes
+from netc.passes.elaborate.arguments import Given
 from netc.passes.elaborate.report import Clue
+from netc.syntax.ast import Argument
 from netc.types import ERROR
 
 if TYPE_CHECKING:
@@ -23,15 +27,26 @@ def one_less(maker: NodeMaker, at: int = 0) -> Iterator[Fix]:
     """The line without its positional argument number `at`, where it has one more than that."""
     line, name = maker.line, maker.cls.follows[0]
     given = [argument for argument in line.arguments if argument.name is None]
-    if not name or len(given) < 2 or at >= len(given) or line.op_span.start != line.span.start:
+    if not name or len(given) < 2 or at >= len(given):
         return
-    source, start = line.span.source, given[at].span.start
-    end = given[at + 1].span.start if at + 1 < len(given) else given[at].span.end
-    start -= 0 if at + 1 < len(given) else 1
-    text = source.text[line.span.start : start] + source.text[end : line.span.end]
+    edit = _cut(given, at)
     x = maker.inputs[0].type if maker.inputs else ERROR
     size = "" if x is ERROR or not x.rank else f" ({dim_text(x.shape[maker.cls.follows[1]])})"
-    yield Fix(f"`{name}` follows from the input{size}: write `{text}`", (Edit(Span(source, start, end), ""),))
+    text = (
+        line.span.source.text[line.span.start : edit.span.start] + line.span.source.text[edit.span.end : line.span.end]
+    )
+    remedy = f"write `{text}`" if line.long is None else f"leave `{given[at].span.text}` out"
+    yield Fix(f"`{name}` follows from the input{size}: {remedy}", (edit,))
+
+
+def _cut(given: Sequence[Argument], at: int) -> Edit:
+    """One positional argument taken out, with what parts it from the next, or from the one before where it is last."""
+    source, start, end = given[at].span.source, given[at].span.start, given[at].span.end
+    if at + 1 < len(given):
+        end = given[at + 1].span.start
+    elif at:
+        start = given[at - 1].span.end
+    return Edit(Span(source, start, end), "")
 
 
 def repeats_input(maker: NodeMaker) -> bool:
@@ -71,6 +86,46 @@ def _without(maker: NodeMaker, at: int) -> Iterator[Fix]:
     """The line without one positional argument, the only one or another."""
     given = [argument for argument in maker.line.arguments if argument.name is None]
     if at < len(given):
-        span = given[at].span
-        cut = Span(span.source, span.start - 1, span.end)
-        yield Fix(f"leave `{span.text}` out", (Edit(cut, ""),))
+        alone = len(given) == 1 and maker.line.long is None
+        edit = changes.cut(given[at].span) if alone else _cut(given, at)
+        yield Fix(f"leave `{given[at].span.text}` out", (edit,))
+
+
+_TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+
+def values_meant(maker: NodeMaker, declared: Attr, given: Given, value: object) -> Iterator[Fix]:
+    """What may have been meant by a value that an operator does not take."""
+    argument, expr = given.argument, given.argument.value
+    place = Span(argument.span.source, expr.start, expr.end)
+    if isinstance(value, str):
+        yield from _word_meant(declared, place, value)
+    elif value is None and not declared.required and argument.name is not None and maker.line.long is None:
+        yield from changes.offer(f"leave `{argument.name}` out", changes.cut(argument.span))
+    elif isinstance(value, float) and isinstance(expr, Binary) and expr.op == "/":
+        source = place.source.text
+        text = f"{source[expr.left.start : expr.left.end]}//{source[expr.right.start : expr.right.end]}"
+        yield from changes.offer(f"`{text}` rounds down", Edit(place, text))
+    elif isinstance(value, int | float) and declared.maximum == 1 and 1 < value <= 100:
+        yield from changes.offer(f"write `{value / 100:g}` for {value:g} %", Edit(place, f"{value / 100:g}"))
+
+
+def _word_meant(declared: Attr, place: Span, word: str) -> Iterator[Fix]:
+    """A number that stands in quotes, or the word that is like one."""
+    if word.replace(".", "", 1).isdigit():
+        yield from changes.offer(f"write `{word}` without quotes", Edit(place, word))
+        return
+    words = ("true", "false") if declared.kind == "bool" else declared.words
+    near = _TRUTH.get(word.lower()) if declared.kind == "bool" else None
+    near = near or closest(word, words)
+    if near is not None:
+        yield from changes.offer(f"did you mean `{near}`?", Edit(place, near))
+
+
+def tensor_meant(maker: NodeMaker, given: Given) -> Iterator[Fix]:
+    """A tensor that lacks its @."""
+    value = given.argument.value
+    if isinstance(value, Name) and maker.place.scope.tensor(value.id) is not None:
+        place = Span(given.argument.span.source, value.start, value.end)
+        text = f"@{value.id}" if maker.line.long is None else f'"@{value.id}"'
+        yield from changes.offer(f"write `{given.argument.name}=@{value.id}`", Edit(place, text))

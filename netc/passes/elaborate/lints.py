@@ -58,7 +58,15 @@ class _Lints:
                 self._strict(node)
         self._outputs()
 
-    def _add(self, code: str, message: str, node: FlatNode, *offers: Fix, label: Label | None = None) -> None:
+    def _add(
+        self,
+        code: str,
+        message: str,
+        node: FlatNode,
+        *offers: Fix,
+        label: Label | None = None,
+        helps: tuple[str, ...] = (),
+    ) -> None:
         if code not in self.wanted:
             return
         before = self.report.trail
@@ -66,7 +74,7 @@ class _Lints:
         secondary = (label,) if label is not None and label.span.source is node.node.span.source else ()
         span = node.node.span
         clue = Clue(offers) if offers else None
-        self.report.add(code, message, span, secondary=secondary, severity="warning", clue=clue)
+        self.report.add(code, message, span, secondary=secondary, helps=helps, severity="warning", clue=clue)
         self.report.trail = before
 
     def _way(self, wire: Wire) -> Iterator[FlatNode]:
@@ -141,7 +149,8 @@ class _Lints:
                 node.inputs[0].type
             ):
                 message = f"{op.name} is applied to the result of {before.node.op.name}"
-                self._add("double-softmax", message, node, label=Label(before.node.span, "the first one"))
+                label = Label(before.node.span, "the first one")
+                self._add("double-softmax", message, node, helps=("one of the two is enough",), label=label)
                 return
 
     def _outputs(self) -> None:
@@ -173,7 +182,7 @@ class _Lints:
                 self._add("no-activation", message, node, label=Label(before.node.span, "the one before"))
         elif _owns(node, "running_mean") and _owns(before, "bias") and "bias" in before.node.op.attributes:
             line = before.node.statement
-            edits = changes.give(line, before.node.spans, {"bias": False}) if isinstance(line, Line) else None
+            edits = changes.give(line, before.node.spans, {"bias": False}) if isinstance(line, Line) else ()
             message = f"the {op.name} behind this {before.node.op.name} takes its bias off again"
             label = Label(node.node.span, "it stands here")
             self._add(
@@ -207,17 +216,19 @@ def _other_axes(node: FlatNode, batch: int) -> Iterator[Fix]:
     """Settings that leave the batch alone."""
     op, line = node.node.op, node.node.statement
     own: Mapping[str, object] = op.__dict__
-    tries: list[dict[str, object]] = []
+    rank = node.inputs[0].type.rank
+    tries: list[changes.Values] = []
     if own.get("batch_first") is False:
         tries.append({"batch_first": True})
     elif isinstance(own.get("dim"), int):
-        tries += [{"dim": 1}, {"dim": -1}]
+        tries += [{"dim": 1}, {"dim": -1}][: 1 if rank == 2 else 2]
     elif isinstance(dims := own.get("dim"), tuple):
-        rank = node.inputs[0].type.rank
-        tries.append({"dim": tuple([axis for axis in dims or range(rank) if axis % rank != batch])})
+        others = tuple([axis for axis in dims or range(rank) if axis % rank != batch])
+        space = tuple(range(2, rank))
+        tries += [{"dim": axes} for axes in ([others] if others else [(1,), space]) if axes]
     for values in tries:
-        edits = changes.give(line, node.node.spans, values) if isinstance(line, Line) else None
-        if edits:
+        if isinstance(line, Line):
+            edits = changes.give(line, node.node.spans, values)
             yield from changes.offer(f"write `{changes.in_words(values)}`", *edits)
 
 

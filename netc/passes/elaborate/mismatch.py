@@ -14,7 +14,17 @@ from netc.geometry import Window
 from netc.ir.model import Node, Value
 from netc.ops.base import Family, Op
 from netc.ops.records import Clash
-from netc.passes.elaborate.changes import append, changed, give, in_words, insert_before, offer, reference_spans
+from netc.passes.elaborate.changes import (
+    Tensor,
+    another,
+    changed,
+    give,
+    in_words,
+    insert_before,
+    name_of,
+    offer,
+    reference_spans,
+)
 from netc.passes.elaborate.drafts import Namespace
 from netc.passes.elaborate.lost_rows import Made, Step, steps
 from netc.passes.elaborate.place import Place
@@ -48,6 +58,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
 
     def offers(self) -> Iterator[Fix]:
         """Those that change the least first."""
+        if self.sides[0].value.type.rank != self.sides[1].value.type.rank:
+            yield from self._spread()
+            return
         for own, other in (self.sides[::-1], self.sides):
             yield from self._like(own, other)
         for own, other in (self.sides[::-1], self.sides):
@@ -65,7 +78,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         for step in steps(own.value, self.made):
             node = step.node
             if node.op.like_replaces and not step.inside and len(node.inputs) == 1 and isinstance(node.statement, Line):
-                yield from _resized(step, node.statement, f"like={other.ref.text}")
+                yield from _resized(step, node.statement, Tensor(name_of(other.ref)))
                 return
             if not _keeps_space(node):
                 return
@@ -74,11 +87,11 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         """Another tensor of that kind of name that has the size."""
         if own.ref is None:
             return
-        names, word = self.place.names, own.ref.text.removeprefix("@")
+        names, word = self.place.names, name_of(own.ref)
         known = [name for name in _alike(names, word, self.place.prefix) if name != word]
         fitting = [name for name in known if self._fits(names, name, other.value)]
         for name in fitting[:MAX_OTHERS]:
-            yield from offer(f"read `@{name}`, which fits", Edit(own.ref, f"@{name}"))
+            yield from offer(f"read `@{name}`, which fits", another(own.ref, name))
 
     def _fits(self, names: Namespace, name: str, wanted: Value) -> bool:
         value = names.slots[name].value
@@ -120,14 +133,11 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
 
     def _projected(self) -> Iterator[Fix]:
         """A convolution of one element on the shortcut, as residual networks have."""
-        if (
-            1 not in self.axes
-            or self.named is None
-            or self.op.family is not Family.MERGE
-            or "dim" in self.op.attributes
-        ):
+        if self.named is None or self.op.family is not Family.MERGE or "dim" in self.op.attributes:
             return
         shortcut, body = self._shortcut()
+        if (maker := self.made.by.get(body.value)) is not None and maker is self.made.by.get(shortcut.value):
+            return
         rank = shortcut.value.type.rank - 2
         if shortcut.ref is None or body.ref is None or rank not in (1, 2, 3) or body.value.type.rank != rank + 2:
             return
@@ -135,12 +145,28 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         if len(strides) != 1 or None in strides:
             return
         step = strides.pop()
+        if 1 not in self.axes and step == 1:
+            return
         inside = not isinstance(self.place.names.definition, SpecFile)
-        channels = f"{body.ref.text.removeprefix('@')}.C" if inside else dim_text(body.value.type.shape[1])
-        line = f"conv{rank}d {channels} 1{f' stride={step}' if step != 1 else ''} {shortcut.ref.text}"
+        channels = f"{name_of(body.ref)}.C" if inside else dim_text(body.value.type.shape[1])
+        line = f"conv{rank}d {channels} 1{f' stride={step}' if step != 1 else ''} @{name_of(shortcut.ref)}"
         name = self._fresh_name("shortcut")
-        edits = (insert_before(self.named, name, line), Edit(shortcut.ref, f"@{name}"))
+        edits = (insert_before(self.named, name, line), another(shortcut.ref, name))
         yield from offer(f"put a convolution on the shortcut: `{name}: {line}` before this, and `@{name}` here", *edits)
+
+    def _spread(self) -> Iterator[Fix]:
+        """A number for each channel, N×C, in the shape that meets a map, N×C×1×1."""
+        low, high = sorted(self.sides, key=lambda side: side.value.type.rank)
+        if self.named is None or low.ref is None or low.value.type.rank != 2:
+            return
+        channels = low.value.type.shape[1]
+        if channels != high.value.type.shape[1]:
+            return
+        ones = " 1" * (high.value.type.rank - 2)
+        name = self._fresh_name(f"{name_of(low.ref).rpartition('.')[2]}_map")
+        line = f"unflatten 1 ({dim_text(channels)}{ones}) @{name_of(low.ref)}"
+        edits = (insert_before(self.named, name, line), another(low.ref, name))
+        yield from offer(f"put `{name}: {line}` before this, and `@{name}` here", *edits)
 
     def _shortcut(self) -> tuple[Side, Side]:
         """The side that the other is computed from, else the one with fewer channels, and the other."""
@@ -175,12 +201,11 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
     lines: set[tuple[int, int]] = set()
     for step, values in found:
         line = step.node.statement
-        own = give(line, step.node.spans, values) if isinstance(line, Line) else None
-        if own is None or changed(step.node.op, values) is None:
+        if not isinstance(line, Line) or changed(step.node.op, values) is None:
             return
         if (line.span.start, line.span.end) not in lines:
             lines.add((line.span.start, line.span.end))
-            edits += own
+            edits += give(line, step.node.spans, values)
             names.append(f"`{step.path}`")
     step, values = found[0]
     made = changed(step.node.op, values)
@@ -193,14 +218,12 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
     yield from offer(f"add {words} to {' and '.join(reversed(names))}{shown}{tail}", *edits)
 
 
-def _resized(step: Step, line: Line, like: str) -> Iterator[Fix]:
+def _resized(step: Step, line: Line, like: Tensor) -> Iterator[Fix]:
     """The line with `like` in place of what says the size otherwise."""
-    spans = [step.node.spans[name] for name in step.node.op.like_replaces if name in step.node.spans]
-    if spans:
-        edits = [Edit(span, "" if i else like) for i, span in enumerate(spans)]
-        yield from offer(f"write `{like}` instead of `{spans[0].text}` in `{step.path}`", *edits)
-    elif line.op_span.start == line.span.start:
-        yield from offer(f"add `{like}` to `{step.path}`", append(line, like))
+    spans = step.node.spans
+    replaced = [name for name in step.node.op.like_replaces if name in spans]
+    said = f" instead of `{spans[replaced[0]].text}` in" if replaced else " in"
+    yield from offer(f"write `like=@{like}`{said} `{step.path}`", *give(line, spans, {"like": like}, replaced))
 
 
 def _keeps_space(node: Node) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from netc.diagnostics.model import Edit, Fault, Fix, Label, Span
+from netc.diagnostics.model import Fault, Label, Span
+from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
 from netc.expr.scope import Said, Scope, how_said
@@ -18,11 +19,10 @@ from netc.ops.records import Problem, Require
 from netc.ops.target import sizes_without_source
 from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
 from netc.passes.elaborate.drafts import Namespace, Same, Slot
-from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.lost_rows import explain
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.report import Clue
-from netc.passes.elaborate.target import Target, complain
+from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.passes.elaborate.windows import window_findings
 from netc.types import ERROR, FLOATS, NONE, TensorType
 
@@ -58,9 +58,10 @@ class NodeMaker:
         self.ok = True
 
     def make(self) -> Applied:
-        if self._has_bare_tensors():
+        if has_bare_tensors(self.report, self.place, self.line, self.cls.attributes.values()):
             return failed(self.place, self.line)
         bound = self._bind()
+        sure = self.ok
         known = all(v.type is not ERROR for v in self.inputs)
         if known:
             self._check_arity()
@@ -68,36 +69,13 @@ class NodeMaker:
             self.spans[name] = given.argument.span
             if name in self.cls.references:
                 self._reference(given)
-            else:
+            elif sure or given.argument.name is not None:
                 self._attribute(self.cls.attributes[name], given)
         self._take_over()
         self._follow_dtype()
         if not self.ok or not known or any(v.type is ERROR for v in self.references):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
-
-    def _has_bare_tensors(self) -> bool:
-        """Report words of the line that name tensors and lack their @, all together."""
-        unknown = [
-            argument.value
-            for argument in self.line.arguments
-            if argument.name is None
-            and isinstance(argument.value, Name)
-            and self.place.scope.find(argument.value.id) is None
-        ]
-        if not unknown:
-            return False
-        words = {word for declared in self.cls.attributes.values() for word in declared.words}
-        bare = [name for name in unknown if name.id not in words and self.place.scope.tensor(name.id) is not None]
-        if not bare:
-            return False
-        source = self.line.span.source
-        names = " and ".join(f"`{name.id}`" for name in bare)
-        message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
-        edits = tuple(Edit(Span(source, name.start, name.start), "@") for name in bare)
-        fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", edits)
-        self.report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
-        return True
 
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
@@ -108,7 +86,8 @@ class NodeMaker:
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
                 bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
-        for name in missing(bound, cls.attributes.values()):
+        meant = arguments_meant(bound.complaints)
+        for name in [name for name in missing(bound, cls.attributes.values()) if name not in meant]:
             message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
             self.report.add("missing-argument", message, self.line.op_span)
             self.ok = False
@@ -130,7 +109,8 @@ class NodeMaker:
         """The tensor behind `of=@pool1` or `like=@c3`."""
         if not isinstance(given.argument.value, TensorRef):
             message = f"`{given.argument.name}` takes a tensor, written with @"
-            self.report.add("bad-argument", message, given.argument.span)
+            clue = Clue(tuple(habits.tensor_meant(self, given)))
+            self.report.add("bad-argument", message, given.argument.span, clue=clue)
             self.ok = False
             return
         found = self.build.references(given.argument.value, self.place, explicit=None)
@@ -204,27 +184,46 @@ class NodeMaker:
     def _attribute(self, declared: Attr, given: Given) -> None:
         scope = with_own_input(self.place, given.scope, self.inputs)
         expr = given.argument.value
+        value: Any = None
         try:
             value = evaluate(expr, Context(scope, self.build.domain, declared.words))
-            plain = value.text if isinstance(value, OperatorValue) else value
-            self.values[declared.name] = convert(self.cls, declared, plain)
+            value = value.text if isinstance(value, OperatorValue) else value
+            self.values[declared.name] = convert(self.cls, declared, value)
         except Silenced:
             self.ok = False
         except ExprError as error:
             self.ok = False
-            self.build.files.report_expression(error, self.build.files.source_of(given.scope))
+            if not self._is_no_word(declared, given, error):
+                self.build.files.report_expression(error, self.build.files.source_of(given.scope))
         except BadValue as error:
             self.ok = False
-            self._report_value(declared, given, str(error))
+            self._report_value(declared, given, value, str(error))
         if said(given, declared.words) is not None:
             self.said[declared.name] = how_said(expr, scope)
 
-    def _report_value(self, declared: Attr, given: Given, message: str) -> None:
-        written = given.argument.span.text.rpartition("=")[2]
-        near = did_you_mean(written, list(declared.words)) if declared.words else None
+    def _is_no_word(self, declared: Attr, given: Given, error: ExprError) -> bool:
+        """Whether an unknown name stands where the operator takes one of a few words; that is what is reported then."""
+        word = given.argument.value
+        if (
+            error.code != "unknown-name"
+            or not isinstance(word, Name)
+            or not (declared.words or declared.kind == "bool")
+        ):
+            return False
+        if closest(word.id, declared.words) is None and closest(word.id, self.place.scope.names()) is not None:
+            return False
+        try:
+            convert(self.cls, declared, word.id)
+        except BadValue as wrong:
+            self._report_value(declared, given, word.id, str(wrong))
+            return True
+        return False
+
+    def _report_value(self, declared: Attr, given: Given, value: Any, message: str) -> None:
         notes = (f"`{declared.name}`: {declared.doc}",)
-        clue = Clue(tuple(habits.one_less(self)))
-        self.report.add("bad-argument", message, given.argument.span, helps=(near,), notes=notes, clue=clue)
+        clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, given, value)))
+        at = Span(given.argument.span.source, given.argument.value.start, given.argument.value.end)
+        self.report.add("bad-argument", message, at, notes=notes, clue=clue)
 
     def _find_sizes(self, op: Op) -> None:
         """Pass a tensor that has the sizes which the operator is given and its inputs lack: one that the line's own

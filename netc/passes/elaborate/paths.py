@@ -43,7 +43,7 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
     for defaults in spec.defaults:
         cls = OPERATORS.get(defaults.op)
         if cls is None:
-            fixes = foreign.operator_fixes(defaults.span, None, OPERATORS)
+            fixes = foreign.operator_fixes(defaults.span, (), None, OPERATORS)
             report.add("unknown-op", f"there is no operator `{defaults.op}`", defaults.span, fixes=fixes)
             continue
         for value in defaults.values:

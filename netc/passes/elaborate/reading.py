@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netc.diagnostics.model import Edit, Fix, Label, Span
+from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced
 from netc.expr.evaluate import texts as filled
 from netc.expr.tree import Expr, Name, TensorRef
@@ -17,10 +18,9 @@ from netc.lazy import LazyModule
 from netc.ops.source import WeightOf
 from netc.passes.elaborate.apply import takes_input
 from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
-from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Clue
-from netc.syntax.ast import Line, Loop, Named
+from netc.syntax.ast import Body, Line, Loop, Named
 from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         own = self.loop.span
         return own.source is span.source and own.start <= span.start and span.end <= own.end
 
-    def before(self, span: Span) -> Fix | None:
-        """How a statement at `span` names the turn before its own, and the first turn what flows in."""
+    def before(self, line: Line) -> Fix | None:
+        """How a statement of its body names the turn before its own, and the first turn what flows in."""
         hole = self.named.name[1] if len(self.named.name) == 2 else None
         first = self.first.get(hole.id) if isinstance(hole, Name) else None
         if not isinstance(hole, Name) or not isinstance(first, int) or first < 1 or self.source is None:
             return None
-        stem, ref = self.named.name[0], f"@{self.named.name[0]}$({hole.id}-1)"
+        stem, ref = self.named.name[0], f"{self.named.name[0]}$({hole.id}-1)"
         above = f'`{stem}{first - 1}: "@{self.source.path}"`'
         edits = (
-            Edit(Span(span.source, span.end, span.end), f" {ref}"),
+            changes.read(line, ref),
             changes.insert_before(self.named.name_span, f"{stem}{first - 1}", f'"@{self.source.path}"'),
         )
-        return Fix(f"write `{ref}` here, and {above} above for the first turn to read", edits)
+        return Fix(f"write `@{ref}` here, and {above} above for the first turn to read", edits)
 
 
 class Reader:
@@ -63,7 +63,8 @@ class Reader:
     def __init__(self, compiler: Compiler) -> None:
         self.compiler = compiler
         self.report, self.files, self.domain = compiler.report, compiler.files, compiler.domain
-        self.reads: dict[Value, list[tuple[Span, bool]]] = defaultdict(list)
+        self.reads: dict[Value, list[tuple[Span, Line | None]]] = defaultdict(list)
+        """The statements that read a tensor; those that name no input of theirs with their lines."""
         self.made_by = compiler.made_by
         self.own: set[Value] = set()
         self.failed = False
@@ -98,7 +99,7 @@ class Reader:
             if not takes_input(line, place) or flow.value is None:
                 return ()
             if not flow.linked:
-                self.reads[flow.value].append((line.span, False))
+                self.reads[flow.value].append((line.span, line))
             return (itself(flow.value),)
         found: list[Value] = []
         known = True
@@ -129,7 +130,7 @@ class Reader:
                 found.append(value)
         if explicit is not None:
             for value in found:
-                self.reads[value].append((explicit, True))
+                self.reads[value].append((explicit, None))
         return [itself(value) for value in found]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
@@ -141,15 +142,38 @@ class Reader:
             if owned is not None:
                 return owned
             self.failed = True
-            where = f" in `{unknown.base}`" if unknown.base else ""
-            message = f"there is no tensor `{text}`{where}"
-            if not self.report.knows("unknown-tensor", message, span):
-                last = text[len(unknown.base) :].strip(".") if unknown.base and text.startswith(unknown.base) else text
-                known = unknown.known()
-                near = did_you_mean(last, known)
-                notes = (f"there are {', '.join(known[:12])}",) if known and not near else ()
-                self.report.add("unknown-tensor", message, span, helps=(near,), notes=notes)
+            if not self._is_below(text, place, span):
+                self._unknown(text, unknown, span)
             return None
+
+    def _is_below(self, text: str, place: Place, span: Span) -> bool:
+        """Report a tensor that the statement itself makes, or one below it."""
+        head, net = text.partition(".")[0], place.names.definition.net
+        statements = net.statements if isinstance(net, Body) else ()
+        named = next((one for one in statements if one.text == head), None)
+        itself = text == head == place.path.partition(".")[0]
+        if named is None or (named.statement.span.start < span.start and not itself):
+            return False
+        message = f"`{head}` cannot read itself" if itself else f"`{head}` is computed below this line"
+        labels = () if itself else (Label(named.name_span, "it stands here"),)
+        helps = ("a statement reads what stands above it",)
+        self.report.add("unknown-tensor", message, span, secondary=labels, helps=helps)
+        return True
+
+    def _unknown(self, text: str, unknown: UnknownTensor, span: Span) -> None:
+        base = unknown.base if unknown.base and text.startswith(unknown.base) else ""
+        last = text[len(base) :].strip(".") if base else text
+        message = f"`{base}` has no `{last}`" if base else f"there is no tensor `{text}`"
+        if self.report.knows("unknown-tensor", message, span):
+            return
+        known = unknown.known()
+        near = closest(last, known)
+        at = span.text.rfind(last) + span.start
+        edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()
+        fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
+        listed = ", ".join(f"`{name}`" for name in known[:12]) + (", …" if len(known) > 12 else "")
+        notes = (f"it has {listed}" if base else f"there are {listed}",) if known and near is None else ()
+        self.report.add("unknown-tensor", message, span, fixes=fixes, notes=notes)
 
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
         """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
@@ -176,21 +200,21 @@ class Reader:
         """A tensor that two statements read must be named by both."""
         for value, reads in self.reads.items():
             spans = {(s.start, s.end): s for s, _ in reads}
-            implicit = {(s.start, s.end): s for s, explicit in reads if not explicit}
+            implicit = {(s.start, s.end): line for s, line in reads if line is not None}
             if len(spans) < 2 or value.type in (ERROR, NONE):
                 continue
-            for key, span in implicit.items():
+            for key, line in implicit.items():
                 if key in self.broken:
                     continue
                 others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
                 message = f"two statements read `{value.path}`, and this one does so implicitly"
-                clue = Clue(tuple(self._naming(value, span)))
-                self.report.add("implicit-fork", message, span, secondary=others[:3], clue=clue)
+                clue = Clue(tuple(self._naming(value, line)))
+                self.report.add("implicit-fork", message, line.span, secondary=others[:3], clue=clue)
 
-    def _naming(self, value: Value, span: Span) -> Iterator[Fix]:
+    def _naming(self, value: Value, line: Line) -> Iterator[Fix]:
         """How a statement names what it reads; in a loop that is the turn before, whichever that is."""
-        loop = next((one for one in self.templates if one.holds(span)), None)
+        loop = next((one for one in self.templates if one.holds(line.span)), None)
         if loop is None:
-            yield Fix(f"write `@{value.path}` here", (Edit(Span(span.source, span.end, span.end), f" @{value.path}"),))
-        elif loop.holds(value.span) and (fix := loop.before(span)) is not None:
+            yield Fix(f"write `@{value.path}` here", (changes.read(line, value.path),))
+        elif loop.holds(value.span) and (fix := loop.before(line)) is not None:
             yield fix

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Span
 from netc.dims import Size
-from netc.syntax.ast import SpecFile
+from netc.expr.evaluate import show
+from netc.syntax.ast import Line, Loop, SpecFile
 
 MOST_AT_ONE_PLACE = 8
 """Findings of one code at the same characters."""
@@ -73,6 +75,21 @@ class Report:
         """Whether this finding stands already, or its place has had its share (the turns of a loop, say)."""
         seen = self._seen[code, span and (span.source.path, span.start, span.end)]
         return message in seen or len(seen) >= MOST_AT_ONE_PLACE
+
+    @contextmanager
+    def turn(self, loop: Loop, bindings: Mapping[str, object]) -> Iterator[None]:
+        """What is found meanwhile is found in this turn of a loop."""
+        held = ", ".join(f"{name} = {show(value)}" for name, value in bindings.items())
+        self.trail.append(Frame(f"in the turn `{held}` of the loop", loop.span, "", turn=True))
+        yield
+        self.trail.pop()
+
+    @contextmanager
+    def copy(self, line: Line, number: int, count: int) -> Iterator[None]:
+        """What is found meanwhile is found in this copy of a repeated line."""
+        self.trail.append(Frame(f"in copy {number} of {count} of the statement", line.span, "", turn=True))
+        yield
+        self.trail.pop()
 
     def add(
         self,

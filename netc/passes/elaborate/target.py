@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from netc.diagnostics.model import Fix, Span
+from netc.diagnostics.model import Edit, Fix, Span
 from netc.expr.evaluate import OperatorValue, show
 from netc.expr.scope import Binding, Scope
+from netc.expr.tree import Name
 from netc.ir.model import Value
 from netc.lazy import LazyModule
-from netc.ops.base import OPERATORS, Op
+from netc.ops.base import OPERATORS, Attr, Op
 from netc.passes.elaborate.arguments import Complaint, Given
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.place import Place
@@ -101,8 +103,31 @@ class Target:
         known = [*self.instance.names, *self.place.scope.names()]
         x = self.inputs[0].type if self.inputs else ERROR
         rank = None if x is ERROR else x.rank
-        fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, rank, known)
+        named = [argument.name_span for argument in self.line.arguments if argument.name_span is not None]
+        fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, named, rank, known)
         self.report.add("unknown-op", f"there is no operator or block `{word}`", self.word_span, fixes=fixes)
+
+
+def has_bare_tensors(report: Report, place: Place, line: Line, attributes: Iterable[Attr] = ()) -> bool:
+    """Report words of a line that name tensors and lack their @, all together, but for those that attributes take."""
+    bare = [
+        value
+        for argument in line.arguments
+        if argument.name is None
+        and isinstance(value := argument.value, Name)
+        and place.scope.find(value.id) is None
+        and place.scope.tensor(value.id) is not None
+        and not any(value.id in declared.words for declared in attributes)
+    ]
+    if not bare:
+        return False
+    source = line.span.source
+    names = " and ".join(f"`{name.id}`" for name in bare)
+    message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
+    edits = tuple([Edit(Span(source, name.start, name.start), "@") for name in bare])
+    fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", edits if line.long is None else ())
+    report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
+    return True
 
 
 def held_value(word: str, scope: Scope) -> Binding | None:
@@ -122,3 +147,8 @@ def complain(report: Report, complaints: list[Complaint], clue: Clue | None = No
         fixes = foreign.argument_fixes(span, known) if known else ()
         report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if not known else None)
     return not complaints
+
+
+def arguments_meant(complaints: list[Complaint]) -> set[str | None]:
+    """The arguments for which names were written that do not exist."""
+    return {foreign.argument_meant(span.text, known)[0] for _, _, span, known in complaints if known}

@@ -92,8 +92,7 @@ def _offers(
         if field == "input" or not _is_exact(op, types, field, value, left):
             continue
         edits = changes.give(line, spans, {field: value})
-        if edits is not None:
-            yield from changes.offer(f"`{changes.in_words({field: value})}` leaves no remainder", *edits)
+        yield from changes.offer(f"`{changes.in_words({field: value})}` leaves no remainder", *edits)
 
 
 def _is_exact(op: Op, types: tuple[TensorType, ...], field: str, value: Any, left: Leftover) -> bool:
