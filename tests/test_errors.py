@@ -1,98 +1,81 @@
-"""Every file under tests/errors states what netc must say of it, in comments on the lines concerned.
+"""What netc says of every file under tests/errors, word for word; `pytest --update-golden` rewrites the texts.
 
-    conv1: conv2d 8 3 stride=0  # error[bad-argument] at least 1 ^0^
-
-means: an error `bad-argument` on this line, whose message, notes or remedies hold the words `at least 1` and whose span
-is exactly the text `0`. A comment that stands alone speaks of the next line. Nothing else may be reported.
+NAME.txt is all that `netc check` prints about NAME.yaml. Whatever is offered as a change of the text is made, and the
+finding is gone. The same file with its lines in the long form gets the same findings with as many remedies.
 """
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from netc.api import compile_spec
-from netc.diagnostics.model import Diagnostic
+from netc.diagnostics.model import Diagnostic, Source
+from netc.diagnostics.render import full
+from netc.passes.elaborate import elaborate_file
+from tests.long_form import in_long_form
+from tests.test_remedies import applied
 
 FOLDER = Path(__file__).parent / "errors"
 FILES = sorted(FOLDER.glob("*.yaml"))
-EXPECTED = re.compile(
-    r"# (?P<severity>error|warning)\[(?P<code>[a-z0-9-]+)\] ?(?P<words>.*?)"
-    r"(?: ?\^(?P<place>.+?)\^)?(?= *# (?:error|warning)\[| *$)"
-)
-IMPORTED = re.compile(r"lib/\w+\.yaml")
+
+POSITIONAL = {"mistake_pytorch_conv"}
+"""Mistakes with positional arguments, which the long form names."""
 
 
-class Expected(NamedTuple):
-    file: str
-    line: int
-    severity: str
-    code: str
-    words: str
-    place: str | None
-
-    def matches(self, found: Diagnostic) -> bool:
-        return (
-            (_file(found), _line(found), found.severity, found.code) == self[:4]
-            and self.words in _said(found)
-            and self.place in (None, found.span and found.span.text)
-        )
+@pytest.fixture(autouse=True)
+def _in_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported files are found beside the file."""
+    monkeypatch.chdir(FOLDER)
 
 
-def _file(found: Diagnostic) -> str:
-    return Path(found.span.source.path).name if found.span else ""
+def findings(text: str, name: str) -> list[Diagnostic]:
+    return elaborate_file(Source(name, text))[1]
 
 
-def _line(found: Diagnostic) -> int:
-    return found.span.source.position(found.span.start)[0] if found.span else 0
-
-
-def _said(found: Diagnostic) -> str:
-    return "\n".join([found.message, *found.notes, *(fix.title for fix in found.fixes)])
-
-
-def _expectations(path: Path) -> list[Expected]:
-    """What a file states, and the files it imports."""
-    text = path.read_text(encoding="utf-8")
-    imported = [FOLDER / name for name in sorted(set(IMPORTED.findall(text))) if (FOLDER / name).exists()]
-    return [*_stated(path.name, text), *(e for file in imported for e in _expectations(file))]
-
-
-def _stated(file: str, text: str) -> list[Expected]:
-    found, waiting = [], []
-    for number, line in enumerate(text.splitlines(), 1):
-        here = [m.groupdict() for m in EXPECTED.finditer(line)]
-        if line.lstrip().startswith(("# error[", "# warning[")):
-            waiting += here
-        else:
-            found += [Expected(file, number, **match) for match in waiting + here]
-            waiting = []
-    return found + [Expected(file, len(text.splitlines()), **match) for match in waiting]
-
-
-def _shown(found: Diagnostic) -> str:
-    column = found.span.source.position(found.span.start)[1] if found.span else 0
-    place = found.span.text if found.span else ""
-    return f"  {_line(found)}:{column}: {found.severity}[{found.code}] {found.message} ^{place}^"
+def told(found: list[Diagnostic]) -> Counter[tuple[str, str]]:
+    return Counter((one.code, one.message) for one in found)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_says_what_the_file_states(path: Path) -> None:
-    expected = _expectations(path)
-    network, found = compile_spec(str(path), args={}, variant=None, bind={})
-    assert (network is None) == any(e.severity == "error" for e in expected)
-    shown = "\n".join(map(_shown, found))
-    unexpected = list(found)
-    for wanted in expected:
-        match = next((f for f in unexpected if wanted.matches(f)), None)
-        assert match is not None, f"missing {wanted}; found:\n{shown}"
-        unexpected.remove(match)
-    assert not unexpected, f"more than the file states:\n{shown}"
+def test_says_what_it_should(path: Path, update_golden: bool) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = findings(text, path.name)
+    assert found
+    said, expected = "\n\n".join(map(full, found)) + "\n", path.with_suffix(".txt")
+    if update_golden:
+        expected.write_text(said, encoding="utf-8")
+    assert said == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_is_offered_mends_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = findings(text, path.name)
+    _check_fixes(text, path.name, found)
+    long = in_long_form(text)
+    if long is not None and long != text:
+        again = findings(long, path.name)
+        assert told(again) == told(found), long
+        if path.stem not in POSITIONAL:
+            assert [_offered(one) for one in again] == [_offered(one) for one in found], long
+        _check_fixes(long, path.name, again)
+
+
+def _offered(found: Diagnostic) -> list[bool]:
+    return [bool(fix.edits) for fix in found.fixes]
+
+
+def _check_fixes(text: str, name: str, found: list[Diagnostic]) -> None:
+    for one in found:
+        for fix in one.fixes:
+            if fix.edits:
+                assert all(edit.span.source.path == name for edit in fix.edits)
+                mended = applied(text, fix.edits)
+                assert told(findings(mended, name))[one.code, one.message] < told(found)[one.code, one.message], mended
 
 
 def test_there_are_enough() -> None:
-    assert len(FILES) >= 60
-    assert all(_expectations(path) for path in FILES)
+    assert len(FILES) >= 250
+    assert {path.stem for path in FILES} == {path.stem for path in FOLDER.glob("*.txt")}

@@ -63,9 +63,9 @@ def test_a_named_argument_may_not_precede_a_positional_one() -> None:
         ("relu 1 2 3", ("unknown-argument", "1")),
         ("conv2 8 3", ("unknown-op", "conv2")),
         ("conv2d 8 3 x2 x3", ("bad-line", "x3")),
-        ("conv2d 8 3 padding=mirror", ("unknown-name", "mirror")),
-        ("conv2d 8 3 stride=0", ("bad-argument", "stride=0")),
-        ("conv2d 8 3 bias=1", ("bad-argument", "bias=1")),
+        ("conv2d 8 3 padding=mirror", ("bad-argument", "mirror")),
+        ("conv2d 8 3 stride=0", ("bad-argument", "0")),
+        ("conv2d 8 3 bias=1", ("bad-argument", "1")),
         ("conv2d 7/2 3", ("bad-argument", "7/2")),
     ],
 )

@@ -226,6 +226,75 @@ def test_remedies_mend_the_network(text: str, words: list[str]) -> None:
     check_all(text, finding)
 
 
+LONG = """\
+    inputs: {image: [N, 3, 8*h, 8*w]}
+    net:
+      a:
+        op: conv2d
+        args:
+          out_channels: 8
+          kernel_size: 3
+        inputs: [image]
+      b:
+        op: conv2d
+        args: [8, 1]
+        inputs: ["@image"]
+      out: {op: add, inputs: [a, b]}
+    """
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        (LONG, "      kernel_size: 3\n      padding: 1\n"),
+        (LONG.replace("          kernel_size: 3\n", "          kernel_size: 3\n          padding: 2\n"), "padding: 1"),
+        (
+            LONG.replace("out_channels: 8\n          kernel_size: 3", "[8, 3]"),
+            "{out_channels: 8, kernel_size: 3, padding: 1}",
+        ),
+        (
+            """\
+            inputs: {v: [N, 3, 32, 32]}
+            net:
+              conv: conv2d 8 3
+              fc:
+                op: linear
+                args: {out_features: 10}
+                inputs: [conv]
+            """,
+            "fc:\n    - flatten @conv\n    - op: linear\n      args: {out_features: 10}\n",
+        ),
+        (
+            """\
+            inputs: {v: [N, 8, 8, 8]}
+            net:
+              a:
+                op: conv2d
+                args: {out_channels: 8, kernel_size: 1}
+              b: conv2d 8 1 @v
+              out: add @a @b
+            """,
+            "kernel_size: 1}\n    inputs: [v]\n",
+        ),
+        (
+            """\
+            inputs: {v: [N, 8, 8*h, 8*w]}
+            net:
+              a: {op: max_pool2d, args: [2], inputs: [v]}
+              up: {op: interpolate, args: {scale_factor: 4, mode: nearest}}
+              out: {op: add, inputs: [up, v]}
+            """,
+            'args: {mode: nearest, like: "@v"}',
+        ),
+    ],
+)
+def test_remedies_of_the_long_form(text: str, changed: str) -> None:
+    text, found = found_in(text)
+    (fix,) = [fix for fix in found[-1].fixes if fix.edits][:1]
+    assert changed in applied(text, fix.edits)
+    check_all(text, found[-1])
+
+
 def test_what_the_library_holds_is_not_to_be_edited() -> None:
     _, found = found_in(
         """\

@@ -157,7 +157,11 @@ def _suggest(near: str | None, word: str, known: list[str]) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
     from_start = [k for k in known if k[:1] == word[:1]] or known
-    return f"known here: {', '.join(from_start[:12])}" if known else "no names are known here"
+    return (
+        f"known here: {', '.join(from_start[:12])}"
+        if known
+        else "a value is a number, `true`, `false`, `none` or an operator"
+    )
 
 
 def dotted(expr: Expr) -> str | None:

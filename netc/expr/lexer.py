@@ -19,15 +19,18 @@ Locate = Callable[[int], int]
 
 
 class SyntaxProblem(Exception):
-    """What is wrong with `start:end` of the source, and how to mend it."""
+    """What is wrong with `start:end` of the source, and how to mend it: in words, perhaps by writing something else."""
 
-    def __init__(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, start: int, end: int, help: str | None = None, replacement: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.start = start
         self.end = end
         self.help = help
+        self.replacement = replacement
 
 
 class Token(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -108,7 +111,10 @@ def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:
     end = run.end() if run else start + 1
     message = f"`{text[start:end]}` is neither a number nor a name"
     remedy = "numbers are decimal, such as `16`, `0.5` or `1e-3`; names start with a letter"
-    return SyntaxProblem("bad-expression", message, locate(start), locate(end), remedy)
+    sizes = re.fullmatch(r"\d+(?:x\d+)+", text[start:end])
+    listed = f"({text[start:end].replace('x', ' ')})" if sizes else None
+    remedy = f"write `{listed}`" if listed else remedy
+    return SyntaxProblem("bad-expression", message, locate(start), locate(end), remedy, listed)
 
 
 def _stray(text: str, at: int, locate: Locate) -> SyntaxProblem:

@@ -142,7 +142,7 @@ class _Parser:
         before = self.tokens[self.at - 1]
         if token.text == "(" and not token.blank_before and before.kind == "word":
             return self.problem(before, f"`{before.text}` is not a function", _CALL)
-        return self.problem(token, f"`{token.text}unexpected here", "lists are written in parentheses: `(1 7)`")
+        return self.problem(token, f"`{token.text}` is not expected here", "lists are written in parentheses: `(1 7)`")
 
     def grown(self, height: int, token: Token) -> int:
         if height > MAX_DEPTH:

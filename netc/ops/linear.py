@@ -218,8 +218,10 @@ class MatMul(Op):
                 (" rows of" if a.rank > 1 else " a length of"),
                 (" columns of" if b.rank > 1 else " a length of"),
             )
+            turned = b.rank > 1 and a.rank > 1 and compare(k, b.shape[-1]).holds
+            helps = ("transpose the second one before: `transpose -1 -2`",) if turned else ()
             message = f"matmul inputs disagree: {a} has{rows} {dim_text(k)}, {b} has{columns} {dim_text(n)}"
-            yield Problem("shape-mismatch", message, 1)
+            yield Problem("shape-mismatch", message, 1, helps=helps)
 
     def infer(self, *x: TensorType) -> TensorType:
         a, b = x

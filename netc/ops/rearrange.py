@@ -90,14 +90,14 @@ class Slice(_AlongAxis):
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
         end = "" if self.end is None else dim_text(self.end)
-        text = f"{self.start}:{end} of axis {axis} of size {dim_text(n)}"
-        outside = Problem("bad-argument", f"{text} lies outside", "start" if self.end is None else "end")
+        text, whole = f"{self.start}:{end}", f"axis {axis}, which has size {dim_text(n)}"
+        outside = Problem("bad-argument", f"{text} reaches beyond {whole}", "start" if self.end is None else "end")
         for bound in (self.start, self.end):
             if isinstance(bound, int):
                 yield Require(n, abs(bound), outside)
             elif bound is not None:
                 yield Require(n - bound, 0, outside)
-        yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} is empty", outside.at))
+        yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} takes nothing of {whole}", outside.at))
 
     def _reach(self, n: Size) -> Size:
         """How many elements lie between start and end."""

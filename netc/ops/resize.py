@@ -89,7 +89,9 @@ class Interpolate(Op):
         space = x[0].rank - 2
         ways = (bool(self.size), bool(self.scale_factor), len(x) > 1 and not self._is_open())
         if sum(ways) != 1:
-            yield Problem("bad-argument", "interpolate needs one of size, scale_factor and like=@tensor")
+            yield Problem(
+                "bad-argument", "interpolate needs one of `size`, `scale_factor` and `like=@tensor`, and only one"
+            )
             return
         if len(x) > 1 and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)

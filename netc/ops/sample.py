@@ -96,7 +96,7 @@ class AffineGrid(Op):
             return
         space = number(x[0].shape[1])
         if bool(self.size) + (len(x) > 1) != 1:
-            yield Problem("bad-argument", "affine_grid needs one of size and like=@tensor")
+            yield Problem("bad-argument", "affine_grid needs either `size` or `like=@tensor`")
         elif self.size and len(self.size) != space:
             message = f"maps {x[0]} need {space} sizes, not {len(self.size)}"
             yield Problem("bad-argument", message, "size")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from keyword import iskeyword
 
-from netc.diagnostics.suggest import closest
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
@@ -14,7 +13,7 @@ from netc.syntax.ast import Alias, Check, Definition, Input, Let, Loop, Named, O
 from netc.syntax.line import parse_signature
 from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report
+from netc.syntax.report import Report, meant
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     check_keys,
@@ -31,6 +30,20 @@ from netc.syntax.values import (
 from netc.types import DTYPES
 
 BLOCK_KEYS = ("args", "let", "inputs", "net", "outputs", "shared", "checks", "class")
+
+FILE_KEYS = (
+    "netc",
+    "name",
+    "doc",
+    "variants",
+    "import",
+    "blocks",
+    "defaults",
+    "init",
+    "freeze",
+    "lint",
+    *BLOCK_KEYS,
+)
 
 MAX_RANK = 8
 
@@ -96,7 +109,7 @@ class DefinitionReader:
 
     def missing(self, node: Mapping, definition: Definition, key: str, help: str) -> None:
         """Report a key that must be there, unless another is that key misspelt."""
-        if any(closest(other.text, (key,)) for other, _ in node.entries):
+        if any(meant(other.text, FILE_KEYS) == key for other, _ in node.entries if other.text not in FILE_KEYS):
             return
         span = definition.span
         self.report.error("missing-key", f"`{key}` is missing", span.start, span.end, help=help)
@@ -220,6 +233,10 @@ class DefinitionReader:
             check_keys(self.report, node, _OUTPUT_KEYS, f"output `{key.text}`")
             source, when, condition = node.get("from") or node, node.get("when"), node.get("if")
             header = node.get("for")
+        if isinstance(source, Scalar) and " " in source.text.strip():
+            message = f"output `{key.text}` is a tensor, not a line"
+            self.report.at("bad-reference", message, source, "put the line under `net` and name its statement here")
+            return None
         tensor = reference(self.report, source, f"the source of `{key.text}`")
         train_only = when is not None and self.train_only(when)
         tree = None if condition is None else expression(self.report, condition, "`if`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,8 +12,14 @@ from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import CONSTANTS, KEYWORDS, parse_expression
 from netc.expr.reference import parse_reference
 from netc.expr.tree import Expr, Literal, Name, TensorRef
+from netc.lazy import LazyModule
 from netc.syntax.ast import Alias, Argument, Line, Nothing, Parameter
 from netc.syntax.report import Report
+
+if TYPE_CHECKING:
+    from netc.syntax import python_call
+else:
+    python_call = LazyModule("netc.syntax.python_call")
 
 MAX_LINE = 20_000
 """Characters of one line."""
@@ -114,8 +121,9 @@ class LineReader:
         self.repeat: Expr | None = None
 
     def read(self, pieces: Sequence[LineText]) -> None:
-        for piece in pieces:
+        for at, piece in enumerate(pieces):
             try:
+                self.check_repeat(piece, pieces[at + 1 : at + 2])
                 self.piece(piece)
             except SyntaxProblem as problem:
                 self.failed = True
@@ -133,6 +141,22 @@ class LineReader:
             self.named(piece, named)
         else:
             self.positional(piece)
+
+    def check_repeat(self, piece: LineText, following: Sequence[LineText]) -> None:
+        """Refuse `x 3` and `*3`, which are meant for `x3`."""
+        text = piece.text
+        if text == "x" and following:
+            count = following[0].text
+            meant = f"x{count}" if count.isdigit() or count[0] == "(" else f"x({count})"
+            message = "a repeat count stands right behind the `x`"
+            raise SyntaxProblem("bad-line", message, piece.start, following[0].end, f"write `{meant}`", meant)
+        if text[0] == "*" and text[1:].isdigit():
+            meant = f"x{text[1:]}"
+            raise SyntaxProblem(
+                "bad-line", f"`{text}` does not repeat a line", piece.start, piece.end, f"write `{meant}`", meant
+            )
+        if text == "=" and not self.arguments:
+            raise piece.problem("bad-line", "`=` cannot follow an operator", "a statement is `name: conv2d 64 3`")
 
     def repetition(self, piece: LineText, found: re.Match[str]) -> None:
         if self.repeat is not None:
@@ -209,15 +233,15 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
             "bad-line", f"`{op.text}` is not an operator", "a line starts with an operator: `conv2d 64 3 x2`"
         )
     if _OP.fullmatch(op.text) is None:
-        raise op.problem("bad-line", f"`{op.text}` cannot be an operator", _call_remedy(op.text))
+        whole = line.cut(op.start - line.start, len(line.text.rstrip())) if line.offsets is None else line
+        meant = python_call.line_of(whole.text) if "(" in op.text else None
+        if meant is not None:
+            message = f"`{op.text.partition('(')[0]}(…)` is a Python call; here spaces separate an operator's arguments"
+            raise SyntaxProblem("bad-line", message, whole.start, whole.end, f"write `{meant}`", meant)
+        raise op.problem(
+            "bad-line", f"`{op.text}` cannot be an operator", "a line starts with an operator: `conv2d 64 3`"
+        )
     return op
-
-
-def _call_remedy(text: str) -> str:
-    name, opening, rest = text.partition("(")
-    if opening and _OP.fullmatch(name):
-        return f"write `{name} {' '.join(rest.rstrip(')').replace(',', ' ').split())}`"
-    return "a line starts with an operator: `conv2d 64 3`"
 
 
 def parse_signature(line: LineText, report: Report) -> tuple[Parameter, ...]:

@@ -8,7 +8,7 @@ import re
 from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Diagnostic, Source
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
-from netc.syntax.definitions import BLOCK_KEYS, DefinitionReader
+from netc.syntax.definitions import FILE_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
 from netc.syntax.library import split_shipped
 from netc.syntax.names import file_objection, name_from_stem
@@ -29,20 +29,6 @@ from netc.syntax.yaml import load_tree
 EDITION = "1"
 
 LEVELS = ("error", "warn", "ignore")
-
-FILE_KEYS = (
-    "netc",
-    "name",
-    "doc",
-    "variants",
-    "import",
-    "blocks",
-    "defaults",
-    "init",
-    "freeze",
-    "lint",
-    *BLOCK_KEYS,
-)
 
 _VARIANT = re.compile(r"(.*):([A-Za-z_]\w*)", re.ASCII | re.DOTALL)
 

@@ -19,6 +19,21 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]} …"
 
 
+_ALSO = {
+    "body": "net", "layers": "net", "forward": "net", "network": "net", "model": "net", "params": "args",
+    "parameters": "args", "arguments": "args", "hparams": "args", "constants": "let", "variables": "let",
+    "imports": "import", "modules": "blocks", "long": "int64", "int": "int32", "float": "float32", "half": "float16",
+    "double": "float64", "byte": "uint8", "boolean": "bool",
+}  # fmt: skip
+"""Words of other tools and what they are called here."""
+
+
+def meant(word: str, allowed: tuple[str, ...]) -> str | None:
+    """Which of the words allowed is meant by one that is not."""
+    also = _ALSO.get(word)
+    return also if also in allowed else closest(word, allowed)
+
+
 class Report:
     """The diagnostics of one source so far; `error` takes character offsets."""
 
@@ -63,12 +78,16 @@ class Report:
         self.error(code, message, node.start, node.end, help=help)
 
     def problem(self, problem: SyntaxProblem) -> None:
-        self.error(problem.code, problem.message, problem.start, problem.end, help=problem.help)
+        fixes: tuple[Fix, ...] = ()
+        if problem.help and problem.replacement is not None:
+            fixes = (self.change(problem.help, problem.start, problem.end, problem.replacement),)
+        help = None if fixes else problem.help
+        self.error(problem.code, problem.message, problem.start, problem.end, help=help, fixes=fixes)
 
     def unknown(self, code: str, what: str, word: str, node: Node, allowed: Iterable[str]) -> None:
         """`what` is `word`, which is none of those `allowed`."""
         words = tuple(allowed)
-        best = closest(word, words)
+        best = meant(word, words)
         fixes = () if best is None else (self.change(f"did you mean `{best}`?", node.start, node.end, best),)
         notes = (f"allowed: {', '.join(words)}",)
         self.error(code, f"unknown {what} `{word}`", node.start, node.end, notes=notes, fixes=fixes)

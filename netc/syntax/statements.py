@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Span
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
+from netc.lazy import LazyModule
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, LongForm, Loop, Named, Statement
 from netc.syntax.line import parse_line
 from netc.syntax.names import Role, another, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
+
+if TYPE_CHECKING:
+    from netc.syntax import python_call
+else:
+    python_call = LazyModule("netc.syntax.python_call")
 
 _DO_KEYS = ("do", "if", "else", "for")
 _LONG_KEYS = ("op", "args", "inputs", "repeat")
@@ -78,7 +85,10 @@ class StatementReader:
         span = Span(self.report.source, first.start, last.end)
         sign = "'" if '"' in span.text else '"'
         quoted = f"{sign}{span.text}{sign}"
+        meant = python_call.line_of(span.text)
         fix = self.report.change(f"quote this: `{quoted}`", span.start, span.end, quoted)
+        if meant is not None:
+            fix = self.report.change(f"write `{meant}`", span.start, span.end, meant)
         message = "a comma in a YAML list splits this line in two"
         self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 

@@ -92,6 +92,8 @@ def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str,
     text = report.source.text
     at = at if at < len(text) else len(text.rstrip())
     message, help = _explanation(problem)
+    if "mapping values" in problem and _report_continued(report, at):
+        return
     notes: tuple[str, ...] = ()
     if error.context and error.context_mark:
         opening = min(error.context_mark.index + base, len(text))
@@ -102,6 +104,23 @@ def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str,
         elif "expected ',' or" in problem and line < report.source.position(at)[0]:
             message, at, notes = "this is not closed", opening, ()
     report.error("bad-yaml", message, at, min(at + 1, len(text)), help=help, notes=notes)
+
+
+def _report_continued(report: Report, at: int) -> bool:
+    """Report a key on a line of its own that YAML takes for more of the text on the line above."""
+    number, column = report.source.position(at)
+    before, above = report.source.line(number)[: column - 1], report.source.line(max(1, number - 1))
+    if len(before.split()) != 1 or not above.strip() or number == 1:
+        return False
+    if re.search(r":(\s|$)", above):
+        message, help = "this line is indented deeper than the one above, which has a value already", "align the two"
+        report.error("bad-yaml", message, at - len(before.strip()), at, help=help)
+    else:
+        start = at - len(before) - 1 - len(above.lstrip())
+        end = start + len(above.strip())
+        help = "write `name: value`, with a space after the colon"
+        report.error("bad-yaml", "this line has no `: `", start, end, help=help)
+    return True
 
 
 def _explanation(problem: str) -> tuple[str, str | None]:

@@ -26,6 +26,7 @@ from netc.types import TensorType
 if TYPE_CHECKING:
     from netc.passes.elaborate.operators import NodeMaker
 
+_DTYPE = re.compile(r"\s*,?\s*dtype\s*:\s*(\w+)")
 _RANK = re.compile(r"[123](?=d$)")
 
 
@@ -45,7 +46,7 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         if self.problem.code == "too-small" and repeats_input(self.maker):
             meant = [*one_less(self.maker)]
             yield from meant
-            if meant and len(self.maker.line.arguments) > 2:
+            if meant and sum(argument.name is None for argument in self.maker.line.arguments) > 2:
                 return
         for candidate in self.problem.candidates:
             yield from self._attributes(dict(candidate))
@@ -109,17 +110,19 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             yield from offer(f"declare `{declared.name}: [{BATCH}, {text}]`: the first axis is the batch", edit)
 
     def _retyped(self, at: int) -> Iterator[Fix]:
-        """The input of the network that comes here with whole numbers, where the operator takes those."""
-        declared, dtype = self._declared(at), "int64"
-        if declared is None or not declared.shape or dtype not in self.problem.message or declared.dtype == dtype:
+        """The input of the network that comes here with elements of the type which the operator takes."""
+        declared = self._declared(at)
+        if declared is None or not declared.shape:
             return
-        source, first, last = declared.span.source, declared.shape[0].start, declared.shape[-1].end
-        start, end = source.text.rfind("[", 0, first), source.text.find("]", last) + 1
-        if source.text[declared.span.end : start].strip() != ":" or source.text[last : end - 1].strip():
-            return
-        shape = source.text[start:end]
-        edit = Edit(Span(source, start, end), f"{{shape: {shape}, dtype: {dtype}}}")
-        yield from offer(f"declare `{declared.name}: {{shape: {shape}, dtype: {dtype}}}`", edit)
+        text, last = declared.span.source.text, declared.shape[-1].end
+        start, end = text.rfind("[", 0, declared.shape[0].start), text.find("]", last) + 1
+        shape, written = text[start:end], _DTYPE.match(text, end)
+        if written is not None and "floating-point" in self.problem.message:
+            edit = Edit(Span(declared.span.source, *written.span(1)), "float32")
+            yield from offer(f"declare `{declared.name}: {{shape: {shape}, dtype: float32}}`", edit)
+        elif "int64" in self.problem.message and text[declared.span.end : start].strip() == ":":
+            whole = f"{{shape: {shape}, dtype: int64}}"
+            yield from offer(f"declare `{declared.name}: {whole}`", Edit(Span(declared.span.source, start, end), whole))
 
     def _declared(self, at: int) -> Input | None:
         """The input of the file that the line's input is, perhaps behind operators that keep its axes."""

@@ -63,7 +63,7 @@ def _refuse_none(build: BodyBuilder, line: Line, inputs: tuple[Value, ...]) -> N
     refs = line.inputs or ()
     exact = len(refs) == len(inputs)
     span = Span(line.span.source, refs[at].start, refs[at].end) if exact else line.span
-    message = f"`{span.text}` is none here, and `{line.op}` needs all of its inputs"
+    message = f"`{'@' * exact}{span.text.removeprefix('@')}` is none here, and `{line.op}` needs all of its inputs"
     secondary = (Label(none.span, "none comes from here"),) if none.span.source is span.source else ()
     helps = ("an `if` around this statement can leave it out, too",)
     build.report.add("absent-tensor", message, span, secondary=secondary, helps=helps)

@@ -22,8 +22,8 @@ class Given(msgspec.Struct, frozen=True, eq=False):
     scope: Scope
 
 
-Complaint = tuple[str, str, Span, tuple[str, ...]]
-"""Code, message, place, and the words that would have been right."""
+Complaint = tuple[str, str, Span, tuple[str, ...] | None]
+"""Code, message, place, and the names that would have been right where one is none of them."""
 
 
 class Bound(msgspec.Struct, frozen=True, eq=False):
@@ -42,11 +42,12 @@ def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
         argument = one.argument
         name = argument.name
         if argument.late:
-            complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, ()))
+            if not any(code == "bad-line" for code, *_ in complaints):
+                complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, None))
             continue
         if name is None:
             if position >= len(names):
-                complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, ()))
+                complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, None))
                 continue
             name = names[position]
             position += 1
@@ -54,7 +55,7 @@ def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
             span = argument.name_span or argument.span
             complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
         elif name in bound:
-            complaints.append(("duplicate-argument", f"`{name}` is given twice", argument.span, ()))
+            complaints.append(("duplicate-argument", f"`{name}` is given twice", argument.span, None))
         else:
             bound[name] = one
     return Bound(bound, complaints)

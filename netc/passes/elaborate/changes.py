@@ -8,6 +8,7 @@ from typing import Any
 
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import Dim, dim_source
+from netc.expr.tree import Name
 from netc.ops.base import BadValue, Op
 from netc.ops.conversion import convert
 from netc.passes.elaborate import long_form
@@ -112,6 +113,14 @@ def read(line: Line, name: str) -> Edit:
     return Edit(Span(line.span.source, line.span.end, line.span.end), f" @{name}")
 
 
+def name_tensors(line: Line, bare: Sequence[Name]) -> Iterator[Edit]:
+    """The positional words of a line that name tensors, with their @, or under `inputs` where they are all there is."""
+    if line.long is None:
+        yield from (Edit(Span(line.span.source, word.start, word.start), "@") for word in bare)
+    elif len(bare) == len(line.arguments) and line.inputs is None:
+        yield from long_form.as_inputs(line.long, [word.id for word in bare])
+
+
 def insert_before(named: Span, name: str, text: str) -> Edit:
     """A statement of its own above another, whose name stands at `named`."""
     line, column = named.source.position(named.start)
@@ -151,5 +160,5 @@ def prepend(line: Line, texts: Sequence[str]) -> tuple[Edit, ...] | None:
         lead = "[" + ", ".join([first, *texts[1:], ""])
         return (Edit(Span(source, start, start), lead), *own, Edit(Span(source, line.span.end, line.span.end), "]"))
     if line.long is not None and before.rstrip().endswith(":"):
-        return (*long_form.listed(line, [first, *texts[1:]]), *own)
+        return tuple(long_form.listed(line, [first, *texts[1:]]))
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -142,7 +142,8 @@ class Files:
         known = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
         notes = (f"it has {', '.join(known)}" if known else "it has no variants",)
-        helps = (did_you_mean(name, known),)
+        near = closest(name, known)
+        helps = (near and f"did you mean `{near}`?",)
         self.report.add("unknown-variant", message, span, helps=helps, notes=notes, path=spec.path)
         return None
 
@@ -186,7 +187,7 @@ class Files:
 
     def _unknown(self, spec: SpecFile, name: str, span: Span, known: list[str]) -> None:
         message = f"`{spec.name}` has no argument `{name}`"
-        self.report.add("unknown-argument", message, span, helps=(did_you_mean(name, known),))
+        self.report.add("unknown-argument", message, span, fixes=did_you_mean(span, known))
 
     def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
@@ -240,6 +241,7 @@ def _beside(importer: str, path: str) -> str | None:
     return os.path.normpath(os.path.join(os.path.dirname(importer), path))
 
 
-def did_you_mean(word: str, known: list[str]) -> str | None:
-    near = closest(word, known)
-    return f"did you mean `{near}`?" if near else None
+def did_you_mean(word: Span, known: Iterable[str]) -> tuple[Fix, ...]:
+    """The nearest of the known words in the place of one that is none of them."""
+    near = closest(word.text, known)
+    return () if near is None else (Fix(f"did you mean `{near}`?", (Edit(word, near),)),)

@@ -69,6 +69,8 @@ _OTHERWISE = {
     "softmax itself",
     "block": "it is a block of another library, not an operator: write it under `blocks`",
     "activation": "write the activation as an operator of its own: `[conv2d 64 3, relu]`",
+    "list": "write the members as a list: `[conv2d 64 3, relu]`",
+    "code": "a spec holds no code: compute with operators, or write a plugin that has this one",
     "input": "inputs stand under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
 _KINDS = {
@@ -77,6 +79,8 @@ _KINDS = {
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
     "residualblock denseblock transition": "block",
     "activation": "activation",
+    "sequential modulelist moduledict": "list",
+    "lambda module custom": "code",
     "input inputlayer placeholder data": "input",
 }
 
@@ -141,6 +145,8 @@ def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[s
     if plain in _REASONS:
         return None, _REASONS[plain]
     names = {_plain(name): name for name in known}
+    if plain in names:
+        return names[plain], None
     found = (
         _NAMES.get(plain)
         or _NAMES.get(_RANK.sub("#", plain))
@@ -151,8 +157,6 @@ def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[s
     ranked = _RANK.sub("#", f"{plain}#d" if f"{plain}2d" in names else "")
     if ranked:
         return _ranked(names[f"{plain}2d"].replace("2d", "#d"), rank, word), None
-    if plain in names:
-        return names[plain], None
     near = closest(word, known)
     return (None if near is None else _of_rank(near, rank, word)), None
 

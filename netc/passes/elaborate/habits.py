@@ -100,12 +100,15 @@ def values_meant(maker: NodeMaker, declared: Attr, given: Given, value: object) 
     place = Span(argument.span.source, expr.start, expr.end)
     if isinstance(value, str):
         yield from _word_meant(declared, place, value)
-    elif value is None and not declared.required and argument.name is not None and maker.line.long is None:
-        yield from changes.offer(f"leave `{argument.name}` out", changes.cut(argument.span))
+    elif value is None and not declared.required and argument.name is not None:
+        edits = changes.give(maker.line, maker.spans, {}, without=(declared.name,))
+        yield from changes.offer(f"leave `{argument.name}` out", *edits)
     elif isinstance(value, float) and isinstance(expr, Binary) and expr.op == "/":
         source = place.source.text
         text = f"{source[expr.left.start : expr.left.end]}//{source[expr.right.start : expr.right.end]}"
         yield from changes.offer(f"`{text}` rounds down", Edit(place, text))
+    elif isinstance(value, float) and declared.kind in ("int", "Size", "PerAxis") and not isinstance(expr, Literal):
+        yield from changes.offer(f"write `round({place.text})`", Edit(place, f"round({place.text})"))
     elif isinstance(value, int | float) and declared.maximum == 1 and 1 < value <= 100:
         yield from changes.offer(f"write `{value / 100:g}` for {value:g} %", Edit(place, f"{value / 100:g}"))
 

@@ -4,11 +4,12 @@ or over several lines."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from netc.diagnostics.model import Edit, Span
 from netc.syntax.ast import Line, LongForm
 
+_KEY = re.compile(r"\bargs\s*:\s*$")
 _VALUE = re.compile(r"\w+\s*:\s*", re.ASCII)
 
 
@@ -44,6 +45,13 @@ def add_entry(line: Line, text: str) -> Edit:
     return Edit(Span(span.source, at, at), f", {text}")
 
 
+def as_inputs(long: LongForm, names: Sequence[str]) -> Iterator[Edit]:
+    """`inputs` in the place of `args`."""
+    key = None if long.args is None else _KEY.search(long.args.source.text, 0, long.args.start)
+    if key is not None and long.args is not None:
+        yield Edit(Span(long.args.source, key.start(), long.args.end), f"inputs: [{', '.join(names)}]")
+
+
 def without_inputs(line: Line) -> list[Edit]:
     """The line without its entry `inputs`, and without the comma or line end that parts it from its neighbours."""
     entry = None if line.long is None else line.long.inputs
@@ -58,11 +66,14 @@ def without_inputs(line: Line) -> list[Edit]:
 
 
 def listed(line: Line, texts: Sequence[str]) -> list[Edit]:
-    """A list of some lines and this one, where this one stands alone over several lines."""
+    """A list of some lines, of which the first reads what this one read, and of this one, which stands alone over several
+    lines."""
     source, start = line.span.source, line.span.start
     lead = "".join(f"- {text}{_next_line(line.span)}" for text in texts)
+    gone = without_inputs(line)
     ends = [start + found.end() for found in re.finditer("\n", line.span.text)]
-    return [Edit(Span(source, start, start), f"{lead}- "), *[Edit(Span(source, at, at), "  ") for at in ends]]
+    kept = [at for at in ends if not any(edit.span.start < at <= edit.span.end for edit in gone)]
+    return [Edit(Span(source, start, start), f"{lead}- "), *[Edit(Span(source, at, at), "  ") for at in kept], *gone]
 
 
 def _next_line(span: Span) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Edit, Fix, Span
+from netc.diagnostics.suggest import in_order
 from netc.dims import Size, dim_text
 from netc.geometry import Window
 from netc.ir.model import Node, Value
@@ -55,6 +56,8 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
     place: Place
     named: Span | None
     made: Made
+    inputs: Sequence[Value] = ()
+    """All inputs of the operator, these two included."""
 
     def offers(self) -> Iterator[Fix]:
         """Those that change the least first."""
@@ -67,6 +70,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             yield from self._another(own, other)
         for side in self.sides:
             yield from self._padded(side.value)
+        if len(self.inputs) > 2:
+            steps_found = {id(s.node.statement): (s, v) for value in self.inputs for s, v in self._shrinking(value)}
+            yield from _set([*steps_found.values()][::-1])
         yield from self._projected()
         for own, other in (self.sides, self.sides[::-1]):
             yield from self._added(own.value, other.value)
@@ -101,17 +107,20 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
 
     def _padded(self, value: Value) -> Iterator[Fix]:
         """Padding around windows that shrink a tensor by a few rows."""
-        found: list[tuple[Step, dict[str, Any]]] = []
-        for step in steps(value, self.made):
-            if not _keeps_space(step.node):
-                windows = step.node.op.windows(step.node.inputs[0].type)
-                if {w.stride for w in windows} != {1} or "padding" not in step.node.op.attributes:
-                    break
-                found.append((step, {"padding": tuple([w.extent // 2 for w in windows])}))
+        found = [*self._shrinking(value)]
         if found:
             yield from _set(found[:1])
         if len({id(step.node.statement) for step, _ in found}) > 1:
             yield from _set(found)
+
+    def _shrinking(self, value: Value) -> Iterator[tuple[Step, dict[str, Any]]]:
+        """Windows of stride 1 that change the size, last first, and the padding with which they would not."""
+        for step in steps(value, self.made):
+            if not _keeps_space(step.node):
+                windows = step.node.op.windows(step.node.inputs[0].type)
+                if {w.stride for w in windows} != {1} or "padding" not in step.node.op.attributes:
+                    return
+                yield step, {"padding": tuple([w.extent // 2 for w in windows])}
 
     def _added(self, value: Value, other: Value) -> Iterator[Fix]:
         """Rows at the end of a transposed convolution."""
@@ -191,11 +200,13 @@ def mismatch(
     refs = reference_spans(line)
     spans: list[Span | None] = [*refs] if len(refs) == len(inputs) else [None] * len(inputs)
     first, second = [Side(inputs[at], spans[at]) for at in clash.inputs]
-    return Mismatch(op, (first, second), clash.axes, place, named, made)
+    return Mismatch(op, (first, second), clash.axes, place, named, made, inputs)
 
 
 def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
     """Attributes of lines above."""
+    if not found:
+        return
     edits: list[Edit] = []
     names: list[str] = []
     lines: set[tuple[int, int]] = set()
@@ -215,7 +226,7 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
         words = f"`{in_words(values)}`"
     elif len(names) == 1:
         words = f"`{words}`"
-    yield from offer(f"add {words} to {' and '.join(reversed(names))}{shown}{tail}", *edits)
+    yield from offer(f"add {words} to {in_order(names[::-1])}{shown}{tail}", *edits)
 
 
 def _resized(step: Step, line: Line, like: Tensor) -> Iterator[Fix]:

@@ -331,11 +331,12 @@ class NodeMaker:
     def _origins(self) -> tuple[Label, ...]:
         """Where each input comes from, when that is another line of the same file."""
         own = self.line.span
-        return tuple(
-            Label(v.span, f"{v.type} comes from here")
+        found = {
+            (v.span.start, v.span.end, str(v.type)): Label(v.span, f"{v.type} comes from here")
             for v in self.inputs
             if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
-        )
+        }
+        return tuple(found.values())
 
 
 def _tensors_named(expr: Expr) -> Iterator[str]:

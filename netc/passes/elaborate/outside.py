@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from netc.diagnostics.model import Source, Span
+from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.scope import Scope
 from netc.passes.elaborate.compiler import Compiler
-from netc.passes.elaborate.files import Instance, Names, did_you_mean
+from netc.passes.elaborate.files import Instance, Names
 from netc.syntax.ast import SpecFile
 from netc.types import ERROR
 
@@ -42,7 +43,8 @@ class Outside:
         if name not in known:
             message = f"`{self.spec.name}` has no argument `{name}`"
             notes = (f"it has {', '.join(known)}" if known else "it has no arguments",)
-            helps = (did_you_mean(name, known),)
+            near = closest(name, known)
+            helps = (near and f"did you mean `{near}`?",)
             self.report.add("unknown-argument", message, None, helps=helps, notes=notes, path=self.spec.path)
         return name in known
 

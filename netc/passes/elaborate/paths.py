@@ -9,6 +9,7 @@ from netc.ir.flat import Flat, join
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
+from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
 from netc.passes.init_rules import names_parameter
 from netc.syntax.ast import SpecFile
@@ -35,7 +36,7 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
     for path in network.file.freeze:
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
-            report.add("unmatched-freeze", message, path.span)
+            report.add("unmatched-freeze", message, path.span, fixes=did_you_mean(path.span, sorted(modules)))
 
 
 def check_defaults(report: Report, spec: SpecFile) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from netc.diagnostics.model import Edit, Fix, Span
+from netc.diagnostics.model import Fix, Span
 from netc.expr.evaluate import OperatorValue, show
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Name
@@ -23,8 +23,9 @@ from netc.syntax.report import Report as SyntaxReport
 from netc.types import ERROR
 
 if TYPE_CHECKING:
-    from netc.passes.elaborate import foreign
+    from netc.passes.elaborate import changes, foreign
 else:
+    changes = LazyModule("netc.passes.elaborate.changes")
     foreign = LazyModule("netc.passes.elaborate.foreign")
 
 MAX_INDIRECTIONS = 16
@@ -124,8 +125,7 @@ def has_bare_tensors(report: Report, place: Place, line: Line, attributes: Itera
     source = line.span.source
     names = " and ".join(f"`{name.id}`" for name in bare)
     message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
-    edits = tuple([Edit(Span(source, name.start, name.start), "@") for name in bare])
-    fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", edits if line.long is None else ())
+    fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", tuple(changes.name_tensors(line, bare)))
     report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
     return True
 
@@ -144,8 +144,8 @@ def complain(report: Report, complaints: list[Complaint], clue: Clue | None = No
     """Report what was wrong with the arguments of a line; True when nothing was."""
     for code, message, span, known in complaints:
         notes = (f"it takes {', '.join(known)}",) if known else ()
-        fixes = foreign.argument_fixes(span, known) if known else ()
-        report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if not known else None)
+        fixes = foreign.argument_fixes(span, known) if known is not None else ()
+        report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if known is None else None)
     return not complaints
 
 

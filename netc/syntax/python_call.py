@@ -1,0 +1,53 @@
+"""What a call of PyTorch is in a spec: `nn.Conv2d(3, 64, 3)` is `conv2d 64 3`. Loaded only where one is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from netc.ops.base import OPERATORS
+
+_CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*)\)", re.ASCII | re.DOTALL)
+_PART = re.compile(r"[^,()\[\]]+|[,()\[\]]")
+_FUNCTION = re.compile(r"(?:F|functional|nn\.functional|torch|torch\.nn\.functional)\.[a-z]")
+_CONSTANTS = frozenset(("None", "True", "False"))
+_ELSEWHERE = frozenset(("inplace", "device", "dtype"))
+"""Arguments of PyTorch that a spec leaves out."""
+
+
+def line_of(text: str) -> str | None:
+    """The line that does what the call does; None where this is no call of an operator."""
+    found = _CALL.fullmatch(text)
+    if found is None:
+        return None
+    plain = {name.replace("_", ""): name for name in OPERATORS}
+    name = plain.get(found[1].lower().replace("_", ""))
+    if name is None:
+        return None
+    given = [_argument(part) for part in _split(found[2])]
+    if _FUNCTION.match(text):
+        given = [f"@{one}" if one.isidentifier() and one not in _CONSTANTS else one for one in given]
+    follows = OPERATORS[name].follows[0]
+    positional = [one for one in given if "=" not in one]
+    if follows and positional and name != "group_norm":
+        given.remove(positional[0])
+    elif follows and len(positional) > 1:
+        given.remove(positional[1])
+    return " ".join([name, *[one for one in given if one and one.partition("=")[0] not in {follows, *_ELSEWHERE}]])
+
+
+def _split(text: str) -> Iterator[str]:
+    """The arguments of a call."""
+    depth, start = 0, 0
+    for found in _PART.finditer(text):
+        depth += (found.group() in "([") - (found.group() in ")]")
+        if found.group() == "," and not depth:
+            yield text[start : found.start()]
+            start = found.end()
+    yield text[start:]
+
+
+def _argument(text: str) -> str:
+    """An argument as a line writes it: `(3, 5)` is `(3 5)`, and there is no space around `=`."""
+    text = re.sub(r"\s*=\s*", "=", text.strip())
+    return " ".join(text.replace(",", " ").split())
