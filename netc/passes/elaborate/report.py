@@ -86,7 +86,10 @@ class Report:
 
     @contextmanager
     def copy(self, line: Line, number: int, count: int) -> Iterator[None]:
-        """What is found meanwhile is found in this copy of a repeated line."""
+        """What is found meanwhile is found in this copy of a repeated line. The first one stands for them all."""
+        if number == 1:
+            yield
+            return
         self.trail.append(Frame(f"in copy {number} of {count} of the statement", line.span, "", turn=True))
         yield
         self.trail.pop()
