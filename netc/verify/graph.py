@@ -32,8 +32,10 @@ def check_shapes(path: Path, binding: Mapping[str, int]) -> Finding:
     declared = _shapes([*model.graph.value_info, *model.graph.output], binding)
     inferred = _inferred(model, binding)
     wrong = list(_differences(declared, inferred))
-    detail = "; ".join(wrong[:4]) if wrong else f"inferred by onnx equal declared for {len(declared)} values"
-    return Finding("shapes", not wrong, detail)
+    left = sum(-1 in sizes for name, (_, sizes) in inferred.items() if -1 not in declared.get(name, (0, (-1,)))[1])
+    open_ones = f", though sizes of {left} are left open" if left else ""
+    right = f"onnx infers the declared shapes of all {len(declared)} values{open_ones}"
+    return Finding("shapes", not wrong, "; ".join(wrong[:4]) or right)
 
 
 def _inferred(model: Any, binding: Mapping[str, int]) -> Shapes:
@@ -60,9 +62,11 @@ def _sizes(value: Any, binding: Mapping[str, int]) -> Iterator[int]:
 
 
 def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, ...]]) -> bool:
-    """A size that is declared to be open may be any."""
+    """A size that is declared to be open may be any, and one that onnx cannot infer says nothing: what runs shows it."""
     (dtype, sizes), (found_dtype, found_sizes) = declared, found
-    same = len(sizes) == len(found_sizes) and all(a in (b, -1) for a, b in zip(sizes, found_sizes, strict=True))
+    same = len(sizes) == len(found_sizes) and all(
+        a == b or -1 in (a, b) for a, b in zip(sizes, found_sizes, strict=True)
+    )
     return dtype == found_dtype and same
 
 
