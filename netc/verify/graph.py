@@ -62,7 +62,7 @@ def _sizes(value: Any, binding: Mapping[str, int]) -> Iterator[int]:
 
 
 def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, ...]]) -> bool:
-    """A size that is declared to be open may be any, and one that onnx cannot infer says nothing: what runs shows it."""
+    """A size declared to be open may be any; one that onnx cannot infer says nothing."""
     (dtype, sizes), (found_dtype, found_sizes) = declared, found
     same = len(sizes) == len(found_sizes) and all(
         a == b or -1 in (a, b) for a, b in zip(sizes, found_sizes, strict=True)

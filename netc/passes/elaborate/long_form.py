@@ -66,7 +66,7 @@ def without_inputs(line: Line) -> list[Edit]:
 
 
 def listed(line: Line, texts: Sequence[str]) -> list[Edit]:
-    """A list of some lines, of which the first reads what this one read, and of this one, which stands alone over several
+    """A list of some lines, the first of which reads what this one read, and of this one, which stands over several
     lines."""
     source, start = line.span.source, line.span.start
     lead = "".join(f"- {text}{_next_line(line.span)}" for text in texts)
