@@ -245,6 +245,8 @@ CATALOGUE = {
         fmod 0.7 @t
         fmod @t @size
         floor_divide 0.7 @t
+        div 0.7 rounding_mode=floor @t
+        div @t @size rounding_mode=trunc
         counts: [mul 9 @t, cast int64]
         bitwise_and 5 @counts
         bitwise_or 3 @counts
@@ -428,6 +430,11 @@ CATALOGUE = {
         unbind -1 @t
         cumsum 1 @t
         cumsum -1 @t
+        cumprod 1 @t
+        logcumsumexp 2 @t
+        highest: cummax -1 @t
+        where_highest: identity @highest.indices
+        cummin 1 @t
         ordered: sort 2 descending=true @t
         place: identity @ordered.indices
         sort dim=1 @t

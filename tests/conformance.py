@@ -261,7 +261,7 @@ def onnx_model(op: Op, types: Sequence[TensorType], weights: dict[str, torch.Ten
     nodes = [_node(r) for r in records]
     nodes = nodes or [helper.make_node("Identity", ["x0" if types else "made"], ["y0"])]
     used = {name for node in nodes for name in node.input}
-    consts = [_constant(c) for c in {c.name: c for r in records for c in r.consts}.values()]
+    consts = [_constant(c) for c in {c.name: c for r in _with_bodies(records) for c in r.consts}.values()]
     learned = [numpy_helper.from_array(v.numpy(), k) for k, v in weights.items() if k in used]
     inputs = [_value_info(f"x{i}", t) for i, t in enumerate(types)]
     results = [_value_info(name, t) for name, t in zip(outputs, op.outputs(*types), strict=True)]
@@ -274,6 +274,13 @@ def onnx_model(op: Op, types: Sequence[TensorType], weights: dict[str, torch.Ten
 def _node(record: OnnxNode) -> onnx.NodeProto:
     attributes = {k: _body(v) if isinstance(v, OnnxGraph) else v for k, v in record.attributes}
     return helper.make_node(record.op_type, record.inputs, record.outputs, **attributes)
+
+
+def _with_bodies(records: Sequence[OnnxNode]) -> Iterator[OnnxNode]:
+    """The nodes and those of loops in them."""
+    for record in records:
+        yield record
+        yield from _with_bodies([n for _, v in record.attributes if isinstance(v, OnnxGraph) for n in v.nodes])
 
 
 def _body(record: OnnxGraph) -> onnx.GraphProto:

@@ -94,3 +94,34 @@ def test_a_quotient_of_real_numbers_has_a_gradient() -> None:
     assert form is not None
     call(form, x).sum().backward()
     assert torch.equal(x.grad, torch.zeros(4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["floor", "trunc"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int32", "int8", "uint8"])
+@pytest.mark.parametrize("other", [2, 2.5, 0.3, 7])
+def test_rounded_quotients(mode: str, dtype: str, other: float) -> None:
+    op, x = make("div", other=other, rounding_mode=mode), tensor(4, 5, dtype=dtype)
+    assert agree(op, x)
+    same_values(op, x)
+
+
+@pytest.mark.parametrize("mode", ["floor", "trunc"])
+def test_rounded_quotients_of_two(mode: str) -> None:
+    op, types = make("div", rounding_mode=mode), (tensor(2, 5, dtype="int64"), tensor(5, dtype="int32"))
+    divisors = torch.tensor([2, -2, 3, -5, 7], dtype=torch.int32)
+    expected = torch.div(PLACES, divisors, rounding_mode=mode)
+    assert torch.equal(run_onnx(onnx_model(op, types, {}), [PLACES, divisors])[0], expected)
+    reals = torch.tensor([[-7.5, 7.5, 0.3, -0.3, 1.0]]), torch.tensor([2.0, -2.0, 0.1, 0.1, 0.0])
+    (found,) = run_onnx(onnx_model(op, (tensor(1, 5), tensor(5)), {}), list(reals))
+    assert torch.equal(found, torch.div(*reals, rounding_mode=mode))
+
+
+def test_what_rounding_refuses() -> None:
+    def codes(dtype: str, count: int = 1, **given: Any) -> list[str]:
+        types = [tensor(3, dtype=dtype)] * count
+        return [p.code for p in findings(make("div", rounding_mode="floor", **given), *types)]
+
+    assert codes("int64", other=0) == ["bad-argument"]
+    assert codes("float32", other=0) == []
+    assert codes("bool", 2) == ["dtype-mismatch"]
+    assert codes("float32", 3) == ["bad-argument"]

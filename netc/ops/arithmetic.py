@@ -200,18 +200,6 @@ class Mul(_Arithmetic):
         return "And" if dtype == "bool" else "Mul"
 
 
-@op("div", family=Family.MERGE, torch="torch.div", title="÷")
-class Div(_Arithmetic):
-    """The first tensor divided by the others, with broadcasting, or by a number; integers give float32
-    (`torch.div`)."""
-
-    sign, onnx_op = "/", "Div"
-
-    def result_dtype(self, *x: TensorType) -> str:
-        dtype = super().result_dtype(*x)
-        return dtype if dtype in FLOATS else "float32"
-
-
 @op("pow", family=Family.MERGE, torch="torch.pow", title="xⁿ", arity=(1, 2))
 class Pow(_Arithmetic):
     """The first tensor to the power of the second, with broadcasting, or to the power of a number (`torch.pow`)."""

@@ -12,7 +12,7 @@ MODULES = {
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
         "adaptive_max_pool3d"
     ),
-    "arithmetic": "add sub rsub mul div pow maximum minimum",
+    "arithmetic": "add sub rsub mul pow maximum minimum",
     "anchors": "anchors",
     "attention": "scaled_dot_product_attention",
     "linear": "linear embedding matmul",
@@ -52,10 +52,11 @@ MODULES = {
     ),
     "normalise": "rms_norm normalize l2_norm layer_norm2d frozen_batch_norm2d",
     "order": "cumsum sort argsort",
+    "running": "cumprod cummax cummin logcumsumexp",
     "pairs": "atan2 hypot logaddexp logaddexp2 fmax fmin copysign xlogy isclose bitwise_and bitwise_or bitwise_xor",
     "pool": "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d",
     "power_pool": "lp_pool1d lp_pool2d lp_pool3d",
-    "quotient": "remainder fmod floor_divide",
+    "quotient": "div remainder fmod floor_divide",
     "rearrange": "repeat slice gather flip roll cast",
     "recurrent": "rnn gru lstm",
     "relative": "relative_position_index",

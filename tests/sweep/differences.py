@@ -109,7 +109,8 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("holds integers only", of="constant"), "PyTorch cuts off what is no whole number"),
     (
         says(
-            " does not fit uint8", of=("remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor")
+            " does not fit uint8",
+            of=("div", "remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor"),
         ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
     ),
@@ -143,7 +144,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         "PyTorch cuts off what is no whole number",
     ),
     (
-        says("with `alpha` takes two", "tensors or numbers, not", "takes its weight from", "takes its elements from"),
+        says(
+            "with `alpha` takes two",
+            "with `rounding_mode` takes two",
+            "tensors or numbers, not",
+            "takes its weight from",
+            "takes its elements from",
+        ),
         "how operands are written is netc's own: two tensors or a number",
     ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),

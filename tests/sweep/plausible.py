@@ -482,7 +482,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "index_select": indices,
     "take_along_dim": indices,
     **{f"lp_pool{n}d": of_one_sign for n in (1, 2, 3)},
-    **dict.fromkeys(("remainder", "fmod", "floor_divide"), divisible),
+    **dict.fromkeys(("div", "remainder", "fmod", "floor_divide"), divisible),
     **dict.fromkeys(("signbit", "nan_to_num", "fmax", "fmin", "copysign"), beyond_numbers),
     **dict.fromkeys(("trunc", "frac", "logaddexp", "logaddexp2", "atan2", "hypot", "xlogy", "isclose"), comparable),
     **dict.fromkeys(("embedding", "embedding_bag"), rows),

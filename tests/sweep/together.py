@@ -58,6 +58,13 @@ def divided(random: Random) -> Drawn:
     return [TensorType(t.shape, kind) for t in types], {key: random.choice(others) for key in values}
 
 
+def quotient(random: Random) -> Drawn:
+    """Operands of a division, whose quotient is a whole number at times."""
+    mode = random.choice(("none", "none", "floor", "trunc"))
+    types, values = operands(3)(random) if mode == "none" else divided(random)
+    return types, {**values, "rounding_mode": mode}
+
+
 def bits(random: Random) -> Drawn:
     """Integers or booleans."""
     types, values = operands(2)(random)
@@ -371,6 +378,7 @@ def fitted(random: Random) -> Drawn:
 TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     **{name: operands(min(cls.arity[1] or 3, 3)) for name, cls in OPERATORS.items() if "other" in cls.attributes},
     **dict.fromkeys(("remainder", "fmod", "floor_divide"), divided),
+    "div": quotient,
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), bits),
     "lerp": blended,
     **{name: scaled(most) for name, most in (("add", 3), ("sub", 3), ("rsub", 2))},
