@@ -10,13 +10,14 @@ from netc.diagnostics.model import NetcError, failure
 from netc.ir.flat import flatten, join
 from netc.ir.model import Network
 from netc.libraries import numpy, onnx
-from netc.passes.sizes import Binding, bound_shape, samples
+from netc.passes.sizes import Binding, bound_shape, samples, wide
 from netc.run.eager import Arrays
 from netc.run.inputs import random_input, usual_bound
 from netc.run.match import Matched, match, solve
 from netc.run.model import Session, bounds, open_model, read_model, refuse_unknown
 from netc.types import FLOATS, TensorType
 from netc.verify.compare import Pair, Side, compare
+from netc.verify.larger import check_larger
 from netc.verify.report import Finding, VerifyReport
 from netc.weights import WeightsIndex
 
@@ -29,7 +30,8 @@ def verify_files(
     runs: int = 2,
     tolerance: float | None = None,
 ) -> VerifyReport:
-    """Compare what two ONNX files compute in onnxruntime's CPU provider, on `runs` random inputs at several sizes.
+    """Compare what two ONNX files compute in onnxruntime's CPU provider, on `runs` random inputs at several sizes, and
+    once at each of some larger ones.
 
     Inputs and outputs are matched by name, else by order; sizes that one file fixes hold for both. Raises NetcError
     (`model-file`, `bad-input`, `unknown-symbol`) for what keeps them from running on the same inputs.
@@ -43,8 +45,10 @@ def verify_files(
     outputs = tuple(ours.outputs)
     same = Matched(tuple(ours.inputs), {name: name for name in outputs})
     sides = side(str(first), ours, same, outputs), side(str(second), theirs, matched, outputs)
-    found = compare(Pair(outputs, *sides, _maker(ours), tolerance=tolerance), bindings, seed, runs)
-    findings = (Finding("matched", True, str(matched)), found.shapes)
+    pair = Pair(outputs, *sides, _maker(ours), tolerance=tolerance)
+    found = compare(pair, bindings, seed, runs)
+    larger = check_larger(pair, wide(shapes, bounds(theirs) | bounds(ours), fixed), seed)
+    findings = (Finding("matched", True, str(matched)), found.shapes, *larger)
     names = (str(first), str(second))
     return VerifyReport(str(first), findings, found.differences, found.sensitivity, None, names)
 

@@ -53,8 +53,11 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
 
     def trial(self, binding: dict[str, int], seed: int) -> Trial:
         inputs = self.make(binding, seed)
-        found = Trial(binding, inputs, self.first.run(inputs), self.second.run(inputs))
-        return found if self.settled is None else self.settled(found)
+        return self.seen(Trial(binding, inputs, self.first.run(inputs), self.second.run(inputs)))
+
+    def seen(self, trial: Trial) -> Trial:
+        """The trial without what two right programs may answer differently."""
+        return trial if self.settled is None else self.settled(trial)
 
     def differences(self, trial: Trial) -> list[Difference]:
         """Of each output both compute in the same shape; measured against the first's own rounding where needed."""

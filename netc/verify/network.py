@@ -16,7 +16,7 @@ from netc.libraries import numpy, torch
 from netc.passes.cost import costs, total
 from netc.passes.serve import BARE
 from netc.passes.serve_metadata import read_serving
-from netc.passes.sizes import Binding, Shape, ample, bound_shape, free_inside, names_in, samples, typical
+from netc.passes.sizes import Binding, Shape, ample, bound_shape, free_inside, names_in, samples, typical, wide
 from netc.run.backends import onnx_backend, pytorch_backend
 from netc.run.eager import Arrays, tensors
 from netc.run.inputs import random_input, usual_bound
@@ -31,6 +31,7 @@ from netc.verify.follow import check_steps
 from netc.verify.fresh import stir_constants
 from netc.verify.graph import check_file, check_shapes
 from netc.verify.large import check_large
+from netc.verify.larger import check_larger
 from netc.verify.layers import compare_layers, lay_open
 from netc.verify.report import Finding, Layers, Steps, VerifyReport
 from netc.verify.service import Service, around
@@ -92,11 +93,17 @@ class Subject(msgspec.Struct, frozen=True, eq=False):
 
     def _usual(self) -> list[dict[str, int]]:
         shapes, lowers = _shapes(self.service.whole)
-        if self.service.serving.resize is not None or not free_inside(shapes, self.sizes):
+        return self._fast([typical(shapes, lowers, self.sizes)] if free_inside(shapes, self.sizes) else [])
+
+    def larger(self) -> list[dict[str, int]]:
+        """Uneven ones at which the network is fast."""
+        return self._fast(wide(*_shapes(self.service.whole), self.sizes))
+
+    def _fast(self, bindings: list[dict[str, int]]) -> list[dict[str, int]]:
+        if self.service.serving.resize is not None or not bindings:
             return []
-        binding = typical(shapes, lowers, self.sizes)
         macs = total(costs(self.service.network, flatten(self.service.network))).macs
-        return [binding] if macs is not None and bound_shape((macs,), binding)[0] <= FAST else []
+        return [] if macs is None else [each for each in bindings if bound_shape((macs,), each)[0] <= FAST]
 
 
 def verify(
@@ -132,7 +139,8 @@ def verify(
         order = Order(network, Path(name), weights_path, seed, bind or {}, written)
         subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
-        found = compare(_pair(subject, tolerance), subject.compared(), seed, max(2, runs))
+        pair = _pair(subject, tolerance)
+        found = compare(pair, subject.compared(), seed, max(2, runs))
         inside = None
         if layers:
             tell("comparing layers")
@@ -141,10 +149,11 @@ def verify(
         if doubtful := _doubtful(found, inside):
             tell("comparing step by step")
             steps = _check_steps(subject, Path(name), doubtful, tolerance)
-        large: list[Finding] = []
+        tell("comparing at large sizes")
         if against is None:
-            tell("comparing statements at large sizes")
             large = list(check_large(network, Path(name), order.given, seed, order.options, tolerance))
+        else:
+            large = list(check_larger(pair, subject.larger(), seed))
         tell("taking a training step")
         trained = _train(subject, seed)
     sides = ("PyTorch", "onnxruntime" if against is None else str(against))
