@@ -90,6 +90,7 @@ def test_summary_json_has_the_documented_shape() -> None:
         "parameters": 156,
         "trainable": 156,
         "macs": 28 * 28 * 6 * 25,
+        "memory": 6 * 28 * 28 * 4,
         "receptive_field": {"size": [5, 5], "step": [1, 1]},
     }
     assert data["totals"]["parameters"] == data["totals"]["trainable"] == 61_706

@@ -263,6 +263,8 @@ class Prelu(_Activation):
 class Identity(Op):
     """The input itself (`torch.nn.Identity`)."""
 
+    view = True
+
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
 
@@ -276,6 +278,8 @@ class Identity(Op):
 @op("detach", family=Family.OTHER, torch="torch.Tensor.detach", title="Detach")
 class Detach(Op):
     """The input itself, through which no gradient flows back (`torch.Tensor.detach`)."""
+
+    view = True
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]

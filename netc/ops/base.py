@@ -122,8 +122,9 @@ class Op:
     enough), `transposed` (its windows spread, they do not gather), `fresh` (PyTorch's result is a tensor of its own,
     which its gradient does not need: it may be written over), `torch_name` (documentation; empty where PyTorch has
     nothing of the kind), `like_replaces` (attributes that say what a tensor `like=@x` would say instead), `is_softmax`
-    (its result are probabilities, or their logarithms), `follows` (the argument that PyTorch's class takes first and
-    that follows from the first input here, and from which of its axes).
+    (its result are probabilities, or their logarithms), `view` (PyTorch's result has no memory of its own: it is
+    the first input's), `follows` (the argument that PyTorch's class takes first and that follows from the first input
+    here, and from which of its axes).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -142,6 +143,7 @@ class Op:
     fresh: ClassVar[bool] = False
     like_replaces: ClassVar[tuple[str, ...]] = ()
     is_softmax: ClassVar[bool] = False
+    view: ClassVar[bool] = False
     follows: ClassVar[tuple[str, int]] = ("", 0)
 
     def __init_subclass__(cls) -> None:

@@ -18,6 +18,7 @@ class Expand(Op):
     front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input are read
     from there (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
 
+    view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     sizes: Sizes = attr("the size of every axis of the output; -1 keeps it", default=())
 

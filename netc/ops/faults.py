@@ -11,7 +11,7 @@ from netc.diagnostics.model import Diagnostic, Fault
 from netc.dims import NotExact, TooComplex
 from netc.geometry import Window
 from netc.ops.base import Op
-from netc.ops.records import OnnxNode, Param, Problem, Require, TorchForm
+from netc.ops.records import Averages, Fact, MatrixProduct, OnnxNode, Param, Problem, Require, TorchForm, Work
 from netc.types import TensorType
 
 FAILURES = (
@@ -39,6 +39,11 @@ ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "onnx": (OnnxNode,),
     "onnx_native": (OnnxNode,),
     "macs": (object,),
+    "work": (Work,),
+    "matrix_products": (MatrixProduct,),
+    "averages": (Averages, type(None)),
+    "facts": (Fact,),
+    "size_rules": (tuple,),
     "mixes": (int,),
     "taps": (int,),
     "ports": (str, type(None)),

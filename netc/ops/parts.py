@@ -62,6 +62,7 @@ class Chunk(_AlongAxis):
     """The tensor cut along an axis into `chunks` parts of ⌈n/chunks⌉, the last one possibly smaller (`torch.chunk`).
     PyTorch silently makes fewer parts where n is too small; that is refused here."""
 
+    view = True
     chunks: int = attr("number of parts", minimum=1)
     dim: int = attr("the axis to cut", default=1)
 
@@ -99,6 +100,7 @@ class Split(_AlongAxis):
     """The tensor cut along an axis into parts of one size, the last one possibly smaller, or into parts of the given
     sizes (`torch.split`)."""
 
+    view = True
     split_size: Ints = attr("size of each part, or the sizes of all parts", minimum=0)
     dim: int = attr("the axis to cut", default=1)
 
@@ -143,6 +145,7 @@ class Split(_AlongAxis):
 class Unbind(_AlongAxis):
     """Every slice along an axis, which goes: `@x.0`, `@x.1` … (`torch.unbind`)."""
 
+    view = True
     dim: int = attr("the axis to take apart", default=0)
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem]:
@@ -175,6 +178,7 @@ class Unbind(_AlongAxis):
 class Select(_AlongAxis):
     """One slice along an axis, which goes (`torch.select`)."""
 
+    view = True
     dim: int = attr("the axis to index")
     index: int = attr("index of the slice; negative ones count from the end")
 
@@ -200,6 +204,7 @@ class Narrow(_AlongAxis):
     """The `length` slices from `start` on along an axis; without `length` as many as the tensor `like=@x` has there. A
     length may be a size of another tensor (`torch.narrow`)."""
 
+    view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to cut")
     start: int = attr("the first slice kept", minimum=0)

@@ -71,6 +71,7 @@ class Slice(_AlongAxis):
     the end, and `end` may be a size of another tensor. Python silently cuts what lies outside; that is refused here
     (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
+    view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to cut")
     start: int = attr("the first element kept", default=0)

@@ -18,6 +18,7 @@ from netc.types import TensorType
 class Flatten(Op):
     """Flattens the axes from `start_dim` to `end_dim` into one (`torch.nn.Flatten`)."""
 
+    view = True
     start_dim: int = attr("first axis to join", default=1)
     end_dim: int = attr("last axis to join", default=-1)
 
@@ -95,6 +96,7 @@ class Reshape(Op):
     """The same elements in another shape, the batch axis included; one size may be -1. Sizes that depend on the input
     are read from it, or from a tensor `like=@x` that has them (`torch.reshape`)."""
 
+    view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     shape: Sizes = attr("the new size of every axis; one may be -1")
 
@@ -133,6 +135,7 @@ class Unflatten(Op):
     """Splits one axis into several; one size may be -1. Sizes that depend on the input are read from it, or from a
     tensor `like=@x` that has them (`torch.nn.Unflatten`)."""
 
+    view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to split")
     unflattened_size: Sizes = attr("the sizes of the new axes; one may be -1")
@@ -171,6 +174,7 @@ class Unflatten(Op):
 class Permute(Op):
     """Reorders the axes (`torch.permute`)."""
 
+    view = True
     dims: Ints = attr("for each axis of the output, the axis of the input")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -200,6 +204,7 @@ class Permute(Op):
 class Transpose(Op):
     """Two axes swapped (`torch.transpose`)."""
 
+    view = True
     dim0: int = attr("one axis")
     dim1: int = attr("the other axis")
 
@@ -226,6 +231,7 @@ class Transpose(Op):
 class Squeeze(Op):
     """Without the axis `dim`, where its size is 1 (`torch.squeeze`)."""
 
+    view = True
     dim: int = attr("the axis to drop")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -252,6 +258,7 @@ class Squeeze(Op):
 class Unsqueeze(Op):
     """With a new axis of size 1 at `dim` (`torch.unsqueeze`)."""
 
+    view = True
     dim: int = attr("where the new axis goes")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -23,11 +23,13 @@ class Cost(msgspec.Struct, frozen=True):
     `sum(p.numel() for p in model.parameters())` counts them). trainable: those that `freeze` leaves to train.
     macs: multiply-accumulates of one evaluation pass per sample of the batch, without biases, as PyTorch's
     FlopCounterMode counts them, two operations each; 0 for what only training computes, None where the sum is too
-    complex to write down."""
+    complex to write down. memory: bytes of what a sample makes, without what is only another view of it; nothing is
+    taken to be written over. None as for macs."""
 
     parameters: int
     trainable: int
     macs: Size | None
+    memory: Size | None = 0
 
 
 NOTHING = Cost(0, 0, 0)
@@ -41,7 +43,7 @@ def costs(network: Network, flat: Flat) -> tuple[Cost, ...]:
         if not fed.isdisjoint(node.inputs):
             fed.update(node.outputs)
         macs = 0 if node.train_only else batch.macs(node, fed)
-        found.append(Cost(*_parameters(network, node, seen), macs))
+        found.append(Cost(*_parameters(network, node, seen), macs, batch.memory(node, fed)))
     return tuple(found)
 
 
@@ -49,7 +51,7 @@ def total(parts: Iterable[Cost]) -> Cost:
     """The sum of several costs."""
     counted = list(parts)
     parameters, trainable = sum(p.parameters for p in counted), sum(p.trainable for p in counted)
-    return Cost(parameters, trainable, _sum(p.macs for p in counted))
+    return Cost(parameters, trainable, _sum(p.macs for p in counted), _sum(p.memory for p in counted))
 
 
 def _sum(sizes: Iterable[Size | None]) -> Size | None:
@@ -91,6 +93,21 @@ class Batch:
             whole = op.macs(*(self.single(wire.type) for wire in node.inputs))
         except TooComplex:
             return None
+        return self._share(whole, node, fed)
+
+    def memory(self, node: FlatNode, fed: set[Wire]) -> Size | None:
+        """Bytes of a node's outputs."""
+        if node.node.op.view:
+            return 0
+        try:
+            types = [self.single(wire.type) for wire in node.outputs]
+            whole = sum([prod(type_.shape, start=type_.width) for type_ in types], start=0)
+        except TooComplex:
+            return None
+        return self._share(whole, node, fed)
+
+    def _share(self, whole: Size, node: FlatNode, fed: set[Wire]) -> Size:
+        """What a sample has of what depends on the inputs."""
         share = exact_div(whole, self.size) if not fed.isdisjoint(node.inputs) else None
         return whole if share is None else share
 

@@ -112,7 +112,7 @@ class Explainer:
         single = tuple(self._batch.single(type_) for type_ in types)
         yield from _size_facts(op, types, node.outputs[0].type)
         yield from self._parameter_facts(node)
-        yield from self._work_facts(node, op.work(*single))
+        yield from self._work_facts(node, op.work(*single), op.macs(*single))
         yield from self._field_fact(node)
         averages = op.averages(*types)
         if averages is not None:
@@ -139,14 +139,14 @@ class Explainer:
             text = ", ".join(f"{p.name} {product_text(p.shape)}" for p in kept)
             yield Fact("buffers", text, {"tensors": {p.name: list(p.shape) for p in kept}})
 
-    def _work_facts(self, node: FlatNode, parts: Sequence[Work]) -> Iterator[Fact]:
-        if not parts:
+    def _work_facts(self, node: FlatNode, parts: Sequence[Work], total: Size) -> Iterator[Fact]:
+        """The work in its parts; a plugin's operator may say the total alone."""
+        if not parts and total == 0:
             return
         note = ", in training alone" if node.train_only else ""
-        total = sum([part.macs for part in parts], start=0)
         lines = [_work_text(part) for part in parts]
-        if len(lines) > 1:
-            lines.append(f"together {count_text(total)}")
+        if len(lines) != 1:
+            lines.append(f"together {count_text(total)}" if lines else count_text(total))
         yield Fact("MACs", "\n".join(lines) + note, {"value": total})
 
     def _field_fact(self, node: FlatNode) -> Iterator[Fact]:

@@ -40,6 +40,11 @@ class Field(msgspec.Struct, frozen=True):
             return "all"
         return str(self.size[0]) if len(set(self.size)) == 1 else "×".join(map(str, self.size))
 
+    @property
+    def step_text(self) -> str:
+        """Elements of the input from one position to the next (output stride); nothing where all of them are seen."""
+        return "" if self.whole else _numbers(self.step) if self.step else ""
+
 
 WHOLE = Field(whole=True)
 NOWHERE = Field()
@@ -68,7 +73,7 @@ def derivation(node: FlatNode, seen: Field, found: Field) -> str:
     if found.whole or seen.whole:
         return "the whole input"
     if found.reach == seen.reach and found.step == seen.step:
-        return f"{found}, as before; step {_numbers(found.step)}"
+        return f"{found}, as before; step {found.step_text}"
     windows = node.node.op.windows(*(wire.type for wire in node.inputs))
     spreads = node.node.op.family is Family.UPSAMPLE
     windows = windows or _resizing(node, node.outputs[0].type)

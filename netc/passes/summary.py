@@ -10,8 +10,9 @@ from netc.dims import Size, dim_source
 from netc.ir.flat import Flat, FlatNode, flatten
 from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
+from netc.passes.formats import FORMATS, Form
 from netc.passes.receptive_field import Field, receptive_fields
-from netc.passes.table import Row, table
+from netc.passes.table import HEADS, RIGHT, Row, footing, table
 from netc.types import TensorType
 
 TOO_COMPLEX = "too complex without --bind"
@@ -38,6 +39,8 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     outputs: Mapping[str, TensorType]
     layers: tuple[Layer, ...]
     totals: Cost
+    field: Field | None = None
+    """Of the first output."""
 
     @property
     def parameters(self) -> int:
@@ -54,6 +57,11 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """Multiply-accumulates of one evaluation pass per sample; None where they are too complex to write down."""
         return self.totals.macs
 
+    @property
+    def memory(self) -> Size | None:
+        """Bytes of activations of a sample: all that layers make, without views; None where too complex."""
+        return self.totals.memory
+
     def __str__(self) -> str:
         return self.text()
 
@@ -61,9 +69,14 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """The table, fitted to `width` characters; only the outer `depth` levels where given."""
         return table(self._title(), list(_rows(self.layers, depth)), self.totals, width)
 
+    def formatted(self, form: Form, depth: int | None = None) -> str:
+        """The table as Markdown, CSV or LaTeX."""
+        rows = [row.cells() for row in _rows(self.layers, depth)]
+        return FORMATS[form](HEADS, [*rows, *footing(self.totals)], RIGHT)
+
     def as_json(self) -> dict[str, object]:
         """Plain data: `{name, inputs, outputs, layers: [{path, op, inputs, outputs, parameters, trainable, macs,
-        receptive_field}], totals: {parameters, trainable, macs}}`.
+        memory, receptive_field}], totals: {parameters, trainable, macs, memory}}`; memory in bytes.
 
         Shapes are lists of integers, or of strings where a size is symbolic. A receptive field is `{size, step}` with a
         number per spatial axis, a string like "1/2" for a part of an element; "all" where a position sees the whole
@@ -93,6 +106,7 @@ def summarise(network: Network) -> Summary:
         outputs={output.name: output.wire.type for output in flat.outputs},
         layers=tuple(_layers(flat, found)),
         totals=total(found),
+        field=receptive_fields(flat)[flat.outputs[0].wire] if flat.outputs else None,
     )
 
 
@@ -132,8 +146,12 @@ def _layer_json(layer: Layer) -> dict[str, object]:
 
 
 def _cost_json(cost: Cost) -> dict[str, object]:
-    macs = TOO_COMPLEX if cost.macs is None else cost.macs if isinstance(cost.macs, int) else dim_source(cost.macs)
-    return {"parameters": cost.parameters, "trainable": cost.trainable, "macs": macs}
+    work = {"macs": _size_json(cost.macs), "memory": _size_json(cost.memory)}
+    return {"parameters": cost.parameters, "trainable": cost.trainable, **work}
+
+
+def _size_json(size: Size | None) -> int | str:
+    return TOO_COMPLEX if size is None else size if isinstance(size, int) else dim_source(size)
 
 
 def _field_json(field: Field | None) -> dict[str, list[int | str]] | str | None:
@@ -187,12 +205,14 @@ def _row(name: str, branch: _Branch, level: int) -> Row:
     last = branch.layer
     assert last is not None, "a branch is made by a layer"
     field = "" if last.field is None else str(last.field)
+    step = "" if last.field is None else last.field.step_text
     return Row(
         label="  " * level + name,
         op=branch.op,
         output=str(last.outputs[0]),
         cost=branch.cost,
         field=field,
+        step=step,
         note="training only" if last.train_only else "",
         subtotal=bool(branch.children),
     )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from netc.dims import Size, count_text
 from netc.passes.cost import Cost
 
-HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Field")
+HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Memory", "Field", "Step")
 GAP = 2
 NARROWEST = 8
 _SHRINKS = (0, 1, 2)
-_WORK = 4
-_DROPS = (5, 1, 4, 2)
+_WORK = (4, 5)
+_DROPS = (7, 5, 6, 1, 4, 2)
 _NUMBER = re.compile(r"\d[\d,]{3,}")
-_RIGHT = frozenset({3, 4, 5})
+RIGHT = frozenset({3, 4, 5, 6, 7})
 
 
 class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -28,12 +28,14 @@ class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     output: str
     cost: Cost
     field: str
+    step: str = ""
     note: str = ""
     subtotal: bool = False
 
     def cells(self) -> list[str]:
         work = self.note or number(self.cost.macs)
-        return [self.label, self.op, self.output, number(self.cost.parameters), work, self.field]
+        made = number(self.cost.parameters), work, number(self.cost.memory)
+        return [self.label, self.op, self.output, *made, self.field, self.step]
 
 
 def number(size: Size | None) -> str:
@@ -46,9 +48,7 @@ def number(size: Size | None) -> str:
 def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:
     """Title, head, rows and totals, with what trains where some is frozen. What does not fit is shortened first and, on
     very narrow terminals, left out."""
-    foot = [["total", "", "", number(totals.parameters) or "0", number(totals.macs) or "0", ""]]
-    if totals.trainable != totals.parameters:
-        foot.append(["trainable", "", "", number(totals.trainable) or "0", "", ""])
+    foot = footing(totals)
     lines = [list(HEADS), *(row.cells() for row in rows), *foot]
     widths = _widths(lines)
     if width is not None and _total(widths, range(len(HEADS))) > width:
@@ -61,19 +61,37 @@ def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> s
     return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *body, rule, *last]) + "\n"
 
 
+def footing(totals: Cost) -> list[list[str]]:
+    """The last lines: totals and, where some of them are frozen, which parameters train."""
+    rows = [("total", totals.parameters, number(totals.macs) or "0", number(totals.memory) or "0")]
+    if totals.trainable != totals.parameters:
+        rows.append(("trainable", totals.trainable, "", ""))
+        rows.append(("frozen", totals.parameters - totals.trainable, "", ""))
+    return [[label, "", "", number(count) or "0", macs, memory, "", ""] for label, count, macs, memory in rows]
+
+
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
     return [max(map(len, column)) for column in zip(*lines, strict=True)]
 
 
 def _with_short_work(cells: Sequence[str]) -> list[str]:
     """Work in three figures: `2.41M·h·w`."""
-    return [_NUMBER.sub(_short, cell) if column == _WORK else cell for column, cell in enumerate(cells)]
+    return [_NUMBER.sub(_short, cell) if column in _WORK else cell for column, cell in enumerate(cells)]
 
 
 def _short(digits: re.Match[str]) -> str:
     count = int(digits[0].replace(",", ""))
     power = min((len(str(count)) - 1) // 3, 4)
     return f"{count / 1000**power:.3g}{' kMGT'[power]}"
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
+    """A plain table at its natural width: heads, a rule, a line per row."""
+    lines = [list(heads), *map(list, rows)]
+    widths = _widths(lines)
+    shown = [i for i, width in enumerate(widths) if any(row[i] for row in rows)]
+    text = [(" " * GAP).join(_cell(c[i], widths[i], i in right) for i in shown).rstrip() for c in lines]
+    return "\n".join([text[0], "─" * _total(widths, shown), *text[1:]]) + "\n"
 
 
 def _fit(widths: list[int], width: int | None) -> list[int]:
@@ -97,7 +115,7 @@ def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
-    return (" " * GAP).join(_cell(cells[i], widths[i], i in _RIGHT) for i in shown).rstrip()
+    return (" " * GAP).join(_cell(cells[i], widths[i], i in RIGHT) for i in shown).rstrip()
 
 
 def _cell(text: str, width: int, right: bool) -> str:

@@ -2,31 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
-from netc.cli.options import as_json, one_spec
+from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json, terminal_width
-from netc.cli.spec import compile_or_fail
-from netc.passes.summary import summarise
+from netc.cli.report import print_diagnostics
+from netc.cli.spec import compile_or_fail, compile_variants
+from netc.diagnostics.model import NetcError
+from netc.passes.comparison import Comparison
+from netc.passes.formats import Form
+from netc.passes.summary import Summary, summarise
 
 
 @click.command("summary")
-@one_spec
-@click.option("--depth", type=click.IntRange(min=1), help="Show only the outer levels.")
+@click.argument("specs", metavar="SPEC…", nargs=-1, required=True)
+@sized_choices
+@click.option("--all-variants", is_flag=True, help="Compare every variant of the files.")
+@click.option("--depth", type=click.IntRange(min=1), help="Of one network: show only the outer levels.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "csv", "latex"]),
+    default="table",
+    show_default=True,
+    help="LaTeX needs the package booktabs.",
+)
 @as_json
-def command(spec: str, args: dict[str, str], bind: dict[str, int], depth: int | None, json_: bool) -> None:
-    """Tabulate layers, shapes, parameters, MACs and receptive fields.
+def command(
+    specs: tuple[str, ...],
+    args: dict[str, str],
+    bind: dict[str, int],
+    all_variants: bool,
+    depth: int | None,
+    form: Form,
+    json_: bool,
+) -> None:
+    """Tabulate layers, shapes, parameters, MACs, memory and receptive fields, or compare networks.
 
     Lines of blocks and chains are the subtotals of what they hold. MACs are multiply-accumulates of one evaluation
-    pass per sample; the field is how many input elements one output position sees along an axis. --json has its step
-    too, and which parameters train.
+    pass per sample, memory the bytes of all that a sample makes, views left out; the field is how many input elements
+    one output position sees along an axis, the step how many lie from one position to the next. --json says which
+    parameters train, too.
+
+    Of several SPECs, or with --all-variants, there is a line for each network.
 
     \b
       netc summary specs/resnet.yaml:resnet50 --depth 1
-      netc summary specs/resnet.yaml:resnet50 --bind h=7,w=7 --json
+      netc summary specs/resnet.yaml:resnet50 --size 224x224 --json
+      netc summary specs/resnet.yaml specs/vgg.yaml --all-variants --size 224x224 --format markdown
     """
-    summary = summarise(compile_or_fail(spec, args, bind))
+    if len(specs) > 1 or all_variants:
+        comparison = Comparison(list(_summaries(specs, args, bind, all_variants)))
+        if json_:
+            print_json(comparison.as_json())
+        else:
+            click.echo(comparison.text(form), nl=False)
+        return
+    summary = summarise(compile_or_fail(specs[0], args, bind))
     if json_:
         print_json(summary.as_json())
-    else:
+    elif form == "table":
         click.echo(summary.text(terminal_width(), depth), nl=False)
+    else:
+        click.echo(summary.formatted(form, depth), nl=False)
+
+
+def _summaries(
+    specs: tuple[str, ...], args: dict[str, str], bind: dict[str, int], all_variants: bool
+) -> Iterator[tuple[str, Summary]]:
+    for spec in specs:
+        if not all_variants:
+            yield spec, summarise(compile_or_fail(spec, args, bind))
+            continue
+        for name, network, found in compile_variants(spec, args, bind):
+            if network is None:
+                raise NetcError(tuple(found))
+            print_diagnostics(found)
+            yield name, summarise(network)
