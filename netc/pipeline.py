@@ -196,7 +196,7 @@ class _Build:
     def _check_alone(self) -> tuple[()]:
         """What another build wrote meanwhile would be mixed with what this one leaves as it was."""
         if _read(self.directory / RECORD) != self.record:
-            raise output_error(self.directory, "another build wrote there meanwhile; build again")
+            raise output_error(self.directory, "another build wrote to this directory in the meantime; build again")
         return ()
 
     def _check_nothing_is_lost(self, changed: list[str]) -> None:

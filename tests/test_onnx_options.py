@@ -166,7 +166,7 @@ def test_what_an_opset_lacks_is_an_error_at_its_line(tmp_path: Path) -> None:
     result = netc_onnx(spec, "-o", tmp_path / "m.onnx", "--opset", 18)
     assert result.exit_code == 1
     assert "wrap.yaml:4" in result.stderr
-    assert "pad: ONNX has no form for it here: Pad with mode wrap needs opset 19" in result.stderr
+    assert "pad: it cannot be written to ONNX: Pad with mode wrap needs opset 19" in result.stderr
     assert os.listdir(tmp_path) == ["wrap.yaml"]
     assert netc_onnx(spec, "-o", tmp_path / "m.onnx", "--opset", 24).exit_code == 2
 
@@ -387,7 +387,7 @@ def test_a_single_file_may_be_converted_too(tmp_path: Path) -> None:
 
 def test_more_than_2_gib_do_not_fit_one_file(tmp_path: Path) -> None:
     wide = compiled("netc: 1\nname: wide\ninputs: {vector: [N, 32768]}\nnet: [linear 16384]\n")
-    with pytest.raises(NetcError, match=r"2\.1 GB are too much for a single file: protobuf ends at 2 GiB"):
+    with pytest.raises(NetcError, match=r"2\.1 GB is too much for a single file: protobuf allows 2 GiB"):
         write_onnx_fresh(wide, tmp_path / "m.onnx", options=OnnxOptions(placement="single"))
     assert not os.listdir(tmp_path)
 

@@ -257,7 +257,7 @@ def test_masks_of_a_spec_reach_their_places() -> None:
         ("attn_mask=true @sequence", "`attn_mask` takes a tensor, written with @"),
         ("attn_mask=@padding @sequence", "attn_mask has N×L, not L×L"),
         ("key_padding_mask=@hide @sequence", "key_padding_mask has L×L, not N×L"),
-        ("is_causal=true attn_mask=@hide @sequence", "exclude each other"),
+        ("is_causal=true attn_mask=@hide @sequence", "cannot be used together"),
     ],
 )
 def test_wrong_masks_are_refused(line: str, message: str) -> None:

@@ -228,7 +228,9 @@ def test_lengths_are_positive_numbers(values: Any, text: str) -> None:
 
 def test_anchors_need_a_map() -> None:
     op = make("anchors", sizes=8, stride=4)
-    assert [p.message for p in findings(op)] == ["anchors needs like=@features, whose cells they lie around"]
+    assert [p.message for p in findings(op)] == [
+        "anchors needs like=@features, the feature map whose cells they are placed around"
+    ]
     assert [p.code for p in findings(op, tensor(2, 4, 4))] == ["rank-mismatch"]
     assert [p.code for p in findings(op, tensor(1, 2, 4, 4, dtype="int64"))] == ["dtype-mismatch"]
 
@@ -444,7 +446,11 @@ def test_a_network_with_boxes_of_every_kind_passes_verify() -> None:
             "stride=(8 8 8)",
             "`stride` takes one number or 2 (down and across), not 3",
         ),
-        ("anchors 32 stride=8", "anchors 32 stride=8", "anchors needs like=@features, whose cells they lie around"),
+        (
+            "anchors 32 stride=8",
+            "anchors 32 stride=8",
+            "anchors needs like=@features, the feature map whose cells they are placed around",
+        ),
         ("anchors 32 stride=8 @f", "anchors 32 stride=8 @f", "`anchors` takes 0 inputs, not 1"),
         ("decode_boxes @f @f", "@f", "decode_boxes takes boxes …×4, not N×4×h×w"),
     ],

@@ -88,7 +88,7 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("SPPF 64", "write it under `blocks`"),
         ("cross_entropy", "a loss is not part of a network"),
         ("CrossEntropyLoss", "a loss is not part of a network"),
-        ("Input", "inputs stand under `inputs`"),
+        ("Input", "inputs are declared under `inputs`"),
         ("DepthwiseConv2D 3", "`conv2d x.C … groups=x.C`"),
         ("SeparableConv2D 16", "netc:separable_conv"),
         ("squeeze_excite 4", "netc:squeeze_excite"),

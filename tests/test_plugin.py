@@ -252,11 +252,11 @@ def test_a_plugin_by_a_wrong_name() -> None:
         ("type", "len(5)", "TypeError"),
         ("file", "open('/no/such/file')", "FileNotFoundError"),
         ("empty", "", "registers no operator"),
-        ("kind", operator("kinds", "a: str = attr('x')"), "`a` of `kinds`: 'str' is not a kind of attribute"),
+        ("kind", operator("kinds", "a: str = attr('x')"), "`a` of `kinds`: 'str' is not an attribute type"),
         (
             "future",
             operator("cube", "a: int = attr('x')").partition("\n")[2],
-            "`a` of `cube`: <class 'int'> is not a kind of attribute; `from __future__ import annotations`",
+            "`a` of `cube`: <class 'int'> is not an attribute type; `from __future__ import annotations`",
         ),
         ("half", operator("cube") + "\nnothing", "name 'nothing' is not defined"),
         ("taken", operator("relu"), "it defines `relu`, which is an operator already"),

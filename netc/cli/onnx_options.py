@@ -55,8 +55,14 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     file_option(
         "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
     ),
-    file_option("--functions", is_flag=True, help="Write each block as an ONNX function, which its uses call."),
     file_option(
-        "--inner-sizes", is_flag=True, help="Write open sizes of inner tensors too, as Netron shows and tract refuses."
+        "--functions",
+        is_flag=True,
+        help="Write each block as an ONNX function that is called wherever the block is used.",
+    ),
+    file_option(
+        "--inner-sizes",
+        is_flag=True,
+        help="Also write the symbolic sizes of inner tensors, which Netron shows and tract rejects.",
     ),
 )

@@ -122,5 +122,5 @@ def _read_bind(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...
 
 def _no_stream(ctx: click.Context, param: click.Parameter, target: str) -> str:
     if target == "-":
-        raise click.BadParameter("this cannot go to standard output", ctx, param)
+        raise click.BadParameter("this cannot be written to standard output", ctx, param)
     return target

@@ -33,7 +33,7 @@ def _read_numbers(ctx: click.Context, param: click.Parameter, text: str | None) 
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"`{text}` is not numbers with commas between", ctx, param) from error
+        raise click.BadParameter(f"`{text}` is not a comma-separated list of numbers", ctx, param) from error
 
 
 _OPTIONS = (

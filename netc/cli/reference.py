@@ -29,7 +29,7 @@ KINDS = {
     "Word": "word",
     "PerAxis": "integer, or one per axis",
     "PerAxis | None": "integer, one per axis, or none",
-    "PerAxisOrKept": "integer, or one per axis, none for an axis that stays",
+    "PerAxisOrKept": "integer, or one per axis, none for an axis that keeps its size",
     "Padding": "integer, one per axis, begins then ends, or a word",
 }
 

@@ -70,7 +70,7 @@ def _read_normalisation(ctx: click.Context, param: click.Parameter, text: str | 
     try:
         return _normalisation(**_lists(text))
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        hint = "it is imagenet or, as in mean=0.5,std=0.2, one number or one per channel, with scale=1/255 if need be"
+        hint = "expected imagenet or, as in mean=0.5,std=0.2, one number or one per channel, with scale=1/255 if needed"
         raise click.BadParameter(f"`{text}`: {hint}", ctx, param) from error
 
 
@@ -96,7 +96,7 @@ def _fraction(text: str) -> float:
 
 def _normalisation(mean: list[float], std: list[float], scale: Sequence[float] = ()) -> Normalisation:
     if len(scale) > 1:
-        raise ValueError("a scale is one number")
+        raise ValueError("`scale` takes one number")
     return Normalisation(tuple(mean), tuple(std), *scale)
 
 

@@ -106,7 +106,7 @@ NETWORK_CODES = (
         "  head: relu @unit.aux\n"
         "  out: conv2d 8 1 @unit.out\n"
         "outputs: {out: out, head: head}\n",
-        "declare the output with `when: train` too, or take it off the block's.",
+        "declare the output with `when: train` too, or remove it from the block's output.",
     ),
     CodeInfo(
         "unused-argument",
@@ -160,7 +160,7 @@ NETWORK_CODES = (
         "inexact-size",
         "ignore",
         "The stride leaves a remainder",
-        "PyTorch rounds down, so the last elements make no window of their own. Off by default: good networks do this.",
+        "PyTorch rounds down, so the last elements make no window of their own. Off by default: good networks do it.",
         "lint: {inexact-size: error}\nnet:\n  conv1: conv2d 8 3 stride=2 padding=1\n",
         "use one of the settings that the message lists.",
     ),
@@ -179,7 +179,7 @@ NETWORK_CODES = (
         "`linear` maps the last axis. After a convolution or a pool that is the width of the image, so each row is "
         "mapped on its own; usually a `flatten` is missing before it.",
         "net: [conv2d 8 3, max_pool2d 2, linear 10]\n",
-        "put `flatten` before it, or write `# netc: ignore[missing-flatten]` if rows are meant.",
+        "put `flatten` before it, or write `# netc: ignore[missing-flatten]` if each row is meant.",
     ),
     CodeInfo(
         "mixes-samples",
@@ -201,7 +201,7 @@ NETWORK_CODES = (
     CodeInfo(
         "channels-last",
         "warn",
-        "A convolution that takes the rows of an image for its channels",
+        "A convolution that takes the rows of an image as its channels",
         "PyTorch's images are N×C×H×W; TensorFlow's are N×H×W×C.",
         "netc: 1\ninputs: {image: [N, 224, 224, 3]}\nnet: conv2d 64 3\n",
         "declare the input as `[N, 3, 224, 224]`, or `permute (0 3 1 2)` it first.",
@@ -209,7 +209,7 @@ NETWORK_CODES = (
     CodeInfo(
         "inferred-argument",
         "warn",
-        "An argument in the place of another",
+        "An argument taken for another",
         "PyTorch's classes take `in_channels` or `num_features` first; here these follow from the input, and numbers "
         "behind them are taken for something else.",
         "net: [conv2d 64 3, batch_norm2d 64]\n",

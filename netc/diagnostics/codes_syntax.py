@@ -42,7 +42,7 @@ SYNTAX_CODES = (
     CodeInfo(
         "wrong-kind",
         "error",
-        "A text instead of a list or mapping, or the other way round",
+        "The wrong kind of value: text, list or mapping",
         "Every key holds one kind of value.",
         "net: relu\nvariants: [small, large]\n",
         "write the kind of value that the message asks for.",
@@ -167,7 +167,7 @@ SYNTAX_CODES = (
         "import-outside",
         "error",
         "An import lies outside the folder of the spec",
-        "A spec may come from anybody, so it can only import files from its own folder and the folders below it, with "
+        "A spec may come from anyone, so it can only import files from its own folder and the folders below it, with "
         "links followed.",
         "import: {body: ../../elsewhere.yaml}\nnet: body\n",
         "`--allow-imports DIR` (`netc.load(…, allow_imports=[DIR])` in Python) names another folder that may be read.",

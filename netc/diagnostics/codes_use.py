@@ -16,10 +16,10 @@ USE_CODES = (
     CodeInfo(
         "unknown-layer",
         "error",
-        "A network has no layer of this path",
+        "The network has no layer with this path",
         "Layers are named by their path in the spec, as `netc summary` lists them: `layer1.0.conv2`.",
         "",
-        "use the path of a layer, or of a block or chain around some.",
+        "use the path of a layer, or of a block or chain of layers.",
     ),
     CodeInfo(
         "weights-file",
@@ -154,7 +154,7 @@ USE_CODES = (
     CodeInfo(
         "unknown-plugin",
         "error",
-        "No installed package has a plugin of this name",
+        "No installed package has a plugin with this name",
         "`--plugin` names an entry point of the group `netc.operators`, by the name that its package gives it.",
         "",
         "install the package into the environment that netc runs in, or correct the name.",
@@ -170,7 +170,7 @@ USE_CODES = (
     CodeInfo(
         "unknown-code",
         "error",
-        "There is no diagnostic of this name",
+        "There is no diagnostic with this name",
         "`netc explain` knows the codes that netc reports.",
         "",
         "see `netc explain` for all of them.",
@@ -182,12 +182,12 @@ USE_CODES = (
         "From the same weights they compute different things, or shapes, gradients or statistics are not as they must"
         " be: a fault of netc, or NaN in the weights.",
         "",
-        "see where with `netc verify --layers`; `netc build --no-verify` writes them anyway.",
+        "`netc verify --layers` shows where; `netc build --no-verify` writes them anyway.",
     ),
     CodeInfo(
         "cannot-import",
         "error",
-        "A network cannot be said in netc",
+        "A network cannot be written as a spec",
         "The file that `netc import` reads has an operator, or an operator with attributes, that netc has no word "
         "for, or "
         "it is not a network at all. The message names the node, its operator and attributes. Nothing was written.",
@@ -199,7 +199,7 @@ USE_CODES = (
         "import-differs",
         "error",
         "An imported spec does not compute what its source does",
-        "The values of a statement are others than those of the node it was made from. This is a mistake in netc, "
+        "A statement computes other values than the node it was made from. This is a mistake in netc, "
         "or the "
         "source computes something random. Nothing was written.",
         "",
@@ -242,7 +242,7 @@ USE_CODES = (
         "module-error",
         "error",
         "The PyTorch module that netc wrote does not run",
-        "Its code raises an error when it is built, loads its weights or runs. This is a mistake in netc, or in an "
+        "Its code raises an error when it is built, loads its weights or runs. This is a bug in netc, or in an "
         "operator of a plugin.",
         "",
         "please report the spec and the message; `netc torch` writes the module, whose line the message names.",

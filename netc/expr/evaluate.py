@@ -139,7 +139,7 @@ def _name(expr: Name, context: Context) -> Any:
     if expr.id in context.operators:
         return OperatorValue(expr.id, context.scope, expr)
     if context.scope.tensor(expr.id) is not None:
-        message = f"`{expr.id}` is a tensor, and a number or a word is due here"
+        message = f"`{expr.id}` is a tensor, but a number or a word is expected here"
         raise ExprError("unknown-name", message, expr, f"a tensor is read with @: write `@{expr.id}`", f"@{expr.id}")
     known = sorted({*context.scope.names(), *context.words})
     near = closest(expr.id, known) or closest(expr.id, context.operators)
@@ -235,7 +235,7 @@ def _range(expr: Range, context: Context) -> Any:
 def _comprehension(expr: Comprehension, context: Context) -> Any:
     for name in expr.names:
         if context.scope.find(name) is not None:
-            raise ExprError("ambiguous-name", f"`{name}` is already a name here", expr)
+            raise ExprError("ambiguous-name", f"`{name}` is already in use here", expr)
     rows = items(expr.iterable, context)
     turns = context.turns * max(len(rows), 1)
     if turns > MOST_TURNS:

@@ -25,7 +25,7 @@ def _extreme(sign: int) -> Callable[[list[Any], Function, Context], Any]:
     def run(arguments: list[Any], expr: Function, context: Context) -> Any:
         values = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple) else arguments
         if not values:
-            raise ExprError("bad-expression", f"`{expr.name}` of nothing", expr)
+            raise ExprError("bad-expression", f"`{expr.name}` needs at least one value", expr)
         best = values[0]
         for value in values[1:]:
             pair = (value, best) if sign < 0 else (best, value)

@@ -56,7 +56,7 @@ def parse_message(text: str, base_offset: int = 0, offsets: Sequence[int] | None
 def _check_dots(parts: tuple[str | Expr, ...], text: str, skip: int, locate: Locate, code: str) -> None:
     shape = "".join(part if isinstance(part, str) else "i" for part in parts)
     if "" in shape.split("."):
-        raise SyntaxProblem(code, "there is no name next to a dot", locate(skip), locate(len(text)))
+        raise SyntaxProblem(code, "a name is missing next to a dot", locate(skip), locate(len(text)))
 
 
 def _template(text: str, at: int, locate: Locate, code: str) -> tuple[str | Expr, ...]:

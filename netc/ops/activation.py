@@ -305,7 +305,7 @@ class _Softmax(Op):
         if self.dim is not None:
             yield from need_axis(self, "dim", self.dim, x[0].rank)
         elif x[0].rank not in (2, 4, 5):
-            message = f"{self.name} of {x[0]} needs `dim`: only N×C, N×C×H×W and N×C×D×H×W have a usual axis, 1"
+            message = f"{self.name} of {x[0]} needs `dim`: only N×C, N×C×H×W and N×C×D×H×W have a default axis, 1"
             yield Problem("bad-argument", message, candidates=((("dim", -1),), (("dim", 1),)))
 
     def _axis(self) -> int:
@@ -337,7 +337,7 @@ class Softmax(_Softmax):
     """e^xᵢ / Σⱼ e^xⱼ along `dim` (`torch.nn.Softmax`)."""
 
     function, onnx_op = "softmax", "Softmax"
-    dim: int | None = attr("the axis that sums to one; 1 where the rank is 2, 4 or 5", default=None)
+    dim: int | None = attr("the axis that sums to one; by default 1 for rank 2, 4 or 5", default=None)
 
 
 @op("log_softmax", family=Family.ACTIVATION, torch="torch.nn.LogSoftmax", title="LogSoftmax")
@@ -345,7 +345,7 @@ class LogSoftmax(_Softmax):
     """xᵢ − log Σⱼ e^xⱼ along `dim` (`torch.nn.LogSoftmax`)."""
 
     function, onnx_op = "log_softmax", "LogSoftmax"
-    dim: int | None = attr("the axis that sums to one; 1 where the rank is 2, 4 or 5", default=None)
+    dim: int | None = attr("the axis that sums to one; by default 1 for rank 2, 4 or 5", default=None)
 
 
 class _Dropout(Op):

@@ -29,7 +29,7 @@ class _AdaptivePool(Op):
         yield from need_rank(self, x[0], self.rank + 2)
         yield from need_float(self, x[0])
         if self.output_size == (None,):
-            yield Problem("bad-argument", "a pool of one axis that keeps it does nothing", "output_size")
+            yield Problem("bad-argument", "a pool that keeps the size of its one axis does nothing", "output_size")
 
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         return x[0].with_shape(*x[0].shape[:2], *self._sizes(x[0]))
@@ -178,7 +178,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each bin."""
 
     global_op, onnx_op, reduction = "GlobalMaxPool", "MaxPool", "ReduceMax"
-    return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
+    return_indices: bool = attr("also return `indices`; set automatically where a statement reads them", default=False)
 
     def complete(self) -> Op:
         return self.replace(return_indices=True)

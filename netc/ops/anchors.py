@@ -108,7 +108,9 @@ class Anchors(Op):
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if len(x) != 1:
-            yield Problem("bad-argument", "anchors needs like=@features, whose cells they lie around")
+            yield Problem(
+                "bad-argument", "anchors needs like=@features, the feature map whose cells they are placed around"
+            )
         for t in x:
             yield from need_rank(self, t, 4)
             yield from need_float(self, t)
@@ -126,7 +128,7 @@ class Anchors(Op):
     def _check_sides(self) -> Iterator[Problem]:
         for name in ("sizes", "ratios"):
             if getattr(self, name) != self.attributes[name].default:
-                yield Problem("bad-argument", f"widths and heights stand in place of {name}", name)
+                yield Problem("bad-argument", f"widths and heights replace {name}", name)
         if len(self.widths) != len(self.heights):
             message = f"{len(self.widths)} widths and {len(self.heights)} heights do not pair up"
             yield Problem("bad-argument", message, "heights" if self.heights else "widths")

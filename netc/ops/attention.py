@@ -59,8 +59,8 @@ class ScaledDotProductAttention(Op):
 
     references: ClassVar[tuple[str, ...]] = ("attn_mask",)
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
-    scale: float | None = attr("factor of q·kᵀ; none is 1/√E", default=None)
-    enable_gqa: bool = attr("heads of queries share the fewer heads of keys and values", default=False)
+    scale: float | None = attr("factor of q·kᵀ; 1/√E for none", default=None)
+    enable_gqa: bool = attr("let several heads of queries share a head of keys and values", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         q, k, v = x[:3]
@@ -99,7 +99,7 @@ class ScaledDotProductAttention(Op):
         if len(x) == 3:
             return
         if self.is_causal:
-            yield Problem("bad-argument", "is_causal and attn_mask=@tensor exclude each other", "is_causal")
+            yield Problem("bad-argument", "is_causal and attn_mask=@tensor cannot be used together", "is_causal")
         if x[3].dtype not in ("bool", x[0].dtype):
             yield Problem("dtype-mismatch", f"attn_mask has bool or {x[0].dtype} elements, not {x[3].dtype}", 3)
         yield from need_axes(self, x[3], 2, 3)

@@ -18,7 +18,7 @@ class EmbeddingBag(_Table):
     (`torch.nn.EmbeddingBag`). The row `padding_idx` starts as zeros, is not trained and does not count; where nothing
     counts, the result is 0. Parameter: weight rows × width."""
 
-    mode: Word = attr("what is made of the rows", default="mean", words=("mean", "sum", "max"))
+    mode: Word = attr("how the rows are reduced", default="mean", words=("mean", "sum", "max"))
     padding_idx: int | None = _NO_TOKEN
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

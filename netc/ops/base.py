@@ -391,7 +391,7 @@ def _check_kinds(cls: type[Op]) -> None:
     for declared in cls.attributes.values():
         if declared.kind not in KINDS:
             hint = "`from __future__ import annotations` keeps annotations as texts"
-            raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is not a kind of attribute; {hint}")
+            raise TypeError(f"`{declared.name}` of `{cls.name}`: {declared.kind!r} is not an attribute type; {hint}")
 
 
 def _ranked(declared: Attr, rank: int) -> Attr:

@@ -50,7 +50,7 @@ class _WithProduct(_Elementwise):
 
     family: ClassVar[Family] = Family.MERGE
     arity: ClassVar[tuple[int, int | None]] = (3, 3)
-    value: Scalar = attr("the multiplier of what is added", default=1)
+    value: Scalar = attr("the factor of what is added", default=1)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = () if self.value == 1 else (TorchArg("value", self.value, attribute="value"),)

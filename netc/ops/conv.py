@@ -155,7 +155,7 @@ class Conv(_ConvBase):
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
     spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
     standardize: float | None = attr(
-        "give the weight of each output channel mean 0 and variance 1, with this added to the variance it has",
+        "give the weight of each output channel mean 0 and variance 1, with this added to its variance",
         default=None,
         minimum=0,
     )
@@ -163,14 +163,14 @@ class Conv(_ConvBase):
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
         if (self.weight_norm or self.spectral_norm) and self.standardize is not None:
-            yield Problem("bad-argument", "a weight is normed or standardised, not both", "standardize")
+            yield Problem("bad-argument", "weight_norm and standardize cannot be used together", "standardize")
         if x[0].rank == self.rank + 2:
             yield from self._check_windows(x[0])
 
     def _check_windows(self, x: TensorType) -> Iterator[Problem | Require]:
         sides = known_sides(self.windows(x), x)
         if sides is None and self.padding_mode != "zeros":
-            message = f"padding `same` depends on the input here, and with padding_mode={self.padding_mode} it must not"
+            message = f"padding `same` depends on the input here, which padding_mode={self.padding_mode} does not allow"
             helps, tries = ("use --bind, or padding_mode=zeros",), (changed(padding="half"),)
             yield Problem("not-constant", message, "padding_mode", helps=helps, candidates=tries)
         for axis, window in enumerate(self.windows(x), 2):

@@ -60,7 +60,7 @@ class ConvTranspose(_ConvBase):
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis = attr("step between windows in the output", default=1, minimum=1)
     padding: Padding = attr(
-        "elements cut off around the output, as many at each end", default=0, minimum=0, words=PADDING_WORDS[:3]
+        "elements cut off around the output, equally at both ends", default=0, minimum=0, words=PADDING_WORDS[:3]
     )
     output_padding: PerAxis = attr("elements added at the end of the output", default=0, minimum=0)
     groups: int = attr("independent channel groups", default=1, minimum=1)

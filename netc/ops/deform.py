@@ -80,7 +80,7 @@ class DeformConv2d(_ConvBase):
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     stride: PerAxis = attr("step between windows", default=1, minimum=1)
     padding: Padding = attr(
-        "zeros added around the input, as many at each end", default=0, minimum=0, words=("valid", "half", "full")
+        "zeros added around the input, equally at both ends", default=0, minimum=0, words=("valid", "half", "full")
     )
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)

@@ -19,7 +19,7 @@ class _Deviation(_Reduce):
     """Σ (x − mean)² / (n − correction) along axes, or its root."""
 
     root: ClassVar[bool] = False
-    correction: Scalar = attr("how much less than the number of elements the sum is divided by", default=1)
+    correction: Scalar = attr("what is subtracted from the number of elements that the sum is divided by", default=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])

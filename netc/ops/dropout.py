@@ -51,7 +51,7 @@ class StochasticDepth(_Dropout):
     1 / (1 − p): a residual branch left out (Huang et al., arXiv 1603.09382; `torchvision.ops.StochasticDepth`)."""
 
     p: float = attr("probability of zeroing", minimum=0, maximum=1)
-    mode: Word = attr("`row`: each sample for itself; `batch`: all or none", words=("row", "batch"))
+    mode: Word = attr("`row`: each sample on its own; `batch`: all or none", words=("row", "batch"))
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])

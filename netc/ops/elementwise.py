@@ -22,7 +22,7 @@ class Celu(_Activation):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
         if self.alpha == 0:
-            yield Problem("bad-argument", "`alpha` divides, so it is not 0", "alpha")
+            yield Problem("bad-argument", "`alpha` is a divisor and must not be 0", "alpha")
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """alpha · Elu(x / alpha), and x itself above zero; ONNX Runtime has Celu for the CPU only."""
@@ -60,7 +60,7 @@ class Hardtanh(_Activation):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
         if not self.max_val > self.min_val:
-            message = f"max_val {self.max_val:g} is not above min_val {self.min_val:g}"
+            message = f"max_val {self.max_val:g} must be greater than min_val {self.min_val:g}"
             yield Problem("bad-argument", message, "max_val")
 
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
@@ -77,7 +77,7 @@ class Hardshrink(_Activation):
     """x where |x| > lambd, else 0 (`torch.nn.Hardshrink`)."""
 
     function = "hardshrink"
-    lambd: float = attr("half the width of the zero", default=0.5)
+    lambd: float = attr("half the width of the range that becomes zero", default=0.5)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """0 from −lambd to lambd, both included: nowhere where lambd is negative."""
@@ -95,7 +95,7 @@ class Softshrink(_Activation):
     """x − lambd where x > lambd, x + lambd where x < −lambd, else 0 (`torch.nn.Softshrink`)."""
 
     function = "softshrink"
-    lambd: float = attr("half the width of the zero", default=0.5, minimum=0)
+    lambd: float = attr("half the width of the range that becomes zero", default=0.5, minimum=0)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """x less what lies between −lambd and lambd."""
@@ -135,7 +135,7 @@ class Threshold(_Activation):
     """x where x > threshold, else `value` (`torch.nn.Threshold`)."""
 
     threshold: float = attr("elements above this are kept")
-    value: float = attr("the value of the others")
+    value: float = attr("the value for all other elements")
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in ("threshold", "value")])
@@ -159,7 +159,7 @@ class Rrelu(_Activation):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
         if self.lower > self.upper:
-            yield Problem("bad-argument", f"lower {self.lower:g} is above upper {self.upper:g}", "lower")
+            yield Problem("bad-argument", f"lower {self.lower:g} is greater than upper {self.upper:g}", "lower")
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(TorchModule("nn.RReLU", keywords(self, "lower", "upper")))
@@ -202,7 +202,7 @@ class Glu(_Activation):
 class Softmin(_Softmax):
     """e^−xᵢ / Σⱼ e^−xⱼ along `dim` (`torch.nn.Softmin`)."""
 
-    dim: int | None = attr("the axis that sums to one; 1 where the rank is 2, 4 or 5", default=None)
+    dim: int | None = attr("the axis that sums to one; by default 1 for rank 2, 4 or 5", default=None)
 
     def torch(self, *x: TensorType) -> TorchForm:
         dim = TorchArg("dim", self._axis(), None if self.dim is None else "dim")

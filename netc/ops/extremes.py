@@ -85,7 +85,7 @@ class _ValueAndPlace(_Extreme):
         yield from super().check(*x)
         if self.dim is None and self.keepdim:
             keeps = f"a{self.name}"
-            message = f"{self.name} of all elements keeps no axis"
+            message = f"{self.name} of all elements has no axis to keep"
             yield Problem("bad-argument", message, "keepdim", helps=(f"`{keeps}` does",))
 
     def ports(self) -> tuple[str, ...] | None:
@@ -125,7 +125,7 @@ class Topk(_AlongAxis):
 
     k: int = attr("how many", minimum=1)
     dim: int = attr("the axis to search", default=-1)
-    largest: bool = attr("the largest, not the smallest", default=True)
+    largest: bool = attr("the largest elements instead of the smallest", default=True)
     sorted: bool = attr("in order", default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:

@@ -82,7 +82,7 @@ def _need_answers(name: str, found: Iterable[Any]) -> None:
     for item in found:
         if not isinstance(item, wanted):
             names = " or ".join(kind.__name__ for kind in wanted)
-            raise TypeError(f"it answers with {type(item).__name__}, not {names}")
+            raise TypeError(f"it returns {type(item).__name__}, not {names}")
 
 
 def place_of(error: BaseException) -> str:

@@ -44,7 +44,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 def gain(nonlinearity: str, a: float = 0.0) -> float:
     """The factor that keeps the variance through a nonlinearity (`torch.nn.init.calculate_gain`)."""
     if nonlinearity not in NONLINEARITIES:
-        raise BadValue(f"`nonlinearity` is one of {', '.join(NONLINEARITIES)}, not {nonlinearity}")
+        raise BadValue(f"`nonlinearity` must be one of {', '.join(NONLINEARITIES)}, not {nonlinearity}")
     special = {"tanh": 5 / 3, "relu": sqrt(2), "leaky_relu": sqrt(2 / (1 + a * a)), "selu": 3 / 4}
     return special.get(nonlinearity, 1.0)
 
@@ -84,7 +84,7 @@ def _uniform(shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> Fill:
 def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
     """gain / √fan (He et al., arXiv 1502.01852)."""
     if mode not in MODES:
-        raise BadValue(f"`mode` is one of {', '.join(MODES)}, not {mode}")
+        raise BadValue(f"`mode` must be one of {', '.join(MODES)}, not {mode}")
     return gain(nonlinearity, a) / sqrt(fans(shape)[MODES.index(mode)])
 
 

@@ -34,7 +34,7 @@ class FractionalMaxPool2d(Op):
 
     kernel_size: PerAxis = attr("size of a region per axis", minimum=1)
     output_size: PerAxis | None = attr("regions per axis", default=None, minimum=1)
-    output_ratio: Floats = attr("their number as a share of the input's size", default=())
+    output_ratio: Floats = attr("number of regions as a share of the input's size", default=())
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_rank(self, x[0], 4)

@@ -49,7 +49,7 @@ class MultiheadAttention(Op):
     add_zero_attn: bool = attr("a key and a value of zeros after the others", default=False)
     batch_first: bool = attr("inputs are batch × steps × features, not steps × batch × features", default=False)
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
-    need_weights: bool = attr("give `weights` too; set by itself where a statement reads them", default=False)
+    need_weights: bool = attr("also return `weights`; set automatically where a statement reads them", default=False)
     average_attn_weights: bool = attr("`weights` averaged over the heads, not one for each", default=True)
     attn_mask: Tensor = attr("what each query may see", default=None)
     key_padding_mask: Tensor = attr("what all queries of a sample may see", default=None)
@@ -94,7 +94,7 @@ class MultiheadAttention(Op):
 
     def _check_masks(self, *x: TensorType) -> Iterator[Problem]:
         if self.is_causal and self.attn_mask:
-            yield Problem("bad-argument", "is_causal and attn_mask=@tensor exclude each other", "is_causal")
+            yield Problem("bad-argument", "is_causal and attn_mask=@tensor cannot be used together", "is_causal")
         batch, queries, keys = self._batch(x[0]), self._steps(x[0]), self._steps(x[self._sources(x)[1]])
         each, whole = (queries, keys), (batch * self.num_heads, queries, keys)
         for name, mask in self._masks(x).items():

@@ -195,7 +195,7 @@ class L2Norm(_Unit):
     """weight · x / max(‖x‖₂, eps), ‖x‖₂ over the channels at each place, with a learned scale per channel (Liu et al.,
     ParseNet, arXiv 1506.04579, as SSD uses it, arXiv 1512.02325; `torch.nn.functional.normalize`)."""
 
-    scale: float = attr("what the learned scale starts from", default=20.0)
+    scale: float = attr("initial value of the learned scale", default=20.0)
     eps: float = attr("smallest divisor", default=1e-12, minimum=0)
 
     def averages(self, *x: TensorType) -> Averages:

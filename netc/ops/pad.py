@@ -43,8 +43,8 @@ class Pad(Op):
     then says what is added before the first element alone. With `dim` it is that one axis, 1 for channels."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
-    padding: Ints = attr("elements added around the spatial axes; negative ones are cut off", default=())
-    mode: Word = attr("what the new elements hold", default="constant", words=tuple(PAD_MODES))
+    padding: Ints = attr("elements added around the spatial axes; negative numbers cut off", default=())
+    mode: Word = attr("the value of the new elements", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0, words=INFINITIES)
     dim: int | None = attr("the one axis to pad; the spatial axes if not given", default=None)
 

@@ -72,7 +72,7 @@ class _Pool(Op):
     def _check_uneven(self) -> Iterator[Problem]:
         """Where both ends differ the input is padded first, and every window sees some of it."""
         if self.ceil_mode:
-            message = "ceil_mode has no meaning with unequal padding: the padding at the end says how far windows reach"
+            message = "ceil_mode cannot be used with unequal padding, which says already how far windows reach"
             yield Problem("bad-argument", message, "ceil_mode")
         for window in self.windows():
             if max(window.begin, window.end) >= window.extent:
@@ -168,7 +168,7 @@ class MaxPool(_Pool):
     stride: PerAxis | None = attr("step between windows; the window's size if not given", default=None, minimum=1)
     padding: Padding = attr("elements added around the input", default=0, minimum=0, words=("valid", "half", "same"))
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)
-    return_indices: bool = attr("give `indices` too; set by itself where a statement reads them", default=False)
+    return_indices: bool = attr("also return `indices`; set automatically where a statement reads them", default=False)
     ceil_mode: bool = attr("keep a last, partial window", default=False)
 
     def spacing(self) -> tuple[int, ...]:
@@ -214,10 +214,10 @@ class MaxPool(_Pool):
         begins, ends = self._begins(sides), self._rounding_pads(sides)
         wide = any(p >= k for p, k in zip(begins + ends, self.kernel_size * 2, strict=True))
         if wide and self.return_indices:
-            raise Unsupported("ONNX Runtime wants padding below the kernel's size where `indices` are read")
+            raise Unsupported("ONNX Runtime needs padding smaller than the kernel where `indices` are read")
         blind = self._may_see_padding_alone(x)
         if blind and self.return_indices and all(isinstance(n, int) for n in x.shape[2:]):
-            raise Unsupported("a window sees nothing but padding, of which `indices` have no place")
+            raise Unsupported("a window sees nothing but padding, to which no index can point")
         wide = wide or (blind and not self.return_indices)
         pool = node(
             "MaxPool",
@@ -322,7 +322,7 @@ def need_whole_windows(pool: _Pool, x: TensorType) -> Iterator[Require]:
     sides = pool.sides(x) if x.rank == pool.rank + 2 else None
     if sides is not None and pool.pads_itself(sides):
         for n, kernel in zip(x.shape[2:], pool.kernel_size, strict=True):
-            message = f"PyTorch's AvgPool3d wants {kernel} elements or more before padding, not {dim_text(n)}"
+            message = f"PyTorch's AvgPool3d needs {kernel} elements or more before padding, not {dim_text(n)}"
             yield Require(n, kernel, Problem("too-small", message, "kernel_size"))
 
 

@@ -124,7 +124,7 @@ class _Quotient(_Arithmetic):
         for at, t in enumerate(x):
             yield from need_dtype(self, t, NUMBERS, at)
         if self.other == 0 and self.result_dtype(*x) not in FLOATS:
-            yield Problem("bad-argument", f"{self.name} divides integers by `other`, so it is not 0", "other")
+            yield Problem("bad-argument", f"{self.name} divides integers by `other`, which must not be 0", "other")
 
     def torch(self, *x: TensorType) -> TorchForm:
         if self.other is None:

@@ -24,13 +24,13 @@ class Repeat(Op):
     a size of another tensor is read from it (`torch.Tensor.repeat`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
-    repeats: Sizes = attr("how often, per axis of the output", minimum=1)
+    repeats: Sizes = attr("number of copies, per axis of the output", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         for size in sizes_without_source(known_sizes(*x), self.repeats):
             yield unread("repeats", size)
         if not self.repeats:
-            yield Problem("bad-argument", "`repeats` names no axis", "repeats")
+            yield Problem("bad-argument", "`repeats` is empty", "repeats")
         elif len(self.repeats) < x[0].rank:
             message = f"repeat needs a number per axis: {len(self.repeats)} for {x[0]}"
             yield Problem("rank-mismatch", message, "repeats")
@@ -170,7 +170,7 @@ def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
     wrong = [problem for axis in axes for problem in need_axis(op, name, axis, rank)]
     yield from wrong
     if not axes:
-        yield Problem("bad-argument", f"`{name}` names no axis", name)
+        yield Problem("bad-argument", f"`{name}` is empty", name)
     elif not wrong and len({axis % rank for axis in axes}) < len(axes):
         yield Problem("bad-argument", f"`{name}` names an axis twice", name)
 
@@ -179,7 +179,7 @@ def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
 class Flip(Op):
     """The order of the elements turned round along axes (`torch.flip`)."""
 
-    dims: Ints = attr("the axes to turn round")
+    dims: Ints = attr("the axes to flip")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from _need_axes(self, "dims", self.dims, x[0].rank)
@@ -271,7 +271,7 @@ class Cast(Op):
     """The elements as another type: numbers to integers towards zero, to booleans whether they are not 0
     (`torch.Tensor.to`)."""
 
-    dtype: Word = attr("the type of the elements of the output", words=DTYPES)
+    dtype: Word = attr("element type of the output", words=DTYPES)
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(x[0].shape, self.dtype)

@@ -15,7 +15,7 @@ from netc.types import TensorType
 class Squareplus(Op):
     """(x + √(x² + b)) / 2, a smooth ReLU; NaN where x² + b is below zero (Barron, arXiv 2112.11687)."""
 
-    b: float = attr("how wide the bend is; 0 makes a ReLU", default=4.0)
+    b: float = attr("width of the bend; 0 gives ReLU", default=4.0)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])

@@ -85,7 +85,7 @@ class Nms(Op):
     (`torchvision.ops.batched_nms`)."""
 
     max_output: int = attr("places for boxes per sample", minimum=1)
-    iou_threshold: float = attr("largest overlap that is kept", default=0.5, minimum=0, maximum=1)
+    iou_threshold: float = attr("largest overlap with a better box", default=0.5, minimum=0, maximum=1)
     score_threshold: float | None = attr("only scores above this count; all if not given", default=None)
     min_size: float | None = attr("smallest width and height of a box; any if not given", default=None, minimum=0)
 

@@ -59,7 +59,7 @@ def _hardness(source: Source | None) -> int:
 def _needed(known: Shape, size: Size) -> Source:
     found = source_of(known, size)
     if found is None:
-        message = f"the size {dim_text(size)} cannot be read from an axis of the input"
+        message = f"the size {dim_text(size)} is not that of any axis of the input"
         raise Unsupported(f"{message}: name a tensor that has it with like=@…, or use -1 or --bind")
     return found
 

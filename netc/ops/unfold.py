@@ -109,7 +109,7 @@ class Fold(_Columns):
     output_size: PerAxis = attr("height and width of the image", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)
-    padding: PerAxis = attr("elements around the image that are left out", default=0, minimum=0)
+    padding: PerAxis = attr("padding around the image that is cut off again", default=0, minimum=0)
     stride: PerAxis = attr("step between windows", default=1, minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:

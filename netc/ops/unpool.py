@@ -31,7 +31,7 @@ class MaxUnpool(Op):
         yield from need_rank(self, x[0], self.rank + 2)
         yield from need_float(self, x[0])
         if len(x) < 3 or self.kernel_size is None:
-            yield Problem("missing-argument", f"`{self.name}` needs `of`, the {self.undoes} it undoes: of=@pool")
+            yield Problem("missing-argument", f"`{self.name}` needs `of`, the {self.undoes} that it undoes: of=@pool")
             return
         yield from need_dtype(self, x[1], ("int64",), 1)
         yield from need_rank(self, x[1], self.rank + 2, at=1)

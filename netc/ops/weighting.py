@@ -35,7 +35,7 @@ class Weighted(Protocol):
 def need_one_norm(op: Weighted) -> Iterator[Problem]:
     """A problem where both are asked for."""
     if op.weight_norm and op.spectral_norm:
-        yield Problem("bad-argument", "a weight has weight_norm or spectral_norm, not both", "spectral_norm")
+        yield Problem("bad-argument", "weight_norm and spectral_norm cannot be used together", "spectral_norm")
 
 
 def parametrized(op: Weighted, weight: Param, bias: tuple[Param, ...], x: TensorType, axis: int) -> tuple[Param, ...]:

@@ -84,7 +84,7 @@ def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan
     told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
     if largest.rounding > LIMIT / ROUNDINGS:
         alone = f"{largest.measure} is {largest.rounding:.1e} without any step"
-        told += f"; but {alone}: where it jumps, comparing shows little"
+        told += f"; but {alone}: where it is discontinuous, the comparison shows little"
     raise failure("not-optimised", told)
 
 

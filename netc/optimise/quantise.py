@@ -45,7 +45,7 @@ def quantise(graph: Graph, session: Session, plan: Plan, how: Calibration, folde
     """
     model = graph.model()
     if size(model) > MOST:
-        raise _error(f"{size(model) / 1e9:.1f} GB are too much: onnxruntime's tools take models of 2 GiB at most")
+        raise _error(f"{size(model) / 1e9:.1f} GB is too large: onnxruntime's tools take models up to 2 GiB")
     kept = tuple(n.name for n in model.graph.node if any(fnmatchcase(n.name, pattern) for pattern in how.keep))
     for pattern in how.keep:
         if not any(fnmatchcase(name, pattern) for name in kept):

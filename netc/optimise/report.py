@@ -77,7 +77,7 @@ class OptimiseReport(msgspec.Struct, frozen=True):
             *(step.line(width) for step in self.steps),
             *(self.int8.lines(width) if self.int8 else ()),
             *(
-                [f"     {'':{width}}  {', '.join(self.still)}: hardly moved by any input, so little is shown"]
+                [f"     {'':{width}}  {', '.join(self.still)}: hardly changes with the input, so this shows little"]
                 if self.still
                 else ()
             ),

@@ -49,7 +49,7 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
     chosen = [found[at * len(found) // count] for at in range(count)] if len(found) > count else found
     name = next(iter(session.inputs))
     if len(session.inputs) != 1:
-        raise bad_input(f"pictures are for a model of one input; this has {', '.join(session.inputs)}")
+        raise bad_input(f"pictures need a model with one input; this one has {', '.join(session.inputs)}")
 
     def feeds() -> Iterator[dict[str, Any]]:
         for path in chosen:

@@ -33,4 +33,4 @@ def _unwritten(network: Network) -> Iterator[Diagnostic]:
         try:
             node.node.op.torch(*[wire.type for wire in node.inputs])
         except Unsupported as error:
-            yield refusal(node, "torch-unsupported", f"PyTorch has no form for it here: {error}")
+            yield refusal(node, "torch-unsupported", f"it has no form in PyTorch: {error}")

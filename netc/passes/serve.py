@@ -81,7 +81,7 @@ def served(network: Network, serving: Serving) -> Network:
     if serving == BARE:
         return network
     if serving.of_images and not any(map(is_image, network.block.inputs)):
-        raise _error(f"{network.name} has no image, which is an input N×C×H×W of floating-point numbers")
+        raise _error(f"{network.name} has no image input, a floating-point tensor N×C×H×W")
     if serving.softmax or serving.topk:
         _need_scores(network)
     if serving.softmax:

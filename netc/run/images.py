@@ -109,7 +109,7 @@ def read_images(paths: list[Path], how: Prepared) -> Any:
     """The pictures as one batch of the layout. Raises NetcError (`bad-input`, `missing-library`)."""
     pictures = [_pixels(path, how) for path in paths]
     if len({picture.shape for picture in pictures}) > 1:
-        raise bad_input("pictures of one batch are of one size: resize them, --resize and --size do")
+        raise bad_input("all pictures of a batch must have the same size: resize them with --resize or --size")
     batch = numpy().stack(pictures)
     if how.layout.dtype != "uint8":
         batch = ((batch / 255.0 * how.white - numpy().array(how.mean)) / numpy().array(how.std)).astype(
@@ -143,7 +143,7 @@ def _opened(path: Path, mode: str) -> Any:
                     raise bad_input(f"{path}: has {file.width}×{file.height} pixels; at most {MOST_PIXELS:,} are read")
                 if file.mode in WIDE_MODES:
                     raise bad_input(
-                        f"{path}: has more than 8 bits a pixel: save it with 8, or give its numbers as .npy"
+                        f"{path}: has more than 8 bits per channel: save it with 8, or give its values as .npy"
                     )
                 return file.convert(mode)
     except FileNotFoundError as error:

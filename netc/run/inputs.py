@@ -55,4 +55,4 @@ def _drawn(generator: Any, shape: tuple[int, ...], dtype: str, below: int) -> An
         return (generator.integers(0, below, shape) * brightness).astype(dtype)
     if dtype in ("int64", "int32", "int8", "uint8"):
         return generator.integers(0, below, shape, dtype=dtype)
-    raise bad_input(f"no random input of dtype {dtype} can be made")
+    raise bad_input(f"cannot make random input of dtype {dtype}")

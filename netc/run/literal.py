@@ -47,13 +47,13 @@ def _nested(text: str, name: str) -> Any:
             stack.append([])
         elif token == ")":
             if len(stack) == 1:
-                raise bad_input(f"{name}: a parenthesis closes that none opened")
+                raise bad_input(f"{name}: a closing parenthesis has no opening one")
             inner = stack.pop()
             stack[-1].append(inner)
         else:
             stack[-1].append(_number(token, name))
         if len(stack) > DEEPEST + 1:
-            raise bad_input(f"{name} has more than {DEEPEST} lists in each other")
+            raise bad_input(f"{name} has more than {DEEPEST} lists inside each other")
     if len(stack) > 1 or len(stack[0]) != 1:
         raise bad_input(f"{name}: one list in parentheses is needed, as in (1 2 3)")
     return _even(stack[0][0], name)

@@ -231,14 +231,15 @@ def _preload(ort: Any) -> str:
     with redirect_stdout(printed):
         ort.preload_dlls()
     complaint = printed.getvalue().partition("\n")[0]
-    return complaint.partition(": ")[2] or "no NVIDIA GPU with a fitting driver was found"
+    return complaint.partition(": ")[2] or "no NVIDIA GPU with a suitable driver was found"
 
 
 def _refuse_cpu_nodes(session: Any, named: Callable[[], Any] | None = None) -> None:
     elsewhere = _nodes(session, lambda provider: provider not in (CUDA, TENSORRT), named)
     if elsewhere:
         raise failure(
-            "cuda-fallback", f"CUDA cannot run all of this model; on the CPU would be: {', '.join(elsewhere)}"
+            "cuda-fallback",
+            f"CUDA cannot run all of this model; these nodes would run on the CPU: {', '.join(elsewhere)}",
         )
 
 

@@ -65,7 +65,7 @@ class DefinitionReader:
         definition.lets = self.lets(node.get("let"))
         definition.inputs = self.inputs(node.get("inputs"), is_file)
         if is_file and definition.inputs is None:
-            whole = "" if node.get("blocks") is None else "; an import takes a file as a whole, never a block of it"
+            whole = "" if node.get("blocks") is None else "; only whole files can be imported, not single blocks"
             self.missing(
                 node, definition, "inputs", f"declare the inputs: `inputs: {{image: [N, 3, 32*h, 32*w]}}`{whole}"
             )
@@ -262,7 +262,7 @@ class DefinitionReader:
         """A line starts with one word."""
         plain = all(isinstance(part, str) and "." not in part for part in shared.name)
         if not plain:
-            reason = "a shared module is called by its name, as an operator is, so the name is one word"
+            reason = "a shared module is called by name, like an operator, so its name is a single word"
             self.statements.refuse_name(shared.text, "shared module", shared.name_span, reason)
         return plain
 

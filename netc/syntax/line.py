@@ -148,7 +148,7 @@ class LineReader:
         if text == "x" and following:
             count = following[0].text
             meant = f"x{count}" if count.isdigit() or count[0] == "(" else f"x({count})"
-            message = "a repeat count stands right behind the `x`"
+            message = "a repeat count follows the `x` without a space"
             raise SyntaxProblem("bad-line", message, piece.start, following[0].end, f"write `{meant}`", meant)
         if text[0] == "*" and text[1:].isdigit():
             meant = f"x{text[1:]}"

@@ -35,7 +35,7 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
     """The scalar as text on one line; None (reported) when it runs over a line end."""
     if scalar.folded or "\n" in scalar.text.strip():
         title = "keep it on one line, or make a list of several lines"
-        message = "this text continues on the next line, which became part of it"
+        message = "this text continues on the next line"
         report.error("bad-yaml", message, scalar.start, scalar.end, fixes=(Fix(title),))
         return None
     if len(scalar.text) > MAX_LENGTH:

@@ -166,7 +166,7 @@ class Steps(msgspec.Struct, frozen=True):
         if self.missing:
             yield f"{len(self.missing)} lead to nothing in the file and were not compared: {_few(self.missing)}"
         if self.equals:
-            yield f"which of exactly equal elements is taken is open, and differs: {_few(self.equals)}"
+            yield f"which of several equal elements is taken differs, as it may: {_few(self.equals)}"
 
 
 class Layers(msgspec.Struct, frozen=True):
@@ -266,7 +266,9 @@ class VerifyReport(msgspec.Struct, frozen=True):
         if not self.sensitivity:
             return []
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.sensitivity.items())
-        note = f"; {', '.join(self.still)}: the same for every input, so little is shown" if self.still else ""
+        note = (
+            f"; {', '.join(self.still)}: the same for every input, so the comparison shows little" if self.still else ""
+        )
         return [f"ok   {'sensitivity':{width}}  another input moves {shares} of the largest value{note}"]
 
     def _line(self, found: Difference, width: int) -> str:

@@ -131,7 +131,7 @@ def _check_zip(path: Path, size: int) -> None:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise weights_error(path, "is a compressed archive, which torch.save does not write")
     if sum(member.file_size for member in members) > size:
-        raise weights_error(path, "its parts claim more bytes than it has")
+        raise weights_error(path, "its entries claim more bytes than it has")
 
 
 def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
@@ -142,7 +142,7 @@ def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
             warnings.simplefilter("ignore")
             return load_inert(partial(library.load, path, map_location="cpu", weights_only=True, mmap=zipped))
     except pickle.UnpicklingError as error:
-        problem = "holds more than tensors and settings, which is not loaded, because it could run code of its author"
+        problem = "holds more than tensors and settings, which are not loaded, because they could run code"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
         raise weights_error(path, f"torch.load cannot read it: {_first_line(error)}") from error
@@ -167,7 +167,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
     inner = [name for name in STATE_KEYS if isinstance(loaded.get(name), Mapping | StandIn)]
     if len(inner) != 1:
         keys = ", ".join(ascii(name) for name in list(loaded)[:10])
-        raise weights_error(path, f"has no state_dict that can be told from the rest; say `--key` with one of: {keys}")
+        raise weights_error(path, f"has no state_dict that stands out; choose one with `--key`: {keys}")
     notes.append(f"{path}: using the state_dict under `{inner[0]}`")
     return _state(path, loaded[inner[0]], None, notes)
 

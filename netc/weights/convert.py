@@ -146,7 +146,7 @@ def _advised(
         if each.code == "weights-shape" and name in given and is_of_colours(given[name].shape, shapes[name]):
             found[at] = msgspec.structs.replace(each, fixes=(Fix("`--adapt-input` makes it of 3 input channels"),))
     if {"weights-missing", "weights-extra"} <= {each.code for each in found}:
-        advice = Fix("`--match` finds names by order and shape, `--rename` changes them, `--partial` goes without")
+        advice = Fix("`--match` finds names by order and shape, `--rename` changes them, `--partial` does without")
         found[-1] = msgspec.structs.replace(found[-1], fixes=(*found[-1].fixes, advice))
     return tuple(found)
 

@@ -64,7 +64,7 @@ def read_npz(path: Path) -> tuple[Held, ...]:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(MEMBER)]
             if len(members) > MAX_TENSORS or len({member.filename for member in members}) < len(members):
-                raise weights_error(path, "has too many arrays, or two of one name")
+                raise weights_error(path, "has too many arrays, or two with the same name")
             return tuple(_held(path, archive, member) for member in members)
     except _BROKEN as error:
         raise weights_error(path, f"is not a readable archive of arrays: {error}") from error
@@ -81,10 +81,10 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
     if len(shape) > MAX_RANK or min(shape, default=0) < 0 or prod(max(1, size) for size in shape) >= MAX_ELEMENTS:
         raise weights_error(path, f"array {name} has a shape that no tensor can have")
     if begin + prod(shape) * kind.itemsize != member.file_size:
-        raise weights_error(path, f"array {name} has {member.file_size - begin} bytes, but its shape takes others")
+        raise weights_error(path, f"array {name} has {member.file_size - begin} bytes, which does not match its shape")
     as_stored = kind == kind.newbyteorder("<") and not turned
     if not as_stored and member.file_size > max(MAX_UNPACKED, MAX_UNPACKING * path.stat().st_size):
-        raise weights_error(path, f"array {name} has to be read whole, and unpacks to too many bytes for that")
+        raise weights_error(path, f"array {name} must be read whole, and unpacks to too many bytes")
     return Held(name, dtype, shape, str(path), partial(_streamed if as_stored else _turned, path, member.filename))
 
 

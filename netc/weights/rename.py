@@ -186,7 +186,8 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> dict[st
                 break
     late = {text for text, rule in unused.items() if any(rule.change(name) is not None for name in before)}
     return {
-        text: f"{what} `{text}` matches no tensor" + " that no earlier rule matches" * (text in late) for text in unused
+        text: f"{what} `{text}` matches no tensor" + " that is left by earlier rules" * (text in late)
+        for text in unused
     }
 
 

@@ -149,7 +149,7 @@ def _read_header(path: Path, prefix: bytes, total: int, file: BinaryIO) -> bytes
     length = int.from_bytes(prefix, "little")
     if prefix.startswith((ZIP, PICKLE)) and length > total - 8:
         raise weights_error(
-            path, "is not a safetensors file; `netc weights convert` makes one of PyTorch's and NumPy's"
+            path, "is not a safetensors file; `netc weights convert` makes one from PyTorch and NumPy files"
         )
     if len(prefix) < 8 or length > total - 8:
         raise weights_error(path, "is not a safetensors file, or is cut short")
@@ -187,7 +187,7 @@ def _check_cover(path: Path, entries: Iterable[TensorEntry], begin: int, total: 
     at = begin
     for entry in sorted(entries, key=lambda e: (e.start, e.end)):
         if entry.start != at:
-            raise weights_error(path, f"the data of tensor {entry.name} overlap another's or leave a gap")
+            raise weights_error(path, f"the data of tensor {entry.name} overlaps another's or leaves a gap")
         at = entry.end
     if at != total:
         raise weights_error(path, f"has {total} bytes, but its header describes {at}")

@@ -197,7 +197,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("the pool's indices point into", of=UNPOOL), "PyTorch looks at the indices themselves"),
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
     (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
-    (says("exclude each other"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),
+    (says("cannot be used together"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),
     (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),
     (says("pads both ends alike"), "PyTorch's form has no asymmetric padding"),
     (no_form, "PyTorch has no such operator, and netc's code for it refuses nothing by itself: netc's check does"),

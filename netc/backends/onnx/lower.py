@@ -54,7 +54,7 @@ def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) ->
     try:
         item = _said(node, provider, opset)
     except Unsupported as error:
-        yield refusal(node, "onnx-unsupported", f"ONNX has no form for it here: {error}")
+        yield refusal(node, "onnx-unsupported", f"it cannot be written to ONNX: {error}")
         return
     lowered.append(item)
     yield from _unplaced(item, provider)

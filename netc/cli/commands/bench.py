@@ -23,7 +23,7 @@ from netc.run import Provider
 def _read_batches(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, ...]:
     parts = [] if text is None else text.split(",")
     if not all(part.strip().isdecimal() and 0 < int(part) < 10**9 for part in parts):
-        raise click.BadParameter(f"`{text}` is not numbers from 1 with commas between", ctx, param)
+        raise click.BadParameter(f"`{text}` is not a comma-separated list of positive integers", ctx, param)
     return tuple(sorted({int(part) for part in parts}))
 
 
@@ -40,21 +40,21 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 @click.command("bench")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
 @sized_choices
-@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")
 @click.option(
     "--against",
     metavar="LIST",
     callback=_read_against,
-    help=f"Of {','.join(MODULES)} and paths of ONNX files; all that a SPEC allows by default; `none` for netc alone.",
+    help=f"Of {','.join(MODULES)} and paths of ONNX files; everything a SPEC allows by default; `none` for netc alone.",
 )
 @click.option("--batch", "batches", metavar="1,8,32", callback=_read_batches, help="Batch sizes; 1 by default.")
-@click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size, each of one run per contender.")
+@click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size; each runs every contender once.")
 @click.option(
     "--duration",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Seconds per batch size, where --runs does not say; at least 3 rounds.",
+    help="Seconds per batch size, unless --runs is given; at least 3 rounds.",
 )
 @click.option(
     "--warmup", type=click.IntRange(min=0), default=3, show_default=True, help="Warm-up runs, which are not counted."
@@ -64,12 +64,14 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     type=click.Choice(get_args(Provider)),
     default="auto",
     show_default=True,
-    help="Where to run, PyTorch too.",
+    help="Where to run; PyTorch runs there too.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; each library's choice by default.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default, each library chooses.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--profile", is_flag=True, help="Time per node and per block of netc's file, at the largest batch.")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Nodes shown by --profile.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many nodes --profile shows."
+)
 @click.option("--memory", is_flag=True, help="Peak memory, each contender in a process of its own.")
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw a plot too; needs matplotlib.")
 @onnx_options()

@@ -54,7 +54,7 @@ def command(
           --input-dtype uint8 --input-layout nhwc --resize 256 --normalize imagenet --softmax --topk 5
     """
     if weights is not None and seed is not None:
-        raise click.UsageError("--weights and --seed exclude each other")
+        raise click.UsageError("--weights and --seed cannot be used together")
     network, options = Network(compile_or_fail(spec, args, bind, given["dtype"])), read_onnx_options(given)
     plan = partial(build, options=options, compare=not unverified)
     with drawing(), stages() as (note, report):

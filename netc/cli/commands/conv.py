@@ -40,21 +40,21 @@ class PerAxis(click.ParamType[str]):
 @click.option("--input", "shape", metavar="CxHxW", required=True, help="Channels and sizes: 3x32x32, 2x100, 1x8x16x16.")
 @click.option("--kernel", type=PerAxis(), required=True, help="Size of the window.")
 @click.option("--channels", type=click.IntRange(min=1), help="Output channels; as many as the input has by default.")
-@click.option("--stride", type=PerAxis(), help="Step between windows; 1, and of a pool the size of its window.")
+@click.option("--stride", type=PerAxis(), help="Step between windows; 1 by default, for a pool the size of its window.")
 @click.option("--padding", type=PerAxis("valid", "half", "full", "same"), help="A number, or valid, half, full, same.")
 @click.option("--dilation", type=PerAxis(), help="Spacing between taps.")
 @click.option("--groups", type=click.IntRange(min=1), help="Independent groups of channels.")
-@click.option("--no-bias", is_flag=True, help="Without a learned offset per output channel.")
+@click.option("--no-bias", is_flag=True, help="Leave out the learned offset per output channel.")
 @click.option("--transposed", is_flag=True, help="A transposed convolution.")
-@click.option("--output-padding", type=PerAxis(), help="Of a transposed convolution: elements added at the end.")
+@click.option("--output-padding", type=PerAxis(), help="For a transposed convolution: elements added at the end.")
 @click.option(
     "--pool",
     is_flag=False,
     flag_value="max",
     type=click.Choice(["max", "avg"]),
-    help="A pool instead of a convolution; the largest element unless it is `avg`.",
+    help="A pool instead of a convolution: max by default, or avg.",
 )
-@click.option("--ceil-mode", is_flag=True, help="Of a pool: keep a last, partial window.")
+@click.option("--ceil-mode", is_flag=True, help="For a pool: keep a last, partial window.")
 @text_output("Also draw it: NAME.svg, or - for standard output.")
 @window_options
 @as_json
@@ -125,16 +125,16 @@ def _line(
 
 def _refuse(chosen: Iterable[str], channels: int | None, pool: str | None, transposed: bool) -> None:
     if pool and transposed:
-        raise click.UsageError("--pool and --transposed exclude each other")
+        raise click.UsageError("--pool and --transposed cannot be used together")
     if pool and channels is not None:
-        raise click.UsageError("--channels is of convolutions: a pool keeps the channels")
+        raise click.UsageError("--channels is for convolutions: a pool keeps its channels")
     for name in chosen:
         option = f"--{name.replace('_', '-')}"
         if name == "output_padding" and not transposed:
-            raise click.UsageError(f"{option} is of transposed convolutions")
+            raise click.UsageError(f"{option} is for transposed convolutions")
         if name == "ceil_mode" and not pool:
-            raise click.UsageError(f"{option} is of pools")
+            raise click.UsageError(f"{option} is for pools")
         if pool and name in ("groups", "no_bias"):
-            raise click.UsageError(f"{option} is of convolutions")
+            raise click.UsageError(f"{option} is for convolutions")
         if pool == "avg" and name == "dilation":
-            raise click.UsageError("--dilation is of convolutions and max pools")
+            raise click.UsageError("--dilation is for convolutions and max pools")

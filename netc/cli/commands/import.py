@@ -68,5 +68,5 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     match = _SHAPE.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"{text} is no shape such as 1x3x224x224", param_hint="--input")
+        raise click.BadParameter(f"{text} is not a shape such as 1x3x224x224", param_hint="--input")
     return match["name"] or "", tuple(map(int, match["sizes"].split("x")))

@@ -25,7 +25,7 @@ NAMED = 5
 @click.option(
     "--provider",
     type=click.Choice(("cpu", "cuda")),
-    help="Only for this provider of ONNX Runtime: refuse what it has no kernels for.",
+    help="Target one provider of ONNX Runtime: refuse what it has no kernels for.",
 )
 @onnx_options()
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
@@ -54,7 +54,7 @@ def command(
           --input-layout nhwc --resize 256 --normalize imagenet --softmax --topk 5 --keep-io
     """
     if weights is not None and seed is not None:
-        raise click.UsageError("--weights and --seed exclude each other")
+        raise click.UsageError("--weights and --seed cannot be used together")
     options = _options(given)
     network = compile_or_fail(spec, args, bind, given["dtype"])
     if weights is not None:
@@ -68,7 +68,7 @@ def command(
 
 def _options(given: dict[str, Any]) -> OnnxOptions:
     if given["single"] and (given["copy"] or given["shard_size"]):
-        raise click.UsageError("--single-file excludes --copy-weights and --shard-size")
+        raise click.UsageError("--single-file cannot be used with --copy-weights or --shard-size")
     return msgspec.structs.replace(
         read_onnx_options(given),
         provider=given["provider"] or "cpu",

@@ -28,7 +28,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @click.argument("model", metavar="MODEL.onnx|SPEC")
 @choices
 @file_output("The ONNX file to write, its weights beside it.")
-@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")
 @click.option("--fold-batch-norm", is_flag=True, help="Fold batch norms into the layers before or after them.")
 @click.option("--fuse-constants", is_flag=True, help="Compute what does not depend on the input, and join constants.")
 @click.option("--drop-no-ops", is_flag=True, help="Drop nodes that do nothing or repeat another.")
@@ -37,15 +37,23 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @click.option(
     "--calibrate",
     metavar="DIR|DATA.npy|DATA.npz|random",
-    help="For --int8: pictures, or arrays whose first axis counts samples, to choose ranges of numbers by.",
+    help="For --int8: pictures, or arrays whose first axis counts samples, to choose the value ranges from.",
 )
 @click.option("--calibration-method", "method", type=click.Choice(get_args(Method)), help="minmax by default.")
-@click.option("--samples", type=click.IntRange(min=1), help="Samples used at most; 64, and 8 random ones, by default.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), help="Use at most this many samples; by default 64, or 8 random ones."
+)
 @click.option("--keep", metavar="GLOB", multiple=True, help="Nodes, by spec path, that stay in floating point.")
-@click.option("--symmetric", is_flag=True, help="No zero points in what is computed, as TensorRT wants it.")
+@click.option("--symmetric", is_flag=True, help="Activations without zero points, as TensorRT requires.")
 @click.option("--evaluate", metavar="DIR|DATA.npy|…", help="Data to measure the drift on instead of --calibrate's.")
 @preprocess_options
-@click.option("--input", "inputs", metavar="[NAME=]WHAT", multiple=True, help="Compare on these too, as `netc run`.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="[NAME=]WHAT",
+    multiple=True,
+    help="Compare on these inputs too; given as for `netc run`.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Random inputs at each size.")
 @click.option("--tolerance", type=click.FloatRange(min=0), metavar="SHARE", help="As for `netc verify`.")
@@ -101,10 +109,10 @@ def _calibration(given: dict[str, Any]) -> Calibration | None:
     data = given["calibrate"]
     if not given["int8"]:
         if data or any(given[name] for name in CALIBRATING):
-            raise click.UsageError("options about calibration need --int8")
+            raise click.UsageError("calibration options need --int8")
         return None
     if data is None:
-        raise click.UsageError("--int8 needs data to choose ranges by: --calibrate DIR, DATA.npy, DATA.npz or random")
+        raise click.UsageError("--int8 needs data to choose ranges from: --calibrate DIR, DATA.npy, DATA.npz or random")
     return Calibration(
         data=data,
         evaluate=given["evaluate"],

@@ -21,14 +21,14 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
 @click.command("run")
 @click.argument("model", metavar="MODEL.onnx|SPEC")
 @choices
-@click.option("--weights", metavar="W.safetensors", help="Weights of a SPEC; fresh ones from --seed by default.")
+@click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")
 @click.option(
     "--input",
     "inputs",
     metavar="[NAME=]WHAT",
     multiple=True,
-    help="x.npy, x.npz, a picture, numbers as in (1 2 3), `random` or `zeros`; without NAME inputs go in order. Random "
-    "where nothing is said.",
+    help="x.npy, x.npz, a picture, numbers as in (1 2 3), `random` or `zeros`; without NAME, in the order of inputs. "
+    "Random by default.",
 )
 @click.option(
     "--provider",
@@ -37,16 +37,16 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
     show_default=True,
     help="Where to run; cuda and tensorrt fail if any part would run on the CPU, auto chooses and says so.",
 )
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs after a first one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads within a node; onnxruntime's choice by default."
+    "--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs, after one that is not timed."
 )
-@click.option("--io-binding", is_flag=True, help="Inputs and outputs stay on the device: times are without copies.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per node; by default, onnxruntime chooses.")
+@click.option("--io-binding", is_flag=True, help="Keep inputs and outputs on the device, so that times exclude copies.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
 @preprocess_options
 @onnx_options(but=["resize"])
-@click.option("--labels", metavar="FILE|imagenet", help="Names of the classes, one per line.")
+@click.option("--labels", metavar="FILE|imagenet", help="A file with the names of the classes, one per line.")
 @click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")
 @click.option("--print", "print_", is_flag=True, help="Print inputs, weights and outputs as small arrays; on the CPU.")

@@ -25,18 +25,16 @@ from netc.verify.against import computed_in
 @click.option(
     "--against",
     metavar="OTHER.onnx",
-    help="Compare with this ONNX file instead; without --weights its own, by name, are the weights.",
+    help="Compare with this ONNX file instead; without --weights, its own are used, by name.",
 )
 @click.option("--layers", is_flag=True, help="Compare every intermediate value and name the first that differs.")
-@click.option(
-    "--runs", type=click.IntRange(min=2), default=2, show_default=True, help="Random inputs at each of the sizes."
-)
+@click.option("--runs", type=click.IntRange(min=2), default=2, show_default=True, help="Random inputs at each size.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="SHARE",
     help="Largest difference allowed, as a share of an output's largest value.  [default: 1e-11 in float64, 2e-5 in "
-    "float32, 1e-2 in float16, none for whole numbers]",
+    "float32, 1e-2 in float16, 0 for integers]",
 )
 @onnx_options()
 @as_json
@@ -80,7 +78,7 @@ def command(
       netc verify build/resnet50/model.onnx --against exported.onnx --tolerance 1e-4
     """
     if spec.endswith(".onnx"):
-        _refuse(against is None, "an ONNX file needs another to compare with: --against OTHER.onnx")
+        _refuse(against is None, "an ONNX file needs another one to compare with: --against OTHER.onnx")
         _refuse(weights is not None or bool(args) or layers, "--weights, -p and --layers need a spec, not an ONNX file")
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
         report = verify_files(spec, str(against), seed, bind, runs, tolerance)

@@ -71,7 +71,7 @@ _OTHERWISE = {
     "activation": "write the activation as an operator of its own: `[conv2d 64 3, relu]`",
     "list": "write the members as a list: `[conv2d 64 3, relu]`",
     "code": "a spec holds no code: compute with operators, or write a plugin that has this one",
-    "input": "inputs stand under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
+    "input": "inputs are declared under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
 _KINDS = {
     "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
@@ -115,8 +115,8 @@ _NOT_HERE = {
     "name": "the statement's key is its name: `conv1: conv2d 64 3`",
     "inplace": "leave it out: the generated code writes in place where that is safe",
     "dataformat": "leave it out: images are N×C×H×W",
-    "kernelinitializer": "initial values stand under `init`",
-    "device": "leave it out: a spec knows no devices",
+    "kernelinitializer": "initial values are set under `init`",
+    "device": "leave it out: a spec does not name devices",
     "dtype": "leave it out: `--dtype` chooses the type of a whole network",
 }
 

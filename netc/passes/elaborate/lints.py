@@ -127,7 +127,7 @@ class _Lints:
         if not isinstance(colours, int) or colours > MOST_COLOURS or not isinstance(channels, int) or channels < 16:
             return
         message = (
-            f"{node.node.op.name} takes {channels} channels here; PyTorch's images are N×C×H×W, and {x.type} is not"
+            f"{node.node.op.name} takes {channels} channels here; PyTorch's images are N×C×H×W, but this is {x.type}"
         )
         self._add("channels-last", message, node, *self._turned(first))
 
@@ -178,13 +178,13 @@ class _Lints:
         op = node.node.op
         if op.family is Family.LINEAR and before.node.op.family is Family.LINEAR:
             if _is_affine(node) and _is_affine(before):
-                message = f"{op.name} right after {before.node.op.name}: without an activation between, one would do"
+                message = f"{op.name} right after {before.node.op.name}: without an activation in between, one would do"
                 self._add("no-activation", message, node, label=Label(before.node.span, "the one before"))
         elif _owns(node, "running_mean") and _owns(before, "bias") and "bias" in before.node.op.attributes:
             line = before.node.statement
             edits = changes.give(line, before.node.spans, {"bias": False}) if isinstance(line, Line) else ()
-            message = f"the {op.name} behind this {before.node.op.name} takes its bias off again"
-            label = Label(node.node.span, "it stands here")
+            message = f"the {op.name} after this {before.node.op.name} cancels its bias"
+            label = Label(node.node.span, "it is here")
             self._add(
                 "redundant-bias", message, before, *([Fix("write `bias=false`", edits)] if edits else []), label=label
             )

@@ -65,7 +65,7 @@ def explain(inputs: Sequence[Value], clash: Clash, made: Made) -> tuple[str, ...
     if not lines:
         return ()
     rest = [f"  and {len(lines) - MAX_SHOWN} more"] if len(lines) > MAX_SHOWN else []
-    return ("\n".join(["where the sizes come apart", *(f"  {line}" for line in lines[:MAX_SHOWN]), *rest]),)
+    return ("\n".join(["where the sizes diverge", *(f"  {line}" for line in lines[:MAX_SHOWN]), *rest]),)
 
 
 def _way(value: Value, axes: Sequence[int], made: Made) -> Iterator[str]:

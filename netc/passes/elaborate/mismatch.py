@@ -135,7 +135,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
                 for axis, gap in zip(self.axes, gaps, strict=True):
                     wider[axis - first] += gap
                 yield from _set(
-                    [(step, {"output_padding": tuple(wider)})], "; the added rows come from the border alone"
+                    [(step, {"output_padding": tuple(wider)})], "; the added rows are computed from the border only"
                 )
             if not _keeps_space(node):
                 return

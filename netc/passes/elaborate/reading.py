@@ -54,7 +54,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
             changes.read(line, ref),
             changes.insert_before(self.named.name_span, f"{stem}{first - 1}", f'"@{self.source.path}"'),
         )
-        return Fix(f"write `@{ref}` here, and {above} above for the first turn to read", edits)
+        return Fix(f"write `@{ref}` here, and {above} above for the first iteration to read", edits)
 
 
 class Reader:
@@ -155,7 +155,7 @@ class Reader:
         if named is None or (named.statement.span.start < span.start and not itself):
             return False
         message = f"`{head}` cannot read itself" if itself else f"`{head}` is computed below this line"
-        labels = () if itself else (Label(named.name_span, "it stands here"),)
+        labels = () if itself else (Label(named.name_span, "it is here"),)
         helps = ("a statement reads what stands above it",)
         self.report.add("unknown-tensor", message, span, secondary=labels, helps=helps)
         return True

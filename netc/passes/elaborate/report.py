@@ -80,7 +80,7 @@ class Report:
     def turn(self, loop: Loop, bindings: Mapping[str, object]) -> Iterator[None]:
         """What is found meanwhile is found in this turn of a loop."""
         held = ", ".join(f"{name} = {show(value)}" for name, value in bindings.items())
-        self.trail.append(Frame(f"in the turn `{held}` of the loop", loop.span, "", turn=True))
+        self.trail.append(Frame(f"in the iteration `{held}` of the loop", loop.span, "", turn=True))
         yield
         self.trail.pop()
 

@@ -474,7 +474,9 @@ class Book:
             return [Plan(definition, traces, self)]
         except Conflict as conflict:
             if len(traces) == 1:
-                raise Unsupported(f"`{definition.name}` has no PyTorch form: {conflict}; use --bind") from conflict
+                raise Unsupported(
+                    f"`{definition.name}` cannot be written as one PyTorch class: {conflict}; use --bind"
+                ) from conflict
         alike: dict[tuple[str, ...], list[Trace]] = defaultdict(list)
         for trace in traces:
             alike[_operators(trace.block)].append(trace)

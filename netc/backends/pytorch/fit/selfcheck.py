@@ -29,7 +29,9 @@ def check(book: Book, flat: Flat) -> None:
             continue
         found = built.get(node.module)
         if found is None or found[0] != form.cls or not _is_given(form, found[1]):
-            raise Unsupported(f"`{node.path}` has no PyTorch form here: its module would be another; use -p or --bind")
+            raise Unsupported(
+                f"`{node.path}` cannot be written for PyTorch here: its module would differ; use -p or --bind"
+            )
 
 
 def _is_given(form: TorchModule, given: Mapping[str, Any]) -> bool:

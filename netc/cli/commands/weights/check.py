@@ -14,10 +14,10 @@ from netc.weights import check_weights
 from netc.weights.check import summarised
 
 
-@click.command("check", short_help="Say whether a file fits a network.")
+@click.command("check", short_help="Check whether a file fits a network.")
 @one_spec
 @click.argument("weights", metavar="W.safetensors")
-@click.option("--finite", is_flag=True, help="Read the values too, and report infinite and NaN ones.")
+@click.option("--finite", is_flag=True, help="Also read the values, and report infinite and NaN ones.")
 @as_json
 def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str, finite: bool, json_: bool) -> None:
     """Say whether a weights file fits a network: every tensor missing, added or of another shape is named.

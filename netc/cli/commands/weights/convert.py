@@ -40,9 +40,11 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.command("convert", short_help="Read, rename, merge and convert weights.")
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @file_output("The safetensors file to write.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Take only tensors whose names fit; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out tensors whose names fit; may be repeated.")
-@click.option("--strip-prefix", "strip", default="", metavar="TEXT", help="Take this off the names that begin with it.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Take only tensors whose names match; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out tensors whose names match; may be repeated.")
+@click.option(
+    "--strip-prefix", "strip", default="", metavar="TEXT", help="Remove this prefix from the names that have it."
+)
 @click.option("--rename", "rules", multiple=True, metavar="OLD=NEW", callback=_rules, help="Rename; may be repeated.")
 @click.option(
     "--rename-file",
@@ -51,20 +53,22 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     metavar="MAP.yaml",
     help="Rename by a YAML mapping OLD: NEW; netc:timm/vit and others come with netc.",
 )
-@click.option("--prefix", default="", metavar="TEXT", help="Put this before every name.")
+@click.option("--prefix", default="", metavar="TEXT", help="Add this prefix to every name.")
 @state_key
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
-@click.option("--for", "spec", metavar="SPEC", help="Write the tensors of this network, which the inputs must fit.")
+@click.option(
+    "--for", "spec", metavar="SPEC", help="Write exactly the tensors of this network, which the inputs must provide."
+)
 @click.option(
     "--partial",
     is_flag=True,
-    help="With --for: initialise tensors that are missing or do not fit, and leave out the rest.",
+    help="With --for: initialise tensors that are missing or do not fit, and drop those that are not needed.",
 )
 @click.option(
-    "--match", "by_form", is_flag=True, help="With --for: find names by order and shape, and print the rules."
+    "--match", "by_form", is_flag=True, help="With --for: match tensors by order and shape, and print the rules found."
 )
-@click.option("--adapt-input", is_flag=True, help="With --for: make a first convolution of 3 input channels fit.")
+@click.option("--adapt-input", is_flag=True, help="With --for: adapt a first convolution of 3 input channels.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of fresh tensors.")
 @click.option("--allow-non-finite", is_flag=True, help="Accept infinite and NaN values.")
 @choices
@@ -172,7 +176,7 @@ def _told(how: Matched) -> list[str]:
     lines = [f"matched by order and shape; these {len(how.rules)} rules, in a file for --rename-file, do the same:"]
     lines += [f"  {_quoted(old)}: {_quoted(new)}" for old, new in how.rules.items()]
     if how.doubtful:
-        many = f"{len(how.doubtful)} tensors have likes in their shape and may be meant for each other's places"
+        many = f"{len(how.doubtful)} tensors share their shape with others, so they may have been swapped"
         lines.append(f"{many}: {_listed(how.doubtful)}; compare what both networks compute")
     return lines
 

@@ -19,7 +19,7 @@ Row = tuple[Held, Statistics | None]
 
 @click.command("inspect", short_help="List the tensors of a file.")
 @click.argument("weights", metavar="W")
-@click.option("--stats", is_flag=True, help="Read the values too: range, mean, standard deviation, non-finite ones.")
+@click.option("--stats", is_flag=True, help="Also read the values: range, mean, standard deviation, non-finite ones.")
 @state_key
 @as_json
 def command(weights: str, stats: bool, key: str | None, json_: bool) -> None:

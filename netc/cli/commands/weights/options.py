@@ -26,7 +26,7 @@ def shard_size(wrapped: Decorated) -> Decorated:
 
 def state_key(wrapped: Decorated) -> Decorated:
     """The option --key."""
-    words = "Where a checkpoint of PyTorch keeps the state_dict, as in `ema.state_dict`."
+    words = "Where a PyTorch checkpoint keeps the state_dict, as in `ema.state_dict`."
     return click.option("--key", metavar="NAME", help=words)(wrapped)
 
 
