@@ -7,7 +7,7 @@ stand there, and what their files looked like when they were written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from shutil import copyfile
 from typing import Literal
@@ -42,11 +42,10 @@ Note = Callable[[str], None]
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """An artifact as it was written: the digest of what it was made from, its bytes and its time in nanoseconds."""
+    """An artifact as it was written: the digest of what it was made from, and that of its bytes."""
 
     key: str
-    size: int
-    modified: int
+    content: str
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -152,10 +151,9 @@ class _Build:
         stamp = self.record.files.get(WEIGHTS)
         if self._is_own() and stamp is not None and _stamp(self.given, stamp.key) == stamp:
             return stamp.key
-        found = [path.stat() for path in dict.fromkeys((self.given, *read_index(self.given).files))]
-        stamps = (str(number) for each in found for number in (each.st_size, each.st_mtime_ns))
+        contents = (_content(path) or "" for path in dict.fromkeys((self.given, *read_index(self.given).files)))
         types = [] if self.conversion is None else [spec.dtype for spec in tensors(self.network.ir)]
-        return _digest(str(self.given.resolve()), *stamps, *types)
+        return _digest(*contents, *types)
 
     def _is_own(self) -> bool:
         """Are the given weights those of the directory?"""
@@ -236,15 +234,25 @@ def _read(path: Path) -> Record:
 
 
 def _stamp(path: Path, key: str) -> Stamp | None:
+    content = _content(path)
+    return None if content is None else Stamp(key, content)
+
+
+def _content(path: Path) -> str | None:
+    """The digest of a file, wherever and whenever it was written; None where there is none."""
     try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        with path.open("rb") as file:
+            return file_digest(file, _blake).hexdigest()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    return Stamp(key, found.st_size, found.st_mtime_ns)
+
+
+def _blake() -> blake2b:
+    return blake2b(digest_size=16)
 
 
 def _digest(*parts: str | bytes) -> str:
-    whole = blake2b(digest_size=16)
+    whole = _blake()
     for part in _framed(parts):
         whole.update(part)
     return whole.hexdigest()

@@ -21,7 +21,6 @@ import onnxruntime
 import pytest
 
 from netc.cli.main import cli
-from netc.pipeline import RECORD
 from netc.run.model import read_model
 from netc.weights import read_index
 
@@ -103,8 +102,7 @@ def ended(folder: Path, line: str, before: Callable[[], object] | None = None) -
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files; a build's record also tells times, so it stays out."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != RECORD}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(params=MODES)

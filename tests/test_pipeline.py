@@ -105,7 +105,19 @@ def test_given_weights_are_copied_once(tmp_path: Path) -> None:
     assert (tmp_path / "out" / WEIGHTS).read_bytes() == Path(given).read_bytes()
     assert written(run(tmp_path / "out", weights=given)) == set()
     os.utime(given)
+    assert written(run(tmp_path / "out", weights=given)) == set(), "when it was written does not matter"
+    netc.load(SPEC).write_weights(given, seed=6)
     assert written(run(tmp_path / "out", weights=given)) == {WEIGHTS}
+
+
+def test_builds_are_equal_wherever_and_whenever_they_are_made(tmp_path: Path) -> None:
+    netc.load(SPEC).write_weights(tmp_path / "given.safetensors", seed=5)
+    for weights in (None, str(tmp_path / "given.safetensors")):
+        folders = [tmp_path / f"{weights is None} {turn}" for turn in range(2)]
+        for folder in folders:
+            run(folder, weights=weights, compare=False)
+        one, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+        assert one == other
 
 
 def test_weights_in_several_files_are_joined(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +19,7 @@ else:
     operator_plugins = LazyModule("netc.ops.plugins")
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
 _BINDING = re.compile(r"\s*([A-Za-z])\s*=\s*(\d{1,18})\s*")
 _SIZE = re.compile(r"\d{1,18}(?:[x×]\d{1,18}){0,2}")
@@ -73,12 +76,17 @@ def one_spec(wrapped: Decorated) -> Decorated:
 
 def text_output(what: str, required: bool = False) -> Callable[[Decorated], Decorated]:
     """The option -o of what may go to standard output (`-`)."""
-    return click.option("-o", "--output", "target", metavar="PATH", required=required, help=what)
+    return click.option("-o", "--output", "target", metavar="PATH", required=required, callback=_stream, help=what)
 
 
 def file_output(what: str) -> Callable[[Decorated], Decorated]:
     """The option -o of what needs a file."""
     return click.option("-o", "--output", "target", metavar="PATH", required=True, callback=_no_stream, help=what)
+
+
+def one_file_output(what: str) -> Callable[[Decorated], Decorated]:
+    """The option -o of what may go to standard output (`-`) where it is one file; `file_to_write` takes it."""
+    return click.option("-o", "--output", "target", metavar="PATH", required=True, callback=_stream, help=what)
 
 
 def as_json(wrapped: Decorated) -> Decorated:
@@ -101,26 +109,53 @@ def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     for name, equals, _ in pairs:
         if not equals or not name.strip():
             raise click.BadParameter(f"`{name}` is not NAME=VALUE", ctx, param)
-    return {name.strip(): value for name, _, value in pairs}
+    return _once(ctx, param, [(name.strip(), value) for name, _, value in pairs])
 
 
 def _read_bind(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, int]:
-    bound = {}
+    bound: list[tuple[str, int]] = []
     for part in [part for text in texts for part in text.split(",")]:
         match = _BINDING.fullmatch(part)
         if match is not None:
-            bound[match[1]] = int(match[2])
+            bound.append((match[1], int(match[2])))
         elif _SIZE.fullmatch(part.strip()):
             numbers = [int(number) for number in re.split("[x×]", part.strip())]
-            bound |= dict(zip(_SPACE[len(numbers)], numbers, strict=True))
+            bound += zip(_SPACE[len(numbers)], numbers, strict=True)
         else:
             raise click.BadParameter(
                 f"`{part}` is not a letter and a number, as in h=7, or a size, as in 224x224", ctx, param
             )
-    return bound
+    return _once(ctx, param, bound)
+
+
+class Real(click.FloatRange):
+    """A number of a range, which neither `nan` nor `inf` is in, whatever they are compared with."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+THREADS = click.IntRange(min=1, max=8 * (os.cpu_count() or 1))
+"""More threads than this take memory, and make nothing faster."""
+
+
+def _once(ctx: click.Context, param: click.Parameter, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    """A name that is given two values is a slip, and whichever counted would be the wrong one."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"`{name}` is given twice", ctx, param)
+    return dict(pairs)
+
+
+def _stream(ctx: click.Context, param: click.Parameter, target: str | None) -> str | None:
+    return "-" if target == "/dev/stdout" else target
 
 
 def _no_stream(ctx: click.Context, param: click.Parameter, target: str) -> str:
-    if target == "-":
+    if target in ("-", "/dev/stdout"):
         raise click.BadParameter("this cannot be written to standard output", ctx, param)
     return target

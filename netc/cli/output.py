@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -19,6 +22,23 @@ def write_text(target: str, text: str) -> None:
         return
     with staged([target]) as (temporary,):
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def file_to_write(target: str, several: str = "") -> Iterator[str]:
+    """The path for what is one file: `target`, or where that is `-` one whose bytes then go to standard output.
+
+    several: why it is more than one file, as things stand; then `-` is a wrong command line (click.UsageError).
+    """
+    if target != "-":
+        yield target
+        return
+    if several:
+        raise click.UsageError(f"only one file can go to standard output: {several}")
+    with TemporaryDirectory() as folder:
+        yield os.path.join(folder, "output")
+        with open(os.path.join(folder, "output"), "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def print_json(data: object) -> None:

@@ -13,7 +13,7 @@ from netc.bench.report import BenchReport
 from netc.bench.runner import BenchPlan, bench
 from netc.bench.subjects import MODULES
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import as_json, sized_choices
+from netc.cli.options import THREADS, Real, as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.progress import stages
 from netc.cli.spec import compile_or_fail
@@ -51,7 +51,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 @click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size; each runs every contender once.")
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0),
+    type=Real(min=0),
     default=10.0,
     show_default=True,
     help="Seconds per batch size, unless --runs is given; at least 3 rounds.",
@@ -66,7 +66,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     show_default=True,
     help="Where to run; PyTorch runs there too.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; by default, each library chooses.")
+@click.option("--threads", type=THREADS, help="CPU threads; by default, each library chooses.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--profile", is_flag=True, help="Time per node and per block of netc's file, at the largest batch.")
 @click.option(

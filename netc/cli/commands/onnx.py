@@ -10,7 +10,8 @@ import msgspec
 from netc.backends.onnx import OnnxOptions, cpu_only, write_onnx, write_onnx_fresh
 from netc.cli.commands.weights.options import shard_size
 from netc.cli.onnx_options import onnx_options, read_onnx_options
-from netc.cli.options import file_output, one_spec
+from netc.cli.options import one_file_output, one_spec
+from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
 
@@ -19,7 +20,7 @@ NAMED = 5
 
 @click.command("onnx")
 @one_spec
-@file_output("The ONNX file to write.")
+@one_file_output("The ONNX file to write; - is standard output, with --single-file.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use, as named in the module's state_dict.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
 @click.option(
@@ -57,11 +58,12 @@ def command(
         raise click.UsageError("--weights and --seed cannot be used together")
     options = _options(given)
     network = compile_or_fail(spec, args, bind, given["dtype"])
-    if weights is not None:
-        write_onnx(network, target, weights, options)
-    else:
-        with progress("weights") as report:
-            write_onnx_fresh(network, target, seed or 0, report, options)
+    with file_to_write(target, "" if given["single"] else "add --single-file") as path:
+        if weights is not None:
+            write_onnx(network, path, weights, options)
+        else:
+            with progress("weights") as report:
+                write_onnx_fresh(network, path, seed or 0, report, options)
     if given["provider"] is None and (strays := cpu_only(network, options)):
         click.echo(_remark(strays), err=True)
 

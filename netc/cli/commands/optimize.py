@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from netc.cli.options import as_json, choices, file_output
+from netc.cli.options import Real, as_json, choices, file_output
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.progress import steps
@@ -56,7 +56,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Random inputs at each size.")
-@click.option("--tolerance", type=click.FloatRange(min=0), metavar="SHARE", help="As for `netc verify`.")
+@click.option("--tolerance", type=Real(min=0), metavar="SHARE", help="As for `netc verify`.")
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
 @as_json
 def command(

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import as_json, choices
+from netc.cli.options import THREADS, as_json, choices
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
@@ -41,7 +41,7 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
     "--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs, after one that is not timed."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per node; by default, onnxruntime chooses.")
+@click.option("--threads", type=THREADS, help="CPU threads per node; by default, onnxruntime chooses.")
 @click.option("--io-binding", is_flag=True, help="Keep inputs and outputs on the device, so that times exclude copies.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
 @preprocess_options

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import as_json, one_spec
+from netc.cli.options import Real, as_json, one_spec
 from netc.cli.output import print_json
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
@@ -31,7 +31,7 @@ from netc.verify.against import computed_in
 @click.option("--runs", type=click.IntRange(min=2), default=2, show_default=True, help="Random inputs at each size.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Real(min=0),
     metavar="SHARE",
     help="Largest difference allowed, as a share of an output's largest value.  [default: 1e-11 in float64, 2e-5 in "
     "float32, 1e-2 in float16, 0 for integers]",

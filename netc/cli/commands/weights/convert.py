@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import click
 
 from netc.artifacts import staged
 from netc.cli.commands.weights.options import read_tensors, shard_size, state_key
-from netc.cli.options import as_json, choices, file_output
-from netc.cli.output import print_json
+from netc.cli.options import as_json, choices, one_file_output
+from netc.cli.output import file_to_write, print_json
 from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
@@ -39,7 +40,7 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 
 @click.command("convert", short_help="Read, rename, merge and convert weights.")
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
-@file_output("The safetensors file to write.")
+@one_file_output("The safetensors file to write; - is standard output.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Take only tensors whose names match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out tensors whose names match; may be repeated.")
 @click.option(
@@ -109,14 +110,16 @@ def command(
     network = compile_or_fail(spec, args, bind) if spec else None
     taken = _taken(inputs, network, options)
     taken, how = matched(network, taken) if network and options["by_form"] else (taken, None)
-    conversion = _conversion(network, target, taken, options)
-    layout = conversion.layout
-    with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
-        write_conversion(conversion, temporary, network, seed, allow_non_finite=allow_non_finite, progress=report)
-    if json_:
+    with file_to_write(target, "leave out --shard-size" if options["shard_size"] else "") as path:
+        conversion = _conversion(network, path, taken, options)
+        layout = conversion.layout
+        with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
+            write_conversion(conversion, temporary, network, seed, allow_non_finite=allow_non_finite, progress=report)
+    if json_ and target != "-":
         print_json(_as_json(conversion, how))
     else:
-        say("\n".join([*_lines(conversion), *(_told(how) if how else ())]))
+        lines = [*_lines(conversion), *(_told(how) if how else ())]
+        say("\n".join(lines), sys.stderr if target == "-" else None)
 
 
 def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, Held]:

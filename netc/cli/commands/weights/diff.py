@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from netc.cli.commands.weights.options import read_tensors, state_key
-from netc.cli.options import as_json
+from netc.cli.options import Real, as_json
 from netc.cli.output import print_json
 from netc.cli.report import say
 from netc.weights.diff import Difference, compare
@@ -17,7 +17,7 @@ from netc.weights.diff import Difference, compare
 @click.argument("second", metavar="B")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Real(min=0),
     default=0.0,
     show_default=True,
     help="Absolute differences up to this are ignored.",

@@ -6,7 +6,8 @@ import click
 
 from netc.artifacts import staged
 from netc.cli.commands.weights.options import shard_size
-from netc.cli.options import file_output, one_spec
+from netc.cli.options import one_file_output, one_spec
+from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
@@ -16,7 +17,7 @@ from netc.weights.safetensors import FLOATS
 
 @click.command("init", short_help="Write fresh weights.")
 @one_spec
-@file_output("The safetensors file to write.")
+@one_file_output("The safetensors file to write; - is standard output.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
@@ -39,8 +40,9 @@ def command(
       netc weights init specs/vgg.yaml:vgg16 -o vgg16.safetensors --shard-size 200MB
     """
     network = compile_or_fail(spec, args, bind)
-    layout = fresh_layout(network, target, seed, shard_size=shard_size, dtype=dtype)
-    with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
-        write_fresh(network, layout, temporary, seed, report)
+    with file_to_write(target, "leave out --shard-size" if shard_size else "") as path:
+        layout = fresh_layout(network, path, seed, shard_size=shard_size, dtype=dtype)
+        with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
+            write_fresh(network, layout, temporary, seed, report)
     if layout.table is not None:
         say(f"{layout.index.path}: {len(layout.index.tensors)} tensors in {len(layout.shards)} files")
