@@ -118,6 +118,8 @@ def _network(
         if any(least > 1 for least in compiler.domain.bounds.values()):
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
         network = _trained(compiler, network, flat)
+        if spec.checks:
+            compiler.check_budgets(network, flat, draft.scope, instance)
         check_paths(compiler.report, network, flat)
         check_lints(compiler.report, network, flat)
         if any(file.init for file in compiler.files.specs.values()):

@@ -13,7 +13,8 @@ from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Binary, Expr, Literal, Name, names_in, tensors_in
-from netc.ir.model import Node, Value
+from netc.ir.flat import Flat
+from netc.ir.model import Network, Node, Value
 from netc.lazy import LazyModule
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
@@ -34,8 +35,9 @@ from netc.syntax.ast import Alias, Body, Check, Definition, Input, Output, SpecF
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
 if TYPE_CHECKING:
-    from netc.passes.elaborate import sizing
+    from netc.passes.elaborate import budgets, sizing
 else:
+    budgets = LazyModule("netc.passes.elaborate.budgets")
     sizing = LazyModule("netc.passes.elaborate.sizing")
 
 MAX_STEPS = 50_000
@@ -56,10 +58,14 @@ def _named(definition: Definition, count: int) -> list[tuple[str, Span]]:
     return [*named, *[(f"{last.name}.{i}", last.span) for last in rest for i in range(count - len(named))]]
 
 
-def _by_need(definition: Definition, names: Namespace) -> tuple[list[Check], list[Check]]:
-    """Checks of arguments and inputs alone, and those of what the body computes."""
-    early = [check for check in definition.checks if tensors_in(check.that) <= names.inputs.keys()]
-    return early, [check for check in definition.checks if check not in early]
+def _by_need(definition: Definition, names: Namespace, scope: Scope) -> tuple[list[Check], list[Check]]:
+    """Checks of arguments and inputs alone, and those of what the body computes. What a file asks of its network as a
+    whole is looked at when that is complete (`budgets`)."""
+    checks = definition.checks
+    if checks and isinstance(definition, SpecFile):
+        checks = tuple(check for check in checks if not budgets.is_budget(check.that, scope))
+    early = [check for check in checks if tensors_in(check.that) <= names.inputs.keys()]
+    return early, [check for check in checks if check not in early]
 
 
 class Compiler:
@@ -160,7 +166,7 @@ class Compiler:
         place = Place("", "", "", scope, instance, names)
         if isinstance(definition, SpecFile):
             self._rebind(definition, instance, inputs)
-        early, late = _by_need(definition, names)
+        early, late = _by_need(definition, names, scope)
         if not all(self._holds(check, instance, scope) for check in early):
             return None
         flow = Flow(inputs[0] if inputs else None)
@@ -280,6 +286,16 @@ class Compiler:
         except UnknownTensor:
             return False
         return True
+
+    def check_budgets(self, network: Network, flat: Flat, scope: Scope, instance: Instance) -> None:
+        """Report the checks of a file that do not hold of its network as a whole."""
+        asked = [check for check in network.file.checks if budgets.is_budget(check.that, scope)]
+        known = budgets.Budgets(network, flat, scope) if asked else None
+        for check in asked:
+            assert known is not None
+            told = self.files.attempt(partial(known.told, check), instance.source)
+            if told is not ERROR:
+                self._holds(told, instance, scope)
 
     def _holds(self, check: Check, instance: Instance, scope: Scope) -> bool:
         """Whether a check holds; one that does not is reported where the block or file that makes it is called."""

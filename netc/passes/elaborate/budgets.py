@@ -1,0 +1,111 @@
+"""Checks of what a whole network costs and sees: `parameters == 61706`, `macs < 1e9`, `conv5.field == 73`.
+
+They are a file's own and hold of its network, so they are looked at when that is complete, and not where the file is
+imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from msgspec.structs import fields, replace
+
+from netc.diagnostics.suggest import closest
+from netc.dims import Size
+from netc.expr.evaluate import ExprError, dotted
+from netc.expr.scope import Scope
+from netc.expr.tree import Attribute, Expr, Literal, Name, parts_of
+from netc.ir.flat import Flat
+from netc.ir.model import Network
+from netc.passes.cost import Cost, costs, total
+from netc.passes.receptive_field import Field, receptive_fields
+from netc.syntax.ast import Check
+
+COUNTS = ("parameters", "trainable", "macs", "memory")
+SEEN = ("field", "step")
+
+
+def is_budget(expr: Expr, scope: Scope) -> bool:
+    """Whether an expression asks for what only the whole network says. An argument of that name comes first."""
+    if isinstance(expr, Name):
+        return expr.id in COUNTS and scope.find(expr.id) is None
+    if isinstance(expr, Attribute):
+        return expr.field in COUNTS or expr.field in SEEN
+    return any(is_budget(part, scope) for part in parts_of(expr))
+
+
+class Budgets:
+    """What checks may ask of a network."""
+
+    def __init__(self, network: Network, flat: Flat, scope: Scope) -> None:
+        self._flat = flat
+        self._scope = scope
+        self._costs = costs(network, flat)
+        self._fields = receptive_fields(flat)
+
+    def told(self, check: Check) -> Check:
+        """The check with numbers in place of what it asks for. Raises ExprError."""
+        message = tuple(part if isinstance(part, str) else self._filled(part) for part in check.message)
+        return replace(check, that=self._filled(check.that), message=message)
+
+    def _filled(self, expr: Expr) -> Expr:
+        """Whole numbers such as 1e9 are made integers, which sizes can be compared with."""
+        if isinstance(expr, Literal):
+            whole = isinstance(expr.value, float) and expr.value.is_integer()
+            return replace(expr, value=int(expr.value)) if whole else expr
+        if isinstance(expr, Name) and is_budget(expr, self._scope):
+            return self._literal(expr, self._count(total(self._costs), expr.id, expr))
+        if isinstance(expr, Attribute):
+            return self._literal(expr, self._of_layer(expr)) if is_budget(expr, self._scope) else expr
+        return replace(expr, **dict(_rebuilt(expr, self._filled)))
+
+    def _literal(self, expr: Expr, value: Any) -> Literal:
+        return Literal(value=value, start=expr.start, end=expr.end)
+
+    def _of_layer(self, expr: Attribute) -> Any:
+        path = dotted(expr.base)
+        places = [i for i, node in enumerate(self._flat.nodes) if path is not None and _below(node.path, path)]
+        if not places:
+            near = closest(path or "", dict.fromkeys(node.path for node in self._flat.nodes))
+            help = f"did you mean `{near}`?" if near else "`netc summary` lists the layers"
+            raise ExprError("unknown-tensor", f"there is no layer `{path}` to take `.{expr.field}` of", expr, help)
+        if expr.field in COUNTS:
+            return self._count(total(self._costs[i] for i in places), expr.field, expr)
+        field = self._fields[self._flat.nodes[places[-1]].outputs[0]]
+        if field is None or not (field.whole or field.reach):
+            raise ExprError("bad-expression", f"`{path}` has no receptive field", expr)
+        return _seen(field, expr)
+
+    def _count(self, cost: Cost, name: str, at: Expr) -> Size:
+        found: Size | None = getattr(cost, name)
+        if found is None:
+            raise ExprError("too-complex", f"`{name}` is too complex to write down", at, "give the sizes with --size")
+        return found
+
+
+def _below(path: str, outer: str) -> bool:
+    return path == outer or path.startswith(f"{outer}.")
+
+
+def _seen(field: Field, expr: Attribute) -> Any:
+    """One number where all axes have the same, else a list of them."""
+    if field.whole:
+        raise ExprError("bad-expression", f"a position of `{dotted(expr.base)}` sees the whole input", expr)
+    values: Sequence[Any] = field.size if expr.field == "field" else [_plain(step) for step in field.step]
+    return values[0] if len(set(values)) == 1 else tuple(values)
+
+
+def _plain(step: Fraction) -> int | float:
+    return int(step) if step.denominator == 1 else float(step)
+
+
+def _rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Any:
+    """The fields of an expression that hold others, each changed."""
+    for field in fields(expr):
+        value = getattr(expr, field.name)
+        if isinstance(value, Expr):
+            yield field.name, change(value)
+        elif isinstance(value, tuple):
+            yield field.name, tuple(change(part) if isinstance(part, Expr) else part for part in value)
