@@ -284,6 +284,8 @@ CATALOGUE = {
         embedding_bag 20 8 mode=sum padding_idx=0 @tokens
         embedding_bag 20 8 max padding_idx=1 @tokens
         noise: randn like=@t
+        fixed_noise: randn like=@t seed=5
+        fixed_rand: rand like=@t seed=5
         parts: rand (2 5)
         add @t @noise
         [add 0.5 @parts, mul 2]

@@ -1,14 +1,20 @@
-"""Random tensors: new numbers at every call in training, their mean in eval and in ONNX."""
+"""Random tensors: new numbers at every call in training, their mean or those of a seed in eval and in ONNX."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import ClassVar
+
+from msgspec import structs
 
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Ints, Op, Word, attr, op
 from netc.ops.common import FLOATS, int64, need_float, node
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.seeded import LIKE as SEEDED_LIKE
+from netc.ops.seeded import PRIME, onnx_seeded, seeded_class
+from netc.ops.seeded import SIZED as SEEDED_SIZED
 from netc.types import TensorType
 
 LIKE = '''class {cls}(nn.Module):
@@ -38,6 +44,9 @@ class _Random(Op):
     what: ClassVar[str] = ""
     size: Ints = attr("its sizes, where no tensor `like=@x` has them", default=(), minimum=1)
     dtype: Word = attr("its element type, where sizes are given", default="float32", words=FLOATS)
+    seed: int | None = attr(
+        "in eval, numbers that this gives in place of the mean", default=None, minimum=0, maximum=PRIME - 1
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if bool(x) == bool(self.size):
@@ -51,6 +60,8 @@ class _Random(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         cls = f"{self.name.capitalize()}Like" if x else self.name.capitalize()
+        if self.seed is not None:
+            return self._seeded(cls, *x)
         still, value = ("full", f", {self.mean:g}") if self.mean else ("zeros", "")
         words = {
             "cls": cls,
@@ -67,7 +78,30 @@ class _Random(Op):
             args.append(TorchArg("dtype", self.dtype, attribute="dtype"))
         return TorchForm(TorchModule(cls, tuple(args), "{self}()", helper=SIZED.format(**words)))
 
+    def _seeded(self, cls: str, *x: TensorType) -> TorchForm:
+        source = seeded_class(SEEDED_LIKE if x else SEEDED_SIZED, cls, self.name, self.what)
+        size = () if x else (TorchArg("size", self.size, attribute="size"),)
+        kind = () if x or self.dtype == "float32" else (TorchArg("dtype", self.dtype, attribute="dtype"),)
+        args = (*size, TorchArg("seed", self.seed, attribute="seed"), *kind)
+        call = "{self}({0})" if x else "{self}()"
+        return TorchForm(TorchModule(f"Seeded{cls}", args, call, helper=source))
+
+    def _onnx_seeded(self, seed: int, *x: TensorType) -> Iterator[OnnxNode]:
+        made = self.infer(*x)
+        known = [n for n in made.shape if isinstance(n, int)]
+        if len(known) == made.rank:
+            shape, count = int64("shape", *known), OnnxConst("count", "int64", (), (prod(known),))
+            first, *nodes = onnx_seeded(self.name, seed, made.dtype)
+            yield structs.replace(first, consts=(*first.consts, shape, count))
+            yield from nodes
+            return
+        yield node("Shape", "x0", "shape")
+        yield node("Size", "x0", "count")
+        yield from onnx_seeded(self.name, seed, made.dtype)
+
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if self.seed is not None:
+            return tuple(self._onnx_seeded(self.seed, *x))
         mean = scalar("mean", self.infer(*x).dtype, self.mean)
         known = [n for n in self.infer(*x).shape if isinstance(n, int)]
         if len(known) == self.infer(*x).rank:
@@ -75,20 +109,22 @@ class _Random(Op):
         return node("Shape", "x0", "shape"), node("Expand", "mean shape", "y0", mean)
 
     def caption(self, *x: TensorType) -> str:
-        return f"{self.mean:g} in eval"
+        return f"{self.mean:g} in eval" if self.seed is None else f"seed {self.seed} in eval"
 
 
 @op("randn", family=Family.OTHER, torch="torch.randn", title="randn", arity=(0, 0))
 class Randn(_Random):
     """Numbers of the normal distribution with mean 0 and variance 1, new at every call in training; in eval, and so in
-    ONNX, all are 0 (`torch.randn`). `like=@x` says the shape, or `size`. They do not feed the next statement."""
+    ONNX, all are 0, or with `seed` always the same numbers (`torch.randn`). `like=@x` says the shape, or `size`. They
+    do not feed the next statement."""
 
     what = "Normal"
 
 
 @op("rand", family=Family.OTHER, torch="torch.rand", title="rand", arity=(0, 0))
 class Rand(_Random):
-    """Numbers from 0 to 1, all equally likely, new at every call in training; in eval, and so in ONNX, all are 0.5
-    (`torch.rand`). `like=@x` says the shape, or `size`. They do not feed the next statement."""
+    """Numbers from 0 to 1, all equally likely, new at every call in training; in eval, and so in ONNX, all are 0.5, or
+    with `seed` always the same numbers (`torch.rand`). `like=@x` says the shape, or `size`. They do not feed the next
+    statement."""
 
     what, mean = "Uniform", 0.5

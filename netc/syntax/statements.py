@@ -149,7 +149,7 @@ class StatementReader:
         return True
 
     def refuse_name(self, name: str, role: Role, span: Span, reason: str) -> None:
-        message = f"`{name}` cannot name a {role}"
+        message = f"`{name}` cannot name {'an' if role[0] in 'aeiou' else 'a'} {role}"
         self.report.error("bad-name", message, span.start, span.end, notes=(reason,), help=another(role))
 
     def do(self, node: Mapping) -> Statement | None:
