@@ -93,7 +93,7 @@ def test_any_text_ends_in_diagnostics(text: bytes) -> None:
 
 
 def test_a_variant_names_the_network() -> None:
-    assert "resnet18 is right" in check(f"{ROOT / 'specs/resnet.yaml'}:resnet18").stdout
+    assert "resnet18 is valid" in check(f"{ROOT / 'specs/resnet.yaml'}:resnet18").stdout
 
 
 FAMILY = """netc: 1
@@ -116,8 +116,8 @@ def test_every_variant_is_checked_when_asked(tmp_path: Path) -> None:
         "a window of 40 does not fit on H = 32": f"in {path}:large",
         "a window of 50 does not fit on H = 32": f"in {path}:huge",
     }
-    said = [line for line in check(str(path), "--all-variants").stdout.splitlines() if line.endswith("is right")]
-    assert said == [f"{path}:small: small is right", f"{path}:wide: wide is right"]
+    said = [line for line in check(str(path), "--all-variants").stdout.splitlines() if line.endswith("is valid")]
+    assert said == [f"{path}:small: small is valid", f"{path}:wide: wide is valid"]
 
 
 def test_what_all_variants_have_is_said_once() -> None:
@@ -126,14 +126,14 @@ def test_what_all_variants_have_is_said_once() -> None:
 
 
 def test_a_chosen_variant_is_the_one_that_is_checked() -> None:
-    assert check("-:wide", "--all-variants", text=FAMILY).stdout.endswith("-:wide: wide is right\n")
+    assert check("-:wide", "--all-variants", text=FAMILY).stdout.endswith("-:wide: wide is valid\n")
 
 
 @pytest.mark.parametrize("spec", [str(ROOT / "specs/alexnet.yaml"), str(ROOT / "specs/mlp.yaml")])
 def test_a_file_may_have_one_network_or_several(spec: str) -> None:
     result = check(spec, "--all-variants")
     assert result.exit_code == 0
-    assert all(" is right" in line for line in result.stdout.splitlines())
+    assert all(" is valid" in line for line in result.stdout.splitlines())
 
 
 def test_checking_loads_no_heavy_library() -> None:
@@ -150,7 +150,7 @@ def test_the_program_checks_with_and_without_options() -> None:
     plain = [sys.executable, "-m", "netc", "check", "specs/mlp.yaml"]
     for command in (plain, [*plain, "--format", "full"]):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "specs/mlp.yaml: mlp is right\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "specs/mlp.yaml: mlp is valid\n", "")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_variant_of_standard_input_is_no_option(words: tuple[str, ...]) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "netc", "check", *words], input=FAMILY, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "-:wide: wide is right", "")
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "-:wide: wide is valid", "")
 
 
 def test_an_option_there_is_not_is_still_refused() -> None:

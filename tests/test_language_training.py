@@ -121,10 +121,10 @@ def test_sizes_are_those_that_the_parts_kept_need(body: str, aux: bool, least: i
 @pytest.mark.parametrize(
     ("body", "aux", "said"),
     [
-        (PLAIN, "true", "is right from h=3, w=3 on, and trains from h=9, w=9 on"),
-        (PLAIN, "false", "is right from h=3, w=3 on"),
-        ("relu @in", "true", "is right, and trains from h=9, w=9 on"),
-        ("conv2d 4 9 @in", "true", "is right from h=9, w=9 on"),
+        (PLAIN, "true", "is valid from h=3, w=3 on, and trains from h=9, w=9 on"),
+        (PLAIN, "false", "is valid from h=3, w=3 on"),
+        ("relu @in", "true", "is valid, and trains from h=9, w=9 on"),
+        ("conv2d 4 9 @in", "true", "is valid from h=9, w=9 on"),
     ],
 )
 def test_check_says_what_evaluation_and_training_need(body: str, aux: str, said: str) -> None:

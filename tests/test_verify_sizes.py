@@ -141,23 +141,23 @@ def test_a_network_of_one_sample_is_built_with_a_remark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (POOLED, "pooled is right, and trains where N ≥ 2"),
-        (POOLED.replace("[N, 3, 8, 8]", "[N, 3, h, w]"), "pooled is right from h=3, w=3 on, and trains where N ≥ 2"),
-        (POOLED.replace("net:", "freeze: [last]\nnet:", 1), "pooled is right"),
-        (POOLED.replace(", adaptive_avg_pool2d 1", ""), "pooled is right"),
+        (POOLED, "pooled is valid, and trains where N ≥ 2"),
+        (POOLED.replace("[N, 3, 8, 8]", "[N, 3, h, w]"), "pooled is valid from h=3, w=3 on, and trains where N ≥ 2"),
+        (POOLED.replace("net:", "freeze: [last]\nnet:", 1), "pooled is valid"),
+        (POOLED.replace(", adaptive_avg_pool2d 1", ""), "pooled is valid"),
         (
             "netc: 1\nname: deep\ninputs: {image: [N, 3, 4*h, 4*w]}\nnet: [max_pool2d 4, batch_norm2d]\n",
-            "deep is right, and trains where N·h·w ≥ 2",
+            "deep is valid, and trains where N·h·w ≥ 2",
         ),
         (
             "netc: 1\nname: deep\ninputs: {image: [N, 3, h, w]}\nnet: [conv2d 4 3 stride=2 padding=1, batch_norm2d]\n",
-            "deep is right, and trains where N ≥ 2 or the other sizes are larger",
+            "deep is valid, and trains where N ≥ 2 or the other sizes are larger",
         ),
         (
             "netc: 1\nname: heads\ninputs: {image: [N, 3, h, w]}\nnet:\n  body: conv2d 4 1\n"
             "  side: [adaptive_avg_pool2d 1 @body, batch_norm2d]\n  out: relu @body\n"
             "outputs: {out: out, side: {from: side, when: train}}\n",
-            "heads is right, and trains where N ≥ 2",
+            "heads is valid, and trains where N ≥ 2",
         ),
     ],
 )
@@ -167,4 +167,4 @@ def test_check_says_from_where_on_a_network_trains(text: str, said: str) -> None
 
 def test_the_remark_is_silenced_by_lint_and_by_freeze() -> None:
     assert run("check", "-", text=ONE_VALUE.replace("net:", "lint: {untrainable: ignore}\nnet:"))[1].count("\n") == 1
-    assert run("check", "-", text=ONE_VALUE.replace("net:", "freeze: [out]\nnet:"))[1] == "-: one_value is right\n"
+    assert run("check", "-", text=ONE_VALUE.replace("net:", "freeze: [out]\nnet:"))[1] == "-: one_value is valid\n"

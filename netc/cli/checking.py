@@ -64,7 +64,7 @@ def _merged(checked: list[Checked]) -> list[Diagnostic]:
 
 
 def _praise(network: Network | None) -> str | None:
-    return None if network is None else f"{network.name} is right{_from(network)}"
+    return None if network is None else f"{network.name} is valid{_from(network)}"
 
 
 def _from(network: Network) -> str:

@@ -201,7 +201,7 @@ class Softplus(_Activation):
 
     function = "softplus"
     beta: float = attr("steepness", default=1.0)
-    threshold: float = attr("where the function is taken as linear", default=20.0)
+    threshold: float = attr("above this, the function is linear", default=20.0)
 
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
         text = ", {beta}, {threshold}" if (self.beta, self.threshold) != (1.0, 20.0) else ""
@@ -370,8 +370,8 @@ class _Dropout(Op):
 
 @op("dropout", family=Family.DROPOUT, torch="torch.nn.Dropout", title="Dropout")
 class Dropout(_Dropout):
-    """Zero each element with probability p in training, the rest times 1 / (1 − p) (Srivastava et al. 2014;
-    `torch.nn.Dropout`)."""
+    """Zeroes each element with probability p in training and multiplies the others by 1 / (1 − p) (Srivastava et al.
+    2014; `torch.nn.Dropout`)."""
 
 
 class _ChannelDropout(_Dropout):

@@ -253,16 +253,16 @@ class AdaptiveAvgPool3d(AdaptiveAvgPool):
 @op("adaptive_max_pool1d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool1d", title="AdaptiveMaxPool", rank=1)
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×L; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool1d`). `@pool.indices` are their places, counted within a plane."""
+    (`torch.nn.AdaptiveMaxPool1d`). `@pool.indices` are their positions within the plane, counted row by row."""
 
 
 @op("adaptive_max_pool2d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool2d", title="AdaptiveMaxPool", rank=2)
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool2d`). `@pool.indices` are their places, counted within a plane."""
+    (`torch.nn.AdaptiveMaxPool2d`). `@pool.indices` are their positions within the plane, counted row by row."""
 
 
 @op("adaptive_max_pool3d", family=Family.POOL, torch="torch.nn.AdaptiveMaxPool3d", title="AdaptiveMaxPool", rank=3)
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
     """The largest element of each bin of N×C×D×H×W; bin i of n elements is ⌊i·n/out⌋ up to ⌈(i+1)·n/out⌉
-    (`torch.nn.AdaptiveMaxPool3d`). `@pool.indices` are their places, counted within a plane."""
+    (`torch.nn.AdaptiveMaxPool3d`). `@pool.indices` are their positions within the plane, counted row by row."""

@@ -103,8 +103,8 @@ def _together(told: str, past: str, result: str) -> tuple[OnnxNode, str]:
 
 @op("rnn_cell", family=Family.LINEAR, torch="torch.nn.RNNCell", title="RNNCell", arity=(1, 2))
 class RnnCell(_Cell):
-    """h' = tanh(W·x + b + R·h + c), one step of `rnn`, of batch × features. A second input is h, else 0
-    (`torch.nn.RNNCell`)."""
+    """h' = tanh(W·x + b + R·h + c), one step of `rnn`, of batch × features. An optional second input is h, zeros by
+    default (`torch.nn.RNNCell`)."""
 
     bias: bool = _BIAS
     nonlinearity: Word = attr("the function of the state", default="tanh", words=("tanh", "relu"))
@@ -118,7 +118,7 @@ class RnnCell(_Cell):
 @op("gru_cell", family=Family.LINEAR, torch="torch.nn.GRUCell", title="GRUCell", arity=(1, 2))
 class GruCell(_Cell):
     """h' = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), one step of `gru`, of batch × features.
-    A second input is h, else 0 (`torch.nn.GRUCell`)."""
+    An optional second input is h, zeros by default (`torch.nn.GRUCell`)."""
 
     gates = 3
     bias: bool = _BIAS
@@ -147,7 +147,7 @@ class GruCell(_Cell):
 @op("lstm_cell", family=Family.LINEAR, torch="torch.nn.LSTMCell", title="LSTMCell", arity=(1, 3))
 class LstmCell(_Cell):
     """c' = f·c + i·g and h' = o·tanh(c') with gates i, f, o, one step of `lstm`, of batch × features. Outputs: `h_1`
-    and `c_1`. A second and third input are h and c, else 0 (`torch.nn.LSTMCell`)."""
+    and `c_1`. Optional second and third inputs are h and c, zeros by default (`torch.nn.LSTMCell`)."""
 
     gates = 4
     states = 2

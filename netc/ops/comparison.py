@@ -47,14 +47,15 @@ class _Comparison(_Arithmetic):
 
 @op("eq", family=Family.MERGE, torch="torch.eq", title="=")
 class Eq(_Comparison):
-    """Where two tensors have equal elements, with broadcasting, or a tensor has a number, as bool (`torch.eq`)."""
+    """Where the elements of two tensors, or of a tensor and a number, are equal, with broadcasting, as bool
+    (`torch.eq`)."""
 
     sign, onnx_op = "==", "Equal"
 
 
 @op("ne", family=Family.MERGE, torch="torch.ne", title="≠")
 class Ne(_Comparison):
-    """Where two tensors have different elements, with broadcasting, or a tensor has not a number, as bool; NaN differs
+    """Where the elements of two tensors, or of a tensor and a number, differ, with broadcasting, as bool; NaN differs
     from itself (`torch.ne`)."""
 
     sign, onnx_op, negated = "!=", "Equal", True
@@ -111,7 +112,8 @@ class LogicalAnd(_Logic):
 
 @op("logical_or", family=Family.MERGE, torch="torch.logical_or", title="or")
 class LogicalOr(_Logic):
-    """Where one of two or more tensors is true, with broadcasting; every element but 0 is true (`torch.logical_or`)."""
+    """Where at least one of two or more tensors is true, with broadcasting; every element but 0 is true
+    (`torch.logical_or`)."""
 
     onnx_op = "Or"
 

@@ -151,7 +151,7 @@ class Conv(_ConvBase):
     dilation: PerAxis = attr("spacing between kernel taps", default=1, minimum=1)
     groups: int = attr("independent channel groups", default=1, minimum=1)
     bias: bool = attr("add a learned offset per output channel", default=True)
-    padding_mode: Word = attr("what the padding is filled with", default="zeros", words=PADDING_MODES)
+    padding_mode: Word = attr("how the padding is filled", default="zeros", words=PADDING_MODES)
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
     spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
     standardize: float | None = attr(

@@ -177,10 +177,9 @@ class Log1p(_Curve):
 
 @op("logit", family=Family.OTHER, torch="torch.logit", title="logit")
 class Logit(_Curve):
-    """log(x / (1 − x)), the inverse of `sigmoid`; NaN outside of 0 … 1 unless `eps` keeps x from there
-    (`torch.logit`)."""
+    """log(x / (1 − x)), the inverse of `sigmoid`; NaN outside of 0 … 1 unless `eps` clamps x (`torch.logit`)."""
 
-    eps: float | None = attr("x is taken to be from eps to 1 − eps", default=None, minimum=0, maximum=0.5)
+    eps: float | None = attr("clamps x to eps … 1 − eps", default=None, minimum=0, maximum=0.5)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = () if self.eps is None else (TorchArg("eps", self.eps, attribute="eps"),)

@@ -13,8 +13,8 @@ from netc.types import TensorType
 
 @op("alpha_dropout", family=Family.DROPOUT, torch="torch.nn.AlphaDropout", title="AlphaDropout")
 class AlphaDropout(_Dropout):
-    """Elements set to −1.0507 · 1.6733 with probability p in training, then scaled so that mean 0 and variance 1 stay,
-    as after `selu` (Klambauer et al., arXiv 1706.02515; `torch.nn.AlphaDropout`)."""
+    """Elements set to −1.0507 · 1.6733 with probability p in training, then scaled so that mean 0 and variance 1 are
+    kept, as after `selu` (Klambauer et al., arXiv 1706.02515; `torch.nn.AlphaDropout`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])

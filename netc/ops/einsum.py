@@ -71,9 +71,9 @@ def _problem(letters: str, result: str) -> str:
 class Einsum(Op):
     """Each axis of the inputs has a letter; elements where equal letters have equal positions are multiplied, and the
     letters that the result lacks are summed over: `einsum "bij,bjk->bik" @a @b` is a matrix product, and so is
-    `"...ij,...jk->...ik"`, whose `...` are all the axes before and stretch to each other (`torch.einsum`)."""
+    `"...ij,...jk->...ik"`, where `...` stands for all leading axes, which broadcast (`torch.einsum`)."""
 
-    equation: Text = attr("a letter per axis, inputs apart by commas, then `->` and the axes of the result")
+    equation: Text = attr("a letter per axis, inputs separated by commas, then `->` and the axes of the result")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         parsed = parse(self.equation)

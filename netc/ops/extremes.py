@@ -64,16 +64,16 @@ class _Place(_Extreme):
 
 @op("argmax", family=Family.OTHER, torch="torch.argmax", title="argmax")
 class Argmax(_Place):
-    """Where the largest element is along an axis, or among all in row-major order, the first one of equals, as int64
-    (`torch.argmax`)."""
+    """The index of the largest element along an axis, or of all elements in row-major order; the first of equals, as
+    int64 (`torch.argmax`)."""
 
     onnx_op = "Max"
 
 
 @op("argmin", family=Family.OTHER, torch="torch.argmin", title="argmin")
 class Argmin(_Place):
-    """Where the smallest element is along an axis, or among all in row-major order, the first one of equals, as int64
-    (`torch.argmin`)."""
+    """The index of the smallest element along an axis, or of all elements in row-major order; the first of equals, as
+    int64 (`torch.argmin`)."""
 
     onnx_op = "Min"
 
@@ -104,7 +104,7 @@ class _ValueAndPlace(_Extreme):
 
 @op("max", family=Family.OTHER, torch="torch.max", title="max")
 class Max(_ValueAndPlace):
-    """The largest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals), or the
+    """The largest element along an axis (`values`) and its index (`indices`, int64; the first of equals), or the
     largest of all alone (`torch.max`)."""
 
     onnx_op = "Max"
@@ -112,7 +112,7 @@ class Max(_ValueAndPlace):
 
 @op("min", family=Family.OTHER, torch="torch.min", title="min")
 class Min(_ValueAndPlace):
-    """The smallest element along an axis (`values`) and where it is (`indices`, int64, the first one of equals), or the
+    """The smallest element along an axis (`values`) and its index (`indices`, int64; the first of equals), or the
     smallest of all alone (`torch.min`)."""
 
     onnx_op = "Min"
@@ -120,8 +120,8 @@ class Min(_ValueAndPlace):
 
 @op("topk", family=Family.OTHER, torch="torch.topk", title="TopK")
 class Topk(_AlongAxis):
-    """The `k` largest elements along an axis (`values`) and where they are (`indices`, int64); which of equals come is
-    open (`torch.topk`)."""
+    """The `k` largest elements along an axis (`values`) and their indices (`indices`, int64); which of several equal
+    elements are taken is not defined (`torch.topk`)."""
 
     k: int = attr("how many", minimum=1)
     dim: int = attr("the axis to search", default=-1)

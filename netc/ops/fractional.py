@@ -28,9 +28,9 @@ FRACTIONAL = '''class FractionalMaxPool2d(nn.FractionalMaxPool2d):
     rank=2,
 )
 class FractionalMaxPool2d(Op):
-    """The largest element of each of `output_size` regions of N×C×H×W, which begin now one and now another number of
-    elements apart (Graham, arXiv 1412.6071; `torch.nn.FractionalMaxPool2d`). Where they begin is drawn anew at every
-    call in training; in eval, and so in ONNX, the draw is always 0.5."""
+    """The largest element of each of `output_size` regions of N×C×H×W, whose starts are not equally spaced (Graham,
+    arXiv 1412.6071; `torch.nn.FractionalMaxPool2d`). The starts are drawn anew at every call in training; in eval, and
+    so in ONNX, the draw is always 0.5."""
 
     kernel_size: PerAxis = attr("size of a region per axis", minimum=1)
     output_size: PerAxis | None = attr("regions per axis", default=None, minimum=1)

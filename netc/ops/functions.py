@@ -180,8 +180,8 @@ class Ceil(_Rounding):
 
 @op("round", family=Family.OTHER, torch="torch.round", title="round")
 class Round(_Rounding):
-    """The nearest whole number, the even one of two; with `decimals` the nearest number with so many digits after the
-    point, or with so many zeros before it where that is negative (`torch.round`)."""
+    """The nearest whole number, ties to even; with `decimals`, the nearest number with that many digits after the
+    point, or with that many zeros before it where it is negative (`torch.round`)."""
 
     onnx_op = "Round"
     decimals: int = attr("digits after the point", default=0, minimum=-10, maximum=10)
@@ -207,8 +207,8 @@ class Round(_Rounding):
 
 @op("clamp", family=Family.OTHER, torch="torch.clamp", title="clamp")
 class Clamp(Op):
-    """min(max(x, min), max); a bound that is not given does not bind, and all is `max` where min > max. Integers with a
-    bound that is no whole number become float32 (`torch.clamp`)."""
+    """min(max(x, min), max); a bound that is not given has no effect, and the result is `max` where min > max. Integers
+    become float32 where a bound is not a whole number (`torch.clamp`)."""
 
     min: Scalar | None = attr("lower bound", default=None, words=INFINITIES)
     max: Scalar | None = attr("upper bound", default=None, words=INFINITIES)

@@ -46,8 +46,8 @@ from netc.types import TensorType
 
 @op("linear", family=Family.LINEAR, torch="torch.nn.Linear", title="Linear")
 class Linear(Op):
-    """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out. A weight of another
-    statement takes the place of its own: `weight=@embed.weight`."""
+    """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out. The weight of another
+    statement can replace its own: `weight=@embed.weight`."""
 
     fresh = True
     follows = ("in_features", -1)
@@ -151,7 +151,7 @@ _NO_TOKEN = attr("the row of the padding token; negative ones count from the end
 class _Table(Op):
     """A learned table whose rows are looked up by integers."""
 
-    num_embeddings: int = attr("rows of the table", minimum=1)
+    num_embeddings: int = attr("number of number of rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
     padding_idx: int | None
 
@@ -199,8 +199,9 @@ class Embedding(_Table):
 
 @op("matmul", family=Family.MERGE, torch="torch.matmul", title="MatMul", arity=(2, 2))
 class MatMul(Op):
-    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast. A vector of k elements in
-    front is a row, one behind a column, and the axis that makes it a matrix goes again (`torch.matmul`)."""
+    """The matrix product of the last two axes, …×n×k by …×k×m; axes before them broadcast. A vector of k elements
+    counts as a row if it comes first and as a column if second; the axis added for that is removed again
+    (`torch.matmul`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_same_dtype(self, *x)

@@ -16,7 +16,7 @@ from netc.types import TensorType
 class IndexSelect(Op):
     """The slices of the first input along `dim` that the second, a list of indices, names (`torch.index_select`)."""
 
-    dim: int = attr("the axis that the indices walk")
+    dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         source, index = x
@@ -42,10 +42,10 @@ class IndexSelect(Op):
 
 @op("take_along_dim", family=Family.RESHAPE, torch="torch.take_along_dim", title="Take", arity=(2, 2))
 class TakeAlongDim(Op):
-    """Elements of the first input, at the places along `dim` that the second names; the other axes stretch to each
-    other: of N×M×4 with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
+    """Elements of the first input, at the places along `dim` that the second names; the other axes broadcast: of N×M×4
+    with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
 
-    dim: int = attr("the axis that the indices walk")
+    dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         source, index = x

@@ -217,7 +217,7 @@ class _Joining(Op):
 
 @op("concat", family=Family.MERGE, torch="torch.cat", title="Concat")
 class Concat(_Joining):
-    """Tensors one after another along an existing axis, the channels unless told otherwise (`torch.cat`)."""
+    """Tensors joined along an existing axis, by default the channels (`torch.cat`)."""
 
     fresh = True
     dim: int = attr("the axis along which to join", default=1)
@@ -258,7 +258,7 @@ class Concat(_Joining):
 
 @op("stack", family=Family.MERGE, torch="torch.stack", title="Stack")
 class Stack(_Joining):
-    """Tensors of one shape one after another along a new axis (`torch.stack`)."""
+    """Tensors of the same shape joined along a new axis (`torch.stack`)."""
 
     dim: int = attr("where the new axis goes", default=0)
 

@@ -42,17 +42,17 @@ class MultiheadAttention(Op):
 
     references: ClassVar[tuple[str, ...]] = ("attn_mask", "key_padding_mask")
     follows: ClassVar[tuple[str, int]] = ("embed_dim", -1)
-    num_heads: int = attr("heads; they share the features", minimum=1)
+    num_heads: int = attr("number of heads that the features are divided into", minimum=1)
     dropout: float = attr("probability of a zero among the weights in training", default=0.0, minimum=0, maximum=1)
     bias: bool = attr("add learned offsets in the projections", default=True)
-    add_bias_kv: bool = attr("a learned key and value after the others", default=False)
-    add_zero_attn: bool = attr("a key and a value of zeros after the others", default=False)
+    add_bias_kv: bool = attr("append a learned key and value", default=False)
+    add_zero_attn: bool = attr("append a key and a value of zeros", default=False)
     batch_first: bool = attr("inputs are batch × steps × features, not steps × batch × features", default=False)
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     need_weights: bool = attr("also return `weights`; set automatically where a statement reads them", default=False)
     average_attn_weights: bool = attr("`weights` averaged over the heads, not one for each", default=True)
-    attn_mask: Tensor = attr("what each query may see", default=None)
-    key_padding_mask: Tensor = attr("what all queries of a sample may see", default=None)
+    attn_mask: Tensor = attr("mask of mask of what each query may see", default=None)
+    key_padding_mask: Tensor = attr("mask of mask of what all queries of a sample may see", default=None)
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:
         return (1 if self.batch_first else 0,)

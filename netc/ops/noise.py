@@ -42,10 +42,10 @@ class _Random(Op):
     references: ClassVar[tuple[str, ...]] = ("like",)
     mean: ClassVar[float] = 0.0
     what: ClassVar[str] = ""
-    size: Ints = attr("its sizes, where no tensor `like=@x` has them", default=(), minimum=1)
-    dtype: Word = attr("its element type, where sizes are given", default="float32", words=FLOATS)
+    size: Ints = attr("the shape, unless given by `like=@x`", default=(), minimum=1)
+    dtype: Word = attr("element type, where `size` is given", default="float32", words=FLOATS)
     seed: int | None = attr(
-        "in eval, numbers that this gives in place of the mean", default=None, minimum=0, maximum=PRIME - 1
+        "seed of fixed numbers for eval, in place of the mean", default=None, minimum=0, maximum=PRIME - 1
     )
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -115,8 +115,8 @@ class _Random(Op):
 @op("randn", family=Family.OTHER, torch="torch.randn", title="randn", arity=(0, 0))
 class Randn(_Random):
     """Numbers of the normal distribution with mean 0 and variance 1, new at every call in training; in eval, and so in
-    ONNX, all are 0, or with `seed` always the same numbers (`torch.randn`). `like=@x` says the shape, or `size`. They
-    do not feed the next statement."""
+    ONNX, all are 0, or with `seed` always the same numbers (`torch.randn`). The shape is that of `like=@x`, or `size`.
+    They do not feed the next statement."""
 
     what = "Normal"
 
@@ -124,7 +124,7 @@ class Randn(_Random):
 @op("rand", family=Family.OTHER, torch="torch.rand", title="rand", arity=(0, 0))
 class Rand(_Random):
     """Numbers from 0 to 1, all equally likely, new at every call in training; in eval, and so in ONNX, all are 0.5, or
-    with `seed` always the same numbers (`torch.rand`). `like=@x` says the shape, or `size`. They do not feed the next
-    statement."""
+    with `seed` always the same numbers (`torch.rand`). The shape is that of `like=@x`, or `size`. They do not feed the
+    next statement."""
 
     what, mean = "Uniform", 0.5

@@ -286,8 +286,8 @@ FROZEN = '''class FrozenBatchNorm2d(nn.Module):
 @op("frozen_batch_norm2d", family=Family.NORM, torch="torchvision.ops.FrozenBatchNorm2d", title="BatchNorm", rank=2)
 class FrozenBatchNorm2d(Op):
     """Batch normalisation of N×C×H×W that never trains, (x − running_mean) / √(running_var + eps) · weight + bias, all
-    four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, detectors' way with a trained
-    backbone)."""
+    four of them fixed and part of the state_dict (`torchvision.ops.FrozenBatchNorm2d`, used by detectors with a
+    pretrained backbone)."""
 
     fresh = True
     eps: float = attr("added to the variance", default=1e-5, minimum=0)

@@ -44,8 +44,8 @@ class _Ordered(Op):
     """All elements along an axis from the least to the greatest, or the other way round."""
 
     dim: int = attr("the axis to sort along", default=-1)
-    descending: bool = attr("the greatest first", default=False)
-    stable: bool = attr("equal elements stay in their order", default=False)
+    descending: bool = attr("largest first", default=False)
+    stable: bool = attr("keep the order of equal elements", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], NUMBERS)
@@ -85,8 +85,8 @@ class _Ordered(Op):
 
 @op("sort", family=Family.OTHER, torch="torch.sort", title="Sort")
 class Sort(_Ordered):
-    """The elements along an axis in order (`values`) and where each was (`indices`, int64); which of equals comes first
-    is open unless `stable` (`torch.sort`)."""
+    """The elements along an axis in order (`values`) and the index that each had (`indices`, int64); the order of equal
+    elements is not defined unless `stable` (`torch.sort`)."""
 
     def ports(self) -> tuple[str, ...]:
         return ("values", "indices")
@@ -103,7 +103,7 @@ class Sort(_Ordered):
 
 @op("argsort", family=Family.OTHER, torch="torch.argsort", title="argsort")
 class Argsort(_Ordered):
-    """Where the elements along an axis are, in the order of `sort`, as int64 (`torch.argsort`)."""
+    """The indices that put the elements along an axis in the order of `sort`, as int64 (`torch.argsort`)."""
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(x[0].shape, "int64")

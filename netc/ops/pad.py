@@ -40,11 +40,11 @@ class Pad(Op):
     """Elements around the spatial axes: one number, one per axis, or all begins and then all ends, first axis first
     (`torch.nn.functional.pad`, which lists the last axis first). With a tensor `like=@x` the spatial axes become as
     long as its own: of the difference d, ⌊d/2⌋ is added or cut off at the beginning and the rest at the end. `padding`
-    then says what is added before the first element alone. With `dim` it is that one axis, 1 for channels."""
+    then gives only what is added before the first element. With `dim`, only that axis is padded, 1 for the channels."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
     padding: Ints = attr("elements added around the spatial axes; negative numbers cut off", default=())
-    mode: Word = attr("the value of the new elements", default="constant", words=tuple(PAD_MODES))
+    mode: Word = attr("how the new elements are filled", default="constant", words=tuple(PAD_MODES))
     value: float = attr("the constant", default=0.0, words=INFINITIES)
     dim: int | None = attr("the one axis to pad; the spatial axes if not given", default=None)
 

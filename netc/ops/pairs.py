@@ -77,7 +77,7 @@ class Atan2(_Pair):
 
 @op("hypot", family=Family.OTHER, torch="torch.hypot", title="hypot")
 class Hypot(_Pair):
-    """√(a² + b²), which does not overflow on the way (`torch.hypot`)."""
+    """√(a² + b²), computed so that no square overflows (`torch.hypot`)."""
 
     real = True
     lines = """
@@ -231,8 +231,8 @@ class XLogY(_PairOrNumber):
 class IsClose(_Pair):
     """Where |a − b| ≤ atol + rtol · |b|, as bool; infinities are close to themselves (`torch.isclose`)."""
 
-    rtol: float = attr("what the difference may be as a share of b", default=1e-5, minimum=0)
-    atol: float = attr("what the difference may be at b = 0", default=1e-8, minimum=0)
+    rtol: float = attr("allowed difference as a share of |b|", default=1e-5, minimum=0)
+    atol: float = attr("allowed difference at b = 0", default=1e-8, minimum=0)
     equal_nan: bool = attr("NaN is close to NaN", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -289,7 +289,7 @@ class _Bits(_Arithmetic):
 
 @op("bitwise_and", family=Family.OTHER, torch="torch.bitwise_and", title="&")
 class BitwiseAnd(_Bits):
-    """The bits that two tensors of integers share, or a tensor and a number; of booleans where both are true
+    """Bitwise and of two integer tensors, or of a tensor and a number; of booleans, where both are true
     (`torch.bitwise_and`)."""
 
     onnx_op, onnx_bool = "BitwiseAnd", "And"
@@ -297,7 +297,7 @@ class BitwiseAnd(_Bits):
 
 @op("bitwise_or", family=Family.OTHER, torch="torch.bitwise_or", title="|")
 class BitwiseOr(_Bits):
-    """The bits that one of two tensors of integers has, or a tensor or a number; of booleans where one is true
+    """Bitwise or of two integer tensors, or of a tensor and a number; of booleans, where at least one is true
     (`torch.bitwise_or`)."""
 
     onnx_op, onnx_bool = "BitwiseOr", "Or"
@@ -305,7 +305,7 @@ class BitwiseOr(_Bits):
 
 @op("bitwise_xor", family=Family.OTHER, torch="torch.bitwise_xor", title="^")
 class BitwiseXor(_Bits):
-    """The bits in which two tensors of integers differ, or a tensor and a number; of booleans where they differ
+    """Bitwise exclusive or of two integer tensors, or of a tensor and a number; of booleans, where they differ
     (`torch.bitwise_xor`)."""
 
     onnx_op, onnx_bool = "BitwiseXor", "Xor"

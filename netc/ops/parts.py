@@ -60,7 +60,7 @@ class _AlongAxis(Op):
 @op("chunk", family=Family.RESHAPE, torch="torch.chunk", title="Chunk")
 class Chunk(_AlongAxis):
     """The tensor cut along an axis into `chunks` parts of ⌈n/chunks⌉, the last one possibly smaller (`torch.chunk`).
-    PyTorch silently makes fewer parts where n is too small; that is refused here."""
+    PyTorch silently makes fewer parts where n is too small; netc refuses that."""
 
     view = True
     chunks: int = attr("number of parts", minimum=1)
@@ -143,7 +143,7 @@ class Split(_AlongAxis):
 
 @op("unbind", family=Family.RESHAPE, torch="torch.unbind", title="Unbind")
 class Unbind(_AlongAxis):
-    """Every slice along an axis, which goes: `@x.0`, `@x.1` … (`torch.unbind`)."""
+    """Every slice along an axis, which is removed: `@x.0`, `@x.1` … (`torch.unbind`)."""
 
     view = True
     dim: int = attr("the axis to take apart", default=0)
@@ -176,7 +176,7 @@ class Unbind(_AlongAxis):
 
 @op("select", family=Family.RESHAPE, torch="torch.select", title="Select")
 class Select(_AlongAxis):
-    """One slice along an axis, which goes (`torch.select`)."""
+    """One slice along an axis, which is removed (`torch.select`)."""
 
     view = True
     dim: int = attr("the axis to index")

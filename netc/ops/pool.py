@@ -330,21 +330,21 @@ def need_whole_windows(pool: _Pool, x: TensorType) -> Iterator[Require]:
 class MaxPool1d(MaxPool):
     """The largest element of each window of N×C×L. L becomes ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ +
     1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool1d`). `indices`
-    are where in its plane each was found, counted row by row."""
+    are the positions within the plane, counted row by row."""
 
 
 @op("max_pool2d", family=Family.POOL, torch="torch.nn.MaxPool2d", title="MaxPool", rank=2)
 class MaxPool2d(MaxPool):
     """The largest element of each window of N×C×H×W. Each side n becomes ⌊(n + 2·padding − dilation·(kernel − 1) − 1) /
     stride⌋ + 1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool2d`).
-    `indices` are where in its plane each was found, counted row by row."""
+    `indices` are the positions within the plane, counted row by row."""
 
 
 @op("max_pool3d", family=Family.POOL, torch="torch.nn.MaxPool3d", title="MaxPool", rank=3)
 class MaxPool3d(MaxPool):
     """The largest element of each window of N×C×D×H×W. Each side n becomes ⌊(n + 2·padding − dilation·(kernel − 1) − 1)
     / stride⌋ + 1, rounded up with `ceil_mode` unless the last window would start in the padding (`torch.nn.MaxPool3d`).
-    `indices` are where in its plane each was found, counted row by row."""
+    `indices` are the positions within the plane, counted row by row."""
 
 
 @op("avg_pool1d", family=Family.POOL, torch="torch.nn.AvgPool1d", title="AvgPool", rank=1)

@@ -139,7 +139,7 @@ class _Quotient(_Arithmetic):
 
 @op("remainder", family=Family.MERGE, torch="torch.remainder", title="mod")
 class Remainder(_Quotient):
-    """What division by others, with broadcasting, or by a number leaves; its sign is that of the divisor
+    """The remainder of a division by another tensor, with broadcasting, or by a number; it has the sign of the divisor
     (`torch.remainder`)."""
 
     of_integers = "y = Mod a b"
@@ -148,7 +148,7 @@ class Remainder(_Quotient):
 
 @op("fmod", family=Family.MERGE, torch="torch.fmod", title="fmod")
 class Fmod(_Quotient):
-    """What division by others, with broadcasting, or by a number leaves; its sign is that of the dividend
+    """The remainder of a division by another tensor, with broadcasting, or by a number; it has the sign of the dividend
     (`torch.fmod`)."""
 
     of_integers = of_reals = "y = Mod a b fmod=1"
@@ -156,7 +156,7 @@ class Fmod(_Quotient):
 
 @op("floor_divide", family=Family.MERGE, torch="torch.floor_divide", title="÷")
 class FloorDivide(_Quotient):
-    """How often others, with broadcasting, or a number go into elements, rounded down: −7 by 2 is −4
+    """The quotient by another tensor, with broadcasting, or by a number, rounded down: −7 by 2 is −4
     (`torch.floor_divide`)."""
 
     def torch(self, *x: TensorType) -> TorchForm:

@@ -20,8 +20,8 @@ LAST = -(2**62)
 
 @op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")
 class Repeat(Op):
-    """The whole tensor again and again along each axis; more numbers than axes make new axes in front. A number that is
-    a size of another tensor is read from it (`torch.Tensor.repeat`)."""
+    """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number that is a size of
+    another tensor is read from it (`torch.Tensor.repeat`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
     repeats: Sizes = attr("number of copies, per axis of the output", minimum=1)
@@ -68,7 +68,7 @@ class Repeat(Op):
 @op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
 class Slice(_AlongAxis):
     """The elements from `start` up to but without `end` along an axis, each `step`-th of them; negative ones count from
-    the end, and `end` may be a size of another tensor. Python silently cuts what lies outside; that is refused here
+    the end, and `end` may be a size of another tensor. Python silently ignores what lies outside; netc refuses it
     (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
     view = True
@@ -76,7 +76,7 @@ class Slice(_AlongAxis):
     dim: int = attr("the axis to cut")
     start: int = attr("the first element kept", default=0)
     end: Size | None = attr("the first element not kept; all to the end if not given", default=None)
-    step: int = attr("distance from one to the next", default=1, minimum=1)
+    step: int = attr("distance between elements kept", default=1, minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
@@ -140,7 +140,7 @@ class Gather(_AlongAxis):
     """Elements of the first input, at the places along `dim` that the second names: in three axes with dim 1
     y[i, j, k] = x[i, index[i, j, k], k] (`torch.gather`)."""
 
-    dim: int = attr("the axis that the indices walk")
+    dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         source, index = x
@@ -177,7 +177,7 @@ def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
 
 @op("flip", family=Family.RESHAPE, torch="torch.flip", title="Flip")
 class Flip(Op):
-    """The order of the elements turned round along axes (`torch.flip`)."""
+    """The elements in reverse order along axes (`torch.flip`)."""
 
     dims: Ints = attr("the axes to flip")
 
@@ -200,7 +200,8 @@ class Flip(Op):
 
 @op("roll", family=Family.RESHAPE, torch="torch.roll", title="Roll")
 class Roll(Op):
-    """Elements moved on by `shifts` along axes; what leaves at the end comes in at the beginning (`torch.roll`)."""
+    """Elements shifted by `shifts` along axes; those that leave at the end come back at the beginning
+    (`torch.roll`)."""
 
     shifts: Ints = attr("how far to move, per axis of `dims`")
     dims: Ints = attr("the axes to move along")
@@ -268,8 +269,8 @@ METHODS = {
 
 @op("cast", family=Family.OTHER, torch="torch.Tensor.to", title="Cast")
 class Cast(Op):
-    """The elements as another type: numbers to integers towards zero, to booleans whether they are not 0
-    (`torch.Tensor.to`)."""
+    """The elements converted to another type: numbers become integers by rounding towards zero, and booleans that are
+    true where they are not 0 (`torch.Tensor.to`)."""
 
     dtype: Word = attr("element type of the output", words=DTYPES)
 

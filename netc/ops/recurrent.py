@@ -30,7 +30,7 @@ _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
 _DROPOUT = attr("dropout probability between layers in training", default=0.0, minimum=0, maximum=1)
 _BIDIRECTIONAL = attr("also run from the last step to the first", default=False)
-_LENGTHS = attr("how many steps of each sequence are read, N × int64, one at least and at most all", default=None)
+_LENGTHS = attr("how many steps of each sequence are read, N × int64, from 1 to all", default=None)
 
 PACKED = '''class Packed{kind}(nn.{kind}):
     """Reads the first `lengths` steps of each sequence, at least one; the others give 0."""
@@ -286,10 +286,9 @@ class _Recurrent(Op):
 @op("rnn", family=Family.LINEAR, torch="torch.nn.RNN", title="RNN", arity=(1, 2))
 class Rnn(_Recurrent):
     """h = tanh(W·x + b + R·h + c) step by step, of steps × batch × features (Elman 1990; `torch.nn.RNN`). Outputs:
-    `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. A second input is the h it
-    starts from, else 0. With `lengths=@counts` each sequence ends after so many steps, as when it is packed: `output`
-    is 0 from there on, and `h_n` is what was reached.
-    """
+    `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. An optional second input is
+    the initial h, zeros by default. With `lengths=@counts` each sequence ends after so many steps, as when it is
+    packed: `output` is 0 from there on, and `h_n` is the last state reached."""
 
     nonlinearity: Word = attr("the function of the state", default="tanh", words=("tanh", "relu"))
     bias: bool = _BIAS
@@ -308,8 +307,7 @@ class Gru(_Recurrent):
     features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
     layers·directions × batch × hidden. An optional second input is the initial h, zeros by default. With
     `lengths=@counts` each sequence ends after so many steps, as when it is packed: `output` is 0 from there on, and
-    `h_n` is what was reached.
-    """
+    `h_n` is the last state reached."""
 
     gates = 3
     gate_order = (1, 0, 2)
@@ -328,10 +326,9 @@ class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
     layers·directions × batch × hidden. Optional second and third inputs are the initial h and c, zeros by default. With
-    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each
-    sequence ends after so many steps, as when it is packed: `output` is 0 from there on, `h_n` and `c_n` are what was
-    reached.
-    """
+    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each sequence
+    ends after so many steps, as when it is packed: `output` is 0 from there on, `h_n` and `c_n` are the last states
+    reached."""
 
     gates = 4
     gate_order = (0, 3, 1, 2)

@@ -131,8 +131,8 @@ class Prod(_Reduce):
 
 @op("norm", family=Family.OTHER, torch="torch.linalg.vector_norm", title="Norm")
 class Norm(_Reduce):
-    """(Σ |x|ᵖ)^(1/p) along axes; with p 0 how many elements are not 0, with p `inf` the largest |x|, with `"-inf"` the
-    smallest (`torch.linalg.vector_norm`)."""
+    """(Σ |x|ᵖ)^(1/p) along axes; for p = 0 the number of elements that are not 0, for `inf` the largest |x|, for
+    `"-inf"` the smallest (`torch.linalg.vector_norm`)."""
 
     p: float = attr("the exponent", default=2.0, words=INFINITIES)
 

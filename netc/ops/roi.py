@@ -231,14 +231,14 @@ class RoIPool(_Roi):
 class RoIAlign(_Roi):
     """The mean of bilinear samples in each cell of each box: features N×C×H×W and boxes K×5 (sample, x1, y1, x2, y2)
     give K×C×output_size, boxes N×K×4 (those of each sample) N·K×C×output_size. Corners are multiplied by
-    `spatial_scale` and, with `aligned`, moved by −½; without it a box is one element wide at least. A cell has
+    `spatial_scale` and, with `aligned`, moved by −½; without it a box is at least one element wide. A cell has
     `sampling_ratio`² samples, or ⌈extent / cells⌉ per axis (He et al., arXiv 1703.06870;
     `torchvision.ops.RoIAlign`)."""
 
     output_size: PerAxis = attr("cells per box, down and across", minimum=1)
     spatial_scale: float = attr("elements of the features per unit of the boxes", default=1.0)
     sampling_ratio: int = attr("samples per cell and axis; −1: as many as elements", default=-1, minimum=-1)
-    aligned: bool = attr("elements are points at half coordinates", default=False)
+    aligned: bool = attr("treat elements as points at half coordinates", default=False)
 
     def torch(self, *x: TensorType) -> TorchForm:
         return self._module("RoIAlign", ROI_ALIGN, "sampling_ratio", "aligned")

@@ -60,14 +60,14 @@ EPS = 1e-6
 class MultiScaleRoIAlign(_Roi):
     """`roi_align` from the map that suits each box: maps N×C×H×W, finest first, each of half the resolution of the one
     before, then boxes in elements of the network's input, K×5 (sample, x1, y1, x2, y2) or N×K×4, give K×C×output_size
-    or N·K×C×output_size. A box of width w and height h comes from level
-    ⌊canonical_level + log₂(√(w·h) / canonical_scale) + 10⁻⁶⌋, or the nearest there is; the map of stride s is level
-    log₂ s (Lin et al., arXiv 1612.03144, eq. 1; `torchvision.ops.MultiScaleRoIAlign`)."""
+    or N·K×C×output_size. A box of width w and height h comes from level ⌊canonical_level + log₂(√(w·h) /
+    canonical_scale) + 10⁻⁶⌋, or the nearest one that exists; the map of stride s is level log₂ s (Lin et al., arXiv
+    1612.03144, eq. 1; `torchvision.ops.MultiScaleRoIAlign`)."""
 
     output_size: PerAxis = attr("cells per box, down and across", minimum=1)
     strides: Ints = attr("elements of the network's input per element of each map", minimum=1)
     sampling_ratio: int = attr("samples per cell and axis; −1: as many as elements", default=-1, minimum=-1)
-    aligned: bool = attr("elements are points at half coordinates", default=False)
+    aligned: bool = attr("treat elements as points at half coordinates", default=False)
     canonical_scale: int = attr("the side of a box of the canonical level", default=224, minimum=1)
     canonical_level: int = attr("the level of boxes of the canonical scale", default=4)
 

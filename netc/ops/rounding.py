@@ -39,7 +39,7 @@ class Trunc(_Rounding):
 
 @op("frac", family=Family.OTHER, torch="torch.frac", title="frac")
 class Frac(_SameDtype):
-    """What `trunc` takes away from x, with its sign (`torch.frac`)."""
+    """The fractional part of x, x − trunc(x), with the sign of x (`torch.frac`)."""
 
     takes = FLOATS
 
@@ -66,13 +66,13 @@ class SignBit(_Test):
 
 @op("nan_to_num", family=Family.OTHER, torch="torch.nan_to_num", title="NaN → 0")
 class NanToNum(_SameDtype):
-    """Numbers for what is none: `nan` for NaN, `posinf` and `neginf` for the infinities, by default the largest and the
-    smallest number there is (`torch.nan_to_num`)."""
+    """Replaces NaN by `nan` and the infinities by `posinf` and `neginf`, by default the largest and the smallest number
+    of the type (`torch.nan_to_num`)."""
 
     takes = (*NUMBERS, "bool")
-    nan: float = attr("what stands for NaN", default=0.0)
-    posinf: float | None = attr("what stands for +∞; the largest number if not given", default=None)
-    neginf: float | None = attr("what stands for −∞; the smallest number if not given", default=None)
+    nan: float = attr("replacement for NaN", default=0.0)
+    posinf: float | None = attr("replacement for +∞; the largest number if not given", default=None)
+    neginf: float | None = attr("replacement for −∞; the smallest number if not given", default=None)
 
     def torch(self, *x: TensorType) -> TorchForm:
         given = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
@@ -101,7 +101,7 @@ class NanToNum(_SameDtype):
 
 @op("bitwise_not", family=Family.OTHER, torch="torch.bitwise_not", title="~")
 class BitwiseNot(_SameDtype):
-    """Integers with every bit turned over, −x − 1 where they have a sign; of booleans, what they are not
+    """Integers with every bit inverted, −x − 1 where they are signed; of booleans, their negation
     (`torch.bitwise_not`)."""
 
     takes = (*INTS, "uint8", "bool")

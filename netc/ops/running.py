@@ -24,7 +24,7 @@ class _Running(Op):
 
     family: ClassVar[Family] = Family.OTHER
     takes: ClassVar[tuple[str, ...]] = NUMBERS
-    dim: int = attr("the axis to go along")
+    dim: int = attr("the axis to run along")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], self.takes)
@@ -128,16 +128,16 @@ class _Extreme(_Running):
 
 @op("cummax", family=Family.OTHER, torch="torch.cummax", title="CumMax")
 class CumMax(_Extreme):
-    """The largest element up to each one along an axis (`values`) and where it is (`indices`, int64, the last one of
-    equals) (`torch.cummax`)."""
+    """The largest element up to each one along an axis (`values`) and its index (`indices`, int64; the last of equals)
+    (`torch.cummax`)."""
 
     as_extreme = "GreaterOrEqual"
 
 
 @op("cummin", family=Family.OTHER, torch="torch.cummin", title="CumMin")
 class CumMin(_Extreme):
-    """The smallest element up to each one along an axis (`values`) and where it is (`indices`, int64, the last one of
-    equals) (`torch.cummin`)."""
+    """The smallest element up to each one along an axis (`values`) and its index (`indices`, int64; the last of equals)
+    (`torch.cummin`)."""
 
     as_extreme = "LessOrEqual"
 

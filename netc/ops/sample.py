@@ -17,9 +17,9 @@ ONNX_MODES = {"bilinear": "linear", "nearest": "nearest", "bicubic": "cubic"}
 
 @op("grid_sample", family=Family.UPSAMPLE, torch="torch.nn.functional.grid_sample", title="GridSample", arity=(2, 2))
 class GridSample(Op):
-    """N×C×H×W read at the places of a grid N×h×w×2 into N×C×h×w; a place is (x, y), −1 and 1 the edges (N×C×D×H×W at
-    N×d×h×w×3: (x, y, z)). The edges are the centres of the corner elements with `align_corners`, else their outer sides
-    (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.grid_sample`)."""
+    """N×C×H×W sampled at the points of a grid N×h×w×2, giving N×C×h×w; a point is (x, y), with the edges at −1 and 1
+    (N×C×D×H×W at N×d×h×w×3: (x, y, z)). The edges are the centres of the corner elements with `align_corners`, else
+    their outer sides (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.grid_sample`)."""
 
     mode: Word = attr("how values between elements are interpolated", default="bilinear", words=tuple(ONNX_MODES))
     padding_mode: Word = attr(

@@ -23,7 +23,7 @@ class _Scatter(Op):
 
     family: ClassVar[Family] = Family.RESHAPE
     arity: ClassVar[tuple[int, int | None]] = (3, 3)
-    dim: int = attr("the axis that the indices walk")
+    dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_axis(self, "dim", self.dim, x[0].rank)
@@ -76,8 +76,8 @@ class _Gathering(_Scatter):
 @op("scatter", family=Family.RESHAPE, torch="torch.scatter", title="Scatter", arity=(2, 3))
 class Scatter(_Scatter):
     """The first input with elements of the third, or a number, at the places along `dim` that the second names: in
-    three axes with dim 1 y[i, index[i, j, k], k] = x₂[i, j, k]. Which of several for one place stays is open
-    (`torch.scatter`)."""
+    three axes with dim 1 y[i, index[i, j, k], k] = x₂[i, j, k]. Which of several elements for the same place is kept is
+    not defined (`torch.scatter`)."""
 
     value: Scalar | None = attr("a number in place of a third tensor", default=None)
 
@@ -123,11 +123,11 @@ REDUCTIONS = {"sum": ("add", 0.0), "prod": ("mul", 1.0), "amax": ("max", float("
 
 @op("scatter_reduce", family=Family.RESHAPE, torch="torch.scatter_reduce", title="ScatterReduce")
 class ScatterReduce(_Gathering):
-    """The first input with elements of the third summed up, multiplied, … at the places along `dim` that the second
+    """The first input with elements of the third reduced (`sum`, `prod`, …) into the places along `dim` that the second
     names, together with what was there unless `include_self=false` (`torch.scatter_reduce`)."""
 
-    reduce: Word = attr("what is made of several elements", words=("sum", "prod", "mean", "amax", "amin"))
-    include_self: bool = attr("the first input's own element is one of them", default=True)
+    reduce: Word = attr("how several elements are reduced", words=("sum", "prod", "mean", "amax", "amin"))
+    include_self: bool = attr("include the element of the first input", default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])
@@ -173,7 +173,7 @@ class OneHot(Op):
     """For each whole number n of the input a new last axis of `num_classes` elements, 1 at n and 0 elsewhere, as int64
     (`torch.nn.functional.one_hot`)."""
 
-    num_classes: int = attr("size of the new axis, above all numbers of the input", minimum=1)
+    num_classes: int = attr("size of the new axis, greater than every number of the input", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, x[0], ("int64",))

@@ -202,7 +202,7 @@ class Permute(Op):
 
 @op("transpose", family=Family.RESHAPE, torch="torch.transpose", title="Transpose")
 class Transpose(Op):
-    """Two axes swapped (`torch.transpose`)."""
+    """Swaps two axes (`torch.transpose`)."""
 
     view = True
     dim0: int = attr("one axis")
@@ -229,7 +229,7 @@ class Transpose(Op):
 
 @op("squeeze", family=Family.RESHAPE, torch="torch.squeeze", title="Squeeze")
 class Squeeze(Op):
-    """Without the axis `dim`, where its size is 1 (`torch.squeeze`)."""
+    """Removes the axis `dim` if its size is 1 (`torch.squeeze`)."""
 
     view = True
     dim: int = attr("the axis to drop")
@@ -256,7 +256,7 @@ class Squeeze(Op):
 
 @op("unsqueeze", family=Family.RESHAPE, torch="torch.unsqueeze", title="Unsqueeze")
 class Unsqueeze(Op):
-    """With a new axis of size 1 at `dim` (`torch.unsqueeze`)."""
+    """Adds an axis of size 1 at `dim` (`torch.unsqueeze`)."""
 
     view = True
     dim: int = attr("where the new axis goes")

@@ -41,11 +41,11 @@ class _Compared(Op):
     arity=(2, 2),
 )
 class CosineSimilarity(_Compared):
-    """a·b / (max(‖a‖, eps) · max(‖b‖, eps)) along an axis, which goes, with broadcasting
+    """a·b / (max(‖a‖, eps) · max(‖b‖, eps)) along an axis, which is removed, with broadcasting
     (`torch.nn.CosineSimilarity`)."""
 
     dim: int = attr("the axis of the vectors", default=1)
-    eps: float = attr("least length that is divided by", default=1e-8, minimum=0)
+    eps: float = attr("smallest length to divide by", default=1e-8, minimum=0)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         wrong = list(super().check(*x))
@@ -93,7 +93,7 @@ class PairwiseDistance(_Compared):
     """(Σ |a − b + eps|ᵖ)^(1/p) along the last axis, with broadcasting (`torch.nn.PairwiseDistance`)."""
 
     p: float = attr("the exponent", default=2.0)
-    eps: float = attr("added to every difference, so that the gradient of equals is a number", default=1e-6)
+    eps: float = attr("added to every difference, so that the gradient is finite where they are equal", default=1e-6)
     keepdim: bool = attr("keep the last axis with size 1", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -58,8 +58,8 @@ class Parameter(_Stored):
 
 @op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
 class Buffer(_Stored):
-    """A fixed tensor whose elements lie in the weights, zeros at first. It does not train; its key in the state_dict is
-    the statement's name (`torch.nn.Buffer`)."""
+    """A fixed tensor whose elements are stored in the weights, zeros at first. It does not train; its key in the
+    state_dict is the statement's name (`torch.nn.Buffer`)."""
 
     dtype: Word = attr("its element type", default="float32", words=DTYPES)
 
@@ -162,11 +162,11 @@ class Constant(Op):
 @op("arange", family=Family.OTHER, torch="torch.arange", title="Range", arity=(0, 0))
 class Arange(Op):
     """The whole numbers from `start` up to but without `end`, `step` apart (`torch.arange`). They do not train and are
-    no part of the state_dict."""
+    not part of the state_dict."""
 
     start: int = attr("the first number")
     end: int = attr("where to stop, exclusive")
-    step: int = attr("how far from one to the next, negative to count down", default=1)
+    step: int = attr("difference between neighbours, negative to count down", default=1)
     dtype: Word = attr("its element type", default="int64", words=(*WHOLE, *FLOATS))
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

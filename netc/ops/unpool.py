@@ -145,7 +145,7 @@ class MaxUnpool(Op):
 
 @op("max_unpool1d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool1d", title="MaxUnpool", rank=1)
 class MaxUnpool1d(MaxUnpool):
-    """The elements of N×C×L back in the places where the `max_pool1d` named by `of` found them, zeros elsewhere
+    """The elements of N×C×L put back where the `max_pool1d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool1d`)."""
 
     undoes = "max_pool1d"
@@ -153,7 +153,7 @@ class MaxUnpool1d(MaxUnpool):
 
 @op("max_unpool2d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool2d", title="MaxUnpool", rank=2)
 class MaxUnpool2d(MaxUnpool):
-    """The elements of N×C×H×W back in the places where the `max_pool2d` named by `of` found them, zeros elsewhere
+    """The elements of N×C×H×W put back where the `max_pool2d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool2d`)."""
 
     undoes = "max_pool2d"
@@ -161,7 +161,7 @@ class MaxUnpool2d(MaxUnpool):
 
 @op("max_unpool3d", family=Family.UPSAMPLE, torch="torch.nn.MaxUnpool3d", title="MaxUnpool", rank=3)
 class MaxUnpool3d(MaxUnpool):
-    """The elements of N×C×D×H×W back in the places where the `max_pool3d` named by `of` found them, zeros elsewhere
+    """The elements of N×C×D×H×W put back where the `max_pool3d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool3d`)."""
 
     undoes = "max_pool3d"
