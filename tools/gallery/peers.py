@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ def build_module(network: netc.Network, device: str = "cpu", **arguments: Any) -
     """The network's class, the last in its generated file, imported from that file and built on a device."""
     with TemporaryDirectory() as folder, torch.device(device):
         path = Path(folder) / "model.py"
-        path.write_text(network.to_torch(), encoding="utf-8")
+        path.write_text(_source(network), encoding="utf-8")
         spec = spec_from_file_location(f"gallery_{network.name}", path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} is not a Python module")
@@ -36,6 +37,12 @@ def build_module(network: netc.Network, device: str = "cpu", **arguments: Any) -
         own = [c for c in vars(imported).values() if isinstance(c, type) and c.__module__ == imported.__name__]
         module: nn.Module = [c for c in own if issubclass(c, nn.Module)][-1](**arguments)
     return module
+
+
+@cache
+def _source(network: netc.Network) -> str:
+    """The text of the module; a network is built several times here."""
+    return network.to_torch()
 
 
 def build_peer(peer: Peer, *, small: bool = False) -> nn.Module:
