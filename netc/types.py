@@ -9,12 +9,59 @@ from netc.dims import Size, shape_text
 AXES: dict[int, str] = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 """The letters that name the axes of a tensor of a given rank."""
 
-DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int8", "uint8", "bool")
-FLOATS = ("float32", "float16", "bfloat16", "float64")
+
+class DType(msgspec.Struct, frozen=True):
+    """An element type, a row of the table below.
+
+    name: PyTorch's, or safetensors' for a type that only files have. code: safetensors' name. torch: PyTorch's. numpy:
+    its kind and bytes. onnx: its number in onnx.TensorProto. method: of a tensor in PyTorch, which converts to it.
+    binary: of floating-point types the binary digits and the exponents of the smallest normal and of the largest
+    number, as `frexp` counts them. whole: of integers the smallest and the first that is too large.
+    """
+
+    name: str
+    bits: int
+    code: str
+    torch: str
+    numpy: str = ""
+    onnx: int = 0
+    method: str = ""
+    binary: tuple[int, int, int] | None = None
+    whole: tuple[int, int] | None = None
 
 
-WIDTHS = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "bool": 1}
-"""Bytes of an element, 4 where nothing else stands here."""
+TABLE = (
+    DType("float32", 32, "F32", "float32", "f4", 1, "float", binary=(24, -125, 128)),
+    DType("float16", 16, "F16", "float16", "f2", 10, "half", binary=(11, -13, 16)),
+    DType("bfloat16", 16, "BF16", "bfloat16", "", 16, "bfloat16", binary=(8, -125, 128)),
+    DType("float64", 64, "F64", "float64", "f8", 11, "double", binary=(53, -1021, 1024)),
+    DType("int64", 64, "I64", "int64", "i8", 7, "long", whole=(-(1 << 63), 1 << 63)),
+    DType("int32", 32, "I32", "int32", "i4", 6, "int", whole=(-(1 << 31), 1 << 31)),
+    DType("int8", 8, "I8", "int8", "i1", 3, "char", whole=(-(1 << 7), 1 << 7)),
+    DType("uint8", 8, "U8", "uint8", "u1", 2, "byte", whole=(0, 1 << 8)),
+    DType("bool", 8, "BOOL", "bool", "b1", 9, "bool"),
+)
+"""The types netc computes with."""
+
+FOREIGN = (
+    DType("I16", 16, "I16", "int16", "i2"),
+    DType("U16", 16, "U16", "uint16", "u2"),
+    DType("U32", 32, "U32", "uint32", "u4"),
+    DType("U64", 64, "U64", "uint64", "u8"),
+    DType("C64", 64, "C64", "complex64", "c8"),
+    DType("F8_E4M3", 8, "F8_E4M3", "float8_e4m3fn"),
+    DType("F8_E5M2", 8, "F8_E5M2", "float8_e5m2"),
+    DType("F8_E8M0", 8, "F8_E8M0", "float8_e8m0fnu"),
+)
+"""Types that weights files may hold and netc computes nothing with."""
+
+DTYPES = tuple([row.name for row in TABLE])
+FLOATS = tuple([row.name for row in TABLE if row.binary])
+ONNX_TYPES = {row.name: row.onnx for row in TABLE}
+"""The numbers of onnx.TensorProto's element types."""
+OF_ONNX = {row.onnx: row.name for row in TABLE}
+_WIDTHS = {row.name: row.bits // 8 for row in TABLE}
+"""Bytes of an element; 4 where no tensor stands."""
 
 
 class TensorType(msgspec.Struct, frozen=True):
@@ -30,7 +77,7 @@ class TensorType(msgspec.Struct, frozen=True):
     @property
     def width(self) -> int:
         """Bytes of an element."""
-        return WIDTHS.get(self.dtype, 4)
+        return _WIDTHS.get(self.dtype, 4)
 
     def with_shape(self, *shape: Size) -> TensorType:
         return TensorType(tuple(shape), self.dtype)

@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from netc.kernels.table import Form, form_of
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxGraph, OnnxNode
-from netc.types import DTYPES
-
-_DTYPES = {number: dtype for dtype, number in ONNX_TYPES.items()}
+from netc.types import DTYPES, OF_ONNX
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -81,7 +78,7 @@ def _stated(node: OnnxNode) -> str | None:
     """The dtype a node makes because an attribute says so."""
     for name, value in node.attributes:
         if name in ("to", "dtype"):
-            return _DTYPES.get(value)
+            return OF_ONNX.get(value)
     return None
 
 

@@ -20,9 +20,9 @@ from netc.ops.common import (
     need_rank,
     node,
 )
-from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.merge import NUMBERS
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 class _Activation(Op):

@@ -11,9 +11,8 @@ from netc.geometry import adaptive_bins
 from netc.ops.adaptive_places import values_and_places
 from netc.ops.base import Family, Op, PerAxisOrKept, attr, op
 from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, number
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
-from netc.types import AXES, TensorType
+from netc.types import AXES, ONNX_TYPES, TensorType
 
 
 class _AdaptivePool(Op):

@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Floats, Op, attr, op
 from netc.ops.common import compact, int64, need_float, need_rank, node, plain
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 FROM_SIZES = '''class Anchors(nn.Module):
     """Boxes x1 y1 x2 y2 around the cells of a feature map, row by row, of every ratio

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from netc.ops.base import Family, Word, attr, op
 from netc.ops.common import filled, int64, keywords, node, positional
 from netc.ops.linear import _NO_TOKEN, _Table
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 @op("embedding_bag", family=Family.LINEAR, torch="torch.nn.EmbeddingBag", title="EmbeddingBag")

@@ -10,9 +10,9 @@ from typing import ClassVar
 from netc.dims import compare
 from netc.ops.base import Family, Floats, Op, Word, attr, op
 from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, plain
-from netc.ops.merge import ONNX_TYPES, broadcast, need_broadcast, need_same_dtype
+from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 LARGEST_GROWTH = log(1000 / 16)
 """Torchvision's limit: from the smallest stride's cell to an image's side."""

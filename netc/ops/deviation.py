@@ -9,10 +9,9 @@ from typing import ClassVar
 from netc.dims import dim_text
 from netc.ops.base import Family, Scalar, attr, op
 from netc.ops.common import filled, int64, need_float, node
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.ops.reduce import _Reduce
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 class _Deviation(_Reduce):

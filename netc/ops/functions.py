@@ -10,10 +10,10 @@ from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS, finite, in_python, need_dtype, need_float, node
 from netc.ops.formula import formula
-from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.merge import NUMBERS
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 class _Function(_Promoting):

@@ -9,9 +9,9 @@ from typing import ClassVar
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS, need_axes, node, positional
-from netc.ops.merge import ONNX_TYPES, broadcast, cast_inputs, need_broadcast, need_promotion, promoted
+from netc.ops.merge import broadcast, cast_inputs, need_broadcast, need_promotion, promoted
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 INFINITE = ("inf", "-inf")
 """Words for a number that has no digits."""

@@ -12,23 +12,11 @@ from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import FLOATS, axis_name, changed, int64, need_axis, node, positional
 from netc.ops.records import Clash, OnnxNode, Problem, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 INTS = ("int8", "int32", "int64")
 NUMBERS = (*FLOATS, *INTS, "uint8")
 """Every dtype but bool."""
-ONNX_TYPES = {
-    "float32": 1,
-    "uint8": 2,
-    "int8": 3,
-    "int32": 6,
-    "int64": 7,
-    "bool": 9,
-    "float16": 10,
-    "float64": 11,
-    "bfloat16": 16,
-}
-"""The numbers of onnx.TensorProto's element types."""
 
 
 def promote(a: str, b: str) -> str | None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from math import frexp, inf, isfinite, isinf, ldexp
 
 from netc.dims import Size
+from netc.types import TABLE
 
 INFINITIES = ("inf", "-inf")
 """How a spec writes the numbers that have no digits, where an attribute takes them."""
 
-_FORMATS = {
-    "float64": (53, -1021, 1024),
-    "float32": (24, -125, 128),
-    "bfloat16": (8, -125, 128),
-    "float16": (11, -13, 16),
-}
-"""Binary digits, exponent of the smallest normal number and of the largest, as `frexp` counts."""
+_FORMATS = {row.name: row.binary for row in TABLE if row.binary}
 
 
 def largest(dtype: str) -> float:
@@ -37,13 +32,7 @@ def rounded(value: float, dtype: str) -> float:
     return value if abs(value) <= _LARGEST[dtype] else inf if value > 0 else -inf
 
 
-_WHOLE = {
-    "int8": (-(1 << 7), 1 << 7),
-    "uint8": (0, 1 << 8),
-    "int32": (-(1 << 31), 1 << 31),
-    "int64": (-(1 << 63), 1 << 63),
-}
-"""The smallest number of an integer type and the first one that is too large."""
+_WHOLE = {row.name: row.whole for row in TABLE if row.whole}
 
 
 def misfit(value: float, dtype: str) -> str | None:

@@ -15,10 +15,9 @@ import msgspec
 
 from netc.dims import Size, at_least, exact_div
 from netc.ops.common import int64, node, number
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.narrow import float32, rounded
 from netc.ops.records import OnnxConst, OnnxNode, Unsupported
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 _SMALL = 128
 """Height plus width of the largest plane for the small kernel."""

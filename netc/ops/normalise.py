@@ -24,9 +24,8 @@ from netc.ops.common import (
     numbers,
     size_of,
 )
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import Averages, Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
 """The step from 1 to the next number (`torch.finfo(dtype).eps`)."""

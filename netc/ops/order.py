@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
-from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.merge import NUMBERS
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
-from netc.types import FLOATS, TensorType
+from netc.types import FLOATS, ONNX_TYPES, TensorType
 
 
 @op("cumsum", family=Family.OTHER, torch="torch.cumsum", title="CumSum")

@@ -8,9 +8,8 @@ import msgspec
 from msgspec import structs
 
 from netc.ops.common import filled, int64, node
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxGraph, OnnxNode
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 class Projected(msgspec.Struct, frozen=True):

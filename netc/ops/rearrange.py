@@ -8,11 +8,10 @@ from typing import ClassVar
 from netc.dims import Dim, Size, at_least, dim_text
 from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
-from netc.types import DTYPES, TensorType
+from netc.types import DTYPES, ONNX_TYPES, TABLE, TensorType
 
 LAST = -(2**62)
 """Before the first element, however many there are."""
@@ -253,17 +252,7 @@ def _rolled(source: str, result: str, i: int, axis: int, shift: int, n: Size) ->
         yield node("Reshape", f"joined{i} sizes{i}", result)
 
 
-METHODS = {
-    "float32": "float",
-    "float16": "half",
-    "bfloat16": "bfloat16",
-    "float64": "double",
-    "int64": "long",
-    "int32": "int",
-    "int8": "char",
-    "uint8": "byte",
-    "bool": "bool",
-}
+METHODS = {row.name: row.method for row in TABLE}
 """The method of a tensor that gives each dtype."""
 
 

@@ -21,10 +21,9 @@ from netc.ops.common import (
     positional,
     size_of,
 )
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.projected import Projected, projected_lstm
 from netc.ops.records import Fact, Fill, OnnxNode, Param, Problem, TorchForm, TorchModule, Unsupported, Work
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)

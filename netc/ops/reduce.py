@@ -8,10 +8,9 @@ from typing import ClassVar
 
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import FLOATS, compact, filled, int64, need_axis, need_float, node
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 VECTOR_NORM = "torch.linalg:vector_norm"
 

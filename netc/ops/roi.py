@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from netc.dims import Size, compare, dim_text, product_text
 from netc.ops.base import Family, Op, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
-from netc.ops.merge import ONNX_TYPES, need_same_dtype
+from netc.ops.merge import need_same_dtype
 from netc.ops.records import Fact, OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 NUMBERED = '''
     def numbered(self, boxes: Tensor) -> tuple[Tensor, Tensor]:

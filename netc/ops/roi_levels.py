@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from netc.ops.base import Family, Ints, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, number, positional
-from netc.ops.merge import ONNX_TYPES, need_alike, need_same_dtype
+from netc.ops.merge import need_alike, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.ops.roi import CROPS, NUMBERED, WEIGHTS, _Roi, align_settings, need_boxes, numbered, ordered
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
     """The mean of bilinear samples in each cell of each box, from the map that suits

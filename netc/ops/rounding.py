@@ -8,17 +8,10 @@ from netc.ops.comparison import _Test
 from netc.ops.formula import formula
 from netc.ops.functions import _Rounding, _SameDtype
 from netc.ops.merge import INTS, NUMBERS
+from netc.ops.narrow import largest
 from netc.ops.pairs import NEGATIVE
 from netc.ops.records import OnnxNode, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
-
-LARGEST = {
-    "float16": 65504.0,
-    "bfloat16": 3.3895313892515355e38,
-    "float32": 3.4028234663852886e38,
-    "float64": 1.7976931348623157e308,
-}
-"""The largest number of each type."""
 
 
 @op("trunc", family=Family.OTHER, torch="torch.trunc", title="trunc")
@@ -82,7 +75,7 @@ class NanToNum(_SameDtype):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if x[0].dtype not in FLOATS:
             return ()
-        most = LARGEST[x[0].dtype]
+        most = largest(x[0].dtype)
         numbers: dict[str, Scalar] = {
             "for_nan": self.nan,
             "for_posinf": most if self.posinf is None else self.posinf,

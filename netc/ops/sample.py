@@ -8,9 +8,9 @@ from typing import ClassVar
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Ints, Op, Word, attr, op
 from netc.ops.common import form, int64, need_float, need_rank, node, number
-from netc.ops.merge import ONNX_TYPES, need_same_dtype
+from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 ONNX_MODES = {"bilinear": "linear", "nearest": "nearest", "bicubic": "cubic"}
 

@@ -12,9 +12,9 @@ from netc.ops.base import Family, Op, Scalar, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, need_float, node, positional
 from netc.ops.formula import renamed
 from netc.ops.masks import need_holding
-from netc.ops.merge import NUMBERS, ONNX_TYPES, need_same_dtype
+from netc.ops.merge import NUMBERS, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 
 class _Scatter(Op):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from netc.dims import at_least, compare, shape_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, keywords, need_dtype, need_float, node, positional
-from netc.ops.merge import ONNX_TYPES, need_same_dtype
+from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 NMS = '''class NonMaxSuppression(nn.Module):
     """The best boxes of each sample that overlap no better one of their group too

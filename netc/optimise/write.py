@@ -9,12 +9,13 @@ from typing import BinaryIO
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from netc import __version__
-from netc.backends.onnx.proto import ELEMENT, set_external
+from netc.backends.onnx.proto import set_external
 from netc.optimise.graph import INSIDE, is_external, size_of
+from netc.types import ONNX_TYPES
 from netc.weights import Layout, TensorEntry, TensorSpec, lay_out_shards, write_layout
 from netc.weights.values import file_chunks
 
-_NAMES = {element: name for name, element in ELEMENT.items()}
+_NAMES = {element: name for name, element in ONNX_TYPES.items()}
 
 
 def weights_path(out: Path, spare: Sequence[Path]) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from netc.libraries import torch
+from netc.types import FOREIGN, TABLE
 from netc.weights import read_index
 from netc.weights.inert import StandIn, load_inert, state_of
 from netc.weights.npz import read_npz
@@ -38,16 +39,7 @@ WRAPPERS = {
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""
 
-_CODES = {
-    "int16": "I16",
-    "uint16": "U16",
-    "uint32": "U32",
-    "uint64": "U64",
-    "complex64": "C64",
-    "float8_e4m3fn": "F8_E4M3",
-    "float8_e5m2": "F8_E5M2",
-}
-_PLAIN = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool")
+_NAMES = {row.torch: row.name for row in (*TABLE, *FOREIGN)}
 
 _BROKEN = (
     RuntimeError,
@@ -220,7 +212,7 @@ def _few(names: Sequence[str]) -> str:
 def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
     library = torch()
     kind = str(tensor.dtype).removeprefix("torch.")
-    dtype = kind if kind in _PLAIN else _CODES.get(kind)
+    dtype = _NAMES.get(kind)
     if dtype is None or tensor.layout != library.strided or tensor.is_quantized or tensor.device.type != "cpu":
         raise weights_error(
             path, f"tensor {name} has a type that safetensors does not support: {kind}, {tensor.layout}"

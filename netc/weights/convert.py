@@ -11,13 +11,14 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.ir.model import Network
+from netc.types import FLOATS
 from netc.weights.check import differences, summarised
 from netc.weights.fit import fitted, is_of_colours
 from netc.weights.initialise import fresh
 from netc.weights.match import Matched, match
 from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed
-from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex
+from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import Layout, lay_out_shards
 from netc.weights.stats import non_finite_finding
 from netc.weights.values import Held, as_bytes, count_non_finite, held_in_file, numbers

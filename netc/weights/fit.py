@@ -8,7 +8,8 @@ from math import ceil, prod
 import msgspec
 import numpy as np
 
-from netc.weights.safetensors import FLOATS, TensorSpec
+from netc.types import FLOATS
+from netc.weights.safetensors import TensorSpec
 from netc.weights.values import Array, Buffer, Held, as_bytes, numbers
 
 COLOURS = 3

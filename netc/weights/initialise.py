@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from netc.artifacts import output_error
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
+from netc.types import FLOATS
 from netc.weights.fill import filled
 from netc.weights.plan import plan, tensors
-from netc.weights.safetensors import FLOATS, TensorEntry, TensorSpec, WeightsIndex, read_metadata
+from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, read_metadata
 from netc.weights.shards import Layout, lay_out_shards
 from netc.weights.values import Buffer
 from netc.weights.write import Progress, Send, write_layout

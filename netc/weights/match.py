@@ -14,8 +14,9 @@ from math import prod
 
 import msgspec
 
+from netc.types import FLOATS
 from netc.weights.infer import Rules, infer_rules
-from netc.weights.safetensors import FLOATS, TensorSpec
+from netc.weights.safetensors import TensorSpec
 
 STATISTICS = ("running_mean", "running_var")
 LONE = "lone"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from netc.types import FOREIGN, TABLE
 from netc.weights.safetensors import MAX_ELEMENTS, MAX_RANK, opened
 from netc.weights.table import MAX_TENSORS, weights_error
 from netc.weights.values import CHUNK, Array, Buffer, Held
@@ -25,21 +26,7 @@ MEMBER = ".npy"
 MAX_UNPACKED, MAX_UNPACKING = 1 << 28, 16
 """An array that has to be read whole has at most so many bytes, or so many times those of its file."""
 
-_DTYPES = {
-    "f8": "float64",
-    "f4": "float32",
-    "f2": "float16",
-    "i8": "int64",
-    "i4": "int32",
-    "i2": "I16",
-    "i1": "int8",
-    "u8": "U64",
-    "u4": "U32",
-    "u2": "U16",
-    "u1": "uint8",
-    "b1": "bool",
-    "c8": "C64",
-}
+_NAMES = {row.numpy: row.name for row in (*TABLE, *FOREIGN) if row.numpy}
 
 _BROKEN = (
     zipfile.BadZipFile,
@@ -75,7 +62,7 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
     with archive.open(member) as file:
         shape, turned, kind = _header(file)
         begin = file.tell()
-    dtype = _DTYPES.get(kind.str[1:])
+    dtype = _NAMES.get(kind.str[1:])
     if dtype is None or not name.isprintable():
         raise weights_error(path, f"array {name!a} has a type that safetensors does not support: {kind}")
     if len(shape) > MAX_RANK or min(shape, default=0) < 0 or prod(max(1, size) for size in shape) >= MAX_ELEMENTS:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from netc.files import open_input
+from netc.types import FOREIGN, TABLE
 from netc.weights.table import decode_table, weights_error
 
 PAGE = 4096
@@ -30,34 +31,14 @@ ZIP = b"PK\x03\x04"
 PICKLE = b"\x80\x02"
 """How torch.save began before it wrote archives."""
 
-CODES: dict[str, str] = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
-"""dtype as netc names it → as the format does."""
-
-FLOATS = ("float16", "bfloat16", "float32", "float64")
-"""What can be converted to one another."""
-
-_NAMES = {code: name for name, code in CODES.items()}
-_BITS: dict[str, int] = {
-    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
-    **dict.fromkeys(("F32", "I32", "U32"), 32),
-    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
-    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
-}
+_CODES = {row.name: row.code for row in TABLE}
+_NAMES = {row.code: row.name for row in TABLE}
+_BITS = {row.code: row.bits for row in (*TABLE, *FOREIGN)}
 
 
 def code_of(dtype: str) -> str:
     """dtype as the format names it; types that netc computes nothing with keep that name everywhere."""
-    return CODES.get(dtype, dtype)
+    return _CODES.get(dtype, dtype)
 
 
 class TensorSpec(msgspec.Struct, frozen=True):

@@ -8,21 +8,14 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 
+from netc.types import FOREIGN, TABLE
 from netc.weights.safetensors import TensorEntry, TensorSpec, opened
 from netc.weights.table import weights_error
 
 CHUNK = 1 << 24
 """Bytes; a multiple of every element's size."""
 
-_STORED = {
-    **dict.fromkeys(("float16", "float32", "float64", "int64", "int32", "int8", "uint8", "bool")),
-    "bfloat16": "uint16",
-    "I16": "int16",
-    "U16": "uint16",
-    "U32": "uint32",
-    "U64": "uint64",
-    "C64": "complex64",
-}
+_STORED = {row.name: row.numpy for row in (*TABLE, *FOREIGN) if row.numpy} | {"bfloat16": "u2"}
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Buffer = memoryview | bytes
@@ -74,7 +67,7 @@ def numbers(chunk: Buffer, dtype: str) -> Array | None:
     """The numbers in bytes, bfloat16 as float32; None for types numpy has no numbers for."""
     if dtype not in _STORED:
         return None
-    stored = np.frombuffer(chunk, _STORED[dtype] or dtype)
+    stored = np.frombuffer(chunk, _STORED[dtype])
     return (stored.astype("uint32") << 16).view("float32") if dtype == "bfloat16" else stored
 
 

@@ -11,21 +11,8 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoPr
 from netc.dims import dim_source
 from netc.ops.narrow import rounded
 from netc.ops.records import OnnxConst
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 from netc.weights import TensorEntry
-
-ELEMENT: dict[str, int] = {
-    "float32": TensorProto.FLOAT,
-    "float16": TensorProto.FLOAT16,
-    "bfloat16": TensorProto.BFLOAT16,
-    "float64": TensorProto.DOUBLE,
-    "int64": TensorProto.INT64,
-    "int32": TensorProto.INT32,
-    "int8": TensorProto.INT8,
-    "uint8": TensorProto.UINT8,
-    "bool": TensorProto.BOOL,
-}
-"""ONNX's element type for each dtype of netc."""
 
 _FIELDS = {"float32": "float_data", "float64": "double_data", "int64": "int64_data"}
 
@@ -35,7 +22,7 @@ def set_value_info(message: ValueInfoProto, name: str, kind: TensorType, *, symb
     open."""
     message.name = name
     tensor = message.type.tensor_type
-    tensor.elem_type = ELEMENT[kind.dtype]
+    tensor.elem_type = ONNX_TYPES[kind.dtype]
     tensor.shape.SetInParent()
     for size in kind.shape:
         dim = tensor.shape.dim.add()
@@ -48,7 +35,7 @@ def set_value_info(message: ValueInfoProto, name: str, kind: TensorType, *, symb
 def set_constant(message: TensorProto, name: str, const: OnnxConst) -> None:
     """A small constant, its values inside the message."""
     message.name = name
-    message.data_type = ELEMENT[const.dtype]
+    message.data_type = ONNX_TYPES[const.dtype]
     message.dims.extend(const.shape)
     getattr(message, _FIELDS.get(const.dtype, "int32_data")).extend(_encoded(const))
 
@@ -64,7 +51,7 @@ def _encoded(const: OnnxConst) -> Sequence[Any]:
 def set_external(message: TensorProto, entry: TensorEntry, location: str) -> None:
     """A tensor whose bytes lie in the file `location`, beside the model."""
     message.name = entry.name
-    message.data_type = ELEMENT[entry.dtype]
+    message.data_type = ONNX_TYPES[entry.dtype]
     message.dims.extend(entry.shape)
     message.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", entry.start), ("length", entry.size)):

@@ -17,7 +17,7 @@ from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Node, Scope, Value, Weight, held_array, whole
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
 from netc.importing.readers.onnx_names import module_of, scope_of
-from netc.types import TensorType
+from netc.types import OF_ONNX, TensorType
 
 OLDEST = 9
 KNOWN = 1 << 16
@@ -25,18 +25,6 @@ KNOWN = 1 << 16
 
 FOLDED = 1 << 26
 """Bytes of a constant that may be computed here."""
-
-DTYPES = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.BFLOAT16: "bfloat16",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.INT64: "int64",
-    TensorProto.INT32: "int32",
-    TensorProto.INT8: "int8",
-    TensorProto.UINT8: "uint8",
-    TensorProto.BOOL: "bool",
-}
 
 Entry = Value | Weight | np.ndarray[Any, Any]
 """What a name of the file stands for: a tensor of the network, a constant of the file, or numbers that are known, among
@@ -273,7 +261,7 @@ class Reader:
         return self._scopes[key]
 
     def _held(self, tensor: TensorProto) -> Held:
-        if tensor.data_type not in DTYPES:
+        if tensor.data_type not in OF_ONNX:
             kind = (
                 TensorProto.DataType.Name(tensor.data_type)
                 if tensor.data_type in TensorProto.DataType.values()
@@ -285,7 +273,7 @@ class Reader:
         def read() -> Any:
             return numpy_helper.to_array(tensor, base_dir=folder)
 
-        return Held(tensor.name, DTYPES[tensor.data_type], tuple(tensor.dims), read)
+        return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
 
 
 def state(graph: Graph, weight: Weight, origin: str) -> Node:

@@ -9,9 +9,9 @@ from typing import Any
 from netc.dims import Size, symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import onnx_layers, onnx_shapes  # noqa: F401 - they register what reads nodes
-from netc.importing.readers.onnx import DTYPES, OLDEST, Reader, opset_of
+from netc.importing.readers.onnx import OLDEST, Reader, opset_of
 from netc.run.model import read_opened
-from netc.types import TensorType
+from netc.types import OF_ONNX, TensorType
 
 SYMBOLS = ("h", "w", "d")
 LETTERS = "tsuvpqr"
@@ -53,13 +53,13 @@ def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> It
     shapes: dict[str, list[Any]] = {}
     for value in inputs:
         kind = value.type.tensor_type
-        if kind.elem_type not in DTYPES:
+        if kind.elem_type not in OF_ONNX:
             raise Gap("netc has no tensors of its type", f"input {value.name}")
         dims = [
             d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.shape.dim
         ]
         shapes[value.name] = list(given.get(value.name, given.get("", dims)) if len(inputs) == 1 else dims)
-    dtypes = {value.name: DTYPES[value.type.tensor_type.elem_type] for value in inputs}
+    dtypes = {value.name: OF_ONNX[value.type.tensor_type.elem_type] for value in inputs}
     ways: list[Callable[[list[Any]], list[Size]]] = []
     if sizes == "symbolic":
         ways += [lambda dims, k=k: _open_space(dims, k) for k in MULTIPLES]  # type: ignore[misc]

@@ -10,9 +10,10 @@ import numpy as np
 
 from netc.dims import Dim, Size, exact_div
 from netc.importing.graph import Value, Weight
-from netc.importing.readers.onnx import DTYPES, Call, handles, plain, short, whole_number
+from netc.importing.readers.onnx import Call, handles, plain, short, whole_number
 from netc.importing.readers.onnx_folding import sizes
 from netc.importing.reshaping import reshape_to
+from netc.types import OF_ONNX
 
 LAST = 2**31 - 1
 """Ends of slices from here on mean: to the end."""
@@ -88,10 +89,10 @@ def where(call: Call) -> None:
 @handles("Cast")
 def cast(call: Call) -> None:
     to = call.get("to")
-    if to not in DTYPES:
+    if to not in OF_ONNX:
         raise call.gap("netc has no such type")
     x = call.value(0)
-    call.result(x if x.type.dtype == DTYPES[to] else call.emit("cast", x, dtype=DTYPES[to]))
+    call.result(x if x.type.dtype == OF_ONNX[to] else call.emit("cast", x, dtype=OF_ONNX[to]))
 
 
 REDUCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax", "ReduceMin": "amin", "ReduceProd": "prod"}

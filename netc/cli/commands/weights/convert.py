@@ -17,11 +17,11 @@ from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.style import shown
 from netc.ir.model import Network
+from netc.types import FLOATS
 from netc.weights import tensors
 from netc.weights.convert import Conversion, chosen, convert, convert_for, matched, write_conversion
 from netc.weights.match import Matched
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
-from netc.weights.safetensors import FLOATS
 from netc.weights.values import Held
 
 OF_NETWORK = ("partial", "by_form", "adapt_input")

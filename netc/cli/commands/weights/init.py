@@ -11,8 +11,8 @@ from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
+from netc.types import FLOATS
 from netc.weights import fresh_layout, write_fresh
-from netc.weights.safetensors import FLOATS
 
 
 @click.command("init", short_help="Write fresh weights.")
