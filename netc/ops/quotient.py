@@ -11,9 +11,9 @@ from netc.ops.arithmetic import _Arithmetic
 from netc.ops.base import Family, Scalar, Word, attr, op
 from netc.ops.common import FLOATS, need_dtype, node
 from netc.ops.formula import formula
-from netc.ops.merge import NUMBERS, ONNX_TYPES, cast_inputs
+from netc.ops.merge import NUMBERS, cast_inputs
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
-from netc.types import TensorType
+from netc.types import ONNX_TYPES, TensorType
 
 REST = """
     rest = Mod a b fmod=1

@@ -11,9 +11,9 @@ from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.formula import formula
-from netc.ops.merge import NUMBERS, ONNX_TYPES
+from netc.ops.merge import NUMBERS
 from netc.ops.records import OnnxConst, OnnxGraph, OnnxNode, Problem, TorchCall, TorchForm
-from netc.types import FLOATS, TensorType
+from netc.types import FLOATS, ONNX_TYPES, TensorType
 
 WIDER = {"float16": "float32", "bfloat16": "float32", "int8": "int32", "uint8": "int32"}
 """What is computed in another type, as ONNX Runtime's kernels inside of loops have few."""
