@@ -14,8 +14,8 @@ from msgspec import structs
 
 from netc.ops.common import node
 from netc.ops.formula import formula
-from netc.ops.merge import ONNX_TYPES
 from netc.ops.records import OnnxConst, OnnxNode
+from netc.types import ONNX_TYPES
 
 PRIME = 2**31 - 1
 HASH = '''
