@@ -1,102 +1,217 @@
-"""Carries out the constructors of all classes without torch, and compares what they build with the network."""
+"""Carries out all classes without torch: each constructor with the arguments it is given, and each forward on the
+tensors of the network. What is called must be the operator of its statement, given the same, reading the same, with its
+weights under the same keys; the shapes of these follow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import same
 from netc.backends.pytorch.fit.plan import Book, Plan
-from netc.expr.terms import evaluate
-from netc.expr.tree import Expr, Literal
-from netc.ir.flat import Flat, join
-from netc.ops.records import TorchArg, TorchModule, Unsupported
+from netc.backends.pytorch.trace.tracer import Tracer, dtype_of, factory_of, wrapped
+from netc.expr.terms import NoValue, evaluate
+from netc.expr.tree import Expr, Literal, Name
+from netc.ir.flat import Flat, FlatNode, Wire, join
+from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule, TorchTensor, Unsupported
 
 Env = dict[str, Any]
-Built = tuple[str, str, dict[str, Any]]
-"""The path of a module, its class, and the arguments it is given, by name."""
+Wires = tuple[Wire, ...]
 
 
 def check(book: Book, flat: Flat) -> None:
-    """Raises Unsupported, naming the statement, where the classes would build another module than the network's."""
+    """Raises Unsupported, naming the statement, where the classes would be another module than the network."""
+    checked = _Checked(book.tracer, flat)
     root = book.plans[-1]
     env = {param.name: param.default.value for param in root.params if param.default is not None}
-    built = {path: (cls, given) for path, cls, given in _Class(root, env).modules("")}
-    for node in flat.nodes:
-        form = node.node.op.torch(*(wire.type for wire in node.inputs)).module
-        if form is None or not any(param.persistent for param in node.params):
-            continue
-        found = built.get(node.module)
-        if found is None or found[0] != form.cls or not _is_given(form, found[1]):
-            raise Unsupported(
-                f"`{node.path}` cannot be written for PyTorch here: its module would differ; use -p or --bind"
-            )
+    found = _Class(root, env, _Place("", ""), checked).outputs(flat.inputs)
+    if found != tuple(output.wire for output in flat.outputs):
+        raise _wrong(flat.outputs[0].name)
+    for path in checked.nodes.keys() - checked.called:
+        raise _wrong(path)
 
 
-def _is_given(form: TorchModule, given: Mapping[str, Any]) -> bool:
-    """Whether a module is given what the operator says, as far as that is known."""
-    return all(arg.name not in given or _is_same(arg, given[arg.name]) for arg in form.args)
+def _wrong(path: str) -> Unsupported:
+    return Unsupported(f"`{path}` cannot be written for PyTorch here: its module would differ; use -p or --bind")
 
 
-def _is_same(arg: TorchArg, value: Any) -> bool:
-    return same(value, arg.value) or value == arg.value
+class _Place(msgspec.Struct, frozen=True):
+    """Where something stands: the path of its statement, and of its weights."""
+
+    path: str
+    module: str
+
+    def below(self, path: str, module: str | None = None) -> _Place:
+        return _Place(join(self.path, path), join(self.module, path if module is None else module))
+
+
+class _Checked:
+    """The nodes of the network, and which were called."""
+
+    def __init__(self, tracer: Tracer, flat: Flat) -> None:
+        self.tracer = tracer
+        self.nodes = {node.path: node for node in flat.nodes}
+        self.called: set[str] = set()
+
+    def call(self, place: _Place, cls: str, given: Mapping[str, Any], reads: Wires) -> Wires:
+        """The tensors that come of a module with this class and these arguments, or of an expression with this
+        template."""
+        node = self.nodes.get(place.path)
+        if node is None and cls == tree.IDENTITY.cls:
+            return reads
+        if node is None or node.inputs != reads or place.path in self.called:
+            raise _wrong(place.path)
+        if not any(_is_made(node, form, cls, given, place.module) for form in self._forms(node)):
+            raise _wrong(place.path)
+        self.called.add(place.path)
+        return node.outputs
+
+    def hold(self, place: _Place, factory: tree.Factory, site: Sequence[Any], reads: Wires) -> Wires:
+        """The same for a module that an argument makes, which is given the numbers of its place."""
+        node = self.nodes.get(place.path)
+        form = None if node is None else self.tracer.form(node.node).module
+        if form is None or factory != factory_of(form):
+            raise _wrong(place.path)
+        given = {arg.name: arg.value for arg in form.args if arg.axis is None}
+        given |= zip((arg.name for arg in form.args if arg.axis is not None), site, strict=True)
+        return self.call(place, factory.cls, given, reads)
+
+    def tensor(self, place: _Place, tensor: TorchTensor) -> Wire:
+        """A tensor of another statement's module."""
+        node = self.nodes.get(place.path)
+        if node is None or self.tracer.form(node.node).held != tensor or node.module != place.module:
+            raise _wrong(place.path)
+        self.called.add(place.path)
+        return node.outputs[0]
+
+    def _forms(self, node: FlatNode) -> Iterator[TorchModule | TorchCall]:
+        """All ways to say a node: as a module, as an expression, and these in place."""
+        form: TorchForm | None = self.tracer.form(node.node)
+        while form is not None:
+            if form.module is not None:
+                yield form.module
+            if form.call is not None:
+                yield form.call
+                if form.module is None:
+                    yield msgspec.structs.replace(wrapped(node.node.op.name, form.call), args=form.call.args)
+            form = form.in_place
+
+
+def _is_made(node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Mapping[str, Any], module: str) -> bool:
+    """Whether a form is this class or template, given this, with its weights at this path."""
+    if isinstance(form, TorchCall):
+        return form.template == cls and _is_given(form.args, given)
+    if form.cls != cls or (node.params and node.module != module):
+        return False
+    return _is_given(form.args, given) and given.get("dtype", _FLOAT) in (_FLOAT, tree.Dtype(dtype_of(node.node)))
+
+
+_FLOAT = tree.Dtype("float32")
+
+
+def _is_given(args: Sequence[TorchArg], given: Mapping[str, Any]) -> bool:
+    return all(arg.name in given and (same(given[arg.name], arg.value) or given[arg.name] == arg.value) for arg in args)
 
 
 class _Class:
-    """A class with the arguments of its constructor."""
+    """A class with the arguments of its constructor, at one place of the network."""
 
-    def __init__(self, plan: Plan, env: Env) -> None:
-        self.plan, self.env = plan, env
+    def __init__(self, plan: Plan, env: Env, place: _Place, checked: _Checked) -> None:
+        self.plan, self.env, self.place, self.checked = plan, env, place, checked
+        self.known: dict[str, Wire] = {}
+
+    def outputs(self, inputs: Wires) -> Wires:
+        """What forward makes of the inputs."""
+        body = self.plan.tree
+        if body.whole is not None:
+            results = self._members(body.whole.members, self.place, self.env, inputs)
+            return tuple(results[at] for at in body.taps) or results[-1:]
+        self.known = dict(zip(body.inputs, inputs, strict=True))
+        self._steps(body.steps)
+        return tuple(self._read(output.read) for output in body.outputs)
 
     def _value(self, term: Expr, env: Env) -> Any:
-        return evaluate(self.plan.expanded(term), env) if not isinstance(term, Literal) else term.value
+        match term:
+            case Literal(value=value):
+                return value
+            case Name(id=name) if name in env:
+                return env[name]
+        return evaluate(self.plan.expanded(term), env)
 
     def _said(self, hole: tree.Hole, env: Env) -> Any:
-        return self._value(self.plan.said(hole), env)
+        try:
+            return self._value(self.plan.said(hole), env)
+        except NoValue as problem:
+            raise _wrong(join(self.place.path, hole.path)) from problem
 
-    def modules(self, prefix: str) -> Iterator[Built]:
-        """All modules below a path."""
-        whole = self.plan.tree.whole
-        if whole is not None:
-            yield from self._members(whole.members, prefix, self.env)
-        yield from self._steps(self.plan.tree.steps, prefix, set())
+    def _given(self, holes: Sequence[tree.Hole], env: Env) -> dict[str, Any]:
+        return {hole.name: self._said(hole, env) for hole in holes}
 
-    def _steps(self, steps: Sequence[tree.Step], prefix: str, made: set[str]) -> Iterator[Built]:
+    def _read(self, read: tree.Read) -> Wire:
+        """The one tensor that all names of a reading are, of those that this instance has."""
+        found = {self.known[name] for name in read.names if name in self.known}
+        if len(found) != 1 or read.names[-1] not in self.known:
+            raise _wrong(join(self.place.path, read.names[-1]))
+        return found.pop()
+
+    def _steps(self, steps: Sequence[tree.Step]) -> None:
         for step in steps:
             match step:
-                case tree.Apply(make=make, call=None) if make is not None and step.module not in made:
-                    made.add(step.module)
-                    yield from self._module(make, join(prefix, step.module), self.env)
-                case tree.Branch(then=then, otherwise=otherwise):
-                    side = then if self._said(step.condition, self.env) else otherwise
-                    yield from self._steps(() if side is None else side.steps, prefix, made)
+                case tree.Apply():
+                    self.known.update(zip(step.outs, self._apply(step), strict=True))
+                case tree.Branch():
+                    side = step.then if self._said(step.condition, self.env) else step.otherwise
+                    if side is None:
+                        raise _wrong(join(self.place.path, step.path))
+                    self._steps(side.steps)
+                    self.known[step.out] = self._read(side.result)
                 case tree.Turns():
                     for turn in step.turns:
-                        yield from self._steps(turn, prefix, made)
+                        self._steps(turn)
+                case tree.Held():
+                    self.known[step.name] = self.checked.tensor(self.place.below(step.name, step.module), step.tensor)
+                case tree.Alias():
+                    self.known[step.name] = self._read(step.read)
 
-    def _module(self, made: tree.Module, path: str, env: Env) -> Iterator[Built]:
+    def _apply(self, step: tree.Apply) -> Wires:
+        place, reads = self.place.below(step.path, step.module), tuple(map(self._read, step.reads))
+        if step.call is not None:
+            return self.checked.call(place, step.call.template, self._given(step.holes, self.env), reads)
+        assert step.make is not None
+        return self._module(step.make, place, self.env, reads)
+
+    def _module(self, made: tree.Module, place: _Place, env: Env, reads: Wires) -> Wires:
         match made:
-            case tree.Make(operator=operator) if operator is not None:
-                held = self._said(operator.hole, env)
-                if held is not None:
-                    yield path, held.cls, {name: value for name, value in held.arguments if name}
+            case tree.Make(operator=tree.Operator(hole=hole, site=site)):
+                held = self._said(hole, env)
+                if held is None:
+                    return self.checked.call(place, tree.IDENTITY.cls, {}, reads)
+                return self.checked.hold(place, held, [self._said(h, env) for h in site], reads)
             case tree.Make(form=form) if form is not None:
-                yield path, form.cls, {hole.name: self._said(hole, env) for hole in made.holes}
+                return self.checked.call(place, form.cls, self._given(made.holes, env), reads)
             case tree.New():
                 callee = self.plan.callee(made)
                 pairs = zip(callee.params, self.plan.arguments[id(made)], strict=True)
-                yield from _Class(callee, {p.name: self._said(h, env) for p, h in pairs}).modules(path)
+                given = {param.name: self._said(hole, env) for param, hole in pairs}
+                return _Class(callee, given, place, self.checked).outputs(reads)
             case tree.Sequence():
-                yield from self._members(made.members, path, env)
+                return self._members(made.members, place, env, reads)[-1:]
             case tree.Either():
                 side = made.then if self._said(made.condition, env) else made.otherwise
                 if side is not None:
-                    yield from self._module(side, path, env)
+                    return self._module(side, place, env, reads)
+        raise _wrong(place.path)
 
-    def _members(self, parts: Sequence[tree.Part], path: str, env: Env) -> Iterator[Built]:
+    def _members(self, parts: Sequence[tree.Part], place: _Place, env: Env, reads: Wires) -> Wires:
+        """The tensor behind each member of a sequence; what flows in where there is none."""
+        results: list[Wire] = []
         for at, (name, module, inner) in enumerate(self._listed(parts, env)):
-            yield from self._module(module, join(path, name or str(at)), inner)
+            reads = self._module(module, place.below(name or str(at)), inner, reads)
+            results.extend(reads)
+        return tuple(results) or reads
 
     def _listed(self, parts: Sequence[tree.Part], env: Env) -> Iterator[tuple[str, tree.Module, Env]]:
         """The members of a sequence with their names, loops carried out."""

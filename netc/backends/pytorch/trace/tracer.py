@@ -353,9 +353,8 @@ class Trace(Instance):
         if found.value is None or full is None or form.call != "{self}({*})":
             return tree.Make(bare, holes, self._operator(found, None, ()) if found.value is None else None)
         pairs = list(zip(full.args, self._holes(node, full.args), strict=True))
-        fixed = tuple((a.name if a.keyword else "", a.value) for a, _ in pairs if a.axis is None and a.value != a.omit)
-        factory = tree.Factory(full.cls, fixed, full.helper)
-        return tree.Make(bare, holes, self._operator(found, factory, tuple(h for a, h in pairs if a.axis is not None)))
+        site = tuple(hole for arg, hole in pairs if arg.axis is not None)
+        return tree.Make(bare, holes, self._operator(found, factory_of(full), site))
 
     def _held(self, statement: Statement) -> Number | None:
         """The argument that holds a statement's operator, if one does."""
@@ -395,7 +394,7 @@ class Trace(Instance):
         here, path = self.here(), self.local(node.path)
         holes = [Hole(path, a.name, ((here, self._printed(node, a)),), a.keyword, a.omit) for a in args]
         if typed:
-            dtype = Number(tree.Dtype(_dtype(node)), lit(tree.Dtype(_dtype(node))))
+            dtype = Number(tree.Dtype(dtype_of(node)), lit(tree.Dtype(dtype_of(node))))
             holes.append(Hole(path, "dtype", ((here, dtype),), True, tree.Dtype("float32")))
         return tuple(holes)
 
@@ -580,7 +579,13 @@ def wrapped(name: str, call: TorchCall) -> TorchModule:
     return TorchModule(pascal(name), _bare(call.args), imports=call.imports, helper="\n".join(lines))
 
 
-def _dtype(node: Node) -> str:
+def factory_of(form: TorchModule) -> tree.Factory:
+    """A form without the numbers that follow from its place."""
+    fixed = (arg for arg in form.args if arg.axis is None and arg.value != arg.omit)
+    return tree.Factory(form.cls, tuple((arg.name if arg.keyword else "", arg.value) for arg in fixed), form.helper)
+
+
+def dtype_of(node: Node) -> str:
     """The type of a module's numbers."""
     kinds = {param.dtype for param in node.op.params(*(v.type for v in node.inputs)) if "float" in param.dtype}
     return kinds.pop() if len(kinds) == 1 else "float32"
