@@ -12,7 +12,8 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import same
 from netc.backends.pytorch.fit.plan import Book, Plan
-from netc.backends.pytorch.trace.tracer import Tracer, dtype_of, factory_of, wrapped
+from netc.backends.pytorch.trace.forms import dtype_of, factory_of, wrapped
+from netc.backends.pytorch.trace.tracer import Tracer
 from netc.expr.terms import NoValue, evaluate
 from netc.expr.tree import Expr, Literal, Name
 from netc.ir.flat import Flat, FlatNode, Wire, join

@@ -62,6 +62,10 @@ class Instance:
         """The place within the loops around."""
         return Seen(self, dict(self.turns))
 
+    def local(self, path: str) -> str:
+        """A path of the block as the class has it."""
+        return path.removeprefix(self.prefix)
+
     def argument(self, name: str, value: Any, owner: object) -> Number:
         """An argument of this definition, or of the file it stands in, which then becomes one of the class."""
         if owner is self.block.definition:

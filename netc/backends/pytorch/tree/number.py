@@ -99,6 +99,11 @@ def of(value: Any) -> Number:
     return Number(value, lit(value) if is_plain(value) else None)
 
 
+def given(value: Any) -> Number:
+    """A value that an author wrote."""
+    return Number(value, lit(value) if is_plain(value) else None, NOTHING, True)
+
+
 def opaque(value: Any, depends: frozenset[str]) -> Number:
     """A number whose derivation is not followed; without dependencies it is simply a literal."""
     return Number(value, None, depends) if depends else of(value)
