@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from netc import __version__
+from netc.cli.guard import isolating
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.files import protected_inputs
@@ -35,6 +36,10 @@ COMMANDS = {
     "explain": "Explain a layer with formulas and numbers, or a diagnostic code.",
     "conv": "Explain a convolution or a pool, without a spec.",
 }
+
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C."""
 
 
 class LazyCommands(click.Group):
@@ -63,6 +68,9 @@ class LazyCommands(click.Group):
         try:
             with protected_inputs():
                 return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except NetcError as error:
             print_diagnostics(error.diagnostics)
         except Unsupported as error:
@@ -118,6 +126,7 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
+    isolating.set(True)
     cli(prog_name="netc")
 
 

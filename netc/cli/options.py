@@ -23,6 +23,8 @@ Value = TypeVar("Value")
 
 _BINDING = re.compile(r"\s*([A-Za-z])\s*=\s*(\d{1,18})\s*")
 _SIZE = re.compile(r"\d{1,18}(?:[x×]\d{1,18}){0,2}")
+_BYTES = re.compile(r"\s*(\d{1,18})\s*([kMGT]?)(i?)B?\s*")
+_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 _SPACE = {1: "L", 2: "HW", 3: "DHW"}
 """The letters of the spatial axes of a tensor with so many of them."""
 
@@ -126,6 +128,17 @@ def _read_bind(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...
                 f"`{part}` is not a letter and a number, as in h=7, or a size, as in 224x224", ctx, param
             )
     return _once(ctx, param, bound)
+
+
+def byte_size(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """The callback of an option that is a number of bytes, as in 2GB."""
+    if text is None:
+        return None
+    match = _BYTES.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise click.BadParameter(f"`{text}` is not a size, as in 500MB, 2GB or 2GiB", ctx, param)
+    unit = 1024 if match[3] else 1000
+    return int(match[1]) * int(unit ** _POWERS[match[2]])
 
 
 class Real(click.FloatRange):

@@ -12,11 +12,61 @@ from typing import Any
 
 import msgspec
 
+from netc.diagnostics.model import failure
 from netc.ir.flat import join
 from netc.libraries import onnx_inliner
 
 _OPENED = "_inlfunc_"
 """How onnxruntime's names begin for nodes out of functions."""
+
+
+MOST_NODES = 1_000_000
+"""Of a model with its functions opened; a few thousand bytes of functions that call one another can mean billions."""
+
+MOST_DEPTH = 64
+"""Of functions that call functions, and of graphs inside nodes."""
+
+
+def check_size(model: Any, name: str) -> None:
+    """Raises NetcError (`model-file`) for a model that has more nodes, or lies deeper, than anybody's network."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    try:
+        count = _Count(functions).of(model.graph.node, 0)
+    except RecursionError as problem:
+        raise failure("model-file", f"{name}: {problem}") from None
+    if count > MOST_NODES:
+        raise failure("model-file", f"{name}: it has more than {MOST_NODES:,} nodes once its functions are opened")
+
+
+class _Count:
+    """Counts nodes, each function once however often it is called."""
+
+    def __init__(self, functions: Mapping[tuple[str, str], Any]) -> None:
+        self._functions = functions
+        self._counted: dict[tuple[str, str], int] = {}
+        self._open: set[tuple[str, str]] = set()
+
+    def of(self, nodes: Iterable[Any], depth: int) -> int:
+        """Nodes of a body that lies so deep. Raises RecursionError with what is wrong."""
+        if depth > MOST_DEPTH:
+            raise RecursionError(f"its functions and graphs lie more than {MOST_DEPTH} deep in one another")
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            total += self._function(key, depth) if key in self._functions else 1
+            for attribute in node.attribute:
+                for graph in (attribute.g, *attribute.graphs):
+                    total += self.of(graph.node, depth + 1)
+        return total
+
+    def _function(self, key: tuple[str, str], depth: int) -> int:
+        if key in self._open:
+            raise RecursionError(f"the function {key[1]} calls itself")
+        if key not in self._counted:
+            self._open.add(key)
+            self._counted[key] = self.of(self._functions[key].node, depth + 1)
+            self._open.remove(key)
+        return self._counted[key]
 
 
 class _Inner(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from netc.dims import Size
 from netc.files import note_input
 from netc.libraries import onnx, onnxruntime, protobuf_error
 from netc.passes.sizes import Binding, Shape, names_in, parse_size
-from netc.run.functions import is_made_up, open_functions
+from netc.run.functions import check_size, is_made_up, open_functions
 from netc.run.inputs import bad_input
 from netc.types import TensorType
 
@@ -125,6 +125,7 @@ def read_model(path: str | Path) -> Any:
     settle(Path(path))
     if not Path(path).is_file():
         raise failure("model-file", f"{path}: no such file")
+    note_input(path)
     try:
         model = onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
@@ -132,7 +133,17 @@ def read_model(path: str | Path) -> Any:
     for tensor in model.graph.initializer:
         if tensor.external_data and not _is_plain(tensor):
             raise failure("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
+    _protect_data(Path(path).parent, model)
+    check_size(model, str(path))
     return model
+
+
+def _protect_data(folder: Path, model: Any) -> None:
+    """The files that hold the tensors of a model are inputs as it is itself."""
+    items = (item for tensor in model.graph.initializer for item in tensor.external_data)
+    for name in {item.value for item in items if item.key == "location"}:
+        with suppress(OSError):  # told where the tensors are read
+            note_input(folder / name)
 
 
 def _is_plain(tensor: Any) -> bool:
@@ -265,12 +276,8 @@ def _some(names: list[str]) -> str:
 
 def _content(path: str | Path, settings: Settings, options: Any) -> str | bytes:
     """What to load of a file: its path, or what it holds with its functions opened where that is asked for."""
-    with suppress(OSError):  # told by onnxruntime, which opens it
-        note_input(path)
-    if not settings.named:
-        return str(path)
     model = read_model(path)
-    if not model.functions:
+    if not settings.named or not model.functions:
         return str(path)
     options.add_session_config_entry(_FOLDER, str(Path(path).parent))
     content: bytes = open_functions(model).SerializeToString()

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.guard import guarded
 from netc.cli.options import Real, as_json, choices, file_output
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
@@ -25,6 +26,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 
 
 @click.command("optimize")
+@guarded
 @click.argument("model", metavar="MODEL.onnx|SPEC")
 @choices
 @file_output("The ONNX file to write, its weights beside it.")

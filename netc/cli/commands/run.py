@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import THREADS, as_json, choices
 from netc.cli.output import print_json
@@ -19,6 +20,7 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
 
 
 @click.command("run")
+@guarded
 @click.argument("model", metavar="MODEL.onnx|SPEC")
 @choices
 @click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import Real, as_json, one_spec
 from netc.cli.output import print_json
@@ -19,6 +20,7 @@ from netc.verify.against import computed_in
 
 
 @click.command("verify")
+@guarded
 @one_spec
 @click.option("--weights", metavar="W.safetensors", help="Weights to load into both; fresh ones by default.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and input.")
