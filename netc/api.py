@@ -157,7 +157,7 @@ class Network:
 
     def to_dot(self) -> str:
         """The picture as Graphviz DOT."""
-        return diagram.to_dot(self.ir)
+        return diagram.to_dot(diagram.view_of(self.ir))
 
 
 def load(

@@ -17,7 +17,7 @@ import msgspec
 from netc import __version__
 from netc.api import Network
 from netc.artifacts import output_error, settle, staged
-from netc.backends.diagram import draw, to_dot
+from netc.backends.diagram import Options, Picture
 from netc.backends.onnx import OnnxOptions, model_bytes
 from netc.backends.onnx.options import DEFAULT
 from netc.backends.onnx.write import check_fit, converted
@@ -110,17 +110,18 @@ class _Build:
 
     def run(self, compare: bool) -> Built:
         self.note("generating the module")
-        module, summary, dot = self.network.to_torch(), self.network.summary().text(), to_dot(self.network.ir)
+        module, summary = self.network.to_torch(), self.network.summary().text()
+        picture = Picture(self.network.ir, Options()).svg
         self.note("lowering to ONNX")
         model = model_bytes(self.network.ir, self._index(), WEIGHTS, self.options)
         keys = {
             MODULE: _digest(module),
             WEIGHTS: self._weights_key(),
             MODEL: _digest(model),
-            DIAGRAM: _digest(dot),
+            DIAGRAM: _digest(picture),
             SUMMARY: _digest(summary),
         }
-        texts = {MODULE: module.encode(), MODEL: model, SUMMARY: summary.encode()}
+        texts = {MODULE: module.encode(), MODEL: model, DIAGRAM: picture.encode(), SUMMARY: summary.encode()}
         report = self._compare(keys) if compare else None
         verified = _digest(*keys.values()) if compare else self.record.verified
         changed = [name for name in FILES if not self._stands(name, keys[name])]
@@ -210,8 +211,6 @@ class _Build:
             self._take(self.given, path)
         elif name == WEIGHTS:
             init_weights(self.network.ir, path, self.seed, self.progress)
-        elif name == DIAGRAM:
-            path.write_bytes(draw(self.network.ir).data)
         else:
             path.write_bytes(texts[name])
 

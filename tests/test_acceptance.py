@@ -28,15 +28,6 @@ def netc(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_without_an_engine_an_earlier_dot_file_stays(tmp_path: Path) -> None:
-    (tmp_path / "m.dot").write_text("mine")
-    done = netc("diagram", MLP, "-o", str(tmp_path / "m.svg"), env={**os.environ, "NETC_DOT": "/no/such/dot"})
-    assert done.returncode == 1
-    assert "/no/such/dot" in done.stderr
-    assert os.listdir(tmp_path) == ["m.dot"]
-    assert (tmp_path / "m.dot").read_text() == "mine"
-
-
 def test_an_empty_name_is_no_file() -> None:
     done = netc("torch", MLP, "-o", "")
     assert (done.returncode, done.stdout) == (1, "")

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors import safe_open
 
+from netc.backends.diagram import PictureError
 from netc.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
@@ -195,25 +196,38 @@ def test_build_writes_everything_and_run_and_verify_take_it(tmp_path: Path) -> N
     assert json.loads(verified.stdout)["ok"] is True
 
 
+def _refuse(*_: object) -> str:
+    raise PictureError("refused")
+
+
 def test_a_build_that_fails_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert netc("build", MLP, "-o", str(tmp_path)).exit_code == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setenv("NETC_DOT", "/no/such/dot")
+    monkeypatch.setattr("netc.backends.diagram.picture.svg_text", _refuse)
     result = netc("build", MLP, "-o", str(tmp_path), "-p", "classes=5")
     assert result.exit_code == 1
-    assert "/no/such/dot" in result.stderr
+    assert "no-picture" in result.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_without_an_engine_the_dot_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETC_DOT", "/no/such/dot")
-    result = netc("diagram", MLP, "-o", str(tmp_path / "m.svg"))
+    result = netc("diagram", MLP, "--layout", "graphviz", "-o", str(tmp_path / "m.svg"))
     assert result.exit_code == 1
     assert "pip install" in result.stderr
-    assert os.listdir(tmp_path) == ["m.dot"]
+    assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("suffix", "head"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("dot", b"digraph")])
+@pytest.mark.parametrize(
+    ("suffix", "head"),
+    [
+        ("svg", b"<svg"),
+        ("pdf", b"%PDF"),
+        ("png", b"\x89PNG"),
+        ("dot", b"digraph"),
+        ("mmd", b"flowchart TD"),
+    ],
+)
 def test_pictures(tmp_path: Path, suffix: str, head: bytes) -> None:
     path = tmp_path / f"m.{suffix}"
     assert netc("diagram", MLP, "-o", str(path)).exit_code == 0

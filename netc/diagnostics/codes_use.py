@@ -258,9 +258,10 @@ USE_CODES = (
         "no-picture",
         "error",
         "A diagram cannot be drawn",
-        "No Graphviz engine was found, or it failed, or the picture is too large for viewers.",
+        "A package that writes the format is missing, the style does not suit the network, the picture is too large "
+        "for viewers, or a Graphviz engine that was asked for was not found or failed.",
         "",
-        "`pip install graphviz-pure`, or set NETC_DOT to a `dot`; a coarser `--level` or an SVG where it is too large.",
+        "`pip install 'netc[pictures]'` for PDF and PNG; an SVG needs nothing. `--style columns` suits every network.",
     ),
     CodeInfo(
         "module-error",

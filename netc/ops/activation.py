@@ -364,8 +364,11 @@ class _Dropout(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         return ()
 
+    def is_idle(self, *x: TensorType) -> bool:
+        return self.p == 0
+
     def caption(self, *x: TensorType) -> str:
-        return f"p {self.p:g}"
+        return f"p {self.p:.3g}"
 
 
 @op("dropout", family=Family.DROPOUT, torch="torch.nn.Dropout", title="Dropout")

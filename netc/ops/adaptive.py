@@ -22,6 +22,7 @@ class _AdaptivePool(Op):
     global_op: ClassVar[str] = ""
     onnx_op: ClassVar[str] = ""
     reduction: ClassVar[str] = ""
+    word: ClassVar[str] = ""
     output_size: PerAxisOrKept = attr("size of the output per axis", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -78,7 +79,16 @@ class _AdaptivePool(Op):
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:
         raise NotImplementedError
 
+    def heading(self, *x: TensorType) -> str:
+        """`Global avg pool` where each channel gives one element."""
+        return f"Global {self.word} pool" if self._is_global() else self.title
+
+    def _is_global(self) -> bool:
+        return set(self.output_size) == {1}
+
     def caption(self, *x: TensorType) -> str:
+        if self._is_global():
+            return ""
         letters = AXES[self.rank + 2][2:]
         return "×".join(str(out or letter) for out, letter in zip(self.output_size, letters, strict=True))
 
@@ -99,7 +109,7 @@ def _bins_text(n: Size, out: int) -> str:
 class AdaptiveAvgPool(_AdaptivePool):
     """The mean of each bin."""
 
-    global_op, onnx_op, reduction = "GlobalAveragePool", "AveragePool", "ReduceMean"
+    global_op, onnx_op, reduction, word = "GlobalAveragePool", "AveragePool", "ReduceMean", "avg"
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:
         """A product with a matrix of averages: from the left along the last axis but one, else from the right, for
@@ -176,7 +186,7 @@ def _numbered_bins(axis: int, zero: OnnxConst, step: OnnxConst) -> Iterator[Onnx
 class AdaptiveMaxPool(_AdaptivePool):
     """The largest element of each bin."""
 
-    global_op, onnx_op, reduction = "GlobalMaxPool", "MaxPool", "ReduceMax"
+    global_op, onnx_op, reduction, word = "GlobalMaxPool", "MaxPool", "ReduceMax", "max"
     return_indices: bool = attr("also return `indices`; set automatically where a statement reads them", default=False)
 
     def complete(self) -> Op:

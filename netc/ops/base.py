@@ -310,6 +310,21 @@ class Op:
         are used where ONNX Runtime has kernels for them; () where it has none. Raises Unsupported."""
         return ()
 
+    def sized_by(self, *x: TensorType) -> tuple[int, ...]:
+        """The inputs of which only the sizes are read: a tensor `like=@x`, and the input of the pool that is undone."""
+        if self.undoes:
+            return (len(x) - 1,)
+        extra = self.arity[1]
+        return tuple(range(extra, len(x))) if "like" in self.references and extra is not None else ()
+
+    def is_idle(self, *x: TensorType) -> bool:
+        """Whether its output is its input in training, too, so that a picture does without."""
+        return False
+
+    def heading(self, *x: TensorType) -> str:
+        """What a picture calls it on these inputs."""
+        return self.title
+
     def caption(self, *x: TensorType) -> str:
         """The arguments that matter, as a picture prints them: `3×3, 128, s2, p1`."""
         return ""

@@ -131,7 +131,11 @@ class _ConvBase(Op):
         return derived("padding", amounts, "padding", "kernel_size", "dilation", omit=0)
 
     def caption(self, *x: TensorType) -> str:
-        """Kernel, channels, stride, padding, groups: `3×3, 128, s2, p1`."""
+        """Kernel, channels, stride, padding, groups: `3×3, 128, s2, p1`; `3×3 depthwise` where each channel has a
+        kernel of its own."""
+        if self.groups > 1 and self.groups == self.out_channels and x and x[0].shape[1] == self.groups:
+            kernel, *rest = window_caption(self)
+            return ", ".join([f"{kernel} depthwise", *rest])
         groups = [f"g{self.groups}"] if self.groups != 1 else []
         return ", ".join([*window_caption(self, str(self.out_channels)), *groups])
 

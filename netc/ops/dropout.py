@@ -61,4 +61,4 @@ class StochasticDepth(_Dropout):
         return TorchForm(TorchModule("StochasticDepth", positional(self, "p", "mode"), helper=STOCHASTIC_DEPTH))
 
     def caption(self, *x: TensorType) -> str:
-        return f"p {self.p:g}, {self.mode}"
+        return f"p {self.p:.3g}, {self.mode}"

@@ -1,53 +1,33 @@
-"""A small picture of each network: its overview, without what only a full diagram needs."""
+"""The picture of each network, in the style that suits it."""
 
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 from pathlib import Path
 
-from netc.backends.diagram import render, to_dot
+from netc.backends.diagram import Options, Picture
 from tools.gallery.entries import ROOT, Entry
 
 THUMBNAILS = ROOT / "docs" / "gallery"
-_PROLOGUE = r"<\?xml.*?\?>\s*|<!DOCTYPE.*?>\s*|<!--.*?-->\s*"
-_TOOLTIPS = r'<title>.*?</title>\s*|</?a\b[^>]*>\s*|\bid="[^"]*" ?'
-_UNSEEN = re.compile(f'{_PROLOGUE}|{_TOOLTIPS}| xml:space="preserve"', re.DOTALL)
-_GROUP = re.compile(r'<g (?:class|id)="(?!graph)[^>]*>\s*((?:(?!<g\b).)*?)</g>\s*', re.DOTALL)
-_FONT = re.compile(r' font-family="([^"]*)"')
-_LATER_DIGITS = re.compile(r"(\d\.\d)\d+")
+_TOLD = re.compile(r"(?<=<g>)<title>[^<]*</title>\n| data-w=\"\d+\"| textLength=\"[\d.]+\" lengthAdjust=\"\w+\"")
+"""What only a picture that is pointed at needs."""
 
 
 def thumbnail_path(entry: Entry) -> Path:
     return THUMBNAILS / f"{entry.name}.svg"
 
 
-def overview(entry: Entry) -> str:
-    """The DOT text a thumbnail is drawn from."""
-    return to_dot(entry.load(entry.full).ir, "overview")
-
-
-def dot_digest(dot: str) -> str:
-    """What a thumbnail says it was drawn from."""
-    return f"<!-- {sha256(dot.encode()).hexdigest()[:12]} -->"
+def thumbnail(entry: Entry) -> str:
+    """The SVG text of an entry's picture."""
+    return _TOLD.sub("", Picture(entry.load(entry.full).ir, Options()).svg)
 
 
 def draw_thumbnail(entry: Entry) -> None:
-    """Write it, unless the one that is there was drawn from the same text."""
-    dot, path = overview(entry), thumbnail_path(entry)
-    if path.exists() and path.read_text("utf-8").endswith(f"{dot_digest(dot)}\n"):
-        return
-    THUMBNAILS.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{smaller(render(dot).decode())}{dot_digest(dot)}\n", "utf-8")
-
-
-def smaller(svg: str) -> str:
-    """The same picture without tooltips, names and comments, its font said once and its places in tenths of a point."""
-    bare = _LATER_DIGITS.sub(r"\1", _UNSEEN.sub("", svg))
-    while _GROUP.search(bare):
-        bare = _GROUP.sub(r"\1", bare)
-    font = _FONT.search(bare)
-    return _FONT.sub("", bare).replace("<svg ", f"<svg{font[0]} ", 1) if font else bare
+    """Write it, unless the one that is there is the same."""
+    svg, path = thumbnail(entry), thumbnail_path(entry)
+    if not path.exists() or path.read_text("utf-8") != svg:
+        THUMBNAILS.mkdir(parents=True, exist_ok=True)
+        path.write_text(svg, "utf-8")
 
 
 def remove_strangers(entries: tuple[Entry, ...]) -> None:

@@ -1,32 +1,29 @@
-"""Pictures of networks: Graphviz DOT, SVG and PNG."""
+"""Pictures of networks, laid out by netc itself: SVG, PDF, PNG, a page to explore, Graphviz DOT and Mermaid."""
 
 from __future__ import annotations
 
-from netc.backends.diagram.dot import Direction, Level, to_dot
-from netc.backends.diagram.engine import (
-    EngineFailed,
-    EngineMissing,
-    EngineTimeout,
-    Format,
-    PictureError,
-    TooLarge,
-    find_engine,
-    render,
-)
-from netc.backends.diagram.picture import Picture, draw
+from netc.backends.diagram.dot import Direction, to_dot
+from netc.backends.diagram.engine import EngineFailed, EngineMissing, EngineTimeout, TooLarge, find_engine, render
+from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.picture import PAGES, WRITERS, Options, Picture, drawn
+from netc.backends.diagram.shown import Level, View, view_of
 
 __all__ = [
+    "PAGES",
+    "WRITERS",
     "Direction",
     "EngineFailed",
     "EngineMissing",
     "EngineTimeout",
-    "Format",
     "Level",
+    "Options",
     "Picture",
     "PictureError",
     "TooLarge",
-    "draw",
+    "View",
+    "drawn",
     "find_engine",
     "render",
     "to_dot",
+    "view_of",
 ]

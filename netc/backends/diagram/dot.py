@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from netc.backends.diagram import simplify
 from netc.backends.diagram.flow import Edge, Flow, flow_of
+from netc.backends.diagram.shown import View
 from netc.backends.diagram.style import (
     COLOURS,
     DARK,
@@ -26,15 +26,16 @@ from netc.backends.diagram.style import (
     shown,
     tooltip,
 )
-from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes, open_network
+from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes
 from netc.dims import Size
-from netc.ir.model import Network
 from netc.ops.base import Family
 
-Level = Literal["overview", "blocks", "ops"]
 Direction = Literal["tb", "lr"]
+Places = Mapping[str, tuple[float, float, float, float]]
+"""Left, bottom, width and height in points, counted upwards."""
 
-LEVELS = {"overview": simplify.overview, "blocks": simplify.blocks, "ops": simplify.every_op}
+SCALE = 11 / 9.5
+"""Letters here are larger than in netc's own layout."""
 DIRECTIONS = {"tb": "TB", "lr": "LR"}
 
 GRAPH = (
@@ -49,25 +50,23 @@ EDGE = f'color="#5A5A5A" penwidth=1.1 arrowsize=0.6 fontname="Arial" fontsize=9 
 CIRCLE = "shape=circle width=0.32 height=0.32 fixedsize=true margin=0 fontsize=16"
 
 
-def to_dot(network: Network, level: Level = "blocks", direction: Direction = "tb") -> str:
-    """A network as Graphviz DOT, the same text for the same network.
+def to_dot(view: View, direction: Direction = "tb", places: Places | None = None) -> str:
+    """A view as Graphviz DOT, the same text for the same view.
 
-    level: `overview` draws a box per stage, `blocks` fuses Conv·BN·ReLU and collapses equal neighbours to ×N, `ops`
-    draws every operator. direction: `tb` (down) or `lr` (to the right). Shapes leave out the batch axis. Raises
-    KeyError for another level or direction.
+    direction: `tb` (down) or `lr` (to the right), for engines that lay out. places: where each part stands, by its path
+    (`in:` and `out:` before names of inputs and outputs), which `neato -n2` prints as it is. Shapes leave out the batch
+    axis. Raises KeyError for another direction.
     """
-    opened = LEVELS[level](open_network(network))
-    sizes = network.block.inputs[0].type.shape if network.block.inputs else ()
-    writer = _Writer(opened, flow_of(opened), sizes[0] if len(sizes) > 1 else None)
-    about = f"{network.name}\n{network.file.doc}".strip()
-    return writer.text(network.name, about, DIRECTIONS[direction])
+    writer = _Writer(view.opened, flow_of(view.opened), view.batch, places)
+    about = f"{view.network.name}\n{view.network.file.doc}".strip()
+    return writer.text(view.network.name, about, DIRECTIONS[direction])
 
 
 class _Writer:
     """Numbers boxes as `flow_of` does: inputs, boxes, outputs."""
 
-    def __init__(self, opened: Opened, flow: Flow, batch: Size | None) -> None:
-        self.opened, self.flow, self.batch = opened, flow, batch
+    def __init__(self, opened: Opened, flow: Flow, batch: Size | None, places: Places | None) -> None:
+        self.opened, self.flow, self.batch, self.places = opened, flow, batch, places or {}
         self.all_boxes = list(boxes(opened.units))
         self.number = {box: n for n, box in enumerate(self.all_boxes, len(opened.inputs))}
         self.names = _unique(
@@ -91,6 +90,7 @@ class _Writer:
             *self._units(self.opened.units, 1),
             *self._outputs(),
             *map(self._edge, self.flow.edges),
+            *self._sizes(),
         ]
         return "\n".join(lines) + "\n}\n"
 
@@ -106,11 +106,19 @@ class _Writer:
     def _terminal(self, number: int, name: str, wire: Wire, kind: str) -> str:
         shape = shape_text(wire, self.batch)
         label = _two_lines(f"<B>{shown(name, LONGEST_TITLE)}</B>", shape, DARK)
-        look = f'penwidth=1.6 fillcolor="#FFFFFF" color="{INK}"{self._dashed(number)}'
+        look = f'penwidth=1.6 fillcolor="#FFFFFF" color="{INK}"{self._dashed(number)}{self._place(number)}'
         return f"  {self._id(number)} [label={label} {look} tooltip={tooltip(f'{name} · {kind} · {shape}')}];"
 
     def _id(self, number: int) -> str:
         return quoted(self.names[number])
+
+    def _place(self, number: int) -> str:
+        """`pos` and size, where the part has a place."""
+        if self.names[number] not in self.places:
+            return ""
+        x, y, w, h = self.places[self.names[number]]
+        x, y, w, h = (SCALE * value for value in (x, y, w, h))
+        return f' pos="{x + w / 2:.2f},{y + h / 2:.2f}" width={w / 72:.3f} height={h / 72:.3f} fixedsize=true'
 
     def _dashed(self, number: int) -> str:
         return ' style="rounded,filled,dashed"' if number in self.flow.train_only else ""
@@ -135,7 +143,8 @@ class _Writer:
         number = self.number[box]
         fill, line = COLOURS.get(box.family, GREY)
         shape = ", ".join(shape_text(wire, self.batch) for wire in box.outputs)
-        look = f'fillcolor="{fill}" color="{line}"{" penwidth=2" if box.count > 1 else ""}{self._dashed(number)}'
+        heavy = " penwidth=2" if box.count > 1 else ""
+        look = f'fillcolor="{fill}" color="{line}"{heavy}{self._dashed(number)}{self._place(number)}'
         symbol = box.family is Family.MERGE and len(box.title) == 1 and box.count == 1 and not box.shared
         label = f"{quoted(box.title)} {CIRCLE}" if symbol else _box_label(box)
         return f"{self._id(number)} [label={label} {look} tooltip={tooltip(f'{box.detail} · {shape}')}];"
@@ -178,6 +187,16 @@ class _Writer:
             traits.append("style=dashed")
         traits.append(f"weight={1000 if edge.straight else 1 if edge.skip else 2}")
         return f"  {self._id(edge.source)} -> {self._id(edge.target)} [{' '.join(traits)}];"
+
+    def _sizes(self) -> Iterator[str]:
+        """What only the size is read of."""
+        made = {wire: n for n, (_, wire) in enumerate(self.opened.inputs)}
+        made.update((wire, self.number[box]) for box in self.all_boxes for wire in box.outputs)
+        for box in self.all_boxes:
+            for wire in box.sizes:
+                if wire in made:
+                    look = 'style=dotted label=" size" constraint=false'
+                    yield f"  {self._id(made[wire])} -> {self._id(self.number[box])} [{look}];"
 
 
 def _unique(names: list[str]) -> list[str]:

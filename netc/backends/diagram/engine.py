@@ -11,7 +11,10 @@ import sysconfig
 from pathlib import Path
 from typing import Literal
 
-Format = Literal["svg", "png"]
+from netc.backends.diagram.errors import PictureError
+
+Format = Literal["svg", "png", "pdf"]
+Engine = Literal["dot", "neato", "fdp", "sfdp", "circo", "twopi"]
 
 PNG_LIMIT = 32_767
 """The most pixels per side that common decoders take."""
@@ -20,10 +23,6 @@ PAD = 18.0
 """Points around a picture."""
 FONT_STACK = "Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif"
 INSTALL = "install one with `pip install graphviz-pure` (or Graphviz itself), or set NETC_DOT to the path of a `dot`"
-
-
-class PictureError(Exception):
-    """A picture that could not be made; the text says why and what helps."""
 
 
 class EngineMissing(PictureError):
@@ -60,15 +59,17 @@ def find_engine() -> str:
     return engine
 
 
-def render(dot: str, format: Format = "svg", timeout: float = 60.0) -> bytes:
+def render(dot: str, format: Format = "svg", timeout: float = 60.0, engine: Engine = "dot") -> bytes:
     """Lay out DOT text and draw it.
 
-    timeout: seconds for each of the two runs of the engine, layout and drawing. PNG comes at 144 dots per inch. Raises
+    timeout: seconds for each of the two runs of the program, layout and drawing. PNG comes at 144 dots per inch. Raises
     EngineMissing, EngineTimeout, EngineFailed, and TooLarge for a PNG beyond 32,767 pixels a side.
     """
-    layout = titles_on_top(_run(dot, ("-Tdot",), timeout).decode())
+    layout = titles_on_top(_run(dot, (f"-K{engine}", "-Tdot"), timeout).decode())
     if format == "svg":
         return web_fonts(_run(layout, (*AS_LAID_OUT, "-Tsvg"), timeout).decode()).encode()
+    if format == "pdf":
+        return _run(layout, (*AS_LAID_OUT, "-Tpdf"), timeout)
     _refuse_large(layout)
     return _run(layout.translate(FLOOR_SIGNS), (*AS_LAID_OUT, "-Tpng", f"-Gdpi={PNG_DPI}"), timeout)
 
@@ -126,7 +127,7 @@ def _first_line(stderr: bytes) -> str:
 
 
 def _refuse_large(layout: str) -> None:
-    size = re.search(r'\bbb="0,0,([\d.]+),([\d.]+)"', layout)
+    size = re.search(r'\bbb="0,0,([\d.eE+]+),([\d.eE+]+)"', layout)
     if size is None:
         raise EngineFailed("the engine wrote a layout without a size")
     width, height = (round((float(points) + 2 * PAD) * PNG_DPI / 72) for points in size.groups())

@@ -1,43 +1,169 @@
-"""A picture of a network in one step, coarser where the finer one would take too long."""
+"""A picture of a network in one step: how it is drawn is chosen by options, how it is written by the name it gets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
 import msgspec
 
-from netc.backends.diagram.dot import Direction, Level, to_dot
-from netc.backends.diagram.engine import EngineTimeout, Format, render
+from netc.artifacts import staged
+from netc.backends.diagram.columns import columns
+from netc.backends.diagram.dot import Direction, to_dot
+from netc.backends.diagram.engine import Format, render
+from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.fit import fitting
+from netc.backends.diagram.mermaid import mermaid_text
+from netc.backends.diagram.palette import Theme
+from netc.backends.diagram.pdf import pdf_bytes
+from netc.backends.diagram.png import png_bytes
+from netc.backends.diagram.scene import Scene
+from netc.backends.diagram.shown import Level, View, view_of
+from netc.backends.diagram.sketch import Sketch
+from netc.backends.diagram.svg import svg_text
 from netc.ir.model import Network
 
-COARSER: dict[Level, Level] = {"ops": "blocks", "blocks": "overview"}
+Style = Literal["auto", "columns", "paper", "u", "volumes"]
+ColorBy = Literal["family", "params", "macs"]
+Layout = Literal["netc", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]
+PAGES: Mapping[str, tuple[float, float]] = {"letter": (612, 792), "a4": (595.28, 841.89), "slide": (960, 540)}
+"""Points of the pages that have names."""
+PAGE_MARGIN = 72.0
+DEFAULT_PAGE = (468.0, 648.0)
+"""What a letter page leaves inside its margins: what pictures are laid out for unless a page is named."""
 
 
-class Picture(msgspec.Struct, frozen=True, eq=False):
-    """data: the file's bytes; dot: what they were drawn from; level: the level drawn; notes: what was given up."""
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a network is drawn.
 
-    data: bytes
-    dot: str
-    level: Level
-    notes: tuple[str, ...] = ()
-
-
-def draw(
-    network: Network,
-    level: Level = "blocks",
-    direction: Direction = "tb",
-    format: Format = "svg",
-    timeout: float = 60.0,
-) -> Picture:
-    """Draw a network; a level whose layout takes longer than `timeout` seconds gives way to the next coarser one.
-
-    Raises what `render` raises; EngineTimeout only when the coarsest level takes too long, too.
+    level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for encoder-decoders
+    and else `columns`. expand, collapse: globs over paths of blocks. depth: frames within frames that are opened. page:
+    width and height in points of the page that is written; None writes the picture at its own size. theme: `light`,
+    `dark` or `print`. color: what the fill of boxes says. legend: whether it is said what colours mean.
+    layout: netc's own, or an engine of Graphviz, which draws
+    what the level shows down or, by `direction`, to the right within `timeout` seconds.
     """
-    notes: list[str] = []
-    while True:
-        dot = to_dot(network, level, direction)
-        try:
-            return Picture(render(dot, format, timeout), dot, level, tuple(notes))
-        except EngineTimeout:
-            if level not in COARSER:
-                raise
-            notes.append(f"level {level} took longer than {timeout:g} s; drew {COARSER[level]} instead")
-            level = COARSER[level]
+
+    level: Level = "blocks"
+    style: Style = "auto"
+    expand: tuple[str, ...] = ()
+    collapse: tuple[str, ...] = ()
+    depth: int | None = None
+    page: tuple[float, float] | None = None
+    theme: Theme = "light"
+    color: ColorBy = "family"
+    legend: bool = False
+    layout: Layout = "netc"
+    direction: Direction = "tb"
+    timeout: float = 60.0
+
+    @property
+    def room(self) -> tuple[float, float]:
+        """Points that the page leaves for the picture."""
+        if self.page is None:
+            return DEFAULT_PAGE
+        margin = min(PAGE_MARGIN, min(self.page) / 8)
+        return self.page[0] - 2 * margin, self.page[1] - 2 * margin
+
+
+class Picture:
+    """A drawn network. `notes` say what was left out so that the rest can be read."""
+
+    def __init__(self, network: Network, options: Options) -> None:
+        self.network, self.options = network, options
+
+    @cached_property
+    def _drawn(self) -> tuple[Scene, View]:
+        return drawn(self.whole, self.options)
+
+    @cached_property
+    def whole(self) -> View:
+        """What the options name, whether or not it fits a page."""
+        o = self.options
+        return view_of(self.network, o.level, expand=o.expand, collapse=o.collapse, depth=o.depth)
+
+    @property
+    def scene(self) -> Scene:
+        """Everything with its place."""
+        return self._drawn[0]
+
+    @property
+    def view(self) -> View:
+        """What is shown."""
+        return self._drawn[1]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out so that the rest can be read."""
+        if self.options.layout != "netc":
+            return ()
+        return self.scene.notes
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as an SVG document."""
+        return svg_text(self.scene, self.options.theme, self.options.page)
+
+    @property
+    def dot(self) -> str:
+        """The network as Graphviz DOT, each node with the place it has in the picture as `pos`."""
+        height = self.scene.height
+        places = {name: (x, height - y - h, w, h) for name, (x, y, w, h) in self.scene.spots.items()}
+        return to_dot(self.view, places=places)
+
+    @property
+    def mermaid(self) -> str:
+        """The network as a Mermaid flowchart."""
+        return mermaid_text(self.view)
+
+    def data(self, suffix: str) -> bytes:
+        """The picture in the format of a file name's ending. Raises PictureError."""
+        if self.options.layout != "netc" and suffix in (".svg", ".pdf", ".png"):
+            format: Format = {".svg": "svg", ".pdf": "pdf", ".png": "png"}[suffix]  # type: ignore[assignment]
+            return render(to_dot(self.whole, self.options.direction), format, self.options.timeout, self.options.layout)
+        writer = WRITERS.get(suffix)
+        if writer is None:
+            raise PictureError(f"pictures end in {', '.join(WRITERS)}, not in `{suffix}`")
+        return writer(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture in the format that the name's ending says. Raises PictureError, NetcError."""
+        data = self.data(Path(path).suffix.lower())
+        with staged([path]) as (temporary,):
+            temporary.write_bytes(data)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What notebooks show."""
+        about = f"Picture of {self.network.name}"
+        return {"image/svg+xml": self.svg, "text/plain": about}
+
+
+def drawn(view: View, options: Options) -> tuple[Scene, View]:
+    """A view as a scene, and what of it fits the page. Raises PictureError for a style that does not suit it."""
+
+    def layout(one: View) -> Scene:
+        return columns(one, Sketch(one), options.room)
+
+    if options.level == "ops" or "*" in options.expand:
+        return layout(view), view
+    return fitting(view, options.room, layout, options.expand)
+
+
+def _png(picture: Picture) -> bytes:
+    return png_bytes(picture.scene, picture.options.theme, picture.options.page)
+
+
+def _pdf(picture: Picture) -> bytes:
+    return pdf_bytes(picture.scene, picture.options.theme, picture.options.page)
+
+
+WRITERS: Mapping[str, Callable[[Picture], bytes]] = {
+    ".svg": lambda picture: picture.svg.encode(),
+    ".pdf": _pdf,
+    ".png": _png,
+    ".dot": lambda picture: picture.dot.encode(),
+    ".mmd": lambda picture: picture.mermaid.encode(),
+}
+"""Ending of a file name → what writes such files."""

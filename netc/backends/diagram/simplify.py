@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -17,8 +17,12 @@ FUSES: Mapping[Family, frozenset[Family]] = {
     Family.UPSAMPLE: frozenset({Family.NORM, Family.ACTIVATION}),
     Family.NORM: frozenset({Family.ACTIVATION}),
     Family.MERGE: frozenset({Family.ACTIVATION}),
+    Family.RESHAPE: frozenset({Family.RESHAPE}),
 }
 """What may join a box that ends with a family."""
+FEW = 4
+LONGEST_PERIOD = 6
+"""Statements of a run that repeats as a whole."""
 
 
 def every_op(opened: Opened) -> Opened:
@@ -28,22 +32,23 @@ def every_op(opened: Opened) -> Opened:
 
 def blocks(opened: Opened) -> Opened:
     """Level `blocks`: runs fused, small frames opened, equal neighbours collapsed."""
-    return _with_units(opened, _Simplifier(_all_reads(opened)).units(opened.units, inside=False))
+    return _with_units(opened, _Simplifier(all_reads(opened)).units(opened.units, inside=False))
 
 
 def overview(opened: Opened) -> Opened:
     """Level `overview`: one box per top-level stage."""
     simple = blocks(opened)
-    total = _all_reads(simple)
+    total = all_reads(simple)
     size = sum(1 for _ in boxes(simple.units))
-    return _with_units(simple, [_stage(unit, total, size) for unit in simple.units])
+    return _with_units(simple, [_stages(unit, total, size) for unit in simple.units])
 
 
 def _with_units(opened: Opened, units: Sequence[Unit]) -> Opened:
     return Opened(opened.inputs, tuple(units), opened.outputs)
 
 
-def _all_reads(opened: Opened) -> Counter[Wire]:
+def all_reads(opened: Opened) -> Counter[Wire]:
+    """How often each wire is read, by boxes and as an output."""
     total = reads(opened.units)
     total.update(output.wire for output in opened.outputs)
     return total
@@ -83,12 +88,14 @@ class _Simplifier:
         found = [simple for unit in units for simple in self._unit(unit, inside)]
         if any(isinstance(unit, Cluster) and unit.kind == "iteration" for unit in found):
             found = [inner for unit in self._collapse(found) for inner in _opened_iteration(unit)]
-        return self._collapse(self._fuse(found))
+        return self._collapse_periods(self._collapse(self._fuse(found)))
 
     def _unit(self, unit: Unit, inside: bool) -> Sequence[Unit]:
         if isinstance(unit, Box):
             return (unit,)
         items = tuple(self.units(unit.items, inside=inside or unit.kind == "call"))
+        if unit.kind == "path" and len(items) > 1 and _hang_apart(items):
+            return items
         if len(items) == 1:
             return (items[0] if unit.kind == "iteration" else _merged(unit, items[0]),)
         if inside and not unit.shared and unit.kind in ("chain", "call") and _is_straight(items):
@@ -102,7 +109,7 @@ class _Simplifier:
             at = makers.get(unit.inputs[0]) if isinstance(unit, Box) and len(unit.inputs) == 1 else None
             head = found[at] if at is not None else None
             if at is not None and isinstance(head, Box) and isinstance(unit, Box) and self._fits(head, unit):
-                found[at] = unit = _fused(head, unit)
+                found[at] = unit = _rearranged(head, unit) if head.tail is Family.RESHAPE else _fused(head, unit)
             else:
                 at = len(found)
                 found.append(unit)
@@ -122,9 +129,37 @@ class _Simplifier:
         at = 0
         while at < len(units):
             end = self._run_end(units, keys, at)
-            found.append(units[at] if end == at + 1 else self._one_for_all(units[at], units[end - 1], end - at))
+            found.append(units[at] if end == at + 1 else self._one_for_all(units[at:end]))
             at = end
         return found
+
+    def _collapse_periods(self, units: Sequence[Unit]) -> list[Unit]:
+        """Runs that repeat as a whole, `a b a b a b`, in a frame that stands for all of them."""
+        found: list[Unit] = []
+        keys = [self._key(unit) for unit in units]
+        at = 0
+        while at < len(units):
+            periods = range(2, LONGEST_PERIOD + 1)
+            runs = ((period, self._period_end(units, keys, at, period)) for period in periods)
+            period, end = next((run for run in runs if run[1]), (1, 0))
+            if end:
+                turns = [_turn(units[n : n + period]) for n in range(at, end, period)]
+                found.append(self._one_for_all(turns))
+            else:
+                found.append(units[at])
+            at = end or at + 1
+        return found
+
+    def _period_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int, period: int) -> int:
+        """Where turns of `period` units each, equal and each feeding only the next, end; 0 where there is one."""
+        end = start + period
+        while keys[end : end + period] == keys[start : start + period]:
+            end += period
+        if end == start + period:
+            return 0
+        turns = [_turn(units[n : n + period]) for n in range(start, end, period)]
+        run = self._run_end(turns, [self._key(turn) for turn in turns], 0)
+        return start + run * period if run > 1 else 0
 
     def _run_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int) -> int:
         """Where the run of equal units that starts at `start`, each feeding only the next, ends."""
@@ -154,18 +189,30 @@ class _Simplifier:
         same = same and (_may_grow(first) or all(a.type == b.type for a, b in pairs))
         return link if same and only and any(at is not None for at in link) else None
 
-    def _one_for_all(self, first: Unit, last: Unit, count: int) -> Unit:
+    def _one_for_all(self, copies: Sequence[Unit]) -> Unit:
+        first, last = copies[0], copies[-1]
         outside = dict(zip(_made(first), _made(last), strict=True))
         leaving = set(outputs_of(last, self.total))
         change = {a: b if b in leaving else Wire(a.type, b.last) for a, b in outside.items()}
         for a, b in change.items():
             self.total[b] = self.total[outside[a]]
-        return msgspec.structs.replace(_rewired(first, change), count=first.count * count, **_title_of_run(first, last))
+        alike = zip(*(boxes((copy,)) for copy in copies), strict=True)
+        nodes = iter([tuple(node for box in row for node in box.nodes) for row in alike])
+        one = _rewired(first, change, nodes)
+        return msgspec.structs.replace(one, count=first.count * len(copies), **title_of_run(first, last))
 
 
 def _may_grow(unit: Unit) -> bool:
     """Calls of one block with the same arguments are copies even where each adds channels to what it was given."""
     return isinstance(unit, Cluster) and unit.kind == "call"
+
+
+def _hang_apart(items: Sequence[Unit]) -> bool:
+    """A few boxes none of which reads another share a name alone."""
+    if len(items) > FEW or not all(isinstance(item, Box) for item in items):
+        return False
+    made = {wire for box in boxes(items) for wire in box.outputs}
+    return all(made.isdisjoint(inputs_of(item)) for item in items)
 
 
 def _is_straight(items: Sequence[Unit]) -> bool:
@@ -206,12 +253,24 @@ def _fused(head: Box, box: Box) -> Box:
         outputs=box.outputs,
         key=(head.key, box.key),
         detail=f"{head.detail}\n{box.detail}",
+        sizes=head.sizes + box.sizes,
+        nodes=head.nodes + box.nodes,
+        learned=head.learned or box.learned,
     )
+
+
+def _rearranged(head: Box, box: Box) -> Box:
+    """Changes of shape one after another are one."""
+    steps = [detail.partition(" · ")[2].partition(" ")[0] for detail in (*head.detail.splitlines(), box.detail)]
+    return msgspec.structs.replace(_fused(head, box), title="Rearrange", caption=", ".join(dict.fromkeys(steps)))
 
 
 def _short_title(box: Box) -> str:
     """`BatchNorm` is `BN` among others."""
-    return "".join(filter(str.isupper, box.title)) or box.title if box.family is Family.NORM else box.title
+    first, dot, rest = box.title.partition("·")
+    if box.family is not Family.NORM:
+        return box.title
+    return ("".join(filter(str.isupper, first)) or first) + dot + rest
 
 
 def _unit_key(unit: Unit, ids: dict[Wire, int]) -> Hashable:
@@ -226,15 +285,20 @@ def _made(unit: Unit) -> list[Wire]:
     return [wire for box in boxes((unit,)) for wire in box.outputs]
 
 
-def _rewired(unit: Unit, change: Mapping[Wire, Wire]) -> Unit:
+def _rewired(unit: Unit, change: Mapping[Wire, Wire], nodes: Iterator[tuple[str, ...]]) -> Unit:
+    """nodes: the statements each box stands for, in order."""
     if isinstance(unit, Cluster):
-        return msgspec.structs.replace(unit, items=tuple(_rewired(item, change) for item in unit.items))
+        return msgspec.structs.replace(unit, items=tuple(_rewired(item, change, nodes) for item in unit.items))
     inputs = tuple(change.get(wire, wire) for wire in unit.inputs)
     outputs = tuple(change.get(wire, wire) for wire in unit.outputs)
-    return msgspec.structs.replace(unit, inputs=inputs, outputs=outputs)
+    return msgspec.structs.replace(unit, inputs=inputs, outputs=outputs, nodes=next(nodes))
 
 
-def _title_of_run(first: Unit, last: Unit) -> dict[str, str]:
+def _turn(units: Sequence[Unit]) -> Cluster:
+    return Cluster(path=units[0].path, title="", kind="iteration", items=tuple(units), key="iteration")
+
+
+def title_of_run(first: Unit, last: Unit) -> dict[str, str]:
     """`enc1`, …, `enc4` is `enc1…4`."""
     if isinstance(first, Box) or first.title == last.title:
         return {}
@@ -242,11 +306,16 @@ def _title_of_run(first: Unit, last: Unit) -> dict[str, str]:
     return {"title": f"{first.title}…{last.title.removeprefix(name)}"}
 
 
-def _stage(unit: Unit, total: Counter[Wire], size: int) -> Unit:
+def _stages(unit: Unit, total: Counter[Wire], size: int) -> Unit:
+    if isinstance(unit, Cluster) and _is_whole(unit, size):
+        return msgspec.structs.replace(unit, items=tuple(_stages(item, total, size) for item in unit.items))
+    return stage(unit, total)
+
+
+def stage(unit: Unit, total: Counter[Wire]) -> Box:
+    """A frame as one box; `total` counts all reads of the network."""
     if isinstance(unit, Box):
         return unit
-    if _is_whole(unit, size):
-        return msgspec.structs.replace(unit, items=tuple(_stage(item, total, size) for item in unit.items))
     caption = unit.note or _contents(unit)
     return Box(
         path=unit.path,
@@ -260,6 +329,8 @@ def _stage(unit: Unit, total: Counter[Wire], size: int) -> Unit:
         detail=unit.path,
         count=unit.count,
         shared=unit.shared,
+        nodes=tuple(node for box in boxes((unit,)) for node in box.nodes),
+        learned=any(box.learned for box in boxes((unit,))),
     )
 
 

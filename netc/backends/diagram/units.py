@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,8 @@ class Box(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One shape of the picture: an operator, a fused run of them, or (family None) a whole stage.
 
     tail: the family a fused run ends with; key: equal for boxes that compute the same; count: copies it stands for;
-    shared: the module whose weights it uses, when that is declared once and called from several places.
+    shared: the module whose weights it uses, when that is declared once and called from several places; sizes: what it
+    reads only the size of; nodes: the statements it stands for, all copies counted; learned: whether it has parameters.
     """
 
     path: str
@@ -41,10 +42,14 @@ class Box(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     detail: str
     count: int = 1
     shared: str = ""
+    sizes: tuple[Wire, ...] = ()
+    nodes: tuple[str, ...] = ()
+    learned: bool = False
 
 
 class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """Pieces drawn in one frame. `title` may be empty; `note` is the name of the block behind a named call."""
+    """Pieces drawn in one frame. `title` may be empty; `note` is the name of the block behind a named call, `call` the
+    call itself."""
 
     path: str
     title: str
@@ -54,6 +59,7 @@ class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     note: str = ""
     count: int = 1
     shared: str = ""
+    call: Call | None = None
 
 
 Unit: TypeAlias = Box | Cluster
@@ -123,7 +129,7 @@ class _Opener:
 
     def _item(self, item: Item, base: str) -> list[Unit]:
         if isinstance(item, Node):
-            return [self._box(item)]
+            return self._boxes(item)
         if isinstance(item, Call):
             return [self._call(item, base)]
         path = join(self.prefix, item.path)
@@ -152,7 +158,15 @@ class _Opener:
         title, note = _call_title(below(base, path), call.block)
         key = ("call", id(call.block.definition))
         shared = module if call.shared else ""
-        return Cluster(path=path, title=title, kind="call", items=items, key=key, note=note, shared=shared)
+        return Cluster(path=path, title=title, kind="call", items=items, key=key, note=note, shared=shared, call=call)
+
+    def _boxes(self, node: Node) -> list[Unit]:
+        """One; none for what hands on its input."""
+        types = [value.type for value in node.inputs]
+        if node.op.is_idle(*types):
+            self.env[node.outputs[0]] = self.env[node.inputs[0]]
+            return []
+        return [self._box(node)]
 
     def _box(self, node: Node) -> Box:
         outputs = tuple(_wire(value.type) for value in node.outputs)
@@ -160,18 +174,36 @@ class _Opener:
         types = [value.type for value in node.inputs]
         path, caption = join(self.prefix, node.path), node.op.caption(*types)
         shared = join(self.module, node.module) if node.module != node.path else ""
+        sized = set(node.op.sized_by(*types))
+        inputs = [self.env[value] for n, value in enumerate(node.inputs) if n not in sized]
+        family = _family(node, len(inputs))
         return Box(
             path=path,
-            title=node.op.title,
+            title=node.op.heading(*types),
             caption=caption,
-            family=node.op.family,
-            tail=node.op.family,
-            inputs=tuple(self.env[value] for value in node.inputs),
+            family=family,
+            tail=family,
+            inputs=tuple(inputs),
             outputs=outputs,
-            key=(node.op.key(), caption, *map(_type_key, types), *(_type_key(w.type) for w in outputs)),
+            key=(*_operator_key(node, caption), *map(_type_key, types), *(_type_key(w.type) for w in outputs)),
             detail=f"{path} · {node.op!r}",
             shared=shared,
+            sizes=tuple(self.env[node.inputs[n]] for n in sorted(sized)),
+            nodes=(path,),
+            learned=any(param.trainable for param in node.op.params(*types)),
         )
+
+
+def _family(node: Node, inputs: int) -> Family:
+    """Arithmetic on one tensor brings nothing together."""
+    return Family.OTHER if node.op.family is Family.MERGE and inputs < 2 else node.op.family
+
+
+def _operator_key(node: Node, caption: str) -> tuple[Any, ...]:
+    """How much is dropped in training makes no other structure."""
+    if node.op.family is Family.DROPOUT:
+        return (type(node.op),)
+    return (node.op.key(), caption)
 
 
 def _type_key(type: TensorType) -> Hashable:

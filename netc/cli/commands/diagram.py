@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import cast
 
 import click
 
 from netc.artifacts import staged
-from netc.backends.diagram import Direction, EngineMissing, Format, Level, draw, to_dot
+from netc.backends.diagram import PAGES, WRITERS, Direction, Level, Options, Picture
+from netc.backends.diagram.palette import Theme
+from netc.backends.diagram.picture import ColorBy, Layout, Style
 from netc.cli.commands.explain import layers
 from netc.cli.options import one_spec, text_output
-from netc.cli.output import write_text
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
 from netc.cli.windows import draw_layer, window_options
-from netc.ir.model import Network
 from netc.passes.explain import Explainer
 
-FORMATS = (".svg", ".png", ".dot")
+ENDINGS = ", ".join(WRITERS)
+_SIZE = re.compile(r"(\d{2,5}(?:\.\d+)?)[x×](\d{2,5}(?:\.\d+)?)")
+
+
+def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text)
+    if text not in PAGES and match is None:
+        names = ", ".join(PAGES)
+        raise click.BadParameter(f"`{text}` is not {names} or a width and height in points, as in 432x288", ctx, param)
+    return PAGES[text] if match is None else (float(match[1]), float(match[2]))
 
 
 @click.command("diagram")
 @one_spec
-@text_output("NAME.svg, NAME.png or NAME.dot; - prints DOT.", required=True)
+@text_output(f"A file that ends in {ENDINGS}; - prints SVG.", required=True)
 @click.option(
     "--level",
     type=click.Choice(["overview", "blocks", "ops"]),
@@ -32,14 +44,49 @@ FORMATS = (".svg", ".png", ".dot")
     help="A box per stage; fused boxes and repeats as ×N; every operator.",
 )
 @click.option(
-    "--direction", type=click.Choice(["tb", "lr"]), default="tb", show_default=True, help="Downwards or to the right."
+    "--style",
+    type=click.Choice(["auto", "columns", "paper", "u", "volumes"]),
+    default="auto",
+    show_default=True,
+    help="Columns that fit a page; stages with a table, each block once; a U; volumes. auto: u where it suits.",
+)
+@click.option("--expand", metavar="GLOB", multiple=True, help="Open blocks by path, whatever the level; '*' for all.")
+@click.option("--collapse", metavar="GLOB", multiple=True, help="Close blocks by path.")
+@click.option("--depth", type=click.IntRange(min=0), help="Open frames within frames only so deep.")
+@click.option(
+    "--page", metavar="PAGE", callback=_read_page, help="Fit to letter, a4, slide or WxH in points, centred on it."
+)
+@click.option(
+    "--theme", type=click.Choice(["light", "dark", "print"]), default="light", show_default=True, help="Colours."
+)
+@click.option(
+    "--color",
+    type=click.Choice(["family", "params", "macs"]),
+    default="family",
+    show_default=True,
+    help="What the fill of a box says: its kind of operator, or its share of parameters or MACs.",
+)
+@click.option("--legend", is_flag=True, help="Say what the colours mean.")
+@click.option(
+    "--layout",
+    type=click.Choice(["netc", "graphviz", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]),
+    default="netc",
+    show_default=True,
+    help="netc's own, or an engine of Graphviz ($NETC_DOT, `dot` on PATH, or graphviz-pure); graphviz is dot.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["tb", "lr"]),
+    default="tb",
+    show_default=True,
+    help="With --layout dot: down or to the right.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
-    help="Seconds for the layout; a picture that takes longer is drawn at the next coarser level.",
+    help="Seconds that Graphviz may take.",
 )
 @click.option("--window", metavar="PATH", help="Draw one layer instead: its windows, or what a normalisation averages.")
 @window_options
@@ -49,6 +96,15 @@ def command(
     bind: dict[str, int],
     target: str,
     level: Level,
+    style: Style,
+    expand: tuple[str, ...],
+    collapse: tuple[str, ...],
+    depth: int | None,
+    page: tuple[float, float] | None,
+    theme: Theme,
+    color: ColorBy,
+    legend: bool,
+    layout: str,
     direction: Direction,
     timeout: float,
     window: str | None,
@@ -56,14 +112,14 @@ def command(
 ) -> None:
     """Draw a network.
 
-    The engine is $NETC_DOT, else the graphviz-pure package, else the `dot` on PATH. Where there is none the DOT text is
-    written beside the name asked for, unless a file of that name is there.
+    Text on a letter page stays at least 5 pt high: where everything open would be smaller, blocks that repeat are
+    opened once or closed, and a note says so.
 
     \b
-      netc diagram specs/resnet.yaml:resnet50 -o resnet50.svg
-      netc diagram specs/googlenet.yaml --level overview --direction lr -o googlenet.png
+      netc diagram specs/resnet.yaml:resnet50 --bind h=7,w=7 --style paper -o resnet50.svg
+      netc diagram specs/googlenet.yaml --level overview --page slide -o googlenet.svg
+      netc diagram specs/swin.yaml --collapse 'features.*.attn' --theme dark -o swin.svg
       netc diagram specs/alexnet_original.yaml --window conv1 -o conv1.svg
-      netc diagram specs/lenet5.yaml -o - | dot -Tpdf > lenet5.pdf
     """
     if window is not None:
         explainer = Explainer(compile_or_fail(spec, args, bind))
@@ -71,30 +127,30 @@ def command(
             draw_layer(explainer, node, target, **layer)
         return
     suffix = Path(target).suffix.lower()
-    if target != "-" and suffix not in FORMATS:
-        raise click.UsageError(f"-o {target}: the name must end in .svg, .png or .dot")
+    if target != "-" and suffix not in WRITERS:
+        raise click.UsageError(f"-o {target}: the name must end in {ENDINGS}")
     network = compile_or_fail(spec, args, bind)
-    if suffix in (".svg", ".png"):
-        _draw(network, Path(target), level, direction, timeout)
-    else:
-        write_text(target, to_dot(network, level, direction))
-
-
-def _draw(network: Network, target: Path, level: Level, direction: Direction, timeout: float) -> None:
+    options = Options(
+        level=level,
+        style=style,
+        expand=expand,
+        collapse=collapse,
+        depth=depth,
+        page=page,
+        theme=theme,
+        color=color,
+        legend=legend,
+        layout=cast("Layout", "dot" if layout == "graphviz" else layout),
+        direction=direction,
+        timeout=timeout,
+    )
     with drawing():
-        try:
-            picture = draw(network, level, direction, cast("Format", target.suffix.lower()[1:]), timeout)
-        except EngineMissing:
-            _write_dot_instead(target.with_suffix(".dot"), to_dot(network, level, direction))
-            raise
+        picture = Picture(network, options)
+        data = picture.data(suffix or ".svg")
     for note in picture.notes:
         click.echo(f"note: {note}", err=True)
+    if target == "-":
+        click.echo(data, nl=False)
+        return
     with staged([target]) as (temporary,):
-        temporary.write_bytes(picture.data)
-
-
-def _write_dot_instead(path: Path, dot: str) -> None:
-    """An earlier file of that name was not asked to be replaced."""
-    if not path.exists():
-        write_text(str(path), dot)
-        click.echo(f"note: the DOT text is in {path}", err=True)
+        temporary.write_bytes(data)

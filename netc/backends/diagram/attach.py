@@ -1,0 +1,146 @@
+"""Edges that nobody sees: they keep what begins late, or ends early, beside the part of the way it belongs to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+Edges = set[tuple[int, int]]
+
+
+def attached(count: int, edges: Iterable[tuple[int, int]]) -> Edges:
+    """The edges with unseen ones added, after which every node lies on a way from node 0 to node `count - 1`.
+
+    What is not reached from node 0 is put beside the node whose reader it shares; what does not lead to the last node
+    runs beside as much of the main way as it is long.
+    """
+    whole = set(edges)
+    whole |= _begun(count, whole)
+    return whole | _ended(count, whole)
+
+
+def neighbours(count: int, edges: Iterable[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
+    """Per node what it feeds and what feeds it, in order."""
+    after: list[list[int]] = [[] for _ in range(count)]
+    before: list[list[int]] = [[] for _ in range(count)]
+    for source, target in sorted(edges):
+        after[source].append(target)
+        before[target].append(source)
+    return after, before
+
+
+def ordered(count: int, edges: Iterable[tuple[int, int]]) -> list[int]:
+    """The nodes so that every edge leads onwards, otherwise by number."""
+    after, before = neighbours(count, edges)
+    waiting = [len(sources) for sources in before]
+    ready = [node for node in range(count) if not waiting[node]]
+    heapify(ready)
+    order = []
+    while ready:
+        node = heappop(ready)
+        order.append(node)
+        for target in after[node]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                heappush(ready, target)
+    return order
+
+
+def reached(start: int, after: Sequence[Sequence[int]]) -> set[int]:
+    found, stack = {start}, [start]
+    while stack:
+        for node in after[stack.pop()]:
+            if node not in found:
+                found.add(node)
+                stack.append(node)
+    return found
+
+
+def components(nodes: Iterable[int], links: Mapping[int, Sequence[int]] | Sequence[Sequence[int]]) -> list[list[int]]:
+    """The nodes in groups that hang together, by their first node; `links` leads both ways."""
+    left = dict.fromkeys(sorted(nodes))
+    found = []
+    while left:
+        start = next(iter(left))
+        del left[start]
+        group, stack = [start], [start]
+        while stack:
+            for node in links[stack.pop()]:
+                if node in left:
+                    del left[node]
+                    group.append(node)
+                    stack.append(node)
+        found.append(sorted(group))
+    return found
+
+
+def _depths(order: Sequence[int], before: Sequence[Sequence[int]]) -> dict[int, int]:
+    depth: dict[int, int] = {}
+    for node in order:
+        depth[node] = 1 + max((depth[source] for source in before[node]), default=-1)
+    return depth
+
+
+def _begun(count: int, edges: Edges) -> Edges:
+    after, before = neighbours(count, edges)
+    fed = reached(0, after)
+    depth = _depths(ordered(count, edges), before)
+    both = [after[node] + before[node] for node in range(count)]
+    new: Edges = set()
+    for group in components(set(range(count)) - fed, both):
+        inside = set(group)
+        readers = sorted({target for node in group for target in after[node] if target in fed})
+        beside = [node for node in before[readers[0]] if node in fed] if readers else []
+        start = max(beside, key=lambda node: (depth[node], -node), default=0)
+        for _ in range(_length(group, after)):
+            start = max((n for n in before[start] if n in fed), key=lambda node: (depth[node], -node), default=start)
+        roots = [node for node in group if not any(source in inside for source in before[node])]
+        new |= {(start, root) for root in roots}
+    return new
+
+
+def _length(group: Sequence[int], after: Sequence[Sequence[int]]) -> int:
+    """Nodes on the longest way through a group."""
+    inside = set(group)
+    length: dict[int, int] = defaultdict(lambda: 1)
+    for node in group:
+        for target in after[node]:
+            if target in inside:
+                length[target] = max(length[target], length[node] + 1)
+    return max(length[node] for node in group)
+
+
+def _ended(count: int, edges: Edges) -> Edges:
+    after, before = neighbours(count, edges)
+    last = count - 1
+    leading = reached(last, before)
+    order = ordered(count, edges)
+    depth = _depths(order, before)
+    passed = cuts([node for node in order if node in leading], after, before, leading)
+    both = [after[node] + before[node] for node in range(count)]
+    new: Edges = set()
+    for group in components(set(range(count)) - leading, both):
+        sources = [source for node in group for source in before[node] if source in leading]
+        start = max((depth[source] for source in sources), default=0)
+        goal = next((node for node in passed if depth[node] > start + _length(group, after)), last)
+        inside = set(group)
+        new |= {(node, goal) for node in group if not any(target in inside for target in after[node])}
+    return new
+
+
+def cuts(
+    order: Sequence[int], after: Sequence[Sequence[int]], before: Sequence[Sequence[int]], among: set[int]
+) -> list[int]:
+    """The nodes of a part of the graph, given in an order in which data can flow, that lie on every way through it."""
+    place = {node: at for at, node in enumerate(order)}
+    begins = [not any(source in among for source in before[node]) for node in order]
+    last_begin = max((at for at, begin in enumerate(begins) if begin), default=0)
+    found = []
+    farthest = 0
+    for at, node in enumerate(order):
+        targets = [place[target] for target in after[node] if target in among]
+        if farthest <= at and last_begin <= at:
+            found.append(node)
+        farthest = max(farthest, *targets) if targets else len(order)
+    return found

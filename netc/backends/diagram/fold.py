@@ -1,0 +1,117 @@
+"""Coarser views of a view: what repeats is opened once, then what lies deep is closed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from netc.backends.diagram.shown import View, viewed
+from netc.backends.diagram.simplify import overview, stage
+from netc.backends.diagram.units import Box, Cluster, Opened, Unit, Wire
+from netc.backends.diagram.words import value_text
+from netc.ir.model import Call
+
+
+def kinds(view: View) -> list[Hashable]:
+    """The blocks of a view that look different, outer ones first, in the order of their first use."""
+    found: dict[Hashable, None] = {}
+
+    def walk(units: Sequence[Unit]) -> None:
+        for unit in units:
+            if isinstance(unit, Cluster):
+                if unit.call is not None:
+                    found.setdefault(structure(unit))
+                walk(unit.items)
+
+    walk(view.opened.units)
+    return list(found)
+
+
+def folded(
+    view: View, opened: Container[Hashable] | None = None, depth: int | None = None, kept: Sequence[str] = ()
+) -> View:
+    """A view in which each kind of block is opened once.
+
+    opened: the kinds that are opened at all, None for every one; depth: frames within frames that are opened; kept:
+    globs over paths that stay open.
+    """
+    seen: set[Hashable] = set()
+    varying = varying_arguments(view.opened.units)
+
+    def is_closed(unit: Cluster, at: int) -> bool:
+        if any(fnmatchcase(unit.path, glob) for glob in kept):
+            return False
+        key = None if unit.call is None else structure(unit)
+        if key is None:
+            return depth is not None and at >= depth
+        known = key in seen
+        seen.add(key)
+        return known or (opened is not None and key not in opened) or (depth is not None and at >= depth)
+
+    def fold(unit: Unit, at: int) -> Unit:
+        if isinstance(unit, Box):
+            return unit
+        if is_closed(unit, at):
+            return closed_call(unit, view, varying)
+        return msgspec.structs.replace(unit, items=tuple(fold(item, at + 1) for item in unit.items))
+
+    units = tuple(fold(unit, 0) for unit in view.opened.units)
+    return viewed(view.network, Opened(view.opened.inputs, units, view.opened.outputs))
+
+
+def stages(view: View) -> View:
+    """One box per stage."""
+    return viewed(view.network, overview(view.opened))
+
+
+def closed_call(unit: Cluster, view: View, varying: Mapping[int, Sequence[str]]) -> Box:
+    """A frame as one box that says which arguments set this call apart."""
+    box = stage(unit, view.reads)
+    words = [] if unit.call is None else argument_words(unit.call, varying)
+    named = unit.title and unit.note and unit.title != unit.note
+    caption = ", ".join([*([unit.note] if named else []), *words]) or box.caption
+    return msgspec.structs.replace(box, caption=caption)
+
+
+def argument_words(call: Call, varying: Mapping[int, Sequence[str]]) -> list[str]:
+    """`width=128` for each argument that differs between the calls of a block."""
+    names = varying.get(id(call.block.definition), ())
+    return [f"{name}={value_text(call.block.arguments[name])}" for name in names if name in call.block.arguments]
+
+
+def varying_arguments(units: Sequence[Unit]) -> dict[int, list[str]]:
+    """Definition → its arguments that differ between its calls."""
+    values = defaultdict[tuple[int, str], set[str]](set)
+    for call in calls_in(units):
+        for name, value in call.block.arguments.items():
+            values[id(call.block.definition), name].add(value_text(value))
+    found = defaultdict[int, list[str]](list)
+    for (definition, name), texts in values.items():
+        if len(texts) > 1:
+            found[definition].append(name)
+    return dict(found)
+
+
+def calls_in(units: Sequence[Unit]) -> Iterator[Call]:
+    for unit in units:
+        if isinstance(unit, Cluster):
+            if unit.call is not None:
+                yield unit.call
+            yield from calls_in(unit.items)
+
+
+def structure(unit: Cluster) -> Hashable:
+    """Equal for calls of one block that look alike: the same operators, wired alike, whatever their sizes."""
+    ids: dict[Wire, int] = {}
+    definition = None if unit.call is None else id(unit.call.block.definition)
+    return (definition, _signature(unit, ids))
+
+
+def _signature(unit: Unit, ids: dict[Wire, int]) -> Hashable:
+    if isinstance(unit, Box):
+        wires = tuple(ids.setdefault(wire, len(ids)) for wire in (*unit.inputs, *unit.outputs))
+        return (unit.title, unit.count, wires)
+    return tuple(_signature(item, ids) for item in unit.items)

@@ -1,0 +1,383 @@
+"""From a view to a scene: every part gets its room, a plan finds its place, and what it shows is drawn there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from netc.backends.diagram.arrange import Block, measured
+from netc.backends.diagram.metrics import fitted, text_width
+from netc.backends.diagram.palette import colours_of
+from netc.backends.diagram.plan import Series, planned
+from netc.backends.diagram.scene import Circle, Line, Mark, Primitive, Rect, Text
+from netc.backends.diagram.shown import Shown, Terminal, View
+from netc.backends.diagram.simplify import inputs_of, outputs_of
+from netc.backends.diagram.spots import HEADER, LABEL_GAP, Cell, Edge, Places, Route
+from netc.backends.diagram.units import Box, Cluster, Wire, boxes, reads
+from netc.backends.diagram.words import plain, shape_text
+from netc.ops.base import Family
+
+TITLE, CAPTION, HEAD, BADGE, SYMBOL = 9.5, 7.5, 8.5, 8.0, 12.0
+"""Sizes of text, in points."""
+PAD = 8
+LEAST_WIDTH, TALL, LOW, ROUND = 62, 27, 19, 17
+LONGEST_TITLE, LONGEST_CAPTION = 190, 210
+ELEMENTWISE_TITLES = "+×−÷"
+Paint = Callable[[Box], tuple[str, str]]
+"""Fill and line of a box."""
+
+
+class Piece(msgspec.Struct, eq=False, kw_only=True):
+    """A part with its room and its words. body: what a frame holds; label: the shape at its outgoing line."""
+
+    unit: Shown
+    cell: Cell
+    title: str
+    caption: str = ""
+    shape: str = ""
+    label: str = ""
+    body: Content | None = None
+
+
+class Content(msgspec.Struct, eq=False, kw_only=True):
+    """What a frame, or the whole picture, holds: node 0 is its entry, then its pieces, then its exit."""
+
+    pieces: list[Piece]
+    cells: list[Cell]
+    edges: dict[Edge, Wire]
+    plan: Series
+    block: Block
+
+    def piece(self, node: int) -> Piece | None:
+        return self.pieces[node - 1] if 0 < node <= len(self.pieces) else None
+
+
+def by_family(box: Box) -> tuple[str, str]:
+    return colours_of(box.family)
+
+
+class Sketch:
+    """Draws one view. paint: the colours of boxes; labels: whether lines say shapes."""
+
+    def __init__(self, view: View, paint: Paint = by_family, labels: bool = True) -> None:
+        self.view, self.paint, self.labels = view, paint, labels
+        self.numbers: dict[Wire, int] = {}
+        self.spots: dict[str, tuple[float, float, float, float]] = {}
+
+    def content(self, shown: Sequence[Shown], top: bool = False) -> Content:
+        """Measure parts that stand together."""
+        made = {wire: n for n, unit in enumerate(shown, 1) for wire in _made(unit)}
+        exit_ = len(shown) + 1
+        edges: dict[Edge, Wire] = {}
+        for n, unit in enumerate(shown, 1):
+            for wire in _read(unit):
+                if wire in made or not top:
+                    edges.setdefault((made.get(wire, 0), n), wire)
+        inside = Counter[Wire]() if top else reads([unit for unit in shown if not isinstance(unit, Terminal)])
+        for wire, n in made.items():
+            if not top and self.view.reads[wire] > inside[wire]:
+                edges.setdefault((n, exit_), wire)
+        pieces = [self._piece(unit) for unit in shown]
+        self._label(pieces, edges, top)
+        cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
+        drawn = list(edges)
+        plan = self._with_sizes(planned(exit_ + 1, drawn, _ends_of(shown) if top else ()), shown, made)
+        _mark_busy(plan, cells, drawn)
+        return Content(pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn))
+
+    def _with_sizes(self, plan: Series, shown: Sequence[Shown], made: Mapping[Wire, int]) -> Series:
+        """The plan with lines from what gives its size alone, where they can run beside the spine."""
+        pairs = [
+            (made[wire], n)
+            for n, unit in enumerate(shown, 1)
+            if not isinstance(unit, Terminal)
+            for box in boxes((unit,))
+            for wire in box.sizes
+            if wire in made
+        ]
+        return plan.with_sizes(dict.fromkeys(pairs)) if pairs else plan
+
+    def _piece(self, unit: Shown) -> Piece:
+        if isinstance(unit, Terminal):
+            return self._terminal(unit)
+        if isinstance(unit, Cluster):
+            return self._frame(unit)
+        symbol = len(unit.title) == 1 and unit.count == 1 and not unit.shared and not unit.caption
+        if symbol and unit.family is Family.MERGE:
+            return Piece(unit=unit, cell=Cell(ROUND, ROUND, ROUND / 2, "circle"), title=unit.title)
+        title = fitted(plain(unit.title), LONGEST_TITLE, TITLE, bold=True)
+        caption = fitted(plain(unit.caption), LONGEST_CAPTION, CAPTION)
+        width = max(
+            LEAST_WIDTH,
+            text_width(title, TITLE, bold=True) + 13 + _badges_width(unit),
+            text_width(caption, CAPTION) + 12,
+        )
+        elementwise = unit.family is Family.MERGE and unit.title[:1] in ELEMENTWISE_TITLES
+        cell = Cell(width, TALL if caption else LOW, width / 2, "merge" if elementwise else "box")
+        return Piece(unit=unit, cell=cell, title=title, caption=caption)
+
+    def _terminal(self, unit: Terminal) -> Piece:
+        many = f" ({unit.count})" if unit.count > 1 else ""
+        title = fitted(plain(unit.name), LONGEST_TITLE, TITLE, bold=True) + many
+        caption = fitted(shape_text(unit.wire, self.view.batch), LONGEST_CAPTION, CAPTION)
+        width = max(LEAST_WIDTH, text_width(title, TITLE, bold=True) + 14, text_width(caption, CAPTION) + 14)
+        return Piece(unit=unit, cell=Cell(width, TALL, width / 2), title=title, caption=caption)
+
+    def _frame(self, unit: Cluster) -> Piece:
+        body = self.content(unit.items)
+        leaving = outputs_of(unit, self.view.reads)
+        shapes = list(dict.fromkeys(shape_text(wire, self.view.batch) for wire in leaving))
+        shape = shapes[0] if len(shapes) == 1 and self.labels else ""
+        title = fitted(plain(unit.title), LONGEST_TITLE, HEAD, bold=True)
+        note = fitted(plain(unit.note), LONGEST_TITLE, CAPTION)
+        head = 6 + _badges_width(unit) + text_width(title, HEAD, bold=True) + 8
+        head += (text_width(note, CAPTION) + 6 if note else 0) + (text_width(shape, CAPTION) + 8 if shape else 0)
+        width = max(body.block.w + 2 * PAD, head)
+        left = (width - body.block.w) / 2
+        cell = Cell(width, HEADER + body.block.h, left + body.block.ax, "frame")
+        return Piece(unit=unit, cell=cell, title=title, caption=note, shape=shape, body=body)
+
+    def _label(self, pieces: Sequence[Piece], edges: Mapping[Edge, Wire], top: bool) -> None:
+        """The shape a part makes, where it is new; an output says its own, and the last part's stands in the frame."""
+        if not self.labels:
+            return
+        last = len(pieces) + 1
+        leaving = sum(b == last for _, b in edges)
+        made: list[dict[Wire, None]] = [{} for _ in range(last)]
+        for (a, b), wire in edges.items():
+            told = leaving < 2 if b == last else isinstance(pieces[b - 1].unit, Terminal)
+            if not told:
+                made[a][wire] = None
+        for piece, wires in zip(pieces, made[1:], strict=True):
+            one = next(iter(wires), None)
+            if one is not None and len(wires) == 1 and isinstance(piece.unit, Box) and self._is_new(piece.unit, one):
+                piece.label = shape_text(one, self.view.batch)
+                piece.cell.label = LABEL_GAP + text_width(piece.label, CAPTION) + 2
+
+    def _is_new(self, box: Box, wire: Wire) -> bool:
+        if not box.inputs:
+            return True
+        widest = box.inputs[0]
+        return (widest.type.shape, widest.last.shape) != (wire.type.shape, wire.last.shape)
+
+    # What is drawn
+
+    def draw(self, content: Content, x: float, y: float, depth: int = 0) -> list[Primitive]:
+        """Everything of a content whose block's left top is at x, y."""
+        places = Places(content.cells)
+        content.block.put(x, y, places)
+        drawn = self.lines(content, places, content.block.routes(places), x + content.block.ax)
+        return [*drawn, *self.pieces(content, places, depth)]
+
+    def pieces(self, content: Content, places: Places, depth: int) -> list[Primitive]:
+        found: list[Primitive] = []
+        for n, piece in enumerate(content.pieces, 1):
+            self.spots[named(piece.unit)] = (*places.spots[n], piece.cell.w, piece.cell.h)
+            found += self._drawn(piece, *places.spots[n], depth)
+            if piece.label:
+                px, py = places.bottom(n)
+                found.append(
+                    Text(
+                        x=px + LABEL_GAP,
+                        y=py + 8.6,
+                        text=piece.label,
+                        size=CAPTION,
+                        colour="dark",
+                        room=piece.cell.label,
+                    )
+                )
+        return found
+
+    def lines(
+        self, content: Content, places: Places, routes: Iterable[Route], axis: float | None = None
+    ) -> list[Primitive]:
+        last = len(content.pieces) + 1
+        leaving = [edge for edge in content.edges if edge[1] == last]
+        return [
+            self._line(content, route)
+            for route in routes
+            if not (route.target == last and not route.rail and len(leaving) == 1 and _ends_on(route, axis))
+        ]
+
+    def _line(self, content: Content, route: Route) -> Line:
+        piece = content.piece(route.target)
+        skip = route.side or route.rail
+        wire = content.edges.get((route.source, route.target))
+        dash = "1 2.5" if route.sizes else "3 2" if piece is not None and self._trains(piece.unit) else ""
+        return Line(
+            points=route.points,
+            colour="line" if route.sizes or not skip else "skip",
+            width=0.8 if route.sizes else 1.3 if skip else 1,
+            dash=dash,
+            head=route.head,
+            wire=-1 if wire is None else self.numbers.setdefault(wire, len(self.numbers)),
+        )
+
+    def _trains(self, unit: Shown) -> bool:
+        if isinstance(unit, Terminal):
+            return unit.train_only
+        return bool(self.view.train_only) and all(box in self.view.train_only for box in boxes((unit,)))
+
+    def _drawn(self, piece: Piece, x: float, y: float, depth: int) -> list[Primitive]:
+        unit, cell = piece.unit, piece.cell
+        if isinstance(unit, Terminal):
+            return [self._drawn_terminal(piece, unit, x, y)]
+        if isinstance(unit, Cluster):
+            return self._drawn_frame(piece, unit, x, y, depth)
+        mark = Mark(path=unit.path, title=self._told(unit))
+        fill, line = self.paint(unit)
+        dashed = self._trains(unit)
+        if cell.kind == "circle":
+            r = cell.w / 2
+            mark.items = [
+                Circle(x=x + r, y=y + r, r=r, fill=fill, line=line, dashed=dashed),
+                Text(x=x + r, y=y + r + 4.2, text=piece.title, size=SYMBOL, bold=True, anchor="middle"),
+            ]
+            return [mark]
+        if unit.count > 1:
+            mark.items.append(
+                Rect(x=x + 2.5, y=y + 2.5, w=cell.w, h=cell.h, radius=4, fill=fill, line=line, role="shadow")
+            )
+        width = 1.6 if unit.count > 1 else 0.9
+        mark.items.append(
+            Rect(x=x, y=y, w=cell.w, h=cell.h, radius=4, fill=fill, line=line, width=width, dashed=dashed)
+        )
+        return [mark, *self._words(piece, mark, x, y)]
+
+    def _words(self, piece: Piece, mark: Mark, x: float, y: float) -> list[Primitive]:
+        unit, cell = piece.unit, piece.cell
+        assert not isinstance(unit, Terminal), "terminals write their own words"
+        middle, badges = x + cell.w / 2, _badges_width(unit)
+        line = y + (11.8 if piece.caption else 13)
+        if badges:
+            left = middle - (badges + text_width(piece.title, TITLE, bold=True)) / 2
+            mark.items += _badges(unit, left, y + (3 if piece.caption else 4))
+            title = Text(x=left + badges, y=line, text=piece.title, size=TITLE, bold=True)
+        else:
+            title = Text(x=middle, y=line, text=piece.title, size=TITLE, bold=True, anchor="middle")
+        title.room = cell.w - badges
+        mark.items.append(title)
+        if piece.caption:
+            mark.items.append(
+                Text(
+                    x=middle, y=y + 21.6, text=piece.caption, size=CAPTION, colour="dark", anchor="middle", room=cell.w
+                )
+            )
+        return []
+
+    def _drawn_terminal(self, piece: Piece, unit: Terminal, x: float, y: float) -> Mark:
+        cell, middle = piece.cell, x + piece.cell.w / 2
+        kind = ("output while training" if unit.train_only else "output") if unit.output else "input"
+        items: list[Primitive] = [
+            Rect(
+                x=x, y=y, w=cell.w, h=cell.h, radius=4, fill="paper", line="ink", width=1.4, role="term",
+                dashed=unit.train_only,
+            ),
+            Text(x=middle, y=y + 11.8, text=piece.title, size=TITLE, bold=True, anchor="middle", room=cell.w),
+            Text(x=middle, y=y + 21.6, text=piece.caption, size=CAPTION, colour="dark", anchor="middle", room=cell.w),
+        ]  # fmt: skip
+        return Mark(path=unit.name, title=f"{unit.name}\n{kind} {piece.caption}", items=items)
+
+    def _drawn_frame(self, piece: Piece, unit: Cluster, x: float, y: float, depth: int) -> list[Primitive]:
+        cell, many = piece.cell, unit.count > 1
+        line, width = ("dark", 1.6) if many else ("frame", 0.8)
+        dashed = self._trains(unit)
+        mark = Mark(path=unit.path, title=unit.path)
+        mark.items = [
+            Rect(
+                x=x, y=y, w=cell.w, h=cell.h, radius=6, fill=("panel", "paper")[depth % 2], line=line, width=width,
+                role="frame", dashed=dashed,
+            ),
+            Rect(
+                x=x, y=y, w=cell.w, h=HEADER, radius=6, fill="run" if many else "header", line=line, width=width,
+                role="header", top_only=True, dashed=dashed,
+            ),
+        ]  # fmt: skip
+        at = x + 6
+        mark.items += _badges(unit, at, y + 3)
+        at += _badges_width(unit)
+        if piece.title:
+            mark.items.append(Text(x=at, y=y + 11.8, text=piece.title, size=HEAD, bold=True, room=x + cell.w - at))
+            at += text_width(piece.title, HEAD, bold=True) + 6
+        if piece.caption:
+            mark.items.append(Text(x=at, y=y + 11.8, text=piece.caption, size=CAPTION, colour="pale"))
+        if piece.shape:
+            right = x + cell.w - 6
+            mark.items.append(Text(x=right, y=y + 11.8, text=piece.shape, size=CAPTION, colour="dark", anchor="end"))
+        assert piece.body is not None, "a frame holds something"
+        left = x + cell.ax - piece.body.block.ax
+        return [mark, *self.draw(piece.body, left, y + HEADER, depth + 1)]
+
+    def _told(self, unit: Box) -> str:
+        shapes = ", ".join(shape_text(wire, self.view.batch) for wire in unit.outputs)
+        return f"{unit.detail}\n{shapes}"
+
+
+def named(unit: Shown) -> str:
+    """A part's path; inputs and outputs with `in:` and `out:` before their names."""
+    if isinstance(unit, Terminal):
+        return f"{'out' if unit.output else 'in'}:{unit.name}"
+    return unit.path
+
+
+def _made(unit: Shown) -> Iterable[Wire]:
+    if isinstance(unit, Terminal):
+        return () if unit.output else (unit.wire,)
+    return (wire for box in boxes((unit,)) for wire in box.outputs)
+
+
+def _read(unit: Shown) -> Iterable[Wire]:
+    if isinstance(unit, Terminal):
+        return (unit.wire,) if unit.output else ()
+    return inputs_of(unit)
+
+
+def _ends_of(shown: Sequence[Shown]) -> list[Edge]:
+    """The first input begins the way, the first lasting output ends it."""
+    terminals = [(n, unit) for n, unit in enumerate(shown, 1) if isinstance(unit, Terminal)]
+    inputs = [n for n, unit in terminals if not unit.output]
+    outputs = sorted((unit.train_only, n) for n, unit in terminals if unit.output)
+    return [(0, n) for n in inputs[:1]] + [(n, len(shown) + 1) for _, n in outputs[:1]]
+
+
+def _end(kind: str, visible: bool) -> Cell:
+    return Cell(0, 0, 0, "entry" if kind == "entry" else "exit", visible=visible)
+
+
+def _mark_busy(plan: Series, cells: Sequence[Cell], edges: Sequence[Edge]) -> None:
+    """Where rails leave at the side that others, or a projection, enter."""
+    leaving = {source for source, _ in plan.every_rail()}
+    for target in {target for _, target in edges} & leaving:
+        cells[target].busy = True
+
+
+def _ends_on(route: Route, axis: float | None) -> bool:
+    return axis is None or abs(route.points[-1][0] - axis) < 0.5
+
+
+def _badges_width(unit: Box | Cluster) -> float:
+    return sum(width + 5 for _, width, _, _ in _badge_texts(unit))
+
+
+def _badge_texts(unit: Box | Cluster) -> list[tuple[str, float, str, str]]:
+    """Text, width, fill and colour of each."""
+    found = []
+    if unit.count > 1:
+        found.append((f"×{unit.count}", "dark", "on_dark"))
+    if unit.shared:
+        found.append((fitted(f"shared {plain(unit.shared)}", 120, BADGE, bold=True), "shared", "on_shared"))
+    return [(text, text_width(text, BADGE, bold=True) + 7, fill, colour) for text, fill, colour in found]
+
+
+def _badges(unit: Box | Cluster, x: float, y: float) -> list[Primitive]:
+    found: list[Primitive] = []
+    for text, width, fill, colour in _badge_texts(unit):
+        found.append(Rect(x=x, y=y, w=width, h=11, radius=2, fill=fill, width=0, role="badge"))
+        middle = x + width / 2
+        found.append(
+            Text(x=middle, y=y + 8.5, text=text, size=BADGE, bold=True, colour=colour, anchor="middle", room=width)
+        )
+        x += width + 5
+    return found

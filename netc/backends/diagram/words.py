@@ -1,0 +1,52 @@
+"""Text as a picture shows it: on one line, without what has no place in it, shapes without their batch axis."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from re import sub
+from typing import Any
+
+from netc.backends.diagram.units import Wire
+from netc.dims import Dim, Size, dim_text
+
+
+def plain(text: str, longest: int = 200) -> str:
+    """A text on one line, cut; control characters, lone surrogates and marks that turn the direction of writing become
+    spaces, so that a name cannot reorder what stands beside it."""
+    line = " ".join(printable(text[: 4 * longest]).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Characters that have no place in a document, each as a space."""
+    return "".join(c if c in keep or (c.isprintable() and c not in "\ufffe\uffff") else " " for c in text)
+
+
+def value_text(value: Any) -> str:
+    """A value of an argument as the language writes it."""
+    if isinstance(value, bool) or value is None:
+        return "none" if value is None else str(value).lower()
+    if isinstance(value, tuple | list):
+        return "[" + " ".join(map(value_text, value)) + "]"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return dim_text(value) if isinstance(value, Dim) else str(getattr(value, "text", value))
+
+
+def shape_text(wire: Wire, batch: Size | None) -> str:
+    """`64×16h×16w`, without the batch axis; `64…224×…` where copies of a run differ."""
+    return _shape_text(wire.type.shape, wire.last.shape, batch)
+
+
+@lru_cache(4096)
+def _shape_text(first: tuple[Size, ...], last: tuple[Size, ...], batch: Size | None) -> str:
+    if batch is not None and len(first) > 1 and first[0] == batch:
+        first, last = first[1:], last[1:]
+    return "×".join(_axis(a, b, len(first) > 1) for a, b in zip(first, last, strict=True)) or "scalar"
+
+
+def _axis(first: Size, last: Size, among_others: bool) -> str:
+    a, b = dim_text(first), dim_text(last)
+    text = a if a == b else f"{a}…{b}"
+    bare = sub(r"⌊.*⌋", "", text)
+    return f"({text})" if among_others and any(sign in bare for sign in "+−") else text

@@ -1,0 +1,208 @@
+"""Pictures of every network of the gallery, measured on the scene: what a reader must be able to rely on."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import pytest
+import scenes
+
+import netc
+from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
+from netc.backends.diagram.columns import spread
+from netc.backends.diagram.picture import DEFAULT_PAGE, Options, Picture
+from netc.backends.diagram.scene import Rect, Scene, Text, primitives, smallest_text
+from netc.backends.diagram.shown import view_of
+from netc.backends.diagram.sketch import Sketch
+from netc.backends.diagram.spots import Places
+from netc.ir.model import Network
+from tools.gallery.entries import Entry, all_entries
+
+FAMILIES = {entry.path: entry for entry in reversed(all_entries())}.values()
+"""The first network of each file, for the quick tests."""
+DEFAULT = Options()
+EVERY = [
+    pytest.param(entry, marks=() if entry in FAMILIES else pytest.mark.full, id=entry.name) for entry in all_entries()
+]
+
+
+def picture(entry: Entry, everything: bool = False) -> Picture:
+    return _picture(entry.name, everything)
+
+
+@cache
+def _picture(name: str, everything: bool) -> Picture:
+    entry = next(entry for entry in all_entries() if entry.name == name)
+    return Picture(entry.load(entry.full).ir, Options(expand=("*",) if everything else ()))
+
+
+def built(net: str, inputs: str = "{image: [N, 3, 64, 64]}", rest: str = "") -> Network:
+    return netc.load(f"netc: 1\nname: tested\ninputs: {inputs}\n{rest}\nnet:\n{net}").ir
+
+
+def faults(network: Network, options: Options = DEFAULT) -> dict[str, list[object]]:
+    return faults_of(Picture(network, options).scene)
+
+
+def faults_of(scene: Scene) -> dict[str, list[object]]:
+    checks = (
+        scenes.too_wide,
+        scenes.overlapping_texts,
+        scenes.overlapping_boxes,
+        scenes.lines_through_boxes,
+        scenes.lines_through_texts,
+        scenes.outside,
+        scenes.slanted,
+    )
+    return {check.__name__: found for check in checks if (found := list(check(scene)))}
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["fitted", "everything"])
+@pytest.mark.parametrize("entry", EVERY)
+def test_nothing_lies_over_anything(entry: Entry, everything: bool) -> None:
+    assert faults_of(picture(entry, everything).scene) == {}
+
+
+def test_text_on_a_page_can_be_read() -> None:
+    sizes = {entry.name: smallest_text(picture(entry).scene, *DEFAULT_PAGE) for entry in FAMILIES}
+    small = {name: size for name, size in sizes.items() if size < 5}
+    assert len(small) <= len(sizes) // 10, small
+    assert min(sizes.values()) >= 3
+
+
+def test_what_is_closed_is_said() -> None:
+    for entry in FAMILIES:
+        whole = smallest_text(picture(entry, everything=True).scene, *DEFAULT_PAGE)
+        assert bool(picture(entry).notes) == (whole < 5), entry.name
+
+
+@pytest.mark.parametrize("entry", EVERY)
+def test_the_main_way_is_straight(entry: Entry) -> None:
+    """What lies on every way, in every frame, has one axis."""
+    view = view_of(entry.load(entry.full).ir)
+    content = Sketch(view).content(spread(view.top), top=True)
+    places = Places(content.cells)
+    content.block.put(0, 0, places)
+    assert isinstance(content.block, SeriesBlock)
+    axes = {round(places.top(part.node)[0], 3) for part in content.block.parts if isinstance(part, LeafBlock)}
+    assert len(axes) == 1
+
+
+BRANCHES = """
+  a: conv2d 8 1 @image
+  b: [conv2d 8 1 @image, conv2d 8 3 padding=1]
+  c: max_pool2d 3 stride=1 padding=1 @image
+  d: conv2d 8 5 padding=2 @image
+  out: concat @a @b @c @d
+"""
+
+
+def test_branches_stand_in_the_order_they_are_written_in() -> None:
+    spots = Picture(built(BRANCHES), Options()).scene.spots
+    assert sorted("abcd", key=lambda name: spots[name][0]) == list("abcd")
+
+
+PYRAMID = """
+  c1: conv2d 8 3 padding=1
+  c2: conv2d 8 3 stride=2 padding=1 @c1
+  c3: conv2d 8 3 stride=2 padding=1 @c2
+  l1: conv2d 8 1 @c1
+  l2: conv2d 8 1 @c2
+  l3: conv2d 8 1 @c3
+  u2: interpolate like=@l2 @l3
+  s2: add @l2 @u2
+  u1: interpolate like=@l1 @s2
+  s1: add @l1 @u1
+  p1: conv2d 8 3 padding=1 @s1
+  p2: conv2d 8 3 padding=1 @s2
+  p3: conv2d 8 3 padding=1 @l3
+outputs: {p1: p1, p2: p2, p3: p3}
+"""
+HIGH_RESOLUTION = """
+  a0: conv2d 8 3 padding=1
+  b0: conv2d 16 3 stride=2 padding=1 @a0
+  a1: conv2d 8 3 padding=1 @a0
+  b1: conv2d 16 3 padding=1 @b0
+  ab: conv2d 16 3 stride=2 padding=1 @a1
+  ba0: conv2d 8 1 @b1
+  ba: interpolate like=@a1 @ba0
+  a2: add @a1 @ba
+  b2: add @b1 @ab
+  c2: conv2d 32 3 stride=2 padding=1 @b2
+  a3: conv2d 8 3 padding=1 @a2
+  b3: conv2d 16 3 padding=1 @b2
+  ca0: conv2d 8 1 @c2
+  ca: interpolate like=@a3 @ca0
+  cb0: conv2d 16 1 @c2
+  cb: interpolate like=@b3 @cb0
+  bc: conv2d 32 3 stride=2 padding=1 @b3
+  ac0: conv2d 8 3 stride=2 padding=1 @a3
+  ac: conv2d 32 3 stride=2 padding=1 @ac0
+  a4: add @a3 @ca
+  b4: add @b3 @cb
+  c4: add @c2 @bc @ac
+outputs: {a: a4, b: b4, c: c4}
+"""
+SEARCHED_CELL = """
+  h0: conv2d 8 3 padding=1 @image
+  h1: conv2d 8 1 @h0
+  left1: conv2d 8 3 padding=1 @h1
+  right1: conv2d 8 5 padding=2 @h0
+  n1: add @left1 @right1
+  left2: avg_pool2d 3 stride=1 padding=1 @h0
+  n2: add @left2 @h1
+  left3: conv2d 8 3 padding=1 @n1
+  right3: max_pool2d 3 stride=1 padding=1 @h1
+  n3: add @left3 @right3
+  left4: conv2d 8 1 @h0
+  n4: add @left4 @n2
+  n5: add @n3 @h0
+  out: concat @n4 @n5 @h1 @n3
+"""
+
+
+@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION, SEARCHED_CELL], ids=["pyramid", "hrnet", "nasnet"])
+@pytest.mark.parametrize("level", ["blocks", "ops"])
+def test_what_is_no_nest_of_branches_gets_layers(net: str, level: str) -> None:
+    network = built(net)
+    assert faults(network, Options(level=level)) == {}  # type: ignore[arg-type]
+    assert smallest_text(Picture(network, Options()).scene, *DEFAULT_PAGE) >= 4
+
+
+def test_each_part_stands_once() -> None:
+    scene = Picture(built(HIGH_RESOLUTION), Options(level="ops")).scene
+    boxes = [item for item in primitives(scene.items) if isinstance(item, Rect) and item.role == "box"]
+    symbols = [item for item in primitives(scene.items) if isinstance(item, Text) and item.text == "+"]
+    assert len(boxes) + len(symbols) == HIGH_RESOLUTION.count("\n  ")
+
+
+def test_the_same_network_gives_the_same_bytes() -> None:
+    entry = next(iter(FAMILIES))
+    assert Picture(entry.load(entry.full).ir, Options()).svg == Picture(entry.load(entry.full).ir, Options()).svg
+
+
+DENSE = "  c0: conv2d 4 3 padding=1 @image\n  c1: conv2d 4 3 padding=1 @c0\n" + "".join(
+    f"  k{i}: concat {' '.join(f'@c{j}' for j in range(i))}\n  c{i}: conv2d 4 3 padding=1 @k{i}\n" for i in range(2, 60)
+)
+LONG = "\n".join(f"  c{i}: conv2d {8 + i % 7} 3 padding=1" for i in range(2000))
+SKIPPING = "  r0: conv2d 3 3 padding=1 @image\n" + "".join(
+    f"  a{i}: conv2d 3 {1 + 2 * (i % 3)} padding={i % 3} @r{i}\n  r{i + 1}: add @a{i} @r{i}\n" for i in range(600)
+)
+
+
+@pytest.mark.parametrize("net", [DENSE, LONG, SKIPPING], ids=["dense", "long", "skipping"])
+def test_large_networks_end_in_a_picture(net: str) -> None:
+    network = built(net)
+    start = time.process_time()
+    svg = Picture(network, Options(level="ops")).svg
+    assert svg.endswith("</svg>\n")
+    assert time.process_time() - start < 8
+
+
+def test_many_outputs_stand_together() -> None:
+    net = "\n".join(f"  o{i}: conv2d {i + 1} 1 @image" for i in range(200))
+    outputs = "{" + ", ".join(f"r{i}: o{i}" for i in range(200)) + "}"
+    scene = Picture(built(net, rest=f"outputs: {outputs}"), Options()).scene
+    assert scene.width < 20_000
+    assert faults(built(net, rest=f"outputs: {outputs}")) == {}
