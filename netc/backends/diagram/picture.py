@@ -17,11 +17,12 @@ from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.fit import fitting
 from netc.backends.diagram.mermaid import mermaid_text
 from netc.backends.diagram.palette import Theme
+from netc.backends.diagram.paper import paper
 from netc.backends.diagram.pdf import pdf_bytes
 from netc.backends.diagram.png import png_bytes
 from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.shown import Level, View, view_of
-from netc.backends.diagram.sketch import Sketch
+from netc.backends.diagram.sketch import Sketch, by_family
 from netc.backends.diagram.svg import svg_text
 from netc.ir.model import Network
 
@@ -142,6 +143,9 @@ class Picture:
 
 def drawn(view: View, options: Options) -> tuple[Scene, View]:
     """A view as a scene, and what of it fits the page. Raises PictureError for a style that does not suit it."""
+
+    if options.style == "paper":
+        return paper(view, by_family), view
 
     def layout(one: View) -> Scene:
         return columns(one, Sketch(one), options.room)

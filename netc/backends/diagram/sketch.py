@@ -162,6 +162,12 @@ class Sketch:
         widest = box.inputs[0]
         return (widest.type.shape, widest.last.shape) != (wire.type.shape, wire.last.shape)
 
+    def alone(self, frame: Cluster, x: float, y: float) -> tuple[list[Primitive], tuple[float, float], float]:
+        """A frame by itself: what is drawn, its size, and where its axis runs."""
+        piece = self._frame(frame)
+        drawn = self._drawn_frame(piece, frame, x, y, 0)
+        return drawn, (piece.cell.w, piece.cell.h), x + piece.cell.ax
+
     # What is drawn
 
     def draw(self, content: Content, x: float, y: float, depth: int = 0) -> list[Primitive]:

@@ -96,14 +96,15 @@ def reads(units: Sequence[Unit]) -> Counter[Wire]:
 def open_network(network: Network) -> Opened:
     """Open every call of a network."""
     block = network.block
-    env = {value: _wire(value.type) for value in block.inputs}
+    env = {value: opened_wire(value.type) for value in block.inputs}
     inputs = tuple((value.path, wire) for value, wire in env.items())
-    units = tuple(_Opener(env, "", "", "").units(block.items))
+    units = tuple(Opener(env, "", "", "").units(block.items))
     outputs = tuple(Output(o.name, env[o.value], o.train_only) for o in block.outputs)
     return Opened(inputs, units, outputs)
 
 
-def _wire(type: TensorType) -> Wire:
+def opened_wire(type: TensorType) -> Wire:
+    """A wire that is its own last copy."""
     return Wire(type, type)
 
 
@@ -116,7 +117,7 @@ def below(base: str, path: str) -> str:
     return path[len(base) + 1 :] if base and path.startswith(base + ".") else path
 
 
-class _Opener:
+class Opener:
     """Opens one block body: `prefix` and `module` are the paths of the call, `shared` the shared module it lies in."""
 
     def __init__(self, env: dict[Value, Wire], prefix: str, module: str, shared: str) -> None:
@@ -151,7 +152,7 @@ class _Opener:
         path, module = join(self.prefix, call.path), join(self.module, call.module)
         inputs = (self.env[value] for value in call.inputs)
         inner = dict(zip(call.block.inputs, inputs, strict=True))
-        opener = _Opener(inner, path, module, module if call.shared else self.shared)
+        opener = self._inner(call, inner, path, module, module if call.shared else self.shared)
         items = tuple(opener.units(call.block.items))
         returned = (inner[output.value] for output in call.block.outputs)
         self.env.update(zip(call.outputs, returned, strict=True))
@@ -159,6 +160,10 @@ class _Opener:
         key = ("call", id(call.block.definition))
         shared = module if call.shared else ""
         return Cluster(path=path, title=title, kind="call", items=items, key=key, note=note, shared=shared, call=call)
+
+    def _inner(self, call: Call, env: dict[Value, Wire], path: str, module: str, shared: str) -> Opener:
+        """What opens a call: its own words where numbers are said."""
+        return Opener(env, path, module, shared)
 
     def _boxes(self, node: Node) -> list[Unit]:
         """One; none for what hands on its input."""
@@ -169,7 +174,7 @@ class _Opener:
         return [self._box(node)]
 
     def _box(self, node: Node) -> Box:
-        outputs = tuple(_wire(value.type) for value in node.outputs)
+        outputs = tuple(opened_wire(value.type) for value in node.outputs)
         self.env.update(zip(node.outputs, outputs, strict=True))
         types = [value.type for value in node.inputs]
         path, caption = join(self.prefix, node.path), node.op.caption(*types)

@@ -1,0 +1,231 @@
+"""Style `paper`: the stages in a chain with a table beside it, and each distinct block once, in the author's words."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+
+import msgspec
+
+from netc.backends.diagram import simplify
+from netc.backends.diagram.columns import spread
+from netc.backends.diagram.costs import cost_of, costs_of, human
+from netc.backends.diagram.fold import argument_words, structure, varying_arguments
+from netc.backends.diagram.metrics import text_width
+from netc.backends.diagram.said import conditions, opened_call
+from netc.backends.diagram.scene import Line, Primitive, Scene, Text, moved
+from netc.backends.diagram.shown import View, viewed
+from netc.backends.diagram.sketch import CAPTION, Paint, Sketch, named
+from netc.backends.diagram.units import Box, Cluster, Opened, Unit, boxes
+from netc.backends.diagram.words import plain, shape_text, value_text
+from netc.passes.cost import Cost
+
+TOP, LEFT, TITLE = 34.0, 12.0, 12.0
+COLUMN_GAP, INSET_GAP, NOTE_LINE, ARROW = 22.0, 18.0, 9.5, 11.0
+LEADER = "1 2"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Form(msgspec.Struct, eq=False):
+    """A block as it is drawn once: the first of its frames that look alike, and what it is called."""
+
+    frame: Cluster
+    name: str
+    alone: bool
+
+
+def paper(view: View, paint: Paint) -> Scene:
+    """Draw a view as a figure of a paper."""
+    return _Paper(view, paint).scene()
+
+
+class _Paper:
+    def __init__(self, view: View, paint: Paint) -> None:
+        self.view, self.paint = view, paint
+        self.varying = varying_arguments(view.opened.units)
+        self.forms = self._forms()
+        units = tuple(self._closed(unit) for unit in view.opened.units)
+        self.outer = viewed(view.network, Opened(view.opened.inputs, units, view.opened.outputs))
+        self.costs, self.totals = costs_of(view.network)
+
+    def _forms(self) -> dict[Hashable, Form]:
+        """The blocks that are called at least twice, by their structure; inner ones where the outer ones differ."""
+        frames = list(_calls(self.view.opened.units))
+        used = Counter(_definition(frame) for frame in frames for _ in range(frame.count))
+        keep = [frame for frame in frames if used[_definition(frame)] > 1 and not _holds_used(frame, used)]
+        found: dict[Hashable, Form] = {}
+        for frame in keep:
+            found.setdefault(structure(frame), Form(frame, "", True))
+        alike = defaultdict[int, list[Form]](list)
+        for form in found.values():
+            alike[_definition(form.frame)].append(form)
+        for forms in alike.values():
+            for n, form in enumerate(forms):
+                assert form.frame.call is not None, "forms are calls"
+                form.alone = len(forms) == 1
+                letter = "" if form.alone else f" {LETTERS[n]}" if n < len(LETTERS) else f" {n + 1}"
+                form.name = form.frame.call.block.name + letter
+        return found
+
+    def _closed(self, unit: Unit) -> Unit:
+        if isinstance(unit, Box):
+            return unit
+        form = self.forms.get(structure(unit)) if unit.call is not None else None
+        if form is not None and unit.call is not None:
+            box = simplify.stage(unit, self.view.reads)
+            words = ", ".join(argument_words(unit.call, self.varying))
+            return msgspec.structs.replace(box, title=form.name, caption=words)
+        return msgspec.structs.replace(unit, items=tuple(self._closed(item) for item in unit.items))
+
+    def scene(self) -> Scene:
+        sketch = Sketch(self.outer, self.paint, labels=False)
+        content = sketch.content(spread(self.outer.top), top=True)
+        items: list[Primitive] = [Text(x=LEFT, y=16, text=plain(self.view.network.name), size=TITLE, bold=True)]
+        items += sketch.draw(content, LEFT, TOP)
+        right, table = self._table(sketch, LEFT + content.block.w)
+        items += table
+        bottom = TOP + content.block.h + 8
+        if not self.forms:
+            return self._scene(right + LEFT, bottom, items, sketch)
+        rule = Line(points=((right + 11, 10), (right + 11, bottom - 6)), colour="rule", head=False)
+        width, height, insets = self._insets(right + COLUMN_GAP, bottom)
+        return self._scene(width, max(height, bottom), [*items, rule, *insets], sketch)
+
+    def _scene(self, width: float, height: float, items: list[Primitive], sketch: Sketch) -> Scene:
+        network = self.view.network
+        return Scene(
+            width=width,
+            height=height,
+            title=network.name,
+            description=network.file.doc or "",
+            items=items,
+            spots=sketch.spots,
+        )
+
+    # The table
+
+    def _table(self, sketch: Sketch, left: float) -> tuple[float, list[Primitive]]:
+        """Its right edge, and its cells; a row for each box on the way, boxes beside each other in one."""
+        rows = self._rows(sketch)
+        texts = [(shape, human(cost.parameters), human(cost.macs)) for _, shape, cost in rows]
+        totals = ("", human(self.totals.parameters) or "0", human(self.totals.macs) or "0")
+        heads = ("output", "parameters", "MACs")
+        widths = [
+            max(
+                text_width(heads[n], CAPTION, bold=True),
+                text_width(totals[n], CAPTION, bold=True),
+                *(text_width(row[n], CAPTION) for row in texts),
+            )
+            for n in range(3)
+        ]
+        edges = [left + 26 + widths[0]]
+        edges += [edges[0] + 16 + widths[1], edges[0] + 32 + widths[1] + widths[2]]
+        cells = [
+            Text(x=edge, y=TOP + 5, text=head, size=CAPTION, bold=True, colour="pale", anchor="end")
+            for edge, head in zip(edges, heads, strict=True)
+        ]
+        found: list[Primitive] = list(cells)
+        before = ""
+        for (y, _, _), row, end in zip(rows, texts, self._ends(sketch, rows), strict=True):
+            told = row[0] if row[0] != before else ""
+            before = row[0] or before
+            found += [
+                Text(x=edge, y=y + 2.6, text=text, size=CAPTION, colour="dark", anchor="end")
+                for edge, text in zip(edges, (told, *row[1:]), strict=True)
+                if text
+            ]
+            stop = edges[0] - text_width(told, CAPTION) - 4 if told else edges[0]
+            if any((told, *row[1:])) and stop > end + 8:
+                way = ((end + 4, y), (stop, y))
+                found.append(Line(points=way, colour="rule", width=0.5, dash=LEADER, head=False))
+        foot = max((y for y, _, _ in rows), default=TOP) + 24
+        outputs = [spot for name, spot in sketch.spots.items() if name.startswith("out:")]
+        foot = max([foot, *(y + h / 2 + 2.6 for _, y, _, h in outputs)])
+        found += [
+            Text(x=edge, y=foot, text=text, size=CAPTION, bold=True, colour="dark", anchor="end")
+            for edge, text in zip(edges[1:], totals[1:], strict=True)
+        ]
+        return edges[2], found
+
+    def _rows(self, sketch: Sketch) -> list[tuple[float, str, Cost]]:
+        """Middle, shape and cost of each row, downwards."""
+        every = sorted(boxes(self.outer.opened.units), key=lambda box: (sketch.spots[box.path][1], box.path))
+        groups: list[list[Box]] = []
+        for box in every:
+            middle = _middle(sketch, box)
+            if groups and abs(_middle(sketch, groups[-1][-1]) - middle) < 8:
+                groups[-1].append(box)
+            else:
+                groups.append([box])
+        return [(_middle(sketch, group[-1]), self._shape(group), cost_of(group, self.costs)) for group in groups]
+
+    def _shape(self, group: Sequence[Box]) -> str:
+        shapes = {shape_text(box.outputs[0], self.view.batch).rpartition("…")[2] or "" for box in group if box.outputs}
+        return next(iter(shapes)) if len(shapes) == 1 else ""
+
+    def _ends(self, sketch: Sketch, rows: Sequence[tuple[float, str, Cost]]) -> Iterator[float]:
+        spots = list(sketch.spots.values())
+        for y, _, _ in rows:
+            yield max((x + w for x, top, w, h in spots if top <= y <= top + h), default=0.0)
+
+    # The blocks
+
+    def _insets(self, left: float, bottom: float) -> tuple[float, float, list[Primitive]]:
+        found: list[Primitive] = []
+        x, y, column, width, height = left, TOP, 0.0, left, bottom
+        for form in self.forms.values():
+            w, h, items = self._inset(form)
+            if y > TOP and y + h > bottom:
+                x, y, column = x + column + INSET_GAP, TOP, 0.0
+            for item in items:
+                moved(item, x, y)
+            found += items
+            y += h + 8
+            column, width, height = max(column, w), max(width, x + w), max(height, y)
+        return width + LEFT, height, found
+
+    def _inset(self, form: Form) -> tuple[float, float, list[Primitive]]:
+        """Width, height and what is drawn, from 0, 0."""
+        call = form.frame.call
+        assert call is not None, "forms are calls"
+        names = self.varying.get(id(call.block.definition), [])
+        words = {name: name if name in names else value_text(v) for name, v in call.block.arguments.items()}
+        opened = simplify.blocks(opened_call(call, form.frame.path, words))
+        view = viewed(self.view.network, opened)
+        sketch = Sketch(msgspec.structs.replace(view, batch=self.view.batch), self.paint, labels=False)
+        frame = Cluster(path=form.frame.path, title=form.name, kind="call", items=opened.units, key="form", call=call)
+        notes = [f"args: {', '.join(names)}"] if names else []
+        notes += [] if form.alone else conditions(call.block, words)
+        drawn, (w, h), axis = sketch.alone(frame, 0, ARROW)
+        lines = [
+            Line(points=((axis, 0), (axis, ARROW))),
+            Line(points=((axis, ARROW + h), (axis, 2 * ARROW + h))),
+        ]
+        texts = [
+            Text(x=0, y=2 * ARROW + h + 9 + n * NOTE_LINE, text=note, size=CAPTION, colour="pale")
+            for n, note in enumerate(notes)
+        ]
+        width = max([w, *(text_width(note, CAPTION) for note in notes)])
+        return width, 2 * ARROW + h + 9 + NOTE_LINE * len(notes), [*lines, *drawn, *texts]
+
+
+def _middle(sketch: Sketch, box: Box) -> float:
+    _, y, _, h = sketch.spots[named(box)]
+    return y + h / 2
+
+
+def _calls(units: Sequence[Unit]) -> Iterator[Cluster]:
+    for unit in units:
+        if isinstance(unit, Cluster):
+            if unit.call is not None:
+                yield unit
+            yield from _calls(unit.items)
+
+
+def _definition(frame: Cluster) -> int:
+    assert frame.call is not None, "only calls are counted"
+    return id(frame.call.block.definition)
+
+
+def _holds_used(frame: Cluster, used: Counter[int]) -> bool:
+    return any(used[_definition(inner)] > 1 for inner in _calls(frame.items))
