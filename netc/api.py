@@ -23,10 +23,12 @@ from netc.types import TensorType
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import graphviz
     from torch import nn
 
     from netc import artifacts, weights
-    from netc.backends import diagram, onnx, pytorch
+    from netc.backends import diagram as pictures
+    from netc.backends import onnx, pytorch
     from netc.ops import plugins as operator_plugins
     from netc.passes import files as spec_files
     from netc.passes import refusals, serve, sizes
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from netc.run import module as live
 else:
     artifacts = LazyModule("netc.artifacts")
-    diagram = LazyModule("netc.backends.diagram")
+    pictures = LazyModule("netc.backends.diagram")
     live = LazyModule("netc.run.module")
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
@@ -155,9 +157,52 @@ class Network:
         with protected_inputs(spec_files.paths(self.ir)), artifacts.staged([path]) as (temporary,):
             weights.init_weights(self.ir, temporary, seed)
 
+    def diagram(
+        self,
+        level: pictures.Level = "blocks",
+        style: pictures.Style = "auto",
+        *,
+        expand: Sequence[str] = (),
+        collapse: Sequence[str] = (),
+        depth: int | None = None,
+        page: str | tuple[float, float] | None = None,
+        theme: pictures.Theme = "light",
+        color: pictures.ColorBy = "family",
+        legend: bool = False,
+    ) -> pictures.Picture:
+        """A picture, which shows itself in a notebook; `.svg` is its text, `.save("x.pdf")` writes it.
+
+        level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for
+        encoder-decoders and else `columns`. expand, collapse: globs over paths of blocks. depth: frames within frames
+        that are opened. page: `letter`, `a4`, `slide`, or width and height in points. theme: `light`, `dark`, `print`.
+        color: what fills say, `family`, `params` or `macs`; legend: whether that is explained. Raises KeyError for
+        another page, and the picture's attributes netc.backends.diagram.PictureError for a style that does not suit.
+        """
+        size = pictures.PAGES[page] if isinstance(page, str) else page
+        options = pictures.Options(
+            level=level,
+            style=style,
+            expand=tuple(expand),
+            collapse=tuple(collapse),
+            depth=depth,
+            page=size,
+            theme=theme,
+            color=color,
+            legend=legend,
+        )
+        return pictures.Picture(self.ir, options)
+
+    def to_graphviz(self, level: pictures.Level = "blocks", direction: pictures.Direction = "tb") -> graphviz.Digraph:
+        """The picture as a `graphviz.Digraph`, to change, render and embed; rendering needs Graphviz's `dot`."""
+        return pictures.to_graphviz(pictures.view_of(self.ir, level), direction)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What notebooks show: the picture."""
+        return {**self.diagram()._repr_mimebundle_(), "text/plain": repr(self)}
+
     def to_dot(self) -> str:
         """The picture as Graphviz DOT."""
-        return diagram.to_dot(diagram.view_of(self.ir))
+        return pictures.to_dot(pictures.view_of(self.ir))
 
 
 def load(

@@ -12,7 +12,7 @@ from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.formats import FORMATS, Form
 from netc.passes.receptive_field import Field, receptive_fields
-from netc.passes.table import HEADS, RIGHT, Row, footing, table
+from netc.passes.table import HEADS, RIGHT, Row, footing, html_table, table
 from netc.types import TensorType
 
 TOO_COMPLEX = "too complex without --bind"
@@ -73,6 +73,13 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """The table as Markdown, CSV or LaTeX."""
         rows = [row.cells() for row in _rows(self.layers, depth)]
         return FORMATS[form](HEADS, [*rows, *footing(self.totals)], RIGHT)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What notebooks show: a table."""
+        return {
+            "text/html": html_table(self._title(), list(_rows(self.layers, None)), self.totals),
+            "text/plain": str(self),
+        }
 
     def as_json(self) -> dict[str, object]:
         """Plain data: `{name, inputs, outputs, layers: [{path, op, inputs, outputs, parameters, trainable, macs,

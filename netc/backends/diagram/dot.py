@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from netc.backends.diagram.errors import optional
 from netc.backends.diagram.flow import Edge, Flow, flow_of
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.style import (
@@ -29,6 +30,9 @@ from netc.backends.diagram.style import (
 from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes
 from netc.dims import Size
 from netc.ops.base import Family
+
+if TYPE_CHECKING:
+    import graphviz
 
 Direction = Literal["tb", "lr"]
 Places = Mapping[str, tuple[float, float, float, float]]
@@ -60,6 +64,16 @@ def to_dot(view: View, direction: Direction = "tb", places: Places | None = None
     writer = _Writer(view.opened, flow_of(view.opened), view.batch, places)
     about = f"{view.network.name}\n{view.network.file.doc}".strip()
     return writer.text(view.network.name, about, DIRECTIONS[direction])
+
+
+def to_graphviz(view: View, direction: Direction = "tb") -> graphviz.Digraph:
+    """The same as an object of the package graphviz, to which nodes and edges can be added. Raises PictureError where
+    the package is missing."""
+    package = optional("graphviz", "a graphviz.Digraph")
+    lines = to_dot(view, direction).splitlines()
+    digraph: graphviz.Digraph = package.Digraph(name=view.network.name)
+    digraph.body.extend(f"\t{line.strip()}\n" for line in lines[1:-1])
+    return digraph
 
 
 class _Writer:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+from netc.backends.diagram.errors import optional
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import PALETTES, Theme
-from netc.backends.diagram.png import font_file, optional
+from netc.backends.diagram.png import font_file
 from netc.backends.diagram.scene import Circle, Line, Point, Polygon, Rect, Scene, Text, primitives
 from netc.backends.diagram.svg import HEAD_LENGTH, arrow_head, colour, straightened
 from netc.backends.diagram.words import printable

@@ -24,6 +24,8 @@ from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.shown import Level, View, view_of
 from netc.backends.diagram.sketch import Sketch, by_family
 from netc.backends.diagram.svg import svg_text
+from netc.backends.diagram.ushape import is_u, ushape
+from netc.backends.diagram.volumes import volumes
 from netc.ir.model import Network
 
 Style = Literal["auto", "columns", "paper", "u", "volumes"]
@@ -146,6 +148,10 @@ def drawn(view: View, options: Options) -> tuple[Scene, View]:
 
     if options.style == "paper":
         return paper(view, by_family), view
+    if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
+        return ushape(view), view
+    if options.style == "volumes":
+        return volumes(view), view
 
     def layout(one: View) -> Scene:
         return columns(one, Sketch(one), options.room)

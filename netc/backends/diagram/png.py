@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.errors import PictureError, optional
 from netc.backends.diagram.palette import Theme
 from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.svg import svg_text
@@ -17,14 +15,6 @@ LIMIT = 32_767
 """The most pixels per side that common decoders take."""
 PIXELS = 120_000_000
 FONT = "Arimo"
-
-
-def optional(module: str, what: str) -> Any:
-    """A package of the extra `pictures`. Raises PictureError, saying how to get it."""
-    try:
-        return import_module(module)
-    except ImportError:
-        raise PictureError(f"{what} needs the package {module}; `pip install 'netc[pictures]'` brings it") from None
 
 
 def png_bytes(scene: Scene, theme: Theme = "light", page: tuple[float, float] | None = None) -> bytes:

@@ -1,0 +1,227 @@
+"""Style `u`: an encoder-decoder as a U, a row per resolution, bars to scale, copies across."""
+
+from __future__ import annotations
+
+from math import prod
+
+import msgspec
+
+from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.metrics import text_width
+from netc.backends.diagram.palette import colours_of
+from netc.backends.diagram.scene import Line, Mark, Primitive, Rect, Scene, Text
+from netc.backends.diagram.shown import View
+from netc.backends.diagram.units import Box, boxes
+from netc.backends.diagram.way import main_way, origin, sizes_of
+from netc.ops.base import Family
+
+STEP, ROW_GAP, MARGIN, TOP = 17.0, 46.0, 26.0, 34.0
+CHANNELS, SIZE, NOTE, NAME, LEGEND = 9.5, 8.5, 7.5, 11.0, 9.5
+FEWEST, MOST = 2, 160
+
+
+class Bar(msgspec.Struct, eq=False, kw_only=True):
+    """A tensor. way: how it is made; copied: the bar that is copied beside it; share: of it that was upsampled."""
+
+    sizes: list[int]
+    row: int
+    box: Box | None
+    way: str
+    up: Box | None = None
+    below: Bar | None = None
+    copied: Bar | None = None
+    share: float = 1.0
+    note: str = ""
+    x: float = 0
+    y: float = 0
+    w: float = 0
+    h: float = 0
+
+
+def is_u(view: View) -> bool:
+    """Is it an encoder-decoder that a U shows well: as many steps up as down, and numbers for sizes?"""
+    if len(view.opened.inputs) != 1 or sum(1 for _ in boxes(view.opened.units)) > MOST:
+        return False
+    way = main_way(view)
+    steps = [box.family for box in way if box.family in (Family.POOL, Family.UPSAMPLE)]
+    half = len(steps) // 2
+    mirrored = steps[:half] == [Family.POOL] * half and steps[half:] == [Family.UPSAMPLE] * half
+    numbers = all(isinstance(size, int) for box in way for wire in box.outputs for size in wire.type.shape[1:])
+    spatial = all(len(wire.type.shape) > 2 for box in way for wire in box.outputs)
+    return half >= FEWEST and len(steps) == 2 * half and mirrored and numbers and spatial
+
+
+def ushape(view: View) -> Scene:
+    """Draw an encoder-decoder. Raises PictureError for another network."""
+    bars = _bars(view)
+    if not any(bar.way == "up" for bar in bars):
+        raise PictureError("this network does not go down and up again; use --style columns")
+    rows = _place(bars)
+    items: list[Primitive] = [*_ways(bars, rows), *_drawn(view, bars)]
+    width = max(bar.x + bar.w for bar in bars) + MARGIN
+    height = max(bar.y + bar.h for bar in bars) + MARGIN
+    items += _legend(bars, view, width, height)
+    network = view.network
+    return Scene(width=width, height=height, title=network.name, description=network.file.doc or "", items=items)
+
+
+def _bars(view: View) -> list[Bar]:
+    way = main_way(view)
+    on_way: dict[int, object] = {id(box): box for box in way}
+    bars = [Bar(sizes=sizes_of(view, view.opened.inputs[0][1]), row=0, box=None, way="input")]
+    last: dict[int, Bar] = {}
+    row, pending = 0, None
+    for box in way:
+        sizes = sizes_of(view, box.outputs[0])
+        if box.family is Family.POOL:
+            row += 1
+            bars.append(Bar(sizes=sizes, row=row, box=box, way="pool"))
+        elif box.family is Family.UPSAMPLE:
+            row -= 1
+            bars.append(Bar(sizes=sizes, row=row, box=box, way="up", up=box, below=bars[-1]))
+            pending = box
+        elif box.family is Family.MERGE and pending is not None and bars[-1].box is pending:
+            others = [found for wire in box.inputs if (found := origin(view, wire, on_way)) not in (None, pending)]
+            source = last.get(id(others[0])) if others else None
+            bars[-1].share = bars[-1].sizes[0] / sizes[0] if sizes[0] else 1.0
+            bars[-1].sizes, bars[-1].box, bars[-1].copied = sizes, box, source
+        elif box.family is Family.CONV:
+            bars += [Bar(sizes=sizes, row=row, box=box, way="conv") for _ in range(box.count)]
+        elif box.family is not Family.RESHAPE:
+            bars[-1].note = box.title.lower()
+        last[id(box)] = bars[-1]
+    lowest = min(bar.row for bar in bars)
+    for bar in bars:
+        bar.row -= lowest
+    return bars
+
+
+def _place(bars: list[Bar]) -> list[float]:
+    """Places and sizes of bars; returns the middle of each row."""
+    highest = max(_side(bar) for bar in bars)
+    deepest = max(bar.sizes[0] for bar in bars)
+    for bar in bars:
+        bar.w = 3 + 33 * (bar.sizes[0] / deepest) ** 0.62
+        bar.h = 14 + 96 * (_side(bar) / highest) ** 0.75
+    middles, y = [], TOP
+    for row in range(max(bar.row for bar in bars) + 1):
+        height = max(bar.h for bar in bars if bar.row == row)
+        middles.append(y + height / 2)
+        y += height + ROW_GAP
+    before = bars[0]
+    rights: dict[int, float] = {}
+    for bar in bars:
+        bar.y = middles[bar.row] - bar.h / 2
+        bar.x = _left(bar, before)
+        if bar.way == "up":
+            bar.x = max(bar.x, rights.get(bar.row, 0.0) + 2 * STEP)
+        rights[bar.row] = bar.x + bar.w
+        before = bar
+    return middles
+
+
+def _left(bar: Bar, before: Bar) -> float:
+    if bar is before:
+        return MARGIN
+    label = max(text_width(str(one.sizes[0]), CHANNELS) for one in (bar, before))
+    if bar.way == "conv":
+        return max(before.x + before.w + STEP, before.x + before.w / 2 + label + 5 - bar.w / 2)
+    middle = before.x + before.w / 2
+    if bar.way == "pool":
+        return middle - bar.w / 2
+    return middle - bar.w * (1 - bar.share / 2)
+
+
+def _side(bar: Bar) -> float:
+    return float(prod(bar.sizes[1:])) ** (1 / max(1, len(bar.sizes) - 1)) if len(bar.sizes) > 1 else 1.0
+
+
+def _ways(bars: list[Bar], rows: list[float]) -> list[Primitive]:
+    found: list[Primitive] = []
+    before = bars[0]
+    for bar in bars:
+        y = rows[bar.row]
+        if bar.way == "conv":
+            ends = ((before.x + before.w + 1.5, y), (bar.x - 1.5, y))
+            found.append(Line(points=ends, colour=_tint(bar), width=1.6))
+        elif bar.way == "pool":
+            x = bar.x + bar.w / 2
+            found.append(Line(points=((x, before.y + before.h + 13), (x, bar.y - 12)), colour="way_down", width=1.8))
+        elif bar.below is not None:
+            x = bar.x + bar.w * (1 - bar.share / 2)
+            low = bar.below
+            start = (low.x + low.w / 2, low.y - 12)
+            bend = () if abs(start[0] - x) < 0.5 else ((start[0], bar.y + bar.h + 20), (x, bar.y + bar.h + 20))
+            points = (start, *bend, (x, bar.y + bar.h + 13))
+            found.append(Line(points=points, colour="way_up", width=1.8))
+        if bar.copied is not None:
+            across = y - min(bar.h, bar.copied.h) * 0.28
+            points = ((bar.copied.x + bar.copied.w + 2, across), (bar.x - 2, across))
+            found.append(Line(points=points, colour="skip", width=1.8))
+        before = bar
+    return found
+
+
+def _tint(bar: Bar) -> str:
+    return "way_point" if bar.box is not None and bar.box.caption.startswith("1×1") else "way_conv"
+
+
+def _drawn(view: View, bars: list[Bar]) -> list[Primitive]:
+    found: list[Primitive] = []
+    before: list[int] = []
+    for bar in bars:
+        told = "input" if bar.box is None else bar.box.detail
+        mark = Mark(path=bar.box.path if bar.box else "", title=f"{told}\n{'×'.join(map(str, bar.sizes))}")
+        fill, line = ("other", "other_line") if bar.box is None else colours_of(bar.box.family)
+        if bar.way == "up":
+            cut = bar.w * (1 - bar.share)
+            if bar.copied is not None:
+                mark.items.append(Rect(x=bar.x, y=bar.y, w=cut, h=bar.h, fill="copied", line="merge_line", width=0.8))
+            x, w = (bar.x + cut, bar.w - cut) if bar.copied is not None else (bar.x, bar.w)
+            mark.items.append(Rect(x=x, y=bar.y, w=w, h=bar.h, fill="upsample", line="upsample_line", width=0.8))
+        else:
+            mark.items.append(Rect(x=bar.x, y=bar.y, w=bar.w, h=bar.h, fill=fill, line=line, width=0.8))
+        middle = bar.x + bar.w / 2
+        mark.items.append(Text(x=middle, y=bar.y - 3, text=str(bar.sizes[0]), size=CHANNELS, anchor="middle"))
+        if bar.sizes[1:] != before and bar.sizes[1:]:
+            text = _size_text(bar.sizes[1:])
+            y = bar.y + bar.h + 9
+            mark.items.append(Text(x=middle, y=y, text=text, size=SIZE, colour="pale", anchor="middle"))
+        if bar.note:
+            mark.items.append(Text(x=bar.x + bar.w + 3, y=bar.y + bar.h - 1, text=bar.note, size=NOTE, colour="pale"))
+        before = bar.sizes[1:]
+        found.append(mark)
+    ends = ((bars[0], view.opened.inputs[0][0]), (bars[-1], view.opened.outputs[0].name))
+    for bar, name in ends:
+        middle = max(bar.x + bar.w / 2, text_width(name, NAME, bold=True) / 2 + 4)
+        found.append(Text(x=middle, y=bar.y - 14, text=name, size=NAME, bold=True, anchor="middle"))
+    return found
+
+
+def _size_text(sizes: list[int]) -> str:
+    return f"{sizes[0]}²" if len(sizes) == 2 and sizes[0] == sizes[1] else "×".join(map(str, sizes))
+
+
+def _legend(bars: list[Bar], view: View, width: float, height: float) -> list[Primitive]:
+    """The arrows that occur, in the lower right corner, which a U leaves free."""
+    seen: dict[tuple[str, str], None] = {}
+    for bar in bars:
+        if bar.box is None:
+            continue
+        if bar.way == "conv":
+            seen[f"{bar.box.title} {bar.box.caption.split(',')[0]}", _tint(bar)] = None
+        elif bar.way == "pool":
+            seen[f"{bar.box.title} {bar.box.caption.split(',')[0]}", "way_down"] = None
+        elif bar.up is not None:
+            seen[f"{bar.up.title} {bar.up.caption.split(',')[0]}".strip(), "way_up"] = None
+    if any(bar.copied is not None for bar in bars):
+        cropped = any(box.title == "Pad" for box in boxes(view.opened.units))
+        seen["copy and crop" if cropped else "copy", "skip"] = None
+    widest = max(text_width(text, LEGEND) for text, _ in seen)
+    x, y = width - MARGIN - widest - 20, height - 10 - 14.0 * len(seen)
+    found: list[Primitive] = []
+    for text, tint in seen:
+        found.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=1.8))
+        found.append(Text(x=x + 20, y=y + 3.2, text=text, size=LEGEND, colour="dark"))
+        y += 14
+    return found
