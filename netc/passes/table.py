@@ -87,3 +87,60 @@ def _html_row(cells: Sequence[str], indent: int) -> str:
     sides = ("right" if n in RIGHT else "left" for n in range(1, len(texts)))
     rest = (f'<td style="text-align:{side}">{text}</td>' for side, text in zip(sides, texts[1:], strict=True))
     return f"<tr>{first}{''.join(rest)}</tr>"
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _with_short_work(cells: Sequence[str]) -> list[str]:
+    """Work in three figures: `2.41M·h·w`."""
+    return [_NUMBER.sub(_short, cell) if column in _WORK else cell for column, cell in enumerate(cells)]
+
+
+def _short(digits: re.Match[str]) -> str:
+    count = int(digits[0].replace(",", ""))
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.3g}{' kMGT'[power]}"
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
+    """A plain table at its natural width: heads, a rule, a line per row."""
+    lines = [list(heads), *map(list, rows)]
+    widths = _widths(lines)
+    shown = [i for i, width in enumerate(widths) if any(row[i] for row in rows)]
+    text = [(" " * GAP).join(_cell(c[i], widths[i], i in right) for i in shown).rstrip() for c in lines]
+    return "\n".join([text[0], "─" * _total(widths, shown), *text[1:]]) + "\n"
+
+
+def _fit(widths: list[int], width: int | None) -> list[int]:
+    """Shortens `widths` in place; returns the columns that stay."""
+    shown = [i for i, w in enumerate(widths) if w]
+    if width is None:
+        return shown
+    while _total(widths, shown) > width:
+        widest = max(_SHRINKS, key=lambda column: widths[column])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    for column in _DROPS:
+        if _total(widths, shown) > width and column in shown:
+            shown.remove(column)
+    return shown
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[i] for i in shown) + GAP * (len(shown) - 1)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
+    return (" " * GAP).join(_cell(cells[i], widths[i], i in RIGHT) for i in shown).rstrip()
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    text = _cut(text, width)
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
