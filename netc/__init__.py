@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netc.api import Diagnostic, NetcError, Network, load
-    from netc.importing.api import Imported, import_onnx
+    from netc.importing.api import Imported, import_onnx, import_torch
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "Imported", "NetcError", "Network", "__version__", "import_onnx", "load"]
-_IMPORTING = ("Imported", "import_onnx")
+__all__ = ["Diagnostic", "Imported", "NetcError", "Network", "__version__", "import_onnx", "import_torch", "load"]
+_IMPORTING = ("Imported", "import_onnx", "import_torch")
 
 
 def __getattr__(name: str) -> object:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from netc.importing.candidates import NamesMode
 from netc.importing.run import Imported, SizesMode, Wishes, import_onnx_file
 
-__all__ = ["Imported", "import_onnx"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Imported", "import_onnx", "import_torch"]
 
 Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
 
@@ -24,6 +28,21 @@ def import_onnx(
     NetcError: `cannot-import` for what netc has no word for, `import-differs`, `model-file`.
     """
     return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes)))
+
+
+def import_torch(
+    module: nn.Module, example: Any, *, names: NamesMode = "keep", sizes: SizesMode = "symbolic", name: str = ""
+) -> Imported:
+    """The network of a PyTorch module in eval mode as a spec with its weights, both compared with the module.
+
+    example: a tensor, or a tuple of them, as `forward` takes them; sizes that the module does not settle on are left
+    open. name: of the network, by default that of the module's class. The other arguments are those of `import_onnx`.
+    The module is exported with `torch.export`; names of its parameters stay as they are. Raises NetcError:
+    `cannot-import`, `import-differs`.
+    """
+    from netc.importing.torch_source import import_torch_module
+
+    return import_torch_module(module, example, Wishes(names, sizes), name)
 
 
 def shapes_of(shapes: Shapes) -> dict[str, tuple[int, ...]]:

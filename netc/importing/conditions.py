@@ -30,7 +30,8 @@ class Test(msgspec.Struct, frozen=True):
 def condition(column: Column, present: Vector, slots: Slots, columns: list[Column]) -> str:
     """What is true exactly where the statement is present; a new argument where nothing known is."""
     tests = list(_tests(slots, columns))
-    if "out_channels" in column.slots and ("in", 0, "") in column.refs:  # a projection of the block's input
+    lead = column.members[0] if column.members else column
+    if "out_channels" in lead.slots and ("in", 0, "") in column.refs:  # a projection of the block's input
         tests.sort(key=lambda test: not test.text.startswith("in."))
     for test in tests:
         if _fits(present, test):

@@ -14,7 +14,8 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from netc.dims import Dim, Size
-from netc.importing.graph import Gap, Graph, Held, Node, Scope, Value, Weight, held_array, whole
+from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
+from netc.importing.readers.constants import plain, state
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
 from netc.importing.readers.onnx_names import module_of, scope_of
 from netc.types import OF_ONNX, TensorType
@@ -249,7 +250,8 @@ class Reader:
         origin = call.origin if call else f"output {name}"
         weight = entry if isinstance(entry, Weight) else whole(held_array(name, _plain_array(entry, origin)))
         scope = self.scope(call.node) if call else ()
-        node = state(self.graph, weight, origin)
+        learned = "::" not in weight.held.name and "." in weight.held.name
+        node = state(self.graph, weight, origin, learned=learned)
         node.scope = scope
         node.out.source = name
         return node.out
@@ -276,36 +278,8 @@ class Reader:
         return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
 
 
-def state(graph: Graph, weight: Weight, origin: str) -> Node:
-    """A constant as a statement: few numbers in the spec itself, many in the weights. A node."""
-    held, count = weight.held, int(np.prod(weight.shape))
-    learned = "::" not in held.name and "." in held.name
-    if count <= 8 and not learned:
-        values = tuple(plain(v) for v in weight.array().reshape(-1))
-        return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
-    kind = "parameter" if held.dtype.startswith("float") and learned else "buffer"
-    node = graph.add(kind, (), {"": weight}, origin=origin, shape=weight.shape, dtype=held.dtype)
-    node.path = held.name if learned else ""
-    return node
-
-
 def opset_of(model: Any) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
-
-
-def plain(number: Any) -> float | int:
-    """A number of an array as Python has it: the shortest that float32 rounds to it, whole where it is."""
-    if isinstance(number, np.bool_ | bool):
-        return int(number)
-    if isinstance(number, np.floating):
-        value = float(np.format_float_positional(number, unique=True)) if np.isfinite(number) else float(number)
-        return int(value) if value.is_integer() and abs(value) < 1e9 else value
-    return int(number)
-
-
-def short(number: float) -> float:
-    """An attribute of a node, which is a float32, in as few digits as name it."""
-    return float(np.format_float_positional(np.float32(number), unique=True))
 
 
 def whole_number(number: Any) -> Any:

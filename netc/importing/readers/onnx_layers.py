@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from netc.importing.graph import Value, Weight
-from netc.importing.readers.onnx import Call, handles, short
+from netc.importing.graph import Weight
+from netc.importing.readers.constants import short
+from netc.importing.readers.onnx import Call, handles
 
 
 def pads_of(call: Call, rank: int) -> Any:
@@ -335,7 +336,3 @@ def softmax(call: Call) -> None:
         raise call.gap("before opset 13 this is a softmax over all axes from `axis` on, which netc has not in one word")
     dim = axis if axis != rank - 1 else -1
     call.result(call.emit("softmax" if call.op_type == "Softmax" else "log_softmax", x, dim=dim))
-
-
-def channels_of(value: Value) -> Any:
-    return value.type.shape[1] if value.type.rank > 1 else None

@@ -10,7 +10,8 @@ import numpy as np
 
 from netc.dims import Dim, Size, exact_div
 from netc.importing.graph import Value, Weight
-from netc.importing.readers.onnx import Call, handles, plain, short, whole_number
+from netc.importing.readers.constants import short
+from netc.importing.readers.onnx import Call, handles, whole_number
 from netc.importing.readers.onnx_folding import sizes
 from netc.importing.reshaping import reshape_to
 from netc.types import OF_ONNX
@@ -466,7 +467,3 @@ def grid_sample(call: Call) -> None:
     mode = {"linear": "bilinear", "cubic": "bicubic"}.get(call.get("mode", "linear"), call.get("mode", "bilinear"))
     settings = {"padding_mode": call.get("padding_mode", "zeros"), "align_corners": bool(call.get("align_corners", 0))}
     call.result(call.emit("grid_sample", call.value(0), call.value(1), mode=mode, **settings))
-
-
-def number_of(found: Any) -> float | int:
-    return plain(found)

@@ -1,0 +1,39 @@
+"""Constants of a source as statements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from netc.importing.graph import Graph, Node, Weight
+
+FEW = 8
+"""Numbers that stand in the spec itself; more lie in the weights."""
+
+
+def state(graph: Graph, weight: Weight, origin: str, *, learned: bool) -> Node:
+    """A constant as a statement. learned: it is a tensor of its own in the source."""
+    held, count = weight.held, int(np.prod(weight.shape))
+    if count <= FEW and not learned:
+        values = tuple(plain(v) for v in weight.array().reshape(-1))
+        return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
+    kind = "parameter" if held.dtype.startswith("float") and learned else "buffer"
+    node = graph.add(kind, (), {"": weight}, origin=origin, shape=weight.shape, dtype=held.dtype)
+    node.path = held.name if learned else ""
+    return node
+
+
+def plain(number: Any) -> float | int:
+    """A number of an array as Python has it: the shortest that float32 rounds to it, whole where it is."""
+    if isinstance(number, np.bool_ | bool):
+        return int(number)
+    if isinstance(number, np.floating):
+        value = float(np.format_float_positional(number, unique=True)) if np.isfinite(number) else float(number)
+        return int(value) if value.is_integer() and abs(value) < 1e9 else value
+    return int(number)
+
+
+def short(number: float) -> float:
+    """A float32 in as few digits as name it."""
+    return float(np.format_float_positional(np.float32(number), unique=True))

@@ -1,0 +1,357 @@
+"""ATen's arithmetic, reductions and rearrangements in netc's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netc.dims import Dim, exact_div
+from netc.importing.graph import Value
+from netc.importing.readers.torch import TorchCall, handles
+from netc.importing.reshaping import reshape_to
+
+PAIRS = {
+    **{
+        name: name
+        for name in ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
+    },
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "remainder": "remainder",
+    "fmod": "fmod",
+    "floor_divide": "floor_divide",
+}
+
+
+@handles(*PAIRS)
+def pair(call: TorchCall) -> None:
+    name = PAIRS[call.name.removesuffix("_")]
+    if call.get("rounding_mode") is not None:
+        raise call.gap("netc divides exactly here")
+    second = "exponent" if name == "pow" else "other"
+    alpha = {"alpha": call.get("alpha")} if call.get("alpha", 1) != 1 else {}
+    other = call.given.get(second)
+    if not hasattr(call.given.get("self"), "meta"):
+        if name != "pow":
+            raise call.gap("netc has a number on the right")
+        raise call.gap("netc has no power of a number")
+    if hasattr(other, "meta") and not _is_number(call, other):
+        call.result(call.emit(name, call.value("self"), call.value(second), **alpha))
+        return
+    number = call.get(second)
+    if isinstance(number, Dim):
+        raise call.gap("a size that depends on the input is used as data")
+    call.result(call.emit(name, call.value("self"), other=number, **alpha))
+
+
+def _is_number(call: TorchCall, node: Any) -> bool:
+    entry = call.reader.env[node]
+    return isinstance(entry, Dim | int | float) or (not isinstance(entry, Value) and not getattr(entry, "shape", (1,)))
+
+
+@handles("rsub")
+def rsub(call: TorchCall) -> None:
+    call.result(call.emit("rsub", call.value("self"), other=call.get("other")))
+
+
+@handles("where")
+def where(call: TorchCall) -> None:
+    call.result(call.emit("where", call.value("condition"), call.value("self"), call.value("other")))
+
+
+@handles("masked_fill")
+def masked_fill(call: TorchCall) -> None:
+    call.result(call.emit("masked_fill", call.value("self"), call.value("mask"), value=call.get("value")))
+
+
+@handles("cat", "concat", "concatenate", "stack")
+def cat(call: TorchCall) -> None:
+    found = call.values("tensors")
+    dim = call.get("dim", 0)
+    if call.name == "stack":
+        call.result(call.emit("stack", *found, dim=dim))
+        return
+    dim %= found[0].type.rank
+    call.result(found[0] if len(found) == 1 else call.emit("concat", *found, dim=dim))
+
+
+REDUCTIONS = {
+    "mean": "mean",
+    "sum": "sum",
+    "amax": "amax",
+    "amin": "amin",
+    "linalg_vector_norm": "norm",
+    "norm": "norm",
+}
+REDUCTIONS |= {"logsumexp": "logsumexp", "var": "var", "std": "std"}
+
+
+@handles(*REDUCTIONS)
+def reduce(call: TorchCall) -> None:
+    x, dim = call.value("self"), call.get("dim")
+    rank = x.type.rank
+    dims = tuple(dim) if isinstance(dim, Sequence) else () if dim is None else (dim,)
+    settings: dict[str, Any] = {"dim": tuple(d % rank for d in dims), "keepdim": bool(call.get("keepdim", False))}
+    power = call.get("ord", call.get("p"))
+    if power is not None:
+        settings["p"] = power
+    if call.get("correction") is not None:
+        settings["correction"] = call.get("correction")
+    call.result(call.emit(REDUCTIONS[call.name], x, **settings))
+
+
+@handles("permute")
+def permute(call: TorchCall) -> None:
+    call.result(call.emit("permute", call.value("self"), dims=tuple(call.get("dims"))))
+
+
+@handles("transpose", "swapaxes", "swapdims")
+def transpose(call: TorchCall) -> None:
+    names = {"transpose": ("dim0", "dim1"), "swapaxes": ("axis0", "axis1"), "swapdims": ("dim0", "dim1")}[call.name]
+    first, second = map(call.get, names)
+    call.result(call.emit("transpose", call.value("self"), dim0=first, dim1=second))
+
+
+@handles("t", "numpy_T")
+def turned(call: TorchCall) -> None:
+    call.result(call.emit("transpose", call.value("self"), dim0=0, dim1=1))
+
+
+@handles("view", "reshape", "_unsafe_view")
+def view(call: TorchCall) -> None:
+    call.result(reshape_to(call.value("self"), call.get("size" if call.name != "reshape" else "shape"), call))
+
+
+@handles("view_as", "reshape_as")
+def view_as(call: TorchCall) -> None:
+    call.result(reshape_to(call.value("self"), call.value("other").type.shape, call))
+
+
+@handles("flatten")
+def flatten(call: TorchCall) -> None:
+    x = call.value("self")
+    rank = x.type.rank
+    start, end = call.get("start_dim", 0) % rank, call.get("end_dim", -1) % rank
+    end = -1 if end == rank - 1 else end
+    call.result(x if start == end % rank else call.emit("flatten", x, start_dim=start, end_dim=end))
+
+
+@handles("unflatten")
+def unflatten(call: TorchCall) -> None:
+    x, sizes = call.value("self"), call.get("sizes")
+    dim = call.get("dim") % x.type.rank
+    call.result(reshape_to(x, [*x.type.shape[:dim], *_known(x, dim, sizes), *x.type.shape[dim + 1 :]], call))
+
+
+def _known(x: Value, dim: int, sizes: Sequence[Any]) -> list[Any]:
+    """Sizes with -1 filled in."""
+    rest: Any = 1
+    for size in sizes:
+        rest = rest * size if size != -1 else rest
+    whole = exact_div(x.type.shape[dim], rest)
+    return [whole if size == -1 and whole is not None else size for size in sizes]
+
+
+@handles("squeeze")
+def squeeze(call: TorchCall) -> None:
+    x, dim = call.value("self"), call.get("dim")
+    dims = [dim] if isinstance(dim, int) else dim
+    rank = x.type.rank
+    axes = range(rank) if dims is None else [d % rank for d in dims]
+    for axis in sorted((a for a in axes if x.type.shape[a] == 1), reverse=True):
+        x = call.emit("squeeze", x, dim=axis)
+    call.result(x)
+
+
+@handles("unsqueeze")
+def unsqueeze(call: TorchCall) -> None:
+    call.result(call.emit("unsqueeze", call.value("self"), dim=call.get("dim")))
+
+
+@handles("expand", "expand_as")
+def expand(call: TorchCall) -> None:
+    x = call.value("self")
+    wanted = list(call.value("other").type.shape if call.name == "expand_as" else call.get("size"))
+    lead = len(wanted) - x.type.rank
+    told = [-1 if i >= lead and (n == -1 or n == x.type.shape[i - lead]) else n for i, n in enumerate(wanted)]
+    if all(n == -1 for n in told):
+        call.result(x)
+        return
+    open_ = [n for n in told if isinstance(n, Dim)]
+    references = {} if not open_ else _like(call, open_)
+    call.result(call.emit_all("expand", x, references=references, sizes=tuple(told))[0])
+
+
+def _like(call: TorchCall, wanted: Sequence[Any]) -> dict[str, Value]:
+    """A tensor that has these sizes, unless an input of the network does."""
+    graph = call.reader.graph
+    if all(any(n in value.type.shape for value in graph.inputs) for n in wanted):
+        return {}
+    values = (v for node in reversed(graph.nodes) for v in node.outputs if all(n in v.type.shape for n in wanted))
+    found = next(values, None)
+    return {} if found is None else {"like": found}
+
+
+@handles("repeat")
+def repeat(call: TorchCall) -> None:
+    repeats = tuple(call.get("repeats"))
+    x = call.value("self")
+    call.result(
+        x if all(n == 1 for n in repeats) and len(repeats) == x.type.rank else call.emit("repeat", x, repeats=repeats)
+    )
+
+
+@handles("select")
+def select(call: TorchCall) -> None:
+    call.result(call.emit("select", call.value("self"), dim=call.get("dim"), index=call.get("index")))
+
+
+@handles("unbind")
+def unbind(call: TorchCall) -> None:
+    call.reader.env[call.node] = call.emit_all("unbind", call.value("self"), dim=call.get("dim", 0))
+
+
+@handles("slice")
+def slice_(call: TorchCall) -> None:
+    x, dim = call.value("self"), call.get("dim", 0)
+    size = x.type.shape[dim]
+    start, end, step = call.get("start") or 0, call.get("end"), call.get("step") or 1
+    if isinstance(end, int) and (end >= 2**62 or (isinstance(size, int) and end >= size)):
+        end = None
+    if end is not None and end == size:
+        end = None
+    if start == 0 and end is None and step == 1:
+        call.result(x)
+        return
+    call.result(call.emit("slice", x, dim=dim % x.type.rank, start=start, end=end, step=step))
+
+
+@handles("narrow")
+def narrow(call: TorchCall) -> None:
+    settings = {name: call.get(name) for name in ("dim", "start", "length")}
+    call.result(call.emit("narrow", call.value("self"), **settings))
+
+
+@handles("chunk")
+def chunk(call: TorchCall) -> None:
+    x, dim = call.value("self"), call.get("dim", 0) % call.value("self").type.rank
+    call.reader.env[call.node] = call.emit_all("chunk", x, chunks=call.get("chunks"), dim=dim)
+
+
+@handles("split", "split_with_sizes", "tensor_split")
+def split(call: TorchCall) -> None:
+    x, sizes = call.value("self"), call.get("split_size", call.get("split_sizes"))
+    dim = call.get("dim", 0) % x.type.rank
+    whole = x.type.shape[dim]
+    if isinstance(sizes, int) and isinstance(whole, int):
+        parts = [sizes] * (whole // sizes) + ([whole % sizes] if whole % sizes else [])
+    else:
+        parts = list(sizes)
+    if len(parts) == 1:
+        call.reader.env[call.node] = [x]
+    elif len(set(parts)) == 1:
+        call.reader.env[call.node] = call.emit_all("chunk", x, chunks=len(parts), dim=dim)
+    else:
+        call.reader.env[call.node] = call.emit_all("split", x, split_size=tuple(parts), dim=dim)
+
+
+@handles("roll")
+def roll(call: TorchCall) -> None:
+    call.result(call.emit("roll", call.value("self"), shifts=tuple(call.get("shifts")), dims=tuple(call.get("dims"))))
+
+
+@handles("flip")
+def flip(call: TorchCall) -> None:
+    call.result(call.emit("flip", call.value("self"), dims=tuple(call.get("dims"))))
+
+
+@handles("cumsum")
+def cumsum(call: TorchCall) -> None:
+    call.result(call.emit("cumsum", call.value("self"), dim=call.get("dim")))
+
+
+@handles("einsum")
+def einsum(call: TorchCall) -> None:
+    call.result(call.emit("einsum", *call.values("tensors"), equation=call.get("equation").replace(" ", "")))
+
+
+@handles("pad", "constant_pad_nd")
+def pad(call: TorchCall) -> None:
+    padding = tuple(call.get("pad"))
+    x = call.value("self")
+    if not any(padding):
+        call.result(x)
+        return
+    settings = {"mode": call.get("mode", "constant"), "value": call.get("value") or 0.0}
+    axes = [x.type.rank - 1 - i for i in range(len(padding) // 2) if any(padding[2 * i : 2 * i + 2])]
+    if min(axes) < 2 and len(axes) == 1:
+        at = 2 * (x.type.rank - 1 - axes[0])
+        call.result(call.emit("pad", x, padding=padding[at : at + 2], dim=axes[0], **settings))
+        return
+    while padding[-2:] == (0, 0):
+        padding = padding[:-2]
+    call.result(call.emit("pad", x, padding=padding, **settings))
+
+
+@handles("upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d", "upsample_linear1d", "upsample_nearest1d")
+def upsample(call: TorchCall) -> None:
+    x, mode = call.value("input"), call.name.split("_")[1][:-2]
+    settings: dict[str, Any] = {"mode": mode}
+    if call.get("align_corners"):
+        settings["align_corners"] = True
+    size, factors = call.get("output_size"), call.get("scale_factors")
+    if factors:
+        call.result(call.emit("interpolate", x, scale_factor=tuple(map(float, factors)), **settings))
+        return
+    target = tuple(size)
+    if any(isinstance(n, Dim) for n in target):
+        graph = call.reader.graph
+        values = [*graph.inputs, *(v for node in reversed(graph.nodes) for v in node.outputs)]
+        like = next((v for v in values if v.type.shape[2:] == target), None)
+        if like is None:
+            raise call.gap("no tensor has the size that is asked for")
+        call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
+        return
+    call.result(call.emit("interpolate", x, size=target, **settings))
+
+
+@handles("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def shuffle(call: TorchCall) -> None:
+    key = {"pixel_shuffle": "upscale_factor", "pixel_unshuffle": "downscale_factor", "channel_shuffle": "groups"}[
+        call.name
+    ]
+    call.result(call.emit(call.name, call.value("self"), **{key: call.get(key)}))
+
+
+@handles("to", "_to_copy", "type_as", "float")
+def to(call: TorchCall) -> None:
+    x, dtype = call.value("self"), call.get("dtype")
+    word = str(dtype).removeprefix("torch.") if dtype is not None else x.type.dtype
+    call.result(x if word == x.type.dtype else call.emit("cast", x, dtype=word))
+
+
+@handles("index")
+def index(call: TorchCall) -> None:
+    x, places = call.value("self"), call.given["indices"]
+    given = [(axis, node) for axis, node in enumerate(places) if node is not None]
+    if len(given) != 1:
+        raise call.gap("netc picks along one axis")
+    axis, node = given[0]
+    found = call.reader.as_value(node, call)
+    if found.type.dtype == "bool":
+        raise call.gap("how much a mask keeps depends on the data")
+    shape = found.type.shape
+    flat = found if found.type.rank == 1 else call.emit("flatten", found, start_dim=0, end_dim=-1)
+    picked = call.emit("index_select", x, flat, dim=axis)
+    call.result(picked if len(shape) == 1 else call.emit("unflatten", picked, dim=axis, unflattened_size=shape))
+
+
+@handles("index_select")
+def index_select(call: TorchCall) -> None:
+    call.result(call.emit("index_select", call.value("self"), call.value("index"), dim=call.get("dim")))
+
+
+@handles("argmax", "argmin")
+def arg_extreme(call: TorchCall) -> None:
+    settings = {"dim": call.get("dim"), "keepdim": bool(call.get("keepdim"))}
+    call.result(call.emit(call.name, call.value("self"), **settings))

@@ -1,0 +1,112 @@
+"""PyTorch modules as sources: exported, read, and run again for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from netc.dims import symbol
+from netc.importing.graph import Gap, Graph
+from netc.importing.readers.torch import TorchReader, input_types, settled
+from netc.importing.run import Imported, Note, Wishes, finish, quiet
+from netc.libraries import torch
+from netc.syntax.names import name_from_stem
+from netc.types import TensorType
+
+
+class TorchSource:
+    """An exported program, node by node in PyTorch."""
+
+    def __init__(self, program: Any, types: Mapping[str, TensorType]) -> None:
+        self.name, self.program = "PyTorch", program
+        self.inputs = dict(types)
+
+    def open(self, names: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]]:
+        wanted = set(names)
+        lib = torch()
+
+        class Watching(lib.fx.Interpreter):  # type: ignore[misc, name-defined]
+            """Keeps copies of what is asked for: calls in place write over it."""
+
+            def run_node(self, node: Any) -> Any:
+                result = super().run_node(node)
+                if node.name in wanted and hasattr(result, "clone"):
+                    self.seen[node.name] = result.detach().clone().numpy()
+                return result
+
+        def run(arrays: Mapping[str, Any]) -> list[Any]:
+            watching = Watching(self.program.module())
+            watching.seen = {}
+            with lib.no_grad():
+                watching.run(*(lib.from_numpy(arrays[name].copy()) for name in self.inputs))
+            return [watching.seen[name] for name in names]
+
+        return run
+
+
+def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "", note: Note = quiet) -> Imported:
+    """The network of a module in eval mode. Raises NetcError."""
+    inputs = tuple(example) if isinstance(example, list | tuple) else (example,)
+    told = name or name_from_stem(type(module).__name__)
+    try:
+        note("exporting")
+        program = exported(module, inputs, wishes.sizes)
+        graph = _read(program, told, wishes.sizes, dict(module.named_modules()))
+        types = {
+            value.source: TensorType(_open(node)) for value, node in zip(graph.inputs, _inputs(program), strict=True)
+        }
+        source = TorchSource(program, types)
+        names = {key: prod(tensor.shape) for key, tensor in program.state_dict.items()}
+        return finish(graph, source, names, told, wishes, note)
+    except Gap as gap:
+        raise gap.error(told) from gap
+
+
+def _read(program: Any, name: str, sizes: str, modules: Mapping[str, Any]) -> Graph:
+    last: Gap | None = None
+    for types in input_types(program, sizes):
+        try:
+            return TorchReader(program, name, types, modules).read()
+        except Gap as gap:
+            last = gap
+    assert last is not None, "there is always a way to read the inputs"
+    raise last
+
+
+def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
+    """The exported program, sizes left open where that is possible. Raises Gap."""
+    lib = torch()
+    training = module.training
+    module.eval()
+    auto = lib.export.Dim.AUTO
+    shapes = tuple(dict.fromkeys(_axes(tensor, sizes), auto) if hasattr(tensor, "dim") else None for tensor in inputs)
+    failures = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError, IndexError)
+    try:
+        with lib.no_grad():
+            try:
+                return lib.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+            except failures:
+                return lib.export.export(module, inputs, strict=False)
+    except failures as error:
+        raise Gap(f"torch.export cannot export it: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        module.train(training)
+
+
+def _axes(tensor: Any, sizes: str) -> list[int]:
+    """The axes that may be open: the batch, and height and width of pictures."""
+    if tensor.dim() == 0:
+        return []
+    return [0, *range(2, tensor.dim())] if sizes == "symbolic" and tensor.dim() >= 4 else [0]
+
+
+def _inputs(program: Any) -> list[Any]:
+    names = program.graph_signature.user_inputs
+    return [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
+
+
+def _open(node: Any) -> tuple[Any, ...]:
+    """The sizes of an input; those that are open are symbols of no meaning."""
+    shape = map(settled, node.meta["val"].shape)
+    return tuple(size if isinstance(size, int) else symbol(f"open{i}") for i, size in enumerate(shape))
