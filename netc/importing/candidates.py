@@ -27,6 +27,12 @@ from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 
 NamesMode = Literal["keep", "readable", "none"]
+LONG = 60
+"""Lines from which on a spec with the source's names is compared with one without."""
+
+MUCH = 1.5
+"""How much longer a spec may be for names to be kept."""
+
 SMALL = 20
 """Operators of a network that reads well without blocks."""
 
@@ -61,7 +67,7 @@ def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) 
     name_ends(graph)
     found: list[Candidate] = []
     problems: list[str] = []
-    for way, grown in _ways(mode, any(node.scope for node in graph.nodes)):
+    for way, grown in _ways(mode, any(node.scope or node.path for node in graph.nodes)):
         note(f"finding structure ({way})")
         for merges in (True,):
             candidate = _candidate(graph, name, way, grown, merges, problems)
@@ -71,12 +77,14 @@ def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) 
             break
     if not found:
         raise Gap(f"no spec of it is the same network; the last was refused: {problems[-1] if problems else '?'}")
+    if mode == "keep" and found[0].way == "named" and found[0].lines <= MUCH * min(c.lines for c in found):
+        return found[0]
     return min(found, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
 
 
 def _is_told(candidate: Candidate, graph: Graph) -> bool:
     """Whether the names of the source told a structure, or there is none to be told."""
-    return bool(candidate.network.file.blocks) or len(graph.nodes) < SMALL
+    return len(graph.nodes) < SMALL or (bool(candidate.network.file.blocks) and candidate.lines < LONG)
 
 
 def _ways(mode: NamesMode, named: bool) -> Iterator[tuple[str, Callable[[Graph], Part]]]:

@@ -191,6 +191,7 @@ class Graph:
     def settle(self, node: Node) -> None:
         """Check an operator on its inputs and infer its outputs. Raises Gap."""
         types = [value.type for value in node.reads]
+        types += self._sought(node, types)
         for found in node.op.problems(*types):
             if isinstance(found, Require):
                 if not found.fails:
@@ -202,6 +203,11 @@ class Graph:
             value.type = type_
         node.outputs += [Value(node, i, results[i]) for i in range(len(node.outputs), len(results))]
         self._check_params(node, types)
+
+    def _sought(self, node: Node, types: Sequence[TensorType]) -> list[TensorType]:
+        """Inputs of the network that have sizes which an attribute asks for: netc finds them by itself."""
+        sizes = node.op.sizes_sought(*types) if types and not node.references else ()
+        return [value.type for value in self.inputs if any(size in value.type.shape for size in sizes)][:1]
 
     def _check_params(self, node: Node, types: Sequence[TensorType]) -> None:
         wanted = {p.name: p for p in node.op.params(*types) if p.persistent}

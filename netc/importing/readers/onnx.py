@@ -17,7 +17,7 @@ from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
 from netc.importing.readers.constants import plain, state
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
-from netc.importing.readers.onnx_names import module_of, scope_of
+from netc.importing.readers.onnx_names import module_of, scope_of, statement_of
 from netc.types import OF_ONNX, TensorType
 
 OLDEST = 9
@@ -124,7 +124,8 @@ class Call:
         graph = self.reader.graph
         node = graph.add(name, inputs, params, origin=self.origin, references=references, **attributes)
         node.scope = self.reader.scope(self.node)
-        node.path = module_of([weight.held.name for weight in node.params.values()])
+        owner = module_of([weight.held.name for weight in node.params.values()])
+        node.path = owner or statement_of(self.node)
         return node.outputs
 
     def result(self, *found: Entry) -> None:

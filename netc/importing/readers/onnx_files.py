@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from netc.dims import Size, symbol
+from netc.dims import Dim, Size, symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import onnx_layers, onnx_shapes  # noqa: F401 - they register what reads nodes
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
+from netc.passes.sizes import parse_size
 from netc.run.model import read_opened
 from netc.types import OF_ONNX, TensorType
 
 SYMBOLS = ("h", "w", "d")
+_EXPRESSION = re.compile(r"[A-Za-z]|[-+*/()\dA-Za-z ]*[-+*/][-+*/()\dA-Za-z ]*", re.ASCII)
 LETTERS = "tsuvpqr"
 MULTIPLES = (32, 16, 8, 1)
 
@@ -62,8 +65,9 @@ def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> It
     dtypes = {value.name: OF_ONNX[value.type.tensor_type.elem_type] for value in inputs}
     ways: list[Callable[[list[Any]], list[Size]]] = []
     if sizes == "symbolic":
+        ways.append(_parsed)
         ways += [lambda dims, k=k: _open_space(dims, k) for k in MULTIPLES]  # type: ignore[misc]
-    ways += [lambda dims: _fixed(dims, batch=True), lambda dims: _fixed(dims, batch=False)]
+    ways += [lambda dims: _fixed(dims, batch=True), _usual, lambda dims: _fixed(dims, batch=False)]
     seen = []
     for way in ways:
         names = _Letters()
@@ -82,6 +86,19 @@ def _open_space(dims: list[Any], multiple: int) -> list[Any]:
         return _fixed(dims, batch=True)
     names = SYMBOLS if len(dims) == 4 else ("d", "h", "w")
     return ["N", dims[1], *(symbol(name) * multiple for name in names[: len(dims) - 2])]
+
+
+def _parsed(dims: list[Any]) -> list[Any]:
+    """Sizes that a file writes as expressions over letters, as netc does: `32*h`."""
+    sizes = [parse_size(n) if isinstance(n, str) and _EXPRESSION.fullmatch(n) else n for n in dims]
+    open_ = any(isinstance(n, Dim) for n in sizes)
+    return sizes if open_ and not any(isinstance(n, str) for n in sizes) else _open_space(dims, MULTIPLES[0])
+
+
+def _usual(dims: list[Any]) -> list[Any]:
+    """Pictures of a usual size, where the network does not take every one."""
+    batch, *rest = _fixed(dims, batch=True)
+    return [batch, *(224 if isinstance(n, str) and len(dims) == 4 and axis else n for axis, n in enumerate(rest))]
 
 
 def _fixed(dims: list[Any], *, batch: bool) -> list[Any]:

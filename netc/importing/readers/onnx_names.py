@@ -14,6 +14,7 @@ _PARAMETER = re.compile(r"(?P<module>[A-Za-z_][\w-]*(\.[\w-]+)*)\.(?P<role>\w+)"
 _ROLES = frozenset({"weight", "bias", "running_mean", "running_var", "in_proj_weight", "in_proj_bias", "gamma", "beta"})
 NAMES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 _MOST = 64
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[\w-]+)+", re.ASCII)
 
 
 def module_of(tensors: Sequence[str]) -> str:
@@ -32,7 +33,16 @@ def scope_of(node: NodeProto) -> Scope:
         names, classes = _texts(about[NAMES]), _texts(about[CLASSES])
         if len(names) == len(classes) and len(names) >= 1:
             return tuple(Frame(n, c) for n, c in zip(names[:-1], classes[:-1], strict=True) if n)[:_MOST]
-    return _from_slashes(node.name) if node.name.startswith("/") else ()
+    if node.name.startswith("/"):
+        return _from_slashes(node.name)
+    parts = statement_of(node).split(".")
+    return tuple(Frame(".".join(parts[:at])) for at in range(1, min(len(parts), _MOST)))
+
+
+def statement_of(node: NodeProto) -> str:
+    """`layer1.0.conv1` of `layer1.0.conv1/Conv`, where that is how a file names its nodes; empty otherwise."""
+    name = str(node.name).partition("/")[0]
+    return name if _DOTTED.fullmatch(name) else ""
 
 
 def _texts(listed: str) -> list[str]:

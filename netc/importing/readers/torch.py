@@ -148,7 +148,7 @@ class TorchReader:
             return
         name = _name(node)
         call = TorchCall(self, node, name)
-        if name in _ARITHMETIC and not call.given.get("out"):
+        if name in _ARITHMETIC and not hasattr(node.target, "_schema"):
             self.env[node] = _ARITHMETIC[name](*(self.plain(item, call) for item in node.args))
             return
         if name == "sym_size":

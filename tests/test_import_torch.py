@@ -1,0 +1,108 @@
+"""PyTorch modules become specs that keep the names of their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from test_import_onnx import SPEC, Tiny, shaken
+from torch import Tensor, nn
+
+import netc
+from netc.diagnostics.model import NetcError
+
+
+@pytest.fixture(scope="module")
+def tiny() -> nn.Module:
+    return shaken(Tiny())
+
+
+@pytest.fixture(scope="module")
+def found(tiny: nn.Module) -> netc.Imported:
+    return netc.import_torch(tiny, torch.randn(2, 3, 32, 32))
+
+
+def test_blocks_are_found_and_batch_norms_stay(found: netc.Imported) -> None:
+    assert "bn1: batch_norm2d" in found.text
+    assert 'shortcut: {if: in.C != width, do: conv2d width 1 stride=stride @in, else: "@in"}' in found.text
+    assert found.text.count("\n") <= SPEC.count("\n") + 3
+
+
+def test_every_tensor_keeps_its_name_and_its_values(tiny: nn.Module, found: netc.Imported) -> None:
+    state = tiny.state_dict()
+    assert set(found.tensors) == set(state)
+    assert found.report.kept == len(state)
+    for name, tensor in state.items():
+        assert torch.equal(torch.from_numpy(found.tensor(name).copy()), tensor), name
+
+
+def test_the_generated_module_computes_the_same_to_the_last_bit(tiny: nn.Module, found: netc.Imported) -> None:
+    module = found.network.module({name: torch.from_numpy(found.tensor(name).copy()) for name in found.tensors}).eval()
+    image = torch.randn(3, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(module(image), tiny(image))
+
+
+def test_attention_is_one_operator() -> None:
+    torch.manual_seed(0)
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(32)
+            self.attend = nn.MultiheadAttention(32, 4, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.norm(x)
+            return x + self.attend(y, y, y, need_weights=False)[0]
+
+    made = netc.import_torch(Attending(), torch.randn(2, 5, 32))
+    assert "multihead_attention 4 batch_first=true" in made.text
+    assert set(made.tensors) >= {"attend.in_proj_weight", "attend.out_proj.bias", "norm.weight"}
+
+
+def test_a_parameter_that_is_expanded_follows_the_batch() -> None:
+    class Token(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1)
+
+    made = netc.import_torch(Token(), torch.randn(2, 5, 8))
+    assert made.tensors == ["token"]
+    assert "parameter (1 1 8)" in made.text
+
+
+class Odd(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.det(x)
+
+
+def test_what_netc_has_no_word_for_is_named_with_its_place() -> None:
+    with pytest.raises(NetcError) as caught:
+        netc.import_torch(Odd(), torch.randn(2, 3, 3))
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "cannot-import"
+    assert "netc has no operator for linalg_det" in problem.message
+
+
+def modules() -> Iterator[tuple[str, nn.Module, Tensor]]:
+    depthwise = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.Hardswish(), nn.AvgPool2d(2))
+    yield "depthwise", depthwise, torch.randn(2, 6, 9, 9)
+    upsample = nn.Sequential(nn.Upsample(scale_factor=2), nn.PReLU(4), nn.GroupNorm(2, 4))
+    yield "upsample", upsample, torch.randn(2, 4, 5, 5)
+    mlp = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.GELU(), nn.Dropout(0.3), nn.Linear(8, 3))
+    yield "mlp", mlp, torch.randn(2, 3, 4)
+
+
+@pytest.mark.parametrize(("name", "module", "example"), [*modules()], ids=[name for name, *_ in modules()])
+def test_layers_are_pytorchs(name: str, module: nn.Module, example: Tensor) -> None:
+    made = netc.import_torch(module, example, name=name)
+    assert made.report.shown.compared >= made.report.operators - 1
+    module.eval()
+    weights = {key: torch.from_numpy(made.tensor(key).copy()) for key in made.tensors}
+    with torch.no_grad():
+        assert torch.equal(made.network.module(weights).eval()(example), module(example))
