@@ -26,6 +26,9 @@ def main() -> None:
     load, and by leaving at once instead of taking every module apart.
     """
     gc.disable()
+    if sys.stdout is None or sys.stderr is None:  # a caller closed them: what is said goes nowhere
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from onnx import TensorProto, helper
 from safetensors.numpy import load
 
 from netc.cli.main import cli
 
+ROOT = Path(__file__).parent.parent
 SPEC = """
 netc: 1
 name: small
@@ -79,3 +84,43 @@ def test_what_is_measured_is_finite(command: str, number: str) -> None:
 @pytest.mark.parametrize("command", ["run s.yaml", "bench s.yaml"])
 def test_threads_are_bounded_by_the_machine(command: str) -> None:
     assert run(f"{command} --threads 99999999").exit_code == 2
+
+
+def strange(kind: str) -> onnx.ModelProto:
+    """A model of which an input or an output is no tensor."""
+    x, i = (
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [2]),
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+    )
+    several = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)
+    maybe = helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [2]))
+    nodes, inputs, outputs = {
+        "a sequence of tensors": ([helper.make_node("SequenceConstruct", ["x", "x"], ["s"])], [x], [several]),
+        "a sequence": ([helper.make_node("SequenceLength", ["s"], ["i"])], [several], [i]),
+        "may be absent": ([helper.make_node("Optional", ["x"], ["s"])], [x], [helper.make_value_info("s", maybe)]),
+    }[kind]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("kind", ["a sequence of tensors", "a sequence", "may be absent"])
+@pytest.mark.parametrize(
+    "line", ["run m.onnx --provider cpu", "optimize m.onnx --all -o o.onnx", "bench m.onnx --runs 1"]
+)
+def test_models_of_what_is_no_tensor_are_refused(line: str, kind: str, folder: Path) -> None:
+    onnx.save(strange(kind), folder / "m.onnx")
+    done = run(line)
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert kind in done.output
+
+
+@pytest.mark.parametrize("line", ["check s.yaml", "summary s.yaml", "torch s.yaml", "ops", "explain missing-file"])
+def test_a_closed_standard_output_is_no_fault_of_netc(line: str, folder: Path) -> None:
+    command = f"exec {sys.executable} -m netc {line} >&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -329,7 +329,12 @@ def _session(session: Any, device: str, note: str) -> Session:
 
 
 def _type(value: Any) -> TensorType:
-    element = value.type.removeprefix("tensor(").removesuffix(")")
+    """Raises NetcError (`model-file`) for a sequence, a map, or what may be absent: no tensor of PyTorch or NumPy."""
+    kind, _, element = value.type.removesuffix(")").partition("(")
+    if kind != "tensor":
+        kinds = {"seq": "a sequence of tensors", "map": "a map", "optional": "a tensor that may be absent"}
+        told = kinds.get(kind, value.type)
+        raise failure("model-file", f"`{value.name}` of this model is {told}; netc runs models of tensors alone")
     shape = tuple(_size(value.name, axis, size) for axis, size in enumerate(value.shape))
     return TensorType(shape, _DTYPES.get(element, element))
 
