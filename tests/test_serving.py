@@ -340,7 +340,7 @@ def test_a_picture_goes_in_as_it_is_and_classes_come_out(service: Path, tmp_path
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
     with torch.no_grad():
         expected = module(tmp_path, service.with_suffix(".safetensors"))(torchvisions(pixels)).softmax(1).topk(4)
-    assert found["preprocessing"] == "of its own size, whole numbers 0…255"
+    assert found["preprocessing"] == "at its own size, whole numbers 0…255"
     kept = np.load(tmp_path / "y.npz")
     np.testing.assert_allclose(kept["values"], expected.values, rtol=1e-4)
     for row, indices, values in zip(found["top"]["rows"], expected.indices, expected.values, strict=True):

@@ -73,7 +73,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         sizes = [f"shorter side to {self.resize} (bilinear)", "centre {}×{}".format(*self.size)] if self.size else []
-        return ", ".join([*(sizes or ["of its own size"]), self._numbers()])
+        return ", ".join([*(sizes or ["at its own size"]), self._numbers()])
 
     def _numbers(self) -> str:
         if self.layout.dtype == "uint8":

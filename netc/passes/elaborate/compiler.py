@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from netc.diagnostics.model import Frame, Source, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import closest, in_order
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
 from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
@@ -395,9 +395,15 @@ class Compiler:
         return size
 
     def _unknown_bindings(self, bound: dict[str, int], symbols: set[str], spec: SpecFile) -> None:
-        for name in bound:
-            if name not in symbols:
-                known = ", ".join(sorted(symbols)) or "none"
-                message = f"--bind {name}: the inputs of {spec.path} have no symbol `{name}` (they have {known})"
-                helps = ("`--size 224x224` gives height and width, whatever symbols they are made of",)
-                self.report.add("unknown-name", message, None, helps=helps, path=spec.path)
+        unknown = [name for name in bound if name not in symbols]
+        if not unknown:
+            return
+        names = " or ".join(f"`{name}`" for name in unknown)
+        what = "an axis or symbol" if set(unknown) <= set("DHW") else "a symbol"
+        listed = in_order([f"`{name}`" for name in sorted(symbols)]) if symbols else "none"
+        notes = (f"the symbols are {listed}",) if symbols else ("their sizes are all numbers",)
+        message = f"no input has {what} {names}"
+        helps = (
+            () if what != "a symbol" else ("`--size 224x224` sets height and width, whatever symbols they are made of",)
+        )
+        self.report.add("unknown-name", message, None, notes=notes, helps=helps, path=spec.path)
