@@ -90,6 +90,12 @@ def test_layers_on_regions_work_for_each() -> None:
     assert netc.load(REGIONS, bind={"N": 7}).summary().macs == 30_828_134_400
 
 
+def test_layers_on_regions_make_elements_for_each() -> None:
+    """300 regions of 4096 numbers in float32, whatever the batch."""
+    for bound in ({}, {"N": 7}):
+        assert netc.load(REGIONS, bind=bound).summary().memory == 300 * 4096 * 4
+
+
 @pytest.mark.parametrize("inputs", ["[N, T, 8]", "[B, N, 8]", "[S, 6, 8]", "[4, 6, 8]", "[2*M, 6, 8]"])
 def test_a_sample_is_one_of_the_first_axis(inputs: str) -> None:
     macs = netc.load(f"netc: 1\nname: a\ninputs: {{v: {inputs}}}\nnet: {{fc: linear 5}}\n").summary().macs

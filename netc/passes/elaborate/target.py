@@ -100,6 +100,11 @@ class Target:
             message = f"`{word}` holds {show(found[0].value)}, which is not an operator"
             self.report.add("unknown-op", message, self.word_span)
             return
+        if any(shared.text == word for shared in self.instance.spec.shared):
+            message = f"`{word}` is shared by the file, which its blocks do not see"
+            helps = "declare it under `shared` of this block, or call it outside and hand its result to the block"
+            self.report.add("unknown-op", message, self.word_span, fixes=(Fix(helps),))
+            return
         shipped = import_of(word)
         known = [*self.instance.names, *self.place.scope.names()]
         x = self.inputs[0].type if self.inputs else ERROR
