@@ -16,6 +16,7 @@ from netc.backends.diagram.engine import Format, render
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.fit import fitting
 from netc.backends.diagram.mermaid import mermaid_text
+from netc.backends.diagram.page import page_text
 from netc.backends.diagram.palette import Theme
 from netc.backends.diagram.paper import paper
 from netc.backends.diagram.pdf import pdf_bytes
@@ -117,6 +118,11 @@ class Picture:
         return to_dot(self.view, places=places)
 
     @property
+    def html(self) -> str:
+        """A page to explore, which asks nothing of the network; everything the level shows can be opened."""
+        return page_text(self.whole, self.svg)
+
+    @property
     def mermaid(self) -> str:
         """The network as a Mermaid flowchart."""
         return mermaid_text(self.view)
@@ -172,6 +178,7 @@ def _pdf(picture: Picture) -> bytes:
 WRITERS: Mapping[str, Callable[[Picture], bytes]] = {
     ".svg": lambda picture: picture.svg.encode(),
     ".pdf": _pdf,
+    ".html": lambda picture: picture.html.encode(),
     ".png": _png,
     ".dot": lambda picture: picture.dot.encode(),
     ".mmd": lambda picture: picture.mermaid.encode(),

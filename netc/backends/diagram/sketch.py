@@ -211,7 +211,7 @@ class Sketch:
         piece = content.piece(route.target)
         skip = route.side or route.rail
         wire = content.edges.get((route.source, route.target))
-        dash = "1 2.5" if route.sizes else "3 2" if piece is not None and self._trains(piece.unit) else ""
+        dash = "1 2.5" if route.sizes else "3 2" if piece is not None and self.trains(piece.unit) else ""
         return Line(
             points=route.points,
             colour="line" if route.sizes or not skip else "skip",
@@ -221,7 +221,8 @@ class Sketch:
             wire=-1 if wire is None else self.numbers.setdefault(wire, len(self.numbers)),
         )
 
-    def _trains(self, unit: Shown) -> bool:
+    def trains(self, unit: Shown) -> bool:
+        """Does only training need it?"""
         if isinstance(unit, Terminal):
             return unit.train_only
         return bool(self.view.train_only) and all(box in self.view.train_only for box in boxes((unit,)))
@@ -234,7 +235,7 @@ class Sketch:
             return self._drawn_frame(piece, unit, x, y, depth)
         mark = Mark(path=unit.path, title=self._told(unit))
         fill, line = self.paint(unit)
-        dashed = self._trains(unit)
+        dashed = self.trains(unit)
         if cell.kind == "circle":
             r = cell.w / 2
             mark.items = [
@@ -289,7 +290,7 @@ class Sketch:
     def _drawn_frame(self, piece: Piece, unit: Cluster, x: float, y: float, depth: int) -> list[Primitive]:
         cell, many = piece.cell, unit.count > 1
         line, width = ("dark", 1.6) if many else ("frame", 0.8)
-        dashed = self._trains(unit)
+        dashed = self.trains(unit)
         mark = Mark(path=unit.path, title=unit.path)
         mark.items = [
             Rect(
