@@ -106,10 +106,12 @@ function lines() {
     }
     return rects.get(unit);
   };
+  for (const unit of elements.keys()) rect(unit);  // read all places before anything is written
+  const width = picture.offsetWidth, height = picture.offsetHeight;
   picture.prepend(svg);
   inside(data.units, null, rect, svg);
-  svg.setAttribute('width', picture.offsetWidth);
-  svg.setAttribute('height', picture.offsetHeight);
+  svg.setAttribute('width', width);
+  svg.setAttribute('height', height);
 }
 function inside(list, frame, rect, svg) {
   const owner = new Map(), placed = [], labelled = new Set();
@@ -117,18 +119,20 @@ function inside(list, frame, rect, svg) {
   const edges = [];
   for (const unit of list) for (const w of read(unit)) edges.push([owner.get(w) || null, unit, w, '']);
   for (const unit of list) for (const leaf of leaves(unit)) for (const w of leaf.sizes || []) if (owner.get(w) && owner.get(w) !== unit) edges.push([owner.get(w), unit, w, 'size']);
-  const seen = new Set();
+  const seen = new Set(), sorted = list.map(unit => [rect(unit), unit]).sort((a, b) => a[0].t - b[0].t);
+  const from = y => { let low = 0, high = sorted.length; while (low < high) { const middle = (low + high) >> 1; sorted[middle][0].t < y ? low = middle + 1 : high = middle; } return low; };
+  const between = (y0, y1) => { const found = []; for (let n = from(y0); n < sorted.length && sorted[n][0].t <= y1; n++) found.push(sorted[n]); return found; };
   for (const [source, target, w, kind] of edges) {
     const key = (source ? source.id : 'in') + '>' + target.id;
     if (seen.has(key) || (!source && !frame)) continue;
     seen.add(key);
     const b = rect(target), a = source ? rect(source) : null;
     const x0 = a ? a.x : b.x, y0 = a ? a.b : rect(frame).h;
-    const blocked = list.some(other => { if (other === source || other === target) return false; const r = rect(other);
-      return r.l < x0 + 1 && r.r > x0 - 1 && r.t >= y0 - 1 && r.b <= b.t + 1; });
+    const blocked = between(y0 - 1, b.t).some(([r, other]) => other !== source && other !== target &&
+      r.l < x0 + 1 && r.r > x0 - 1 && r.b <= b.t + 1);
     let d;
     if (blocked) {
-      let x = Math.max(...list.map(other => { const r = rect(other); return r.b > y0 - 2 && r.t < b.t + 2 ? r.r : 0; }), b.r);
+      let x = Math.max(b.r, a ? a.r : 0, ...between(y0 - 2, b.t + 2).map(([r]) => r.r));
       for (const [px, p0, p1] of placed) if (p0 < b.t && p1 > y0) x = Math.max(x, px);
       x += 9;
       placed.push([x, y0, b.t]);
@@ -137,9 +141,8 @@ function inside(list, frame, rect, svg) {
     } else if (Math.abs(x0 - b.x) < 1) d = `M${x0} ${y0}V${b.t}`;
     else { const bus = Math.max(y0 + 6, b.t - 12); d = `M${x0} ${y0}V${bus}H${b.x}V${b.t}`; }
     const path = document.createElementNS(SVG, 'path');
-    path.setAttribute('d', d + `m-4 -6l4 6l4 -6`.replace(/^/, blocked ? '' : ''));
+    path.setAttribute('d', d + (blocked ? 'm6 -4l-6 4l6 4' : 'm-4 -6l4 6l4 -6'));
     path.setAttribute('class', [blocked ? 'skip' : '', kind, target.train ? 'train' : ''].join(' ').trim());
-    if (blocked) path.setAttribute('d', d + 'm6 -4l-6 4l6 4');
     path.dataset.wire = w;
     svg.append(path);
     if (source && !source.items && !source.term && !labelled.has(source) && source.label && !kind) {
