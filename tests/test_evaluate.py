@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import pytest
@@ -161,6 +163,25 @@ def test_make_divisible_gives_the_widths_of_mobilenet_v2(factor: float, publishe
     assert (
         tuple(value(f"make_divisible({width}*{factor})") for width in (32, 16, 24, 32, 64, 96, 160, 320)) == published
     )
+
+
+def divisible(given: Fraction, divisor: int, least: int) -> int:
+    """torchvision's `_make_divisible` in exact numbers."""
+    found = max(least, floor(given + Fraction(divisor, 2)) // divisor * divisor)
+    return found + divisor if found < Fraction(9, 10) * given else found
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 5, 7, 8, 9, 10])
+def test_make_divisible_by_anything(divisor: int) -> None:
+    numbers = [Fraction(n, 2) for n in range(2, 400)]
+    found = [value(f"make_divisible({float(number)}, {divisor})") for number in numbers]
+    assert found == [divisible(number, divisor, divisor) for number in numbers]
+
+
+def test_make_divisible_at_exactly_nine_tenths() -> None:
+    """9 is not less than nine tenths of 10 and stays; 18 is less than those of 20.5."""
+    assert (divisible(Fraction(10), 9, 9), divisible(Fraction(41, 2), 9, 9)) == (9, 27)
+    assert (value("make_divisible(10, 9)"), value("make_divisible(20.5, 9)")) == (9, 27)
 
 
 @pytest.mark.parametrize(
