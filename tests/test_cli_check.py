@@ -55,6 +55,26 @@ def test_several_files_in_one_run(wrong: str) -> None:
     assert {item["path"] for item in json.loads(result.stdout)} == {wrong}
 
 
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        (("right",), 0),
+        (("right", "right"), 0),
+        (("wrong", "right"), 1),
+        (("right", "wrong"), 1),
+        (("right", "wrong", "right"), 1),
+        (("nowhere", "right"), 1),
+        (("right", "nowhere"), 1),
+    ],
+)
+@pytest.mark.parametrize("form", ["full", "concise", "json", "github"])
+def test_one_wrong_file_among_several_fails_wherever_it_stands(
+    files: tuple[str, ...], code: int, form: str, wrong: str, tmp_path: Path
+) -> None:
+    places = {"right": str(ROOT / "specs/mlp.yaml"), "wrong": wrong, "nowhere": str(tmp_path / "nowhere.yaml")}
+    assert check(*(places[name] for name in files), "--format", form).exit_code == code
+
+
 def test_concise_is_a_finding_a_line(wrong: str) -> None:
     lines = check(wrong, "--format", "concise").stdout.splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"{wrong}:4:6", f"{wrong}:5:11"]

@@ -24,7 +24,7 @@ from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.optimise import Calibration, Plan, absorb, fold, optimise
 from netc.optimise.graph import Graph
-from netc.optimise.parity import Original, trials
+from netc.optimise.parity import Original, Trial, _differences, trials
 from netc.optimise.plan import FLOAT_STEPS
 from netc.weights import init_weights
 
@@ -313,6 +313,22 @@ def test_what_looks_like_nothing_stays(body: str, tmp_path: Path) -> None:
     )
     out = optimised(model, "drop-no-ops")
     assert len(kinds(out)) == 2
+
+
+def test_a_dropout_whose_mask_is_read_stays(tmp_path: Path) -> None:
+    body = "y, mask = Dropout (x) kept = Cast <to=1> (mask) out = Add (y, kept)"
+    model = written(f"g (float[N,4] x) => (float[N,4] out) {{ {body} }}", tmp_path)
+    assert "Dropout" in kinds(optimised(model))
+    alone = written("g (float[N,4] x) => (float[N,4] out) { y = Dropout (x) out = Add (y, x) }", tmp_path)
+    assert "Dropout" not in kinds(optimised(alone))
+
+
+def test_an_output_of_another_type_is_infinitely_far() -> None:
+    expected = np.float32([1, 2])
+    trial = Trial({}, {}, {"y": expected})
+    assert [one.relative for one in _differences({"y": expected}, trial, None)] == [0]
+    assert [one.relative for one in _differences({"y": expected.astype("float64")}, trial, None)] == [np.inf]
+    assert not next(_differences({"y": expected.astype("float16")}, trial, 1.0)).ok
 
 
 def test_equal_nodes_are_one(tmp_path: Path) -> None:

@@ -307,6 +307,18 @@ def test_parameters_that_do_not_train_are_found(monkeypatch: pytest.MonkeyPatch)
     assert not finding(report, "gradients")
 
 
+def test_a_gradient_that_is_not_finite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The square root of zero is zero, and its slope infinite."""
+    report = changed(monkeypatch, "x = self.stem(image)", "x = self.stem(image)\n        x = x + (x - x).sqrt()")
+    assert all(d.ok for d in report.differences)
+    assert not finding(report, "gradients")
+
+
+def test_an_output_of_another_type_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = changed(monkeypatch, "self.main(x)", "self.main(x).double()")
+    assert not report.ok
+
+
 def test_differences_that_are_not_numbers_fail() -> None:
     for relative in (float("nan"), float("inf"), 3e-5):
         assert not Difference("out", {}, "float32", relative, relative).ok
