@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from functools import cache
+from xml.etree import ElementTree
 
+import msgspec
 import pytest
 import scenes
 
 import netc
 from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
 from netc.backends.diagram.columns import spread
-from netc.backends.diagram.picture import DEFAULT_PAGE, Options, Picture
-from netc.backends.diagram.scene import Rect, Scene, Text, primitives, smallest_text
+from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.picture import DEFAULT_PAGE, PAGES, Options, Picture, Style
+from netc.backends.diagram.scene import Line, Rect, Scene, Text, primitives, smallest_text
 from netc.backends.diagram.shown import view_of
 from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.spots import Places
@@ -206,3 +211,104 @@ def test_many_outputs_stand_together() -> None:
     scene = Picture(built(net, rest=f"outputs: {outputs}"), Options()).scene
     assert scene.width < 20_000
     assert faults(built(net, rest=f"outputs: {outputs}")) == {}
+
+
+HOSTILE = [
+    "</title><script>alert(1)</script>",
+    "]]><svg onload=alert(1)>",
+    "\"quotes\" 'and' \\back\\slash \\N \\G",
+    "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd",
+    "emoji \U0001f9e0 \U0001f468\u200d\U0001f469",
+    "x" * 10_000,
+    "nul \x00 bell \x07 surrogate \ud800 \ufffe",
+    "%(percent)s {braces} #{hash} `code` <!-- -->",
+]
+
+
+def renamed(text: str) -> Network:
+    """A network whose name, description, input, statements and outputs are called so."""
+    network = netc.load("specs/lenet5.yaml").ir
+    block = network.block
+    source = block.inputs[0]
+    image = msgspec.structs.replace(source, path=text)
+    items = tuple(
+        msgspec.structs.replace(item, path=f"{text}{n}", inputs=tuple(image if v is source else v for v in item.inputs))
+        for n, item in enumerate(block.leaves())
+    )
+    outputs = tuple(msgspec.structs.replace(output, name=text) for output in block.outputs)
+    block = msgspec.structs.replace(block, inputs=(image,), items=items, outputs=outputs)
+    network.file.doc = text
+    return msgspec.structs.replace(network, name=text, block=block)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("style", ["columns", "paper", "volumes"])
+def test_hostile_text_stays_text(text: str, style: Style) -> None:
+    picture = Picture(renamed(text), Options(style=style))
+    tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(picture.svg).iter()}
+    assert tags <= {"svg", "title", "desc", "rect", "g", "text", "path", "polygon", "circle"}
+    assert picture.data(".pdf").startswith(b"%PDF")
+    assert picture.data(".pdf") == picture.data(".pdf")
+    assert not re.search(r"[<>`](?!br/>)", re.sub(r"-->|<br/>", "", picture.mermaid))
+    assert "\x00" not in picture.dot
+    assert "\u202e" not in picture.svg
+
+
+def test_shares_and_legends() -> None:
+    network = netc.load("specs/lenet5.yaml").ir
+    plain, legend = Picture(network, Options()).scene, Picture(network, Options(legend=True)).scene
+    assert legend.height > plain.height
+    words = {item.text for item in primitives(legend.items) if isinstance(item, Text)}
+    assert {"convolution", "pooling", "linear, recurrent, attention"} <= words
+    assert "normalisation" not in words
+    shares = Picture(network, Options(color="params", legend=True)).svg
+    assert "#4292C6" in shares
+    assert "of the parameters" in shares
+    assert faults(network, Options(color="macs", legend=True)) == {}
+
+
+@pytest.mark.parametrize("page", [PAGES["a4"], PAGES["slide"], (300, 200)])
+def test_pages_have_their_size(page: tuple[float, float]) -> None:
+    svg = Picture(netc.load("specs/lenet5.yaml").ir, Options(page=page)).svg
+    root = ElementTree.fromstring(svg)
+    assert (root.attrib["width"], root.attrib["height"]) == (f"{page[0]:g}pt", f"{page[1]:g}pt")
+
+
+def test_closing_and_opening_by_name() -> None:
+    network = netc.load("specs/resnet.yaml:resnet18", bind={"h": 7, "w": 7}).ir
+    closed = Picture(network, Options(collapse=("layer*",))).scene.spots
+    assert "layer3" in closed
+    assert "layer3.0.conv1" not in closed
+    opened = Picture(network, Options(level="overview", expand=("layer3",))).scene.spots
+    assert "layer3.0.conv1" in opened
+    assert "layer2.0.conv1" not in opened
+    assert "layer1.0.conv1" not in Picture(network, Options(depth=0)).scene.spots
+
+
+def test_paper_says_numbers_as_the_spec_does() -> None:
+    svg = Picture(netc.load("specs/resnet.yaml:resnet50", bind={"h": 7, "w": 7}).ir, Options(style="paper")).svg
+    for words in ("bottleneck A", "bottleneck B", "1×1, 4·width", "3×3, width, p1, s=stride", "25.6 M", "4.09 G"):
+        assert f">{words}<" in svg
+    assert ">if stride ≠ 1 or in.C ≠ 4·width<" in svg
+    assert ">unless stride ≠ 1 or in.C ≠ 4·width<" in svg
+
+
+@pytest.mark.parametrize("name", ["unet", "segnet"])
+def test_encoder_decoders_are_drawn_as_a_u(name: str) -> None:
+    entry = next(entry for entry in all_entries() if entry.name == name)
+    scene = picture(entry).scene
+    assert {"way_down", "way_up"} <= {item.colour for item in primitives(scene.items) if isinstance(item, Line)}
+    assert scenes.overlapping_texts(scene) == []
+
+
+def test_what_does_not_suit_says_so() -> None:
+    with pytest.raises(PictureError, match="--style columns"):
+        _ = Picture(netc.load("specs/lenet5.yaml").ir, Options(style="u")).scene
+    with pytest.raises(PictureError, match="--bind"):
+        _ = Picture(netc.load("specs/alexnet.yaml").ir, Options(style="volumes")).scene
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(PictureError, match=r"pip install 'netc\[pictures\]'"):
+        Picture(netc.load("specs/lenet5.yaml").ir, Options()).data(".png")

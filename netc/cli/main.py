@@ -27,6 +27,7 @@ COMMANDS = {
     "optimize": "Make an ONNX file smaller and faster, comparing every step with the original.",
     "import": "Turn a network of another tool into a short spec and its weights, and compare both.",
     "diagram": "Draw a network.",
+    "diff": "Compare two networks, and draw what sets them apart.",
     "weights": "Make, list and check weight files.",
     "run": "Run an ONNX file or a spec in onnxruntime.",
     "verify": "Compare PyTorch and ONNX, or two ONNX files, on the same weights and input.",

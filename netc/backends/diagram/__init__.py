@@ -5,8 +5,9 @@ from __future__ import annotations
 from netc.backends.diagram.dot import Direction, to_dot, to_graphviz
 from netc.backends.diagram.engine import EngineFailed, EngineMissing, EngineTimeout, TooLarge, find_engine, render
 from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.paint import ColorBy
 from netc.backends.diagram.palette import Theme
-from netc.backends.diagram.picture import PAGES, WRITERS, ColorBy, Options, Picture, Style, drawn
+from netc.backends.diagram.picture import PAGES, WRITERS, Options, Picture, Style, drawn
 from netc.backends.diagram.shown import Level, View, view_of
 
 __all__ = [

@@ -17,20 +17,20 @@ from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.fit import fitting
 from netc.backends.diagram.mermaid import mermaid_text
 from netc.backends.diagram.page import page_text
+from netc.backends.diagram.paint import ColorBy, paint_of, with_legend
 from netc.backends.diagram.palette import Theme
 from netc.backends.diagram.paper import paper
 from netc.backends.diagram.pdf import pdf_bytes
 from netc.backends.diagram.png import png_bytes
 from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.shown import Level, View, view_of
-from netc.backends.diagram.sketch import Sketch, by_family
+from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.svg import svg_text
 from netc.backends.diagram.ushape import is_u, ushape
 from netc.backends.diagram.volumes import volumes
 from netc.ir.model import Network
 
 Style = Literal["auto", "columns", "paper", "u", "volumes"]
-ColorBy = Literal["family", "params", "macs"]
 Layout = Literal["netc", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]
 PAGES: Mapping[str, tuple[float, float]] = {"letter": (612, 792), "a4": (595.28, 841.89), "slide": (960, 540)}
 """Points of the pages that have names."""
@@ -77,6 +77,13 @@ class Picture:
 
     def __init__(self, network: Network, options: Options) -> None:
         self.network, self.options = network, options
+
+    @classmethod
+    def of(cls, scene: Scene, view: View, options: Options) -> Picture:
+        """A picture that has been drawn already."""
+        made = cls(view.network, options)
+        made.__dict__["_drawn"] = (scene, view)
+        return made
 
     @cached_property
     def _drawn(self) -> tuple[Scene, View]:
@@ -151,16 +158,21 @@ class Picture:
 
 def drawn(view: View, options: Options) -> tuple[Scene, View]:
     """A view as a scene, and what of it fits the page. Raises PictureError for a style that does not suit it."""
+    scene, shown = _styled(view, options)
+    return (with_legend(scene, options.color) if options.legend else scene), shown
 
+
+def _styled(view: View, options: Options) -> tuple[Scene, View]:
+    paint = paint_of(view, options.color)
     if options.style == "paper":
-        return paper(view, by_family), view
+        return paper(view, paint), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
         return ushape(view), view
     if options.style == "volumes":
         return volumes(view), view
 
     def layout(one: View) -> Scene:
-        return columns(one, Sketch(one), options.room)
+        return columns(one, Sketch(one, paint), options.room)
 
     if options.level == "ops" or "*" in options.expand:
         return layout(view), view

@@ -10,8 +10,9 @@ import click
 
 from netc.artifacts import staged
 from netc.backends.diagram import PAGES, WRITERS, Direction, Level, Options, Picture
+from netc.backends.diagram.paint import ColorBy
 from netc.backends.diagram.palette import Theme
-from netc.backends.diagram.picture import ColorBy, Layout, Style
+from netc.backends.diagram.picture import Layout, Style
 from netc.cli.commands.explain import layers
 from netc.cli.options import one_spec, text_output
 from netc.cli.picture import drawing

@@ -1,0 +1,70 @@
+"""What the fill of a box says: its kind of operator, or its share of parameters or of work; and the legend for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from netc.backends.diagram.costs import cost_of, costs_of
+from netc.backends.diagram.metrics import text_width
+from netc.backends.diagram.palette import WORDS
+from netc.backends.diagram.scene import Circle, Primitive, Rect, Scene, Text, primitives
+from netc.backends.diagram.shown import View
+from netc.backends.diagram.sketch import Paint, by_family
+from netc.backends.diagram.units import Box
+from netc.dims import Size
+
+ColorBy = Literal["family", "params", "macs"]
+SCALE = ("#F7FBFF", "#DEEBF7", "#C6DBEF", "#9ECAE1", "#6BAED6", "#4292C6")
+"""From little to much: Brewer's Blues, which colour-blind readers and printers keep apart."""
+BOUNDS = (0.001, 0.01, 0.03, 0.1, 0.3)
+"""Shares of the whole at which the next colour begins."""
+LEGEND, ROW, SAMPLE, LEAST = 8.5, 14.0, 12.0, 240.0
+
+
+def paint_of(view: View, color: ColorBy) -> Paint:
+    """The paint for a view."""
+    if color == "family":
+        return by_family
+    costs, totals = costs_of(view.network)
+    whole = _count(totals.parameters if color == "params" else totals.macs)
+
+    def paint(box: Box) -> tuple[str, str]:
+        cost = cost_of((box,), costs)
+        share = _count(cost.parameters if color == "params" else cost.macs) / whole if whole else 0.0
+        return SCALE[sum(share >= bound for bound in BOUNDS)], "other_line"
+
+    return paint
+
+
+def _count(size: Size | None) -> float:
+    """A count, a symbolic one at sizes of 1, which changes shares little."""
+    if size is None:
+        return 0.0
+    return float(size) if isinstance(size, int) else float(sum(c for _, c in size.terms) + size.constant)
+
+
+def with_legend(scene: Scene, color: ColorBy) -> Scene:
+    """The scene with what its colours mean below it."""
+    x, y, right = 8.0, scene.height + 4, 0.0
+    items: list[Primitive] = list(scene.items)
+    for fill, text in _entries(scene, color):
+        width = SAMPLE + 6 + text_width(text, LEGEND) + 14
+        if x > 8 and x + width > max(scene.width, LEAST):
+            x, y = 8.0, y + ROW
+        line = f"{fill}_line" if fill in WORDS else "other_line"
+        items.append(Rect(x=x, y=y, w=SAMPLE, h=10, radius=2, fill=fill, line=line, role="legend"))
+        items.append(Text(x=x + SAMPLE + 4, y=y + 8.5, text=text, size=LEGEND, colour="dark"))
+        x += width
+        right = max(right, x)
+    scene.items, scene.height, scene.width = items, y + ROW + 4, max(scene.width, right)
+    return scene
+
+
+def _entries(scene: Scene, color: ColorBy) -> list[tuple[str, str]]:
+    """Fill and words, of the families that occur."""
+    if color == "family":
+        fills = {item.fill for item in primitives(scene.items) if isinstance(item, Rect | Circle)}
+        return [(name, word) for name, word in WORDS.items() if name in fills]
+    what = "parameters" if color == "params" else "MACs"
+    steps = [f"{bound:.1%}".replace(".0%", "%") for bound in BOUNDS]
+    return list(zip(SCALE, [f"under {steps[0]} of the {what}", *(f"from {step}" for step in steps)], strict=True))
