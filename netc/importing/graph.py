@@ -64,6 +64,9 @@ class Weight(msgspec.Struct, frozen=True, eq=False):
     def rows(self, start: int, stop: int) -> Weight:
         return self._then("rows", (start, stop), (stop - start, *self.shape[1:]))
 
+    def times(self, factor: float) -> Weight:
+        return self if factor == 1 else self._then("times", (factor,), self.shape)
+
     def order(self, *blocks: int) -> Weight:
         """As many equal blocks of rows, in another order: the gates of a recurrent layer."""
         return self._then("order", blocks, self.shape)
@@ -86,6 +89,7 @@ class Weight(msgspec.Struct, frozen=True, eq=False):
 _STEPS: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
     "permute": lambda array, axes: array.transpose(axes),
     "reshape": lambda array, shape: array.reshape(shape),
+    "times": lambda array, factor: array * array.dtype.type(factor[0]),
     "rows": lambda array, ends: array[ends[0] : ends[1]],
     "order": lambda array, blocks: np.concatenate([np.split(array, len(blocks))[block] for block in blocks]),
 }
@@ -163,6 +167,7 @@ class Graph:
         self.outputs: list[tuple[str, Value]] = []
         self.unused: dict[str, str] = {}
         self.notes: list[str] = []
+        self.has_weights = True
 
     def add_input(self, name: str, type_: TensorType, source: str = "") -> Value:
         value = Value(None, len(self.inputs), type_, name, source or name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -106,7 +107,7 @@ def finish(
     lift(graph)
     classify(graph)
     candidate = best(graph, graph.name, wishes.names, note)
-    weighty = any(node.params for node in graph.nodes)
+    weighty = graph.has_weights and any(node.params for node in graph.nodes)
     assigned = assign(candidate.network, candidate.places) if weighty else {}
     with TemporaryDirectory(prefix="netc-") as folder:
         file = Path(folder) / "proof.safetensors"
@@ -140,9 +141,24 @@ def import_file(path: str, wishes: Wishes, note: Note = quiet) -> Imported:
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return import_onnx_file(path, wishes, note)
-    kinds = ", ".join(KINDS)
+    if suffix in LISTED:
+        return import_listed_file(Path(path), wishes, note)
+    kinds = ", ".join((".onnx", *LISTED))
     raise Gap(f"the kind of a file is told by its name, which should end in one of {kinds}").error(path)
 
 
-KINDS = (".onnx",)
-"""How names of files end that can be read."""
+LISTED = {".cfg": "darknet", ".prototxt": "caffe"}
+"""How names of files end that list layers, and the reader for each."""
+
+
+def import_listed_file(path: Path, wishes: Wishes, note: Note = quiet) -> Imported:
+    """The network of a file that lists layers. There is nothing here to run it with: operators, sizes, parameters and
+    wiring are compared. Raises NetcError (`cannot-import`)."""
+    try:
+        note("reading")
+        reader = import_module(f"netc.importing.readers.{LISTED[path.suffix.lower()]}")
+        graph = reader.read(path, name_from_stem(path.stem), wishes.sizes)
+        held = {weight.held.name: prod(weight.held.shape) for _, _, weight in graph.weights()}
+        return finish(graph, None, held, str(path), wishes, note)
+    except Gap as gap:
+        raise gap.error(str(path)) from gap

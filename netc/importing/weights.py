@@ -54,6 +54,8 @@ def assign(network: Network, places: Mapping[str, Node]) -> dict[str, Assigned]:
 
 def unused(graph: Graph, assigned: Mapping[str, Assigned], names: Mapping[str, int]) -> dict[str, str]:
     """Tensors of the source that are in no tensor of the spec: name → why. names: with their numbers of elements."""
+    if not assigned:
+        return {}
     used = {one.weight.held.name for one in assigned.values()}
     return {
         name: graph.unused.get(name, "folded" if size <= 64 else "not needed")

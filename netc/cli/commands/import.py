@@ -45,7 +45,9 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
     one by one, its parameters, and the values of all statements. Only then NAME.yaml, NAME.safetensors and
     NAME.import.json, the report, are written into the directory; without -o the spec is printed.
 
-    FILE is an ONNX file.
+    FILE is an ONNX file, a darknet .cfg or a Caffe .prototxt; weights are taken from the .weights or .caffemodel beside
+    these, where operators, sizes, parameters and wiring alone are compared. PyTorch modules: `netc.import_torch` in
+    Python.
 
     \b
       netc import resnet50.onnx -o out
