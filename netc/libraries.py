@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from netc.diagnostics.model import failure
+from netc.diagnostics.model import NetcError, failure
+
+_PACKAGES = {name: name for name in ("numpy", "torch", "onnx", "onnxruntime")} | {"google": "protobuf", "PIL": "pillow"}
+"""What brings a module that is imported by this name."""
 
 
 def numpy() -> Any:
@@ -52,10 +55,20 @@ def quantization() -> Any:
     return _load("onnxruntime.quantization", "onnxruntime")
 
 
+def missing(error: ImportError) -> NetcError | None:
+    """The error for a package of netc's that is not there, where that is what could not be imported."""
+    package = _PACKAGES.get((error.name or "").partition(".")[0])
+    return None if package is None else _missing(package, error)
+
+
+def _missing(package: str, error: ImportError) -> NetcError:
+    message = f"{package} is needed for this and cannot be loaded: {error}; install it with `pip install {package}`"
+    return failure("missing-library", message)
+
+
 def _load(module: str, package: str) -> Any:
     """The module; raises NetcError (`missing-library`) naming the package to install."""
     try:
         return import_module(module)
     except ImportError as error:
-        message = f"{package} is needed for this and cannot be loaded: {error}; install it with `pip install {package}`"
-        raise failure("missing-library", message) from error
+        raise _missing(package, error) from error

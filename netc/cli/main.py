@@ -16,6 +16,7 @@ from netc.cli.guard import isolating
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.files import protected_inputs
+from netc.libraries import missing
 from netc.ops.records import Unsupported
 
 COMMANDS = {
@@ -34,6 +35,7 @@ COMMANDS = {
     "bench": "Benchmark a network against PyTorch and other files.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
+    "doctor": "Say which optional parts are installed, and how to install the rest.",
     "explain": "Explain a layer with formulas and numbers, or a diagnostic code.",
     "conv": "Explain a convolution or a pool, without a spec.",
 }
@@ -74,6 +76,11 @@ class LazyCommands(click.Group):
             raise click.exceptions.Exit(INTERRUPTED) from None
         except NetcError as error:
             print_diagnostics(error.diagnostics)
+        except ImportError as error:
+            told = missing(error)
+            if told is None:
+                raise
+            print_diagnostics(told.diagnostics)
         except Unsupported as error:
             print_diagnostics([Diagnostic("torch-unsupported", str(error), None)])
         except OSError as error:

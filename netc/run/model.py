@@ -17,6 +17,7 @@ from netc.dims import Size
 from netc.files import note_input
 from netc.libraries import onnx, onnxruntime, protobuf_error
 from netc.passes.sizes import Binding, Shape, names_in, parse_size
+from netc.run import cuda
 from netc.run.functions import check_size, is_made_up, open_functions
 from netc.run.inputs import bad_input
 from netc.types import TensorType
@@ -217,32 +218,26 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     """A session that has the provider `wanted`. Raises NetcError with the code `absent` where it cannot be used."""
     ort, title = onnxruntime(), _TITLES[wanted]
     if wanted not in ort.get_available_providers():
-        raise failure(absent, f"{title} cannot be used: this onnxruntime is built without it")
-    problem = _preload(ort)
+        raise _absent(absent, f"{title} cannot be used: this onnxruntime is built without it")
+    problem = cuda.problem() or "no NVIDIA GPU with a suitable driver was found"
     options = _options(settings, _FATAL_ONLY)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     printed = StringIO()
     with redirect_stdout(printed):
         session = _load(path, _content(path, settings, options), options, providers)
     if wanted not in session.get_providers():
-        raise failure(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
+        raise _absent(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
     return session
+
+
+def _absent(code: str, message: str) -> NetcError:
+    return failure(code, message, notes=cuda.notes(), fixes=cuda.remedies())
 
 
 def _complaint(printed: str) -> str:
     """onnxruntime's own words where it prints that it goes on without a provider, without its file and function."""
     words = next((line for line in printed.splitlines() if line.startswith("EP Error /")), "")
     return words.rpartition("&) ")[2].strip()
-
-
-def _preload(ort: Any) -> str:
-    """Load CUDA's libraries from where pip puts them; what to say if CUDA then fails."""
-    ort.set_default_logger_severity(_FATAL_ONLY)
-    printed = StringIO()
-    with redirect_stdout(printed):
-        ort.preload_dlls()
-    complaint = printed.getvalue().partition("\n")[0]
-    return complaint.partition(": ")[2] or "no NVIDIA GPU with a suitable driver was found"
 
 
 def _refuse_cpu_nodes(session: Any, named: Callable[[], Any] | None = None) -> None:

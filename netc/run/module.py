@@ -64,10 +64,11 @@ def network_of(source: str, name: str) -> Any:
     """An instance of the last class in the text of a module, built without arguments.
 
     The text is kept for tracebacks, `inspect` and `torch.jit.script`, its Python module for pickle: equal texts are one
-    module. Raises NetcError (`module-error`) where the code fails.
+    module. Raises NetcError: `module-error` where the code fails, `missing-library` without torch.
     """
     key = f"{name}_{blake2b(source.encode(), digest_size=6).hexdigest()}"
     found = sys.modules.get(_PREFIX + key)
+    torch()  # where it is missing, that is no fault of the module
     with module_errors("when it is built"):
         if found is None:
             found = _executed(source, _PREFIX + key, f"<{key}.py>")
