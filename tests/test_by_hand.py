@@ -135,3 +135,29 @@ def test_literals_that_are_wrong(text: str, words: str) -> None:
 
 def test_layers_go_with_print() -> None:
     assert run(str(ROOT / "examples/lecture_pool.yaml"), "--layers").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "signal"),
+    [("lecture_toeplitz", "(1 0 -1 2 0 1)"), ("lecture_im2col", "(1 0 2 1 0 1 0 1 2 1 0 0 1 1 1 0)")],
+)
+def test_matrices_compute_what_convolutions_do(name: str, signal: str) -> None:
+    found = arrays(str(ROOT / f"examples/{name}.yaml"), "--input", signal)
+    weight, given_ = found["conv.weight"], found["signal" if name == "lecture_toeplitz" else "image"]
+    expected = (functional.conv1d if given_.ndim == 3 else functional.conv2d)(given_, weight)
+    assert found["convolution"].tolist() == found["product"].tolist() == expected.tolist()
+
+
+def test_cells_and_splits_cost_what_lectures_count() -> None:
+    """28·28·256·(128 + 9·192 + 25·96) without bottlenecks; a 3×3 window as 3 + 3, or as 9 + 128 per channel."""
+    cells = {
+        v: netc.load(ROOT / "examples/lecture_inception.yaml", variant=v).summary() for v in ("naive", "bottlenecked")
+    }
+    assert cells["naive"].macs == 28 * 28 * 256 * (128 + 9 * 192 + 25 * 96) == 854_196_224
+    inside = 256 * (128 + 64 + 64 + 64) + 64 * (9 * 192 + 25 * 96)
+    assert cells["bottlenecked"].macs == 28 * 28 * inside == 271_351_808
+    splits = {
+        v: netc.load(ROOT / "examples/lecture_separable.yaml", variant=v) for v in ("whole", "spatial", "depthwise")
+    }
+    counts = {v: sum(p.numel() for p in network.module().parameters()) for v, network in splits.items()}
+    assert counts == {"whole": 128 * 128 * 9, "spatial": 128 * 128 * 6, "depthwise": 128 * 9 + 128 * 128}
