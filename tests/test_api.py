@@ -167,7 +167,7 @@ def test_what_pytorch_has_no_form_for_is_said_at_its_line(tmp_path: Path, monkey
             write()
         (found,) = raised.value.diagnostics
         assert (found.code, found.span and found.span.text, found.path) == ("torch-unsupported", "relu", "a.1")
-        assert found.message == "relu: it has no form in PyTorch: there is no such thing"
+        assert found.message == "relu cannot be written for PyTorch: there is no such thing"
         assert found.notes == ("relu takes no arguments: `netc ops relu`",)
         assert [frame.name for frame in found.trail] == ["unit"]
 

@@ -232,7 +232,7 @@ def test_a_file_beside_another_and_one_that_computes_something_else(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--batch=0"], 2, "not numbers from 1"),
+        (["--batch=0"], 2, "not a comma-separated list of positive integers"),
         (["--against=tensorflow"], 2, "neither one of eager, compile, export"),
         (["--against=eager,nowhere.onnx"], 1, "nowhere.onnx: no such file"),
         (["--bind=N=2", "--batch=1"], 1, "no free first axis"),

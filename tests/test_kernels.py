@@ -179,7 +179,7 @@ def test_what_cuda_has_no_kernel_for_is_named(tmp_path: Path) -> None:
     refused = netc("onnx", str(spec), "-o", model, "--provider", "cuda")
     assert refused.exit_code == 1
     assert "cuda-fallback" in refused.stderr
-    assert "roi_pool: ONNX Runtime has no float32 kernel for MaxRoiPool on CUDA" in refused.stderr
+    assert "roi_pool cannot run: ONNX Runtime has no float32 kernel for MaxRoiPool on CUDA" in refused.stderr
     assert not Path(model).exists()
     assert netc("onnx", str(spec), "-o", model).stderr == "on CUDA 1 statement would run on the CPU: crops\n"
     assert netc("onnx", str(spec), "-o", model, "--provider", "cpu").stderr == ""
@@ -189,7 +189,7 @@ def test_a_file_for_cuda_alone_may_hold_what_the_cpu_cannot_run(tmp_path: Path) 
     spec, model = tmp_path / "wide.yaml", tmp_path / "wide.onnx"
     spec.write_text("netc: 1\ninputs: {image: {shape: [N, 3, 8, 8], dtype: float64}}\nnet: [conv2d 2 3]\n")
     refused = netc("onnx", str(spec), "-o", str(model))
-    assert "conv2d: ONNX Runtime has no float64 kernel for Conv on the CPU: use float32" in refused.stderr
+    assert "conv2d cannot run: ONNX Runtime has no float64 kernel for Conv on the CPU: use float32" in refused.stderr
     assert netc("onnx", str(spec), "-o", str(model), "--provider", "cuda").exit_code == 0
     assert onnx.load(model, load_external_data=False).graph.node[0].op_type == "Conv"
 

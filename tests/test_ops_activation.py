@@ -188,8 +188,8 @@ def test_rrelu_draws_slopes_in_training() -> None:
     ("name", "attributes", "at", "text"),
     [
         ("celu", {"alpha": 0}, "alpha", "not 0"),
-        ("hardtanh", {"min_val": 2.0}, "max_val", "1 is not above min_val 2"),
-        ("rrelu", {"lower": 0.5}, "lower", "0.5 is above upper 0.333333"),
+        ("hardtanh", {"min_val": 2.0}, "max_val", "1 must be greater than min_val 2"),
+        ("rrelu", {"lower": 0.5}, "lower", "0.5 is greater than upper 0.333333"),
         ("clamp", {}, None, "needs `min` or `max`"),
     ],
 )

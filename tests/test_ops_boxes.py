@@ -369,7 +369,7 @@ def test_formats_are_torchvisions(source: str, target: str) -> None:
 
 
 def test_formats_that_are_none() -> None:
-    with pytest.raises(BadValue, match="`out_fmt` is one of xyxy, xywh, cxcywh, not xxyy"):
+    with pytest.raises(BadValue, match="`out_fmt` must be one of xyxy, xywh, cxcywh, not xxyy"):
         make("box_convert", in_fmt="xyxy", out_fmt="xxyy")
     op = make("box_convert", in_fmt="xyxy", out_fmt="xywh")
     assert [(p.code, p.at) for p in findings(op, tensor(3, 5))] == [("shape-mismatch", 0)]

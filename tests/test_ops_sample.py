@@ -127,5 +127,5 @@ def test_an_affine_grid_needs_maps_and_a_size(given_size: Any, shapes: Any, at: 
 
 
 def test_bad_words_are_refused() -> None:
-    with pytest.raises(BadValue, match="`padding_mode` is one of zeros, border, reflection"):
+    with pytest.raises(BadValue, match="`padding_mode` must be one of zeros, border, reflection"):
         make("grid_sample", padding_mode="reflect")

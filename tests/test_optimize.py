@@ -564,7 +564,7 @@ def test_outputs_that_no_input_moves_are_named(tmp_path: Path) -> None:
     )
     report = optimise(model, tmp_path / "out.onnx", ALL)
     assert report.still == ("y",)
-    assert "hardly moved" in "\n".join(report.lines())
+    assert "hardly changes" in "\n".join(report.lines())
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd"])
@@ -590,7 +590,7 @@ def test_tensors_from_elsewhere_are_refused(location: str, tmp_path: Path) -> No
     [
         ("graph", "not-optimised", r"GB of tensors would be new; only 2 GiB"),
         ("quantise", "cannot-quantise", r"GB .* 2 GiB"),
-        ("run", "output-file", r"cannot write {out}: .* GB are too much for a single file"),
+        ("run", "output-file", r"cannot write {out}: .* GB is too much for a single file"),
     ],
 )
 def test_what_one_message_cannot_hold_is_refused(

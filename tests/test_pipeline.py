@@ -190,7 +190,7 @@ def test_builds_that_meet_do_not_mix(tmp_path: Path) -> None:
         if words == f"writing {WEIGHTS}":
             run(tmp_path, wide, compare=False)
 
-    with pytest.raises(NetcError, match="another build wrote there meanwhile") as caught:
+    with pytest.raises(NetcError, match="another build wrote to this directory in the meantime") as caught:
         run(tmp_path, seed=1, compare=False, note=other_builds)
     assert caught.value.diagnostics[0].code == "output-file"
     assert written(run(tmp_path, wide, compare=False)) == set()

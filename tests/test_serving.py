@@ -377,7 +377,7 @@ def test_pictures_of_several_sizes_are_no_batch(service: Path, tmp_path: Path) -
     command = ["run", service, "--provider=cpu", "--input", paths[0], "--input", paths[1]]
     refused = invoke(*command)
     assert refused.exit_code == 1
-    assert "pictures of one batch are of one size" in refused.output
+    assert "all pictures of a batch must have the same size" in refused.output
     assert invoke(*command, "--size=24").exit_code == 0
 
 

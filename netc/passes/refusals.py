@@ -11,12 +11,12 @@ from netc.ops.records import Unsupported
 
 
 def refusal(node: FlatNode, code: str, message: str) -> Diagnostic:
-    """A finding at the line of an operator, with the way there and what the operator takes."""
+    """A finding at the line of an operator, with the way there and what the operator takes. message: what it cannot."""
     op = node.node.op
     takes = ", ".join([f"`{name}`" for name in dict.fromkeys((*op.attributes, *op.references))])
     notes = (f"{op.name} takes {takes or 'no arguments'}: `netc ops {op.name}`",)
     trail = tuple(Frame(call.block.name, call.span, path) for path, call in node.trail)
-    return Diagnostic(code, f"{op.name}: {message}", node.node.span, notes=notes, trail=trail, path=node.path)
+    return Diagnostic(code, f"{op.name} {message}", node.node.span, notes=notes, trail=trail, path=node.path)
 
 
 def torch_refusals(network: Network, error: Unsupported) -> tuple[Diagnostic, ...]:
@@ -33,4 +33,4 @@ def _unwritten(network: Network) -> Iterator[Diagnostic]:
         try:
             node.node.op.torch(*[wire.type for wire in node.inputs])
         except Unsupported as error:
-            yield refusal(node, "torch-unsupported", f"it has no form in PyTorch: {error}")
+            yield refusal(node, "torch-unsupported", f"cannot be written for PyTorch: {error}")

@@ -59,7 +59,7 @@ def topk_of_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: The
 
 
 def clamped(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    return op.name == "slice" and ("lies outside" in ours or "does not exist" in ours)
+    return op.name == "slice" and ("reaches beyond" in ours or "does not exist" in ours)
 
 
 def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
@@ -158,9 +158,9 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("elements to cut off", of="pad"), "PyTorch also cuts off what it has just padded; netc cuts the input"),
     (says("not less than the window"), "a window that sees padding alone has no element; netc refuses it"),
     (says("has no indices where"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
-    (says("ceil_mode has no meaning"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
+    (says("ceil_mode cannot be used"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
     (
-        says("normed or standardised", "or spectral_norm, not both"),
+        says("weight_norm and standardize cannot", "weight_norm and spectral_norm cannot"),
         "PyTorch has neither as an argument; netc's code for one is not that for both",
     ),
     (
@@ -171,7 +171,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("needs `sizes` or", of="expand"), "PyTorch takes an empty list of sizes for a scalar; netc has them named"),
     (says("needs `length` or", of="narrow"), "a length that is not given is netc's own: that of `like`"),
     (
-        says("needs one of size", "needs one of output_size", "follows from `like`"),
+        says("needs one of `size`", "needs one of output_size", "follows from `like`"),
         "where a size comes from is netc's own: from one place",
     ),
     (

@@ -54,7 +54,7 @@ def _lower(node: FlatNode, provider: str, opset: int, lowered: list[Lowered]) ->
     try:
         item = _said(node, provider, opset)
     except Unsupported as error:
-        yield refusal(node, "onnx-unsupported", f"it cannot be written to ONNX: {error}")
+        yield refusal(node, "onnx-unsupported", f"cannot be written to ONNX: {error}")
         return
     lowered.append(item)
     yield from _unplaced(item, provider)
@@ -102,7 +102,7 @@ def _unplaced(item: Lowered, provider: str) -> Iterator[Diagnostic]:
     if item.opset > OPSET and not cured:
         advice = f" in opset {item.opset}; it may have one in opset {OPSET}"
     code = "onnx-unsupported" if provider == "cpu" else "cuda-fallback"
-    yield refusal(item.source, code, f"ONNX Runtime has {absent} on {PROVIDERS[provider]}{advice}")
+    yield refusal(item.source, code, f"cannot run: ONNX Runtime has {absent} on {PROVIDERS[provider]}{advice}")
 
 
 def _absent(placed: Placed) -> str:
