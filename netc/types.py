@@ -64,6 +64,11 @@ _WIDTHS = {row.name: row.bits // 8 for row in TABLE}
 """Bytes of an element; 4 where no tensor stands."""
 
 
+def width_of(dtype: str) -> int:
+    """Bytes of an element of a type."""
+    return _WIDTHS.get(dtype, 4)
+
+
 class TensorType(msgspec.Struct, frozen=True):
     """A shape (each size an int or a Dim) and a dtype named as in PyTorch."""
 
@@ -77,7 +82,7 @@ class TensorType(msgspec.Struct, frozen=True):
     @property
     def width(self) -> int:
         """Bytes of an element."""
-        return _WIDTHS.get(self.dtype, 4)
+        return width_of(self.dtype)
 
     def with_shape(self, *shape: Size) -> TensorType:
         return TensorType(tuple(shape), self.dtype)

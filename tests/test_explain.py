@@ -174,6 +174,16 @@ def test_details_are_sizes_of_other_paddings_and_settings(drawn: tuple[Any, Tens
     assert found["training"]["total"] == 4 * (2 * (x.numel() + outputs) + 3 * parameters)
 
 
+def test_half_precision_takes_half_the_memory() -> None:
+    text = "netc: 1\nname: half\ninputs: {image: [N, 3, 9, 9]}\nnet:\n  conv: conv2d 4 3\n"
+    totals = []
+    for dtype in ("float32", "float16"):
+        explainer = Explainer(netc.load(text, dtype=dtype).ir)
+        said = explainer.explain(explainer.flat.nodes[0], detail=True).facts
+        totals.append({fact.name: fact.data for fact in said}["training"]["total"])
+    assert totals[0] == 2 * totals[1] == 4 * (2 * (3 * 81 + 4 * 49) + 3 * (4 * 27 + 4))
+
+
 def test_alexnet_as_the_lecture_has_it() -> None:
     expected = """\
 conv1.0     conv2d 96 11 stride=4                 N×3×227×227 → N×96×55×55

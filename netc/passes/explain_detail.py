@@ -12,7 +12,7 @@ from netc.dims import Size, count_text, product_text, shape_text
 from netc.geometry import Window, resolve_padding
 from netc.ops.base import Op
 from netc.ops.records import Fact, MatrixProduct
-from netc.types import AXES, TensorType
+from netc.types import AXES, TensorType, width_of
 
 WORDS = ("valid", "half", "full")
 """The paddings of convolution arithmetic."""
@@ -79,7 +79,7 @@ def _training(
     momentum."""
     inside = sum(_bytes(type_) for type_ in types)
     outside = sum(_bytes(type_) for type_ in outputs)
-    learned = sum(4 * prod(p.shape) for p in op.params(*types) if p.trainable)
+    learned = sum(prod(p.shape, start=width_of(p.dtype)) for p in op.params(*types) if p.trainable)
     total = 2 * (inside + outside) + 3 * learned
     lines = [
         f"input {inside:,} + output {outside:,} = {inside + outside:,} bytes, their gradients as much again",

@@ -15,6 +15,10 @@ LONGEST = 1 << 16
 """Elements of an axis that are looked at one by one."""
 
 
+WIDEST = 96
+"""Cells along an axis that are drawn, which are as many as a few windows span."""
+
+
 class Unpicturable(Exception):
     """There is no such picture of this layer; the text says why."""
 
@@ -42,6 +46,8 @@ def scene_of(title: str, formulas: Sequence[str], op: Op, inputs: Sequence[Tenso
     if len(axes) > 2:
         raise Unpicturable(f"{op.name} slides along {len(axes)} axes; pictures are of one or two")
     cells = max(len(strip.shown_cells()) for strip in axes)
+    if cells > WIDEST:
+        raise Unpicturable(f"these windows span too much to be drawn: {cells} cells along an axis, at most {WIDEST}")
     side = 22.0 if len(axes) == 1 and cells <= 20 else 16.0 if cells <= 20 else 11.0
     return Scene(title, tuple(formulas), axes, side)
 
