@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.ops.base import Family, Op, Scalar, attr, misfits, op
 from netc.ops.common import FLOATS
-from netc.ops.merge import _Elementwise, cast_inputs, folded, promoted
+from netc.ops.merge import _Elementwise, cast_inputs, promoted
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
@@ -65,15 +65,11 @@ class _Arithmetic(_Elementwise):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         dtype = self.result_dtype(*x)
-        casts, names = cast_inputs(x, dtype)
-        op_type = self.onnx_type(dtype)
         if self.other is None:
-            return (*casts, *folded(op_type, names))
-        return *casts, OnnxNode(op_type, (names[0], "other"), consts=(scalar("other", dtype, self.other),))
-
-    def onnx_type(self, dtype: str) -> str:
-        """The ONNX operator for elements of a dtype."""
-        return self.onnx_op
+            return tuple(self._folded(x))
+        casts, names = cast_inputs(x, dtype)
+        other = scalar("other", dtype, self.other)
+        return *casts, OnnxNode(self.onnx_type(dtype), (names[0], "other"), consts=(other,))
 
     def caption(self, *x: TensorType) -> str:
         return "" if self.other is None else f"{self.other:g}"
@@ -85,12 +81,13 @@ class _Scaled(_Arithmetic):
     alpha: Scalar = attr("the factor of what is added or subtracted", default=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
+        if self.alpha != 1 and len(x) > 2:
+            yield Problem("bad-argument", f"{self.name} with `alpha` takes two tensors, not {len(x)}", "alpha")
+            return
         yield from super().check(*x)
         if self.alpha == 1:
             return
         dtype = self.result_dtype(*x)
-        if len(x) > 2:
-            yield Problem("bad-argument", f"{self.name} with `alpha` takes two tensors, not {len(x)}", "alpha")
         if dtype not in FLOATS and isinstance(self.alpha, float):
             yield Problem(
                 "bad-argument", f"`alpha` must be a whole number for {dtype} elements, not {self.alpha}", "alpha"
@@ -108,13 +105,15 @@ class _Scaled(_Arithmetic):
         return TorchCall(f"{{0}}.{self.name}({right}, alpha={{alpha}})", args)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        if len(x) > 2:
+            return super().onnx(*x)
         dtype = self.result_dtype(*x)
         casts, names = cast_inputs(x, dtype)
         if self.other is not None:
             names.append("other")
         scaled = self._factor(dtype, names)
         consts = () if self.other is None else (scalar("other", dtype, self.other),)
-        first, *others = (*scaled, *folded(self.onnx_type(dtype), self._ordered(names)))
+        first, *others = (*scaled, OnnxNode(self.onnx_type(dtype), tuple(self._ordered(names))))
         return *casts, OnnxNode(first.op_type, first.inputs, first.outputs, consts=(*consts, *first.consts)), *others
 
     def _factor(self, dtype: str, names: list[str]) -> tuple[OnnxNode, ...]:
@@ -222,6 +221,15 @@ class _Extreme(_Arithmetic):
 
     skips: ClassVar[bool] = True
     bound: ClassVar[str] = ""
+
+    def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
+        """No element changes on the way, so all are converted first: ONNX compares fewer types than it converts."""
+        if self.other is not None:
+            return super().onnx(*x)
+        casts, names = cast_inputs(x, self.result_dtype(*x))
+        results = [*(f"part{i}" for i in range(1, len(names) - 1)), "y0"]
+        pairs = zip([names[0], *results], names[1:], results, strict=False)
+        return *casts, *[OnnxNode(self.onnx_op, (left, right), (result,)) for left, right, result in pairs]
 
     def torch(self, *x: TensorType) -> TorchForm:
         if self.other is not None:

@@ -165,17 +165,26 @@ class _Elementwise(Op):
         return TorchForm(call=TorchCall(template, binding="sum" if self.sign in "+-" else "product"))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        casts, names = cast_inputs(x, self.result_dtype(*x))
-        return (*casts, *folded(self.onnx_op, names))
+        return tuple(self._folded(x))
 
+    def onnx_type(self, dtype: str) -> str:
+        """The ONNX operator for elements of a dtype."""
+        return self.onnx_op
 
-def folded(op_type: str, names: list[str]) -> Iterator[OnnxNode]:
-    """Two operands at a time, from left to right."""
-    left = names[0]
-    for i, right in enumerate(names[1:], 1):
-        result = "y0" if i == len(names) - 1 else f"part{i}"
-        yield node(op_type, f"{left} {right}", result)
-        left = result
+    def _folded(self, x: Sequence[TensorType]) -> Iterator[OnnxNode]:
+        """Two operands at a time, from left to right, each time in the dtype that PyTorch promotes these two to."""
+        left, held = "x0", x[0].dtype
+        for i in range(1, len(x)):
+            dtype, right = self.result_dtype(*x[: i + 1]), f"x{i}"
+            if held != dtype:
+                source, left = left, f"cast{left.removeprefix('x')}"
+                yield node("Cast", source, left, to=ONNX_TYPES[dtype])
+            if x[i].dtype != dtype:
+                right = f"cast{i}"
+                yield node("Cast", f"x{i}", right, to=ONNX_TYPES[dtype])
+            result = "y0" if i == len(x) - 1 else f"part{i}"
+            yield node(self.onnx_type(dtype), f"{left} {right}", result)
+            left, held = result, dtype
 
 
 class _Joining(Op):

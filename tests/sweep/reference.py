@@ -78,7 +78,7 @@ def reference(op: Op, types: Sequence[TensorType]) -> nn.Module | Callable[..., 
     if op.name in SPELLED:
         function, arguments = SPELLED[op.name]
         return partial(function, **arguments(op)) if len(types) == 1 else None
-    beside = op.references == ("like",) and len(types) > op.arity[0]
+    beside = op.references in (("like",), ("weight",)) and len(types) > op.arity[0]
     target = _target(type(op).torch_name) if op.name not in OWN and not beside else None
     if target is None:
         return None
