@@ -12,8 +12,7 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import same
 from netc.backends.pytorch.fit.plan import Book, Plan
-from netc.backends.pytorch.trace.forms import dtype_of, factory_of, wrapped
-from netc.backends.pytorch.trace.tracer import Tracer
+from netc.backends.pytorch.trace.forms import Forms, dtype_of, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
 from netc.expr.tree import Expr, Literal, Name
 from netc.ir.flat import Flat, FlatNode, Wire, join
@@ -25,7 +24,7 @@ Wires = tuple[Wire, ...]
 
 def check(book: Book, flat: Flat) -> None:
     """Raises Unsupported, naming the statement, where the classes would be another module than the network."""
-    checked = _Checked(book.tracer, flat)
+    checked = _Checked(book.tracer.forms, flat)
     root = book.plans[-1]
     env = {param.name: param.default.value for param in root.params if param.default is not None}
     found = _Class(root, env, _Place("", ""), checked).outputs(flat.inputs)
@@ -52,8 +51,8 @@ class _Place(msgspec.Struct, frozen=True):
 class _Checked:
     """The nodes of the network, and which were called."""
 
-    def __init__(self, tracer: Tracer, flat: Flat) -> None:
-        self.tracer = tracer
+    def __init__(self, forms: Forms, flat: Flat) -> None:
+        self.forms = forms
         self.nodes = {node.path: node for node in flat.nodes}
         self.called: set[str] = set()
 
@@ -73,7 +72,7 @@ class _Checked:
     def hold(self, place: _Place, factory: tree.Factory, site: Sequence[Any], reads: Wires) -> Wires:
         """The same for a module that an argument makes, which is given the numbers of its place."""
         node = self.nodes.get(place.path)
-        form = None if node is None else self.tracer.form(node.node).module
+        form = None if node is None else self.forms.of(node.node).module
         if form is None or factory != factory_of(form):
             raise _wrong(place.path)
         given = {arg.name: arg.value for arg in form.args if arg.axis is None}
@@ -83,14 +82,14 @@ class _Checked:
     def tensor(self, place: _Place, tensor: TorchTensor) -> Wire:
         """A tensor of another statement's module."""
         node = self.nodes.get(place.path)
-        if node is None or self.tracer.form(node.node).held != tensor or node.module != place.module:
+        if node is None or self.forms.of(node.node).held != tensor or node.module != place.module:
             raise _wrong(place.path)
         self.called.add(place.path)
         return node.outputs[0]
 
     def _forms(self, node: FlatNode) -> Iterator[TorchModule | TorchCall]:
         """All ways to say a node: as a module, as an expression, and these in place."""
-        form: TorchForm | None = self.tracer.form(node.node)
+        form: TorchForm | None = self.forms.of(node.node)
         while form is not None:
             if form.module is not None:
                 yield form.module

@@ -16,7 +16,7 @@ from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
 from netc.expr.tree import Expr, ListExpr, Literal, spelled
-from netc.ir.flat import Flat, FlatNode, flatten, join, parameters
+from netc.ir.flat import Flat, FlatNode, join, parameters
 from netc.ir.model import Block, Call, Network, Node
 from netc.ops.fill import INITIALISERS, flat, initialise
 from netc.ops.records import TorchModule
@@ -40,7 +40,7 @@ class InitCode(msgspec.Struct, frozen=True):
     helpers: Mapping[str, str]
 
 
-def init_statements(network: Network, say: Say, access: Access, taken: Iterable[str] = ()) -> InitCode:
+def init_statements(network: Network, opened: Flat, say: Say, access: Access, taken: Iterable[str] = ()) -> InitCode:
     """What the end of the root's `__init__` does so that its parameters start as the rules say.
 
     say: a float in the root's `__init__`, which stands in the scope of the last of these calls, of the root where there
@@ -54,7 +54,7 @@ def init_statements(network: Network, say: Say, access: Access, taken: Iterable[
     if not any(use.file.init for use in uses.values()):
         return InitCode((), (), {})
     names = Names(*(safe(name, frozenset(taken)) for name in ("m", "name", "parameter")))
-    reader = _Reader(network, uses, say, access, names)
+    reader = _Reader(network, opened, uses, say, access, names)
     steps = reader.steps(uses[""])
     if not reader.are_right(steps):
         steps = list(reader.by_name())
@@ -126,16 +126,17 @@ class _Tensor(msgspec.Struct, frozen=True, eq=False):
 class _Reader:
     """Reads the rules of a network."""
 
-    def __init__(self, network: Network, uses: Mapping[str, _Use], say: Say, access: Access, names: Names) -> None:
+    def __init__(
+        self, network: Network, opened: Flat, uses: Mapping[str, _Use], say: Say, access: Access, names: Names
+    ) -> None:
         self.network, self.uses, self.say, self.access, self.names = network, uses, say, access, names
-        flat = flatten(network)
-        self.decided = governing(network, flat)
+        self.decided = governing(network, opened)
         self.forms = dict(
-            _forms(flat, {rule.pattern.partition(".")[0] for use in uses.values() for rule in use.file.init})
+            _forms(opened, {rule.pattern.partition(".")[0] for use in uses.values() for rule in use.file.init})
         )
         self.tensors = [
             _Tensor(key, param.name, node, self.forms[node])
-            for key, param, node in parameters(flat)
+            for key, param, node in parameters(opened)
             if param.trainable and node in self.forms
         ]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from netc.backends.pytorch.trace.forms import Forms
 from netc.backends.pytorch.tree import DIRECT
 from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
-from netc.ops.records import TorchForm
 
 
 class Ends(msgspec.Struct, frozen=True, eq=False):
@@ -23,8 +23,8 @@ class Ends(msgspec.Struct, frozen=True, eq=False):
 class Flow:
     """Answers what is straight in one block."""
 
-    def __init__(self, block: Block, form: Callable[[Node], TorchForm]) -> None:
-        self.block, self.form = block, form
+    def __init__(self, block: Block, forms: Forms) -> None:
+        self.block, self.forms = block, forms
         self.reads: Counter[Value] = Counter(v for leaf in block.leaves() for v in leaf.inputs)
         self.reads.update(o.value for o in block.outputs)
 
@@ -75,19 +75,8 @@ class Flow:
         consistent = all(link.module == root + path[len(group.path) :] for path, link in found)
         return Ends(root, first.source, found[-1][1].result) if consistent else None
 
-    def run(self, items: Sequence[Item], path: str) -> bool:
-        """Whether statements below one path that stand one after another hand one tensor on, each with a name or all
-        numbered from 0."""
-        found = self._links(items, path, None, has_state(items))
-        if found is None or len(found) < 2:
-            return False
-        names = [name[len(path) + 1 :] for name, _ in found]
-        numbered = [name.isdigit() for name in names]
-        counted = names == [str(i) for i in range(len(names))]
-        return len(set(names)) == len(names) and (counted or not any(numbered)) and all(p == e.module for p, e in found)
-
     def _chain(self, group: Group, path: str, taps: bool = False) -> list[tuple[str, Ends]] | None:
-        found = self._links(group.items, path, None, has_state(group.items), taps)
+        found = self._links(group.items, path, None, self.forms.has_state(group.items), taps)
         return found if found and len({name for name, _ in found}) == len(found) else None
 
     def _links(
@@ -134,7 +123,7 @@ class Flow:
         if len(leaf.inputs) != 1 or len(leaf.outputs) != 1:
             return None
         if isinstance(leaf, Node):
-            form = self.form(leaf)
+            form = self.forms.of(leaf)
             direct = form.module is not None and form.module.call in DIRECT
             if not direct and (not wraps or form.module is not None or leaf.module != leaf.path):
                 return None
@@ -146,18 +135,6 @@ def continues(group: Group, prefix: str) -> bool:
     if group.path not in ("", prefix):
         return False
     return group.spliced or group.kind == "iteration" or group.kind in ("repeat", "loop")
-
-
-def has_state(items: Sequence[Item]) -> bool:
-    """Whether any tensor of these statements is in the state_dict."""
-    return any(map(is_kept, leaves(tuple(items))))
-
-
-def is_kept(leaf: Node | Call) -> bool:
-    """Whether a statement has tensors in the state_dict."""
-    if isinstance(leaf, Call):
-        return has_state(leaf.block.items)
-    return any(param.persistent for param in leaf.op.params(*(v.type for v in leaf.inputs)))
 
 
 def leaf_paths(items: Sequence[Item]) -> Iterator[str]:

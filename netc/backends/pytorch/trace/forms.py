@@ -1,4 +1,4 @@
-"""What an operator's PyTorch form is without the numbers that instances may differ in."""
+"""What operators are in PyTorch, and what of that is left without the numbers that instances may differ in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ from typing import Any
 
 from netc.backends.pytorch.tree import Factory
 from netc.backends.pytorch.tree.names import pascal
-from netc.ir.model import Node
-from netc.ops.records import TorchArg, TorchCall, TorchModule
+from netc.ir.model import Call, Item, Node, leaves
+from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
+
+
+class Forms:
+    """Of one network, each operator asked once."""
+
+    def __init__(self) -> None:
+        self._forms: dict[Node, TorchForm] = {}
+        self._kept: dict[Node | Call, bool] = {}
+
+    def of(self, node: Node) -> TorchForm:
+        if node not in self._forms:
+            self._forms[node] = node.op.torch(*(v.type for v in node.inputs))
+        return self._forms[node]
+
+    def is_kept(self, leaf: Node | Call) -> bool:
+        """Whether a statement has tensors in the state_dict."""
+        if leaf not in self._kept:
+            if isinstance(leaf, Call):
+                self._kept[leaf] = self.has_state(leaf.block.items)
+            else:
+                self._kept[leaf] = any(param.persistent for param in leaf.op.params(*(v.type for v in leaf.inputs)))
+        return self._kept[leaf]
+
+    def has_state(self, items: Sequence[Item]) -> bool:
+        """Whether any tensor of these statements is in the state_dict."""
+        return any(map(self.is_kept, leaves(tuple(items))))
 
 
 def bare(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:

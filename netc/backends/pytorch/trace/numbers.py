@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.trace.flow import Flow, is_kept
+from netc.backends.pytorch.trace.flow import Flow
 from netc.backends.pytorch.trace.forms import bare, dtype_of, factory_of
 from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, printed_values, term_of
 from netc.backends.pytorch.trace.read import Reader
@@ -104,12 +104,12 @@ class Numbers:
         return known
 
     def make(self, node: Node, form: TorchModule) -> tree.Make:
-        holes = self.holes(node, form.args, typed=not form.make and is_kept(node))
+        holes = self.holes(node, form.args, typed=not form.make and self.flow.forms.is_kept(node))
         plain = msgspec.structs.replace(form, args=bare(form.args))
         found = self.held(node.statement)
         if found is None:
             return tree.Make(plain, holes)
-        full = self.flow.form(node).module
+        full = self.flow.forms.of(node).module
         if found.value is None or full is None or form.call != "{self}({*})":
             return tree.Make(plain, holes, self.operator(found, None, ()) if found.value is None else None)
         pairs = list(zip(full.args, self.holes(node, full.args), strict=True))
@@ -140,7 +140,7 @@ class Numbers:
 
     def form(self, node: Node) -> TorchForm:
         """The node's form, in place where it is all that needs its first input and makes a tensor like it."""
-        form = self.flow.form(node)
+        form = self.flow.forms.of(node)
         if form.in_place is None or not node.inputs or node.module != node.path:
             return form
         operand = node.inputs[0]

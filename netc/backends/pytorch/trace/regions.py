@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from netc.backends.pytorch.trace.flow import Flow, has_state, leaf_paths
+from netc.backends.pytorch.trace.flow import Flow, leaf_paths
 from netc.ir.model import Block, BlockOutput, Call, Item, Node, Value, leaves
 from netc.syntax.ast import Definition
 
@@ -67,7 +67,7 @@ class Regions:
     def cut(self, items: Sequence[Item], path: str, key: object) -> Region | None:
         """The statements as a block of their own, or None where they cannot be one or are no more than expressions."""
         found = list(leaves(tuple(items)))
-        if not has_state(items) or len(found) < 2 or not self._is_apart(found, f"{path}."):
+        if not self.flow.forms.has_state(items) or len(found) < 2 or not self._is_apart(found, f"{path}."):
             return None
         made = {value for leaf in found for value in leaf.outputs}
         read = Counter(value for leaf in found for value in leaf.inputs)
@@ -108,7 +108,7 @@ class Regions:
 
     def _is_tensor(self, leaf: Node | Call) -> bool:
         """Whether a statement is a tensor that the class holds."""
-        form = self.flow.form(leaf).module if isinstance(leaf, Node) else None
+        form = self.flow.forms.of(leaf).module if isinstance(leaf, Node) else None
         return form is not None and bool(form.make)
 
     def _is_mixed(self, found: Sequence[Node | Call]) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.trace.flow import Flow, continues, has_state, is_kept
-from netc.backends.pytorch.trace.forms import bare, wrapped
+from netc.backends.pytorch.trace.flow import Flow, continues
+from netc.backends.pytorch.trace.forms import Forms, bare, wrapped
 from netc.backends.pytorch.trace.loops import Loops, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
@@ -30,17 +30,12 @@ class Tracer:
         self.root = root
         self.traces: dict[Block, Trace] = {}
         self.regions: dict[object, Definition] = {}
-        self._forms: dict[Node, TorchForm] = {}
+        self.forms = Forms()
 
     def trace(self, block: Block) -> Trace:
         if block not in self.traces:
             self.traces[block] = Trace(block, self)
         return self.traces[block]
-
-    def form(self, node: Node) -> TorchForm:
-        if node not in self._forms:
-            self._forms[node] = node.op.torch(*(v.type for v in node.inputs))
-        return self._forms[node]
 
 
 class Trace(Instance):
@@ -49,7 +44,7 @@ class Trace(Instance):
     def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:
         super().__init__(block, tracer.root, outer, prefix)
         self.tracer = tracer
-        self.flow = Flow(block, tracer.form)
+        self.flow = Flow(block, tracer.forms)
         self.numbers: Numbers = Numbers(self, self.flow, None if outer is None else outer.numbers)
         self.reader = self.numbers.reader
         self.loops = Loops(self, self.reader)
@@ -111,7 +106,7 @@ class Trace(Instance):
             return
         ends = self.flow.straight(group)
         if ends is not None:
-            kept = has_state(group.items)
+            kept = self.tracer.forms.has_state(group.items)
             source = self._read(ends.source)
             made = tree.Sequence(self._parts(group, group.path))
             yield self._made(group.path, ends.module, (source,), (ends.result,), made, kept)
@@ -172,21 +167,23 @@ class Trace(Instance):
         self.whole |= translated(inner.whole, self.bound[call])
         reads = tuple(self._read(value) for value in call.inputs)
         made = tree.New(region.path, ((self.here(), call),))
-        yield self._made(region.path, region.path, reads, call.outputs, made, has_state(call.block.items))
+        yield self._made(
+            region.path, region.path, reads, call.outputs, made, self.tracer.forms.has_state(call.block.items)
+        )
 
     def _leaf(self, leaf: Node | Call) -> Step:
         path, own = self.local(leaf.path), self.local(leaf.module)
         outs = tuple(self.local(value.path) for value in leaf.outputs)
-        reads = tuple(self._read(value) for value in leaf.inputs)
+        reads, kept = tuple(self._read(value) for value in leaf.inputs), self.tracer.forms.is_kept(leaf)
         if isinstance(leaf, Call):
-            step: Step = tree.Apply(path, own, reads, outs, self._called(leaf), None, (), True, is_kept(leaf))
-        elif (held := self.tracer.form(leaf).held) is not None:
+            step: Step = tree.Apply(path, own, reads, outs, self._called(leaf), None, (), True, kept)
+        elif (held := self.tracer.forms.of(leaf).held) is not None:
             self.sizes[leaf.outputs[0]] = self.numbers.sizes_of_tensor(leaf.module, held, leaf.outputs[0])
             step = tree.Held(outs[0], own, held)
         else:
             self.numbers.infer(leaf)
-            form, plain = self.numbers.form(leaf), self.tracer.form(leaf)
-            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, None, None, (), True, is_kept(leaf)), form)
+            form, plain = self.numbers.form(leaf), self.tracer.forms.of(leaf)
+            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, None, None, (), True, kept), form)
             if form is not plain:
                 step = msgspec.structs.replace(step, plain=tree.Plain(self._expressed(leaf, step, plain)))
         for value, name in zip(leaf.outputs, outs, strict=True):
@@ -283,7 +280,7 @@ class Trace(Instance):
         if isinstance(leaf, Call):
             return self._called(leaf)
         self.numbers.infer(leaf)
-        form, plain = self.numbers.form(leaf), self.tracer.form(leaf)
+        form, plain = self.numbers.form(leaf), self.tracer.forms.of(leaf)
         if form.module is None or plain.module is None:
             assert form.call is not None
             return tree.Make(wrapped(leaf.op.name, form.call), self.numbers.holes(leaf, form.call.args))
