@@ -89,8 +89,10 @@ def folded(term: Expr) -> Expr:
     if isinstance(term, Choice) and isinstance(term.condition, Literal):
         return term.then if term.condition.value else term.otherwise
     inner = parts_of(term)
+    if not inner:
+        return term
     root = isinstance(term, Function) and term.name in ("sqrt", "log2")
-    if not inner or root or not all(isinstance(part, Literal) for part in inner):
+    if root or not all(isinstance(part, Literal) for part in inner):
         return _neutral(term)
     try:
         value = evaluate(term, {})

@@ -26,12 +26,18 @@ from netc.expr.terms import (
 )
 from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
 
+Left = list[tuple[Seen, frozenset[str]]]
+"""Where an expression would not follow other values, and of which names."""
+Known = dict[tuple[int, frozenset[str], frozenset[tuple[str, str | None]]], tuple[Hole, Expr | None, Left]]
+"""What was chosen for a hole, by the loops around and those of the names it hangs on that may have other values."""
+
 
 class Chooser:
-    """Chooses for the instances of one class. `live` are the names that may have other values than here."""
+    """Chooses for the instances of one class. `live` are the names that may have other values than here; `known` is
+    what was chosen for them already, where fewer names were fixed."""
 
-    def __init__(self, traces: list[Trace], live: set[str], twins: Mapping[str, str]) -> None:
-        self.traces, self.live, self.twins = traces, live, twins
+    def __init__(self, traces: list[Trace], live: set[str], twins: Mapping[str, str], known: Known) -> None:
+        self.traces, self.live, self.twins, self.known = traces, live, twins, known
         self._known_ways: dict[tuple[int, int, frozenset[str]], tuple[Expr, Seen, list[Expr]]] = {}
 
     def is_live(self, name: str) -> bool:
@@ -39,6 +45,15 @@ class Chooser:
         if name[0] != ":":
             return name in self.live
         return any(self.is_live(n) for trace in self.traces if name in trace.lets for n in trace.lets[name].depends)
+
+    def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
+        """What `choose` says, and what that leaves unsaid."""
+        depends = frozenset().union(*(number.depends for _, number in hole.seen))
+        key = id(hole), counters, frozenset((name, self.twins.get(name)) for name in depends if self.is_live(name))
+        if key not in self.known:
+            term = self.choose(hole, counters)
+            self.known[key] = hole, term, [] if term is None else list(self.unsaid(hole, term))
+        return self.known[key][1:]
 
     def choose(self, hole: Hole, counters: frozenset[str]) -> Expr | None:
         """The author's own expression first, then the shortest, each only if it is right everywhere; a literal where
@@ -171,12 +186,12 @@ class Chooser:
 
 def without_lists(term: Expr, env: dict[str, Any]) -> Expr:
     """A term in which lists of one value are literals, but where a loop's variable says which item is meant."""
+    if isinstance(term, Name):
+        return lit(env[term.id[1:]]) if term.id[0] == "=" else term
     before = parts_of(term)
     inner = tuple(without_lists(part, env) for part in before)
     if isinstance(term, Index | Slice) and isinstance(before[0], Name) and any(names(p) for p in inner[1:]):
         return rebuilt(term, (before[0], *inner[1:]))
-    if isinstance(term, Name) and term.id[0] == "=":
-        return lit(env[term.id[1:]])
     return term if inner == before else rebuilt(term, inner)
 
 
@@ -202,6 +217,8 @@ def same(found: Any, wanted: Any) -> bool:
 def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
     """Without the rounding of what is a whole number anyway, and without a factor of 1.0 inside a rounding."""
     before = parts_of(term)
+    if not before:
+        return term
     inner = tuple(_tidy(part, env) for part in before)
     found = term if inner == before else rebuilt(term, inner)
     match found:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.choose import Chooser, same
+from netc.backends.pytorch.fit.choose import Chooser, Known, same
 from netc.backends.pytorch.sequence import rewritten
 from netc.backends.pytorch.trace.tracer import Trace, Tracer
 from netc.backends.pytorch.tree import Hole
@@ -63,12 +63,12 @@ class Plan:
         self.definition, self.traces, self.book = definition, traces, book
         self.is_root = traces[0].is_root
         self.class_name = ""
-        self.chooser = Chooser(traces, book.live[definition], book.twins(definition, traces))
+        self.chooser = Chooser(traces, book.live[definition], book.twins(definition, traces), book.known)
         self.chosen: dict[int, Expr] = {}
         self.fixed: dict[Instance, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
-        self.tree = self._settled(rewritten(unify([trace.tree for trace in traces])))
+        self.tree = self._settled(book.tree(traces))
         self.numbers = [n for s in book.numbers if (n := self.number(s)) is not None] if self.is_root else []
         self.params = self._params()
 
@@ -273,10 +273,11 @@ class Plan:
             self.fixed[seen.trace] |= number.depends
 
     def _decide(self, hole: Hole, counters: frozenset[str], stored: bool = False) -> None:
-        term = self.chooser.choose(hole, counters)
+        term, unsaid = self.chooser.chosen(hole, counters)
         if term is None:
             term = self._hoist(hole)
-        for seen, left in self.chooser.unsaid(hole, term):
+            unsaid = list(self.chooser.unsaid(hole, term))
+        for seen, left in unsaid:
             self.fixed[seen.trace] |= left
         self.chosen[id(hole)] = term
 
@@ -403,6 +404,8 @@ class Book:
 
     def __init__(self, tracer: Tracer, numbers: Sequence[Said]) -> None:
         self.tracer, self.numbers = tracer, numbers
+        self.known: Known = {}
+        self._trees: dict[tuple[Trace, ...], tree.ClassTree] = {}
         self._plans: dict[Definition, list[Plan]] = {}
         self._of: dict[Block, Plan] = {}
         self.calls: dict[Trace, list[Call]] = defaultdict(list)
@@ -438,6 +441,13 @@ class Book:
 
     def of(self, block: Block) -> Plan:
         return self._of[block]
+
+    def tree(self, traces: list[Trace]) -> tree.ClassTree:
+        """What instances have in common. Raises Conflict."""
+        key = tuple(traces)
+        if key not in self._trees:
+            self._trees[key] = rewritten(unify([trace.tree for trace in traces]))
+        return self._trees[key]
 
     def twins(self, definition: Definition, traces: list[Trace]) -> dict[str, str]:
         """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
