@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.plan import Book, settle
+from netc.backends.pytorch.fit.book import Book, settle
 from netc.backends.pytorch.fit.selfcheck import check
 from netc.diagnostics.model import Source
 from netc.expr.terms import lit

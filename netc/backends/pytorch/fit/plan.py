@@ -11,26 +11,20 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import Chooser, Known, same
 from netc.backends.pytorch.sequence import rewritten
-from netc.backends.pytorch.trace.tracer import Trace, Tracer
+from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Seen
 from netc.backends.pytorch.tree.number import Number, of, translated
 from netc.backends.pytorch.unify import Conflict, unify
 from netc.expr.scope import Said
-from netc.expr.terms import cost, is_plain, lit, names, substitute
+from netc.expr.terms import lit, names, substitute
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
 from netc.ir.model import Block, Call
-from netc.ops.records import Unsupported
-from netc.syntax.ast import Definition, SpecFile
+from netc.syntax.ast import Definition
 
 EASY = 3
 """So many lines shorter than its turns written out a loop must be."""
-
-SHORT = 7
-WORDY = 14
-"""An argument of the network that takes longer expressions than these is no parameter of its class: one that makes a
-variant, and any other."""
 
 
 class Param(msgspec.Struct, eq=False):
@@ -56,20 +50,54 @@ class Param(msgspec.Struct, eq=False):
         return of(self.values.get(callee, next(iter(self.values.values()))))
 
 
+class Common:
+    """What the classes of one network are formed by: the `numbers` that its constructor says besides, the class `of`
+    each block, the `calls` of each instance, and the names of each definition that may have other values, by an
+    argument of the network (`rooted`) or in another instance, too (`live`)."""
+
+    def __init__(self, numbers: Sequence[Said]) -> None:
+        self.numbers = numbers
+        self.of: dict[Block, Plan] = {}
+        self.calls: dict[Trace, list[Call]] = defaultdict(list)
+        self.rooted: dict[Definition, set[str]] = {}
+        self.live: dict[Definition, set[str]] = {}
+        self.known: Known = {}
+        self._trees: dict[tuple[Trace, ...], tree.ClassTree] = {}
+
+    def tree(self, traces: list[Trace]) -> tree.ClassTree:
+        """What instances have in common. Raises Conflict."""
+        key = tuple(traces)
+        if key not in self._trees:
+            self._trees[key] = rewritten(unify([trace.tree for trace in traces]))
+        return self._trees[key]
+
+    def twins(self, definition: Definition, traces: list[Trace]) -> dict[str, str]:
+        """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
+        free = self.live[definition] - self.rooted[definition]
+        own = [p.name for p in definition.parameters if p.name in free]
+        found: dict[str, str] = {}
+        for name in dict.fromkeys(n for trace in traces for n in trace.roles if n in free):
+            for other in own:
+                pairs = [(trace.env[name], trace.env[other]) for trace in traces]
+                if all(isinstance(a, int) and same(a, b) for a, b in pairs):
+                    found.setdefault(name, other)
+        return found
+
+
 class Plan:
     """A class: `traces` are its instances, `tree` what they have in common, `chosen` what is written in its holes."""
 
-    def __init__(self, definition: Definition, traces: list[Trace], book: Book) -> None:
-        self.definition, self.traces, self.book = definition, traces, book
+    def __init__(self, definition: Definition, traces: list[Trace], common: Common) -> None:
+        self.definition, self.traces, self.common = definition, traces, common
         self.is_root = traces[0].is_root
         self.class_name = ""
-        self.chooser = Chooser(traces, book.live[definition], book.twins(definition, traces), book.known)
+        self.chooser = Chooser(traces, common.live[definition], common.twins(definition, traces), common.known)
         self.chosen: dict[int, Expr] = {}
         self.fixed: dict[Instance, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
-        self.tree = self._settled(book.tree(traces))
-        self.numbers = [n for s in book.numbers if (n := self.number(s)) is not None] if self.is_root else []
+        self.tree = self._settled(common.tree(traces))
+        self.numbers = [n for s in common.numbers if (n := self.number(s)) is not None] if self.is_root else []
         self.params = self._params()
 
     def said(self, hole: Hole) -> Expr:
@@ -82,7 +110,7 @@ class Plan:
 
     def callee(self, made: tree.New) -> Plan:
         """The class that is called."""
-        return self.book.of(made.calls[0][1].block)
+        return self.common.of[made.calls[0][1].block]
 
     # Decisions, from the top of the tree down
 
@@ -241,7 +269,7 @@ class Plan:
 
     def _call(self, made: tree.New, counters: frozenset[str]) -> None:
         plan = self.callee(made)
-        if any(self.book.of(call.block) is not plan for _, call in made.calls):
+        if any(self.common.of[call.block] is not plan for _, call in made.calls):
             raise Conflict("the instances call different classes")
         holes = [
             Hole(made.path, param.name, tuple((seen, param.at(seen.trace, call)) for seen, call in made.calls))
@@ -364,7 +392,7 @@ class Plan:
         if parameter.default is None:
             return None
         if any(isinstance(v, tree.Factory) for v in param.values.values()):
-            left = [trace for trace in self.traces for call in self.book.calls[trace] if param.name not in call.spans]
+            left = [trace for trace in self.traces for call in self.common.calls[trace] if param.name not in call.spans]
             return lit(left[0].env[param.name]) if left else None
         trace = self.traces[0]
         found = trace.reader.read(Said(parameter.default, trace.block.scope)).term
@@ -396,177 +424,3 @@ def _is_comprehension(parts: Sequence[tree.Part]) -> bool:
     if not isinstance(last, tree.Rolled) or last.carries or len(last.parts) != 1:
         return False
     return isinstance(last.parts[0], tree.Member) and not last.parts[0].name
-
-
-class Book:
-    """All classes of a network, callees first. Literals are what makes a variant, unless it only stands somewhere as it
-    is, and what its own arguments cannot change without another structure or long expressions."""
-
-    def __init__(self, tracer: Tracer, numbers: Sequence[Said]) -> None:
-        self.tracer, self.numbers = tracer, numbers
-        self.known: Known = {}
-        self._trees: dict[tuple[Trace, ...], tree.ClassTree] = {}
-        self._plans: dict[Definition, list[Plan]] = {}
-        self._of: dict[Block, Plan] = {}
-        self.calls: dict[Trace, list[Call]] = defaultdict(list)
-        self.definitions = _callees_first(tracer)
-        for trace in tracer.traces.values():
-            for call in trace.bound:
-                self.calls[tracer.trace(call.block)].append(call)
-        self.rooted: dict[Definition, set[str]] = {}
-        self.live: dict[Definition, set[str]] = {}
-        pinned, more = frozenset[str](), frozenset[str]()
-        while not self._plans or more != pinned:
-            pinned = more
-            self._form(pinned)
-            more = pinned | self._pinned()
-
-    @property
-    def plans(self) -> list[Plan]:
-        """All classes, callees first."""
-        return [plan for plans in self._plans.values() for plan in plans]
-
-    def _form(self, pinned: frozenset[str]) -> None:
-        """Classes where some of the network's arguments have only the values they have; those that this does not touch,
-        themselves or what they call, stay."""
-        rooted, live = self.rooted, self.live
-        self.rooted = _rooted(self.definitions, pinned, {})
-        self.live = _rooted(self.definitions, pinned, _varied(self.definitions))
-        touched = {d for d in self.definitions if (rooted.get(d), live.get(d)) != (self.rooted[d], self.live[d])}
-        for definition, traces in self.definitions.items():
-            if not touched.isdisjoint((definition, *(c.block.definition for trace in traces for c in trace.bound))):
-                touched.add(definition)
-                self._plans[definition] = self._formed(definition, traces)
-                self._of.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
-
-    def of(self, block: Block) -> Plan:
-        return self._of[block]
-
-    def tree(self, traces: list[Trace]) -> tree.ClassTree:
-        """What instances have in common. Raises Conflict."""
-        key = tuple(traces)
-        if key not in self._trees:
-            self._trees[key] = rewritten(unify([trace.tree for trace in traces]))
-        return self._trees[key]
-
-    def twins(self, definition: Definition, traces: list[Trace]) -> dict[str, str]:
-        """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
-        free = self.live[definition] - self.rooted[definition]
-        own = [p.name for p in definition.parameters if p.name in free]
-        found: dict[str, str] = {}
-        for name in dict.fromkeys(n for trace in traces for n in trace.roles if n in free):
-            for other in own:
-                pairs = [(trace.env[name], trace.env[other]) for trace in traces]
-                if all(isinstance(a, int) and same(a, b) for a, b in pairs):
-                    found.setdefault(name, other)
-        return found
-
-    def _pinned(self) -> frozenset[str]:
-        """Arguments of the network that its class cannot be given, or not in few words."""
-        plan = self.plans[-1]
-        (trace,) = plan.traces
-        terms = [plan.expanded(plan.said(hole)) for hole in plan.holes(plan.tree)]
-        long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
-        values = trace.block.arguments
-        computed = frozenset(
-            name
-            for term in terms
-            for name in names(term)
-            if cost(term) > (1 if isinstance(values.get(name), tuple) else SHORT)
-        )
-        made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()
-        varied = frozenset(argument.name or "" for variant in made for argument in variant.values)
-        return (frozenset(plan.fixed[trace]) | long | (varied & computed)) & frozenset(trace.block.arguments)
-
-    def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
-        """One class for all instances if one can say them all, else as few as found."""
-        try:
-            return [Plan(definition, traces, self)]
-        except Conflict as conflict:
-            if len(traces) == 1:
-                raise Unsupported(
-                    f"`{definition.name}` cannot be written as one PyTorch class: {conflict}; use --bind"
-                ) from conflict
-        alike: dict[tuple[str, ...], list[Trace]] = defaultdict(list)
-        for trace in traces:
-            alike[_operators(trace.block)].append(trace)
-        if len(alike) > 1:
-            return [plan for group in alike.values() for plan in self._formed(definition, group)]
-        return self._one_by_one(definition, traces)
-
-    def _one_by_one(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
-        """Every instance into the first class that can be it, too."""
-        classes: list[Plan] = []
-        for trace in traces:
-            for i, plan in enumerate(classes):
-                try:
-                    classes[i] = Plan(definition, [*plan.traces, trace], self)
-                    break
-                except Conflict:
-                    continue
-            else:
-                classes.extend(self._formed(definition, [trace]))
-        return classes
-
-
-def _operators(block: Block) -> tuple[str, ...]:
-    """The operators an instance was given."""
-    return tuple([v.text if isinstance(v, OperatorValue) else "" for v in block.arguments.values()])
-
-
-def _callees_first(tracer: Tracer) -> dict[Definition, list[Trace]]:
-    """Traces by definition, in an order in which every callee comes before its callers."""
-    found: dict[Definition, list[Trace]] = defaultdict(list)
-    for trace in tracer.traces.values():
-        found[trace.block.definition].append(trace)
-    ordered: dict[Definition, list[Trace]] = {}
-    entered: set[Definition] = set()
-
-    def enter(definition: Definition) -> None:
-        if definition in entered:
-            return
-        entered.add(definition)
-        for trace in found[definition]:
-            for call in trace.bound:
-                enter(call.block.definition)
-        ordered[definition] = found[definition]
-
-    for definition in list(found):
-        enter(definition)
-    return ordered
-
-
-def _varied(definitions: dict[Definition, list[Trace]]) -> dict[Definition, set[str]]:
-    """The names of each class that have other values in another instance."""
-    varied: dict[Definition, set[str]] = {}
-    for definition, traces in definitions.items():
-        varied[definition] = set()
-        for name in dict.fromkeys(name for trace in traces for name in trace.env):
-            values = [trace.env[name] for trace in traces if name in trace.env]
-            if any(not same(value, values[0]) for value in values):
-                varied[definition].add(name)
-    return varied
-
-
-def _rooted(
-    definitions: dict[Definition, list[Trace]], pinned: frozenset[str], varied: dict[Definition, set[str]]
-) -> dict[Definition, set[str]]:
-    """The names of each class that may have other values: in another instance, or by an argument of the network."""
-    live = {definition: set(varied.get(definition, ())) for definition in definitions}
-    for definition, traces in reversed(definitions.items()):
-        for trace in traces:
-            if trace.is_root:
-                given = trace.block.arguments
-                live[definition] = {name for name, v in given.items() if is_plain(v)} - pinned
-            for call, bound in trace.bound.items():
-                for name, number in bound.items():
-                    if any(n in live[definition] for n in trace.bases(number.depends)):
-                        live[call.block.definition].add(name)
-    return live
-
-
-def settle(root: Block, numbers: Sequence[Said]) -> Book:
-    """The classes of a network. `numbers` are what else the network's constructor says."""
-    tracer = Tracer(root)
-    tracer.trace(root)
-    return Book(tracer, numbers)

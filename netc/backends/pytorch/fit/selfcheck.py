@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
+from netc.backends.pytorch.fit.book import Book
 from netc.backends.pytorch.fit.choose import same
-from netc.backends.pytorch.fit.plan import Book, Plan
+from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.forms import Forms, dtype_of, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
 from netc.expr.tree import Expr, Literal, Name

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Iterator
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.plan import Book, Plan
+from netc.backends.pytorch.fit.book import Book
+from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
 from netc.expr.terms import make_divisible

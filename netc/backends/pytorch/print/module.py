@@ -10,7 +10,8 @@ from pathlib import PurePath
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.plan import Plan, settle
+from netc.backends.pytorch.fit.book import settle
+from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.fit.selfcheck import check
 from netc.backends.pytorch.print.code import literal, quoted
 from netc.backends.pytorch.print.constructor import Constructor
