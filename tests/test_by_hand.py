@@ -122,7 +122,7 @@ def _product(shape: list[int]) -> int:
         ("((1 2) 3)", "not equally long"),
         ("()", "its lists are empty"),
         ("(1 2", "one list in parentheses is needed"),
-        ("(1 2))", "closes that none opened"),
+        ("(1 2))", "has no opening one"),
         ("(1 a)", "a is not a number"),
         ("(" * 40 + "1" + ")" * 40, "lists inside each other"),
         ("(3 3 2)", "which cannot be 1×1×1×3"),

@@ -325,7 +325,7 @@ def test_conv_options(options: tuple[str, ...], shapes: str) -> None:
         (("--input", "3", "--kernel", "3"), 2, "give channels and one to three sizes"),
         (("--input", "3x4x4", "--kernel", "a"), 2, "is not a number"),
         (("--input", "3x4x4", "--kernel", "2", "--pool", "--transposed"), 2, "cannot be used together"),
-        (("--input", "3x4x4", "--kernel", "2", "--pool", "--groups", "3"), 2, "is of convolutions"),
+        (("--input", "3x4x4", "--kernel", "2", "--pool", "--groups", "3"), 2, "is for convolutions"),
         (("--input", "3x2x2", "--kernel", "3"), 1, "a window of 3 does not fit on H = 2"),
     ],
 )
