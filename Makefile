@@ -7,6 +7,8 @@
 # make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
 # make pythons every network of specs/ and examples/ compiled under each Python from 3.11 to 3.14 that is on this machine
 # make hooks   git runs format, lint, types and import contracts before each commit
+# make mutants faults put one at a time into the files that pyproject.toml names under [tool.mutmut], and which of them no test
+#              notices: in build/mutants, several minutes
 # make gallery measure, compare and draw every network of specs/ at full size
 
 PYTHON ?= python3
@@ -21,7 +23,7 @@ SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery modules pythons hooks clean
+.PHONY: demo test conformance check format docs bench gallery modules pythons hooks mutants clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -62,6 +64,13 @@ modules: .venv/dev
 
 pythons: .venv/dev
 	$(bin)/python -m tools.pythons
+
+mutants: .venv/dev
+	$(pip) mutmut
+	rm -rf build/mutants && mkdir -p build/mutants
+	cp -r netc tests tools specs examples docs pyproject.toml *.md build/mutants
+	cd build/mutants && OMP_NUM_THREADS=1 PYTHONPATH= ../../$(bin)/python -m mutmut run $(ARGS)
+	cd build/mutants && PYTHONPATH= ../../$(bin)/python -m mutmut results
 
 hooks: .venv/dev
 	$(pip) pre-commit

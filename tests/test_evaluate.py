@@ -373,3 +373,74 @@ def test_loops_run_over_lists() -> None:
 def test_values_are_shown_as_they_are_written(value: Any, text: str) -> None:
     assert show(value) == text
     assert evaluate(parse_expression(text), context()) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("n[0]", "n", "3 is not a list"),
+        ("n[0:1]", "n", "3 is not a list"),
+        ("v[true]", "true", "an index must be an integer, not true"),
+        ("v[0.5]", "0.5", "an index must be an integer, not 0.5"),
+        ("v[h]", "h", "an index must be an integer, not h"),
+        ("v.(true)", "true", "an index must be an integer, not true"),
+        ("v[3]", "3", "index 3 is out of range for a list of 3"),
+        ("v[-4]", "-4", "index -4 is out of range for a list of 3"),
+        ("v[0.5:2]", "v[0.5:2]", "the ends of a slice must be integers"),
+        ("v[true:2]", "v[true:2]", "the ends of a slice must be integers"),
+        ("v[0:s]", "v[0:s]", "the ends of a slice must be integers"),
+        ("1 +  yes", "yes", "true is not a number"),
+        ("-yes", "yes", "true is not a number"),
+        ("1 < yes", "yes", "true is not a number"),
+        ("[1,2] + 3", "[1,2]", "(1 2) is not a number"),
+        ("sqrt(yes)", "sqrt(yes)", "true is not a number"),
+        ("max(v, 2)", "max(v, 2)", "(4 5 6) is not a number"),
+        ("min()", "min()", "`min` takes 1 to 64 arguments, not 0"),
+        ("sum(3)", "sum(3)", "`sum` takes a list"),
+        ("len(3)", "len(3)", "`len` takes a list"),
+        ("3/0", "3/0", "division by zero"),
+        ("3//0", "3//0", "division by zero"),
+        ("3%0", "3%0", "division by zero"),
+        ("2**h", "2**h", "cannot raise 2 to h"),
+    ],
+)
+def test_what_has_no_value_is_said_in_full(text: str, place: str, message: str) -> None:
+    with pytest.raises(ExprError) as caught:
+        value(text)
+    found = caught.value
+    assert (found.code, text[found.start : found.end], found.message) == ("bad-expression", place, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("nohting", "did you mean `nothing`?"),
+        ("noth", "known here: n, nothing"),
+        ("zebra", "known here: h, n, nothing, s, t, v, yes"),
+    ],
+)
+def test_an_unknown_name_is_told_what_there_is(text: str, help_: str) -> None:
+    with pytest.raises(ExprError) as caught:
+        value(f"1 + {text}")
+    assert (caught.value.code, caught.value.message, caught.value.help) == (
+        "unknown-name",
+        f"`{text}` is not known here",
+        help_,
+    )
+
+
+def test_without_any_name_it_is_told_what_a_value_is() -> None:
+    with pytest.raises(ExprError) as caught:
+        value("zebra", {})
+    assert caught.value.help == "a value is a number, `true`, `false`, `none` or an operator"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("v[0]", 4), ("v[2]", 6), ("v[-3]", 4), ("v[-1]", 6), ("v[:2]", (4, 5)), ("v[1:]", (5, 6)), ("v[:]", (4, 5, 6)),
+        ("v[-2:-1]", (5,)), ("v[2:1]", ()), ("v[0:9]", (4, 5, 6)), ("t[1][0]", 3), ("t.(n-2)[1]", 4),
+    ],
+)  # fmt: skip
+def test_places_in_lists_are_pythons(text: str, found: Any) -> None:
+    assert value(text) == found
