@@ -332,3 +332,40 @@ def test_conv_options(options: tuple[str, ...], shapes: str) -> None:
 def test_wrong_conv_options(options: tuple[str, ...], exit_code: int, words: str) -> None:
     shown = run("conv", *options)
     assert (shown.exit_code, words in shown.stderr) == (exit_code, True), shown.output
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=2), st.integers(1, 6), st.integers(1, 6))
+def test_a_linear_layer_is_the_products_it_says(outer: list[int], inside: int, outside: int) -> None:
+    op: Any = OPERATORS["linear"](out_features=outside, bias=False)
+    type_ = TensorType((*outer, inside))
+    x, weight = values(type_), learned(op, type_)
+    y = functional.linear(x, weight)
+    dy = torch.randn_like(y)
+    dx, dw = torch.autograd.grad(y, (x, weight), dy)
+    rows, gradient = x.reshape(-1, inside), dy.reshape(-1, outside)
+    pairs = {"forward": (rows, weight.T, y), "∂weights": (gradient.T, rows, dw), "∂input": (gradient, weight, dx)}
+    for product in op.matrix_products(type_):
+        left, right, expected = pairs[product.name]
+        assert left.shape == (product.rows, product.inner)
+        assert right.shape == (product.inner, product.columns)
+        torch.testing.assert_close((left @ right).reshape(expected.shape), expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(*[st.integers(1, 5)] * 6)
+def test_attention_is_the_products_it_says(
+    batch: int, heads: int, queries: int, keys: int, features: int, width: int
+) -> None:
+    op = OPERATORS["scaled_dot_product_attention"]()
+    types = [TensorType((batch, heads, *n)) for n in ((queries, features), (keys, features), (keys, width))]
+    scores, mean = op.matrix_products(*types)
+    q, k, v = map(values, types)
+    weights = (q @ k.transpose(-1, -2) * features**-0.5).softmax(-1)
+    assert weights.shape[-2:] == (scores.rows, scores.columns) == (mean.rows, mean.inner)
+    assert scores.times == mean.times == weights[..., 0, 0].numel()
+    torch.testing.assert_close(weights @ v, functional.scaled_dot_product_attention(q, k, v))
+    with FlopCounterMode(display=False) as counter:
+        weights @ v
+        q @ k.transpose(-1, -2)
+    assert counter.get_total_flops() == 2 * op.macs(*types) == 2 * (scores.macs + mean.macs)
