@@ -5,21 +5,49 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from netc.backends.diagram import Options, Picture
+from netc.backends.diagram import Options, Picture, Style, view_of
+from netc.backends.diagram.picture import DEFAULT_PAGE
+from netc.backends.diagram.scene import smallest_text
+from netc.backends.diagram.units import boxes
+from netc.backends.diagram.ushape import is_u
+from netc.ir.model import Network
+from netc.ops.base import Family
 from tools.gallery.entries import ROOT, Entry
 
 THUMBNAILS = ROOT / "docs" / "gallery"
 _TOLD = re.compile(r"(?<=<g>)<title>[^<]*</title>\n| data-w=\"\d+\"| textLength=\"[\d.]+\" lengthAdjust=\"\w+\"")
 """What only a picture that is pointed at needs."""
+MOST_VOLUMES = 14
+SOLID = (Family.CONV, Family.POOL, Family.LINEAR)
+PLAIN = (*SOLID, Family.NORM, Family.ACTIVATION, Family.DROPOUT, Family.RESHAPE)
 
 
 def thumbnail_path(entry: Entry) -> Path:
     return THUMBNAILS / f"{entry.name}.svg"
 
 
+def best_style(network: Network) -> Style:
+    """A U for encoder-decoders, volumes for a short chain of convolutions, columns where everything can be opened, else
+    the figure of a paper where its text can be read."""
+    view = view_of(network)
+    if is_u(view):
+        return "u"
+    every = list(boxes(view.opened.units))
+    solid = [box for box in every if box.family in SOLID]
+    plain = all(box.family in PLAIN and len(box.inputs) == 1 for box in every)
+    images = all(len(value.type.shape) == 4 for value in network.block.inputs)
+    if plain and images and 3 < sum(box.count for box in solid) <= MOST_VOLUMES and solid[0].family is Family.CONV:
+        return "volumes"
+    if not Picture(network, Options()).notes:
+        return "columns"
+    paper = Picture(network, Options(style="paper")).scene
+    return "paper" if smallest_text(paper, *DEFAULT_PAGE) >= 5 else "columns"
+
+
 def thumbnail(entry: Entry) -> str:
     """The SVG text of an entry's picture."""
-    return _TOLD.sub("", Picture(entry.load(entry.full).ir, Options()).svg)
+    network = entry.load(entry.full).ir
+    return _TOLD.sub("", Picture(network, Options(style=best_style(network))).svg)
 
 
 def draw_thumbnail(entry: Entry) -> None:
