@@ -16,7 +16,7 @@ import netc
 from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
 from netc.backends.diagram.columns import spread
 from netc.backends.diagram.errors import PictureError
-from netc.backends.diagram.picture import DEFAULT_PAGE, PAGES, Options, Picture, Style
+from netc.backends.diagram.picture import DEFAULT_PAGE, PAGES, Options, Picture, Style, drawn
 from netc.backends.diagram.scene import Line, Rect, Scene, Text, primitives, smallest_text
 from netc.backends.diagram.shown import view_of
 from netc.backends.diagram.sketch import Sketch
@@ -92,6 +92,16 @@ def test_the_main_way_is_straight(entry: Entry) -> None:
     assert isinstance(content.block, SeriesBlock)
     axes = {round(places.top(part.node)[0], 3) for part in content.block.parts if isinstance(part, LeafBlock)}
     assert len(axes) == 1
+
+
+def test_layout_takes_at_most_three_tenths_of_a_second() -> None:
+    """Every view that is tried until one fits included."""
+    for entry in FAMILIES:
+        drawn_anew = Picture(entry.load(entry.full).ir, Options())
+        view = drawn_anew.whole
+        start = time.process_time()
+        drawn(view, drawn_anew.options)
+        assert time.process_time() - start < 0.3, entry.name
 
 
 BRANCHES = """

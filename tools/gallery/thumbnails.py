@@ -15,8 +15,12 @@ from netc.ops.base import Family
 from tools.gallery.entries import ROOT, Entry
 
 THUMBNAILS = ROOT / "docs" / "gallery"
-_TOLD = re.compile(r"(?<=<g>)<title>[^<]*</title>\n| data-w=\"\d+\"| textLength=\"[\d.]+\" lengthAdjust=\"\w+\"")
+_TOLD = re.compile(
+    r"(?<=<g>)<title>[^<]*</title>\n| data-w=\"\d+\"| textLength=\"[\d.]+\" lengthAdjust=\"\w+\"| stroke-width=\"1\""
+)
 """What only a picture that is pointed at needs."""
+_TAG = re.compile(r"<[^>]*>")
+_LATER_DIGITS = re.compile(r"(\d\.\d)\d+")
 MOST_VOLUMES = 14
 SOLID = (Family.CONV, Family.POOL, Family.LINEAR)
 PLAIN = (*SOLID, Family.NORM, Family.ACTIVATION, Family.DROPOUT, Family.RESHAPE)
@@ -47,7 +51,12 @@ def best_style(network: Network) -> Style:
 def thumbnail(entry: Entry) -> str:
     """The SVG text of an entry's picture."""
     network = entry.load(entry.full).ir
-    return _TOLD.sub("", Picture(network, Options(style=best_style(network))).svg)
+    return smaller(Picture(network, Options(style=best_style(network))).svg)
+
+
+def smaller(svg: str) -> str:
+    """The same picture without what is told when it is pointed at, its places in tenths of a point."""
+    return _TAG.sub(lambda tag: _LATER_DIGITS.sub(r"\1", tag[0]), _TOLD.sub("", svg))
 
 
 def draw_thumbnail(entry: Entry) -> None:

@@ -27,7 +27,7 @@ def svg_text(scene: Scene, theme: Theme = "light", page: tuple[float, float] | N
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{number(width)}pt" height="{number(height)}pt" '
         f'viewBox="0 0 {number(width)} {number(height)}" role="img" aria-labelledby="title desc" '
-        f'font-family="{escape(FONT_STACK)}">\n'
+        f'font-family="{escape(FONT_STACK)}" fill="{colours["ink"]}">\n'
         f'<title id="title">{title}</title>\n<desc id="desc">{description}</desc>\n'
         f'<rect width="{number(width)}" height="{number(height)}" fill="{colours["paper"]}"/>\n'
         f"{body}\n</svg>\n"
@@ -160,7 +160,6 @@ def _text(item: Text, colours: Mapping[str, str]) -> str:
     anchor = f' text-anchor="{item.anchor}"' if item.anchor != "start" else ""
     width = text_width(item.text, item.size, item.bold)
     fixed = f' textLength="{number(width)}" lengthAdjust="spacingAndGlyphs"' if len(item.text) > 1 else ""
-    return (
-        f'<text x="{number(item.x)}" y="{number(item.y)}" font-size="{number(item.size)}"{weight}{anchor}{fixed} '
-        f'fill="{colour(item.colour, colours)}">{xml(item.text)}</text>'
-    )
+    fill = "" if item.colour == "ink" else f' fill="{colour(item.colour, colours)}"'
+    place = f'x="{number(item.x)}" y="{number(item.y)}" font-size="{number(item.size)}"'
+    return f"<text {place}{weight}{anchor}{fixed}{fill}>{xml(item.text)}</text>"
