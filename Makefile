@@ -11,6 +11,8 @@
 #              notices: in build/mutants, several minutes
 # make gallery measure, compare and draw every network of specs/ at full size
 
+# make import-corpus  networks exported and imported again, into docs/import_corpus.md; ARGS="resnet" measures these alone
+
 PYTHON ?= python3
 SPEC   ?= specs/resnet.yaml:resnet50
 OUT    ?= build/resnet50
@@ -23,7 +25,7 @@ SEED   ?= 0
 JOBS   ?= 1
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery modules pythons hooks mutants clean
+.PHONY: demo test conformance check format docs bench gallery modules import-corpus pythons hooks mutants clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -58,6 +60,9 @@ bench: .venv/dev
 
 gallery: .venv/dev
 	$(bin)/python -m tools.gallery
+
+import-corpus: .venv/dev
+	OMP_NUM_THREADS=1 $(bin)/python -m tools.import_corpus $(ARGS)
 
 modules: .venv/dev
 	$(bin)/python -m tools.modules $(ARGS)

@@ -36,6 +36,8 @@ MUCH = 1.5
 SMALL = 20
 """Operators of a network that reads well without blocks."""
 
+NAMED = "from the names of its modules"
+
 TRIES = 12
 """Blocks of one candidate that may be parted before it is given up."""
 
@@ -73,11 +75,11 @@ def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) 
             candidate = _candidate(graph, name, way, grown, merges, problems)
             if candidate is not None:
                 found.append(candidate)
-        if mode == "keep" and found and way == "named" and _is_told(found[0], graph):
+        if mode == "keep" and found and way == NAMED and _is_told(found[0], graph):
             break
     if not found:
         raise Gap(f"no spec of it is the same network; the last was refused: {problems[-1] if problems else '?'}")
-    if mode == "keep" and found[0].way == "named" and found[0].lines <= MUCH * min(c.lines for c in found):
+    if mode == "keep" and found[0].way == NAMED and found[0].lines <= MUCH * min(c.lines for c in found):
         return found[0]
     return min(found, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
 
@@ -89,9 +91,9 @@ def _is_told(candidate: Candidate, graph: Graph) -> bool:
 
 def _ways(mode: NamesMode, named: bool) -> Iterator[tuple[str, Callable[[Graph], Part]]]:
     if mode != "none" and named:
-        yield "named", tree
-    yield "by what repeats", discover
-    yield "flat", flat
+        yield NAMED, tree
+    yield "from what repeats", discover
+    yield "without blocks", flat
 
 
 def _candidate(

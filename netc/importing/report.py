@@ -57,11 +57,9 @@ class ImportReport(msgspec.Struct, frozen=True):
     def text(self) -> list[str]:
         blocks = ", ".join(self.blocks) or "none"
         kept = f"{self.kept} of {len(self.tensors)} tensors keep their names"
-        folded = (
-            [f"{len(self.unused)} tensors of the source are not in the weights ({_some(self.unused)})"]
-            if self.unused
-            else []
-        )
+        lost = len(self.unused)
+        there = "1 tensor of the source is" if lost == 1 else f"{lost} tensors of the source are"
+        folded = [f"{there} not in the weights ({_some(self.unused)})"] if lost else []
         return [
             f"{self.source}: {self.operators} operators became {self.lines} lines, found {self.way}",
             f"blocks: {blocks}",
