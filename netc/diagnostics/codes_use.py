@@ -192,8 +192,7 @@ USE_CODES = (
         "for, or "
         "it is not a network at all. The message names the node, its operator and attributes. Nothing was written.",
         "",
-        "export the model in another way or with another opset; `--partial` writes what can be said, with the gap "
-        "marked.",
+        "export the model in another way or with another opset; docs/import.md says what can be read.",
     ),
     CodeInfo(
         "import-differs",
