@@ -9,15 +9,18 @@ from netc.diagnostics.model import Edit, Fix, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import dim_text
 from netc.expr.tree import Binary, Literal, Name
+from netc.lazy import LazyModule
 from netc.ops.base import Attr, Op
-from netc.passes.elaborate import changes
 from netc.passes.elaborate.arguments import Given
 from netc.passes.elaborate.report import Clue
 from netc.syntax.ast import Argument
 from netc.types import ERROR
 
 if TYPE_CHECKING:
+    from netc.passes.elaborate import changes
     from netc.passes.elaborate.operators import NodeMaker
+else:
+    changes = LazyModule("netc.passes.elaborate.changes")
 
 WIDEST = 11
 """The largest kernel that anyone gives on purpose in the place of channels."""
