@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -280,3 +281,23 @@ def test_a_long_network_is_written_quickly() -> None:
     network = built("\n  deep: [conv2d 3 1 x3000, relu]\n")
     assert to_dot(network, "ops").count(" -> ") == 3002
     assert "×2999 " in to_dot(network)
+
+
+def test_a_digraph_of_the_package_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = netc.load(SPECS / "lenet5.yaml").to_graphviz("ops", "lr")
+    graph.node("mine")
+    graph.edge("fc3", "mine")
+    drawn = Graph(graph.source)
+    assert ("fc3", "mine") in drawn.pairs()
+    assert set(Graph(to_dot(spec("lenet5"), "ops")).nodes) == set(drawn.nodes) - {"mine"}
+
+
+def test_places_are_those_of_the_picture() -> None:
+    picture = diagram.Picture(spec("lenet5"), diagram.Options())
+    drawn = Graph(picture.dot)
+    assert all("pos" in node for node in drawn.nodes.values())
+    spots = picture.scene.spots
+    assert set(spots) >= set(drawn.nodes)
+    upper = sorted(drawn.nodes, key=lambda name: spots[name][1])
+    heights = [float(re.findall(f'"{re.escape(name)}" .*?pos="[^,]*,([^"]*)"', picture.dot)[0]) for name in upper]
+    assert heights == sorted(heights, reverse=True)
