@@ -21,6 +21,7 @@ from netc.backends.diagram.scene import Line, Rect, Scene, Text, primitives, sma
 from netc.backends.diagram.shown import view_of
 from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.spots import Places
+from netc.backends.diagram.ushape import is_u
 from netc.ir.model import Network
 from tools.gallery.entries import Entry, all_entries
 
@@ -322,3 +323,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(PictureError, match=r"pip install 'netc\[pictures\]'"):
         Picture(netc.load("specs/lenet5.yaml").ir, Options()).data(".png")
+
+
+def test_pyramids_of_pools_are_no_u() -> None:
+    entry = next(entry for entry in all_entries() if entry.name == "deeplabv3_resnet50")
+    assert not is_u(view_of(entry.load(entry.full).ir))

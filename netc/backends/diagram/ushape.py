@@ -48,7 +48,14 @@ def is_u(view: View) -> bool:
     mirrored = steps[:half] == [Family.POOL] * half and steps[half:] == [Family.UPSAMPLE] * half
     numbers = all(isinstance(size, int) for box in way for wire in box.outputs for size in wire.type.shape[1:])
     spatial = all(len(wire.type.shape) > 2 for box in way for wire in box.outputs)
-    return half >= FEWEST and len(steps) == 2 * half and mirrored and numbers and spatial
+    if half < FEWEST or len(steps) != 2 * half or not (mirrored and numbers and spatial):
+        return False
+    return all(bar.copied is not None or _undoes(bar) for bar in _bars(view) if bar.way == "up")
+
+
+def _undoes(bar: Bar) -> bool:
+    """Does it put elements back where a pool took them from?"""
+    return bar.up is not None and len(bar.up.inputs) > 1
 
 
 def ushape(view: View) -> Scene:
@@ -60,7 +67,11 @@ def ushape(view: View) -> Scene:
     items: list[Primitive] = [*_ways(bars, rows), *_drawn(view, bars)]
     width = max(bar.x + bar.w for bar in bars) + MARGIN
     height = max(bar.y + bar.h for bar in bars) + MARGIN
-    items += _legend(bars, view, width, height)
+    entries = _entries(bars, view)
+    left = width - MARGIN - _legend_width(entries) - 20
+    free = max((bar.y + bar.h + 14 for bar in bars if bar.x + bar.w > left), default=0.0)
+    height = max(height, free + 14 * len(entries) + 14)
+    items += _legend(entries, width, height)
     network = view.network
     return Scene(width=width, height=height, title=network.name, description=network.file.doc or "", items=items)
 
@@ -202,8 +213,8 @@ def _size_text(sizes: list[int]) -> str:
     return f"{sizes[0]}²" if len(sizes) == 2 and sizes[0] == sizes[1] else "×".join(map(str, sizes))
 
 
-def _legend(bars: list[Bar], view: View, width: float, height: float) -> list[Primitive]:
-    """The arrows that occur, in the lower right corner, which a U leaves free."""
+def _entries(bars: list[Bar], view: View) -> list[tuple[str, str]]:
+    """The arrows that occur: words and colour."""
     seen: dict[tuple[str, str], None] = {}
     for bar in bars:
         if bar.box is None:
@@ -217,10 +228,18 @@ def _legend(bars: list[Bar], view: View, width: float, height: float) -> list[Pr
     if any(bar.copied is not None for bar in bars):
         cropped = any(box.title == "Pad" for box in boxes(view.opened.units))
         seen["copy and crop" if cropped else "copy", "skip"] = None
-    widest = max(text_width(text, LEGEND) for text, _ in seen)
-    x, y = width - MARGIN - widest - 20, height - 10 - 14.0 * len(seen)
+    return list(seen)
+
+
+def _legend_width(entries: list[tuple[str, str]]) -> float:
+    return max((text_width(text, LEGEND) for text, _ in entries), default=0.0) + 20
+
+
+def _legend(entries: list[tuple[str, str]], width: float, height: float) -> list[Primitive]:
+    """In the lower right corner, which a U leaves free."""
+    x, y = width - MARGIN - _legend_width(entries), height - 10 - 14.0 * len(entries)
     found: list[Primitive] = []
-    for text, tint in seen:
+    for text, tint in entries:
         found.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=1.8))
         found.append(Text(x=x + 20, y=y + 3.2, text=text, size=LEGEND, colour="dark"))
         y += 14
