@@ -9,7 +9,7 @@ from typing import Any
 
 from netc.dims import Dim, Size, symbol
 from netc.importing.graph import Gap, Graph
-from netc.importing.readers import onnx_layers, onnx_shapes  # noqa: F401 - they register what reads nodes
+from netc.importing.readers import onnx_layers, onnx_resize, onnx_shapes  # noqa: F401 - they register what reads nodes
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
 from netc.passes.sizes import parse_size
 from netc.run.model import read_opened
