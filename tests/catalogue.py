@@ -246,7 +246,7 @@ CATALOGUE = {
         fmod @t @size
         floor_divide 0.7 @t
         div 0.7 rounding_mode=floor @t
-        div @t @size rounding_mode=trunc
+        div @turned @t rounding_mode=trunc
         counts: [mul 9 @t, cast int64]
         bitwise_and 5 @counts
         bitwise_or 3 @counts
@@ -284,8 +284,6 @@ CATALOGUE = {
         embedding_bag 20 8 mode=sum padding_idx=0 @tokens
         embedding_bag 20 8 max padding_idx=1 @tokens
         noise: randn like=@t
-        fixed_noise: randn like=@t seed=5
-        fixed_rand: rand like=@t seed=5
         parts: rand (2 5)
         add @t @noise
         [add 0.5 @parts, mul 2]
@@ -295,8 +293,13 @@ CATALOGUE = {
         scalar: constant 0.5 dtype=float32
         arange 0 10 step=3
         relative_position_index 3
+        fixed_noise: randn like=@t seed=5
+        fixed_rand: rand like=@t seed=5
         """,
-        still=("learned", "held", "fixed", "scalar", "line16", "line17", "noise", "parts", "line11"),
+        still=(
+            *("learned", "held", "fixed", "scalar", "line16", "line17", "noise", "parts", "line11"),
+            *("fixed_noise", "fixed_rand"),
+        ),
     ),
     "arithmetic": Family(
         PAIR,

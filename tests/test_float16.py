@@ -113,6 +113,8 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     "xlogy": (make("xlogy"), (MAP, MAP.abs() + 0.1)),
     "addcdiv": (make("addcdiv"), (MAP, MAP, MAP.abs() + 1)),
     **{name: (make(name, other=0.75), (MAP,)) for name in ("fmod", "remainder", "floor_divide")},
+    **{name: (make(name, dim=2), (MAP,)) for name in ("cumprod", "cummax", "cummin", "logcumsumexp")},
+    "squareplus": (make("squareplus"), (MAP,)),
     "where": (make("where"), (MAP > 0, MAP, MAP)),
     "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
     "fractional_max_pool2d": (make("fractional_max_pool2d", kernel_size=2, output_size=(5, 3)), (MAP,)),
