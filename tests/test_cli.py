@@ -238,7 +238,7 @@ def test_the_module_goes_to_standard_output_or_a_file(tmp_path: Path) -> None:
     shown = netc("torch", MLP).stdout
     netc("torch", MLP, "-o", str(tmp_path / "model.py"))
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == shown
-    assert "class Mlp(nn.Module)" in shown
+    assert "class MLP(nn.Module)" in shown
 
 
 @pytest.mark.parametrize(

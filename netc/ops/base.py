@@ -124,7 +124,7 @@ class Op:
     nothing of the kind), `like_replaces` (attributes that say what a tensor `like=@x` would say instead), `is_softmax`
     (its result are probabilities, or their logarithms), `view` (PyTorch's result has no memory of its own: it is
     the first input's), `follows` (the argument that PyTorch's class takes first and that follows from the first input
-    here, and from which of its axes).
+    here, and from which of its axes), `tracks` (training changes its buffers).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -141,6 +141,7 @@ class Op:
     attributes: ClassVar[dict[str, Attr]] = {}
     transposed: ClassVar[bool] = False
     fresh: ClassVar[bool] = False
+    tracks: ClassVar[bool] = False
     like_replaces: ClassVar[tuple[str, ...]] = ()
     is_softmax: ClassVar[bool] = False
     view: ClassVar[bool] = False

@@ -48,7 +48,7 @@ DEFORM_CONV_2D = '''class DeformConv2d(nn.Module):
         return (taps * self.dilation[axis])[:, None] + starts - self.padding[axis]
 
     def forward(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        n, channels, height, width = x.shape
+        n, _, height, width = x.shape
         rows, columns = offset.shape[2:]
         tall, wide = self.kernel_size
         # per offset group, tap, direction and window

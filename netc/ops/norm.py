@@ -115,6 +115,7 @@ class _ChannelNorm(Op):
 class BatchNorm(_ChannelNorm):
     """Per channel over batch and space; in eval the running statistics are used, where they are tracked."""
 
+    tracks = True
     torch_class = "BatchNorm"
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     momentum: float | None = attr("weight of a new batch in the running statistics; none averages all", default=0.1)

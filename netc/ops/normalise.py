@@ -222,8 +222,8 @@ class L2Norm(_Unit):
 LAYER_NORM_2D = '''class LayerNorm2d(nn.LayerNorm):
     """Layer normalisation over the channels at each place of N×C×H×W."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)'''
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)'''
 
 
 @op("layer_norm2d", family=Family.NORM, torch="torchvision.models.convnext.LayerNorm2d", title="LayerNorm2d")
@@ -271,10 +271,10 @@ FROZEN = '''class FrozenBatchNorm2d(nn.Module):
     def __init__(self, num_features: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.register_buffer("weight", torch.ones(num_features))
-        self.register_buffer("bias", torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
+        self.weight = nn.Buffer(torch.ones(num_features))
+        self.bias = nn.Buffer(torch.zeros(num_features))
+        self.running_mean = nn.Buffer(torch.zeros(num_features))
+        self.running_var = nn.Buffer(torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.weight * (self.running_var + self.eps).rsqrt()

@@ -29,8 +29,9 @@ ROI_POOL = f'''class RoIPool(nn.Module):
         self, output_size: int | tuple[int, int], spatial_scale: float = 1.0
     ) -> None:
         super().__init__()
-        square = (output_size, output_size)
-        self.output_size = square if isinstance(output_size, int) else output_size
+        if isinstance(output_size, int):
+            output_size = (output_size, output_size)
+        self.output_size = output_size
         self.spatial_scale = spatial_scale
 {NUMBERED}
     def cells(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
@@ -110,8 +111,9 @@ ROI_ALIGN = f'''class RoIAlign(nn.Module):
         aligned: bool = False,
     ) -> None:
         super().__init__()
-        square = (output_size, output_size)
-        self.output_size = square if isinstance(output_size, int) else output_size
+        if isinstance(output_size, int):
+            output_size = (output_size, output_size)
+        self.output_size = output_size
         self.spatial_scale = spatial_scale
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned

@@ -25,8 +25,9 @@ MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
         canonical_level: int = 4,
     ) -> None:
         super().__init__()
-        square = (output_size, output_size)
-        self.output_size = square if isinstance(output_size, int) else output_size
+        if isinstance(output_size, int):
+            output_size = (output_size, output_size)
+        self.output_size = output_size
         self.strides = strides
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned

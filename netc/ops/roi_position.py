@@ -25,8 +25,9 @@ PS_ROI_ALIGN = f'''class PSRoIAlign(nn.Module):
         sampling_ratio: int = -1,
     ) -> None:
         super().__init__()
-        square = (output_size, output_size)
-        self.output_size = square if isinstance(output_size, int) else output_size
+        if isinstance(output_size, int):
+            output_size = (output_size, output_size)
+        self.output_size = output_size
         self.spatial_scale = spatial_scale
         self.sampling_ratio = sampling_ratio
 {NUMBERED}{WEIGHTS}

@@ -90,14 +90,14 @@ class MaxUnpool(Op):
         plain = all(d == 1 for d in self.dilation)
         named, depends = ("kernel_size", ()) if plain else (None, ("kernel_size", "dilation"))
         args = [TorchArg("kernel_size", compact(extents), attribute=named, depends=depends)]
-        texts = ["{0}", "{1}", "{kernel_size}"]
+        texts = ["{0}", "{1}", self._each("kernel_size", extents)]
         if self.stride is not None or not plain:
             args.append(TorchArg("stride", compact(tuple([w.stride for w in windows])), attribute="stride"))
-            texts.append("stride={stride}")
+            texts.append(f"stride={self._each('stride', tuple([w.stride for w in windows]))}")
         if any(pads):
             named = None if isinstance(self.padding, str) else "padding"
             args.append(TorchArg("padding", compact(pads), attribute=named, depends=("padding", "kernel_size")))
-            texts.append("padding={padding}")
+            texts.append(f"padding={self._each('padding', pads)}")
         size = "{2}.shape[2:]"
         if self.output_size is not None:
             args.append(TorchArg("output_size", self.output_size, attribute="output_size"))
@@ -105,6 +105,11 @@ class MaxUnpool(Op):
         function = f"max_unpool{self.rank}d"
         template = f"{function}({', '.join((*texts, f'output_size={size}'))})"
         return TorchForm(call=TorchCall(template, tuple(args), (f"torch.nn.functional:{function}",)), heavy=True)
+
+    def _each(self, name: str, values: tuple[int, ...]) -> str:
+        """A number for every axis as the tuple that the function's signature asks for."""
+        one = f"{{{name}}}"
+        return one if len(set(values)) > 1 else f"({', '.join([one] * self.rank)}{',' if self.rank == 1 else ''})"
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Scattered into zeros plane by plane: ONNX's MaxUnpool counts indices through all planes, and ONNX Runtime

@@ -33,6 +33,9 @@ class Book:
         for trace in tracer.traces.values():
             for call in trace.bound:
                 self.common.calls[tracer.trace(call.block)].append(call)
+                self.common.callers[call] = trace
+        for definition, traces in reversed(self.definitions.items()):
+            self.common.equal[definition] = dict(self.common.same_sizes(traces))
         pinned, more = frozenset[str](), frozenset[str]()
         while not self._plans or more != pinned:
             pinned = more

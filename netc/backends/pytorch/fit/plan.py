@@ -52,13 +52,16 @@ class Param(msgspec.Struct, eq=False):
 
 class Common:
     """What the classes of one network are formed by: the `numbers` that its constructor says besides, the class `of`
-    each block, the `calls` of each instance, and the names of each definition that may have other values, by an
+    each block, the `calls` of each instance and their `callers`, sizes of inputs that are an argument in every call
+    (`equal`), and the names of each definition that may have other values, by an
     argument of the network (`rooted`) or in another instance, too (`live`)."""
 
     def __init__(self, numbers: Sequence[Said]) -> None:
         self.numbers = numbers
         self.of: dict[Block, Plan] = {}
         self.calls: dict[Trace, list[Call]] = defaultdict(list)
+        self.callers: dict[Call, Trace] = {}
+        self.equal: dict[Definition, dict[str, str]] = {}
         self.rooted: dict[Definition, set[str]] = {}
         self.live: dict[Definition, set[str]] = {}
         self.known: Known = {}
@@ -75,13 +78,32 @@ class Common:
         """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
         free = self.live[definition] - self.rooted[definition]
         own = [p.name for p in definition.parameters if p.name in free]
-        found: dict[str, str] = {}
+        found = dict(self.equal[definition])
         for name in dict.fromkeys(n for trace in traces for n in trace.roles if n in free):
             for other in own:
                 pairs = [(trace.env[name], trace.env[other]) for trace in traces]
                 if all(isinstance(a, int) and same(a, b) for a, b in pairs):
                     found.setdefault(name, other)
         return found
+
+    def same_sizes(self, traces: list[Trace]) -> Iterator[tuple[str, str]]:
+        """Sizes of inputs that every call says by the same expression as an argument; callers' are known already."""
+        given = [self._given(call) for trace in traces for call in self.calls[trace]]
+        for name in traces[0].roles if given else ():
+            others = (other for other in given[0] if other[0] not in "#<")
+            alike = (o for o in others if all(b.get(name) is not None and b.get(name) == b.get(o) for b in given))
+            if (first := next(alike, None)) is not None:
+                yield name, first
+
+    def _given(self, call: Call) -> dict[str, Expr | None]:
+        """How a call says what it hands in, equal sizes of the caller by one name."""
+        caller = self.callers[call]
+        alike = self.equal[caller.block.definition]
+
+        def renamed(term: Expr | None) -> Expr | None:
+            return None if term is None else substitute(term, lambda name: Name(id=alike.get(name, name)))
+
+        return {name: renamed(number.term) for name, number in caller.bound[call].items()}
 
 
 class Plan:
@@ -179,6 +201,8 @@ class Plan:
 
     def _loop(self, loop: tree.Loop, counters: frozenset[str]) -> tuple[tree.Part, ...]:
         """The shortest way that is right: a comprehension, the first turn and then one, a loop, or turn by turn."""
+        if loop.turns is not None and len(loop.turns) == 1 and not self._is_live(loop.iterable):
+            return self._in_turn(loop, counters)
         own = frozenset(f"${loop.key}.{name}" for name in loop.names)
         carried = frozenset(f"~{loop.key}.{axis}" for axis in (1, -1))
         ways: list[Callable[[], tuple[tree.Part, ...]]] = []

@@ -22,6 +22,8 @@ _BINARY: Mapping[str, int] = {
     **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
     "**": POWER,
 }
+_TURNED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+"""Comparisons by which side the number is on: people write it last."""
 MATH = frozenset(("floor", "ceil", "sqrt", "log2"))
 """Functions of the language that Python has in `math`."""
 
@@ -57,6 +59,8 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
             return Code(f"{at(left, ATOM)}{tight}**{tight}{at(right, UNARY)}", POWER)
         case Binary(op="==" | "!=" as op, left=left, right=Literal(value=None)):
             return Code(f"{at(left, SUM)} is {'' if op == '==' else 'not '}None", COMPARISON)
+        case Binary(op=op, left=Literal() as left, right=right) if op in _TURNED and not isinstance(right, Literal):
+            return said(Binary(op=_TURNED[op], left=right, right=left), name, squares=squares)
         case Binary(op=op, left=left, right=right):
             level = _BINARY[op]
             first = SUM if level == COMPARISON else level

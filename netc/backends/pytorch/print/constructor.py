@@ -8,7 +8,7 @@ from typing import Any
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.plan import Param, Plan
-from netc.backends.pytorch.print.code import CHOICE, MATH, OR, Code, filled, quoted, said
+from netc.backends.pytorch.print.code import CHOICE, MATH, OR, Code, filled, literal, quoted, said
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
@@ -16,9 +16,13 @@ from netc.backends.pytorch.print.loops import Family
 from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import statement_name, word
-from netc.expr.terms import cost, folded, functions, lit, names, substitute
-from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name, parts_of
+from netc.expr.terms import cost, folded, functions, is_plain, lit, names, substitute
+from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name, Unary, parts_of
 
+FEW = 2
+"""So many members of a sequence may stand on one line."""
+MANY = 3
+"""So many members that differ in numbers alone are made by a loop."""
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
 
@@ -35,13 +39,14 @@ class Constructor:
         """Conditions that are whether a module is there."""
         self._made: set[str] = set()
         self._set: set[Expr] = set()
+        self._varied: dict[int, Expr] = {}
         self._inlined = self._once()
 
     def _once(self) -> frozenset[str]:
         """Derived values that are short and read once stand where they are read."""
         reads: dict[str, int] = {}
         for hole in self.plan.holes(self.plan.tree):
-            for name in names(self.plan.said(hole)):
+            for name in names(self.said(hole)):
                 reads[name] = reads.get(name, 0) + 1
         inner = {n for name in reads if name[0] in ":=" for n in names(self.plan.let(name))}
         short = {n for n, count in reads.items() if n[0] == ":" and count == 1 and cost(self.plan.let(n)) < LONG_LET}
@@ -57,8 +62,8 @@ class Constructor:
             return [*head, *self._lets(), *self._whole(whole)]
         if self.places.numbered:
             members = [self._numbered(i) for i in range(self.places.numbered)]
-            force = BREAK if len(members) > 1 else ""
-            body = list(layout(f"super().__init__({force}{', '.join(members)})", 8))
+            force = BREAK if len(members) > FEW else ""
+            body = list(layout(f"super().__init__([{force}{', '.join(members)}])", 8))
         else:
             base = self.places.base
             given = "" if base is None else self.code(base).text.partition("(")[2].removesuffix(")")
@@ -73,9 +78,16 @@ class Constructor:
 
     def base(self) -> str:
         """The class this one derives from."""
-        if self.plan.tree.whole is not None or self.places.numbered:
+        if self.places.numbered or self._is_list():
+            return "nn.ModuleList"
+        if self.plan.tree.whole is not None:
             return "nn.Sequential"
         return "nn.Module" if self.places.base is None else self.code(self.places.base).text.partition("(")[0]
+
+    def _is_list(self) -> bool:
+        """Whether the class is a sequence that hands out more than the last tensor."""
+        whole = self.plan.tree.whole
+        return whole is not None and bool(self.plan.tree.taps) and not _is_named(whole.members)
 
     def _kept(self, name: str) -> str:
         return self.say(Name(id=name)).text
@@ -95,10 +107,21 @@ class Constructor:
             given = max((self._given(param.name)), default=0)
             kind = f"Callable[[{', '.join(['int'] * given)}], nn.Module]"
             return f"{kind} | None" if None in values else kind
-        kinds = dict.fromkeys(map(_kind, values))
+        fixed = self._is_setting(param.name)
+        kinds = dict.fromkeys(_kind(value, fixed) for value in values)
         if "float" in kinds:
             kinds.pop("int", None)
         return " | ".join(sorted(kinds, key=lambda kind: kind == "None"))
+
+    def _is_setting(self, name: str) -> bool:
+        """Whether one of torch's operators is given a parameter as it is: it has a number for each axis then."""
+        return any(
+            isinstance(node, tree.Make)
+            and node.form is not None
+            and node.form.helper is None
+            and any(self.said(hole) == Name(id=name) for hole in self.plan.holes(node))
+            for node in tree.walk(self.plan.tree)
+        )
 
     def _given(self, name: str) -> Iterator[int]:
         """How many numbers the operator that an argument holds is given, by place."""
@@ -107,7 +130,7 @@ class Constructor:
                 yield len(node.site)
             elif isinstance(node, tree.New) and id(node) in self.plan.arguments:
                 for param, hole in zip(self.plan.callee(node).params, self.plan.arguments[id(node)], strict=True):
-                    if self.plan.said(hole) == Name(id=name):
+                    if self.said(hole) == Name(id=name):
                         yield from Constructor(self.plan.callee(node), self.file)._given(param.name)
 
     def _lets(self) -> Iterator[str]:
@@ -141,7 +164,7 @@ class Constructor:
 
     def flag(self, condition: tree.Hole, path: str) -> str:
         """The attribute that keeps a condition: one for each."""
-        term = self.plan.said(condition)
+        term = self.said(condition)
         if term not in self.flags:
             plain = isinstance(term, Name) and self.ids.of.get(term.id)
             residual = path.rpartition(".")[2] in ("out", "residual", "sum", "add")
@@ -177,11 +200,12 @@ class Constructor:
         for a in inside:
             if self.places.is_made(a) and self._is_always_there(a.module, step):
                 yield from self._place(a, indent)
-        term = self.plan.said(step.condition)
+        term = self.said(step.condition)
         flag = self.flag(step.condition, step.path)
         if term not in self._set:
             self._set.add(term)
             yield from layout(f"self.{flag} = {self.say(term).text}", indent)
+        yield from self._typed(step, indent)
         before = set(self._made)
         then = list(self._steps(step.then.steps, indent + 4))
         self._made, after = before, self._made
@@ -195,6 +219,17 @@ class Constructor:
             yield f"{pad}else:" if then else f"{pad}if not self.{flag}:"
             yield from otherwise
 
+    def _typed(self, branch: tree.Branch, indent: int) -> Iterator[str]:
+        """The type of an attribute that is of one class on one side and of another on the other."""
+        sides = [
+            {a.module: a.make for a in applied(body.steps) if self.places.is_made(a)} for _, body in _sides(branch)
+        ]
+        for path in sides[0]:
+            made = [side.get(path) for side in sides]
+            kinds = {self._form(one)[0] for one in made if one is not None}
+            if None not in made and len(kinds) > 1 and path not in self._made and path.isidentifier():
+                yield f"{' ' * indent}{self.places.access(path)}: nn.Module"
+
     def _is_always_there(self, module: str, branch: tree.Branch) -> bool:
         """Whether a module that a branch calls is called outside of it without a condition, or on the other side of the
         same one."""
@@ -204,7 +239,7 @@ class Constructor:
                 continue
             if not isinstance(step, tree.Branch):
                 return True
-            same = self.plan.said(step.condition) == self.plan.said(branch.condition)
+            same = self.said(step.condition) == self.said(branch.condition)
             if same and len(sides | {side for side, body in _sides(step) if _calls(body.steps, module)}) > 1:
                 return True
         return False
@@ -225,7 +260,7 @@ class Constructor:
         made = first or next(a for a in applied(step.otherwise.steps) if self.places.is_made(a))
         assert made.make is not None
         self._made.add(made.module)
-        shown, condition = self.code(made.make), self.say(self.plan.said(step.condition))
+        shown, condition = self.code(made.make), self.say(self.said(step.condition))
         if first is not None:
             text = f"{shown.within(OR)} if {condition.within(OR)} else None"
         else:
@@ -261,20 +296,32 @@ class Constructor:
         if kind == "parameter" and path == name and not name.isdigit():
             return f"self.{name} = {self.code(made).text}"
         more = ", persistent=False" if kind == "buffer" and not is_kept_buffer(made) else ""
+        if path == name and not name.isdigit():
+            return f"self.{name} = nn.Buffer({self.code(made).text}{more})"
         parent = (
             self.places.access(path.rpartition(".")[0]) if "." in path and path not in self.places.moved else "self"
         )
         return f"{parent}.register_{kind}({quoted(self.places.name(path))}, {self.code(made).text}{more})"
 
-    def _assign(self, target: str, made: tree.Module, indent: int) -> Iterator[str]:
-        pad = " " * indent
-        if isinstance(made, tree.Either):
-            yield f"{pad}if {self.say(self.plan.said(made.condition)).text}:"
-            yield from self._assign(target, _known(made.then), indent + 4)
-            yield f"{pad}else:"
-            yield from self._assign(target, _known(made.otherwise), indent + 4)
-        else:
+    def _assign(self, target: str, made: tree.Module, indent: int, typed: bool = True) -> Iterator[str]:
+        """`typed`: the type of what either side of a condition makes stands before it."""
+        if not isinstance(made, tree.Either):
             yield from self._put(f"{target} = {{}}", made, indent)
+            return
+        pad, sides, condition = " " * indent, [_known(made.then), _known(made.otherwise)], self.said(made.condition)
+        kind = ": nn.Module" if typed and target.removeprefix("self.").isidentifier() else ""
+        if any(map(_is_identity, sides)) and kind:
+            there, held = (sides[0], True) if _is_identity(sides[1]) else (sides[1], False)
+            yield f"{pad}{target}{kind} = nn.Identity()"
+            yield from layout(f"if {self.say(condition if held else _negated(condition)).text}:", indent)
+            yield from self._assign(target, there, indent + 4, typed=False)
+            return
+        if kind and not all(self._form(side)[0] == self._form(sides[0])[0] for side in sides):
+            yield f"{pad}{target}{kind}"
+        yield from layout(f"if {self.say(condition).text}:", indent)
+        yield from self._assign(target, sides[0], indent + 4, typed=False)
+        yield f"{pad}else:"
+        yield from self._assign(target, sides[1], indent + 4, typed=False)
 
     def _contain(self, path: str, indent: int) -> Iterator[str]:
         """A list or dictionary of modules; member by member where one takes statements."""
@@ -284,7 +331,16 @@ class Constructor:
             return
         listed = self.places.is_list(path)
         yield f"{' ' * indent}{target} = nn.{'ModuleList' if listed else 'ModuleDict'}()"
-        for name in self.places.children(path):
+        waiting = self.places.children(path)
+        while waiting:
+            run = self._run(path, waiting) if listed else []
+            if run:
+                text, words = self._turns(run)
+                yield from layout(f"{words}:", indent)
+                yield from layout(f"{target}.append({text})", indent + 4)
+                waiting = waiting[len(run) :]
+                continue
+            name, *waiting = waiting
             made = self.places.placed.get(f"{path}.{name}")
             place = f"{target}.append({{}})" if listed else f"{target}[{quoted(name)}] = {{}}"
             if made is None:
@@ -294,6 +350,33 @@ class Constructor:
             else:
                 yield from self._put(place, made, indent)
 
+    def _run(self, path: str, names_: Sequence[str]) -> list[tree.Module]:
+        """The members of a list that come next and differ in numbers alone."""
+        run: list[tree.Module] = []
+        for name in names_:
+            made = self.places.placed.get(f"{path}.{name}")
+            plain = made is not None and is_expression(made) and not tensor_kind(made)
+            if made is None or not plain or (run and self._form(made) != self._form(run[0])):
+                break
+            run.append(made)
+        return run if len(run) >= MANY else []
+
+    def _form(self, made: tree.Module) -> tuple[Any, ...]:
+        """What modules that differ in numbers alone have in common."""
+        kinds: list[Any] = []
+        for node in tree.walk(made):
+            match node:
+                case tree.Make(form=form):
+                    kinds.append(form)
+                case tree.New():
+                    kinds.append(id(self.plan.callee(node)))
+                case tree.Member(name=name):
+                    kinds.append(name)
+                case _ if not isinstance(node, tree.Hole):
+                    kinds.append(type(node))
+        terms = [self.said(hole) for hole in self.plan.holes(made)]
+        return *kinds, *(None if isinstance(t, Literal) and is_plain(t.value) else t for t in terms)
+
     def _container(self, path: str) -> str:
         family = next((f for f in self.places.families.values() if f.path == path), None)
         if family is not None:
@@ -302,11 +385,32 @@ class Constructor:
         members = [self._child(f"{path}.{name}") for name in children]
         force = BREAK if len(members) > 1 else ""
         if self.places.is_list(path):
-            if len(members) > 2 and len(set(members)) == 1:
-                return f"nn.ModuleList({members[0]} for _ in range({len(members)}))"
+            run = self._run(path, children)
+            if len(run) == len(children):
+                return f"nn.ModuleList({' '.join(self._turns(run))})"
             return f"nn.ModuleList([{force}{', '.join(members)}])"
         pairs = ", ".join(f"{quoted(name)}: {member}" for name, member in zip(children, members, strict=True))
         return f"nn.ModuleDict({{{force}{pairs}}})"
+
+    def _turns(self, made: Sequence[tree.Module]) -> tuple[str, str]:
+        """Modules that differ in numbers alone, as what makes one and what it is made for."""
+        columns: dict[tuple[Any, ...], Name] = {}
+        key = f"|list {len(self.ids.of)}"
+        for holes in zip(*map(self.plan.holes, made), strict=True):
+            terms = [self.said(hole) for hole in holes]
+            if all(term == terms[0] for term in terms):
+                continue
+            values = tuple(term.value for term in terms if isinstance(term, Literal))
+            name = columns.setdefault(values, Name(id=f"{key}.{holes[0].name}.{len(columns)}"))
+            self.ids.column(name.id)
+            self._varied[id(holes[0])] = name
+        text = self.code(made[0]).text
+        self._varied.clear()
+        if not columns:
+            return text, f"for _ in range({len(made)})"
+        names_ = ", ".join(self.ids.column(name.id) for name in columns.values())
+        lists = ", ".join(literal(values) for values in columns)
+        return text, f"for {names_} in {lists if len(columns) == 1 else f'zip({lists})'}"
 
     def _child(self, path: str) -> str:
         self._made.add(path)
@@ -358,11 +462,12 @@ class Constructor:
 
     def _whole(self, whole: tree.Sequence) -> Iterator[str]:
         if is_expression(whole):
-            yield from layout(f"super().__init__{self._sequence(whole.members).removeprefix('nn.Sequential')}", 8)
+            inside = self._sequence(whole.members).removeprefix("nn.Sequential(").removesuffix(")")
+            yield from layout(f"super().__init__({f'[{inside}]' if self._is_list() else inside})", 8)
             return
         variable = self.ids.local("layers")
         yield from self._listed(whole.members, variable, 8)
-        inside = variable if _is_named(whole.members) else f"*{variable}"
+        inside = variable if _is_named(whole.members) or self._is_list() else f"*{variable}"
         yield f"        super().__init__({inside})"
 
     def _listed(self, parts: Sequence[tree.Part], variable: str, indent: int) -> Iterator[str]:
@@ -376,7 +481,7 @@ class Constructor:
             yield f"{' ' * indent}{variable}: OrderedDict[str, nn.Module] = OrderedDict()"
         else:
             inside = ", ".join(self._element(part) for part in parts[:start])
-            force = BREAK if start > 1 else ""
+            force = BREAK if start > FEW else ""
             yield from layout(f"{variable}: list[nn.Module] = [{force}{inside}]", indent)
         yield from self._filled(parts[start:], variable, named, indent)
 
@@ -399,7 +504,7 @@ class Constructor:
                 case tree.Member():
                     yield from self._statement(part, variable, named, indent)
                 case tree.Optional(then=then, otherwise=otherwise):
-                    yield from layout(f"if {self.say(self.plan.said(part.condition)).text}:", indent)
+                    yield from layout(f"if {self.say(self.said(part.condition)).text}:", indent)
                     yield from self._filled(then or (), variable, named, indent + 4) if then else [f"{pad}    pass"]
                     if otherwise:
                         yield f"{pad}else:"
@@ -413,7 +518,7 @@ class Constructor:
         made = member.module
         target = f"{variable}[{self._member_name(member)}] = {{}}" if named else f"{variable}.append({{}})"
         if isinstance(made, tree.Make) and made.operator is not None and self._may_be_none(made.operator):
-            yield f"{' ' * indent}if {self.say(self.plan.said(made.operator.hole)).text} is not None:"
+            yield f"{' ' * indent}if {self.say(self.said(made.operator.hole)).text} is not None:"
             yield from layout(target.replace("{}", self._called(made.operator)), indent + 4)
         else:
             yield from self._put(target, made, indent)
@@ -427,7 +532,7 @@ class Constructor:
             star = "" if _is_named(made.members) else "*"
             yield f"{pad}{target.replace('{}', f'nn.Sequential({star}{inner})')}"
         elif isinstance(made, tree.Either) and not is_expression(made):
-            yield f"{pad}if {self.say(self.plan.said(made.condition)).text}:"
+            yield f"{pad}if {self.say(self.said(made.condition)).text}:"
             yield from self._put(target, _known(made.then), indent + 4)
             yield f"{pad}else:"
             yield from self._put(target, _known(made.otherwise), indent + 4)
@@ -438,7 +543,7 @@ class Constructor:
         self, loop: tree.Rolled, after: Sequence[tree.Part], variable: str, named: bool, indent: int
     ) -> Iterator[str]:
         for carry in loop.carries:
-            entry = self.plan.said(carry.entry)
+            entry = self.said(carry.entry)
             shared = isinstance(entry, Name) and entry.id[0] == "~" and not self._is_used(entry.id, after)
             if shared and isinstance(entry, Name):
                 self.ids.share(carry.name, entry.id)
@@ -450,27 +555,27 @@ class Constructor:
         yield from self._filled(loop.parts, variable, named, indent + 4)
         self.ids.active.pop()
         for carry in loop.carries:
-            value, name = self.say(self.plan.said(carry.exit)).text, self.ids.of[carry.name]
+            value, name = self.say(self.said(carry.exit)).text, self.ids.of[carry.name]
             last = loop.parts[-1] if loop.parts else None
             done = isinstance(last, tree.Rolled) and any(
-                self.ids.of.get(inner.name) == name and self.plan.said(inner.exit) == self.plan.said(carry.exit)
+                self.ids.of.get(inner.name) == name and self.said(inner.exit) == self.said(carry.exit)
                 for inner in last.carries
             )
             if value != name and not done:
                 yield from layout(f"{name} = {value}", indent + 4)
 
     def _is_used(self, name: str, parts: Sequence[tree.Part]) -> bool:
-        return any(name in names(self.plan.said(hole)) for part in parts for hole in self.plan.holes(part))
+        return any(name in names(self.said(hole)) for part in parts for hole in self.plan.holes(part))
 
     def _variables(self, loop: tree.Rolled) -> str:
-        used = {n for part in loop.parts for hole in self.plan.holes(part) for n in names(self.plan.said(hole))}
-        used |= {n for c in loop.carries for n in names(self.plan.said(c.exit))}
+        used = {n for part in loop.parts for hole in self.plan.holes(part) for n in names(self.said(hole))}
+        used |= {n for c in loop.carries for n in names(self.said(c.exit))}
         shown = [self.ids.counter(loop.key, n) if f"${loop.key}.{n}" in used else "_" for n in loop.names]
         return ", ".join(shown)
 
     def _iterated(self, loop: tree.Rolled) -> str:
         """What a loop runs over, without the turns that stand before it."""
-        term = self.plan.said(loop.iterable)
+        term = self.said(loop.iterable)
         if isinstance(term, Literal) and isinstance(term.value, tuple):
             term = _as_range(term.value)
         match term:
@@ -482,7 +587,7 @@ class Constructor:
     def _sequence(self, parts: Sequence[tree.Part]) -> str:
         if not _is_named(parts):
             shown = [self._element(part) for part in parts]
-            force = BREAK if sum(isinstance(part, tree.Member) for part in parts) > 1 else ""
+            force = BREAK if sum(isinstance(part, tree.Member) for part in parts) > FEW else ""
             return f"nn.Sequential({force}{', '.join(shown)})"
         self.file.add("collections:OrderedDict")
         pairs = [self._pair(part) for part in parts]
@@ -499,7 +604,7 @@ class Constructor:
     def _member_name(self, member: tree.Member) -> str:
         if member.number is None:
             return quoted(member.name)
-        term = self.plan.said(member.number)
+        term = self.said(member.number)
         if isinstance(term, Literal):
             return quoted(f"{member.name}{term.value}")
         return f'f"{member.name}{{{self.say(term).text}}}"'
@@ -509,7 +614,7 @@ class Constructor:
             case tree.Rolled():
                 return self._comprehension(part, self._element)
             case tree.Optional(then=(then,), otherwise=(otherwise,)):
-                condition = self.say(self.plan.said(part.condition))
+                condition = self.say(self.said(part.condition))
                 return f"{self._element(then)} if {condition.within(OR)} else {self._element(otherwise)}"
         assert isinstance(part, tree.Member)
         return self.code(part.module).text
@@ -536,7 +641,7 @@ class Constructor:
                 called = self._called(operator)
                 if not self._may_be_none(operator):
                     return Code(called)
-                held = self.say(self.plan.said(operator.hole)).text
+                held = self.say(self.said(operator.hole)).text
                 return Code(f"nn.Identity() if {held} is None else {called}", CHOICE)
             case tree.Make():
                 return Code(self._operator(made))
@@ -545,7 +650,7 @@ class Constructor:
                 return Code(f"{callee.class_name}({', '.join(self._arguments(made))})")
             case tree.Sequence():
                 return Code(self._sequence(made.members))
-        condition = self.say(self.plan.said(made.condition))
+        condition = self.say(self.said(made.condition))
         then, otherwise = self.code(_known(made.then)), self.code(_known(made.otherwise))
         return Code(f"{then.within(OR)} if {condition.within(OR)} else {otherwise.text}", CHOICE)
 
@@ -553,8 +658,8 @@ class Constructor:
         return any(number.value is None for _, number in operator.hole.seen)
 
     def _called(self, operator: tree.Operator) -> str:
-        given = ", ".join(self.say(self.plan.said(hole)).text for hole in operator.site)
-        return f"{self.say(self.plan.said(operator.hole)).text}({given})"
+        given = ", ".join(self.say(self.said(hole)).text for hole in operator.site)
+        return f"{self.say(self.said(operator.hole)).text}({given})"
 
     def _operator(self, made: tree.Make, terms: Sequence[Expr] | None = None) -> str:
         form = made.form
@@ -563,11 +668,11 @@ class Constructor:
         if form.make:
             fields = {}
             for hole in made.holes:
-                term = self.plan.said(hole)
+                term = self.said(hole)
                 fields[hole.name] = self.say(term).text
                 fields[f"*{hole.name}"] = ", ".join(self.say(item).text for item in _items(term))
             return self.file.constant(form, filled(form.make, (), fields))
-        said = terms if terms is not None else [self.plan.said(hole) for hole in made.holes]
+        said = terms if terms is not None else [self.said(hole) for hole in made.holes]
         pairs = zip(made.holes, said, strict=True)
         shown = [text for hole, term in pairs if (text := self._argument(hole, term))]
         cast = [s for s in shown if s.startswith("dtype=") and form.helper is not None]
@@ -583,7 +688,7 @@ class Constructor:
     def _arguments(self, made: tree.New, terms: Sequence[Expr] | None = None) -> Iterator[str]:
         callee = self.plan.callee(made)
         known = self.file.identifiers(callee)
-        said = terms if terms is not None else [self.plan.said(hole) for hole in self.plan.arguments[id(made)]]
+        said = terms if terms is not None else [self.said(hole) for hole in self.plan.arguments[id(made)]]
         for param, term in zip(callee.params, said, strict=True):
             if param.default is None:
                 yield self.say(term).text
@@ -591,6 +696,10 @@ class Constructor:
                 yield f"{known[param.name]}={self.say(term).text}"
 
     # Expressions
+
+    def said(self, hole: tree.Hole) -> Expr:
+        """What stands in a hole: one expression, or the variable of a list that members are made from."""
+        return self._varied.get(id(hole)) or self.plan.said(hole)
 
     def say(self, term: Expr) -> Code:
         """A term in `__init__`."""
@@ -622,6 +731,21 @@ class Constructor:
         for name in (term, *_inner(term)):
             if isinstance(name, Literal) and isinstance(name.value, tree.Factory):
                 self.file.use_factory(name.value)
+
+
+def _is_identity(made: tree.Module) -> bool:
+    return isinstance(made, tree.Make) and made.form == tree.IDENTITY
+
+
+def _negated(term: Expr) -> Expr:
+    """The opposite of a condition."""
+    opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+    match term:
+        case Binary(op=op, left=left, right=right) if op in opposite:
+            return Binary(op=opposite[op], left=left, right=right)
+        case Unary(op="not", operand=operand):
+            return operand
+    return Unary(op="not", operand=term)
 
 
 def _sides(branch: tree.Branch) -> Iterator[tuple[bool, tree.Body]]:
@@ -722,7 +846,10 @@ def _count(term: Expr) -> Expr:
     return Binary(op="-", left=Function(name="len", arguments=(term,)), right=lit(1))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, fixed: bool = False) -> str:
+    """The type of a value; a tuple's with its length where that is `fixed`."""
+    if isinstance(value, tuple) and value and fixed:
+        return f"tuple[{', '.join(map(_kind, value))}]"
     if isinstance(value, tuple):
         inner = " | ".join(dict.fromkeys(map(_kind, value))) or "int"
         return f"tuple[{inner}, ...]"

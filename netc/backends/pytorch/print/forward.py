@@ -13,7 +13,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.print.code import ATOM, CHOICE, LEVELS, Code, filled, literal
 from netc.backends.pytorch.print.constructor import Constructor
 from netc.backends.pytorch.print.document import WIDTH, layout
-from netc.backends.pytorch.print.loops import Roll, roll
+from netc.backends.pytorch.print.loops import Roll, joined, roll
 from netc.backends.pytorch.print.place import Places, tensor_kind
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.tree import applied, reads_of
@@ -27,6 +27,10 @@ LONG = 90
 """An expression longer than this gets a line of its own."""
 MARGIN = 24
 """Columns kept for the name a sum or product is given and for its signs."""
+
+
+BARE = re.compile(r"self\.\w+\(\w+\)")
+"""A module called with a variable."""
 
 
 class Text:
@@ -48,7 +52,7 @@ class Tensors:
     def __init__(self, steps: Sequence[Step], outputs: Sequence[tree.Output], places: Places | None = None) -> None:
         self._same: dict[str, str] = {}
         self._places, self._outputs = places, outputs
-        self.steps = list(self._resolved(steps))
+        self.steps = joined(list(self._resolved(steps)))
         self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in read_in(step))
         self.uses.update(self.of(output.read) for output in outputs)
         self.readers: Counter[str] = Counter()
@@ -56,7 +60,14 @@ class Tensors:
             for node in applied_in(step):
                 for read in node.reads:
                     self.readers[self.of(read)] = max(self.readers[self.of(read)], len(node.reads))
+        self.readers_of = {
+            self.of(read): step for step in self.steps if isinstance(step, tree.Apply) for read in step.reads
+        }
+        """The last step that reads each tensor."""
         self.later = self._read_later(outputs)
+        several = [o for o in outputs if len(outputs) > 1 and o.name.isidentifier() and o.name != "out"]
+        self.results = {self.of(o.read): o.name for o in reversed(several)}
+        """What tensors are called as results, where there are several."""
         self.train_only = self._train_only(outputs)
         self.lists = self._lists()
         self.made = frozenset(statement_name(s.partition("?")[0]) for step in self.steps for s in results_of(step))
@@ -119,7 +130,7 @@ class Tensors:
             if any(o.train_only and self.of(o.read) in made for o in self._outputs):
                 return False
         heavy = sum(step.heavy or step.call is not None for step in rolled.steps)
-        return len(rolled.turns.turns) * max(heavy, 1) > 3
+        return len(rolled.turns.turns) * max(heavy, 1) > (2 if len(rolled.steps) == 1 else 3)
 
     def _read_later(self, outputs: Sequence[tree.Output]) -> frozenset[str]:
         """Tensors that are read after other steps, and so keep the name of their statement."""
@@ -193,6 +204,17 @@ class Writer:
         self.accesses: dict[str, str] = {}
         self.terms: dict[int, Expr] = {}
         self.variables: dict[str, str] = {}
+        self.passed: tuple[Text, tuple[str, ...], int] | None = None
+        """The call that was written last, the tensors it makes, and how many lines there were after it."""
+        self.is_turn = False
+        """Whether it writes a turn of a loop, which may become an item of a list."""
+        self.before = 0
+        self.built = ("", "", "")
+        """The list that a comprehension built last: its name, an item, the loop."""
+        self.late: tuple[int, int, list[str]] = (0, -1, [])
+        """The statements of training that were written last, from and to which line they are, with what sets them."""
+        self.uneven: set[str] = set()
+        """Tensors that have another shape in another turn of the loop around."""
         self.crowded: set[str] = set()
         """Names of statements that more than one tensor would have at a time."""
 
@@ -239,7 +261,8 @@ class Writer:
         slots = [self.tensors.of(read) for read in step.reads]
         if any(template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(slots)):
             self.flush()
-        if (step.heavy and any(p.heavy for p in self.stack)) or self._is_too_wide(step, slots):
+        crowd = step.heavy and any(p.heavy for p in self.stack) and not self._meets(step)
+        if crowd or self._is_too_wide(step, slots):
             self.flush()
         if step.call is not None and step.call.update and slots[0] in self.homes and step.outs[0] not in self.presets:
             self._update(step, slots, step.call.update)
@@ -253,9 +276,13 @@ class Writer:
         groups = self._grouped(step)
         if groups and not (form and form.results):
             self._spend(made)
-            self.write(f"{', '.join(self.hold_list(group) for group in groups)} = {made.text}")
+            named = zip(groups, _distinct(groups, step.path), strict=True)
+            self.write(f"{', '.join([self.hold_list(group, wanted) for group, wanted in named])} = {made.text}")
             return
         self._bind(made, step.outs, form.results if form is not None else "")
+        callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
+        if callee is not None and not any(o.train_only for o in callee.tree.outputs):
+            self.passed = made, step.outs, len(self.lines)
 
     def _grouped(self, step: tree.Apply) -> list[tuple[str, ...]]:
         """The results of a step as the lists that the class called returns, or as one where they are read as one."""
@@ -287,12 +314,26 @@ class Writer:
         operands = self.take(slots)
         made = self._expression(step, operands)
         pending = [p for p in operands if p.slot not in self.homes and p.slot not in self.atoms]
-        room = WIDTH - self.indent - len("return ")
+        room = WIDTH - self.indent - (0 if self.is_turn else len("return "))
         if len(pending) != 1 or len(made.text) <= room or len(made.text) - len(pending[0].text) > room - len("out"):
             return made
         self.stack.append(pending[0])
         self.flush()
         return self._expression(step, self.take(slots))
+
+    def _meets(self, step: tree.Apply) -> bool:
+        """Whether a module's call meets that of the one before it in a sum or product: both stand on its line."""
+        reader = self.tensors.readers_of.get(step.outs[0]) if len(step.outs) == 1 else None
+        call = None if reader is None else reader.call
+        if call is None or call.update or LEVELS[call.binding] == ATOM or len(self.stack) != 1:
+            return False
+        pending = self.stack[0]
+        room = WIDTH - self.indent - MARGIN - len(pending.text) - len(step.module)
+        return (
+            self.tensors.readers_of.get(pending.slot or "") is reader
+            and bool(BARE.fullmatch(pending.text))
+            and room > 0
+        )
 
     def _is_too_wide(self, step: tree.Apply, slots: list[str]) -> bool:
         """Whether a sum or product of pending expressions would not fit on a line; it has no brackets to break at."""
@@ -341,10 +382,12 @@ class Writer:
     def hold_list(self, slots: Sequence[str], wanted: str = "") -> str:
         """A variable for a list of tensors: each is an item of it."""
         stems = list(dict.fromkeys(statement_name(s.partition("?")[0]).rstrip("0123456789_") for s in slots))
-        name = safe(wanted or (stems[0] if len(stems) == 1 and stems[0] else "tensors"), self.reserved)
-        name = f"all_{name}" if name in self.tensors.made else name
-        while not self.is_free(name):
-            name += "_"
+        one = stems[0] if len(stems) == 1 and stems[0] else "tensor"
+        several = wanted or plural(one)
+        last = f"{singular(wanted or one)}_list"
+        said = (several, f"all_{several}", last, *(f"{last}_{n}" for n in range(2, len(self.held) + 3)))
+        taken = {*self.tensors.made, *self.reserved}
+        name = next(word for word in said if self.is_free(word) and word not in taken)
         self.hold(name, f"{name}[]")
         self.left[f"{name}[]"] = sum(self.left[slot] for slot in slots) + 1
         for i, slot in enumerate(slots):
@@ -381,6 +424,8 @@ class Writer:
             made = inner.stack.pop()
             name = self.hold_list(self._slots(rolled, lists[0]))
             self._count(rolled)
+            self.before = len(self.lines)
+            self.built = name, made.text, _loop_words(sources)
             self.write(f"{name} = [{made.text} {_loop_words(sources)}]")
             return
         places = list(dict.fromkeys((*lists, *carried)))
@@ -432,6 +477,7 @@ class Writer:
     def _turn(self, rolled: Roll) -> tuple[Writer, list[tuple[str, str]]]:
         """A writer for one turn, and what the loop runs over: variables and lists."""
         inner = self.branch(self.indent + 4)
+        inner.is_turn = True
         sources: list[tuple[str, str]] = []
         known: dict[Any, str] = {}
 
@@ -448,9 +494,11 @@ class Writer:
             for column in rolled.reads[p]:
                 if column.kind == "each":
                     texts = [shown.text for shown in self.take(column.slots)]
-                    name = variable(
-                        column.slots, _singular(column.slots), self._listed(texts) or f"({', '.join(texts)})"
-                    )
+                    listed = self._listed(texts)
+                    one = _singular(column.slots)
+                    if listed.isidentifier() and singular(listed) not in (one, listed):
+                        one = "x"
+                    name = variable(column.slots, one, listed or f"({', '.join(texts)})")
                     reads.append(f"{name}@each")
                     inner.hold(name, f"{name}@each")
                 elif column.kind == "fixed":
@@ -471,8 +519,14 @@ class Writer:
         needed = [*lists, *(place for place in dict.fromkeys((*finals, *carries)) if place not in lists)]
         outputs = [tree.Output("", tree.Read((self._slots(rolled, place)[0],)), False) for place in needed]
         inner.tensors = Tensors(steps, outputs)
+        several = [self._slots(rolled, place)[0] for place in lists]
+        inner.tensors.results = {
+            s: singular(statement_name(s.partition("?")[0]).rstrip("0123456789_")) for s in several
+        }
         inner.uses = inner.tensors.uses
         inner.left.update(inner.uses)
+        turns = [turn for group in rolled.outs for turn in zip(*group, strict=True)]
+        inner.uneven = {slots[0] for slots in turns if len({self.shapes.of(slot) for slot in slots}) > 1}
         return inner, sources or [("_", f"range({len(rolled.turns.turns)})")]
 
     def _carry(self, rolled: Roll, inner: Writer) -> dict[tuple[int, int], str]:
@@ -487,7 +541,7 @@ class Writer:
             if first.slot in self.homes and self.left[first.slot] <= inside:
                 name = self.homes[first.slot]
             else:
-                name = self.name(slot)
+                name = self.name(slot, result=False)
                 self.lines.extend(layout(f"{name} = {first.text}", self.indent))
             found[column.place] = name
             inner.held[name] = f"{slot}@carried"
@@ -502,9 +556,13 @@ class Writer:
 
     def fresh(self, wanted: str) -> str:
         """A variable that nothing else has."""
-        name = safe(wanted, self.reserved)
-        while name in self.held:
-            name += "_"
+        wanted = "x" if wanted in self.reserved else wanted
+        said = (
+            wanted,
+            *(["feature"] if wanted == "x" else []),
+            *(f"{wanted}_{n}" for n in range(2, len(self.held) + 3)),
+        )
+        name = next(n for n in said if self.held.get(n) is None and n not in self.reserved)
         self.held[name] = f"{name}@each"
         self.left[f"{name}@each"] = 1
         return name
@@ -526,6 +584,7 @@ class Writer:
                 self.hold(name, slot)
             named.append(name)
         target = f"{_unpacked(named, results)} = " if used else ""
+        self.before = len(self.lines)
         self.write(f"{target}{made.text}", used[0] if len(used) == 1 else None)
 
     def _spend(self, made: Text) -> None:
@@ -538,7 +597,7 @@ class Writer:
         """Put a line, with its shape if that is another than the line before's."""
         comment = ""
         if slot is not None:
-            shape = self.shapes.of(slot)
+            shape = "" if slot in self.uneven else self.shapes.of(slot)
             comment = f"  # {shape}" if shape and shape != self.shape else ""
             self.shape = shape or self.shape
         lines = layout(line, self.indent)
@@ -546,23 +605,25 @@ class Writer:
             lines[-1] += comment
         self.lines.extend(lines)
 
-    def name(self, slot: str, plain: bool = True) -> str:
-        """`x` or `out` for what flows on, the statement's name for what is read later or meets others."""
+    def name(self, slot: str, plain: bool = True, result: bool = True) -> str:
+        """`x` or `out` for what flows on, the statement's name for what is read later or meets others. With `result`,
+        what is returned beside others has its name there."""
         if slot in self.presets:
             return self.presets[slot]
-        flows = plain and self.tensors.readers[slot] < 3 and slot not in self.tensors.later
-        said = [safe(name, self.reserved) for name in _spoken(slot, plain)]
+        own = [self.tensors.results[slot]] if result and slot in self.tensors.results else []
+        flows = plain and self.tensors.readers[slot] < 3 and slot not in self.tensors.later and not own
+        said = [safe(name, self.reserved) for name in (*own, *_spoken(slot, plain))]
         short = ["x", "out"] if flows else []
         for name in (*short, *(n for n in said if n not in self.crowded), said[-1]):
             if self.is_free(name):
                 return name
             if name in said[:-1]:
                 self.crowded.add(name)
-        own = safe(statement_name(slot.partition("?")[0]), self.reserved)
+        base = safe(statement_name(slot.partition("?")[0]), self.reserved)
         number = 2
-        while not self.is_free(f"{own}_{number}"):
+        while not self.is_free(f"{base}_{number}"):
             number += 1
-        return f"{own}_{number}"
+        return f"{base}_{number}"
 
     def is_free(self, name: str) -> bool:
         holder = self.held.get(name)
@@ -644,9 +705,11 @@ class Writer:
             line = writer.lines[0].partition("  # ")[0].strip()
             self.lines.extend(layout(f"{line} if self.training else None", self.indent))
         else:
-            pad = " " * self.indent
+            pad, start = " " * self.indent, len(self.lines)
+            inner_lines = self._trained(run, self.indent + 4).lines
             self.lines.append(f"{pad}{' = '.join(self.presets[s] for s in results)} = None")
-            self.lines.extend((f"{pad}if self.training:", *self._trained(run, self.indent + 4).lines))
+            self.lines.extend((f"{pad}if self.training:", *inner_lines))
+            self.late = start, len(self.lines), inner_lines
         self.left.subtract(inner)
         for slot in results:
             self.hold(self.presets[slot], slot)
@@ -670,23 +733,56 @@ class Writer:
         """The return statements; `wraps` are the classes of results with names, in training and in evaluation."""
         training, evaluation = wraps
         kept = [o for o in outputs if not o.train_only]
+        if self._is_passed_on(outputs, training or evaluation):
+            return
+        if len(outputs) > 1 and any(p.heavy for p in self.stack):
+            self.flush()
         shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
         if training:
-            pairs = [f"{o.name}={shown[o.name].text}" for o in outputs]
-            self.lines.append(f"{' ' * self.indent}if self.training:")
-            self.lines.extend(layout(f"return {training}({', '.join(pairs)})", self.indent + 4))
+            given = ", ".join(shown[o.name].text for o in outputs)
+            self._begin_training()
+            self.lines.extend(layout(f"return {training}({given})", self.indent + 4))
         if training or evaluation:
-            pairs = [f"{o.name}={shown[o.name].text}" for o in kept]
-            value = f"{evaluation}({', '.join(pairs)})" if evaluation else shown[kept[0].name].text
+            given = ", ".join(shown[o.name].text for o in kept)
+            value = f"{evaluation}({given})" if evaluation else shown[kept[0].name].text
             self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
             return
         texts = [self._for_training(o, shown[o.name]) for o in outputs]
         lists = self._as_lists(texts)
         if lists:
             self.returned = tuple(size for _, size in lists)
+            if self.built[0] == texts[0].partition("[")[0] and len(lists) == 1 and self._is_last():
+                del self.lines[self.before :]
+                self.write(f"return [{self.built[1]} {self.built[2]}]")
+                return
             self.write(f"return {', '.join(name for name, _ in lists)}")
             return
         self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _is_last(self) -> bool:
+        """Whether nothing was written after the list that was built last."""
+        return self.lines[self.before :] == layout(f"{self.built[0]} = [{self.built[1]} {self.built[2]}]", self.indent)
+
+    def _begin_training(self) -> None:
+        """`if self.training:`, with what was written last for training alone."""
+        start, end, late = self.late
+        if end == len(self.lines):
+            del self.lines[start:]
+            self.lines.extend((f"{' ' * self.indent}if self.training:", *late))
+        else:
+            self.lines.append(f"{' ' * self.indent}if self.training:")
+
+    def _is_passed_on(self, outputs: Sequence[tree.Output], wrapper: str) -> bool:
+        """Whether the results are those of the last call as they are: what was written for it becomes the return."""
+        slots = tuple(self.tensors.of(o.read) for o in outputs)
+        if wrapper or self.passed is None or any(o.train_only for o in outputs):
+            return False
+        made, called, at = self.passed
+        if called != slots or at != len(self.lines) or self.stack or any(self.uses[slot] != 1 for slot in slots):
+            return False
+        del self.lines[self.before :]
+        self.write(f"return {made.text}")
+        return True
 
     def _as_lists(self, texts: Sequence[str]) -> list[tuple[str, int]]:
         """Results that are whole lists, one after another; nothing where some are not."""
@@ -707,11 +803,35 @@ class Writer:
         return shown.text
 
 
+def _distinct(groups: Sequence[tuple[str, ...]], path: str) -> list[str]:
+    """What to call lists that one call returns: by the last of their words in which they differ, one by the call."""
+    words = [[w for w in group[0].partition("?")[0].split(".") if not w.isdigit()] for group in groups]
+    if len(groups) == 1:
+        return [statement_name(path) if len(words[0]) > 1 else ""]
+    for at in range(-1, -1 - min(map(len, words)), -1):
+        if len({line[at] for line in words}) == len(words):
+            return [plural(line[at].rstrip("0123456789_")) for line in words]
+    return [""] * len(groups)
+
+
+def plural(stem: str) -> str:
+    """What to call several tensors of which each is called `stem`."""
+    if stem.endswith("s"):
+        return stem
+    return f"{stem[:-1]}ies" if stem.endswith("y") and stem[-2:-1] not in (*"aeiou", "") else f"{stem}s"
+
+
+def singular(stem: str) -> str:
+    """What to call one of several tensors that are called `stem`."""
+    endings = (("ss", "ss"), ("xes", "x"), ("ies", "y"), ("s", ""))
+    return next((stem.removesuffix(end) + one for end, one in endings if stem.endswith(end)), stem)
+
+
 def _singular(slots: Sequence[str]) -> str:
     """What to call one of some tensors."""
     stems = {statement_name(slot.partition("?")[0]).rstrip("0123456789_") for slot in slots}
     stem = stems.pop() if len(stems) == 1 else ""
-    return stem if stem.endswith("ss") else stem.removesuffix("s") if stem and stem != "in" else "x"
+    return "x" if stem in ("", "in") else singular(stem)
 
 
 def _loop_words(sources: Sequence[tuple[str, str]]) -> str:

@@ -67,7 +67,9 @@ class Identifiers:
         if key not in self.of:
             loop, name = key[1:].split(".")[:2]
             taken = {n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] == loop}
-            self.of[key] = safe(name.removeprefix("in_").removeprefix("out_"), {*taken, *self.reserved})
+            short = name.removeprefix("in_").removeprefix("out_")
+            said = (short, name, *(f"{short}{n}" for n in range(2, len(taken) + 3)))
+            self.of[key] = next(w for w in (safe(one, self.reserved) for one in said) if w not in taken)
         return self.of[key]
 
     def carry(self, name: str) -> str:
@@ -125,13 +127,15 @@ class Identifiers:
         )
 
     def _import(self, name: str) -> str:
-        """A number handed in from around: by the one argument it is, else by its name there."""
+        """A number handed in from around: by its name there, else by the one argument it is."""
+        number, outer = next((t.imports[name], t.outer) for t in self.plan.traces if name in t.imports)
+        while isinstance(number.term, Name) and outer is not None and number.term.id in outer.imports:
+            number, outer = outer.imports[number.term.id], outer.outer
+        around = number.term.id if isinstance(number.term, Name) else ""
+        if around and around[0] not in "#$!<":
+            return around.lstrip("^:")
         asked = [h for h in self.plan.holes(self.plan.tree) if self.plan.said(h) == Name(id=name)]
         kinds = list(dict.fromkeys(hole.name.lstrip("<^#:!") for hole in asked))
         if kinds and kinds[0].isidentifier():
             return kinds[0].rpartition(".")[2]
-        number = next(trace.imports[name] for trace in self.plan.traces if name in trace.imports)
-        if isinstance(number.term, Name):
-            outer = number.term.id.rpartition(".")[2] if number.term.id[0] == "$" else number.term.id
-            return outer.lstrip("<^:") or "i"
-        return "value"
+        return around.rpartition(".")[2] or "i" if around else "value"

@@ -206,3 +206,48 @@ def _column(slots: list[str], made: dict[str, tuple[int, int]], turn_of: dict[st
     if any(inner):
         return None
     return Column("fixed", slots=(slots[0],)) if len(set(slots)) == 1 else Column("each", slots=tuple(slots))
+
+
+def joined(steps: Sequence[Any]) -> list[Any]:
+    """The steps with loops that follow one another as one, where the turns of the second read what those of the first
+    make, each its own."""
+    found: list[Any] = []
+    for step in steps:
+        both = _both(found[-1], step) if found and isinstance(step, Roll) and isinstance(found[-1], Roll) else None
+        if both is None:
+            found.append(step)
+        else:
+            found[-1] = both
+    return found
+
+
+def _both(a: Roll, b: Roll) -> Roll | None:
+    if len(a.turns.turns) != len(b.turns.turns):
+        return None
+    places = {tuple(turn[k] for turn in group): (p, k) for p, group in enumerate(a.outs) for k in range(len(group[0]))}
+    made = {slot for slots in places for slot in slots}
+    reads = tuple(tuple(_shifted(c, places, len(a.steps)) for c in row) for row in b.reads)
+    outside = [c for row in reads for c in row if c.kind != "local" and not made.isdisjoint(c.slots)]
+    own = [c for row in reads for c in row if c.kind == "local" and c.place[0] < len(a.steps)]
+    carried = {c.place for row in (*a.reads, *reads) for c in row if c.kind == "carried"}
+    if outside or not own or len(carried) > 1:
+        return None
+    turns = tuple((*one, *other) for one, other in zip(a.turns.turns, b.turns.turns, strict=True))
+    return Roll(
+        msgspec.structs.replace(a.turns, turns=turns),
+        (*a.steps, *b.steps),
+        (*a.reads, *reads),
+        (*a.terms, *b.terms),
+        (*a.outs, *b.outs),
+        (*a.modules, *b.modules),
+        a.columns | b.columns,
+    )
+
+
+def _shifted(column: Column, places: dict[tuple[str, ...], tuple[int, int]], by: int) -> Column:
+    """What a later loop reads, as part of a loop with `by` steps before it that makes the tensors at `places`."""
+    if column.kind == "each" and column.slots in places:
+        return Column("local", places[column.slots])
+    if column.kind in ("local", "carried"):
+        return Column(column.kind, (column.place[0] + by, column.place[1]), column.slots)
+    return column

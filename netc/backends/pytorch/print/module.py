@@ -135,7 +135,7 @@ class ClassWriter:
         if not name:
             return []
         self.file.add("typing:NamedTuple")
-        fields = [f"    {o.name}: {_type_of(o)}" for o in outputs or self.outputs]
+        fields = [f"    {field(o.name)}: {_type_of(o)}" for o in outputs or self.outputs]
         return [f"class {name}(NamedTuple):", *fields, "", ""]
 
     def _forward(self) -> list[str]:
@@ -169,7 +169,10 @@ class ClassWriter:
             if any(c.kind != "local" and c.slots != inputs and set(c.slots) & set(inputs) for c in rows):
                 return False
             if not isinstance(step, Roll) and any(tensors.of(r) in inputs for r in read_in(step)):
-                return False
+                made = step.make if isinstance(step, tree.Apply) else None
+                packed = isinstance(made, tree.New) and self.file.is_packed(self.plan.callee(made))
+                if not packed or tuple(map(tensors.of, read_in(step))) != inputs:
+                    return False
         return not any(tensors.of(o.read) in inputs for o in self.outputs)
 
     def _tapped(self, taps: tuple[int, ...]) -> list[str]:
@@ -221,6 +224,8 @@ class ClassWriter:
         return step.call is None and direct and len(self.outputs) == 1
 
     def _input_name(self, name: str) -> str:
+        if self.constructor.places.base is not None and len(self.plan.tree.inputs) == 1:
+            return "input"
         if (len(self.plan.tree.inputs) == 1 and not self.plan.is_root) or name in ("in", ""):
             return "x"
         return safe(name, self.file.reserved)
@@ -257,9 +262,10 @@ class ClassWriter:
         definition = self.plan.definition
         if not isinstance(definition, SpecFile) or not definition.freeze:
             return [], []
-        places, paths = self.constructor.places, [f.value for f in definition.freeze]
-        if all(path in places.placed for path in paths) and not self._keeps_statistics(paths):
-            return [], [f"        {places.access(path)}.requires_grad_(False)" for path in paths]
+        paths = [f.value for f in definition.freeze]
+        known = [self._access(path) for path in paths]
+        if None not in known and not self._keeps_statistics(paths):
+            return [], [f"        {text}.requires_grad_(False)" for text in known]
         name = self.constructor.ids.flag("frozen")
         below = BELOW
         if any(set(path) & GLOB for path in paths):
@@ -309,8 +315,8 @@ class ClassWriter:
 
     def _keeps_statistics(self, paths: list[str]) -> bool:
         """Whether training changes buffers of these modules; of a class within the network that is not asked."""
-        held = [key for key, param, _ in parameters(self.flat) if not param.trainable]
-        return not self.plan.is_root or any(key.startswith(f"{path}.") for path in paths for key in held)
+        held = [node.module for node in self.flat.nodes if node.node.op.tracks]
+        return not self.plan.is_root or any(f"{key}.".startswith(f"{path}.") for path in paths for key in held)
 
 
 GLOB = frozenset("*?[")
@@ -325,6 +331,11 @@ FROZEN = '''\
             if frozen and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self'''
+
+
+def field(name: str) -> str:
+    """The name of a result in its tuple, whose methods keep theirs."""
+    return f"{name}_" if name in ("count", "index") else name
 
 
 def _type_of(output: tree.Output) -> str:

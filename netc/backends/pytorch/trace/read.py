@@ -105,7 +105,7 @@ class Reader:
                 return folded(settled(choice, self.instance.names()) if self.instance.is_root else choice)
             case Range():
                 stop = folded(Binary(op="+", left=inner[1], right=lit(1)))
-                return folded(Function(name="range", arguments=(inner[0], stop)))
+                return folded(Function(name="range", arguments=(stop,) if inner[0] == lit(0) else (inner[0], stop)))
         return rebuilt(expr, inner)
 
     def _divides(self, left: Expr, right: Expr) -> bool:

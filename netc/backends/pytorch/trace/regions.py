@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from netc.backends.pytorch.trace.flow import Flow, leaf_paths
-from netc.ir.model import Block, BlockOutput, Call, Item, Node, Value, leaves
+from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value, leaves
 from netc.syntax.ast import Definition
 
 
@@ -32,7 +32,7 @@ class Regions:
         while at < len(items):
             end = self._run_end(items, at)
             region = None
-            if end - at > 1:
+            if end - at > 1 or self._is_fan(items[at]):
                 path = self._top(items[at])
                 region = self.cut(items[at:end], path, path)
             if region is not None and self._is_all(items[at:end], region.path):
@@ -62,7 +62,16 @@ class Regions:
         inside = set(leaf_paths(items))
         everywhere = {leaf.path for leaf in self.block.leaves() if leaf.path.startswith(f"{path}.")}
         children = {own[len(path) + 1 :].partition(".")[0] for own in inside}
-        return inside == everywhere and not any(map(str.isdigit, children)) and len(children) > 1
+        many = len(children) > 1 or self._is_fan(items[0])
+        return inside == everywhere and not any(map(str.isdigit, children)) and many
+
+    def _is_fan(self, item: Item) -> bool:
+        """Whether a loop reads another tensor in every turn: what it makes is no chain."""
+        if not isinstance(item, Group) or item.kind != "loop" or item.path:
+            return False
+        found = list(leaves((item,)))
+        made = {value for leaf in found for value in leaf.outputs}
+        return len({value for leaf in found for value in leaf.inputs} - made) == len(item.items) > 2
 
     def cut(self, items: Sequence[Item], path: str, key: object) -> Region | None:
         """The statements as a block of their own, or None where they cannot be one or are no more than expressions."""

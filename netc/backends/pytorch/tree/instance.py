@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch.tree.number import Number, of
-from netc.expr.terms import is_plain, lit
-from netc.expr.tree import Expr, Name
+from netc.expr.terms import is_plain, lit, substitute
+from netc.expr.tree import Binary, Expr, Literal, Name
 from netc.ir.model import Block, Call, Value
 
 Sizes = tuple[Number, ...]
@@ -89,6 +89,10 @@ class Instance:
         """A number of the instance around as a parameter of this class."""
         if not number.depends:
             return number
+        if number.term is not None and (base := self._base(number.term, number.depends)) is not None:
+            inner = self.imported(base)
+            term = substitute(number.term, lambda name: inner.term)
+            return Number(number.value, term, inner.depends, True)
         for key, known in self.imports.items():
             if known.term == number.term and known.value == number.value and number.term is not None:
                 return Number(number.value, Name(id=key), frozenset((key,)), True)
@@ -96,6 +100,15 @@ class Instance:
         self.imports[key] = number
         self.env[key] = number.value
         return Number(number.value, Name(id=key) if is_plain(number.value) else None, frozenset((key,)), True)
+
+    def _base(self, term: Expr, depends: frozenset[str]) -> Number | None:
+        """The one name of the block around that a sum or product is said by, where that is a whole number."""
+        known = {} if self.outer is None else self.outer.names()
+        (name,) = depends if len(depends) == 1 else ("",)
+        value = known.get(name)
+        if isinstance(term, Name) or not isinstance(value, int) or isinstance(value, bool) or not _is_sum(term):
+            return None
+        return Number(value, Name(id=name), depends)
 
     def turn(self, name: str, value: Any) -> Number:
         """The variable of a loop around the place."""
@@ -147,3 +160,15 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     def counted(self, name: str) -> Expr | None:
         """A loop variable's value, for a term that leaves its loop; None for any other name."""
         return lit(self.turns[name]) if name in self.turns else None
+
+
+def _is_sum(term: Expr) -> bool:
+    """Whether a term is made of names and whole numbers by sums and products."""
+    match term:
+        case Name():
+            return True
+        case Literal(value=value):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case Binary(op="+" | "-" | "*", left=left, right=right):
+            return _is_sum(left) and _is_sum(right)
+    return False
