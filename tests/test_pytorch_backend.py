@@ -36,13 +36,12 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
+        self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != 4 * width:
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, 4 * width, 1, stride=stride, bias=False),
                 nn.BatchNorm2d(4 * width),
             )
-        else:
-            self.downsample = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         out = relu(self.bn1(self.conv1(x)), inplace=True)
