@@ -631,7 +631,7 @@ def test_long_docstrings_and_lines_are_broken() -> None:
 
 def test_loops_over_maps_and_heads_stay_loops() -> None:
     code = generate(compiled("ssd.yaml:ssd300_vgg16"))
-    assert 'for x, layer in zip(inputs, self.classification_head["module_list"])' in code
+    assert "return [layer(x) for x, layer in zip(inputs, self.module_list)]" in code
     assert "for stride, kinds, low, high in zip(" in code
     assert "cat(cls_logits, 1)" in code
 
