@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,9 @@ def plain(number: Any) -> float | int:
 def short(number: float) -> float:
     """A float32 in as few digits as name it."""
     return float(np.format_float_positional(np.float32(number), unique=True))
+
+
+def once(factors: Iterable[float]) -> tuple[float, ...]:
+    """One factor where all axes have the same."""
+    found = tuple(factors)
+    return found[:1] if len(set(found)) == 1 else found

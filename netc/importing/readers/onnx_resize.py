@@ -8,7 +8,7 @@ import numpy as np
 
 from netc.dims import Dim, Size, exact_div
 from netc.importing.graph import Value
-from netc.importing.readers.constants import short
+from netc.importing.readers.constants import once, short
 from netc.importing.readers.onnx import Call, handles, whole_number
 
 
@@ -21,7 +21,7 @@ def resize(call: Call) -> None:
     whole = [exact_div(b, a) for a, b in zip(inner, target, strict=True)]
     if settings.get("align_corners") or any(not isinstance(k, int) for k in whole):
         if factors is not None and not settings.get("align_corners"):
-            call.result(call.emit("interpolate", x, scale_factor=tuple(map(short, factors)), **settings))
+            call.result(call.emit("interpolate", x, scale_factor=once(map(short, factors)), **settings))
             return
         if any(isinstance(n, Dim) for n in target):
             like = call.reader.sized.get(tuple(target)) or _with_space(call, tuple(target))
@@ -35,7 +35,7 @@ def resize(call: Call) -> None:
     if like is not None and like.maker is not x.maker:
         call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
         return
-    call.result(call.emit("interpolate", x, scale_factor=tuple(map(float, whole)), **settings))  # type: ignore[arg-type]
+    call.result(call.emit("interpolate", x, scale_factor=once(map(float, whole)), **settings))  # type: ignore[arg-type]
 
 
 def _with_space(call: Call, space: tuple[Size, ...]) -> Value | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from netc.dims import Dim, exact_div
 from netc.importing.graph import Value
+from netc.importing.readers.constants import once
 from netc.importing.readers.torch import TorchCall, handles
 from netc.importing.reshaping import reshape_to
 
@@ -301,7 +302,7 @@ def upsample(call: TorchCall) -> None:
         settings["align_corners"] = True
     size, factors = call.get("output_size"), call.get("scale_factors")
     if factors:
-        call.result(call.emit("interpolate", x, scale_factor=tuple(map(float, factors)), **settings))
+        call.result(call.emit("interpolate", x, scale_factor=once(map(float, factors)), **settings))
         return
     target = tuple(size)
     if any(isinstance(n, Dim) for n in target):
