@@ -21,12 +21,13 @@ class Lerp(_Elementwise):
     weight: float | None = attr("a number in place of a third tensor", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from need_same_dtype(self, *x)
-        yield from need_float(self, x[0])
-        yield from super().check(*x)
         if (self.weight is None) == (len(x) == 2):
             message = "lerp takes its weight from a third tensor or from `weight`"
             yield Problem("bad-arity", message, helps=("`lerp 0.5 @a @b`, or `lerp @a @b @weights`",))
+            return
+        yield from need_same_dtype(self, *x)
+        yield from need_float(self, x[0])
+        yield from super().check(*x)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = () if self.weight is None else (TorchArg("weight", self.weight, attribute="weight"),)

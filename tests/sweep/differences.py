@@ -110,7 +110,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (
         says(
             " does not fit uint8",
-            of=("div", "remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor"),
+            of=("masked_fill", "div", "remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor"),
         ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
     ),
