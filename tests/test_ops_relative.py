@@ -46,5 +46,5 @@ def test_weights_and_module_hold_what_torchvision_computes(size: tuple[int, int]
 
 def test_the_buffer_is_part_of_the_state() -> None:
     code = netc.load(spec(7, 7)).to_torch()
-    assert 'self.register_buffer(\n            "index",\n            torch.arange(169)' in code
+    assert "self.index = nn.Buffer(\n            torch.arange(169)" in code
     assert "persistent" not in code
