@@ -63,7 +63,6 @@ def test_help_lists_every_command_without_importing_them() -> None:
         ("onnx", MLP),
         ("onnx", MLP, "-o", "-"),
         ("build", MLP, "-o", "-"),
-        ("weights", "init", MLP, "-o", "-"),
         ("onnx", MLP, "-o", "x.onnx", "--seed", "1", "--weights", "w.safetensors"),
         ("diagram", MLP, "-o", "x.gif"),
         ("run", "x.onnx", "--provider", "tpu"),
