@@ -160,6 +160,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("has no indices where"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
     (says("ceil_mode cannot be used"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
     (
+        says("a weight of another statement is taken", "the weight of linear", of="linear"),
+        "how many features come out is said by `out_features` in netc, and by the weight alone in PyTorch",
+    ),
+    (
         says("weight_norm and standardize cannot", "weight_norm and spectral_norm cannot"),
         "PyTorch has neither as an argument; netc's code for one is not that for both",
     ),

@@ -302,7 +302,12 @@ def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     leaves = [t for t in [*x, *(module.parameters() if module is not None else ())] if t.requires_grad]
     if not flowing or not leaves:
         return "gradient: there is nothing to differentiate"
-    grads = torch.autograd.grad(sum(r.double().sum() for r in flowing), leaves, allow_unused=True)
+    try:
+        grads = torch.autograd.grad(sum(r.double().sum() for r in flowing), leaves, allow_unused=True)
+    except RuntimeError as error:
+        if "can't be cast to the desired output type" in str(error):
+            return "gradient: PyTorch's own fails for operands of these element types"
+        raise
     still = [leaf for i, leaf in enumerate(x) if i in POSITIONS.get(op.name, ())]
     reached = zip(leaves, grads, strict=True)
     missing = [i for i, (leaf, g) in enumerate(reached) if g is None and not any(leaf is t for t in still)]
