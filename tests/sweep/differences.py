@@ -196,7 +196,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("names an axis twice", of="roll"), "PyTorch rolls an axis twice; netc has every axis named once"),
     (says("`start` must be", of="narrow"), "PyTorch counts a negative start from the end; netc slices"),
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
-    (says("`padding` must be at least 0", of="pad"), "PyTorch cuts where padding is negative; netc slices"),
+    (
+        says("`padding` must be at least 0", of=("pad", "conv1d", "conv2d", "conv3d")),
+        "PyTorch cuts where padding is negative; netc slices",
+    ),
     (says("as many channels as its pool", of=UNPOOL), "PyTorch sees the size of what was pooled, not its channels"),
     (says("the pool's indices point into", of=UNPOOL), "PyTorch looks at the indices themselves"),
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
