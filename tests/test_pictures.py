@@ -315,8 +315,6 @@ def test_encoder_decoders_are_drawn_as_a_u(name: str) -> None:
 def test_what_does_not_suit_says_so() -> None:
     with pytest.raises(PictureError, match="--style columns"):
         _ = Picture(netc.load("specs/lenet5.yaml").ir, Options(style="u")).scene
-    with pytest.raises(PictureError, match="--bind"):
-        _ = Picture(netc.load("specs/alexnet.yaml").ir, Options(style="volumes")).scene
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,3 +326,14 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pyramids_of_pools_are_no_u() -> None:
     entry = next(entry for entry in all_entries() if entry.name == "deeplabv3_resnet50")
     assert not is_u(view_of(entry.load(entry.full).ir))
+
+
+@pytest.mark.parametrize(("name", "style"), [("unet", "auto"), ("segnet", "auto"), ("vgg", "volumes")])
+def test_what_is_drawn_to_scale_takes_usual_sizes_where_they_are_open(name: str, style: Style) -> None:
+    picture = Picture(netc.load(f"specs/{name}.yaml").ir, Options(style=style))
+    (note,) = picture.notes
+    assert note.startswith("drawn to scale at h=")
+    asked = {name: int(number) for name, number in re.findall(r"(\w)=(\d+)", note)}
+    bound = Picture(netc.load(f"specs/{name}.yaml", bind=asked).ir, Options(style=style))
+    assert bound.notes == ()
+    assert bound.svg == picture.svg

@@ -12,7 +12,7 @@ from netc.backends.diagram.palette import colours_of
 from netc.backends.diagram.scene import Line, Mark, Primitive, Rect, Scene, Text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, boxes
-from netc.backends.diagram.way import main_way, origin, sizes_of
+from netc.backends.diagram.way import main_way, origin, sizes_of, usual_note, usual_sizes
 from netc.ops.base import Family
 
 STEP, ROW_GAP, MARGIN, TOP = 17.0, 46.0, 26.0, 34.0
@@ -39,16 +39,15 @@ class Bar(msgspec.Struct, eq=False, kw_only=True):
 
 
 def is_u(view: View) -> bool:
-    """Is it an encoder-decoder that a U shows well: as many steps up as down, and numbers for sizes?"""
+    """Is it an encoder-decoder that a U shows well: as many steps up as down?"""
     if len(view.opened.inputs) != 1 or sum(1 for _ in boxes(view.opened.units)) > MOST:
         return False
     way = main_way(view)
     steps = [box.family for box in way if box.family in (Family.POOL, Family.UPSAMPLE)]
     half = len(steps) // 2
     mirrored = steps[:half] == [Family.POOL] * half and steps[half:] == [Family.UPSAMPLE] * half
-    numbers = all(isinstance(size, int) for box in way for wire in box.outputs for size in wire.type.shape[1:])
     spatial = all(len(wire.type.shape) > 2 for box in way for wire in box.outputs)
-    if half < FEWEST or len(steps) != 2 * half or not (mirrored and numbers and spatial):
+    if half < FEWEST or len(steps) != 2 * half or not (mirrored and spatial):
         return False
     return all(bar.copied is not None or _undoes(bar) for bar in _bars(view) if bar.way == "up")
 
@@ -73,17 +72,18 @@ def ushape(view: View) -> Scene:
     height = max(height, free + 14 * len(entries) + 14)
     items += _legend(entries, width, height)
     network = view.network
-    return Scene(width=width, height=height, title=network.name, description=network.file.doc or "", items=items)
+    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view))
+    return Scene(width=width, height=height, title=title, description=doc, items=items, notes=notes)
 
 
 def _bars(view: View) -> list[Bar]:
-    way = main_way(view)
+    way, usual = main_way(view), usual_sizes(view)
     on_way: dict[int, object] = {id(box): box for box in way}
-    bars = [Bar(sizes=sizes_of(view, view.opened.inputs[0][1]), row=0, box=None, way="input")]
+    bars = [Bar(sizes=sizes_of(view, view.opened.inputs[0][1], usual), row=0, box=None, way="input")]
     last: dict[int, Bar] = {}
     row, pending = 0, None
     for box in way:
-        sizes = sizes_of(view, box.outputs[0])
+        sizes = sizes_of(view, box.outputs[0], usual)
         if box.family is Family.POOL:
             row += 1
             bars.append(Bar(sizes=sizes, row=row, box=box, way="pool"))

@@ -12,7 +12,7 @@ from netc.backends.diagram.palette import colour_name
 from netc.backends.diagram.scene import Line, Mark, Point, Polygon, Primitive, Scene, Text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box
-from netc.backends.diagram.way import main_way, sizes_of
+from netc.backends.diagram.way import main_way, sizes_of, usual_note, usual_sizes
 from netc.ops.base import Family
 
 OBLIQUE, LEFT, LINEAR_WIDTH, LINEAR_DEPTH = 0.42, 14.0, 7.0, 9.0
@@ -66,15 +66,17 @@ def volumes(view: View) -> Scene:
         width = max(width, row[-1].x + max(row[-1].w + row[-1].back, row[-1].label) + LEFT)
         y = bottom
     network = view.network
-    return Scene(width=width, height=y, title=network.name, description=network.file.doc or "", items=items)
+    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view))
+    return Scene(width=width, height=y, title=title, description=doc, items=items, notes=notes)
 
 
 def _volumes(view: View) -> list[Volume]:
     name, wire = view.opened.inputs[0]
-    sizes = sizes_of(view, wire)
+    usual = usual_sizes(view)
+    sizes = sizes_of(view, wire, usual)
     found = [Volume(sizes=sizes, colour="other", title=name, caption="", told=name)]
     for box in main_way(view):
-        sizes = sizes_of(view, box.outputs[0])
+        sizes = sizes_of(view, box.outputs[0], usual)
         same = box.family is Family.POOL and found[-1].sizes == sizes
         if box.family in SHOWN and not same:
             found += [_volume(box, sizes) for _ in range(box.count)]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, Wire, boxes
+from netc.dims import Size, bind
+from netc.passes.sizes import names_in, typical
 
 
 def main_way(view: View) -> list[Box]:
@@ -28,15 +30,32 @@ def main_way(view: View) -> list[Box]:
     return way[::-1]
 
 
-def sizes_of(view: View, wire: Wire) -> list[int]:
-    """Sizes without the batch axis. Raises PictureError where they are not numbers."""
-    shape = wire.type.shape[1:] if view.batch is not None else wire.type.shape
-    numbers = [size for size in shape if isinstance(size, int)]
-    if len(numbers) < len(shape):
-        raise PictureError(
-            "this style draws sizes to scale and needs numbers for them: --size 224x224, or --bind h=7,w=7"
-        )
-    return numbers
+def usual_sizes(view: View) -> dict[str, int]:
+    """Numbers for the sizes of the inputs that are open, for styles that draw to scale: images of 224×224 or so."""
+    wires = [wire for _, wire in view.opened.inputs]
+    lowers = {name: view.network.domain.lower(name) for wire in wires for name in names_in(wire.type.shape)}
+    chosen = typical([wire.type.shape for wire in wires], lowers, {})
+    drawn = {name for wire in wires for name in names_in(_without_batch(view, wire))}
+    return {name: chosen[name] for name in sorted(drawn)}
+
+
+def usual_note(usual: Mapping[str, int]) -> tuple[str, ...]:
+    """Which numbers were taken, where some had to be."""
+    chosen = ",".join(f"{name}={number}" for name, number in usual.items())
+    return (f"drawn to scale at {chosen}; --bind takes others",) if usual else ()
+
+
+def sizes_of(view: View, wire: Wire, usual: Mapping[str, int]) -> list[int]:
+    """Sizes without the batch axis, at `usual` values. Raises PictureError where they are no numbers even so."""
+    numbers = [bind(size, usual) for size in _without_batch(view, wire)]
+    found = [number for number in numbers if isinstance(number, int)]
+    if len(found) < len(numbers):
+        raise PictureError("this style draws sizes to scale, and not all sizes of this network follow from its inputs")
+    return found
+
+
+def _without_batch(view: View, wire: Wire) -> tuple[Size, ...]:
+    return wire.type.shape[1:] if view.batch is not None else wire.type.shape
 
 
 def origin(view: View, wire: Wire, on_way: Mapping[int, object]) -> Box | None:
