@@ -34,7 +34,7 @@ def main(only: tuple[str, ...], stale: bool, pages: bool) -> None:
 
 
 def _wanted(entry: Entry, only: tuple[str, ...]) -> bool:
-    return not only or any(fnmatchcase(entry.name, glob) for glob in only)
+    return not entry.unmeasured and (not only or any(fnmatchcase(entry.name, glob) for glob in only))
 
 
 def _measured(entry: Entry, place: str) -> bool:

@@ -68,8 +68,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     spec: `file.yaml` or `file.yaml:variant`. small, full: for the quick tests, and as published. note: a sentence for
     the page. warnings: codes that `netc check` reports, each of them. quick: run it in the quick tests; without it the
-    first entry of each file is. untrained: glob over parameters that get no gradient → why. scales: glob over the
-    state_dict → factor of the random values in comparisons, for networks in which they would grow without bounds.
+    first entry of each file is. unmeasured: why it is never run at full size. untrained: glob over parameters that get
+    no gradient → why. scales: glob over the state_dict → factor of the random values in comparisons, for networks in
+    which they would grow without bounds.
     """
 
     spec: str
@@ -81,6 +82,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
     warnings: list[str] = []
     quick: bool | None = None
+    unmeasured: str = ""
     untrained: dict[str, str] = {}
     scales: dict[str, float] = {}
 

@@ -127,7 +127,9 @@ def stored() -> dict[str, Measured]:
 
 
 def is_stale(entry: Entry) -> bool:
-    """Whether the network was never measured, or was another one then."""
+    """Whether the network was never measured, or was another one then; never, where it is not to be measured."""
+    if entry.unmeasured:
+        return False
     measured = stored().get(entry.name)
     return measured is None or measured.digest != digest(entry)
 

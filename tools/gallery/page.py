@@ -55,7 +55,7 @@ def _row(entry: Entry, measured: Measured | None) -> str:
         f"{found.parameters:,}",
         "" if found.macs is None else scaled(found.macs),
         "; ".join(map(_published, entry.published)),
-        measured.parity if measured else "not measured yet",
+        measured.parity if measured else entry.unmeasured or "not measured yet",
         measured.peer if measured else "",
     )
     return f"| {' | '.join(cells)} |"

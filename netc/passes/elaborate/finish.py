@@ -81,9 +81,12 @@ class Finisher:
         items = tuple(self._items(draft.items, live))
         none = draft.kind != "if" and _tensor(draft.result) is None and draft.result is not None
         if items or not (draft.items or none):
+            result = _tensor(draft.result)
+            if draft.kind == "if" and items and result not in live.values:
+                result = None  # an import in it is left out where it ends, and only a tensor inside is read
             yield Group(
                 kind=draft.kind, path=draft.path, items=items, statement=draft.statement, said=draft.said,
-                source=_tensor(draft.source), result=_tensor(draft.result), bindings=draft.bindings,
+                source=_tensor(draft.source), result=result, bindings=draft.bindings,
                 taken=draft.taken, spliced=draft.spliced,
             )  # fmt: skip
 
