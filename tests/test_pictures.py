@@ -337,3 +337,38 @@ def test_what_is_drawn_to_scale_takes_usual_sizes_where_they_are_open(name: str,
     bound = Picture(netc.load(f"specs/{name}.yaml", bind=asked).ir, Options(style=style))
     assert bound.notes == ()
     assert bound.svg == picture.svg
+
+
+DILATED = """
+  body: {for: {i: "range(4)"}, do: "residual 2**i"}
+  widening: {for: {k: "[3 5 7]"}, do: [conv2d 8 k padding=k//2, relu]}
+  twice: [conv2d 8 3 padding=1, conv2d 8 5 padding=2]
+  wider: {for: {c: "[16 24 32]"}, do: conv2d c 1}
+"""
+RESIDUAL = """
+blocks:
+  residual:
+    args: d
+    net: {a: conv2d 8 3 padding=d dilation=d @in, b: conv2d 8 3 padding=d dilation=d, out: add @b @in}
+"""
+
+
+def test_a_run_that_differs_in_a_number_is_drawn_once_and_says_it() -> None:
+    """Two copies, and copies of other widths, stand by themselves; what is equal inside stays one, here ×2."""
+    network = built(DILATED, "{image: [N, 8, 64, 64]}", RESIDUAL)
+    texts = texts_of(Picture(network, Options()).scene)
+    assert [text for text in texts if text.startswith("×")] == ["×4", "×2", "×3"]
+    assert {"residual, d 1,2,4,8", "8, kernel_size 3,5,7, padding 1,2,3"} <= set(texts)
+    assert texts.count("3×3, 8, padding = dilation 1…8") == 1
+    assert faults(network) == {}
+
+
+def test_paper_says_the_number_of_a_run_by_its_name() -> None:
+    texts = texts_of(Picture(built(DILATED, "{image: [N, 8, 64, 64]}", RESIDUAL), Options(style="paper")).scene)
+    assert "d 1,2,4,8" in texts
+    assert "args: d" in texts
+    assert any("d=d" in text for text in texts)
+
+
+def texts_of(scene: Scene) -> list[str]:
+    return [item.text for item in primitives(scene.items) if isinstance(item, Text)]

@@ -181,7 +181,7 @@ class _Writer:
     def _cluster_title(self, cluster: Cluster) -> str:
         leaving = self._leaving(cluster)
         shape = shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
-        note = " · ".join(text for text in (shown(cluster.note, LONGEST_TITLE), shape) if text)
+        note = " · ".join(text for text in (shown(cluster.about, LONGEST_TITLE), shape) if text)
         cells = _badges(cluster.count, cluster.shared)
         words = [f"<B>{shown(cluster.title, LONGEST_TITLE)}</B>"] if cluster.title else []
         words += [font(note, 9, PALE)] if note else []

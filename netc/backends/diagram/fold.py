@@ -70,24 +70,29 @@ def stages(view: View) -> View:
 def closed_call(unit: Cluster, view: View, varying: Mapping[int, Sequence[str]]) -> Box:
     """A frame as one box that says which arguments set this call apart."""
     box = stage(unit, view.reads)
-    words = [] if unit.call is None else argument_words(unit.call, varying)
+    words = argument_words(unit, varying)
     named = unit.title and unit.note and unit.title != unit.note
     caption = ", ".join([*([unit.note] if named else []), *words]) or box.caption
     return msgspec.structs.replace(box, caption=caption)
 
 
-def argument_words(call: Call, varying: Mapping[int, Sequence[str]]) -> list[str]:
-    """`width=128` for each argument that differs between the calls of a block."""
-    names = varying.get(id(call.block.definition), ())
-    return [f"{name}={value_text(call.block.arguments[name])}" for name in names if name in call.block.arguments]
+def argument_words(unit: Cluster, varying: Mapping[int, Sequence[str]]) -> list[str]:
+    """`width=128` for each argument that differs between the calls of a block, `d 1,2,4` between copies."""
+    told = [" ".join(pair) for pair in unit.varied]
+    if unit.call is None:
+        return told
+    block, differing = unit.call.block, {name for name, _ in unit.varied}
+    names = [name for name in varying.get(id(block.definition), ()) if name in block.arguments.keys() - differing]
+    return [*(f"{name}={value_text(block.arguments[name])}" for name in names), *told]
 
 
 def varying_arguments(units: Sequence[Unit]) -> dict[int, list[str]]:
     """Definition → its arguments that differ between its calls."""
     values = defaultdict[tuple[int, str], set[str]](set)
-    for call in calls_in(units):
-        for name, value in call.block.arguments.items():
-            values[id(call.block.definition), name].add(value_text(value))
+    for call, differing in calls_in(units):
+        told = {name: value_text(value) for name, value in call.block.arguments.items()}
+        for name, text in told.items():
+            values[id(call.block.definition), name] |= {text, differing.get(name, text)}
     found = defaultdict[int, list[str]](list)
     for (definition, name), texts in values.items():
         if len(texts) > 1:
@@ -95,11 +100,12 @@ def varying_arguments(units: Sequence[Unit]) -> dict[int, list[str]]:
     return dict(found)
 
 
-def calls_in(units: Sequence[Unit]) -> Iterator[Call]:
+def calls_in(units: Sequence[Unit]) -> Iterator[tuple[Call, Mapping[str, str]]]:
+    """Calls, and which arguments differ between the copies each stands for."""
     for unit in units:
         if isinstance(unit, Cluster):
             if unit.call is not None:
-                yield unit.call
+                yield unit.call, dict(unit.varied)
             yield from calls_in(unit.items)
 
 

@@ -107,7 +107,7 @@ class _Writer:
         assert body is not None, "a frame holds something"
         pairs = zip(unit.items, body.pieces, strict=True)
         return common | {
-            "note": plain(unit.note),
+            "note": plain(unit.about),
             "items": [self._unit(item, piece.body) for item, piece in pairs],
             "plan": _plan(body.plan, body),
             "rails": len(body.plan.rails),

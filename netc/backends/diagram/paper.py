@@ -71,9 +71,9 @@ class _Paper:
         if isinstance(unit, Box):
             return unit
         form = self.forms.get(structure(unit)) if unit.call is not None else None
-        if form is not None and unit.call is not None:
+        if form is not None:
             box = simplify.stage(unit, self.view.reads)
-            words = ", ".join(argument_words(unit.call, self.varying))
+            words = ", ".join(argument_words(unit, self.varying))
             return msgspec.structs.replace(box, title=form.name, caption=words)
         return msgspec.structs.replace(unit, items=tuple(self._closed(item) for item in unit.items))
 

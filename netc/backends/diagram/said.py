@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from netc.backends.diagram.units import Box, Cluster, Opened, Opener, Output, Wire, opened_wire
+from netc.backends.diagram.units import Box, Opened, Opener, Output, Wire, opened_wire
 from netc.backends.diagram.words import value_text
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Attribute, Binary, Expr, Function, Literal, Name, Unary
@@ -168,14 +168,3 @@ def _groups(items: tuple[Item, ...]) -> Iterator[Group]:
         if isinstance(item, Group):
             yield item
             yield from _groups(item.items)
-
-
-def calls_of(units: Opened) -> Iterator[Cluster]:
-    """Every frame that is a call, outer ones first."""
-    stack = list(reversed(units.units))
-    while stack:
-        unit = stack.pop()
-        if isinstance(unit, Cluster):
-            if unit.call is not None:
-                yield unit
-            stack += reversed(unit.items)

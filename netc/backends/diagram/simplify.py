@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
+from netc.backends.diagram import varied
 from netc.backends.diagram.units import Box, Cluster, Opened, Unit, Wire, boxes, reads
 from netc.ops.base import Family
 
@@ -88,7 +89,7 @@ class _Simplifier:
         found = [simple for unit in units for simple in self._unit(unit, inside)]
         if any(isinstance(unit, Cluster) and unit.kind == "iteration" for unit in found):
             found = [inner for unit in self._collapse(found) for inner in _opened_iteration(unit)]
-        return self._collapse_periods(self._collapse(self._fuse(found)))
+        return self._collapse_varied(self._collapse_periods(self._collapse(self._fuse(found))))
 
     def _unit(self, unit: Unit, inside: bool) -> Sequence[Unit]:
         if isinstance(unit, Box):
@@ -150,6 +151,22 @@ class _Simplifier:
             at = end or at + 1
         return found
 
+    def _collapse_varied(self, units: Sequence[Unit]) -> list[Unit]:
+        """Runs that differ in a number alone, `a(1) a(2) a(4)`, as one part that says the numbers."""
+        found: list[Unit] = []
+        forms = [varied.form(unit) for unit in units]
+        at = 0
+        while at < len(units):
+            end = at + 1 if forms[at] is None else self._run_end(units, forms, at, grows=False)
+            end = at + varied.run_length(units[at:end]) if end - at >= varied.FEWEST else at + 1
+            if end - at < varied.FEWEST:
+                found.append(units[at])
+                at += 1
+                continue
+            found.append(varied.with_parameter(self._one_for_all(units[at:end]), units[at:end]))
+            at = end
+        return found
+
     def _period_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int, period: int) -> int:
         """Where turns of `period` units each, equal and each feeding only the next, end; 0 where there is one."""
         end = start + period
@@ -161,12 +178,13 @@ class _Simplifier:
         run = self._run_end(turns, [self._key(turn) for turn in turns], 0)
         return start + run * period if run > 1 else 0
 
-    def _run_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int) -> int:
-        """Where the run of equal units that starts at `start`, each feeding only the next, ends."""
+    def _run_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int, *, grows: bool = True) -> int:
+        """Where the run of equal units that starts at `start`, each feeding only the next, ends. grows: whether calls
+        of one block may add channels to what they are given."""
         link = None
         end = start + 1
         while end < len(units) and keys[end] == keys[start]:
-            found = self._link(units[end - 1], units[end])
+            found = self._link(units[end - 1], units[end], grows)
             if found is None or link not in (None, found):
                 break
             link = found
@@ -177,7 +195,7 @@ class _Simplifier:
         ids: dict[Wire, int] = {}
         return _unit_key(unit, ids), tuple(ids[wire] for wire in outputs_of(unit, self.total))
 
-    def _link(self, first: Unit, second: Unit) -> tuple[int | None, ...] | None:
+    def _link(self, first: Unit, second: Unit, grows: bool) -> tuple[int | None, ...] | None:
         """Per input of `second`, the output of `first` it reads (None: both read the same tensor from elsewhere);
         None when they are not a straight run."""
         made = outputs_of(first, self.total)
@@ -186,7 +204,7 @@ class _Simplifier:
         same = all(at is not None or a is b for at, (a, b) in zip(link, pairs, strict=True))
         inside = reads((first, second))
         only = all(self.total[wire] == inside[wire] for wire in made)
-        same = same and (_may_grow(first) or all(a.type == b.type for a, b in pairs))
+        same = same and ((grows and _may_grow(first)) or all(a.type == b.type for a, b in pairs))
         return link if same and only and any(at is not None for at in link) else None
 
     def _one_for_all(self, copies: Sequence[Unit]) -> Unit:
@@ -256,6 +274,7 @@ def _fused(head: Box, box: Box) -> Box:
         sizes=head.sizes + box.sizes,
         nodes=head.nodes + box.nodes,
         learned=head.learned or box.learned,
+        ops=head.ops + box.ops,
     )
 
 
@@ -316,7 +335,7 @@ def stage(unit: Unit, total: Counter[Wire]) -> Box:
     """A frame as one box; `total` counts all reads of the network."""
     if isinstance(unit, Box):
         return unit
-    caption = unit.note or _contents(unit)
+    caption = unit.about or _contents(unit)
     return Box(
         path=unit.path,
         title=unit.title or unit.note or unit.path,

@@ -131,7 +131,7 @@ class Sketch:
         shapes = list(dict.fromkeys(shape_text(wire, self.view.batch) for wire in leaving))
         shape = shapes[0] if len(shapes) == 1 and self.labels else ""
         title = fitted(plain(unit.title), LONGEST_TITLE, HEAD, bold=True)
-        note = fitted(plain(unit.note), LONGEST_TITLE, CAPTION)
+        note = fitted(plain(unit.about), LONGEST_TITLE, CAPTION)
         head = 6 + _badges_width(unit) + text_width(title, HEAD, bold=True) + 8
         head += (text_width(note, CAPTION) + 6 if note else 0) + (text_width(shape, CAPTION) + 8 if shape else 0)
         width = max(body.block.w + 2 * PAD, head)

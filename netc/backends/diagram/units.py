@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from netc.ir.model import Block, Call, Group, Item, Network, Node, Value
-from netc.ops.base import Family
+from netc.ops.base import Family, Op
 from netc.types import TensorType
 
 ClusterKind = Literal["call", "chain", "body", "path", "iteration"]
@@ -28,7 +28,8 @@ class Box(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     tail: the family a fused run ends with; key: equal for boxes that compute the same; count: copies it stands for;
     shared: the module whose weights it uses, when that is declared once and called from several places; sizes: what it
-    reads only the size of; nodes: the statements it stands for, all copies counted; learned: whether it has parameters.
+    reads only the size of; nodes: the statements it stands for, all copies counted; learned: whether it has parameters;
+    ops: its operators, in the first copy.
     """
 
     path: str
@@ -45,11 +46,12 @@ class Box(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     sizes: tuple[Wire, ...] = ()
     nodes: tuple[str, ...] = ()
     learned: bool = False
+    ops: tuple[Op, ...] = ()
 
 
 class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Pieces drawn in one frame. `title` may be empty; `note` is the name of the block behind a named call, `call` the
-    call itself."""
+    call itself; varied: names and values of what differs from copy to copy."""
 
     path: str
     title: str
@@ -60,6 +62,12 @@ class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     count: int = 1
     shared: str = ""
     call: Call | None = None
+    varied: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def about(self) -> str:
+        """What stands beside the title."""
+        return ", ".join([*([self.note] if self.note else []), *(" ".join(pair) for pair in self.varied)])
 
 
 Unit: TypeAlias = Box | Cluster
@@ -196,6 +204,7 @@ class Opener:
             sizes=tuple(self.env[node.inputs[n]] for n in sorted(sized)),
             nodes=(path,),
             learned=any(param.trainable for param in node.op.params(*types)),
+            ops=(node.op,),
         )
 
 
