@@ -34,7 +34,7 @@ def test_commands_print_what_the_page_shows(
 def test_pictures_are_those_the_commands_draw(classroom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(classroom)
     drawn = [(command, command.partition("-o ")[2].split()[0]) for command, _ in SESSIONS if "-o " in command]
-    assert len(drawn) == 8
+    assert len(drawn) == 9
     for command, target in drawn:
         printed(command)
         expected = (ROOT / target).read_text(encoding="utf-8")
@@ -46,3 +46,8 @@ def test_pictures_are_those_the_commands_draw(classroom: Path, monkeypatch: pyte
 
 def test_there_are_many_commands() -> None:
     assert len(SESSIONS) > 30
+
+
+def test_every_section_has_an_exercise_with_a_folded_answer() -> None:
+    sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    assert [section.partition("\n")[0] for section in sections if "<details><summary>" not in section] == []
