@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import colours_of
-from netc.backends.diagram.scene import Line, Mark, Primitive, Rect, Scene, Text
+from netc.backends.diagram.scene import Line, Mark, Point, Primitive, Rect, Scene, Text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, boxes
 from netc.backends.diagram.way import main_way, origin, sizes_of, usual_note, usual_sizes
@@ -18,10 +19,12 @@ from netc.ops.base import Family
 STEP, ROW_GAP, MARGIN, TOP = 17.0, 46.0, 26.0, 34.0
 CHANNELS, SIZE, NOTE, NAME, LEGEND = 9.5, 8.5, 7.5, 11.0, 9.5
 FEWEST, MOST = 2, 160
+DOTTED = "1.5 2.5"
 
 
 class Bar(msgspec.Struct, eq=False, kw_only=True):
-    """A tensor. way: how it is made; copied: the bar that is copied beside it; share: of it that was upsampled."""
+    """A tensor. way: how it is made; copied: the bar that is copied beside it; undone: the pool whose elements
+    it puts back; share: of it that was upsampled."""
 
     sizes: list[int]
     row: int
@@ -30,6 +33,7 @@ class Bar(msgspec.Struct, eq=False, kw_only=True):
     up: Box | None = None
     below: Bar | None = None
     copied: Bar | None = None
+    undone: Bar | None = None
     share: float = 1.0
     note: str = ""
     x: float = 0
@@ -49,12 +53,7 @@ def is_u(view: View) -> bool:
     spatial = all(len(wire.type.shape) > 2 for box in way for wire in box.outputs)
     if half < FEWEST or len(steps) != 2 * half or not (mirrored and spatial):
         return False
-    return all(bar.copied is not None or _undoes(bar) for bar in _bars(view) if bar.way == "up")
-
-
-def _undoes(bar: Bar) -> bool:
-    """Does it put elements back where a pool took them from?"""
-    return bar.up is not None and len(bar.up.inputs) > 1
+    return all(bar.copied is not None or bar.undone is not None for bar in _bars(view) if bar.way == "up")
 
 
 def ushape(view: View) -> Scene:
@@ -89,7 +88,8 @@ def _bars(view: View) -> list[Bar]:
             bars.append(Bar(sizes=sizes, row=row, box=box, way="pool"))
         elif box.family is Family.UPSAMPLE:
             row -= 1
-            bars.append(Bar(sizes=sizes, row=row, box=box, way="up", up=box, below=bars[-1]))
+            undone = _undone(view, box, last)
+            bars.append(Bar(sizes=sizes, row=row, box=box, way="up", up=box, below=bars[-1], undone=undone))
             pending = box
         elif box.family is Family.MERGE and pending is not None and bars[-1].box is pending:
             others = [found for wire in box.inputs if (found := origin(view, wire, on_way)) not in (None, pending)]
@@ -105,6 +105,12 @@ def _bars(view: View) -> list[Bar]:
     for bar in bars:
         bar.row -= lowest
     return bars
+
+
+def _undone(view: View, box: Box, last: Mapping[int, Bar]) -> Bar | None:
+    """The pool that tells an upsampling where elements were taken from."""
+    pools = (view.makers[wire] for wire in box.inputs[1:] if wire in view.makers)
+    return next((last[id(pool)] for pool in pools if pool.family is Family.POOL and id(pool) in last), None)
 
 
 def _place(bars: list[Bar]) -> list[float]:
@@ -160,17 +166,33 @@ def _ways(bars: list[Bar], rows: list[float]) -> list[Primitive]:
             found.append(Line(points=((x, before.y + before.h + 13), (x, bar.y - 12)), colour="way_down", width=1.8))
         elif bar.below is not None:
             x = bar.x + bar.w * (1 - bar.share / 2)
-            low = bar.below
-            start = (low.x + low.w / 2, low.y - 12)
-            bend = () if abs(start[0] - x) < 0.5 else ((start[0], bar.y + bar.h + 20), (x, bar.y + bar.h + 20))
-            points = (start, *bend, (x, bar.y + bar.h + 13))
-            found.append(Line(points=points, colour="way_up", width=1.8))
+            found.append(Line(points=_up(bar, bar.below, x), colour="way_up", width=1.8))
+            if bar.undone is not None:
+                found.append(_indices(bar.undone, bar, x))
         if bar.copied is not None:
             across = y - min(bar.h, bar.copied.h) * 0.28
             points = ((bar.copied.x + bar.copied.w + 2, across), (bar.x - 2, across))
             found.append(Line(points=points, colour="skip", width=1.8))
         before = bar
     return found
+
+
+def _up(bar: Bar, low: Bar, x: float) -> tuple[Point, ...]:
+    """From the middle of the bar below; where the way up lies beside it, from its right side."""
+    end = (x, bar.y + bar.h + 13)
+    middle = low.x + low.w / 2
+    if abs(middle - x) < 0.5:
+        return ((middle, low.y - 12), end)
+    if x > low.x + low.w + 4:
+        return ((low.x + low.w + 1.5, low.y + low.h / 2), (x, low.y + low.h / 2), end)
+    bend = bar.y + bar.h + 20
+    return ((middle, low.y - 12), (middle, bend), (x, bend), end)
+
+
+def _indices(pool: Bar, bar: Bar, x: float) -> Line:
+    """From the arrow of a pool to the arrow of what undoes it, between their rows."""
+    y = bar.y + bar.h + ROW_GAP / 2
+    return Line(points=((pool.x + pool.w / 2 + 3, y), (x - 3, y)), colour="way_down", width=1.2, dash=DOTTED)
 
 
 def _tint(bar: Bar) -> str:
@@ -213,8 +235,8 @@ def _size_text(sizes: list[int]) -> str:
     return f"{sizes[0]}²" if len(sizes) == 2 and sizes[0] == sizes[1] else "×".join(map(str, sizes))
 
 
-def _entries(bars: list[Bar], view: View) -> list[tuple[str, str]]:
-    """The arrows that occur: words and colour."""
+def _entries(bars: list[Bar], view: View) -> list[tuple[str, str, str]]:
+    """The arrows that occur: words, colour and dashes."""
     seen: dict[tuple[str, str], None] = {}
     for bar in bars:
         if bar.box is None:
@@ -228,19 +250,21 @@ def _entries(bars: list[Bar], view: View) -> list[tuple[str, str]]:
     if any(bar.copied is not None for bar in bars):
         cropped = any(box.title == "Pad" for box in boxes(view.opened.units))
         seen["copy and crop" if cropped else "copy", "skip"] = None
-    return list(seen)
+    entries = [(text, tint, "") for text, tint in seen]
+    return [*entries, ("pooling indices", "way_down", DOTTED)] if any(bar.undone for bar in bars) else entries
 
 
-def _legend_width(entries: list[tuple[str, str]]) -> float:
-    return max((text_width(text, LEGEND) for text, _ in entries), default=0.0) + 20
+def _legend_width(entries: list[tuple[str, str, str]]) -> float:
+    return max((text_width(text, LEGEND) for text, _, _ in entries), default=0.0) + 20
 
 
-def _legend(entries: list[tuple[str, str]], width: float, height: float) -> list[Primitive]:
+def _legend(entries: list[tuple[str, str, str]], width: float, height: float) -> list[Primitive]:
     """In the lower right corner, which a U leaves free."""
     x, y = width - MARGIN - _legend_width(entries), height - 10 - 14.0 * len(entries)
     found: list[Primitive] = []
-    for text, tint in entries:
-        found.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=1.8))
+    for text, tint, dash in entries:
+        width = 1.2 if dash else 1.8
+        found.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=width, dash=dash))
         found.append(Text(x=x + 20, y=y + 3.2, text=text, size=LEGEND, colour="dark"))
         y += 14
     return found
