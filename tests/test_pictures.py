@@ -304,12 +304,45 @@ def test_paper_says_numbers_as_the_spec_does() -> None:
     assert ">unless stride ≠ 1 or in.C ≠ 4·width<" in svg
 
 
-@pytest.mark.parametrize("name", ["unet", "segnet"])
+@pytest.mark.parametrize("name", ["unet", "segnet", "deconvnet"])
 def test_encoder_decoders_are_drawn_as_a_u(name: str) -> None:
     entry = next(entry for entry in all_entries() if entry.name == name)
     scene = picture(entry).scene
     assert {"way_down", "way_up"} <= {item.colour for item in primitives(scene.items) if isinstance(item, Line)}
     assert scenes.overlapping_texts(scene) == []
+    assert scenes.slanted(scene) == []
+
+
+@pytest.mark.parametrize("name", ["segnet", "deconvnet"])
+def test_unpooling_says_which_pool_tells_where(name: str) -> None:
+    """A dotted line for each of the five pools, straight from its arrow, and one in the legend."""
+    entry = next(entry for entry in all_entries() if entry.name == name)
+    lines = [item for item in primitives(picture(entry).scene.items) if isinstance(item, Line)]
+    dotted = [line for line in lines if line.dash]
+    downs = [line.points for line in lines if line.colour == "way_down" and not line.dash]
+    assert len(dotted) == 6
+    for line in dotted[:5]:
+        (x, y), (_, end) = line.points
+        assert y == end
+        assert any(abs(low[0] + 3 - x) < 0.01 and low[1] < y < high[1] for low, high in downs)
+    assert "pooling indices" in texts_of(picture(entry).scene)
+
+
+STRIDED = """
+  d0: conv2d 16 3 padding=1
+  d1: conv2d 32 4 stride=2 padding=1 @d0
+  d2: conv2d 64 4 stride=2 padding=1 @d1
+  u2: conv_transpose2d 32 4 stride=2 padding=1
+  m2: concat @d1 @u2
+  u1: conv_transpose2d 16 4 stride=2 padding=1
+  m1: concat @d0 @u1
+"""
+
+
+def test_strides_go_down_as_pools_do() -> None:
+    assert is_u(view_of(built(STRIDED)))
+    without_merges = "\n".join(line.partition(" @")[0] for line in STRIDED.splitlines() if "concat" not in line)
+    assert not is_u(view_of(built(without_merges)))
 
 
 def test_what_does_not_suit_says_so() -> None:

@@ -46,14 +46,21 @@ def is_u(view: View) -> bool:
     """Is it an encoder-decoder that a U shows well: as many steps up as down?"""
     if len(view.opened.inputs) != 1 or sum(1 for _ in boxes(view.opened.units)) > MOST:
         return False
-    way = main_way(view)
-    steps = [box.family for box in way if box.family in (Family.POOL, Family.UPSAMPLE)]
-    half = len(steps) // 2
-    mirrored = steps[:half] == [Family.POOL] * half and steps[half:] == [Family.UPSAMPLE] * half
-    spatial = all(len(wire.type.shape) > 2 for box in way for wire in box.outputs)
-    if half < FEWEST or len(steps) != 2 * half or not (mirrored and spatial):
+    try:
+        bars = _bars(view)
+    except PictureError:
         return False
-    return all(bar.copied is not None or bar.undone is not None for bar in _bars(view) if bar.way == "up")
+    steps = [bar.way for bar in bars if bar.way in ("pool", "up")]
+    half = len(steps) // 2
+    if half < FEWEST or steps != ["pool"] * half + ["up"] * half or any(len(bar.sizes) < 2 for bar in bars):
+        return False
+    first, *others = (bar for bar in bars if bar.way == "up")
+    return all(map(_takes_up, others)) and sum(map(_takes_up, (first, *others))) >= FEWEST
+
+
+def _takes_up(bar: Bar) -> bool:
+    """Does it bring back what went down?"""
+    return bar.copied is not None or bar.undone is not None
 
 
 def ushape(view: View) -> Scene:
@@ -83,10 +90,11 @@ def _bars(view: View) -> list[Bar]:
     row, pending = 0, None
     for box in way:
         sizes = sizes_of(view, box.outputs[0], usual)
-        if box.family is Family.POOL:
+        step = _step(bars[-1].sizes, sizes, box)
+        if step > 0:
             row += 1
             bars.append(Bar(sizes=sizes, row=row, box=box, way="pool"))
-        elif box.family is Family.UPSAMPLE:
+        elif step < 0:
             row -= 1
             undone = _undone(view, box, last)
             bars.append(Bar(sizes=sizes, row=row, box=box, way="up", up=box, below=bars[-1], undone=undone))
@@ -96,7 +104,7 @@ def _bars(view: View) -> list[Bar]:
             source = last.get(id(others[0])) if others else None
             bars[-1].share = bars[-1].sizes[0] / sizes[0] if sizes[0] else 1.0
             bars[-1].sizes, bars[-1].box, bars[-1].copied = sizes, box, source
-        elif box.family is Family.CONV:
+        elif box.family in (Family.CONV, Family.UPSAMPLE):
             bars += [Bar(sizes=sizes, row=row, box=box, way="conv") for _ in range(box.count)]
         elif box.family is not Family.RESHAPE:
             bars[-1].note = box.title.lower()
@@ -105,6 +113,14 @@ def _bars(view: View) -> list[Bar]:
     for bar in bars:
         bar.row -= lowest
     return bars
+
+
+def _step(before: list[int], sizes: list[int], box: Box) -> int:
+    """1 where a box halves its input or more, -1 where it enlarges it, else 0."""
+    spatial = list(zip(before[1:], sizes[1:], strict=False))
+    if box.family in (Family.POOL, Family.CONV):
+        return int(bool(spatial) and all(small < large >= 2 * small - 1 for large, small in spatial))
+    return -int(box.family is Family.UPSAMPLE and any(large > small for small, large in spatial))
 
 
 def _undone(view: View, box: Box, last: Mapping[int, Bar]) -> Bar | None:
