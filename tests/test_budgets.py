@@ -71,6 +71,23 @@ def test_checks_that_do_not(check: str, code: str, words: str) -> None:
     assert words in message
 
 
+@pytest.mark.parametrize(
+    ("check", "note"),
+    [
+        ("parameters == 1", "it is 61,706 == 1"),
+        ("macs < 1e5", "it is 416,520 < 100,000"),
+        ("macs < 1e9 and parameters < 1000", "it is 61,706 < 1,000"),
+        ("parameters < 1000 and 1 // (macs - macs) > 1", "it is 61,706 < 1,000"),
+        ("macs < 1000 or not parameters > 1", "it is 416,520 < 1,000 or false"),
+        ("macs - macs", "it is 0"),
+    ],
+)
+def test_a_check_that_does_not_hold_says_which_numbers_make_it_so(check: str, note: str) -> None:
+    with pytest.raises(NetcError) as caught:
+        netc.load(f"{LENET}checks: [{check}]\n")
+    assert [d.notes for d in caught.value.diagnostics] == [(note,)]
+
+
 def test_a_rectangular_window_has_a_field_per_axis() -> None:
     text = "netc: 1\nname: wide\ninputs: {image: [N, 1, 32, 32]}\nnet:\n  conv: conv2d 2 (3 5) stride=(1 2)\n"
     assert found("conv.field == (3 5), conv.step == (1 2)", text) == []

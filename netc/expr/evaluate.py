@@ -92,6 +92,22 @@ def truth(expr: Expr, context: Context) -> bool:
     raise ExprError("bad-expression", f"a condition must be true or false, not {show(value)}", expr)
 
 
+def refuted(expr: Expr, context: Context) -> str:
+    """A condition that does not hold, with the numbers that make it so: `142,606 == 61,706`. Of an `and` that is the
+    first side that does not hold, of an `or` both."""
+    if not isinstance(expr, Binary) or expr.op not in (*COMPARISONS, "and", "or"):
+        return _side(expr, context)
+    if expr.op == "and":
+        return refuted(expr.right if truth(expr.left, context) else expr.left, context)
+    said = refuted if expr.op == "or" else _side
+    return f"{said(expr.left, context)} {expr.op} {said(expr.right, context)}"
+
+
+def _side(expr: Expr, context: Context) -> str:
+    value = evaluate(expr, context)
+    return f"{value:,}" if is_int(value) else show(value)
+
+
 def items(expr: Expr, context: Context) -> tuple[Any, ...]:
     """The items a loop runs over: of a list, or the whole numbers of a range, both ends included."""
     value = evaluate(expr, context)

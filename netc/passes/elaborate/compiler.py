@@ -10,7 +10,7 @@ from netc.diagnostics.model import Frame, Source, Span
 from netc.diagnostics.suggest import closest, in_order
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
 from netc.dims import symbols as symbols_of
-from netc.expr.evaluate import Context, ExprError, evaluate, same, show, size_or_error, truth
+from netc.expr.evaluate import Context, ExprError, evaluate, refuted, same, show, size_or_error, truth
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Binary, Expr, Literal, Name, names_in, tensors_in
 from netc.ir.flat import Flat
@@ -302,7 +302,7 @@ class Compiler:
         context = self.files.context(scope, instance)
         if self.files.attempt(partial(truth, check.that, context), instance.source) is not False:
             return True
-        notes = self._sides(check.that, context)
+        notes = (f"it is {refuted(check.that, context)}",) if isinstance(check.that, Binary) else ()
         message = f"`{check.span.text}` does not hold"
         if check.message:
             said = [part if isinstance(part, str) else self._said(part, context, instance) for part in check.message]
@@ -320,12 +320,6 @@ class Compiler:
     def _said(self, expr: Expr, context: Context, instance: Instance) -> str:
         value = self.files.attempt(partial(evaluate, expr, context), instance.source)
         return "?" if value is ERROR else show(value)
-
-    def _sides(self, expr: Expr, context: Context) -> tuple[str, ...]:
-        if not isinstance(expr, Binary):
-            return ()
-        shown = (show(evaluate(side, context)) for side in (expr.left, expr.right))
-        return (f"it is {f' {expr.op} '.join(shown)}",)
 
     def inputs(self, spec: SpecFile, instance: Instance, bound: dict[str, int]) -> tuple[Value, ...]:
         """The declared inputs of the root file, with symbols as they are written or bound to numbers."""
