@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from netc.backends.windows import Scene, animation, multiples, strips, toeplitz
+from netc.backends.windows import Scene, animation, multiples, scene_of, strips, strips_undone, toeplitz
 from netc.cli.main import cli
 from netc.ops.base import OPERATORS
 from netc.types import TensorType
@@ -38,6 +38,25 @@ def planes(draw: st.DrawFn, *, transposed: bool = False) -> tuple[Any, TensorTyp
     y = op.outputs(x)[0]
     assume(all(isinstance(n, int) and n >= 1 for n in y.shape) and y.shape[2] * y.shape[3] <= 256)
     return op, x
+
+
+UNPOOLS = [(7, 2, 3, 1), (8, 2, 2, 0), (7, 3, 2, 1), (11, 3, 3, 0), (5, 2, 3, 0)]
+
+
+@pytest.mark.parametrize(("n", "kernel", "stride", "padding"), UNPOOLS)
+def test_an_element_unpools_to_a_place_of_its_window(n: int, kernel: int, stride: int, padding: int) -> None:
+    """Over many inputs to each of them, and never to a place that is hatched."""
+    torch.manual_seed(0)
+    pool = {"kernel_size": kernel, "stride": stride, "padding": padding}
+    _, places = functional.max_pool1d(torch.randn(2000, 1, n), **pool, return_indices=True)
+    count = places.shape[2]
+    op = OPERATORS["max_unpool1d"](**{**pool, "kernel_size": (kernel,), "stride": (stride,), "dilation": (1,)})
+    x, y = TensorType((1, 1, count)), TensorType((1, 1, n))
+    (strip,) = strips_undone(op, x, y)
+    for i in range(count):
+        assert set(places[:, 0, i].tolist()) == {at for at in strip.taps(i) if strip.is_input(at)}
+    assert set(places.flatten().tolist()) == {at for at in range(n) if strip.cell(at) == "input"}
+    ET.fromstring(multiples(scene_of("unpool", (), op, (x,), y)))
 
 
 @settings(max_examples=60, deadline=None)

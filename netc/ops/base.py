@@ -268,6 +268,10 @@ class Op:
         """The window per spatial axis, for receptive fields and for what a window never sees; () without one."""
         return ()
 
+    def windows_undone(self) -> tuple[Window, ...]:
+        """Of an operator that undoes another, the windows of that one, which lie on the result here; () for others."""
+        return ()
+
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
         """Axes of the first output and the rule that makes their sizes, with its numbers; those of the windows where
         there are some."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netc.backends.windows.cube import cube
 from netc.backends.windows.draw import Scene, animation, multiples
 from netc.backends.windows.matrix import Toeplitz, toeplitz
-from netc.backends.windows.picture import UnboundSize, Unpicturable, scene_of, sharing_of, strips
+from netc.backends.windows.picture import UnboundSize, Unpicturable, scene_of, sharing_of, strips, strips_undone
 from netc.backends.windows.sharing import sharing
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "sharing",
     "sharing_of",
     "strips",
+    "strips_undone",
     "toeplitz",
 ]

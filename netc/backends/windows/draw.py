@@ -19,12 +19,14 @@ WIDEST = 1000
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """What is drawn: a title, formulas below it, and the one or two axes. `cell` is the side of a cell in pixels."""
+    """What is drawn: a title, formulas below it, and the one or two axes. `cell` is the side of a cell in pixels.
+    undone: the windows lie on the output, and each element of the input goes to a place in one of them."""
 
     title: str
     formulas: tuple[str, ...]
     axes: tuple[Strip, ...]
     cell: float = 16
+    undone: bool = False
 
     @property
     def rows(self) -> Strip | None:
@@ -46,7 +48,8 @@ def multiples(scene: Scene) -> str:
         x, y = 12 + at % across * (width + GAP), top + at // across * (height + GAP + 14)
         _grounds(canvas, scene, x, y)
         _overlay(canvas, scene, x, y, place)
-        canvas.text(x + width / 2, y + height + 13, _place_text(place), 11, "middle", "#555")
+        words = f"{'input' if scene.undone else 'output'} {_place_text(place)}"
+        canvas.text(x + width / 2, y + height + 13, words, 11, "middle", "#555")
     _legend(canvas, scene)
     return canvas.document(scene.title)
 
@@ -88,7 +91,7 @@ def _windows(scene: Scene, most: int) -> list[tuple[int, ...]]:
 
 
 def _place_text(place: tuple[int, ...]) -> str:
-    return f"output {place[0]}" if len(place) == 1 else f"output ({', '.join(map(str, place))})"
+    return f"{place[0]}" if len(place) == 1 else f"({', '.join(map(str, place))})"
 
 
 def _panel_size(scene: Scene) -> tuple[float, float]:
@@ -130,14 +133,16 @@ def _grounds(canvas: Canvas, scene: Scene, x: float, y: float) -> None:
     for i, row in enumerate(row_slots):
         for j, column in enumerate(_slots(scene.columns)):
             if row is not None and column is not None:
-                canvas.rectangle(left + j * cell, y + i * cell, cell, cell, Style.OUTPUT)
+                canvas.rectangle(
+                    left + j * cell, y + i * cell, cell, cell, Style.INPUT if scene.undone else Style.OUTPUT
+                )
 
 
 def _ground_style(scene: Scene, row: int, column: int) -> tuple[str, str, str]:
     kinds = {scene.columns.cell(column)} | ({scene.rows.cell(row)} if scene.rows is not None else set())
     if "padding" in kinds:
         return Style.PADDING
-    return Style.UNSEEN if "unseen" in kinds else Style.INPUT
+    return Style.UNSEEN if "unseen" in kinds else Style.OUTPUT if scene.undone else Style.INPUT
 
 
 def _overlay(canvas: Canvas, scene: Scene, x: float, y: float, place: tuple[int, ...]) -> None:
@@ -148,6 +153,7 @@ def _overlay(canvas: Canvas, scene: Scene, x: float, y: float, place: tuple[int,
     down = [0.0] if rows is None else _offsets(rows.shown_cells(), rows.taps(place[0]), cell)
     out_x = left + _slots(columns).index(place[-1]) * cell
     out_y = y + (0 if rows is None else _slots(rows).index(place[0]) * cell)
+    seen, one = (Style.MADE, Style.TAP) if scene.undone else (Style.TAP, Style.MADE)
     taps = [
         (dx, dy, a, b)
         for dy, a in zip(down, _rows_of(rows, place), strict=True)
@@ -155,8 +161,8 @@ def _overlay(canvas: Canvas, scene: Scene, x: float, y: float, place: tuple[int,
     ]
     for dx, dy, row, column in taps:
         inside = columns.is_input(column) and (rows is None or rows.is_input(row))
-        canvas.rectangle(x + dx, below + dy, cell, cell, Style.TAP if inside else Style.PADDED_TAP)
-    canvas.rectangle(out_x, out_y, cell, cell, Style.MADE)
+        canvas.rectangle(x + dx, below + dy, cell, cell, seen if inside else Style.PADDED_TAP)
+    canvas.rectangle(out_x, out_y, cell, cell, one)
     for dx, ox in ((across[0], 0.0), (across[-1] + cell, cell)):
         canvas.line(out_x + ox, out_y + cell, x + dx, below + down[0])
 
@@ -175,8 +181,10 @@ def _legend(canvas: Canvas, scene: Scene) -> None:
     kinds = {strip.cell(at) for strip in scene.axes for at in strip.shown_cells() if at is not None}
     zeros = "padding" if all(strip.spread == 1 for strip in scene.axes) else "padding and zeros between"
     rows = [(Style.INPUT, "input"), (Style.TAP, "what the window sees"), (Style.MADE, "output")]
+    if scene.undone:
+        rows = [(Style.TAP, "an element"), (Style.MADE, "the places it may go to"), (Style.OUTPUT, "output")]
     rows += [(Style.PADDING, zeros)] if "padding" in kinds else []
-    rows += [(Style.UNSEEN, "no window sees it")] if "unseen" in kinds else []
+    rows += [(Style.UNSEEN, "always zero" if scene.undone else "no window sees it")] if "unseen" in kinds else []
     x, y = 12.0, canvas.height + 16
     for style, words in rows:
         canvas.rectangle(x, y, 12, 12, style)
