@@ -34,7 +34,7 @@ def test_commands_print_what_the_page_shows(
 def test_pictures_are_those_the_commands_draw(classroom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(classroom)
     drawn = [(command, command.partition("-o ")[2].split()[0]) for command, _ in SESSIONS if "-o " in command]
-    assert len(drawn) == 10
+    assert len(drawn) == 11
     for command, target in drawn:
         printed(command)
         expected = (ROOT / target).read_text(encoding="utf-8")
