@@ -313,10 +313,10 @@ FAULTS = {
     "check": ("def check(self, *x): yield x[7]", "`check` raises IndexError: tuple index out of range"),
     "finding": (
         "def check(self, *x): return [3]",
-        "`check` raises TypeError: it answers with int, not Problem or Require",
+        "`check` raises TypeError: it returns int, not Problem or Require",
     ),
     "infer": ("def infer(self, *x): return x[0].sizes", "`infer` raises AttributeError"),
-    "type": ("def infer(self, *x): return 'x'", "`infer` raises TypeError: it answers with str, not TensorType"),
+    "type": ("def infer(self, *x): return 'x'", "`infer` raises TypeError: it returns str, not TensorType"),
 }
 LATER = {
     "torch": ("def torch(self, *x): return 1 / 0", "torch", "`torch` raises ZeroDivisionError: division by zero"),

@@ -125,8 +125,6 @@ class TorchReader:
 
     def read(self) -> Graph:
         """Raises Gap."""
-        from netc.importing.readers import torch_layers, torch_shapes  # noqa: F401 - they register what reads calls
-
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node not in self._collapsed:
                 self._read(node)
