@@ -396,6 +396,22 @@ def test_a_run_that_differs_in_a_number_is_drawn_once_and_says_it() -> None:
     assert faults(network) == {}
 
 
+def test_what_is_resized_says_to_what_size() -> None:
+    """In words where no dotted line does; a line where it can run beside the way."""
+    head = "  deep: conv2d 8 3 padding=1 stride=2 @image\n"
+    beside = built(head + "  wide: interpolate mode=bilinear like=@image")
+    dotted = [
+        item for item in primitives(Picture(beside, Options()).scene.items) if isinstance(item, Line) and item.dash
+    ]
+    assert len(dotted) == 1
+    assert not any("size of" in text for text in texts_of(Picture(beside, Options()).scene))
+    apart = built(
+        head + "  a: interpolate mode=bilinear like=@image @deep\n  b: interpolate mode=bilinear like=@image @deep",
+        rest="outputs: {a: a, b: b}",
+    )
+    assert texts_of(Picture(apart, Options()).scene).count("bilinear, size of image") == 2
+
+
 def test_paper_says_the_number_of_a_run_by_its_name() -> None:
     texts = texts_of(Picture(built(DILATED, "{image: [N, 8, 64, 64]}", RESIDUAL), Options(style="paper")).scene)
     assert "d 1,2,4,8" in texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -79,11 +79,12 @@ class Sketch:
         for wire, n in made.items():
             if not top and self.view.reads[wire] > inside[wire]:
                 edges.setdefault((n, exit_), wire)
-        pieces = [self._piece(unit) for unit in shown]
-        self._label(pieces, edges, top)
-        cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
         drawn = list(edges)
         plan = self._with_sizes(planned(exit_ + 1, drawn, _ends_of(shown) if top else ()), shown, made)
+        lined = {target for _, target in plan.sizes}
+        pieces = [self._piece(unit, says_size=n not in lined) for n, unit in enumerate(shown, 1)]
+        self._label(pieces, edges, top)
+        cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
         _mark_busy(plan, cells, drawn)
         return Content(pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn))
 
@@ -99,7 +100,8 @@ class Sketch:
         ]
         return plan.with_sizes(dict.fromkeys(pairs)) if pairs else plan
 
-    def _piece(self, unit: Shown) -> Piece:
+    def _piece(self, unit: Shown, says_size: bool = False) -> Piece:
+        """says_size: whether it says itself what gives its size, where no line does."""
         if isinstance(unit, Terminal):
             return self._terminal(unit)
         if isinstance(unit, Cluster):
@@ -108,7 +110,8 @@ class Sketch:
         if symbol and unit.family is Family.MERGE:
             return Piece(unit=unit, cell=Cell(ROUND, ROUND, ROUND / 2, "circle"), title=unit.title)
         title = fitted(plain(unit.title), LONGEST_TITLE, TITLE, bold=True)
-        caption = fitted(plain(unit.caption), LONGEST_CAPTION, CAPTION)
+        told = [unit.caption, *(self._sized_by(unit) if says_size else ())]
+        caption = fitted(plain(", ".join(filter(None, told))), LONGEST_CAPTION, CAPTION)
         width = max(
             LEAST_WIDTH,
             text_width(title, TITLE, bold=True) + 13 + _badges_width(unit),
@@ -117,6 +120,18 @@ class Sketch:
         elementwise = unit.family is Family.MERGE and unit.title[:1] in ELEMENTWISE_TITLES
         cell = Cell(width, TALL if caption else LOW, width / 2, "merge" if elementwise else "box")
         return Piece(unit=unit, cell=cell, title=title, caption=caption)
+
+    def _sized_by(self, box: Box) -> Iterator[str]:
+        """`size of image`, of what enlarges; what undoes a step has the size from before it, without saying so."""
+        if box.family is not Family.UPSAMPLE:
+            return
+        undone = {wire for read in box.inputs[1:] if read in self.view.makers for wire in self.view.makers[read].inputs}
+        inputs = {wire: name for name, wire in self.view.opened.inputs}
+        for wire in dict.fromkeys(box.sizes):
+            maker = self.view.makers.get(wire)
+            name = inputs.get(wire, "" if maker is None else _seen_from(box.path, maker.path))
+            if name and wire not in undone:
+                yield f"size of {name}"
 
     def _terminal(self, unit: Terminal) -> Piece:
         many = f" ({unit.count})" if unit.count > 1 else ""
@@ -320,6 +335,15 @@ class Sketch:
     def _told(self, unit: Box) -> str:
         shapes = ", ".join(shape_text(wire, self.view.batch) for wire in unit.outputs)
         return f"{unit.detail}\n{shapes}"
+
+
+def _seen_from(path: str, other: str) -> str:
+    """Another part's path without the blocks that both lie in."""
+    here, there = path.split(".")[:-1], other.split(".")
+    same = next(
+        (n for n, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), min(len(here), len(there) - 1)
+    )
+    return ".".join(there[same:])
 
 
 def named(unit: Shown) -> str:
