@@ -202,18 +202,20 @@ def _evenly(heights: Sequence[float], count: int) -> list[int]:
     low, high = max(heights), sum(heights)
     while high - low > 1:
         middle = (low + high) / 2
-        low, high = (low, middle) if len(_cuts(heights, middle)) < count else (middle, high)
+        low, high = (low, middle) if len(_cuts(heights, middle, count)) < count else (middle, high)
     return _cuts(heights, high)
 
 
-def _cuts(heights: Sequence[float], limit: float) -> list[int]:
-    """Where to cut pieces into columns no higher than `limit`."""
+def _cuts(heights: Sequence[float], limit: float, most: int | None = None) -> list[int]:
+    """Where to cut pieces into columns no higher than `limit`; no more than `most` cuts are looked for."""
     found = []
     height = 0.0
     for n, own in enumerate(heights):
         if n and height + own > limit:
             found.append(n)
             height = 0.0
+            if len(found) == most:
+                break
         height += own
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 FONT_STACK = "Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif"
@@ -19,6 +19,7 @@ def _widths(face: str) -> dict[str, int]:
     return {letter: int(width) for width, letters in data[face].items() for letter in letters}
 
 
+@lru_cache(8192)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Points that a line of text takes at a size in points."""
     known = _widths("bold" if bold else "regular")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from html import escape
 
 from netc.backends.diagram.metrics import FONT_STACK, text_width
@@ -39,6 +40,7 @@ def xml(text: str, keep: str = "") -> str:
     return escape(printable(text, keep), quote=True)
 
 
+@lru_cache(8192)
 def number(value: float) -> str:
     """Hundredths of a point, without zeros at the end."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")

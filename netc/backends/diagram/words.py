@@ -19,6 +19,8 @@ def plain(text: str, longest: int = 200) -> str:
 
 def printable(text: str, keep: str = "") -> str:
     """Characters that have no place in a document, each as a space."""
+    if text.isprintable():
+        return text
     return "".join(c if c in keep or (c.isprintable() and c not in "\ufffe\uffff") else " " for c in text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 FONT = "Helvetica, Arial, sans-serif"
 HATCH = (
@@ -57,7 +57,7 @@ class Canvas:
         long = 0.56 * size * len(words)
         right = x + {"start": long, "middle": long / 2, "end": 0.0}[anchor]
         head = f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}">'
-        self._add(f"{head}{escape(words)}</text>", right, y + size / 3)
+        self._add(f"{head}{escape(words, quote=False)}</text>", right, y + size / 3)
 
     def begin_frame(self, frame: int, frames: int, seconds: float) -> None:
         """What follows until `end_group` is shown in one frame of so many; the first is shown where nothing moves."""
@@ -75,11 +75,19 @@ class Canvas:
         width, height = self.width + margin, self.height + margin
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-            f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label={quoteattr(title)} font-family="{FONT}">'
+            f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}" font-family="{FONT}">'
         )
         ground = f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>'
         return "\n".join(
-            [head, f"<title>{escape(title)}</title>", f"<defs>{HATCH}</defs>", ground, *self._elements, "</svg>", ""]
+            [
+                head,
+                f"<title>{escape(title, quote=False)}</title>",
+                f"<defs>{HATCH}</defs>",
+                ground,
+                *self._elements,
+                "</svg>",
+                "",
+            ]
         )
 
     def _add(self, element: str, right: float, bottom: float) -> None:
