@@ -193,7 +193,8 @@ class Network:
         return pictures.Picture(self.ir, options)
 
     def to_graphviz(self, level: pictures.Level = "blocks", direction: pictures.Direction = "tb") -> graphviz.Digraph:
-        """The picture as a `graphviz.Digraph`, to change, render and embed; rendering needs Graphviz's `dot`."""
+        """The picture as a `graphviz.Digraph`, to change, render and embed; it renders by the engine that `netc diagram
+        --layout graphviz` finds."""
         return pictures.to_graphviz(pictures.view_of(self.ir, level), direction)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import graphviz
 import msgspec
 import pytest
+from graphviz.backend import dot_command
 
 import netc
 from netc.backends import diagram
@@ -290,6 +292,22 @@ def test_a_digraph_of_the_package_can_be_changed(monkeypatch: pytest.MonkeyPatch
     drawn = Graph(graph.source)
     assert ("fc3", "mine") in drawn.pairs()
     assert set(Graph(to_dot(spec("lenet5"), "ops")).nodes) == set(drawn.nodes) - {"mine"}
+
+
+def test_a_digraph_renders_without_dot_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the engine netc finds; what the package was set to comes back, and what the user sets stays."""
+    graph = netc.load(SPECS / "lenet5.yaml").to_graphviz()
+    graph.node("mine")
+    monkeypatch.setenv("NETC_DOT", find_engine())
+    monkeypatch.setenv("PATH", "")
+    assert ">mine</text>" in graph.pipe(format="svg", encoding="utf-8")
+    assert ">mine</text>" in graph.copy()._repr_mimebundle_()["image/svg+xml"]
+    written = graph.render(tmp_path / "lenet5.gv", format="svg")
+    assert ">mine</text>" in Path(written).read_text("utf-8")
+    assert str(dot_command.DOT_BINARY) == "dot"
+    monkeypatch.setattr(dot_command, "DOT_BINARY", Path("/no/such/dot"))
+    with pytest.raises(graphviz.ExecutableNotFound):
+        graph.pipe(format="svg")
 
 
 def test_places_are_those_of_the_picture() -> None:

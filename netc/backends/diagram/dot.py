@@ -69,9 +69,11 @@ def to_dot(view: View, direction: Direction = "tb", places: Places | None = None
 def to_graphviz(view: View, direction: Direction = "tb") -> graphviz.Digraph:
     """The same as an object of the package graphviz, to which nodes and edges can be added. Raises PictureError where
     the package is missing."""
-    package = optional("graphviz", "a graphviz.Digraph")
+    optional("graphviz", "a graphviz.Digraph")
+    from netc.backends.diagram.digraph import EngineDigraph  # needs the package
+
     lines = to_dot(view, direction).splitlines()
-    digraph: graphviz.Digraph = package.Digraph(name=view.network.name)
+    digraph = EngineDigraph(name=view.network.name)
     digraph.body.extend(f"\t{line.strip()}\n" for line in lines[1:-1])
     return digraph
 
