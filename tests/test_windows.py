@@ -159,6 +159,7 @@ def test_commands_draw(arguments: tuple[str, ...], words: tuple[str, ...], tmp_p
         (("diagram", "specs/resnet.yaml:resnet50", "--window", "stem", "-o", "w.svg"), 1, "there is no layer `stem`"),
         (("conv", "--input", "1x4x4x4", "--kernel", "3", "-o", "w.svg"), 1, "slides along 3 axes"),
         (("conv", "--input", "1x40x40", "--kernel", "3", "--matrix"), 1, "too large"),
+        (("conv", "--input", "1x6", "--kernel", "2", "--pool", "--matrix"), 1, "max_pool1d is not a matrix"),
         (("conv", "--input", "1x900", "--kernel", "300", "-o", "w.svg"), 1, "span too much to be drawn"),
         (("conv", "--input", "1x99999", "--kernel", "3", "-o", "w.svg"), 1, "too long to draw"),
         (("conv", "--input", "1x4x4", "--kernel", "3", "-o", "w.png"), 2, "is an SVG file"),

@@ -53,7 +53,7 @@ def _picture(
     op, inputs, output = node.node.op, said.inputs, said.outputs[0]
     averages = op.averages(*inputs)
     if matrix:
-        found = windows.toeplitz(windows.strips(op, inputs, output))
+        found = windows.matrix_of(op, inputs, output)
         if target != "-":
             click.echo(found.text(), nl=False)
         return found.draw(title) if target is not None else ""

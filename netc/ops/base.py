@@ -268,6 +268,10 @@ class Op:
         """The window per spatial axis, for receptive fields and for what a window never sees; () without one."""
         return ()
 
+    def is_toeplitz(self) -> bool:
+        """Whether, from one channel to another, it is a matrix of the same weights for every window, else zeros."""
+        return False
+
     def windows_undone(self) -> tuple[Window, ...]:
         """Of an operator that undoes another, the windows of that one, which lie on the result here; () for others."""
         return ()

@@ -164,6 +164,9 @@ class Conv(_ConvBase):
         minimum=0,
     )
 
+    def is_toeplitz(self) -> bool:
+        return self.padding_mode == "zeros"
+
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
         if (self.weight_norm or self.spectral_norm) and self.standardize is not None:

@@ -69,6 +69,9 @@ class ConvTranspose(_ConvBase):
     weight_norm: bool = attr(WEIGHT_NORM, default=False)
     spectral_norm: bool = attr(SPECTRAL_NORM, default=False)
 
+    def is_toeplitz(self) -> bool:
+        return True
+
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from self._check_input(x[0])
         yield from need_even(self, "put a `pad` statement with negative numbers after it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netc.backends.windows.cube import cube
 from netc.backends.windows.draw import Scene, animation, multiples
-from netc.backends.windows.matrix import Toeplitz, toeplitz
+from netc.backends.windows.matrix import Toeplitz, matrix_of, toeplitz
 from netc.backends.windows.picture import UnboundSize, Unpicturable, scene_of, sharing_of, strips, strips_undone
 from netc.backends.windows.sharing import sharing
 
@@ -15,6 +15,7 @@ __all__ = [
     "Unpicturable",
     "animation",
     "cube",
+    "matrix_of",
     "multiples",
     "scene_of",
     "sharing",

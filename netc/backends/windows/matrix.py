@@ -7,9 +7,11 @@ from itertools import product
 
 import msgspec
 
-from netc.backends.windows.picture import Unpicturable
+from netc.backends.windows.picture import Unpicturable, strips
 from netc.backends.windows.strip import Strip
 from netc.backends.windows.svg import Canvas
+from netc.ops.base import Op
+from netc.types import TensorType
 
 PRINTED = 64
 """Columns that are printed at most."""
@@ -65,6 +67,15 @@ class Toeplitz(msgspec.Struct, frozen=True):
         rows, columns = len(self.rows), len(self.rows[0])
         if max(rows, columns) > most:
             raise Unpicturable(f"a matrix of {rows} × {columns} is too large to {verb}, at most {most} × {most}")
+
+
+def matrix_of(op: Op, inputs: Sequence[TensorType], output: TensorType) -> Toeplitz:
+    """The matrix that one channel of a convolution is. Raises Unpicturable."""
+    if not op.is_toeplitz():
+        raise Unpicturable(
+            f"{op.name} is not a matrix with the same weights for every window, as a convolution with zeros around is"
+        )
+    return toeplitz(strips(op, inputs, output))
 
 
 def toeplitz(axes: Sequence[Strip]) -> Toeplitz:

@@ -23,6 +23,10 @@ else:
     changes = LazyModule("netc.passes.elaborate.changes")
 
 
+LINES = {"D": "slice", "H": "row", "W": "column"}
+"""What elements that share a place along an axis are called."""
+
+
 class Leftover(msgspec.Struct, frozen=True):
     """Axes that one window treats alike: their numbers, letters, size and window."""
 
@@ -52,8 +56,9 @@ def window_findings(
             clue=Clue(offers),
         )
         if isinstance(lost, int) and lost > 0:
-            rows = "row is" if lost == 1 else f"{lost} rows are"
-            message = f"the last {rows} never covered by a window ({left.letters} = {left.size})"
+            one = LINES.get(left.letters[0], "element")
+            those = f"{one} is" if lost == 1 else f"{lost} {one}s are"
+            message = f"the last {those} never covered by a window ({left.letters} = {left.size})"
             clue = Clue(offers, ((lost, 0),))
             report.add("lost-input", message, line.span, notes=notes, severity="warning", clue=clue)
 
