@@ -72,6 +72,34 @@ def test_training_stands_in_one_place() -> None:
     """)
     assert text.count("if self.training:") == 1
     assert "(logits, aux)" in text
+    assert "            assert side is not None\n            aux = self.aux(side.mean((2, 3)))\n" in text
+
+
+def test_the_larger_of_two_is_max() -> None:
+    """Of equals each form gives the one that the choice gives, which shows where one is a fraction."""
+    text = text_of("""
+        netc: 1
+        name: larger
+        args: {n: 6, s: 2}
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        net:
+          a: [conv2d (n if n > 4 else 4) 1 @image, mul (s if s < 0.5 else 0.5)]
+          b: [conv2d (3 if n < 3 else n) 1, mul (s if s >= 2.0 else 2.0)]
+          c: [conv2d (n if n <= 9 else 9) 1, conv2d (n if n > n else n) 1, conv2d (9 if n > 4 else 4) 1]
+    """)
+    assert all(said in text for said in ("max(4, n)", "min(0.5, s)", "max(n, 3)", "max(s, 2.0)", "min(n, 9)"))
+    assert text.count(" if ") == text.count("9 if n > 4 else 4") > 0
+
+
+def test_imports_are_what_code_names() -> None:
+    text = text_of("""
+        netc: 1
+        name: words
+        doc: A Tensor of torch.nn and math.pi.
+        inputs: {image: [N, 8]}
+        net: [linear 4 @image, relu, linear 3]
+    """)
+    assert [line for line in text.splitlines() if "import" in line] == ["from torch import nn"]
 
 
 FAN = """

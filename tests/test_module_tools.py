@@ -372,15 +372,25 @@ def test_trains_in_parallel(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_runs_in_autocast_and_channels_last(name: str) -> None:
-    module, wanted = module_of(name), module_of(name)(sample(name))
+def test_runs_in_autocast(name: str) -> None:
+    """On a larger sample: in bfloat16 with AMX, oneDNN reads memory that nobody wrote where a convolution of stride 2,
+    3×3, 256 channels or more makes a map one column wide, and so do classifiers of 32 columns."""
+    module, x = module_of(name), sample(name, more=1)
+    wanted = flat(module(x))
     with torch.autocast("cpu", torch.bfloat16):
-        found = module(sample(name))
-    assert [t.shape for t in flat(found)] == [t.shape for t in flat(wanted)]
-    assert all(tensor.isfinite().all() for tensor in flat(found))
-    if sample(name).dim() == 4:
-        last = module.to(memory_format=torch.channels_last)(sample(name).to(memory_format=torch.channels_last))
-        same(last, wanted, **CLOSE)
+        found = flat(module(x))
+    assert [tensor.shape for tensor in found] == [tensor.shape for tensor in wanted]
+    assert all(tensor.isfinite().all() for tensor in found)
+    if name not in BY_DATA:
+        for half, full in zip(found, wanted, strict=True):
+            assert (half - full).abs().max() <= 0.03 * full.abs().max()
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if len(SMALL[name][2]) == 3])
+def test_runs_channels_last(name: str) -> None:
+    module, wanted = module_of(name), module_of(name)(sample(name))
+    last = module.to(memory_format=torch.channels_last)(sample(name).to(memory_format=torch.channels_last))
+    same(last, wanted, **CLOSE)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

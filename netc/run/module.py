@@ -82,7 +82,8 @@ def _executed(source: str, name: str, path: str) -> ModuleType:
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     sys.modules[name] = module
     try:
-        exec(compile(source, path, "exec"), vars(module))
+        # Without the `annotations` of this file: they are types, as they are to who imports the module.
+        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
     except BaseException:
         del sys.modules[name]
         raise

@@ -72,6 +72,8 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
         case Unary(op=op, operand=operand):
             power = isinstance(operand, Binary) and operand.op == "**"
             return Code(f"{op}{at(operand, ATOM if power else UNARY)}", UNARY)
+        case Choice() if (shorter := _plainer(term)) is not term:
+            return said(shorter, name, squares=squares)
         case Choice(then=then, condition=condition, otherwise=otherwise):
             return Code(f"{at(then, OR)} if {at(condition, OR)} else {at(otherwise, CHOICE)}", CHOICE)
         case Function(name=called, arguments=arguments):
@@ -84,6 +86,18 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
         case ListExpr(items=items):
             return Code(_tuple([at(item, CHOICE) for item in items]))
     raise TypeError(term)
+
+
+def _plainer(term: Choice) -> Expr:
+    """A choice by which of two numbers is larger is `max` or `min`; of equals, these take what they are told first."""
+    branches = term.then, term.otherwise
+    if term.then == term.otherwise:
+        return term.then
+    match term.condition:
+        case Binary(op="<" | "<=" | ">" | ">=" as op, left=left, right=right) if {left, right} == set(branches):
+            larger = (op[0] == ">") == (left == term.then)
+            return Function(name="max" if larger else "min", arguments=branches if "=" in op else branches[::-1])
+    return term
 
 
 def _bounds(lower: Expr | None, upper: Expr | None, at: Callable[[Expr], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 
 from netc.backends.pytorch import tree
@@ -21,6 +22,9 @@ CONSTANT_DEVICE = '''def constant_device() -> torch.device:
     return torch.device("cpu") if device.type == "meta" else device'''
 
 STANDARD = ("collections", "fnmatch", "functools", "math", "typing")
+
+_COMMON = re.compile(r'"""(?s:.*?)"""|#.*|"(?:\\.|[^"\\\n])*"|(?<![\w.])(?:(math|nn|torch)\.|(Tensor)\b)')
+"""What most modules import, where it is code: docstrings, comments and literals are passed over."""
 
 
 class File:
@@ -137,14 +141,10 @@ class File:
         if self.needs_make_divisible:
             self.helpers["make_divisible"] = inspect.getsource(make_divisible)
         helpers = [line for text in self.helpers.values() for line in ("", "", *text.strip().splitlines())]
-        shown = "\n".join((*helpers, code))
-        if "torch." in shown:
-            self.modules.add("torch")
-        if "nn." in shown:
-            self.add("torch:nn")
-        if "math." in shown:
-            self.modules.add("math")
-        self.add("torch:Tensor")
+        used = {found[1] or found[2] for found in _COMMON.finditer("\n".join((*helpers, code)))}
+        self.modules |= used & {"math", "torch"}
+        for name in used & {"Tensor", "nn"}:
+            self.add(f"torch:{name}")
         return [*self._imports(), *helpers]
 
     def _imports(self) -> list[str]:

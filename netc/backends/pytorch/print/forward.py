@@ -213,6 +213,8 @@ class Writer:
         """The list that a comprehension built last: its name, an item, the loop."""
         self.late: tuple[int, int, list[str]] = (0, -1, [])
         """The statements of training that were written last, from and to which line they are, with what sets them."""
+        self.trained: set[str] = set()
+        """Tensors that only training has; None otherwise."""
         self.uneven: set[str] = set()
         """Tensors that have another shape in another turn of the loop around."""
         self.crowded: set[str] = set()
@@ -700,13 +702,17 @@ class Writer:
         for slot in results:
             self.presets[slot] = self._training_name(slot)
             self.held[self.presets[slot]] = slot
+        given = dict.fromkeys(self.homes[slot] for slot in inner if slot in self.trained)
+        self.trained.update(results)
         writer = self._trained(run, self.indent)
-        if len(results) == 1 and len(writer.lines) == 1 and _binds(writer.lines[0], self.presets[results[0]]):
+        short = len(results) == len(writer.lines) == 1 and not given
+        if short and _binds(writer.lines[0], self.presets[results[0]]):
             line = writer.lines[0].partition("  # ")[0].strip()
             self.lines.extend(layout(f"{line} if self.training else None", self.indent))
         else:
             pad, start = " " * self.indent, len(self.lines)
-            inner_lines = self._trained(run, self.indent + 4).lines
+            known = [f"{pad}    assert {name} is not None" for name in given]
+            inner_lines = [*known, *self._trained(run, self.indent + 4).lines]
             self.lines.append(f"{pad}{' = '.join(self.presets[s] for s in results)} = None")
             self.lines.extend((f"{pad}if self.training:", *inner_lines))
             self.late = start, len(self.lines), inner_lines

@@ -213,10 +213,14 @@ def _branch(word: str, classes: Sequence[str], steps: Sequence[Step], names: Nam
         yield from _in_module(step, names, 2, guarded=step.guarded and not only)
 
 
+_RECURRENT = re.compile(r"\d(_reverse)?$")
+"""How names of parameters end that PyTorch's recurrent modules set for each layer and direction, and do not declare."""
+
+
 def _attribute(step: Step, names: Names) -> str:
     """`m.weight`, where it is one parameter with a name that PyTorch's modules declare, or that lies below one."""
     name, *more = step.names
-    declared = "." in name or not name[-1].isdigit()
+    declared = "." in name or not _RECURRENT.search(name)
     return f"{names.module}.{name}" if declared and not more else ""
 
 
