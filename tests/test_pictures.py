@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from functools import cache
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import msgspec
@@ -186,6 +187,30 @@ def test_what_is_no_nest_of_branches_gets_layers(net: str, level: str) -> None:
     assert smallest_text(Picture(network, Options()).scene, *DEFAULT_PAGE) >= 4
 
 
+@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION], ids=["pyramid", "hrnet"])
+def test_lines_of_layers_do_not_turn_by_a_hair(net: str) -> None:
+    scene = Picture(built(net), Options()).scene
+    lines = [item.points for item in primitives(scene.items) if isinstance(item, Line)]
+    across = [abs(a[0] - b[0]) for points in lines for a, b in pairwise(points) if abs(a[0] - b[0]) > 0.01]
+    assert min(across) >= 4
+
+
+def test_what_alone_leads_to_a_part_stands_above_it() -> None:
+    """Where there is room."""
+    spots = Picture(built(HIGH_RESOLUTION), Options()).scene.spots
+    middle = {name: x + w / 2 for name, (x, _, w, _) in spots.items()}
+    pairs = [
+        ("b0", "b1"),
+        ("ba0", "ba"),
+        ("a2", "a3"),
+        ("ac0", "ac"),
+        ("a4", "out:a"),
+        ("b4", "out:b"),
+        ("c4", "out:c"),
+    ]
+    assert [pair for pair in pairs if abs(middle[pair[0]] - middle[pair[1]]) > 0.01] == []
+
+
 def test_each_part_stands_once() -> None:
     scene = Picture(built(HIGH_RESOLUTION), Options(level="ops")).scene
     boxes = [item for item in primitives(scene.items) if isinstance(item, Rect) and item.role == "box"]
@@ -364,11 +389,11 @@ def test_pyramids_of_pools_are_no_u() -> None:
 @pytest.mark.parametrize(("name", "style"), [("unet", "auto"), ("segnet", "auto"), ("vgg", "volumes")])
 def test_what_is_drawn_to_scale_takes_usual_sizes_where_they_are_open(name: str, style: Style) -> None:
     picture = Picture(netc.load(f"specs/{name}.yaml").ir, Options(style=style))
-    (note,) = picture.notes
+    note, *others = picture.notes
     assert note.startswith("drawn to scale at h=")
     asked = {name: int(number) for name, number in re.findall(r"(\w)=(\d+)", note)}
     bound = Picture(netc.load(f"specs/{name}.yaml", bind=asked).ir, Options(style=style))
-    assert bound.notes == ()
+    assert bound.notes == tuple(others)
     assert bound.svg == picture.svg
 
 

@@ -41,6 +41,14 @@ def fitting(view: View, page: tuple[float, float], layout: Layout, kept: Sequenc
     return best, shown_view
 
 
+def with_size_said(scene: Scene, page: tuple[float, float], other: str) -> Scene:
+    """A scene that has no coarser form, which says how small its text is where it cannot be read on the page."""
+    size = smallest_text(scene, *page)
+    if size < LEAST_TEXT:
+        scene.notes = (*scene.notes, f"text on the page is {size:.1f} pt high; {other} keeps {LEAST_TEXT:g} pt")
+    return scene
+
+
 def _coarser(view: View, page: tuple[float, float], layout: Layout, kept: Sequence[str]) -> Iterator[tuple[View, str]]:
     yield folded(view, kept=kept), "each kind of block is opened once"
     closed = folded(view, opened=(), kept=kept)

@@ -22,6 +22,14 @@ SWEEPS = 6
 
 Item = tuple[int, bool]
 """A node, or (True) a lane of what the node makes."""
+Key = tuple[int, Item]
+"""An item in its row."""
+Axes = dict[Key, float]
+Beside = dict[Key, list[Key]]
+HAIR = 4.0
+"""Points by which no line should turn."""
+MOST_MOVES = 200_000
+"""Items that are looked at to straighten lines."""
 
 
 class LayersBlock:
@@ -119,7 +127,7 @@ class LayersBlock:
         cell = self.cells[item[0]]
         return 0.0 if item[1] else max(cell.w - cell.ax, cell.label)
 
-    def _places(self) -> dict[tuple[int, Item], float]:
+    def _places(self) -> Axes:
         """The axis of every item, by its row."""
         steps = [self._steps(row) for row in self.rows]
         x = {(r, item): at for r, row in enumerate(self.rows) for item, at in zip(row, steps[r], strict=True)}
@@ -132,6 +140,19 @@ class LayersBlock:
                 weights = [4.0 if item[1] else 1.0 + len(beside[r, item]) for item in self.rows[r]]
                 settled = _kept_apart(wished, weights, steps[r])
                 x.update(((r, item), at) for item, at in zip(self.rows[r], settled, strict=True))
+        return self._straightened(x, steps, above, below)
+
+    def _straightened(self, x: Axes, steps: Sequence[Sequence[float]], above: Beside, below: Beside) -> Axes:
+        """Places at which fewer lines turn: what stands on one line moves as a whole, within its rows' room, onto the
+        line of what alone leads to it or alone follows it, or of anything a hair's breadth away."""
+        close = {(r, item): at for r, row in enumerate(self.rows) for item, at in zip(row, steps[r], strict=True)}
+        room = _Room(x, close, self.rows)
+        for _ in range(2):
+            bends = sorted((abs(x[a] - x[b]), a, b) for a, lower in below.items() for b in lower)
+            for _, a, b in bends:
+                alone = len(below[a]) == 1 and len(above[b]) == 1
+                if alone or abs(x[a] - x[b]) < HAIR:
+                    room.join(a, b)
         return x
 
     def _steps(self, row: Sequence[Item]) -> list[float]:
@@ -146,13 +167,8 @@ class LayersBlock:
             found.append(at)
         return found
 
-    def _neighbours(
-        self,
-    ) -> tuple[dict[tuple[int, Item], list[tuple[int, Item]]], dict[tuple[int, Item], list[tuple[int, Item]]]]:
-        above, below = (
-            defaultdict[tuple[int, Item], list[tuple[int, Item]]](list),
-            defaultdict[tuple[int, Item], list[tuple[int, Item]]](list),
-        )
+    def _neighbours(self) -> tuple[Beside, Beside]:
+        above, below = defaultdict[Key, list[Key]](list), defaultdict[Key, list[Key]](list)
         for row, links in enumerate(self.links[:-1]):
             for upper, lower in links:
                 above[row + 1, lower].append((row, upper))
@@ -244,6 +260,47 @@ class LayersBlock:
 
     def _axis(self, row: int, item: Item) -> float:
         return self.left + self.x[row, item]
+
+
+class _Room:
+    """Items at `x`, in rows in which they keep the distances of `steps`; those joined stand on one line."""
+
+    def __init__(self, x: Axes, steps: Axes, rows: Sequence[Sequence[Item]]) -> None:
+        self.x, self.steps, self.rows = x, steps, rows
+        self.at = {(r, item): n for r, row in enumerate(rows) for n, item in enumerate(row)}
+        self.line: dict[Key, list[Key]] = {key: [key] for key in x}
+        self.low, self.high = min(x.values()), max(x.values())
+        self.moves = MOST_MOVES
+
+    def join(self, a: Key, b: Key) -> None:
+        """Move the lines of both onto each other, where nothing is in the way."""
+        one, other = self.line[a], self.line[b]
+        self.moves -= len(one) + len(other)
+        if one is other or self.moves < 0 or {r for r, _ in one} & {r for r, _ in other}:
+            return
+        by = self.x[a] - self.x[b]
+        part = min(abs(by), self._slack(other, by))
+        if self._slack(one, -by) < abs(by) - part - 1e-6:
+            return
+        goal = self.x[b] + (part if by > 0 else -part)
+        joined = [*one, *other]
+        self.x.update(dict.fromkeys(joined, goal))
+        self.line.update(dict.fromkeys(joined, joined))
+
+    def _slack(self, line: Sequence[Key], by: float) -> float:
+        """How far a line can move, to the right where `by` is positive."""
+        return max(0.0, min(self._free(key, 1 if by > 0 else -1) for key in line))
+
+    def _free(self, key: Key, side: int) -> float:
+        """How far a key can move to a side before it meets its neighbour or the edge."""
+        row, n = self.rows[key[0]], self.at[key] + side
+        end = self._beside(key, row[n]) if 0 <= n < len(row) else self.high if side > 0 else self.low
+        return side * (end - self.x[key])
+
+    def _beside(self, key: Key, item: Item) -> float:
+        """Where a key would stand as close to its neighbour as it may."""
+        other = (key[0], item)
+        return self.x[other] + self.steps[key] - self.steps[other]
 
 
 def _mean(values: Sequence[float], default: float) -> float:

@@ -14,7 +14,7 @@ from netc.backends.diagram.columns import columns
 from netc.backends.diagram.dot import Direction, to_dot
 from netc.backends.diagram.engine import Format, render
 from netc.backends.diagram.errors import PictureError
-from netc.backends.diagram.fit import fitting
+from netc.backends.diagram.fit import fitting, with_size_said
 from netc.backends.diagram.mermaid import mermaid_text
 from netc.backends.diagram.page import page_text
 from netc.backends.diagram.paint import ColorBy, paint_of, with_legend
@@ -167,7 +167,7 @@ def _styled(view: View, options: Options) -> tuple[Scene, View]:
     if options.style == "paper":
         return paper(view, paint), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
-        return ushape(view), view
+        return with_size_said(ushape(view), options.room, "--style columns"), view
     if options.style == "volumes":
         return volumes(view), view
 

@@ -122,16 +122,9 @@ class Sketch:
         return Piece(unit=unit, cell=cell, title=title, caption=caption)
 
     def _sized_by(self, box: Box) -> Iterator[str]:
-        """`size of image`, of what enlarges; what undoes a step has the size from before it, without saying so."""
-        if box.family is not Family.UPSAMPLE:
-            return
-        undone = {wire for read in box.inputs[1:] if read in self.view.makers for wire in self.view.makers[read].inputs}
-        inputs = {wire: name for name, wire in self.view.opened.inputs}
-        for wire in dict.fromkeys(box.sizes):
-            maker = self.view.makers.get(wire)
-            name = inputs.get(wire, "" if maker is None else _seen_from(box.path, maker.path))
-            if name and wire not in undone:
-                yield f"size of {name}"
+        """`size of image` where an input gives the size of what enlarges; other parts show no names to be told by."""
+        if box.family is Family.UPSAMPLE and box.sizes:
+            yield from (f"size of {name}" for name, wire in self.view.opened.inputs if wire in box.sizes)
 
     def _terminal(self, unit: Terminal) -> Piece:
         many = f" ({unit.count})" if unit.count > 1 else ""
@@ -335,15 +328,6 @@ class Sketch:
     def _told(self, unit: Box) -> str:
         shapes = ", ".join(shape_text(wire, self.view.batch) for wire in unit.outputs)
         return f"{unit.detail}\n{shapes}"
-
-
-def _seen_from(path: str, other: str) -> str:
-    """Another part's path without the blocks that both lie in."""
-    here, there = path.split(".")[:-1], other.split(".")
-    same = next(
-        (n for n, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), min(len(here), len(there) - 1)
-    )
-    return ".".join(there[same:])
 
 
 def named(unit: Shown) -> str:
