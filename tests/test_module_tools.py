@@ -213,6 +213,25 @@ def test_scripts(name: str) -> None:
         same(scripted(x), module(x), **CLOSE)
 
 
+def test_scripts_what_only_training_has() -> None:
+    """Where a step of training reads another, and the class of the results has members that may be None."""
+    module = netc.load("""\
+netc: 1
+name: auxiliary
+inputs: {image: [N, 3, 8*h, 8*w]}
+net:
+  stem: [conv2d 4 3 padding=1 stride=2 @image, relu]
+  side: [conv2d 4 1 @stem, relu]
+  logits: [mean (2 3) @stem, linear 5]
+  aux: [mean (2 3) @side, linear 5]
+outputs: {logits: logits, aux: {from: aux, when: train}}
+""").module()
+    scripted, x = torch.jit.script(module), torch.randn(2, 3, 16, 8)
+    same(scripted.train()(x), module.train()(x))
+    assert len(module(x)) == 2
+    same(scripted.eval()(x), module.eval()(x))
+
+
 @pytest.mark.parametrize("name", STATIC)
 def test_traces_symbolically(name: str) -> None:
     module = module_of(name)

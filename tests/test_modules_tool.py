@@ -72,6 +72,15 @@ SPECS = {
         net: [lstm (n if n > 4 else 4) 2 batch_first=true bidirectional=true @words, linear (3 if 3 > n else n)]
         init: {lstm.weight_ih_l1_reverse: ones, lstm.weight_hh_l0: xavier_normal, lstm.bias_ih_l0: zeros}
         """,
+    "packed": """
+        netc: 1
+        name: packed
+        inputs: {words: [N, T, 8], counts: {shape: [N], dtype: int64}}
+        net:
+          read: lstm 6 batch_first=true lengths=@counts @words
+          again: gru 5 batch_first=true lengths=@counts @read
+          last: rnn 4 batch_first=true lengths=@counts @again
+        """,
     "parts": """
         netc: 1
         name: parts

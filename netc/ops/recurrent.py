@@ -34,16 +34,16 @@ _LENGTHS = attr("how many steps of each sequence are read, N × int64, from 1 to
 PACKED = '''class Packed{kind}(nn.{kind}):
     """Reads the first `lengths` steps of each sequence, at least one; the others give 0."""
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Tensor, lengths: Tensor, start: {state} | None = None
     ) -> tuple[Tensor, {state}]:
         steps = x.shape[1] if self.batch_first else x.shape[0]
         packed = nn.utils.rnn.pack_padded_sequence(
             x, lengths.clamp(1, steps).cpu(), self.batch_first, enforce_sorted=False
         )
-        output, end = super().forward(packed, start)
+        read, end = super().forward(packed, start)
         output, _ = nn.utils.rnn.pad_packed_sequence(
-            output, self.batch_first, total_length=steps
+            read, self.batch_first, total_length=steps
         )
         return output, end'''
 STATES = ("Tensor", "tuple[Tensor, Tensor]")
