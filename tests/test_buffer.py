@@ -64,7 +64,7 @@ def test_a_buffer_is_zeros_at_first_and_does_not_train(tmp_path: Path) -> None:
 
 def test_a_buffer_needs_sizes() -> None:
     assert refused("a: buffer\nb: add @image @a")[0] == ("missing-argument", "buffer")
-    assert refused("a: buffer 3 dtype=complex64\nb: add @image @a")[0][0] == "unknown-name"
+    assert refused("a: buffer 3 dtype=complex64\nb: add @image @a")[0][0] == "bad-argument"
 
 
 @pytest.mark.parametrize("kind", ["parameter", "buffer"])

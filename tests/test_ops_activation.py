@@ -187,7 +187,7 @@ def test_rrelu_draws_slopes_in_training() -> None:
 @pytest.mark.parametrize(
     ("name", "attributes", "at", "text"),
     [
-        ("celu", {"alpha": 0}, "alpha", "not 0"),
+        ("celu", {"alpha": 0}, "alpha", "must not be 0"),
         ("hardtanh", {"min_val": 2.0}, "max_val", "1 must be greater than min_val 2"),
         ("rrelu", {"lower": 0.5}, "lower", "0.5 is greater than upper 0.333333"),
         ("clamp", {}, None, "needs `min` or `max`"),
