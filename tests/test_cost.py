@@ -152,7 +152,10 @@ def test_frozen_parameters_do_not_count_as_trainable(tmp_path: Path) -> None:
         module, summary = build_module(network), network.summary()
         assert summary.parameters == sum(p.numel() for p in module.parameters())
         assert summary.trainable == sum(p.numel() for p in module.parameters() if p.requires_grad) < summary.parameters
-        assert str(summary).splitlines()[-1].split() == ["trainable", f"{summary.trainable:,}"]
+        assert [line.split() for line in str(summary).splitlines()[-2:]] == [
+            ["trainable", f"{summary.trainable:,}"],
+            ["frozen", f"{summary.parameters - summary.trainable:,}"],
+        ]
 
 
 def test_nothing_is_said_of_training_where_everything_trains() -> None:

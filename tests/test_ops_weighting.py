@@ -177,4 +177,4 @@ def test_what_cannot_be_together_is_refused() -> None:
     for line in ("conv2d 4 3", "conv_transpose2d 4 3", "linear 3"):
         found = refused(f"a: {line} weight_norm=true spectral_norm=true")[0]
         assert found == ("bad-argument", "spectral_norm=true")
-    assert refused("a: conv2d 4 3 standardize=-1")[0] == ("bad-argument", "standardize=-1")
+    assert refused("a: conv2d 4 3 standardize=-1")[0] == ("bad-argument", "-1")

@@ -31,9 +31,9 @@ def test_a_chain_read_from_within_hands_out_what_is_read() -> None:
     agree(compiled(CHAIN), 3, 16, 16)
     agree(compiled(CHAIN, classes=7), 3, 16, 16, classes=7)
     code = generate(compiled(CHAIN))
-    assert "class Body(nn.Sequential):" in code
+    assert "class Body(nn.ModuleList):" in code
     assert "            if i in (1, 4, 5):\n                taps.append(x)\n" in code
-    assert "body_1, body_4, body_5 = self.body(image)" in code
+    assert "body_1, body_4, score = self.body(image)" in code
 
 
 def test_a_chain_may_be_read_after_most_members() -> None:
@@ -64,7 +64,7 @@ def test_a_file_that_is_a_chain_may_be_read_from_within(tmp_path: Path) -> None:
     )
     agree(network, 3, 16, 16)
     code = generate(network)
-    assert "class Parts(nn.Sequential):" in code
+    assert "class Parts(nn.ModuleList):" in code
     assert "[:2]" not in code
     module = network_class(code)().eval()
     image = torch.randn(1, 3, 16, 16)

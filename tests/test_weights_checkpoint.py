@@ -246,7 +246,7 @@ def test_compressed_checkpoints_are_refused(tmp_path: Path) -> None:
     ("value", "said"),
     [
         ([torch.ones(1)], "holds a list"),
-        ({"a": {"b": torch.ones(1)}}, "`--key` with one of: 'a'"),
+        ({"a": {"b": torch.ones(1)}}, "choose one with `--key`: 'a'"),
         ({"model": {}, "state_dict": {}}, "'model', 'state_dict'"),
         ({"a": torch.ones(2).to_sparse()}, "safetensors does not support"),
         ({3: torch.ones(2)}, "names that cannot be shown"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import msgspec
 
@@ -134,7 +134,7 @@ def read_arrays(path: Path) -> Any:
 
 def _check_archive(path: Path) -> None:
     """Compressed arrays are a small file that takes much memory only where somebody wants that."""
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() == ".npz" and is_zipfile(path):
         with ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > max(MOST_BYTES, MOST_COMPRESSED * path.stat().st_size):
