@@ -28,11 +28,13 @@ def test_commands_print_what_the_page_shows(
     command: str, output: str, classroom: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(classroom)
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert printed(command) == output
 
 
 def test_pictures_are_those_the_commands_draw(classroom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(classroom)
+    monkeypatch.delenv("COLUMNS", raising=False)
     drawn = [(command, command.partition("-o ")[2].split()[0]) for command, _ in SESSIONS if "-o " in command]
     assert len(drawn) == 11
     for command, target in drawn:
