@@ -252,6 +252,7 @@ ELSEWHERE = {
         "max_unpool1d",
         "max_unpool2d",
         "max_unpool3d",
+        "squareplus",
     ),
     *("gather", "index_select", "take_along_dim", "log", "sqrt", "rsqrt"),
     *("locally_connected1d", "locally_connected2d", "deform_conv2d", "affine_grid", "roi_pool", "roi_align", "nms"),

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from msgspec import structs
 
+from netc.dims import Size
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
@@ -45,12 +46,13 @@ class _Running(Op):
         first = node("Gather", f"{source} first_place", "first", place, axis=axis)
         begin = (*cast, first, node("Shape", "first", "first_shape"))
         if dtype == wanted:
-            return *begin, *self._scanned(source, "y0", axis, dtype)
+            return *begin, *self._scanned(source, "y0", axis, dtype, x[0].shape[axis])
         back = node("Cast", "found", "y0", to=ONNX_TYPES[wanted])
-        return *begin, *self._scanned(source, "found", axis, dtype), back
+        return *begin, *self._scanned(source, "found", axis, dtype, x[0].shape[axis]), back
 
-    def _scanned(self, source: str, result: str, axis: int, dtype: str) -> Iterator[OnnxNode]:
-        """`result` out of `source`, whose elements at the first place are `first` and have `first_shape`."""
+    def _scanned(self, source: str, result: str, axis: int, dtype: str, count: Size) -> Iterator[OnnxNode]:
+        """`result` out of `source`, which has `count` elements along the axis; those at the first place are `first` and
+        have `first_shape`."""
         raise NotImplementedError
 
     def caption(self, *x: TensorType) -> str:
@@ -67,7 +69,7 @@ class _Folding(_Running):
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
 
-    def _scanned(self, source: str, result: str, axis: int, dtype: str) -> Iterator[OnnxNode]:
+    def _scanned(self, source: str, result: str, axis: int, dtype: str, count: Size) -> Iterator[OnnxNode]:
         unit = scalar("unit", dtype, self.unit if dtype in FLOATS else int(self.unit))
         yield node("Expand", "unit first_shape", "start", unit)
         *steps, last = formula(dtype, self.lines)
@@ -99,12 +101,15 @@ class _Extreme(_Running):
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         return x[0], TensorType(x[0].shape, "int64")
 
-    def _scanned(self, source: str, result: str, axis: int, dtype: str) -> Iterator[OnnxNode]:
+    def _scanned(self, source: str, result: str, axis: int, dtype: str, count: Size) -> Iterator[OnnxNode]:
         numbers = [scalar(name, "int64", value) for name, value in (("zero", 0), ("one", 1))]
         yield node("Expand", "zero first_shape", "start", numbers[0])
-        yield node("Shape", source, "counts", start=axis, end=axis + 1)
-        yield node("Squeeze", "counts only", "count", int64("only", 0))
-        yield node("Range", "zero count one", "places", numbers[1])
+        if isinstance(count, int):
+            yield node("Range", "zero count one", "places", numbers[1], scalar("count", "int64", count))
+        else:
+            yield node("Shape", source, "counts", start=axis, end=axis + 1)
+            yield node("Squeeze", "counts only", "count", int64("only", 0))
+            yield node("Range", "zero count one", "places", numbers[1])
         given, made = ("before", "place_before", "here", "place"), ("after", "place_after", "there", "place_there")
         body = OnnxGraph(given, made, tuple(self._step(dtype)))
         along = {"scan_input_axes": (axis, 0), "scan_output_axes": (axis, axis)}

@@ -39,6 +39,17 @@ def _wrong(path: str) -> Unsupported:
     return Unsupported(f"`{path}` cannot be written for PyTorch here: its module would differ; use -p or --bind")
 
 
+MOST_GAPS = 64
+"""Statements in a row that vanish."""
+
+
+def _outward(path: str) -> Iterator[str]:
+    """A path and those of everything around it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
 class _Place(msgspec.Struct, frozen=True):
     """Where something stands: the path of its statement, and of its weights."""
 
@@ -55,7 +66,13 @@ class _Checked:
     def __init__(self, forms: Forms, flat: Flat) -> None:
         self.forms = forms
         self.nodes = {node.path: node for node in flat.nodes}
+        self.paths = {path for node in flat.nodes for path in _outward(node.path)}
         self.called: set[str] = set()
+
+    def number(self, place: _Place, least: int) -> int:
+        """The number of the next statement of a chain: a merge of one tensor, say, is none, and leaves a gap."""
+        found = (n for n in range(least, least + MOST_GAPS) if join(place.path, str(n)) in self.paths)
+        return next(found, least)
 
     def call(self, place: _Place, cls: str, given: Mapping[str, Any], reads: Wires) -> Wires:
         """The tensors that come of a module with this class and these arguments, or of an expression with this
@@ -209,8 +226,10 @@ class _Class:
     def _members(self, parts: Sequence[tree.Part], place: _Place, env: Env, reads: Wires) -> Wires:
         """The tensor behind each member of a sequence; what flows in where there is none."""
         results: list[Wire] = []
+        number = -1
         for at, (name, module, inner) in enumerate(self._listed(parts, env)):
-            reads = self._module(module, place.below(name or str(at)), inner, reads)
+            number = self.checked.number(place, max(at, number + 1))
+            reads = self._module(module, place.below(name or str(number), name or str(at)), inner, reads)
             results.extend(reads)
         return tuple(results) or reads
 
