@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from alike import alike
+from module_judge import judge
 from spectext import net, refused, spec, warnings
 from torch import nn
 
@@ -213,3 +214,15 @@ def test_one_part_computes_what_pytorch_does(n: int, tmp_path: Path) -> None:
         return torch.stack(parts).sum(0), torch.stack(parts)
 
     alike(network, reference, tmp_path, torch.randn(3, 8))
+
+
+@pytest.mark.parametrize("tail", ["prelu", "relu", "prelu, relu, conv2d x.C 1", "relu, conv2d x.C 1, relu"])
+def test_what_vanishes_from_a_chain_keeps_its_number(tail: str) -> None:
+    """A merge of one tensor is no module, and what follows it has the weights' names that it has elsewhere."""
+    text = dedent(REPVGG).replace("relu]", f"{tail}]")
+    assert judge(text)
+    network = netc.load(text)
+    keys = network.module().state_dict().keys()
+    assert {key.replace("a.out", "b.out") for key in keys if key.startswith("a.out")} == {
+        key for key in keys if key.startswith("b.out")
+    }

@@ -166,7 +166,7 @@ class Reader:
         message = f"`{base}` has no `{last}`" if base else f"there is no tensor `{text}`"
         if self.report.knows("unknown-tensor", message, span):
             return
-        known = unknown.known()
+        known = [name for name in unknown.known() if name]  # a body without names has the empty one
         near = closest(last, known)
         at = span.text.rfind(last) + span.start
         edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()

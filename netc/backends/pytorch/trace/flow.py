@@ -76,8 +76,11 @@ class Flow:
         return Ends(root, first.source, found[-1][1].result) if consistent else None
 
     def _chain(self, group: Group, path: str, taps: bool = False) -> list[tuple[str, Ends]] | None:
-        found = self._links(group.items, path, None, self.forms.has_state(group.items), taps)
-        return found if found and len({name for name, _ in found}) == len(found) else None
+        holds = self.forms.has_state(group.items)
+        found = self._links(group.items, path, None, holds, taps)
+        if not found or len({name for name, _ in found}) < len(found):
+            return None
+        return None if holds and _has_gaps([name for name, _ in found]) else found
 
     def _links(
         self, items: Sequence[Item], prefix: str, value: Value | None, wraps: bool, taps: bool = False
@@ -128,6 +131,13 @@ class Flow:
             if not direct and (not wraps or form.module is not None or leaf.module != leaf.path):
                 return None
         return Ends(leaf.module, leaf.inputs[0], leaf.outputs[0])
+
+
+def _has_gaps(paths: Sequence[str]) -> bool:
+    """Whether members that are numbered would get other numbers in an `nn.Sequential`: what vanished, a merge of one
+    tensor say, has one too."""
+    names = [path.rpartition(".")[2] for path in paths]
+    return all(name.isdigit() for name in names) and names != [str(i) for i in range(len(names))]
 
 
 def continues(group: Group, prefix: str) -> bool:
