@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from netc.importing.candidates import NamesMode
 from netc.importing.run import Imported, SizesMode, Wishes, import_onnx_file
+from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from netc.importing import torch_source
+else:
+    torch_source = LazyModule("netc.importing.torch_source")
 
 __all__ = ["Imported", "import_onnx", "import_torch"]
 
@@ -40,9 +45,7 @@ def import_torch(
     The module is exported with `torch.export`; names of its parameters stay as they are. Raises NetcError:
     `cannot-import`, `import-differs`.
     """
-    from netc.importing.torch_source import import_torch_module
-
-    return import_torch_module(module, example, Wishes(names, sizes), name)
+    return torch_source.import_torch_module(module, example, Wishes(names, sizes), name)
 
 
 def shapes_of(shapes: Shapes) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from importlib import import_module
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -21,7 +21,14 @@ from netc.importing.lift import lift
 from netc.importing.proof import OnnxSource, Source, prove
 from netc.importing.report import ImportReport
 from netc.importing.weights import Assigned, assign, unused, write
+from netc.lazy import LazyModule
+from netc.run.model import read_model
 from netc.syntax.names import name_from_stem
+
+if TYPE_CHECKING:
+    from netc.importing.readers import onnx_files
+else:
+    onnx_files = LazyModule("netc.importing.readers.onnx_files")  # needs onnx, which other sources do not
 
 SizesMode = Literal["symbolic", "fixed"]
 Note = Callable[[str], None]
@@ -83,20 +90,16 @@ def quiet(words: str) -> None:
 
 def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = quiet) -> Imported:
     """The network of an ONNX file. Raises NetcError: `cannot-import`, `import-differs`, `model-file`."""
-    from netc.importing.readers.onnx_files import read_onnx
-
     path = Path(path)
     try:
         note("reading")
-        graph = read_onnx(path, name_from_stem(path.stem), wishes.sizes, wishes.shapes)
+        graph = onnx_files.read_onnx(path, name_from_stem(path.stem), wishes.sizes, wishes.shapes)
         return finish(graph, OnnxSource(path), _names(path), str(path), wishes, note)
     except Gap as gap:
         raise gap.error(str(path)) from gap
 
 
 def _names(path: Path) -> dict[str, int]:
-    from netc.run.model import read_model
-
     return {tensor.name: prod(tensor.dims) for tensor in read_model(path).graph.initializer}
 
 

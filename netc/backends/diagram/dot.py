@@ -29,10 +29,15 @@ from netc.backends.diagram.style import (
 )
 from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes
 from netc.dims import Size
+from netc.lazy import LazyModule
 from netc.ops.base import Family
 
 if TYPE_CHECKING:
     import graphviz
+
+    from netc.backends.diagram import digraph as graphviz_digraph
+else:
+    graphviz_digraph = LazyModule("netc.backends.diagram.digraph")  # needs the package graphviz
 
 Direction = Literal["tb", "lr"]
 Places = Mapping[str, tuple[float, float, float, float]]
@@ -70,10 +75,8 @@ def to_graphviz(view: View, direction: Direction = "tb") -> graphviz.Digraph:
     """The same as an object of the package graphviz, to which nodes and edges can be added. Raises PictureError where
     the package is missing."""
     optional("graphviz", "a graphviz.Digraph")
-    from netc.backends.diagram.digraph import EngineDigraph  # needs the package
-
     lines = to_dot(view, direction).splitlines()
-    digraph = EngineDigraph(name=view.network.name)
+    digraph = graphviz_digraph.EngineDigraph(name=view.network.name)
     digraph.body.extend(f"\t{line.strip()}\n" for line in lines[1:-1])
     return digraph
 

@@ -12,6 +12,7 @@ from netc.dims import Dim, Size
 from netc.importing.graph import Value, Weight
 from netc.importing.readers.constants import short
 from netc.importing.readers.onnx import Call, handles
+from netc.importing.readers.onnx_constants import constant_of_shape_weight, constant_weight
 from netc.importing.readers.onnx_folding import sizes
 from netc.importing.reshaping import reshape_to
 from netc.types import OF_ONNX
@@ -153,15 +154,11 @@ def size(call: Call) -> None:
 
 @handles("Constant")
 def constant(call: Call) -> None:
-    from netc.importing.readers.onnx_constants import constant_weight
-
     call.result(constant_weight(call))
 
 
 @handles("ConstantOfShape")
 def constant_of_shape(call: Call) -> None:
-    from netc.importing.readers.onnx_constants import constant_of_shape_weight
-
     call.result(constant_of_shape_weight(call))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from netc.dims import Dim, Size, exact_div, symbol
 from netc.importing.graph import Frame, Gap, Graph, Held, Value, Weight, held_array, whole
 from netc.importing.readers.constants import state
+from netc.importing.readers.torch_attention import collapse
 from netc.libraries import torch
 from netc.types import TensorType
 
@@ -192,8 +193,6 @@ class TorchReader:
         return False
 
     def _attention(self, node: Any, call: TorchCall) -> bool:
-        from netc.importing.readers.torch_attention import collapse
-
         return collapse(self, node, call, self._collapsed)
 
     def enter(self, node: Any, found: Any) -> None:
