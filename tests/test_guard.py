@@ -20,52 +20,28 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="commands run in
 
 
 def write_loop(path: Path, grows: bool = False) -> None:
-    """A Loop whose condition stays true; grows: each turn doubles a tensor, of up to 16 GB."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["on"], ["still"]),
-            helper.make_node("Concat", ["v", "v"], ["w"], axis=0) if grows else helper.make_node("Relu", ["v"], ["w"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("v", TensorProto.FLOAT, [None]),
-        ],
-        [
-            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("w", TensorProto.FLOAT, [None]),
-        ],
-    )
-    turns = numpy_helper.from_array(np.array(24 if grows else 2**62, "int64"), "turns")
-    graph = helper.make_graph(
-        [
-            helper.make_node("Loop", ["turns", "", "x"], ["y"], body=body),
-            *([helper.make_node("Loop", ["many", "", "y"], ["z"], body=_idle())] if grows else []),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [64])],
-        [helper.make_tensor_value_info("z" if grows else "y", TensorProto.FLOAT, [None])],
-        [turns, *([numpy_helper.from_array(np.array(2**62, "int64"), "many")] if grows else [])],
-    )
+    """A Loop that goes on for ever; grows: behind one of 24 turns, each of which doubles a tensor, up to 4 GB."""
+    double = helper.make_node("Concat", ["v", "v"], ["w"], axis=0)
+    idle = helper.make_node("Relu", ["v"], ["w"])
+    nodes = [helper.make_node("Loop", ["many", "", "y"], ["z"], body=turn(idle))]
+    nodes.insert(0, helper.make_node("Loop", ["few", "", "x"], ["y"], body=turn(double if grows else idle)))
+    counts = [numpy_helper.from_array(np.array(n, "int64"), name) for name, n in (("few", 24), ("many", 2**62))]
+    x, z = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [n]) for name, n in (("x", 64), ("z", None)))
+    graph = helper.make_graph(nodes, "g", [x], [z], counts)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
 
 
-def _idle() -> onnx.GraphProto:
-    return helper.make_graph(
-        [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Relu", ["v"], ["w"])],
-        "idle",
-        [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("v", TensorProto.FLOAT, [None]),
-        ],
-        [
-            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("w", TensorProto.FLOAT, [None]),
-        ],
-    )
+def turn(step: onnx.NodeProto) -> onnx.GraphProto:
+    """The body of a Loop whose condition stays true, which makes `w` of `v`."""
+    info = helper.make_tensor_value_info
+    inputs = [
+        info("turn", TensorProto.INT64, []),
+        info("on", TensorProto.BOOL, []),
+        info("v", TensorProto.FLOAT, [None]),
+    ]
+    outputs = [info("still", TensorProto.BOOL, []), info("w", TensorProto.FLOAT, [None])]
+    return helper.make_graph([helper.make_node("Identity", ["on"], ["still"]), step], "turn", inputs, outputs)
 
 
 def start(line: str, folder: Path) -> subprocess.Popen[str]:

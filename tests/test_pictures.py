@@ -9,9 +9,9 @@ from functools import cache
 from itertools import pairwise
 from xml.etree import ElementTree
 
-import msgspec
 import pytest
 import scenes
+from test_diagram import renamed
 
 import netc
 from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
@@ -261,26 +261,10 @@ HOSTILE = [
 ]
 
 
-def renamed(text: str) -> Network:
-    """A network whose name, description, input, statements and outputs are called so."""
-    network = netc.load("specs/lenet5.yaml").ir
-    block = network.block
-    source = block.inputs[0]
-    image = msgspec.structs.replace(source, path=text)
-    items = tuple(
-        msgspec.structs.replace(item, path=f"{text}{n}", inputs=tuple(image if v is source else v for v in item.inputs))
-        for n, item in enumerate(block.leaves())
-    )
-    outputs = tuple(msgspec.structs.replace(output, name=text) for output in block.outputs)
-    block = msgspec.structs.replace(block, inputs=(image,), items=items, outputs=outputs)
-    network.file.doc = text
-    return msgspec.structs.replace(network, name=text, block=block)
-
-
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("style", ["columns", "paper", "volumes"])
 def test_hostile_text_stays_text(text: str, style: Style) -> None:
-    picture = Picture(renamed(text), Options(style=style))
+    picture = Picture(renamed(netc.load("specs/lenet5.yaml").ir, text), Options(style=style))
     tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(picture.svg).iter()}
     assert tags <= {"svg", "title", "desc", "rect", "g", "text", "path", "polygon", "circle"}
     assert picture.data(".pdf").startswith(b"%PDF")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from curated import model
-from torch import Tensor, nn
+from torch import nn
 
-GROUPS, REPEATS = 4, 2
+from examples.resnext_forms import GROUPS, paths_of
+
+REPEATS = 2
 SIZES = {"groups": GROUPS, "inner": 2, "width": 8, "repeats": REPEATS}
 
 
@@ -22,20 +24,6 @@ def trained(network: nn.Module) -> nn.Module:
             elif value.is_floating_point():
                 value.normal_(0, 0.2)
     return network
-
-
-def paths_of(key: str, value: Tensor, form: str) -> dict[str, Tensor]:
-    """One tensor of the grouped form as tensors of the paths of another form."""
-    block, kind, rest = key.partition(".body.")
-    layer, _, name = rest.partition(".")
-    if not kind or (layer == "expand" and form == "concat"):
-        return {key: value}
-    if layer == "expand":
-        return {f"{block}.body.paths.{i}.1.{name}": part for i, part in enumerate(value.chunk(GROUPS, dim=1))}
-    place = {"reduce": "0", "transform": "1"}[layer]
-    within = f"0.{place}" if form == "split" else place
-    parts = value.chunk(GROUPS) if value.dim() else (value,) * GROUPS
-    return {f"{block}.body.paths.{i}.{within}.{name}": part for i, part in enumerate(parts)}
 
 
 @pytest.mark.parametrize("form", ["split", "concat"])

@@ -23,11 +23,11 @@ from netc.backends.diagram.style import (
     badge,
     font,
     quoted,
-    shape_text,
     shown,
     tooltip,
 )
 from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes
+from netc.backends.diagram.words import shape_text
 from netc.dims import Size
 from netc.lazy import LazyModule
 from netc.ops.base import Family

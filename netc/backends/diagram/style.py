@@ -1,12 +1,9 @@
-"""How things look: colours safe for colour-blind readers, escaped labels, shapes as text."""
+"""How things look: colours safe for colour-blind readers, escaped labels."""
 
 from __future__ import annotations
 
 from html import escape
-from re import sub
 
-from netc.backends.diagram.units import Wire
-from netc.dims import Size, dim_text
 from netc.ops.base import Family
 
 GREY = ("#E6E6E6", "#6E6E6E")
@@ -61,18 +58,3 @@ def font(text: str, size: int, colour: str) -> str:
 
 def badge(text: str, fill: str = DARK, colour: str = "white") -> str:
     return f'<TD BGCOLOR="{fill}"><FONT COLOR="{colour}" POINT-SIZE="10"><B> {text} </B></FONT></TD>'
-
-
-def shape_text(wire: Wire, batch: Size | None) -> str:
-    """`64×16h×16w`, without the batch axis; `64…224×…` where copies of a run differ."""
-    first, last = wire.type.shape, wire.last.shape
-    if batch is not None and len(first) > 1 and first[0] == batch:
-        first, last = first[1:], last[1:]
-    return "×".join(_axis(a, b, len(first) > 1) for a, b in zip(first, last, strict=True)) or "scalar"
-
-
-def _axis(first: Size, last: Size, among_others: bool) -> str:
-    a, b = dim_text(first), dim_text(last)
-    text = a if a == b else f"{a}…{b}"
-    bare = sub(r"⌊.*⌋", "", text)
-    return f"({text})" if among_others and any(sign in bare for sign in "+−") else text

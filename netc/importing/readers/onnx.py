@@ -15,6 +15,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
+from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import plain, state
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
 from netc.importing.readers.onnx_names import module_of, scope_of, statement_of
@@ -45,7 +46,7 @@ def handles(*op_types: str) -> Callable[[Handler], Handler]:
     return register
 
 
-class Call:
+class Call(Emitter):
     """A node while it is read: its inputs as values, weights or numbers, and where its results go."""
 
     def __init__(self, reader: Reader, node: NodeProto) -> None:
@@ -109,24 +110,16 @@ class Call:
     def shape(self, at: int) -> tuple[Size, ...]:
         return self.value(at).type.shape
 
-    def emit(self, name: str, *inputs: Value, params: Mapping[str, Weight] | None = None, **attributes: Any) -> Value:
-        """Add an operator; its first output."""
-        return self.emit_all(name, *inputs, params=params, **attributes)[0]
+    @property
+    def graph(self) -> Graph:
+        return self.reader.graph
 
-    def emit_all(
-        self,
-        name: str,
-        *inputs: Value,
-        params: Mapping[str, Weight] | None = None,
-        references: Mapping[str, Value] | None = None,
-        **attributes: Any,
-    ) -> list[Value]:
-        graph = self.reader.graph
-        node = graph.add(name, inputs, params, origin=self.origin, references=references, **attributes)
-        node.scope = self.reader.scope(self.node)
-        owner = module_of([weight.held.name for weight in node.params.values()])
-        node.path = owner or statement_of(self.node)
-        return node.outputs
+    @property
+    def scope(self) -> Scope:
+        return self.reader.scope(self.node)
+
+    def owner(self, weights: list[str]) -> str:
+        return module_of(weights) or statement_of(self.node)
 
     def result(self, *found: Entry) -> None:
         """What the outputs of the node are."""

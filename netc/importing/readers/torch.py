@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from netc.dims import Dim, Size, exact_div, symbol
-from netc.importing.graph import Frame, Gap, Graph, Held, Value, Weight, held_array, whole
+from netc.importing.graph import Frame, Gap, Graph, Held, Scope, Value, Weight, held_array, whole
+from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import state
 from netc.importing.readers.torch_attention import collapse
 from netc.libraries import torch
@@ -35,7 +36,7 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-class TorchCall:
+class TorchCall(Emitter):
     """A call while it is read, its arguments by name."""
 
     def __init__(self, reader: TorchReader, node: Any, name: str) -> None:
@@ -77,22 +78,17 @@ class TorchCall:
         found = {name: self.weight(name) for name in names}
         return {name: weight for name, weight in found.items() if weight is not None}
 
-    def emit(self, name: str, *inputs: Value, params: Mapping[str, Weight] | None = None, **attributes: Any) -> Value:
-        return self.emit_all(name, *inputs, params=params, **attributes)[0]
+    @property
+    def graph(self) -> Graph:
+        return self.reader.graph
 
-    def emit_all(
-        self,
-        name: str,
-        *inputs: Value,
-        params: Mapping[str, Weight] | None = None,
-        references: Mapping[str, Value] | None = None,
-        **attributes: Any,
-    ) -> list[Value]:
-        node = self.reader.graph.add(name, inputs, params, origin=self.origin, references=references, **attributes)
-        node.scope = self.reader.scope(self.node)
-        owners = [w.held.name.rpartition(".")[0] for w in node.params.values()]
-        node.path = next((owner for owner in owners if owner), "")
-        return node.outputs
+    @property
+    def scope(self) -> Scope:
+        return self.reader.scope(self.node)
+
+    def owner(self, weights: list[str]) -> str:
+        paths = (weight.rpartition(".")[0] for weight in weights)
+        return next((path for path in paths if path), "")
 
     def result(self, found: Any) -> None:
         self.reader.enter(self.node, found)
