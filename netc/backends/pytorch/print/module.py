@@ -17,11 +17,12 @@ from netc.backends.pytorch.print.code import literal, quoted
 from netc.backends.pytorch.print.constructor import Constructor
 from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.file import File
-from netc.backends.pytorch.print.forward import Tensors, Writer, read_in
+from netc.backends.pytorch.print.forward import Writer
 from netc.backends.pytorch.print.initialise import init_numbers, init_statements
 from netc.backends.pytorch.print.loops import Roll
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.print.shapes import Shapes
+from netc.backends.pytorch.print.tensors import Tensors, read_in
 from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
 from netc.expr.scope import Said

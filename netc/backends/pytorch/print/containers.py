@@ -1,0 +1,177 @@
+"""How a constructor writes modules that stand together: lists, dictionaries, and families that a loop makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.print.code import literal, quoted
+from netc.backends.pytorch.print.document import BREAK, layout
+from netc.backends.pytorch.print.file import File
+from netc.backends.pytorch.print.identifiers import Identifiers
+from netc.backends.pytorch.print.loops import Family
+from netc.backends.pytorch.print.members import Members, as_range, is_expression
+from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
+from netc.expr.terms import is_plain, lit, names
+from netc.expr.tree import Expr, Literal, Name
+
+MANY = 3
+"""So many members that differ in numbers alone are made by a loop."""
+
+
+class Containers(Members):
+    """Writes the containers of one class's `__init__`."""
+
+    def __init__(self, plan: Plan, file: File) -> None:
+        self.places = Places(plan)
+        super().__init__(plan, file, Identifiers(plan, file.reserved, self.places.heads))
+        self._made: set[str] = set()
+
+    def _tensor(self, path: str, made: tree.Module, kind: str) -> str:
+        name = path.rpartition(".")[2]
+        if kind == "parameter" and path == name and not name.isdigit():
+            return f"self.{name} = {self.code(made).text}"
+        more = ", persistent=False" if kind == "buffer" and not is_kept_buffer(made) else ""
+        if path == name and not name.isdigit():
+            return f"self.{name} = nn.Buffer({self.code(made).text}{more})"
+        parent = (
+            self.places.access(path.rpartition(".")[0]) if "." in path and path not in self.places.moved else "self"
+        )
+        return f"{parent}.register_{kind}({quoted(self.places.name(path))}, {self.code(made).text}{more})"
+
+    def _contain(self, path: str, indent: int) -> Iterator[str]:
+        """A list or dictionary of modules; member by member where one takes statements."""
+        target, members = self.places.access(path), self.places.members(path)
+        if all(is_expression(made) and not tensor_kind(made) for made in members.values()):
+            yield from layout(f"{target} = {self._container(path)}", indent)
+            return
+        listed = self.places.is_list(path)
+        yield f"{' ' * indent}{target} = nn.{'ModuleList' if listed else 'ModuleDict'}()"
+        waiting = self.places.children(path)
+        while waiting:
+            run = self._run(path, waiting) if listed else []
+            if run:
+                text, words = self._turns(run)
+                yield from layout(f"{words}:", indent)
+                yield from layout(f"{target}.append({text})", indent + 4)
+                waiting = waiting[len(run) :]
+                continue
+            name, *waiting = waiting
+            made = self.places.placed.get(f"{path}.{name}")
+            place = f"{target}.append({{}})" if listed else f"{target}[{quoted(name)}] = {{}}"
+            if made is None:
+                yield from self._contain(f"{path}.{name}", indent)
+            elif kind := tensor_kind(made):
+                yield from layout(self._tensor(f"{path}.{name}", made, kind), indent)
+            else:
+                yield from self._put(place, made, indent)
+
+    def _run(self, path: str, names_: Sequence[str]) -> list[tree.Module]:
+        """The members of a list that come next and differ in numbers alone."""
+        run: list[tree.Module] = []
+        for name in names_:
+            made = self.places.placed.get(f"{path}.{name}")
+            plain = made is not None and is_expression(made) and not tensor_kind(made)
+            if made is None or not plain or (run and self._form(made) != self._form(run[0])):
+                break
+            run.append(made)
+        return run if len(run) >= MANY else []
+
+    def _form(self, made: tree.Module) -> tuple[Any, ...]:
+        """What modules that differ in numbers alone have in common."""
+        kinds: list[Any] = []
+        for node in tree.walk(made):
+            match node:
+                case tree.Make(form=form):
+                    kinds.append(form)
+                case tree.New():
+                    kinds.append(id(self.plan.callee(node)))
+                case tree.Member(name=name):
+                    kinds.append(name)
+                case _ if not isinstance(node, tree.Hole):
+                    kinds.append(type(node))
+        terms = [self.said(hole) for hole in self.plan.holes(made)]
+        return *kinds, *(None if isinstance(t, Literal) and is_plain(t.value) else t for t in terms)
+
+    def _container(self, path: str) -> str:
+        family = next((f for f in self.places.families.values() if f.path == path), None)
+        if family is not None:
+            return self._family(family)
+        children = self.places.children(path)
+        members = [self._child(f"{path}.{name}") for name in children]
+        force = BREAK if len(members) > 1 else ""
+        if self.places.is_list(path):
+            run = self._run(path, children)
+            if len(run) == len(children):
+                return f"nn.ModuleList({' '.join(self._turns(run))})"
+            return f"nn.ModuleList([{force}{', '.join(members)}])"
+        pairs = ", ".join(f"{quoted(name)}: {member}" for name, member in zip(children, members, strict=True))
+        return f"nn.ModuleDict({{{force}{pairs}}})"
+
+    def _turns(self, made: Sequence[tree.Module]) -> tuple[str, str]:
+        """Modules that differ in numbers alone, as what makes one and what it is made for."""
+        columns: dict[tuple[Any, ...], Name] = {}
+        key = f"|list {len(self.ids.of)}"
+        for holes in zip(*map(self.plan.holes, made), strict=True):
+            terms = [self.said(hole) for hole in holes]
+            if all(term == terms[0] for term in terms):
+                continue
+            values = tuple(term.value for term in terms if isinstance(term, Literal))
+            name = columns.setdefault(values, Name(id=f"{key}.{holes[0].name}.{len(columns)}"))
+            self.ids.column(name.id)
+            self._varied[id(holes[0])] = name
+        text = self.code(made[0]).text
+        self._varied.clear()
+        if not columns:
+            return text, f"for _ in range({len(made)})"
+        names_ = ", ".join(self.ids.column(name.id) for name in columns.values())
+        lists = ", ".join(literal(values) for values in columns)
+        return text, f"for {names_} in {lists if len(columns) == 1 else f'zip({lists})'}"
+
+    def _child(self, path: str) -> str:
+        self._made.add(path)
+        family = next((f for f in self.places.families.values() if f.path == path), None)
+        if family is not None:
+            return self._family(family)
+        made = self.places.placed.get(path)
+        return self._container(path) if made is None else self.code(made).text
+
+    def _family(self, family: Family) -> str:
+        """The modules of every turn of a loop."""
+        made, terms, words = family.made, family.terms, self._each(family)
+        if isinstance(made, tree.New):
+            built = f"{self.plan.callee(made).class_name}({', '.join(self._arguments(made, terms))})"
+        else:
+            built = self._operator(made, terms)
+        return f"nn.ModuleList({built} {words})"
+
+    def _each(self, family: Family) -> str:
+        """`for i, width in …`: the variables of a loop that are used, and lists of numbers beside them."""
+        turns, used = family.turns, {n for term in family.terms for n in names(term)}
+        own = [name for name in turns.names if f"${turns.key}.{name}" in used]
+        said = self.plan.chooser.choose(turns.iterable, frozenset())
+        pairs: list[tuple[str, Expr]] = [
+            (self.ids.column(key), lit(values)) for key, values in family.columns.items() if key in used
+        ]
+        if own and isinstance(said, Literal):
+            rows = said.value if len(turns.names) > 1 else tuple((value,) for value in said.value)
+            places = [turns.names.index(name) for name in own]
+            columns = [as_range(tuple(row[at] for row in rows)) for at in places]
+            pairs = [*zip((self.ids.counter(turns.key, name) for name in own), columns, strict=True), *pairs]
+        elif own and said is not None:
+            shown = [self.ids.counter(turns.key, n) if n in own else "_" for n in turns.names]
+            row = ", ".join(shown) if not pairs or len(shown) == 1 else f"({', '.join(shown)})"
+            pairs = [(row, said), *pairs]
+        if not pairs:
+            return f"for _ in range({len(turns.turns)})"
+        values = ", ".join(self.say(value).text for _, value in pairs)
+        return f"for {', '.join(name for name, _ in pairs)} in {values if len(pairs) == 1 else f'zip({values})'}"
+
+    def _numbered(self, i: int) -> str:
+        made = self.places.placed.get(str(i))
+        self._made.add(str(i))
+        if made is None:
+            return self._container(str(i)) if self.places.children(str(i)) else "nn.Identity()"
+        return self.code(made).text

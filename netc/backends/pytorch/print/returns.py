@@ -1,0 +1,101 @@
+"""What `forward` returns: tensors, lists of them, a result class, a call's results handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netc.backends.pytorch import tree
+from netc.backends.pytorch.print.document import layout
+from netc.backends.pytorch.print.shapes import Shapes
+from netc.backends.pytorch.print.tensors import Tensors
+from netc.backends.pytorch.print.variables import Text, Variables
+
+
+class Returns(Variables):
+    """Writes the last lines of `forward`."""
+
+    def __init__(self, tensors: Tensors, shapes: Shapes, reserved: frozenset[str], indent: int) -> None:
+        super().__init__(tensors, shapes, reserved, indent)
+        self.returned: tuple[int, ...] = ()
+        """The lengths of the lists that are returned, where lists are."""
+        self.passed: tuple[Text, tuple[str, ...], int] | None = None
+        """The call that was written last, the tensors it makes, and how many lines there were after it."""
+        self.built = ("", "", "")
+        """The list that a comprehension built last: its name, an item, the loop."""
+        self.late: tuple[int, int, list[str]] = (0, -1, [])
+        """The statements of training that were written last, from and to which line they are, with what sets them."""
+        self.trained: set[str] = set()
+        """Tensors that only training has; None otherwise."""
+
+    def finish(self, outputs: Sequence[tree.Output], wraps: tuple[str, str]) -> None:
+        """The return statements; `wraps` are the classes of results with names, in training and in evaluation."""
+        training, evaluation = wraps
+        kept = [o for o in outputs if not o.train_only]
+        if self._is_passed_on(outputs, training or evaluation):
+            return
+        if len(outputs) > 1 and any(p.heavy for p in self.stack):
+            self.flush()
+        shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
+        if training:
+            given = ", ".join(shown[o.name].text for o in outputs)
+            self._begin_training()
+            self.lines.extend(layout(f"return {training}({given})", self.indent + 4))
+        if training or evaluation:
+            given = ", ".join(shown[o.name].text for o in kept)
+            value = f"{evaluation}({given})" if evaluation else shown[kept[0].name].text
+            self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
+            return
+        texts = [self._for_training(o, shown[o.name]) for o in outputs]
+        lists = self._as_lists(texts)
+        if lists:
+            self.returned = tuple(size for _, size in lists)
+            if self.built[0] == texts[0].partition("[")[0] and len(lists) == 1 and self._is_last():
+                del self.lines[self.before :]
+                self.write(f"return [{self.built[1]} {self.built[2]}]")
+                return
+            self.write(f"return {', '.join(name for name, _ in lists)}")
+            return
+        self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _is_last(self) -> bool:
+        """Whether nothing was written after the list that was built last."""
+        return self.lines[self.before :] == layout(f"{self.built[0]} = [{self.built[1]} {self.built[2]}]", self.indent)
+
+    def _begin_training(self) -> None:
+        """`if self.training:`, with what was written last for training alone."""
+        start, end, late = self.late
+        if end == len(self.lines):
+            del self.lines[start:]
+            self.lines.extend((f"{' ' * self.indent}if self.training:", *late))
+        else:
+            self.lines.append(f"{' ' * self.indent}if self.training:")
+
+    def _is_passed_on(self, outputs: Sequence[tree.Output], wrapper: str) -> bool:
+        """Whether the results are those of the last call as they are: what was written for it becomes the return."""
+        slots = tuple(self.tensors.of(o.read) for o in outputs)
+        if wrapper or self.passed is None or any(o.train_only for o in outputs):
+            return False
+        made, called, at = self.passed
+        if called != slots or at != len(self.lines) or self.stack or any(self.uses[slot] != 1 for slot in slots):
+            return False
+        del self.lines[self.before :]
+        self.write(f"return {made.text}")
+        return True
+
+    def _as_lists(self, texts: Sequence[str]) -> list[tuple[str, int]]:
+        """Results that are whole lists, one after another; nothing where some are not."""
+        found: list[tuple[str, int]] = []
+        at = 0
+        while at < len(texts):
+            name = texts[at].partition("[")[0]
+            size = self.lengths.get(name, 0)
+            if not size or self._listed(texts[at : at + size]) != name:
+                return []
+            found.append((name, size))
+            at += size
+        return found
+
+    def _for_training(self, output: tree.Output, shown: Text) -> str:
+        if output.train_only and self.tensors.of(output.read) not in self.presets:
+            return f"{shown.code.within(1)} if self.training else None"
+        return shown.text
