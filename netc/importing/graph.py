@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.ops.base import OPERATORS, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Require
@@ -32,8 +32,7 @@ class Gap(Exception):
 
     def error(self, source: str) -> NetcError:
         """The diagnostic for whoever called."""
-        at = f"{source}: {self.place}: " if self.place else f"{source}: "
-        return NetcError((Diagnostic("cannot-import", at + self.why, None),))
+        return failure("cannot-import", ": ".join(part for part in (source, self.place, self.why) if part))
 
 
 class Held(msgspec.Struct, frozen=True, eq=False):
