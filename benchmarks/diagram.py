@@ -25,7 +25,7 @@ import sys
 from contextlib import suppress
 import torch
 from graphviz.backend import dot_command
-from netc.backends.diagram import find_engine
+from netc.backends.diagram.engine import find_engine
 from torchview import draw_graph
 from pathlib import Path
 dot_command.DOT_BINARY = Path(find_engine())

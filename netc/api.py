@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netc import artifacts, weights
     from netc.backends import diagram as pictures
     from netc.backends import onnx, pytorch
+    from netc.backends.diagram import dot
     from netc.ops import plugins as operator_plugins
     from netc.passes import files as spec_files
     from netc.passes import refusals, serve, sizes
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from netc.run import module as live
 else:
     artifacts = LazyModule("netc.artifacts")
+    dot = LazyModule("netc.backends.diagram.dot")
     pictures = LazyModule("netc.backends.diagram")
     live = LazyModule("netc.run.module")
     onnx = LazyModule("netc.backends.onnx")
@@ -192,10 +194,10 @@ class Network:
         )
         return pictures.Picture(self.ir, options)
 
-    def to_graphviz(self, level: pictures.Level = "blocks", direction: pictures.Direction = "tb") -> graphviz.Digraph:
+    def to_graphviz(self, level: pictures.Level = "blocks", direction: dot.Direction = "tb") -> graphviz.Digraph:
         """The picture as a `graphviz.Digraph`, to change, render and embed; it renders by the engine that `netc diagram
         --layout graphviz` finds."""
-        return pictures.to_graphviz(pictures.view_of(self.ir, level), direction)
+        return dot.to_graphviz(pictures.view_of(self.ir, level), direction)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What notebooks show: the picture."""
@@ -203,7 +205,7 @@ class Network:
 
     def to_dot(self) -> str:
         """The picture as Graphviz DOT."""
-        return pictures.to_dot(pictures.view_of(self.ir))
+        return dot.to_dot(pictures.view_of(self.ir))
 
 
 def load(

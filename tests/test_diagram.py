@@ -17,7 +17,8 @@ from graphviz.backend import dot_command
 
 import netc
 from netc.backends import diagram
-from netc.backends.diagram import Level, find_engine, render
+from netc.backends.diagram import Level, dot
+from netc.backends.diagram.engine import find_engine, render
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 
@@ -34,8 +35,8 @@ def built(net: str, inputs: str = "{image: [N, 3, 8*h, 8*w]}", rest: str = "") -
     return netc.load(f"netc: 1\nname: tested\ninputs: {inputs}\n{rest}\nnet:\n{net}").ir
 
 
-def to_dot(network: Network, level: Level = "blocks", direction: diagram.Direction = "tb") -> str:
-    return diagram.to_dot(diagram.view_of(network, level), direction)
+def to_dot(network: Network, level: Level = "blocks", direction: dot.Direction = "tb") -> str:
+    return dot.to_dot(diagram.view_of(network, level), direction)
 
 
 class Graph:

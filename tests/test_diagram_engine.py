@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from netc.backends.diagram import EngineFailed, EngineMissing, EngineTimeout, TooLarge, find_engine, render
+from netc.backends.diagram.engine import EngineFailed, EngineMissing, EngineTimeout, TooLarge, find_engine, render
 
 FRAMED = """digraph g {
   graph [pad=0.25 outputorder=edgesfirst];

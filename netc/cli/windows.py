@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netc.backends import windows
 from netc.cli.output import write_text
 from netc.diagnostics.model import failure
-from netc.ir.flat import FlatNode
-from netc.passes.explain import Explainer, Explanation
+from netc.lazy import LazyModule
 from netc.types import AXES, TensorType
+
+if TYPE_CHECKING:
+    from netc.backends import windows
+    from netc.ir.flat import FlatNode
+    from netc.passes.explain import Explainer, Explanation
+else:
+    windows = LazyModule("netc.backends.windows")
 
 
 def window_options(wrapped: Any) -> Any:

@@ -53,7 +53,7 @@ from netc.ops.weighting import (
     parametrized_class,
     standardized_class,
 )
-from netc.ops.windowed import need_fit, window_caption
+from netc.ops.windowed import need_fit, window_caption, windows_of
 from netc.types import TensorType
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ class _ConvBase(Op):
         return resolve_padding(self.padding, self.kernel_size, self.stride, self.dilation)
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
-        same = is_strided_same(self.padding, self.stride)
-        pads = ((0, 0),) * self.rank if same else self.pads()
-        settings = zip(self.kernel_size, self.stride, self.dilation, pads, strict=True)
-        return tuple([Window(k, s, d, begin, end, same=same) for k, s, d, (begin, end) in settings])
+        return windows_of(self.kernel_size, self.stride, self.dilation, self.padding)
 
     def _check_input(self, x: TensorType) -> Iterator[Problem]:
         yield from need_rank(self, x, self.rank + 2)

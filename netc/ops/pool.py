@@ -22,8 +22,8 @@ from netc.ops.common import (
     positional,
 )
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
-from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_avg_pool, same_max_pool
-from netc.ops.windowed import ceil_bonus, need_fit, window_caption
+from netc.ops.same import Sides, known_sides, padded, same_avg_pool, same_max_pool
+from netc.ops.windowed import ceil_bonus, need_fit, window_caption, windows_of
 from netc.types import TensorType
 
 
@@ -48,10 +48,7 @@ class _Pool(Op):
         return resolve_padding(self.padding, self.kernel_size, self.steps(), self.spacing())
 
     def windows(self, *x: TensorType) -> tuple[Window, ...]:
-        same = is_strided_same(self.padding, self.steps())
-        pads = ((0, 0),) * self.rank if same else self.pads()
-        settings = zip(self.kernel_size, self.steps(), self.spacing(), pads, strict=True)
-        return tuple([Window(k, s, d, begin, end, self.ceil_mode, same) for k, s, d, (begin, end) in settings])
+        return windows_of(self.kernel_size, self.steps(), self.spacing(), self.padding, self.ceil_mode)
 
     def sides(self, *x: TensorType) -> Sides | None:
         """What stands before and after each spatial axis; None where it depends on the input."""

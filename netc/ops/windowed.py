@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from netc.dims import Size, dim_text
-from netc.geometry import Window
+from netc.geometry import Window, resolve_padding
+from netc.ops.base import Padding, PerAxis
 from netc.ops.common import changed, compact
 from netc.ops.records import Problem, Require
+from netc.ops.same import is_strided_same
 from netc.types import AXES, TensorType
+
+
+@lru_cache(1024)
+def windows_of(
+    kernel: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Padding, ceil_mode: bool = False
+) -> tuple[Window, ...]:
+    """A window per spatial axis. They are kept: most of what is asked about an operator begins with its windows, and a
+    network has few different ones. Raises ValueError for padding that does not suit."""
+    same = is_strided_same(padding, stride)
+    pads = ((0, 0),) * len(kernel) if same else resolve_padding(padding, kernel, stride, dilation)
+    settings = zip(kernel, stride, dilation, pads, strict=True)
+    return tuple([Window(k, s, d, begin, end, ceil_mode, same) for k, s, d, (begin, end) in settings])
 
 
 def joined(value: Any) -> str:

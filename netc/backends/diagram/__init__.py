@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from netc.backends.diagram.dot import Direction, to_dot, to_graphviz
-from netc.backends.diagram.engine import EngineFailed, EngineMissing, EngineTimeout, TooLarge, find_engine, render
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.paint import ColorBy
 from netc.backends.diagram.palette import Theme
@@ -14,22 +12,13 @@ __all__ = [
     "PAGES",
     "WRITERS",
     "ColorBy",
-    "Direction",
-    "EngineFailed",
-    "EngineMissing",
-    "EngineTimeout",
     "Level",
     "Options",
     "Picture",
     "PictureError",
     "Style",
     "Theme",
-    "TooLarge",
     "View",
     "drawn",
-    "find_engine",
-    "render",
-    "to_dot",
-    "to_graphviz",
     "view_of",
 ]

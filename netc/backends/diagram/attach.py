@@ -30,11 +30,10 @@ def neighbours(count: int, edges: Iterable[tuple[int, int]]) -> tuple[list[list[
     return after, before
 
 
-def ordered(count: int, edges: Iterable[tuple[int, int]]) -> list[int]:
+def ordered(after: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> list[int]:
     """The nodes so that every edge leads onwards, otherwise by number."""
-    after, before = neighbours(count, edges)
     waiting = [len(sources) for sources in before]
-    ready = [node for node in range(count) if not waiting[node]]
+    ready = [node for node, count in enumerate(waiting) if not count]
     heapify(ready)
     order = []
     while ready:
@@ -85,7 +84,9 @@ def _depths(order: Sequence[int], before: Sequence[Sequence[int]]) -> dict[int, 
 def _begun(count: int, edges: Edges) -> Edges:
     after, before = neighbours(count, edges)
     fed = reached(0, after)
-    depth = _depths(ordered(count, edges), before)
+    if len(fed) == count:
+        return set()
+    depth = _depths(ordered(after, before), before)
     both = [after[node] + before[node] for node in range(count)]
     new: Edges = set()
     for group in components(set(range(count)) - fed, both):
@@ -115,7 +116,9 @@ def _ended(count: int, edges: Edges) -> Edges:
     after, before = neighbours(count, edges)
     last = count - 1
     leading = reached(last, before)
-    order = ordered(count, edges)
+    if len(leading) == count:
+        return set()
+    order = ordered(after, before)
     depth = _depths(order, before)
     passed = cuts([node for node in order if node in leading], after, before, leading)
     both = [after[node] + before[node] for node in range(count)]

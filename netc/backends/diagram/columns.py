@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
@@ -199,24 +200,25 @@ class _Rows:
 
 def _evenly(heights: Sequence[float], count: int) -> list[int]:
     """Where to cut pieces into at most `count` columns so that the highest is as low as it can be."""
-    low, high = max(heights), sum(heights)
+    ends = list(accumulate(heights))
+    low, high = max(heights), ends[-1]
     while high - low > 1:
         middle = (low + high) / 2
-        low, high = (low, middle) if len(_cuts(heights, middle, count)) < count else (middle, high)
-    return _cuts(heights, high)
+        low, high = (low, middle) if len(_cuts(ends, middle, count)) < count else (middle, high)
+    return _cuts(ends, high)
 
 
-def _cuts(heights: Sequence[float], limit: float, most: int | None = None) -> list[int]:
-    """Where to cut pieces into columns no higher than `limit`; no more than `most` cuts are looked for."""
-    found = []
-    height = 0.0
-    for n, own in enumerate(heights):
-        if n and height + own > limit:
-            found.append(n)
-            height = 0.0
-            if len(found) == most:
-                break
-        height += own
+def _cuts(ends: Sequence[float], limit: float, most: int | None = None) -> list[int]:
+    """Where to cut pieces into columns no higher than `limit`; no more than `most` cuts are looked for. ends: how far
+    from the top of the first each piece ends."""
+    found: list[int] = []
+    top = 0.0
+    while len(found) != most:
+        cut = bisect_right(ends, top + limit, lo=found[-1] + 1 if found else 1)
+        if cut >= len(ends):
+            break
+        found.append(cut)
+        top = ends[cut - 1]
     return found
 
 

@@ -32,6 +32,7 @@ def _other(letter: str) -> int:
     return WIDE if unicodedata.east_asian_width(letter) in "WF" else UNKNOWN
 
 
+@lru_cache(8192)
 def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
     """The text, cut with an ellipsis where it is wider than `width` points."""
     if text_width(text, size, bold) <= width:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from netc.backends.diagram.costs import cost_of, costs_of
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import WORDS
 from netc.backends.diagram.scene import Circle, Primitive, Rect, Scene, Text, primitives
@@ -12,6 +11,12 @@ from netc.backends.diagram.shown import View
 from netc.backends.diagram.sketch import Paint, by_family
 from netc.backends.diagram.units import Box
 from netc.dims import Size
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.backends.diagram import costs
+else:
+    costs = LazyModule("netc.backends.diagram.costs")
 
 ColorBy = Literal["family", "params", "macs"]
 SCALE = ("#F7FBFF", "#DEEBF7", "#C6DBEF", "#9ECAE1", "#6BAED6", "#4292C6")
@@ -25,11 +30,11 @@ def paint_of(view: View, color: ColorBy) -> Paint:
     """The paint for a view."""
     if color == "family":
         return by_family
-    costs, totals = costs_of(view.network)
+    by_path, totals = costs.costs_of(view.network)
     whole = _count(totals.parameters if color == "params" else totals.macs)
 
     def paint(box: Box) -> tuple[str, str]:
-        cost = cost_of((box,), costs)
+        cost = costs.cost_of((box,), by_path)
         share = _count(cost.parameters if color == "params" else cost.macs) / whole if whole else 0.0
         return SCALE[sum(share >= bound for bound in BOUNDS)], "other_line"
 

@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from netc.artifacts import staged
 from netc.backends.diagram.columns import columns
-from netc.backends.diagram.dot import Direction, to_dot
-from netc.backends.diagram.engine import Format, render
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.fit import fitting, with_size_said
-from netc.backends.diagram.mermaid import mermaid_text
-from netc.backends.diagram.page import page_text
 from netc.backends.diagram.paint import ColorBy, paint_of, with_legend
 from netc.backends.diagram.palette import Theme
-from netc.backends.diagram.paper import paper
-from netc.backends.diagram.pdf import pdf_bytes
-from netc.backends.diagram.png import png_bytes
 from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.shown import Level, View, view_of
 from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.svg import svg_text
 from netc.backends.diagram.ushape import is_u, ushape
-from netc.backends.diagram.volumes import volumes
 from netc.ir.model import Network
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.backends.diagram import dot, engine, mermaid, page, paper, pdf, png, volumes
+    from netc.backends.diagram.dot import Direction
+    from netc.backends.diagram.engine import Format
+else:  # what one picture needs of the styles and formats
+    dot = LazyModule("netc.backends.diagram.dot")
+    engine = LazyModule("netc.backends.diagram.engine")
+    mermaid = LazyModule("netc.backends.diagram.mermaid")
+    page = LazyModule("netc.backends.diagram.page")
+    paper = LazyModule("netc.backends.diagram.paper")
+    pdf = LazyModule("netc.backends.diagram.pdf")
+    png = LazyModule("netc.backends.diagram.png")
+    volumes = LazyModule("netc.backends.diagram.volumes")
 
 Style = Literal["auto", "columns", "paper", "u", "volumes"]
 Layout = Literal["netc", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]
@@ -122,23 +129,25 @@ class Picture:
         """The network as Graphviz DOT, each node with the place it has in the picture as `pos`."""
         height = self.scene.height
         places = {name: (x, height - y - h, w, h) for name, (x, y, w, h) in self.scene.spots.items()}
-        return to_dot(self.view, places=places)
+        return dot.to_dot(self.view, places=places)
 
     @property
     def html(self) -> str:
         """A page to explore, which asks nothing of the network; everything the level shows can be opened."""
-        return page_text(self.whole, self.svg)
+        return page.page_text(self.whole, self.svg)
 
     @property
     def mermaid(self) -> str:
         """The network as a Mermaid flowchart."""
-        return mermaid_text(self.view)
+        return mermaid.mermaid_text(self.view)
 
     def data(self, suffix: str) -> bytes:
         """The picture in the format of a file name's ending. Raises PictureError."""
         if self.options.layout != "netc" and suffix in (".svg", ".pdf", ".png"):
             format: Format = {".svg": "svg", ".pdf": "pdf", ".png": "png"}[suffix]  # type: ignore[assignment]
-            return render(to_dot(self.whole, self.options.direction), format, self.options.timeout, self.options.layout)
+            return engine.render(
+                dot.to_dot(self.whole, self.options.direction), format, self.options.timeout, self.options.layout
+            )
         writer = WRITERS.get(suffix)
         if writer is None:
             raise PictureError(f"pictures end in {', '.join(WRITERS)}, not in `{suffix}`")
@@ -165,11 +174,11 @@ def drawn(view: View, options: Options) -> tuple[Scene, View]:
 def _styled(view: View, options: Options) -> tuple[Scene, View]:
     paint = paint_of(view, options.color)
     if options.style == "paper":
-        return paper(view, paint), view
+        return paper.paper(view, paint), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
         return with_size_said(ushape(view), options.room, "--style columns"), view
     if options.style == "volumes":
-        return volumes(view), view
+        return volumes.volumes(view), view
 
     def layout(one: View) -> Scene:
         return columns(one, Sketch(one, paint), options.room)
@@ -180,11 +189,11 @@ def _styled(view: View, options: Options) -> tuple[Scene, View]:
 
 
 def _png(picture: Picture) -> bytes:
-    return png_bytes(picture.scene, picture.options.theme, picture.options.page)
+    return png.png_bytes(picture.scene, picture.options.theme, picture.options.page)
 
 
 def _pdf(picture: Picture) -> bytes:
-    return pdf_bytes(picture.scene, picture.options.theme, picture.options.page)
+    return pdf.pdf_bytes(picture.scene, picture.options.theme, picture.options.page)
 
 
 WRITERS: Mapping[str, Callable[[Picture], bytes]] = {

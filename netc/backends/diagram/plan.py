@@ -85,11 +85,12 @@ class _Planner:
     def __init__(self, count: int, drawn: set[tuple[int, int]], given: set[tuple[int, int]]) -> None:
         self.drawn, self.given = drawn, given
         whole = attached(count, given)
-        self.order = ordered(count, whole)
+        self.after, self.before = neighbours(count, whole)
+        self.order = ordered(self.after, self.before)
         self.place = {node: at for at, node in enumerate(self.order)}
-        self.over = _passing_over(self.order, neighbours(count, whole)[1])
-        kept = whole - self.over
-        self.after, self.before = neighbours(count, kept)
+        self.over = _passing_over(self.order, self.before)
+        if self.over:
+            self.after, self.before = neighbours(count, whole - self.over)
         self.both = [self.after[node] + self.before[node] for node in range(count)]
 
     def plan(self) -> Series:

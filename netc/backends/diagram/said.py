@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from netc.backends.diagram.units import Box, Opened, Opener, Output, Wire, opened_wire
+from netc.backends.diagram.units import Box, Look, Opened, Opener, Output, Wire, opened_wire
 from netc.backends.diagram.words import value_text
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Attribute, Binary, Expr, Function, Literal, Name, Unary
@@ -107,8 +107,8 @@ class _SaidOpener(Opener):
 
     words: Words = {}
 
-    def _box(self, node: Node) -> Box:
-        box = super()._box(node)
+    def _box(self, node: Node, look: Look) -> Box:
+        box = super()._box(node, look)
         return msgspec.structs.replace(box, caption=_in_words(node, box.caption, self.words))
 
     def _inner(self, call: Call, env: dict[Value, Wire], path: str, module: str, shared: str) -> Opener:

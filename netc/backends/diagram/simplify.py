@@ -77,6 +77,8 @@ def inputs_of(unit: Unit) -> tuple[Wire, ...]:
 
 def outputs_of(unit: Unit, total: Counter[Wire]) -> tuple[Wire, ...]:
     """Wires made inside and read outside. `total` counts all reads of the network."""
+    if isinstance(unit, Box):
+        return tuple([wire for wire in unit.outputs if total[wire]])
     inside = reads((unit,))
     return tuple(wire for box in boxes((unit,)) for wire in box.outputs if total[wire] > inside[wire])
 
@@ -170,6 +172,8 @@ class _Simplifier:
     def _period_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int, period: int) -> int:
         """Where turns of `period` units each, equal and each feeding only the next, end; 0 where there is one."""
         end = start + period
+        if keys[end : end + 1] != keys[start : start + 1]:
+            return 0
         while keys[end : end + period] == keys[start : start + period]:
             end += period
         if end == start + period:

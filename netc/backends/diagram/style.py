@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from netc.backends.diagram.words import printable
 from netc.ops.base import Family
 
 GREY = ("#E6E6E6", "#6E6E6E")
@@ -28,12 +29,12 @@ LONGEST_TITLE, LONGEST_CAPTION = 40, 60
 
 def quoted(text: str) -> str:
     """A DOT identifier that no text can break out of."""
-    return '"' + _printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def tooltip(text: str) -> str:
     """A DOT tooltip that means exactly `text`; Graphviz takes escape sequences out of tooltips twice."""
-    text = _printable(text, keep="\n").replace("&", "&amp;").replace("\\", "\\" * 4).replace('"', '\\"')
+    text = printable(text, keep="\n").replace("&", "&amp;").replace("\\", "\\" * 4).replace('"', '\\"')
     return '"' + text.replace("\n", "\\n") + '"'
 
 
@@ -42,14 +43,9 @@ def shown(text: str, longest: int) -> str:
 
     A backslash stands alone in its element, else Graphviz would read `\\N` as the node's name.
     """
-    text = " ".join(_printable(text).split())
+    text = " ".join(printable(text).split())
     text = escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=True)
     return text.replace("\\", "<FONT>\\</FONT>")
-
-
-def _printable(text: str, keep: str = "") -> str:
-    """Control characters and lone surrogates have no place in XML; each becomes a space."""
-    return "".join(c if c in keep or (c.isprintable() and c not in "\ufffe\uffff") else " " for c in text)
 
 
 def font(text: str, size: int, colour: str) -> str:

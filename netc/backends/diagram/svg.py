@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html import escape
 
@@ -21,7 +21,7 @@ def svg_text(scene: Scene, theme: Theme = "light", page: tuple[float, float] | N
     on."""
     colours = PALETTES[theme]
     width, height = page or (scene.width, scene.height)
-    body = "\n".join(line for item in scene.items for line in _primitive(item, colours))
+    body = "\n".join(_lines(scene.items, colours))
     if page is not None:
         body = f'<g transform="{_fitting(scene, page)}">\n{body}\n</g>'
     title, description = xml(scene.title), xml(scene.description, keep="\n")
@@ -53,26 +53,32 @@ def _fitting(scene: Scene, page: tuple[float, float]) -> str:
     return f"translate({number(x)} {number(y)}) scale({scale:.5f})"
 
 
-def _primitive(item: Primitive, colours: Mapping[str, str]) -> Iterator[str]:
-    if isinstance(item, Mark):
-        yield f"<g><title>{xml(item.title, keep=chr(10))}</title>"
-        for inner in item.items:
-            yield from _primitive(inner, colours)
-        yield "</g>"
-    elif isinstance(item, Rect):
-        yield _rect(item, colours)
-    elif isinstance(item, Circle):
+def _lines(items: Sequence[Primitive], colours: Mapping[str, str]) -> list[str]:
+    """An element a line."""
+    lines: list[str] = []
+    for item in items:
+        if isinstance(item, Mark):
+            lines.append(f"<g><title>{xml(item.title, keep=chr(10))}</title>")
+            lines += _lines(item.items, colours)
+            lines.append("</g>")
+        elif isinstance(item, Line):
+            lines += _line(item, colours)
+        else:
+            lines.append(_element(item, colours))
+    return lines
+
+
+def _element(item: Text | Rect | Circle | Polygon, colours: Mapping[str, str]) -> str:
+    if isinstance(item, Text):
+        return _text(item, colours)
+    if isinstance(item, Rect):
+        return _rect(item, colours)
+    look = f'fill="{colour(item.fill, colours)}" stroke="{colour(item.line, colours)}"'
+    if isinstance(item, Circle):
         dash = ' stroke-dasharray="3 2"' if item.dashed else ""
-        place = f'cx="{number(item.x)}" cy="{number(item.y)}" r="{number(item.r)}"'
-        yield f'<circle {place} fill="{colour(item.fill, colours)}" stroke="{colour(item.line, colours)}"{dash}/>'
-    elif isinstance(item, Line):
-        yield from _line(item, colours)
-    elif isinstance(item, Polygon):
-        points = " ".join(f"{number(x)},{number(y)}" for x, y in item.points)
-        look = f'fill="{colour(item.fill, colours)}" stroke="{colour(item.line, colours)}"'
-        yield f'<polygon points="{points}" {look} stroke-width="{number(item.width)}" stroke-linejoin="round"/>'
-    else:
-        yield _text(item, colours)
+        return f'<circle cx="{number(item.x)}" cy="{number(item.y)}" r="{number(item.r)}" {look}{dash}/>'
+    points = " ".join(f"{number(x)},{number(y)}" for x, y in item.points)
+    return f'<polygon points="{points}" {look} stroke-width="{number(item.width)}" stroke-linejoin="round"/>'
 
 
 def colour(name: str, colours: Mapping[str, str]) -> str:
@@ -95,18 +101,20 @@ def _rect(item: Rect, colours: Mapping[str, str]) -> str:
     return f'<rect x="{x}" y="{y}" width="{w}" height="{h}"{rounded} {look}/>'
 
 
-def _line(item: Line, colours: Mapping[str, str]) -> Iterator[str]:
+def _line(item: Line, colours: Mapping[str, str]) -> list[str]:
+    """A path and, where it has one, its head."""
     points = straightened(item.points)
     if len(points) < 2:
-        return
+        return []
     dash = f' stroke-dasharray="{item.dash}"' if item.dash else ""
     tint = colour(item.colour, colours)
     wire = f' data-w="{item.wire}"' if item.wire >= 0 else ""
     way = path_of(points, item.radius, HEAD_LENGTH - 1 if item.head else 0)
-    yield f'<path d="{way}" fill="none" stroke="{tint}" stroke-width="{number(item.width)}"{dash}{wire}/>'
-    if item.head:
-        tip = " ".join(f"{number(x)},{number(y)}" for x, y in arrow_head(points))
-        yield f'<polygon points="{tip}" fill="{tint}"{wire}/>'
+    path = f'<path d="{way}" fill="none" stroke="{tint}" stroke-width="{number(item.width)}"{dash}{wire}/>'
+    if not item.head:
+        return [path]
+    tip = " ".join([f"{number(x)},{number(y)}" for x, y in arrow_head(points)])
+    return [path, f'<polygon points="{tip}" fill="{tint}"{wire}/>']
 
 
 def straightened(points: tuple[Point, ...]) -> list[Point]:

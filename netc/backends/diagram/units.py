@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
 
@@ -175,49 +176,74 @@ class Opener:
 
     def _boxes(self, node: Node) -> list[Unit]:
         """One; none for what hands on its input."""
-        types = [value.type for value in node.inputs]
-        if node.op.is_idle(*types):
+        look = _look(node.op, tuple([value.type for value in node.inputs]))
+        if look.is_idle:
             self.env[node.outputs[0]] = self.env[node.inputs[0]]
             return []
-        return [self._box(node)]
+        return [self._box(node, look)]
 
-    def _box(self, node: Node) -> Box:
-        outputs = tuple(opened_wire(value.type) for value in node.outputs)
+    def _box(self, node: Node, look: Look) -> Box:
+        outputs = tuple([opened_wire(value.type) for value in node.outputs])
         self.env.update(zip(node.outputs, outputs, strict=True))
-        types = [value.type for value in node.inputs]
-        path, caption = join(self.prefix, node.path), node.op.caption(*types)
-        shared = join(self.module, node.module) if node.module != node.path else ""
-        sized = set(node.op.sized_by(*types))
-        inputs = [self.env[value] for n, value in enumerate(node.inputs) if n not in sized]
-        family = _family(node, len(inputs))
+        path = join(self.prefix, node.path)
+        read = [self.env[value] for value in node.inputs]
+        inputs = tuple([wire for n, wire in enumerate(read) if n not in look.sized_by])
+        family = _family(node.op, len(inputs))
         return Box(
             path=path,
-            title=node.op.heading(*types),
-            caption=caption,
+            title=look.title,
+            caption=look.caption,
             family=family,
             tail=family,
-            inputs=tuple(inputs),
+            inputs=inputs,
             outputs=outputs,
-            key=(*_operator_key(node, caption), *map(_type_key, types), *(_type_key(w.type) for w in outputs)),
-            detail=f"{path} · {node.op!r}",
-            shared=shared,
-            sizes=tuple(self.env[node.inputs[n]] for n in sorted(sized)),
+            key=(*look.key, *[_type_key(wire.type) for wire in outputs]),
+            detail=f"{path} · {look.detail}",
+            shared=join(self.module, node.module) if node.module != node.path else "",
+            sizes=tuple([read[n] for n in look.sized_by]),
             nodes=(path,),
-            learned=any(param.trainable for param in node.op.params(*types)),
+            learned=look.learned,
             ops=(node.op,),
         )
 
 
-def _family(node: Node, inputs: int) -> Family:
+class Look(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What boxes of equal operators on equal types share. sized_by: the inputs of which only the size is read."""
+
+    title: str
+    caption: str
+    detail: str
+    key: tuple[Hashable, ...]
+    sized_by: tuple[int, ...]
+    is_idle: bool
+    learned: bool
+
+
+@lru_cache(4096)
+def _look(op: Op, types: tuple[TensorType, ...]) -> Look:
+    """Kept, as networks repeat themselves."""
+    caption = op.caption(*types)
+    return Look(
+        title=op.heading(*types),
+        caption=caption,
+        detail=repr(op),
+        key=(*_operator_key(op, caption), *map(_type_key, types)),
+        sized_by=tuple(sorted(set(op.sized_by(*types)))),
+        is_idle=op.is_idle(*types),
+        learned=any(param.trainable for param in op.params(*types)),
+    )
+
+
+def _family(op: Op, inputs: int) -> Family:
     """Arithmetic on one tensor brings nothing together."""
-    return Family.OTHER if node.op.family is Family.MERGE and inputs < 2 else node.op.family
+    return Family.OTHER if op.family is Family.MERGE and inputs < 2 else op.family
 
 
-def _operator_key(node: Node, caption: str) -> tuple[Any, ...]:
+def _operator_key(op: Op, caption: str) -> tuple[Any, ...]:
     """How much is dropped in training makes no other structure."""
-    if node.op.family is Family.DROPOUT:
-        return (type(node.op),)
-    return (node.op.key(), caption)
+    if op.family is Family.DROPOUT:
+        return (type(op),)
+    return (op.key(), caption)
 
 
 def _type_key(type: TensorType) -> Hashable:

@@ -18,10 +18,13 @@ def plain(text: str, longest: int = 200) -> str:
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Characters that have no place in a document, each as a space."""
-    if text.isprintable():
-        return text
-    return "".join(c if c in keep or (c.isprintable() and c not in "\ufffe\uffff") else " " for c in text)
+    """Characters that have no place in a document, each as a space. keep: a character that stays."""
+    lines = text.split(keep) if keep else [text]
+    return keep.join(line if line.isprintable() else _blanked(line) for line in lines)
+
+
+def _blanked(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def value_text(value: Any) -> str:

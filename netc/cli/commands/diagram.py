@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from netc.artifacts import staged
-from netc.backends.diagram import PAGES, WRITERS, Direction, Level, Options, Picture
+from netc.backends.diagram import PAGES, WRITERS, Level, Options, Picture
 from netc.backends.diagram.paint import ColorBy
 from netc.backends.diagram.palette import Theme
 from netc.backends.diagram.picture import Layout, Style
-from netc.cli.commands.explain import layers
 from netc.cli.options import one_spec, text_output
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
 from netc.cli.windows import draw_layer, window_options
-from netc.passes.explain import Explainer
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.backends.diagram.dot import Direction
+    from netc.cli.commands import explain
+    from netc.passes import explain as explaining
+else:
+    explain = LazyModule("netc.cli.commands.explain")
+    explaining = LazyModule("netc.passes.explain")
 
 ENDINGS = ", ".join(WRITERS)
 _SIZE = re.compile(r"(\d{2,5}(?:\.\d+)?)[x×](\d{2,5}(?:\.\d+)?)")
@@ -123,8 +130,8 @@ def command(
       netc diagram specs/alexnet_original.yaml --window conv1 -o conv1.svg
     """
     if window is not None:
-        explainer = Explainer(compile_or_fail(spec, args, bind))
-        for node in layers(explainer, window)[:1]:
+        explainer = explaining.Explainer(compile_or_fail(spec, args, bind))
+        for node in explain.layers(explainer, window)[:1]:
             draw_layer(explainer, node, target, **layer)
         return
     suffix = Path(target).suffix.lower()
