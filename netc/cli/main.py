@@ -21,6 +21,7 @@ from netc.ops.records import Unsupported
 
 COMMANDS = {
     "check": "Check specs and report what is wrong with them.",
+    "fmt": "Format specs: one layout, comments kept.",
     "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
     "build": "Write module, weights, ONNX file, picture and summary into one directory.",
     "torch": "Write a network as a PyTorch module.",

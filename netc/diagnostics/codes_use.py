@@ -14,6 +14,15 @@ USE_CODES = (
         "bind the symbol: `--bind h=7`.",
     ),
     CodeInfo(
+        "unformatted",
+        "error",
+        "A spec cannot be formatted",
+        "`netc fmt` reads again what it has written; where that is another spec, or a comment is lost, the file "
+        "stays as it is.",
+        "",
+        "write the lines in question in a simpler way, and report it: this is a fault of netc's.",
+    ),
+    CodeInfo(
         "unknown-layer",
         "error",
         "The network has no layer with this path",

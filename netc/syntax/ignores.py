@@ -18,10 +18,10 @@ def find_ignores(report: Report, root: Node) -> dict[int, frozenset[str]]:
     text = report.source.text
     if "netc:" not in text or "ignore[" not in text:
         return {}
-    quotes = sorted(_quoted(root))
+    quotes = sorted(quoted_spans(root))
     found: dict[int, frozenset[str]] = {}
     for comment in _COMMENT.finditer(text):
-        if not _inside(quotes, comment.start()):
+        if not within(quotes, comment.start()):
             line, _ = report.source.position(comment.start())
             codes = [code.span() for code in _CODE.finditer(text, *comment.span(1))]
             found[line] = found.get(line, frozenset()) | {text[start:end] for start, end in codes}
@@ -36,7 +36,7 @@ def _check_code(report: Report, code: str, start: int, end: int) -> None:
         report.unknown("unknown-lint", "lint", code, place, LINTS)
 
 
-def _quoted(node: Node) -> list[tuple[int, int]]:
+def quoted_spans(node: Node) -> list[tuple[int, int]]:
     """The spans of all quoted and block texts: a `#` in them begins no comment."""
     found: list[tuple[int, int]] = []
     todo = [node]
@@ -51,6 +51,7 @@ def _quoted(node: Node) -> list[tuple[int, int]]:
     return found
 
 
-def _inside(spans: list[tuple[int, int]], at: int) -> bool:
+def within(spans: list[tuple[int, int]], at: int) -> bool:
+    """Does `at` lie in one of the sorted spans?"""
     before = bisect_right(spans, (at, 1 << 60)) - 1
     return before >= 0 and spans[before][0] <= at < spans[before][1]

@@ -9,13 +9,16 @@ from netc.syntax.library import file_of, is_shipped
 MAX_BYTES = 64_000_000
 
 
-def read_source(path: str) -> Source | Diagnostic:
-    """The text of a file or `netc:NAME`; a Diagnostic (`missing-file`, `bad-yaml`, `too-large`) when there is none."""
+def read_source(path: str, *, protect: bool = True) -> Source | Diagnostic:
+    """The text of a file or `netc:NAME`; a Diagnostic (`missing-file`, `bad-yaml`, `too-large`) when there is none.
+
+    protect: no output replaces the file; not where it is read to be rewritten.
+    """
     file_name = file_of(path) if is_shipped(path) else path
     if isinstance(file_name, Diagnostic):
         return file_name
     try:
-        with open_input(file_name) as file:
+        with open_input(file_name, protect=protect) as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,1 @@
+"""What people and their editors do with the text of a spec: lay it out, mend it, begin one, ask about it."""
