@@ -114,6 +114,19 @@ def lines_through_texts(scene: Scene) -> list[tuple[Point, Point, Area]]:
     return crossed(scene, [text_area(item) for item in primitives(scene.items) if isinstance(item, Text)])
 
 
+def edges_through_texts(scene: Scene) -> list[str]:
+    """Texts that an edge of a frame, or the outline behind a box, runs through."""
+    areas = []
+    for item in primitives(scene.items):
+        if isinstance(item, Rect) and item.role in ("frame", "shadow"):
+            left, top, right, bottom = rect_area(item)
+            thick = 2.5 if item.role == "shadow" else item.width
+            areas += [(left, bottom - thick, right, bottom), (right - thick, top, right, bottom)]
+    grid = Grid(areas)
+    texts = [item for item in primitives(scene.items) if isinstance(item, Text)]
+    return [t.text for t in texts for n in grid.near(text_area(t)) if overlap(text_area(t), areas[n], 0.2)]
+
+
 def outside(scene: Scene) -> list[str]:
     """Texts that leave the picture."""
     return [

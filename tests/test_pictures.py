@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from functools import cache
-from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -18,7 +17,7 @@ from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
 from netc.backends.diagram.columns import spread
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.picture import DEFAULT_PAGE, PAGES, Options, Picture, Style, drawn
-from netc.backends.diagram.scene import Line, Rect, Scene, Text, primitives, smallest_text
+from netc.backends.diagram.scene import Line, Scene, Text, primitives, smallest_text
 from netc.backends.diagram.shown import view_of
 from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.spots import Places
@@ -59,6 +58,7 @@ def faults_of(scene: Scene) -> dict[str, list[object]]:
         scenes.overlapping_boxes,
         scenes.lines_through_boxes,
         scenes.lines_through_texts,
+        scenes.edges_through_texts,
         scenes.outside,
         scenes.slanted,
     )
@@ -80,8 +80,8 @@ def test_text_on_a_page_can_be_read() -> None:
 
 def test_what_is_closed_is_said() -> None:
     for entry in FAMILIES:
-        whole = smallest_text(picture(entry, everything=True).scene, *DEFAULT_PAGE)
-        assert bool(picture(entry).notes) == (whole < 5), entry.name
+        whole, _ = drawn(picture(entry).whole, Options(expand=("*",)))
+        assert bool(picture(entry).notes) == (smallest_text(whole, *DEFAULT_PAGE) < 5), entry.name
 
 
 @pytest.mark.parametrize("entry", EVERY)
@@ -118,104 +118,6 @@ BRANCHES = """
 def test_branches_stand_in_the_order_they_are_written_in() -> None:
     spots = Picture(built(BRANCHES), Options()).scene.spots
     assert sorted("abcd", key=lambda name: spots[name][0]) == list("abcd")
-
-
-PYRAMID = """
-  c1: conv2d 8 3 padding=1
-  c2: conv2d 8 3 stride=2 padding=1 @c1
-  c3: conv2d 8 3 stride=2 padding=1 @c2
-  l1: conv2d 8 1 @c1
-  l2: conv2d 8 1 @c2
-  l3: conv2d 8 1 @c3
-  u2: interpolate like=@l2 @l3
-  s2: add @l2 @u2
-  u1: interpolate like=@l1 @s2
-  s1: add @l1 @u1
-  p1: conv2d 8 3 padding=1 @s1
-  p2: conv2d 8 3 padding=1 @s2
-  p3: conv2d 8 3 padding=1 @l3
-outputs: {p1: p1, p2: p2, p3: p3}
-"""
-HIGH_RESOLUTION = """
-  a0: conv2d 8 3 padding=1
-  b0: conv2d 16 3 stride=2 padding=1 @a0
-  a1: conv2d 8 3 padding=1 @a0
-  b1: conv2d 16 3 padding=1 @b0
-  ab: conv2d 16 3 stride=2 padding=1 @a1
-  ba0: conv2d 8 1 @b1
-  ba: interpolate like=@a1 @ba0
-  a2: add @a1 @ba
-  b2: add @b1 @ab
-  c2: conv2d 32 3 stride=2 padding=1 @b2
-  a3: conv2d 8 3 padding=1 @a2
-  b3: conv2d 16 3 padding=1 @b2
-  ca0: conv2d 8 1 @c2
-  ca: interpolate like=@a3 @ca0
-  cb0: conv2d 16 1 @c2
-  cb: interpolate like=@b3 @cb0
-  bc: conv2d 32 3 stride=2 padding=1 @b3
-  ac0: conv2d 8 3 stride=2 padding=1 @a3
-  ac: conv2d 32 3 stride=2 padding=1 @ac0
-  a4: add @a3 @ca
-  b4: add @b3 @cb
-  c4: add @c2 @bc @ac
-outputs: {a: a4, b: b4, c: c4}
-"""
-SEARCHED_CELL = """
-  h0: conv2d 8 3 padding=1 @image
-  h1: conv2d 8 1 @h0
-  left1: conv2d 8 3 padding=1 @h1
-  right1: conv2d 8 5 padding=2 @h0
-  n1: add @left1 @right1
-  left2: avg_pool2d 3 stride=1 padding=1 @h0
-  n2: add @left2 @h1
-  left3: conv2d 8 3 padding=1 @n1
-  right3: max_pool2d 3 stride=1 padding=1 @h1
-  n3: add @left3 @right3
-  left4: conv2d 8 1 @h0
-  n4: add @left4 @n2
-  n5: add @n3 @h0
-  out: concat @n4 @n5 @h1 @n3
-"""
-
-
-@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION, SEARCHED_CELL], ids=["pyramid", "hrnet", "nasnet"])
-@pytest.mark.parametrize("level", ["blocks", "ops"])
-def test_what_is_no_nest_of_branches_gets_layers(net: str, level: str) -> None:
-    network = built(net)
-    assert faults(network, Options(level=level)) == {}  # type: ignore[arg-type]
-    assert smallest_text(Picture(network, Options()).scene, *DEFAULT_PAGE) >= 4
-
-
-@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION], ids=["pyramid", "hrnet"])
-def test_lines_of_layers_do_not_turn_by_a_hair(net: str) -> None:
-    scene = Picture(built(net), Options()).scene
-    lines = [item.points for item in primitives(scene.items) if isinstance(item, Line)]
-    across = [abs(a[0] - b[0]) for points in lines for a, b in pairwise(points) if abs(a[0] - b[0]) > 0.01]
-    assert min(across) >= 4
-
-
-def test_what_alone_leads_to_a_part_stands_above_it() -> None:
-    """Where there is room."""
-    spots = Picture(built(HIGH_RESOLUTION), Options()).scene.spots
-    middle = {name: x + w / 2 for name, (x, _, w, _) in spots.items()}
-    pairs = [
-        ("b0", "b1"),
-        ("ba0", "ba"),
-        ("a2", "a3"),
-        ("ac0", "ac"),
-        ("a4", "out:a"),
-        ("b4", "out:b"),
-        ("c4", "out:c"),
-    ]
-    assert [pair for pair in pairs if abs(middle[pair[0]] - middle[pair[1]]) > 0.01] == []
-
-
-def test_each_part_stands_once() -> None:
-    scene = Picture(built(HIGH_RESOLUTION), Options(level="ops")).scene
-    boxes = [item for item in primitives(scene.items) if isinstance(item, Rect) and item.role == "box"]
-    symbols = [item for item in primitives(scene.items) if isinstance(item, Text) and item.text == "+"]
-    assert len(boxes) + len(symbols) == HIGH_RESOLUTION.count("\n  ")
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:
@@ -348,6 +250,16 @@ STRIDED = """
 """
 
 
+def test_a_u_that_would_leave_something_out_says_what() -> None:
+    """By itself it is not chosen."""
+    deep = built(STRIDED + "  side: conv2d 2 1 @u2\n", rest="outputs: {mask: m1, side: side}")
+    gated = built(STRIDED.replace("concat @d1", "concat @gate").replace("  m2", "  gate: conv2d 32 1 @d1\n  m2"))
+    for network, left in ((deep, "side, side"), (gated, "gate")):
+        assert not is_u(view_of(network))
+        told = f"this style draws the main way alone, without {left}; --style columns shows everything"
+        assert Picture(network, Options(style="u")).notes == (told,)
+
+
 def test_strides_go_down_as_pools_do() -> None:
     assert is_u(view_of(built(STRIDED)))
     without_merges = "\n".join(line.partition(" @")[0] for line in STRIDED.splitlines() if "concat" not in line)
@@ -413,6 +325,7 @@ def test_what_is_resized_says_to_what_size() -> None:
         item for item in primitives(Picture(beside, Options()).scene.items) if isinstance(item, Line) and item.dash
     ]
     assert len(dotted) == 1
+    assert texts_of(Picture(beside, Options()).scene).count("size") == 1
     assert not any("size of" in text for text in texts_of(Picture(beside, Options()).scene))
     apart = built(
         head + "  a: interpolate mode=bilinear like=@image @deep\n  b: interpolate mode=bilinear like=@image @deep",

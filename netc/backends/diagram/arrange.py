@@ -19,7 +19,7 @@ from netc.backends.diagram.spots import ELEMENTWISE, Cell, Edge, Places, Route
 PLAIN_GAP, LABELLED_GAP, JOIN_GAP, FORK_GAP, ENTRY_GAP, EXIT_GAP = 13, 21, 24, 19, 12, 8
 BUS = 9
 """Points between a bus and the part it leads to."""
-BRANCH_GAP, RAIL_GAP = 16, 9
+BRANCH_GAP, RAIL_GAP, SIZE_ROOM = 16, 9, 24
 
 
 class Block(Protocol):
@@ -148,6 +148,8 @@ class Stack:
             end = len(rights) - 1 if last is None else last
             halves = range(0 if trunk.source is None else 2 * first + 1, 2 * end + (2 if last is None else 1))
             lane = max(*rights[first : end + 1], *(taken[half] for half in halves)) + RAIL_GAP
+            if trunk.sizes:
+                lane = max([lane, *(rights[at] + SIZE_ROOM for at, _ in trunk.targets)])
             for half in halves:
                 taken[half] = lane
             found.append(lane)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 Edges = set[tuple[int, int]]
 
 
-def attached(count: int, edges: Iterable[tuple[int, int]]) -> Edges:
+def attached(count: int, edges: Iterable[tuple[int, int]], heights: Sequence[float]) -> Edges:
     """The edges with unseen ones added, after which every node lies on a way from node 0 to node `count - 1`.
 
     What is not reached from node 0 is put beside the node whose reader it shares; what does not lead to the last node
-    runs beside as much of the main way as it is long.
+    runs beside as much of the main way as it is high. heights: of each node, with the room below it.
     """
     whole = set(edges)
-    whole |= _begun(count, whole)
-    return whole | _ended(count, whole)
+    whole |= _begun(count, whole, heights)
+    return whole | _ended(count, whole, heights)
 
 
 def neighbours(count: int, edges: Iterable[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
@@ -74,59 +74,93 @@ def components(nodes: Iterable[int], links: Mapping[int, Sequence[int]] | Sequen
     return found
 
 
-def _depths(order: Sequence[int], before: Sequence[Sequence[int]]) -> dict[int, int]:
-    depth: dict[int, int] = {}
+def _depths(order: Sequence[int], before: Sequence[Sequence[int]], heights: Sequence[float]) -> dict[int, float]:
+    """How far below the first node each begins."""
+    depth: dict[int, float] = {}
     for node in order:
-        depth[node] = 1 + max((depth[source] for source in before[node]), default=-1)
+        depth[node] = max((depth[source] + heights[source] for source in before[node]), default=0.0)
     return depth
 
 
-def _begun(count: int, edges: Edges) -> Edges:
+def _begun(count: int, edges: Edges, heights: Sequence[float]) -> Edges:
     after, before = neighbours(count, edges)
     fed = reached(0, after)
     if len(fed) == count:
         return set()
-    depth = _depths(ordered(after, before), before)
+    order = ordered(after, before)
+    depth = _depths(order, before, [1] * count)
+    spine = _Spine(order, after, before, fed)
     both = [after[node] + before[node] for node in range(count)]
-    new: Edges = set()
+    groups = []
     for group in components(set(range(count)) - fed, both):
-        inside = set(group)
-        readers = sorted({target for node in group for target in after[node] if target in fed})
-        beside = [node for node in before[readers[0]] if node in fed] if readers else []
+        reader = min((target for node in group for target in after[node] if target in fed), default=0)
+        beside = [node for node in before[reader] if node in fed]
         start = max(beside, key=lambda node: (depth[node], -node), default=0)
-        for _ in range(_length(group, after)):
-            start = max((n for n in before[start] if n in fed), key=lambda node: (depth[node], -node), default=start)
-        roots = [node for node in group if not any(source in inside for source in before[node])]
-        new |= {(start, root) for root in roots}
+        room = _height(group, after, heights)
+        while room > 0 and start:
+            room -= heights[start]
+            start = max((n for n in before[start] if n in fed), key=lambda node: (depth[node], -node), default=0)
+        groups.append((spine.place[reader], start, reader, group))
+    new: Edges = set()
+    for _, start, reader, group in sorted(groups):
+        begin = spine.clear(start, reader)
+        inside = set(group)
+        new |= {(begin, root) for root in group if inside.isdisjoint(before[root])}
     return new
 
 
-def _length(group: Sequence[int], after: Sequence[Sequence[int]]) -> int:
-    """Nodes on the longest way through a group."""
+class _Spine:
+    """The nodes on all ways from node 0, and which stretches of it something runs beside already."""
+
+    def __init__(
+        self, order: Sequence[int], after: Sequence[Sequence[int]], before: Sequence[Sequence[int]], fed: set[int]
+    ) -> None:
+        reachable = [node for node in order if node in fed]
+        self.place = {node: at for at, node in enumerate(reachable)}
+        self.nodes = cuts(reachable, after, before, fed)
+        self.at = {node: n for n, node in enumerate(self.nodes)}
+        self.places = [self.place[node] for node in self.nodes]
+        self.taken: list[tuple[int, int]] = []
+
+    def clear(self, start: int, reader: int) -> int:
+        """Where to begin what runs beside the way from `start` to `reader`, so that stretches lie within one another or
+        apart; readers come in order."""
+        if reader not in self.at:
+            return start
+        begin, end = bisect_right(self.places, self.place[start]) - 1, self.at[reader]
+        while self.taken and self.taken[-1][1] > begin:
+            begin = min(begin, self.taken.pop()[0])
+        self.taken.append((begin, end))
+        return self.nodes[begin]
+
+
+def _height(group: Sequence[int], after: Sequence[Sequence[int]], heights: Sequence[float]) -> float:
+    """Of the longest way through a group."""
     inside = set(group)
-    length: dict[int, int] = defaultdict(lambda: 1)
+    reach = {node: heights[node] for node in group}
     for node in group:
         for target in after[node]:
             if target in inside:
-                length[target] = max(length[target], length[node] + 1)
-    return max(length[node] for node in group)
+                reach[target] = max(reach[target], reach[node] + heights[target])
+    return max(reach.values())
 
 
-def _ended(count: int, edges: Edges) -> Edges:
+def _ended(count: int, edges: Edges, heights: Sequence[float]) -> Edges:
     after, before = neighbours(count, edges)
     last = count - 1
     leading = reached(last, before)
     if len(leading) == count:
         return set()
     order = ordered(after, before)
-    depth = _depths(order, before)
+    top = _depths(order, before, heights)
     passed = cuts([node for node in order if node in leading], after, before, leading)
     both = [after[node] + before[node] for node in range(count)]
     new: Edges = set()
     for group in components(set(range(count)) - leading, both):
         sources = [source for node in group for source in before[node] if source in leading]
-        start = max((depth[source] for source in sources), default=0)
-        goal = next((node for node in passed if depth[node] > start + _length(group, after)), last)
+        begin = max((top[source] + heights[source] for source in sources), default=0.0)
+        end = begin + _height(group, after, heights)
+        goal = next((node for node in passed if top[node] >= end), last)
         inside = set(group)
         new |= {(node, goal) for node in group if not any(target in inside for target in after[node])}
     return new

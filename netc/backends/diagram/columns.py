@@ -11,11 +11,11 @@ import msgspec
 from netc.backends.diagram.arrange import Block, LeafBlock, SeriesBlock, Stack, Trunk, gap_between, step, trunks_of
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.plan import nodes_of
-from netc.backends.diagram.scene import Line, Point, Primitive, Scene, Text
+from netc.backends.diagram.scene import Line, Point, Primitive, Scene
 from netc.backends.diagram.shown import Shown, Terminal, View
-from netc.backends.diagram.sketch import CAPTION, Content, Sketch
+from netc.backends.diagram.sketch import CAPTION, Content, Sketch, label_text, line_of
 from netc.backends.diagram.spots import Places
-from netc.backends.diagram.units import Cluster, boxes
+from netc.backends.diagram.units import Cluster, Unit, boxes
 from netc.backends.diagram.words import shape_text
 
 MARGIN, GUTTER, ENDS, LANE = 8.0, 24.0, 18.0, 6.0
@@ -53,7 +53,7 @@ def _worth(size: tuple[float, float], count: int, page: tuple[float, float]) -> 
 
 def spread(shown: Sequence[Shown]) -> list[Shown]:
     """Parts with those frames opened that hold most of the network: their own frame says nothing."""
-    total = sum(1 for unit in shown if isinstance(unit, Cluster) for _ in boxes((unit,)))
+    total = sum(_statements(unit) for unit in shown if not isinstance(unit, Terminal))
     found: list[Shown] = []
     for unit in shown:
         if isinstance(unit, Cluster) and _is_most(unit, total):
@@ -65,7 +65,12 @@ def spread(shown: Sequence[Shown]) -> list[Shown]:
 
 def _is_most(unit: Cluster, total: int) -> bool:
     plain = unit.count == 1 and not unit.shared and len(unit.items) > 3
-    return plain and sum(1 for _ in boxes((unit,))) > WHOLE_SHARE * total
+    return plain and _statements(unit) > WHOLE_SHARE * total
+
+
+def _statements(unit: Unit) -> int:
+    """Those a part stands for, opened or not, all copies counted."""
+    return sum(len(box.nodes) for box in boxes((unit,)))
 
 
 class _Rows:
@@ -105,9 +110,17 @@ class _Rows:
                 yield self._columns(cut)
 
     def _may_break(self, at: int) -> bool:
-        """Between two single parts with few lines that pass."""
-        alone = isinstance(self.parts[at - 1], LeafBlock) and isinstance(self.parts[at], LeafBlock)
-        return alone and self.passing[at] <= MOST_LANES
+        """Between two single parts with few lines that pass; inputs and outputs stay with what they belong to."""
+        around = (self.parts[at - 1], self.parts[at])
+        return (
+            self.passing[at] <= MOST_LANES
+            and all(isinstance(part, LeafBlock) for part in around)
+            and not any(isinstance(self._unit(part), Terminal) for part in around)
+        )
+
+    def _unit(self, part: Block) -> Shown | None:
+        piece = self.content.piece(part.node) if isinstance(part, LeafBlock) else None
+        return None if piece is None else piece.unit
 
     def _columns(self, cut: Sequence[int]) -> list[Column]:
         bounds = [0, *cut, len(self.parts)]
@@ -180,7 +193,7 @@ class _Rows:
                 text = shape_text(self.content.edges[edge], view.batch)
                 fits = start[0] + 6 + text_width(text, CAPTION) < gutter
                 if piece is not None and not piece.label and fits and not isinstance(piece.unit, Terminal):
-                    yield Text(x=start[0] + 3, y=start[1] + 8.6, text=text, size=CAPTION, colour="dark")
+                    yield label_text(piece, text, start)
             yield from self._lanes(column, following, gutter, low, top)
 
     def _lanes(self, column: Column, following: Column, gutter: float, low: float, top: float) -> Iterator[Primitive]:
@@ -195,7 +208,7 @@ class _Rows:
             right = gutter + LANE * n
             over = top - ENDS + 4 - LANE * (len(going) - n)
             points: tuple[Point, ...] = ((x0, low), (x0, under), (right, under), (right, over), (x1, over), (x1, top))
-            yield Line(points=points, colour="skip", width=1.3, head=False)
+            yield line_of(points, skip=True, sizes=trunk.sizes, head=False)
 
 
 def _evenly(heights: Sequence[float], count: int) -> list[int]:

@@ -71,7 +71,7 @@ def closed_call(unit: Cluster, view: View, varying: Mapping[int, Sequence[str]])
     """A frame as one box that says which arguments set this call apart."""
     box = stage(unit, view.reads)
     words = argument_words(unit, varying)
-    named = unit.title and unit.note and unit.title != unit.note
+    named = unit.note and not unit.title.startswith(unit.note)
     caption = ", ".join([*([unit.note] if named else []), *words]) or box.caption
     return msgspec.structs.replace(box, caption=caption)
 

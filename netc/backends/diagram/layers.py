@@ -26,8 +26,8 @@ Key = tuple[int, Item]
 """An item in its row."""
 Axes = dict[Key, float]
 Beside = dict[Key, list[Key]]
-HAIR = 4.0
-"""Points by which no line should turn."""
+NEAR, NEAR_SHARE = 16.0, 0.15
+"""Points by which no line should turn, and share of the width by which the axis moves onto a line."""
 MOST_MOVES = 200_000
 """Items that are looked at to straighten lines."""
 
@@ -144,14 +144,14 @@ class LayersBlock:
 
     def _straightened(self, x: Axes, steps: Sequence[Sequence[float]], above: Beside, below: Beside) -> Axes:
         """Places at which fewer lines turn: what stands on one line moves as a whole, within its rows' room, onto the
-        line of what alone leads to it or alone follows it, or of anything a hair's breadth away."""
+        line of what alone leads to it or alone follows it, or of anything near."""
         close = {(r, item): at for r, row in enumerate(self.rows) for item, at in zip(row, steps[r], strict=True)}
         room = _Room(x, close, self.rows)
         for _ in range(2):
             bends = sorted((abs(x[a] - x[b]), a, b) for a, lower in below.items() for b in lower)
             for _, a, b in bends:
                 alone = len(below[a]) == 1 and len(above[b]) == 1
-                if alone or abs(x[a] - x[b]) < HAIR:
+                if alone or abs(x[a] - x[b]) < NEAR:
                     room.join(a, b)
         return x
 
@@ -193,8 +193,17 @@ class LayersBlock:
                 self.tracks.append({item: start + TRACK * level for item, level in levels.items()})
                 y = start + TRACK * max(levels.values(), default=0) + CHANNEL_END
         self.h = y
-        ends = [self.x[0, item] for item in self.rows[0]] + [self.x[self.last, item] for item in self.rows[-1]]
-        self.ax = (min(ends) + max(ends)) / 2
+        self.ax = self._axis_of_all()
+
+    def _axis_of_all(self) -> float:
+        """The middle of what enters and leaves; the line of one of them, where it runs near it."""
+        entered, left = {IN, *self.entering}, set(self.leaving)
+        ends = [self.x[0, item] for item in self.rows[0] if item[0] in entered]
+        ends += [self.x[self.last, item] for item in self.rows[-1] if item[0] in left]
+        ends = ends or [self.x[0, item] for item in self.rows[0]]
+        middle = (min(ends) + max(ends)) / 2
+        nearest = min(ends, key=lambda end: abs(end - middle))
+        return nearest if abs(nearest - middle) <= max(NEAR, NEAR_SHARE * (max(ends) - min(ends))) else middle
 
     def _levels(self, row: int) -> dict[Item, int]:
         """A track for each item of a row whose lines turn: no two of them on one track where they would touch, and
@@ -273,19 +282,52 @@ class _Room:
         self.moves = MOST_MOVES
 
     def join(self, a: Key, b: Key) -> None:
-        """Move the lines of both onto each other, where nothing is in the way."""
+        """Move the lines of both onto each other: the one as far as it has room, the other for the rest; else one of
+        them all the way, where what stands beside it can make room."""
         one, other = self.line[a], self.line[b]
         self.moves -= len(one) + len(other)
         if one is other or self.moves < 0 or {r for r, _ in one} & {r for r, _ in other}:
             return
         by = self.x[a] - self.x[b]
         part = min(abs(by), self._slack(other, by))
-        if self._slack(one, -by) < abs(by) - part - 1e-6:
+        if self._slack(one, -by) >= abs(by) - part - 1e-6:
+            goal = self.x[b] + (part if by > 0 else -part)
+            self.x.update(dict.fromkeys([*one, *other], goal))
+        elif not (self._push(other, by, one) or self._push(one, -by, other)):
             return
-        goal = self.x[b] + (part if by > 0 else -part)
         joined = [*one, *other]
-        self.x.update(dict.fromkeys(joined, goal))
         self.line.update(dict.fromkeys(joined, joined))
+
+    def _push(self, line: Sequence[Key], by: float, still: Sequence[Key]) -> bool:
+        """Move a line, and as far as they are in its way those beside it as whole lines, but never the one that stays;
+        False where something would have to leave the picture or a straight line to bend."""
+        side = 1 if by > 0 else -1
+        shift = {id(line): abs(by)}
+        waiting = [line]
+        while waiting:
+            moving = waiting.pop()
+            self.moves -= len(moving)
+            if moving is still or self.moves < 0:
+                return False
+            for key in moving:
+                short = shift[id(moving)] - self._free(key, side)
+                beside = self._next(key, side)
+                if short <= 1e-6:
+                    continue
+                if beside is None:
+                    return False
+                pushed = self.line[beside]
+                if shift.get(id(pushed), 0.0) < short:
+                    shift[id(pushed)] = short
+                    waiting.append(pushed)
+        moved = {id(found): found for found in self.line.values() if id(found) in shift}
+        for found in moved.values():
+            self.x.update({key: self.x[key] + side * shift[id(found)] for key in found})
+        return True
+
+    def _next(self, key: Key, side: int) -> Key | None:
+        row, n = self.rows[key[0]], self.at[key] + side
+        return (key[0], row[n]) if 0 <= n < len(row) else None
 
     def _slack(self, line: Sequence[Key], by: float) -> float:
         """How far a line can move, to the right where `by` is positive."""
@@ -293,13 +335,12 @@ class _Room:
 
     def _free(self, key: Key, side: int) -> float:
         """How far a key can move to a side before it meets its neighbour or the edge."""
-        row, n = self.rows[key[0]], self.at[key] + side
-        end = self._beside(key, row[n]) if 0 <= n < len(row) else self.high if side > 0 else self.low
+        beside = self._next(key, side)
+        end = self._beside(key, beside) if beside is not None else self.high if side > 0 else self.low
         return side * (end - self.x[key])
 
-    def _beside(self, key: Key, item: Item) -> float:
+    def _beside(self, key: Key, other: Key) -> float:
         """Where a key would stand as close to its neighbour as it may."""
-        other = (key[0], item)
         return self.x[other] + self.steps[key] - self.steps[other]
 
 

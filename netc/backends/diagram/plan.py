@@ -74,17 +74,20 @@ def _rails_of(plan: Plan) -> list[tuple[int, int]]:
     return [rail for branch in plan.branches for rail in _rails_of(branch)] if isinstance(plan, Parallel) else []
 
 
-def planned(count: int, edges: Iterable[tuple[int, int]], unseen: Iterable[tuple[int, int]] = ()) -> Series:
+def planned(
+    edges: Iterable[tuple[int, int]], heights: Sequence[float], unseen: Iterable[tuple[int, int]] = ()
+) -> Series:
     """The plan of a frame whose node 0 is its entry and whose last node is its exit; other nodes are its parts, in the
-    author's order. unseen: edges that count without being drawn."""
+    author's order. heights: of each node, with the room below it; unseen: edges that count without being drawn."""
     drawn = {(a, b) for a, b in edges if a != b}
-    return _Planner(count, drawn, drawn.union(unseen)).plan()
+    return _Planner(drawn, drawn.union(unseen), heights).plan()
 
 
 class _Planner:
-    def __init__(self, count: int, drawn: set[tuple[int, int]], given: set[tuple[int, int]]) -> None:
+    def __init__(self, drawn: set[tuple[int, int]], given: set[tuple[int, int]], heights: Sequence[float]) -> None:
         self.drawn, self.given = drawn, given
-        whole = attached(count, given)
+        count = len(heights)
+        whole = attached(count, given, heights)
         self.after, self.before = neighbours(count, whole)
         self.order = ordered(self.after, self.before)
         self.place = {node: at for at, node in enumerate(self.order)}

@@ -90,7 +90,16 @@ class _Joined:
         others = (wire for box in row[1:] for wire in box.inputs if wire not in made)
         inputs = tuple(dict.fromkeys((*row[0].inputs, *others)))
         nodes = tuple(node for box in row for node in box.nodes)
-        return msgspec.structs.replace(row[0], inputs=inputs, outputs=outputs, nodes=nodes)
+        return msgspec.structs.replace(row[0], inputs=inputs, outputs=outputs, nodes=nodes, caption=_caption(row))
+
+
+def _caption(row: Sequence[Box]) -> str:
+    """What is true of all copies; of two kinds of copies both."""
+    captions = list(dict.fromkeys(box.caption for box in row))
+    if len(captions) == 2 and all(captions) and not any("," in caption for caption in captions):
+        return " or ".join(captions)
+    words = row[0].caption.split(", ")
+    return ", ".join(word for word in words if all(word in caption.split(", ") for caption in captions))
 
 
 def _alike(unit: Unit, ids: dict[Wire, int]) -> Hashable:

@@ -11,7 +11,7 @@ from netc.backends.diagram.arrange import Block, measured
 from netc.backends.diagram.metrics import fitted, text_width
 from netc.backends.diagram.palette import colours_of
 from netc.backends.diagram.plan import Series, planned
-from netc.backends.diagram.scene import Circle, Line, Mark, Primitive, Rect, Text
+from netc.backends.diagram.scene import Circle, Line, Mark, Point, Primitive, Rect, Text
 from netc.backends.diagram.shown import Shown, Terminal, View
 from netc.backends.diagram.simplify import inputs_of, outputs_of
 from netc.backends.diagram.spots import HEADER, LABEL_GAP, Cell, Edge, Places, Route
@@ -22,9 +22,15 @@ from netc.ops.base import Family
 TITLE, CAPTION, HEAD, BADGE, SYMBOL = 9.5, 7.5, 8.5, 8.0, 12.0
 """Sizes of text, in points."""
 PAD = 8
+SHADOW = 2.5
+"""How far the outline behind a box that stands for several lies to the right and below."""
 LEAST_WIDTH, TALL, LOW, ROUND = 62, 27, 19, 17
 LONGEST_TITLE, LONGEST_CAPTION = 190, 210
+USUAL_GAP = 17
+"""Points between parts, about, before it is known how they stand."""
 ELEMENTWISE_TITLES = "+×−÷"
+SIZE = "size"
+"""What a line says of which only the size is read."""
 Paint = Callable[[Box], tuple[str, str]]
 """Fill and line of a box."""
 
@@ -80,9 +86,13 @@ class Sketch:
             if not top and self.view.reads[wire] > inside[wire]:
                 edges.setdefault((n, exit_), wire)
         drawn = list(edges)
-        plan = self._with_sizes(planned(exit_ + 1, drawn, _ends_of(shown) if top else ()), shown, made)
+        pieces = [self._piece(unit) for unit in shown]
+        heights = [0.0, *[piece.cell.h + USUAL_GAP for piece in pieces], 0.0]
+        plan = self._with_sizes(planned(drawn, heights, _ends_of(shown) if top else ()), shown, made)
         lined = {target for _, target in plan.sizes}
-        pieces = [self._piece(unit, says_size=n not in lined) for n, unit in enumerate(shown, 1)]
+        for n, unit in enumerate(shown, 1):
+            if isinstance(unit, Box) and unit.sizes and n not in lined:
+                pieces[n - 1] = self._piece(unit, says_size=True)
         self._label(pieces, edges, top)
         cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
         _mark_busy(plan, cells, drawn)
@@ -191,17 +201,7 @@ class Sketch:
             self.spots[named(piece.unit)] = (*places.spots[n], piece.cell.w, piece.cell.h)
             found += self._drawn(piece, *places.spots[n], depth)
             if piece.label:
-                px, py = places.bottom(n)
-                found.append(
-                    Text(
-                        x=px + LABEL_GAP,
-                        y=py + 8.6,
-                        text=piece.label,
-                        size=CAPTION,
-                        colour="dark",
-                        room=piece.cell.label,
-                    )
-                )
+                found.append(label_text(piece, piece.label, places.bottom(n), piece.cell.label))
         return found
 
     def lines(
@@ -210,24 +210,27 @@ class Sketch:
         last = len(content.pieces) + 1
         leaving = [edge for edge in content.edges if edge[1] == last]
         return [
-            self._line(content, route)
+            drawn
             for route in routes
             if not (route.target == last and not route.rail and len(leaving) == 1 and _ends_on(route, axis))
+            for drawn in self._line(content, route)
         ]
 
-    def _line(self, content: Content, route: Route) -> Line:
+    def _line(self, content: Content, route: Route) -> Iterator[Primitive]:
         piece = content.piece(route.target)
-        skip = route.side or route.rail
         wire = content.edges.get((route.source, route.target))
-        dash = "1 2.5" if route.sizes else "3 2" if piece is not None and self.trains(piece.unit) else ""
-        return Line(
-            points=route.points,
-            colour="line" if route.sizes or not skip else "skip",
-            width=0.8 if route.sizes else 1.3 if skip else 1,
-            dash=dash,
+        yield line_of(
+            route.points,
+            skip=route.side or route.rail,
+            sizes=route.sizes,
+            dashed=piece is not None and self.trains(piece.unit),
             head=route.head,
             wire=-1 if wire is None else self.numbers.setdefault(wire, len(self.numbers)),
         )
+        if route.sizes and route.head:
+            (x0, y), (x1, _) = route.points[-2:]
+            room = abs(x0 - x1)
+            yield Text(x=(x0 + x1) / 2, y=y - 2, text=SIZE, size=CAPTION, colour="dark", anchor="middle", room=room)
 
     def trains(self, unit: Shown) -> bool:
         """Does only training need it?"""
@@ -253,7 +256,7 @@ class Sketch:
             return [mark]
         if unit.count > 1:
             mark.items.append(
-                Rect(x=x + 2.5, y=y + 2.5, w=cell.w, h=cell.h, radius=4, fill=fill, line=line, role="shadow")
+                Rect(x=x + SHADOW, y=y + SHADOW, w=cell.w, h=cell.h, radius=4, fill=fill, line=line, role="shadow")
             )
         width = 1.6 if unit.count > 1 else 0.9
         mark.items.append(
@@ -328,6 +331,32 @@ class Sketch:
     def _told(self, unit: Box) -> str:
         shapes = ", ".join(shape_text(wire, self.view.batch) for wire in unit.outputs)
         return f"{unit.detail}\n{shapes}"
+
+
+def line_of(
+    points: tuple[Point, ...],
+    *,
+    skip: bool = False,
+    sizes: bool = False,
+    dashed: bool = False,
+    head: bool = True,
+    wire: int = -1,
+) -> Line:
+    """A line that says what runs along it: a skip, or (dotted) only a size; dashed where only training needs it."""
+    return Line(
+        points=points,
+        colour="skip" if skip and not sizes else "line",
+        width=0.8 if sizes else 1.3 if skip else 1,
+        dash="1 2.5" if sizes else "3 2" if dashed else "",
+        head=head,
+        wire=wire,
+    )
+
+
+def label_text(piece: Piece, text: str, bottom: Point, room: float = 0) -> Text:
+    """A shape beside the line that leaves a part at its bottom."""
+    down = 8.6 + (SHADOW if isinstance(piece.unit, Box) and piece.unit.count > 1 else 0)
+    return Text(x=bottom[0] + LABEL_GAP, y=bottom[1] + down, text=text, size=CAPTION, colour="dark", room=room)
 
 
 def named(unit: Shown) -> str:

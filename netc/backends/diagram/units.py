@@ -67,8 +67,9 @@ class Cluster(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     @property
     def about(self) -> str:
-        """What stands beside the title."""
-        return ", ".join([*([self.note] if self.note else []), *(" ".join(pair) for pair in self.varied)])
+        """What stands beside the title, where it says more."""
+        note = [] if self.title.startswith(self.note) else [self.note]
+        return ", ".join([*note, *(" ".join(pair) for pair in self.varied)])
 
 
 Unit: TypeAlias = Box | Cluster

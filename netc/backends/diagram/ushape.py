@@ -13,7 +13,16 @@ from netc.backends.diagram.palette import colours_of
 from netc.backends.diagram.scene import Line, Mark, Point, Primitive, Rect, Scene, Text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, boxes
-from netc.backends.diagram.way import main_way, origin, sizes_of, usual_note, usual_sizes
+from netc.backends.diagram.way import (
+    left_out,
+    left_out_note,
+    main_output,
+    main_way,
+    origin,
+    sizes_of,
+    usual_note,
+    usual_sizes,
+)
 from netc.ops.base import Family
 
 STEP, ROW_GAP, MARGIN, TOP = 17.0, 46.0, 26.0, 34.0
@@ -44,7 +53,7 @@ class Bar(msgspec.Struct, eq=False, kw_only=True):
 
 def is_u(view: View) -> bool:
     """Is it an encoder-decoder that a U shows well: as many steps up as down?"""
-    if len(view.opened.inputs) != 1 or sum(1 for _ in boxes(view.opened.units)) > MOST:
+    if len(view.opened.inputs) != 1 or sum(1 for _ in boxes(view.opened.units)) > MOST or left_out(view):
         return False
     try:
         bars = _bars(view)
@@ -78,7 +87,7 @@ def ushape(view: View) -> Scene:
     height = max(height, free + 14 * len(entries) + 14)
     items += _legend(entries, width, height)
     network = view.network
-    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view))
+    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view)) + left_out_note(view)
     return Scene(width=width, height=height, title=title, description=doc, items=items, notes=notes)
 
 
@@ -240,7 +249,7 @@ def _drawn(view: View, bars: list[Bar]) -> list[Primitive]:
             mark.items.append(Text(x=bar.x + bar.w + 3, y=bar.y + bar.h - 1, text=bar.note, size=NOTE, colour="pale"))
         before = bar.sizes[1:]
         found.append(mark)
-    ends = ((bars[0], view.opened.inputs[0][0]), (bars[-1], view.opened.outputs[0].name))
+    ends = ((bars[0], view.opened.inputs[0][0]), (bars[-1], main_output(view).name))
     for bar, name in ends:
         middle = max(bar.x + bar.w / 2, text_width(name, NAME, bold=True) / 2 + 4)
         found.append(Text(x=middle, y=bar.y - 14, text=name, size=NAME, bold=True, anchor="middle"))

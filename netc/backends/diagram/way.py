@@ -6,9 +6,13 @@ from collections.abc import Mapping
 
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.shown import View
-from netc.backends.diagram.units import Box, Wire, boxes
+from netc.backends.diagram.units import Box, Output, Wire, boxes
+from netc.backends.diagram.words import plain
 from netc.dims import Size, bind
 from netc.passes.sizes import names_in, typical
+
+NAMED = 3
+"""Parts that a note names."""
 
 
 def main_way(view: View) -> list[Box]:
@@ -18,9 +22,8 @@ def main_way(view: View) -> list[Box]:
     for box in every:
         deep = 1 + max((depth.get(wire, 0) for wire in box.inputs), default=0)
         depth.update(dict.fromkeys(box.outputs, deep))
-    lasting = [output for output in view.opened.outputs if not output.train_only] or list(view.opened.outputs)
     way: list[Box] = []
-    wire = lasting[0].wire
+    wire = main_output(view).wire
     while wire in view.makers:
         box = view.makers[wire]
         way.append(box)
@@ -28,6 +31,27 @@ def main_way(view: View) -> list[Box]:
             break
         wire = max(box.inputs, key=lambda one: depth.get(one, 0))
     return way[::-1]
+
+
+def main_output(view: View) -> Output:
+    """The first that is not for training alone."""
+    return min(view.opened.outputs, key=lambda output: output.train_only)
+
+
+def left_out(view: View) -> list[str]:
+    """What a style that draws the main way has no place for: parts with parameters beside it, and outputs but the one
+    it leads to."""
+    on_way = set(map(id, main_way(view)))
+    beside = [box.path for box in boxes(view.opened.units) if box.learned and id(box) not in on_way]
+    return [*beside, *(output.name for output in view.opened.outputs if output is not main_output(view))]
+
+
+def left_out_note(view: View) -> tuple[str, ...]:
+    """What is not drawn, where something is not."""
+    names = left_out(view)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    told = plain(", ".join(names[:NAMED])) + more
+    return (f"this style draws the main way alone, without {told}; --style columns shows everything",) if names else ()
 
 
 def usual_sizes(view: View) -> dict[str, int]:

@@ -1,0 +1,152 @@
+"""Networks that are no nest of chains and branches, laid out in layers, and what begins or ends beside the main way."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from test_pictures import built, faults
+
+from netc.backends.diagram.picture import DEFAULT_PAGE, Options, Picture
+from netc.backends.diagram.scene import Line, Rect, Text, primitives, smallest_text
+from netc.ir.model import Network
+
+PYRAMID = """
+  c1: conv2d 8 3 padding=1
+  c2: conv2d 8 3 stride=2 padding=1 @c1
+  c3: conv2d 8 3 stride=2 padding=1 @c2
+  l1: conv2d 8 1 @c1
+  l2: conv2d 8 1 @c2
+  l3: conv2d 8 1 @c3
+  u2: interpolate like=@l2 @l3
+  s2: add @l2 @u2
+  u1: interpolate like=@l1 @s2
+  s1: add @l1 @u1
+  p1: conv2d 8 3 padding=1 @s1
+  p2: conv2d 8 3 padding=1 @s2
+  p3: conv2d 8 3 padding=1 @l3
+outputs: {p1: p1, p2: p2, p3: p3}
+"""
+HIGH_RESOLUTION = """
+  a0: conv2d 8 3 padding=1
+  b0: conv2d 16 3 stride=2 padding=1 @a0
+  a1: conv2d 8 3 padding=1 @a0
+  b1: conv2d 16 3 padding=1 @b0
+  ab: conv2d 16 3 stride=2 padding=1 @a1
+  ba0: conv2d 8 1 @b1
+  ba: interpolate like=@a1 @ba0
+  a2: add @a1 @ba
+  b2: add @b1 @ab
+  c2: conv2d 32 3 stride=2 padding=1 @b2
+  a3: conv2d 8 3 padding=1 @a2
+  b3: conv2d 16 3 padding=1 @b2
+  ca0: conv2d 8 1 @c2
+  ca: interpolate like=@a3 @ca0
+  cb0: conv2d 16 1 @c2
+  cb: interpolate like=@b3 @cb0
+  bc: conv2d 32 3 stride=2 padding=1 @b3
+  ac0: conv2d 8 3 stride=2 padding=1 @a3
+  ac: conv2d 32 3 stride=2 padding=1 @ac0
+  a4: add @a3 @ca
+  b4: add @b3 @cb
+  c4: add @c2 @bc @ac
+outputs: {a: a4, b: b4, c: c4}
+"""
+SEARCHED_CELL = """
+  h0: conv2d 8 3 padding=1 @image
+  h1: conv2d 8 1 @h0
+  left1: conv2d 8 3 padding=1 @h1
+  right1: conv2d 8 5 padding=2 @h0
+  n1: add @left1 @right1
+  left2: avg_pool2d 3 stride=1 padding=1 @h0
+  n2: add @left2 @h1
+  left3: conv2d 8 3 padding=1 @n1
+  right3: max_pool2d 3 stride=1 padding=1 @h1
+  n3: add @left3 @right3
+  left4: conv2d 8 1 @h0
+  n4: add @left4 @n2
+  n5: add @n3 @h0
+  out: concat @n4 @n5 @h1 @n3
+"""
+
+
+@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION, SEARCHED_CELL], ids=["pyramid", "hrnet", "nasnet"])
+@pytest.mark.parametrize("level", ["blocks", "ops"])
+def test_what_is_no_nest_of_branches_gets_layers(net: str, level: str) -> None:
+    network = built(net)
+    assert faults(network, Options(level=level)) == {}  # type: ignore[arg-type]
+    assert smallest_text(Picture(network, Options()).scene, *DEFAULT_PAGE) >= 4
+
+
+@pytest.mark.parametrize("net", [PYRAMID, HIGH_RESOLUTION], ids=["pyramid", "hrnet"])
+def test_lines_of_layers_do_not_turn_by_a_hair(net: str) -> None:
+    scene = Picture(built(net), Options()).scene
+    lines = [item.points for item in primitives(scene.items) if isinstance(item, Line)]
+    across = [abs(a[0] - b[0]) for points in lines for a, b in pairwise(points) if abs(a[0] - b[0]) > 0.01]
+    assert min(across) >= 4
+
+
+def test_what_alone_leads_to_a_part_stands_above_it() -> None:
+    """Where there is room."""
+    spots = Picture(built(HIGH_RESOLUTION), Options()).scene.spots
+    middle = {name: x + w / 2 for name, (x, _, w, _) in spots.items()}
+    pairs = [
+        ("b0", "b1"),
+        ("ba0", "ba"),
+        ("a2", "a3"),
+        ("ac0", "ac"),
+        ("a4", "out:a"),
+        ("b4", "out:b"),
+        ("c4", "out:c"),
+    ]
+    assert [pair for pair in pairs if abs(middle[pair[0]] - middle[pair[1]]) > 0.01] == []
+
+
+def test_each_part_stands_once() -> None:
+    scene = Picture(built(HIGH_RESOLUTION), Options(level="ops")).scene
+    boxes = [item for item in primitives(scene.items) if isinstance(item, Rect) and item.role == "box"]
+    symbols = [item for item in primitives(scene.items) if isinstance(item, Text) and item.text == "+"]
+    assert len(boxes) + len(symbols) == HIGH_RESOLUTION.count("\n  ")
+
+
+def middles(network: Network) -> dict[str, float]:
+    return {name: x + w / 2 for name, (x, _, w, _) in Picture(network, Options()).scene.spots.items()}
+
+
+POSITIONS = """
+  patches: conv2d 8 4 stride=4
+  tokens: [flatten start_dim=2, transpose 1 2]
+  class_token: parameter (1 1 8)
+  repeated: expand (in.N -1 -1) @class_token like=@tokens
+  joined: concat @repeated @tokens dim=1
+  position: parameter (1 257 8)
+  added: add @joined @position
+  out: linear 4
+"""
+
+
+def test_parameters_stand_beside_the_way() -> None:
+    """However many begin where others run."""
+    network = built(POSITIONS)
+    middle = middles(network)
+    way = ["in:image", "patches", "joined", "added", "out", "out:out"]
+    assert len({round(middle[name], 3) for name in way}) == 1
+    assert middle["patches"] < middle["class_token"] < middle["position"]
+    assert faults(network) == {}
+
+
+SIDE = """
+  a: conv2d 8 3 padding=1
+  side: [conv2d 8 3 @a, relu, conv2d 8 5, relu, conv2d 8 7, relu, conv2d 8 9, relu]
+  b: [conv2d 8 3 padding=1 @a, sigmoid]
+  c: [conv2d 8 3 padding=1, tanh]
+  d: [conv2d 8 1, sigmoid]
+outputs: {d: d, side: side}
+"""
+
+
+def test_the_way_goes_on_beside_what_ends_early() -> None:
+    """No part waits until a side way has ended."""
+    spots = Picture(built(SIDE), Options()).scene.spots
+    tops = [spots[name][1] for name in ("a", "b.0", "c.0", "d.0", "out:d")]
+    assert max(below - above for above, below in pairwise(tops)) < 70
