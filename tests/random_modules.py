@@ -156,6 +156,11 @@ class Maker:
             body.loose = [t for t in body.loose if t not in (first, second)]
             body.put(f"{name} @{first}")
             body.put(f"{name} @{second}")
+            if isinstance(spec["shared"][name], str) and self.random.random() < 0.5:
+                around = self.names.draw("block", "around", body.taken)
+                spec["blocks"][around] = {"net": {"lead": "conv2d 4 1", "mid": name, "last": "conv2d 3 1"}}
+                body.put(f"{around} @image")
+                body.put(f"{around} @{first}")
 
     def _finish(self, spec: Spec, body: Body, small: bool) -> None:
         r = self.random

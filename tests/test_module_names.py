@@ -287,3 +287,10 @@ def test_imported_files_may_be_called_anything(tmp_path: Path) -> None:
         except Wrong as found:
             wrong.append(f"{allowed[first : first + BATCH]}: {found}")
     assert not wrong
+
+
+@pytest.mark.parametrize("formula", ["make_divisible(in.C 4)", "floor(sqrt(in.C)) + 1"])
+def test_functions_within_a_value_that_is_read_once(formula: str) -> None:
+    unit = f"unit: {{let: {{wide: {formula}}}, net: {{a: conv2d wide 1}}}}"
+    text = f"netc: 1\nname: net\ninputs: {{image: [N, 3, 8, 8]}}\nblocks: {{{unit}}}\n"
+    assert judge(f"{text}net: {{a: unit, b: conv2d 6 1, c: unit}}\n") == 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from netc.ir.model import Block, Call, Network, Node, Value
 from netc.ops.records import Param
+from netc.syntax.ast import SpecFile
 from netc.types import TensorType
 
 
@@ -50,30 +51,58 @@ def join(prefix: str, path: str) -> str:
     return f"{prefix}.{path}" if prefix and path else prefix or path
 
 
+class Home(msgspec.Struct, frozen=True, eq=False):
+    """Where the module of a block lies. file: the file that the block is written in; files: where the modules of the
+    files around lie, whose shared modules are called from here."""
+
+    module: str = ""
+    file: SpecFile | None = None
+    files: Mapping[SpecFile | None, str] = {}
+
+    def of(self, leaf: Node | Call) -> str:
+        """The full path of the module of one of the block's statements."""
+        return join(self.files.get(self.file, "") if leaf.outer else self.module, leaf.module)
+
+    def inside(self, call: Call) -> Home:
+        """Where the block lies that one of the statements calls."""
+        module, called = self.of(call), call.block.definition
+        files = {**self.files, called: module} if isinstance(called, SpecFile) else self.files
+        return Home(module, called.file, files)
+
+
+def homes(trail: tuple[tuple[str, Call], ...]) -> Iterator[tuple[Call, Home]]:
+    """The calls around a node, outermost first, and where their modules lie."""
+    home = Home()
+    for _, call in trail:
+        home = home.inside(call)
+        yield call, home
+
+
 def flatten(network: Network) -> Flat:
     """Open every call of a network."""
     block = network.block
     env = {value: Wire(value.type, value.path) for value in block.inputs}
     inputs = tuple(env.values())
-    nodes = list(_open(block, "", "", env, ()))
+    nodes = list(_open(block, "", Home(), env, ()))
     outputs = tuple(FlatOutput(o.name, env[o.value], o.train_only) for o in block.outputs)
     return Flat(inputs=inputs, nodes=_mark_train_only(nodes, outputs), outputs=outputs)
 
 
 def _open(
-    block: Block, prefix: str, module: str, env: dict[Value, Wire], trail: tuple[tuple[str, Call], ...]
+    block: Block, prefix: str, home: Home, env: dict[Value, Wire], trail: tuple[tuple[str, Call], ...]
 ) -> Iterator[FlatNode]:
     for leaf in block.leaves():
-        path, own = join(prefix, leaf.path), join(module, leaf.module)
+        path = join(prefix, leaf.path)
         inputs = tuple(env[v] for v in leaf.inputs)
         if isinstance(leaf, Call):
             inner = dict(zip(leaf.block.inputs, inputs, strict=True))
-            yield from _open(leaf.block, path, own, inner, (*trail, (path, leaf)))
+            yield from _open(leaf.block, path, home.inside(leaf), inner, (*trail, (path, leaf)))
             env.update((v, inner[o.value]) for v, o in zip(leaf.outputs, leaf.block.outputs, strict=True))
             continue
         outputs = tuple(Wire(v.type, join(prefix, v.path)) for v in leaf.outputs)
         env.update(zip(leaf.outputs, outputs, strict=True))
         params = leaf.op.params(*(w.type for w in inputs))
+        own = home.of(leaf)
         yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, params=params, trail=trail)
 
 

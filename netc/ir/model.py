@@ -32,7 +32,8 @@ class Value(msgspec.Struct, frozen=True, eq=False):
 class Node(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """An operator applied to values.
 
-    path: local statement path (`stem.0`); module: local path its parameters live under (differs for shared modules).
+    path: local statement path (`stem.0`); module: local path its parameters live under (differs for shared modules);
+    outer: whether that is a path of the file around the block instead, whose shared module this is.
     said: attribute → the author's expression, for attributes given by an expression that is not a plain literal,
     also through `defaults`. spans: attribute → its characters, for the attributes that were written.
     """
@@ -46,6 +47,7 @@ class Node(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     spans: Mapping[str, Span]
     span: Span
     statement: Statement
+    outer: bool = False
 
 
 class Call(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -63,6 +65,7 @@ class Call(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     statement: Statement
     imported: bool = False
     shared: bool = False
+    outer: bool = False
 
 
 class Group(msgspec.Struct, frozen=True, eq=False, kw_only=True):

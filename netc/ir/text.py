@@ -77,8 +77,8 @@ def _group(group: Group) -> str:
 
 def _leaf(leaf: Node | Call, numbered: dict[Block, str]) -> str:
     words = [leaf.path, "=", _what(leaf, numbered)]
-    if leaf.module != leaf.path:
-        words.append(f"[{leaf.module}]")
+    if leaf.module != leaf.path or leaf.outer:
+        words.append(f"[{'/' if leaf.outer else ''}{leaf.module}]")
     words.append("(" + ", ".join(value.path for value in leaf.inputs) + ")")
     return " ".join(words) + " : " + ", ".join(_type(value) for value in leaf.outputs)
 

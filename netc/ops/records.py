@@ -184,7 +184,7 @@ class TorchCall(msgspec.Struct, frozen=True):
 
     Names in braces other than numbers and `*` are args. `binding` is how tightly the whole binds, so the printer can
     put parentheses; operands of a `sum` or `product` template and receivers of `.method` are parenthesised as needed.
-    `update` is a statement that does the same to a variable: `{0} += {1}`.
+    `update` is a statement that does the same to a variable: `{0} += {1}`. `results` is as for TorchModule.
     """
 
     template: str
@@ -192,6 +192,7 @@ class TorchCall(msgspec.Struct, frozen=True):
     imports: tuple[str, ...] = ()
     binding: Literal["atom", "unary", "product", "sum", "comparison"] = "atom"
     update: str = ""
+    results: str = ""
 
 
 class TorchTensor(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from netc.ir.flat import FlatNode, join
+from netc.ir.flat import FlatNode, homes
 from netc.ir.model import Block, Call, Network
 from netc.syntax.ast import SpecFile
 
@@ -28,12 +28,10 @@ def paths(network: Network) -> set[str]:
 def files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:
     """The files a node lies in, outermost first: the file, its block there, and the module path of that use."""
     yield network.file, network.block, ""
-    prefix = ""
-    for _, call in node.trail:
-        prefix = join(prefix, call.module)
+    for call, home in homes(node.trail):
         definition = call.block.definition
         if call.imported and isinstance(definition, SpecFile):
-            yield definition, call.block, prefix
+            yield definition, call.block, home.module
 
 
 def inside(prefix: str, key: str) -> str:

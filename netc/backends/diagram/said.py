@@ -11,6 +11,7 @@ from netc.backends.diagram.units import Box, Look, Opened, Opener, Output, Wire,
 from netc.backends.diagram.words import value_text
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Attribute, Binary, Expr, Function, Literal, Name, Unary
+from netc.ir.flat import Home
 from netc.ir.model import Block, Call, Group, Item, Node, Value
 
 _SIGNS = {"*": "·", "!=": "≠", "<=": "≤", ">=": "≥", "-": "−", "==": "="}
@@ -111,8 +112,8 @@ class _SaidOpener(Opener):
         box = super()._box(node, look)
         return msgspec.structs.replace(box, caption=_in_words(node, box.caption, self.words))
 
-    def _inner(self, call: Call, env: dict[Value, Wire], path: str, module: str, shared: str) -> Opener:
-        opener = _SaidOpener(env, path, module, shared)
+    def _inner(self, call: Call, env: dict[Value, Wire], path: str, home: Home, shared: str) -> Opener:
+        opener = _SaidOpener(env, path, home, shared)
         opener.words = {
             name: (said_text(call.said[name], self.words) if name in call.said else "") or value_text(value)
             for name, value in call.block.arguments.items()
@@ -145,7 +146,7 @@ def opened_call(call: Call, path: str, words: Words) -> Opened:
     """A block opened as one call of it, its numbers said in its arguments."""
     env = {value: opened_wire(value.type) for value in call.block.inputs}
     inputs = tuple((value.path, wire) for value, wire in env.items())
-    opener = _SaidOpener(env, path, path, "")
+    opener = _SaidOpener(env, path, Home(path), "")
     opener.words = words
     units = tuple(opener.units(call.block.items))
     outputs = tuple(Output(o.name, env[o.value], o.train_only) for o in call.block.outputs)

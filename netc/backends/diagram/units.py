@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from netc.ir.flat import Home, join
 from netc.ir.model import Block, Call, Group, Item, Network, Node, Value
 from netc.ops.base import Family, Op
 from netc.types import TensorType
@@ -108,7 +109,7 @@ def open_network(network: Network) -> Opened:
     block = network.block
     env = {value: opened_wire(value.type) for value in block.inputs}
     inputs = tuple((value.path, wire) for value, wire in env.items())
-    units = tuple(Opener(env, "", "", "").units(block.items))
+    units = tuple(Opener(env, "", Home(), "").units(block.items))
     outputs = tuple(Output(o.name, env[o.value], o.train_only) for o in block.outputs)
     return Opened(inputs, units, outputs)
 
@@ -118,20 +119,17 @@ def opened_wire(type: TensorType) -> Wire:
     return Wire(type, type)
 
 
-def join(prefix: str, path: str) -> str:
-    return f"{prefix}.{path}" if prefix and path else prefix or path
-
-
 def below(base: str, path: str) -> str:
     """`path` as seen from `base`: `a.b.c` below `a` is `b.c`."""
     return path[len(base) + 1 :] if base and path.startswith(base + ".") else path
 
 
 class Opener:
-    """Opens one block body: `prefix` and `module` are the paths of the call, `shared` the shared module it lies in."""
+    """Opens one block body: `prefix` is the path of the call, `home` where its module lies, `shared` the shared module
+    it lies in."""
 
-    def __init__(self, env: dict[Value, Wire], prefix: str, module: str, shared: str) -> None:
-        self.env, self.prefix, self.module, self.shared = env, prefix, module, shared
+    def __init__(self, env: dict[Value, Wire], prefix: str, home: Home, shared: str) -> None:
+        self.env, self.prefix, self.home, self.shared = env, prefix, home, shared
 
     def units(self, items: tuple[Item, ...], base: str | None = None) -> list[Unit]:
         base = self.prefix if base is None else base
@@ -159,21 +157,21 @@ class Opener:
         return Cluster(path=path, title=below(base, path), kind=kind, items=items, key=kind)
 
     def _call(self, call: Call, base: str) -> Cluster:
-        path, module = join(self.prefix, call.path), join(self.module, call.module)
+        path, home = join(self.prefix, call.path), self.home.inside(call)
         inputs = (self.env[value] for value in call.inputs)
         inner = dict(zip(call.block.inputs, inputs, strict=True))
-        opener = self._inner(call, inner, path, module, module if call.shared else self.shared)
+        opener = self._inner(call, inner, path, home, home.module if call.shared else self.shared)
         items = tuple(opener.units(call.block.items))
         returned = (inner[output.value] for output in call.block.outputs)
         self.env.update(zip(call.outputs, returned, strict=True))
         title, note = _call_title(below(base, path), call.block)
         key = ("call", id(call.block.definition))
-        shared = module if call.shared else ""
+        shared = home.module if call.shared else ""
         return Cluster(path=path, title=title, kind="call", items=items, key=key, note=note, shared=shared, call=call)
 
-    def _inner(self, call: Call, env: dict[Value, Wire], path: str, module: str, shared: str) -> Opener:
+    def _inner(self, call: Call, env: dict[Value, Wire], path: str, home: Home, shared: str) -> Opener:
         """What opens a call: its own words where numbers are said."""
-        return Opener(env, path, module, shared)
+        return Opener(env, path, home, shared)
 
     def _boxes(self, node: Node) -> list[Unit]:
         """One; none for what hands on its input."""
@@ -200,7 +198,7 @@ class Opener:
             outputs=outputs,
             key=(*look.key, *[_type_key(wire.type) for wire in outputs]),
             detail=f"{path} · {look.detail}",
-            shared=join(self.module, node.module) if node.module != node.path else "",
+            shared=self.home.of(node) if node.outer or node.module != node.path else "",
             sizes=tuple([read[n] for n in look.sized_by]),
             nodes=(path,),
             learned=look.learned,

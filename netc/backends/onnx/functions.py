@@ -10,7 +10,7 @@ import msgspec
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from netc.backends.onnx.names import Names
-from netc.ir.flat import join
+from netc.ir.flat import homes
 from netc.ir.model import Call
 
 DOMAIN = "netc"
@@ -92,10 +92,8 @@ class _Outliner:
         given = [name for name in own if name not in constants and name not in set(made)]
         body = self.outlined(members, depth + 1, set(results), constants)
         path, call = members[0].trail[depth]
-        module = ""
-        for _, outer in members[0].trail[: depth + 1]:
-            module = join(module, outer.module)
-        local = _local_names(given, results, _every_name(body), path, module)
+        *_, (_, home) = homes(members[0].trail[: depth + 1])
+        local = _local_names(given, results, _every_name(body), path, home.module)
         function = FunctionProto(domain=DOMAIN)
         function.input.extend(local[name] for name in given)
         function.output.extend(local[name] for name in results)

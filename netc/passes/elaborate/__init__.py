@@ -3,7 +3,7 @@ conditions may look at sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from netc.passes.elaborate.report import Abandoned, Clue, Outcome
 from netc.passes.elaborate.training import check_evaluation
 from netc.passes.init_rules import fills
 from netc.passes.training_sizes import training_sizes
-from netc.syntax.ast import Parameter, SpecFile, Variant
+from netc.syntax.ast import Parameter, SpecFile, Statement, Variant
 from netc.syntax.idle import idle
 from netc.syntax.read import read_source
 from netc.types import NONE
@@ -169,7 +169,7 @@ def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: Block
         if statement not in finisher.used:
             helps = ("remove it, read it with @, or list it under `outputs`",)
             compiler.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
-    for span, message in _idle(spec, draft):
+    for span, message in _idle(spec, draft, finisher.seen.keys()):
         compiler.report.add("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
@@ -177,7 +177,7 @@ def _unused(compiler: Compiler, finisher: Finisher, spec: SpecFile, draft: Block
         compiler.report.add(code, message, one.span, helps=helps, severity="warning")
 
 
-def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:
+def _idle(spec: SpecFile, draft: BlockDraft, seen: Collection[Statement]) -> Iterator[tuple[Span, str]]:
     """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
     if not draft.enabled():
         yield from ((output.span, "none of the network's outputs is left") for output in spec.outputs or ())
@@ -186,7 +186,7 @@ def _idle(spec: SpecFile, draft: BlockDraft) -> Iterator[tuple[Span, str]]:
     read = {value for line in lines for value in line.inputs} | {output.value for output in draft.outputs}
     yield from ((value.span, "this input is never used") for value in draft.inputs if value not in read)
     called = {line.module for line in lines}
-    idle = (shared for shared in spec.shared if not _is_called(shared.text, called))
+    idle = (shared for shared in spec.shared if not (_is_called(shared.text, called) or shared.statement in seen))
     yield from ((shared.name_span, "this shared module is never called") for shared in idle)
 
 

@@ -11,6 +11,7 @@ from netc.passes.elaborate.calls import make_call
 from netc.passes.elaborate.drafts import Slot
 from netc.passes.elaborate.operators import NodeMaker
 from netc.passes.elaborate.place import Applied, Place, failed
+from netc.passes.elaborate.shared import shared_module
 from netc.passes.elaborate.target import Target
 from netc.syntax.ast import Definition, Import, Line
 from netc.types import ERROR, NONE
@@ -71,7 +72,7 @@ def _refuse_none(build: BodyBuilder, line: Line, inputs: tuple[Value, ...]) -> N
 
 def takes_input(line: Line, place: Place) -> bool:
     """False for operators such as `constant`, and blocks, that have no input."""
-    shared = place.names.shared.get(line.op)
+    shared = shared_module(line.op, place)
     if shared is not None and isinstance(shared.statement, Line):
         line = shared.statement
     block = place.instance.spec.blocks.get(line.op)

@@ -14,8 +14,9 @@ from netc.expr.tree import Expr, names_in
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
 from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
-from netc.passes.elaborate.place import Applied, Flow, Place
+from netc.passes.elaborate.place import Applied, Flow, Place, failed
 from netc.passes.elaborate.reading import Reader, Template
+from netc.passes.elaborate.shared import can_call, is_single, module_place, names_inputs, shared_module
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
 from netc.types import ERROR, NONE
@@ -328,7 +329,7 @@ class BodyBuilder(Reader):
         return {"taken": bool(taken), "said": {"condition": how_said(statement.condition, reading.scope)}}
 
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
-        if statement.otherwise is None and _names_inputs(statement.then):
+        if statement.otherwise is None and names_inputs(statement.then):
             message = "an `if` whose `do` names its inputs needs an `else`"
             helps = ('add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out',)
             self.report.add("missing-else", message, statement.span, helps=helps)
@@ -356,7 +357,7 @@ class BodyBuilder(Reader):
     def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
         """`again`: a further copy of a repeat, which reads the copy before it."""
         self.compiler.step(line.span)
-        shared = place.names.shared.get(line.op)
+        shared = shared_module(line.op, place)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)
         inputs = self.inputs(line, place, flow) if not again or flow.value is None else (itself(flow.value),)
@@ -375,11 +376,10 @@ class BodyBuilder(Reader):
 
     def _shared_line(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
         """A call of a shared module with its inputs known."""
-        statement = shared.statement
-        if isinstance(statement, Line) and statement.repeat is None:
-            own = place.moved(place.path, shared.text)
-            self._check_shared(shared, line)
-            return self._record(apply(self, statement, own, inputs), line, own)
+        if isinstance(shared.statement, Line) and is_single(shared.statement):
+            own = module_place(shared, place)
+            ok = can_call(self.report, shared, line, place)
+            return self._record(apply(self, shared.statement, own, inputs) if ok else failed(place, line), line, own)
         if inputs is not None and len(inputs) != 1:
             self.report.add("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
             inputs = None
@@ -388,16 +388,9 @@ class BodyBuilder(Reader):
 
     def _shared(self, shared: Named, line: Line, place: Place, flow: Flow) -> Made:
         """The statement of a shared module, computed here, with the weights under the shared name."""
-        self._check_shared(shared, line)
-        return self.run(shared.statement, place.moved(place.path, shared.text), flow)
-
-    def _check_shared(self, shared: Named, line: Line) -> None:
-        if line.arguments:
-            message = f"`{shared.text}` is shared: its arguments belong where it is declared"
-            self.report.add("bad-argument", message, line.span)
-        if not isinstance(shared.statement, Body) and _names_inputs(shared.statement):
-            message = f"`{shared.text}` is shared: its inputs belong where it is called"
-            self.report.add("bad-argument", message, shared.statement.span)
+        if not can_call(self.report, shared, line, place):
+            return self._record(failed(place, line), line, place)
+        return self.run(shared.statement, module_place(shared, place), flow)
 
     _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Flow], Made]] = {
         Line: _line,
@@ -424,18 +417,3 @@ def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> 
 
 def _mentions(parts: tuple[str | Expr, ...], names: tuple[str, ...]) -> bool:
     return any(not isinstance(p, str) and not names_in(p).isdisjoint(names) for p in parts)
-
-
-def _names_inputs(statement: Statement) -> bool:
-    """Whether any line of a statement names a tensor with @."""
-    if isinstance(statement, Line):
-        return statement.inputs is not None
-    if isinstance(statement, Chain):
-        return any(map(_names_inputs, statement.items))
-    if isinstance(statement, Body):
-        return any(_names_inputs(n.statement) for n in statement.statements)
-    if isinstance(statement, Loop):
-        return _names_inputs(statement.body)
-    if isinstance(statement, Conditional):
-        return _names_inputs(statement.then) or (statement.otherwise is not None and _names_inputs(statement.otherwise))
-    return True

@@ -130,7 +130,8 @@ def _applied(
         span=line.span,
         statement=line,
         imported=isinstance(callee, Import),
-        shared=place.path != place.module,
+        shared=place.path != place.module or place.outer,
+        outer=place.outer,
     )
     ports = {o.name: v for o, v in zip(declared, outputs, strict=True)} | block.none()
     first = next((ports[o.name] for o in block.outputs if o.name in ports), None)

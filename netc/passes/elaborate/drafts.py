@@ -42,6 +42,7 @@ class CallDraft(msgspec.Struct, eq=False, kw_only=True):
     statement: Statement
     imported: bool
     shared: bool
+    outer: bool
     exposed: dict[str, tuple[Value, Value]] = {}
 
     def inside(self, outer: Value) -> Value | None:

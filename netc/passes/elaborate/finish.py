@@ -102,7 +102,7 @@ class Finisher:
             path=draft.path, module=draft.module, block=block, inputs=draft.inputs,
             outputs=(*(v for _, v in declared), *(outer for _, outer in draft.exposed.values())),
             said=draft.said, spans=draft.spans, span=draft.span, statement=draft.statement,
-            imported=draft.imported, shared=draft.shared,
+            imported=draft.imported, shared=draft.shared, outer=draft.outer,
         )  # fmt: skip
 
     def _callee(self, draft: CallDraft, exposed: dict[str, Value], wanted: frozenset[str] | None) -> Block:

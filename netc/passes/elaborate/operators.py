@@ -268,7 +268,7 @@ class NodeMaker:
             window_findings(self.report, op, types, self.line, self.spans)
         node = Node(
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
-            said=self.said, spans=self.spans, span=self.line.span, statement=self.line,
+            said=self.said, spans=self.spans, span=self.line.span, statement=self.line, outer=self.place.outer,
         )  # fmt: skip
         self.build.made_by.update(dict.fromkeys(outputs, node))
         self.build.own.update(outputs)

@@ -13,7 +13,10 @@ from netc.types import ERROR
 
 
 class Place(msgspec.Struct, frozen=True, eq=False):
-    """Where a statement stands: its path, the path its parameters live under, the nested body around it, its names."""
+    """Where a statement stands: its path, the path its parameters live under, the nested body around it, its names.
+
+    outer: whether `module` is a path of the file, which a block calls a shared module of.
+    """
 
     path: str
     module: str
@@ -21,21 +24,27 @@ class Place(msgspec.Struct, frozen=True, eq=False):
     scope: Scope
     instance: Instance
     names: Namespace
+    outer: bool = False
 
     def at(self, name: str) -> Place:
         """One step down."""
         return self.moved(join(self.path, name), join(self.module, name))
 
     def moved(self, path: str, module: str) -> Place:
-        return Place(path, module, self.prefix, self.scope, self.instance, self.names)
+        return Place(path, module, self.prefix, self.scope, self.instance, self.names, self.outer)
+
+    def borrowing(self, module: str) -> Place:
+        """The same place for a shared module of the file, whose arguments are read there."""
+        scope = Scope(self.instance.scope, {}, owner=self.instance.spec)
+        return Place(self.path, module, self.prefix, scope, self.instance, self.names, outer=True)
 
     def within(self, scope: Scope) -> Place:
-        return Place(self.path, self.module, self.prefix, scope, self.instance, self.names)
+        return Place(self.path, self.module, self.prefix, scope, self.instance, self.names, self.outer)
 
     def nested(self) -> Place:
         """The same place as a body that its statements see outward from."""
         scope = Scope(self.scope, {}, tensors=TensorNames(self.names, self.path))
-        return Place(self.path, self.module, self.path, scope, self.instance, self.names)
+        return Place(self.path, self.module, self.path, scope, self.instance, self.names, self.outer)
 
     def reading(self, value: Value | None) -> Place:
         """The same place for an expression in which `x` is what flows in."""

@@ -101,9 +101,9 @@ class Target:
             self.report.add("unknown-op", message, self.word_span)
             return
         if any(shared.text == word for shared in self.instance.spec.shared):
-            message = f"`{word}` is shared by the file, which its blocks do not see"
-            helps = "declare it under `shared` of this block, or call it outside and hand its result to the block"
-            self.report.add("unknown-op", message, self.word_span, fixes=(Fix(helps),))
+            message = f"`{word}` is a shared module, and an argument holds an operator or a block"
+            helps = (f"call `{word}` by its name",)
+            self.report.add("unknown-op", message, self.word_span, helps=helps)
             return
         shipped = import_of(word)
         known = [*self.instance.names, *self.place.scope.names()]

@@ -41,9 +41,8 @@ def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
         if output.value in lacking.made:
             _report(report, output, output.value, lacking, _declared_at(block, output))
         for leaf, value in _readings(leaves, output.value, lacking):
-            readers = (
-                () if leaf.path == leaf.module else (f"`{leaf.path}` reads it, a call of the shared `{leaf.module}`",)
-            )
+            shared = leaf.outer or leaf.path != leaf.module
+            readers = (f"`{leaf.path}` reads it, a call of the shared `{leaf.module}`",) if shared else ()
             _report(report, output, value, lacking, _read_at(leaf, value), readers)
 
 

@@ -20,7 +20,7 @@ from netc.ir.flat import Flat, FlatNode, Wire, join
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule, TorchTensor, Unsupported
 
 Env = dict[str, Any]
-Wires = tuple[Wire, ...]
+Wires = tuple["Wire | _Lent", ...]
 
 
 def check(book: Book, flat: Flat) -> None:
@@ -134,12 +134,24 @@ def _is_given(args: Sequence[TorchArg], given: Mapping[str, Any]) -> bool:
     return all(arg.name in given and (same(given[arg.name], arg.value) or given[arg.name] == arg.value) for arg in args)
 
 
+class _Lent(msgspec.Struct, frozen=True, eq=False):
+    """A module that a class hands on, and the path of its weights there."""
+
+    owner: _Class
+    made: tree.Module
+    module: str
+
+    def call(self, path: str, reads: Wires) -> Wires:
+        """What it makes as the statement at a path."""
+        return self.owner._module(self.made, _Place(path, self.module), self.owner.env, reads)
+
+
 class _Class:
     """A class with the arguments of its constructor, at one place of the network."""
 
     def __init__(self, plan: Plan, env: Env, place: _Place, checked: _Checked) -> None:
         self.plan, self.env, self.place, self.checked = plan, env, place, checked
-        self.known: dict[str, Wire] = {}
+        self.known: dict[str, Wire | _Lent] = {}
 
     def outputs(self, inputs: Wires) -> Wires:
         """What forward makes of the inputs."""
@@ -168,8 +180,8 @@ class _Class:
     def _given(self, holes: Sequence[tree.Hole], env: Env) -> dict[str, Any]:
         return {hole.name: self._said(hole, env) for hole in holes}
 
-    def _read(self, read: tree.Read) -> Wire:
-        """The one tensor that all names of a reading are, of those that this instance has."""
+    def _read(self, read: tree.Read) -> Wire | _Lent:
+        """The one tensor, or the module handed in, that all names of a reading are, of those that this instance has."""
         found = {self.known[name] for name in read.names if name in self.known}
         if len(found) != 1 or read.names[-1] not in self.known:
             raise _wrong(join(self.place.path, read.names[-1]))
@@ -178,6 +190,9 @@ class _Class:
     def _steps(self, steps: Sequence[tree.Step]) -> None:
         for step in steps:
             match step:
+                case tree.Apply(lends=True, make=made) if made is not None:
+                    module = join(self.place.module, step.module)
+                    self.known.setdefault(step.outs[0], _Lent(self, made, module))
                 case tree.Apply():
                     self.known.update(zip(step.outs, self._apply(step), strict=True))
                 case tree.Branch():
@@ -196,6 +211,8 @@ class _Class:
 
     def _apply(self, step: tree.Apply) -> Wires:
         place, reads = self.place.below(step.path, step.module), tuple(map(self._read, step.reads))
+        if step.call is not None and reads and isinstance(reads[0], _Lent):
+            return reads[0].call(place.path, reads[1:])
         if step.call is not None:
             return self.checked.call(place, step.call.template, self._given(step.holes, self.env), reads)
         assert step.make is not None
@@ -225,7 +242,7 @@ class _Class:
 
     def _members(self, parts: Sequence[tree.Part], place: _Place, env: Env, reads: Wires) -> Wires:
         """The tensor behind each member of a sequence; what flows in where there is none."""
-        results: list[Wire] = []
+        results: list[Wire | _Lent] = []
         number = -1
         for at, (name, module, inner) in enumerate(self._listed(parts, env)):
             number = self.checked.number(place, max(at, number + 1))

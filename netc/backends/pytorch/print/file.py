@@ -40,6 +40,9 @@ class File:
         self._packed: set[Plan] = set()
         self._returned: dict[Plan, tuple[int, ...]] = {}
         forms = [node.form for plan in book.plans for node in tree.walk(plan.tree) if isinstance(node, tree.Make)]
+        lent = [(plan, s.make) for plan in book.plans for s in tree.applied(plan.tree.steps) if s.lends]
+        self.lent = frozenset(plan.callee(made) for plan, made in lent if isinstance(made, tree.New))
+        """Classes of modules that are handed to others."""
         self._forms = dict.fromkeys(form for form in forms if form is not None)
         self._helper_names: dict[tuple[str, str], str] = {}
         imported = {pair.partition(":")[2] for pairs in self._pairs() for pair in pairs}

@@ -78,7 +78,7 @@ class Writer(Returns):
             self.atoms[step.name] = self.constructor.places.tensor(step.module, step.tensor)
 
     def _apply(self, step: tree.Apply) -> None:
-        if step.call is None and step.make is not None and tensor_kind(step.make):
+        if step.lends or (step.call is None and step.make is not None and tensor_kind(step.make)):
             self.atoms[step.outs[0]] = self.constructor.places.access(step.module)
             return
         template = self._template(step)
@@ -103,7 +103,8 @@ class Writer(Returns):
             named = zip(groups, _distinct(groups, step.path), strict=True)
             self.write(f"{', '.join([self.hold_list(group, wanted) for group, wanted in named])} = {made.text}")
             return
-        self._bind(made, step.outs, form.results if form is not None else "")
+        told = step.call or form
+        self._bind(made, step.outs, told.results if told is not None else "")
         callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
         if callee is not None and not any(o.train_only for o in callee.tree.outputs):
             self.passed = made, step.outs, len(self.lines)

@@ -16,7 +16,7 @@ from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
 from netc.expr.tree import Expr, ListExpr, Literal, spelled
-from netc.ir.flat import Flat, FlatNode, join, parameters
+from netc.ir.flat import Flat, FlatNode, Home, join, parameters
 from netc.ir.model import Block, Call, Network, Node
 from netc.ops.fill import INITIALISERS, flat, initialise
 from netc.ops.records import TorchModule
@@ -87,19 +87,20 @@ def _uses(network: Network) -> dict[str, _Use]:
     """The network's file and those it uses, by the paths where they stand, outer ones first."""
     uses = {"": _Use(network.file, network.block, "", (), [])}
 
-    def visit(block: Block, around: _Use, prefix: str, calls: Calls) -> None:
+    def visit(block: Block, around: _Use, home: Home, calls: Calls) -> None:
         for call in block.leaves():
             if isinstance(call, Call):
-                path, trail, use = join(prefix, call.module), (*calls, call), around
+                inner, trail, use = home.inside(call), (*calls, call), around
+                path = inner.module
                 file = call.block.definition
                 if call.imported and isinstance(file, SpecFile):
                     use = uses.get(path) or _Use(file, call.block, path, trail, [])
                     if path not in uses:
                         uses[path] = use
                         around.inner.append(use)
-                visit(call.block, use, path, trail)
+                visit(call.block, use, inner, trail)
 
-    visit(network.block, uses[""], "", ())
+    visit(network.block, uses[""], Home(), ())
     return uses
 
 

@@ -271,8 +271,9 @@ class Members:
 
     def say(self, term: Expr) -> Code:
         """A term in `__init__`."""
-        self._import(term)
-        return said(self._with_short(term), self._name)
+        whole = self._with_short(term)
+        self._import(whole)
+        return said(whole, self._name)
 
     def say_stored(self, term: Expr, variables: Mapping[str, str]) -> Code:
         """A term in `forward`: what the constructor knows is kept in attributes; some names are variables there."""

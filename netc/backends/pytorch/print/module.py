@@ -23,6 +23,7 @@ from netc.backends.pytorch.print.loops import Roll
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors, read_in
+from netc.backends.pytorch.tree import is_handed
 from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
 from netc.expr.scope import Said
@@ -149,7 +150,8 @@ class ClassWriter:
             self.file.pack(self.plan)
         names = [self._input_name(name) for name in inputs]
         writer = self._body(names)
-        given = [f"{name}: Tensor" for name in names]
+        kinds = ["nn.Module" if is_handed(name) else "Tensor" for name in inputs]
+        given = [f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)]
         if self.file.is_packed(self.plan):
             given = ["inputs: list[Tensor]"]
         returns = self._returns()
@@ -202,12 +204,13 @@ class ClassWriter:
         tensors = Tensors(found.steps, self.outputs, self.constructor.places)
         shapes = Shapes(self.plan, self.constructor.ids.of)
         writer = Writer(self.constructor, tensors, shapes)
-        writer.crowded = crowded
+        writer.crowded, writer.is_lent = crowded, self.plan in self.file.lent
         if self.file.is_packed(self.plan):
             writer.hold_list(found.inputs, "inputs")
         else:
             for name, slot in zip(names, found.inputs, strict=True):
                 writer.hold(name, slot)
+                writer.left[slot] += is_handed(slot)
         writer.shape = shapes.of(found.inputs[0]) if found.inputs else ""
         writer.write_steps(tensors.steps)
         writer.finish(self.outputs, (self.training, self.evaluation if self.kept else ""))
@@ -225,6 +228,8 @@ class ClassWriter:
         return step.call is None and direct and len(self.outputs) == 1
 
     def _input_name(self, name: str) -> str:
+        if is_handed(name):
+            return safe(name[1:], self.file.reserved)
         if self.constructor.places.base is not None and len(self.plan.tree.inputs) == 1:
             return "input"
         if (len(self.plan.tree.inputs) == 1 and not self.plan.is_root) or name in ("in", ""):

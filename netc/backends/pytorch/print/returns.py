@@ -24,6 +24,8 @@ class Returns(Variables):
         """The list that a comprehension built last: its name, an item, the loop."""
         self.late: tuple[int, int, list[str]] = (0, -1, [])
         """The statements of training that were written last, from and to which line they are, with what sets them."""
+        self.is_lent = False
+        """Whether classes call this one that only know it as a module: it returns tensors, not lists of them."""
         self.trained: set[str] = set()
         """Tensors that only training has; None otherwise."""
 
@@ -46,7 +48,7 @@ class Returns(Variables):
             self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
             return
         texts = [self._for_training(o, shown[o.name]) for o in outputs]
-        lists = self._as_lists(texts)
+        lists = [] if self.is_lent else self._as_lists(texts)
         if lists:
             self.returned = tuple(size for _, size in lists)
             if self.built[0] == texts[0].partition("[")[0] and len(lists) == 1 and self._is_last():

@@ -9,12 +9,13 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues
 from netc.backends.pytorch.trace.forms import Forms, bare, wrapped
+from netc.backends.pytorch.trace.lent import Lending, LentCall, call_of
 from netc.backends.pytorch.trace.loops import Loops, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
-from netc.backends.pytorch.tree import Hole, Read, Step
-from netc.backends.pytorch.tree.instance import Instance
-from netc.backends.pytorch.tree.number import Number, counted_name, of, translated
+from netc.backends.pytorch.tree import Hole, Read, Step, handed
+from netc.backends.pytorch.tree.instance import Instance, Sizes
+from netc.backends.pytorch.tree.number import Number, counted_name, of, opaque, translated
 from netc.backends.pytorch.unify import tried, unify
 from netc.expr.scope import Said
 from netc.expr.tree import Name
@@ -31,6 +32,7 @@ class Tracer:
         self.traces: dict[Block, Trace] = {}
         self.regions: dict[object, Definition] = {}
         self.forms = Forms()
+        self.lending = Lending(self.forms)
 
     def trace(self, block: Block) -> Trace:
         if block not in self.traces:
@@ -44,7 +46,7 @@ class Trace(Instance):
     def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:
         super().__init__(block, tracer.root, outer, prefix)
         self.tracer = tracer
-        self.flow = Flow(block, tracer.forms)
+        self.flow = Flow(block, tracer.forms, tracer.lending)
         self.numbers: Numbers = Numbers(self, self.flow, None if outer is None else outer.numbers)
         self.reader = self.numbers.reader
         self.loops = Loops(self, self.reader)
@@ -52,6 +54,7 @@ class Trace(Instance):
         self._known_as: dict[Value, list[str]] = {}
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
+        steps = steps if whole is not None else (*self._lent(), *steps)
         sequence = None if whole is None else tree.Sequence(self._parts(whole, prefix[:-1]))
         taps = () if whole is None or outer is None else self.flow.taps(whole)
         self.tree = tree.ClassTree(self._input_names(), steps, self._outputs(sequence), sequence, taps)
@@ -61,7 +64,8 @@ class Trace(Instance):
     def _input_names(self) -> tuple[str, ...]:
         if self.outer is not None:
             return tuple(f"in{i}" for i in range(len(self.block.inputs)))
-        return tuple(value.path for value in self.block.inputs)
+        modules = tuple(handed(name) for _, name in self.tracer.lending.by(self.block))
+        return (*(value.path for value in self.block.inputs), *modules)
 
     def _outputs(self, whole: tree.Sequence | None) -> tuple[tree.Output, ...]:
         for output in self.block.outputs:
@@ -78,7 +82,7 @@ class Trace(Instance):
 
     def tensors(self) -> dict[str, Value]:
         """The tensors of the class by their names."""
-        known = dict(zip(self._input_names(), self.block.inputs, strict=True))
+        known = dict(zip(self._input_names(), self.block.inputs, strict=False))
         return known | {name: value for value, names in self._known_as.items() for name in names}
 
     def _know(self, value: Value, name: str) -> None:
@@ -175,8 +179,12 @@ class Trace(Instance):
         path, own = self.local(leaf.path), self.local(leaf.module)
         outs = tuple(self.local(value.path) for value in leaf.outputs)
         reads, kept = tuple(self._read(value) for value in leaf.inputs), self.tracer.forms.is_kept(leaf)
-        if isinstance(leaf, Call):
-            step: Step = tree.Apply(path, own, reads, outs, self._called(leaf), None, (), True, kept)
+        modules = tuple(Read((handed(name),)) for name in self.tracer.lending.taken(leaf))
+        if self.tracer.lending.is_lent(leaf):
+            step: Step = self._handed_call(leaf, tree.Apply(path, "", reads, outs, None, None, (), True), modules)
+        elif isinstance(leaf, Call):
+            reads = (*reads, *modules)
+            step = tree.Apply(path, own, reads, outs, self._called(leaf), None, (), True, kept)
         elif (held := self.tracer.forms.of(leaf).held) is not None:
             self.sizes[leaf.outputs[0]] = self.numbers.sizes_of_tensor(leaf.module, held, leaf.outputs[0])
             step = tree.Held(outs[0], own, held)
@@ -189,6 +197,43 @@ class Trace(Instance):
         for value, name in zip(leaf.outputs, outs, strict=True):
             self._know(value, name)
         return step
+
+    def _handed_call(self, leaf: Node | Call, place: tree.Apply, modules: Sequence[Read]) -> tree.Apply:
+        """A call of a module that the class is handed, the first of `modules`; the others are handed on to it."""
+        form = None
+        if isinstance(leaf, Call):
+            self._called(leaf)
+        else:
+            self.numbers.infer(leaf)
+            form = self.tracer.forms.of(leaf).module
+        called = call_of(form, len(place.reads), len(modules) - 1)
+        return msgspec.structs.replace(place, reads=(modules[0], *place.reads, *modules[1:]), call=called)
+
+    def _lent(self) -> Iterator[Step]:
+        """The shared modules of a file that its blocks call, made by its class."""
+        for lent in self.tracer.lending.calls(self.block):
+            leaf = msgspec.structs.replace(lent.leaf)
+            self.sizes.update((value, self._sizes_from(lent, value)) for value in leaf.inputs)
+            form = self.tracer.forms.of(leaf).module if isinstance(leaf, Node) else None
+            if isinstance(leaf, Call):
+                made: tree.Module = self._called(leaf)
+            else:
+                assert form is not None
+                self.numbers.infer(leaf)
+                made = self.numbers.make(leaf, form)
+            out, kept = handed(leaf.module), self.tracer.forms.is_kept(leaf)
+            yield tree.Apply(leaf.module, leaf.module, (), (out,), made, None, (), True, kept, lends=True)
+
+    def _sizes_from(self, lent: LentCall, value: Value) -> Sizes:
+        """The sizes of a tensor that a block gives to a shared module, in this class's names."""
+        around: list[Trace] = [self]
+        for call in lent.trail:
+            around.append(self.tracer.traces[call.block])
+        sizes = around.pop().sizes[value]
+        for trace, call in zip(reversed(around), reversed(lent.trail), strict=True):
+            sizes = tuple([trace.numbers.moved(size, trace.bound[call]) for size in sizes])
+        known = self.everything
+        return tuple([size if size.depends <= known else opaque(size.value, known) for size in sizes])
 
     def _expressed(self, node: Node, place: tree.Apply, form: TorchForm) -> tree.Apply:
         """A node as a step, in one of its forms."""

@@ -180,6 +180,8 @@ class Apply(Node, frozen=True, eq=False):
     kept: bool = False
     """Whether its module has tensors in the state_dict."""
     plain: Plain | None = None
+    lends: bool = False
+    """Whether the module is only made, and handed to blocks that call it by what stands in `outs`."""
 
 
 class Body(Node, frozen=True, eq=False):
@@ -249,6 +251,16 @@ class ClassTree(Node, frozen=True, eq=False):
 
 
 LEAVES = (Hole, New, Read)
+
+
+def handed(name: str) -> str:
+    """What stands among the inputs of a class for a module that it is handed."""
+    return f"@{name}"
+
+
+def is_handed(name: str) -> bool:
+    """Whether an input of a class is a module."""
+    return name[:1] == "@"
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -1,0 +1,66 @@
+"""Shared modules: which one a line calls, where its weights live, and what such a call cannot be."""
+
+from __future__ import annotations
+
+from netc.ops.base import OPERATORS
+from netc.passes.elaborate.place import Place
+from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.target import held_value
+from netc.syntax.ast import Body, Chain, Conditional, Line, Loop, Named, SpecFile, Statement
+
+
+def shared_module(word: str, place: Place) -> Named | None:
+    """The shared module that the operator's word of a line calls: one of the definition, else one of its file."""
+    own = place.names.shared.get(word)
+    if own is not None or isinstance(place.names.definition, SpecFile) or held_value(word, place.scope) is not None:
+        return own
+    return next((shared for shared in place.instance.spec.shared if shared.text == word), None)
+
+
+def module_place(shared: Named, place: Place) -> Place:
+    """Where the weights of a shared module live: beside the statement, or in the file around its block."""
+    if shared.text in place.names.shared:
+        return place.moved(place.path, shared.text)
+    return place.borrowing(shared.text)
+
+
+def is_single(statement: Statement) -> bool:
+    """Whether a statement is one operator or block."""
+    return isinstance(statement, Line) and statement.repeat is None
+
+
+def can_call(report: Report, shared: Named, line: Line, place: Place) -> bool:
+    """Report what a call of a shared module says too much of; False where it cannot be called from here at all."""
+    name, statement = shared.text, shared.statement
+    if line.arguments:
+        report.add("bad-argument", f"`{name}` is shared: its arguments belong where it is declared", line.span)
+    if not isinstance(statement, Body) and names_inputs(statement):
+        message = f"`{name}` is shared: its inputs belong where it is called"
+        report.add("bad-argument", message, statement.span)
+    if name in place.names.shared:
+        return True
+    if not is_single(statement):
+        message = f"`{name}` is more than one operator or block, so blocks cannot call it"
+        helps = (f"put it into a block of its own, and share that: `shared: {{{name}: BLOCK}}`",)
+    elif isinstance(statement, Line) and statement.op in OPERATORS and OPERATORS[statement.op].arity[1] == 0:
+        message = f"`{name}` is a tensor of the file, so blocks cannot call it"
+        helps = ("hand it to the block as an input",)
+    else:
+        return True
+    report.add("bad-argument", message, line.op_span, helps=helps)
+    return False
+
+
+def names_inputs(statement: Statement) -> bool:
+    """Whether any line of a statement names a tensor with @."""
+    if isinstance(statement, Line):
+        return statement.inputs is not None
+    if isinstance(statement, Chain):
+        return any(map(names_inputs, statement.items))
+    if isinstance(statement, Body):
+        return any(names_inputs(n.statement) for n in statement.statements)
+    if isinstance(statement, Loop):
+        return names_inputs(statement.body)
+    if isinstance(statement, Conditional):
+        return names_inputs(statement.then) or (statement.otherwise is not None and names_inputs(statement.otherwise))
+    return True
