@@ -97,7 +97,7 @@ def measured(name: str, make: Make) -> str:
                     told = f"equal, to {worst.relative:.0e}"
             except NetcError as error:
                 found.append("–")
-                told = str(error).replace(str(path), "").replace("|", "\\|").strip(": ")[:160]
+                told = str(error).replace(f"{path}: ", "")[:160].replace("|", "\\|")
     return f"| {name} | {source} | {' | '.join(found)} | {told} | {time.perf_counter() - started:.0f} |"
 
 

@@ -72,12 +72,19 @@ class Body:
         self.cells, self.outs = cells, outs
 
 
+IMPLIED = frozenset({"return_indices"})
+"""Attributes that follow from what a statement's readers read."""
+
+WINDOW = frozenset({"kernel_size", "stride", "padding", "dilation"})
+"""What an operator that undoes another takes over from that."""
+
+
 def told(op: Op) -> dict[str, Any]:
     """The attributes of an operator as they are written: one number where all axes have the same."""
     found = {}
     for name, value in vars(op).items():
         kind = op.attributes[name].kind
-        if kind == "Tensor":
+        if kind == "Tensor" or name in IMPLIED or (op.undoes and name in WINDOW):
             continue
         if (
             isinstance(value, tuple)

@@ -152,6 +152,12 @@ class Node:
         return [*self.inputs, *self.references.values()]
 
     @property
+    def operands(self) -> list[Value]:
+        """What the operator is given, in its order: for the pool that it undoes, that one's indices and input."""
+        undone = self.references["of"].maker if self.op.undoes and "of" in self.references else None
+        return self.reads if undone is None else [*self.inputs, *undone.outputs[1:], undone.inputs[0]]
+
+    @property
     def out(self) -> Value:
         return self.outputs[0]
 
@@ -194,7 +200,7 @@ class Graph:
 
     def settle(self, node: Node) -> None:
         """Check an operator on its inputs and infer its outputs. Raises Gap."""
-        types = [value.type for value in node.reads]
+        types = [value.type for value in node.operands]
         types += self._sought(node, types)
         for found in node.op.problems(*types):
             if isinstance(found, Require):
@@ -291,6 +297,6 @@ def made(name: str, attributes: Mapping[str, Any], origin: str) -> Op:
 
 def parameters(node: Node) -> Iterable[tuple[str, tuple[int, ...], str]]:
     """Name, shape and type of what the operator owns and a file holds."""
-    for param in node.op.params(*(value.type for value in node.reads)):
+    for param in node.op.params(*(value.type for value in node.operands)):
         if param.persistent:
             yield param.name, param.shape, param.dtype

@@ -5,97 +5,17 @@ Patterns follow the data and match only where nothing else reads what goes. They
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import isclose, sqrt
-from typing import Any
 
 import numpy as np
 
+from netc.importing import rearranging  # noqa: F401 - it registers patterns
 from netc.importing.graph import Graph, Node, Value, Weight, made
+from netc.importing.matching import RULES, Matcher, rule, weight_of
 from netc.importing.reordering import gather_concats, state_order
 
-Rule = Callable[["Matcher", Node], bool]
-RULES: list[tuple[frozenset[str], Rule]] = []
 MOST_ROUNDS = 20
-
-
-def rule(*operators: str) -> Callable[[Rule], Rule]:
-    """Register a pattern whose last node is one of these operators."""
-
-    def register(found: Rule) -> Rule:
-        RULES.append((frozenset(operators), found))
-        return found
-
-    return register
-
-
-class Matcher:
-    """A graph while patterns are looked for."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.readers = graph.readers()
-        self.results = graph.results()
-        self.gone: set[Node] = set()
-
-    def single(self, value: Value) -> Node | None:
-        """The node that reads a value, where it is the only one and the value no output."""
-        readers = self.readers.get(value, [])
-        return readers[0] if len(readers) == 1 and value not in self.results else None
-
-    def made_by(self, value: Value, *operators: str) -> Node | None:
-        """What makes a value, if it is one of these operators and nothing else reads the value."""
-        node = value.maker
-        if node is None or node.op.name not in operators or len(self.readers.get(value, ())) != 1:
-            return None
-        return node if value not in self.results and not node.references else None
-
-    def become(self, node: Node, name: str, inputs: list[Value], gone: list[Node], **attributes: Any) -> bool:
-        """`node` is another operator from now on; the others go."""
-        self._enter(node, made(name, attributes, node.origin), inputs, gone)
-        return True
-
-    def _enter(self, node: Node, op: Any, inputs: list[Value], gone: list[Node]) -> None:
-        for value in node.reads:
-            self._forget(value, node)
-        for other in gone:
-            for value in other.reads:
-                self._forget(value, other)
-        node.op, node.inputs, node.references = op, inputs, {}
-        for value in inputs:
-            self.readers[value].append(node)
-        self.gone.update(gone)
-        self.graph.settle(node)
-        if not node.path:
-            node.path = next((other.path for other in gone if other.path and other.params), "")
-
-    def _forget(self, value: Value, node: Node) -> None:
-        found = self.readers.get(value, [])
-        if node in found:
-            found.remove(node)
-
-    def merge(self, keep: Node, last: Node) -> None:
-        """What `last` gives is from now on what `keep` gives, under the name that has in the source."""
-        self.graph.redirect({last.out: keep.out})
-        keep.out.source = last.out.source
-        self.readers[keep.out] = self.readers.pop(last.out, [])
-        self.results = self.graph.results()
-        self.gone.add(last)
-
-
-def number(value: Value) -> float | None:
-    """The number that a constant of one element is."""
-    node = value.maker
-    if node is None or node.op.name != "constant":
-        return None
-    values: tuple[float, ...] = node.op.value  # type: ignore[attr-defined]
-    return values[0] if len(values) == 1 else None
-
-
-def weight_of(value: Value) -> Weight | None:
-    """The tensor of the file that a value is."""
-    node = value.maker
-    return node.params[""] if node is not None and node.op.name in ("parameter", "buffer") else None
 
 
 def lift(graph: Graph) -> None:
@@ -114,6 +34,13 @@ def lift(graph: Graph) -> None:
             break
     gather_concats(graph)
     state_order(graph)
+    if not graph.nodes:
+        _state_nothing(graph)
+
+
+def _state_nothing(graph: Graph) -> None:
+    """A network whose outputs are its inputs says so: a spec has at least one statement."""
+    graph.outputs = [(name, graph.add("identity", [value], origin=name).out) for name, value in graph.outputs]
 
 
 def _pairs(node: Node) -> Iterator[tuple[Value, Value]]:
@@ -163,6 +90,20 @@ def _scalar(node: Node) -> float | None:
     """The number of an operator that takes one."""
     found = getattr(node.op, "other", None)
     return float(found) if len(node.inputs) == 1 and found is not None else None
+
+
+@rule("div")
+def floor_divide(m: Matcher, node: Node) -> bool:
+    """(x − x mod n) / n of integers"""
+    multiple = m.made_by(node.inputs[0], "sub")
+    if multiple is None or len(multiple.inputs) != 2 or node.op.rounding_mode != "trunc":  # type: ignore[attr-defined]
+        return False
+    x, rest = multiple.inputs[0], m.made_by(multiple.inputs[1], "remainder")
+    if rest is None or rest.inputs[0] is not x or [*rest.inputs[1:]] != [*node.inputs[1:]]:
+        return False
+    if rest.op.other != node.op.other:  # type: ignore[attr-defined]
+        return False
+    return m.become(node, "floor_divide", [x, *node.inputs[1:]], [multiple, rest], other=rest.op.other)  # type: ignore[attr-defined]
 
 
 @rule("mul", "div")

@@ -109,7 +109,7 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
 def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
     """Parameters and work of the spec, which are those of the graph. Raises NetcError (`import-differs`)."""
     statements = [(s.node.op, [wire.type for wire in s.inputs]) for s in flatten(candidate.network).nodes]
-    nodes = [(node.op, [value.type for value in node.reads]) for node in graph.nodes]
+    nodes = [(node.op, [value.type for value in node.operands]) for node in graph.nodes]
     ours, theirs = _work(statements), _work(nodes)
     if ours != theirs:
         raise _error(f"the spec takes {ours} multiply-accumulates, the source {theirs}")

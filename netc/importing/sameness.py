@@ -61,7 +61,7 @@ def _differs(statement: FlatNode, node: Node, known: Mapping[Wire, Value]) -> st
     ours, theirs = _key(statement.node.op, statement), _key(node.op, node)
     if ours != theirs:
         return f"{statement.node.op}, but {node.op} in the source"
-    wanted = node.reads
+    wanted = node.operands
     found = [known[wire] for wire in statement.inputs[: len(wanted)]]
     if found != wanted or (node.references and len(statement.inputs) != len(wanted)):
         return f"{statement.node.op} reads other tensors than in the source"

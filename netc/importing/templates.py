@@ -140,8 +140,8 @@ def _keys(column: Column) -> Iterator[str]:
 
 
 def _is_listed(template: Template) -> bool:
-    """Whether the body can be a list: each statement reads the one before, and none has a name of its own."""
-    if template.inputs != 1 or len(template.columns) < 2:
+    """Whether the body of a block can be a list: each statement reads the one before, and none has a name."""
+    if not template.name or template.inputs != 1 or len(template.columns) < 2:
         return False
     for at, column in enumerate(template.columns):
         before = ("at", at - 1, "") if at else ("in", 0, "")

@@ -32,6 +32,9 @@ Entry = Value | Weight | np.ndarray[Any, Any]
 """What a name of the file stands for: a tensor of the network, a constant of the file, or numbers that are known, among
 which sizes may be."""
 
+Whole = Callable[["Reader"], Sequence[NodeProto]]
+"""Reads several nodes as one operator: those that were, none where they are not one."""
+
 Handler = Callable[["Call"], None]
 HANDLERS: dict[str, Handler] = {}
 
@@ -107,6 +110,13 @@ class Call(Emitter):
             raise self.gap(f"`{attribute}` depends on the data")
         return [whole_number(n) for n in found.reshape(-1)]
 
+    def dtype(self, at: int) -> str:
+        """The type of an input's elements; sizes are int64."""
+        entry = self.entry(at)
+        if isinstance(entry, np.ndarray):
+            return "int64" if entry.dtype == object else str(entry.dtype)
+        return entry.type.dtype if isinstance(entry, Value) else entry.held.dtype
+
     def shape(self, at: int) -> tuple[Size, ...]:
         return self.value(at).type.shape
 
@@ -133,9 +143,11 @@ class Call(Emitter):
 class Reader:
     """A file on its way to a graph."""
 
-    def __init__(self, model: Any, folder: Path, name: str, types: Mapping[str, TensorType]) -> None:
+    def __init__(
+        self, model: Any, folder: Path, name: str, types: Mapping[str, TensorType], wholes: Mapping[str, Whole]
+    ) -> None:
         self.graph = Graph(name)
-        self.model, self.folder = model, folder
+        self.model, self.folder, self.wholes = model, folder, wholes
         self.opset = opset_of(model)
         self.env: dict[str, Entry] = {}
         self.sized: dict[tuple[Size, ...], Value] = {}
@@ -150,8 +162,13 @@ class Reader:
 
     def read(self) -> Graph:
         """Raises Gap."""
+        done: set[str] = set()
         for node in self.model.graph.node:
-            self._read(node)
+            first = next(iter(node.output), "")
+            if first in self.wholes:
+                done.update(output for member in self.wholes[first](self) for output in member.output)
+            if first not in done:
+                self._read(node)
         for value in self.model.graph.output:
             if value.name not in self.env:
                 raise Gap(f"the output {value.name} is not computed")
@@ -188,6 +205,8 @@ class Reader:
             if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in known):
                 call.result(SIZE_FOLDS[call.op_type](call, known))
                 return True
+            if call.op_type == "Expand":
+                return False
             if any(k is not None and k.dtype == object for k in known):
                 raise call.gap("cannot be computed from sizes that depend on the input")
         return self._computed(call)

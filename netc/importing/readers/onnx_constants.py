@@ -31,13 +31,21 @@ def constant_weight(call: Call) -> Weight:
     return whole(held_array(call.node.output[0], array))
 
 
-def constant_of_shape_weight(call: Call) -> Weight | Any:
+def constant_of_shape_weight(call: Call) -> Weight | None:
+    """None where the size depends on the input."""
     shape = call.known(0)
-    if shape is None or any(isinstance(n, Dim) for n in shape):
-        raise call.gap("its size depends on the input")
-    given = call.get("value")
-    fill = np.zeros(1, np.float32) if given is None else numpy_helper.to_array(given)
-    sizes = [int(n) for n in shape]
+    if shape is None:
+        raise call.gap("its size depends on the data")
+    if any(isinstance(n, Dim) for n in shape):
+        return None
+    sizes, fill = [int(n) for n in shape], fill_of(call)
     if int(np.prod(sizes)) > MOST:
         raise call.gap("it is too large")
-    return whole(held_array(call.node.output[0], np.full(sizes, fill.reshape(-1)[0], fill.dtype)))
+    return whole(held_array(call.node.output[0], np.full(sizes, fill, fill.dtype)))
+
+
+def fill_of(call: Call) -> Any:
+    """The number that a ConstantOfShape is full of."""
+    given = call.get("value")
+    fill = np.zeros(1, np.float32) if given is None else numpy_helper.to_array(given)
+    return fill.reshape(-1)[0]

@@ -9,8 +9,15 @@ from typing import Any
 
 from netc.dims import Dim, Size, symbol
 from netc.importing.graph import Gap, Graph
-from netc.importing.readers import onnx_layers, onnx_resize, onnx_shapes  # noqa: F401 - they register what reads nodes
+from netc.importing.readers import (  # noqa: F401 - they register what reads nodes
+    onnx_boxes,
+    onnx_layers,
+    onnx_recurrent,
+    onnx_resize,
+    onnx_shapes,
+)
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
+from netc.importing.readers.onnx_wholes import wholes
 from netc.passes.sizes import parse_size
 from netc.run.model import read_opened
 from netc.types import OF_ONNX, TensorType
@@ -42,7 +49,7 @@ def read_onnx(path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, 
     first: Gap | None = None
     for types in _choices(model, sizes, given):
         try:
-            return Reader(model, path.parent, name, types).read()
+            return Reader(model, path.parent, name, types, wholes(model)).read()
         except Gap as gap:
             first = gap
     assert first is not None, "there is always a way to read the inputs"

@@ -117,15 +117,22 @@ def local_response_norm(call: Call) -> None:
 
 @handles("MaxPool", "AveragePool")
 def pool(call: Call) -> None:
-    x, kernel = call.value(0), tuple(call.get("kernel_shape"))
-    rank, most = len(kernel), call.op_type == "MaxPool"
+    settings = pool_settings(call)
+    kind, rank = "max" if call.op_type == "MaxPool" else "avg", len(settings["kernel_size"])
+    call.result(*call.emit_all(f"{kind}_pool{rank}d", call.value(0), **settings))
+
+
+def pool_settings(call: Call) -> dict[str, Any]:
+    """The attributes of a pool. Raises Gap."""
+    kernel = tuple(call.get("kernel_shape"))
+    rank = len(kernel)
     settings: dict[str, Any] = {
         "kernel_size": kernel,
         "stride": tuple(call.get("strides", [1] * rank)),
         "padding": pads_of(call, rank),
         "ceil_mode": bool(call.get("ceil_mode", 0)),
     }
-    if most:
+    if call.op_type == "MaxPool":
         settings["dilation"] = tuple(call.get("dilations", [1] * rank))
         settings["return_indices"] = len(call.node.output) > 1 and bool(call.node.output[1])
         if call.get("storage_order", 0):
@@ -134,7 +141,7 @@ def pool(call: Call) -> None:
         settings["count_include_pad"] = bool(call.get("count_include_pad", 0))
         if any(n != 1 for n in call.get("dilations", [])):
             raise call.gap("netc has no average over a dilated window")
-    call.result(*call.emit_all(f"{'max' if most else 'avg'}_pool{rank}d", x, **settings))
+    return settings
 
 
 @handles("GlobalAveragePool", "GlobalMaxPool")

@@ -10,10 +10,11 @@ import numpy as np
 
 from netc.dims import Dim, Size
 from netc.importing.graph import Value, Weight
-from netc.importing.readers.constants import short
+from netc.importing.readers.constants import plain, short
 from netc.importing.readers.onnx import Call, handles
-from netc.importing.readers.onnx_constants import constant_of_shape_weight, constant_weight
+from netc.importing.readers.onnx_constants import constant_of_shape_weight, constant_weight, fill_of
 from netc.importing.readers.onnx_folding import sizes
+from netc.importing.readers.pads import padded
 from netc.importing.reshaping import reshape_to
 from netc.types import OF_ONNX
 
@@ -46,14 +47,20 @@ SWAPPED |= {"gt": "lt", "le": "ge", "ge": "le", "eq": "eq"}
 def pair(call: Call) -> None:
     name, count = PAIRS[call.op_type], len(call.node.input)
     numbers = [_scalar(call, at) for at in range(count)]
+    more: dict[str, Any] = {"rounding_mode": "trunc"} if name == "div" and _divides_integers(call) else {}
     if count == 2 and numbers[1] is not None and _no_wider(call, 1, 0):
-        call.result(call.emit(name, call.value(0), other=numbers[1]))
+        call.result(call.emit(name, call.value(0), other=numbers[1], **more))
     elif count == 2 and numbers[0] is not None and _no_wider(call, 0, 1) and name in SWAPPED:
         call.result(call.emit(SWAPPED[name], call.value(1), other=numbers[0]))
     elif count == 1:
         call.result(call.value(0))
     else:
-        call.result(call.emit(name, *call.values()))
+        call.result(call.emit(name, *call.values(), **more))
+
+
+def _divides_integers(call: Call) -> bool:
+    """ONNX divides integers towards zero and keeps their type."""
+    return not any(dtype.startswith(("float", "bfloat")) for dtype in map(call.dtype, range(2)))
 
 
 def _scalar(call: Call, at: int) -> float | int | None:
@@ -159,7 +166,13 @@ def constant(call: Call) -> None:
 
 @handles("ConstantOfShape")
 def constant_of_shape(call: Call) -> None:
-    call.result(constant_of_shape_weight(call))
+    found = constant_of_shape_weight(call)
+    if found is None:
+        fill, shape = fill_of(call), call.ints(0, "") or []
+        one = call.emit("constant", value=(plain(fill),), shape=(1,) * len(shape), dtype=str(fill.dtype))
+        call.result(_expanded(call, one, shape))
+    else:
+        call.result(found)
 
 
 @handles("Concat")
@@ -216,21 +229,23 @@ def unsqueeze(call: Call) -> None:
 
 @handles("Expand")
 def expand(call: Call) -> None:
-    x, target = call.value(0), call.ints(1, "shape") or []
+    call.result(_expanded(call, call.value(0), call.ints(1, "shape") or []))
+
+
+def _expanded(call: Call, x: Value, target: list[Any]) -> Value:
     given = x.type.shape
     rank = max(len(given), len(target))
     given = (1,) * (rank - len(given)) + given
     wanted = [1] * (rank - len(target)) + target
     out = [a if b == 1 else b for a, b in zip(given, wanted, strict=True)]
     if tuple(out) == x.type.shape:
-        call.result(x)
-        return
+        return x
     lead = rank - x.type.rank
     told = [-1 if i >= lead and n == given[i] else n for i, n in enumerate(out)]
     open_ = [n for n in told if isinstance(n, Dim)]
     like = _with_sizes(call, open_) if open_ else None
     references = {} if like is None else {"like": like}
-    call.result(call.emit_all("expand", x, references=references, sizes=tuple(told))[0])
+    return call.emit_all("expand", x, references=references, sizes=tuple(told))[0]
 
 
 def _with_sizes(call: Call, wanted: Sequence[Size]) -> Value | None:
@@ -337,24 +352,12 @@ def pad(call: Call) -> None:
         for i, axis in enumerate(axes):
             full[axis % rank], full[axis % rank + rank] = pads[i], pads[i + len(axes)]
         pads = full
-    begins, ends = pads[:rank], pads[rank:]
-    padded = [axis for axis in range(rank) if begins[axis] or ends[axis]]
-    if not padded:
-        call.result(x)
-        return
     value = call.number(2) if call.has(2) else call.get("value", 0.0)
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
         call.get("mode", "constant")
     ]
     value = short(value or 0.0) if abs(value or 0.0) != float("inf") else value
-    if len(padded) == 1 and padded[0] < 2:
-        axis = padded[0]
-        call.result(call.emit("pad", x, padding=(begins[axis], ends[axis]), mode=mode, value=value, dim=axis))
-        return
-    if padded[0] < 2:
-        raise call.gap("netc pads one axis, or the spatial ones")
-    told = [n for axis in range(rank - 1, padded[0] - 1, -1) for n in (begins[axis], ends[axis])]
-    call.result(call.emit("pad", x, padding=tuple(told), mode=mode, value=value))
+    call.result(padded(x, pads[:rank], pads[rank:], call, mode=mode, value=value))
 
 
 @handles("DepthToSpace")

@@ -8,6 +8,7 @@ from typing import Any
 from netc.dims import Dim, exact_div
 from netc.importing.graph import Value
 from netc.importing.readers.constants import once
+from netc.importing.readers.pads import padded
 from netc.importing.readers.torch import TorchCall, handles
 from netc.importing.reshaping import reshape_to
 
@@ -278,20 +279,12 @@ def einsum(call: TorchCall) -> None:
 
 @handles("pad", "constant_pad_nd")
 def pad(call: TorchCall) -> None:
-    padding = tuple(call.get("pad"))
-    x = call.value("self")
-    if not any(padding):
-        call.result(x)
-        return
-    settings = {"mode": call.get("mode", "constant"), "value": call.get("value") or 0.0}
-    axes = [x.type.rank - 1 - i for i in range(len(padding) // 2) if any(padding[2 * i : 2 * i + 2])]
-    if min(axes) < 2 and len(axes) == 1:
-        at = 2 * (x.type.rank - 1 - axes[0])
-        call.result(call.emit("pad", x, padding=padding[at : at + 2], dim=axes[0], **settings))
-        return
-    while padding[-2:] == (0, 0):
-        padding = padding[:-2]
-    call.result(call.emit("pad", x, padding=padding, **settings))
+    """PyTorch names the last axis first, its begin and its end."""
+    x, given = call.value("self"), call.get("pad")
+    rest = [0] * (x.type.rank - len(given) // 2)
+    begins, ends = [*rest, *given[-2::-2]], [*rest, *given[::-2]]
+    mode, value = call.get("mode", "constant"), call.get("value") or 0.0
+    call.result(padded(x, begins, ends, call, mode=mode, value=value))
 
 
 @handles("upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d", "upsample_linear1d", "upsample_nearest1d")
