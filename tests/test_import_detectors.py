@@ -94,6 +94,18 @@ def test_a_pool_is_undone_where_it_was_made(tmp_path: Path) -> None:
     assert found.report.operators == 3
 
 
+def test_anchors_and_boxes_hold_for_every_size(tmp_path: Path) -> None:
+    net = "net:\n  features: conv2d 8 3 stride=4 padding=1 @image\n"
+    net += "  offsets: [permute (0 2 3 1), flatten, unflatten 1 (-1 4)]\n"
+    net += "  anchors: anchors widths=(8 12.5) heights=(16 3) stride=4 offset=0.5 like=@features\n"
+    net += "  boxes: decode_boxes weights=(10 10 5 5) @offsets @anchors\n  inside: clip_boxes like=@image\n"
+    found = back(f"inputs: {{image: [N, 3, 4*h, 4*w]}}\n{net}outputs: {{y: inside}}\n", tmp_path)
+    line = next(line for line in found.text.splitlines() if " anchors " in line)
+    assert {"widths=(8 12.5)", "heights=(16 3)", "stride=4", "offset=0.5"} < set(line.split())
+    assert "decode_boxes (10 10 5 5)" in found.text
+    assert "clip_boxes like=@image" in found.text
+
+
 def test_changed_nodes_of_such_an_operator_are_not_taken_for_it(tmp_path: Path) -> None:
     text = "inputs: {boxes: [N, 20, 4], scores: [N, 20]}\nnet:\n  y: nms 5 @boxes @scores\noutputs: {y: y}\n"
     back(text, tmp_path)

@@ -86,8 +86,8 @@ def _enter(guess: Guess, group: Group, call: Call) -> bool:
     references = {}
     if guess.named:
         pool = inputs[1].maker if OPERATORS[guess.name].undoes else None
-        references = {guess.named: inputs[1] if pool is None else pool.out}
-        inputs = inputs[:1]
+        references = {guess.named: inputs[-1] if pool is None else pool.out}
+        inputs = inputs[:-1] if pool is None else inputs[:1]
     outputs = call.emit_all(guess.name, *inputs, references=references, **guess.attributes)
     for at, value in enumerate(outputs):
         name = known.get(f"y{at}")
@@ -237,7 +237,7 @@ def _anchors(group: Group, call: Call) -> Guess | None:
         return None
     down, across = steps
     sides = {"widths": tuple(2 * n for n in boxes[2::4]), "heights": tuple(2 * n for n in boxes[3::4])}
-    return Guess("anchors", group.read(), {**sides, "stride": (down[1], across[0]), "offset": offset[0]})  # type: ignore[index]
+    return Guess("anchors", group.read(), {**sides, "stride": (down[1], across[0]), "offset": offset[0]}, "like")  # type: ignore[index]
 
 
 def _numbers(group: Group, call: Call, op_type: str, at: int) -> list[float] | None:
