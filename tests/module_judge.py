@@ -125,8 +125,9 @@ def same_values(network: Network, module: nn.Module, other: str = "", where: str
     inputs = inputs_of(network)
     for training in (False, True):
         kind = f"{'train' if training else 'values'}{other}"
-        wanted = _run(reference, inputs, training, 1)
-        is_random = training and not _same(wanted, _run(reference, inputs, training, 2))
+        with step("reference", where):
+            wanted = _run(reference, inputs, training, 1)
+            is_random = training and not _same(wanted, _run(reference, inputs, training, 2))
         with step(kind, where):
             found = _run(module, inputs, training, 1)
         if [t.shape for t in found] != [t.shape for t in wanted] or not (is_random or _same(found, wanted)):

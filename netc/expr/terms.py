@@ -135,7 +135,7 @@ def settled(term: Expr, env: Mapping[str, Any]) -> Expr:
     if not before:
         return term
     inner = tuple(settled(part, env) for part in before)
-    if isinstance(term, Choice) and _asks_for_none(term.condition):
+    if isinstance(term, Choice) and is_compared_with_none(term.condition):
         try:
             return inner[0] if evaluate(term.condition, env) else inner[2]
         except NoValue:
@@ -143,7 +143,7 @@ def settled(term: Expr, env: Mapping[str, Any]) -> Expr:
     return term if all(map(operator.is_, inner, before)) else rebuilt(term, inner)
 
 
-def _asks_for_none(term: Expr) -> bool:
+def is_compared_with_none(term: Expr) -> bool:
     return isinstance(term, Binary) and term.op in ("==", "!=") and lit(None) in (term.left, term.right)
 
 

@@ -28,28 +28,38 @@ from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, 
 
 Left = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
-Known = dict[tuple[int, frozenset[str], frozenset[tuple[str, str | None]]], tuple[Hole, Expr | None, Left]]
+Known = dict[tuple[int, frozenset[str], frozenset[tuple[str, str | None, bool]]], tuple[Hole, Expr | None, Left]]
 """What was chosen for a hole, by the loops around and those of the names it hangs on that may have other values."""
 
 
 class Chooser:
-    """Chooses for the instances of one class. `live` are the names that may have other values than here; `known` is
-    what was chosen for them already, where fewer names were fixed."""
+    """Chooses for the instances of one class. `live` are the names that may have other values than here, `rooted`
+    those of them that an argument of the network changes; `known` is what was chosen for them already, where fewer
+    names were fixed."""
 
-    def __init__(self, traces: list[Trace], live: set[str], twins: Mapping[str, str], known: Known) -> None:
-        self.traces, self.live, self.twins, self.known = traces, live, twins, known
+    def __init__(
+        self, traces: list[Trace], live: set[str], rooted: set[str], twins: Mapping[str, str], known: Known
+    ) -> None:
+        self.traces, self.live, self.rooted, self.twins, self.known = traces, live, rooted, twins, known
         self._known_ways: dict[tuple[int, int, frozenset[str]], tuple[Expr, Seen, list[Expr]]] = {}
 
     def is_live(self, name: str) -> bool:
         """Whether a name, or what a derived value hangs on, may have another value."""
+        return self._hangs_on(name, self.live)
+
+    def _hangs_on(self, name: str, free: set[str]) -> bool:
         if name[0] != ":":
-            return name in self.live
-        return any(self.is_live(n) for trace in self.traces if name in trace.lets for n in trace.lets[name].depends)
+            return name in free
+        lets = (trace.lets[name] for trace in self.traces if name in trace.lets)
+        return any(self._hangs_on(base, free) for let in lets for base in let.depends)
 
     def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
         """What `choose` says, and what that leaves unsaid."""
         depends = frozenset().union(*(number.depends for _, number in hole.seen))
-        key = id(hole), counters, frozenset((name, self.twins.get(name)) for name in depends if self.is_live(name))
+        free = frozenset(
+            (name, self.twins.get(name), self._hangs_on(name, self.rooted)) for name in depends if self.is_live(name)
+        )
+        key = id(hole), counters, free
         if key not in self.known:
             term = self.choose(hole, counters)
             self.known[key] = hole, term, [] if term is None else list(self.unsaid(hole, term))
@@ -86,10 +96,15 @@ class Chooser:
         key = id(number.term), id(seen), counters
         if key not in self._known_ways:
             term = self.reduced(number.term, seen, counters)
-            plain = None if term is None else _tidy(settled(term, seen.env()), seen.env())
+            plain = None if term is None else _tidy(self._settled(term, seen.env()), seen.env())
             ways = [way for way in dict.fromkeys((plain, term)) if way is not None]
             self._known_ways[key] = number.term, seen, ways
         return self._known_ways[key][2]
+
+    def _settled(self, term: Expr, env: Mapping[str, Any]) -> Expr:
+        """The term without the questions for `none` that no argument of the network answers otherwise."""
+        asked = {name: env[name] for name in names(term) if name in env and not self._hangs_on(name, self.rooted)}
+        return settled(term, asked)
 
     def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
         """A term with literals for names that have one value in all instances, and for loops that are written out."""

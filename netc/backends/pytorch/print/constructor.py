@@ -15,8 +15,8 @@ from netc.backends.pytorch.print.members import FEW, is_expression, known
 from netc.backends.pytorch.print.place import tensor_kind
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import statement_name, word
-from netc.expr.terms import cost, names
-from netc.expr.tree import Binary, Expr, Name, Unary
+from netc.expr.terms import cost, is_compared_with_none, names
+from netc.expr.tree import Binary, Expr, Name, Unary, parts_of
 
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
@@ -97,6 +97,8 @@ class Constructor(Containers):
         kinds = dict.fromkeys(_kind(value, fixed) for value in values)
         if "float" in kinds:
             kinds.pop("int", None)
+        if [*kinds] == ["None"] and any(_computes_with(param.name, term) for term in self.plan.chosen.values()):
+            return "int | None"
         return " | ".join(sorted(kinds, key=lambda kind: kind == "None"))
 
     def _is_setting(self, name: str) -> bool:
@@ -324,6 +326,12 @@ def _sides(branch: tree.Branch) -> Iterator[tuple[bool, tree.Body]]:
 
 def _calls(steps: Sequence[tree.Step], module: str) -> bool:
     return any(a.module == module for a in applied(steps))
+
+
+def _computes_with(name: str, term: Expr) -> bool:
+    """Whether a term does more with a name than hand it on or ask whether it is None."""
+    parts = [] if is_compared_with_none(term) else parts_of(term)
+    return any(part == Name(id=name) or _computes_with(name, part) for part in parts)
 
 
 def _kind(value: Any, fixed: bool = False) -> str:

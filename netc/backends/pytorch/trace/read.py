@@ -8,7 +8,7 @@ from typing import Any
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
 from netc.expr.scope import Binding, Said, Scope
-from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, rebuilt, settled
+from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, rebuilt
 from netc.expr.tree import (
     Attribute,
     Binary,
@@ -102,7 +102,7 @@ class Reader:
                 return folded(Binary(op="//", left=inner[0], right=inner[1]))
             case Choice():
                 choice = Choice(then=inner[0], condition=inner[1], otherwise=inner[2])
-                return folded(settled(choice, self.instance.names()) if self.instance.is_root else choice)
+                return folded(choice)
             case Range():
                 stop = folded(Binary(op="+", left=inner[1], right=lit(1)))
                 return folded(Function(name="range", arguments=(stop,) if inner[0] == lit(0) else (inner[0], stop)))
