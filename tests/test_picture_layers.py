@@ -150,3 +150,31 @@ def test_the_way_goes_on_beside_what_ends_early() -> None:
     spots = Picture(built(SIDE), Options()).scene.spots
     tops = [spots[name][1] for name in ("a", "b.0", "c.0", "d.0", "out:d")]
     assert max(below - above for above, below in pairwise(tops)) < 70
+
+
+TWO_TENSORS = """
+  e: encoder
+  m: [conv2d 8 3 padding=1 @e, relu]
+  n: concat @m @e.low
+  p: [conv2d 8 3 padding=1, relu]
+  q: concat @p @e.high
+"""
+ENCODER = """
+blocks:
+  encoder:
+    net:
+      low: conv2d 8 3 padding=1 @in
+      high: conv2d 8 5 padding=2
+      out: conv2d 8 7 padding=3
+    outputs: {out: out, low: low, high: high}
+"""
+
+
+def test_tensors_of_one_frame_leave_it_on_lines_of_their_own() -> None:
+    scene = Picture(built(TWO_TENSORS, rest=ENCODER), Options()).scene
+    left, top, w, h = scene.spots["e"]
+    rails = [item for item in primitives(scene.items) if isinstance(item, Line) and item.colour == "skip"]
+    outside = [rail for rail in rails if abs(rail.points[0][0] - left - w) < 0.01]
+    assert len(outside) == 2
+    assert len({rail.points[0] for rail in outside} | {rail.points[1][0] for rail in outside}) == 4
+    assert all(top < rail.points[0][1] < top + h for rail in outside)

@@ -5,6 +5,7 @@ Nothing here knows what a part shows; a `Cell` says how much room it takes. Plac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -100,14 +101,20 @@ class ParallelBlock:
 
 
 class Trunk(msgspec.Struct, frozen=True):
-    """A rail beside a stack: leaves part `source` (None: comes from above) and leads into `targets`; `low`: also on
-    below the stack."""
+    """A rail beside a stack: leaves part `source` (None: comes from above) and leads into `targets`; port: which tensor
+    of its node runs along it; `low`: also on below the stack."""
 
     node: int
     source: int | None
     targets: tuple[tuple[int, int], ...]
     low: tuple[int, ...] = ()
     sizes: bool = False
+    port: int = 0
+
+    @property
+    def key(self) -> tuple[int, bool, int]:
+        """What runs along it."""
+        return (self.node, self.sizes, self.port)
 
     @property
     def span(self) -> tuple[int, int | None]:
@@ -127,7 +134,7 @@ class Stack:
             y += gap + part.h
         self.h = y
         self.ax = max((part.ax for part in parts), default=0.0)
-        self.trunks = sorted(trunks, key=lambda trunk: (self._length(trunk), trunk.node))
+        self.trunks = sorted(trunks, key=lambda trunk: (self._length(trunk), trunk.key))
         rights = [part.w - part.ax for part in parts]
         self.lanes = self._lanes(rights)
         self.right = max([*rights, *(lane + 2 for lane in self.lanes)], default=0.0)
@@ -162,9 +169,11 @@ class Stack:
             part.put(x + self.ax - part.ax, y + top, places)
 
     def rails(self, places: Places) -> Iterable[Route]:
+        before = Counter[int]()
         for trunk, lane in zip(self.trunks, self.lanes, strict=True):
             x = self.x + self.ax + lane
-            start = self._start(trunk, x, places)
+            start = self._start(trunk, x, places, before[trunk.node])
+            before[trunk.node] += 1
             for _, target in trunk.targets:
                 if places.is_exit(target):
                     down = (x, places.bottom(target)[1])
@@ -176,12 +185,12 @@ class Stack:
                 low = (x, self.y + self.h)
                 yield Route(trunk.node, target, (*start, low), rail=True, head=False, sizes=trunk.sizes)
 
-    def _start(self, trunk: Trunk, x: float, places: Places) -> list[Point]:
+    def _start(self, trunk: Trunk, x: float, places: Places, before: int) -> list[Point]:
         if trunk.source is None:
             return [(x, self.y)]
         if places.is_entry(trunk.node):
             return [(x, places.bottom(trunk.node)[1])]
-        out = places.side_out(trunk.node)
+        out = places.side_out(trunk.node, before)
         return [out, (x, out[1])]
 
 
@@ -194,7 +203,7 @@ class SeriesBlock:
         inside = [(a, b) for a, b in edges if a in self.at and b in self.at]
         self.steps = [edge for edge in inside if edge not in rails and self.at[edge[0]] != self.at[edge[1]]]
         gaps = [0.0] + [gap_between(a, b, cells) for a, b in pairwise(parts)]
-        self.stack = Stack(parts, gaps, trunks_of(plan, self.at))
+        self.stack = Stack(parts, gaps, trunks_of(plan, self.at, cells))
         self.w, self.h, self.ax = self.stack.w, self.stack.h, self.stack.ax
 
     def put(self, x: float, y: float, places: Places) -> None:
@@ -214,13 +223,16 @@ class SeriesBlock:
         yield from self.stack.rails(places)
 
 
-def trunks_of(plan: Series, at: Mapping[int, int]) -> list[Trunk]:
-    """One rail for all that one node feeds, and one for all that read its size."""
-    found: dict[tuple[int, bool], list[tuple[int, int]]] = {}
+def trunks_of(plan: Series, at: Mapping[int, int], cells: Sequence[Cell]) -> list[Trunk]:
+    """One rail for all that a tensor is fed to, and one for all that read a node's size."""
+    found: dict[tuple[int, bool, int], list[tuple[int, int]]] = {}
     for rails, sizes in ((plan.rails, False), (plan.sizes, True)):
         for source, target in rails:
-            found.setdefault((source, sizes), []).append((at[target], target))
-    return [Trunk(source, at[source], tuple(into), sizes=sizes) for (source, sizes), into in found.items()]
+            port = 0 if sizes else cells[source].ports.get(target, 0)
+            found.setdefault((source, sizes, port), []).append((at[target], target))
+    return [
+        Trunk(source, at[source], tuple(into), sizes=sizes, port=port) for (source, sizes, port), into in found.items()
+    ]
 
 
 def step(edge: Edge, upper: Block, lower: Block, places: Places) -> Route:

@@ -84,7 +84,7 @@ class _Rows:
         ]
         self.at = {node: n for n, part in enumerate(self.parts) for node in nodes_of(part.plan)}
         self.gaps = [0.0] + [gap_between(a, b, content.cells) for a, b in pairwise(self.parts)]
-        self.trunks = trunks_of(content.plan, self.at)
+        self.trunks = trunks_of(content.plan, self.at, content.cells)
         self.passing = self._passing()
 
     def _passing(self) -> list[int]:
@@ -198,12 +198,12 @@ class _Rows:
 
     def _lanes(self, column: Column, following: Column, gutter: float, low: float, top: float) -> Iterator[Primitive]:
         """Rails that go on in the next column: outer ones below and above inner ones, so that none cross."""
-        lane_here = dict(zip((t.node for t in column.stack.trunks), column.stack.lanes, strict=True))
-        lane_there = dict(zip((t.node for t in following.stack.trunks), following.stack.lanes, strict=True))
-        going = sorted(column.going, key=lambda trunk: -lane_here[trunk.node])
+        lane_here = dict(zip((t.key for t in column.stack.trunks), column.stack.lanes, strict=True))
+        lane_there = dict(zip((t.key for t in following.stack.trunks), following.stack.lanes, strict=True))
+        going = sorted(column.going, key=lambda trunk: -lane_here[trunk.key])
         for n, trunk in enumerate(going):
-            x0 = column.stack.x + column.stack.ax + lane_here[trunk.node]
-            x1 = following.stack.x + following.stack.ax + lane_there[trunk.node]
+            x0 = column.stack.x + column.stack.ax + lane_here[trunk.key]
+            x1 = following.stack.x + following.stack.ax + lane_there[trunk.key]
             under = low + 5 + LANE * n
             right = gutter + LANE * n
             over = top - ENDS + 4 - LANE * (len(going) - n)
@@ -243,4 +243,5 @@ def _clipped(trunk: Trunk, first: int, last: int) -> Trunk | None:
     beyond = tuple(node for at, node in trunk.targets if at >= last)
     if source >= last or not (here or beyond):
         return None
-    return Trunk(trunk.node, source - first if source >= first else None, here, beyond, trunk.sizes)
+    begin = source - first if source >= first else None
+    return msgspec.structs.replace(trunk, source=begin, targets=here, low=beyond)

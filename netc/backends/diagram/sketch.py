@@ -96,6 +96,7 @@ class Sketch:
         self._label(pieces, edges, top)
         cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
         _mark_busy(plan, cells, drawn)
+        _mark_ports(cells, edges)
         return Content(pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn))
 
     def _with_sizes(self, plan: Series, shown: Sequence[Shown], made: Mapping[Wire, int]) -> Series:
@@ -395,6 +396,14 @@ def _mark_busy(plan: Series, cells: Sequence[Cell], edges: Sequence[Edge]) -> No
     leaving = {source for source, _ in plan.every_rail()}
     for target in {target for _, target in edges} & leaving:
         cells[target].busy = True
+
+
+def _mark_ports(cells: Sequence[Cell], edges: Mapping[Edge, Wire]) -> None:
+    """Which tensor goes where, so that those of different tensors get lines of their own."""
+    numbers: dict[int, dict[Wire, int]] = {}
+    for (source, target), wire in edges.items():
+        known = numbers.setdefault(source, {})
+        cells[source].ports[target] = known.setdefault(wire, len(known))
 
 
 def _ends_on(route: Route, axis: float | None) -> bool:

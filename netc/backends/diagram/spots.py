@@ -14,6 +14,8 @@ CellKind = Literal["box", "merge", "circle", "frame", "entry", "exit"]
 ELEMENTWISE = ("merge", "circle")
 LABEL_GAP = 3
 """Points between a line and the shape written at it."""
+PORT_GAP = 7
+"""Points between rails that leave one frame."""
 HEADER = 17
 """Points that the header bar of a frame is high."""
 
@@ -33,6 +35,7 @@ class Cell(msgspec.Struct, eq=False):
     label: float = 0
     visible: bool = True
     busy: bool = False
+    ports: dict[int, int] = {}
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -79,11 +82,11 @@ class Places:
             return self._right(node, HEADER / 2)
         return self._right(node, cell.h * (0.3 if cell.busy else 0.5))
 
-    def side_out(self, node: int) -> Point:
-        """Where a rail leaves: at the right, of a frame near its lower corner."""
+    def side_out(self, node: int, before: int = 0) -> Point:
+        """Where a rail leaves: at the right, of a frame near its lower corner, above so many other rails."""
         cell = self.cells[node]
         if cell.kind == "frame":
-            return self._right(node, cell.h - 8)
+            return self._right(node, max(cell.h - 8 - PORT_GAP * before, HEADER))
         return self._right(node, cell.h * (0.72 if cell.busy else 0.5))
 
     def _right(self, node: int, down: float) -> Point:
