@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -309,6 +310,32 @@ def test_a_digraph_renders_without_dot_on_path(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(dot_command, "DOT_BINARY", Path("/no/such/dot"))
     with pytest.raises(graphviz.ExecutableNotFound):
         graph.pipe(format="svg")
+
+
+def printed(picture: diagram.Picture) -> dict[str, Any]:
+    """What `neato -n2` makes of a picture's DOT."""
+    command = [find_engine(), "-Kneato", "-n2", "-Tjson"]
+    done = subprocess.run(command, input=picture.dot.encode(), capture_output=True, check=True)
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+@pytest.mark.parametrize("name", ["resnet", "lraspp", "unet", "retinanet"])
+def test_neato_prints_frames_and_lines_where_the_picture_has_them(name: str) -> None:
+    """In letters of 11 points where the picture has 9.5; also where its own style is another."""
+    picture = diagram.Picture(spec(name), diagram.Options())
+    drawn, scene = printed(picture), diagram.Picture(spec(name), diagram.Options(style="columns")).scene
+    frames = [item["bb"] for item in drawn["objects"] if item.get("bb") and item.get("label")]
+    sizes = [tuple(float(number) for number in text.split(",")) for text in frames]
+    found = sorted((round(right - left, 1), round(top - low, 1)) for left, low, right, top in sizes)
+    expected = sorted((w * 11 / 9.5, h * 11 / 9.5) for _, _, w, h in scene.frames.values())
+    assert len(found) == len(expected)
+    pairs = [(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True)]
+    assert all(abs(a - b) < 0.2 for a, b in pairs)
+    ways = [way.split() for edge in drawn["edges"] for way in edge["pos"].split(";")]
+    for way in ways:
+        points = [tuple(map(float, point.split(","))) for point in way if not point.startswith("e")]
+        assert all(min(abs(x0 - x1), abs(y0 - y1)) < 0.1 for (x0, y0), (x1, y1) in pairwise(points))
 
 
 def test_places_are_those_of_the_picture() -> None:

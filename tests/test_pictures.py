@@ -88,7 +88,7 @@ def test_what_is_closed_is_said() -> None:
 def test_the_main_way_is_straight(entry: Entry) -> None:
     """What lies on every way, in every frame, has one axis."""
     view = view_of(entry.load(entry.full).ir)
-    content = Sketch(view).content(spread(view.top), top=True)
+    content = Sketch(view).content(spread(view.top))
     places = Places(content.cells)
     content.block.put(0, 0, places)
     assert isinstance(content.block, SeriesBlock)

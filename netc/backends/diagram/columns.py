@@ -38,7 +38,7 @@ class Column(msgspec.Struct, frozen=True, eq=False):
 
 def columns(view: View, sketch: Sketch, page: tuple[float, float]) -> Scene:
     """Lay out a view for a page of so many points."""
-    content = sketch.content(spread(view.top), top=True)
+    content = sketch.content(spread(view.top))
     block = content.block
     assert isinstance(block, SeriesBlock), "entry and exit lie on every way"
     rows = _Rows(block, content)
@@ -157,11 +157,19 @@ class _Rows:
         for column in split:
             column.stack.put(x, self._above(column, split), places)
             x += column.stack.w + self._gutter(column)
-        lines = [*self._steps(split, places, sketch), *self._links(split, places, view)]
+        lines = [*self._steps(split, places, sketch), *self._links(split, places, sketch)]
         items: list[Primitive] = [*lines, *sketch.pieces(self.content, places, 0)]
         doc = view.network.file.doc or ""
         return Scene(
-            width=width, height=height, title=view.network.name, description=doc, items=items, spots=sketch.spots
+            width=width,
+            height=height,
+            title=view.network.name,
+            description=doc,
+            items=items,
+            spots=sketch.spots,
+            frames=sketch.frames,
+            ways=sketch.ways,
+            labels=sketch.told,
         )
 
     def _steps(self, split: Sequence[Column], places: Places, sketch: Sketch) -> list[Primitive]:
@@ -176,7 +184,7 @@ class _Rows:
             routes += column.stack.rails(places)
         return sketch.lines(self.content, places, routes)
 
-    def _links(self, split: Sequence[Column], places: Places, view: View) -> Iterator[Primitive]:
+    def _links(self, split: Sequence[Column], places: Places, sketch: Sketch) -> Iterator[Primitive]:
         for column, following in pairwise(split):
             pair = (column.last - 1, column.last)
             edge = next((e for e in self.block.steps if (self.at.get(e[0]), self.at.get(e[1])) == pair), None)
@@ -188,15 +196,23 @@ class _Rows:
                 under = low + ENDS - 4 + LANE * len(column.going)
                 over = top - ENDS + 4
                 points = (start, (start[0], under), (right, under), (right, over), (end[0], over), end)
-                yield Line(points=points, width=1.4, radius=6)
+                line = Line(points=points, width=1.4, radius=6)
+                sketch.remember(self.content, edge, line)
+                yield line
                 piece = self.content.piece(edge[0])
-                text = shape_text(self.content.edges[edge], view.batch)
+                text = shape_text(self.content.edges[edge], sketch.view.batch)
                 fits = start[0] + 6 + text_width(text, CAPTION) < gutter
                 if piece is not None and not piece.label and fits and not isinstance(piece.unit, Terminal):
                     yield label_text(piece, text, start)
-            yield from self._lanes(column, following, gutter, low, top)
+            for trunk, way in self._lanes(column, following, gutter, low, top):
+                lane = line_of(way, skip=True, sizes=trunk.sizes, head=False)
+                for target in trunk.low:
+                    sketch.remember(self.content, (trunk.node, target), lane, trunk.sizes)
+                yield lane
 
-    def _lanes(self, column: Column, following: Column, gutter: float, low: float, top: float) -> Iterator[Primitive]:
+    def _lanes(
+        self, column: Column, following: Column, gutter: float, low: float, top: float
+    ) -> Iterator[tuple[Trunk, tuple[Point, ...]]]:
         """Rails that go on in the next column: outer ones below and above inner ones, so that none cross."""
         lane_here = dict(zip((t.key for t in column.stack.trunks), column.stack.lanes, strict=True))
         lane_there = dict(zip((t.key for t in following.stack.trunks), following.stack.lanes, strict=True))
@@ -208,7 +224,7 @@ class _Rows:
             right = gutter + LANE * n
             over = top - ENDS + 4 - LANE * (len(going) - n)
             points: tuple[Point, ...] = ((x0, low), (x0, under), (right, under), (right, over), (x1, over), (x1, top))
-            yield line_of(points, skip=True, sizes=trunk.sizes, head=False)
+            yield trunk, points
 
 
 def _evenly(heights: Sequence[float], count: int) -> list[int]:

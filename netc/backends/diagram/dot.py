@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from netc.backends.diagram.errors import optional
 from netc.backends.diagram.flow import Edge, Flow, flow_of
+from netc.backends.diagram.metrics import text_width
+from netc.backends.diagram.pinned import Pinned
+from netc.backends.diagram.scene import Scene
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.style import (
     COLOURS,
@@ -40,11 +43,6 @@ else:
     graphviz_digraph = LazyModule("netc.backends.diagram.digraph")  # needs the package graphviz
 
 Direction = Literal["tb", "lr"]
-Places = Mapping[str, tuple[float, float, float, float]]
-"""Left, bottom, width and height in points, counted upwards."""
-
-SCALE = 11 / 9.5
-"""Letters here are larger than in netc's own layout."""
 DIRECTIONS = {"tb": "TB", "lr": "LR"}
 
 GRAPH = (
@@ -59,14 +57,13 @@ EDGE = f'color="#5A5A5A" penwidth=1.1 arrowsize=0.6 fontname="Arial" fontsize=9 
 CIRCLE = "shape=circle width=0.32 height=0.32 fixedsize=true margin=0 fontsize=16"
 
 
-def to_dot(view: View, direction: Direction = "tb", places: Places | None = None) -> str:
+def to_dot(view: View, direction: Direction = "tb", scene: Scene | None = None) -> str:
     """A view as Graphviz DOT, the same text for the same view.
 
-    direction: `tb` (down) or `lr` (to the right), for engines that lay out. places: where each part stands, by its path
-    (`in:` and `out:` before names of inputs and outputs), which `neato -n2` prints as it is. Shapes leave out the batch
-    axis. Raises KeyError for another direction.
+    direction: `tb` (down) or `lr` (to the right), for engines that lay out. scene: the view in columns, whose places
+    `neato -n2` prints as they are. Shapes leave out the batch axis. Raises KeyError for another direction.
     """
-    writer = _Writer(view.opened, flow_of(view.opened), view.batch, places)
+    writer = _Writer(view.opened, flow_of(view.opened), view.batch, scene)
     about = f"{view.network.name}\n{view.network.file.doc}".strip()
     return writer.text(view.network.name, about, DIRECTIONS[direction])
 
@@ -84,8 +81,10 @@ def to_graphviz(view: View, direction: Direction = "tb") -> graphviz.Digraph:
 class _Writer:
     """Numbers boxes as `flow_of` does: inputs, boxes, outputs."""
 
-    def __init__(self, opened: Opened, flow: Flow, batch: Size | None, places: Places | None) -> None:
-        self.opened, self.flow, self.batch, self.places = opened, flow, batch, places or {}
+    def __init__(self, opened: Opened, flow: Flow, batch: Size | None, scene: Scene | None) -> None:
+        self.opened, self.flow, self.batch = opened, flow, batch
+        pinned = None if scene is None else Pinned(scene, opened)
+        self.pinned = pinned if pinned is not None and pinned.holds(opened) else None
         self.all_boxes = list(boxes(opened.units))
         self.number = {box: n for n, box in enumerate(self.all_boxes, len(opened.inputs))}
         self.names = _unique(
@@ -108,7 +107,7 @@ class _Writer:
             *self._inputs(),
             *self._units(self.opened.units, 1),
             *self._outputs(),
-            *map(self._edge, self.flow.edges),
+            *self._edges(),
             *self._sizes(),
         ]
         return "\n".join(lines) + "\n}\n"
@@ -132,12 +131,7 @@ class _Writer:
         return quoted(self.names[number])
 
     def _place(self, number: int) -> str:
-        """`pos` and size, where the part has a place."""
-        if self.names[number] not in self.places:
-            return ""
-        x, y, w, h = self.places[self.names[number]]
-        x, y, w, h = (SCALE * value for value in (x, y, w, h))
-        return f' pos="{x + w / 2:.2f},{y + h / 2:.2f}" width={w / 72:.3f} height={h / 72:.3f} fixedsize=true'
+        return "" if self.pinned is None else self.pinned.node(self.names[number])
 
     def _dashed(self, number: int) -> str:
         return ' style="rounded,filled,dashed"' if number in self.flow.train_only else ""
@@ -156,6 +150,7 @@ class _Writer:
         """In an unseen frame: Graphviz bends the straight way beside a skip that starts next to a frame, not in one."""
         self.clusters += 1
         look = 'label="" tooltip="" style="" peripheries=0 margin=0'
+        look += "" if self.pinned is None else self.pinned.around(box)
         return f'subgraph "cluster_{self.clusters}" {{ graph [{look}]; {self._box(box)} }}'
 
     def _box(self, box: Box) -> str:
@@ -181,31 +176,60 @@ class _Writer:
         line = f'penwidth=2 color="{DARK}"' if cluster.count > 1 else f'penwidth=0.9 color="{FRAME_LINE}"'
         fill = FRAME_FILLS[(depth - 1) % 2]
         look = f'style="rounded,filled{dashed}" fillcolor="{fill}" {line} labeljust=l margin=9'
-        return f"graph [{look} label={self._cluster_title(cluster)} tooltip={tooltip(cluster.path)}];"
+        place = "" if self.pinned is None else self.pinned.frame(cluster, self._title_width(cluster))
+        return f"graph [{look} label={self._cluster_title(cluster)}{place} tooltip={tooltip(cluster.path)}];"
+
+    def _title_width(self, cluster: Cluster) -> float:
+        """Points, about."""
+        badges = 22.0 * (cluster.count > 1) + 60.0 * bool(cluster.shared)
+        shape = self._frame_shape(cluster)
+        note = f"  {cluster.about} · {shape}" if cluster.about and shape else cluster.about or shape
+        return badges + text_width(cluster.title, 11, bold=True) + text_width(note, 9)
 
     def _cluster_title(self, cluster: Cluster) -> str:
-        leaving = self._leaving(cluster)
-        shape = shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
-        note = " · ".join(text for text in (shown(cluster.about, LONGEST_TITLE), shape) if text)
+        about = shown(cluster.about, LONGEST_TITLE)
+        note = " · ".join(text for text in (about, self._frame_shape(cluster)) if text)
         cells = _badges(cluster.count, cluster.shared)
         words = [f"<B>{shown(cluster.title, LONGEST_TITLE)}</B>"] if cluster.title else []
         words += [font(note, 9, PALE)] if note else []
         cells += f"<TD>{'&#160; '.join(words)}</TD>" if words else ""
         return f"<{_table(cells, 4)}>" if cells else '""'
 
+    def _frame_shape(self, cluster: Cluster) -> str:
+        leaving = self._leaving(cluster)
+        return shape_text(next(iter(leaving)), self.batch) if len(leaving) == 1 else ""
+
     def _leaving(self, cluster: Cluster) -> dict[Wire, None]:
         inner = {self.number[box]: box for box in boxes((cluster,))}
         made = (wire for box in inner.values() for wire in box.outputs)
         return dict.fromkeys(wire for wire in made if not self.read_by[wire] <= inner.keys())
 
-    def _edge(self, edge: Edge) -> str:
-        traits = [f'label=" {shape_text(edge.wire, self.batch)}"'] if edge.labelled else []
+    def _edges(self) -> Iterator[str]:
+        """A line that skips share with the way has the way's colour."""
+        ways = {edge: self._way(edge.source, edge.target) for edge in sorted(self.flow.edges, key=lambda one: one.skip)}
+        for edge in self.flow.edges:
+            yield self._edge(edge, ways[edge])
+
+    def _edge(self, edge: Edge, way: str) -> str:
+        traits = self._shape_at(edge) if edge.labelled else []
         if edge.skip:
             traits.append(f'color="{SKIP}" penwidth=1.5')
         if edge.target in self.flow.train_only:
             traits.append("style=dashed")
-        traits.append(f"weight={1000 if edge.straight else 1 if edge.skip else 2}")
+        traits.append(f"weight={1000 if edge.straight else 1 if edge.skip else 2}{way}")
         return f"  {self._id(edge.source)} -> {self._id(edge.target)} [{' '.join(traits)}];"
+
+    def _shape_at(self, edge: Edge) -> list[str]:
+        """With places, only where netc's own picture says it: elsewhere the frame does."""
+        place = "" if self.pinned is None else self.pinned.label(self._part(edge.source))
+        return [f'label=" {shape_text(edge.wire, self.batch)}"{place}'] if place or self.pinned is None else []
+
+    def _way(self, source: int, target: int, sizes: bool = False) -> str:
+        return "" if self.pinned is None else self.pinned.edge(self._part(source), self._part(target), sizes)
+
+    def _part(self, number: int) -> Hashable:
+        at = number - len(self.opened.inputs)
+        return self.all_boxes[at] if 0 <= at < len(self.all_boxes) else self.names[number]
 
     def _sizes(self) -> Iterator[str]:
         """What only the size is read of."""
@@ -214,7 +238,8 @@ class _Writer:
         for box in self.all_boxes:
             for wire in box.sizes:
                 if wire in made:
-                    look = 'style=dotted label=" size" constraint=false'
+                    way = self._way(made[wire], self.number[box], sizes=True)
+                    look = f'style=dotted label=" size" constraint=false{way}'
                     yield f"  {self._id(made[wire])} -> {self._id(self.number[box])} [{look}];"
 
 
@@ -246,9 +271,11 @@ def _box_label(box: Box) -> str:
     cells = _badges(box.count, box.shared)
     if not cells:
         return _two_lines(title, box.caption, "#2B2B2B")
-    caption = font(shown(box.caption, LONGEST_CAPTION), 9, "#2B2B2B")
-    first = _table(f"{cells}<TD>{title}</TD>", 3)
-    return f"<{_table(f'<TD>{first}</TD></TR><TR><TD>{caption}</TD>', 0)}>" if box.caption else f"<{first}>"
+    if not box.caption:
+        return f"<{_table(f'{cells}<TD>{title}</TD>', 3)}>"
+    many = f"<B>×{box.count} </B>&#160;" if box.count > 1 else ""
+    shared = font(f"shared {shown(box.shared, LONGEST_TITLE)}&#160; ", 10, "#4C1D95") if box.shared else ""
+    return _two_lines(f"{many}{shared}{title}", box.caption, "#2B2B2B")
 
 
 def _table(cells: str, spacing: int) -> str:

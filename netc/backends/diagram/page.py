@@ -72,7 +72,7 @@ class _Writer:
 
     def data(self, svg: str) -> dict[str, Any]:
         top = self.view.top
-        content = self.sketch.content(top, top=True)
+        content = self.sketch.content(top)
         units = [self._unit(unit, piece.body) for unit, piece in zip(top, content.pieces, strict=True)]
         network = self.view.network
         return {

@@ -79,7 +79,7 @@ class _Paper:
 
     def scene(self) -> Scene:
         sketch = Sketch(self.outer, self.paint, labels=False)
-        content = sketch.content(spread(self.outer.top), top=True)
+        content = sketch.content(spread(self.outer.top))
         items: list[Primitive] = [Text(x=LEFT, y=16, text=plain(self.view.network.name), size=TITLE, bold=True)]
         items += sketch.draw(content, LEFT, TOP)
         right, table = self._table(sketch, LEFT + content.block.w)

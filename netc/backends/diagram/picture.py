@@ -126,10 +126,11 @@ class Picture:
 
     @property
     def dot(self) -> str:
-        """The network as Graphviz DOT, each node with the place it has in the picture as `pos`."""
-        height = self.scene.height
-        places = {name: (x, height - y - h, w, h) for name, (x, y, w, h) in self.scene.spots.items()}
-        return dot.to_dot(self.view, places=places)
+        """The network as Graphviz DOT; nodes, frames and lines have the places of style `columns` as `pos` and `bb`."""
+        scene, view = self._drawn
+        if not scene.ways:
+            scene, view = drawn(self.whole, msgspec.structs.replace(self.options, style="columns"))
+        return dot.to_dot(view, scene=scene)
 
     @property
     def html(self) -> str:

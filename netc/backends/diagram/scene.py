@@ -5,12 +5,14 @@ Colours are names of `style.PALETTES`, so that a theme is chosen when the pictur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
 
 Point = tuple[float, float]
+Spot = tuple[float, float, float, float]
+ENTRY, EXIT = "entry", "exit"
 Anchor = Literal["start", "middle", "end"]
 Role = Literal["box", "shadow", "frame", "header", "badge", "term", "bar", "legend"]
 
@@ -87,7 +89,12 @@ Primitive: TypeAlias = Rect | Circle | Line | Polygon | Text | Mark
 
 class Scene(msgspec.Struct, eq=False, kw_only=True):
     """title, description: for screen readers and the document's properties; notes: what was left out to fit;
-    spots: left, top, width and height of each part by its path, with `in:` and `out:` before inputs and outputs."""
+    spots: left, top, width and height of each part by its path, with `in:` and `out:` before inputs and outputs.
+
+    For writers that draw anew: frames: the same of each frame; ways: the lines from part to part, of frames also from
+    `(frame, ENTRY)` and to `(frame, EXIT)`, and whether the line is of a size; labels: what is written beside the line
+    that leaves a part.
+    """
 
     width: float
     height: float
@@ -95,7 +102,10 @@ class Scene(msgspec.Struct, eq=False, kw_only=True):
     description: str
     items: list[Primitive]
     notes: tuple[str, ...] = ()
-    spots: dict[str, tuple[float, float, float, float]] = {}
+    spots: dict[str, Spot] = {}
+    frames: dict[Hashable, Spot] = {}
+    ways: dict[tuple[Hashable, Hashable, bool], list[Line]] = {}
+    labels: dict[Hashable, Text] = {}
 
 
 def primitives(items: list[Primitive]) -> Iterator[Rect | Circle | Line | Polygon | Text]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from netc.backends.diagram.arrange import Block, measured
+from netc.backends.diagram.badges import badges, badges_width
 from netc.backends.diagram.metrics import fitted, text_width
 from netc.backends.diagram.palette import colours_of
 from netc.backends.diagram.plan import Series, planned
-from netc.backends.diagram.scene import Circle, Line, Mark, Point, Primitive, Rect, Text
+from netc.backends.diagram.scene import ENTRY, EXIT, Circle, Line, Mark, Point, Primitive, Rect, Spot, Text
 from netc.backends.diagram.shown import Shown, Terminal, View
 from netc.backends.diagram.simplify import inputs_of, outputs_of
 from netc.backends.diagram.spots import HEADER, LABEL_GAP, Cell, Edge, Places, Route
@@ -19,7 +20,7 @@ from netc.backends.diagram.units import Box, Cluster, Wire, boxes, reads
 from netc.backends.diagram.words import plain, shape_text
 from netc.ops.base import Family
 
-TITLE, CAPTION, HEAD, BADGE, SYMBOL = 9.5, 7.5, 8.5, 8.0, 12.0
+TITLE, CAPTION, HEAD, SYMBOL = 9.5, 7.5, 8.5, 12.0
 """Sizes of text, in points."""
 PAD = 8
 SHADOW = 2.5
@@ -50,6 +51,7 @@ class Piece(msgspec.Struct, eq=False, kw_only=True):
 class Content(msgspec.Struct, eq=False, kw_only=True):
     """What a frame, or the whole picture, holds: node 0 is its entry, then its pieces, then its exit."""
 
+    frame: Cluster | None
     pieces: list[Piece]
     cells: list[Cell]
     edges: dict[Edge, Wire]
@@ -70,10 +72,14 @@ class Sketch:
     def __init__(self, view: View, paint: Paint = by_family, labels: bool = True) -> None:
         self.view, self.paint, self.labels = view, paint, labels
         self.numbers: dict[Wire, int] = {}
-        self.spots: dict[str, tuple[float, float, float, float]] = {}
+        self.spots: dict[str, Spot] = {}
+        self.frames: dict[Hashable, Spot] = {}
+        self.ways: dict[tuple[Hashable, Hashable, bool], list[Line]] = {}
+        self.told: dict[Hashable, Text] = {}
 
-    def content(self, shown: Sequence[Shown], top: bool = False) -> Content:
-        """Measure parts that stand together."""
+    def content(self, shown: Sequence[Shown], frame: Cluster | None = None) -> Content:
+        """Measure parts that stand together in a frame; without one, at the top level."""
+        top = frame is None
         made = {wire: n for n, unit in enumerate(shown, 1) for wire in _made(unit)}
         exit_ = len(shown) + 1
         edges: dict[Edge, Wire] = {}
@@ -97,7 +103,9 @@ class Sketch:
         cells = [_end("entry", not top), *(piece.cell for piece in pieces), _end("exit", not top)]
         _mark_busy(plan, cells, drawn)
         _mark_ports(cells, edges)
-        return Content(pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn))
+        return Content(
+            frame=frame, pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn)
+        )
 
     def _with_sizes(self, plan: Series, shown: Sequence[Shown], made: Mapping[Wire, int]) -> Series:
         """The plan with lines from what gives its size alone, where they can run beside the spine."""
@@ -125,7 +133,7 @@ class Sketch:
         caption = fitted(plain(", ".join(filter(None, told))), LONGEST_CAPTION, CAPTION)
         width = max(
             LEAST_WIDTH,
-            text_width(title, TITLE, bold=True) + 13 + _badges_width(unit),
+            text_width(title, TITLE, bold=True) + 13 + badges_width(unit),
             text_width(caption, CAPTION) + 12,
         )
         elementwise = unit.family is Family.MERGE and unit.title[:1] in ELEMENTWISE_TITLES
@@ -145,13 +153,13 @@ class Sketch:
         return Piece(unit=unit, cell=Cell(width, TALL, width / 2), title=title, caption=caption)
 
     def _frame(self, unit: Cluster) -> Piece:
-        body = self.content(unit.items)
+        body = self.content(unit.items, unit)
         leaving = outputs_of(unit, self.view.reads)
         shapes = list(dict.fromkeys(shape_text(wire, self.view.batch) for wire in leaving))
         shape = shapes[0] if len(shapes) == 1 and self.labels else ""
         title = fitted(plain(unit.title), LONGEST_TITLE, HEAD, bold=True)
         note = fitted(plain(unit.about), LONGEST_TITLE, CAPTION)
-        head = 6 + _badges_width(unit) + text_width(title, HEAD, bold=True) + 8
+        head = 6 + badges_width(unit) + text_width(title, HEAD, bold=True) + 8
         head += (text_width(note, CAPTION) + 6 if note else 0) + (text_width(shape, CAPTION) + 8 if shape else 0)
         width = max(body.block.w + 2 * PAD, head)
         left = (width - body.block.w) / 2
@@ -202,7 +210,8 @@ class Sketch:
             self.spots[named(piece.unit)] = (*places.spots[n], piece.cell.w, piece.cell.h)
             found += self._drawn(piece, *places.spots[n], depth)
             if piece.label:
-                found.append(label_text(piece, piece.label, places.bottom(n), piece.cell.label))
+                self.told[piece.unit] = label_text(piece, piece.label, places.bottom(n), piece.cell.label)
+                found.append(self.told[piece.unit])
         return found
 
     def lines(
@@ -220,7 +229,7 @@ class Sketch:
     def _line(self, content: Content, route: Route) -> Iterator[Primitive]:
         piece = content.piece(route.target)
         wire = content.edges.get((route.source, route.target))
-        yield line_of(
+        line = line_of(
             route.points,
             skip=route.side or route.rail,
             sizes=route.sizes,
@@ -228,10 +237,23 @@ class Sketch:
             head=route.head,
             wire=-1 if wire is None else self.numbers.setdefault(wire, len(self.numbers)),
         )
+        self.remember(content, (route.source, route.target), line, route.sizes)
+        yield line
         if route.sizes and route.head:
             (x0, y), (x1, _) = route.points[-2:]
             room = abs(x0 - x1)
             yield Text(x=(x0 + x1) / 2, y=y - 2, text=SIZE, size=CAPTION, colour="dark", anchor="middle", room=room)
+
+    def remember(self, content: Content, edge: Edge, line: Line, sizes: bool = False) -> None:
+        """Which parts a line joins."""
+        source, target = (self._end(content, node) for node in edge)
+        self.ways.setdefault((source, target, sizes), []).append(line)
+
+    def _end(self, content: Content, node: int) -> Hashable:
+        piece = content.piece(node)
+        if piece is None:
+            return (content.frame, EXIT if node else ENTRY)
+        return named(piece.unit) if isinstance(piece.unit, Terminal) else piece.unit
 
     def trains(self, unit: Shown) -> bool:
         """Does only training need it?"""
@@ -268,15 +290,15 @@ class Sketch:
     def _words(self, piece: Piece, mark: Mark, x: float, y: float) -> list[Primitive]:
         unit, cell = piece.unit, piece.cell
         assert not isinstance(unit, Terminal), "terminals write their own words"
-        middle, badges = x + cell.w / 2, _badges_width(unit)
+        middle, before = x + cell.w / 2, badges_width(unit)
         line = y + (11.8 if piece.caption else 13)
-        if badges:
-            left = middle - (badges + text_width(piece.title, TITLE, bold=True)) / 2
-            mark.items += _badges(unit, left, y + (3 if piece.caption else 4))
-            title = Text(x=left + badges, y=line, text=piece.title, size=TITLE, bold=True)
+        if before:
+            left = middle - (before + text_width(piece.title, TITLE, bold=True)) / 2
+            mark.items += badges(unit, left, y + (3 if piece.caption else 4))
+            title = Text(x=left + before, y=line, text=piece.title, size=TITLE, bold=True)
         else:
             title = Text(x=middle, y=line, text=piece.title, size=TITLE, bold=True, anchor="middle")
-        title.room = cell.w - badges
+        title.room = cell.w - before
         mark.items.append(title)
         if piece.caption:
             mark.items.append(
@@ -303,6 +325,7 @@ class Sketch:
         cell, many = piece.cell, unit.count > 1
         line, width = ("dark", 1.6) if many else ("frame", 0.8)
         dashed = self.trains(unit)
+        self.frames[unit] = (x, y, cell.w, cell.h)
         mark = Mark(path=unit.path, title=unit.path)
         mark.items = [
             Rect(
@@ -315,8 +338,8 @@ class Sketch:
             ),
         ]  # fmt: skip
         at = x + 6
-        mark.items += _badges(unit, at, y + 3)
-        at += _badges_width(unit)
+        mark.items += badges(unit, at, y + 3)
+        at += badges_width(unit)
         if piece.title:
             mark.items.append(Text(x=at, y=y + 11.8, text=piece.title, size=HEAD, bold=True, room=x + cell.w - at))
             at += text_width(piece.title, HEAD, bold=True) + 6
@@ -408,29 +431,3 @@ def _mark_ports(cells: Sequence[Cell], edges: Mapping[Edge, Wire]) -> None:
 
 def _ends_on(route: Route, axis: float | None) -> bool:
     return axis is None or abs(route.points[-1][0] - axis) < 0.5
-
-
-def _badges_width(unit: Box | Cluster) -> float:
-    return sum(width + 5 for _, width, _, _ in _badge_texts(unit))
-
-
-def _badge_texts(unit: Box | Cluster) -> list[tuple[str, float, str, str]]:
-    """Text, width, fill and colour of each."""
-    found = []
-    if unit.count > 1:
-        found.append((f"×{unit.count}", "dark", "on_dark"))
-    if unit.shared:
-        found.append((fitted(f"shared {plain(unit.shared)}", 120, BADGE, bold=True), "shared", "on_shared"))
-    return [(text, text_width(text, BADGE, bold=True) + 7, fill, colour) for text, fill, colour in found]
-
-
-def _badges(unit: Box | Cluster, x: float, y: float) -> list[Primitive]:
-    found: list[Primitive] = []
-    for text, width, fill, colour in _badge_texts(unit):
-        found.append(Rect(x=x, y=y, w=width, h=11, radius=2, fill=fill, width=0, role="badge"))
-        middle = x + width / 2
-        found.append(
-            Text(x=middle, y=y + 8.5, text=text, size=BADGE, bold=True, colour=colour, anchor="middle", room=width)
-        )
-        x += width + 5
-    return found

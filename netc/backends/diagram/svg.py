@@ -136,7 +136,7 @@ def _in_line(a: Point, b: Point, c: Point) -> bool:
     return (across and (b[1] - a[1]) * (c[1] - b[1]) > 0) or (along and (b[0] - a[0]) * (c[0] - b[0]) > 0)
 
 
-def _towards(a: Point, b: Point, by: float) -> Point:
+def towards(a: Point, b: Point, by: float) -> Point:
     """The point `by` from b on the way to a."""
     length = ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5
     return (b[0] + (a[0] - b[0]) * by / length, b[1] + (a[1] - b[1]) * by / length)
@@ -147,9 +147,9 @@ def path_of(points: list[Point], radius: float, shorter: float) -> str:
     parts = [f"M{number(points[0][0])} {number(points[0][1])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(radius, _distance(before, corner) / 2, _distance(corner, after) / 2)
-        (x0, y0), (x1, y1) = _towards(before, corner, r), _towards(after, corner, r)
+        (x0, y0), (x1, y1) = towards(before, corner, r), towards(after, corner, r)
         parts.append(f"L{number(x0)} {number(y0)}Q{number(corner[0])} {number(corner[1])} {number(x1)} {number(y1)}")
-    x, y = _towards(points[-2], points[-1], shorter)
+    x, y = towards(points[-2], points[-1], shorter)
     return "".join([*parts, f"L{number(x)} {number(y)}"])
 
 
@@ -160,7 +160,7 @@ def _distance(a: Point, b: Point) -> float:
 def arrow_head(points: list[Point]) -> tuple[Point, Point, Point]:
     """The corners of the head at the end of a way."""
     tip = points[-1]
-    base = _towards(points[-2], tip, HEAD_LENGTH)
+    base = towards(points[-2], tip, HEAD_LENGTH)
     dx, dy = (tip[0] - base[0]) / HEAD_LENGTH * HEAD_HALF, (tip[1] - base[1]) / HEAD_LENGTH * HEAD_HALF
     return tip, (base[0] - dy, base[1] + dx), (base[0] + dy, base[1] - dx)
 
