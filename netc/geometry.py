@@ -88,10 +88,10 @@ class Window(msgspec.Struct, frozen=True):
         return max(0, rest - spared) if isinstance(rest, int) else self._symbolic_loss(n, spared)
 
     def _symbolic_loss(self, n: Size, spared: int) -> Size:
-        """`max(0, remainder − spared)`, as the sum of the indicators `remainder > spared + i`."""
+        """`max(0, remainder − spared)`: the difference, times 1 where the remainder is larger and 0 where it is not."""
         reach = n + self.begin + self.end - self.extent
-        steps = range(1, self.stride - spared)
-        return sum((((reach + step) // self.stride) for step in steps), start=-len(steps) * (reach // self.stride))
+        is_larger = (reach + (self.stride - 1 - spared)) // self.stride - reach // self.stride
+        return is_larger * (self.remainder(n) - spared)
 
     def formula(self, n: Size) -> str:
         """The size rule with its numbers, the result and, unless rounding up, the remainder."""

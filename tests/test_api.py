@@ -16,6 +16,7 @@ import netc
 from netc.diagnostics.model import NetcError
 from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Unsupported
+from netc.passes.refusals import torch_refusals
 from netc.passes.serve import Serving, served
 from netc.types import TensorType
 from netc.verify import verify
@@ -170,6 +171,21 @@ def test_what_pytorch_has_no_form_for_is_said_at_its_line(tmp_path: Path, monkey
         assert found.message == "relu cannot be written for PyTorch: there is no such thing"
         assert found.notes == ("relu takes no arguments: `netc ops relu`",)
         assert [frame.name for frame in found.trail] == ["unit"]
+
+
+def test_a_module_that_would_differ_is_refused_at_its_statement() -> None:
+    network = netc.load(
+        "netc: 1\nname: net\ninputs: {image: [N, 3, 8, 8]}\nblocks: {unit: {net: [conv2d 3 1, relu]}}\n"
+        "net:\n  a: unit\n  b: [unit, relu]\n"
+    )
+    places = {"a": ("unit", []), "a.1": ("relu", ["unit"]), "b": ("unit", []), "b.1": ("relu", []), "nowhere": ("", [])}
+    for path, (text, trail) in places.items():
+        (found,) = torch_refusals(network.ir, Unsupported("not this one", path))
+        assert (found.code, found.message) == ("torch-unsupported", "not this one")
+        assert [frame.name for frame in found.trail] == trail
+        assert found.span is not None
+        assert found.span.text == text or not text
+    assert found.span.text == network.ir.file.span.text
 
 
 def test_a_softmax_is_not_given_another(tmp_path: Path) -> None:

@@ -329,3 +329,27 @@ def test_the_note_speaks_of_the_pair_that_disagrees() -> None:
     (note,) = found[0].notes
     assert "c (line 7)" in note
     assert "line 6" not in note
+
+
+@pytest.mark.parametrize("image", ["[N, 3, 512, 512]", "[N, 3, H, 512]", "[N, 3, 16*h+12, 500]"])
+@pytest.mark.parametrize(
+    "line", ["conv2d 4 40 stride=40", "avg_pool2d 300", "max_pool2d (33 90)", "conv2d 4 3 stride=50 padding=1"]
+)
+def test_long_strides_have_remedies_too(image: str, line: str) -> None:
+    text, found = found_in(f"inputs: {{image: {image}}}\nnet: {{a: {line}, b: adaptive_avg_pool2d 1}}\n")
+    assert {one.code for one in found} <= {"lost-input"}
+    for one in found:
+        check_all(text, one)
+
+
+def test_a_long_stride_has_inputs_that_fit() -> None:
+    text, (found,) = found_in("inputs: {image: [N, 3, 512, 512]}\nnet: {a: conv2d 4 40 stride=40}\n")
+    assert titles(found)[:2] == ["make the input `image: [N, 3, 480, 480]`", "make the input `image: [N, 3, 520, 520]`"]
+    check_all(text, found)
+
+
+def test_an_input_without_the_axis_that_would_follow_is_told_by_its_rank() -> None:
+    _, found = found_in("inputs: {image: [N, 8, 7, 7]}\nnet: {a: flatten 0, b: conv_transpose2d 31 3}\n")
+    assert [(one.code, one.span.text if one.span else "") for one in found] == [
+        ("rank-mismatch", "conv_transpose2d 31 3"),
+    ]

@@ -93,5 +93,6 @@ def test_classes_are_the_network() -> None:
 def test_what_differs_is_named(change: Callable[[Book], None], named: str) -> None:
     book, flat = _classes()
     change(book)
-    with pytest.raises(Unsupported, match=f"^`{named}` "):
+    with pytest.raises(Unsupported, match=f"^`{named}` ") as caught:
         check(book, flat)
+    assert caught.value.path == named

@@ -12,7 +12,12 @@ from netc.dims import Size
 
 
 class Unsupported(Exception):
-    """A backend's form does not exist for these attributes and inputs; the text says why and what to do."""
+    """A backend's form does not exist for these attributes and inputs; the text says why and what to do. path: the
+    statement that it is about, where that is not the operator that raises."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Singular(msgspec.Struct, frozen=True):

@@ -40,10 +40,23 @@ def spelled(nodes: Nodes, opset: int, dtype: str, rank: int) -> Nodes:
 def check_types(placed: Placed) -> None:
     """Raises Unsupported where the operator takes no such elements in this opset."""
     schema = _schema(placed.node.op_type, placed.opset)
-    allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     for variable, dtype in placed.dtypes.items():
-        if variable in allowed and _TENSORS.get(dtype, f"tensor({dtype})") not in allowed[variable]:
-            raise Unsupported(f"{schema.name} does not take {dtype} elements in opset {placed.opset}")
+        if not _allows(schema, variable, dtype):
+            later = next((opset for opset in range(placed.opset + 1, OPSETS.stop) if _takes(placed, opset)), None)
+            if later is None:
+                raise Unsupported(f"{schema.name} does not take {dtype} elements in opset {placed.opset}")
+            raise Unsupported(f"{schema.name} takes {dtype} elements from opset {later} on")
+
+
+def _allows(schema: defs.OpSchema, variable: str, dtype: str) -> bool:
+    allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    return variable not in allowed or _TENSORS.get(dtype, f"tensor({dtype})") in allowed[variable]
+
+
+def _takes(placed: Placed, opset: int) -> bool:
+    """Whether an opset takes the elements of a node."""
+    schema = _schema(placed.node.op_type, opset)
+    return all(_allows(schema, variable, dtype) for variable, dtype in placed.dtypes.items())
 
 
 class _Target(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.diagnostics.suggest import closest
-from netc.dims import dim_text
+from netc.dims import Size, dim_text
 from netc.expr.tree import Binary, Literal, Name
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, Op
@@ -33,8 +33,8 @@ def one_less(maker: NodeMaker, at: int = 0) -> Iterator[Fix]:
     if not name or len(given) < 2 or at >= len(given):
         return
     edit = _cut(given, at)
-    x = maker.inputs[0].type if maker.inputs else ERROR
-    size = "" if x is ERROR or not x.rank else f" ({dim_text(x.shape[maker.cls.follows[1]])})"
+    followed = _followed(maker)
+    size = "" if followed is None else f" ({dim_text(followed)})"
     text = (
         line.span.source.text[line.span.start : edit.span.start] + line.span.source.text[edit.span.end : line.span.end]
     )
@@ -55,11 +55,16 @@ def _cut(given: Sequence[Argument], at: int) -> Edit:
 def repeats_input(maker: NodeMaker) -> bool:
     """Whether the line's first argument is the size that follows from the input."""
     names = [*maker.cls.attributes]
-    given = maker.target.given
-    x = maker.inputs[0].type
-    if not maker.cls.follows[0] or not given or given[0].argument.name is not None or not x.rank:
+    given, followed = maker.target.given, _followed(maker)
+    if not maker.cls.follows[0] or not given or given[0].argument.name is not None or followed is None:
         return False
-    return bool(maker.values.get(names[0]) == x.shape[maker.cls.follows[1]])
+    return bool(maker.values.get(names[0]) == followed)
+
+
+def _followed(maker: NodeMaker) -> Size | None:
+    """The size of the input that an argument of the operator follows from; None where it has no such axis."""
+    x, axis = maker.inputs[0].type if maker.inputs else ERROR, maker.cls.follows[1]
+    return None if x is ERROR or not -x.rank <= axis < x.rank else x.shape[axis]
 
 
 def takes_for_another(maker: NodeMaker, op: Op) -> bool:

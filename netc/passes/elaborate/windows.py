@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netc.diagnostics.model import Fix, Span
-from netc.dims import Dim
+from netc.dims import Dim, TooComplex
 from netc.geometry import Window
 from netc.lazy import LazyModule
 from netc.ops.base import Op
@@ -68,7 +69,8 @@ def _record_losses(report: Report, op: Op, x: TensorType, span: Span) -> None:
     windows = () if op.transposed else op.windows(x)
     for axis, window in enumerate(windows, x.rank - len(windows)):
         if isinstance(x.shape[axis], Dim):
-            report.losses[span.source.path, span.start].append(window.lost(x.shape[axis]))
+            with suppress(TooComplex):
+                report.losses[span.source.path, span.start].append(window.lost(x.shape[axis]))
 
 
 def _leftovers(op: Op, x: TensorType) -> list[Leftover]:

@@ -12,7 +12,8 @@ from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
 from netc.expr.terms import cost, is_plain, names
 from netc.expr.values import OperatorValue
-from netc.ir.model import Block
+from netc.ir.flat import join
+from netc.ir.model import Block, Call
 from netc.ops.records import Unsupported
 from netc.syntax.ast import Definition, SpecFile
 
@@ -86,7 +87,8 @@ class Book:
         except Conflict as conflict:
             if len(traces) == 1:
                 raise Unsupported(
-                    f"`{definition.name}` cannot be written as one PyTorch class: {conflict}; use --bind"
+                    f"`{definition.name}` cannot be written as one PyTorch class: {conflict}; use --bind",
+                    _first_use(traces[0].block, self.tracer.root),
                 ) from conflict
         alike: dict[tuple[str, ...], list[Trace]] = defaultdict(list)
         for trace in traces:
@@ -113,6 +115,17 @@ class Book:
 def _operators(block: Block) -> tuple[str, ...]:
     """The operators an instance was given."""
     return tuple([v.text if isinstance(v, OperatorValue) else "" for v in block.arguments.values()])
+
+
+def _first_use(block: Block, around: Block, path: str = "") -> str:
+    """The path of the first statement that calls a block; "" where none does."""
+    for leaf in around.leaves():
+        if isinstance(leaf, Call):
+            own = join(path, leaf.path)
+            found = own if leaf.block is block else _first_use(block, leaf.block, own)
+            if found:
+                return found
+    return ""
 
 
 def _callees_first(tracer: Tracer) -> dict[Definition, list[Trace]]:

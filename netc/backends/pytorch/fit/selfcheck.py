@@ -36,7 +36,8 @@ def check(book: Book, flat: Flat) -> None:
 
 
 def _wrong(path: str) -> Unsupported:
-    return Unsupported(f"`{path}` cannot be written for PyTorch here: its module would differ; use -p or --bind")
+    message = f"`{path}` cannot be written for PyTorch here: its module would differ; use -p or --bind"
+    return Unsupported(message, path)
 
 
 MOST_GAPS = 64
