@@ -3,6 +3,7 @@
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
 # make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
 #              modules of random specs against what the specs say: MODULES=2000
+# make fuzz    hostile files and random networks, guided by coverage, until something is found: MINUTES=60, ARGS="onnx-import"
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
 # make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
 # make pythons every network of specs/ and examples/ compiled under each Python from 3.11 to 3.14 that is on this machine
@@ -23,9 +24,10 @@ CASES  ?= 20000
 MODULES ?= 2000
 SEED   ?= 0
 JOBS   ?= 1
+MINUTES ?= 10
 ARGS   ?=
 
-.PHONY: demo test conformance check format docs bench gallery modules import-corpus pythons hooks mutants clean
+.PHONY: demo test conformance fuzz check format docs bench gallery modules import-corpus pythons hooks mutants clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -38,6 +40,9 @@ test: .venv/dev
 conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
+
+fuzz: .venv/dev
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m fuzz --minutes $(MINUTES) $(ARGS)
 
 check: .venv/dev
 	$(bin)/ruff format --check .

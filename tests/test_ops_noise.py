@@ -56,3 +56,10 @@ def test_training_draws_anew() -> None:
 def test_seeds_are_whole_numbers() -> None:
     assert refused("a: randn (2 3) seed=-1\nb: add @image @a")[0] == ("bad-argument", "-1")
     assert refused("a: randn (2 3) seed=2147483647\nb: add @image @a")[0] == ("bad-argument", "2147483647")
+
+
+@pytest.mark.parametrize("line", ["rand (4) dtype=float64", "randn (4) dtype=float16", "rand (4) seed=3 dtype=float64"])
+def test_a_given_size_may_have_a_type_of_its_own(line: str) -> None:
+    network = netc.load(spec(f"a: {line}\nb: relu @image", "outputs: {a: a, b: b}", image="[N, 4]"))
+    made = network.module().eval()(torch.zeros(2, 4))
+    assert str(made.a.dtype) == f"torch.{network.outputs['a'].dtype}"

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from netc.diagnostics.model import NetcError, failure
+from netc.libraries import numpy
 from netc.types import TensorType
 
 MOST_ELEMENTS = 2**50
@@ -33,7 +34,7 @@ def random_input(generator: Any, shape: tuple[int, ...], dtype: str, below: int 
     if prod(shape) > MOST_ELEMENTS:
         raise _too_large(shape)
     try:
-        return _drawn(generator, shape, dtype, below)
+        return numpy().asarray(_drawn(generator, shape, dtype, below))  # a Generator's scalars are no arrays
     except MemoryError as error:
         raise _too_large(shape) from error
 

@@ -20,6 +20,7 @@ from netc.passes.sizes import Binding, Shape, names_in, parse_size
 from netc.run import cuda
 from netc.run.functions import check_size, is_made_up, open_functions
 from netc.run.inputs import bad_input
+from netc.run.texts import not_utf8
 from netc.types import TensorType
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -131,11 +132,13 @@ def read_model(path: str | Path) -> Any:
         model = onnx().load(str(path), load_external_data=False)
     except protobuf_error() as error:
         raise failure("model-file", f"{path} is not an ONNX model") from error
+    check_size(model, str(path))
+    if (text := not_utf8(model)) is not None:
+        raise failure("model-file", f"{path}: {text!r} in it is not UTF-8")
     for tensor in model.graph.initializer:
         if tensor.external_data and not _is_plain(tensor):
             raise failure("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
     _protect_data(Path(path).parent, model)
-    check_size(model, str(path))
     return model
 
 

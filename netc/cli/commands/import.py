@@ -8,6 +8,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.guard import guarded
 from netc.cli.options import as_json
 from netc.cli.output import print_json
 from netc.cli.progress import steps
@@ -18,6 +19,7 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 
 
 @click.command("import")
+@guarded
 @click.argument("source", metavar="FILE")
 @click.option("-o", "--output", "target", metavar="DIRECTORY", help="Where spec, weights and report go.")
 @click.option(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from netc.diagnostics.model import NetcError
 from netc.dims import Dim, Size, symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import (  # noqa: F401 - they register what reads nodes
@@ -19,7 +20,8 @@ from netc.importing.readers import (  # noqa: F401 - they register what reads no
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
 from netc.importing.readers.onnx_wholes import wholes
 from netc.passes.sizes import parse_size
-from netc.run.model import read_opened
+from netc.run.match import solve
+from netc.run.model import Settings, open_model, read_opened
 from netc.types import OF_ONNX, TensorType
 
 SYMBOLS = ("h", "w", "d")
@@ -31,8 +33,10 @@ Types = dict[str, TensorType]
 
 
 def open_onnx(path: Path) -> Any:
-    """The model with its functions opened, weights left where they are. Raises NetcError, Gap."""
+    """The model with its functions opened, weights left where they are; only what onnxruntime accepts, so that readers
+    of nodes find the inputs and attributes that these must have. Raises NetcError, Gap."""
     model = read_opened(path)
+    open_model(path, "cpu", Settings(unfused=True))
     if opset_of(model) < OLDEST:
         raise Gap(f"the file has opset {opset_of(model)}; opsets from {OLDEST} on can be read")
     if model.graph.sparse_initializer:
@@ -79,9 +83,19 @@ def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> It
     for way in ways:
         names = _Letters()
         types = {n: TensorType(tuple(names.sized(way(dims))), dtypes[n]) for n, dims in shapes.items()}
-        if types not in seen:
+        if types not in seen and _can_be(types, shapes):
             seen.append(types)
             yield types
+
+
+def _can_be(types: Types, shapes: Mapping[str, list[Any]]) -> bool:
+    """Whether all inputs can have the file's own sizes at once: an h that is 32 of one and 5 of another cannot."""
+    fixed = [tuple(n if isinstance(n, int) else symbol("open") for n in dims) for dims in shapes.values()]
+    try:
+        solve(list(types), [kind.shape for kind in types.values()], fixed, {})
+    except NetcError:
+        return False
+    return True
 
 
 def _open_space(dims: list[Any], multiple: int) -> list[Any]:
@@ -104,8 +118,8 @@ def _parsed(dims: list[Any]) -> list[Any]:
 
 def _usual(dims: list[Any]) -> list[Any]:
     """Pictures of a usual size, where the network does not take every one."""
-    batch, *rest = _fixed(dims, batch=True)
-    return [batch, *(224 if isinstance(n, str) and len(dims) == 4 and axis else n for axis, n in enumerate(rest))]
+    fixed = _fixed(dims, batch=True)
+    return [224 if isinstance(n, str) and len(dims) == 4 and axis > 1 else n for axis, n in enumerate(fixed)]
 
 
 def _fixed(dims: list[Any], *, batch: bool) -> list[Any]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
-    """The results of a node whose inputs are all known. Raises Gap."""
+    """The results of a node whose inputs are all known. Raises Gap, also for a node with a body: a loop over constants
+    may be one that never ends."""
+    if any(attribute.HasField("g") or attribute.graphs for attribute in call.node.attribute):
+        raise call.gap("it has a body of its own")
     names = list(dict.fromkeys(name for name in call.node.input if name))
     known = dict(zip(call.node.input, arrays, strict=True))
     inputs = [
@@ -27,7 +30,16 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
     try:
         evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
         return [np.asarray(found) for found in evaluator.run(None, {name: known[name] for name in names})]
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except (
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        MemoryError,
+    ) as error:
         raise call.gap(f"a constant cannot be computed: {error}") from error
 
 

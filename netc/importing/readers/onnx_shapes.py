@@ -16,6 +16,7 @@ from netc.importing.readers.onnx_constants import constant_of_shape_weight, cons
 from netc.importing.readers.onnx_folding import sizes
 from netc.importing.readers.pads import padded
 from netc.importing.reshaping import reshape_to
+from netc.ops.base import OPERATORS
 from netc.types import OF_ONNX
 
 LAST = 2**31 - 1
@@ -46,7 +47,8 @@ SWAPPED |= {"gt": "lt", "le": "ge", "ge": "le", "eq": "eq"}
 @handles(*PAIRS)
 def pair(call: Call) -> None:
     name, count = PAIRS[call.op_type], len(call.node.input)
-    numbers = [_scalar(call, at) for at in range(count)]
+    takes_number = "other" in OPERATORS[name].attributes
+    numbers = [_scalar(call, at) if takes_number else None for at in range(count)]
     more: dict[str, Any] = {"rounding_mode": "trunc"} if name == "div" and _divides_integers(call) else {}
     if count == 2 and numbers[1] is not None and _no_wider(call, 1, 0):
         call.result(call.emit(name, call.value(0), other=numbers[1], **more))

@@ -125,7 +125,10 @@ def _is_made(node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Map
         return form.template == cls and _is_given(form.args, given)
     if form.cls != cls or (node.params and node.module != module):
         return False
-    return _is_given(form.args, given) and given.get("dtype", _FLOAT) in (_FLOAT, tree.Dtype(dtype_of(node.node)))
+    if not _is_given(form.args, given):
+        return False
+    own = any(arg.name == "dtype" for arg in form.args)
+    return own or given.get("dtype", _FLOAT) in (_FLOAT, tree.Dtype(dtype_of(node.node)))
 
 
 _FLOAT = tree.Dtype("float32")
