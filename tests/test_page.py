@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, find_browser
+from test_diagram import renamed
 
 import netc
-from netc.backends.diagram.page import page_text
 from netc.backends.diagram.picture import Options, Picture
 
 ROOT = Path(__file__).parent.parent
@@ -142,6 +142,34 @@ def test_two_thousand_statements_are_ready_in_two_seconds(browser: Browser, tmp_
     path.write_text(network.diagram().html, "utf-8")
     browser.open(path.as_uri())
     assert int(browser.value("document.body.dataset.ready")) < 2000
+    start = time.monotonic()
+    browser.click("#q")
+    browser.type("c1999")
+    browser.press("Enter")
+    browser.wait("document.querySelectorAll('.hit').length === 1")
+    browser.press("Escape")
+    browser.click("#all")
+    assert time.monotonic() - start < 2
+    assert browser.errors == []
+
+
+SIZED = """netc: 1
+name: sized
+inputs: {image: [N, 3, 64, 64]}
+net:
+  deep: [conv2d 8 3 stride=2 padding=1, conv2d 4 3 stride=2 padding=1]
+  wide: interpolate mode=bilinear like=@image
+"""
+
+
+def test_lines_say_shapes_and_sizes(browser: Browser, tmp_path: Path) -> None:
+    """What leaves a closed block, too."""
+    path = tmp_path / "sized.html"
+    netc.load(SIZED).diagram().save(path)
+    browser.open(path.as_uri())
+    told = browser.value("[...document.querySelectorAll('.shape')].map(label => label.textContent)")
+    assert {"4×16×16", "size"} <= set(told)
+    assert browser.value("document.querySelectorAll('#lines path.size').length") == 1
     assert browser.errors == []
 
 
@@ -149,11 +177,14 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> ]]> & 
 
 
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
-    network = netc.load("netc: 1\nname: plain\ninputs: {image: [N, 3, 8, 8]}\nnet:\n  a: conv2d 4 3\n").ir
-    network.file.doc = HOSTILE
-    picture = Picture(network, Options())
+    """In the description, and as the name of everything."""
+    network = renamed(netc.load(ROOT / "specs/lenet5.yaml").ir, HOSTILE)
     path = tmp_path / "hostile.html"
-    path.write_text(page_text(picture.whole, picture.svg), "utf-8")
+    Picture(network, Options()).save(path)
+    browser.open(path.as_uri())
+    browser.click("#all")
+    browser.hover("#picture .box")
+    assert shown(browser) > 5
     browser.open(path.as_uri())
     assert browser.value("document.querySelectorAll('script').length") == 2
     assert browser.value("document.images.length") == 0

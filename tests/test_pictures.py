@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import scenes
-from test_diagram import renamed
+from test_diagram import printed, renamed
 
 import netc
 from netc.backends.diagram.arrange import LeafBlock, SeriesBlock
@@ -164,15 +164,19 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-@pytest.mark.parametrize("style", ["columns", "paper", "volumes"])
+@pytest.mark.parametrize("style", ["columns", "paper", "volumes", "u"])
 def test_hostile_text_stays_text(text: str, style: Style) -> None:
-    picture = Picture(renamed(netc.load("specs/lenet5.yaml").ir, text), Options(style=style))
+    network = built(STRIDED) if style == "u" else netc.load("specs/lenet5.yaml").ir
+    plain, picture = (Picture(renamed(network, name), Options(style=style)) for name in ("plain", text))
     tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(picture.svg).iter()}
     assert tags <= {"svg", "title", "desc", "rect", "g", "text", "path", "polygon", "circle"}
     assert picture.data(".pdf").startswith(b"%PDF")
+    assert not re.search(rb"/(JavaScript|JS|URI|OpenAction|Launch)\b", picture.data(".pdf"))
     assert picture.data(".pdf") == picture.data(".pdf")
     assert not re.search(r"[<>`](?!br/>)", re.sub(r"-->|<br/>", "", picture.mermaid))
-    assert "\x00" not in picture.dot
+    drawn, expected = printed(picture), printed(plain)
+    assert len(drawn["objects"]) == len(expected["objects"])
+    assert [edge["pos"] for edge in drawn["edges"]] != []
     assert "\u202e" not in picture.svg
 
 

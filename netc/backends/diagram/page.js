@@ -113,6 +113,13 @@ function lines() {
   svg.setAttribute('width', width);
   svg.setAttribute('height', height);
 }
+function say(text, x, y) {
+  const label = element('div', 'shape', text);
+  label.style.left = x + 'px';
+  label.style.top = y + 'px';
+  picture.append(label);
+}
+const saysShape = unit => unit.items ? !isOpen(unit) && leaving(unit).length === 1 : unit.label && !unit.term;
 function inside(list, frame, rect, svg) {
   const owner = new Map(), placed = [], labelled = new Set();
   for (const unit of list) for (const w of made(unit)) owner.set(w, unit);
@@ -134,7 +141,7 @@ function inside(list, frame, rect, svg) {
     if (blocked) {
       let x = Math.max(b.r, a ? a.r : 0, ...between(y0 - 2, b.t + 2).map(([r]) => r.r));
       for (const [px, p0, p1] of placed) if (p0 < b.t && p1 > y0) x = Math.max(x, px);
-      x += 9;
+      x += kind ? 36 : 9;
       placed.push([x, y0, b.t]);
       const into = (b.t + b.h) / 2;
       d = a ? `M${a.r} ${a.b - 8}H${x}V${into}H${b.r}` : `M${x} ${y0}V${into}H${b.r}`;
@@ -145,12 +152,10 @@ function inside(list, frame, rect, svg) {
     path.setAttribute('class', [blocked ? 'skip' : '', kind, target.train ? 'train' : ''].join(' ').trim());
     path.dataset.wire = w;
     svg.append(path);
-    if (source && !source.items && !source.term && !labelled.has(source) && source.label && !kind) {
+    if (kind) say(kind, b.r + 9, (b.t + b.h) / 2 - 14);
+    else if (source && !labelled.has(source) && saysShape(source)) {
       labelled.add(source);
-      const label = element('div', 'shape', data.wires[w]);
-      label.style.left = x0 + 5 + 'px';
-      label.style.top = y0 + 2 + 'px';
-      picture.append(label);
+      say(data.wires[w], x0 + 5, y0 + 2);
     }
   }
   for (const unit of list) if (isOpen(unit)) inside(unit.items, unit, rect, svg);
