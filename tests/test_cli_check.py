@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from netc.cli.main import cli
+from netc.diagnostics.render import FORMS
 
 ROOT = Path(__file__).parent.parent
 FIELDS = ["code", "severity", "message", "path", "line", "column", "end_line", "end_column", "notes", "fixes"]
@@ -67,7 +68,7 @@ def test_several_files_in_one_run(wrong: str) -> None:
         (("right", "nowhere"), 1),
     ],
 )
-@pytest.mark.parametrize("form", ["full", "concise", "json", "github"])
+@pytest.mark.parametrize("form", FORMS)
 def test_one_wrong_file_among_several_fails_wherever_it_stands(
     files: tuple[str, ...], code: int, form: str, wrong: str, tmp_path: Path
 ) -> None:

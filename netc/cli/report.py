@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from netc.diagnostics.model import Diagnostic
-from netc.diagnostics.render import render
+from netc.diagnostics.render import FILES, render
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -19,7 +19,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
     """Print findings, on standard error unless told otherwise."""
     stream = stream or sys.stderr
-    if found or form == "json":
+    if found or form in FILES:
         text = render(found, form, color=_has_colour(stream), unicode=_has_unicode(stream))
         say(f"{text}\n" if form == "full" else text, stream)
 

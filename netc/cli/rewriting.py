@@ -17,7 +17,8 @@ def rewrite(path: str, text: str) -> None:
 
 def changes(name: str, before: str, after: str) -> str:
     """What sets two versions of a file apart, as `diff -u` has it and `patch -p1` takes it."""
-    told = unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
+    place = name.lstrip("/")
+    told = unified_diff(_lines(before), _lines(after), f"a/{place}", f"b/{place}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in told)
 
 

@@ -25,12 +25,22 @@ def compile_named(
     return _compile(source, args, variant, bind, dtype)
 
 
+def compile_source(
+    source: Source, args: dict[str, str], variant: str | None, bind: dict[str, int]
+) -> tuple[Network | None, list[Diagnostic]]:
+    """Compile a text that may differ from the file it is named after."""
+    return _compile(source, args, variant, bind, None)
+
+
 def compile_variants(
-    spec: str, args: dict[str, str], bind: dict[str, int]
+    spec: str, args: dict[str, str], bind: dict[str, int], text: Source | None = None
 ) -> Iterator[tuple[str, Network | None, list[Diagnostic]]]:
-    """Compile every variant of what SPEC names, each by the name that would choose it; the one that SPEC chooses."""
+    """Compile every variant of what SPEC names, each by the name that would choose it; the one that SPEC chooses.
+
+    text: what to compile in place of the file.
+    """
     path, chosen = split_variant(spec)
-    source = _standard_input() if path == "-" else read_source(path)
+    source = text or _standard_input() if path == "-" else read_source(path)
     if isinstance(source, Diagnostic):
         yield spec, None, [source]
         return

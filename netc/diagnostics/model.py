@@ -55,6 +55,11 @@ class Span(msgspec.Struct, frozen=True, eq=False, gc=False):
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
+    @property
+    def lines(self) -> tuple[int, int]:
+        """The first and the last line, counted from 1."""
+        return self.source.position(self.start)[0], self.source.position(self.end)[0]
+
 
 class Label(msgspec.Struct, frozen=True, eq=False):
     """A span with a few words printed beneath it."""

@@ -1,4 +1,4 @@
-"""Diagnostics as text: `full` for people, `concise` for editors, `json` for programs, `github` for its checks."""
+"""Diagnostics as text: `full` for people, `concise` for editors, `json` for programs, and reports of services."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
     import json
+
+    from netc.diagnostics import reports
 else:
     json = LazyModule("json")
+    reports = LazyModule("netc.diagnostics.reports")
 
-__all__ = ["FORMS", "PLAIN", "Style", "as_json", "concise", "full", "github", "render"]
+__all__ = ["FILES", "FORMS", "PLAIN", "Style", "as_json", "concise", "full", "github", "render"]
 
-FORMS = ("full", "concise", "json", "github")
+FORMS = ("full", "concise", "json", "github", "gitlab", "sarif")
+
+FILES = ("json", "gitlab", "sarif")
+"""Those that are a whole file, also where nothing was found."""
 
 MOST_SHOWN = 20
 """Findings that the full form shows; the others are counted."""
@@ -33,6 +39,10 @@ LONGEST = 500
 def render(found: Iterable[Diagnostic], form: str = "full", *, color: bool = False, unicode: bool = True) -> str:
     """All diagnostics in one of `FORMS`, without a line end. The full form shows the first ones and counts the rest."""
     found, style = list(found), Style(color, unicode)
+    if form == "sarif":
+        return reports.sarif(found)
+    if form == "gitlab":
+        return reports.gitlab(found)
     if form == "json":
         return json.dumps([as_json(item) for item in found], indent=2)
     write: dict[str, Callable[[Diagnostic, Style], str]] = {"full": full, "concise": concise, "github": github}

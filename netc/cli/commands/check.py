@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from netc.cli.checking import check_specs
 from netc.cli.options import sized_choices
+from netc.diagnostics.render import FORMS
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.cli import mending
+else:
+    mending = LazyModule("netc.cli.mending")
 
 
 @click.command("check")
@@ -14,11 +23,14 @@ from netc.cli.options import sized_choices
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["full", "concise", "json", "github"]),
+    type=click.Choice(FORMS),
     default="full",
-    help="How to print findings: with source lines, one per line, as JSON, or as GitHub annotations.",
+    help="How to print findings: with source lines, one per line, as JSON, as GitHub annotations, or as the "
+    "report that GitLab or (SARIF) code scanning reads.",
 )
 @click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not only the first.")
+@click.option("--fix", is_flag=True, help="Change the files as the findings say, where they leave no choice.")
+@click.option("--diff", "show", is_flag=True, help="With --fix: print the changes, and write nothing.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
 @click.pass_context
 def command(
@@ -28,6 +40,8 @@ def command(
     bind: dict[str, int],
     form: str,
     every: bool,
+    fix: bool,
+    show: bool,
     json_: bool,
 ) -> None:
     """Check specs and report what is wrong with them.
@@ -40,5 +54,13 @@ def command(
       netc check specs/resnet.yaml:resnet18 -p classes=10 --bind h=7,w=7
       netc check specs/resnet.yaml --all-variants
       netc check model.yaml --json
+      netc check model.yaml --fix --diff
     """
-    ctx.exit(check_specs(specs, args, bind, "json" if json_ else form, every))
+    form = "json" if json_ else form
+    if show and not fix:
+        raise click.UsageError("--diff shows what --fix would change: give both")
+    if fix:
+        mended = mending.mend_specs(specs, args, bind, every, show)
+        if show:
+            ctx.exit(int(any(one.made or one.fails for one in mended)))
+    ctx.exit(check_specs(specs, args, bind, form, every))
