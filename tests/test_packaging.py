@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 import netc
 from netc.diagnostics.codes import CODES
+from netc.editor.starting import KINDS
 from netc.syntax import library
 from netc.weights import shipped
 from tools import pythons
@@ -113,9 +114,11 @@ def test_the_library_of_blocks_is_part_of_the_package() -> None:
     blocks, rules = sorted((ROOT / "netc/library").rglob("*.yaml")), sorted(shipped.FOLDER.rglob("*.yaml"))
     assert [path.stem for path in blocks] == library.names()
     assert len(rules) == len(shipped.shipped_names()) > 0
-    assert sorted((ROOT / "netc").rglob("*.yaml")) == sorted([*blocks, *rules])
+    starters = sorted((ROOT / "netc/editor/starters").glob("*.yaml"))
+    assert sorted(path.stem for path in starters) == sorted(KINDS)
+    assert sorted((ROOT / "netc").rglob("*.yaml")) == sorted([*blocks, *rules, *starters])
     ignored = subprocess.run(
-        ["git", "check-ignore", *blocks, *rules], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "check-ignore", *blocks, *rules, *starters], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (ignored.returncode, ignored.stdout) == (1, "")
 

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from netc import __version__
 from netc.cli.guard import isolating
@@ -21,7 +22,10 @@ from netc.ops.records import Unsupported
 
 COMMANDS = {
     "check": "Check specs and report what is wrong with them.",
+    "new": "Begin a spec with a small network that is right.",
     "fmt": "Format specs: one layout, comments kept.",
+    "expand": "Print a spec in the long form, with every default and every size.",
+    "schema": "Print the language as a JSON Schema, for editors.",
     "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
     "build": "Write module, weights, ONNX file, picture and summary into one directory.",
     "torch": "Write a network as a PyTorch module.",
@@ -63,6 +67,11 @@ class LazyCommands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         return name, command, rest if command is None else _options_first(ctx, command, rest)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, none of which is imported for it."""
+        found = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
+        return found if found or not incomplete.startswith("-") else click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netc.cli.completion import SPEC
 from netc.files import allowed_imports
 from netc.lazy import LazyModule
 
@@ -73,7 +74,7 @@ def _arguments(wrapped: Decorated) -> Decorated:
 
 def one_spec(wrapped: Decorated) -> Decorated:
     """The argument SPEC, -p, --bind (or --size), --plugin and --allow-imports."""
-    return click.argument("spec")(sized_choices(wrapped))
+    return click.argument("spec", type=SPEC)(sized_choices(wrapped))
 
 
 def text_output(what: str, required: bool = False) -> Callable[[Decorated], Decorated]:

@@ -10,7 +10,7 @@ from netc.api import compile_spec, split_variant
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
-from netc.syntax.parse import parse_spec
+from netc.syntax.parse import is_spec, parse_spec
 from netc.syntax.read import MAX_BYTES, decode, read_source
 
 
@@ -23,6 +23,13 @@ def compile_named(
     if isinstance(source, Diagnostic):
         return None, [source]
     return _compile(source, args, variant, bind, dtype)
+
+
+def names_spec(spec: str) -> bool:
+    """Does SPEC name what says `netc:` at its margin, or what cannot be read, so that it is reported?"""
+    path, _ = split_variant(spec)
+    source = None if path == "-" else read_source(path, protect=False)
+    return not isinstance(source, Source) or is_spec(source)
 
 
 def compile_source(
@@ -40,7 +47,7 @@ def compile_variants(
     text: what to compile in place of the file.
     """
     path, chosen = split_variant(spec)
-    source = text or _standard_input() if path == "-" else read_source(path)
+    source = text or (_standard_input() if path == "-" else read_source(path))
     if isinstance(source, Diagnostic):
         yield spec, None, [source]
         return

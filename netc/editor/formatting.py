@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -10,7 +9,7 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Source, Span
 from netc.editor.comments import find_comments
-from netc.editor.layout import Layout
+from netc.editor.layout import Layout, Notes
 from netc.expr.tree import Expr, Literal
 from netc.syntax.ast import Alias, Line, Named, Parameter, SpecFile
 from netc.syntax.nodes import Node
@@ -34,20 +33,20 @@ def format_source(source: Source) -> str | list[Diagnostic]:
     root = load_tree(Report(source))
     if spec is None or root is None:
         return found
-    parts = list(_parts(spec))
-    lines = {part.span.start for part in parts if isinstance(part, _LINES) and not _is_long(part)}
-    expressions = {(part.start, part.end) for part in parts if isinstance(part, Expr) and not _is_text(part)}
-    lines |= {part.name_span.start for part in parts if isinstance(part, Named)}
-    text = str(Layout(source.text, root, lines, expressions))
+    text = lay_out(source, spec, root)
     again, _ = parse_spec(Source(source.path, text))
     if again is None or not same(spec, again) or _comments(source.text, root) != _comments(text, None):
         return [_unchanged(source)]
     return text.replace("\n", "\r\n") if _has_crlf(source.text) else text
 
 
-def is_spec(source: Source) -> bool:
-    """Is a YAML file meant as a spec? It says `netc:` at the margin."""
-    return re.search(r"(?m)^netc[ ]*:", source.text) is not None
+def lay_out(source: Source, spec: SpecFile, root: Node, notes: Notes | None = None) -> str:
+    """The text of a spec and its tree in netc's layout. notes: comments to add, by where mappings begin."""
+    parts = list(parts_of(spec))
+    lines = {part.span.start for part in parts if isinstance(part, _LINES) and not _is_long(part)}
+    expressions = {(part.start, part.end) for part in parts if isinstance(part, Expr) and not _is_text(part)}
+    lines |= {part.name_span.start for part in parts if isinstance(part, Named)}
+    return str(Layout(source.text, root, lines, expressions, notes))
 
 
 def _comments(text: str, root: Node | None) -> list[str]:
@@ -93,8 +92,8 @@ def _same_ignores(one: SpecFile, other: SpecFile) -> bool:
     return list(one.ignores.values()) == list(other.ignores.values())
 
 
-def _parts(node: object) -> Iterator[object]:
-    """Every part of a syntax tree."""
+def parts_of(node: object) -> Iterator[object]:
+    """Every part of a syntax tree, in no order."""
     todo = [node]
     while todo:
         one = todo.pop()

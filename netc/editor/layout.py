@@ -8,6 +8,7 @@ they are about, never more than one blank line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
 from collections.abc import Set as AbstractSet
 
 from netc.editor.comments import Comment, Comments
@@ -19,17 +20,27 @@ WIDTH = 120
 
 _STEP = 2
 
+Notes = Map[int, str]
+"""Where a mapping begins → a comment about it."""
+
 
 class Layout:
     """Writes one tree. text: what it was read from; lines: where statements and signatures of one line begin;
-    expressions: from where to where expressions are, which quotes change as little."""
+    expressions: from where to where expressions are, which quotes change as little; notes: comments to add behind the
+    mappings that begin there."""
 
     def __init__(
-        self, text: str, root: Node, lines: AbstractSet[int], expressions: AbstractSet[tuple[int, int]] = frozenset()
+        self,
+        text: str,
+        root: Node,
+        lines: AbstractSet[int],
+        expressions: AbstractSet[tuple[int, int]] = frozenset(),
+        notes: Notes | None = None,
     ) -> None:
         self.text = text
         self.root = root
         self.statements, self.expressions = lines, expressions
+        self.notes = notes or {}
         self.comments = Comments(text, root)
         self.written: list[str] = []
         self.dashes: str | None = None
@@ -68,6 +79,7 @@ class Layout:
         line = None if self.comments.any(lead_end, node.end) else self._flow(node)
         flat = self._is_flow(node) and "\n" not in self.text[node.start : node.end]
         tail = self.comments.take(node.end, self._line_end(node.end, limit)) if flat else []
+        tail += [Comment(node.end, self.notes[node.start], False, 0)] if node.start in self.notes else []
         if line is not None:
             whole = f"{lead} {line}" if lead else line
             if self._fits(whole, indent) or any(comment.silences for comment in tail):
@@ -171,7 +183,7 @@ class Layout:
         if isinstance(node, Scalar):
             needs_line = "\n" in node.raw or (node.empty and not node.text)
             return None if needs_line else self._scalar(node, flow=True)
-        if not inside and not self._is_flow(node):
+        if node.start in self.notes if inside else not self._is_flow(node):
             return None
         if isinstance(node, Sequence):
             items = [self._flow(item, True) for item in node.items]

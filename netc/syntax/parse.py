@@ -39,6 +39,11 @@ def _split(path: str) -> tuple[str, str | None]:
     return split_shipped(path) or ((match[1], match[2]) if match else (path, None))
 
 
+def is_spec(source: Source) -> bool:
+    """Is a YAML file meant as a spec? It says `netc:` at the margin."""
+    return re.search(r"(?m)^netc[ ]*:", source.text) is not None
+
+
 def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     """Reads a whole file. The SpecFile is None as soon as one diagnostic is an error; all are collected."""
     report = Report(source)

@@ -12,6 +12,7 @@ from netc.bench.plot import check_plot, plot
 from netc.bench.report import BenchReport
 from netc.bench.runner import BenchPlan, bench
 from netc.bench.subjects import MODULES
+from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import THREADS, Real, as_json, sized_choices
@@ -40,7 +41,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 
 @click.command("bench")
 @guarded
-@click.argument("model", metavar="SPEC|MODEL.onnx")
+@click.argument("model", metavar="SPEC|MODEL.onnx", type=SPEC)
 @sized_choices
 @click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")
 @click.option(

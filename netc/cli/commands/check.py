@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from netc.cli.checking import check_specs
+from netc.cli.completion import SPEC
 from netc.cli.options import sized_choices
+from netc.cli.spec import names_spec
 from netc.diagnostics.render import FORMS
 from netc.lazy import LazyModule
 
@@ -18,7 +20,7 @@ else:
 
 
 @click.command("check")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@click.argument("specs", metavar="SPEC...", type=SPEC, nargs=-1, required=True)
 @sized_choices
 @click.option(
     "--format",
@@ -29,6 +31,7 @@ else:
     "report that GitLab or (SARIF) code scanning reads.",
 )
 @click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not only the first.")
+@click.option("--skip-others", is_flag=True, help="Pass over YAML files that are not specs.")
 @click.option("--fix", is_flag=True, help="Change the files as the findings say, where they leave no choice.")
 @click.option("--diff", "show", is_flag=True, help="With --fix: print the changes, and write nothing.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
@@ -40,6 +43,7 @@ def command(
     bind: dict[str, int],
     form: str,
     every: bool,
+    skip_others: bool,
     fix: bool,
     show: bool,
     json_: bool,
@@ -57,6 +61,7 @@ def command(
       netc check model.yaml --fix --diff
     """
     form = "json" if json_ else form
+    specs = tuple(spec for spec in specs if not skip_others or names_spec(spec))
     if show and not fix:
         raise click.UsageError("--diff shows what --fix would change: give both")
     if fix:

@@ -9,6 +9,7 @@ import click
 from netc.artifacts import staged
 from netc.backends.diagram import WRITERS, Options
 from netc.backends.diagram.beside import beside
+from netc.cli.completion import SPEC
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.picture import drawing
@@ -23,8 +24,8 @@ TROUBLE = 2
 
 
 @click.command("diff")
-@click.argument("first", metavar="SPEC")
-@click.argument("second", metavar="SPEC")
+@click.argument("first", metavar="SPEC", type=SPEC)
+@click.argument("second", metavar="SPEC", type=SPEC)
 @sized_choices
 @click.option(
     "-o", "--output", "target", metavar="PATH", help=f"Draw both, differences marked; ends in {', '.join(ENDINGS)}."

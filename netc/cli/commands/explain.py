@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from netc.api import split_variant
+from netc.cli.completion import SPEC
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.spec import compile_or_fail
@@ -19,7 +20,7 @@ from netc.passes.explain import Explainer, Explanation
 
 
 @click.command("explain")
-@click.argument("what", required=False, metavar="[CODE|SPEC]")
+@click.argument("what", required=False, metavar="[CODE|SPEC]", type=SPEC)
 @click.argument("path", required=False)
 @sized_choices
 @click.option("--detail", is_flag=True, help="Also other paddings, exact settings, and the memory of a training step.")

@@ -8,22 +8,25 @@ from collections.abc import Iterator
 
 import click
 
+from netc.cli.completion import SPEC
 from netc.cli.report import print_diagnostics
 from netc.cli.rewriting import changes, rewrite
 from netc.diagnostics.model import Diagnostic, NetcError, Source
-from netc.editor.formatting import format_source, is_spec
+from netc.editor.formatting import format_source
+from netc.syntax.parse import is_spec
 from netc.syntax.read import MAX_BYTES, decode, read_source
 
 _ENDINGS = (".yaml", ".yml")
 
 
 @click.command("fmt")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=SPEC, nargs=-1, required=True)
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit with 1 if a file is not formatted.")
 @click.option(
     "--diff", "show", is_flag=True, help="Write nothing; print what would change, and exit with 1 if anything."
 )
-def command(paths: tuple[str, ...], only_check: bool, show: bool) -> None:
+@click.option("--skip-others", is_flag=True, help="Pass over YAML files that are not specs, as in folders.")
+def command(paths: tuple[str, ...], only_check: bool, show: bool, skip_others: bool) -> None:
     """Format specs: one layout, comments and blank lines kept.
 
     PATH is a file, a folder whose specs are meant with those of the folders below it, or - for standard input, which is
@@ -36,7 +39,7 @@ def command(paths: tuple[str, ...], only_check: bool, show: bool) -> None:
       cat model.yaml | netc fmt -
     """
     counts = {"changed": 0, "unchanged": 0, "failed": 0}
-    for path, source in _sources(paths):
+    for path, source in _sources(paths, skip_others):
         if isinstance(source, Diagnostic):
             print_diagnostics([source])
             counts["failed"] += 1
@@ -48,7 +51,7 @@ def command(paths: tuple[str, ...], only_check: bool, show: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _sources(paths: tuple[str, ...]) -> Iterator[tuple[str, Source | Diagnostic]]:
+def _sources(paths: tuple[str, ...], skip_others: bool) -> Iterator[tuple[str, Source | Diagnostic]]:
     """Every file that is meant, once."""
     seen: set[str] = set()
     for path in paths:
@@ -61,7 +64,7 @@ def _sources(paths: tuple[str, ...]) -> Iterator[tuple[str, Source | Diagnostic]
             if real not in seen:
                 seen.add(real)
                 source = read_source(os.path.join("", file), protect=False)
-                if not folder or isinstance(source, Diagnostic) or is_spec(source):
+                if not (folder or skip_others) or isinstance(source, Diagnostic) or is_spec(source):
                     yield file, source
 
 

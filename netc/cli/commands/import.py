@@ -8,6 +8,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.options import as_json
 from netc.cli.output import print_json
@@ -20,7 +21,7 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 
 @click.command("import")
 @guarded
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="FILE", type=SPEC)
 @click.option("-o", "--output", "target", metavar="DIRECTORY", help="Where spec, weights and report go.")
 @click.option(
     "--names",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from netc.cli.completion import library_names
 from netc.cli.options import as_json
 from netc.cli.output import print_json
 from netc.diagnostics.model import Diagnostic, NetcError, Source
@@ -24,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 @click.command("library")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=library_names)
 @as_json
 def command(name: str | None, json_: bool) -> None:
     """List the blocks that come with netc, or print one.

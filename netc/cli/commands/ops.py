@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 import click
 
+from netc.cli.completion import operators
 from netc.cli.options import as_json as json_flag
 from netc.cli.options import plugins
 from netc.cli.output import print_json
-from netc.cli.reference import Attribute, as_json, attributes, description, headline, in_pytorch, inputs
 from netc.cli.typical import placement_line, placements
 from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
 from netc.ops.base import Op
+from netc.ops.reference import Attribute, as_json, attributes, description, headline, in_pytorch, inputs
 
 
 @click.command("ops")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=operators)
 @plugins
 @json_flag
 def command(name: str | None, json_: bool) -> None:

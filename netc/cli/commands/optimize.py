@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.options import Real, as_json, choices, file_output
 from netc.cli.output import print_json
@@ -27,7 +28,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 
 @click.command("optimize")
 @guarded
-@click.argument("model", metavar="MODEL.onnx|SPEC")
+@click.argument("model", metavar="MODEL.onnx|SPEC", type=SPEC)
 @choices
 @file_output("The ONNX file to write, its weights beside it.")
 @click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import THREADS, as_json, choices
@@ -21,7 +22,7 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
 
 @click.command("run")
 @guarded
-@click.argument("model", metavar="MODEL.onnx|SPEC")
+@click.argument("model", metavar="MODEL.onnx|SPEC", type=SPEC)
 @choices
 @click.option("--weights", metavar="W.safetensors", help="Weights for a SPEC; fresh ones from --seed by default.")
 @click.option(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from netc.cli.completion import SPEC
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json, terminal_width
 from netc.cli.report import print_diagnostics
@@ -17,7 +18,7 @@ from netc.passes.summary import Summary, summarise
 
 
 @click.command("summary")
-@click.argument("specs", metavar="SPEC…", nargs=-1, required=True)
+@click.argument("specs", metavar="SPEC…", type=SPEC, nargs=-1, required=True)
 @sized_choices
 @click.option("--all-variants", is_flag=True, help="Compare every variant of the files.")
 @click.option("--depth", type=click.IntRange(min=1), help="Of one network: show only the outer levels.")

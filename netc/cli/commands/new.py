@@ -1,0 +1,40 @@
+"""`netc new`"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from netc.artifacts import output_error
+from netc.cli.output import write_text
+from netc.editor.starting import KINDS, starter
+from netc.syntax.names import file_objection, name_from_stem
+
+
+@click.command("new")
+@click.argument("name")
+@click.option("--like", "kind", type=click.Choice(KINDS), default="mlp", show_default=True, help="What to begin with.")
+def command(name: str, kind: str) -> None:
+    """Begin a spec: NAME.yaml, a small network that is right, to be changed.
+
+    NAME is the name of the network, or a path that ends in it: my_net, models/my_net or models/my_net.yaml. A file that
+    is there already is left alone.
+
+    \b
+      netc new digits --like resnet
+      netc summary digits.yaml
+    """
+    path = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+    stem = os.path.splitext(os.path.basename(path))[0]
+    objection = file_objection(stem)
+    if objection is not None:
+        meant = name_from_stem(stem)
+        raise click.BadParameter(f"`{stem}` cannot name a network: {objection}; try `{meant}`", param_hint="NAME")
+    if os.path.lexists(path):
+        raise output_error(Path(path), "it exists already")
+    write_text(path, starter(stem, kind))
+    click.echo(
+        f"wrote {path}, a network like {'an MLP' if kind == 'mlp' else f'a {kind}'}; `netc summary {path}` shows it"
+    )
