@@ -92,7 +92,22 @@ def test_a_file_of_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["a", "=b", "a=", "a=*", "re:(=b", r"re:a=\1", r"re:a=\g<", "re:a", "a*=b{1}", "a*=b{*+}", r"re:a(b)={\2}"]
+    "rule",
+    [
+        "a",
+        "=b",
+        "a=",
+        "a=*",
+        "re:(=b",
+        r"re:a=\1",
+        r"re:a=\g<",
+        "re:a",
+        "a*=b{1}",
+        "a*=b{*+}",
+        "a*=b{*+1",
+        "a*=*}",
+        r"re:a(b)={\2}",
+    ],
 )
 def test_rules_that_are_none_are_a_wrong_command_line(rule: str) -> None:
     assert run("convert", "w.safetensors", "-o", "x", "--rename", rule).exit_code == 2
@@ -126,9 +141,9 @@ def test_files_are_merged_and_conflicts_named(tmp_path: Path) -> None:
     convert(tmp_path / "1.safetensors", tmp_path / "2.pt", "-o", tmp_path / "o.safetensors")
     assert set(load_file(tmp_path / "o.safetensors")) == {"a", "b", "c"}
     said = refused(tmp_path / "1.safetensors", tmp_path / "o.safetensors", "-o", tmp_path / "p.safetensors")
-    assert said.count("and also") == 2
+    assert said.count("2 tensors would be named") == 2
     said = refused(tmp_path / "1.safetensors", "-o", tmp_path / "p.safetensors", "--rename", "a=b")
-    assert "b is a of" in said
+    assert "2 tensors would be named b: a of" in said
     assert "weights-names" in said
 
 
@@ -251,7 +266,8 @@ def test_memory_does_not_grow_with_the_model(kind: str, options: tuple[str, ...]
 def test_a_forgotten_prefix_is_no_fresh_start(tmp_path: Path) -> None:
     save_file({"fc.weight": torch.ones(1)}, tmp_path / "w.safetensors")
     said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--for", TRANSFER, "--partial")
-    assert "they begin with fc.weight, the network with backbone.conv1.weight" in " ".join(said.split())
+    said = " ".join(said.split())
+    assert "1 tensor, beginning with fc.weight; the network has 320, beginning with backbone.conv1.weight" in said
 
 
 @pytest.mark.parametrize("options", [(), ("--allow-non-finite",), ("--shard-size", "100kB")])
@@ -290,3 +306,39 @@ def test_several_fresh_files_are_told(tmp_path: Path) -> None:
     said = run("init", "specs/lenet5.yaml", "-o", tmp_path / "w.safetensors", "--shard-size", "100kB").output
     count = len(list(tmp_path.glob("w-*.safetensors")))
     assert said == f"{tmp_path / 'w.safetensors.index.json'}: 10 tensors in {count} files\n"
+
+
+ONE = "netc: 1\nname: one\ninputs: {image: [N, 1, 8, 8]}\nnet: {conv: conv2d 4 3 bias=false}\n"
+
+
+@pytest.mark.parametrize("more", [(), ("--partial",)])
+def test_another_shape_under_the_right_name_is_told_as_that(more: tuple[str, ...], tmp_path: Path) -> None:
+    spec = tmp_path / "one.yaml"
+    spec.write_text(ONE, encoding="utf-8")
+    save_file({"conv.weight": torch.ones(4, 3, 3, 3)}, tmp_path / "w.safetensors")
+    said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--for", spec, *more)
+    assert "error[weights-shape]: conv.weight is float32 4×3×3×3" in said
+    assert "help: `--adapt-input` makes it of 3 input channels" in said
+    convert(tmp_path / "w.safetensors", "-o", tmp_path / "o.safetensors", "--for", spec, "--adapt-input")
+    assert torch.equal(load_file(tmp_path / "o.safetensors")["conv.weight"], torch.full((4, 1, 3, 3), 3.0))
+
+
+def test_many_names_for_one_are_one_finding(tmp_path: Path) -> None:
+    save_file({f"t{i:03}": torch.ones(1) for i in range(200)}, tmp_path / "w.safetensors")
+    said = refused(tmp_path / "w.safetensors", "-o", tmp_path / "o", "--rename", "*=a")
+    assert said.count("error[") == 1
+    assert "200 tensors would be named a: t000 of" in said
+    assert "and 197 more" in said
+
+
+@pytest.mark.parametrize("command", ["onnx", "verify", "run"])
+def test_weights_of_another_network_are_told_in_few_lines(command: str, tmp_path: Path) -> None:
+    save_file({f"t{i}": torch.ones(1) for i in range(500)}, tmp_path / "w.safetensors")
+    spec = "specs/resnet.yaml:resnet18"
+    target = ("-o", str(tmp_path / "m.onnx")) if command == "onnx" else ()
+    done = CliRunner().invoke(cli, [command, spec, "--weights", str(tmp_path / "w.safetensors"), *target])
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) < 8
+    assert "122 tensors of the network are missing" in said
+    assert "500 tensors are not in the network" in said

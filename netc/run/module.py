@@ -18,7 +18,7 @@ from netc.libraries import torch
 from netc.ops.records import Unsupported
 from netc.passes.refusals import torch_refusals
 from netc.weights import TensorEntry, TensorSpec, WeightsIndex, fitting_weights, fresh_tensors, tensors
-from netc.weights.check import differences
+from netc.weights.check import differences, summarised
 
 MODULE_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, RuntimeError, SyntaxError),
@@ -135,7 +135,7 @@ def _fitting(network: Network, given: Mapping[str, Any]) -> dict[str, Any]:
     dtypes = {spec.name: spec.dtype for spec in wanted}
     forms = {name: TensorSpec(name, dtypes.get(name, str(t.dtype)), tuple(t.shape)) for name, t in given.items()}
     if problems := tuple(differences(wanted, forms, "the mapping of weights")):
-        raise NetcError(problems)
+        raise NetcError(summarised(problems))
     return dict(given)
 
 

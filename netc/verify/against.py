@@ -20,6 +20,7 @@ from netc.verify.compare import Pair, Side, compare
 from netc.verify.larger import check_larger
 from netc.verify.report import Finding, VerifyReport
 from netc.weights import WeightsIndex
+from netc.weights.check import counted
 
 
 def verify_files(
@@ -96,7 +97,7 @@ def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> Fi
     for name in needed:
         array = onnx().numpy_helper.to_array(held[name], base_dir=str(Path(other).parent))
         _write(index, name, array, other)
-    return Finding("weights", True, f"{len(needed)} tensors taken from {other}")
+    return Finding("weights", True, f"{counted(len(needed))} taken from {other}")
 
 
 def computed_in(path: str | Path) -> str | None:

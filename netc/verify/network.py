@@ -37,6 +37,7 @@ from netc.verify.report import Finding, Layers, Steps, VerifyReport
 from netc.verify.service import Service, around
 from netc.verify.training import check_training, trains_at
 from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index
+from netc.weights.check import counted
 
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions
@@ -245,7 +246,7 @@ def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[Finding]]:
 
 
 def _loaded(module: Any) -> Finding:
-    return Finding("weights", True, f"{len(module.state_dict())} tensors load strictly")
+    return Finding("weights", True, f"{counted(len(module.state_dict()))} load strictly")
 
 
 def _load_module(order: Order, index: WeightsIndex) -> Any:

@@ -76,6 +76,11 @@ def summarised(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(d for code, kind in kinds.items() for d in (kind if len(kind) <= MOST else [_together(code, kind)]))
 
 
+def counted(count: int) -> str:
+    """`1 tensor`, `1,656 tensors`."""
+    return f"{count:,} tensor{'s' * (count != 1)}"
+
+
 def _together(code: str, kind: list[Diagnostic]) -> Diagnostic:
     names = ", ".join(str(each.path) for each in kind[:3])
     message = f"{len(kind):,} tensors {TOGETHER[code]}: {names} and {len(kind) - 3:,} more"

@@ -12,12 +12,12 @@ import msgspec
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.ir.model import Network
 from netc.types import FLOATS
-from netc.weights.check import differences, summarised
+from netc.weights.check import counted, differences, summarised
 from netc.weights.fit import fitted, is_of_colours
 from netc.weights.initialise import fresh
 from netc.weights.match import Matched, match
 from netc.weights.plan import tensors
-from netc.weights.rename import Selection, names_error, renamed
+from netc.weights.rename import Selection, names_error, renamed, same_names
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import Layout, lay_out_shards
 from netc.weights.stats import non_finite_finding
@@ -52,18 +52,14 @@ class Chosen(msgspec.Struct, frozen=True, eq=False):
 def chosen(inputs: Sequence[Held], selection: Selection) -> Chosen:
     """The tensors that are taken; raises NetcError (`weights-names`) where two get the same name."""
     names = renamed(list(dict.fromkeys(held.name for held in inputs)), selection)
-    taken: dict[str, Held] = {}
-    problems = []
+    taken: dict[str, list[Held]] = {}
     for held in inputs:
-        new = names.new.get(held.name)
-        if new in taken:
-            first = taken[new]
-            problems.append(f"{new} is {first.name} of {first.origin} and also {held.name} of {held.origin}")
-        elif new is not None:
-            taken[new] = held
-    if problems:
+        if held.name in names.new:
+            taken.setdefault(names.new[held.name], []).append(held)
+    alike = {new: [f"{held.name} of {held.origin}" for held in several] for new, several in taken.items()}
+    if problems := tuple(same_names(alike)):
         raise names_error(problems)
-    return Chosen(taken, names.remarks)
+    return Chosen({new: held for new, (held,) in taken.items()}, names.remarks)
 
 
 def matched(network: Network, taken: Mapping[str, Held]) -> tuple[dict[str, Held], Matched]:
@@ -117,10 +113,11 @@ def convert_for(
     found = tuple(differences(wanted, given, ", ".join(dict.fromkeys(held.origin for held in taken.values()))))
     unfit = {d.path for d in found}
     fits = {spec.name: taken[spec.name] for spec in wanted if spec.name not in unfit}
-    if found and not fits:
-        raise names_error([_nothing_fits(wanted, taken)])
+    if found and not fits and given.keys().isdisjoint(spec.name for spec in wanted):
+        raise NetcError((_nothing_fits(wanted, taken),))
     dtypes = {spec.name: spec.dtype for spec in (*given.values(), *wanted)}
-    refused = [d for d in found if d.code == "weights-dtype" or not (partial or _may_differ(d, dtypes))]
+    strict = not partial or not fits
+    refused = [d for d in found if d.code == "weights-dtype" or (strict and not _may_differ(d, dtypes))]
     if refused:
         raise NetcError(_advised(refused, wanted, given))
     metadata = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
@@ -152,10 +149,13 @@ def _advised(
     return tuple(found)
 
 
-def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> str:
+def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> Diagnostic:
     theirs, ours = next(iter(taken), "nothing"), wanted[0].name if wanted else "nothing"
-    count = f"none of {len(taken):,} tensors of the inputs fits the network, which has {len(wanted):,}"
-    return f"{count}: they begin with {theirs}, the network with {ours}; `--match` finds names by order and shape"
+    message = "no tensor of the inputs has a name that the network has"
+    begins = f"the inputs have {counted(len(taken))}, beginning with {theirs}"
+    note = f"{begins}; the network has {len(wanted):,}, beginning with {ours}"
+    fix = Fix("`--match` finds names by order and shape, `--rename` changes them")
+    return Diagnostic("weights-names", message, None, notes=(note,), fixes=(fix,))
 
 
 def _specs(taken: Mapping[str, Held], dtype: str | None) -> list[TensorSpec]:

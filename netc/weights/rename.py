@@ -8,7 +8,7 @@ Braces in NEW hold arithmetic: `layers.*.=stage{*+1}.` counts from 1.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -189,6 +189,14 @@ def _changed(taken: dict[str, str], what: str, rules: Iterable[Rule]) -> dict[st
         text: f"{what} `{text}` matches no tensor" + " that is left by earlier rules" * (text in late)
         for text in unused
     }
+
+
+def same_names(taken: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What to say of new names that several tensors would get."""
+    for new, old in taken.items():
+        if len(old) > 1:
+            rest = f" and {len(old) - 3} more" if len(old) > 3 else ""
+            yield f"{len(old)} tensors would be named {new}: {', '.join(old[:3])}{rest}"
 
 
 def names_error(problems: Iterable[str]) -> NetcError:

@@ -26,7 +26,7 @@ from netc.weights import (
     tensors,
     write_fresh,
 )
-from netc.weights.check import differences
+from netc.weights.check import differences, summarised
 from netc.weights.convert import Conversion, write_conversion
 from netc.weights.initialise import fresh, refuse_trained
 from netc.weights.values import held_in_file
@@ -61,7 +61,7 @@ def check_fit(network: Network, index: WeightsIndex, options: OnnxOptions) -> bo
     wanted = tensors(network)
     problems = tuple(differences(wanted, _as_wanted(wanted, index, options), str(index.path)))
     if problems:
-        raise NetcError(problems)
+        raise NetcError(summarised(problems))
     return all(index.tensors[spec.name].dtype == spec.dtype for spec in wanted)
 
 

@@ -19,6 +19,7 @@ from netc.diagnostics.style import shown
 from netc.ir.model import Network
 from netc.types import FLOATS
 from netc.weights import tensors
+from netc.weights.check import counted
 from netc.weights.convert import Conversion, chosen, convert, convert_for, matched, write_conversion
 from netc.weights.match import Matched
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
@@ -29,6 +30,9 @@ OF_NETWORK = ("partial", "by_form", "adapt_input")
 
 MOST_LISTED = 10
 """Names, or tensors that do not fit, which are printed; JSON has them all."""
+
+MOST_REMARKS = 5
+"""Rules of files that match nothing, which are named."""
 
 
 def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -127,8 +131,11 @@ def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, An
     wanted = [tensor.name for tensor in tensors(network)] if network else []
     held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
     found = chosen(held, _selection(options))
-    for remark in found.remarks:
+    rest = len(found.remarks) - MOST_REMARKS
+    for remark in found.remarks[:MOST_REMARKS]:
         click.echo(shown(f"warning: {remark}"), err=True)
+    if rest > 0:
+        click.echo(f"warning: {rest} more rules match no tensor", err=True)
     return found.tensors
 
 
@@ -161,7 +168,7 @@ def _as_json(conversion: Conversion, how: Matched | None) -> dict[str, object]:
 
 
 def _lines(conversion: Conversion) -> list[str]:
-    lines = [f"{conversion.layout.index.path}: {len(conversion.taken)} tensors from the inputs"]
+    lines = [f"{conversion.layout.index.path}: {counted(len(conversion.taken))} from the inputs"]
     if conversion.adapted:
         lines.append(f"made for other input channels: {conversion.adapted}")
     named = {"reshaped": conversion.reshaped, "fresh": conversion.fresh, "left out": conversion.left_out}
@@ -176,11 +183,13 @@ def _told(how: Matched) -> list[str]:
     """The rules that were found, as a file of names has them."""
     if not how.rules:
         return ["the names are those of the network: no rule is needed"]
-    lines = [f"matched by order and shape; these {len(how.rules)} rules, in a file for --rename-file, do the same:"]
+    rules = "this rule" if len(how.rules) == 1 else f"these {len(how.rules)} rules"
+    does = "does" if len(how.rules) == 1 else "do"
+    lines = [f"matched by order and shape; {rules}, in a file for --rename-file, {does} the same:"]
     lines += [f"  {_quoted(old)}: {_quoted(new)}" for old, new in how.rules.items()]
     if how.doubtful:
-        many = f"{len(how.doubtful)} tensors share their shape with others, so they may have been swapped"
-        lines.append(f"{many}: {_listed(how.doubtful)}; compare what both networks compute")
+        swapped = f"these may have been swapped with others of the same shape: {_listed(how.doubtful)}"
+        lines.append(f"{swapped}; compare what both networks compute")
     return lines
 
 

@@ -13,6 +13,7 @@ from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
 from netc.types import FLOATS
 from netc.weights import fresh_layout, write_fresh
+from netc.weights.check import counted
 
 
 @click.command("init", short_help="Write fresh weights.")
@@ -45,4 +46,4 @@ def command(
         with staged(layout.paths, layout.obsolete) as temporary, progress("weights") as report:
             write_fresh(network, layout, temporary, seed, report)
     if layout.table is not None:
-        say(f"{layout.index.path}: {len(layout.index.tensors)} tensors in {len(layout.shards)} files")
+        say(f"{layout.index.path}: {counted(len(layout.index.tensors))} in {len(layout.shards)} files")

@@ -11,6 +11,7 @@ import msgspec
 from netc.cli.commands.weights.options import read_tensors, state_key
 from netc.cli.options import as_json
 from netc.cli.output import print_json
+from netc.weights.check import counted
 from netc.weights.stats import Statistics, statistics
 from netc.weights.values import Held
 
@@ -51,7 +52,7 @@ def _table(rows: Sequence[Row], stats: bool) -> str:
     count, size = sum(prod(held.shape) for held, _ in rows), sum(held.size for held, _ in rows)
     lines = [_line(held, found, stats) for held, found in rows]
     lines.insert(0, ["Tensor", "Type", "Shape", "Numbers", "Bytes", *(_HEADINGS if stats else ())])
-    lines.append([f"{len(rows)} tensors", "", "", f"{count:,}", f"{size:,}", *("" for _ in _HEADINGS if stats)])
+    lines.append([counted(len(rows)), "", "", f"{count:,}", f"{size:,}", *("" for _ in _HEADINGS if stats)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(_aligned(line, widths) + "\n" for line in lines)
 
