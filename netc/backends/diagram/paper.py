@@ -2,82 +2,56 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from netc.backends.diagram import simplify
 from netc.backends.diagram.columns import spread
 from netc.backends.diagram.costs import cost_of, costs_of, human
-from netc.backends.diagram.fold import argument_words, structure, varying_arguments
+from netc.backends.diagram.fold import argument_words, varying_arguments
+from netc.backends.diagram.forms import Form, Forms
 from netc.backends.diagram.metrics import text_width
-from netc.backends.diagram.said import conditions, opened_call
-from netc.backends.diagram.scene import Line, Primitive, Scene, Text, moved
-from netc.backends.diagram.shown import View, viewed
+from netc.backends.diagram.said import Words, conditions, opened_call, words_of
+from netc.backends.diagram.scene import Line, Point, Primitive, Scene, Text, moved
+from netc.backends.diagram.shown import View, closed, viewed
+from netc.backends.diagram.siblings import stacked
 from netc.backends.diagram.sketch import CAPTION, Paint, Sketch, named
-from netc.backends.diagram.units import Box, Cluster, Opened, Unit, boxes
+from netc.backends.diagram.units import Box, Cluster, Opened, Unit, Wire, boxes
 from netc.backends.diagram.words import plain, shape_text, value_text
 from netc.passes.cost import Cost
 
 TOP, LEFT, TITLE = 34.0, 12.0, 12.0
 COLUMN_GAP, INSET_GAP, NOTE_LINE, ARROW = 22.0, 18.0, 9.5, 11.0
 LEADER = "1 2"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TALLER = (1.0, 1.2, 1.5, 2.0, 3.0)
+"""Times the chain's height that blocks beside it may take."""
 
 
-class Form(msgspec.Struct, eq=False):
-    """A block as it is drawn once: the first of its frames that look alike, and what it is called."""
-
-    frame: Cluster
-    name: str
-    alone: bool
-
-
-def paper(view: View, paint: Paint) -> Scene:
-    """Draw a view as a figure of a paper."""
-    return _Paper(view, paint).scene()
+def paper(view: View, paint: Paint, page: tuple[float, float]) -> Scene:
+    """Draw a view as a figure of a paper, for a page of so many points."""
+    return _Paper(view, paint).scene(page)
 
 
 class _Paper:
     def __init__(self, view: View, paint: Paint) -> None:
         self.view, self.paint = view, paint
         self.varying = varying_arguments(view.opened.units)
-        self.forms = self._forms()
+        self.forms = Forms(view.opened.units)
         units = tuple(self._closed(unit) for unit in view.opened.units)
         self.outer = viewed(view.network, Opened(view.opened.inputs, units, view.opened.outputs))
         self.costs, self.totals = costs_of(view.network)
 
-    def _forms(self) -> dict[Hashable, Form]:
-        """The blocks that are called at least twice, by their structure; inner ones where the outer ones differ."""
-        frames = list(_calls(self.view.opened.units))
-        used = Counter(_definition(frame) for frame in frames for _ in range(frame.count))
-        keep = [frame for frame in frames if used[_definition(frame)] > 1 and not _holds_used(frame, used)]
-        found: dict[Hashable, Form] = {}
-        for frame in keep:
-            found.setdefault(structure(frame), Form(frame, "", True))
-        alike = defaultdict[int, list[Form]](list)
-        for form in found.values():
-            alike[_definition(form.frame)].append(form)
-        for forms in alike.values():
-            for n, form in enumerate(forms):
-                assert form.frame.call is not None, "forms are calls"
-                form.alone = len(forms) == 1
-                letter = "" if form.alone else f" {LETTERS[n]}" if n < len(LETTERS) else f" {n + 1}"
-                form.name = form.frame.call.block.name + letter
-        return found
-
     def _closed(self, unit: Unit) -> Unit:
         if isinstance(unit, Box):
             return unit
-        form = self.forms.get(structure(unit)) if unit.call is not None else None
+        form = self.forms.of(unit)
         if form is not None:
-            box = simplify.stage(unit, self.view.reads)
-            words = ", ".join(argument_words(unit, self.varying))
-            return msgspec.structs.replace(box, title=form.name, caption=words)
+            return _box(unit, form, self.view.reads, ", ".join(argument_words(unit, self.varying)))
         return msgspec.structs.replace(unit, items=tuple(self._closed(item) for item in unit.items))
 
-    def scene(self) -> Scene:
+    def scene(self, page: tuple[float, float]) -> Scene:
         sketch = Sketch(self.outer, self.paint, labels=False)
         content = sketch.content(spread(self.outer.top))
         items: list[Primitive] = [Text(x=LEFT, y=16, text=plain(self.view.network.name), size=TITLE, bold=True)]
@@ -85,11 +59,17 @@ class _Paper:
         right, table = self._table(sketch, LEFT + content.block.w)
         items += table
         bottom = TOP + content.block.h + 8
-        if not self.forms:
+        if not self.forms.all:
             return self._scene(right + LEFT, bottom, items, sketch)
-        rule = Line(points=((right + 11, 10), (right + 11, bottom - 6)), colour="rule", head=False)
-        width, height, insets = self._insets(right + COLUMN_GAP, bottom)
-        return self._scene(width, max(height, bottom), [*items, rule, *insets], sketch)
+        items.append(Line(points=((right + 11, 10), (right + 11, bottom - 6)), colour="rule", head=False))
+        insets = [self._inset(form) for form in self.forms.all.values()]
+        packings = [_packed(insets, right + COLUMN_GAP, bottom * taller) for taller in TALLER]
+        width, height, places = max(packings, key=lambda one: min(page[0] / one[0], page[1] / max(one[1], bottom), 1))
+        for (_, _, drawn), (x, y) in zip(insets, places, strict=True):
+            for item in drawn:
+                moved(item, x, y)
+            items += drawn
+        return self._scene(width, max(height, bottom), items, sketch)
 
     def _scene(self, width: float, height: float, items: list[Primitive], sketch: Sketch) -> Scene:
         network = self.view.network
@@ -170,30 +150,18 @@ class _Paper:
 
     # The blocks
 
-    def _insets(self, left: float, bottom: float) -> tuple[float, float, list[Primitive]]:
-        found: list[Primitive] = []
-        x, y, column, width, height = left, TOP, 0.0, left, bottom
-        for form in self.forms.values():
-            w, h, items = self._inset(form)
-            if y > TOP and y + h > bottom:
-                x, y, column = x + column + INSET_GAP, TOP, 0.0
-            for item in items:
-                moved(item, x, y)
-            found += items
-            y += h + 8
-            column, width, height = max(column, w), max(width, x + w), max(height, y)
-        return width + LEFT, height, found
-
     def _inset(self, form: Form) -> tuple[float, float, list[Primitive]]:
         """Width, height and what is drawn, from 0, 0."""
         call = form.frame.call
         assert call is not None, "forms are calls"
         names = self.varying.get(id(call.block.definition), [])
         words = {name: name if name in names else value_text(v) for name, v in call.block.arguments.items()}
-        opened = simplify.blocks(opened_call(call, form.frame.path, words))
-        view = viewed(self.view.network, opened)
+        opened = closed(stacked(simplify.blocks(opened_call(call, form.frame.path, words))), "blocks", (), (), None)
+        reads = simplify.all_reads(opened)
+        items = tuple(self._said(unit, words, reads) for unit in opened.units)
+        view = viewed(self.view.network, Opened(opened.inputs, items, opened.outputs))
         sketch = Sketch(msgspec.structs.replace(view, batch=self.view.batch), self.paint, labels=False)
-        frame = Cluster(path=form.frame.path, title=form.name, kind="call", items=opened.units, key="form", call=call)
+        frame = Cluster(path=form.frame.path, title=form.name, kind="call", items=items, key="form", call=call)
         notes = [f"args: {', '.join(names)}"] if names else []
         notes += [] if form.alone else conditions(call.block, words)
         drawn, (w, h), axis = sketch.alone(frame, 0, ARROW)
@@ -208,24 +176,39 @@ class _Paper:
         width = max([w, *(text_width(note, CAPTION) for note in notes)])
         return width, 2 * ARROW + h + 9 + NOTE_LINE * len(notes), [*lines, *drawn, *texts]
 
+    def _said(self, unit: Unit, words: Words, reads: Counter[Wire]) -> Unit:
+        """A part of a block, forms inside closed, their arguments in the block's words."""
+        if isinstance(unit, Box):
+            return unit
+        form = self.forms.of(unit)
+        inner = words if unit.call is None else words_of(unit.call, words)
+        if form is None or unit.call is None:
+            return msgspec.structs.replace(unit, items=tuple(self._said(item, inner, reads) for item in unit.items))
+        names = self.varying.get(id(unit.call.block.definition), ())
+        told = [name if inner[name] == name else f"{name}={inner[name]}" for name in names if name in inner]
+        return _box(unit, form, reads, ", ".join(told))
+
+
+def _packed(
+    insets: Sequence[tuple[float, float, list[Primitive]]], left: float, bottom: float
+) -> tuple[float, float, list[Point]]:
+    """Width and height of the whole, and where each inset stands, in columns that end above `bottom` where they can."""
+    places: list[Point] = []
+    x, y, column, width, height = left, TOP, 0.0, left, 0.0
+    for w, h, _ in insets:
+        if y > TOP and y + h > bottom:
+            x, y, column = x + column + INSET_GAP, TOP, 0.0
+        places.append((x, y))
+        y += h + 8
+        column, width, height = max(column, w), max(width, x + w), max(height, y)
+    return width + LEFT, height, places
+
+
+def _box(unit: Cluster, form: Form, reads: Counter[Wire], words: str) -> Box:
+    """A frame closed. reads: how often each tensor around it is read."""
+    return msgspec.structs.replace(simplify.stage(unit, reads), title=form.name, caption=words)
+
 
 def _middle(sketch: Sketch, box: Box) -> float:
     _, y, _, h = sketch.spots[named(box)]
     return y + h / 2
-
-
-def _calls(units: Sequence[Unit]) -> Iterator[Cluster]:
-    for unit in units:
-        if isinstance(unit, Cluster):
-            if unit.call is not None:
-                yield unit
-            yield from _calls(unit.items)
-
-
-def _definition(frame: Cluster) -> int:
-    assert frame.call is not None, "only calls are counted"
-    return id(frame.call.block.definition)
-
-
-def _holds_used(frame: Cluster, used: Counter[int]) -> bool:
-    return any(used[_definition(inner)] > 1 for inner in _calls(frame.items))

@@ -175,7 +175,7 @@ def drawn(view: View, options: Options) -> tuple[Scene, View]:
 def _styled(view: View, options: Options) -> tuple[Scene, View]:
     paint = paint_of(view, options.color)
     if options.style == "paper":
-        return paper.paper(view, paint), view
+        return with_size_said(paper.paper(view, paint, options.room), options.room, "--style columns"), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
         return with_size_said(ushape(view), options.room, "--style columns"), view
     if options.style == "volumes":

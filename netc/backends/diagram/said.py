@@ -114,11 +114,14 @@ class _SaidOpener(Opener):
 
     def _inner(self, call: Call, env: dict[Value, Wire], path: str, home: Home, shared: str) -> Opener:
         opener = _SaidOpener(env, path, home, shared)
-        opener.words = {
-            name: (said_text(call.said[name], self.words) if name in call.said else "") or value_text(value)
-            for name, value in call.block.arguments.items()
-        }
+        opener.words = words_of(call, self.words)
         return opener
+
+
+def words_of(call: Call, words: Words) -> Words:
+    """The arguments of a call, in the words of what it stands in; values where they cannot be said so."""
+    said = {name: said_text(call.said[name], words) for name in call.block.arguments if name in call.said}
+    return {name: said.get(name) or value_text(value) for name, value in call.block.arguments.items()}
 
 
 def _in_words(node: Node, caption: str, words: Words) -> str:
@@ -159,7 +162,7 @@ def conditions(block: Block, words: Words) -> list[str]:
     for group in _groups(block.items):
         if group.kind == "if" and "condition" in group.said:
             text = said_text(group.said["condition"], words, 80)
-            if re.search("[A-Za-z]", text):
+            if re.search("[A-Za-z]", text) and text not in ("true", "false"):
                 found.append(f"{'if' if group.taken else 'unless'} {text}")
     return list(dict.fromkeys(found))
 

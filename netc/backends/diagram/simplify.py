@@ -262,6 +262,7 @@ def _merged(outer: Cluster, only: Unit) -> Unit:
         shared=shared,
         key=(outer.key, only.key),
         kind=outer.kind,
+        call=outer.call or only.call,
     )
 
 
