@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from netc.backends.diagram.fold import folded, kinds, stages
-from netc.backends.diagram.scene import Scene, smallest_text
+from netc.backends.diagram.scene import LEAST_TEXT, Scene, smallest_text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import boxes
 
-LEAST_TEXT = 5.0
-"""Points of the smallest text on the page."""
 TRIES, TRIED_BOXES = 6, 250
 """Kinds of blocks that are opened on trial, and boxes of a network up to which it is tried."""
 OPENING = "--expand '*' opens everything"

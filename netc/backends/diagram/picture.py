@@ -177,7 +177,7 @@ def _styled(view: View, options: Options) -> tuple[Scene, View]:
     if options.style == "paper":
         return with_size_said(paper.paper(view, paint, options.room), options.room, "--style columns"), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
-        return with_size_said(ushape(view), options.room, "--style columns"), view
+        return with_size_said(ushape(view, options.room), options.room, "--style columns"), view
     if options.style == "volumes":
         return volumes.volumes(view), view
 

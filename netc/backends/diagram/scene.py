@@ -129,6 +129,10 @@ def moved(item: Primitive, dx: float, dy: float) -> None:
         item.y += dy
 
 
+LEAST_TEXT = 5.0
+"""Points of the smallest text on a page that can be read."""
+
+
 def smallest_text(scene: Scene, width: float, height: float) -> float:
     """Points of the smallest text when a scene is made to fit a page, never enlarged."""
     scale = min(1, width / scene.width, height / scene.height)

@@ -10,7 +10,7 @@ import msgspec
 from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import colours_of
-from netc.backends.diagram.scene import Line, Mark, Point, Primitive, Rect, Scene, Text
+from netc.backends.diagram.scene import LEAST_TEXT, Line, Mark, Point, Primitive, Rect, Scene, Text, smallest_text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, boxes
 from netc.backends.diagram.way import (
@@ -28,6 +28,8 @@ from netc.ops.base import Family
 STEP, ROW_GAP, MARGIN, TOP = 17.0, 46.0, 26.0, 34.0
 CHANNELS, SIZE, NOTE, NAME, LEGEND = 9.5, 8.5, 7.5, 11.0, 9.5
 FEWEST, MOST = 2, 160
+SHARES = (1.0, 0.85, 0.7, 0.55)
+"""Of the usual widths of bars and of the distances between them, tried until text on the page can be read."""
 DOTTED = "1.5 2.5"
 
 
@@ -72,12 +74,21 @@ def _takes_up(bar: Bar) -> bool:
     return bar.copied is not None or bar.undone is not None
 
 
-def ushape(view: View) -> Scene:
-    """Draw an encoder-decoder. Raises PictureError for another network."""
+def ushape(view: View, page: tuple[float, float]) -> Scene:
+    """Draw an encoder-decoder, its bars as narrow as a page of so many points asks for. Raises PictureError for another
+    network."""
     bars = _bars(view)
     if not any(bar.way == "up" for bar in bars):
         raise PictureError("this network does not go down and up again; use --style columns")
-    rows = _place(bars)
+    for share in SHARES:
+        scene = _drawn_at(view, bars, share)
+        if smallest_text(scene, *page) >= LEAST_TEXT:
+            break
+    return scene
+
+
+def _drawn_at(view: View, bars: list[Bar], share: float) -> Scene:
+    rows = _place(bars, share)
     items: list[Primitive] = [*_ways(bars, rows), *_drawn(view, bars)]
     width = max(bar.x + bar.w for bar in bars) + MARGIN
     height = max(bar.y + bar.h for bar in bars) + MARGIN
@@ -138,12 +149,12 @@ def _undone(view: View, box: Box, last: Mapping[int, Bar]) -> Bar | None:
     return next((last[id(pool)] for pool in pools if pool.family is Family.POOL and id(pool) in last), None)
 
 
-def _place(bars: list[Bar]) -> list[float]:
-    """Places and sizes of bars; returns the middle of each row."""
+def _place(bars: list[Bar], share: float) -> list[float]:
+    """Places and sizes of bars; returns the middle of each row. share: of their usual widths and distances."""
     highest = max(_side(bar) for bar in bars)
     deepest = max(bar.sizes[0] for bar in bars)
     for bar in bars:
-        bar.w = 3 + 33 * (bar.sizes[0] / deepest) ** 0.62
+        bar.w = 3 + 33 * share * (bar.sizes[0] / deepest) ** 0.62
         bar.h = 14 + 96 * (_side(bar) / highest) ** 0.75
     middles, y = [], TOP
     for row in range(max(bar.row for bar in bars) + 1):
@@ -154,20 +165,20 @@ def _place(bars: list[Bar]) -> list[float]:
     rights: dict[int, float] = {}
     for bar in bars:
         bar.y = middles[bar.row] - bar.h / 2
-        bar.x = _left(bar, before)
+        bar.x = _left(bar, before, STEP * share)
         if bar.way == "up":
-            bar.x = max(bar.x, rights.get(bar.row, 0.0) + 2 * STEP)
+            bar.x = max(bar.x, rights.get(bar.row, 0.0) + 2 * STEP * share)
         rights[bar.row] = bar.x + bar.w
         before = bar
     return middles
 
 
-def _left(bar: Bar, before: Bar) -> float:
+def _left(bar: Bar, before: Bar, step: float) -> float:
     if bar is before:
         return MARGIN
     label = max(text_width(str(one.sizes[0]), CHANNELS) for one in (bar, before))
     if bar.way == "conv":
-        return max(before.x + before.w + STEP, before.x + before.w / 2 + label + 5 - bar.w / 2)
+        return max(before.x + before.w + step, before.x + before.w / 2 + label + 5 - bar.w / 2)
     middle = before.x + before.w / 2
     if bar.way == "pool":
         return middle - bar.w / 2
