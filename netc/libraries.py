@@ -46,6 +46,11 @@ def matplotlib() -> Any:
     return _load("matplotlib.figure", "matplotlib")
 
 
+def h5py() -> Any:
+    """What reads HDF5 files."""
+    return _load("h5py", "h5py")
+
+
 def onnxruntime() -> Any:
     return _load("onnxruntime", "onnxruntime")
 

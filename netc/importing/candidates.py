@@ -188,4 +188,4 @@ def _usual(rank: int) -> str:
 def _word(name: str, usual: str) -> str:
     """The source's name where it is a word; numbers and paths of an exporter are none."""
     word = re.sub(r"\W+", "_", name).strip("_")
-    return usual if not word[:1].isalpha() or re.fullmatch(r"x\d*|in(put)?(_\d+)?|\d+", word) else word[:60]
+    return usual if not word[:1].isalpha() or re.fullmatch(r"x\d*|in(put)?(_layer)?(_\d+)?|\d+", word) else word[:60]

@@ -151,6 +151,7 @@ def import_file(path: str, wishes: Wishes, note: Note = quiet) -> Imported:
 
 
 LISTED = {".cfg": "darknet", ".prototxt": "caffe"}
+LISTED |= dict.fromkeys((".json", ".keras", ".h5", ".hdf5"), "keras_models")
 """How names of files end that list layers, and the reader for each."""
 
 

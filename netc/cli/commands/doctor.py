@@ -32,6 +32,7 @@ PACKAGES = (
     ("numpy", "weights, ONNX files, running models", "numpy"),
     ("onnx", "writing and reading ONNX files", "onnx"),
     ("torch", "netc verify, modules in Python, PyTorch's checkpoints", "torch"),
+    ("h5py", "netc import of Keras files", '"netc[keras]"'),
     ("pillow", "pictures as inputs of netc run", '"netc[images]"'),
     ("matplotlib", "netc bench --plot", '"netc[plot]"'),
     ("resvg-py", "PNG pictures", '"netc[pictures]"'),

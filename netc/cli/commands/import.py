@@ -48,13 +48,14 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
     one by one, its parameters, and the values of all statements. Only then NAME.yaml, NAME.safetensors and
     NAME.import.json, the report, are written into the directory; without -o the spec is printed.
 
-    FILE is an ONNX file, a darknet .cfg or a Caffe .prototxt; weights are taken from the .weights or .caffemodel beside
-    these, where operators, sizes, parameters and wiring alone are compared. PyTorch modules: `netc.import_torch` in
-    Python.
+    FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg or a Caffe .prototxt; weights are taken
+    from the .weights.h5, .weights or .caffemodel beside these. What is no ONNX file is compared in its operators,
+    sizes, parameters and wiring alone. PyTorch modules: `netc.import_torch` in Python.
 
     \b
       netc import resnet50.onnx -o out
       netc import resnet50.onnx --names none
+      netc import model.keras -o out
       netc diagram out/resnet50.yaml -o resnet50.svg
     """
     wishes = Wishes(names, sizes, dict(map(_shape, shapes)))

@@ -15,7 +15,7 @@ from onnx import NodeProto, helper
 
 from netc.backends.onnx.versions import spelled
 from netc.importing.graph import Gap, Value, Weight, made
-from netc.importing.readers.constants import short
+from netc.importing.readers.constants import once, short
 from netc.importing.readers.onnx import Call, Reader, Whole
 from netc.importing.readers.onnx_layers import pool_settings
 from netc.kernels import OPSET
@@ -237,7 +237,7 @@ def _anchors(group: Group, call: Call) -> Guess | None:
         return None
     down, across = steps
     sides = {"widths": tuple(2 * n for n in boxes[2::4]), "heights": tuple(2 * n for n in boxes[3::4])}
-    return Guess("anchors", group.read(), {**sides, "stride": (down[1], across[0]), "offset": offset[0]}, "like")  # type: ignore[index]
+    return Guess("anchors", group.read(), {**sides, "stride": once((down[1], across[0])), "offset": offset[0]}, "like")  # type: ignore[index]
 
 
 def _numbers(group: Group, call: Call, op_type: str, at: int) -> list[float] | None:
