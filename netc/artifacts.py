@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from netc.diagnostics.model import Fix, NetcError, failure
@@ -32,6 +33,13 @@ _COMPLETE = "complete"
 
 _NEW, _OLD, _GONE = "new", "old", "gone"
 """Folders of a staging directory: what is moved into place, what stood there, and the names of what goes."""
+
+
+@contextmanager
+def temporary_folder() -> Iterator[str]:
+    """A folder for what no one keeps, gone at the end; what cannot be taken away then stays, and fails nothing."""
+    with TemporaryDirectory(prefix="netc-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 @contextmanager
@@ -90,8 +98,13 @@ def _in_names_of(targets: Sequence[Path], temporary: Sequence[Path], error: OSEr
     """The error in terms of the targets, whose temporary names nobody knows; None where it is about another file."""
     if error.filename is None and error.errno in _DISK:
         return output_error(targets[0] if len(targets) == 1 else targets[0].parent, _reason(error))
-    for target, path in zip(targets, temporary, strict=True):
+    pairs = list(zip(targets, temporary, strict=True))
+    for target, path in pairs:
         if str(path) == str(error.filename):
+            return output_error(target, _reason(error))
+    about = Path(str(error.filename))
+    for target, path in pairs:
+        if about == target.parent or path.parents[1] in (about, *about.parents):
             return output_error(target, _reason(error))
     return None
 
@@ -157,9 +170,10 @@ def _stages(directory: Path) -> Iterator[Path]:
     return (path for path in directory.glob(_PREFIX + "[0-9a-f]" * _DIGITS) if not path.is_symlink())
 
 
-def _tidy(directory: Path) -> None:
-    """End what killed runs began: moves that had begun are ended, unfinished files removed."""
-    for stage in _stages(directory):
+def _tidy(directory: Path, own: Collection[Path] = ()) -> None:
+    """End what killed runs began: moves that had begun are ended, unfinished files removed. own: this run's, which
+    has no lock where the system could not give it one."""
+    for stage in (path for path in _stages(directory) if path not in own):
         with suppress(FileNotFoundError, NotADirectoryError), _locked(stage, wait=False) as ours:
             if ours:
                 _end(stage)
@@ -187,7 +201,7 @@ def _move_all(temporary: Sequence[Path], targets: Sequence[Path], obsolete: Call
     with ExitStack() as stack:
         for directory in sorted(stages):
             stack.enter_context(_locked(directory))
-            _tidy(directory)
+            _tidy(directory, stages.values())
         known = (Path(os.path.realpath(path.parent), path.name) for path in obsolete())
         gone = {path: stages[path.parent] for path in known if path.parent in stages and path not in targets}
         for path, stage in gone.items():

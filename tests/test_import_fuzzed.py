@@ -70,7 +70,7 @@ def test_constants_that_fill_all_memory_are_not_computed(
 ) -> None:
     made = helper.make_node(operator, list(numbers), ["y"]), helper.make_node("ReduceMax", ["y"], ["m"], keepdims=0)
     path = one_node(tmp_path / "m.onnx", *made, helper.make_node("Add", ["x", "m"], ["z"]), **numbers)
-    with pytest.raises(NetcError, match="cannot-import"):
+    with pytest.raises(NetcError, match=r"cannot-import|bad-input"):
         netc.import_onnx(path)
 
 

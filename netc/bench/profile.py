@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from netc.artifacts import temporary_folder
 from netc.bench.subjects import Arrays, Place
 from netc.run.model import Settings, open_model, read_opened
 
@@ -48,7 +48,7 @@ class _Event(msgspec.Struct, frozen=True):
 def profile(path: str | Path, place: Place, arrays: Arrays, batch: int | None, runs: int, top: int) -> Profile:
     """Run a model with onnxruntime's profiling, and add up what nodes and what the blocks at the top take."""
     names = {node.name for node in read_opened(path).graph.node}
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         settings = Settings(place.threads, profile=str(Path(folder) / "profile"), named=True)
         session = open_model(path, place.provider, settings)
         for _ in range(_WARMUP + runs):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netc import __version__
+from netc.artifacts import temporary_folder
 from netc.bench.measure import Rounds, Told, in_turn, known_percentile, percentile, ratio
 from netc.bench.memory import peak
 from netc.bench.profile import Profile, profile
@@ -89,7 +89,7 @@ def bench(
     plan = plan or BenchPlan()
     tell = note or _quiet
     _refuse_absent(plan)
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         tell("writing the model")
         home = _home(subject, Path(folder), weights, plan.seed, options)
         session = open_model(home.model, plan.provider)

@@ -8,11 +8,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 
 import click
 
-from netc.artifacts import staged
+from netc.artifacts import staged, temporary_folder
 
 
 def write_text(target: str, text: str) -> None:
@@ -35,7 +34,7 @@ def file_to_write(target: str, several: str = "") -> Iterator[str]:
         return
     if several:
         raise click.UsageError(f"only one file can go to standard output: {several}")
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         yield os.path.join(folder, "output")
         with open(os.path.join(folder, "output"), "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)

@@ -285,6 +285,8 @@ class Graph:
 
 def made(name: str, attributes: Mapping[str, Any], origin: str) -> Op:
     """An operator with attributes in any form that a spec may have them in. Raises Gap."""
+    if name not in OPERATORS:
+        raise Gap(f"netc has no operator {name}", origin)
     cls = OPERATORS[name]
     values = {}
     for key, value in attributes.items():

@@ -163,7 +163,8 @@ def _free_title(wanted: str, taken: list[str]) -> str:
 
     if not clashes(wanted):
         return wanted
-    stem = wanted.replace(".", "_") if re.search(r"\.\d+$", wanted) else wanted
+    below = any(wanted.startswith(f"{t}.") for t in taken)
+    stem = wanted.replace(".", "_") if below or re.search(r"\.\d+$", wanted) else wanted
     name, count = stem, 1
     while clashes(name):
         count += 1

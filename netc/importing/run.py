@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from netc import __version__
 from netc.api import Network
-from netc.artifacts import staged
+from netc.artifacts import staged, temporary_folder
 from netc.importing.candidates import Candidate, NamesMode, best
 from netc.importing.classes import classify
 from netc.importing.graph import Gap, Graph
@@ -112,7 +111,7 @@ def finish(
     candidate = best(graph, graph.name, wishes.names, note)
     weighty = graph.has_weights and any(node.params for node in graph.nodes)
     assigned = assign(candidate.network, candidate.places) if weighty else {}
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         file = Path(folder) / "proof.safetensors"
         write(file, assigned, metadata(), None)
         shown = prove(candidate, graph, source, Path(folder), file, note)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from onnx import ModelProto
 
-from netc.artifacts import output_error, staged
+from netc.artifacts import output_error, staged, temporary_folder
 from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import failure
 from netc.optimise.constants import fuse_constants
@@ -61,7 +60,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
 
     done = [_take(graph, name, compare, tell) for name in FLOAT_STEPS if name in plan.steps]
     spare = [*files_of(source, path.parent), *plan.spare]
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         finished = Finished(graph.model(), path.parent)
         if plan.int8 is not None:
             tell("quantising")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from netc.artifacts import temporary_folder
 from netc.ir.model import Network
 from netc.run.backends import onnx_backend
 
@@ -34,7 +34,7 @@ def written(
     network: Network, weights: str | Path | None = None, seed: int = 0, options: OnnxOptions | None = None
 ) -> Iterator[Path]:
     """The network as an ONNX file in a temporary folder, with given weights or fresh ones. Raises NetcError."""
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "model.onnx"
         write_model(network, path, weights, seed, options)
         yield path

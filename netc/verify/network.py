@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netc.artifacts import temporary_folder
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
 from netc.libraries import numpy, torch
@@ -134,7 +134,7 @@ def verify(
     takes other inputs).
     """
     tell = note or _quiet
-    with TemporaryDirectory(prefix="netc-") as name:
+    with temporary_folder() as name:
         tell("writing the module and the model")
         written = msgspec.structs.replace(options or onnx_backend().OnnxOptions(), inner_sizes=True)
         order = Order(network, Path(name), weights_path, seed, bind or {}, written)

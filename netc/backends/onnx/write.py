@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from netc.artifacts import staged
+from netc.artifacts import staged, temporary_folder
 from netc.backends.onnx.embed import Send, check_fits, copied, write_embedded
 from netc.backends.onnx.export import build_model, model_bytes
 from netc.backends.onnx.options import DEFAULT, OnnxOptions
@@ -131,7 +130,7 @@ def _write_single(network: Network, path: Path, index: WeightsIndex, options: On
     if kept:
         _embed(network, path, index, options, copied)
         return
-    with TemporaryDirectory(prefix="netc-") as folder:
+    with temporary_folder() as folder:
         conversion = converted(network, Path(folder) / "weights.safetensors", index, None)
         write_conversion(conversion, conversion.layout.paths)
         _embed(network, path, conversion.layout.index, options, copied)

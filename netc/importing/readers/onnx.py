@@ -7,6 +7,7 @@ file computes from sizes (`Shape`, `Gather`, `Concat`, …) is computed here wit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,9 @@ class Reader:
             call.result(weight.permuted(*call.get("perm", range(len(weight.shape))[::-1])))
         elif call.op_type == "Reshape":
             wanted = call.ints(1, "shape") or []
-            sizes = [weight.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+            sizes = [weight.shape[i] if n == 0 and i < len(weight.shape) else n for i, n in enumerate(wanted)]
+            if not _fit(weight.shape, sizes):
+                raise call.gap(f"a constant of shape {list(weight.shape)} has not the elements for {wanted}")
             call.result(weight.reshaped(*np.empty(weight.shape, "V0").reshape(sizes).shape))
         else:
             return False
@@ -289,6 +292,13 @@ class Reader:
             return numpy_helper.to_array(tensor, base_dir=folder)
 
         return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
+
+
+def _fit(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether one shape has the elements of the other, in which at most one size is left open as -1."""
+    count, known = prod(shape), prod(n for n in wanted if n != -1)
+    open_ = list(wanted).count(-1)
+    return known == count if open_ == 0 else open_ == 1 and known > 0 and count % known == 0
 
 
 def opset_of(model: Any) -> int:

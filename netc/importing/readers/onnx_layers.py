@@ -32,9 +32,17 @@ def compact(pads: Sequence[int]) -> Any:
     return tuple(pads[:half]) if list(pads[:half]) == list(pads[half:]) else tuple(pads)
 
 
+def _kernel(call: Call) -> Weight:
+    """The weight of a convolution: two axes of channels, then one to three of a window."""
+    weight = call.weight(1)
+    if not 3 <= len(weight.shape) <= 5:
+        raise call.gap(f"netc has no convolution with a weight of {len(weight.shape)} axes")
+    return weight
+
+
 @handles("Conv")
 def conv(call: Call) -> None:
-    x, weight = call.value(0), call.weight(1)
+    x, weight = call.value(0), _kernel(call)
     rank = len(weight.shape) - 2
     params = {"weight": weight, **({"bias": call.weight(2)} if call.has(2) else {})}
     call.attributes.setdefault("kernel_shape", list(weight.shape[2:]))
@@ -52,7 +60,7 @@ def conv(call: Call) -> None:
 
 @handles("ConvTranspose")
 def conv_transpose(call: Call) -> None:
-    x, weight = call.value(0), call.weight(1)
+    x, weight = call.value(0), _kernel(call)
     rank, groups = len(weight.shape) - 2, call.get("group", 1)
     if "output_shape" in call.attributes or call.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise call.gap("netc takes the padding of a transposed convolution in numbers")
