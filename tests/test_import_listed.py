@@ -111,9 +111,9 @@ def test_a_cfg_without_weights_is_a_spec_alone(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("[net]\nheight=8\nwidth=8\n[crnn]\n", r"layer 0 \[crnn\]: netc has no layer"),
-        ("[net]\nheight=8\nwidth=8\n[route]\nlayers=5\n", "names a layer that is not before it"),
+        ("[net]\nheight=8\nwidth=8\n[route]\nlayers=5\n", "refers to a layer that does not come before it"),
         ("[net]\nheight=9999999999999\n", "is too large"),
-        ("height=8\n", "line 1: is no section"),
+        ("height=8\n", "line 1: is neither a section"),
         ("", r"begins with \[net\]"),
     ],
 )
@@ -199,5 +199,5 @@ def test_hostile_prototxts_end_in_diagnostics(text: str, told: str, tmp_path: Pa
 def test_a_caffemodel_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(PROTOTXT)
     (tmp_path / "net.caffemodel").write_bytes(caffe_layer("conv", numbers(4, 3, 3, 3))[:-5])
-    with pytest.raises(NetcError, match="cut short"):
+    with pytest.raises(NetcError, match="truncated"):
         import_file(str(tmp_path / "net.prototxt"), Wishes())

@@ -22,7 +22,7 @@ from netc.ops.records import Unsupported
 
 COMMANDS = {
     "check": "Check specs and report what is wrong with them.",
-    "new": "Begin a spec with a small network that is right.",
+    "new": "Start a spec from a small network that works.",
     "fmt": "Format specs: one layout, comments kept.",
     "expand": "Print a spec in the long form, with every default and every size.",
     "schema": "Print the language as a JSON Schema, for editors.",
@@ -33,14 +33,14 @@ COMMANDS = {
     "optimize": "Make an ONNX file smaller and faster, comparing every step with the original.",
     "import": "Turn a network of another tool into a short spec and its weights, and compare both.",
     "diagram": "Draw a network.",
-    "diff": "Compare two networks, and draw what sets them apart.",
+    "diff": "Compare two networks, and draw their differences.",
     "weights": "Make, list and check weight files.",
     "run": "Run an ONNX file or a spec in onnxruntime.",
     "verify": "Compare PyTorch and ONNX, or two ONNX files, on the same weights and input.",
     "bench": "Benchmark a network against PyTorch and other files.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
-    "doctor": "Say which optional parts are installed, and how to install the rest.",
+    "doctor": "Show which optional parts are installed, and how to install the rest.",
     "explain": "Explain a layer with formulas and numbers, or a diagnostic code.",
     "conv": "Explain a convolution or a pool, without a spec.",
 }
@@ -124,7 +124,7 @@ def _options_first(ctx: click.Context, command: click.Command, words: list[str])
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="netc")
 def cli() -> None:
-    """From a YAML description of a neural network to a checked network, PyTorch, ONNX and a picture.
+    """Check neural networks described in YAML, and write them as PyTorch, ONNX and pictures.
 
     SPEC is a file, FILE:VARIANT to choose one of its variants, netc:NAME of the library, or - for standard input.
 

@@ -67,7 +67,7 @@ def _has_crlf(text: str) -> bool:
 
 
 def _unchanged(source: Source) -> Diagnostic:
-    message = "this spec cannot be formatted without a change of what it says, so it is left as it is"
+    message = "this spec cannot be formatted without changing what it says, so it is left as it is"
     return Diagnostic("unformatted", message, Span(source, 0, 0))
 
 

@@ -30,7 +30,7 @@ def import_onnx(
     names: `keep` those of the file where it has any, `readable` takes the shorter spec, `none` ignores them. sizes:
     `symbolic` leaves batch, height and width open where the network allows it, `fixed` keeps those of the file.
     shapes: of the inputs, where the file leaves them open. Nothing is written before `Imported.write`. Raises
-    NetcError: `cannot-import` for what netc has no word for, `import-differs`, `model-file`.
+    NetcError: `cannot-import` for what netc has no operator for, `import-differs`, `model-file`.
     """
     return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes)))
 

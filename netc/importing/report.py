@@ -24,7 +24,7 @@ class Shown(msgspec.Struct, frozen=True):
         if not self.by:
             return [
                 *told,
-                "operators, attributes and wiring equal; nothing here can run the source, so no values were compared",
+                "operators, attributes and wiring are equal; values were not compared: nothing here can run the source",
             ]
         sizes = "; ".join(", ".join(f"{k}={v}" for k, v in binding.items()) for binding in self.sizes if binding)
         where = f" at {sizes}" if sizes else ""

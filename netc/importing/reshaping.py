@@ -23,7 +23,7 @@ def reshape_to(x: Value, wanted: Sequence[Size], out: Emitter) -> Value:
     target = completed(x.type.shape, wanted)
     if target is None:
         shown = ", ".join(map(str, wanted))
-        raise out.gap(f"{x.type} cannot have the shape ({shown}), which the file says in numbers")
+        raise out.gap(f"{x.type} cannot have the shape ({shown}), which the file gives as numbers")
     given = x.type.shape
     if tuple(target) == given:
         return x

@@ -286,7 +286,9 @@ class Conv(_ConvBase):
     def _onnx_same(self, weight: str) -> OnnxNode:
         """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows."""
         if any(d != 1 for d in self.dilation):
-            raise Unsupported("ONNX Runtime pads dilated windows by numbers alone: use --bind, or padding in numbers")
+            raise Unsupported(
+                "ONNX Runtime pads dilated windows by fixed amounts only: use --bind, or padding in numbers"
+            )
         settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
         return node("Conv", f"x0 {weight}{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
 

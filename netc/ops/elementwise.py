@@ -215,7 +215,7 @@ class Softmin(_Softmax):
 
 @op("softmax2d", family=Family.ACTIVATION, torch="torch.nn.Softmax2d", title="Softmax")
 class Softmax2d(Op):
-    """Softmax over the channels of N×C×H×W at every place (`torch.nn.Softmax2d`)."""
+    """Softmax over the channels of N×C×H×W at every position (`torch.nn.Softmax2d`)."""
 
     is_softmax = True
 

@@ -14,7 +14,7 @@ from netc.types import TensorType
 
 @op("index_select", family=Family.RESHAPE, torch="torch.index_select", title="Select", arity=(2, 2))
 class IndexSelect(Op):
-    """The slices of the first input along `dim` that the second, a list of indices, names (`torch.index_select`)."""
+    """The slices of the first input along `dim` that the second, a list of indices, selects (`torch.index_select`)."""
 
     dim: int = attr("the axis that the indices refer to")
 
@@ -42,8 +42,8 @@ class IndexSelect(Op):
 
 @op("take_along_dim", family=Family.RESHAPE, torch="torch.take_along_dim", title="Take", arity=(2, 2))
 class TakeAlongDim(Op):
-    """Elements of the first input, at the places along `dim` that the second names; the other axes broadcast: of N×M×4
-    with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
+    """Elements of the first input, at the positions along `dim` that the second gives; the other axes broadcast: of
+    N×M×4 with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
 
     dim: int = attr("the axis that the indices refer to")
 

@@ -149,7 +149,7 @@ class _Pool(Op):
         """ONNX has TensorFlow's rule; ONNX Runtime not for windows that are dilated or skip elements."""
         steps = self.steps()
         if any(d != 1 for d in self.spacing()) or any(k < s for k, s in zip(self.kernel_size, steps, strict=True)):
-            reason = "ONNX Runtime pads windows that are dilated or smaller than the stride by numbers alone"
+            reason = "ONNX Runtime pads windows that are dilated or smaller than the stride by fixed amounts only"
             raise Unsupported(f"{reason}: use --bind, or padding in numbers")
         settings |= {"kernel_shape": self.kernel_size, "strides": steps}
         return node(op_type, "x0", "y0", auto_pad="SAME_UPPER", **settings)

@@ -66,8 +66,8 @@ class Repeat(Op):
 
 @op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
 class Slice(_AlongAxis):
-    """The elements from `start` up to but without `end` along an axis, each `step`-th of them; negative ones count from
-    the end, and `end` may be a size of another tensor. Python silently ignores what lies outside; netc refuses it
+    """The elements from `start` up to but excluding `end` along an axis, each `step`-th of them; negative ones count
+    from the end, and `end` may be a size of another tensor. Python silently ignores what lies outside; netc refuses it
     (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
     view = True
@@ -97,7 +97,7 @@ class Slice(_AlongAxis):
                 yield Require(n, abs(bound), outside)
             elif bound is not None:
                 yield Require(n - bound, 0, outside)
-        yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} takes nothing of {whole}", outside.at))
+        yield Require(self._reach(n), 1, Problem("bad-argument", f"{text} selects nothing of {whole}", outside.at))
 
     def _reach(self, n: Size) -> Size:
         """How many elements lie between start and end."""
@@ -136,7 +136,7 @@ class Slice(_AlongAxis):
 
 @op("gather", family=Family.RESHAPE, torch="torch.gather", title="Gather", arity=(2, 2))
 class Gather(_AlongAxis):
-    """Elements of the first input, at the places along `dim` that the second names: in three axes with dim 1
+    """Elements of the first input, at the positions along `dim` that the second gives: in three axes with dim 1
     y[i, j, k] = x[i, index[i, j, k], k] (`torch.gather`)."""
 
     dim: int = attr("the axis that the indices refer to")

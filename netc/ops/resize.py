@@ -182,7 +182,7 @@ class Interpolate(Op):
             return tuple(self._neighbours(*x))
         if self.antialias and changed[-2] and not at_least(self._target(*x)[-1], 2).holds:
             advice = "leave it out, or use --bind" if isinstance(self._target(*x)[-1], Dim) else "leave it out"
-            raise Unsupported(f"ONNX Runtime is wrong about a width of 1 with antialias: {advice}")
+            raise Unsupported(f"ONNX Runtime gets a width of 1 wrong with antialias: {advice}")
         return self._resized(*x)
 
     def _areas(self, *x: TensorType) -> Iterator[OnnxNode]:

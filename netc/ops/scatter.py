@@ -18,7 +18,7 @@ from netc.types import ONNX_TYPES, TensorType
 
 
 class _Scatter(Op):
-    """Elements of a source put into the first input, at the places along `dim` that the second names: in three axes
+    """Elements of a source put into the first input, at the positions along `dim` that the second gives: in three axes
     with dim 1 y[i, index[i, j, k], k] = source[i, j, k]."""
 
     family: ClassVar[Family] = Family.RESHAPE
@@ -75,7 +75,7 @@ class _Gathering(_Scatter):
 
 @op("scatter", family=Family.RESHAPE, torch="torch.scatter", title="Scatter", arity=(2, 3))
 class Scatter(_Scatter):
-    """The first input with elements of the third, or a number, at the places along `dim` that the second names: in
+    """The first input with elements of the third, or a number, at the positions along `dim` that the second gives: in
     three axes with dim 1 y[i, index[i, j, k], k] = x₂[i, j, k]. Which of several elements for the same place is kept is
     not defined (`torch.scatter`)."""
 
@@ -106,8 +106,8 @@ class Scatter(_Scatter):
 
 @op("scatter_add", family=Family.RESHAPE, torch="torch.scatter_add", title="ScatterAdd")
 class ScatterAdd(_Gathering):
-    """The first input with elements of the third added at the places along `dim` that the second names: in three axes
-    with dim 1 y[i, index[i, j, k], k] += x₂[i, j, k] (`torch.scatter_add`)."""
+    """The first input with elements of the third added at the positions along `dim` that the second gives: in three
+    axes with dim 1 y[i, index[i, j, k], k] += x₂[i, j, k] (`torch.scatter_add`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_dtype(self, x[0], NUMBERS)

@@ -161,8 +161,8 @@ class Constant(Op):
 
 @op("arange", family=Family.OTHER, torch="torch.arange", title="Range", arity=(0, 0))
 class Arange(Op):
-    """The whole numbers from `start` up to but without `end`, `step` apart (`torch.arange`). They do not train and are
-    not part of the state_dict."""
+    """The whole numbers from `start` up to but excluding `end`, `step` apart (`torch.arange`). They do not train and
+    are not part of the state_dict."""
 
     start: int = attr("the first number")
     end: int = attr("where to stop, exclusive")

@@ -243,7 +243,7 @@ def _copy_some(reader: BinaryIO, writer: BinaryIO, at: int, count: int) -> int:
     except (AttributeError, OSError):
         sent = os.write(writer.fileno(), _read_at(reader, at, min(count, 1 << 24)))
     if not sent:
-        raise OSError("the weights file became shorter while it was copied")
+        raise OSError("the weights file was truncated while it was copied")
     return sent
 
 

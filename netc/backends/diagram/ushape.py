@@ -79,7 +79,7 @@ def ushape(view: View, page: tuple[float, float]) -> Scene:
     network."""
     bars = _bars(view)
     if not any(bar.way == "up" for bar in bars):
-        raise PictureError("this network does not go down and up again; use --style columns")
+        raise PictureError("this network is not an encoder-decoder; use --style columns")
     for share in SHARES:
         scene = _drawn_at(view, bars, share)
         if smallest_text(scene, *page) >= LEAST_TEXT:

@@ -51,7 +51,7 @@ def left_out_note(view: View) -> tuple[str, ...]:
     names = left_out(view)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     told = plain(", ".join(names[:NAMED])) + more
-    return (f"this style draws the main way alone, without {told}; --style columns shows everything",) if names else ()
+    return (f"this style draws the main path only, without {told}; --style columns shows everything",) if names else ()
 
 
 def usual_sizes(view: View) -> dict[str, int]:
@@ -66,7 +66,7 @@ def usual_sizes(view: View) -> dict[str, int]:
 def usual_note(usual: Mapping[str, int]) -> tuple[str, ...]:
     """Which numbers were taken, where some had to be."""
     chosen = ",".join(f"{name}={number}" for name, number in usual.items())
-    return (f"drawn to scale at {chosen}; --bind takes others",) if usual else ()
+    return (f"drawn to scale at {chosen}; --bind sets others",) if usual else ()
 
 
 def sizes_of(view: View, wire: Wire, usual: Mapping[str, int]) -> list[int]:

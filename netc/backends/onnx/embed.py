@@ -60,7 +60,7 @@ def copied(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
         while left:
             chunk = source.read(min(left, 1 << 24))
             if not chunk:
-                raise OSError("the weights file became shorter while it was copied")
+                raise OSError("the weights file was truncated while it was copied")
             left -= file.write(chunk)
             yield len(chunk)
 

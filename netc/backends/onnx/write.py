@@ -173,7 +173,7 @@ def _send(reader: int, writer: int, count: int) -> None:
     while count > 0:
         sent = _send_some(reader, writer, min(count, 1 << 30))
         if not sent:
-            raise OSError("the weights file became shorter while it was copied")
+            raise OSError("the weights file was truncated while it was copied")
         count -= sent
 
 

@@ -108,8 +108,8 @@ def command(
     times longer than netc's file one takes: medians, and the range in which 95 of 100 repetitions would lie. What this
     machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
 
-    The options of `netc onnx` make the file of a SPEC that they make there; what it does to images and scores,
-    PyTorch's module does, too.
+    With a SPEC, the options of `netc onnx` apply to the file that is measured; PyTorch's module then does the same to
+    images and scores.
 
     \b
       netc bench specs/resnet.yaml:resnet50 --batch 1,8 --profile

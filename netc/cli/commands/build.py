@@ -41,11 +41,11 @@ def command(
     """Write model.py, model.safetensors, model.onnx, diagram.svg and summary.txt: all of them or none.
 
     The ONNX file refers to the tensors in model.safetensors, which are named as in the module's state_dict. The module
-    and the ONNX file are compared before anything is written. What was made from the same things before is left as it
-    is; build.json keeps what each file was made from.
+    and the ONNX file are compared before anything is written. Files that are up to date are left
+    alone; build.json records what each was made from.
 
-    The options of `netc onnx` are those of the ONNX file: what it does to images and scores is compared with PyTorch's
-    own functions around the module, which is that of the network alone.
+    The options of `netc onnx` apply to the ONNX file: what it does to images and scores is compared with PyTorch's own
+    functions around the module; model.py is the network alone.
 
     \b
       netc build specs/resnet.yaml:resnet50 -o build/resnet50

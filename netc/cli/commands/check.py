@@ -31,8 +31,8 @@ else:
     "report that GitLab or (SARIF) code scanning reads.",
 )
 @click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not only the first.")
-@click.option("--skip-others", is_flag=True, help="Pass over YAML files that are not specs.")
-@click.option("--fix", is_flag=True, help="Change the files as the findings say, where they leave no choice.")
+@click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs.")
+@click.option("--fix", is_flag=True, help="Apply the fixes that leave no choice to the files.")
 @click.option("--diff", "show", is_flag=True, help="With --fix: print the changes, and write nothing.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
 @click.pass_context

@@ -60,7 +60,7 @@ def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> 
 )
 @click.option("--expand", metavar="GLOB", multiple=True, help="Open blocks by path, whatever the level; '*' for all.")
 @click.option("--collapse", metavar="GLOB", multiple=True, help="Close blocks by path.")
-@click.option("--depth", type=click.IntRange(min=0), help="Open frames within frames only so deep.")
+@click.option("--depth", type=click.IntRange(min=0), help="Open nested frames down to this depth only.")
 @click.option(
     "--page", metavar="PAGE", callback=_read_page, help="Fit to letter, a4, slide or WxH in points, centred on it."
 )
@@ -72,9 +72,9 @@ def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> 
     type=click.Choice(["family", "params", "macs"]),
     default="family",
     show_default=True,
-    help="What the fill of a box says: its kind of operator, or its share of parameters or MACs.",
+    help="What the fill of a box shows: its kind of operator, or its share of parameters or MACs.",
 )
-@click.option("--legend", is_flag=True, help="Say what the colours mean.")
+@click.option("--legend", is_flag=True, help="Explain the colours.")
 @click.option(
     "--layout",
     type=click.Choice(["netc", "graphviz", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]),

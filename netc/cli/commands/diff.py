@@ -37,7 +37,7 @@ def command(
     """Compare two specs, variants or versions.
 
     A line per statement that was added (+), removed (−), changed or resized (~) or renamed (=), with what that does to
-    parameters and MACs. Like diff, ends with 0 where the networks are equal, 1 where they differ, 2 on trouble.
+    parameters and MACs. Like diff, it exits with 0 if the networks are equal, 1 if they differ, 2 on errors.
 
     \b
       netc diff specs/resnet.yaml:resnet18 specs/resnet.yaml:resnet34 --size 224x224

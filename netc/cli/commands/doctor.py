@@ -44,10 +44,9 @@ PACKAGES = (
 @click.command("doctor")
 @as_json
 def command(json_: bool) -> None:
-    """Say what is installed of the parts that netc can use, and how to install the rest.
+    """Show which optional parts of netc are installed, and how to install the rest.
 
-    What is missing is needed by the commands named beside it alone. Exit code 1: something that is installed does not
-    work as it is.
+    A missing part is needed only by the commands named beside it. Exit code 1: an installed part does not work.
 
     \b
       netc doctor

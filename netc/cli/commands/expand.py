@@ -12,12 +12,12 @@ from netc.editor.expansion import expand
 
 @click.command("expand")
 @one_spec
-@text_output("The file to write; standard output without it.")
+@text_output("The file to write; standard output by default.")
 def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str | None) -> None:
     """Print a spec with every line in the long form, with every default, and the sizes behind it.
 
-    What a line leaves out stands there: the attributes with their defaults by name, and as a comment what comes out of
-    the line, wherever a block is used. It is the same network, and a spec like any other.
+    What a line leaves out is filled in: attributes with their defaults by name, and as a comment the shape that the
+    line gives, wherever a block is used. It is the same network, and a spec like any other.
 
     \b
       netc expand model.yaml

@@ -24,7 +24,7 @@ from netc.passes.explain import Explainer, Explanation
 @click.argument("path", required=False)
 @sized_choices
 @click.option("--detail", is_flag=True, help="Also other paddings, exact settings, and the memory of a training step.")
-@click.option("--chain", is_flag=True, help="Also how the sizes came about, from the input on.")
+@click.option("--chain", is_flag=True, help="Also how the sizes follow, from the input on.")
 @as_json
 def command(
     what: str | None,
@@ -42,7 +42,7 @@ def command(
     over; what a convolution would cost without sharing. Work, products and memory are those of one sample. A PATH of a
     block or chain explains all its layers, and a SPEC alone all of them.
 
-    Of a diagnostic CODE: its cause, an example, the remedy. Without anything, list the codes.
+    Of a diagnostic CODE: its cause, an example, the remedy. Without arguments, list the codes.
 
     \b
       netc explain specs/alexnet_original.yaml conv1.0

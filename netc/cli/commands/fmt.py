@@ -25,12 +25,12 @@ _ENDINGS = (".yaml", ".yml")
 @click.option(
     "--diff", "show", is_flag=True, help="Write nothing; print what would change, and exit with 1 if anything."
 )
-@click.option("--skip-others", is_flag=True, help="Pass over YAML files that are not specs, as in folders.")
+@click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs, as in folders.")
 def command(paths: tuple[str, ...], only_check: bool, show: bool, skip_others: bool) -> None:
     """Format specs: one layout, comments and blank lines kept.
 
-    PATH is a file, a folder whose specs are meant with those of the folders below it, or - for standard input, which is
-    printed formatted. A spec with an error of syntax is left as it is and reported. What a spec says never changes.
+    PATH is a file, a folder, which stands for all specs in it and below it, or - for standard input, which is printed
+    formatted. A spec with a syntax error is left as it is and reported. What a spec says never changes.
 
     \b
       netc fmt model.yaml

@@ -22,7 +22,9 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 @click.command("import")
 @guarded
 @click.argument("source", metavar="FILE", type=SPEC)
-@click.option("-o", "--output", "target", metavar="DIRECTORY", help="Where spec, weights and report go.")
+@click.option(
+    "-o", "--output", "target", metavar="DIRECTORY", help="The directory for the spec, the weights and the report."
+)
 @click.option(
     "--names",
     type=click.Choice(get_args(NamesMode)),
@@ -49,8 +51,8 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
     NAME.import.json, the report, are written into the directory; without -o the spec is printed.
 
     FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg or a Caffe .prototxt; weights are taken
-    from the .weights.h5, .weights or .caffemodel beside these. What is no ONNX file is compared in its operators,
-    sizes, parameters and wiring alone. PyTorch modules: `netc.import_torch` in Python.
+    from the .weights.h5, .weights or .caffemodel beside these. Of anything but ONNX, only
+    operators, sizes, parameters and wiring are compared. For PyTorch modules there is `netc.import_torch` in Python.
 
     \b
       netc import resnet50.onnx -o out

@@ -15,12 +15,14 @@ from netc.syntax.names import file_objection, name_from_stem
 
 @click.command("new")
 @click.argument("name")
-@click.option("--like", "kind", type=click.Choice(KINDS), default="mlp", show_default=True, help="What to begin with.")
+@click.option(
+    "--like", "kind", type=click.Choice(KINDS), default="mlp", show_default=True, help="The network to start from."
+)
 def command(name: str, kind: str) -> None:
-    """Begin a spec: NAME.yaml, a small network that is right, to be changed.
+    """Start a spec, NAME.yaml, from a small network that works, for you to change.
 
     NAME is the name of the network, or a path that ends in it: my_net, models/my_net or models/my_net.yaml. A file that
-    is there already is left alone.
+    exists already is left alone.
 
     \b
       netc new digits --like resnet

@@ -81,8 +81,9 @@ def command(
     """Run an ONNX file, or a spec, in onnxruntime; shows device, shapes, times and, for pictures, classes.
 
     A spec is compiled and written to a temporary folder first, as `netc onnx` writes it with the same options; --resize
-    is of pictures here. A picture has its shorter side resized, its centre cut out, and is normalised with ImageNet's
-    mean and standard deviation unless options say otherwise or the file does it itself; what was done is printed.
+    is about pictures here. A picture has its shorter side resized, its centre cut out, and is normalised with
+    ImageNet's mean and standard deviation unless options say otherwise or the file does it itself; what was done is
+    printed.
 
     \b
       netc run build/resnet50/model.onnx --provider cpu --bind N=8,h=7,w=7

@@ -13,7 +13,7 @@ from netc.editor.schema import json_schema
 
 @click.command("schema")
 @plugins
-@text_output("The file to write; standard output without it.")
+@text_output("The file to write; standard output by default.")
 def command(target: str | None) -> None:
     """Print the language as a JSON Schema, for editors that know YAML and tools that write specs.
 

@@ -21,7 +21,7 @@ from netc.passes.summary import Summary, summarise
 @click.argument("specs", metavar="SPEC…", type=SPEC, nargs=-1, required=True)
 @sized_choices
 @click.option("--all-variants", is_flag=True, help="Compare every variant of the files.")
-@click.option("--depth", type=click.IntRange(min=1), help="Of one network: show only the outer levels.")
+@click.option("--depth", type=click.IntRange(min=1), help="For one network: show only the outer levels.")
 @click.option(
     "--format",
     "form",
@@ -42,12 +42,12 @@ def command(
 ) -> None:
     """Tabulate layers, shapes, parameters, MACs, memory and receptive fields, or compare networks.
 
-    Lines of blocks and chains are the subtotals of what they hold. MACs are multiply-accumulates of one evaluation
-    pass per sample, memory the bytes of all that a sample makes, views left out; the field is how many input elements
-    one output position sees along an axis, the step how many lie from one position to the next. --json says which
-    parameters train, too.
+    Lines of blocks and chains show subtotals. MACs are multiply-accumulates of one evaluation pass per sample, memory
+    is the bytes of all activations of a sample, views excluded; the field is how many input elements one output
+    position sees along an axis, the step how many lie between one position and the next. --json also says which
+    parameters train.
 
-    Of several SPECs, or with --all-variants, there is a line for each network.
+    With several SPECs, or with --all-variants, each network has one line.
 
     \b
       netc summary specs/resnet.yaml:resnet50 --depth 1

@@ -102,13 +102,13 @@ class _Network:
         found = READERS[kind](self, layer, message)
         tops = message.words("top")
         if len(found) < len(tops):
-            raise layer.gap("has more tops than results")
+            raise layer.gap("has more tops than it computes")
         self.tops.update(zip(tops, found, strict=False))
 
     def bottom(self, message: Message, layer: Layer, at: int = 0) -> Value:
         names = message.words("bottom")
         if at >= len(names) or names[at] not in self.tops:
-            raise layer.gap("reads what nothing makes")
+            raise layer.gap("reads a blob that nothing computes")
         return self.tops[names[at]]
 
     def bottoms(self, message: Message, layer: Layer) -> list[Value]:
@@ -133,7 +133,7 @@ def _window(options: Message, layer: Layer, key: str, default: int) -> tuple[int
 
 
 def _refuse(layer: Layer) -> tuple[int, int]:
-    raise layer.gap("netc's windows here have two axes")
+    raise layer.gap("netc's windows here need two axes")
 
 
 def _convolution(net: _Network, layer: Layer, message: Message) -> list[Value]:
@@ -173,7 +173,7 @@ def _scale(net: _Network, layer: Layer, message: Message) -> list[Value]:
     x, options = net.bottom(message, layer), message.sub("scale_param")
     count, node = x.type.shape[1], net.norms.get(x)
     if node is None or not isinstance(count, int) or len(message.words("bottom")) != 1:
-        raise layer.gap("netc has a Scale behind a BatchNorm")
+        raise layer.gap("netc reads a Scale layer only right after a BatchNorm")
     bias = options.flag("bias_term", False)
     node.op = node.op.replace(affine=True, bias=bias)
     node.params["weight"] = net.blob(layer, message, 0, count)
@@ -206,7 +206,7 @@ def _pooling(net: _Network, layer: Layer, message: Message) -> list[Value]:
     options, x = message.sub("pooling_param"), net.bottom(message, layer)
     kind = {"MAX": "max", "0": "max", "AVE": "avg", "1": "avg"}.get(options.word("pool") or "MAX")
     if kind is None:
-        raise layer.gap("netc has no stochastic pool")
+        raise layer.gap("netc has no stochastic pooling")
     if options.flag("global_pooling", False):
         return [layer.emit(f"adaptive_{kind}_pool2d", x, output_size=1)]
     kernel, stride = _window(options, layer, "kernel_size", 1), _window(options, layer, "stride", 1)
@@ -244,7 +244,7 @@ def _concat(net: _Network, layer: Layer, message: Message) -> list[Value]:
 def _eltwise(net: _Network, layer: Layer, message: Message) -> list[Value]:
     options, found = message.sub("eltwise_param"), net.bottoms(message, layer)
     if any(c != 1 for c in options.reals("coeff")):
-        raise layer.gap("netc adds without coefficients")
+        raise layer.gap("netc has no coefficients here")
     kinds = {"PROD": "mul", "0": "mul", "SUM": "add", "1": "add", "MAX": "maximum", "2": "maximum"}
     return [layer.emit(kinds.get(options.word("operation") or "SUM", "add"), *found)]
 
@@ -252,7 +252,7 @@ def _eltwise(net: _Network, layer: Layer, message: Message) -> list[Value]:
 def _lrn(net: _Network, layer: Layer, message: Message) -> list[Value]:
     options = message.sub("lrn_param")
     if (options.word("norm_region") or "ACROSS_CHANNELS") not in ("ACROSS_CHANNELS", "0"):
-        raise layer.gap("netc normalises across channels")
+        raise layer.gap("netc normalises across channels only")
     settings: dict[str, Any] = {
         "alpha": options.real("alpha", 1.0),
         "beta": options.real("beta", 0.75),

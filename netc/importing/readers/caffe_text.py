@@ -40,7 +40,7 @@ class Message:
         try:
             found = [float(word) for word in self.words(key)]
         except ValueError as error:
-            raise Gap(f"{key}: {self.word(key)[:40]} is no number") from error
+            raise Gap(f"{key}: {self.word(key)[:40]} is not a number") from error
         if any(not abs(value) < 2**31 for value in found):
             raise Gap(f"{key}: {self.word(key)[:40]} is too large")
         return found

@@ -77,7 +77,7 @@ def _blob(data: Any, span: Span, name: str, path: Path) -> Held:
     if packed and all(end - start == 4 for start, end in packed) and len(packed) == prod(wanted):
         array = np.array([np.frombuffer(data[start:end], "<f4")[0] for start, end in packed], np.float32)
         return Held(name, "float32", wanted, lambda: array.reshape(wanted))
-    raise Gap(f"{path.name}: {name} has other data than its shape says")
+    raise Gap(f"{path.name}: the data of {name} does not match its shape")
 
 
 def _dims(data: Any, span: Span) -> list[int]:
@@ -107,7 +107,7 @@ def _fields(data: Any, span: Span) -> Iterator[tuple[int, int, Span]]:
         if kind == BYTES:
             length, at = _varint(data, at, end)
         if length < 0 or at + length > end:
-            raise Gap("the weights are no .caffemodel, or are cut short")
+            raise Gap("the weights are not a .caffemodel file, or are truncated")
         yield number, kind, (at, at + length)
         at += length
 
@@ -121,4 +121,4 @@ def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-    raise Gap("the weights are no .caffemodel, or are cut short")
+    raise Gap("the weights are not a .caffemodel file, or are truncated")

@@ -65,7 +65,7 @@ def parsed(text: str) -> list[tuple[str, Options]]:
             key, _, value = line.partition("=")
             sections[-1][1][key.strip()] = value.strip()
         else:
-            raise Gap("is no section and no option", f"line {at}")
+            raise Gap("is neither a section nor an option", f"line {at}")
     if len(sections) > MOST_SECTIONS:
         raise Gap(f"has more than {MOST_SECTIONS:,} sections")
     return sections
@@ -77,7 +77,7 @@ def number(options: Options, key: str, default: int) -> int:
     try:
         value = int(float(text))
     except (ValueError, OverflowError) as error:
-        raise Gap(f"{key}={text[:40]} is no number") from error
+        raise Gap(f"{key}={text[:40]} is not a number") from error
     if not -(2**31) < value < 2**31:
         raise Gap(f"{key}={text[:40]} is too large")
     return value
@@ -131,7 +131,7 @@ class _Network:
     def earlier(self, layer: Layer, at: int) -> Value:
         at = at if at >= 0 else len(self.layers) + at
         if not 0 <= at < len(self.layers):
-            raise layer.gap("names a layer that is not before it")
+            raise layer.gap("refers to a layer that does not come before it")
         return self.layers[at]
 
     def activated(self, layer: Layer, x: Value, options: Options, default: str) -> Value:
@@ -216,7 +216,7 @@ def _route(net: _Network, layer: Layer, options: Options) -> Value:
     if groups > 1:
         at = number(options, "group_id", 0)
         if not 0 <= at < groups:
-            raise layer.gap("names a group that is not there")
+            raise layer.gap("refers to a group that does not exist")
         found = [layer.emit_all("chunk", x, chunks=groups, dim=1)[at] for x in found]
     return found[0] if len(found) == 1 else layer.emit("concat", *found, dim=1)
 
@@ -224,7 +224,7 @@ def _route(net: _Network, layer: Layer, options: Options) -> Value:
 def _shortcut(net: _Network, layer: Layer, options: Options) -> Value:
     other = net.earlier(layer, number(options, "from", -1))
     if other.type.shape != net.now.type.shape:
-        raise layer.gap(f"adds {other.type} to {net.now.type}: netc adds equal shapes")
+        raise layer.gap(f"adds {other.type} to {net.now.type}, and netc only adds equal shapes")
     return net.activated(layer, layer.emit("add", net.now, other), options, "linear")
 
 
@@ -245,7 +245,7 @@ def _dropout(net: _Network, layer: Layer, options: Options) -> Value:
     try:
         return layer.emit("dropout", net.now, p=float(options.get("probability", "0.5")))
     except ValueError as error:
-        raise layer.gap("its probability is no number") from error
+        raise layer.gap("its probability is not a number") from error
 
 
 def _softmax(net: _Network, layer: Layer, options: Options) -> Value:
@@ -286,7 +286,7 @@ def _read(sections: list[tuple[str, Options]], name: str, weights: Path | None, 
     graph.outputs = [("output" if len(ends) == 1 else f"output{i + 1}", value) for i, value in enumerate(ends)]
     if any(node.op.name.startswith("batch_norm") for node in graph.nodes):
         graph.notes.append(
-            f"batch norms add {EPS} to variances, as today's darknet does; older ones added 1e-6 otherwise"
+            f"batch norms add {EPS} to the variance, as darknet does today; older versions added 1e-6 to the deviation"
         )
     graph.has_weights = weights is not None
     return graph

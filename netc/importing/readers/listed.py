@@ -78,6 +78,6 @@ def unread(name: str, shape: tuple[int, ...]) -> Held:
     """A tensor of which only the shape is known."""
 
     def read() -> Any:
-        raise Gap("there is no file of weights", name)
+        raise Gap("the weights file is missing", name)
 
     return Held(name, "float32", shape, read)

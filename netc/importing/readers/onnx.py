@@ -183,7 +183,7 @@ class Reader:
         call = Call(self, node)
         for name in node.input:
             if name and name not in self.env:
-                raise Gap(f"reads {name}, which nothing makes", call.origin)
+                raise Gap(f"reads {name}, which nothing computes", call.origin)
         if node.domain not in ("", "ai.onnx") and node.op_type not in HANDLERS:
             raise call.gap(f"netc does not know operators of {node.domain}")
         if self._folds(call):

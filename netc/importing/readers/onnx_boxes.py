@@ -11,7 +11,7 @@ from netc.importing.readers.onnx_layers import pads_of
 def deform_conv(call: Call) -> None:
     weight, rank = call.weight(1), len(call.weight(1).shape) - 2
     if rank != 2:
-        raise call.gap("netc has convolutions with moved taps for pictures")
+        raise call.gap("netc has deformable convolutions of images only")
     call.attributes.setdefault("kernel_shape", list(weight.shape[2:]))
     params = {"weight": weight, **({"bias": call.weight(3)} if call.has(3) else {})}
     settings = {
@@ -30,7 +30,7 @@ def deform_conv(call: Call) -> None:
 @handles("RoiAlign")
 def roi_align(call: Call) -> None:
     if call.get("mode", "avg") != "avg":
-        raise call.gap("netc takes the mean of the samples of a cell")
+        raise call.gap("netc takes the mean of a cell's samples only")
     x, boxes, sample = call.value(0), call.value(1), call.value(2)
     usual = "half_pixel" if call.reader.opset >= 16 else "output_half_pixel"
     number = call.emit("unsqueeze", call.emit("cast", sample, dtype=boxes.type.dtype), dim=1)
@@ -54,12 +54,12 @@ def gather_nd(call: Call) -> None:
     """Whole slices along one axis: the indices are lists of one number."""
     x, places, axis = call.value(0), call.value(1), call.get("batch_dims", 0)
     if places.type.shape[-1] != 1:
-        raise call.gap("netc looks up places along one axis")
+        raise call.gap("netc looks up indices along one axis only")
     if axis == 0 and places.type.rank == 2:
         call.result(call.emit("index_select", x, call.emit("squeeze", places, dim=1), dim=0))
         return
     if places.type.rank != axis + 2:
-        raise call.gap("netc looks up a list of places for each sample")
+        raise call.gap("netc looks up one list of indices per sample")
     for _ in range(x.type.rank - places.type.rank):
         places = call.emit("unsqueeze", places, dim=-1)
     if places.type.rank > x.type.rank:

@@ -27,7 +27,7 @@ def constant_weight(call: Call) -> Weight:
     elif name in ("value_int", "value_ints"):
         array = np.array(value, np.int64)
     else:
-        raise call.gap("netc has no such constants")
+        raise call.gap("netc has no constants of this kind")
     return whole(held_array(call.node.output[0], array))
 
 

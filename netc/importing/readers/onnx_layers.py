@@ -18,7 +18,7 @@ def pads_of(call: Call, rank: int) -> Any:
     if auto == "SAME_UPPER":
         return "same"
     if auto == "SAME_LOWER" and any(n != 1 for n in call.get("strides", [1])):
-        raise call.gap("netc has no padding whose odd element stands at the beginning")
+        raise call.gap("netc has no padding whose odd element comes first")
     if auto == "SAME_LOWER":
         kernel, dilations = call.get("kernel_shape"), call.get("dilations", [1] * rank)
         wide = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
@@ -63,7 +63,7 @@ def conv_transpose(call: Call) -> None:
     x, weight = call.value(0), _kernel(call)
     rank, groups = len(weight.shape) - 2, call.get("group", 1)
     if "output_shape" in call.attributes or call.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise call.gap("netc takes the padding of a transposed convolution in numbers")
+        raise call.gap("netc needs the padding of a transposed convolution as numbers")
     params = {"weight": weight, **({"bias": call.weight(2)} if call.has(2) else {})}
     settings = {
         "out_channels": weight.shape[1] * groups,
@@ -144,11 +144,11 @@ def pool_settings(call: Call) -> dict[str, Any]:
         settings["dilation"] = tuple(call.get("dilations", [1] * rank))
         settings["return_indices"] = len(call.node.output) > 1 and bool(call.node.output[1])
         if call.get("storage_order", 0):
-            raise call.gap("netc counts positions along rows")
+            raise call.gap("netc's indices count in row-major order")
     elif settings["padding"] == "same" or any(np.atleast_1d(settings["padding"])) or settings["ceil_mode"]:
         settings["count_include_pad"] = bool(call.get("count_include_pad", 0))
         if any(n != 1 for n in call.get("dilations", [])):
-            raise call.gap("netc has no average over a dilated window")
+            raise call.gap("netc has no dilated average pool")
     return settings
 
 
@@ -281,7 +281,7 @@ def selu(call: Call) -> None:
     usual = (1.6732632423543772, 1.0507009873554805)
     given = call.get("alpha", usual[0]), call.get("gamma", usual[1])
     if not np.allclose(given, usual, rtol=1e-6):
-        raise call.gap("netc has selu with the published numbers alone")
+        raise call.gap("netc's selu has the published constants only")
     call.result(call.emit("selu", call.value(0)))
 
 
@@ -312,7 +312,7 @@ def prelu(call: Call) -> None:
     channels = x.channels if x.type.rank != 3 else x.type.shape[1]
     at = slope.shape.index(count) if count > 1 else 0
     if count > 1 and (count != channels or len(slope.shape) - at != x.type.rank - 1):
-        raise call.gap("netc has one slope for all or one per channel")
+        raise call.gap("netc's prelu has one slope for all channels or one per channel")
     params = {"weight": slope.reshaped(count)}
     call.result(call.emit("prelu", x, params=params, num_parameters=count))
 
@@ -348,6 +348,6 @@ def softmax(call: Call) -> None:
     rank, old = x.type.rank, call.reader.opset < 13
     axis = call.get("axis", 1 if old else -1) % rank
     if old and any(n != 1 for n in x.type.shape[axis + 1 :]):
-        raise call.gap("before opset 13 this is a softmax over all axes from `axis` on, which netc has not in one word")
+        raise call.gap("before opset 13 this is a softmax over all axes from `axis` on, which no operator of netc does")
     dim = axis if axis != rank - 1 else -1
     call.result(call.emit("softmax" if call.op_type == "Softmax" else "log_softmax", x, dim=dim))

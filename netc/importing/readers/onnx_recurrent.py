@@ -26,7 +26,7 @@ def recurrent(call: Call) -> None:
     if call.has(4):
         references = {"lengths": _lengths(call)}
         if direction == "reverse":
-            raise call.gap("netc reads sequences of different lengths from their beginning")
+            raise call.gap("netc reads sequences of different lengths in the forward direction only")
     settings |= {"hidden_size": call.weight(2).shape[2], "bias": call.has(3), "bidirectional": both}
     found = call.emit_all(name, *inputs, params=params, references=references, **settings)
     output = call.emit("flip", found[0], dims=(0,)) if direction == "reverse" else found[0]
@@ -40,13 +40,16 @@ def recurrent(call: Call) -> None:
 
 def _settings(call: Call) -> dict[str, Any]:
     """Raises Gap for what netc's layers do not do."""
-    for name, told in (("clip", "no limit inside a recurrent layer"), ("layout", "the steps of a layer first")):
+    for name, told in (
+        ("clip", "netc does not clip inside a recurrent layer"),
+        ("layout", "netc reads recurrent layers with steps as the first axis"),
+    ):
         if call.get(name, 0):
-            raise call.gap(f"netc has {told}")
+            raise call.gap(told)
     if call.has(7) or call.get("input_forget", 0):
-        raise call.gap("netc's lstm has no peepholes, and a forget gate of its own")
+        raise call.gap("netc's lstm has no peepholes and no coupled forget gate")
     if call.op_type == "GRU" and not call.get("linear_before_reset", 0):
-        raise call.gap("netc's gru takes its reset behind the product, as linear_before_reset=1 does")
+        raise call.gap("netc's gru applies the reset gate after the product, as linear_before_reset=1 says")
     usual = USUAL[call.op_type]
     given = [f.decode() if isinstance(f, bytes) else f for f in call.attributes.get("activations", usual)]
     kinds = {tuple(given[at : at + len(usual)]) for at in range(0, len(given), len(usual))}
@@ -83,7 +86,7 @@ def _starts(call: Call) -> list[Value]:
     if not places or all(_is_zero(call, at) for at in places):
         return []
     if call.op_type == "LSTM" and len(places) == 1:
-        raise call.gap("netc's lstm starts from both states, or from zero")
+        raise call.gap("netc's lstm needs both initial states, or neither")
     return [call.value(at) for at in places]
 
 

@@ -26,7 +26,7 @@ def resize(call: Call) -> None:
         if any(isinstance(n, Dim) for n in target):
             like = call.reader.sized.get(tuple(target)) or _with_space(call, tuple(target))
             if like is None:
-                raise call.gap("no tensor has the size that is asked for")
+                raise call.gap("no tensor has the requested size")
             call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
             return
         call.result(call.emit("interpolate", x, size=tuple(target), **settings))
@@ -58,7 +58,7 @@ def _target(call: Call, x: Value) -> tuple[list[Any], list[float] | None]:
         return out, factors[2:]
     wanted = call.known(3)
     if wanted is None:
-        raise call.gap("the size that is asked for depends on the data")
+        raise call.gap("the requested size depends on the data")
     found = [whole_number(n) for n in wanted.reshape(-1)]
     _only_space(call, found[1] == x.type.shape[1])
     return found[2:], None
@@ -66,7 +66,7 @@ def _target(call: Call, x: Value) -> tuple[list[Any], list[float] | None]:
 
 def _only_space(call: Call, right: bool) -> None:
     if not right or call.get("axes") is not None or call.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise call.gap("netc resizes the spatial axes")
+        raise call.gap("netc resizes spatial axes only")
 
 
 def _interpolation(call: Call, rank: int, factors: list[float] | None) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def _interpolation(call: Call, rank: int, factors: list[float] | None) -> dict[s
                 return {"mode": "nearest-exact"}
             if factors and all(f.is_integer() for f in factors):
                 return {"mode": "nearest"}
-        raise call.gap("netc takes the nearest element as PyTorch does")
+        raise call.gap("netc has PyTorch's rules for the nearest element only")
     words = {("linear", 3): "linear", ("linear", 4): "bilinear", ("linear", 5): "trilinear", ("cubic", 4): "bicubic"}
     if (mode, rank) not in words or (mode == "cubic" and short(call.get("cubic_coeff_a", -0.75)) != -0.75):
-        raise call.gap("netc interpolates as PyTorch does")
+        raise call.gap("netc has PyTorch's interpolation modes only")
     if place not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        raise call.gap("netc interpolates between centres of elements or corners")
+        raise call.gap("netc interpolates with half-pixel centres or aligned corners only")
     aligned = {"align_corners": True} if place == "align_corners" else {}
     return {"mode": words[mode, rank], **aligned, **({"antialias": True} if call.get("antialias", 0) else {})}

@@ -101,7 +101,7 @@ def where(call: Call) -> None:
 def cast(call: Call) -> None:
     to = call.get("to")
     if to not in OF_ONNX:
-        raise call.gap("netc has no such type")
+        raise call.gap("netc has no such element type")
     x = call.value(0)
     call.result(x if x.type.dtype == OF_ONNX[to] else call.emit("cast", x, dtype=OF_ONNX[to]))
 
@@ -128,7 +128,7 @@ def reduce(call: Call) -> None:
 @handles("ArgMax", "ArgMin")
 def arg_extreme(call: Call) -> None:
     if call.get("select_last_index", 0):
-        raise call.gap("netc takes the first of equal elements")
+        raise call.gap("netc takes the first of several equal elements")
     settings = {"dim": call.get("axis", 0), "keepdim": bool(call.get("keepdims", 1))}
     call.result(call.emit(call.op_type.lower(), call.value(0), **settings))
 
@@ -144,7 +144,7 @@ def topk(call: Call) -> None:
 def cumsum(call: Call) -> None:
     axis = call.number(1)
     if axis is None or call.get("exclusive", 0) or call.get("reverse", 0):
-        raise call.gap("netc has the plain cumulative sum along a known axis")
+        raise call.gap("netc's cumsum needs a known axis, and is neither exclusive nor reversed")
     call.result(call.emit("cumsum", call.value(0), dim=axis))
 
 
@@ -279,7 +279,7 @@ def gather(call: Call) -> None:
     if index is None:
         found = call.value(1)
         if found.type.rank != 1:
-            raise call.gap("netc picks along an axis by one axis of places")
+            raise call.gap("netc gathers along an axis by a list of indices")
         call.result(call.emit("index_select", x, found, dim=axis))
         return
     call.result(_picked(call, x, index, axis))
@@ -333,7 +333,7 @@ def _cut(call: Call, x: Value, start: Any, end: Any, axis: int, step: int) -> Va
     if step < 0:
         if step == -1 and (start == -1 or start == size - 1 or (isinstance(start, int) and start >= LAST)):
             return call.emit("flip", x, dims=(axis,))
-        raise call.gap("netc cuts forwards, or turns a whole axis around")
+        raise call.gap("netc slices with positive steps, or flips a whole axis")
     if isinstance(end, int) and (end >= LAST or (isinstance(size, int) and end >= size)):
         end = None
     if end is not None and end == size:
@@ -365,7 +365,7 @@ def pad(call: Call) -> None:
 @handles("DepthToSpace")
 def depth_to_space(call: Call) -> None:
     if call.get("mode", "DCR") != "CRD":
-        raise call.gap("netc's pixel_shuffle reads channels as mode CRD does")
+        raise call.gap("netc's pixel_shuffle orders channels as mode CRD")
     call.result(call.emit("pixel_shuffle", call.value(0), upscale_factor=call.get("blocksize")))
 
 

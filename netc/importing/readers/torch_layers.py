@@ -158,7 +158,7 @@ def matmul(call: TorchCall) -> None:
 def addmm(call: TorchCall) -> None:
     names = ("mat1", "mat2") if call.name == "addmm" else ("batch1", "batch2")
     if call.get("alpha", 1) != 1 or call.get("beta", 1) != 1:
-        raise call.gap("netc has no factors here")
+        raise call.gap("netc has no alpha and beta here")
     call.result(call.emit("add", call.emit("matmul", *map(call.value, names)), call.value("self")))
 
 

@@ -29,14 +29,14 @@ PAIRS = {
 def pair(call: TorchCall) -> None:
     name = PAIRS[call.name.removesuffix("_")]
     if call.get("rounding_mode") is not None:
-        raise call.gap("netc divides exactly here")
+        raise call.gap("netc's division takes no rounding_mode here")
     second = "exponent" if name == "pow" else "other"
     alpha = {"alpha": call.get("alpha")} if call.get("alpha", 1) != 1 else {}
     other = call.given.get(second)
     if not hasattr(call.given.get("self"), "meta"):
         if name != "pow":
-            raise call.gap("netc has a number on the right")
-        raise call.gap("netc has no power of a number")
+            raise call.gap("netc takes the number as the second operand")
+        raise call.gap("netc cannot raise a number to the power of a tensor")
     if hasattr(other, "meta") and not _is_number(call, other):
         call.result(call.emit(name, call.value("self"), call.value(second), **alpha))
         return
@@ -303,7 +303,7 @@ def upsample(call: TorchCall) -> None:
         values = [*graph.inputs, *(v for node in reversed(graph.nodes) for v in node.outputs)]
         like = next((v for v in values if v.type.shape[2:] == target), None)
         if like is None:
-            raise call.gap("no tensor has the size that is asked for")
+            raise call.gap("no tensor has the requested size")
         call.result(call.emit_all("interpolate", x, references={"like": like}, **settings)[0])
         return
     call.result(call.emit("interpolate", x, size=target, **settings))
@@ -329,7 +329,7 @@ def index(call: TorchCall) -> None:
     x, places = call.value("self"), call.given["indices"]
     given = [(axis, node) for axis, node in enumerate(places) if node is not None]
     if len(given) != 1:
-        raise call.gap("netc picks along one axis")
+        raise call.gap("netc indexes one axis with a tensor at a time")
     axis, node = given[0]
     found = call.reader.as_value(node, call)
     if found.type.dtype == "bool":

@@ -101,9 +101,8 @@ class Target:
             self.report.add("unknown-op", message, self.word_span)
             return
         if any(shared.text == word for shared in self.instance.spec.shared):
-            message = f"`{word}` is a shared module, and an argument holds an operator or a block"
-            helps = (f"call `{word}` by its name",)
-            self.report.add("unknown-op", message, self.word_span, helps=helps)
+            message = f"`{word}` is a shared module, which only statements call, by its name"
+            self.report.add("unknown-op", message, self.word_span)
             return
         shipped = import_of(word)
         known = [*self.instance.names, *self.place.scope.names()]
