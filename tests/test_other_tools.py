@@ -93,6 +93,7 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("SeparableConv2D 16", "netc:separable_conv"),
         ("squeeze_excite 4", "netc:squeeze_excite"),
         ("SELayer", "netc:squeeze_excite"),
+        ("yolo 4", "netc:yolo_boxes"),
     ],
 )
 def test_what_there_is_to_say_where_there_is_no_such_operator(line: str, words: str) -> None:

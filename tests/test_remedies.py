@@ -353,3 +353,16 @@ def test_an_input_without_the_axis_that_would_follow_is_told_by_its_rank() -> No
     assert [(one.code, one.span.text if one.span else "") for one in found] == [
         ("rank-mismatch", "conv_transpose2d 31 3"),
     ]
+
+
+def test_a_remedy_that_two_inputs_lead_to_is_offered_once() -> None:
+    text, (found,) = found_in("""\
+        inputs: {image: [N, 3, 28, 28]}
+        net:
+          a: conv2d 8 1 @image
+          b: conv2d 8 3 @image
+          d: conv2d 8 5 padding=2 @image
+          c: concat @a @b @d
+    """)
+    assert titles(found) == ["add `padding=1` to `b` (gives N×8×28×28)"]
+    check_all(text, found)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from netc.ops.base import OPERATORS
 
-_CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*\((.*)\)", re.ASCII | re.DOTALL)
+_CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\((.*)\)", re.ASCII | re.DOTALL)
 _PART = re.compile(r"[^,()\[\]]+|[,()\[\]]")
 _FUNCTION = re.compile(r"(?:F|functional|nn\.functional|torch|torch\.nn\.functional)\.[a-z]")
 _CONSTANTS = frozenset(("None", "True", "False"))
@@ -16,7 +16,8 @@ _ELSEWHERE = frozenset(("inplace", "device", "dtype"))
 
 
 def line_of(text: str) -> str | None:
-    """The line that does what the call does; None where this is no call of an operator."""
+    """The line that does what the call does; None where this is no call of an operator. `reshape (N, 4, -1)` is none: a
+    space before the parenthesis makes it the list of a line."""
     found = _CALL.fullmatch(text)
     if found is None:
         return None

@@ -238,7 +238,7 @@ def _history(item: Any, layer: Config) -> tuple[str, int, int]:
         history = item.get("config", {}).get("keras_history")
         if isinstance(history, list):
             return _old(history, layer)
-    raise Gap("is called with something that is no tensor of the model", f"layer {name_of(layer)}")
+    raise Gap("is called with something that is not a tensor of the model", f"layer {name_of(layer)}")
 
 
 def _old(item: Any, layer: Config) -> tuple[str, int, int]:

@@ -198,5 +198,5 @@ def _parsed(text: Any) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Gap(f"the description of the model is not JSON: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict | list):
-        raise Gap("is no Keras model: its JSON has no `config`")
+        raise Gap("is not a Keras model: its JSON has no `config`")
     return found

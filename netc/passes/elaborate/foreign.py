@@ -62,6 +62,7 @@ embed lookup: embedding
 se squeezeandexcitation seblock selayer squeezeexcitation: netc:squeeze_excite
 invertedresidualblock mbconv: netc:inverted_residual
 transformerencoder transformerlayer: netc:transformer_encoder_layer
+yolo region yololayer detect: netc:yolo_boxes
 """
 
 _OTHERWISE = {

@@ -92,6 +92,8 @@ def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
     partly: list[Fix] = []
     try:
         for fix in _candidates(trials, found, clue):
+            if any(fix.title == other.title for other in (*proved, *partly)):
+                continue
             if trials.mends(found, fix.edits):
                 proved.append(fix)
             elif found.severity == "error" and not partly and trials.uncovers(found, fix.edits):
