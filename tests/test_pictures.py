@@ -141,6 +141,12 @@ def test_large_networks_end_in_a_picture(net: str) -> None:
     assert time.process_time() - start < 8
 
 
+def test_what_cannot_be_read_on_a_page_is_no_strip_and_says_so() -> None:
+    picture = Picture(built(LONG), Options())
+    assert picture.scene.height < 3 * picture.scene.width
+    assert picture.notes == ("text on the page is 1.2 pt high; -o model.html makes a page to explore",)
+
+
 def test_many_outputs_stand_together() -> None:
     net = "\n".join(f"  o{i}: conv2d {i + 1} 1 @image" for i in range(200))
     outputs = "{" + ", ".join(f"r{i}: o{i}" for i in range(200)) + "}"

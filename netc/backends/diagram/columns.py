@@ -23,7 +23,7 @@ MARGIN, GUTTER, ENDS, LANE = 8.0, 24.0, 18.0, 6.0
 COLUMNS, MOST_LANES = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 40), 10
 WHOLE_SHARE = 0.6
 COLUMN_COST = 0.015
-"""Of the scale that a column more must bring."""
+"""Share of the scale that a column more must bring."""
 
 
 class Column(msgspec.Struct, frozen=True, eq=False):
@@ -48,7 +48,7 @@ def columns(view: View, sketch: Sketch, page: tuple[float, float]) -> Scene:
 
 def _worth(size: tuple[float, float], count: int, page: tuple[float, float]) -> tuple[float, int, float]:
     scale = min(1.0, page[0] / size[0], page[1] / size[1])
-    return (scale - COLUMN_COST * count, -count, -size[0] * size[1])
+    return (scale * (1 - COLUMN_COST * count), -count, -size[0] * size[1])
 
 
 def spread(shown: Sequence[Shown]) -> list[Shown]:

@@ -18,13 +18,14 @@ Layout = Callable[[View], Scene]
 def fitting(view: View, page: tuple[float, float], layout: Layout, kept: Sequence[str] = ()) -> tuple[Scene, View]:
     """The finest scene whose text can be read on a page, else the one with the largest text, and what it shows.
 
-    kept: globs over paths of blocks that stay open. The scene's notes say what was closed.
+    kept: globs over paths of blocks that stay open. The scene's notes say what was closed, and how small text is where
+    even so it cannot be read.
     """
     best = layout(view)
     size = smallest_text(best, *page)
     if size >= LEAST_TEXT:
         return best, view
-    shown, shown_view = _count(view), view
+    shown, shown_view, closed = _count(view), view, ""
     for coarse, note in _coarser(view, page, layout, kept):
         if _count(coarse) == shown:
             continue
@@ -32,18 +33,20 @@ def fitting(view: View, page: tuple[float, float], layout: Layout, kept: Sequenc
         scene = layout(coarse)
         now = smallest_text(scene, *page)
         if now > size:
-            best, size, shown_view = scene, now, coarse
-            best.notes = (f"{note}, so that text on the page is not smaller than {LEAST_TEXT:g} pt; {OPENING}",)
+            best, size, shown_view, closed = scene, now, coarse, note
         if size >= LEAST_TEXT:
-            break
-    return best, shown_view
+            best.notes = (f"{closed}, so that text on the page is not smaller than {LEAST_TEXT:g} pt; {OPENING}",)
+            return best, shown_view
+    best.notes = (f"{closed}; {OPENING}",) if closed else ()
+    return with_size_said(best, page, "-o model.html makes a page to explore"), shown_view
 
 
-def with_size_said(scene: Scene, page: tuple[float, float], other: str) -> Scene:
-    """A scene that has no coarser form, which says how small its text is where it cannot be read on the page."""
+def with_size_said(scene: Scene, page: tuple[float, float], instead: str) -> Scene:
+    """The scene, which says how small its text is where it cannot be read on the page, and what can be done instead."""
     size = smallest_text(scene, *page)
     if size < LEAST_TEXT:
-        scene.notes = (*scene.notes, f"text on the page is {size:.1f} pt high; {other} keeps {LEAST_TEXT:g} pt")
+        told = f"{size:.1f} pt" if size >= 0.1 else "less than 0.1 pt"
+        scene.notes = (*scene.notes, f"text on the page is {told} high; {instead}")
     return scene
 
 

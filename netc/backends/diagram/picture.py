@@ -42,6 +42,7 @@ Layout = Literal["netc", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]
 PAGES: Mapping[str, tuple[float, float]] = {"letter": (612, 792), "a4": (595.28, 841.89), "slide": (960, 540)}
 """Points of the pages that have names."""
 PAGE_MARGIN = 72.0
+IN_COLUMNS = "--style columns closes blocks until it can be read"
 DEFAULT_PAGE = (468.0, 648.0)
 """What a letter page leaves inside its margins: what pictures are laid out for unless a page is named."""
 
@@ -175,9 +176,9 @@ def drawn(view: View, options: Options) -> tuple[Scene, View]:
 def _styled(view: View, options: Options) -> tuple[Scene, View]:
     paint = paint_of(view, options.color)
     if options.style == "paper":
-        return with_size_said(paper.paper(view, paint, options.room), options.room, "--style columns"), view
+        return with_size_said(paper.paper(view, paint, options.room), options.room, IN_COLUMNS), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
-        return with_size_said(ushape(view, options.room), options.room, "--style columns"), view
+        return with_size_said(ushape(view, options.room), options.room, IN_COLUMNS), view
     if options.style == "volumes":
         return volumes.volumes(view), view
 
