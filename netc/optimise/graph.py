@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
-from onnx.shape_inference import infer_shapes
+from onnx.shape_inference import InferenceError, infer_shapes
 
 from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import failure
@@ -203,9 +203,12 @@ class Graph:
         self.constants = {name: tensor for name, tensor in self.constants.items() if name in needed}
 
     def infer(self) -> None:
-        """Find types anew. Sizes that netc wrote into the file help: they are exact."""
-        model = self.model(stubs=True)
-        found = infer_shapes(model, data_prop=True).graph
+        """Find types anew. Sizes that netc wrote into the file help: they are exact. Raises NetcError (`model-file`)
+        where onnx gives up."""
+        try:
+            found = infer_shapes(self.model(stubs=True), data_prop=True).graph
+        except (InferenceError, ValueError) as error:
+            raise failure("model-file", f"onnx cannot infer the model's shapes: {error}") from error
         self.types = {v.name: _kind(v) for v in (*found.input, *found.value_info, *found.output)}
         for tensor in (*self.constants.values(), *self._given):
             self.types[tensor.name] = Kind(tensor.data_type, tuple(tensor.dims))

@@ -20,6 +20,7 @@ from netc.optimise.quantise import Finished, quantise
 from netc.optimise.report import OptimiseReport, StepReport
 from netc.optimise.write import files_of, layout, size, weights_path, write
 from netc.run.model import Session, open_bytes, open_model, read_model
+from netc.run.valid import check_nodes
 from netc.verify import Difference
 from netc.verify.graph import check_file
 
@@ -53,6 +54,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     session = original.session
     known, source = trials(session, plan), read_model(path)
     _refuse_old(source)
+    check_nodes(source, str(path))
     graph = Graph(source, path.parent)
 
     def compare(other: Session, step: str) -> Difference:

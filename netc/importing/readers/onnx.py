@@ -247,8 +247,8 @@ class Reader:
         return entry
 
     def known(self, name: str) -> Any:
-        """The numbers a name stands for, where these are few and known."""
-        entry = self.env[name]
+        """The numbers a name stands for, where these are few and known, and it has been read."""
+        entry = self.env.get(name)
         if isinstance(entry, Weight):
             return entry.array() if int(np.prod(entry.shape)) <= KNOWN else None
         return entry if isinstance(entry, np.ndarray) else None

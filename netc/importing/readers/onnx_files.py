@@ -18,11 +18,11 @@ from netc.importing.readers import (  # noqa: F401 - they register what reads no
     onnx_shapes,
 )
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
-from netc.importing.readers.onnx_valid import refuse_invalid
 from netc.importing.readers.onnx_wholes import wholes
 from netc.passes.sizes import parse_size
 from netc.run.match import solve
 from netc.run.model import read_opened
+from netc.run.valid import check_nodes, check_types
 from netc.types import OF_ONNX, TensorType
 
 SYMBOLS = ("h", "w", "d")
@@ -36,7 +36,8 @@ Types = dict[str, TensorType]
 def open_onnx(path: Path) -> Any:
     """The model with its functions opened, weights left where they are. Raises NetcError, Gap."""
     model = read_opened(path)
-    refuse_invalid(model, str(path))
+    check_nodes(model, str(path))
+    check_types(model, str(path))
     if opset_of(model) < OLDEST:
         raise Gap(f"the file has opset {opset_of(model)}; opsets from {OLDEST} on can be read")
     if model.graph.sparse_initializer:

@@ -8,30 +8,47 @@ from typing import Any
 from onnx import ModelProto, NodeProto, TensorProto, checker
 from onnx.shape_inference import InferenceError, infer_shapes
 
-from netc.diagnostics.model import failure
+from netc.diagnostics.model import NetcError, failure
 
 SMALL = 1024
 """Elements; what a shape is made from has fewer, and what has more is not handed to inference."""
 
 
-def refuse_invalid(model: Any, name: str) -> None:
-    """Raises NetcError (`model-file`) for a node with inputs or attributes that its operator does not take, or with
-    inputs of types and shapes that it does not take. Operators of other domains, and bodies, are not looked at."""
+def check_nodes(model: Any, name: str) -> None:
+    """Raises NetcError (`model-file`) for a node with inputs or attributes that its operator does not take; operators
+    of other domains, and what has a body, are not looked at."""
     context = checker.C.CheckerContext()
     context.ir_version = model.ir_version
     context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}
-    known = [node for node in model.graph.node if node.domain in ("", "ai.onnx") and not _has_body(node)]
     try:
-        for node in known:
+        for node in filter(_is_known, model.graph.node):
             checker.check_node(node, context)
-        if len(known) == len(model.graph.node):
+    except _REFUSALS as error:
+        raise _refused(name, error) from error
+
+
+def check_types(model: Any, name: str) -> None:
+    """Raises NetcError (`model-file`) for inputs of types and shapes that an operator does not take; nothing is said of
+    a model in which not all operators are known."""
+    if all(map(_is_known, model.graph.node)):
+        try:
             infer_shapes(_without_data(model), check_type=True, strict_mode=True)
-    except (checker.ValidationError, InferenceError, UnicodeDecodeError) as error:
-        raise failure("model-file", f"{name}: onnx refuses it: {_told(error)}") from error
+        except _REFUSALS as error:
+            raise _refused(name, error) from error
 
 
-def _has_body(node: NodeProto) -> bool:
-    return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+_REFUSALS = (checker.ValidationError, InferenceError, ValueError)
+"""What onnx raises; a ValueError is C++'s own, about a text that is not UTF-8 or a size."""
+
+
+def _refused(name: str, error: Exception) -> NetcError:
+    """onnx's words, of which the first say which node it is."""
+    return failure("model-file", f"{name}: onnx refuses it: {' '.join(str(error).split())[:500]}")
+
+
+def _is_known(node: NodeProto) -> bool:
+    has_body = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+    return node.domain in ("", "ai.onnx") and not has_body
 
 
 def _without_data(model: Any) -> ModelProto:
@@ -50,8 +67,3 @@ def _without_data(model: Any) -> ModelProto:
             for size in tensor.dims:
                 stub.shape.dim.add(dim_value=size)
     return found
-
-
-def _told(error: Exception) -> str:
-    """onnx's words, of which the first lines say which node it is."""
-    return " ".join(str(error).split())[:500]
