@@ -129,6 +129,8 @@ def read_arrays(path: Path) -> Any:
         raise bad_input(f"{path}: cannot be read as NumPy's arrays: {why}") from error
     if several != (path.suffix.lower() == ".npz") or not all(hasattr(array, "dtype") for array in arrays.values()):
         raise bad_input(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
+    if not arrays:
+        raise bad_input(f"{path}: there are no arrays in it")
     return arrays if several else found
 
 

@@ -55,9 +55,12 @@ def read_labels(name: str) -> tuple[str, ...]:
     """The lines of a text file, or those of `imagenet`. Raises NetcError (`bad-input`)."""
     path = IMAGENET if name == "imagenet" else Path(name)
     try:
-        return tuple(line.strip() for line in read_input(path, MAX_BYTES).decode("utf-8-sig").splitlines())
+        found = tuple(line.strip() for line in read_input(path, MAX_BYTES).decode("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(f"{name}: cannot be read as labels, one per line: {error}") from error
+    if not found:
+        raise bad_input(f"{name}: the file is empty; labels stand in it one per line")
+    return found
 
 
 def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...]) -> Top | None:
