@@ -12,6 +12,7 @@ from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
     from netc.importing import torch_source
 else:
@@ -36,12 +37,18 @@ def import_onnx(
 
 
 def import_torch(
-    module: nn.Module, example: Any, *, names: NamesMode = "keep", sizes: SizesMode = "symbolic", name: str = ""
+    module: nn.Module | ExportedProgram,
+    example: Any = (),
+    *,
+    names: NamesMode = "keep",
+    sizes: SizesMode = "symbolic",
+    name: str = "",
 ) -> Imported:
     """The network of a PyTorch module in eval mode as a spec with its weights, both compared with the module.
 
     example: a tensor, or a tuple of them, as `forward` takes them; sizes that the module does not settle on are left
-    open. name: of the network, by default that of the module's class. The other arguments are those of `import_onnx`.
+    open; an exported program needs none. name: of the network, by default that of the module's class. The other
+    arguments are those of `import_onnx`.
     The module is exported with `torch.export`; names of its parameters stay as they are. Raises NetcError:
     `cannot-import`, `import-differs`.
     """

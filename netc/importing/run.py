@@ -25,8 +25,10 @@ from netc.run.model import read_model
 from netc.syntax.names import name_from_stem
 
 if TYPE_CHECKING:
+    from netc.importing import python_source
     from netc.importing.readers import onnx_files
 else:
+    python_source = LazyModule("netc.importing.python_source")
     onnx_files = LazyModule("netc.importing.readers.onnx_files")  # needs onnx, which other sources do not
 
 SizesMode = Literal["symbolic", "fixed"]
@@ -138,16 +140,32 @@ def _history(one: Assigned) -> str:
     return one.weight.held.name + (f": {steps}" if steps else "")
 
 
-def import_file(path: str, wishes: Wishes, note: Note = quiet) -> Imported:
-    """The network of a file of any kind that can be read, by its name. Raises NetcError."""
+def import_file(path: str, wishes: Wishes, note: Note = quiet, arguments: Mapping[str, Any] = {}) -> Imported:
+    """The network of a file of any kind that can be read, by its name, or what a callable `python:package:callable`
+    gives for arguments. Raises NetcError."""
+    if path.startswith("python:"):
+        return python_source.import_python(path, arguments, wishes, note)
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return import_onnx_file(path, wishes, note)
     if suffix in LISTED:
         return import_listed_file(Path(path), wishes, note)
+    if suffix in REFUSED:
+        raise Gap(REFUSED[suffix]).error(path)
     kinds = ", ".join((".onnx", *LISTED))
     raise Gap(f"the kind of a file is told by its name, which should end in one of {kinds}").error(path)
 
+
+PICKLES = (
+    "holds pickled Python objects, and loading those may run any code: export the module to ONNX, or name what makes "
+    "it, as in python:torchvision.models:resnet18"
+)
+REFUSED = dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".bin"), PICKLES)
+REFUSED[".pt2"] = (
+    "PyTorch may run code while it loads such an archive, so a file alone is not read; where you trust it: "
+    "netc import python:torch.export:load -a f=FILE"
+)
+"""How names of files end that are never read, and why."""
 
 LISTED = {".cfg": "darknet", ".prototxt": "caffe"}
 LISTED |= dict.fromkeys((".json", ".keras", ".h5", ".hdf5"), "keras_models")

@@ -47,13 +47,16 @@ class TorchSource:
 
 
 def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "", note: Note = quiet) -> Imported:
-    """The network of a module in eval mode. Raises NetcError."""
+    """The network of a module in eval mode, or of a program that is exported already. Raises NetcError."""
     inputs = tuple(example) if isinstance(example, list | tuple) else (example,)
     told = name or name_from_stem(type(module).__name__)
     try:
-        note("exporting")
-        program = exported(module, inputs, wishes.sizes)
-        graph = _read(program, told, wishes.sizes, dict(module.named_modules()))
+        if isinstance(module, torch().export.ExportedProgram):
+            program, modules = module, {}
+        else:
+            note("exporting")
+            program, modules = exported(module, inputs, wishes.sizes), dict(module.named_modules())
+        graph = _read(program, told, wishes.sizes, modules)
         types = {
             value.source: TensorType(_open(node)) for value, node in zip(graph.inputs, _inputs(program), strict=True)
         }
@@ -78,7 +81,7 @@ def _read(program: Any, name: str, sizes: str, modules: Mapping[str, Any]) -> Gr
 def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
     """The exported program, sizes left open where that is possible. Raises Gap."""
     lib = torch()
-    training = module.training
+    modes = {part: part.training for part in module.modules()}
     module.eval()
     auto = lib.export.Dim.AUTO
     shapes = tuple(dict.fromkeys(_axes(tensor, sizes), auto) if hasattr(tensor, "dim") else None for tensor in inputs)
@@ -92,7 +95,8 @@ def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
     except failures as error:
         raise Gap(f"torch.export cannot export it: {str(error).strip().splitlines()[0]}") from error
     finally:
-        module.train(training)
+        for part, training in modes.items():
+            part.training = training
 
 
 def _axes(tensor: Any, sizes: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, get_args
 
@@ -42,8 +43,19 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 @click.option(
     "--input", "shapes", metavar="[NAME=]1x3x224x224", multiple=True, help="Shape of an input the file leaves open."
 )
+@click.option(
+    "-a", "--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="Argument of a Python callable, as JSON."
+)
 @as_json
-def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tuple[str, ...], json_: bool) -> None:
+def command(
+    source: str,
+    target: str | None,
+    names: Any,
+    sizes: Any,
+    shapes: tuple[str, ...],
+    arguments: tuple[str, ...],
+    json_: bool,
+) -> None:
     """Turn a network of another tool into a short spec and its weights.
 
     Blocks, repeats, arguments and conditions are found again, and the spec is compared with the source: its operators
@@ -51,18 +63,23 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
     NAME.import.json, the report, are written into the directory; without -o the spec is printed.
 
     FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg or a Caffe .prototxt; weights are taken
-    from the .weights.h5, .weights or .caffemodel beside these. Of anything but ONNX, only
-    operators, sizes, parameters and wiring are compared. For PyTorch modules there is `netc.import_torch` in Python.
+    from the .weights.h5, .weights or .caffemodel beside these. Of anything but ONNX, only operators, sizes, parameters
+    and wiring are compared. A file never runs code.
+
+    python:PACKAGE:CALLABLE stands for the PyTorch module that a callable of yours returns, and runs its code.
 
     \b
       netc import resnet50.onnx -o out
       netc import resnet50.onnx --names none
       netc import model.keras -o out
+      netc import python:torchvision.models:resnet18 -a weights=null --input 1x3x224x224 -o out
       netc diagram out/resnet50.yaml -o resnet50.svg
     """
     wishes = Wishes(names, sizes, dict(map(_shape, shapes)))
+    if source.startswith("python:"):
+        click.echo(f"running the code of {source.split(':')[1]}", err=True)
     with steps() as note:
-        found = import_file(source, wishes, note)
+        found = import_file(source, wishes, note, dict(map(_argument, arguments)))
         written = found.write(target) if target else ()
     if json_:
         data = msgspec.to_builtins(found.report) | {"files": [str(path) for path in written], "spec": found.text}
@@ -71,6 +88,17 @@ def command(source: str, target: str | None, names: Any, sizes: Any, shapes: tup
     if not target:
         click.echo(found.text, nl=False)
     click.echo("\n".join([*found.report.text(), *(f"wrote {path}" for path in written)]), err=not target)
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    """A value that is no JSON is a word."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise click.BadParameter(f"{text} is not an argument such as num_classes=10", param_hint="--arg")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

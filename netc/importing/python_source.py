@@ -1,0 +1,69 @@
+"""`python:package.module:callable`: what a user's own code makes. It is run, with all that it may do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from netc.importing.graph import Gap
+from netc.importing.run import Imported, Note, Wishes
+from netc.importing.torch_source import import_torch_module
+from netc.libraries import torch
+from netc.syntax.names import name_from_stem
+
+PREFIX = "python:"
+
+
+def import_python(source: str, arguments: Mapping[str, Any], wishes: Wishes, note: Note) -> Imported:
+    """The network that a callable returns, a module of PyTorch or an exported program; modules may stand for
+    themselves. Its inputs are random numbers of the shapes that are wished for, in that order. Raises NetcError
+    (`cannot-import`)."""
+    module, _, name = source.removeprefix(PREFIX).partition(":")
+    try:
+        if not module or not name:
+            raise Gap("a callable is named as in python:torchvision.models:resnet18")
+        note(f"running the code of {module}")
+        made = _made(_found(module, name), name, arguments)
+        if isinstance(made, torch().nn.Module) and not wishes.shapes:
+            raise Gap("the shape of its input is not known: add --input 1x3x224x224, once for each input")
+        example = tuple(torch().randn(_several(shape, wishes)) for shape in wishes.shapes.values())
+        return import_torch_module(made, example, wishes, name_from_stem(name.rpartition(".")[2]), note)
+    except Gap as gap:
+        raise gap.error(source) from gap
+
+
+def _several(shape: tuple[int, ...], wishes: Wishes) -> tuple[int, ...]:
+    """A batch of one would be taken for a size that is fixed."""
+    return (2, *shape[1:]) if shape[:1] == (1,) and wishes.sizes == "symbolic" else shape
+
+
+def _found(module: str, name: str) -> Any:
+    """What a module calls by a name. Modules of the folder that the command runs in are found as Python finds them."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise Gap(f"cannot be imported: {error}") from error
+    finally:
+        sys.path.remove(here)
+    return found
+
+
+def _made(found: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+    kinds = torch().nn.Module, torch().export.ExportedProgram
+    if not isinstance(found, kinds):
+        if not callable(found):
+            raise Gap(f"{name} cannot be called")
+        try:
+            found = found(**arguments)
+        except Exception as error:
+            raise Gap(f"{name} fails with {type(error).__name__}: {error}") from error
+    if not isinstance(found, kinds):
+        raise Gap(f"{name} gives {type(found).__name__}, not a module of PyTorch")
+    return found
