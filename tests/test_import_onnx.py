@@ -304,3 +304,25 @@ def test_a_file_that_is_no_network_ends_in_a_diagnostic(tmp_path: Path) -> None:
     with pytest.raises(NetcError) as caught:
         netc.import_onnx(path)
     assert caught.value.diagnostics[0].code == "model-file"
+
+
+def test_a_part_of_a_network_is_imported_around_what_cannot_be_said(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((3, 3, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
+        helper.make_node("Det", ["c"], ["d"], name="odd"),
+        helper.make_node("Sigmoid", ["d"], ["s"], name="after"),
+        helper.make_node("Exp", ["s"], ["y"], name="end"),
+    ]
+    path = graph_file(tmp_path / "part.onnx", nodes, {"w": weight}, [2, 3, 4, 4])
+    with pytest.raises(NetcError, match="netc has no operator for Det"):
+        netc.import_onnx(path)
+    found = netc.import_onnx(path, partial=True)
+    first, *_ = found.text.splitlines()
+    assert first == "# gap: node odd (Det): netc has no operator for Det; reads to_d, gives d"
+    assert "inputs: {image: [2, 3, 4, 4], d: [2, 3]}" in found.text
+    assert found.report.gaps == (first.removeprefix("# "),)
+    assert found.report.shown.compared == found.report.operators == 3
+    with pytest.raises(NetcError, match="say those that the file leaves open with --input"):
+        netc.import_onnx(graph_file(tmp_path / "open.onnx", nodes, {"w": weight}, ["N", 3, 4, 4]), partial=True)
+    assert netc.import_onnx(tmp_path / "open.onnx", partial=True, shapes=(2, 3, 4, 4)).report.gaps

@@ -24,16 +24,23 @@ Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
 
 
 def import_onnx(
-    path: str | os.PathLike[str], *, names: NamesMode = "keep", sizes: SizesMode = "symbolic", shapes: Shapes = None
+    path: str | os.PathLike[str],
+    *,
+    names: NamesMode = "keep",
+    sizes: SizesMode = "symbolic",
+    shapes: Shapes = None,
+    partial: bool = False,
 ) -> Imported:
     """The network of an ONNX file as a spec with its weights, both compared with the file.
 
     names: `keep` those of the file where it has any, `readable` takes the shorter spec, `none` ignores them. sizes:
     `symbolic` leaves batch, height and width open where the network allows it, `fixed` keeps those of the file.
-    shapes: of the inputs, where the file leaves them open. Nothing is written before `Imported.write`. Raises
-    NetcError: `cannot-import` for what netc has no operator for, `import-differs`, `model-file`.
+    shapes: of the inputs, where the file leaves them open. partial: leave out nodes that netc has no operator for; what
+    they read is an output of the spec, what they give an input, and the report names them under `gaps`. Nothing is
+    written before `Imported.write`. Raises NetcError: `cannot-import` for what netc has no operator for, `import-differs`,
+    `model-file`.
     """
-    return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes)))
+    return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes), partial))
 
 
 def import_torch(

@@ -121,7 +121,7 @@ def _checked(graph: Graph, name: str, way: str, templates: list[Template], merge
     for template in templates:
         group(template, merges)
     results = [result for result, _ in graph.outputs]
-    text = Printer(templates, graph, results, file_defaults(graph)).text(name)
+    text = Printer(templates, graph, results, file_defaults(graph)).text(name, graph.gaps())
     network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
     if network is None:
         first = next(d for d in diagnostics if d.severity == "error")

@@ -162,8 +162,19 @@ class Node:
         return self.outputs[0]
 
 
+class Left(msgspec.Struct, frozen=True, eq=False):
+    """A node of the source that is not in the graph: why, where, what it reads and what it gives, which are outputs and
+    inputs of the graph instead."""
+
+    why: str
+    place: str
+    reads: list[Value]
+    gives: list[Value]
+
+
 class Graph:
-    """Nodes in an order in which they can be computed. `unused`: names of tensors that nothing needs, and why."""
+    """Nodes in an order in which they can be computed. `unused`: names of tensors that nothing needs, and why; `left`:
+    gaps in it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -172,6 +183,7 @@ class Graph:
         self.outputs: list[tuple[str, Value]] = []
         self.unused: dict[str, str] = {}
         self.notes: list[str] = []
+        self.left: list[Left] = []
         self.has_weights = True
 
     def add_input(self, name: str, type_: TensorType, source: str = "") -> Value:
@@ -276,6 +288,16 @@ class Graph:
                     done.add(top)
                     order.append(top)
         self.nodes = order
+
+    def gaps(self) -> list[str]:
+        """What is left out, in the words of the spec."""
+        outputs = {value: name for name, value in self.outputs}
+        found = []
+        for left in self.left:
+            reads = ", ".join(outputs.get(value, value.name) for value in left.reads) or "nothing"
+            gives = ", ".join(value.name for value in left.gives) or "nothing"
+            found.append(" ".join(f"gap: {left.place}: {left.why}; reads {reads}, gives {gives}".split()))
+        return found
 
     def weights(self) -> Iterator[tuple[Node, str, Weight]]:
         for node in self.nodes:

@@ -143,9 +143,10 @@ def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Co
 
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
     """Sizes to compare at: those the source can run at, two where it leaves that open."""
-    names = [value.name for value in graph.inputs]
-    shapes = [value.type.shape for value in graph.inputs]
-    wanted = [source.inputs[value.source].shape for value in graph.inputs]
+    inputs = [value for value in graph.inputs if value.source in source.inputs]
+    names = [value.name for value in inputs]
+    shapes = [value.type.shape for value in inputs]
+    wanted = [source.inputs[value.source].shape for value in inputs]
     fixed = solve(names, shapes, wanted, {})
     return samples(shapes, candidate.network.domain.bounds, fixed)[:2]
 
@@ -161,8 +162,9 @@ def _differences(
         arrays = {
             v.source: random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, usual_bound(v.type))
             for v in graph.inputs
+            if v.source in source.inputs
         }
-        made = session.run(None, dict(zip(session.inputs, arrays.values(), strict=True)))
+        made = session.run(None, dict(zip(session.inputs, _fed(graph, source, arrays), strict=True)))
         there = dict(zip(names, run(arrays), strict=True))
         pairs = list(zip(some, made, strict=True))
         found = [difference(one.wire.path, binding, *_numbers(there[one.theirs], array)) for one, array in pairs]
@@ -179,6 +181,13 @@ def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     neither = np.isnan(a) & np.isnan(b)
     return np.where(neither, 0, a), np.where(neither, 0, b)
+
+
+def _fed(graph: Graph, source: Source, arrays: Arrays) -> list[Any]:
+    """Values for the inputs of the graph; for what a gap gives, those that the source has there."""
+    inner = [value.source for value in graph.inputs if value.source not in source.inputs]
+    known = arrays | (dict(zip(inner, source.open(inner)(arrays), strict=True)) if inner else {})
+    return [known[value.source] for value in graph.inputs]
 
 
 def _batches(compared: Sequence[_Compared], binding: dict[str, int]) -> Iterator[list[_Compared]]:

@@ -40,7 +40,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 class ImportReport(msgspec.Struct, frozen=True):
     """One import. `tensors`: key in the weights → name in the source and what was done to it; `unused`: tensors of the
-    source that are in none, and why; `way`: how structure was found."""
+    source that are in none, and why; `way`: how structure was found; `gaps`: what a part of a network leaves out."""
 
     source: str
     name: str
@@ -52,6 +52,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     kept: int
     unused: dict[str, str]
     shown: Shown
+    gaps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def text(self) -> list[str]:
@@ -66,6 +67,7 @@ class ImportReport(msgspec.Struct, frozen=True):
             *([kept] if self.tensors else ["no weights"]),
             *folded,
             *self.shown.lines(),
+            *self.gaps,
             *self.notes,
         ]
 

@@ -37,11 +37,13 @@ Note = Callable[[str], None]
 
 class Wishes(msgspec.Struct, frozen=True):
     """What whoever imports may choose. names: keep those of the source, take the shorter spec, or ignore them; sizes:
-    leave height and width open where that is possible; shapes: of inputs, by name, "" for the only one."""
+    leave height and width open where that is possible; shapes: of inputs, by name, "" for the only one;
+    partial: leave out nodes of an ONNX file that netc has no word for."""
 
     names: NamesMode = "keep"
     sizes: SizesMode = "symbolic"
     shapes: Mapping[str, tuple[int, ...]] = {}
+    partial: bool = False
 
 
 class Imported:
@@ -94,7 +96,9 @@ def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = quiet) -> Im
     path = Path(path)
     try:
         note("reading")
-        graph = onnx_files.read_onnx(path, name_from_stem(path.stem), wishes.sizes, wishes.shapes)
+        graph = onnx_files.read_onnx(
+            path, name_from_stem(path.stem), wishes.sizes, wishes.shapes, partial=wishes.partial
+        )
         return finish(graph, OnnxSource(path), _names(path), str(path), wishes, note)
     except Gap as gap:
         raise gap.error(str(path)) from gap
@@ -130,6 +134,7 @@ def finish(
         kept=kept,
         unused=unused(graph, assigned, names),
         shown=shown,
+        gaps=tuple(graph.gaps()),
         notes=tuple(graph.notes) + tuple(f"warning: {w.message}" for w in candidate.warnings),
     )
     return Imported(candidate, assigned, report)

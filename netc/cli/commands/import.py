@@ -43,6 +43,7 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 @click.option(
     "--input", "shapes", metavar="[NAME=]1x3x224x224", multiple=True, help="Shape of an input the file leaves open."
 )
+@click.option("--partial", is_flag=True, help="Leave out nodes of an ONNX file that netc has no word for.")
 @click.option(
     "-a", "--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="Argument of a Python callable, as JSON."
 )
@@ -53,6 +54,7 @@ def command(
     names: Any,
     sizes: Any,
     shapes: tuple[str, ...],
+    partial: bool,
     arguments: tuple[str, ...],
     json_: bool,
 ) -> None:
@@ -75,7 +77,7 @@ def command(
       netc import python:torchvision.models:resnet18 -a weights=null --input 1x3x224x224 -o out
       netc diagram out/resnet50.yaml -o resnet50.svg
     """
-    wishes = Wishes(names, sizes, dict(map(_shape, shapes)))
+    wishes = Wishes(names, sizes, dict(map(_shape, shapes)), partial)
     if source.startswith("python:"):
         click.echo(f"running the code of {source.split(':')[1]}", err=True)
     with steps() as note:

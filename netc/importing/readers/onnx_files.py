@@ -18,6 +18,7 @@ from netc.importing.readers import (  # noqa: F401 - they register what reads no
     onnx_shapes,
 )
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
+from netc.importing.readers.onnx_partial import PartialReader
 from netc.importing.readers.onnx_wholes import wholes
 from netc.passes.sizes import parse_size
 from netc.run.match import solve
@@ -45,8 +46,11 @@ def open_onnx(path: Path) -> Any:
     return model
 
 
-def read_onnx(path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, ...]]) -> Graph:
-    """The network of a file. sizes: `symbolic` tries to leave height and width open; given: shapes of inputs.
+def read_onnx(
+    path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, ...]], *, partial: bool = False
+) -> Graph:
+    """The network of a file. sizes: `symbolic` tries to leave height and width open; given: shapes of inputs; partial:
+    leave out what cannot be said.
 
     Raises NetcError, and Gap for what cannot be said in netc.
     """
@@ -58,7 +62,17 @@ def read_onnx(path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, 
         except Gap as gap:
             first = gap
     assert first is not None, "there is always a way to read the inputs"
+    if partial:
+        return PartialReader(model, path, name, _in_numbers(model, given)).read()
     raise first
+
+
+def _in_numbers(model: Any, given: Mapping[str, tuple[int, ...]]) -> Types:
+    """The types of the inputs where all sizes are known. Raises Gap."""
+    for types in _choices(model, "fixed", given):
+        if not any(isinstance(n, Dim) for kind in types.values() for n in kind.shape):
+            return types
+    raise Gap("a part of a network has sizes in numbers: say those that the file leaves open with --input")
 
 
 def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> Iterator[Types]:
