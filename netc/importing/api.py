@@ -37,8 +37,8 @@ def import_onnx(
     `symbolic` leaves batch, height and width open where the network allows it, `fixed` keeps those of the file.
     shapes: of the inputs, where the file leaves them open. partial: leave out nodes that netc has no operator for; what
     they read is an output of the spec, what they give an input, and the report names them under `gaps`. Nothing is
-    written before `Imported.write`. Raises NetcError: `cannot-import` for what netc has no operator for, `import-differs`,
-    `model-file`.
+    written before `Imported.write`. Raises NetcError: `cannot-import` for what netc has no operator for,
+    `import-differs`, `model-file`.
     """
     return import_onnx_file(os.fspath(path), Wishes(names, sizes, shapes_of(shapes), partial))
 
