@@ -60,8 +60,11 @@ class _Arithmetic(_Elementwise):
     def torch(self, *x: TensorType) -> TorchForm:
         if self.other is None:
             return super().torch(*x)
-        other = TorchArg("other", self.other, attribute="other")
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{other}})", (other,)))
+        whole = self.sign in "*/" and self.result_dtype(*x) == x[0].dtype
+        other = (TorchArg("other", self.other, attribute="other", omit=1 if whole else ...),)
+        if self.sign:
+            return TorchForm(call=self._joined(("{0}", "{other}"), other))
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{other}})", other))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         dtype = self.result_dtype(*x)

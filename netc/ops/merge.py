@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import FLOATS, axis_name, changed, int64, need_axis, node, positional
-from netc.ops.records import Clash, OnnxNode, Problem, TorchCall, TorchForm
+from netc.ops.records import Clash, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 INTS = ("int8", "int32", "int64")
@@ -161,8 +161,12 @@ class _Elementwise(Op):
         return TensorType(broadcast(*[t.shape for t in x]), self.result_dtype(*x))
 
     def torch(self, *x: TensorType) -> TorchForm:
-        template = f" {self.sign} ".join(f"{{{i}}}" for i in range(len(x)))
-        return TorchForm(call=TorchCall(template, binding="sum" if self.sign in "+-" else "product"))
+        return TorchForm(call=self._joined([f"{{{i}}}" for i in range(len(x))]))
+
+    def _joined(self, operands: Sequence[str], args: tuple[TorchArg, ...] = ()) -> TorchCall:
+        """Operands with the sign between them."""
+        binding: Literal["sum", "product"] = "sum" if self.sign in "+-" else "product"
+        return TorchCall(f" {self.sign} ".join(operands), args, binding=binding)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         return tuple(self._folded(x))

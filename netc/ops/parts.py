@@ -192,7 +192,8 @@ class Select(_AlongAxis):
         return x[0].with_shape(*x[0].shape[:axis], *x[0].shape[axis + 1 :])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return TorchForm(call=TorchCall("{0}.select({dim}, {index})", positional(self, "dim", "index")))
+        before = ":, " * (self.dim % x[0].rank)
+        return TorchForm(call=TorchCall(f"{{0}}[{before}{{index}}]", positional(self, "index")))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         index = OnnxConst("index", "int64", (), (self.index,))

@@ -154,7 +154,8 @@ class TorchArg(msgspec.Struct, frozen=True):
     attribute: the operator's attribute this is (the author's expression for it may be printed instead of `value`);
     axis: or the (input index, axis) whose size this is (`in_channels`), to be printed by the name it has in the class;
     neither: a derived number; `depends` names the attributes it was computed from.
-    keyword: printed as name=value. omit: left out of the text when equal to this (PyTorch's default).
+    keyword: printed as name=value. omit: left out of the text when equal to this (PyTorch's default); of a sum or
+    product the first operand is left.
     """
 
     name: str

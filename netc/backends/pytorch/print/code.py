@@ -141,16 +141,15 @@ def _tuple(items: list[str]) -> str:
 _FIELD = re.compile(r"\{(\*?\w*)\}")
 
 
-def filled(template: str, operands: Sequence[Code], fields: Mapping[str, str], level: int = ATOM) -> str:
-    """A template with its operands in parentheses where they bind too loosely. `{*name}` are the items of a list."""
+def filled(template: str, operands: Sequence[Code], fields: Mapping[str, Code], level: int = ATOM) -> str:
+    """A template with its operands and numbers in parentheses where they bind too loosely. `{*name}` are the items of a
+    list."""
 
     def put(match: re.Match[str]) -> str:
         field = match[1]
         if field == "*":
             return ", ".join(operand.text for operand in operands)
-        if not field.isdigit():
-            return fields[field]
-        operand = operands[int(field)]
+        operand = operands[int(field)] if field.isdigit() else fields[field]
         if template[match.end() : match.end() + 1] in (".", "["):
             return operand.within(ATOM)
         if level == ATOM:

@@ -21,7 +21,7 @@ from netc.backends.pytorch.print.tensors import Step, Tensors, bodies, read_in, 
 from netc.backends.pytorch.print.variables import Text, binds, loop_words, plural, singular, singular_of
 from netc.backends.pytorch.tree import reads_of
 from netc.backends.pytorch.tree.names import safe, statement_name
-from netc.expr.terms import names
+from netc.expr.terms import lit, names
 from netc.expr.tree import Expr
 
 LONG = 90
@@ -173,17 +173,21 @@ class Writer(Returns):
             for pair in call.imports:
                 self.constructor.file.add(pair)
             for hole in step.holes:
-                term = self.terms.get(id(hole)) or self.constructor.plan.said(hole)
-                fields[hole.name] = self.constructor.say_stored(term, self.variables).text
+                fields[hole.name] = self.constructor.say_stored(self._said(hole), self.variables)
         else:
-            fields["self"] = self.accesses.get(step.module) or self.constructor.places.access(step.module)
+            fields["self"] = Code(self.accesses.get(step.module) or self.constructor.places.access(step.module))
         template, listed = self._template(step), self._listed([o.text for o in operands])
         if listed and "[{*}]" in template:
             template = template.replace("[{*}]", listed)
         shown = filled(template, [o.code for o in operands], fields, level)
+        if level != ATOM and any(hole.omit is not ... and self._said(hole) == lit(hole.omit) for hole in step.holes):
+            shown, level = operands[0].text, operands[0].code.level
         reads = [read for p in operands for read in p.reads]
         slot = step.outs[0] if len(step.outs) == 1 else None
         return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot)
+
+    def _said(self, hole: tree.Hole) -> Expr:
+        return self.terms.get(id(hole)) or self.constructor.plan.said(hole)
 
     # Loops
 

@@ -239,8 +239,8 @@ class Members:
             fields = {}
             for hole in made.holes:
                 term = self.said(hole)
-                fields[hole.name] = self.say(term).text
-                fields[f"*{hole.name}"] = ", ".join(self.say(item).text for item in _items(term))
+                fields[hole.name] = self.say(term)
+                fields[f"*{hole.name}"] = Code(", ".join(self.say(item).text for item in _items(term)))
             return self.file.constant(form, filled(form.make, (), fields))
         said = terms if terms is not None else [self.said(hole) for hole in made.holes]
         pairs = zip(made.holes, said, strict=True)

@@ -13,8 +13,13 @@ from netc.backends.pytorch.tree.number import Number, depends_of, of, opaque
 from netc.expr.terms import is_plain, lit
 from netc.expr.tree import Expr, ListExpr
 from netc.ir.model import Node
-from netc.ops.base import Op
+from netc.ops.base import Attr, Op
+from netc.ops.records import TorchArg, TorchForm
 from netc.types import TensorType
+
+
+SIZES = ("Size", "Size | None", "Sizes", "PerAxis | None")
+"""Kinds of attributes that are sizes, which another input may have too."""
 
 
 def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:
@@ -90,6 +95,54 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     if not node.op.windows(*(v.type for v in node.inputs)):
         return sizes
     return tuple(_slid(found, inputs[0], depends) for found in sizes)
+
+
+def unsaid(node: Node, attributes: Mapping[str, Number], form: TorchForm) -> frozenset[str]:
+    """What attributes hang on that the text of a node's PyTorch form says by itself: `[:, 2:]` has the axis there, and
+    no argument for it."""
+    return depends_of(*(a for n, a in attributes.items() if a.depends and _is_in_text(node, n, form)))
+
+
+def _is_in_text(node: Node, name: str, form: TorchForm) -> bool:
+    """Whether another value of an attribute needs another text; sizes that another input has follow that."""
+    kind, types = node.op.attributes[name].kind, [v.type for v in node.inputs]
+    if kind in SIZES and len(types) > 1:
+        return False
+    args = _args(form)
+    said = any(name in (arg.attribute, *arg.depends) for arg in args)
+    for other in _others(node.op.attributes[name], getattr(node.op, name)):
+        try:
+            found = node.op.replace(**{name: other}).torch(*types)
+        except (TypeError, AttributeError, ValueError, LookupError):
+            continue
+        more = _args(found)
+        alike = [arg.name for arg in more] == [arg.name for arg in args]
+        if _texts(found) != _texts(form) if alike else not said:
+            return True
+        if not said and [arg.value for arg in more] != [arg.value for arg in args]:
+            return True
+    return False
+
+
+def _others(declared: Attr, value: Any) -> list[Any]:
+    """Other values of an attribute."""
+    if declared.words:
+        return [word for word in declared.words if word != value]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, tuple):
+        return [tuple(size + 1 for size in value), value[:-1], value[::-1]]
+    return [1, 0.5, (1,)] if value is None else [value + 1, value + 2, value - 1]
+
+
+def _args(form: TorchForm) -> tuple[TorchArg, ...]:
+    return tuple(arg for part in (form.module, form.call) if part is not None for arg in part.args)
+
+
+def _texts(form: TorchForm) -> tuple[Any, ...]:
+    module, call = form.module, form.call
+    cls = None if module is None else (module.cls, module.call, module.helper, module.make)
+    return cls, None if call is None else call.template
 
 
 def owned(

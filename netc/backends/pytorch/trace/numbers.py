@@ -10,7 +10,7 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow
 from netc.backends.pytorch.trace.forms import bare, dtype_of, factory_of
-from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, printed_values, term_of
+from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, printed_values, term_of, unsaid
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Sizes
@@ -43,6 +43,8 @@ class Numbers:
         """Reads an operator's attributes, and infers the sizes of what it makes."""
         sizes = self.instance.sizes
         attributes = self._read_attributes(node)
+        unseen = unsaid(node, attributes, self.flow.forms.of(node))
+        self.instance.structural |= set(self.instance.bases(unseen))
         self._owners.setdefault(node.module, node)
         found = inferred(node, attributes, [sizes[v] for v in node.inputs], self.reader)
         sizes.update(zip(node.outputs, found, strict=True))
