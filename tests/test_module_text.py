@@ -128,7 +128,7 @@ def test_heads_of_levels_are_classes_that_take_and_give_lists() -> None:
     assert "def forward(self, inputs: list[Tensor]) -> list[Tensor]:\n" in text
     assert "        return [layer(x) for x, layer in zip(inputs, self.layers)]\n" in text
     assert "def __init__(self, classes: int) -> None:" in text
-    assert "for x in" in text
+    assert "for box in all_boxes" in text
 
 
 def test_loops_that_follow_one_another_are_one() -> None:

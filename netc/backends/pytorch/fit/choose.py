@@ -86,8 +86,7 @@ class Chooser:
         yield from sorted(authored, key=lambda term: isinstance(term, Literal))
         yield from sorted(derived, key=cost)
         yield from self._progression(hole, counters)
-        if hole.name != "entry":
-            yield from (Name(id=name) for name in sorted(counters, reverse=True) if name[0] == "~")
+        yield from (Name(id=name) for name in sorted(counters, reverse=True) if name[0] == "~")
 
     def _ways(self, seen: Seen, number: Number, counters: frozenset[str]) -> list[Expr]:
         """How one instance says a number: without the questions whether something is `none`, and with them."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch.tree import Dtype, Factory
+from netc.expr.terms import lit
 from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary
 
 ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, NOT, AND, OR, CHOICE = 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
@@ -101,6 +102,7 @@ def _plainer(term: Choice) -> Expr:
 
 
 def _bounds(lower: Expr | None, upper: Expr | None, at: Callable[[Expr], str]) -> str:
+    lower = None if lower == lit(0) else lower
     simple = all(bound is None or isinstance(bound, Literal | Name) for bound in (lower, upper))
     left, right = ("" if bound is None else at(bound) for bound in (lower, upper))
     return f"{left}:{right}" if simple else f"{left} : {right}".strip()

@@ -10,6 +10,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.book import Book
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
+from netc.backends.pytorch.print.lists import Lists
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
 from netc.expr.terms import make_divisible
 from netc.expr.tree import Expr, Literal, Name
@@ -37,7 +38,7 @@ class File:
         self.helpers: dict[str, str] = {}
         self.needs_make_divisible = False
         self._identifiers: dict[Plan, dict[str, str]] = {}
-        self._packed: set[Plan] = set()
+        self.lists = Lists({})
         self._returned: dict[Plan, tuple[int, ...]] = {}
         forms = [node.form for plan in book.plans for node in tree.walk(plan.tree) if isinstance(node, tree.Make)]
         lent = [(plan, s.make) for plan in book.plans for s in tree.applied(plan.tree.steps) if s.lends]
@@ -88,14 +89,6 @@ class File:
 
     def know(self, plan: Plan, identifiers: dict[str, str]) -> None:
         self._identifiers[plan] = identifiers
-
-    def pack(self, plan: Plan) -> None:
-        """A class takes its inputs as one list."""
-        self._packed.add(plan)
-
-    def is_packed(self, plan: Plan) -> bool:
-        """Whether a class takes its inputs as one list."""
-        return plan in self._packed
 
     def returns(self, plan: Plan, sizes: tuple[int, ...]) -> None:
         """A class returns lists of these lengths."""

@@ -18,7 +18,8 @@ from netc.backends.pytorch.print.place import tensor_kind
 from netc.backends.pytorch.print.returns import Returns
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Step, Tensors, bodies, read_in, results_of
-from netc.backends.pytorch.print.variables import Text, binds, loop_words, plural, singular, singular_of
+from netc.backends.pytorch.print.variables import Text, binds, loop_words
+from netc.backends.pytorch.print.words import common, item_of, plural, singular, singular_of
 from netc.backends.pytorch.tree import reads_of
 from netc.backends.pytorch.tree.names import safe, statement_name
 from netc.expr.terms import lit, names
@@ -26,6 +27,8 @@ from netc.expr.tree import Expr
 
 LONG = 90
 """An expression longer than this gets a line of its own."""
+SHORT = 12
+"""A list whose name is longer has `x` for its items."""
 MARGIN = 24
 """Columns kept for the name a sum or product is given and for its signs."""
 
@@ -43,6 +46,10 @@ class Writer(Returns):
         self.accesses: dict[str, str] = {}
         self.terms: dict[int, Expr] = {}
         self.variables: dict[str, str] = {}
+        self.given: list[tuple[str, str]] = []
+        """The parameters of forward and their types."""
+        self.begun: dict[tuple[int, int], str] = {}
+        """Lists that a loop goes on with, by what it adds."""
         self.is_turn = False
         """Whether it writes a turn of a loop, which may become an item of a list."""
 
@@ -86,7 +93,9 @@ class Writer(Returns):
         if any(template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(slots)):
             self.flush()
         crowd = step.heavy and any(p.heavy for p in self.stack) and not self._meets(step)
-        if crowd or self._is_too_wide(step, slots):
+        if self._is_too_wide(step, slots):
+            self._shorten(slots)
+        if crowd:
             self.flush()
         if step.call is not None and step.call.update and slots[0] in self.homes and step.outs[0] not in self.presets:
             self._update(step, slots, step.call.update)
@@ -101,27 +110,33 @@ class Writer(Returns):
         if groups and not (form and form.results):
             self._spend(made)
             named = zip(groups, _distinct(groups, step.path), strict=True)
+            self.before = len(self.lines)
             self.write(f"{', '.join([self.hold_list(group, wanted) for group, wanted in named])} = {made.text}")
+            self.passed = made, tuple(slot for group in groups for slot in group), len(self.lines)
             return
         told = step.call or form
         self._bind(made, step.outs, told.results if told is not None else "")
         callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
-        if callee is not None and not any(o.train_only for o in callee.tree.outputs):
+        plain = len(step.outs) == 1 and not (form and form.results)
+        if plain if callee is None else not any(o.train_only for o in callee.tree.outputs):
             self.passed = made, step.outs, len(self.lines)
 
     def _grouped(self, step: tree.Apply) -> list[tuple[str, ...]]:
         """The results of a step as the lists that the class called returns, or as one where they are read as one."""
         file, made = self.constructor.file, step.make
-        if isinstance(made, tree.New) and (sizes := file.returned(self.constructor.plan.callee(made))):
+        if isinstance(made, tree.New):
+            callee = self.constructor.plan.callee(made)
+            if order := file.lists.order.get(callee):
+                return [tuple(step.outs[at] for at in order)]
+            sizes = file.returned(callee)
             ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-            return [step.outs[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+            if sizes:
+                return [step.outs[end - size : end] for end, size in zip(ends, sizes, strict=True)]
         return [step.outs] if step.outs in self.tensors.lists else []
 
     def _template(self, step: tree.Apply) -> str:
         if step.call is not None:
             return step.call.template
-        if isinstance(step.make, tree.New) and self.constructor.file.is_packed(self.constructor.plan.callee(step.make)):
-            return "{self}([{*}])"
         form = step.make.form if isinstance(step.make, tree.Make) else None
         return "{self}({*})" if form is None else form.call
 
@@ -135,15 +150,19 @@ class Writer(Returns):
         self.write(filled(template, [o.code for o in operands], {}), step.outs[0])
 
     def _made(self, step: tree.Apply, slots: list[str]) -> Text:
-        """What a step comes to; the one pending expression in it gets a line if that lets both fit on theirs."""
+        """What a step comes to; the longest pending expression in it gets a line if that lets both fit on theirs."""
         operands = self.take(slots)
         made = self._expression(step, operands)
         pending = [p for p in operands if p.slot not in self.homes and p.slot not in self.atoms]
         room = WIDTH - self.indent - (0 if self.is_turn else len("return "))
-        if len(pending) != 1 or len(made.text) <= room or len(made.text) - len(pending[0].text) > room - len("out"):
+        longest = max(pending, key=lambda p: len(p.text), default=None)
+        if longest is None or len(made.text) <= room or len(made.text) - len(longest.text) > room - len("out"):
             return made
-        self.stack.append(pending[0])
-        self.flush()
+        others = [p for p in pending if p is not longest]
+        if not longest.is_free and not all(p.is_free for p in others):
+            return made
+        self.stack.extend(others)
+        self._bind_one(longest)
         return self._expression(step, self.take(slots))
 
     def _meets(self, step: tree.Apply) -> bool:
@@ -166,6 +185,15 @@ class Writer(Returns):
             return False
         return sum(len(p.text) for p in self.stack if p.slot in slots) > WIDTH - self.indent - MARGIN
 
+    def _shorten(self, slots: list[str]) -> None:
+        """Give the longest of some expressions a line of its own, where the others may follow later."""
+        longest = max((p for p in self.stack if p.slot in slots), key=lambda p: len(p.text))
+        if all(p.is_free for p in self.stack if p is not longest):
+            self.stack.remove(longest)
+            self._bind_one(longest)
+        else:
+            self.flush()
+
     def _expression(self, step: tree.Apply, operands: list[Text]) -> Text:
         call, fields = step.call, {}
         level = ATOM if call is None else LEVELS[call.binding]
@@ -176,15 +204,28 @@ class Writer(Returns):
                 fields[hole.name] = self.constructor.say_stored(self._said(hole), self.variables)
         else:
             fields["self"] = Code(self.accesses.get(step.module) or self.constructor.places.access(step.module))
-        template, listed = self._template(step), self._listed([o.text for o in operands])
-        if listed and "[{*}]" in template:
-            template = template.replace("[{*}]", listed)
-        shown = filled(template, [o.code for o in operands], fields, level)
+        template, given = self._template(step), self._given(step, [o.code for o in operands])
+        if "[{*}]" in template:
+            template = template.replace("[{*}]", self._as_list([o.text for o in operands]))
+        shown = filled(template, given, fields, level)
         if level != ATOM and any(hole.omit is not ... and self._said(hole) == lit(hole.omit) for hole in step.holes):
             shown, level = operands[0].text, operands[0].code.level
         reads = [read for p in operands for read in p.reads]
         slot = step.outs[0] if len(step.outs) == 1 else None
-        return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot)
+        free = call is not None and not step.heavy and all(p.is_free for p in operands)
+        return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot, free)
+
+    def _given(self, step: tree.Apply, operands: list[Code]) -> list[Code]:
+        """What a module is called with: tensors, or some of them as one list."""
+        if isinstance(step.make, tree.New):
+            packed = self.constructor.file.lists.packed.get(self.constructor.plan.callee(step.make))
+            if packed is not None:
+                listed = self._as_list([code.text for code in operands[packed]])
+                return [*operands[: packed.start], Code(listed), *operands[packed.stop :]]
+        elif "{*}" in self._template(step):
+            items = self._collapsed([code.text for code in operands], 3)
+            return operands if len(items) == len(operands) else [Code(item) for item in items]
+        return operands
 
     def _said(self, hole: tree.Hole) -> Expr:
         return self.terms.get(id(hole)) or self.constructor.plan.said(hole)
@@ -201,7 +242,8 @@ class Writer(Returns):
         for step in body.steps:
             inner._step(step)
         held: dict[tuple[int, int], str] = {}
-        if len(lists) == 1 and not carried and not finals and not inner.lines and len(inner.stack) == 1:
+        plain = not (carried or self.begun or finals or inner.lines)
+        if plain and len(lists) == len(inner.stack) == 1:
             made = inner.stack.pop()
             name = self.hold_list(self._slots(rolled, lists[0]))
             self._count(rolled)
@@ -220,6 +262,9 @@ class Writer(Returns):
             if place in lists:
                 appended.append((place, name))
         for place, _ in appended:
+            if place in self.begun:
+                held[place] = self.begun.pop(place)
+                continue
             held[place] = self.hold_list(self._slots(rolled, place))
             self.lines.append(f"{pad}{held[place]}: list[Tensor] = []")
         self.lines.extend(layout(f"{loop_words(sources)}:", self.indent))
@@ -258,7 +303,7 @@ class Writer(Returns):
     def _turn(self, rolled: Roll) -> tuple[Writer, list[tuple[str, str]]]:
         """A writer for one turn, and what the loop runs over: variables and lists."""
         inner = self.branch(self.indent + 4)
-        inner.is_turn = True
+        inner.is_turn, inner.atoms = True, dict(self.atoms)
         sources: list[tuple[str, str]] = []
         known: dict[Any, str] = {}
 
@@ -274,11 +319,11 @@ class Writer(Returns):
             for column in rolled.reads[p]:
                 if column.kind == "each":
                     texts = [shown.text for shown in self.take(column.slots)]
-                    listed = self._listed(texts)
-                    one = singular_of(column.slots)
-                    if listed.isidentifier() and singular(listed) not in (one, listed):
-                        one = "x"
-                    name = variable(column.slots, one, listed or f"({', '.join(texts)})")
+                    listed = self._as_list(texts, "()")
+                    wanted = singular_of(column.slots)
+                    if listed.isidentifier() and (one := item_of(listed)) != listed:
+                        wanted = one if len(listed) <= SHORT else "x"
+                    name = variable(column.slots, wanted, listed)
                     reads.append(f"{name}@each")
                     inner.hold(name, f"{name}@each")
                 elif column.kind == "fixed":
@@ -322,6 +367,14 @@ class Writer(Returns):
             if column.place in found:
                 continue
             (first,) = self.take([column.slots[0]])
+            every = (column.slots[0], *self._slots(rolled, column.place))
+            if any(set(every) <= set(names) for names in (*self.tensors.lists, self.listed)):
+                name = self.hold_list(every)
+                self.lines.extend(layout(f"{name} = [{first.text}]", self.indent))
+                inner.held[name] = f"{name}[]"
+                inner.atoms[f"{slot}@carried"] = f"{name}[-1]"
+                self.begun[column.place] = name
+                continue
             inside = sum(self.tensors.of(r) == column.slots[0] for r in read_in(rolled))
             if first.slot in self.homes and self.left[first.slot] <= inside:
                 name = self.homes[first.slot]
@@ -444,7 +497,8 @@ def _distinct(groups: Sequence[tuple[str, ...]], path: str) -> list[str]:
     """What to call lists that one call returns: by the last of their words in which they differ, one by the call."""
     words = [[w for w in group[0].partition("?")[0].split(".") if not w.isdigit()] for group in groups]
     if len(groups) == 1:
-        return [statement_name(path) if len(words[0]) > 1 else ""]
+        counted = words[0][-1][-1:].isdigit() and len(words[0]) > 1
+        return [common(groups[0]) if counted else statement_name(path) if len(words[0]) > 1 else ""]
     for at in range(-1, -1 - min(map(len, words)), -1):
         if len({line[at] for line in words}) == len(words):
             return [plural(line[at].rstrip("0123456789_")) for line in words]

@@ -9,6 +9,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.plan import Plan
+from netc.backends.pytorch.print.words import plural
 from netc.backends.pytorch.tree import Hole, applied, is_printed
 from netc.backends.pytorch.tree.names import attribute, safe
 from netc.expr.terms import names
@@ -129,7 +130,7 @@ def _place(plan: Plan, steps: tuple[tree.Apply, ...], taken: set[str]) -> str:
         return ""
     words = {path.partition(".")[0].rstrip("0123456789") for path in paths}
     stem = words.pop() if len(words) == 1 else ""
-    return attribute(safe(stem), taken) if stem else ""
+    return attribute(safe(plural(stem)), taken) if stem else ""
 
 
 def _term(plan: Plan, turns: tree.Turns, holes: Sequence[Hole], columns: dict[str, tuple[Any, ...]]) -> Expr | None:

@@ -12,6 +12,7 @@ from netc.backends.pytorch.print.code import CHOICE, MATH, OR, Code, filled, quo
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
+from netc.backends.pytorch.tree.number import length_of
 from netc.expr.terms import folded, functions, lit, names, substitute
 from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name, parts_of
 
@@ -150,10 +151,10 @@ class Members:
         term = self.said(loop.iterable)
         if isinstance(term, Literal) and isinstance(term.value, tuple):
             term = as_range(term.value)
-        match term:
-            case _ if loop.skip:
-                count = _count(term)
-                return f"range({self.say(count).text})"
+        if loop.skip:
+            term = Function(name="range", arguments=(folded(Binary(op="-", left=length_of(term), right=lit(1))),))
+        elif isinstance(term, Function) and term.name == "range" and set(self._variables(loop)) == {"_"}:
+            term = Function(name="range", arguments=(length_of(term),))
         return self.say(term).text
 
     def _sequence(self, parts: Sequence[tree.Part]) -> str:
@@ -378,12 +379,3 @@ def as_range(values: tuple[Any, ...]) -> Expr:
         bounds = (values[-1] + 1,) if values[0] == 0 else (values[0], values[-1] + 1)
         return Function(name="range", arguments=tuple(map(lit, bounds)))
     return lit(values)
-
-
-def _count(term: Expr) -> Expr:
-    """One turn less than a range of turns has."""
-    if isinstance(term, Function) and term.name == "range" and len(term.arguments) == 1:
-        return folded(Binary(op="-", left=term.arguments[0], right=lit(1)))
-    if isinstance(term, Literal):
-        return lit(len(term.value) - 1)
-    return Binary(op="-", left=Function(name="len", arguments=(term,)), right=lit(1))

@@ -19,10 +19,10 @@ from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.forward import Writer
 from netc.backends.pytorch.print.initialise import init_numbers, init_statements
-from netc.backends.pytorch.print.loops import Roll
+from netc.backends.pytorch.print.lists import Lists
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.print.shapes import Shapes
-from netc.backends.pytorch.print.tensors import Tensors, read_in
+from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.tree import is_handed
 from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
@@ -45,7 +45,9 @@ def write_module(network: Network, header: Header) -> str:
     flat = flatten(network)
     check(book, flat)
     file = File(book, network.file.class_name or pascal(network.name))
-    code = [line for plan in book.plans for line in ("", "", *ClassWriter(plan, file, network, flat).lines())]
+    writers = [ClassWriter(plan, file, network, flat) for plan in book.plans]
+    file.lists = Lists({writer.plan: writer.tensors for writer in writers}, file.lent)
+    code = [line for writer in writers for line in ("", "", *writer.lines())]
     head = file.head("\n".join(code))
     return "\n".join((*_docstring(network, flat, header), "", *head, *code, ""))
 
@@ -110,6 +112,7 @@ class ClassWriter:
         self.plan, self.file, self.network, self.flat = plan, file, network, flat
         self.constructor = Constructor(plan, file)
         file.know(plan, self.constructor.ids.of)
+        self.tensors = Tensors(plan.tree.steps, plan.tree.outputs, self.constructor.places)
         self.outputs = plan.tree.outputs
         self.kept = [o for o in self.outputs if not o.train_only]
         named = plan.is_root and len(self.outputs) > 1
@@ -145,38 +148,14 @@ class ClassWriter:
             return self._tapped(self.plan.tree.taps)
         if self.plan.tree.whole is not None or self._inherits_forward():
             return []
-        inputs = self.plan.tree.inputs
-        if self._takes_list():
-            self.file.pack(self.plan)
-        names = [self._input_name(name) for name in inputs]
-        writer = self._body(names)
-        kinds = ["nn.Module" if is_handed(name) else "Tensor" for name in inputs]
-        given = [f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)]
-        if self.file.is_packed(self.plan):
-            given = ["inputs: list[Tensor]"]
-        returns = self._returns()
+        writer = self._body([self._input_name(name) for name in self.plan.tree.inputs])
+        given = [f"{name}: {kind}" for name, kind in writer.given]
+        returns = "list[Tensor]" if writer.listed or writer.gives_list else self._returns()
         if writer.returned:
             self.file.returns(self.plan, writer.returned)
             kinds = ["list[Tensor]"] * len(writer.returned)
             returns = kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]"
         return [*layout(f"def forward({', '.join(('self', *given))}) -> {returns}:", 4), *writer.lines]
-
-    def _takes_list(self) -> bool:
-        """Whether the inputs are only read as one list, one after another."""
-        inputs = self.plan.tree.inputs
-        if self.plan.is_root or len(inputs) < 3 or self.plan.traces[0].outer is None:
-            return False
-        tensors = Tensors(self.plan.tree.steps, self.outputs, self.constructor.places)
-        for step in tensors.steps:
-            rows = [c for row in step.reads for c in row] if isinstance(step, Roll) else []
-            if any(c.kind != "local" and c.slots != inputs and set(c.slots) & set(inputs) for c in rows):
-                return False
-            if not isinstance(step, Roll) and any(tensors.of(r) in inputs for r in read_in(step)):
-                made = step.make if isinstance(step, tree.Apply) else None
-                packed = isinstance(made, tree.New) and self.file.is_packed(self.plan.callee(made))
-                if not packed or tuple(map(tensors.of, read_in(step))) != inputs:
-                    return False
-        return not any(tensors.of(o.read) in inputs for o in self.outputs)
 
     def _tapped(self, taps: tuple[int, ...]) -> list[str]:
         """A sequence that hands out tensors from within it."""
@@ -200,20 +179,24 @@ class ClassWriter:
                 return writer
 
     def _writer(self, names: list[str], crowded: set[str]) -> Writer:
-        found = self.plan.tree
-        tensors = Tensors(found.steps, self.outputs, self.constructor.places)
+        found, packed = self.plan.tree.inputs, self.file.lists.packed.get(self.plan, slice(0, 0))
         shapes = Shapes(self.plan, self.constructor.ids.of)
-        writer = Writer(self.constructor, tensors, shapes)
+        writer = Writer(self.constructor, self.tensors, shapes)
         writer.crowded, writer.is_lent = crowded, self.plan in self.file.lent
-        if self.file.is_packed(self.plan):
-            writer.hold_list(found.inputs, "inputs")
-        else:
-            for name, slot in zip(names, found.inputs, strict=True):
+        outputs = self.file.lists.of_outputs(self.plan)
+        if self.plan in self.file.lists.order:
+            writer.listed = tuple(self.tensors.of(output.read) for output in outputs)
+        for name, slot in zip(names, found, strict=True):
+            if slot not in found[packed]:
                 writer.hold(name, slot)
                 writer.left[slot] += is_handed(slot)
-        writer.shape = shapes.of(found.inputs[0]) if found.inputs else ""
-        writer.write_steps(tensors.steps)
-        writer.finish(self.outputs, (self.training, self.evaluation if self.kept else ""))
+        kinds = ["nn.Module" if is_handed(slot) else "Tensor" for slot in found]
+        writer.given = list(zip(names, kinds, strict=True))
+        if found[packed]:
+            writer.given[packed] = [(writer.hold_list(found[packed]), "list[Tensor]")]
+        writer.shape = shapes.of(found[0]) if found else ""
+        writer.write_steps(self.tensors.steps)
+        writer.finish(outputs, (self.training, self.evaluation if self.kept else ""))
         return writer
 
     def _inherits_forward(self) -> bool:

@@ -10,12 +10,19 @@ from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text, Variables
 
+MANY = 3
+"""So many items of one list among what is returned make that a list."""
+
 
 class Returns(Variables):
     """Writes the last lines of `forward`."""
 
     def __init__(self, tensors: Tensors, shapes: Shapes, reserved: frozenset[str], indent: int) -> None:
         super().__init__(tensors, shapes, reserved, indent)
+        self.listed: tuple[str, ...] = ()
+        """The tensors that are returned as one list."""
+        self.gives_list = False
+        """Whether it returns a list, most of which a variable holds."""
         self.returned: tuple[int, ...] = ()
         """The lengths of the lists that are returned, where lists are."""
         self.passed: tuple[Text, tuple[str, ...], int] | None = None
@@ -32,10 +39,14 @@ class Returns(Variables):
     def finish(self, outputs: Sequence[tree.Output], wraps: tuple[str, str]) -> None:
         """The return statements; `wraps` are the classes of results with names, in training and in evaluation."""
         training, evaluation = wraps
+        if self.listed:
+            if not self._is_passed_on(outputs, ""):
+                self._return_list(self._as_list([shown.text for shown in self.take(self.listed)]))
+            return
         kept = [o for o in outputs if not o.train_only]
         if self._is_passed_on(outputs, training or evaluation):
             return
-        if len(outputs) > 1 and any(p.heavy for p in self.stack):
+        if len(outputs) > 1 and any(p.heavy or not p.is_free for p in self.stack):
             self.flush()
         shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
         if training:
@@ -51,13 +62,20 @@ class Returns(Variables):
         lists = [] if self.is_lent else self._as_lists(texts)
         if lists:
             self.returned = tuple(size for _, size in lists)
-            if self.built[0] == texts[0].partition("[")[0] and len(lists) == 1 and self._is_last():
-                del self.lines[self.before :]
-                self.write(f"return [{self.built[1]} {self.built[2]}]")
-                return
-            self.write(f"return {', '.join(name for name, _ in lists)}")
+            self._return_list(", ".join(name for name, _ in lists))
+            return
+        self.gives_list = not self.is_lent and len(self._collapsed(texts, MANY)) < len(texts)
+        if self.gives_list:
+            self.write(f"return {self._as_list(texts)}")
             return
         self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _return_list(self, listed: str) -> None:
+        """Lists by their names; a list that was built last as it is built."""
+        if listed == self.built[0] and self._is_last():
+            del self.lines[self.before :]
+            listed = f"[{self.built[1]} {self.built[2]}]"
+        self.write(f"return {listed}")
 
     def _is_last(self) -> bool:
         """Whether nothing was written after the list that was built last."""
@@ -81,7 +99,7 @@ class Returns(Variables):
         if called != slots or at != len(self.lines) or self.stack or any(self.uses[slot] != 1 for slot in slots):
             return False
         del self.lines[self.before :]
-        self.write(f"return {made.text}")
+        self.write(f"return {made.text}", slots[0] if len(slots) == 1 else None)
         return True
 
     def _as_lists(self, texts: Sequence[str]) -> list[tuple[str, int]]:

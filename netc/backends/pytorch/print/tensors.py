@@ -40,7 +40,7 @@ class Tensors:
         """What tensors are called as results, where there are several."""
         self.train_only = self._train_only(outputs)
         self.lists = self._lists()
-        self.made = frozenset(statement_name(s.partition("?")[0]) for step in self.steps for s in results_of(step))
+        self.made = Counter(statement_name(s.partition("?")[0]) for step in self.steps for s in results_of(step))
 
     def _lists(self) -> frozenset[tuple[str, ...]]:
         """Tensors that are read as lists."""

@@ -10,16 +10,20 @@ from netc.backends.pytorch.print.code import Code
 from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
+from netc.backends.pytorch.print.words import common, singular
 from netc.backends.pytorch.tree.names import safe, statement_name
 
 
 class Text:
-    """An expression not yet on a line: its code, whether it is real work, the variables it reads, the tensor it is."""
+    """An expression not yet on a line: its code, whether it is real work, the variables it reads, the tensor it is, and
+    whether it may be computed later than it stands in the spec: it only looks at tensors."""
 
-    __slots__ = ("code", "heavy", "reads", "slot")
+    __slots__ = ("code", "heavy", "is_free", "reads", "slot")
 
-    def __init__(self, code: Code, heavy: bool, reads: list[tuple[str, str]], slot: str | None) -> None:
-        self.code, self.heavy, self.reads, self.slot = code, heavy, reads, slot
+    def __init__(
+        self, code: Code, heavy: bool, reads: list[tuple[str, str]], slot: str | None, is_free: bool = False
+    ) -> None:
+        self.code, self.heavy, self.reads, self.slot, self.is_free = code, heavy, reads, slot, is_free
 
     @property
     def text(self) -> str:
@@ -51,10 +55,12 @@ class Variables:
         self.homes[slot] = name
 
     def take(self, slots: Sequence[str]) -> list[Text]:
-        """The expressions of tensors, popping pending ones if they were written last and in this order."""
+        """The expressions of tensors, popping pending ones if they were written last and in this order, or are free."""
         wanted = [s for s in slots if s not in self.homes and s not in self.atoms]
-        pending = [p.slot for p in self.stack[len(self.stack) - len(wanted) :]]
-        if wanted != pending:
+        bound = [p.slot for p in self.stack if not p.is_free]
+        known = {p.slot for p in self.stack}
+        last = [s for s in wanted if s in bound]
+        if not known.issuperset(wanted) or bound[len(bound) - len(last) :] != last:
             self.flush()
         taken = {p.slot: p for p in self.stack if p.slot in wanted}
         self.stack = [p for p in self.stack if p.slot not in taken]
@@ -62,19 +68,18 @@ class Variables:
 
     def _variable(self, slot: str) -> Text:
         if slot in self.atoms:
-            return Text(Code(self.atoms[slot]), False, [], slot)
+            return Text(Code(self.atoms[slot]), False, [], slot, True)
         name = self.homes[slot]
         assert self.held[name] == slot, f"{name} no longer holds {slot}"
-        return Text(Code(name), False, [(name, slot)], slot)
+        return Text(Code(name), False, [(name, slot)], slot, True)
 
     def hold_list(self, slots: Sequence[str], wanted: str = "") -> str:
         """A variable for a list of tensors: each is an item of it."""
-        stems = list(dict.fromkeys(statement_name(s.partition("?")[0]).rstrip("0123456789_") for s in slots))
-        one = stems[0] if len(stems) == 1 and stems[0] else "tensor"
-        several = wanted or plural(one)
-        last = f"{singular(wanted or one)}_list"
+        own = Counter(statement_name(slot.partition("?")[0]) for slot in slots)
+        several = wanted or common(slots)
+        last = f"{singular(several)}_list"
         said = (several, f"all_{several}", last, *(f"{last}_{n}" for n in range(2, len(self.held) + 3)))
-        taken = {*self.tensors.made, *self.reserved}
+        taken = {*(self.tensors.made - own), *self.reserved}
         name = next(word for word in said if self.is_free(word) and word not in taken)
         self.hold(name, f"{name}[]")
         self.left[f"{name}[]"] = sum(self.left[slot] for slot in slots) + 1
@@ -94,16 +99,36 @@ class Variables:
             whole = at[0] == 0 and len(at) == size
             last = "" if at[-1] == size - 1 else str(at[-1] + 1)
             return name if whole else f"{name}[{at[0] or ''}:{last}]"
-        if at == list(range(size - 1, -1, -1)):
-            return f"{name}[::-1]"
+        if at == list(range(at[0], at[-1] - 1, -1)):
+            return f"{name}[{'' if at[0] == size - 1 else at[0]}:{at[-1] - 1 if at[-1] else ''}:-1]"
         return ""
+
+    def _collapsed(self, texts: Sequence[str], least: int = 2) -> list[str]:
+        """Items, where in a row so many are items of one variable as `*name`."""
+        found: list[str] = []
+        at = 0
+        while at < len(texts):
+            end = at + 1
+            while end < len(texts) and self._listed(texts[at : end + 1]):
+                end += 1
+            listed = self._listed(texts[at:end]) if end - at >= least else ""
+            found.extend([f"*{listed}"] if listed else texts[at:end])
+            at = end
+        return found
+
+    def _as_list(self, texts: Sequence[str], brackets: str = "[]") -> str:
+        """A list of these items."""
+        items = self._collapsed(texts)
+        if len(items) == 1 and items[0][0] == "*":
+            return items[0][1:]
+        return f"{brackets[0]}{', '.join(items)}{brackets[1]}"
 
     def fresh(self, wanted: str) -> str:
         """A variable that nothing else has."""
         wanted = "x" if wanted in self.reserved else wanted
         said = (
             wanted,
-            *(["feature"] if wanted == "x" else []),
+            *(["feature"] if wanted == "x" else ["module"] if wanted == "layer" else []),
             *(f"{wanted}_{n}" for n in range(2, len(self.held) + 3)),
         )
         name = next(n for n in said if self.held.get(n) is None and n not in self.reserved)
@@ -115,8 +140,11 @@ class Variables:
         """Give every pending expression a line of its own."""
         stack, self.stack = self.stack, []
         for p in stack:
-            assert p.slot is not None
-            self._bind(p, (p.slot,))
+            self._bind_one(p)
+
+    def _bind_one(self, pending: Text) -> None:
+        assert pending.slot is not None
+        self._bind(pending, (pending.slot,))
 
     def _bind(self, made: Text, slots: Sequence[str], results: str = "") -> None:
         self._spend(made)
@@ -178,19 +206,6 @@ class Variables:
         return any(name == used for p in self.stack for used, _ in p.reads)
 
 
-def plural(stem: str) -> str:
-    """What to call several tensors of which each is called `stem`."""
-    if stem.endswith("s"):
-        return stem
-    return f"{stem[:-1]}ies" if stem.endswith("y") and stem[-2:-1] not in (*"aeiou", "") else f"{stem}s"
-
-
-def singular(stem: str) -> str:
-    """What to call one of several tensors that are called `stem`."""
-    endings = (("ss", "ss"), ("xes", "x"), ("ies", "y"), ("s", ""))
-    return next((stem.removesuffix(end) + one for end, one in endings if stem.endswith(end)), stem)
-
-
 def spoken(path: str, plain: bool) -> list[str]:
     """What a tensor may be called, from its last word to its whole path; among others its number belongs to it."""
     words = path.partition("?")[0].split(".")
@@ -207,13 +222,6 @@ def spoken(path: str, plain: bool) -> list[str]:
 def unpacked(names: list[str], results: str) -> str:
     """The names a value is taken apart into, in the form it has; one `_` for a part nobody reads."""
     return results.format(*names).replace("(_, _)", "_") if results else ", ".join(names)
-
-
-def singular_of(slots: Sequence[str]) -> str:
-    """What to call one of some tensors."""
-    stems = {statement_name(slot.partition("?")[0]).rstrip("0123456789_") for slot in slots}
-    stem = stems.pop() if len(stems) == 1 else ""
-    return "x" if stem in ("", "in") else singular(stem)
 
 
 def loop_words(sources: Sequence[tuple[str, str]]) -> str:

@@ -17,7 +17,6 @@ from netc.ops.base import Attr, Op
 from netc.ops.records import TorchArg, TorchForm
 from netc.types import TensorType
 
-
 SIZES = ("Size", "Size | None", "Sizes", "PerAxis | None")
 """Kinds of attributes that are sizes, which another input may have too."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Seen
-from netc.backends.pytorch.tree.number import Number, of, opaque
-from netc.expr.terms import combined, folded, from_linear, is_plain, linear, lit, substitute
+from netc.backends.pytorch.tree.number import Number, length_of, of, opaque
+from netc.expr.terms import combined, from_linear, is_plain, linear, lit, substitute
 from netc.expr.tree import Binary, Function, Name
 from netc.ir.model import Group, Item, Value, leaves
 
@@ -66,7 +66,8 @@ class Loops:
             return
         count = _count(iterable.seen[0][1], len(group.items))
         results = [result_of(item) for item in group.items]
-        if not count.depends or not results or any(r is None or r not in known for r in results):
+        varies = any(True for _ in self.instance.bases(count.depends))
+        if not varies or not results or any(r is None or r not in known for r in results):
             return
         sizes = [known[group.source], *(known[r] for r in results if r is not None)]
         if len({len(one) for one in sizes}) == 1:
@@ -91,17 +92,9 @@ def source_of(item: Item) -> Value | None:
 
 def _count(iterable: Number, size: int) -> Number:
     """How many turns a loop takes."""
-    term = iterable.term
-    match term:
-        case None:
-            return opaque(size, iterable.depends)
-        case Function(name="range", arguments=(count,)):
-            return Number(size, count, iterable.depends)
-        case Function(name="range", arguments=(first, stop)):
-            length = combined(linear(stop), linear(first), -1)
-            if length is not None:
-                return Number(size, from_linear(length), iterable.depends)
-    return Number(size, folded(Function(name="len", arguments=(term,))), iterable.depends)
+    if iterable.term is None:
+        return opaque(size, iterable.depends)
+    return Number(size, length_of(iterable.term), iterable.depends)
 
 
 def _progressed(sizes: list[Number], count: Number) -> Number:

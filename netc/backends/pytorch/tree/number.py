@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from netc.expr.terms import combined, cost, from_linear, is_plain, linear, lit
-from netc.expr.tree import Binary, Expr, Literal, Name
+from netc.expr.terms import combined, cost, folded, from_linear, is_plain, linear, lit
+from netc.expr.tree import Binary, Expr, Function, Literal, Name
 
 NOTHING: frozenset[str] = frozenset()
 LONGEST_DERIVED = 15
@@ -163,6 +163,18 @@ def counted_name(name: str, turns: Mapping[str, Any], loops: Sequence[str]) -> t
     key, number = own[-1], int(name[len(stem) :])
     term = from_linear(combined({Name(id=key): 1}, {None: number - turns[key]}, 1) or {})
     return stem, Number(number, term, frozenset((key,)))
+
+
+def length_of(iterable: Expr) -> Expr:
+    """How many turns a loop over this takes."""
+    match iterable:
+        case Function(name="range", arguments=(count,)):
+            return count
+        case Function(name="range", arguments=(first, stop)):
+            length = combined(linear(stop), linear(first), -1)
+            if length is not None:
+                return from_linear(length)
+    return folded(Function(name="len", arguments=(iterable,)))
 
 
 def translated(names: frozenset[str] | set[str], bound: Mapping[str, Number]) -> frozenset[str]:
