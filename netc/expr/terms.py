@@ -111,6 +111,8 @@ def _neutral(term: Expr) -> Expr:
             return Binary(op="*", left=lit(a * b), right=other)
         case Binary(op="and" | "or" as op, left=left, right=Literal(value=bool(known))) if _is_condition(left):
             return left if known is (op == "and") else lit(known)
+        case Binary(op="and" | "or" as op, left=Literal(value=bool(known)), right=right):
+            return right if known is (op == "and") else lit(known)
         case Binary(op="*" | "+" as op, left=left, right=right):
             unit = lit(1 if op == "*" else 0)
             return left if right == unit else right if left == unit else term

@@ -92,23 +92,37 @@ class Containers(Members):
                     kinds.append(name)
                 case _ if not isinstance(node, tree.Hole):
                     kinds.append(type(node))
-        terms = [self.said(hole) for hole in self.plan.holes(made)]
-        return *kinds, *(None if isinstance(t, Literal) and is_plain(t.value) else t for t in terms)
+        for hole in self.plan.holes(made):
+            term = self.said(hole)
+            kinds.append(None if isinstance(term, Literal) and is_plain(term.value) else term)
+            kinds.append(hole.omit is not ... and term == lit(hole.omit))
+        return tuple(kinds)
 
     def _container(self, path: str) -> str:
         family = next((f for f in self.places.families.values() if f.path == path), None)
         if family is not None:
             return self._family(family)
         children = self.places.children(path)
-        members = [self._child(f"{path}.{name}") for name in children]
-        force = BREAK if len(members) > 1 else ""
+        force = BREAK if len(children) > 1 else ""
         if self.places.is_list(path):
-            run = self._run(path, children)
-            if len(run) == len(children):
-                return f"nn.ModuleList({' '.join(self._turns(run))})"
+            members = list(self._runs(path, children))
+            if len(members) == 1 and members[0][0] == "*":
+                return f"nn.ModuleList{members[0][1:]}"
             return f"nn.ModuleList([{force}{', '.join(members)}])"
-        pairs = ", ".join(f"{quoted(name)}: {member}" for name, member in zip(children, members, strict=True))
+        pairs = ", ".join(f"{quoted(name)}: {self._child(f'{path}.{name}')}" for name in children)
         return f"nn.ModuleDict({{{force}{pairs}}})"
+
+    def _runs(self, path: str, children: Sequence[str]) -> Iterator[str]:
+        """The members of a list; those in a row that differ in numbers alone as one expression."""
+        waiting = list(children)
+        while waiting:
+            run = self._run(path, waiting)
+            if run:
+                yield f"*({' '.join(self._turns(run))})"
+            else:
+                yield self._child(f"{path}.{waiting[0]}")
+            self._made |= {f"{path}.{name}" for name in waiting[: len(run)]}
+            waiting = waiting[max(len(run), 1) :]
 
     def _turns(self, made: Sequence[tree.Module]) -> tuple[str, str]:
         """Modules that differ in numbers alone, as what makes one and what it is made for."""

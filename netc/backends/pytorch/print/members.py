@@ -27,6 +27,9 @@ class Members:
         self.plan, self.file, self.ids = plan, file, ids
         self._varied: dict[int, Expr] = {}
         self._inlined: frozenset[str] = frozenset()
+        self._declared: set[str] = set()
+        self._idle: dict[bool, list[str]] = {False: [], True: []}
+        """Variables whose list, or dictionary, is done."""
 
     def _is_list(self) -> bool:
         """Whether the class is a sequence that hands out more than the last tensor."""
@@ -47,15 +50,19 @@ class Members:
         """Statements that fill a list, or an ordered dictionary, with members."""
         named = _is_named(parts)
         start = 0
+        known = variable in self._declared
+        self._declared.add(variable)
         while not named and start < len(parts) and _is_member(parts[start]):
             start += 1
         if named:
             self.file.add("collections:OrderedDict")
-            yield f"{' ' * indent}{variable}: OrderedDict[str, nn.Module] = OrderedDict()"
+            kind = "" if known else ": OrderedDict[str, nn.Module]"
+            yield f"{' ' * indent}{variable}{kind} = OrderedDict()"
         else:
             inside = ", ".join(self._element(part) for part in parts[:start])
             force = BREAK if start > FEW else ""
-            yield from layout(f"{variable}: list[nn.Module] = [{force}{inside}]", indent)
+            kind = "" if known else ": list[nn.Module]"
+            yield from layout(f"{variable}{kind} = [{force}{inside}]", indent)
         yield from self._filled(parts[start:], variable, named, indent)
 
     def _filled(self, parts: Sequence[tree.Part], variable: str, named: bool, indent: int) -> Iterator[str]:
@@ -100,9 +107,11 @@ class Members:
         """A module where `target` says, with the statements it takes."""
         pad = " " * indent
         if isinstance(made, tree.Sequence) and not is_expression(made):
-            inner = self.ids.local("layers")
+            named = _is_named(made.members)
+            inner = self._idle[named].pop() if self._idle[named] else self.ids.local("layers")
             yield from self._listed(made.members, inner, indent)
-            star = "" if _is_named(made.members) else "*"
+            self._idle[named].append(inner)
+            star = "" if named else "*"
             yield f"{pad}{target.replace('{}', f'nn.Sequential({star}{inner})')}"
         elif isinstance(made, tree.Either) and not is_expression(made):
             yield f"{pad}if {self.say(self.said(made.condition)).text}:"

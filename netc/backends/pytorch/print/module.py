@@ -47,9 +47,22 @@ def write_module(network: Network, header: Header) -> str:
     file = File(book, network.file.class_name or pascal(network.name))
     writers = [ClassWriter(plan, file, network, flat) for plan in book.plans]
     file.lists = Lists({writer.plan: writer.tensors for writer in writers}, file.lent)
-    code = [line for writer in writers for line in ("", "", *writer.lines())]
+    code = list(_classes(writers))
     head = file.head("\n".join(code))
     return "\n".join((*_docstring(network, flat, header), "", *head, *code, ""))
+
+
+def _classes(writers: Sequence[ClassWriter]) -> Iterator[str]:
+    """All classes; one for those of two files that are the same but for the name."""
+    known: dict[tuple[str, ...], Plan] = {}
+    for writer in writers:
+        head, *body = writer.lines()
+        plan = writer.plan
+        found = known.setdefault((head.replace(plan.class_name, "", 1), *body), plan)
+        if found.definition.file is plan.definition.file:
+            yield from ("", "", head, *body)
+        else:
+            plan.class_name = found.class_name
 
 
 def _docstring(network: Network, flat: Flat, header: Header) -> Iterator[str]:

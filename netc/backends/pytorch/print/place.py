@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from netc.backends.pytorch import tree
@@ -45,7 +46,7 @@ class Places:
             if path in self.families or head in kept or (path == head and (self.numbered or not head.isdigit())):
                 continue
             plain = f"layer{path}" if path.isdigit() else word(path.replace(".", "_"))
-            near = (statement_name(path), head, plain)
+            near = (statement_name(path), head, *_operator(self.placed[path]), plain)
             free = (n for n in near if n not in moved.values() and (n == head or n not in taken) and n not in MODULE)
             moved[path] = next((n for n in free if not n[0].isdigit() and n[0] != "_"), plain)
         return moved
@@ -144,6 +145,12 @@ class Places:
     def list_of(self, family: Family) -> str:
         """How code reaches the list of a family."""
         return self.access(family.path) if "." in family.path else f"self.{family.path}"
+
+
+def _operator(made: tree.Module) -> Iterator[str]:
+    """What a module does: `clip_boxes`."""
+    if isinstance(made, tree.Make) and made.form is not None:
+        yield re.sub(r"(?<=[a-z])(?=[A-Z])", "_", made.form.cls.rpartition(".")[2]).lower()
 
 
 def tensor_kind(made: tree.Module) -> str:

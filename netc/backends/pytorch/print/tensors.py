@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Tensors:
     def __init__(self, steps: Sequence[Step], outputs: Sequence[tree.Output], places: Places | None = None) -> None:
         self._same: dict[str, str] = {}
         self._places, self._outputs = places, outputs
-        self.steps = joined(list(self._resolved(steps)))
+        self.steps = joined(list(self._fanned(self._resolved(steps))))
         self.uses: Counter[str] = Counter(self.of(r) for step in self.steps for r in read_in(step))
         self.uses.update(self.of(output.read) for output in outputs)
         self.readers: Counter[str] = Counter()
@@ -87,6 +87,34 @@ class Tensors:
             yield from (step for turn in written for step in turn)
         else:
             yield rolled
+
+    def _fanned(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """The steps, where every module of a list is called with the same tensors as a loop."""
+        run: list[tree.Apply] = []
+        for step in steps:
+            own = isinstance(step, tree.Apply) and step.make is not None and step.call is None
+            stem, _, number = step.module.rpartition(".") if isinstance(step, tree.Apply) and own else ("", "", "")
+            same = not run or (run[0].module == f"{stem}.0" and self._reads(run[0]) == self._reads(step))
+            if not same or number != str(len(run)):
+                yield from self._fan(run)
+                run = []
+            if stem and number == str(len(run)) and isinstance(step, tree.Apply):
+                run.append(step)
+            else:
+                yield step
+        yield from self._fan(run)
+
+    def _reads(self, step: Step) -> list[str]:
+        return [self.of(read) for read in read_in(step)]
+
+    def _fan(self, run: list[tree.Apply]) -> Iterator[Step]:
+        """Calls of a whole list as a loop."""
+        rolled, paths = None, [step.module for step in run]
+        if len(run) > 2 and self._places is not None and self._places.listed(paths).endswith(paths[0][:-2]):
+            hole = tree.Hole(paths[0], "iterable", ())
+            turns = tree.Turns(paths[0], ("_",), hole, tuple([(step,) for step in run]))
+            rolled = roll(self._places.plan, turns, self.of)
+        yield from run if rolled is None else [rolled]
 
     def _is_listed(self, rolled: Roll) -> bool:
         """Whether the modules of the turns stand in lists, or are one module."""

@@ -213,7 +213,8 @@ def spoken(path: str, plain: bool) -> list[str]:
     numbered = words[-1].isdigit() and not plain
     names = ["_".join(words[i:]) for i in range(last, -1, -1)]
     if last == len(words) - 1:
-        return names
+        plain_names = ["_".join(w for w in words[i:] if not w.isdigit()) for i in range(last, -1, -1)]
+        return list(dict.fromkeys((*filter(None, plain_names), *names)))
     number = "_".join(words[last + 1 :])
     short = [f"{word}_{number}" for word in reversed(words[: last + 1]) if not word.isdigit()]
     return [*([] if numbered else [statement_name(path)]), *short, *names[1:]]
