@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.print.document import layout
+from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text, Variables
@@ -46,7 +46,7 @@ class Returns(Variables):
         kept = [o for o in outputs if not o.train_only]
         if self._is_passed_on(outputs, training or evaluation):
             return
-        if len(outputs) > 1 and any(p.heavy or not p.is_free for p in self.stack):
+        if len(outputs) > 1 and (any(p.heavy or not p.is_free for p in self.stack) or self._is_longer(outputs)):
             self.flush()
         shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
         if training:
@@ -80,6 +80,18 @@ class Returns(Variables):
     def _is_last(self) -> bool:
         """Whether nothing was written after the list that was built last."""
         return self.lines[self.before :] == layout(f"{self.built[0]} = [{self.built[1]} {self.built[2]}]", self.indent)
+
+    def _is_longer(self, outputs: Sequence[tree.Output]) -> bool:
+        """Whether results fit on a line with names for what is pending, and not without."""
+        names, texts = [], []
+        pending = {p.slot: p.text for p in self.stack}
+        for output in outputs:
+            slot = self.tensors.of(output.read)
+            names.append(self.homes.get(slot) or self.atoms.get(slot) or output.name)
+            names[-1] += " if self.training else None" if output.train_only and slot not in self.presets else ""
+            texts.append(pending.get(slot, names[-1]))
+        room = WIDTH - self.indent - len("return ")
+        return len(", ".join(names)) <= room < len(", ".join(texts))
 
     def _begin_training(self) -> None:
         """`if self.training:`, with what was written last for training alone."""
