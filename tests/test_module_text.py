@@ -210,3 +210,100 @@ def test_layers_of_two_kinds_are_typed_before() -> None:
         net: {one: unit 4, two: unit 8}
     """)
     assert "self.skip: nn.Module = nn.Identity()\n        if c != 4:\n" in text
+
+
+def test_numbered_tensors_travel_as_one_list() -> None:
+    """`tests/test_random_modules.py` has the same file's values."""
+    text = netc.load(CELLS.with_name("lists_of_tensors.yaml")).to_torch()
+    assert "    def forward(self, image: Tensor, maps: list[Tensor]) -> tuple[Tensor, Tensor]:\n" in text
+    assert "        scores = [layer(x) for x, layer in zip(maps, self.score)]\n" in text
+    assert "        sums = [sides[2]]\n        for side in sides[1::-1]:\n            sums.append(side + " in text
+    assert "        return [layer(x) for x, layer in zip(sums[::-1], self.level)]\n" in text
+    assert "        return [*layer_blocks, self.pool(layer_blocks[3])]\n" in text
+    assert "    def forward(self, b0: Tensor, b1: Tensor, b2: Tensor) -> Tensor:\n" in text
+
+
+def test_results_are_a_list_in_the_order_in_which_they_are_read() -> None:
+    text = text_of("""
+        netc: 1
+        name: ordered
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        blocks:
+          trunk:
+            net:
+              part.$i: {for: {i: 0..2}, do: [max_pool2d 2, conv2d 4*i+4 1]}
+              map$i: {for: {i: 0..2}, do: "@part.$i"}
+        net:
+          trunk: trunk @image
+          means$i: {for: {i: 0..2}, do: adaptive_avg_pool2d 1 @trunk.map$i}
+          all: concat @means$(0..2)
+        outputs: {all: all}
+    """)
+    assert "    def forward(self, x: Tensor) -> list[Tensor]:\n" in text
+    assert "= self.trunk(image)\n" in text
+
+
+def test_loops_within_loops_carry_their_channels() -> None:
+    text = text_of("""
+        netc: 1
+        name: nested
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        net:
+          features:
+            - for: {i: 0..3}
+              do:
+                - {if: i > 0, do: max_pool2d 2}
+                - for: {k: "1..(1 if i < 2 else 2)"}
+                  do: [conv2d 3*2**i 3 padding=1, relu]
+        outputs: {features: features}
+    """)
+    assert "            for _ in range(1 if i < 2 else 2):\n" in text
+    assert "                channels = 3 * 2**i\n" in text
+    assert text.count("nn.Conv2d(") == 1
+
+
+def test_every_module_of_a_list_is_called_in_one_expression() -> None:
+    text = text_of("""
+        netc: 1
+        name: pyramid
+        import: {aspp: netc:aspp}
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        net: [aspp 4 rates=(2 3 4)]
+    """)
+    assert "        convs = [layer(x) for layer in self.convs]\n" in text
+    assert "                    for padding in (2, 3, 4)\n" in text
+
+
+def test_a_number_beside_a_tensor_is_an_operand() -> None:
+    text = text_of("""
+        netc: 1
+        name: operands
+        args: {width: 3, shift: 1}
+        inputs: {image: [N, 3, h]}
+        net:
+          scaled: [mul width-1 @image, sub (width if shift > 0 else 2)]
+          whole: ["mul 1 @scaled", add 0.5]
+          turned: [rsub (1 if shift > 0 else width), select 1 -1]
+          last: sub -1 @scaled
+        outputs: {turned: turned, last: last}
+    """)
+    assert "scaled = image * (self.width - 1) - (self.width if self.shift > 0 else 2)" in text
+    assert "turned = ((1 if self.shift > 0 else self.width) - (scaled + 0.5))[:, -1]" in text
+    assert "last = scaled - -1" in text
+
+
+def test_conditions_that_a_literal_decides_are_gone() -> None:
+    text = text_of("""
+        netc: 1
+        name: decided
+        inputs: {image: [N, 3, h, w]}
+        blocks:
+          unit:
+            args: width stride=1
+            net:
+              conv: conv2d width 3 padding=1 @in
+              skip: {if: stride != 1 or in.C != width, do: conv2d width 1 @in, else: "@in"}
+              out: add @conv @skip
+        net: [unit 4, unit 4]
+    """)
+    assert "        if in_channels != 4:\n" in text

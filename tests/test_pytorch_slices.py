@@ -103,3 +103,19 @@ def test_statements_below_one_name_are_a_class_of_their_own() -> None:
     code = generate(compiled(LADDER))
     assert "        down1_convs, pool, down1_pool_indices = self.down1(image)\n" in code
     assert "        return self.up1(up2, down1_pool_indices, down1_convs)" in code
+
+
+UNIT = "unit: {args: width, net: {conv: conv2d width 3 padding=1, bn: batch_norm2d, act: relu}}"
+
+
+def test_equal_classes_of_two_files_are_one(tmp_path: Path) -> None:
+    part = f"netc: 1\nname: part\ninputs: {{image: [N, 3, 8, 8]}}\nblocks:\n  {UNIT}\nnet: [unit 4, unit 6]\n"
+    (tmp_path / "part.yaml").write_text(part, encoding="utf-8")
+    own = UNIT.replace("unit", "conv_block")
+    spec = f"netc: 1\nname: user\nimport: {{part: part.yaml}}\ninputs: {{image: [N, 3, 8, 8]}}\nblocks:\n  {own}\n"
+    network, _ = elaborate_file(Source(str(tmp_path / "spec.yaml"), f"{spec}net: [part, conv_block 8, conv_block 6]\n"))
+    assert network is not None
+    agree(network, 3, 8, 8)
+    code = generate(network)
+    assert "class ConvBlock" not in code
+    assert code.count("Unit(") == 5
