@@ -15,16 +15,30 @@ from netc.ops.same import is_strided_same
 from netc.types import AXES, TensorType
 
 
-@lru_cache(1024)
 def windows_of(
     kernel: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Padding, ceil_mode: bool = False
 ) -> tuple[Window, ...]:
-    """A window per spatial axis. They are kept: most of what is asked about an operator begins with its windows, and a
-    network has few different ones. Raises ValueError for padding that does not suit."""
+    """A window per spatial axis. Raises ValueError for padding that does not suit."""
+    settings = kernel, stride, dilation, padding, ceil_mode
+    return _kept(*settings) if all(map(_is_plain, settings)) else _windows(*settings)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a setting is made of plain numbers: others are equal to those and say more."""
+    return all(map(_is_plain, value)) if isinstance(value, tuple) else type(value) in (int, bool, str)
+
+
+def _windows(
+    kernel: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Padding, ceil_mode: bool
+) -> tuple[Window, ...]:
     same = is_strided_same(padding, stride)
     pads = ((0, 0),) * len(kernel) if same else resolve_padding(padding, kernel, stride, dilation)
     settings = zip(kernel, stride, dilation, pads, strict=True)
     return tuple([Window(k, s, d, begin, end, ceil_mode, same) for k, s, d, (begin, end) in settings])
+
+
+_kept = lru_cache(1024)(_windows)
+"""Windows are kept: most of what is asked about an operator begins with them, and a network has few different ones."""
 
 
 def joined(value: Any) -> str:
