@@ -307,3 +307,18 @@ def test_conditions_that_a_literal_decides_are_gone() -> None:
         net: [unit 4, unit 4]
     """)
     assert "        if in_channels != 4:\n" in text
+
+
+def test_slices_have_the_spaces_that_ruff_gives_them() -> None:
+    text = text_of("""
+        netc: 1
+        name: sliced
+        args: {k: 2, s: 1}
+        inputs: {image: [N, 8, 8, 8]}
+        net: {a: slice 1 0 k @image, b: slice 2 s k+4 2 @image, c: slice 3 1 -1 @image, d: slice 3 s step=k @image}
+        outputs: {a: a, b: b, c: c, d: d}
+    """)
+    assert "= image[:, : self.k]" in text
+    assert "= image[:, :, self.s : self.k + 4 : 2]" in text
+    assert "= image[:, :, :, 1:-1]" in text
+    assert "= image[:, :, :, self.s :: self.k]" in text

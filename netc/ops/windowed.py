@@ -19,13 +19,13 @@ def windows_of(
     kernel: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Padding, ceil_mode: bool = False
 ) -> tuple[Window, ...]:
     """A window per spatial axis. Raises ValueError for padding that does not suit."""
-    settings = kernel, stride, dilation, padding, ceil_mode
-    return _kept(*settings) if all(map(_is_plain, settings)) else _windows(*settings)
+    plain = type(sum((*kernel, *stride, *dilation))) is int and _is_plain(padding)
+    return (_kept if plain else _windows)(kernel, stride, dilation, padding, ceil_mode)
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a setting is made of plain numbers: others are equal to those and say more."""
-    return all(map(_is_plain, value)) if isinstance(value, tuple) else type(value) in (int, bool, str)
+    return all(map(_is_plain, value)) if isinstance(value, tuple) else type(value) in (int, str)
 
 
 def _windows(

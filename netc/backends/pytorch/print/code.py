@@ -140,6 +140,7 @@ def _tuple(items: list[str]) -> str:
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
 
+_SLICE = re.compile(r"(\{\w+\})?(:(\{\w+\})?)+(?=[,\]])")
 _FIELD = re.compile(r"\{(\*?\w*)\}")
 
 
@@ -158,4 +159,12 @@ def filled(template: str, operands: Sequence[Code], fields: Mapping[str, Code], 
             return operand.text
         return operand.within(level if match.start() == 0 else level + 1)
 
-    return _FIELD.sub(put, template)
+    return _FIELD.sub(put, _SLICE.sub(lambda found: _spaced(found[0], fields), template))
+
+
+def _spaced(bounds: str, fields: Mapping[str, Code]) -> str:
+    """`{start}:{end}` as ruff lays it out: with spaces where one is more than a name or a number."""
+    parts = bounds.split(":")
+    if all(not part or re.fullmatch(r"-?\w+", fields[part[1:-1]].text) for part in parts):
+        return bounds
+    return " : ".join(parts).strip().replace(":  :", "::")

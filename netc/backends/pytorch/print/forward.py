@@ -115,7 +115,7 @@ class Writer(Returns):
             self.passed = made, tuple(slot for group in groups for slot in group), len(self.lines)
             return
         told = step.call or form
-        self._bind(made, step.outs, told.results if told is not None else "")
+        self._bind(made, self._results(step), told.results if told is not None else "")
         callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
         plain = len(step.outs) == 1 and not (form and form.results)
         if plain if callee is None else not any(o.train_only for o in callee.tree.outputs):
@@ -126,13 +126,23 @@ class Writer(Returns):
         file, made = self.constructor.file, step.make
         if isinstance(made, tree.New):
             callee = self.constructor.plan.callee(made)
-            if order := file.lists.order.get(callee):
-                return [tuple(step.outs[at] for at in order)]
+            if callee in file.lists.order:
+                return [self._results(step)] if self.presets.keys().isdisjoint(step.outs) else []
             sizes = file.returned(callee)
             ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
             if sizes:
                 return [step.outs[end - size : end] for end, size in zip(ends, sizes, strict=True)]
         return [step.outs] if step.outs in self.tensors.lists else []
+
+    def _results(self, step: tree.Apply) -> tuple[str, ...]:
+        """What a step makes, in the order in which the class called returns it."""
+        made, outs = step.make, step.outs
+        order = (
+            self.constructor.file.lists.order.get(self.constructor.plan.callee(made))
+            if isinstance(made, tree.New)
+            else None
+        )
+        return outs if order is None else tuple(outs[at] for at in order)
 
     def _template(self, step: tree.Apply) -> str:
         if step.call is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ from netc.types import TensorType
 
 SIZES = ("Size", "Size | None", "Sizes", "PerAxis | None")
 """Kinds of attributes that are sizes, which another input may have too."""
+
+
+_NUMBER = re.compile(r"(?<![{\w])\d")
+"""A number in a template."""
 
 
 def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:
@@ -109,6 +114,8 @@ def _is_in_text(node: Node, name: str, form: TorchForm) -> bool:
         return False
     args = _args(form)
     said = any(name in (arg.attribute, *arg.depends) for arg in args)
+    if said and not any(_NUMBER.search(text) for text in _texts(form)[1:] if text):
+        return False
     for other in _others(node.op.attributes[name], getattr(node.op, name)):
         try:
             found = node.op.replace(**{name: other}).torch(*types)
@@ -138,10 +145,10 @@ def _args(form: TorchForm) -> tuple[TorchArg, ...]:
     return tuple(arg for part in (form.module, form.call) if part is not None for arg in part.args)
 
 
-def _texts(form: TorchForm) -> tuple[Any, ...]:
+def _texts(form: TorchForm) -> tuple[str, ...]:
     module, call = form.module, form.call
-    cls = None if module is None else (module.cls, module.call, module.helper, module.make)
-    return cls, None if call is None else call.template
+    made = ("", "", "") if module is None else (f"{module.cls}{module.helper}", module.call, module.make)
+    return *made, "" if call is None else call.template
 
 
 def owned(
