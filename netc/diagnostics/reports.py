@@ -26,7 +26,7 @@ def sarif(found: Iterable[Diagnostic]) -> str:
     driver = {"name": "netc", "version": __version__, "rules": [_rule(code) for code in codes]}
     results = [_result(one, codes.index(one.code)) for one in told]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
 def _rule(code: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _uri(path: str | None) -> str:
 def gitlab(found: Iterable[Diagnostic]) -> str:
     """GitLab's Code Quality report: a list of issues, each with a fingerprint that no other has."""
     seen: Counter[str] = Counter()
-    return json.dumps([_issue(one, seen) for one in found], indent=2, ensure_ascii=False)
+    return json.dumps([_issue(one, seen) for one in found], indent=2)
 
 
 def _issue(found: Diagnostic, seen: Counter[str]) -> dict[str, Any]:
