@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import vision  # noqa: F401: onnx2torch imports torchvision, whose operators may not be compiled
 
 import netc
 from netc.backends.onnx import OnnxOptions, write_onnx_fresh
@@ -86,7 +87,7 @@ def tract(model: Path, x: Array) -> Any:
 
 def pnnx(model: Path, x: Array) -> Any:
     """Runs the module that it writes, in a process of its own."""
-    program = shutil.which("pnnx", path=str(Path(sys.executable).parent))
+    program = shutil.which("pnnx", path=str(Path(sys.executable).parent)) or shutil.which("pnnx")
     assert program is not None
     shape = f"inputshape={list(x.shape)}f32".replace(" ", "")
     subprocess.run([program, model.name, shape], cwd=model.parent, check=True, capture_output=True)
