@@ -1,6 +1,7 @@
 """What docs/onnx.md says of other programs that read ONNX files, tried where they are installed.
 
-MNN is not among them: its converter installs packages into whatever environment comes first."""
+MNN is not among them: its converter installs packages into whatever environment comes first. `vision` lets onnx2torch
+import torchvision where its operators are not compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import vision  # noqa: F401: onnx2torch imports torchvision, whose operators may not be compiled
+import vision  # noqa: F401
 
 import netc
 from netc.backends.onnx import OnnxOptions, write_onnx_fresh

@@ -20,7 +20,7 @@ USE_CODES = (
         "`netc fmt` reads again what it has written; where that is another spec, or a comment is lost, the file "
         "stays as it is.",
         "",
-        "write the lines in question in a simpler way, and report it: this is a fault of netc's.",
+        "write the lines in question in a simpler way, and report it: this is a bug in netc.",
     ),
     CodeInfo(
         "unknown-layer",
@@ -34,7 +34,7 @@ USE_CODES = (
         "weights-file",
         "error",
         "A weights file cannot be read",
-        "It is missing, cut short, or breaks a rule of the safetensors format.",
+        "It is missing, truncated, or breaks a rule of the safetensors format.",
         "",
         "use weights of this network, or make new ones with `netc weights init`.",
     ),
@@ -82,7 +82,7 @@ USE_CODES = (
         "weights-non-finite",
         "error",
         "Weights are infinite or NaN",
-        "Training diverged, or values are too large for the type they are to have.",
+        "Training diverged, or values are too large for the requested type.",
         "",
         "use an earlier checkpoint, a type with a wider range such as bfloat16, or `--allow-non-finite`.",
     ),
@@ -189,7 +189,7 @@ USE_CODES = (
         "error",
         "The PyTorch module and the ONNX file of a network differ, or one of them fails a check",
         "From the same weights they compute different things, or shapes, gradients or statistics are not as they must"
-        " be: a fault of netc, or NaN in the weights.",
+        " be: a bug in netc, or NaN in the weights.",
         "",
         "`netc verify --layers` shows where; `netc build --no-verify` writes them anyway.",
     ),
@@ -197,9 +197,8 @@ USE_CODES = (
         "cannot-import",
         "error",
         "A network cannot be written as a spec",
-        "The file that `netc import` reads has an operator, or an operator with attributes, that netc has no word "
-        "for, or "
-        "it is not a network at all. The message names the node, its operator and attributes. Nothing was written.",
+        "The file that `netc import` reads has an operator, or an operator with attributes, that netc does not have, "
+        "or it is not a network at all. The message names the node, its operator and attributes. Nothing was written.",
         "",
         "export the model in another way or with another opset; docs/import.md says what can be read.",
     ),
@@ -207,7 +206,7 @@ USE_CODES = (
         "import-differs",
         "error",
         "An imported spec does not compute what its source does",
-        "A statement computes other values than the node it was made from. This is a mistake in netc, "
+        "A statement computes other values than the node it was made from. This is a bug in netc, "
         "or the "
         "source computes something random. Nothing was written.",
         "",
