@@ -10,6 +10,7 @@ from test_pictures import built, faults
 from netc.backends.diagram.picture import DEFAULT_PAGE, Options, Picture
 from netc.backends.diagram.scene import Line, Rect, Text, primitives, smallest_text
 from netc.ir.model import Network
+from tools.gallery.entries import all_entries
 
 PYRAMID = """
   c1: conv2d 8 3 padding=1
@@ -178,3 +179,15 @@ def test_tensors_of_one_frame_leave_it_on_lines_of_their_own() -> None:
     assert len(outside) == 2
     assert len({rail.points[0] for rail in outside} | {rail.points[1][0] for rail in outside}) == 4
     assert all(top < rail.points[0][1] < top + h for rail in outside)
+
+
+def test_tensors_of_one_part_run_through_layers_on_lanes_of_their_own() -> None:
+    """Three of the body of YOLO v3, to three levels: they meet nowhere but where they leave it."""
+    entry = next(entry for entry in all_entries() if entry.name == "yolo_v3")
+    ways = Picture(entry.load(entry.full).ir, Options()).scene.ways
+    lines = [line for (source, _, _), found in ways.items() if getattr(source, "path", "") == "body" for line in found]
+    downs = [(a[0], a[1], b[1]) for line in lines for a, b in pairwise(line.points) if a[0] == b[0] and a[1] < b[1]]
+    assert len(lines) == 3
+    bottom = min(top for _, top, _ in downs)
+    rest = [(x, top, low) for x, top, low in downs if top > bottom]
+    assert len({x for x, _, _ in rest}) == 3

@@ -264,7 +264,7 @@ def test_a_u_that_would_leave_something_out_says_what() -> None:
     gated = built(STRIDED.replace("concat @d1", "concat @gate").replace("  m2", "  gate: conv2d 32 1 @d1\n  m2"))
     for network, left in ((deep, "side, side"), (gated, "gate")):
         assert not is_u(view_of(network))
-        told = f"this style draws the main way alone, without {left}; --style columns shows everything"
+        told = f"this style draws the main path only, without {left}; --style columns shows everything"
         assert Picture(network, Options(style="u")).notes == (told,)
 
 

@@ -20,8 +20,8 @@ ITEM_GAP, LANE_GAP, TRACK = 16.0, 9.0, 6.0
 CHANNEL_TOP, CHANNEL_LABEL, CHANNEL_END = 7.0, 11.0, 11.0
 SWEEPS = 6
 
-Item = tuple[int, bool]
-"""A node, or (True) a lane of what the node makes."""
+Item = tuple[int, int]
+"""A node (0), or a lane of one of the tensors it makes, counted from 1."""
 Key = tuple[int, Item]
 """An item in its row."""
 Axes = dict[Key, float]
@@ -38,8 +38,11 @@ class LayersBlock:
         self.cells = cells
         inside = set(plan.order)
         self.inner = sorted({(a, b) for a, b in edges if a in inside and b in inside and a != b})
-        self.entering = sorted({b for a, b in edges if a not in inside and b in inside})
-        self.leaving = sorted({a for a, b in edges if a in inside and b not in inside})
+        outer = sorted((b, self._lane(a, b)) for a, b in edges if a not in inside and b in inside)
+        numbers: dict[Item, int] = {}
+        lanes = [(b, (IN, 1 + numbers.setdefault(lane, len(numbers)))) for b, lane in outer]
+        self.entering: dict[int, Item] = dict(reversed(lanes))
+        self.out = {a: self._lane(a, b) for a, b in sorted(edges, reverse=True) if a in inside and b not in inside}
         self.rank = self._ranks(plan.order)
         self.last = max(self.rank.values())
         self.rows, self.links = self._rows(plan.order)
@@ -65,26 +68,36 @@ class LayersBlock:
         """The items of each row, and between each row and the next which item leads to which."""
         rows: list[list[Item]] = [[] for _ in range(self.last + 1)]
         for node in order:
-            rows[self.rank[node]].append((node, False))
-        targets = defaultdict[int, list[int]](list)
-        for a, b in self.inner:
-            targets[a].append(b)
-        targets[IN] = self.entering
-        out = set(self.leaving)
+            rows[self.rank[node]].append((node, 0))
+        lanes = self._lanes()
         links: list[list[tuple[Item, Item]]] = [[] for _ in range(self.last + 1)]
         for source in [IN, *order]:
             at = -1 if source == IN else self.rank[source]
-            ends = [self.rank[target] for target in targets[source]]
-            far = max([*ends, self.last + 1] if source in out else ends, default=at)
-            for row in range(at + 1, far):
-                rows[row].append((source, True))
-                if row > 0:
-                    links[row - 1].append(((source, row - 1 > at), (source, True)))
-            for target in targets[source]:
-                row = self.rank[target]
-                if row > 0:
-                    links[row - 1].append(((source, row - 1 > at), (target, False)))
+            for lane, targets in lanes[source].items():
+                ends = [self.rank[target] for target in targets]
+                for row in range(at + 1, max([*ends, self.last + 1] if lane in self.out.values() else ends)):
+                    rows[row].append(lane)
+                    if row > 0:
+                        links[row - 1].append((_upper(lane, row - 1 > at), lane))
+                for target in targets:
+                    row = self.rank[target]
+                    if row > 0:
+                        links[row - 1].append((_upper(lane, row - 1 > at), (target, 0)))
         return rows, links
+
+    def _lanes(self) -> dict[int, dict[Item, list[int]]]:
+        """For each source its lanes, and the nodes that each leads to."""
+        found = defaultdict[int, dict[Item, list[int]]](dict)
+        for a, b in self.inner:
+            found[a].setdefault(self._lane(a, b), []).append(b)
+        for b, lane in self.entering.items():
+            found[IN].setdefault(lane, []).append(b)
+        for a, lane in self.out.items():
+            found[a].setdefault(lane, [])
+        return found
+
+    def _lane(self, source: int, target: int) -> Item:
+        return (source, 1 + self.cells[source].ports.get(target, 0))
 
     def _sort(self) -> None:
         """Order each row to cross few lines; the author's order where nothing speaks against it."""
@@ -197,7 +210,7 @@ class LayersBlock:
 
     def _axis_of_all(self) -> float:
         """The middle of what enters and leaves; the line of one of them, where it runs near it."""
-        entered, left = {IN, *self.entering}, set(self.leaving)
+        entered, left = {IN, *self.entering}, set(self.out)
         ends = [self.x[0, item] for item in self.rows[0] if item[0] in entered]
         ends += [self.x[self.last, item] for item in self.rows[-1] if item[0] in left]
         ends = ends or [self.x[0, item] for item in self.rows[0]]
@@ -230,13 +243,14 @@ class LayersBlock:
     def put(self, x: float, y: float, places: Places) -> None:
         self.left, self.top = x, y
         for node, row in self.rank.items():
-            places.put(node, x + self.x[row, (node, False)] - self.cells[node].ax, y + self.tops[row])
+            places.put(node, x + self.x[row, (node, 0)] - self.cells[node].ax, y + self.tops[row])
 
     def enter(self, node: int, places: Places) -> list[Point]:
         row = self.rank[node]
         if row == 0:
             return [places.top(node)]
-        return [(self._axis(0, (IN, True)), self.top), *self._way(IN, 0, row, node, places)]
+        lane = self.entering[node]
+        return [(self._axis(0, lane), self.top), *self._way(lane, 0, row, node, places)]
 
     def leave(self, node: int, places: Places) -> list[Point]:
         row = self.rank[node]
@@ -245,19 +259,19 @@ class LayersBlock:
             return [start, (start[0], self.top + self.h)]
         points = [start]
         for at in range(row, self.last):
-            points += self._turn(at, (node, at > row), (node, True))
+            points += self._turn(at, _upper(self.out[node], at > row), self.out[node])
         return [*points, (points[-1][0], self.top + self.h)]
 
     def routes(self, places: Places) -> Iterable[Route]:
         for a, b in self.inner:
-            way = self._way(a, self.rank[a], self.rank[b], b, places)
+            way = self._way(self._lane(a, b), self.rank[a], self.rank[b], b, places)
             yield Route(a, b, (places.bottom(a), *way))
 
-    def _way(self, source: int, start: int, row: int, target: int, places: Places) -> list[Point]:
+    def _way(self, lane: Item, start: int, row: int, target: int, places: Places) -> list[Point]:
         points: list[Point] = []
         for at in range(start, row):
-            upper = (source, source == IN or at > start)
-            points += self._turn(at, upper, (target, False) if at == row - 1 else (source, True))
+            upper = _upper(lane, lane[0] == IN or at > start)
+            points += self._turn(at, upper, (target, 0) if at == row - 1 else lane)
         return [*points, places.top(target)]
 
     def _turn(self, row: int, upper: Item, lower: Item) -> list[Point]:
@@ -342,6 +356,11 @@ class _Room:
     def _beside(self, key: Key, other: Key) -> float:
         """Where a key would stand as close to its neighbour as it may."""
         return self.x[other] + self.steps[key] - self.steps[other]
+
+
+def _upper(lane: Item, passed: bool) -> Item:
+    """Where a lane comes from: itself where it has passed a row, else its node."""
+    return lane if passed else (lane[0], 0)
 
 
 def _mean(values: Sequence[float], default: float) -> float:
