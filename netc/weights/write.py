@@ -25,13 +25,13 @@ def write_layout(layout: Layout, paths: Sequence[Path], send: Send, progress: Pr
 
     Raises OSError when one cannot be written.
     """
-    report, done = progress or silent, 0
+    report, done, total = progress or silent, 0, layout.size
     for shard, path in zip(layout.shards, paths[: len(layout.shards)], strict=True):
         with path.open("wb") as file:
             file.write(shard.header)
             for entry in shard.tensors:
                 for count in send(entry, file):
-                    report(done := done + count, layout.size)
+                    report(done := done + count, total)
                 if file.tell() != entry.end:
                     raise OSError(f"the source of {entry.name} changed while it was read")
     if layout.table is not None:
