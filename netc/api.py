@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from netc import __version__
+from netc.budget import limited
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.dims import Size
 from netc.dims import bind as bind_size
@@ -217,6 +218,7 @@ def load(
     dtype: str | None = None,
     plugins: Sequence[str] = (),
     allow_imports: Sequence[str | os.PathLike[str]] = (),
+    limit: int | None = None,
 ) -> Network:
     """Compile a spec.
 
@@ -225,7 +227,8 @@ def load(
     numbers for symbols of the input shapes. dtype: what floating-point inputs are, and with them the weights, instead
     of what the spec says (`float16`). plugins: entry points whose operators the spec may use besides netc's own; no
     other code is loaded. allow_imports: folders that the spec may import from besides its own and those below
-    it. Raises NetcError, which carries every diagnostic found.
+    it. limit: steps that checking may take, for very large networks that are trusted (`netc.budget.LIMIT` by default).
+    Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)
     if isinstance(source, str) and isinstance(spec, str) and "\n" in spec:
@@ -233,7 +236,8 @@ def load(
     elif variant is None and isinstance(source, str):
         source, variant = split_variant(source)
     texts = {name: _text(value) for name, value in (args or {}).items()}
-    with operator_plugins.plugged(plugins) if plugins else nullcontext(), allowed_imports(allow_imports):
+    plugged = operator_plugins.plugged(plugins) if plugins else nullcontext()
+    with plugged, allowed_imports(allow_imports), limited(limit):
         network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}), dtype=dtype)
     if network is None:
         raise NetcError(tuple(found))

@@ -18,6 +18,9 @@ Setting: TypeAlias = int | tuple[int, int]
 
 PADDING_WORDS = ("valid", "half", "full", "same")
 
+REACH = 64
+"""How far from a setting another is looked for."""
+
 
 class Window(msgspec.Struct, frozen=True):
     """A window along one axis; `begin` and `end` are the elements of padding before and after it. `same`: they are what
@@ -46,7 +49,7 @@ class Window(msgspec.Struct, frozen=True):
         """
         if self.same:
             return (n + (self.stride - 1)) // self.stride
-        reach = n + self.begin + self.end - self.dilation * (self.kernel - 1) - 1
+        reach = n + (self.begin + self.end - self.dilation * (self.kernel - 1) - 1)
         if self.ceil_mode:
             reach = reach + self._ceil_bonus
         return reach // self.stride + 1
@@ -117,7 +120,7 @@ class Window(msgspec.Struct, frozen=True):
         return f"2·{self.begin}" if self.begin == self.end else f"({self.begin} + {self.end})"
 
     def nearest_exact(self, n: Size) -> list[tuple[str, Setting]]:
-        """Single changes that leave no remainder on `n`, the nearest of each kind on both sides.
+        """Single changes that leave no remainder on `n`, the nearest of each kind on both sides, within REACH.
 
         Fields are `padding` (a number, or begin and end where both alike cannot do), `kernel_size`,
         `stride` and, for an integer `n`, `input`. Empty when there is no remainder.
@@ -133,25 +136,25 @@ class Window(msgspec.Struct, frozen=True):
     def _exact_paddings(self, n: Size) -> Iterator[tuple[str, Setting]]:
         found = False
         if self.begin == self.end:
-            alike = [p for p in range(self.extent) if self._changed(begin=p, end=p)._fits(n)]
+            alike = [p for p in _around(self.begin, 0, self.extent - 1) if self._changed(begin=p, end=p)._fits(n)]
             for padding in _nearest(alike, self.begin):
                 found = True
                 yield "padding", padding
         if not found:
-            ends = [e for e in range(self.end + self.stride) if self._changed(end=e)._fits(n)]
+            ends = [e for e in _around(self.end, 0, self.end + self.stride - 1) if self._changed(end=e)._fits(n)]
             yield from (("padding", (self.begin, end)) for end in _nearest(ends, self.end)[-1:])
 
     def _exact_kernels(self, n: Size) -> Iterator[tuple[str, Setting]]:
-        kernels = [k for k in range(2, self.kernel + self.stride + 1) if self._changed(kernel=k)._fits(n)]
+        kernels = [k for k in _around(self.kernel, 2, self.kernel + self.stride) if self._changed(kernel=k)._fits(n)]
         yield from (("kernel_size", kernel) for kernel in _nearest(kernels, self.kernel))
 
     def _exact_strides(self, n: Size) -> Iterator[tuple[str, Setting]]:
-        strides = [s for s in range(2, 2 * self.stride + 1) if self._changed(stride=s)._fits(n)]
+        strides = [s for s in _around(self.stride, 2, 2 * self.stride) if self._changed(stride=s)._fits(n)]
         yield from (("stride", stride) for stride in _nearest(strides, self.stride))
 
     def _exact_inputs(self, n: Size) -> Iterator[tuple[str, Setting]]:
         if isinstance(n, int):
-            inputs = [m for m in range(max(1, n - self.stride), n + self.stride + 1) if self._fits(m)]
+            inputs = [m for m in _around(n, 1, n + self.stride) if self._fits(m)]
             yield from (("input", m) for m in _nearest(inputs, n))
 
     def _changed(self, **settings: int) -> Window:
@@ -162,6 +165,11 @@ def _operand(size: Size) -> str:
     """Text that may stand before a slash."""
     text = dim_text(size)
     return text if isinstance(size, int) or (len(size.terms) == 1 and not size.constant) else f"({text})"
+
+
+def _around(value: int, least: int, most: int) -> range:
+    """The numbers from `least` to `most` that are not far from a value."""
+    return range(max(least, value - REACH), min(most, value + REACH) + 1)
 
 
 def _nearest(values: Sequence[int], to: int) -> list[int]:

@@ -183,7 +183,7 @@ def test_every_key() -> None:
         ("image", ["N", "3", "(32 * h)", "32"], "float32"),
         ("words", ["N", "L"], "int64"),
     ]
-    assert [(i.name, i.path, i.variant) for i in spec.imports] == [
+    assert [(i.name, i.path, i.variant) for i in spec.imports.values()] == [
         ("body", "sub/resnet.yaml", "resnet50"),
         ("other", "x.yaml", None),
     ]

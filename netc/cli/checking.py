@@ -11,10 +11,14 @@ from msgspec.structs import replace
 from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_named, compile_variants
 from netc.diagnostics.model import Diagnostic
+from netc.diagnostics.suggest import listed
 from netc.dims import Dim, Domain, at_least, bind, dim_text, symbols
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.passes.bounds import bounds
+
+MOST_NAMED = 8
+"""Variants that a finding names which not all of them have."""
 
 
 class Checked(msgspec.Struct, frozen=True, eq=False):
@@ -58,7 +62,7 @@ def _merged(checked: list[Checked]) -> list[Diagnostic]:
             place = found.span and (found.span.source.path, found.span.start, found.span.end)
             merged.setdefault((found.code, found.message, place), (found, []))[1].append(one.name)
     return [
-        found if len(names) == len(checked) else replace(found, notes=(*found.notes, f"in {', '.join(names)}"))
+        found if len(names) == len(checked) else replace(found, notes=(*found.notes, f"in {listed(names, MOST_NAMED)}"))
         for found, names in merged.values()
     ]
 

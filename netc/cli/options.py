@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netc.budget import LIMIT, limited
 from netc.cli.completion import SPEC
 from netc.files import allowed_imports
 from netc.lazy import LazyModule
@@ -25,6 +26,7 @@ Value = TypeVar("Value")
 _BINDING = re.compile(r"\s*([A-Za-z])\s*=\s*(\d{1,18})\s*")
 _SIZE = re.compile(r"\d{1,18}(?:[x×]\d{1,18}){0,2}")
 _BYTES = re.compile(r"\s*(\d{1,18})\s*([kMGT]?)(i?)B?\s*")
+_STEPS = re.compile(r"\s*([\d_,]{1,18})\s*([kMG]?)\s*")
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 _SPACE = {1: "L", 2: "HW", 3: "DHW"}
 """The letters of the spatial axes of a tensor with so many of them."""
@@ -45,13 +47,13 @@ def plugins(wrapped: Decorated) -> Decorated:
 
 
 def choices(wrapped: Decorated) -> Decorated:
-    """Options -p, --bind, --plugin and --allow-imports, for commands whose --size is that of pictures."""
-    return _arguments(bindings()(plugins(_import_folders(wrapped))))
+    """Options -p, --bind, --plugin, --allow-imports and --limit, for commands whose --size is that of pictures."""
+    return _arguments(bindings()(plugins(_import_folders(_limit(wrapped)))))
 
 
 def sized_choices(wrapped: Decorated) -> Decorated:
-    """Options -p, --bind (or --size), --plugin and --allow-imports."""
-    return _arguments(bindings("--size")(plugins(_import_folders(wrapped))))
+    """Options -p, --bind (or --size), --plugin, --allow-imports and --limit."""
+    return _arguments(bindings("--size")(plugins(_import_folders(_limit(wrapped)))))
 
 
 def _import_folders(wrapped: Decorated) -> Decorated:
@@ -67,13 +69,18 @@ def _import_folders(wrapped: Decorated) -> Decorated:
     )(wrapped)
 
 
+def _limit(wrapped: Decorated) -> Decorated:
+    words = f"Steps that checking a spec may take, {LIMIT // 10**6}M by default; more for very large networks."
+    return click.option("--limit", metavar="30M", callback=_set_limit, expose_value=False, help=words)(wrapped)
+
+
 def _arguments(wrapped: Decorated) -> Decorated:
     words = "An argument of the network."
     return click.option("-p", "args", metavar="NAME=VALUE", multiple=True, callback=_read_args, help=words)(wrapped)
 
 
 def one_spec(wrapped: Decorated) -> Decorated:
-    """The argument SPEC, -p, --bind (or --size), --plugin and --allow-imports."""
+    """The argument SPEC, -p, --bind (or --size), --plugin, --allow-imports and --limit."""
     return click.argument("spec", type=SPEC)(sized_choices(wrapped))
 
 
@@ -105,6 +112,16 @@ def _plug(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) ->
 def _allow_imports(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
     if folders:
         ctx.find_root().with_resource(allowed_imports(folders))
+
+
+def _set_limit(ctx: click.Context, param: click.Parameter, text: str | None) -> None:
+    if text is None:
+        return
+    match = _STEPS.fullmatch(text)
+    steps = int(match[1].replace("_", "").replace(",", "") or 0) * 1000 ** _POWERS[match[2]] if match else 0
+    if not steps:
+        raise click.BadParameter(f"`{text}` is not a number of steps, as in 30M", ctx, param)
+    ctx.find_root().with_resource(limited(steps))
 
 
 def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from netc.api import compile_spec, split_variant
+from netc.budget import Budget, OverBudget, budgeted
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.ir.model import Network
@@ -44,18 +46,31 @@ def compile_variants(
 ) -> Iterator[tuple[str, Network | None, list[Diagnostic]]]:
     """Compile every variant of what SPEC names, each by the name that would choose it; the one that SPEC chooses.
 
-    text: what to compile in place of the file.
+    text: what to compile in place of the file. All of them have one budget; the first that exceeds it is the last.
     """
     path, chosen = split_variant(spec)
     source = text or (_standard_input() if path == "-" else read_source(path))
     if isinstance(source, Diagnostic):
         yield spec, None, [source]
         return
-    parsed, _ = parse_spec(source)
-    every: list[str | None] = [] if parsed is None else [variant.name for variant in parsed.variants]
-    for variant in every if every and chosen is None else [chosen]:
+    budget = Budget()
+    for variant in _variants(source, budget) or [None] if chosen is None else [chosen]:
         name = spec if variant == chosen else f"{spec}:{variant}"
-        yield name, *_compile(source, args, variant, bind, None)
+        with budgeted(budget), _uncollected(keep=variant == chosen):
+            network, found = compile_spec(source, args=args, variant=variant, bind=bind)
+        yield name, network, found
+        if budget.left < 0:
+            break
+
+
+def _variants(source: Source, budget: Budget) -> list[str | None]:
+    """The names of a file's variants; none where it cannot be read, which is reported when it is compiled."""
+    try:
+        with budgeted(budget):
+            parsed, _ = parse_spec(source)
+    except OverBudget:
+        return []
+    return [] if parsed is None else [variant.name for variant in parsed.variants]
 
 
 def _standard_input() -> Source | Diagnostic:
@@ -65,12 +80,24 @@ def _standard_input() -> Source | Diagnostic:
 def _compile(
     source: str | Source, args: dict[str, str], variant: str | None, bind: dict[str, int], dtype: str | None
 ) -> tuple[Network | None, list[Diagnostic]]:
-    """Compile without the cyclic collector, which would walk a growing tree of live objects again and again."""
+    with _uncollected():
+        return compile_spec(source, args=args, variant=variant, bind=bind, dtype=dtype)
+
+
+@contextmanager
+def _uncollected(keep: bool = True) -> Iterator[None]:
+    """Compile without the cyclic collector, which would walk a growing tree of live objects again and again.
+
+    keep: what is made stays to the end of the process, and is never walked; else it is collected when the next is made.
+    """
+    if not keep:
+        gc.collect()
     gc.disable()
     try:
-        return compile_spec(source, args=args, variant=variant, bind=bind, dtype=dtype)
+        yield
     finally:
-        gc.freeze()
+        if keep:
+            gc.freeze()
         gc.enable()
 
 

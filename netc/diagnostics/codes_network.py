@@ -6,6 +6,16 @@ from netc.diagnostics.code_info import CodeInfo
 
 NETWORK_CODES = (
     CodeInfo(
+        "too-much-work",
+        "error",
+        "A spec that takes more work than it may",
+        "Work is counted in steps of about a microsecond. A spec, with all that it imports, may take 3,000,000: no "
+        "text holds up the machine or fills its memory. A network of 10,000 layers, no two alike, takes fewer.",
+        "net:\n  a: {for: {i: 1..9000}, do: relu x9000}\n",
+        "write what repeats as a block that is called with the same arguments. A network that is meant to be so large, "
+        "and that you trust, may have more with `--limit 30M` (`netc.load(…, limit=30_000_000)` in Python).",
+    ),
+    CodeInfo(
         "unknown-op",
         "error",
         "No operator, block, import or shared module has this name",

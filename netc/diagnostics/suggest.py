@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from netc.budget import spend
+
 _MAX_CANDIDATES = 2_000
 _MAX_LENGTH = 60
+
+MOST_LISTED = 40
+"""Names that a message lists."""
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
@@ -24,9 +29,17 @@ def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[s
     found: set[tuple[int, str]] = set()
     for candidate in islice(candidates, _MAX_CANDIDATES):
         if candidate != word and abs(len(candidate) - len(word)) <= most:
+            spend(1 + len(word) * len(candidate) // 4)
             steps = distance(word.lower(), candidate.lower())
             found |= {(steps, candidate)} if steps <= most else set()
     return [candidate for _, candidate in sorted(found)[:limit]]
+
+
+def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
+    """`a, b, c`, and how many more there are where they are too many to read."""
+    texts = list(names)
+    left = f", … and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + left
 
 
 def in_order(texts: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from itertools import count
 from math import gcd
 from typing import TypeAlias
 
+from netc.budget import spend
 from netc.dims.text import count_of, product_of, shape_of, source_of, text_of
 
 MAX_TERMS = 32
@@ -183,6 +184,7 @@ def _collect(total: Mapping[Monomial, int], constant: int) -> Size:
 
 
 def _product(a: Dim, b: Dim) -> Size:
+    spend(len(a.terms) * len(b.terms))
     total: dict[Monomial, int] = {}
     for left, c in (*a.terms, ((), a.constant)):
         for right, d in (*b.terms, ((), b.constant)):
@@ -266,6 +268,7 @@ def replace(size: Size, value: Callable[[str], Size]) -> Size:
     """`size` with every symbol replaced by `value(name)`, rebuilt canonically."""
     if isinstance(size, int):
         return size
+    spend(1 + 3 * len(size.terms))
     total: Size = size.constant
     for monomial, coefficient in size.terms:
         term: Size = coefficient

@@ -8,6 +8,7 @@ from math import isfinite
 
 import msgspec
 
+from netc.budget import share, spend
 from netc.dims.algebra import Dim, Size, TooComplex, bind, exact_polynomial_div, symbols
 from netc.dims.bounds import first_from
 from netc.dims.classes import (
@@ -157,7 +158,8 @@ def compare(a: Size, b: Size, domain: Domain | None = None) -> Verdict:
         difference = a - b
     except TooComplex:
         return Verdict(False, remedy=bind_remedy(lower), too_complex=True)
-    verdict = _is_zero(difference, tuple(lower[name] for name in sorted(symbols(difference))))
+    verdict, steps = _is_zero(difference, tuple(lower[name] for name in sorted(symbols(difference))))
+    spend(steps)
     if verdict.witness is None or len(verdict.witness) == len(lower):
         return verdict
     return msgspec.structs.replace(verdict, witness=lower | verdict.witness)
@@ -174,7 +176,14 @@ def equal(a: Size, b: Size) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_zero(difference: Size, lowers: tuple[int, ...]) -> Verdict:
+def _is_zero(difference: Size, lowers: tuple[int, ...]) -> tuple[Verdict, int]:
+    """Whether a size is 0 for all symbols from their bounds on, and the steps it took to know."""
+    with share() as budget:
+        verdict = _whether_zero(difference, lowers)
+    return verdict, budget.spent
+
+
+def _whether_zero(difference: Size, lowers: tuple[int, ...]) -> Verdict:
     if isinstance(difference, int):
         return HOLDS if difference == 0 else Verdict(False, never=True, witness={})
     lower = dict(zip(sorted(symbols(difference)), lowers, strict=True))

@@ -160,7 +160,7 @@ def _is_hidden(op: str, spec: SpecFile) -> bool:
     definitions = (spec, *spec.blocks.values())
     values = {one.name for each in definitions for one in each.parameters}
     values |= {one.name for each in definitions for one in each.lets}
-    modules = {one.text for each in definitions for one in each.shared} | {one.name for one in spec.imports}
+    modules = {one.text for each in definitions for one in each.shared} | spec.imports.keys()
     return op not in OPERATORS or op in spec.blocks or op in values or op in modules
 
 

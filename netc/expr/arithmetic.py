@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from netc.budget import ITEMS, spend
 from netc.dims import Dim, compare, exact_div
 from netc.expr.tree import Binary, Expr
 from netc.expr.values import Context, ExprError, OperatorValue, is_int, number, show
@@ -85,6 +86,7 @@ def same(left: Any, right: Any) -> bool:
             return False
         return compare(left, right).holds
     if isinstance(left, tuple) and isinstance(right, tuple):
+        spend(len(left) // ITEMS)
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, OperatorValue) or isinstance(right, OperatorValue):
         return show(left) == show(right)
@@ -112,6 +114,7 @@ def less(left: Any, right: Any, at: Binary, context: Context) -> bool:
 def _contains(left: Any, right: Any, at: Binary, context: Context) -> bool:
     if not isinstance(right, tuple):
         raise ExprError("bad-expression", f"{show(right)} is not a list", at.right)
+    spend(len(right) // ITEMS)
     return any(same(left, item) for item in right)
 
 

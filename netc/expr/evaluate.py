@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from netc.budget import ITEMS, TERM, spend
 from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex, symbol
 from netc.expr.arithmetic import ARITHMETIC, COMPARISONS, same
@@ -72,6 +73,7 @@ def evaluate(expr: Expr, context: Context) -> Any:
 
     Raises ExprError with the place, or Silenced.
     """
+    spend(TERM)
     if context.words and spelled(expr) in context.words:
         return spelled(expr)
     try:
@@ -124,6 +126,7 @@ def texts(parts: tuple[str | Expr, ...], context: Context) -> list[str]:
     if math.prod(map(len, choices)) > LONGEST:
         last = next(part for part in reversed(parts) if not isinstance(part, str))
         raise ExprError("too-large", f"more than {LONGEST} names", last)
+    spend(math.prod(map(len, choices)))
     return ["".join(chosen) for chosen in product(*choices)]
 
 
@@ -234,6 +237,7 @@ def _slice(expr: Slice, context: Context) -> Any:
     ends = [None if e is None else evaluate(e, context) for e in (expr.lower, expr.upper)]
     if any(e is not None and (isinstance(e, bool) or not isinstance(e, int)) for e in ends):
         raise ExprError("bad-expression", "the ends of a slice must be integers", expr)
+    spend(len(base) // ITEMS)
     return base[ends[0] : ends[1]]
 
 

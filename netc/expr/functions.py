@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from netc.budget import ITEMS, spend
 from netc.dims import Dim
 from netc.expr.arithmetic import less
 from netc.expr.terms import make_divisible
 from netc.expr.tree import Binary, Function
-from netc.expr.values import Context, ExprError, bounded_range, is_int, number, show
+from netc.expr.values import Context, ExprError, bounded_range, count_of, is_int, number, show
 
 
 def _rounder(function: Callable[[float], int]) -> Callable[[list[Any], Function, Context], Any]:
@@ -26,6 +27,7 @@ def _extreme(sign: int) -> Callable[[list[Any], Function, Context], Any]:
         values = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple) else arguments
         if not values:
             raise ExprError("bad-expression", f"`{expr.name}` needs at least one value", expr)
+        spend(len(values))
         best = values[0]
         for value in values[1:]:
             pair = (value, best) if sign < 0 else (best, value)
@@ -39,6 +41,7 @@ def _extreme(sign: int) -> Callable[[list[Any], Function, Context], Any]:
 def _sum(arguments: list[Any], expr: Function, context: Context) -> Any:
     if not isinstance(arguments[0], tuple):
         raise ExprError("bad-expression", "`sum` takes a list", expr)
+    spend(len(arguments[0]) // ITEMS)
     total: Any = 0
     for value in arguments[0]:
         total = total + number(value, expr)
@@ -81,11 +84,13 @@ def _zip(arguments: list[Any], expr: Function, context: Context) -> Any:
     if len({len(items) for items in lists}) > 1:
         lengths = " and ".join(str(len(items)) for items in lists)
         raise ExprError("bad-expression", f"`zip` takes lists of one length, not of {lengths}", expr)
+    spend(sum(map(len, lists)) // ITEMS)
     return tuple(zip(*lists, strict=True))
 
 
 def _enumerate(arguments: list[Any], expr: Function, context: Context) -> Any:
     """Rows of a number, from 0 on, and an item; the items of a row follow one by one."""
+    spend(sum(map(count_of, _lists(arguments, expr)[0])) // ITEMS)
     rows = (row if isinstance(row, tuple) else (row,) for row in _lists(arguments, expr)[0])
     return tuple((index, *row) for index, row in enumerate(rows))
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import msgspec
 
+from netc.budget import ITEMS, spend
 from netc.dims import Dim, Domain, Size, dim_text
 from netc.expr.scope import Scope
 from netc.expr.tree import Expr
 
 LARGEST = 2**62
 LONGEST = 10_000
+DEEPEST = 32
+"""Lists in lists."""
+
 MOST_TURNS = 1_000
 """Rows of a comprehension, times those of the ones around it."""
 
@@ -85,13 +89,27 @@ def number(value: Any, at: Expr) -> Any:
 
 def short(value: tuple[Any, ...], at: Expr) -> tuple[Any, ...]:
     """The list, if it is within bounds, lists within it counted too; raises ExprError."""
-    if _count(value) > LONGEST:
-        raise ExprError("too-large", f"a list of more than {LONGEST} items", at)
+    spend(_weighed(value, at) // ITEMS)
     return value
 
 
-def _count(value: Any) -> int:
-    return sum(map(_count, value)) if isinstance(value, tuple) else 1
+def _weighed(value: tuple[Any, ...], at: Expr) -> int:
+    """The items of a list, with those of the lists in it; raises ExprError as soon as there are too many."""
+    count, level = 0, [value]
+    for _ in range(DEEPEST):
+        inner = [item for items in level for item in items if isinstance(item, tuple)]
+        count += sum(map(len, level)) - sum(map(bool, inner))
+        if count > LONGEST:
+            raise ExprError("too-large", f"a list of more than {LONGEST} items", at)
+        if not inner:
+            return count
+        level = inner
+    raise ExprError("too-complex", f"lists are nested more than {DEEPEST} deep", at)
+
+
+def count_of(value: Any) -> int:
+    """The items of a list, with those of the lists in it; a value that is not a list counts as one."""
+    return sum(map(count_of, value)) if isinstance(value, tuple) else 1
 
 
 def finite(value: Any, at: Expr) -> Any:
@@ -108,6 +126,7 @@ def bounded_range(expr: Expr, start: int, stop: int, step: int) -> tuple[int, ..
     numbers = range(start, stop, step)
     if len(numbers) > LONGEST:
         raise ExprError("too-large", f"a range of {len(numbers)} items; the limit is {LONGEST}", expr)
+    spend(len(numbers) // ITEMS)
     return tuple(numbers)
 
 

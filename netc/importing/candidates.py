@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from netc.api import compile_spec
+from netc.budget import LIMIT, limited
 from netc.diagnostics.model import Diagnostic, Source
 from netc.importing.blocks import compose
 from netc.importing.bodies import Refused, told
@@ -40,6 +41,9 @@ NAMED = "from the names of its modules"
 
 TRIES = 12
 """Blocks of one candidate that may be parted before it is given up."""
+
+STEPS = 1_000
+"""Steps that checking may take for each operator of the source, whose number is bounded where it is read."""
 
 SETTINGS = ("bias", "eps", "momentum", "ceil_mode", "count_include_pad")
 """Attributes that a file may say once for an operator."""
@@ -122,7 +126,8 @@ def _checked(graph: Graph, name: str, way: str, templates: list[Template], merge
         group(template, merges)
     results = [result for result, _ in graph.outputs]
     text = Printer(templates, graph, results, file_defaults(graph)).text(name, graph.gaps())
-    network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
+    with limited(max(LIMIT, STEPS * len(graph.nodes))):
+        network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
     if network is None:
         first = next(d for d in diagnostics if d.severity == "error")
         return Parting(first.trail[-1].name if first.trail else "", f"{first.code}: {first.message}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from netc.budget import CHARACTERS, spend
 from netc.ir.model import Block, Call, Network, Node, Value
 from netc.ops.records import Param
 from netc.syntax.ast import SpecFile
@@ -93,6 +94,7 @@ def _open(
 ) -> Iterator[FlatNode]:
     for leaf in block.leaves():
         path = join(prefix, leaf.path)
+        spend(len(path) // CHARACTERS)
         inputs = tuple(env[v] for v in leaf.inputs)
         if isinstance(leaf, Call):
             inner = dict(zip(leaf.block.inputs, inputs, strict=True))

@@ -139,6 +139,9 @@ class Op:
     skips: ClassVar[bool] = False
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
+    arguments: ClassVar[tuple[str, ...]] = ()
+    required: ClassVar[tuple[str, ...]] = ()
+    numeric: ClassVar[tuple[Attr, ...]] = ()
     transposed: ClassVar[bool] = False
     fresh: ClassVar[bool] = False
     tracks: ClassVar[bool] = False
@@ -156,6 +159,9 @@ class Op:
                 own[name] = declared
                 delattr(cls, name)
         cls.attributes = {**cls.attributes, **own}
+        cls.arguments = tuple(dict.fromkeys((*cls.attributes, *cls.references)))
+        cls.required = tuple([name for name, declared in cls.attributes.items() if declared.required])
+        cls.numeric = tuple([declared for declared in cls.attributes.values() if declared.kind in NUMBERS])
 
     def __init__(self, **values: Any) -> None:
         write = self.__dict__.__setitem__
@@ -205,7 +211,7 @@ class Op:
 
     def _held_numbers(self) -> list[tuple[Attr, float]]:
         """Every number that an attribute holds."""
-        given = [(a, getattr(self, name)) for name, a in self.attributes.items() if a.kind in NUMBERS]
+        given = [(declared, getattr(self, declared.name)) for declared in self.numeric]
         return [
             (a, n) for a, value in given for n in (value if isinstance(value, tuple) else (value,)) if n is not None
         ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isinf, prod
+from math import isinf, isqrt, prod
 from typing import Any
 
+from netc.budget import spend
 from netc.dims import Size, dim_text
 from netc.ops.base import Op
 from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
@@ -13,6 +14,9 @@ from netc.types import AXES, TensorType
 from netc.types import FLOATS as FLOATS
 
 BIND = "fix the sizes with --bind"
+
+MOST_DIVISOR = 1 << 16
+"""Up to which number divisors are looked for, and the numbers that stand beside them."""
 
 
 def form(rank: int) -> str:
@@ -79,8 +83,12 @@ def changed(**values: Any) -> tuple[tuple[str, Any], ...]:
 
 def divisors(count: int, wanted: int, name: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
     """Candidate remedies: the divisors of a number next to one that does not divide it, below and above."""
-    below = next((n for n in range(min(wanted, count), 0, -1) if count % n == 0), None)
-    above = next((n for n in range(wanted + 1, count + 1) if count % n == 0), None)
+    most = min(isqrt(count), MOST_DIVISOR)
+    spend(most // 8)
+    pairs = ((n, count // n) for n in range(1, most + 1) if count % n == 0)
+    found = {n for pair in pairs for n in pair}
+    below = max((n for n in found if n <= wanted), default=None)
+    above = min((n for n in found if n > wanted), default=None)
     return tuple([changed(**{name: n}) for n in (below, above) if n is not None])
 
 

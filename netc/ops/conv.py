@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import gcd, prod, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import structs
@@ -16,6 +16,7 @@ from netc.ops.common import (
     changed,
     compact,
     derived,
+    divisors,
     int64,
     keywords,
     learned,
@@ -102,8 +103,9 @@ class _ConvBase(Op):
         for side, count in sides.items():
             if isinstance(count, int) and count % self.groups:
                 message = f"{count} {side} channels do not divide into {self.groups} groups"
-                tries = [g for g in range(self.groups, 0, -1) if self.out_channels % g == 0 and channels % g == 0]
-                yield Problem("bad-argument", message, "groups", candidates=tuple(changed(groups=g) for g in tries[:1]))
+                shared = gcd(self.out_channels, channels if isinstance(channels, int) else 1)
+                tries = divisors(shared, self.groups, "groups")
+                yield Problem("bad-argument", message, "groups", candidates=tries[:1])
 
     def _learned(self, weight: Param, x: TensorType) -> tuple[Param, ...]:
         """Weight and bias, in the order of PyTorch's state_dict."""

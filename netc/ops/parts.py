@@ -25,6 +25,9 @@ from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, To
 from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
 
+MOST_PARTS = 10_000
+"""Tensors that one operator makes of one."""
+
 
 class _AlongAxis(Op):
     """An operator along the axis `dim`."""
@@ -57,6 +60,11 @@ class _AlongAxis(Op):
         return node("Split", "x0", names, axis=axis, num_outputs=len(outputs))
 
 
+def _too_many(parts: int, at: str | None) -> Iterator[Problem]:
+    if parts > MOST_PARTS:
+        yield Problem("too-large", f"{parts:,} parts are more than the {MOST_PARTS:,} that a tensor is cut into", at)
+
+
 @op("chunk", family=Family.RESHAPE, torch="torch.chunk", title="Chunk")
 class Chunk(_AlongAxis):
     """The tensor cut along an axis into `chunks` parts of ⌈n/chunks⌉, the last one possibly smaller (`torch.chunk`).
@@ -67,6 +75,7 @@ class Chunk(_AlongAxis):
     dim: int = attr("the axis to cut", default=1)
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem]:
+        yield from _too_many(self.chunks, "chunks")
         if not isinstance(n, int):
             if exact_div(n, self.chunks) is None:
                 message = f"{dim_text(n)} along axis {axis} does not always divide into {self.chunks} parts"
@@ -111,6 +120,8 @@ class Split(_AlongAxis):
         elif len(self.split_size) == 1:
             if self.split_size[0] == 0:
                 yield Problem("bad-argument", "parts of size 0 never end", "split_size")
+            else:
+                yield from _too_many(-(-n // self.split_size[0]), "split_size")
         elif sum(self.split_size) != n or 0 in self.split_size:
             sizes = " + ".join(map(str, self.split_size))
             message = f"{sizes} = {sum(self.split_size)} is not the size of axis {axis}, {n}"
@@ -152,6 +163,8 @@ class Unbind(_AlongAxis):
         if not isinstance(n, int):
             message = f"{dim_text(n)} along axis {axis} is not constant: the number of slices would depend on the input"
             yield Problem("not-constant", message, "dim", helps=("use --bind",))
+        else:
+            yield from _too_many(n, None)
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         axis = self.dim % x[0].rank

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from netc.ir.flat import FlatNode, homes
 from netc.ir.model import Block, Call, Network
+from netc.passes.globs import matches
 from netc.syntax.ast import SpecFile
 
 
@@ -43,7 +43,7 @@ def frozen(network: Network, node: FlatNode, key: str) -> bool:
     """Whether a file around the node freezes a parameter of it. A path under `freeze` means all modules below it; `*`
     crosses dots."""
     return any(
-        fnmatchcase(f"{inside(prefix, key)}.", f"{path.value}.*")
+        matches(f"{inside(prefix, key)}.", f"{path.value}.*")
         for file, _, prefix in files_around(network, node)
         for path in file.freeze
     )

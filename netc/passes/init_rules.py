@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from typing import Any
 
 from msgspec.structs import replace
 
+from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Fix, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
@@ -20,6 +20,7 @@ from netc.ops.narrow import misfit, shown
 from netc.ops.records import Fill, Param
 from netc.ops.weighting import PARAMETRIZED
 from netc.passes.files import files_around, inside
+from netc.passes.globs import matches
 from netc.syntax.ast import InitRule, Line
 
 
@@ -39,7 +40,7 @@ def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnosti
         if of is not None:
             weight = key.removesuffix(param.name) + of.weight
             found[key] = replace(found[key], of=replace(of, weight=weight, fill=found[weight]))
-    return found, rules.problems
+    return found, [*rules.problems]
 
 
 def governing(network: Network, flat: Flat) -> dict[str, tuple[InitRule, Block]]:
@@ -56,8 +57,13 @@ def governing(network: Network, flat: Flat) -> dict[str, tuple[InitRule, Block]]
 class _Rules:
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.problems: list[Diagnostic] = []
+        self._problems: dict[tuple[str, str], Diagnostic] = {}
         self._made: dict[tuple[InitRule, Block, tuple[int, ...], str], Fill | None] = {}
+
+    @property
+    def problems(self) -> Iterable[Diagnostic]:
+        """What is wrong with the rules, each once."""
+        return self._problems.values()
 
     def fill(self, key: str, param: Param, node: FlatNode) -> Fill:
         fill = param.fill
@@ -78,7 +84,7 @@ class _Rules:
         for file, block, prefix in (own, *reversed(around)):
             path = inside(prefix, key)
             for rule in file.init:
-                if fnmatchcase(path, rule.pattern) or (file is own[0] and by_operator(rule)):
+                if matches(path, rule.pattern) or (file is own[0] and by_operator(rule)):
                     yield rule, block
 
     def _make(self, rule: InitRule, block: Block, param: Param) -> Fill | None:
@@ -127,8 +133,9 @@ class _Rules:
     def _report(
         self, code: str, message: str, span: Span, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()
     ) -> None:
-        if all((p.code, p.message) != (code, message) for p in self.problems):
-            self.problems.append(Diagnostic(code, message, span, notes=notes, fixes=fixes))
+        if (code, message) not in self._problems:
+            spend(FINDING)
+            self._problems[code, message] = Diagnostic(code, message, span, notes=notes, fixes=fixes)
 
 
 def _fitting(fill: Fill, dtype: str) -> Fill:

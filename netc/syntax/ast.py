@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -208,13 +209,13 @@ class SpecFile(Definition, eq=False, kw_only=True):
     path: str
     doc: str = ""
     variants: tuple[Variant, ...] = ()
-    imports: tuple[Import, ...] = ()
+    imports: dict[str, Import] = {}
     blocks: dict[str, Definition] = {}
     defaults: tuple[Defaults, ...] = ()
     init: tuple[InitRule, ...] = ()
     freeze: tuple[Text, ...] = ()
     lint: dict[str, Text] = {}
-    ignores: dict[int, frozenset[str]] = {}
+    ignores: Mapping[int, Set[str]] = {}
     """Line number → codes of its `# netc: ignore[code, …]` comment."""
 
     @property

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import defaultdict
 
+from netc.budget import WORDS, spend
 from netc.diagnostics.codes import LINTS
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
@@ -13,18 +15,19 @@ _COMMENT = re.compile(r"(?:(?<=\s)|^)#[ \t]*netc:[ \t]*ignore\[([^\]\n]{0,400})\
 _CODE = re.compile(r"[^\s,]+")
 
 
-def find_ignores(report: Report, root: Node) -> dict[int, frozenset[str]]:
+def find_ignores(report: Report, root: Node) -> dict[int, set[str]]:
     """Line number → the codes ignored there. A code that does not exist is reported."""
     text = report.source.text
     if "netc:" not in text or "ignore[" not in text:
         return {}
     quotes = sorted(quoted_spans(root))
-    found: dict[int, frozenset[str]] = {}
+    found: defaultdict[int, set[str]] = defaultdict(set)
     for comment in _COMMENT.finditer(text):
         if not within(quotes, comment.start()):
             line, _ = report.source.position(comment.start())
+            spend(WORDS)
             codes = [code.span() for code in _CODE.finditer(text, *comment.span(1))]
-            found[line] = found.get(line, frozenset()) | {text[start:end] for start, end in codes}
+            found[line].update(text[start:end] for start, end in codes)
             for start, end in codes:
                 _check_code(report, text[start:end], start, end)
     return found

@@ -126,14 +126,14 @@ class _FileReader:
             found.append(Variant(key.text, values, self.report.span_of(key)))
         return tuple(found)
 
-    def imports(self) -> tuple[Import, ...]:
-        found = []
+    def imports(self) -> dict[str, Import]:
+        found = {}
         for key, value in entries_of(self.report, self.value("import"), "`import`"):
             word_of(self.report, key, "import", "an")
             path = text_of(self.report, value, f"the file of `{key.text}`")
             if path is not None:
-                found.append(Import(key.text, *_split(path.value), path.span))
-        return tuple(found)
+                found[key.text] = Import(key.text, *_split(path.value), path.span)
+        return found
 
     def defaults(self) -> tuple[Defaults, ...]:
         found = []
@@ -172,7 +172,7 @@ class _FileReader:
     def check_callables(self, spec: SpecFile) -> None:
         """A block, an import and a shared module are called alike, so their names must differ."""
         seen: dict[str, str] = {}
-        named = [(item.name, item.span, "import") for item in spec.imports]
+        named = [(item.name, item.span, "import") for item in spec.imports.values()]
         named += [(block.name, block.span, "block") for block in spec.blocks.values()]
         named += [(item.text, item.name_span, "shared module") for item in spec.shared]
         for name, span, kind in named:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from netc.diagnostics.model import Diagnostic, Fix, Source, Span
 from netc.files import open_input
 from netc.syntax.library import file_of, is_shipped
@@ -19,7 +21,7 @@ def read_source(path: str, *, protect: bool = True) -> Source | Diagnostic:
         return file_name
     try:
         with open_input(file_name, protect=protect) as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(min(MAX_BYTES, os.fstat(file.fileno()).st_size) + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Diagnostic("missing-file", f"cannot read `{path}`: {reason.lower()}", None, path=path)

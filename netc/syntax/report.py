@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.lexer import SyntaxProblem
@@ -45,6 +46,11 @@ class Report:
     def failed(self) -> bool:
         return any(found.severity == "error" for found in self.diagnostics)
 
+    @property
+    def full(self) -> bool:
+        """Nobody reads on; what else is found is left out."""
+        return len(self.diagnostics) >= MAX_FINDINGS
+
     def span(self, start: int, end: int) -> Span:
         return Span(self.source, start, end)
 
@@ -63,8 +69,9 @@ class Report:
         notes: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        if len(self.diagnostics) >= MAX_FINDINGS:
+        if self.full:
             return
+        spend(FINDING)
         remedies = (*fixes, Fix(help)) if help else fixes
         span = self.span(start, max(start, end))
         told = tuple(_short(note) for note in notes)
@@ -86,6 +93,8 @@ class Report:
 
     def unknown(self, code: str, what: str, word: str, node: Node, allowed: Iterable[str]) -> None:
         """`what` is `word`, which is none of those `allowed`."""
+        if self.full:
+            return
         words = tuple(allowed)
         best = meant(word, words)
         fixes = () if best is None else (self.change(f"did you mean `{best}`?", node.start, node.end, best),)

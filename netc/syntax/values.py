@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from netc.budget import WORDS, spend
 from netc.diagnostics.model import Fix
 from netc.expr.lexer import MAX_LENGTH, SyntaxProblem
 from netc.expr.tree import Expr, ListExpr, Literal, TensorRef
@@ -41,6 +42,7 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
     if len(scalar.text) > MAX_LENGTH:
         report.at("too-complex", f"this text has {len(scalar.text)} characters; the limit is {MAX_LENGTH}", scalar)
         return None
+    spend(WORDS + len(scalar.text))
     base, offsets = scalar.place()
     return LineText(scalar.text, base, offsets)
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
+from netc.budget import CHARACTERS, NODE, spend
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 from netc.syntax.report import Report
 from netc.syntax.yaml_errors import report_character, report_quote, report_yaml
@@ -46,6 +47,7 @@ class _Open:
 def load_tree(report: Report) -> Node | None:
     """The root of the source's only document; None when it cannot be read (the report says why)."""
     text = report.source.text
+    spend(len(text) // CHARACTERS)
     base = 1 if text.startswith("\ufeff") else 0
     refused = [found.start() for pattern in _REFUSED if (found := pattern.search(text, base))]
     if refused:
@@ -86,6 +88,7 @@ class _Builder:
 
     def build(self, events: Iterator[Any]) -> Node | None:
         for event in events:
+            spend(NODE)
             kind = type(event)
             if kind is yaml.ScalarEvent:
                 self.check_marks(event)

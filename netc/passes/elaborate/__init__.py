@@ -4,12 +4,12 @@ conditions may look at sizes."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netc.budget import OPERATOR, OverBudget, budgeted, spend
 from netc.diagnostics.model import Diagnostic, Label, Source, Span
 from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
@@ -18,7 +18,7 @@ from netc.ops.base import OPERATORS
 from netc.passes.bounds import bounds
 from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.drafts import BlockDraft, OutputDraft
-from netc.passes.elaborate.finish import MAX_NODES, Finisher, leaves_of
+from netc.passes.elaborate.finish import Finisher, leaves_of
 from netc.passes.elaborate.levels import levelled
 from netc.passes.elaborate.lints import check_lints
 from netc.passes.elaborate.outside import Outside
@@ -55,8 +55,10 @@ def elaborate_file(
     if isinstance(source, Diagnostic):
         return None, [source]
     ask = partial(_checked, source, args or {}, variant, dict(bind or {}), dtype)
-    network, outcome = ask({})
-    found = trials.advised(outcome, lambda texts: ask(texts)[1]) if outcome.clues else [*outcome.found]
+    with budgeted() as budget:
+        network, outcome = ask({})
+        trying = outcome.clues and budget.left >= 0
+        found = trials.advised(outcome, lambda texts: ask(texts)[1]) if trying else [*outcome.found]
     if network is None or any(d.severity == "error" for d in found):
         return None, found
     return msgspec.structs.replace(network, warnings=tuple(found)), found
@@ -70,15 +72,21 @@ def _checked(
     dtype: str | None,
     texts: Mapping[str, Source],
 ) -> tuple[Network | None, Outcome]:
-    """One check of a spec. texts: what is read in place of some files, by path."""
+    """One check of a spec. texts: what is read in place of some files, by path. With them, raises OverBudget."""
     compiler = Compiler(dtype, texts)
-    parsed = compiler.files.parse(texts.get(source.path, source))
-    network = None
-    if parsed is not None:
-        with suppress(Abandoned):
-            network = _network(compiler, parsed, args, variant, bound)
+    parsed = network = None
+    with budgeted() as budget:
+        try:
+            parsed = compiler.files.parse(texts.get(source.path, source))
+            network = None if parsed is None else _network(compiler, parsed, args, variant, bound)
+        except Abandoned:
+            pass
+        except OverBudget:
+            if texts:
+                raise
+            compiler.report.exceeded(budget.limit, compiler.at, source.path)
     found, clues = _levelled(compiler)
-    return network, Outcome(found, clues, compiler.report.losses, parsed, compiler.steps)
+    return network, Outcome(found, clues, compiler.report.losses, parsed)
 
 
 def _network(
@@ -99,9 +107,7 @@ def _network(
         return None
     finisher = Finisher()
     block = finisher.block(draft, {}, None)
-    if finisher.size(block) > MAX_NODES:
-        compiler.report.add("too-large", f"the network has more than {MAX_NODES:,} operators", None, path=spec.path)
-        return None
+    spend(OPERATOR * finisher.size(block))
     for output in draft.outputs:
         if output.enabled and output.value.type is NONE:
             _no_output(compiler, output)

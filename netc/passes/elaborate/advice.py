@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netc.budget import ADVICE, spend
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import Domain
 from netc.expr.tree import names_in
@@ -51,6 +52,7 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         for candidate in self.problem.candidates:
             yield from self._attributes(dict(candidate))
         if self.problem.clash is not None:
+            spend(ADVICE)
             build, line, place = self.maker.build, self.maker.line, self.maker.place
             made = build.compiler.made
             found = mismatch(self.op, self.maker.inputs, self.problem.clash, line, place, build.naming, made)

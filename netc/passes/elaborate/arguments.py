@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
+from netc.budget import ITEMS, spend
 from netc.diagnostics.model import Span
+from netc.diagnostics.suggest import listed
 from netc.expr.scope import Said, Scope
 from netc.expr.tree import Expr, ListExpr, Literal, Unary, spelled
-from netc.ops.base import Attr
-from netc.syntax.ast import Argument, Parameter
+from netc.syntax.ast import Argument
 from netc.syntax.line import LATE
+
+MANY = 32
+"""Names from which on a set finds one sooner."""
 
 
 class Given(msgspec.Struct, frozen=True, eq=False):
@@ -35,6 +39,7 @@ class Bound(msgspec.Struct, frozen=True, eq=False):
 
 def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
     """Positional arguments in order, then named ones; `what` names the callee in messages."""
+    known = frozenset(names) if len(names) > MANY else names
     bound: dict[str, Given] = {}
     complaints: list[Complaint] = []
     position = 0
@@ -51,7 +56,7 @@ def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
                 continue
             name = names[position]
             position += 1
-        if name not in names:
+        if name not in known:
             span = argument.name_span or argument.span
             complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
         elif name in bound:
@@ -64,16 +69,12 @@ def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
 def _count(names: tuple[str, ...]) -> str:
     if not names:
         return "no arguments"
-    return f"{len(names)} argument{'s' if len(names) > 1 else ''} at most: {', '.join(names)}"
+    return f"{len(names)} argument{'s' if len(names) > 1 else ''} at most: {listed(names)}"
 
 
-def missing(bound: Bound, declared: Iterable[Attr | Parameter]) -> list[str]:
+def missing(bound: Bound, required: Iterable[str]) -> list[str]:
     """Names that must be given and are not."""
-    return [d.name for d in declared if _required(d) and d.name not in bound.by_name]
-
-
-def _required(declared: Attr | Parameter) -> bool:
-    return declared.required if isinstance(declared, Attr) else declared.default is None
+    return [name for name in required if name not in bound.by_name]
 
 
 def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
@@ -95,5 +96,6 @@ def said(given: Given, words: tuple[str, ...] = ()) -> Said | None:
 def value_key(value: Any) -> Any:
     """Hashable; tells 1 from 1.0 and true."""
     if isinstance(value, tuple):
+        spend(len(value) // ITEMS)
         return tuple(value_key(v) for v in value)
     return (type(value), value)

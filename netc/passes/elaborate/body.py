@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from netc.budget import STATEMENT, TURN
 from netc.diagnostics.model import Span
 from netc.expr.evaluate import evaluate, items, truth
 from netc.expr.scope import Binding, Scope, how_said
 from netc.expr.tree import Expr, names_in
+from netc.expr.values import count_of
 from netc.ir.model import Value
 from netc.passes.elaborate.apply import apply
 from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
@@ -296,7 +298,7 @@ class BodyBuilder(Reader):
                 self.report.add("ambiguous-name", f"`{name}` is already in use here", loop.span)
         turns = []
         for index, row in enumerate(rows):
-            self.compiler.step(loop.span)
+            self.compiler.spend(TURN + count_of(row), loop.span)
             values = row if len(loop.names) > 1 else (row,)
             if not isinstance(values, tuple) or len(values) != len(loop.names):
                 span = Span(place.instance.source, loop.iterable.start, loop.iterable.end)
@@ -356,7 +358,7 @@ class BodyBuilder(Reader):
 
     def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
         """`again`: a further copy of a repeat, which reads the copy before it."""
-        self.compiler.step(line.span)
+        self.compiler.spend(STATEMENT, line.span)
         shared = shared_module(line.op, place)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import fields, replace
 
+from netc.budget import OPERATOR, spend
 from netc.diagnostics.suggest import closest
 from netc.dims import Size
 from netc.expr.evaluate import ExprError, dotted
@@ -42,6 +43,7 @@ class Budgets:
     def __init__(self, network: Network, flat: Flat, scope: Scope) -> None:
         self._flat = flat
         self._scope = scope
+        spend(OPERATOR * len(flat.nodes))
         self._costs = costs(network, flat)
         self._fields = receptive_fields(flat)
 
@@ -56,6 +58,7 @@ class Budgets:
             whole = isinstance(expr.value, float) and expr.value.is_integer()
             return replace(expr, value=int(expr.value)) if whole else expr
         if isinstance(expr, Name) and is_budget(expr, self._scope):
+            spend(len(self._costs))
             return self._literal(expr, self._count(total(self._costs), expr.id, expr))
         if isinstance(expr, Attribute):
             return self._literal(expr, self._of_layer(expr)) if is_budget(expr, self._scope) else expr
@@ -66,6 +69,7 @@ class Budgets:
 
     def _of_layer(self, expr: Attribute) -> Any:
         path = dotted(expr.base)
+        spend(len(self._flat.nodes))
         places = [i for i, node in enumerate(self._flat.nodes) if path is not None and _below(node.path, path)]
         if not places:
             near = closest(path or "", dict.fromkeys(node.path for node in self._flat.nodes))

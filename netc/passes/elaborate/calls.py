@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netc.budget import PARAMETER, spend
 from netc.diagnostics.model import Frame
+from netc.diagnostics.suggest import listed
 from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import how_said
 from netc.ir.model import Value
@@ -30,12 +32,14 @@ def make_call(build: BodyBuilder, callee: Definition | Import, target: Target, i
     definition, variant = found
     if has_bare_tensors(build.report, place, line):
         return failed(place, line)
-    bound = bind(target.given, tuple(p.name for p in definition.parameters), line.op)
+    spend(PARAMETER * len(definition.parameters))
+    bound = bind(target.given, tuple([p.name for p in definition.parameters]), line.op)
     ok = complain(build.report, bound.complaints)
     if isinstance(callee, Definition):
         meant = arguments_meant(bound.complaints)
-        takes = ", ".join(p.name if p.default is None else f"{p.name}=…" for p in definition.parameters)
-        for name in [name for name in missing(bound, definition.parameters) if name not in meant]:
+        required = [p.name for p in definition.parameters if p.default is None]
+        for name in [name for name in missing(bound, required) if name not in meant]:
+            takes = listed(p.name if p.default is None else f"{p.name}=…" for p in definition.parameters)
             notes = (f"it takes {takes}",)
             build.report.add("missing-argument", f"`{line.op}` needs `{name}`", line.op_span, notes=notes)
             ok = False
@@ -148,5 +152,6 @@ def _argument_key(value: Any) -> Any:
     if isinstance(value, OperatorValue):
         return (value.text, id(value.scope))
     if isinstance(value, tuple):
+        spend(2 * len(value))
         return tuple(_argument_key(v) for v in value)
     return value_key(value)

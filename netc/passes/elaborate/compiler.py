@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from netc.budget import spend
 from netc.diagnostics.model import Frame, Source, Span
 from netc.diagnostics.suggest import closest, in_order
 from netc.dims import Dim, Domain, Size, bind, dim_text, exact_div, symbol
@@ -30,7 +31,7 @@ from netc.passes.elaborate.drafts import (
 from netc.passes.elaborate.files import Files, Instance
 from netc.passes.elaborate.lost_rows import Made
 from netc.passes.elaborate.place import Flow, Place
-from netc.passes.elaborate.report import Abandoned, Report
+from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Alias, Body, Check, Definition, Input, Output, SpecFile
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 else:
     budgets = LazyModule("netc.passes.elaborate.budgets")
     sizing = LazyModule("netc.passes.elaborate.sizing")
-
-MAX_STEPS = 50_000
-"""Lines, turns of loops and references that one compile works through, besides one for every character written."""
 
 
 def takes_many(definition: Definition) -> bool:
@@ -83,7 +81,8 @@ class Compiler:
         self._blocks: dict[Any, BlockDraft] = {}
         self._open: list[Definition] = []
         self.depth = 0
-        self.steps = 0
+        self.at: Span | None = None
+        """What is being elaborated."""
         self.definitions: dict[Definition, bool] = {}
         self.made_by: dict[Value, Node] = {}
         self.called: dict[Value, CallDraft] = {}
@@ -93,13 +92,10 @@ class Compiler:
         """Who makes a tensor."""
         return Made(self.made_by, self.called)
 
-    def step(self, span: Span) -> None:
-        """Count one thing done; raises Abandoned when a spec asks for too many."""
-        self.steps += 1
-        most = MAX_STEPS + self.files.characters
-        if self.steps > most:
-            self.report.add("too-large", f"this expands to more than {most:,} statements", span)
-            raise Abandoned
+    def spend(self, steps: int, span: Span) -> None:
+        """Count what is done about a place; raises OverBudget."""
+        self.at = span
+        spend(steps)
 
     def block(
         self,

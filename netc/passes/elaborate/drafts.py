@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from netc.budget import spend
 from netc.diagnostics.model import Span
 from netc.expr.scope import Said, Scope
 from netc.ir.model import GroupKind, Node, Value
-from netc.syntax.ast import Definition, Named, Statement
+from netc.syntax.ast import Body, Definition, Named, Statement
 from netc.types import ERROR, NONE
 
 
@@ -58,7 +61,7 @@ class CallDraft(msgspec.Struct, eq=False, kw_only=True):
             if own is inner:
                 return known
         outer = Value(inner.type, f"{self.path}.{inner.path}", self.span)
-        self.exposed = {**self.exposed, inner.path: (inner, outer)}
+        self.exposed[inner.path] = inner, outer
         return outer
 
 
@@ -137,7 +140,15 @@ class Namespace:
         self.body_inputs: dict[str, Value | None] = {}
         self.slots: dict[str, Slot] = {}
         self.heads: set[str] = set()
+        self._members: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        """The names directly under a path, and under none."""
         self.shared = {named.text: named for named in shared}
+
+    @cached_property
+    def statements(self) -> dict[str, Named]:
+        """The statements of the body by name, the first of those that share one."""
+        net = self.definition.net
+        return {one.text: one for one in reversed(net.statements)} if isinstance(net, Body) else {}
 
     def add(self, path: str, slot: Slot) -> bool:
         """Name a statement; False when another has that name already."""
@@ -157,21 +168,24 @@ class Namespace:
 
     def _add_containers(self, path: str, value: Value | None) -> None:
         self.heads.add(path)
-        at = path.rfind(".")
+        end, at = len(path), path.rfind(".")
         while at > 0:
             outer = path[:at]
+            self._members[outer][path[at + 1 : end]] = None
             known = self.slots.get(outer)
             if known is None:
                 self.slots[outer] = Slot(value, container=True)
             elif known.container:
                 known.value = value
             self.heads.add(outer)
-            at = path.rfind(".", 0, at)
+            end, at = at, path.rfind(".", 0, at)
+        self._members[""][path[:end]] = None
 
     def find(self, text: str, prefix: str, *, expose: bool = True) -> Value:
         """The tensor a reference means, seen from the nested body `prefix`; raises UnknownTensor."""
         first, _, rest = text.partition(".")
         for level in _outward(prefix):
+            spend(1)
             if first == "in" and not rest and level in self.body_inputs:
                 return _known(self.body_inputs[level], text)
             if (f"{level}.{first}" if level else first) in self.heads:
@@ -211,13 +225,14 @@ class Namespace:
         if not expose or inner.type is NONE:
             return inner
         if rest not in call.exposed:
-            call.exposed = {**call.exposed, rest: (inner, Value(inner.type, path, call.span))}
+            call.exposed[rest] = inner, Value(inner.type, path, call.span)
         return call.exposed[rest][1]
 
     def members(self, path: str) -> list[str]:
         """Names directly under a path."""
-        start = f"{path}." if path else ""
-        return sorted({s[len(start) :].partition(".")[0] for s in self.slots if s.startswith(start)}, key=_natural)
+        found = self._members.get(path, ())
+        spend(len(found))
+        return sorted(found, key=_natural)
 
     def numbered(self, path: str, prefix: str) -> list[str]:
         """Absolute paths of the numbered members of `path`, in order: what `@convs.*` means."""

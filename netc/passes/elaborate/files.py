@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import closest, listed
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.scope import Binding, Scope, how_said
@@ -38,10 +38,10 @@ class Names:
         self.spec = spec
 
     def __contains__(self, word: object) -> bool:
-        return word in self.spec.blocks or word in OPERATORS or any(i.name == word for i in self.spec.imports)
+        return word in self.spec.blocks or word in OPERATORS or word in self.spec.imports
 
     def __iter__(self) -> Iterator[str]:
-        return chain(self.spec.blocks, (i.name for i in self.spec.imports), OPERATORS)
+        return chain(self.spec.blocks, self.spec.imports, OPERATORS)
 
     def __len__(self) -> int:
         return len(self.spec.blocks) + len(self.spec.imports) + len(OPERATORS)
@@ -85,7 +85,7 @@ class Files:
         if spec is not None:
             self.specs[source.path] = spec
             self._check_variants(spec)
-            for wanted in spec.imports:
+            for wanted in spec.imports.values():
                 self._check_import(wanted, spec)
         return spec
 
@@ -141,7 +141,7 @@ class Files:
                 return variant
         known = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
-        notes = (f"it has {', '.join(known)}" if known else "it has no variants",)
+        notes = (f"it has {listed(known)}" if known else "it has no variants",)
         near = closest(name, known)
         helps = (near and f"did you mean `{near}`?",)
         self.report.add("unknown-variant", message, span, helps=helps, notes=notes, path=spec.path)

@@ -7,15 +7,13 @@ from typing import Any
 
 import msgspec
 
+from netc.budget import LEAF, spend
 from netc.diagnostics.model import Span
 from netc.ir.model import Block, BlockOutput, Call, Group, Item, Node, Value, leaves
 from netc.passes.elaborate.drafts import BlockDraft, CallDraft, Draft, GroupDraft, itself
 from netc.passes.elaborate.training import Absent, absent
 from netc.syntax.ast import Statement
 from netc.types import NONE
-
-MAX_NODES = 200_000
-"""Operators a network may have once every call is opened."""
 
 
 class Finisher:
@@ -38,6 +36,7 @@ class Finisher:
 
     def _finish(self, draft: BlockDraft, exposed: dict[str, Value], wanted: frozenset[str] | None) -> Block:
         outputs = [o for o in draft.enabled() if wanted is None or o.name in wanted]
+        spend(LEAF * sum(1 for _ in leaves_of(draft.items)))
         self._count_lines(draft, exposed.values())
         live = _live(draft.items, {*(o.value for o in outputs), *exposed.values()})
         items = tuple(self._items(draft.items, live))

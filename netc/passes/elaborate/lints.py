@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING
 
+from netc.budget import spend
 from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Edit, Fix, Frame, Label, Span
 from netc.dims import Dim, dim_text, symbols
@@ -80,6 +81,7 @@ class _Lints:
     def _way(self, wire: Wire) -> Iterator[FlatNode]:
         """The operators behind a tensor that leave its elements in their places, and the first that does not."""
         while (node := self.makers.get(wire)) is not None:
+            spend(1)
             yield node
             op = node.node.op
             same = node.inputs and node.inputs[0].type.shape == wire.type.shape

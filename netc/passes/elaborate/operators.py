@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from netc.budget import ATTRIBUTE, LEAF, TENSOR, spend
 from netc.diagnostics.model import Fault, Label, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
 from netc.expr.scope import Said, Scope, how_said
-from netc.expr.tree import Attribute, Expr, Name, TensorRef, parts_of
+from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, parts_of
+from netc.expr.values import count_of
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.ops.target import sizes_without_source
-from netc.passes.elaborate.arguments import Bound, Given, bind, missing, said
+from netc.passes.elaborate.arguments import Bound, Given, bind, is_plain, missing
 from netc.passes.elaborate.drafts import Namespace, Same, Slot
 from netc.passes.elaborate.lost_rows import explain
 from netc.passes.elaborate.place import Applied, Place, failed
@@ -51,6 +53,7 @@ class NodeMaker:
         self.build, self.cls, self.target, self.inputs, self.open = build, cls, target, inputs, open and cls.skips
         self.report, self.place, self.line = build.report, target.place, target.line
         self.values: dict[str, Any] = {}
+        self._scopes: dict[Scope, Scope] = {}
         self.said: dict[str, Said] = {}
         self.spans: dict[str, Span] = {}
         self.given: dict[str, tuple[Value, ...]] = {}
@@ -60,6 +63,7 @@ class NodeMaker:
     def make(self) -> Applied:
         if has_bare_tensors(self.report, self.place, self.line, self.cls.attributes.values()):
             return failed(self.place, self.line)
+        spend(ATTRIBUTE * len(self.cls.attributes))
         bound = self._bind()
         sure = self.ok
         known = all(v.type is not ERROR for v in self.inputs)
@@ -80,14 +84,14 @@ class NodeMaker:
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls = self.cls
-        bound = bind(self.target.given, tuple(dict.fromkeys((*cls.attributes, *cls.references))), cls.name)
+        bound = bind(self.target.given, cls.arguments, cls.name)
         clue = Clue(tuple(habits.one_less(self))) if bound.complaints else None
         self.ok = complain(self.report, bound.complaints, clue)
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
                 bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
         meant = arguments_meant(bound.complaints)
-        for name in [name for name in missing(bound, cls.attributes.values()) if name not in meant]:
+        for name in [name for name in missing(bound, cls.required) if name not in meant]:
             message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
             self.report.add("missing-argument", message, self.line.op_span)
             self.ok = False
@@ -157,6 +161,7 @@ class NodeMaker:
         node = self.build.made_by.get(value)
         if node is not None:
             return (node, (*node.outputs[1:], *node.inputs[:1])) if value is node.outputs[0] else None
+        spend(LEAF * len(names.slots))
         for call in [slot.call for slot in names.slots.values() if slot.call is not None]:
             inner = call.inside(value)
             found = None if inner is None else self._origin(inner, call.block.names)
@@ -182,12 +187,11 @@ class NodeMaker:
             self.values.setdefault("dtype", wanted)
 
     def _attribute(self, declared: Attr, given: Given) -> None:
-        scope = with_own_input(self.place, given.scope, self.inputs)
         expr = given.argument.value
         value: Any = None
         try:
-            value = evaluate(expr, Context(scope, self.build.domain, declared.words))
-            value = value.text if isinstance(value, OperatorValue) else value
+            value = self._value(expr, declared, given.scope)
+            spend(count_of(value))
             self.values[declared.name] = convert(self.cls, declared, value)
         except Silenced:
             self.ok = False
@@ -198,8 +202,20 @@ class NodeMaker:
         except BadValue as error:
             self.ok = False
             self._report_value(declared, given, value, str(error))
-        if said(given, declared.words) is not None:
-            self.said[declared.name] = how_said(expr, scope)
+        if not is_plain(expr, declared.words):
+            self.said[declared.name] = how_said(expr, self._scope(given.scope))
+
+    def _value(self, expr: Expr, declared: Attr, scope: Scope) -> Any:
+        if type(expr) is Literal and type(expr.value) is int:
+            return expr.value
+        value = evaluate(expr, Context(self._scope(scope), self.build.domain, declared.words))
+        return value.text if isinstance(value, OperatorValue) else value
+
+    def _scope(self, scope: Scope) -> Scope:
+        """The scope in which an argument is read, where `x` is the statement's input."""
+        if scope not in self._scopes:
+            self._scopes[scope] = with_own_input(self.place, scope, self.inputs)
+        return self._scopes[scope]
 
     def _is_no_word(self, declared: Attr, given: Given, error: ExprError) -> bool:
         """Whether an unknown name stands where the operator takes one of a few words; that is what is reported then."""
@@ -275,6 +291,7 @@ class NodeMaker:
         return Applied(node, slot, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:
+        spend(sum(TENSOR + len(made.shape) for made in types))
         path, span = self.place.path, self.line.span
         ports = op.ports()
         if len(types) == 1 and ports is None:

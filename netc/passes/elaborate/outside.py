@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netc.diagnostics.model import Source, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import closest, listed
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
@@ -42,7 +42,7 @@ class Outside:
         known = [p.name for p in self.spec.parameters]
         if name not in known:
             message = f"`{self.spec.name}` has no argument `{name}`"
-            notes = (f"it has {', '.join(known)}" if known else "it has no arguments",)
+            notes = (f"it has {listed(known)}" if known else "it has no arguments",)
             near = closest(name, known)
             helps = (near and f"did you mean `{near}`?",)
             self.report.add("unknown-argument", message, None, helps=helps, notes=notes, path=self.spec.path)

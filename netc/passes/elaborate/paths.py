@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from netc.budget import GLOB, spend
 from netc.ir.flat import Flat, join
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
+from netc.passes.globs import matches
 from netc.passes.init_rules import names_parameter
 from netc.syntax.ast import SpecFile
 
@@ -31,9 +32,11 @@ def check_paths(report: Report, network: Network, flat: Flat) -> None:
         if param.trainable
     }
     for rule in network.file.init:
-        if not any(fnmatchcase(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
+        spend(GLOB * len(rule.pattern))
+        if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
             report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
     for path in network.file.freeze:
+        spend(GLOB * len(path.value))
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
             report.add("unmatched-freeze", message, path.span, fixes=did_you_mean(path.span, sorted(modules)))
@@ -55,7 +58,7 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
 
 
 def _under(module: str, pattern: str) -> bool:
-    return fnmatchcase(module, pattern) or module.startswith(f"{pattern}.") or fnmatchcase(module, f"{pattern}.*")
+    return matches(module, pattern) or module.startswith(f"{pattern}.") or matches(module, f"{pattern}.*")
 
 
 def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:

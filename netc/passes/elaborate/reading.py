@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netc.budget import REFERENCE
 from netc.diagnostics.model import Edit, Fix, Label, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced
@@ -20,7 +22,7 @@ from netc.passes.elaborate.apply import takes_input
 from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Clue
-from netc.syntax.ast import Body, Line, Loop, Named
+from netc.syntax.ast import Line, Loop, Named
 from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ class Reader:
         return [itself(value) for value in found]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
-        self.compiler.step(span)
+        self.compiler.spend(REFERENCE, span)
         try:
             return place.names.find(text, place.prefix)
         except UnknownTensor as unknown:
@@ -148,9 +150,8 @@ class Reader:
 
     def _is_below(self, text: str, place: Place, span: Span) -> bool:
         """Report a tensor that the statement itself makes, or one below it."""
-        head, net = text.partition(".")[0], place.names.definition.net
-        statements = net.statements if isinstance(net, Body) else ()
-        named = next((one for one in statements if one.text == head), None)
+        head = text.partition(".")[0]
+        named = place.names.statements.get(head)
         itself = text == head == place.path.partition(".")[0]
         if named is None or (named.statement.span.start < span.start and not itself):
             return False
@@ -206,10 +207,10 @@ class Reader:
             for key, line in implicit.items():
                 if key in self.broken:
                     continue
-                others = tuple(Label(s, "also reads it") for k, s in spans.items() if k != key)
+                others = tuple(islice((Label(s, "also reads it") for k, s in spans.items() if k != key), 3))
                 message = f"two statements read `{value.path}`, and this one does so implicitly"
                 clue = Clue(tuple(self._naming(value, line)))
-                self.report.add("implicit-fork", message, line.span, secondary=others[:3], clue=clue)
+                self.report.add("implicit-fork", message, line.span, secondary=others, clue=clue)
 
     def _naming(self, value: Value, line: Line) -> Iterator[Fix]:
         """How a statement names what it reads; in a loop that is the turn before, whichever that is."""

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 import msgspec
 
+from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Span
 from netc.dims import Size
 from netc.expr.evaluate import show
 from netc.syntax.ast import Line, Loop, SpecFile
+from netc.syntax.report import MAX_FINDINGS
 
 MOST_AT_ONE_PLACE = 8
 """Findings of one code at the same characters."""
@@ -40,20 +42,20 @@ class Abandoned(Exception):
 
 
 class Clue(msgspec.Struct, frozen=True, eq=False):
-    """What may lead to a remedy: changes that are yet to be tried, best first, and sizes that should be equal."""
+    """What may lead to a remedy: changes that are yet to be tried, best first, and sizes that should be equal. Few
+    findings have them tried: the changes may be found as they are asked for, which happens once."""
 
-    offers: tuple[Fix, ...] = ()
+    offers: Iterable[Fix] = ()
     pairs: tuple[tuple[Size, Size], ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, eq=False):
-    """What a check found, with severities as they count and clues; what windows leave unseen; statements counted."""
+    """What a check found, with severities as they count and clues; what windows leave unseen."""
 
     found: Sequence[Diagnostic]
     clues: Mapping[Diagnostic, Clue]
     losses: Mapping[tuple[str, int], Sequence[Size]]
     spec: SpecFile | None
-    steps: int
 
 
 class Report:
@@ -69,6 +71,7 @@ class Report:
         self.clues: dict[Diagnostic, Clue] = {}
         self.losses: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
         self.trail: list[Frame] = []
+        self._errors = 0
         self._seen: defaultdict[object, set[str]] = defaultdict(set)
 
     def knows(self, code: str, message: str, span: Span | None) -> bool:
@@ -109,9 +112,11 @@ class Report:
         severity: str = "error",
         clue: Clue | None = None,
     ) -> None:
-        """Add a finding unless the same one stands already."""
+        """Add a finding unless the same one stands already. Raises Abandoned after so many errors that nobody reads on,
+        and OverBudget."""
         if self.knows(code, message, span):
             return
+        spend(FINDING)
         self._seen[code, span and (span.source.path, span.start, span.end)].add(message)
         all_fixes = (*fixes, *(Fix(h) for h in helps if h))
         found = Diagnostic(
@@ -129,3 +134,20 @@ class Report:
         self.found.append(found)
         if clue is not None:
             self.clues[found] = clue
+        self._errors += found.severity == "error"
+        if self._errors >= MAX_FINDINGS:
+            raise Abandoned
+
+    def exceeded(self, limit: int, span: Span | None, path: str) -> None:
+        """Add that the compile takes more steps than it may; it spends none."""
+        self.found.append(
+            Diagnostic(
+                code="too-much-work",
+                message=f"checking this network takes more than {limit:,} steps",
+                span=span,
+                notes=("a step is about a microsecond; the limit keeps a spec from holding up the machine",),
+                fixes=(Fix(f"if you trust this spec, allow more with `--limit {10 * limit}`"),),
+                trail=tuple(self.trail),
+                path=path,
+            )
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Fix, Span
+from netc.diagnostics.suggest import listed
 from netc.expr.evaluate import OperatorValue, show
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Name
@@ -86,9 +87,8 @@ class Target:
         spec = self.instance.spec
         if word in spec.blocks:
             return spec.blocks[word]
-        for wanted in spec.imports:
-            if wanted.name == word:
-                return wanted
+        if word in spec.imports:
+            return spec.imports[word]
         if word in OPERATORS:
             return OPERATORS[word]
         self._unknown(word, scope)
@@ -147,7 +147,7 @@ def held_value(word: str, scope: Scope) -> Binding | None:
 def complain(report: Report, complaints: list[Complaint], clue: Clue | None = None) -> bool:
     """Report what was wrong with the arguments of a line; True when nothing was."""
     for code, message, span, known in complaints:
-        notes = (f"it takes {', '.join(known)}",) if known else ()
+        notes = (f"it takes {listed(known)}",) if known else ()
         fixes = foreign.argument_fixes(span, known) if known is not None else ()
         report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if known is None else None)
     return not complaints

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from netc.budget import LEAF, spend
 from netc.diagnostics.model import Span
 from netc.ir.model import Block, BlockOutput, Call, Node, Value
 from netc.passes.elaborate.report import Report
@@ -35,6 +36,7 @@ def absent(leaves: Iterable[Node | Call]) -> Absent:
 def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
     """Report every line of a block that reads a tensor of training for an output that evaluation has as well."""
     leaves = list(block.leaves())
+    spend(LEAF * len(leaves))
     for output in block.outputs:
         if output.train_only or output.value not in lacking.tensors:
             continue
@@ -49,6 +51,7 @@ def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
 def _readings(leaves: Sequence[Node | Call], wanted: Value, lacking: Absent) -> Iterator[tuple[Node | Call, Value]]:
     """The leaves on the way to a tensor that read one a call hands out in training only."""
     needed = {wanted} - lacking.made.keys()
+    spend(len(leaves))
     for leaf in reversed(leaves):
         if not needed.isdisjoint(leaf.outputs):
             needed.update(value for value in leaf.inputs if value not in lacking.made)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from netc.budget import OverBudget, share, spend
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Source
 from netc.passes.elaborate.report import Clue, Key, Outcome, key_of, moved
 from netc.passes.elaborate.resize import Resizer
@@ -13,8 +14,8 @@ from netc.passes.elaborate.resize import Resizer
 MAX_TRIALS = 48
 """Networks checked again for one report."""
 
-MAX_STEPS = 30_000
-"""Statements these may come to, together."""
+MAX_STEPS = 1_500_000
+"""Steps these may take, together."""
 
 MOST_FINDINGS = 6
 """Findings that remedies are tried for."""
@@ -26,7 +27,7 @@ Retry = Callable[[Mapping[str, Source]], Outcome]
 """Checks the network once more with other texts in the place of some."""
 
 
-class Budget(Exception):
+class Enough(Exception):
     """No more trials."""
 
 
@@ -41,15 +42,20 @@ class Trials:
         self._known: dict[tuple[tuple[str, int, int, str], ...], Outcome] = {}
 
     def outcome(self, edits: Iterable[Edit]) -> Outcome:
-        """What is found after these changes. Raises Budget."""
+        """What is found after these changes. Raises Enough."""
         edits = tuple(edits)
         key = tuple([(e.span.source.path, e.span.start, e.span.end, e.replacement) for e in edits])
         if key not in self._known:
-            if not self._left or self._steps < self.first.steps:
-                raise Budget
+            if not self._left:
+                raise Enough
             self._left -= 1
-            self._known[key] = outcome = self._retry(_edited(edits))
-            self._steps -= outcome.steps
+            with share(self._steps) as part:
+                try:
+                    self._known[key] = self._retry(_edited(edits))
+                finally:
+                    spent = min(part.spent, part.limit)
+                    self._steps -= spent
+            spend(spent)
         return self._known[key]
 
     def mends(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
@@ -64,9 +70,8 @@ class Trials:
 
     def uncovers(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
         """Whether the finding goes and what comes up instead is of another kind and stands below it."""
-        new = [
-            one for one in errors_of(self.outcome(edits).found) if key_of(one) not in _shifted(self.first.found, edits)
-        ]
+        known = _shifted(self.first.found, edits)
+        new = [one for one in errors_of(self.outcome(edits).found) if key_of(one) not in known]
         gone = moved(found, edits) not in keys(self.outcome(edits).found)
         below = all(one.code != found.code and one.span and found.span and _is_below(one, found) for one in new)
         return gone and bool(new) and below
@@ -100,7 +105,7 @@ def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
                 partly.append(fix)
             if len(proved) == MOST_FIXES:
                 break
-    except Budget:
+    except (Enough, OverBudget):
         pass
     return proved or partly
 

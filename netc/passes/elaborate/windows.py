@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netc.diagnostics.model import Fix, Span
-from netc.dims import Dim, TooComplex
+from netc.dims import Dim, Size, TooComplex
 from netc.geometry import Window
 from netc.lazy import LazyModule
 from netc.ops.base import Op
@@ -45,23 +45,25 @@ def window_findings(
     if report.probing:
         _record_losses(report, op, x, line.span)
     for left in _leftovers(op, x):
-        remainder, lost = left.window.remainder(left.size), left.window.lost(left.size)
         notes = (f"{left.letters} = {left.window.formula(left.size)}",)
-        offers = tuple(_offers(op, types, left, line, spans))
-        report.add(
-            "inexact-size",
-            f"stride {left.window.stride} leaves a remainder of {remainder} on {left.letters}",
-            spans.get("stride", line.span),
-            notes=notes,
-            severity="warning",
-            clue=Clue(offers),
-        )
-        if isinstance(lost, int) and lost > 0:
-            one = LINES.get(left.letters[0], "element")
-            those = f"{one} is" if lost == 1 else f"{lost} {one}s are"
-            message = f"the last {those} never covered by a window ({left.letters} = {left.size})"
-            clue = Clue(offers, ((lost, 0),))
-            report.add("lost-input", message, line.span, notes=notes, severity="warning", clue=clue)
+        for code, message, span, pairs in _told(left, line, spans):
+            if not report.knows(code, message, span):
+                clue = Clue(_offers(op, types, left, line, spans), pairs)
+                report.add(code, message, span, notes=notes, severity="warning", clue=clue)
+
+
+def _told(
+    left: Leftover, line: Line, spans: Mapping[str, Span]
+) -> Iterator[tuple[str, str, Span, tuple[tuple[Size, Size], ...]]]:
+    """Code, message and place of what there is to say, and the sizes that should be equal."""
+    remainder, lost = left.window.remainder(left.size), left.window.lost(left.size)
+    message = f"stride {left.window.stride} leaves a remainder of {remainder} on {left.letters}"
+    yield "inexact-size", message, spans.get("stride", line.span), ()
+    if isinstance(lost, int) and lost > 0:
+        one = LINES.get(left.letters[0], "element")
+        those = f"{one} is" if lost == 1 else f"{lost} {one}s are"
+        message = f"the last {those} never covered by a window ({left.letters} = {left.size})"
+        yield "lost-input", message, line.span, ((lost, 0),)
 
 
 def _record_losses(report: Report, op: Op, x: TensorType, span: Span) -> None:
