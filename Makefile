@@ -10,6 +10,7 @@
 # make hooks   git runs format, lint, types and import contracts before each commit
 # make mutants faults put one at a time into the files that pyproject.toml names under [tool.mutmut], and which of them no test
 #              notices: in build/mutants, several minutes
+# make vscode  the extension for VS Code, editors/vscode/netc.vsix; needs npm
 # make gallery measure, compare and draw every network of specs/ at full size
 
 # make import-corpus  networks exported and imported again, into docs/import_corpus.md; ARGS="resnet" measures these alone
@@ -27,7 +28,9 @@ JOBS   ?= 1
 MINUTES ?= 10
 ARGS   ?=
 
-.PHONY: demo test conformance fuzz check format docs bench gallery modules import-corpus pythons hooks mutants clean
+VSCODE = editors/vscode
+
+.PHONY: vscode demo test conformance fuzz check format docs bench gallery modules import-corpus pythons hooks mutants clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -54,6 +57,9 @@ check: .venv/dev
 format: .venv/dev
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
+
+vscode:
+	cd $(VSCODE) && npm run package
 
 docs: .venv/dev
 	$(bin)/python -m tools.docs

@@ -7,7 +7,9 @@ from typing import Any
 
 from netc.diagnostics.model import NetcError, failure
 
-_PACKAGES = {name: name for name in ("numpy", "torch", "onnx", "onnxruntime")} | {"google": "protobuf", "PIL": "pillow"}
+_PACKAGES = {name: name for name in ("numpy", "torch", "onnx", "onnxruntime")} | {
+    "google": "protobuf", "PIL": "pillow", "pygls": '"netc[editor]"', "lsprotocol": '"netc[editor]"'
+}  # fmt: skip
 """What brings a module that is imported by this name."""
 
 

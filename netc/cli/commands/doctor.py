@@ -35,6 +35,7 @@ PACKAGES = (
     ("h5py", "netc import of Keras files", '"netc[keras]"'),
     ("pillow", "pictures as inputs of netc run", '"netc[images]"'),
     ("matplotlib", "netc bench --plot", '"netc[plot]"'),
+    ("pygls", "netc lsp, the language server", '"netc[editor]"'),
     ("resvg-py", "PNG pictures", '"netc[pictures]"'),
     ("reportlab", "PDF pictures", '"netc[pictures]"'),
 )

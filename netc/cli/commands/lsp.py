@@ -1,0 +1,29 @@
+"""`netc lsp`"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import click
+
+from netc.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from netc.editor import server
+else:
+    server = LazyModule("netc.editor.server")
+
+
+@click.command("lsp")
+def command() -> None:
+    """Answer an editor: findings as you type, sizes, completions, definitions, renaming, formatting.
+
+    A server of the Language Server Protocol on standard input and output, which editors start themselves;
+    docs/editors.md has the lines for each. It needs the extra `netc[editor]`.
+
+    \b
+      netc lsp
+    """
+    gc.enable()
+    server.make_server().start_io()

@@ -1,0 +1,65 @@
+"""Everything an editor asks about one text, computed once per change."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from netc.diagnostics.model import Diagnostic, Source
+from netc.editor.measures import Measures
+from netc.editor.positions import Encoding, Positions
+from netc.editor.symbols import Symbols
+from netc.ir.model import Network
+from netc.passes.elaborate import elaborate_file
+from netc.passes.explain import Explainer
+from netc.syntax.ast import Import, SpecFile
+from netc.syntax.library import is_shipped
+from netc.syntax.nodes import Node
+from netc.syntax.parse import is_spec, parse_spec
+from netc.syntax.read import read_source
+from netc.syntax.report import Report
+from netc.syntax.yaml import load_tree
+
+
+class Analysis:
+    """A text and what netc makes of it. `network` is None where there are errors, `spec` where they are of syntax.
+    Nothing is found in a YAML file of another kind."""
+
+    def __init__(self, source: Source, encoding: Encoding = "utf-16") -> None:
+        self.source = source
+        self.encoding: Encoding = encoding
+        self.network: Network | None = None
+        self.found: list[Diagnostic] = []
+        self.spec: SpecFile | None = None
+        if is_spec(source):
+            self.network, self.found = elaborate_file(source)
+            self.spec = self.network.file if self.network is not None else parse_spec(source)[0]
+
+    @cached_property
+    def positions(self) -> Positions:
+        return Positions(self.source.text, self.encoding)
+
+    @cached_property
+    def root(self) -> Node | None:
+        return load_tree(Report(self.source)) if is_spec(self.source) else None
+
+    @cached_property
+    def symbols(self) -> Symbols | None:
+        return None if self.spec is None else Symbols(self.spec, imported)
+
+    @cached_property
+    def measures(self) -> Measures | None:
+        return None if self.network is None else Measures(self.network)
+
+    @cached_property
+    def explainer(self) -> Explainer | None:
+        return None if self.network is None else Explainer(self.network)
+
+
+def imported(wanted: Import, importer: SpecFile) -> SpecFile | None:
+    """The file that an import names, as it was saved; None where it cannot be read."""
+    shipped = is_shipped(wanted.path)
+    if not shipped and not wanted.path.endswith((".yaml", ".yml")):
+        return None
+    source = read_source(wanted.path if shipped else os.path.join(os.path.dirname(importer.path), wanted.path))
+    return None if isinstance(source, Diagnostic) else parse_spec(source)[0]

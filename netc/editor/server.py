@@ -1,0 +1,293 @@
+"""The language server: what editors ask is answered by the pure functions beside this module."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+from lsprotocol import types as lsp
+from pygls import uris
+from pygls.exceptions import JsonRpcInvalidParams
+from pygls.lsp.server import LanguageServer
+
+from netc import __version__
+from netc.api import Network
+from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.editor import protocol
+from netc.editor.analysis import Analysis
+from netc.editor.completing import completions, documentation
+from netc.editor.formatting import format_source
+from netc.editor.hints import Hint, hints, moved
+from netc.editor.hovering import hover
+from netc.editor.navigating import Refused, definition, references, renamable, rename
+from netc.editor.positions import Encoding, Positions, encoding_of
+from netc.editor.structure import TOKENS, folds, outline, tokens
+from netc.syntax.parse import is_spec
+from netc.syntax.read import read_source
+
+PAUSE = 0.03
+"""Seconds without a keystroke after which a text is looked at."""
+
+PICTURE = "netc.picture"
+"""The command that draws the network of a document: its address → the SVG, or none where there are errors."""
+
+
+class Document:
+    """An open text, what is known of it, and what was known when it last made sense."""
+
+    def __init__(self, path: str, encoding: Encoding) -> None:
+        self.path, self.encoding = path, encoding
+        self.text = ""
+        self.readable: Analysis | None = None
+        self.hints: list[Hint] = []
+        self.hinted = ""
+        self._analysis: Analysis | None = None
+        self.waiting: asyncio.Task[None] | None = None
+
+    @property
+    def positions(self) -> Positions:
+        return self.analysis.positions
+
+    @property
+    def is_new(self) -> bool:
+        """Was the text changed since it was looked at?"""
+        return self._analysis is None or self._analysis.source.text != self.text
+
+    @property
+    def analysis(self) -> Analysis:
+        """Of the text as it is."""
+        if self._analysis is None or self._analysis.source.text != self.text:
+            self._analysis = _analysed(Source(self.path, self.text), self.encoding)
+            if self._analysis.spec is not None:
+                self.readable = self._analysis
+            if self._analysis.network is not None:
+                self.hints, self.hinted = hints(self._analysis), self.text
+        return self._analysis
+
+    def forget(self) -> None:
+        """Look again, although the text is the same: a file that it imports may not be."""
+        self._analysis = None
+
+
+def _analysed(source: Source, encoding: Encoding) -> Analysis:
+    """An analysis makes a tree of live objects that the cyclic collector would walk again and again."""
+    gc.disable()
+    try:
+        return Analysis(source, encoding)
+    finally:
+        gc.enable()
+
+
+class Server(LanguageServer):
+    """A server and the documents that are open."""
+
+    def __init__(self) -> None:
+        super().__init__(protocol.NAME, __version__)
+        self.documents: dict[str, Document] = {}
+
+    def document(self, uri: str) -> Document:
+        """The document with its text as the editor has it."""
+        known = self.documents.get(uri)
+        if known is None:
+            encoding = encoding_of(str(getattr(self.workspace.position_encoding, "value", "utf-16")))
+            known = self.documents[uri] = Document(uris.to_fs_path(uri) or uri, encoding)
+        known.text = self.workspace.get_text_document(uri).source
+        return known
+
+    def read(self, path: str) -> Source | Diagnostic:
+        """A file's text, as an editor has it open or as it was saved."""
+        for document in self.documents.values():
+            if document.path == path:
+                return Source(path, document.text)
+        return read_source(path)
+
+    def look(self, uri: str) -> None:
+        """Tell what is wrong with a document."""
+        found = protocol.diagnostics(self.document(uri).analysis)
+        version = self.workspace.get_text_document(uri).version
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found, version))
+
+    def look_soon(self, uri: str) -> None:
+        """The same, once nothing was typed for a moment."""
+        document = self.document(uri)
+        if document.waiting is not None:
+            document.waiting.cancel()
+        document.waiting = asyncio.get_running_loop().create_task(self._look_later(uri))
+
+    async def _look_later(self, uri: str) -> None:
+        await asyncio.sleep(PAUSE)
+        self.look(uri)
+
+
+def make_server() -> Server:
+    """A server with all that it can do."""
+    server = Server()
+    _follow_texts(server)
+    _tell(server)
+    _lead(server)
+    _shape(server)
+    _change(server)
+    return server
+
+
+def _follow_texts(server: Server) -> None:
+    @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
+    async def opened(params: lsp.DidOpenTextDocumentParams) -> None:
+        server.look(params.text_document.uri)
+
+    @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
+    async def changed(params: lsp.DidChangeTextDocumentParams) -> None:
+        server.look_soon(params.text_document.uri)
+
+    @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
+    async def saved(params: lsp.DidSaveTextDocumentParams) -> None:
+        for uri, document in server.documents.items():
+            if uri != params.text_document.uri:
+                document.forget()
+                server.look(uri)
+
+    @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
+    async def closed(params: lsp.DidCloseTextDocumentParams) -> None:
+        uri = params.text_document.uri
+        document = server.documents.pop(uri, None)
+        if document is not None and document.waiting is not None:
+            document.waiting.cancel()
+        server.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
+
+
+def _tell(server: Server) -> None:
+    @server.feature(lsp.TEXT_DOCUMENT_HOVER)
+    def on_hover(params: lsp.HoverParams) -> lsp.Hover | None:
+        document, offset = _at(server, params)
+        found = hover(document.analysis, offset)
+        if found is None:
+            return None
+        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text)
+        return lsp.Hover(text, protocol.range_of(document.positions, found.start, found.end))
+
+    @server.feature(lsp.TEXT_DOCUMENT_INLAY_HINT)
+    def on_hints(params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
+        document = server.document(params.text_document.uri)
+        positions = document.positions
+        found = moved(document.hints, document.hinted, document.text)
+        told = [
+            lsp.InlayHint(
+                lsp.Position(*positions.position(one.offset)), one.label, tooltip=one.tooltip, padding_left=True
+            )
+            for one in found
+        ]
+        return [hint for hint in told if params.range.start <= hint.position <= params.range.end]
+
+    options = lsp.CompletionOptions(trigger_characters=["@", " ", "=", ".", ":", "[", "{"], resolve_provider=True)
+
+    @server.feature(lsp.TEXT_DOCUMENT_COMPLETION, options)
+    def on_completion(params: lsp.CompletionParams) -> lsp.CompletionList:
+        document = server.document(params.text_document.uri)
+        positions = Positions(document.text, document.encoding)
+        offset = positions.offset(params.position.line, params.position.character)
+        known = is_spec(Source(document.path, document.text)) or not document.text.strip()
+        found = completions(document.text, offset, document.readable) if known else []
+        return lsp.CompletionList(False, [protocol.completion(one, offset, positions) for one in found])
+
+    @server.feature(lsp.COMPLETION_ITEM_RESOLVE)
+    def on_resolve(item: lsp.CompletionItem) -> lsp.CompletionItem:
+        item.documentation = documentation(item.label, item.detail or "")
+        return item
+
+
+def _lead(server: Server) -> None:
+    @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
+    def on_definition(params: lsp.DefinitionParams) -> lsp.Location | None:
+        document, offset = _at(server, params)
+        found = definition(document.analysis, offset)
+        return None if found is None else protocol.location(found, document.analysis)
+
+    @server.feature(lsp.TEXT_DOCUMENT_REFERENCES)
+    def on_references(params: lsp.ReferenceParams) -> list[lsp.Location]:
+        document, offset = _at(server, params)
+        return [
+            protocol.location(span, document.analysis) for span in references(document.analysis, offset, server.read)
+        ]
+
+    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
+    def on_highlight(params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight]:
+        document, offset = _at(server, params)
+        symbols = document.analysis.symbols
+        known = None if symbols is None else symbols.at(offset)
+        spans = [] if symbols is None or known is None else [one.span for one in symbols.of(known.symbol)]
+        return [lsp.DocumentHighlight(protocol.range_of(document.positions, s.start, s.end)) for s in spans]
+
+    @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)
+    def on_prepare(params: lsp.PrepareRenameParams) -> lsp.Range:
+        document, offset = _at(server, params)
+        try:
+            span = renamable(document.analysis, offset)
+        except Refused as reason:
+            raise JsonRpcInvalidParams(message=str(reason)) from reason
+        return protocol.range_of(document.positions, span.start, span.end)
+
+    @server.feature(lsp.TEXT_DOCUMENT_RENAME, lsp.RenameOptions(prepare_provider=True))
+    def on_rename(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+        document, offset = _at(server, params)
+        try:
+            edits = rename(document.analysis, offset, params.new_name, server.read)
+        except Refused as reason:
+            raise JsonRpcInvalidParams(message=str(reason)) from reason
+        return protocol.workspace_edit(edits, document.analysis)
+
+
+def _shape(server: Server) -> None:
+    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+    def on_outline(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+        document = server.document(params.text_document.uri)
+        return [protocol.symbol(entry, document.positions) for entry in outline(document.analysis)]
+
+    @server.feature(lsp.TEXT_DOCUMENT_FOLDING_RANGE)
+    def on_folds(params: lsp.FoldingRangeParams) -> list[lsp.FoldingRange]:
+        document = server.document(params.text_document.uri)
+        return [lsp.FoldingRange(first, last) for first, last in folds(document.analysis)]
+
+    @server.feature(lsp.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, lsp.SemanticTokensLegend([*TOKENS], []))
+    def on_tokens(params: lsp.SemanticTokensParams) -> lsp.SemanticTokens:
+        document = server.document(params.text_document.uri)
+        return lsp.SemanticTokens(protocol.encoded(tokens(document.analysis), document.positions))
+
+
+def _change(server: Server) -> None:
+    kinds = lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix])
+
+    @server.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, kinds)
+    def on_actions(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+        return protocol.actions(server.document(params.text_document.uri).analysis, params.range)
+
+    @server.feature(lsp.TEXT_DOCUMENT_FORMATTING)
+    def on_format(params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit] | None:
+        document = server.document(params.text_document.uri)
+        done = format_source(Source(document.path, document.text))
+        if not isinstance(done, str) or done == document.text:
+            return None
+        return [lsp.TextEdit(protocol.range_of(document.positions, 0, len(document.text)), done)]
+
+    @server.command(PICTURE)
+    def on_picture(uri: str) -> str | None:
+        network = server.document(uri).analysis.network
+        try:
+            return None if network is None else Network(network).diagram().svg
+        except NetcError as error:
+            raise JsonRpcInvalidParams(message=str(error)) from error
+
+
+_Placed = (
+    lsp.HoverParams
+    | lsp.DefinitionParams
+    | lsp.ReferenceParams
+    | lsp.DocumentHighlightParams
+    | lsp.PrepareRenameParams
+    | lsp.RenameParams
+)
+
+
+def _at(server: Server, params: _Placed) -> tuple[Document, int]:
+    """The document and the character that a request is about."""
+    document = server.document(params.text_document.uri)
+    return document, document.positions.offset(params.position.line, params.position.character)
