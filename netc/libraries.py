@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -44,7 +45,9 @@ def pillow() -> Any:
 
 
 def matplotlib() -> Any:
-    """matplotlib's `figure`, which draws without a window."""
+    """matplotlib's `figure`, which draws without a window; where HOME cannot be written it warns nobody."""
+    logging = import_module("logging")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     return _load("matplotlib.figure", "matplotlib")
 
 
@@ -54,11 +57,14 @@ def h5py() -> Any:
 
 
 def onnxruntime() -> Any:
+    """onnxruntime, which tells nobody what is run: newer builds do, unless this is set before they load."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return _load("onnxruntime", "onnxruntime")
 
 
 def quantization() -> Any:
     """onnxruntime's own tools for 8-bit models."""
+    onnxruntime()
     return _load("onnxruntime.quantization", "onnxruntime")
 
 

@@ -289,7 +289,10 @@ class Reader:
         folder = str(self.folder)
 
         def read() -> Any:
-            return numpy_helper.to_array(tensor, base_dir=folder)
+            try:
+                return numpy_helper.to_array(tensor, base_dir=folder)
+            except ValueError as error:
+                raise Gap(f"its data are not of its type and shape: {error}", f"initializer {tensor.name}") from error
 
         return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
 
