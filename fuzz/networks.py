@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import netc
 from netc.diagnostics.model import NetcError
+from netc.ir.flat import flatten, parameters
 from netc.ops import OPERATORS, BadValue, Op
 from netc.optimise import Plan, optimise
 from netc.optimise.plan import FLOAT_STEPS
@@ -188,7 +189,7 @@ def judge(network: Network) -> str:
         loaded = netc.load(text_of(network.files))
     except NetcError as error:
         return f"refused: {error.diagnostics[0].code}: {error.diagnostics[0].message}"
-    if sum(prod(n if isinstance(n, int) else 1 for n in t.shape) for t in loaded.inputs.values()) > MOST:
+    if sum(prod(param.shape) for _, param, _ in parameters(flatten(loaded.ir))) > MOST:
         return "refused: large"
     with TemporaryDirectory(prefix="netc-fuzz-") as folder:
         return _compared(loaded, network, Path(folder))
