@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 import netc
 from netc.backends.diagram import units
 from netc.backends.onnx import OnnxOptions, write_onnx_fresh
+from netc.verify import verify
 
 SIAMESE = """
     netc: 1
@@ -102,6 +103,14 @@ def test_tools_of_pytorch_take_modules_that_hand_on_others() -> None:
     wanted = module(*inputs)
     assert torch.equal(fx.symbolic_trace(module)(*inputs), wanted)
     torch.testing.assert_close(torch.export.export(module, inputs).module()(*inputs), wanted)
+
+
+def test_layers_are_compared_within_shared_modules() -> None:
+    found = verify(netc.load(dedent(SIAMESE)).ir, bind={"H": 7, "W": 6}, layers=True, runs=1)
+    assert found.ok
+    assert found.layers is not None
+    assert found.layers.compared == 2 * 13 + 4 + 1
+    assert not found.layers.absent
 
 
 def test_pictures_name_the_module() -> None:

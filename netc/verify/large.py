@@ -125,7 +125,7 @@ def _depends_on_sizes(node: FlatNode) -> bool:
 
 def _alone(node: FlatNode, name: str, known: Mapping[Wire, Value], made: tuple[Value, ...]) -> Node:
     inputs = tuple(known[wire] for wire in node.inputs)
-    return msgspec.structs.replace(node.node, path=name, module=name, inputs=inputs, outputs=made, said={})
+    return msgspec.structs.replace(node.node, path=name, module=name, outer=False, inputs=inputs, outputs=made, said={})
 
 
 def _written(network: Network, folder: Path, seed: int, options: OnnxOptions) -> tuple[Any, Session]:

@@ -66,8 +66,9 @@ def open_calls(network: Network) -> Opened:
 
 def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
     inputs, outputs = (tuple(known[wire] for wire in wires) for wires in (node.inputs, node.outputs))
-    lifted = msgspec.structs.replace(node.node, path=node.path, module=node.module, inputs=inputs, outputs=outputs)
-    return msgspec.structs.replace(lifted, said={})
+    return msgspec.structs.replace(
+        node.node, path=node.path, module=node.module, outer=False, inputs=inputs, outputs=outputs, said={}
+    )
 
 
 class Inside(msgspec.Struct, frozen=True, eq=False):
