@@ -10,11 +10,11 @@ import msgspec
 from netc.backends.diagram import simplify
 from netc.backends.diagram.columns import spread
 from netc.backends.diagram.costs import cost_of, costs_of, human
-from netc.backends.diagram.fold import argument_words, varying_arguments
+from netc.backends.diagram.fold import argument_words, closed_call, varying_arguments
 from netc.backends.diagram.forms import Form, Forms
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.said import Words, conditions, opened_call, words_of
-from netc.backends.diagram.scene import Line, Point, Primitive, Scene, Text, moved
+from netc.backends.diagram.scene import LEAST_TEXT, Line, Point, Primitive, Scene, Text, moved, smallest_text
 from netc.backends.diagram.shown import View, closed, viewed
 from netc.backends.diagram.siblings import stacked
 from netc.backends.diagram.sketch import CAPTION, Paint, Sketch, named
@@ -25,31 +25,53 @@ from netc.passes.cost import Cost
 TOP, LEFT, TITLE = 34.0, 12.0, 12.0
 COLUMN_GAP, INSET_GAP, NOTE_LINE, ARROW = 22.0, 18.0, 9.5, 11.0
 LEADER = "1 2"
+SMALL = 3.0
+"""Points of text for which frames of the chain, and with them blocks, are given up."""
+DEPTHS = ((None, 1, LEAST_TEXT), (None, 0, LEAST_TEXT), (2, 0, SMALL), (1, 0, SMALL))
+"""Frames within frames that are opened in the chain, and in blocks, tried until text on the page has so many points."""
+GAIN = 1.1
+"""By how much text must grow for it."""
 TALLER = (1.0, 1.2, 1.5, 2.0, 3.0)
 """Times the chain's height that blocks beside it may take."""
 
 
-def paper(view: View, paint: Paint, page: tuple[float, float]) -> Scene:
-    """Draw a view as a figure of a paper, for a page of so many points."""
-    return _Paper(view, paint).scene(page)
+def paper(view: View, paint: Paint, page: tuple[float, float], *, whole: bool = False) -> Scene:
+    """Draw a view as a figure of a paper, for a page of so many points. whole: frames within frames are opened even
+    where text becomes too small; the scene's notes say where they are not."""
+    best = _Paper(view, paint, None, None).scene(page)
+    for chain, blocks, enough in () if whole else DEPTHS:
+        size = smallest_text(best, *page)
+        if size >= enough:
+            break
+        scene = _Paper(view, paint, chain, blocks).scene(page)
+        if smallest_text(scene, *page) > GAIN * size:
+            best = scene
+            best.notes = ("some frames are closed, so that text on the page is larger; --expand '*' opens everything",)
+    return best
 
 
 class _Paper:
-    def __init__(self, view: View, paint: Paint) -> None:
-        self.view, self.paint = view, paint
+    """chain, blocks: frames within frames that are opened there; None for all."""
+
+    def __init__(self, view: View, paint: Paint, chain: int | None, blocks: int | None) -> None:
+        self.view, self.paint, self.chain, self.blocks = view, paint, chain, blocks
         self.varying = varying_arguments(view.opened.units)
         self.forms = Forms(view.opened.units)
-        units = tuple(self._closed(unit) for unit in view.opened.units)
+        self.used: set[Form] = set()
+        units = tuple(self._closed(unit, 0) for unit in view.opened.units)
         self.outer = viewed(view.network, Opened(view.opened.inputs, units, view.opened.outputs))
         self.costs, self.totals = costs_of(view.network)
 
-    def _closed(self, unit: Unit) -> Unit:
+    def _closed(self, unit: Unit, at: int) -> Unit:
         if isinstance(unit, Box):
             return unit
         form = self.forms.of(unit)
         if form is not None:
+            self.used.add(form)
             return _box(unit, form, self.view.reads, ", ".join(argument_words(unit, self.varying)))
-        return msgspec.structs.replace(unit, items=tuple(self._closed(item) for item in unit.items))
+        if self.chain is not None and at >= self.chain:
+            return closed_call(unit, self.view, self.varying)
+        return msgspec.structs.replace(unit, items=tuple(self._closed(item, at + 1) for item in unit.items))
 
     def scene(self, page: tuple[float, float]) -> Scene:
         sketch = Sketch(self.outer, self.paint, labels=False)
@@ -59,10 +81,10 @@ class _Paper:
         right, table = self._table(sketch, LEFT + content.block.w)
         items += table
         bottom = TOP + content.block.h + 8
-        if not self.forms.all:
+        if not self.used:
             return self._scene(right + LEFT, bottom, items, sketch)
         items.append(Line(points=((right + 11, 10), (right + 11, bottom - 6)), colour="rule", head=False))
-        insets = [self._inset(form) for form in self.forms.all.values()]
+        insets = list(self._insets())
         packings = [_packed(insets, right + COLUMN_GAP, bottom * taller) for taller in TALLER]
         width, height, places = max(packings, key=lambda one: min(page[0] / one[0], page[1] / max(one[1], bottom), 1))
         for (_, _, drawn), (x, y) in zip(insets, places, strict=True):
@@ -150,6 +172,13 @@ class _Paper:
 
     # The blocks
 
+    def _insets(self) -> Iterator[tuple[float, float, list[Primitive]]]:
+        """Of the blocks that are seen closed, in the chain or in another block."""
+        left = list(self.forms.all.values())
+        while form := next((form for form in left if form in self.used), None):
+            left.remove(form)
+            yield self._inset(form)
+
     def _inset(self, form: Form) -> tuple[float, float, list[Primitive]]:
         """Width, height and what is drawn, from 0, 0."""
         call = form.frame.call
@@ -158,7 +187,7 @@ class _Paper:
         words = {name: name if name in names else value_text(v) for name, v in call.block.arguments.items()}
         opened = closed(stacked(simplify.blocks(opened_call(call, form.frame.path, words))), "blocks", (), (), None)
         reads = simplify.all_reads(opened)
-        items = tuple(self._said(unit, words, reads) for unit in opened.units)
+        items = tuple(self._said(unit, words, reads, 1) for unit in opened.units)
         view = viewed(self.view.network, Opened(opened.inputs, items, opened.outputs))
         sketch = Sketch(msgspec.structs.replace(view, batch=self.view.batch), self.paint, labels=False)
         frame = Cluster(path=form.frame.path, title=form.name, kind="call", items=items, key="form", call=call)
@@ -176,14 +205,18 @@ class _Paper:
         width = max([w, *(text_width(note, CAPTION) for note in notes)])
         return width, 2 * ARROW + h + 9 + NOTE_LINE * len(notes), [*lines, *drawn, *texts]
 
-    def _said(self, unit: Unit, words: Words, reads: Counter[Wire]) -> Unit:
+    def _said(self, unit: Unit, words: Words, reads: Counter[Wire], at: int) -> Unit:
         """A part of a block, forms inside closed, their arguments in the block's words."""
         if isinstance(unit, Box):
             return unit
         form = self.forms.of(unit)
         inner = words if unit.call is None else words_of(unit.call, words)
         if form is None or unit.call is None:
-            return msgspec.structs.replace(unit, items=tuple(self._said(item, inner, reads) for item in unit.items))
+            if self.blocks is not None and at > self.blocks:
+                return simplify.stage(unit, reads)
+            items = tuple(self._said(item, inner, reads, at + 1) for item in unit.items)
+            return msgspec.structs.replace(unit, items=items)
+        self.used.add(form)
         names = self.varying.get(id(unit.call.block.definition), ())
         told = [name if inner[name] == name else f"{name}={inner[name]}" for name in names if name in inner]
         return _box(unit, form, reads, ", ".join(told))

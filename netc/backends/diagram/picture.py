@@ -176,7 +176,8 @@ def drawn(view: View, options: Options) -> tuple[Scene, View]:
 def _styled(view: View, options: Options) -> tuple[Scene, View]:
     paint = paint_of(view, options.color)
     if options.style == "paper":
-        return with_size_said(paper.paper(view, paint, options.room), options.room, IN_COLUMNS), view
+        figure = paper.paper(view, paint, options.room, whole="*" in options.expand)
+        return with_size_said(figure, options.room, IN_COLUMNS), view
     if options.style == "u" or (options.style == "auto" and options.level == "blocks" and is_u(view)):
         return with_size_said(ushape(view, options.room), options.room, IN_COLUMNS), view
     if options.style == "volumes":
