@@ -292,12 +292,24 @@ def _picked(call: Call, x: Value, index: Any, axis: int) -> Value:
     if index.ndim == 0:
         return call.emit("select", x, dim=axis, index=int(index))
     flat = index.reshape(-1)
+    groups = _shuffled(flat, size) if axis == 1 and index.ndim == 1 and x.type.rank > 2 else 0
+    if groups:
+        return call.emit("channel_shuffle", x, groups=groups)
     if len(flat) and np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat))) and flat[0] >= 0:
         found = call.emit("narrow", x, dim=axis, start=int(flat[0]), length=len(flat))
     else:
         places = call.emit("constant", value=tuple(map(int, flat)), shape=(len(flat),), dtype="int64")
         found = call.emit("index_select", x, places, dim=axis)
     return found if index.ndim == 1 else call.emit("unflatten", found, dim=axis, unflattened_size=index.shape)
+
+
+def _shuffled(index: Any, channels: Size) -> int:
+    """The groups whose channels places take in turn, all of them; 0 where they are in another order."""
+    step = int(index[1] - index[0]) if len(index) > 1 and len(index) == channels else 0
+    if step < 2 or len(index) % step:
+        return 0
+    groups = len(index) // step
+    return groups if groups > 1 and np.array_equal(index, np.arange(len(index)).reshape(groups, step).T.ravel()) else 0
 
 
 @handles("GatherElements")
