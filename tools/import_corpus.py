@@ -24,11 +24,11 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "import_corpus.md"
 HEAD = """# Networks imported again
 
-Measured by `make import-corpus` with fresh weights; generated, do not edit. *Source* is lines of the spec for
-networks of [specs/](../specs), and nodes of the ONNX file for torchvision's. *Named* and *unnamed* are lines of the
-imported spec with the names of the file and with every name ignored. Equal means: operators, attributes, wiring,
-parameters and multiply-accumulates are the same, and so is the value of every statement in onnxruntime, at two sizes
-where these are open.
+Measured by `make import-corpus` with fresh weights; generated, do not edit. *Source* is lines of the spec, with the
+files and library blocks that it imports, for networks of [specs/](../specs), and nodes of the ONNX file for
+torchvision's. *Named* and *unnamed* are lines of the imported spec with the names of the file and with every name
+ignored. Equal means: operators, attributes, wiring, parameters and multiply-accumulates are the same, and so is the
+value of every statement in onnxruntime, at two sizes where these are open.
 
 | network | source | named | unnamed | equal, or why not | seconds |
 |---|---|---|---|---|---|
@@ -46,6 +46,7 @@ FAMILIES = (
         "swin_t",
     ),
 )
+IMPORT = re.compile(r"import:|  \w+: (netc:|\"?\S+\.yaml)")
 ROW = re.compile(r"\| (?P<name>\S+) \|.*\|")
 Make = Callable[[Path], int]
 """Writes the ONNX file; the size of its source."""
@@ -60,6 +61,23 @@ def networks() -> Iterator[tuple[str, Make]]:
 
 def _from_spec(path: Path, target: Path) -> int:
     netc.load(path).write_onnx(target)
+    return sum(map(_lines_of, _with_imports(path, set())))
+
+
+def _with_imports(path: Path, known: set[Path]) -> set[Path]:
+    """A spec, the files that it imports and the blocks of the library that it uses."""
+    if path in known or not path.is_file():
+        return known
+    known.add(path)
+    imports = [line for line in path.read_text("utf-8").splitlines() if IMPORT.match(line)]
+    for name in re.findall(r"[\w/]+\.yaml", " ".join(imports)):
+        _with_imports(path.parent / name, known)
+    for name in re.findall(r"netc:(\w+)", " ".join(imports)):
+        _with_imports(ROOT / "netc" / "library" / f"{name}.yaml", known)
+    return known
+
+
+def _lines_of(path: Path) -> int:
     lines = path.read_text("utf-8").splitlines()
     return sum(1 for line in lines if line.strip() and not line.strip().startswith("#"))
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 from netc.importing.graph import Frame, Graph
+from netc.ops.base import OPERATORS
 
 ALIKE = 0.6
 """Share of the names of their members that two modules of one class have in common."""
@@ -30,7 +31,7 @@ def classify(graph: Graph) -> None:
             members[outer.path][inner.path[len(outer.path) + 1 :]] = 1
         if frames:
             local = node.path[len(frames[-1].path) + 1 :] if node.path else ""
-            members[frames[-1].path][local or f"({node.op.name})"] = 1
+            members[frames[-1].path][local if local and node.params else f"({local or node.op.name})"] = 1
     classes = _clusters(members)
     for node in graph.nodes:
         node.scope = tuple(Frame(f.path, f.cls or classes.get(f.path, "")) for f in node.scope)
@@ -41,6 +42,8 @@ def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
     kinds: list[tuple[str, set[str]]] = []
     for path, names in members.items():
         named = {_bare(name) for name in names if not name.startswith("(")}
+        if not named:  # what has no parameters says less, and nothing where the operators have no names
+            named = {_bare(name[1:-1]) for name in names if name[1:-1] not in OPERATORS}
         if not named:
             continue
         if all(name.isdigit() for name in named):

@@ -24,7 +24,7 @@ from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
 from netc.ops.base import Op
 from netc.passes.serve import BARE
-from netc.passes.sizes import bound_shape, samples
+from netc.passes.sizes import bound_shape, free_inside, samples
 from netc.passes.summary import summarise
 from netc.run.inputs import random_input, usual_bound
 from netc.run.match import Matched, solve
@@ -142,13 +142,18 @@ def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Co
 
 
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
-    """Sizes to compare at: those the source can run at, two where it leaves that open."""
+    """Sizes to compare at: those the source can run at, two where it leaves that open. Where no more than the batch is
+    open, one sample and two do; pictures are as large as they are then."""
     inputs = [value for value in graph.inputs if value.source in source.inputs]
     names = [value.name for value in inputs]
     shapes = [value.type.shape for value in inputs]
     wanted = [source.inputs[value.source].shape for value in inputs]
     fixed = solve(names, shapes, wanted, {})
-    return samples(shapes, candidate.network.domain.bounds, fixed)[:2]
+    found = samples(shapes, candidate.network.domain.bounds, fixed)[:2]
+    if free_inside(shapes, fixed):
+        return found
+    least = candidate.network.domain.bounds
+    return [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
 
 
 def _differences(
