@@ -191,6 +191,9 @@ def test_shares_and_legends() -> None:
     words = {item.text for item in primitives(legend.items) if isinstance(item, Text)}
     assert {"convolution", "pooling", "linear, recurrent, attention"} <= words
     assert "normalisation" not in words
+    assert not {"skip, projection", "only the size is read", "only in training"} & words
+    lines = Picture(netc.load("specs/deeplabv3.yaml").ir, Options(legend=True)).scene
+    assert {"skip, projection", "only the size is read"} <= set(texts_of(lines))
     shares = Picture(network, Options(color="params", legend=True)).svg
     assert "#4292C6" in shares
     assert "of the parameters" in shares

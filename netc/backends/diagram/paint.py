@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import WORDS
-from netc.backends.diagram.scene import Circle, Primitive, Rect, Scene, Text, primitives
+from netc.backends.diagram.scene import Circle, Line, Primitive, Rect, Scene, Text, moved, primitives
 from netc.backends.diagram.shown import View
-from netc.backends.diagram.sketch import Paint, by_family
+from netc.backends.diagram.sketch import Paint, by_family, line_of
 from netc.backends.diagram.units import Box
 from netc.dims import Size
 from netc.lazy import LazyModule
@@ -49,27 +49,43 @@ def _count(size: Size | None) -> float:
 
 
 def with_legend(scene: Scene, color: ColorBy) -> Scene:
-    """The scene with what its colours mean below it."""
+    """The scene with what its colours and lines mean below it."""
     x, y, right = 8.0, scene.height + 4, 0.0
     items: list[Primitive] = list(scene.items)
-    for fill, text in _entries(scene, color):
+    for sample, text in [*_entries(scene, color), *_line_entries(scene)]:
         width = SAMPLE + 6 + text_width(text, LEGEND) + 14
         if x > 8 and x + width > max(scene.width, LEAST):
             x, y = 8.0, y + ROW
-        line = f"{fill}_line" if fill in WORDS else "other_line"
-        items.append(Rect(x=x, y=y, w=SAMPLE, h=10, radius=2, fill=fill, line=line, role="legend"))
-        items.append(Text(x=x + SAMPLE + 4, y=y + 8.5, text=text, size=LEGEND, colour="dark"))
+        moved(sample, x, y)
+        items += [sample, Text(x=x + SAMPLE + 4, y=y + 8.5, text=text, size=LEGEND, colour="dark")]
         x += width
         right = max(right, x)
     scene.items, scene.height, scene.width = items, y + ROW + 4, max(scene.width, right)
     return scene
 
 
-def _entries(scene: Scene, color: ColorBy) -> list[tuple[str, str]]:
-    """Fill and words, of the families that occur."""
+def _entries(scene: Scene, color: ColorBy) -> list[tuple[Primitive, str]]:
+    """Samples and words, of the families that occur or of the shares."""
     if color == "family":
         fills = {item.fill for item in primitives(scene.items) if isinstance(item, Rect | Circle)}
-        return [(name, word) for name, word in WORDS.items() if name in fills]
+        return [(_sample(name, f"{name}_line"), word) for name, word in WORDS.items() if name in fills]
     what = "parameters" if color == "params" else "MACs"
     steps = [f"{bound:.1%}".replace(".0%", "%") for bound in BOUNDS]
-    return list(zip(SCALE, [f"under {steps[0]} of the {what}", *(f"from {step}" for step in steps)], strict=True))
+    words = [f"under {steps[0]} of the {what}", *(f"from {step}" for step in steps)]
+    return [(_sample(fill, "other_line"), word) for fill, word in zip(SCALE, words, strict=True)]
+
+
+def _sample(fill: str, line: str) -> Rect:
+    return Rect(x=0, y=0, w=SAMPLE, h=10, radius=2, fill=fill, line=line, role="legend")
+
+
+def _line_entries(scene: Scene) -> list[tuple[Primitive, str]]:
+    """The kinds of lines that occur beside the plain one."""
+    points = ((0.0, 5.5), (SAMPLE, 5.5))
+    kinds = [
+        (line_of(points, skip=True, head=False), "skip, projection"),
+        (line_of(points, sizes=True, head=False), "only the size is read"),
+        (line_of(points, dashed=True, head=False), "only in training"),
+    ]
+    drawn = {(item.colour, item.dash) for item in primitives(scene.items) if isinstance(item, Line)}
+    return [(line, word) for line, word in kinds if (line.colour, line.dash) in drawn]

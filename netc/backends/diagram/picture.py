@@ -53,9 +53,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for encoder-decoders
     and else `columns`. expand, collapse: globs over paths of blocks. depth: frames within frames that are opened. page:
     width and height in points of the page that is written; None writes the picture at its own size. theme: `light`,
-    `dark` or `print`. color: what the fill of boxes says. legend: whether it is said what colours mean.
-    layout: netc's own, or an engine of Graphviz, which draws
-    what the level shows down or, by `direction`, to the right within `timeout` seconds.
+    `dark` or `print`. color: what the fill of boxes says. legend: whether colours and lines are explained. layout:
+    netc's own, or an engine of Graphviz, which draws what the level shows down or, by `direction`, to the right within
+    `timeout` seconds.
     """
 
     level: Level = "blocks"

@@ -74,7 +74,7 @@ def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> 
     show_default=True,
     help="What the fill of a box shows: its kind of operator, or its share of parameters or MACs.",
 )
-@click.option("--legend", is_flag=True, help="Explain the colours.")
+@click.option("--legend", is_flag=True, help="Explain colours and lines.")
 @click.option(
     "--layout",
     type=click.Choice(["netc", "graphviz", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]),
