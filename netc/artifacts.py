@@ -118,7 +118,11 @@ def _prepare(target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(target, f"directory {target.parent}: {_reason(error)}") from error
-    if target.exists() and not target.is_file():
+    try:
+        stands = target.exists()
+    except OSError as error:  # such as a name that is too long
+        raise output_error(target, _reason(error)) from error
+    if stands and not target.is_file():
         raise output_error(target, "it is a directory" if target.is_dir() else "it is not a regular file")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise output_error(target, f"directory {target.parent} is not writable")

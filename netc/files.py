@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import BinaryIO
 
@@ -82,13 +83,27 @@ def read_input(path: PathName, limit: int) -> bytes:
     return data
 
 
+def read_standard_input(limit: int) -> bytes:
+    """What stands on standard input, at most a byte more than `limit`; a file that was led there is protected too."""
+    if sys.stdin is None:  # a caller closed it
+        return b""
+    with suppress(OSError):  # no file of the system's
+        _note(os.fstat(sys.stdin.fileno()))
+    return sys.stdin.buffer.read(limit + 1)
+
+
 def _check_and_note(status: os.stat_result, path: PathName, protect: bool) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if protect:
+        _note(status)
+
+
+def _note(status: os.stat_result) -> None:
     inputs = _INPUTS.get()
-    if protect and inputs is not None:
+    if inputs is not None:
         inputs.add((status.st_dev, status.st_ino))
 
 

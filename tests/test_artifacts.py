@@ -148,6 +148,11 @@ def test_long_names_are_possible(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_names_that_are_too_long_are_told(tmp_path: Path) -> None:
+    with pytest.raises(NetcError, match=r"output-file: cannot write .*name too long"), staged([tmp_path / ("n" * 300)]):
+        raise AssertionError("must not begin")
+
+
 def fail(error: OSError) -> None:
     raise error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from netc.cli.main import cli
 from netc.run import images
 from netc.run.given import MOST_BYTES
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 SPEC = """
 netc: 1
 inputs: {image: [N, 3, 8, 8]}
@@ -68,6 +71,24 @@ def test_no_command_writes_over_an_input(line: str, way: str, folder: Path) -> N
     assert done.exit_code in (1, 2), done.output
     assert isinstance(done.exception, SystemExit)
     assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_file_on_standard_input_is_an_input_too(folder: Path) -> None:
+    command = [sys.executable, "-m", "netc", "torch", "-", "-o", "s.yaml"]
+    with open("s.yaml", "rb") as spec:
+        done = subprocess.run(command, env=ENVIRONMENT, stdin=spec, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "one of the inputs" in done.stderr
+    assert (folder / "s.yaml").read_text() == SPEC
+
+
+@pytest.mark.parametrize("line", ["check -", "summary -", "fmt -"])
+def test_a_closed_standard_input_is_an_empty_spec(line: str, folder: Path) -> None:
+    command = f"exec {sys.executable} -m netc {line} <&-"
+    done = subprocess.run(["sh", "-c", command], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "this file is empty" in done.stdout + done.stderr
 
 
 def test_data_of_an_onnx_file_are_inputs_too(folder: Path) -> None:

@@ -46,6 +46,8 @@ def turn(step: onnx.NodeProto) -> onnx.GraphProto:
 
 def start(line: str, folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    if (folder / "tmp").exists():
+        environment["TMPDIR"] = str(folder / "tmp")
     command = [sys.executable, "-m", "netc", *line.split()]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -92,11 +94,14 @@ def test_a_model_that_never_ends_is_ended(line: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+@pytest.mark.parametrize("line", ["run m.onnx --provider cpu", "optimize m.onnx --all -o o.onnx"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_command_and_leaves_nothing(number: int, code: int, tmp_path: Path) -> None:
+def test_a_signal_ends_the_command_and_leaves_nothing(number: int, code: int, line: str, tmp_path: Path) -> None:
     write_loop(tmp_path / "m.onnx")
-    process = start("run m.onnx --provider cpu", tmp_path)
+    (tmp_path / "tmp").mkdir()
+    process = start(line, tmp_path)
     child = wait_for_child(process)
+    assert os.listdir(tmp_path / "tmp")
     process.send_signal(number)
     began = time.monotonic()
     _, err = process.communicate(timeout=60)
@@ -104,6 +109,8 @@ def test_a_signal_ends_the_command_and_leaves_nothing(number: int, code: int, tm
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert is_gone(child)
+    assert not os.listdir(tmp_path / "tmp")
+    assert sorted(os.listdir(tmp_path)) == ["m.onnx", "tmp"]
 
 
 def test_a_command_that_is_killed_takes_its_child_along(tmp_path: Path) -> None:

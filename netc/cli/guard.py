@@ -7,8 +7,10 @@ by nothing but `kill -9`. The parent stays in Python: it hears signals, looks at
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -39,7 +41,8 @@ isolating: ContextVar[bool] = ContextVar("isolating", default=False)
 def guarded(wrapped: Decorated) -> Decorated:
     """Options --time-limit and --memory-limit; the command runs in a child process where the system can fork.
 
-    Ends with the child's exit code. Raises NetcError: `time-limit`, `memory-limit`, `crashed`.
+    Temporary files of the child lie in a folder of the parent's, and go with it however it ends. Ends with the child's
+    exit code. Raises NetcError: `time-limit`, `memory-limit`, `crashed`.
     """
 
     @wraps(wrapped)
@@ -48,14 +51,17 @@ def guarded(wrapped: Decorated) -> Decorated:
             return wrapped(*args, **options)
         sys.stdout.flush()
         sys.stderr.flush()
+        folder = tempfile.mkdtemp(prefix="netc-")
         child = os.fork()
         if child == 0:
+            tempfile.tempdir = folder
             _end_with(os.getppid())
             return wrapped(*args, **options)
         try:
             code = _wait(child, time_limit, memory_limit)
         finally:
             _kill(child)
+            shutil.rmtree(folder, ignore_errors=True)
             for output in filter(None, (options.get("target"), options.get("output"), options.get("picture"))):
                 settle(Path(output))
         raise click.exceptions.Exit(code)

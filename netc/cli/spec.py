@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from netc.api import compile_spec, split_variant
 from netc.budget import Budget, OverBudget, budgeted
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.files import read_standard_input
 from netc.ir.model import Network
 from netc.syntax.parse import is_spec, parse_spec
 from netc.syntax.read import MAX_BYTES, decode, read_source
@@ -74,7 +74,7 @@ def _variants(source: Source, budget: Budget) -> list[str | None]:
 
 
 def _standard_input() -> Source | Diagnostic:
-    return decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+    return decode("<stdin>", read_standard_input(MAX_BYTES))
 
 
 def _compile(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 import click
@@ -13,6 +12,7 @@ from netc.cli.report import print_diagnostics
 from netc.cli.rewriting import changes, rewrite
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.editor.formatting import format_source
+from netc.files import read_standard_input
 from netc.syntax.parse import is_spec
 from netc.syntax.read import MAX_BYTES, decode, read_source
 
@@ -56,7 +56,7 @@ def _sources(paths: tuple[str, ...], skip_others: bool) -> Iterator[tuple[str, S
     seen: set[str] = set()
     for path in paths:
         if path == "-":
-            yield path, decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+            yield path, decode("<stdin>", read_standard_input(MAX_BYTES))
             continue
         folder = os.path.isdir(path)
         for file in _inside(path) if folder else [path]:
