@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile
@@ -12,11 +15,14 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 import netc
+from netc.backends.onnx import OnnxOptions
 from netc.diagnostics.model import NetcError
+
+ROOT = Path(__file__).parent.parent
 
 Inputs = dict[str, dict[int, str]]
 
@@ -296,6 +302,76 @@ def test_a_source_that_is_changed_after_reading_is_found_out(
     with pytest.raises(NetcError) as caught:
         netc.import_onnx(file)
     assert caught.value.diagnostics[0].code == "import-differs"
+
+
+SMALL = """\
+netc: 1
+name: small
+inputs: {image: [N, 3, h, w]}
+net:
+  first: [conv2d 8 3 padding=1, batch_norm2d, relu]
+  second: [conv2d 8 3 padding=1 @first, batch_norm2d, leaky_relu 0.1]
+  out: [add @first @second, conv2d 4 3 stride=2]
+outputs: {y: out}
+"""
+
+
+def _last(graph: Any, op: str, name: str, value: Any) -> None:
+    node = [n for n in graph.node if n.op_type == op][-1]
+    next(a for a in node.attribute if a.name == name).CopyFrom(helper.make_attribute(name, value))
+
+
+def _swap_norms(graph: Any) -> None:
+    """The means of two batch norms."""
+    norms = [n for n in graph.node if n.op_type == "BatchNormalization"]
+    norms[0].input[3], norms[1].input[3] = norms[1].input[3], norms[0].input[3]
+
+
+def _double(graph: Any) -> None:
+    """One number of one weight."""
+    tensor = next(t for t in graph.initializer if t.name.endswith("second.0.weight"))
+    array = numpy_helper.to_array(tensor).copy()
+    array[3, 2, 1, 1] *= 2
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda graph: _last(graph, "Conv", "strides", [1, 1]),
+        lambda graph: _last(graph, "Conv", "pads", [1, 1, 0, 0]),
+        lambda graph: _last(graph, "BatchNormalization", "epsilon", 1e-3),
+        lambda graph: _last(graph, "LeakyRelu", "alpha", 0.11),
+        _swap_norms,
+        _double,
+    ],
+    ids=["stride", "padding", "eps", "slope", "means", "weight"],
+)
+def test_every_setting_that_is_changed_after_reading_is_found_out(
+    change: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netc.importing import run
+
+    (tmp_path / "small.yaml").write_text(SMALL)
+    network = netc.load(tmp_path / "small.yaml")
+    held = {name: np.array(t) for name, t in shaken(network.module()).state_dict().items()}
+    save_file(held, str(tmp_path / "small.safetensors"))
+    network.write_onnx(tmp_path / "small.onnx", tmp_path / "small.safetensors", options=OnnxOptions(placement="single"))
+    (tmp_path / "other").mkdir()
+    other = changed(copied(tmp_path / "small.onnx", tmp_path / "other"), change)
+    source = run.OnnxSource
+    monkeypatch.setattr(run, "OnnxSource", lambda _: source(other))
+    with pytest.raises(NetcError) as caught:
+        netc.import_onnx(tmp_path / "small.onnx")
+    assert caught.value.diagnostics[0].code == "import-differs"
+
+
+def test_onnx_files_need_no_torch(file: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; import netc; netc.import_onnx(sys.argv[1]).write(sys.argv[2])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(file), str(tmp_path)], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (tmp_path / "tiny.safetensors").exists()
 
 
 def test_a_file_that_is_no_network_ends_in_a_diagnostic(tmp_path: Path) -> None:
