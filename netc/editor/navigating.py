@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from netc.diagnostics.model import Diagnostic, Edit, Source, Span
 from netc.editor.analysis import Analysis, imported
-from netc.editor.symbols import Kind, Symbol, Symbols
+from netc.editor.symbols import Kind, Symbol, Symbols, place_of
 from netc.syntax.ast import Import, Named
 from netc.syntax.names import Role, objection, part_objection
 from netc.syntax.parse import parse_spec
@@ -94,6 +94,8 @@ def renamable(analysis: Analysis, offset: int) -> Span:
         raise Refused("there is no name here that can be changed")
     if not known.symbol.plain:
         raise Refused(f"`{known.symbol.name}` is a pattern for several names; change it by hand")
+    if analysis.symbols is not None and place_of(known.symbol) in analysis.symbols.patterned:
+        raise Refused(f"a name with `$` stands for `{known.symbol.name}`, among others; change them by hand")
     if known.symbol.span.source.path.startswith("netc:"):
         raise Refused(f"`{known.symbol.name}` is declared in netc's library")
     if known.span.text != known.symbol.name:

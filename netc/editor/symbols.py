@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal as OneOf
 
 import msgspec
 
 from netc.diagnostics.model import Source, Span
-from netc.expr.tree import Attribute, Comprehension, Expr, Name, TensorRef, parts_of
+from netc.expr.tree import Attribute, Comprehension, Expr, Literal, Name, TensorRef, parts_of
+from netc.ops.base import OPERATORS
 from netc.syntax.ast import (
     Alias,
     Argument,
@@ -21,15 +22,15 @@ from netc.syntax.ast import (
     Line,
     Loop,
     Named,
+    Output,
     SpecFile,
     Statement,
 )
 
-Kind = Literal[
-    "block", "import", "argument", "let", "input", "statement", "shared", "loop variable", "output", "variant"
-]
+Kind = OneOf["block", "import", "argument", "let", "input", "statement", "shared", "loop variable", "output", "variant"]
 
 _HOLE = "\0"
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DEEPEST = 20
 """Blocks inside blocks that a reference is followed through."""
 
@@ -78,6 +79,12 @@ class _Scope:
         own = self.modules.get(name)
         return own or (self.parent.module(name) if self.parent and self.see_tensors else None)
 
+    def all_tensors(self) -> Iterator[Symbol]:
+        """Those of this body and of the bodies around it."""
+        yield from (symbol for _, symbol in self.tensors)
+        if self.parent and self.see_tensors:
+            yield from self.parent.all_tensors()
+
     def tensor(self, path: str) -> tuple[Symbol, int] | None:
         """The symbol that a path begins with, and how many of its characters name it."""
         found = [(match.end(1), symbol) for pattern, symbol in self.tensors if (match := pattern.match(path))]
@@ -98,6 +105,8 @@ class Symbols:
         self.imported: dict[str, Symbol] = {}
         self.tops: dict[int, tuple[Symbol, ...]] = {}
         """Statements of a definition, by its identity."""
+        self.patterned: set[tuple[str, int]] = set()
+        """Where names are declared that a reference with holes, such as `@p$i`, may mean among others."""
         self._imports = imports
         self._index()
         self.occurrences.sort(key=lambda one: (one.span.start, -one.span.end))
@@ -128,8 +137,20 @@ class Symbols:
             self._declare("variant", variant.name, variant.span, variant)
             self._named_values(variant.values, spec, outer)
         self._definition(spec, outer)
+        self._paths(spec, outer)
         for block in spec.blocks.values():
             self._definition(block, self._values(block, outer))
+
+    def _paths(self, spec: SpecFile, scope: _Scope) -> None:
+        """Statements that `freeze` and the globs of `init` name by their paths; the values of `init` and `defaults`."""
+        for frozen in spec.freeze:
+            self._path(frozen.value, _word_span(frozen.span, frozen.value).start, scope)
+        for rule in spec.init:
+            if rule.pattern.partition(".")[0] not in OPERATORS:
+                self._path(rule.pattern, _word_span(rule.span, rule.pattern).start, scope)
+            self._named_values(rule.line.arguments, None, scope)
+        for entry in spec.defaults:
+            self._named_values(entry.values, None, scope)
 
     def _declare(self, kind: Kind, name: str, span: Span, node: object, members: tuple[Symbol, ...] = ()) -> Symbol:
         place = _word_span(span, name)
@@ -169,17 +190,19 @@ class Symbols:
         self.tops[id(definition)] = tuple(declared)
         for output in definition.outputs or ():
             self._declare("output", output.name, output.span, output)
-            self._output(output.source, output.condition, output.loop, scope)
+            self._output(output, scope)
         for check in definition.checks:
             self._expression(check.that, scope)
 
-    def _output(self, source: TensorRef, condition: Expr | None, loop: Loop | None, scope: _Scope) -> None:
+    def _output(self, output: Output, scope: _Scope) -> None:
         inner = scope
-        if loop is not None:
-            self._expression(loop.iterable, scope)
-            inner = self._loop_scope(loop, scope)
-        self._expression(condition, inner)
-        self._reference(source, inner)
+        if output.loop is not None:
+            self._expression(output.loop.iterable, scope)
+            inner = self._loop_scope(output.loop, scope)
+        for part in output.parts:
+            self._expression(part if isinstance(part, Expr) else None, inner)
+        self._expression(output.condition, inner)
+        self._reference(output.source, inner)
 
     def _body(self, body: Body, scope: _Scope) -> list[Symbol]:
         """Declares all statements first: a line may only read those above it, but an editor knows them all."""
@@ -269,9 +292,11 @@ class Symbols:
             case Attribute():
                 self._dotted(expr, scope)
             case Name():
-                symbol = scope.value(expr.id)
-                if symbol is not None:
-                    self.occurrences.append(Occurrence(Span(self.source, expr.start, expr.end), symbol))
+                self._word(expr.id, expr.start, scope)
+            case Literal(value=str()):
+                text = self.source.text
+                for word in _WORD.finditer(text, expr.start, expr.end):
+                    self._word(word[0], word.start(), scope)
             case Comprehension():
                 inner = _Scope(scope)
                 for name in expr.names:
@@ -281,6 +306,12 @@ class Symbols:
             case _:
                 for part in parts_of(expr):
                     self._expression(part, scope)
+
+    def _word(self, word: str, start: int, scope: _Scope) -> None:
+        """A value, or a block that is handed on as one."""
+        symbol = scope.value(word) or scope.module(word) or self.blocks.get(word) or self.imported.get(word)
+        if symbol is not None:
+            self.occurrences.append(Occurrence(Span(self.source, start, start + len(word)), symbol))
 
     def _dotted(self, expr: Attribute, scope: _Scope) -> None:
         """`conv1.H`: the sizes of a tensor."""
@@ -304,22 +335,37 @@ class Symbols:
         for hole in holes:
             self._expression(hole, scope)
         path = "".join(part if isinstance(part, str) else _HOLE for part in ref.parts)
-        if not holes:
-            self._path(path, start, scope)
-            return
-        found = scope.tensor(path)
-        if found is not None:
-            self.occurrences.append(Occurrence(Span(self.source, start, ref.end), found[0]))
+        self._path(path, start, scope, ref.end)
 
-    def _path(self, path: str, start: int, scope: _Scope) -> None:
-        """A path without holes: each of its parts that names something is an occurrence."""
+    def _path(self, path: str, start: int, scope: _Scope, end: int | None = None) -> None:
+        """Each part of a path that names something is an occurrence. end: where a path with holes ends in the text."""
         found = scope.tensor(path)
+        self._note_patterns(path, scope.all_tensors())
         at, depth = 0, 0
         while found is not None and depth < _DEEPEST:
             symbol, length = found
-            self.occurrences.append(Occurrence(Span(self.source, start + at, start + at + length), symbol))
+            left = path[at + length + 1 :]
+            if _HOLE in path[at : at + length] and end is not None:
+                last = end - len(left) - bool(left)
+                self.occurrences.append(Occurrence(Span(self.source, start + at, last), symbol))
+                if _HOLE in left:
+                    return
+                start = end - len(path)
+            else:
+                self.occurrences.append(Occurrence(Span(self.source, start + at, start + at + length), symbol))
             at, depth = at + length + 1, depth + 1
-            found = _inside(list(self.inside(symbol)), path[at:]) if at < len(path) else None
+            members = list(self.inside(symbol)) if left else []
+            self._note_patterns(left, members)
+            found = _inside(members, left) if left else None
+
+    def _note_patterns(self, path: str, symbols: Iterable[Symbol]) -> None:
+        """Names that a path with holes may come to, among others."""
+        if _HOLE not in path:
+            return
+        words = path.split(".")
+        tops = [".".join(words[: count + 1]) for count in range(len(words))]
+        wanted = [re.compile(re.escape(top).replace(re.escape(_HOLE), r"[\w-]+")) for top in tops if _HOLE in top]
+        self.patterned |= {place_of(s) for s in symbols if any(one.fullmatch(s.name) for one in wanted)}
 
     def inside(self, symbol: Symbol) -> Iterator[Symbol]:
         """What a path may go on with behind a statement: its members, or statements and outputs of what it calls."""
@@ -340,10 +386,14 @@ def outputs_and_statements(definition: Definition) -> Iterator[Symbol]:
             yield _member(named)
 
 
+def place_of(symbol: Symbol) -> tuple[str, int]:
+    """The file and the character where a symbol is declared."""
+    return symbol.span.source.path, symbol.span.start
+
+
 def same_symbol(one: Symbol, other: Symbol) -> bool:
     """Is it the same declaration, perhaps read twice?"""
-    place = (one.span.source.path, one.span.start, one.name)
-    return one is other or place == (other.span.source.path, other.span.start, other.name)
+    return one is other or (one.name == other.name and place_of(one) == place_of(other))
 
 
 def _member(named: Named) -> Symbol:
