@@ -12,7 +12,7 @@ from netc.editor.analysis import Analysis
 from netc.editor.completing import completions
 from netc.editor.context import context
 from netc.editor.fixing import apply
-from netc.editor.hints import Hint, hints, moved
+from netc.editor.hints import Hint, moved
 from netc.editor.hovering import hover
 from netc.editor.navigating import Refused, rename
 from netc.editor.positions import Positions
@@ -68,7 +68,7 @@ def test_every_answer_is_in_the_text(path: Path) -> None:
     assert all(0 <= first < last <= lines for first, last in folds(one))
     for entry in outline(one):
         assert text[entry.name_start : entry.name_end] == entry.name
-    shown = hints(one)
+    shown = one.hints
     assert shown
     assert all(text[hint.offset : hint.offset + 1] in ("\n", " ", "") for hint in shown)
     for offset in range(0, len(text), 97):

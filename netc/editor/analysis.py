@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 
 from netc.diagnostics.model import Diagnostic, Source
+from netc.editor.hints import Hint, hints
 from netc.editor.measures import Measures
 from netc.editor.positions import Encoding, Positions
 from netc.editor.symbols import Symbols
@@ -50,6 +51,10 @@ class Analysis:
     @cached_property
     def measures(self) -> Measures | None:
         return None if self.network is None else Measures(self.network)
+
+    @cached_property
+    def hints(self) -> list[Hint]:
+        return [] if self.spec is None else hints(self.spec, self.measures, self.positions)
 
     @cached_property
     def explainer(self) -> Explainer | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from netc.editor.analysis import Analysis
-from netc.editor.measures import Measure
+from netc.editor.measures import Measure, Measures
+from netc.editor.positions import Positions
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Nothing, SpecFile, Statement
 
 
@@ -20,17 +20,14 @@ class Hint(msgspec.Struct, frozen=True):
     tooltip: str
 
 
-def hints(analysis: Analysis) -> list[Hint]:
-    """A hint for every line of the text that a statement begins on, at the line's end; none where there are errors."""
-    measures = analysis.measures
-    if measures is None or analysis.spec is None:
-        return []
+def hints(spec: SpecFile, measures: Measures | None, positions: Positions) -> list[Hint]:
+    """A hint for every line of the text that a statement begins on, at the line's end; none without measures."""
     found: dict[int, Hint] = {}
-    for statement in _statements(analysis.spec):
-        uses = measures.of(statement)
+    for statement in () if measures is None else _statements(spec):
+        uses = [] if measures is None else measures.of(statement)
         if uses:
-            line = analysis.positions.position(statement.span.start)[0]
-            offset = _end(analysis, line)
+            line = positions.position(statement.span.start)[0]
+            offset = _end(positions, line)
             found.setdefault(line, Hint(offset, _label(uses), _tooltip(uses)))
     return [found[line] for line in sorted(found)]
 
@@ -48,11 +45,10 @@ def moved(found: list[Hint], before: str, after: str) -> list[Hint]:
     return above + [replace(hint, offset=hint.offset + shift) for hint in found if hint.offset > last]
 
 
-def _end(analysis: Analysis, line: int) -> int:
+def _end(positions: Positions, line: int) -> int:
     """The end of what stands on a line, before a comment."""
-    positions = analysis.positions
     start, end = positions.line_start(line), positions.line_end(line)
-    text = analysis.source.text[start:end]
+    text = positions.text[start:end]
     comment = text.find(" #")
     return start + len((text if comment < 0 or '"' in text[comment:] else text[:comment]).rstrip())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 
 from lsprotocol import types as lsp
 from pygls import uris
@@ -17,7 +18,7 @@ from netc.editor import protocol
 from netc.editor.analysis import Analysis
 from netc.editor.completing import completions, documentation
 from netc.editor.formatting import format_source
-from netc.editor.hints import Hint, hints, moved
+from netc.editor.hints import Hint, moved
 from netc.editor.hovering import hover
 from netc.editor.navigating import Refused, definition, references, renamable, rename
 from netc.editor.positions import Encoding, Positions, encoding_of
@@ -25,8 +26,8 @@ from netc.editor.structure import TOKENS, folds, outline, tokens
 from netc.syntax.parse import is_spec
 from netc.syntax.read import read_source
 
-PAUSE = 0.03
-"""Seconds without a keystroke after which a text is looked at."""
+PAUSE, QUICK, LONGEST = 0.005, 0.15, 0.3
+"""Seconds without a keystroke after which a text is looked at, where that takes at most so long; and otherwise."""
 
 PICTURE = "netc.picture"
 """The command that draws the network of a document: its address → the SVG, or none where there are errors."""
@@ -39,8 +40,9 @@ class Document:
         self.path, self.encoding = path, encoding
         self.text = ""
         self.readable: Analysis | None = None
-        self.hints: list[Hint] = []
-        self.hinted = ""
+        self.right: Analysis | None = None
+        self.took = 0.0
+        """Seconds of the last look."""
         self._analysis: Analysis | None = None
         self.waiting: asyncio.Task[None] | None = None
 
@@ -57,12 +59,23 @@ class Document:
     def analysis(self) -> Analysis:
         """Of the text as it is."""
         if self._analysis is None or self._analysis.source.text != self.text:
+            start = time.perf_counter()
             self._analysis = _analysed(Source(self.path, self.text), self.encoding)
+            self.took = time.perf_counter() - start
             if self._analysis.spec is not None:
                 self.readable = self._analysis
             if self._analysis.network is not None:
-                self.hints, self.hinted = hints(self._analysis), self.text
+                self.right = self._analysis
         return self._analysis
+
+    def hints(self) -> list[Hint]:
+        """Sizes behind lines; where there are errors, those of the lines that stayed as they were."""
+        self.analysis  # noqa: B018 - the newest text counts
+        return [] if self.right is None else moved(self.right.hints, self.right.source.text, self.text)
+
+    def pause(self) -> float:
+        """Seconds to wait for another keystroke: short, unless a look takes long."""
+        return PAUSE if self.took < QUICK else min(self.took / 2, LONGEST)
 
     def forget(self) -> None:
         """Look again, although the text is the same: a file that it imports may not be."""
@@ -112,10 +125,10 @@ class Server(LanguageServer):
         document = self.document(uri)
         if document.waiting is not None:
             document.waiting.cancel()
-        document.waiting = asyncio.get_running_loop().create_task(self._look_later(uri))
+        document.waiting = asyncio.get_running_loop().create_task(self._look_later(uri, document.pause()))
 
-    async def _look_later(self, uri: str) -> None:
-        await asyncio.sleep(PAUSE)
+    async def _look_later(self, uri: str, pause: float) -> None:
+        await asyncio.sleep(pause)
         self.look(uri)
 
 
@@ -169,7 +182,7 @@ def _tell(server: Server) -> None:
     def on_hints(params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
         document = server.document(params.text_document.uri)
         positions = document.positions
-        found = moved(document.hints, document.hinted, document.text)
+        found = document.hints()
         told = [
             lsp.InlayHint(
                 lsp.Position(*positions.position(one.offset)), one.label, tooltip=one.tooltip, padding_left=True
