@@ -69,10 +69,11 @@ class Lists:
             for at, name in enumerate(names):
                 if name not in inputs:
                     continue
-                start = end = inputs.index(name)
-                while names[at : at + end + 1 - start] == inputs[start : end + 1] != inputs[start:end]:
-                    end += 1
-                if end - start >= LEAST and stem(inputs[start:end]):
+                start = inputs.index(name)
+                pairs = zip(names[at:], inputs[start:], strict=False)
+                alike = [read == own and stem((name, own), odd=0) != "" for read, own in pairs]
+                end = start + [*alike, False].index(False)
+                if end - start >= LEAST:
                     yield start, end
 
     def _wanted(self, plan: Plan, outs: tuple[str, ...]) -> tuple[int, ...] | None:

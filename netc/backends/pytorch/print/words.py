@@ -23,10 +23,10 @@ def common(slots: Sequence[str]) -> str:
     return "inputs" if shared == "in" else plural(shared or "tensor")
 
 
-def stem(slots: Sequence[str]) -> str:
-    """The word that all or all but one of some tensors are called by, but for numbers."""
+def stem(slots: Sequence[str], odd: int = 1) -> str:
+    """The word that all of some tensors are called by, or all but an odd one, but for numbers."""
     (word, count), *_ = Counter(map(_stem, slots)).most_common(1)
-    return word if count > len(slots) - 2 else ""
+    return word if count >= len(slots) - odd else ""
 
 
 def _stem(slot: str) -> str:
