@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 from test_pictures import built, faults
@@ -191,3 +192,31 @@ def test_tensors_of_one_part_run_through_layers_on_lanes_of_their_own() -> None:
     bottom = min(top for _, top, _ in downs)
     rest = [(x, top, low) for x, top, low in downs if top > bottom]
     assert len({x for x, _, _ in rest}) == 3
+
+
+def random_net(seed: int) -> tuple[str, str]:
+    """Statements that read any of the last few before them, sizes and parameters among them, and the outputs."""
+    rng = Random(seed)
+    lines, read = ["  n0: conv2d 8 3 padding=1 @image"], set[int]()
+    count = rng.randrange(4, 40)
+    for n in range(1, count):
+        near = max(0, n - rng.choice([1, 2, 4, 12]))
+        a, b, c = (rng.randrange(near, n) for _ in range(3))
+        forms = [([a], f"conv2d 8 {rng.choice([1, 3])} padding=same @n{a}"), ([a], f"relu @n{a}")]
+        if n > 1 and rng.random() < 0.1:
+            forms = [([], "parameter (1 8 1 1)")]
+        elif len({a, b, c}) == 3:
+            forms += [([a, b, c], f"add @n{a} @n{b} @n{c}")]
+        elif a != b:
+            forms += [([a, b], f"mul @n{a} @n{b}"), ([a, b], f"interpolate like=@n{b} @n{a}")]
+        uses, line = rng.choice(forms)
+        read.update(uses)
+        lines.append(f"  n{n}: {line}")
+    return "\n".join(lines), "outputs: {" + ", ".join(f"o{n}: n{n}" for n in range(count) if n not in read) + "}"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_lies_over_anything_in_random_networks(seed: int) -> None:
+    net, outputs = random_net(seed)
+    network = built(net, rest=outputs)
+    assert faults(network) == faults(network, Options(level="ops")) == faults(network, Options(style="paper")) == {}

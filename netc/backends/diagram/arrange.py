@@ -154,9 +154,8 @@ class Stack:
             first, last = trunk.span
             end = len(rights) - 1 if last is None else last
             halves = range(0 if trunk.source is None else 2 * first + 1, 2 * end + (2 if last is None else 1))
-            lane = max(*rights[first : end + 1], *(taken[half] for half in halves)) + RAIL_GAP
-            if trunk.sizes:
-                lane = max([lane, *(rights[at] + SIZE_ROOM for at, _ in trunk.targets)])
+            gap = SIZE_ROOM if trunk.sizes else RAIL_GAP
+            lane = max(*rights[first : end + 1], *(taken[half] for half in halves)) + gap
             for half in halves:
                 taken[half] = lane
             found.append(lane)

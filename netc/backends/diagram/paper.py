@@ -78,9 +78,9 @@ class _Paper:
         content = sketch.content(spread(self.outer.top))
         items: list[Primitive] = [Text(x=LEFT, y=16, text=plain(self.view.network.name), size=TITLE, bold=True)]
         items += sketch.draw(content, LEFT, TOP)
-        right, table = self._table(sketch, LEFT + content.block.w)
+        right, foot, table = self._table(sketch, LEFT + content.block.w)
         items += table
-        bottom = TOP + content.block.h + 8
+        bottom = max(TOP + content.block.h, foot) + 8
         if not self.used:
             return self._scene(right + LEFT, bottom, items, sketch)
         items.append(Line(points=((right + 11, 10), (right + 11, bottom - 6)), colour="rule", head=False))
@@ -106,8 +106,8 @@ class _Paper:
 
     # The table
 
-    def _table(self, sketch: Sketch, left: float) -> tuple[float, list[Primitive]]:
-        """Its right edge, and its cells; a row for each box on the way, boxes beside each other in one."""
+    def _table(self, sketch: Sketch, left: float) -> tuple[float, float, list[Primitive]]:
+        """Its right edge, its last line, and its cells: a row for each box, for boxes beside each other one."""
         rows = self._rows(sketch)
         texts = [(shape, human(cost.parameters), human(cost.macs)) for _, shape, cost in rows]
         totals = ("", human(self.totals.parameters) or "0", human(self.totals.macs) or "0")
@@ -147,7 +147,7 @@ class _Paper:
             Text(x=edge, y=foot, text=text, size=CAPTION, bold=True, colour="dark", anchor="end")
             for edge, text in zip(edges[1:], totals[1:], strict=True)
         ]
-        return edges[2], found
+        return edges[2], foot, found
 
     def _rows(self, sketch: Sketch) -> list[tuple[float, str, Cost]]:
         """Middle, shape and cost of each row, downwards."""

@@ -240,9 +240,8 @@ class Sketch:
         self.remember(content, (route.source, route.target), line, route.sizes)
         yield line
         if route.sizes and route.head:
-            (x0, y), (x1, _) = route.points[-2:]
-            room = abs(x0 - x1)
-            yield Text(x=(x0 + x1) / 2, y=y - 2, text=SIZE, size=CAPTION, colour="dark", anchor="middle", room=room)
+            x, y = route.points[-2]
+            yield Text(x=x - 3, y=y - 2, text=SIZE, size=CAPTION, colour="dark", anchor="end")
 
     def remember(self, content: Content, edge: Edge, line: Line, sizes: bool = False) -> None:
         """Which parts a line joins."""
