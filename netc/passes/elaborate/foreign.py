@@ -164,7 +164,7 @@ def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[s
 
 def operator_fixes(word: Span, named: Iterable[Span], rank: int | None, known: Iterable[str]) -> tuple[Fix, ...]:
     """What to write in place of an operator's word that nothing has, and of the names of its arguments."""
-    name, reason = operator_meant(word.text, rank, known)
+    name, reason = operator_meant(word.text.strip("\"'"), rank, known)
     if reason is not None:
         return (Fix(reason),)
     if name is None:
