@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from netc.backends.pytorch.tree import Factory
 from netc.backends.pytorch.tree.names import pascal
 from netc.ir.model import Call, Item, Node, leaves
@@ -40,6 +42,11 @@ class Forms:
 def bare(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:
     """Arguments without what instances may differ in."""
     return tuple(TorchArg(arg.name, None, keyword=arg.keyword) for arg in args)
+
+
+def needed(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:
+    """Arguments none of which may be left out: what an expression does without, the class around it does not."""
+    return tuple(structs.replace(arg, omit=...) for arg in args)
 
 
 def wrapped(name: str, call: TorchCall) -> TorchModule:

@@ -8,7 +8,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues
-from netc.backends.pytorch.trace.forms import Forms, bare, wrapped
+from netc.backends.pytorch.trace.forms import Forms, bare, needed, wrapped
 from netc.backends.pytorch.trace.lent import Lending, LentCall, call_of
 from netc.backends.pytorch.trace.loops import Loops, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
@@ -328,7 +328,7 @@ class Trace(Instance):
         form, plain = self.numbers.form(leaf), self.tracer.forms.of(leaf)
         if form.module is None or plain.module is None:
             assert form.call is not None
-            return tree.Make(wrapped(leaf.op.name, form.call), self.numbers.holes(leaf, form.call.args))
+            return tree.Make(wrapped(leaf.op.name, form.call), self.numbers.holes(leaf, needed(form.call.args)))
         made = self.numbers.make(leaf, form.module)
         if form is plain:
             return made
