@@ -37,9 +37,15 @@ def is_unit(nodes: list[Node]) -> bool:
 def mark(root: Part) -> None:
     """Give lists that are units, of classes that say nothing, the class of units."""
     lists = [module for module in _lists(root) if is_unit(list(module.nodes()))]
-    if len([module for module in lists if len(module.parts) > 1]) >= OFTEN:
+    several = [module for module in lists if len(module.parts) > 1]
+    if len(several) >= OFTEN and not _is_one_statement(several):
         for module in lists:
             module.cls = UNIT
+
+
+def _is_one_statement(lists: list[Part]) -> bool:
+    """Have they all the same name, `downsample`? Then a block has them once, as a list."""
+    return len({module.name for module in lists}) == 1 and not lists[0].name.isdigit()
 
 
 def _lists(module: Part) -> list[Part]:
