@@ -66,8 +66,8 @@ docs: .venv/dev
 
 bench: .venv/dev
 	@failed=0; for script in check_startup check_scaling check_limits module_text onnx_export "onnx_export --fresh" fresh_weights memory latency \
-	"latency --free" eager diagram; do set -- $$script; echo "== $$script"; \
-	$(bin)/python benchmarks/$$1.py $$2 || failed=1; done; exit $$failed
+	"latency --free" eager diagram lsp; do set -- $$script; echo "== $$script"; \
+	PYTHONPATH=. $(bin)/python benchmarks/$$1.py $$2 || failed=1; done; exit $$failed
 
 gallery: .venv/dev
 	$(bin)/python -m tools.gallery

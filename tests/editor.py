@@ -95,7 +95,7 @@ async def editor(folder: Path) -> AsyncIterator[Editor]:
     client = LanguageClient("tests", "1")
     found = Editor(client)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    await client.start_io(sys.executable, "-m", "netc", "lsp", env=environment, cwd=str(folder))
+    await client.start_io(sys.executable, "-m", "netc", "lsp", "--stdio", env=environment, cwd=str(folder))
     workspace = uris.from_fs_path(str(folder))
     capabilities = lsp.ClientCapabilities()
     await client.initialize_async(lsp.InitializeParams(capabilities=capabilities, root_uri=workspace))

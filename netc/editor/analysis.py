@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from netc.diagnostics.model import Diagnostic, Source
 from netc.editor.hints import Hint, hints
@@ -67,4 +67,10 @@ def imported(wanted: Import, importer: SpecFile) -> SpecFile | None:
     if not shipped and not wanted.path.endswith((".yaml", ".yml")):
         return None
     source = read_source(wanted.path if shipped else os.path.join(os.path.dirname(importer.path), wanted.path))
-    return None if isinstance(source, Diagnostic) else parse_spec(source)[0]
+    return None if isinstance(source, Diagnostic) else _parsed(source.path, source.text)
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: str, text: str) -> SpecFile | None:
+    """Imported files seldom change between two keystrokes."""
+    return parse_spec(Source(path, text))[0]

@@ -16,7 +16,8 @@ else:
 
 
 @click.command("lsp")
-def command() -> None:
+@click.option("--stdio", is_flag=True, help="What the server does anyway; some editors say it.")
+def command(stdio: bool) -> None:
     """Answer an editor: findings as you type, sizes, completions, definitions, renaming, formatting.
 
     A server of the Language Server Protocol on standard input and output, which editors start themselves;
