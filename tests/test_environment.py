@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -159,3 +160,28 @@ def test_files_are_the_same_under_every_interpreter(given: Path, tmp_path: Path)
     for number, python in enumerate(others()):
         found = outputs(tmp_path / str(number), given, {}, python)
         assert [name for name in first if first[name] != found.get(name) and name != "said"] == []
+
+
+def test_nothing_is_sent_anywhere(given: Path) -> None:
+    """No connection is opened by Python, and onnxruntime is told to open none."""
+    code = """
+import os, sys
+def hear(event, args):
+    if event.startswith("socket.") and event not in ("socket.gethostname", "socket.__new__"):
+        print("sends", event, file=sys.stderr)
+sys.addaudithook(hear)
+from netc.cli.main import cli
+cli(["run", "s.yaml", "--provider", "cpu"], standalone_mode=False)
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=given,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sends" not in done.stderr
