@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def main() -> None:
     load, and by leaving at once instead of taking every module apart.
     """
     gc.disable()
+    _load_msgspec()
     if sys.stdout is None or sys.stderr is None:  # a caller closed them: what is said goes nowhere
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
@@ -33,6 +35,18 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     _leave(_run(sys.argv[1:]))
+
+
+def _load_msgspec() -> None:
+    """Load msgspec without typing_extensions: it takes a tenth of the time to start, and from Python 3.11 on `typing` has
+    all that msgspec looks for in it, and does find where it is not installed."""
+    if "typing_extensions" in sys.modules:
+        return
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # for `import`: there is none
+    try:
+        import_module("msgspec")
+    finally:
+        del sys.modules["typing_extensions"]
 
 
 def _run(arguments: list[str]) -> int:

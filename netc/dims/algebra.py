@@ -268,7 +268,7 @@ def replace(size: Size, value: Callable[[str], Size]) -> Size:
     """`size` with every symbol replaced by `value(name)`, rebuilt canonically."""
     if isinstance(size, int):
         return size
-    spend(1 + 3 * len(size.terms))
+    spend(2 + 5 * len(size.terms))
     total: Size = size.constant
     for monomial, coefficient in size.terms:
         term: Size = coefficient
