@@ -1,8 +1,8 @@
 """How the time of everything netc does grows with the network: chains of 1,000, 10,000 and 100,000 layers.
 
-Goal: ten times the layers take at most twelve times as long. Processor time of the work alone, each size in a process of
-its own; where two sizes take turns, a busy machine slows both. Layers come in fifty kinds, but `check` has a chain and a
-body in which no two are alike.
+Goal: ten times the layers take at most twelve times as long. Processor time of the work alone, each size in a process
+of its own; the sizes take turns, so that a busy machine slows all. Layers come in fifty kinds, but `check` has a chain
+and a body in which no two are alike.
 
     python benchmarks/check_scaling.py [--sizes 1000 10000 100000] [--runs 3] [PART …]
 """
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -115,7 +116,7 @@ def main() -> int:
     worst = 0.0
     for name in wanted:
         best = [min(turn[at][name] for turn in rounds) for at in range(len(chosen.sizes))]
-        growth = [large / small for small, large in zip(best, best[1:], strict=False) if small >= LEAST]
+        growth = [large / small for small, large in pairwise(best) if small >= LEAST]
         worst = max([worst, *growth])
         times = ", ".join(f"{seconds:.2f}" for seconds in best)
         print(f"{name}: {times} s: {', '.join(f'{ratio:.1f}×' for ratio in growth)} (goal {GOAL:.0f}×)")
