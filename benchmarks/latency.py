@@ -1,5 +1,6 @@
 """How fast onnxruntime is with the file netc writes, beside the file `torch.onnx.export` writes of the same network.
 
+Each round also runs netc's file once more: how far a file lies from itself is what the ratio may lie from 1 by chance.
 Both have the same weights and are equally general: all sizes are fixed (`netc onnx --bind`), or with --free those of
 images are fixed and the batch is free. Each round runs each file in a process of its own, in turn; within one process,
 the file that is loaded first is slower by up to a hundredth. The medians are compared; in parentheses is the range of
@@ -67,13 +68,15 @@ def held(name: str, chosen: Namespace) -> bool:
     with TemporaryDirectory() as folder:
         files = write(name, Path(folder), chosen.batch, chosen.free)
         apart = measured(files[0], chosen, "--against", str(files[1]))[1]["farthest"]
-        rounds = [[measured(file, chosen)[0]["p50"] for file in files] for _ in range(chosen.rounds)]
-    ratios = [ours / theirs for ours, theirs in rounds]
-    ours, theirs = (median(times) * 1000 for times in zip(*rounds, strict=True))
+        rounds = [[measured(file, chosen)[0]["p50"] for file in (*files, files[0])] for _ in range(chosen.rounds)]
+    ratios = [ours / theirs for ours, theirs, _ in rounds]
+    itself = [ours / again for ours, _, again in rounds]
+    ours, theirs, _ = (median(times) * 1000 for times in zip(*rounds, strict=True))
     ratio = ours / theirs
     print(
         f"{name}: netc {ours:.1f} ms, exported {theirs:.1f} ms, {chosen.rounds} rounds of {chosen.runs} runs: "
         f"{ratio:.3f}× ({min(ratios):.3f}…{max(ratios):.3f}; goal {GOAL:.2f}×), "
+        f"netc's file against itself {median(itself):.3f}× ({min(itself):.3f}…{max(itself):.3f}), "
         f"outputs differ by {apart:.0e}",
         flush=True,
     )

@@ -15,6 +15,7 @@ from netc.dims import Size
 from netc.dims import bind as bind_size
 from netc.files import allowed_imports, protected_inputs
 from netc.ir import model as ir
+from netc.ir.flat import flatten
 from netc.lazy import LazyModule
 from netc.ops.records import Unsupported
 from netc.passes.elaborate import elaborate_file
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
     from netc.backends import onnx, pytorch
     from netc.backends.diagram import dot
     from netc.ops import plugins as operator_plugins
+    from netc.passes import cost, refusals, serve, sizes
     from netc.passes import files as spec_files
-    from netc.passes import refusals, serve, sizes
     from netc.passes import summary as summaries
     from netc.run import module as live
 else:
     artifacts = LazyModule("netc.artifacts")
     dot = LazyModule("netc.backends.diagram.dot")
     pictures = LazyModule("netc.backends.diagram")
+    cost = LazyModule("netc.passes.cost")
     live = LazyModule("netc.run.module")
     onnx = LazyModule("netc.backends.onnx")
     operator_plugins = LazyModule("netc.ops.plugins")
@@ -106,7 +108,7 @@ class Network:
 
     def _work(self) -> str:
         """`4.09 GMACs for a 3×224×224 image`: the cost of one pass at usual sizes; nothing where it is unknown."""
-        macs = self.summary().macs
+        macs = cost.total(cost.costs(self.ir, flatten(self.ir))).macs
         if not macs:
             return ""
         domain, types = self.ir.domain, list(self.inputs.values())

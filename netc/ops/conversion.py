@@ -27,6 +27,8 @@ def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
 
 
 def _check_bounds(declared: Attr, value: Any) -> None:
+    if declared.minimum is None and declared.maximum is None:
+        return
     numbers = value if isinstance(value, tuple) else (value,)
     for n in numbers:
         if isinstance(n, bool) or not isinstance(n, int | float):

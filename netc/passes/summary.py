@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from netc.dims import Size, dim_source
-from netc.ir.flat import Flat, FlatNode, flatten
+from netc.ir.flat import Flat, FlatNode, Wire, flatten
 from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.formats import FORMATS, Form
@@ -106,14 +106,14 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 def summarise(network: Network) -> Summary:
     """Measure a network."""
     flat = flatten(network)
-    found = costs(network, flat)
+    found, fields = costs(network, flat), receptive_fields(flat)
     return Summary(
         name=network.name,
         inputs={wire.path: wire.type for wire in flat.inputs},
         outputs={output.name: output.wire.type for output in flat.outputs},
-        layers=tuple(_layers(flat, found)),
+        layers=tuple(_layers(flat, found, fields)),
         totals=total(found),
-        field=receptive_fields(flat)[flat.outputs[0].wire] if flat.outputs else None,
+        field=fields[flat.outputs[0].wire] if flat.outputs else None,
     )
 
 
@@ -122,8 +122,7 @@ def shape(type_: TensorType) -> list[int | str]:
     return [size if isinstance(size, int) else dim_source(size) for size in type_.shape]
 
 
-def _layers(flat: Flat, found: Sequence[Cost]) -> Iterator[Layer]:
-    fields = receptive_fields(flat)
+def _layers(flat: Flat, found: Sequence[Cost], fields: Mapping[Wire, Field | None]) -> Iterator[Layer]:
     for node, cost in zip(flat.nodes, found, strict=True):
         yield Layer(
             path=node.path,
