@@ -199,6 +199,16 @@ def test_attributes_that_are_in_the_way_are_named(tmp_path: Path) -> None:
         netc.import_onnx(graph_file(tmp_path / "up.onnx", [node], {}, [1, 8, 4, 4]))
 
 
+def test_weights_that_are_used_twice_are_told(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((3, 3, 1, 1)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "body.weight"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
+    nodes.append(helper.make_node("Conv", ["b", "body.weight"], ["y"]))
+    found = netc.import_onnx(graph_file(tmp_path / "m.onnx", nodes, {"body.weight": weight}, [1, 3, 4, 4]))
+    assert found.report.notes == (
+        "used more than once in the source, and in the weights once for each use: body.weight",
+    )
+
+
 SWISH = [("Sigmoid", ["x"], ["s"]), ("Mul", ["x", "s"], ["y"])]
 GELU = [
     *[("Div", ["x", "root"], ["g1"]), ("Erf", ["g1"], ["g2"]), ("Add", ["g2", "one"], ["g3"])],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from math import prod
 from pathlib import Path
@@ -135,9 +136,18 @@ def finish(
         unused=unused(graph, assigned, names),
         shown=shown,
         gaps=tuple(graph.gaps()),
-        notes=tuple(graph.notes) + tuple(f"warning: {w.message}" for w in candidate.warnings),
+        notes=(*graph.notes, *_shared(assigned), *(f"warning: {w.message}" for w in candidate.warnings)),
     )
     return Imported(candidate, assigned, report)
+
+
+def _shared(assigned: Mapping[str, Assigned]) -> Iterator[str]:
+    """A note where the source uses tensors several times, and each use here has its own."""
+    uses = Counter((one.weight.held.name, one.weight.steps) for one in assigned.values() if one.weight.held.name)
+    several = [name for (name, _), count in uses.items() if count > 1]
+    if several:
+        first = ", ".join(several[:3]) + (", …" if len(several) > 3 else "")
+        yield f"used more than once in the source, and in the weights once for each use: {first}"
 
 
 def _history(one: Assigned) -> str:
