@@ -140,13 +140,17 @@ class Report:
 
     def exceeded(self, limit: int, span: Span | None, path: str) -> None:
         """Add that the compile takes more steps than it may; it spends none."""
+        millions, rest = divmod(10 * limit, 10**6)
+        more = 10 * limit if rest else f"{millions}M"
         self.found.append(
             Diagnostic(
                 code="too-much-work",
                 message=f"checking this network takes more than {limit:,} steps",
                 span=span,
                 notes=("a step is about a microsecond; the limit keeps a spec from holding up the machine",),
-                fixes=(Fix(f"if you trust this spec, allow more with `--limit {10 * limit}`"),),
+                fixes=(
+                    Fix(f"if you trust this spec, allow more: `--limit {more}`, or `limit={10 * limit:_}` in Python"),
+                ),
                 trail=tuple(self.trail),
                 path=path,
             )
