@@ -11,7 +11,8 @@ import msgspec
 from netc.diagnostics.codes import CODES, LINTS
 from netc.editor.analysis import Analysis
 from netc.editor.context import Context, context
-from netc.editor.symbols import Symbol, Symbols
+from netc.editor.scopes import Symbol
+from netc.editor.symbols import Symbols
 from netc.ops.base import OPERATORS, Op
 from netc.ops.fill import INITIALISERS
 from netc.ops.reference import attributes, headline

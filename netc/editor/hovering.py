@@ -12,7 +12,7 @@ from netc.diagnostics.model import Span
 from netc.editor.analysis import Analysis
 from netc.editor.formatting import parts_of
 from netc.editor.schema import json_schema
-from netc.editor.symbols import Symbol
+from netc.editor.scopes import Symbol
 from netc.ir.flat import FlatNode
 from netc.ops.base import OPERATORS, Op
 from netc.ops.reference import attributes, headline, in_pytorch, inputs

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from netc.diagnostics.model import Diagnostic, Edit, Source, Span
 from netc.editor.analysis import Analysis, imported
-from netc.editor.symbols import Kind, Symbol, Symbols, place_of
+from netc.editor.scopes import Kind, Symbol
+from netc.editor.symbols import Symbols, place_of
 from netc.syntax.ast import Import, Named
 from netc.syntax.names import Role, objection, part_objection
 from netc.syntax.parse import parse_spec

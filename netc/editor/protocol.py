@@ -12,8 +12,8 @@ from netc.editor.analysis import Analysis
 from netc.editor.completing import Completion
 from netc.editor.completing import Kind as CompletionKind
 from netc.editor.positions import Positions
+from netc.editor.scopes import Kind
 from netc.editor.structure import TOKENS, Entry, Token
-from netc.editor.symbols import Kind
 from netc.syntax.library import file_of, is_shipped
 
 NAME = "netc"

@@ -9,7 +9,7 @@ import msgspec
 
 from netc.editor.analysis import Analysis
 from netc.editor.formatting import parts_of
-from netc.editor.symbols import Kind, Symbol
+from netc.editor.scopes import Kind, Symbol
 from netc.expr.tree import Literal as LiteralExpr
 from netc.ops.base import OPERATORS
 from netc.syntax.ast import Line, Named

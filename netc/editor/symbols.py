@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal as OneOf
 
 import msgspec
 
 from netc.diagnostics.model import Source, Span
+from netc.editor.scopes import HOLE, Kind, Names, Scope, Symbol
 from netc.expr.tree import Attribute, Comprehension, Expr, Literal, Name, TensorRef, parts_of
 from netc.ops.base import OPERATORS
 from netc.syntax.ast import (
@@ -27,28 +27,9 @@ from netc.syntax.ast import (
     Statement,
 )
 
-Kind = OneOf["block", "import", "argument", "let", "input", "statement", "shared", "loop variable", "output", "variant"]
-
-_HOLE = "\0"
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DEEPEST = 20
 """Blocks inside blocks that a reference is followed through."""
-
-
-class Symbol(msgspec.Struct, frozen=True, eq=False):
-    """A declared name. span: where it is declared; node: the part of the syntax tree that says what it is."""
-
-    kind: Kind
-    name: str
-    span: Span
-    node: object
-    members: tuple[Symbol, ...] = ()
-    """Statements inside, of a statement that is a body."""
-
-    @property
-    def plain(self) -> bool:
-        """Is the name written without holes, so that it can be changed?"""
-        return "$" not in self.name
 
 
 class Occurrence(msgspec.Struct, frozen=True, eq=False):
@@ -60,38 +41,6 @@ class Occurrence(msgspec.Struct, frozen=True, eq=False):
 
 Imports = Callable[[Import, SpecFile], SpecFile | None]
 """Reads what a file imports."""
-
-
-class _Scope:
-    """The names that hold at a place: values, and tensors of bodies from the inside out."""
-
-    def __init__(self, parent: _Scope | None, tensors_of_parent: bool = True) -> None:
-        self.parent = parent
-        self.see_tensors = tensors_of_parent
-        self.values: dict[str, Symbol] = {}
-        self.tensors: list[tuple[re.Pattern[str], Symbol]] = []
-        self.modules: dict[str, Symbol] = {}
-
-    def value(self, name: str) -> Symbol | None:
-        return self.values.get(name) or (self.parent.value(name) if self.parent else None)
-
-    def module(self, name: str) -> Symbol | None:
-        own = self.modules.get(name)
-        return own or (self.parent.module(name) if self.parent and self.see_tensors else None)
-
-    def all_tensors(self) -> Iterator[Symbol]:
-        """Those of this body and of the bodies around it."""
-        yield from (symbol for _, symbol in self.tensors)
-        if self.parent and self.see_tensors:
-            yield from self.parent.all_tensors()
-
-    def tensor(self, path: str) -> tuple[Symbol, int] | None:
-        """The symbol that a path begins with, and how many of its characters name it."""
-        found = [(match.end(1), symbol) for pattern, symbol in self.tensors if (match := pattern.match(path))]
-        if found:
-            end, symbol = max(found, key=lambda pair: pair[0])
-            return symbol, end
-        return self.parent.tensor(path) if self.parent and self.see_tensors else None
 
 
 class Symbols:
@@ -141,7 +90,7 @@ class Symbols:
         for block in spec.blocks.values():
             self._definition(block, self._values(block, outer))
 
-    def _paths(self, spec: SpecFile, scope: _Scope) -> None:
+    def _paths(self, spec: SpecFile, scope: Scope) -> None:
         """Statements that `freeze` and the globs of `init` name by their paths; the values of `init` and `defaults`."""
         for frozen in spec.freeze:
             self._path(frozen.value, _word_span(frozen.span, frozen.value).start, scope)
@@ -158,8 +107,8 @@ class Symbols:
         self.occurrences.append(Occurrence(place, symbol))
         return symbol
 
-    def _values(self, definition: Definition, outer: _Scope | None) -> _Scope:
-        scope = _Scope(outer, tensors_of_parent=False)
+    def _values(self, definition: Definition, outer: Scope | None) -> Scope:
+        scope = Scope(outer, tensors_of_parent=False)
         for parameter in definition.parameters:
             scope.values[parameter.name] = self._declare("argument", parameter.name, parameter.span, parameter)
         for let in definition.lets:
@@ -169,12 +118,12 @@ class Symbols:
             self._expression(parameter.default, scope)
         return scope
 
-    def _definition(self, definition: Definition, scope: _Scope) -> None:
+    def _definition(self, definition: Definition, scope: Scope) -> None:
         declared = []
         for one in definition.inputs or ():
             symbol = self._declare("input", one.name, one.span, one)
             declared.append(symbol)
-            scope.tensors.append((_pattern((one.name,)), symbol))
+            scope.tensors.add(symbol)
             for size in one.shape or ():
                 self._expression(size, scope)
         for named in definition.shared:
@@ -194,7 +143,7 @@ class Symbols:
         for check in definition.checks:
             self._expression(check.that, scope)
 
-    def _output(self, output: Output, scope: _Scope) -> None:
+    def _output(self, output: Output, scope: Scope) -> None:
         inner = scope
         if output.loop is not None:
             self._expression(output.loop.iterable, scope)
@@ -204,13 +153,13 @@ class Symbols:
         self._expression(output.condition, inner)
         self._reference(output.source, inner)
 
-    def _body(self, body: Body, scope: _Scope) -> list[Symbol]:
+    def _body(self, body: Body, scope: Scope) -> list[Symbol]:
         """Declares all statements first: a line may only read those above it, but an editor knows them all."""
         declared = []
         for named in body.statements:
             symbol = self._named(named)
             declared.append(symbol)
-            scope.tensors.append((_pattern(named.name), symbol))
+            scope.tensors.add(symbol)
         for named in body.statements:
             for part in named.name:
                 self._expression(part if isinstance(part, Expr) else None, _with_loop(named.statement, scope, self))
@@ -222,7 +171,7 @@ class Symbols:
         members = tuple(_member(one) for one in inner.statements) if inner is not None else ()
         return self._declare("statement", named.text, named.name_span, named, members)
 
-    def _statement(self, statement: Statement | None, scope: _Scope) -> None:
+    def _statement(self, statement: Statement | None, scope: Scope) -> None:
         match statement:
             case Line():
                 self._line(statement, scope)
@@ -233,7 +182,7 @@ class Symbols:
                 for item in statement.items:
                     self._statement(item, scope)
             case Body():
-                self._body(statement, _Scope(scope))
+                self._body(statement, Scope(scope))
             case Conditional():
                 self._expression(statement.condition, scope)
                 self._statement(statement.then, scope)
@@ -242,8 +191,8 @@ class Symbols:
                 self._expression(statement.iterable, scope)
                 self._statement(statement.body, self._loop_scope(statement, scope))
 
-    def _loop_scope(self, loop: Loop, scope: _Scope) -> _Scope:
-        inner = _Scope(scope)
+    def _loop_scope(self, loop: Loop, scope: Scope) -> Scope:
+        inner = Scope(scope)
         text = loop.span.source.text
         for name in loop.names:
             found = re.compile(rf"\b{re.escape(name)}\b").search(text, loop.span.start, loop.span.end)
@@ -251,7 +200,7 @@ class Symbols:
             inner.values[name] = self._declare("loop variable", name, Span(loop.span.source, at, at + len(name)), loop)
         return inner
 
-    def _line(self, line: Line, scope: _Scope) -> None:
+    def _line(self, line: Line, scope: Scope) -> None:
         called = scope.module(line.op) or self.blocks.get(line.op) or self.imported.get(line.op) or scope.value(line.op)
         if called is not None:
             self.occurrences.append(Occurrence(line.op_span, called))
@@ -261,7 +210,7 @@ class Symbols:
             self._reference(ref, scope)
         self._expression(line.repeat, scope)
 
-    def _named_values(self, arguments: tuple[Argument, ...], callee: Definition | None, scope: _Scope) -> None:
+    def _named_values(self, arguments: tuple[Argument, ...], callee: Definition | None, scope: Scope) -> None:
         """Arguments of a call; a name is the callee's own argument."""
         known = {one.name: one for one in callee.parameters} if callee is not None else {}
         for argument in arguments:
@@ -283,7 +232,7 @@ class Symbols:
                 return None if found is None else self.definition_of(found)
         return None
 
-    def _expression(self, expr: Expr | None, scope: _Scope) -> None:
+    def _expression(self, expr: Expr | None, scope: Scope) -> None:
         match expr:
             case None:
                 return
@@ -298,7 +247,7 @@ class Symbols:
                 for word in _WORD.finditer(text, expr.start, expr.end):
                     self._word(word[0], word.start(), scope)
             case Comprehension():
-                inner = _Scope(scope)
+                inner = Scope(scope)
                 for name in expr.names:
                     inner.values[name] = Symbol("loop variable", name, Span(self.source, expr.start, expr.start), expr)
                 for part in parts_of(expr):
@@ -307,13 +256,13 @@ class Symbols:
                 for part in parts_of(expr):
                     self._expression(part, scope)
 
-    def _word(self, word: str, start: int, scope: _Scope) -> None:
+    def _word(self, word: str, start: int, scope: Scope) -> None:
         """A value, or a block that is handed on as one."""
         symbol = scope.value(word) or scope.module(word) or self.blocks.get(word) or self.imported.get(word)
         if symbol is not None:
             self.occurrences.append(Occurrence(Span(self.source, start, start + len(word)), symbol))
 
-    def _dotted(self, expr: Attribute, scope: _Scope) -> None:
+    def _dotted(self, expr: Attribute, scope: Scope) -> None:
         """`conv1.H`: the sizes of a tensor."""
         words, base = [expr.field], expr.base
         while isinstance(base, Attribute):
@@ -328,16 +277,16 @@ class Symbols:
         else:
             self._path(path, expr.start, scope)
 
-    def _reference(self, ref: TensorRef, scope: _Scope) -> None:
+    def _reference(self, ref: TensorRef, scope: Scope) -> None:
         text = self.source.text
         start = ref.start + text.startswith("@", ref.start)
         holes = [part for part in ref.parts if isinstance(part, Expr)]
         for hole in holes:
             self._expression(hole, scope)
-        path = "".join(part if isinstance(part, str) else _HOLE for part in ref.parts)
+        path = "".join(part if isinstance(part, str) else HOLE for part in ref.parts)
         self._path(path, start, scope, ref.end)
 
-    def _path(self, path: str, start: int, scope: _Scope, end: int | None = None) -> None:
+    def _path(self, path: str, start: int, scope: Scope, end: int | None = None) -> None:
         """Each part of a path that names something is an occurrence. end: where a path with holes ends in the text."""
         found = scope.tensor(path)
         self._note_patterns(path, scope.all_tensors())
@@ -345,10 +294,10 @@ class Symbols:
         while found is not None and depth < _DEEPEST:
             symbol, length = found
             left = path[at + length + 1 :]
-            if _HOLE in path[at : at + length] and end is not None:
+            if HOLE in path[at : at + length] and end is not None:
                 last = end - len(left) - bool(left)
                 self.occurrences.append(Occurrence(Span(self.source, start + at, last), symbol))
-                if _HOLE in left:
+                if HOLE in left:
                     return
                 start = end - len(path)
             else:
@@ -360,11 +309,11 @@ class Symbols:
 
     def _note_patterns(self, path: str, symbols: Iterable[Symbol]) -> None:
         """Names that a path with holes may come to, among others."""
-        if _HOLE not in path:
+        if HOLE not in path:
             return
         words = path.split(".")
         tops = [".".join(words[: count + 1]) for count in range(len(words))]
-        wanted = [re.compile(re.escape(top).replace(re.escape(_HOLE), r"[\w-]+")) for top in tops if _HOLE in top]
+        wanted = [re.compile(re.escape(top).replace(re.escape(HOLE), r"[\w-]+")) for top in tops if HOLE in top]
         self.patterned |= {place_of(s) for s in symbols if any(one.fullmatch(s.name) for one in wanted)}
 
     def inside(self, symbol: Symbol) -> Iterator[Symbol]:
@@ -427,26 +376,15 @@ def _called(symbol: Symbol) -> Iterator[Line]:
 
 
 def _inside(symbols: list[Symbol], path: str) -> tuple[Symbol, int] | None:
-    found = []
+    names = Names()
     for symbol in symbols:
-        parts = symbol.node.name if isinstance(symbol.node, Named) else (symbol.name,)
-        match = _pattern(parts).match(path)
-        found += [(match.end(1), symbol)] if match else []
-    if not found:
-        return None
-    end, symbol = max(found, key=lambda pair: pair[0])
-    return symbol, end
+        names.add(symbol)
+    return names.find(path)
 
 
-def _pattern(parts: tuple[str | Expr, ...]) -> re.Pattern[str]:
-    r"""Matches references to a name: a hole is a hole, or anything that may stand for it."""
-    text = "".join(re.escape(part) if isinstance(part, str) else rf"(?:{_HOLE}|[\w-]+)" for part in parts)
-    return re.compile(rf"({text})(?=\.|$)")
-
-
-def _with_loop(statement: Statement, scope: _Scope, symbols: Symbols) -> _Scope:
+def _with_loop(statement: Statement, scope: Scope, symbols: Symbols) -> Scope:
     """The scope of the holes in a statement's name: they are filled by its own loop, which declares the names."""
-    inner = _Scope(scope)
+    inner = Scope(scope)
     text = symbols.source.text
     while isinstance(statement, Loop | Conditional):
         if isinstance(statement, Conditional):
