@@ -137,11 +137,13 @@ def _lines() -> list[str]:
 def _summed(rows: dict[str, str]) -> str:
     own = [row for name, row in rows.items() if "." not in name]
     other = [row for name, row in rows.items() if "." in name]
-    return f"Of the specs {_share(own)}, of torchvision's networks {_share(other)} that were measured came back equal."
+    specs, families = len(list((ROOT / "specs").glob("*.yaml"))), len(FAMILIES)
+    return f"{_share(own, specs, 'specs')} {_share(other, families, 'networks of torchvision')}"
 
 
-def _share(rows: list[str]) -> str:
-    return f"{sum('| equal' in row for row in rows)} of {len(rows)}"
+def _share(rows: list[str], there: int, what: str) -> str:
+    equal = sum("| equal" in row for row in rows)
+    return f"Of {there} {what} {len(rows)} have been measured; {equal} of these came back equal."
 
 
 if __name__ == "__main__":
