@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from safetensors.torch import save_file
 from sweep.draw import Case, draw, shown
-from sweep.judge import POSITIONS
+from sweep.judge import POSITIONS, in_any_order
 from sweep.plausible import DATA, data
 from torch import Tensor, nn
 
@@ -143,14 +143,14 @@ class Grower:
         return name
 
     def _learned(self, kind: TensorType) -> str:
-        """A linear layer of another tensor, without what is infinite or NaN, which libraries add in other orders."""
+        """A linear layer of another tensor, without what is infinite, which libraries add in other orders."""
         floats = [(name, t) for name, t in self.made if t.dtype == "float32" and t.shape]
         steps = [f"mean dim=0 @{self.head}"]
         if floats and self.random.random() < 0.7:
             steps = [f"flatten start_dim=0 @{self.random.choice(floats)[0]}"]
         name = self.name("v")
         sizes = " ".join(map(str, kind.shape))
-        tame = ("nan_to_num", "clamp min=-9 max=9", f"linear {prod(kind.shape)}", "softsign")
+        tame = ("sigmoid", f"linear {prod(kind.shape)}", "softsign")
         self.spec["net"][name] = [*steps, *tame, f"reshape ({sizes})"]
         return name
 
@@ -159,7 +159,8 @@ def _takes(op: Op, case: Case) -> bool:
     """Does the operator read so many tensors, of such types?"""
     tensors = sum(value is True and _takes_tensor(case, key) for key, value in case.values.items())
     count, (fewest, most) = len(case.types) - tensors, op.arity
-    return fewest <= count <= (most or count) + len(op.references) and not findings(op, *case.types)
+    fits = fewest <= count <= (most or count) + len(op.references) and not in_any_order(op)
+    return fits and not findings(op, *case.types)
 
 
 def _takes_tensor(case: Case, key: str) -> bool:
