@@ -8,7 +8,7 @@ from typing import Any
 
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
-from netc.importing.readers import keras_layers  # noqa: F401 - it registers what reads layers
+from netc.importing.readers import keras_layers, keras_recurrent  # noqa: F401 - they register what reads layers
 from netc.importing.readers.keras import Config, KerasLayer, Network, ends_of, layers_of, name_of
 from netc.importing.readers.keras_files import Weights, opened_model
 from netc.importing.readers.listed import MULTIPLES
