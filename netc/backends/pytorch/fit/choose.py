@@ -177,11 +177,22 @@ class Chooser:
         own = frozenset(n for n in names(term) if n[0] not in "$~!")
         for seen, number in hole.seen:
             depends = frozenset(n for n in number.depends if self.is_live(n))
+            turning = frozenset(self._turning(term, seen, number))
+            if turning:
+                yield seen, turning
             if not depends and not own:
                 continue
             ways = self._ways(seen, number, frozenset())
             if term not in ways and not self._is_among(ways, term, seen):
                 yield seen, frozenset(self._bases(depends | own))
+
+    def _turning(self, term: Expr, seen: Seen, number: Number) -> Iterator[str]:
+        """What the loops of an expression run over that may be others, where the number hangs on none of it: the first
+        turn has what was there before the loop, which is what the variable says by chance."""
+        for name in names(term):
+            bases = frozenset(base for base in seen.trace.bases([name]) if name[0] == "$" and self.is_live(base))
+            if not number.depends & (bases | {name}):
+                yield from self._bases(bases)
 
     def _is_among(self, ways: list[Expr], term: Expr, seen: Seen) -> bool:
         """Whether an expression is one of those a number was said by, with loops written out."""

@@ -69,7 +69,9 @@ class Members:
         pad, waiting = " " * indent, list[str]()
 
         def flushed() -> Iterator[str]:
-            if len(waiting) == 1:
+            if len(waiting) == 1 and waiting[0].startswith("*"):
+                yield from layout(f"{variable} += {waiting[0].removeprefix('*')}", indent)
+            elif len(waiting) == 1:
                 yield from layout(f"{variable}.append({waiting[0]})", indent)
             elif waiting:
                 yield from layout(f"{variable} += [{', '.join(waiting)}]", indent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
-from netc.backends.pytorch.tree.instance import Instance, Seen
+from netc.backends.pytorch.tree.instance import Instance
 from netc.backends.pytorch.tree.number import Number, length_of, of, opaque
 from netc.expr.terms import combined, from_linear, is_plain, linear, lit, substitute
 from netc.expr.tree import Binary, Function, Name
@@ -50,14 +50,26 @@ class Loops:
         )
 
     def leave(self, key: str, item: Item) -> None:
-        """The sizes made in a turn no longer know its variables."""
-        seen, sizes = self.instance.here(), self.instance.sizes
+        """The sizes made in a turn no longer know its variables, but what these hang on."""
+        sizes = self.instance.sizes
         for leaf in leaves((item,)):
             for value in leaf.outputs:
-                sizes[value] = tuple(_without(size, seen, key) for size in sizes.get(value, ()))
+                sizes[value] = tuple(self._without(size, key) for size in sizes.get(value, ()))
         self.instance.active.pop()
         for name in [n for n in self.instance.turns if n[1:].partition(".")[0] == key]:
             del self.instance.turns[name]
+
+    def _without(self, size: Number, key: str) -> Number:
+        """A size after its turn: the variables of the loop are numbers."""
+        turns = self.instance.turns
+        own = [name for name in size.depends if name[0] in "$~" and name[1:].partition(".")[0] == key]
+        if not own:
+            return size
+        depends, term = size.depends.difference(own), size.term
+        if term is not None:
+            depends |= frozenset(self.instance.bases(own))
+            term = substitute(term, lambda n: lit(turns[n]) if n in own else Name(id=n))
+        return Number(size.value, term, depends, size.author) if depends or term is None else of(size.value)
 
     def progress(self, group: Group, iterable: Hole) -> None:
         """After copies that each add the same, a size is `base + count * step`."""
@@ -102,21 +114,9 @@ def _progressed(sizes: list[Number], count: Number) -> Number:
     terms = [None if s.term is None else linear(s.term) for s in sizes]
     steps = [combined(b, a, -1) for a, b in pairwise(terms)]
     step = steps[0]
-    if not any(steps) and None not in terms:
+    if not any(steps) and None not in terms and all(s.depends <= sizes[0].depends for s in sizes):
         return sizes[0]
     if len(steps) < 2 or not step or terms[0] is None or count.term is None or any(s != step for s in steps):
         return opaque(last.value, sizes[0].depends | last.depends | count.depends)
     walked = Binary(op="*", left=count.term, right=from_linear(step))
     return Number(last.value, Binary(op="+", left=from_linear(terms[0]), right=walked), last.depends | count.depends)
-
-
-def _without(size: Number, seen: Seen, key: str) -> Number:
-    """A size after its turn: the variables of the loop are numbers."""
-    own = [name for name in size.depends if name[0] in "$~" and name[1:].partition(".")[0] == key]
-    if not own:
-        return size
-    depends = size.depends.difference(own)
-    term = size.term
-    if term is not None:
-        term = substitute(term, lambda n: lit(seen.turns[n]) if n in own else Name(id=n))
-    return Number(size.value, term, depends, size.author) if depends or term is None else of(size.value)
