@@ -347,3 +347,12 @@ def test_places_are_those_of_the_picture() -> None:
     upper = sorted(drawn.nodes, key=lambda name: spots[name][1])
     heights = [float(re.findall(f'"{re.escape(name)}" .*?pos="[^,]*,([^"]*)"', picture.dot)[0]) for name in upper]
     assert heights == sorted(heights, reverse=True)
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_like_branches_may_read_what_is_made_after_the_first_of_them(depth: int) -> None:
+    network = netc.load("examples/rows.yaml", args={"depth": depth})
+    edges = re.findall(r'"([^"]+)" -> "([^"]+)"', network.to_dot())
+    maps = {target for _, target in edges if target.startswith("out:map")}
+    assert maps == {f"out:map{i}" for i in range(2, depth + 1)}
+    assert ("fused.out", "out:fused") in edges

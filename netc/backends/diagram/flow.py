@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from graphlib import TopologicalSorter
 
 import msgspec
 
@@ -71,9 +72,12 @@ class _Tracer:
         return Flow(edges, self._train_only())
 
     def _depths(self) -> list[int]:
-        depth: list[int] = []
-        for pairs in self.into:
-            depth.append(1 + max((depth[source] for source, _ in pairs), default=0))
+        """A box that stands for like branches is where the first of them is, and may read what is made after that."""
+        depth = [0] * len(self.into)
+        for n in TopologicalSorter(
+            {n: [source for source, _ in pairs] for n, pairs in enumerate(self.into)}
+        ).static_order():
+            depth[n] = 1 + max((depth[source] for source, _ in self.into[n]), default=0)
         return depth
 
     def _main_input(self, target: int) -> int:
@@ -159,10 +163,11 @@ class _Tracer:
         return (main.type.shape, main.last.shape) != (wire.type.shape, wire.last.shape)
 
     def _train_only(self) -> frozenset[int]:
+        lasting = [n for n, o in enumerate(self.opened.outputs, self.first_output) if not o.train_only]
         needed: set[int] = set()
-        for n in reversed(range(len(self.into))):
-            output = n >= self.first_output
-            if n in needed or (output and not self.opened.outputs[n - self.first_output].train_only):
-                needed.add(n)
-                needed.update(source for source, _ in self.into[n])
+        while lasting:
+            at = lasting.pop()
+            if at not in needed:
+                needed.add(at)
+                lasting += [source for source, _ in self.into[at]]
         return frozenset(range(self.first_box, len(self.into))) - needed
