@@ -113,13 +113,8 @@ class Plan:
         self.definition, self.traces, self.common = definition, traces, common
         self.is_root = traces[0].is_root
         self.class_name = ""
-        self.chooser = Chooser(
-            traces,
-            common.live[definition],
-            common.rooted[definition],
-            common.twins(definition, traces),
-            common.known,
-        )
+        live, rooted = common.live[definition], common.rooted[definition]
+        self.chooser = Chooser(traces, live, rooted, common.twins(definition, traces), common.known)
         self.chosen: dict[int, Expr] = {}
         self.fixed: dict[Instance, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
