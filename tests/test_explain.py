@@ -236,7 +236,7 @@ def test_norms_average_over_the_axes_they_say(line: str, module: torch.nn.Module
     spec = f"netc: 1\nname: norms\ninputs: {{image: [{', '.join(map(str, shape))}]}}\nnet:\n  norm: {line}\n"
     explainer = Explainer(netc.load(spec).ir)
     data = {f.name: f.data for f in explainer.explain(explainer.flat.nodes[0]).facts}["averages"]
-    y = module(torch.randn(*shape) * 3 + 5)
+    y = module.double()(torch.randn(*shape, dtype=torch.float64) * 3 + 5)
     if data["groups"] > 1:
         y = y.reshape(shape[0], data["groups"], -1)
         mean, over = y.mean(2), y.shape[2]

@@ -140,7 +140,9 @@ def test_every_command_takes_the_operator(tmp_path: Path) -> None:
 def test_every_command_that_reads_a_spec_has_the_option() -> None:
     for command in _commands():
         takes = {parameter.name for parameter in command.params}
-        assert ("plugin" in takes) == bool(takes & {"spec", "specs", "args"} or command.name == "ops"), command.name
+        assert ("plugin" in takes) == bool(takes & {"spec", "specs", "args"} or command.name in ("ops", "schema")), (
+            command.name
+        )
 
 
 def _commands() -> list[click.Command]:

@@ -20,6 +20,8 @@ _TOLD = re.compile(
 )
 """What only a picture that is pointed at needs."""
 _TAG = re.compile(r"<[^>]*>")
+_TEXT = re.compile(r"<text[^>]*>")
+_MIDDLE = ' text-anchor="middle"'
 _LATER_DIGITS = re.compile(r"(\d\.\d)\d+")
 MOST_VOLUMES = 14
 SOLID = (Family.CONV, Family.POOL, Family.LINEAR)
@@ -55,8 +57,16 @@ def thumbnail(entry: Entry) -> str:
 
 
 def smaller(svg: str) -> str:
-    """The same picture without what is told when it is pointed at, its places in tenths of a point."""
-    return _TAG.sub(lambda tag: _LATER_DIGITS.sub(r"\1", tag[0]), _TOLD.sub("", svg))
+    """The same picture without what is told when it is pointed at, its places in tenths of a point; most texts have
+    their place in the middle, so that is said once."""
+    whole = _TAG.sub(lambda tag: _LATER_DIGITS.sub(r"\1", tag[0]), _TOLD.sub("", svg))
+    return _TEXT.sub(_anchored, whole).replace("<svg ", f"<svg{_MIDDLE} ", 1)
+
+
+def _anchored(tag: re.Match[str]) -> str:
+    if _MIDDLE in tag[0]:
+        return tag[0].replace(_MIDDLE, "")
+    return tag[0] if "text-anchor" in tag[0] else tag[0].replace("<text", '<text text-anchor="start"')
 
 
 def draw_thumbnail(entry: Entry) -> None:
