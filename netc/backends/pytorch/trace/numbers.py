@@ -101,7 +101,7 @@ class Numbers:
         kind, x = node.op.attributes[name].kind, node.inputs
         if kind not in NUMBERS or (kind.startswith("Scalar") and not (x and x[0].type.dtype in FLOATS)):
             self.instance.whole |= known.depends
-        elif type(getattr(node.op, name)) is int:
+        elif type(getattr(node.op, name)) in (int, float):
             return Number(known.value, self.reader.real(node.said[name]), known.depends, True)
         return known
 
