@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.diagnostics.suggest import closest
 from netc.files import open_input
 from netc.syntax.library import file_of, is_shipped
 
 MAX_BYTES = 64_000_000
+MOST_ENTRIES = 10_000
+"""Files of a folder that are looked at for one of a similar name."""
 
 
 def read_source(path: str, *, protect: bool = True) -> Source | Diagnostic:
@@ -24,8 +28,22 @@ def read_source(path: str, *, protect: bool = True) -> Source | Diagnostic:
             data = file.read(min(MAX_BYTES, os.fstat(file.fileno()).st_size) + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Diagnostic("missing-file", f"cannot read `{path}`: {reason.lower()}", None, path=path)
+        near = _nearest(path) if isinstance(error, FileNotFoundError) else None
+        fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+        return Diagnostic("missing-file", f"cannot read `{path}`: {reason.lower()}", None, path=path, fixes=fixes)
     return decode(path, data)
+
+
+def _nearest(path: str) -> str | None:
+    """The spec beside a file that is not there whose name is most like its own."""
+    folder, name = os.path.split(path)
+    try:
+        with os.scandir(folder or ".") as entries:
+            specs = [entry.name for entry in islice(entries, MOST_ENTRIES) if entry.name.endswith((".yaml", ".yml"))]
+    except OSError:
+        return None
+    near = closest(name, sorted(specs))
+    return near and os.path.join(folder, near)
 
 
 def decode(path: str, data: bytes) -> Source | Diagnostic:

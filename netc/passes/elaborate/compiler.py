@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,11 @@ class Compiler:
                     where = f"input `{declared.name}` of `{spec.name}`"
                     message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
                     frame = self.report.trail[-1] if self.report.trail else None
-                    self.report.add("shape-mismatch", message, frame.span if frame else declared.span)
+                    fixed = not names_in(expr)
+                    at = os.path.basename(spec.path)
+                    help = f"`{at}` says {show(wanted)}; a name such as `C` in its place takes any size"
+                    span = frame.span if frame else declared.span
+                    self.report.add("shape-mismatch", message, span, helps=(help,) if fixed else ())
 
     def _solve(self, expr: Expr, size: Size, instance: Instance) -> None:
         """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""
