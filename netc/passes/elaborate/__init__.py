@@ -78,7 +78,8 @@ def _checked(
     with budgeted() as budget:
         try:
             parsed = compiler.files.parse(texts.get(source.path, source))
-            network = None if parsed is None else _network(compiler, parsed, args, variant, bound)
+            if parsed is not None:
+                network = checked_network(compiler, Finisher(), parsed, args, variant, bound)
         except Abandoned:
             pass
         except OverBudget:
@@ -89,9 +90,20 @@ def _checked(
     return network, Outcome(found, clues, compiler.report.losses, parsed)
 
 
-def _network(
-    compiler: Compiler, spec: SpecFile, args: Mapping[str, Any], variant: str | None, bound: dict[str, int]
+def checked_network(
+    compiler: Compiler,
+    finisher: Finisher,
+    spec: SpecFile,
+    args: Mapping[str, Any],
+    variant: str | None,
+    bound: dict[str, int],
+    *,
+    brief: bool = False,
 ) -> Network | None:
+    """The network of a file that was read; what is wrong is reported. brief: without what only leads to warnings.
+
+    Raises Abandoned, OverBudget.
+    """
     _shadowed(compiler, spec)
     chosen = compiler.files.variant(spec, variant, None)
     if variant is not None and chosen is None:
@@ -105,7 +117,6 @@ def _network(
     draft = compiler.elaborate(spec, instance, dict(instance.arguments), inputs)
     if draft is None:
         return None
-    finisher = Finisher()
     block = finisher.block(draft, {}, None)
     spend(OPERATOR * finisher.size(block))
     for output in draft.outputs:
@@ -123,11 +134,13 @@ def _network(
         flat = flatten(network)
         if any(least > 1 for least in compiler.domain.bounds.values()):
             network = msgspec.structs.replace(network, domain=bounds(network, flat))
-        network = _trained(compiler, network, flat)
+        if not brief:
+            network = _trained(compiler, network, flat)
         if spec.checks:
             compiler.check_budgets(network, flat, draft.scope, instance)
         check_paths(compiler.report, network, flat)
-        check_lints(compiler.report, network, flat)
+        if not brief:
+            check_lints(compiler.report, network, flat)
         if any(file.init for file in compiler.files.specs.values()):
             compiler.files.findings.extend(fills(network, flat)[1])
     return network

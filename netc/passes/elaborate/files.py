@@ -89,6 +89,15 @@ class Files:
                 self._check_import(wanted, spec)
         return spec
 
+    def share(self, other: Files) -> None:
+        """Take over the files that another compile has read, without what was found in them."""
+        self._root, self._parsed, self.specs, self.characters = (
+            other._root,
+            other._parsed,
+            other.specs,
+            other.characters,
+        )
+
     def _check_import(self, wanted: Import, spec: SpecFile) -> None:
         """Read an imported file although nobody may call it: what is wrong with it is wrong."""
         found = self.imported(wanted, spec)
