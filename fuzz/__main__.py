@@ -13,7 +13,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 FOUND = ROOT / "build" / "fuzz"
-NAMES = ("loader", "line", "expression", "compile", "weights", "onnx-import", "onnx-optimize", "networks")
+NAMES = ("loader", "line", "expression", "compile", "rewrite", "weights", "onnx-import", "onnx-optimize", "networks")
 FINDS = ("crash", "timeout", "oom", "leak", "slow-unit")
 """How the names begin that libFuzzer gives to inputs that show something."""
 

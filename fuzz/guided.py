@@ -17,7 +17,7 @@ import atheris
 SLOW, MEMORY = 20, 4096
 """Seconds that one input may take, and megabytes that a run may."""
 
-LONGEST = {"expression": 300, "line": 400, "loader": 4000, "compile": 4000, "networks": 8}
+LONGEST = {"expression": 300, "line": 400, "loader": 4000, "compile": 4000, "rewrite": 4000, "networks": 8}
 """Bytes of an input, 20,000 for others."""
 
 

@@ -75,6 +75,7 @@ HARNESSES = {
         Harness("line", specs.line, lambda: _pieces(LINES), WORDS),
         Harness("expression", specs.expression, lambda: _pieces(EXPRESSIONS), (*specs.NASTY, *specs.VALUES)),
         Harness("compile", specs.compiled, _specs, (*WORDS, *HOMES)),
+        Harness("rewrite", specs.rewritten, _specs, (*WORDS, *SIGNS)),
         Harness("weights", _late("weights", "weights"), _late("weights", "start"), ARCHIVES),
         Harness("onnx-import", _late("models", "onnx_import"), MODELS, mutate=MUTATE),
         Harness("onnx-optimize", _late("models", "onnx_optimize"), MODELS, mutate=MUTATE),

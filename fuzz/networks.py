@@ -1,5 +1,6 @@
 """Random valid networks of all operators, judged three ways: PyTorch's module = ONNX Runtime = netc's shapes, and the
-same once the file was optimised, and once it was imported again.
+same once the file was optimised, and once it was imported again. Formatted and in the long form, their specs are the
+same networks.
 
 The structure (blocks, loops, branches, shared modules, taps) is that of `tests/random_modules.py`, the operators with
 their attributes are drawn as for `tests/sweep`; what they read is computed by the network where it can be, and an input
@@ -25,6 +26,7 @@ from sweep.plausible import DATA, data
 from torch import Tensor, nn
 
 import netc
+from fuzz.specs import rewritten
 from netc.backends.onnx import OnnxOptions
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten, parameters
@@ -199,6 +201,8 @@ def judge(network: Network) -> str:
         return f"refused: {error.diagnostics[0].code}: {error.diagnostics[0].message}"
     if sum(prod(param.shape) for _, param, _ in parameters(flatten(loaded.ir))) > MOST:
         return "refused: large"
+    with step("rewrite"):
+        rewritten(text_of(network.files).encode())
     with TemporaryDirectory(prefix="netc-fuzz-") as folder:
         return _compared(loaded, network, Path(folder))
 

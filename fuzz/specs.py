@@ -1,4 +1,4 @@
-"""Harnesses of the language: YAML and what it holds, lines, expressions, and whole compiles."""
+"""Harnesses of the language: YAML and what it holds, lines, expressions, whole compiles, and specs rewritten."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from netc.diagnostics.codes import CODES
 from netc.diagnostics.model import Diagnostic, NetcError, Source, Span
 from netc.diagnostics.render import FORMS, render
 from netc.dims import Domain, symbol
+from netc.editor.expansion import expand
+from netc.editor.formatting import format_source
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.reference import parse_message, parse_reference, parse_template
 from netc.expr.scope import Binding, Scope
 from netc.ir.flat import flatten, parameters
+from netc.ir.model import Network
+from netc.ir.text import ir_text
 from netc.passes.elaborate import elaborate_file
 from netc.syntax.line import LineReader, LineText, split
 from netc.syntax.parse import parse_spec
@@ -97,6 +101,42 @@ def judge_text(text: str) -> None:
         compile(whole.to_torch(), "module", "exec")
     str(whole.summary())
     whole.to_dot()
+
+
+def rewritten(data: bytes) -> None:
+    """A spec formatted and written in the long form: the same network, or the same findings."""
+    source = decode(NAME, data)
+    if isinstance(source, Diagnostic):
+        return
+    done = format_source(source)
+    if not isinstance(done, str):
+        judge_findings(done, source.text)
+        assert done[0].code != "unformatted", "this text has no layout of the same meaning"
+        return
+    assert format_source(Source(NAME, done)) == done, "formatted twice is not formatted once"
+    network, found = elaborate_file(source)
+    again, others = elaborate_file(Source(NAME, done))
+    assert said(found) == said(others)
+    if network is not None and again is not None:
+        same_network(network, again)
+        same_network(network, expanded(network))
+
+
+def said(found: list[Diagnostic]) -> list[tuple[str, str]]:
+    """Findings wherever they stand."""
+    return [(one.code, one.message) for one in found]
+
+
+def expanded(network: Network) -> Network:
+    """The network of the text in the long form."""
+    again, found = elaborate_file(Source(NAME, expand(network)))
+    assert again is not None, said(found)
+    return again
+
+
+def same_network(one: Network, other: Network) -> None:
+    """Two networks are the same in every operator, size and name."""
+    assert ir_text(one) == ir_text(other)
 
 
 def judge_findings(found: list[Diagnostic], text: str) -> None:

@@ -327,6 +327,16 @@ def test_a_sum_of_inputs_is_bounded(pair: Path) -> None:
         assert words in message
 
 
+def test_names_of_a_thousand_inputs_are_not_all_listed(tmp_path: Path) -> None:
+    inputs = {f"input{at}": TensorType((1,), "float32") for at in range(1000)}
+    np.savez(tmp_path / "a.npz", **{f"array{at}": np.zeros(1, "float32") for at in range(1000)})
+    for text in ("nothing=zeros", str(tmp_path / "a.npz"), f"input0={tmp_path / 'a.npz'}"):
+        code, message = code_of(lambda text=text: read_sources([text], inputs))
+        assert code == "bad-input"
+        assert ", … and 960 more" in message
+        assert len(message) < 1500
+
+
 def test_labels_that_do_not_fit_are_refused(classifier: Path) -> None:
     plan = RunPlan(labels=read_labels("imagenet"))
     assert "1000 labels for the 10 classes" in code_of(lambda: run_model(classifier, "cpu", plan=plan))[1]

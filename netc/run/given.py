@@ -9,6 +9,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import msgspec
 
+from netc.diagnostics.suggest import listed
 from netc.files import note_input
 from netc.libraries import numpy
 from netc.passes.serve import BARE, Serving
@@ -69,7 +70,7 @@ def _named(text: str, inputs: Types) -> tuple[str | None, str]:
     if equals and name in inputs:
         return name, value
     if equals and not Path(text).exists():
-        raise bad_input(f"the model has no input {name}; it has {', '.join(inputs)}")
+        raise bad_input(f"the model has no input {name}; it has {listed(inputs)}")
     return None, text
 
 
@@ -79,7 +80,7 @@ def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> 
         return free[0]
     if len(inputs) == 1 and _is_picture(value):
         return next(iter(inputs))
-    raise bad_input(f"{text} is an unexpected input; the model has {', '.join(inputs)}")
+    raise bad_input(f"{text} is an unexpected input; the model has {listed(inputs)}")
 
 
 def _joined(name: str, known: Source | None, more: Source) -> Source:
@@ -147,7 +148,7 @@ def _archive(path: Path, inputs: Types) -> dict[str, Source]:
     arrays = read_arrays(path)
     strange = [name for name in arrays if name not in inputs]
     if strange:
-        raise bad_input(f"{path} has {', '.join(strange)}; the model takes {', '.join(inputs)}")
+        raise bad_input(f"{path} has {listed(strange)}; the model takes {listed(inputs)}")
     return {name: Source("array", (path,), array) for name, array in arrays.items()}
 
 
@@ -156,7 +157,7 @@ def _member(path: Path, name: str) -> Any:
     if name in arrays:
         return arrays[name]
     if len(arrays) != 1:
-        raise bad_input(f"{path} has {', '.join(arrays)}, none of them named {name}")
+        raise bad_input(f"{path} has {listed(arrays)}, none of them named {name}")
     return next(iter(arrays.values()))
 
 

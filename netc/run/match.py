@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from netc.diagnostics.model import NetcError
+from netc.diagnostics.suggest import listed
 from netc.dims import Size, bind, symbol, symbols
 from netc.passes.sizes import FARTHEST, Binding, Shape, names_in
 from netc.run.inputs import bad_input
@@ -36,7 +37,7 @@ def match(inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], s
     """
     named = _by_name(inputs, session.inputs) if inputs.keys() == session.inputs.keys() else None
     if named is None and len(inputs) != len(session.inputs):
-        raise _refused(path, f"takes {', '.join(session.inputs)}, not {', '.join(inputs)}")
+        raise _refused(path, f"takes {listed(session.inputs)}, not {listed(inputs)}")
     names = named or dict(zip(inputs, session.inputs, strict=True))
     for ours, theirs in names.items():
         if inputs[ours].dtype != session.inputs[theirs].dtype:
@@ -49,7 +50,7 @@ def _outputs(outputs: Mapping[str, TensorType], session: Session, path: str) -> 
     if not common and len(outputs) == len(session.outputs):
         return dict(zip(outputs, session.outputs, strict=True))
     if not common:
-        raise _refused(path, f"gives {', '.join(session.outputs)}, nothing of {', '.join(outputs)}")
+        raise _refused(path, f"gives {listed(session.outputs)}, nothing of {listed(outputs)}")
     return common
 
 
