@@ -78,3 +78,19 @@ def test_errors_are_reported() -> None:
     done = CliRunner().invoke(cli, ["expand", "-"], input="netc: 1\ninputs: {image: [N, 3]}\nnet: rele\n")
     assert done.exit_code == 1
     assert "error[unknown-op]" in done.output
+
+
+@pytest.mark.parametrize("line", ["conv2d 4 paddinz=1", "conv2d 4 1 kernel_size=1", "relu 1 2 3", "unit c=1 d=2"])
+def test_what_does_not_fit_stays_as_it_is(line: str) -> None:
+    text = f"""
+netc: 1
+name: s
+args: {{split: none}}
+inputs: {{image: [N, 4]}}
+blocks:
+  unit: {{args: c=1, net: [relu]}}
+net:
+  out: {{if: split == none, do: relu, else: {line}}}
+outputs: {{y: out}}
+"""
+    assert f"else: {line}\n" in expand(netc.load(text).ir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from netc.diagnostics.model import Edit, NetcError, Source, Span
@@ -118,16 +118,17 @@ def _whole(span: Span, places: list[tuple[int, int]]) -> Span:
 
 
 def _long(line: Line, spec: SpecFile) -> str:
-    """The long form of a line; the line itself where it mixes named with positional arguments of something unknown."""
+    """The long form of a line; the line itself where it mixes named with positional arguments of something unknown, or
+    has arguments that what it calls does not take, as it may where no variant comes by."""
     source = line.span.source.text
     positional = [one.span.text for one in line.arguments if one.name is None]
     named = {str(one.name): one.span.text.partition("=")[2] for one in line.arguments if one.name is not None}
     names = _names(line.op, spec)
-    if positional and names is not None:
+    if len(positional) + len(named) < len(line.arguments) or not _fits(len(positional), named, names):
+        return line.span.text if _is_plain(line) else f'"{line.span.text}"'
+    if names is not None:
         named = {**dict(zip(names, positional, strict=False)), **named}
         positional = []
-    if positional and named:
-        return line.span.text if _is_plain(line) else f'"{line.span.text}"'
     given = {**named, **{name: text for name, text in _defaults(line.op, spec, named) if name not in named}}
     parts = [f"op: {line.op}"]
     if positional:
@@ -142,6 +143,13 @@ def _long(line: Line, spec: SpecFile) -> str:
     if line.repeat is not None:
         parts.append(f"repeat: {_value(source[line.repeat.start : line.repeat.end])}")
     return f"{{{', '.join(parts)}}}"
+
+
+def _fits(positional: int, named: Collection[str], names: list[str] | None) -> bool:
+    """Can so many positional and these named arguments all be named?"""
+    if names is None:
+        return not (positional and named)
+    return positional <= len(names) and set(named) <= set(names[positional:])
 
 
 def _is_plain(line: Line) -> bool:
