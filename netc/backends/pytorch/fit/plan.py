@@ -245,6 +245,8 @@ class Plan:
                 self._decide(entry, counters)
                 self._decide(exit, inner)
                 carries.append(tree.Carry(name, entry, exit))
+            elif self._is_live(loop.iterable) and _is_seen_once(entry, exit):
+                raise Conflict("what a second turn would be given")
         return (tree.Rolled(loop.key, loop.names, loop.iterable, parts, tuple(carries)),)
 
     def _first_and_rest(self, loop: tree.Loop, counters: frozenset[str], own: frozenset[str]) -> tuple[tree.Part, ...]:
@@ -427,6 +429,14 @@ class Plan:
         kinds = {type(value) for value in usual if value is not None}
         mixed = kinds > {str} or (found.value is None and None not in param.values.values())
         return None if mixed else found
+
+
+def _is_seen_once(entry: Hole, exit: Hole) -> bool:
+    """Whether a loop had one turn wherever it was seen, and a size was another after it: a second turn starts from it."""
+    if len(entry.seen) != len(exit.seen):
+        return False
+    pairs = zip(entry.seen, exit.seen, strict=True)
+    return any(before.value != after.value for (_, before), (_, after) in pairs)
 
 
 def _all_none(hole: Hole) -> bool:
