@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from netc.backends.pytorch.fit.choose import same
-from netc.backends.pytorch.fit.plan import Common, Plan
+from netc.backends.pytorch.fit.common import Common
+from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.tracer import Trace, Tracer
 from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
@@ -30,11 +31,14 @@ class Book:
     def __init__(self, tracer: Tracer, numbers: Sequence[Said]) -> None:
         self.tracer, self.common = tracer, Common(numbers)
         self._plans: dict[Definition, list[Plan]] = {}
+        self.classes: dict[Block, Plan] = {}
         self.definitions = _callees_first(tracer)
         for trace in tracer.traces.values():
             for call in trace.bound:
                 self.common.calls[tracer.trace(call.block)].append(call)
                 self.common.callers[call] = trace
+        for definition, traces in self.definitions.items():
+            self._share_files(definition, traces)
         for definition, traces in reversed(self.definitions.items()):
             self.common.equal[definition] = dict(self.common.same_sizes(traces))
         pinned, more = frozenset[str](), frozenset[str]()
@@ -42,6 +46,21 @@ class Book:
             pinned = more
             self._form(pinned)
             more = pinned | self._pinned()
+
+    def _share_files(self, definition: Definition, traces: list[Trace]) -> None:
+        """What one instance uses of its file, others may need once they are given something else."""
+        files = {key: name for trace in traces for key, name in trace.files.items()}
+        for trace in traces:
+            for key in [key for key in files if key not in trace.files]:
+                found = None if trace.block.scope is None else trace.block.scope.find(files[key])
+                if found is None:
+                    continue
+                trace.files[key], trace.env[key] = files[key], found[0].value
+                trace.idle.add(key)
+                for call in self.common.calls[trace]:
+                    caller = self.common.callers[call]
+                    number = caller.numbers.file_value(definition, files[key], found[0].value)
+                    caller.bound[call][key] = number
 
     @property
     def plans(self) -> list[Plan]:
@@ -61,7 +80,7 @@ class Book:
             if not touched.isdisjoint((definition, *(c.block.definition for trace in traces for c in trace.bound))):
                 touched.add(definition)
                 self._plans[definition] = self._formed(definition, traces)
-                self.common.of.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
+                self.classes.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
 
     def _pinned(self) -> frozenset[str]:
         """Arguments of the network that its class cannot be given, or not in few words."""
@@ -83,7 +102,7 @@ class Book:
     def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         """One class for all instances if one can say them all, else as few as found."""
         try:
-            return [Plan(definition, traces, self.common)]
+            return [Plan(definition, traces, self.common, self.classes)]
         except Conflict as conflict:
             if len(traces) == 1:
                 raise Unsupported(
@@ -103,7 +122,7 @@ class Book:
         for trace in traces:
             for i, plan in enumerate(classes):
                 try:
-                    classes[i] = Plan(definition, [*plan.traces, trace], self.common)
+                    classes[i] = Plan(definition, [*plan.traces, trace], self.common, self.classes)
                     break
                 except Conflict:
                     continue

@@ -2,115 +2,38 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.choose import Chooser, Known, same
-from netc.backends.pytorch.sequence import rewritten
+from netc.backends.pytorch.fit.choose import Chooser, same
+from netc.backends.pytorch.fit.common import Common, Param
 from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Seen
-from netc.backends.pytorch.tree.number import Number, of, translated
-from netc.backends.pytorch.unify import Conflict, unify
+from netc.backends.pytorch.tree.number import translated
+from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
 from netc.expr.terms import lit, names, substitute
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
-from netc.ir.model import Block, Call
+from netc.ir.model import Block
 from netc.syntax.ast import Definition
 
 EASY = 3
 """So many lines shorter than its turns written out a loop must be."""
 
 
-class Param(msgspec.Struct, eq=False):
-    """A parameter of a constructor. `hole` is set for one that stands for a number the class cannot say itself."""
-
-    name: str
-    values: dict[Instance, Any]
-    hole: Hole | None = None
-    default: Literal | None = None
-
-    def at(self, caller: Instance, call: Call) -> Number:
-        """What a call hands in, in the caller's names."""
-        callee = caller.called[call]
-        bound = caller.bound[call]
-        if self.hole is not None:
-            found = next((number for seen, number in self.hole.seen if seen.trace is callee), None)
-            value = self.values[callee]
-            if found is None:
-                return of(value)
-            return Number(value, None, translated(found.depends, bound), True)
-        if self.name in bound:
-            return bound[self.name]
-        return of(self.values.get(callee, next(iter(self.values.values()))))
-
-
-class Common:
-    """What the classes of one network are formed by: the `numbers` that its constructor says besides, the class `of`
-    each block, the `calls` of each instance and their `callers`, sizes of inputs that are an argument in every call
-    (`equal`), and the names of each definition that may have other values, by an
-    argument of the network (`rooted`) or in another instance, too (`live`)."""
-
-    def __init__(self, numbers: Sequence[Said]) -> None:
-        self.numbers = numbers
-        self.of: dict[Block, Plan] = {}
-        self.calls: dict[Trace, list[Call]] = defaultdict(list)
-        self.callers: dict[Call, Trace] = {}
-        self.equal: dict[Definition, dict[str, str]] = {}
-        self.rooted: dict[Definition, set[str]] = {}
-        self.live: dict[Definition, set[str]] = {}
-        self.known: Known = {}
-        self._trees: dict[tuple[Trace, ...], tree.ClassTree] = {}
-
-    def tree(self, traces: list[Trace]) -> tree.ClassTree:
-        """What instances have in common. Raises Conflict."""
-        key = tuple(traces)
-        if key not in self._trees:
-            self._trees[key] = rewritten(unify([trace.tree for trace in traces]))
-        return self._trees[key]
-
-    def twins(self, definition: Definition, traces: list[Trace]) -> dict[str, str]:
-        """Sizes of inputs that are an argument in every instance, where no argument of the network changes either."""
-        free = self.live[definition] - self.rooted[definition]
-        own = [p.name for p in definition.parameters if p.name in free]
-        found = dict(self.equal[definition])
-        for name in dict.fromkeys(n for trace in traces for n in trace.roles if n in free):
-            for other in own:
-                pairs = [(trace.env[name], trace.env[other]) for trace in traces]
-                if all(isinstance(a, int) and same(a, b) for a, b in pairs):
-                    found.setdefault(name, other)
-        return found
-
-    def same_sizes(self, traces: list[Trace]) -> Iterator[tuple[str, str]]:
-        """Sizes of inputs that every call says by the same expression as an argument; callers' are known already."""
-        given = [self._given(call) for trace in traces for call in self.calls[trace]]
-        for name in traces[0].roles if given else ():
-            others = (other for other in given[0] if other[0] not in "#<")
-            alike = (o for o in others if all(b.get(name) is not None and b.get(name) == b.get(o) for b in given))
-            if (first := next(alike, None)) is not None:
-                yield name, first
-
-    def _given(self, call: Call) -> dict[str, Expr | None]:
-        """How a call says what it hands in, equal sizes of the caller by one name."""
-        caller = self.callers[call]
-        alike = self.equal[caller.block.definition]
-
-        def renamed(term: Expr | None) -> Expr | None:
-            return None if term is None else substitute(term, lambda name: Name(id=alike.get(name, name)))
-
-        return {name: renamed(number.term) for name, number in caller.bound[call].items()}
-
-
 class Plan:
-    """A class: `traces` are its instances, `tree` what they have in common, `chosen` what is written in its holes."""
+    """A class: `traces` are its instances, `tree` what they have in common, `chosen` what is written in its holes;
+    `classes` are those of the blocks it calls."""
 
-    def __init__(self, definition: Definition, traces: list[Trace], common: Common) -> None:
-        self.definition, self.traces, self.common = definition, traces, common
+    def __init__(
+        self, definition: Definition, traces: list[Trace], common: Common, classes: Mapping[Block, Plan]
+    ) -> None:
+        self.definition, self.traces, self.common, self.classes = definition, traces, common, classes
         self.is_root = traces[0].is_root
         self.class_name = ""
         live, rooted = common.live[definition], common.rooted[definition]
@@ -133,7 +56,7 @@ class Plan:
 
     def callee(self, made: tree.New) -> Plan:
         """The class that is called."""
-        return self.common.of[made.calls[0][1].block]
+        return self.classes[made.calls[0][1].block]
 
     # Decisions, from the top of the tree down
 
@@ -296,10 +219,11 @@ class Plan:
 
     def _call(self, made: tree.New, counters: frozenset[str]) -> None:
         plan = self.callee(made)
-        if any(self.common.of[call.block] is not plan for _, call in made.calls):
+        if any(self.classes[call.block] is not plan for _, call in made.calls):
             raise Conflict("the instances call different classes")
+        live = self.chooser.is_live
         holes = [
-            Hole(made.path, param.name, tuple((seen, param.at(seen.trace, call)) for seen, call in made.calls))
+            Hole(made.path, param.name, tuple((seen, param.at(seen.trace, call, live)) for seen, call in made.calls))
             for param in plan.params
         ]
         self.arguments[id(made)] = holes
@@ -432,7 +356,7 @@ class Plan:
 
 
 def _is_seen_once(entry: Hole, exit: Hole) -> bool:
-    """Whether a loop had one turn wherever it was seen, and a size was another after it: a second turn starts from it."""
+    """Whether a loop had one turn wherever it was seen, after which a size is another: a second turn starts from it."""
     if len(entry.seen) != len(exit.seen):
         return False
     pairs = zip(entry.seen, exit.seen, strict=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.plan import Param, Plan
+from netc.backends.pytorch.fit.common import Param
+from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.code import OR, quoted
 from netc.backends.pytorch.print.containers import Containers
 from netc.backends.pytorch.print.document import BREAK, layout

@@ -178,7 +178,7 @@ class Numbers:
         for key, (position, axis) in callee.roles.items():
             yield key, self.instance.sizes[call.inputs[position]][axis]
         for key, name in callee.files.items():
-            yield key, self._file_value(definition, name, callee.env[key])
+            yield key, self.file_value(definition, name, callee.env[key])
 
     def _bound(self, value: Any, said: Said | None, held: Any, *, real: bool) -> Number:
         if isinstance(value, OperatorValue) and isinstance(held, tree.Factory):
@@ -189,13 +189,13 @@ class Numbers:
         term = self.reader.real(said) if real and type(value) is int and found.depends else found.term
         return Number(value, term, found.depends, True)
 
-    def _file_value(self, callee: Definition, name: str, value: Any) -> Number:
+    def file_value(self, callee: Definition, name: str, value: Any) -> Number:
         """A file's argument or value that a block of it uses: from its own file it is passed on."""
         here, owner = self.instance.block.definition, callee.file
         if owner is None or (owner is not here and owner is not here.file):
             return of(value)
         if self.around is not None:
-            return self.instance.imported(self.around._file_value(callee, name, value))
+            return self.instance.imported(self.around.file_value(callee, name, value))
         found = self.instance.block.scope.find(name)
         if found is not None and found[0].kind == "let" and found[1].owner is here:
             return self.reader.let(name, found[0], here)

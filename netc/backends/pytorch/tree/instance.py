@@ -18,12 +18,13 @@ Sizes = tuple[Number, ...]
 class Instance:
     """What one block's numbers are and how they are said.
 
-    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis); files:
-    names of the file's arguments and values → theirs; imports: names of numbers of the block around → theirs; sizes: of
-    every tensor; called: call → the callee's instance; bound: call → the callee's name → Number; iterables: loop → the
-    names that it hangs on; structural: names that decide what statements read; whole: names that decide more than
-    numbers which meet elements; turns: the variables of the loops around the place; outer: the instance around, of a
-    part below `prefix` that is cut out of it.
+    env: name of the class → value here; lets: name → definition; roles: name of an input's size → (input, axis);
+    files: names of the file's arguments and values → theirs, `idle` those that only other instances use; imports:
+    names of numbers of the block around → theirs; sizes: of every tensor; called: call → the callee's instance;
+    bound: call → the callee's name → Number; iterables: loop → the names that it hangs on; structural: names that
+    decide what statements read; whole: names that decide more than numbers which meet elements; turns: the
+    variables of the loops around the place; outer: the instance around, of a part below `prefix` that is cut out of
+    it.
     """
 
     def __init__(self, block: Block, root: Block, outer: Instance | None = None, prefix: str = "") -> None:
@@ -32,6 +33,7 @@ class Instance:
         self.lets: dict[str, Number] = {}
         self.roles: dict[str, tuple[int, int]] = {}
         self.files: dict[str, str] = {}
+        self.idle: set[str] = set()
         self.imports: dict[str, Number] = {}
         self.sizes: dict[Value, Sizes] = {}
         self.called: dict[Call, Instance] = {}
