@@ -26,7 +26,7 @@ import netc
 from netc.api import Network
 from netc.backends.onnx import write_onnx, write_onnx_fresh
 from netc.budget import limited
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.weights import init_weights
 
 GOAL = 12.0
@@ -54,7 +54,7 @@ def network_of(count: int) -> str:
 
 
 def check(text: str) -> Callable[[], object]:
-    return lambda: elaborate_file(netc.api.Source("chain.yaml", text))
+    return lambda: compile_spec(netc.api.Source("chain.yaml", text))
 
 
 def parts(count: int, folder: Path) -> Mapping[str, Callable[[], object]]:

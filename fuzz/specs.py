@@ -20,7 +20,7 @@ from netc.expr.scope import Binding, Scope
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.ir.text import ir_text
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.line import LineReader, LineText, split
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import decode
@@ -90,7 +90,7 @@ def compiled(data: bytes) -> None:
 def judge_text(text: str) -> None:
     """Every finding must be known and lie inside the text, and no errors must mean a whole network, with a module's
     text, a summary and a picture."""
-    network, found = elaborate_file(Source(NAME, text))
+    network, found = compile_spec(Source(NAME, text))
     judge_findings(found, text)
     assert (network is None) == any(d.severity == "error" for d in found)
     if network is None:
@@ -114,8 +114,8 @@ def rewritten(data: bytes) -> None:
         assert done[0].code != "unformatted", "this text has no layout of the same meaning"
         return
     assert format_source(Source(NAME, done)) == done, "formatted twice is not formatted once"
-    network, found = elaborate_file(source)
-    again, others = elaborate_file(Source(NAME, done))
+    network, found = compile_spec(source)
+    again, others = compile_spec(Source(NAME, done))
     assert said(found) == said(others)
     if network is not None and again is not None:
         same_network(network, again)
@@ -129,7 +129,7 @@ def said(found: list[Diagnostic]) -> list[tuple[str, str]]:
 
 def expanded(network: Network) -> Network:
     """The network of the text in the long form."""
-    again, found = elaborate_file(Source(NAME, expand(network)))
+    again, found = compile_spec(Source(NAME, expand(network)))
     assert again is not None, said(found)
     return again
 

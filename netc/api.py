@@ -18,7 +18,7 @@ from netc.ir import model as ir
 from netc.ir.flat import flatten
 from netc.lazy import LazyModule
 from netc.ops.records import Unsupported
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.library import split_shipped
 from netc.types import TensorType
 
@@ -53,7 +53,7 @@ else:
     summaries = LazyModule("netc.passes.summary")
     weights = LazyModule("netc.weights")
 
-__all__ = ["Argument", "Diagnostic", "NetcError", "Network", "compile_spec", "load", "split_variant"]
+__all__ = ["Argument", "Diagnostic", "NetcError", "Network", "load", "split_variant"]
 
 Argument = str | int | float | bool | None | list["Argument"] | tuple["Argument", ...]
 """What an argument of a network may be; a text is read as the language reads it (`basic`, `"group_norm 32"`)."""
@@ -244,13 +244,6 @@ def load(
     if network is None:
         raise NetcError(tuple(found))
     return Network(network)
-
-
-def compile_spec(
-    spec: str | Source, *, args: dict[str, str], variant: str | None, bind: dict[str, int], dtype: str | None = None
-) -> tuple[ir.Network | None, list[Diagnostic]]:
-    """The network, or None where an error was found, and every diagnostic."""
-    return elaborate_file(spec, args, variant, bind, dtype)
 
 
 def split_variant(spec: str) -> tuple[str, str | None]:

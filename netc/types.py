@@ -9,6 +9,9 @@ from netc.dims import Size, shape_text
 AXES: dict[int, str] = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 """The letters that name the axes of a tensor of a given rank."""
 
+BATCH = "N"
+"""The symbol that the batch axis has by convention."""
+
 
 class DType(msgspec.Struct, frozen=True):
     """An element type, a row of the table below.

@@ -8,7 +8,7 @@ from typing import Any
 
 from spectext import Made, shown, spec
 
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 BODY = """
     netc: 1
@@ -41,7 +41,7 @@ class Folder:
 
     def elaborate(self, main: str, **options: Any) -> Any:
         self.write("main.yaml", main)
-        return elaborate_file(str(self.path / "main.yaml"), **options)
+        return compile_spec(str(self.path / "main.yaml"), **options)
 
     def made(self, main: str, ignore: tuple[str, ...] = (), **options: Any) -> Made:
         network, found = self.elaborate(main, **options)

@@ -9,7 +9,7 @@ from typing import Any
 from netc.diagnostics.model import Diagnostic, Source
 from netc.ir.flat import Flat, FlatNode, flatten, parameters
 from netc.ir.model import Network
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 
 def spec(net: str, head: str = "", image: str = "[N, 3, 32, 32]") -> str:
@@ -18,7 +18,7 @@ def spec(net: str, head: str = "", image: str = "[N, 3, 32, 32]") -> str:
 
 
 def elaborate(text: str, **options: Any) -> tuple[Network | None, list[Diagnostic]]:
-    return elaborate_file(Source("case.yaml", dedent(text)), **options)
+    return compile_spec(Source("case.yaml", dedent(text)), **options)
 
 
 def shown(found: list[Diagnostic]) -> list[str]:

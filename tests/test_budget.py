@@ -17,7 +17,7 @@ from benchmarks.hostile import CASES
 from netc.budget import LIMIT, Budget, OverBudget, budgeted, limited, share, spend
 from netc.cli.main import cli
 from netc.diagnostics.model import Source
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 STEPS = 10_000
 """Small, so that each case is soon over."""
@@ -31,7 +31,7 @@ BYTES = 400
 
 def _codes(text: str, limit: int | None = None) -> set[str]:
     with limited(limit):
-        return {one.code for one in elaborate_file(Source("hostile.yaml", text))[1]}
+        return {one.code for one in compile_spec(Source("hostile.yaml", text))[1]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +54,7 @@ def test_work_is_counted(name: str) -> None:
     sys.setprofile(count)
     try:
         with limited(STEPS), budgeted() as budget:
-            elaborate_file(Source("hostile.yaml", text))
+            compile_spec(Source("hostile.yaml", text))
     finally:
         sys.setprofile(None)
         peak = tracemalloc.get_traced_memory()[1]
@@ -65,7 +65,7 @@ def test_work_is_counted(name: str) -> None:
 
 def test_what_exceeds_it_says_where_and_what_to_do() -> None:
     text = spec("a: relu\nb: {for: {i: 1..9000}, do: {for: {j: 1..9000}, do: relu}}", "blocks: {c: {net: relu}}")
-    _, (found,) = elaborate_file(Source("hostile.yaml", text))
+    _, (found,) = compile_spec(Source("hostile.yaml", text))
     assert found.code == "too-much-work"
     assert found.message == f"checking this network takes more than {LIMIT:,} steps"
     assert found.span is not None
@@ -76,7 +76,7 @@ def test_what_exceeds_it_says_where_and_what_to_do() -> None:
 def test_the_way_to_the_place_is_told() -> None:
     text = spec("a: b", "blocks: {b: {net: {c: relu x9000}}}")
     with limited(STEPS):
-        _, (found,) = elaborate_file(Source("hostile.yaml", text))
+        _, (found,) = compile_spec(Source("hostile.yaml", text))
     assert found.trail[0].name == "b"
 
 
@@ -86,14 +86,14 @@ def test_the_same_text_takes_the_same_steps() -> None:
     spent = []
     for _ in range(2):
         with budgeted(Budget()) as budget:
-            elaborate_file(Source("hostile.yaml", text))
+            compile_spec(Source("hostile.yaml", text))
         spent.append(budget.spent)
     assert spent[0] == spent[1]
 
 
 def test_errors_are_no_more_than_somebody_reads() -> None:
     with limited(100 * LIMIT):
-        _, found = elaborate_file(Source("hostile.yaml", spec("\n".join(f"a{i}: relu @b{i}" for i in range(1001)))))
+        _, found = compile_spec(Source("hostile.yaml", spec("\n".join(f"a{i}: relu @b{i}" for i in range(1001)))))
     assert len(found) == 1000
 
 

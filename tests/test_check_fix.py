@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from netc.cli.main import cli
 from netc.diagnostics.model import Diagnostic, Source
 from netc.editor.fixing import choices, mend
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 ERRORS = Path(__file__).parent / "errors"
 FILES = sorted(ERRORS.glob("*.yaml"))
@@ -38,7 +38,7 @@ def fix(*arguments: str) -> Result:
 
 
 def found_in(source: Source) -> list[Diagnostic]:
-    return elaborate_file(source)[1]
+    return compile_spec(source)[1]
 
 
 @pytest.fixture

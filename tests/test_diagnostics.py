@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netc.api import compile_spec
 from netc.diagnostics.codes import CODES, LINTS, explain, reference
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Source, Span
 from netc.diagnostics.render import FORMS, render
 from netc.diagnostics.suggest import closest, did_you_mean, distance
+from netc.passes import compile_spec
 from netc.syntax.parse import parse_spec
 
 UNET = Source(

@@ -12,7 +12,7 @@ import pytest
 
 from netc.cli.main import COMMANDS
 from netc.diagnostics.model import Source
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from tools.docs import pages
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ CASES = [(page, *case) for page in PAGES for case in examples(page)]
 
 @pytest.mark.parametrize(("page", "code", "text"), CASES, ids=lambda value: None)
 def test_every_example_says_what_the_page_says(page: str, code: str | None, text: str) -> None:
-    network, found = elaborate_file(Source(str(ROOT / "examples" / Path(page).name), text), {}, None, {})
+    network, found = compile_spec(Source(str(ROOT / "examples" / Path(page).name), text), {}, None, {})
     if code is None:
         assert [d.message for d in found if d.severity == "error"] == []
         assert network is not None

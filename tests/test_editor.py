@@ -17,7 +17,7 @@ from netc.editor.hovering import hover
 from netc.editor.navigating import Refused, rename
 from netc.editor.positions import Positions
 from netc.editor.structure import folds, outline, tokens
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.read import read_source
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ def test_another_name_is_the_same_network(path: Path) -> None:
         if symbol.kind == "output" or any(edit.span.source.path != one.source.path for edit in edits):
             continue
         changed = apply(one.source.text, edits)
-        found = [d.message for d in elaborate_file(Source(one.source.path, changed))[1] if d.severity == "error"]
+        found = [d.message for d in compile_spec(Source(one.source.path, changed))[1] if d.severity == "error"]
         assert found == [], (symbol.kind, symbol.name)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from netc.diagnostics.model import Diagnostic, Source
 from netc.diagnostics.render import full
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from tests.long_form import in_long_form
 from tests.test_remedies import applied
 
@@ -31,7 +31,7 @@ def _in_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def findings(text: str, name: str) -> list[Diagnostic]:
-    return elaborate_file(Source(name, text))[1]
+    return compile_spec(Source(name, text))[1]
 
 
 def told(found: list[Diagnostic]) -> Counter[tuple[str, str]]:

@@ -13,7 +13,7 @@ from netc.diagnostics.model import Source
 from netc.editor.expansion import expand
 from netc.editor.formatting import format_source
 from netc.ir.text import ir_text
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "examples").glob("*.yaml")])
@@ -56,7 +56,7 @@ net:
 def test_the_same_network(path: Path) -> None:
     network = netc.load(path).ir
     text = expand(network)
-    again, found = elaborate_file(Source(str(path), text))
+    again, found = compile_spec(Source(str(path), text))
     assert again is not None, [one.message for one in found]
     assert ir_text(again) == ir_text(network)
     assert format_source(Source(str(path), text)) == text

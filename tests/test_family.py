@@ -10,10 +10,10 @@ from netc.budget import limited
 from netc.diagnostics.model import Source
 from netc.ir.flat import flatten
 from netc.ir.text import ir_text
+from netc.passes import compile_spec
+from netc.passes import family as families
 from netc.passes.cost import costs
-from netc.passes.elaborate import elaborate_file
-from netc.passes.elaborate import family as families
-from netc.passes.elaborate.family import Family
+from netc.passes.family import Family
 from netc.passes.receptive_field import receptive_fields
 from netc.syntax.read import read_source
 
@@ -44,7 +44,7 @@ outputs: {out: out}
 
 def same(source: Source, family: Family, args: dict[str, str], bind: dict[str, int]) -> bool:
     """Compare, and tell whether the network is valid."""
-    fresh, findings = elaborate_file(source, args, None, bind)
+    fresh, findings = compile_spec(source, args, None, bind)
     reused, found = family.network(args)
     assert [d.message for d in found] == [d.message for d in findings if d.severity == "error"]
     assert (fresh is None) == (reused is None)

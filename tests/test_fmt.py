@@ -19,7 +19,7 @@ from netc.diagnostics.model import Source
 from netc.editor.comments import find_comments
 from netc.editor.formatting import format_source
 from netc.ir.text import ir_text
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.parse import parse_spec
 from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
@@ -56,7 +56,7 @@ def formatted(text: str, name: str = "spec.yaml") -> str:
 
 def meaning(text: str, path: Path) -> str:
     """What the elaborator makes of a text that stands at `path`, or what it says of it."""
-    network, found = elaborate_file(Source(str(path), text))
+    network, found = compile_spec(Source(str(path), text))
     return "\n".join(f"{one.code}: {one.message}" for one in found) if network is None else ir_text(network)
 
 

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-ANNOTATED = ("netc.dims", "netc.importing", "netc.importing.readers", "netc.passes.elaborate")
+ANNOTATED = ("netc.dims", "netc.importing", "netc.importing.readers")
 """Packages whose files name each other's classes in annotations."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from spectext import refused, spec, warnings
 
 from netc.diagnostics.model import Diagnostic, Source
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.idle import idle
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
@@ -87,5 +87,5 @@ def test_an_imported_file_answers_for_itself(tmp_path: Path) -> None:
     (tmp_path / "body.yaml").write_text(spec("a: relu", "args: {k: 3}"))
     (tmp_path / "main.yaml").write_text(spec("a: body", "import: {body: body.yaml}"))
     for name, expected in (("body", ["unused-argument"]), ("main", [])):
-        _, found = elaborate_file(str(tmp_path / f"{name}.yaml"))
+        _, found = compile_spec(str(tmp_path / f"{name}.yaml"))
         assert [one.code for one in found] == expected

@@ -14,7 +14,7 @@ import yaml
 
 from netc.diagnostics.model import Diagnostic, Source
 from netc.editor.fixing import apply, choices
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 FOLDER = Path(__file__).parent / "errors"
 MISTAKES: list[dict[str, Any]] = yaml.safe_load((FOLDER.parent / "mistakes.yaml").read_text(encoding="utf-8"))
@@ -42,7 +42,7 @@ def test_one_finding_at_its_place_with_the_right_remedy(
     monkeypatch.chdir(FOLDER)
     path = FOLDER / f"{mistake['file']}.yaml"
     source = Source(path.name, path.read_text(encoding="utf-8"))
-    (found,) = elaborate_file(source)[1]
+    (found,) = compile_spec(source)[1]
     assert marked(found) == mistake["marked"]
     offered = choices(found, source)
     if "mended" not in mistake:
@@ -56,5 +56,5 @@ def test_one_finding_at_its_place_with_the_right_remedy(
 
 def is_right(source: Source, text: str, found: Diagnostic) -> bool:
     """Is the network of a changed text right, and the finding gone?"""
-    after = elaborate_file(Source(source.path, text))[1]
+    after = compile_spec(Source(source.path, text))[1]
     return all(one.severity != "error" and (one.code, one.message) != (found.code, found.message) for one in after)

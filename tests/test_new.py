@@ -12,7 +12,7 @@ from netc.cli.main import cli
 from netc.diagnostics.model import Source
 from netc.editor.formatting import format_source
 from netc.editor.starting import KINDS, starter
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 SIZES = {
     "mlp": {},
@@ -30,7 +30,7 @@ def new(*arguments: str) -> Result:
 @pytest.mark.parametrize("kind", KINDS)
 def test_starters_are_right_and_formatted(kind: str) -> None:
     text = starter("my_net", kind)
-    network, found = elaborate_file(Source("my_net.yaml", text))
+    network, found = compile_spec(Source("my_net.yaml", text))
     assert network is not None
     assert [one.message for one in found] == []
     assert network.name == "my_net"

@@ -30,7 +30,7 @@ from netc.backends.pytorch import generate
 from netc.diagnostics.model import Source
 from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, Op
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.types import TensorType
 from netc.verify.network import verify
 
@@ -404,7 +404,7 @@ net:
 
 def test_two_levels_of_a_network_are_torchvisions() -> None:
     """Symbolic sizes, lists as arguments, strides from sizes; the generated module's own weights."""
-    network, found = elaborate_file(Source("levels.yaml", LEVELS))
+    network, found = compile_spec(Source("levels.yaml", LEVELS))
     assert network is not None, [d.message for d in found]
     scope: dict[str, Any] = {"__name__": "generated"}
     exec(generate(network), scope)
@@ -426,7 +426,7 @@ def test_two_levels_of_a_network_are_torchvisions() -> None:
 
 def test_a_network_with_boxes_of_every_kind_passes_verify() -> None:
     """Also the shapes that onnx itself infers where the sizes of the map are computed."""
-    network, _ = elaborate_file(str(Path(__file__).parent.parent / "examples" / "proposals.yaml"))
+    network, _ = compile_spec(str(Path(__file__).parent.parent / "examples" / "proposals.yaml"))
     assert network is not None
     report = verify(network)
     assert report.ok, [f for f in report.findings if not f.ok]
@@ -457,6 +457,6 @@ def test_a_network_with_boxes_of_every_kind_passes_verify() -> None:
 )
 def test_what_is_wrong_is_said_where_it_is(line: str, where: str, message: str) -> None:
     text = f"netc: 1\nname: wrong\ninputs: {{image: [N, 3, 8*h, 8*w]}}\nnet:\n  f: conv2d 4 8 stride=8\n  b: {line}\n"
-    _, found = elaborate_file(Source("wrong.yaml", text))
+    _, found = compile_spec(Source("wrong.yaml", text))
     assert found[0].message.startswith(message)
     assert found[0].span.text == where

@@ -20,7 +20,7 @@ from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError, Source
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from tests.interpreter import Interpreter
 from tests.random_modules import random_files
 
@@ -67,10 +67,10 @@ RESNET50_FORWARD = """\
 def compiled(spec: str, **args: Any) -> Network:
     """The IR of spec text, or of `file.yaml:variant` under specs/."""
     if spec.startswith("netc:"):
-        network, found = elaborate_file(Source("spec.yaml", spec), args=args)
+        network, found = compile_spec(Source("spec.yaml", spec), args=args)
     else:
         path, _, variant = spec.partition(":")
-        network, found = elaborate_file(str(SPECS / path), args=args, variant=variant or None)
+        network, found = compile_spec(str(SPECS / path), args=args, variant=variant or None)
     assert network is not None, [d.message for d in found]
     return network
 
@@ -175,7 +175,7 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
     codes["masks"] = generate(compiled("faster_rcnn_fpn.yaml:maskrcnn_resnet50_fpn"))
     codes["crops"] = generate(compiled(CROPS))
     for seed in range(60):
-        network, _ = elaborate_file(Source("spec.yaml", random_files(seed)["main.yaml"]))
+        network, _ = compile_spec(Source("spec.yaml", random_files(seed)["main.yaml"]))
         if network is not None:
             codes[f"random{seed}"] = generate(network)
     for name, code in codes.items():
@@ -187,8 +187,8 @@ def test_code_is_formatted_and_clean(tmp_path: Path) -> None:
 
 def test_code_does_not_depend_on_hash_seeds() -> None:
     script = (
-        "from netc.passes.elaborate import elaborate_file; from netc.backends.pytorch import generate;"
-        f"print(generate(elaborate_file({str(SPECS / 'densenet.yaml')!r})[0]))"
+        "from netc.passes import compile_spec; from netc.backends.pytorch import generate;"
+        f"print(generate(compile_spec({str(SPECS / 'densenet.yaml')!r})[0]))"
     )
     found = set()
     for seed in ("1", "2"):
@@ -441,7 +441,7 @@ def test_imports_and_shared_modules(tmp_path: Path) -> None:
         (SPECS / "resnet.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
     (tmp_path / "fpn.yaml").write_text(FPN, encoding="utf-8")
-    network, found = elaborate_file(str(tmp_path / "fpn.yaml"))
+    network, found = compile_spec(str(tmp_path / "fpn.yaml"))
     assert network is not None, [d.message for d in found]
     agree(network, 3, 64, 64)
     code = generate(network)

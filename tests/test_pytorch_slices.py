@@ -10,7 +10,7 @@ from test_pytorch_backend import agree, compiled, network_class
 from netc.backends.pytorch import generate
 from netc.diagnostics.model import Source
 from netc.ir.model import Network
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 CHAIN = """netc: 1
 name: chain
@@ -51,7 +51,7 @@ net: [conv2d 4 1, relu, conv2d 4 3 padding=1, batch_norm2d, relu]
 
 def imported(folder: Path, text: str) -> Network:
     (folder / "parts.yaml").write_text(PARTS, encoding="utf-8")
-    network, found = elaborate_file(Source(str(folder / "spec.yaml"), text))
+    network, found = compile_spec(Source(str(folder / "spec.yaml"), text))
     assert network is not None, [d.message for d in found]
     return network
 
@@ -113,7 +113,7 @@ def test_equal_classes_of_two_files_are_one(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text(part, encoding="utf-8")
     own = UNIT.replace("unit", "conv_block")
     spec = f"netc: 1\nname: user\nimport: {{part: part.yaml}}\ninputs: {{image: [N, 3, 8, 8]}}\nblocks:\n  {own}\n"
-    network, _ = elaborate_file(Source(str(tmp_path / "spec.yaml"), f"{spec}net: [part, conv_block 8, conv_block 6]\n"))
+    network, _ = compile_spec(Source(str(tmp_path / "spec.yaml"), f"{spec}net: [part, conv_block 8, conv_block 6]\n"))
     assert network is not None
     agree(network, 3, 8, 8)
     code = generate(network)

@@ -14,7 +14,7 @@ from netc.diagnostics.model import Source
 from netc.expr.terms import lit
 from netc.ir.flat import Flat, flatten
 from netc.ops.records import Unsupported
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 
 SPEC = """
 netc: 1
@@ -35,7 +35,7 @@ outputs: {features: total}
 
 
 def _classes() -> tuple[Book, Flat]:
-    network, found = elaborate_file(Source("small.yaml", SPEC))
+    network, found = compile_spec(Source("small.yaml", SPEC))
     assert network is not None, [d.message for d in found]
     return settle(network.block, []), flatten(network)
 

@@ -6,12 +6,13 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from netc.api import compile_spec, split_variant
+from netc.api import split_variant
 from netc.budget import Budget, OverBudget, budgeted
 from netc.cli.report import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.files import read_standard_input
 from netc.ir.model import Network
+from netc.passes import compile_spec
 from netc.syntax.parse import is_spec, parse_spec
 from netc.syntax.read import MAX_BYTES, decode, read_source
 

@@ -11,7 +11,7 @@ from netc.editor.measures import Measures
 from netc.editor.positions import Encoding, Positions
 from netc.editor.symbols import Symbols
 from netc.ir.model import Network
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.passes.explain import Explainer
 from netc.syntax.ast import Import, SpecFile
 from netc.syntax.library import is_shipped
@@ -33,7 +33,7 @@ class Analysis:
         self.found: list[Diagnostic] = []
         self.spec: SpecFile | None = None
         if is_spec(source):
-            self.network, self.found = elaborate_file(source)
+            self.network, self.found = compile_spec(source)
             self.spec = self.network.file if self.network is not None else parse_spec(source)[0]
 
     @cached_property

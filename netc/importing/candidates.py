@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from netc.api import compile_spec
 from netc.budget import LIMIT, limited
 from netc.diagnostics.model import Diagnostic, Source
 from netc.importing.blocks import compose
@@ -26,6 +25,7 @@ from netc.importing.templates import Template
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
+from netc.passes import compile_spec
 
 NamesMode = Literal["keep", "readable", "none"]
 LONG = 60

@@ -80,8 +80,15 @@ def homes(trail: tuple[tuple[str, Call], ...]) -> Iterator[tuple[Call, Home]]:
 
 
 def flatten(network: Network) -> Flat:
-    """Open every call of a network."""
-    block = network.block
+    """Open every call of a network. That is done once, and kept with its block."""
+    kept = network.block.__dict__
+    if "flat" not in kept:
+        kept["flat"] = _flattened(network.block)
+    flat: Flat = kept["flat"]
+    return flat
+
+
+def _flattened(block: Block) -> Flat:
     env = {value: Wire(value.type, value.path) for value in block.inputs}
     inputs = tuple(env.values())
     nodes = list(_open(block, "", Home(), env, ()))

@@ -104,8 +104,12 @@ class BlockOutput(msgspec.Struct, frozen=True, eq=False):
     exposed: bool = False
 
 
-class Block(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """One elaborated definition. `shared` are modules declared under `shared`, by name: the first call made of each."""
+class Block(msgspec.Struct, frozen=True, eq=False, kw_only=True, dict=True):
+    """One elaborated definition.
+
+    removed: tensors of outputs that are none, or that a condition removed; dead-code elimination lets go of them. What
+    is derived from a block may be kept in its `__dict__`.
+    """
 
     definition: Definition
     arguments: Mapping[str, Any]
@@ -113,6 +117,7 @@ class Block(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     items: tuple[Item, ...]
     outputs: tuple[BlockOutput, ...]
     scope: Scope
+    removed: tuple[Value, ...] = ()
 
     @property
     def name(self) -> str:

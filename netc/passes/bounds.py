@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from netc.dims import Domain
-from netc.ir.flat import Flat
+from netc.ir.flat import Flat, flatten
 from netc.ir.model import Network
 from netc.ops.records import Require
+from netc.passes.compilation import Compilation
+
+
+def find_bounds(compilation: Compilation) -> None:
+    """Give the network the bounds that hold for what is left of it."""
+    network = compilation.network
+    if any(least > 1 for least in network.domain.bounds.values()):
+        domain = bounds(network, flatten(network))
+        compilation.network = msgspec.structs.replace(network, domain=domain)
 
 
 def bounds(network: Network, flat: Flat, *, training: bool = True) -> Domain:

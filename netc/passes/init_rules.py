@@ -12,16 +12,24 @@ from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Fix, Span
 from netc.diagnostics.suggest import closest
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
-from netc.ir.flat import Flat, FlatNode, parameters
+from netc.ir.flat import Flat, FlatNode, flatten, parameters
 from netc.ir.model import Block, Network
 from netc.ops.base import BadValue
 from netc.ops.fill import INITIALISERS, Initialiser, initialise
 from netc.ops.narrow import misfit, shown
 from netc.ops.records import Fill, Param
 from netc.ops.weighting import PARAMETRIZED
+from netc.passes.compilation import Compilation
 from netc.passes.files import files_around, inside
 from netc.passes.globs import matches
 from netc.syntax.ast import InitRule, Line
+
+
+def check_init_rules(compilation: Compilation) -> None:
+    """Report what is wrong with the rules under `init`."""
+    files, network = compilation.session.files, compilation.network
+    if any(file.init for file in files.specs.values()):
+        files.findings.extend(fills(network, flatten(network))[1])
 
 
 def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnostic]]:

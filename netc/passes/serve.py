@@ -16,7 +16,7 @@ from netc.diagnostics.model import Diagnostic, NetcError, Source, failure
 from netc.dims import Domain, dim_source, symbols
 from netc.ir.flat import flatten
 from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
-from netc.passes.elaborate import elaborate_file
+from netc.passes import compile_spec
 from netc.syntax.ast import Line
 from netc.types import FLOATS, TensorType
 
@@ -178,7 +178,7 @@ class _Wrapper:
         return name
 
     def _compiled(self, text: str) -> Block:
-        network, found = elaborate_file(Source("<serving>", text))
+        network, found = compile_spec(Source("<serving>", text))
         if network is None:
             raise NetcError(tuple(found))
         self.domain.bounds |= {name: max(n, self.domain.lower(name)) for name, n in network.domain.bounds.items()}

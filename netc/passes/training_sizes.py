@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from netc.dims import Domain, Size, at_least, symbols
-from netc.ir.flat import Flat, FlatNode, join
+from netc.ir.flat import Flat, FlatNode, flatten, join
 from netc.ir.model import Network
 from netc.ops.base import Op
 from netc.ops.records import Require
+from netc.passes.compilation import Compilation
 from netc.passes.files import frozen
+
+
+def check_training_sizes(compilation: Compilation) -> None:
+    """Give the network the sizes that it trains from; report those that are too small for it."""
+    network = compilation.network
+    sizes = training_sizes(network, flatten(network))
+    for size, (node, need) in sizes.items():
+        if isinstance(size, int):
+            wrong, span = need.problem, node.node.span
+            compilation.session.report.add(
+                wrong.code, wrong.message, span, notes=wrong.notes, helps=wrong.helps, severity="warning"
+            )
+    training = tuple((size, need.at_least) for size, (_, need) in sizes.items())
+    compilation.network = replace(network, training=training)
 
 
 def training_sizes(network: Network, flat: Flat) -> dict[Size, tuple[FlatNode, Require]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -15,17 +15,14 @@ from netc.expr.tree import names_in
 from netc.ir.model import Node
 from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Problem, Require
+from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.changes import changed, give, in_words, offer, prepend
 from netc.passes.elaborate.habits import one_less, repeats_input
-from netc.passes.elaborate.lints import BATCH
-from netc.passes.elaborate.lost_rows import steps
 from netc.passes.elaborate.mismatch import mismatch
+from netc.passes.elaborate.provenance import steps
 from netc.passes.elaborate.report import Clue
 from netc.syntax.ast import Input, Line, SpecFile
-from netc.types import TensorType
-
-if TYPE_CHECKING:
-    from netc.passes.elaborate.operators import NodeMaker
+from netc.types import BATCH
 
 _DTYPE = re.compile(r"\s*,?\s*dtype\s*:\s*(\w+)")
 _RANK = re.compile(r"[123](?=d$)")
@@ -34,7 +31,7 @@ _RANK = re.compile(r"[123](?=d$)")
 class Advice(msgspec.Struct, frozen=True, eq=False):
     """A problem of an operator, and the line that has it."""
 
-    maker: NodeMaker
+    applied: Application
     op: Op
     problem: Problem
 
@@ -44,49 +41,43 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         return Clue(tuple(self._offers()), clash.pairs if clash is not None else ())
 
     def _offers(self) -> Iterator[Fix]:
-        if self.problem.code == "too-small" and repeats_input(self.maker):
-            meant = [*one_less(self.maker)]
+        if self.problem.code == "too-small" and repeats_input(self.applied):
+            meant = [*one_less(self.applied)]
             yield from meant
-            if meant and sum(argument.name is None for argument in self.maker.line.arguments) > 2:
+            if meant and sum(argument.name is None for argument in self.applied.line.arguments) > 2:
                 return
         for candidate in self.problem.candidates:
             yield from self._attributes(dict(candidate))
         if self.problem.clash is not None:
             spend(ADVICE)
-            build, line, place = self.maker.build, self.maker.line, self.maker.place
-            made = build.compiler.made
-            found = mismatch(self.op, self.maker.inputs, self.problem.clash, line, place, build.naming, made)
+            found = mismatch(self.op, self.applied, self.problem.clash)
             yield from () if found is None else found.offers()
         if self.problem.code == "rank-mismatch":
             yield from self._batched()
             yield from self._relative()
         if self.problem.code == "dtype-mismatch" and isinstance(self.problem.at, int):
             yield from self._retyped(self.problem.at)
-        if self.problem.code == "not-constant" and self.maker.inputs:
+        if self.problem.code == "not-constant" and self.applied.inputs:
             yield from self._flattened()
-
-    def _types(self) -> tuple[TensorType, ...]:
-        return tuple([value.type for value in (*self.maker.inputs, *self.maker.references)])
 
     def _attributes(self, values: dict[str, Any]) -> Iterator[Fix]:
         """Attributes under which the operator itself has nothing to say."""
-        other, edits = changed(self.op, values), give(self.maker.line, self.maker.spans, values)
+        other, edits = changed(self.op, values), give(self.applied.line, self.applied.spans, values)
         if other is not None and self._accepts(other):
-            yield from offer(f"`{in_words(values)}` fits (gives {other.outputs(*self._types())[0]})", *edits)
+            yield from offer(f"`{in_words(values)}` fits (gives {other.outputs(*self.applied.types)[0]})", *edits)
 
     def _accepts(self, op: Op) -> bool:
         domain = Domain()
-        domain.bounds = dict(self.maker.build.domain.bounds)
+        domain.bounds = dict(self.applied.session.domain.bounds)
         return all(
             isinstance(finding, Require) and domain.require(finding.size, finding.at_least).holds
-            for finding in op.check(*self._types())
+            for finding in op.check(*self.applied.types)
         )
 
     def _flattened(self) -> Iterator[Fix]:
         """Axes that a flatten on the way should have left alone, or found pooled to one element."""
-        found = next(
-            (s for s in steps(self.maker.inputs[0], self.maker.build.compiler.made) if _flattens(s.node)), None
-        )
+        way = steps(self.applied.inputs[0], self.applied.session.provenance)
+        found = next((step for step in way if _flattens(step.node)), None)
         line = None if found is None else found.node.statement
         if found is None or not isinstance(line, Line):
             return
@@ -128,20 +119,20 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
 
     def _declared(self, at: int) -> Input | None:
         """The input of the file that the line's input is, perhaps behind operators that keep its axes."""
-        value, made = self.maker.inputs[at], self.maker.build.compiler.made
+        value = self.applied.inputs[at]
         rank = value.type.rank
-        for step in steps(value, made):
+        for step in steps(value, self.applied.session.provenance):
             value = step.node.inputs[0]
-        definition = self.maker.place.names.definition
+        definition = self.applied.place.names.definition
         inputs = definition.inputs if isinstance(definition, SpecFile) and definition.inputs else ()
         return next((one for one in inputs if one.name == value.path and rank == len(one.shape or ())), None)
 
     def _relative(self) -> Iterator[Fix]:
         """The operator's relative for a tensor of this rank: `batch_norm1d` for `batch_norm2d`."""
-        own, word = self.maker.cls, self.maker.target.word_span
-        if word.text != own.name or not self.maker.inputs:
+        own, word = self.applied.cls, self.applied.target.word_span
+        if word.text != own.name or not self.applied.inputs:
             return
-        x = self.maker.inputs[0].type
+        x = self.applied.inputs[0].type
         for rank in sorted({x.rank - 2, 1}):
             name = _RANK.sub(str(rank), own.name)
             if name != own.name and name in OPERATORS:

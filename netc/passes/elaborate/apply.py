@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from netc.diagnostics.model import Label, Span
 from netc.ir.model import Value
-from netc.ops.base import OPERATORS, Op
-from netc.passes.elaborate.calls import make_call
-from netc.passes.elaborate.drafts import Slot
+from netc.ops.base import Op
+from netc.passes.elaborate.calls import Elaborate, make_call
+from netc.passes.elaborate.namespace import Slot
 from netc.passes.elaborate.operators import NodeMaker
 from netc.passes.elaborate.place import Applied, Place, failed
-from netc.passes.elaborate.shared import shared_module
+from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.report import Report
 from netc.passes.elaborate.target import Target
 from netc.syntax.ast import Definition, Import, Line
 from netc.types import ERROR, NONE
 
-if TYPE_CHECKING:
-    from netc.passes.elaborate.body import BodyBuilder
 
-
-def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Applied:
+def apply(reader: Reader, elaborate: Elaborate, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Applied:
     """`inputs` are the tensors named with @ or the one that flows in; None after an unknown reference.
 
     Where an input is not known after an earlier error, the line's own arguments are still checked.
     """
-    target = Target(build.report, build.files, place, line, inputs)
+    target = Target(reader.report, reader.files, place, line, inputs)
     callee = target.resolve()
     if callee is None:
         return failed(place, line)
@@ -35,12 +31,12 @@ def apply(build: BodyBuilder, line: Line, place: Place, inputs: tuple[Value, ...
     if len(present) < len(inputs) and not present:
         return Applied(None, Slot(inputs[0]))
     if len(present) < len(inputs) and not _skips(callee, inputs):
-        _refuse_none(build, line, inputs)
+        _refuse_none(reader.report, line, inputs)
         return failed(place, line)
     if isinstance(callee, type):
         fewer = len(present) < len(inputs) or _may_be_any_number(line)
-        return NodeMaker(build, callee, target, present, open=fewer).make()
-    return make_call(build, callee, target, present)
+        return NodeMaker(reader, callee, target, present, open=fewer).make()
+    return make_call(reader.session, elaborate, callee, target, present)
 
 
 def _skips(callee: type[Op] | Definition | Import, inputs: tuple[Value, ...]) -> bool:
@@ -58,7 +54,7 @@ def _may_be_any_number(line: Line) -> bool:
     return any(not isinstance(part, str) or part.endswith(".*") for ref in refs for part in ref.parts)
 
 
-def _refuse_none(build: BodyBuilder, line: Line, inputs: tuple[Value, ...]) -> None:
+def _refuse_none(report: Report, line: Line, inputs: tuple[Value, ...]) -> None:
     """One of several inputs is none, and what reads them needs them all."""
     at, none = next((at, value) for at, value in enumerate(inputs) if value.type is NONE)
     refs = line.inputs or ()
@@ -67,16 +63,4 @@ def _refuse_none(build: BodyBuilder, line: Line, inputs: tuple[Value, ...]) -> N
     message = f"`{'@' * exact}{span.text.removeprefix('@')}` is none here, and `{line.op}` needs all of its inputs"
     secondary = (Label(none.span, "none comes from here"),) if none.span.source is span.source else ()
     helps = ("an `if` around this statement can leave it out, too",)
-    build.report.add("absent-tensor", message, span, secondary=secondary, helps=helps)
-
-
-def takes_input(line: Line, place: Place) -> bool:
-    """False for operators such as `constant`, and blocks, that have no input."""
-    shared = shared_module(line.op, place)
-    if shared is not None and isinstance(shared.statement, Line):
-        line = shared.statement
-    block = place.instance.spec.blocks.get(line.op)
-    if block is not None:
-        return block.inputs != ()
-    cls = OPERATORS.get(line.op)
-    return cls is None or cls.arity[1] != 0
+    report.add("absent-tensor", message, span, secondary=secondary, helps=helps)

@@ -10,14 +10,16 @@ import msgspec
 from netc.budget import STATEMENT, TURN
 from netc.diagnostics.model import Span
 from netc.expr.evaluate import evaluate, items, truth
-from netc.expr.scope import Binding, Scope, how_said
+from netc.expr.scope import Binding, Said, Scope, how_said
 from netc.expr.tree import Expr, names_in
 from netc.expr.values import count_of
-from netc.ir.model import Value
+from netc.ir.model import Group, GroupKind, Item, Value
 from netc.passes.elaborate.apply import apply
-from netc.passes.elaborate.drafts import Draft, GroupDraft, Same, itself
+from netc.passes.elaborate.calls import Elaborate
+from netc.passes.elaborate.namespace import AliasedValue, unaliased
 from netc.passes.elaborate.place import Applied, Flow, Place, failed
 from netc.passes.elaborate.reading import Reader, Template
+from netc.passes.elaborate.session import Session
 from netc.passes.elaborate.shared import can_call, is_single, module_place, names_inputs, shared_module
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
@@ -36,7 +38,7 @@ Turns = list[tuple[Scope, dict[str, Any]]]
 class Made(msgspec.Struct, frozen=True, eq=False):
     """What a statement came to: its items and the tensor it stands for."""
 
-    items: list[Draft]
+    items: list[Item]
     value: Value | None
     feeds: bool = True
 
@@ -48,7 +50,7 @@ class Counter:
 
     def __init__(self, place: Place, flow: Flow) -> None:
         self.place, self.flow, self.next = place, flow, 0
-        self.items: list[Draft] = []
+        self.items: list[Item] = []
 
     def member(self) -> Place:
         self.next += 1
@@ -63,13 +65,17 @@ class Counter:
 class BodyBuilder(Reader):
     """Elaborates the statements of one block."""
 
+    def __init__(self, session: Session, elaborate: Elaborate) -> None:
+        super().__init__(session)
+        self.elaborate = elaborate
+
     def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
         """Elaborate a statement that stands at `place.path`."""
-        if self.compiler.depth >= MAX_DEPTH:
+        if self.session.depth >= MAX_DEPTH:
             return self._too_deep(statement, place)
-        self.compiler.depth += 1
+        self.session.depth += 1
         made = self._RUN[type(statement)](self, statement, place, flow)
-        self.compiler.depth -= 1
+        self.session.depth -= 1
         return made
 
     def _too_deep(self, statement: Statement, place: Place) -> Made:
@@ -80,7 +86,7 @@ class BodyBuilder(Reader):
     def body(self, statement: Body, place: Place, flow: Flow) -> Made:
         """Named statements in order; the first takes what flows in. Where nothing does, it stands for its last tensor,
         one that feeds no statement too."""
-        made: list[Draft] = []
+        made: list[Item] = []
         value = flow.value
         for named in statement.statements:
             one = self.named(named, place, flow)
@@ -140,27 +146,24 @@ class BodyBuilder(Reader):
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
         """`layer$i: {for: …}`: a statement of its own for every turn."""
         turns = self.turns(loop, place, flow)
-        group = GroupDraft(kind="loop", path="", items=[], statement=loop, source=flow.value)
-        group.said["iterable"] = how_said(loop.iterable, place.scope)
-        value = flow.value
+        iterations: list[Item] = []
+        before = value = flow.value
         if turns:
             self.templates.append(Template(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
             with self.report.turn(loop, bindings):
                 made = self._named(named, loop.body, place.within(scope), flow)
-            group.items.append(_iteration(loop, bindings, made, flow))
+            iterations.append(_iteration(loop, bindings, made, flow))
             value = made.value if made.feeds else value
             flow = Flow(value) if made.feeds else flow
-        group.result = value
-        return Made([group], value)
+        said = {"iterable": how_said(loop.iterable, place.scope)}
+        return Made([_group("loop", "", iterations, loop, before, value, said=said)], value)
 
     def _nested(self, statement: Body, place: Place, flow: Flow) -> Made:
         inner = place.nested()
         inner.names.body_inputs[inner.path] = flow.value
         made = self.body(statement, inner, flow)
-        group = GroupDraft(
-            kind="body", path=place.path, items=made.items, statement=statement, source=flow.value, result=made.value
-        )
+        group = _group("body", place.path, made.items, statement, flow.value, made.value)
         place.names.add_group(place.path, made.value)
         return Made([group], made.value)
 
@@ -173,16 +176,7 @@ class BodyBuilder(Reader):
     def _close(self, kind: Any, statement: Statement, counter: Counter, flow: Flow, **more: Any) -> Made:
         value = counter.flow.value
         counter.place.names.add_group(counter.place.path, value)
-        group = GroupDraft(
-            kind=kind,
-            path=counter.place.path,
-            items=counter.items,
-            statement=statement,
-            source=flow.value,
-            result=value,
-            **more,
-        )
-        return Made([group], value)
+        return Made([_group(kind, counter.place.path, counter.items, statement, flow.value, value, **more)], value)
 
     def _member(self, item: Statement, counter: Counter) -> None:
         """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
@@ -222,11 +216,8 @@ class BodyBuilder(Reader):
         inner = Counter(counter.place, counter.flow)
         inner.next = counter.next
         more = fill(inner)
-        group = GroupDraft(
-            kind=kind, path=counter.place.path, items=inner.items, statement=item, spliced=True,
-            source=counter.flow.value, result=inner.flow.value, **more,
-        )  # fmt: skip
-        counter.items.append(group)
+        path, source, result = counter.place.path, counter.flow.value, inner.flow.value
+        counter.items.append(_group(kind, path, inner.items, item, source, result, spliced=True, **more))
         counter.next, counter.flow = inner.next, inner.flow
 
     def _members(self, statement: Statement, counter: Counter) -> None:
@@ -290,7 +281,6 @@ class BodyBuilder(Reader):
         """The scope of each turn of a loop, and what its variables hold; None after an error."""
         rows = self.attempt(lambda: items(loop.iterable, self.context(place.reading(flow.value))), place)
         if rows is ERROR:
-            self.failed = True
             return None
         for name in loop.names:
             found = place.scope.find(name)
@@ -298,7 +288,7 @@ class BodyBuilder(Reader):
                 self.report.add("ambiguous-name", f"`{name}` is already in use here", loop.span)
         turns = []
         for index, row in enumerate(rows):
-            self.compiler.spend(TURN + count_of(row), loop.span)
+            self.session.spend(TURN + count_of(row), loop.span)
             values = row if len(loop.names) > 1 else (row,)
             if not isinstance(values, tuple) or len(values) != len(loop.names):
                 span = Span(place.instance.source, loop.iterable.start, loop.iterable.end)
@@ -316,10 +306,8 @@ class BodyBuilder(Reader):
         if taken is None:
             made = Made([], Value(ERROR, place.path, statement.span))
         place.names.add_group(place.path, made.value)
-        group = GroupDraft(
-            kind="if", path=place.path, items=made.items, statement=statement, taken=bool(taken),
-            said={"condition": how_said(statement.condition, reading.scope)}, source=flow.value, result=made.value,
-        )  # fmt: skip
+        said = {"condition": how_said(statement.condition, reading.scope)}
+        group = _group("if", place.path, made.items, statement, flow.value, made.value, taken=bool(taken), said=said)
         return Made([group], made.value, made.feeds)
 
     def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
@@ -351,25 +339,24 @@ class BodyBuilder(Reader):
             )
         if not found:
             return Made([], Value(ERROR, place.path, statement.span))
-        return Made([], Same(found[0].type, place.path, statement.span, found[0]))
+        return Made([], AliasedValue(found[0].type, place.path, statement.span, found[0]))
 
     def _line(self, line: Line, place: Place, flow: Flow) -> Made:
         return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
 
     def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
         """`again`: a further copy of a repeat, which reads the copy before it."""
-        self.compiler.spend(STATEMENT, line.span)
+        self.session.spend(STATEMENT, line.span)
         shared = shared_module(line.op, place)
         if shared is not None and isinstance(shared.statement, Body) and (line.inputs is None or again):
             return self._shared(shared, line, place, flow)
-        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (itself(flow.value),)
+        inputs = self.inputs(line, place, flow) if not again or flow.value is None else (unaliased(flow.value),)
         if shared is not None:
             return self._shared_line(shared, line, place, inputs)
-        return self._record(apply(self, line, place, inputs), line, place)
+        return self._record(apply(self, self.elaborate, line, place, inputs), line, place)
 
     def _record(self, applied: Applied, line: Line, place: Place) -> Made:
         if applied.failed:
-            self.failed = True
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
             self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
@@ -381,7 +368,8 @@ class BodyBuilder(Reader):
         if isinstance(shared.statement, Line) and is_single(shared.statement):
             own = module_place(shared, place)
             ok = can_call(self.report, shared, line, place)
-            return self._record(apply(self, shared.statement, own, inputs) if ok else failed(place, line), line, own)
+            made = apply(self, self.elaborate, shared.statement, own, inputs) if ok else failed(place, line)
+            return self._record(made, line, own)
         if inputs is not None and len(inputs) != 1:
             self.report.add("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
             inputs = None
@@ -405,15 +393,32 @@ class BodyBuilder(Reader):
     }
 
 
-def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> GroupDraft:
-    return GroupDraft(
-        kind="iteration",
-        path="",
-        items=made.items,
-        statement=loop,
-        bindings=bindings,
-        source=flow.value,
-        result=made.value,
+def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> Group:
+    return _group("iteration", "", made.items, loop, flow.value, made.value, bindings=bindings)
+
+
+def _group(
+    kind: GroupKind,
+    path: str,
+    items: list[Item],
+    statement: Statement,
+    source: Value | None,
+    result: Value | None,
+    *,
+    said: dict[str, Said] | None = None,
+    **more: Any,
+) -> Group:
+    """A group whose tensors go by no other name."""
+    source, result = (None if value is None else unaliased(value) for value in (source, result))
+    return Group(
+        kind=kind,
+        path=path,
+        items=tuple(items),
+        statement=statement,
+        said=said or {},
+        source=source,
+        result=result,
+        **more,
     )
 
 

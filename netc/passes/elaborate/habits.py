@@ -11,6 +11,7 @@ from netc.dims import Size, dim_text
 from netc.expr.tree import Binary, Literal, Name
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, Op
+from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.arguments import Given
 from netc.passes.elaborate.report import Clue
 from netc.syntax.ast import Argument
@@ -18,7 +19,6 @@ from netc.types import ERROR
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import changes
-    from netc.passes.elaborate.operators import NodeMaker
 else:
     changes = LazyModule("netc.passes.elaborate.changes")
 
@@ -26,14 +26,14 @@ WIDEST = 11
 """The largest kernel that anyone gives on purpose in the place of channels."""
 
 
-def one_less(maker: NodeMaker, at: int = 0) -> Iterator[Fix]:
+def one_less(applied: Application, at: int = 0) -> Iterator[Fix]:
     """The line without its positional argument number `at`, where it has one more than that."""
-    line, name = maker.line, maker.cls.follows[0]
+    line, name = applied.line, applied.cls.follows[0]
     given = [argument for argument in line.arguments if argument.name is None]
     if not name or len(given) < 2 or at >= len(given):
         return
     edit = _cut(given, at)
-    followed = _followed(maker)
+    followed = _followed(applied)
     size = "" if followed is None else f" ({dim_text(followed)})"
     text = (
         line.span.source.text[line.span.start : edit.span.start] + line.span.source.text[edit.span.end : line.span.end]
@@ -52,49 +52,49 @@ def _cut(given: Sequence[Argument], at: int) -> Edit:
     return Edit(Span(source, start, end), "")
 
 
-def repeats_input(maker: NodeMaker) -> bool:
+def repeats_input(applied: Application) -> bool:
     """Whether the line's first argument is the size that follows from the input."""
-    names = [*maker.cls.attributes]
-    given, followed = maker.target.given, _followed(maker)
-    if not maker.cls.follows[0] or not given or given[0].argument.name is not None or followed is None:
+    names = [*applied.cls.attributes]
+    given, followed = applied.target.given, _followed(applied)
+    if not applied.cls.follows[0] or not given or given[0].argument.name is not None or followed is None:
         return False
-    return bool(maker.values.get(names[0]) == followed)
+    return bool(applied.values.get(names[0]) == followed)
 
 
-def _followed(maker: NodeMaker) -> Size | None:
+def _followed(applied: Application) -> Size | None:
     """The size of the input that an argument of the operator follows from; None where it has no such axis."""
-    x, axis = maker.inputs[0].type if maker.inputs else ERROR, maker.cls.follows[1]
+    x, axis = applied.inputs[0].type if applied.inputs else ERROR, applied.cls.follows[1]
     return None if x is ERROR or not -x.rank <= axis < x.rank else x.shape[axis]
 
 
-def takes_for_another(maker: NodeMaker, op: Op) -> bool:
+def takes_for_another(applied: Application, op: Op) -> bool:
     """Whether an argument that follows from the input stands where another belongs, on a line that is right all the
     same; that is a warning."""
-    positional = sum(given.argument.name is None for given in maker.target.given)
+    positional = sum(given.argument.name is None for given in applied.target.given)
     names = [*op.attributes][:positional]
     eps = op.__dict__["eps"] if "eps" in names else 0
     kernel: Sequence[int] = op.__dict__["kernel_size"] if "kernel_size" in names else ()
     if eps >= 1:
-        taken, offers = f"{eps:g} is taken for `eps`", tuple(_without(maker, names.index("eps")))
-    elif kernel and max(kernel) > WIDEST and repeats_input(maker) and _are_literals(maker, 2):
-        taken, offers = f"{max(kernel)} is taken for `kernel_size`", tuple(one_less(maker))
+        taken, offers = f"{eps:g} is taken for `eps`", tuple(_without(applied, names.index("eps")))
+    elif kernel and max(kernel) > WIDEST and repeats_input(applied) and _are_literals(applied, 2):
+        taken, offers = f"{max(kernel)} is taken for `kernel_size`", tuple(one_less(applied))
     else:
         return False
-    message = f"{taken}; `{maker.cls.follows[0]}` follows from the input"
-    maker.report.add("inferred-argument", message, maker.line.span, severity="warning", clue=Clue(offers))
+    message = f"{taken}; `{applied.cls.follows[0]}` follows from the input"
+    applied.report.add("inferred-argument", message, applied.line.span, severity="warning", clue=Clue(offers))
     return True
 
 
-def _are_literals(maker: NodeMaker, count: int) -> bool:
+def _are_literals(applied: Application, count: int) -> bool:
     """Whether the first arguments are numbers as written: who writes `classes 2*stride` means just that."""
-    return all(isinstance(given.argument.value, Literal) for given in maker.target.given[:count])
+    return all(isinstance(given.argument.value, Literal) for given in applied.target.given[:count])
 
 
-def _without(maker: NodeMaker, at: int) -> Iterator[Fix]:
+def _without(applied: Application, at: int) -> Iterator[Fix]:
     """The line without one positional argument, the only one or another."""
-    given = [argument for argument in maker.line.arguments if argument.name is None]
+    given = [argument for argument in applied.line.arguments if argument.name is None]
     if at < len(given):
-        alone = len(given) == 1 and maker.line.long is None
+        alone = len(given) == 1 and applied.line.long is None
         edit = changes.cut(given[at].span) if alone else _cut(given, at)
         yield Fix(f"leave `{given[at].span.text}` out", (edit,))
 
@@ -102,14 +102,14 @@ def _without(maker: NodeMaker, at: int) -> Iterator[Fix]:
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def values_meant(maker: NodeMaker, declared: Attr, given: Given, value: object) -> Iterator[Fix]:
+def values_meant(applied: Application, declared: Attr, given: Given, value: object) -> Iterator[Fix]:
     """What may have been meant by a value that an operator does not take."""
     argument, expr = given.argument, given.argument.value
     place = Span(argument.span.source, expr.start, expr.end)
     if isinstance(value, str):
         yield from _word_meant(declared, place, value)
     elif value is None and not declared.required and argument.name is not None:
-        edits = changes.give(maker.line, maker.spans, {}, without=(declared.name,))
+        edits = changes.give(applied.line, applied.spans, {}, without=(declared.name,))
         yield from changes.offer(f"leave `{argument.name}` out", *edits)
     elif isinstance(value, float) and isinstance(expr, Binary) and expr.op == "/":
         source = place.source.text
@@ -133,10 +133,10 @@ def _word_meant(declared: Attr, place: Span, word: str) -> Iterator[Fix]:
         yield from changes.offer(f"did you mean `{near}`?", Edit(place, near))
 
 
-def tensor_meant(maker: NodeMaker, given: Given) -> Iterator[Fix]:
+def tensor_meant(applied: Application, given: Given) -> Iterator[Fix]:
     """A tensor that lacks its @."""
     value = given.argument.value
-    if isinstance(value, Name) and maker.place.scope.tensor(value.id) is not None:
+    if isinstance(value, Name) and applied.place.scope.tensor(value.id) is not None:
         place = Span(given.argument.span.source, value.start, value.end)
-        text = f"@{value.id}" if maker.line.long is None else f'"@{value.id}"'
+        text = f"@{value.id}" if applied.line.long is None else f'"@{value.id}"'
         yield from changes.offer(f"write `{given.argument.name}=@{value.id}`", Edit(place, text))

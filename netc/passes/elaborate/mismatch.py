@@ -15,6 +15,7 @@ from netc.geometry import Window
 from netc.ir.model import Node, Value
 from netc.ops.base import Family, Op
 from netc.ops.records import Clash
+from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.changes import (
     Tensor,
     another,
@@ -26,9 +27,8 @@ from netc.passes.elaborate.changes import (
     offer,
     reference_spans,
 )
-from netc.passes.elaborate.drafts import Namespace
-from netc.passes.elaborate.lost_rows import Made, Step, steps
-from netc.passes.elaborate.place import Place
+from netc.passes.elaborate.namespace import Namespace
+from netc.passes.elaborate.provenance import Provenance, Step, steps
 from netc.syntax.ast import Line, SpecFile
 from netc.types import ERROR
 
@@ -45,7 +45,7 @@ class Side(msgspec.Struct, frozen=True, eq=False):
 
 
 class Mismatch(msgspec.Struct, frozen=True, eq=False):
-    """Two inputs of an operator that disagree, where the operator stands, and who made what.
+    """Two inputs of an operator that disagree, the names around the operator, and who makes what.
 
     named: the name of the statement it stands in.
     """
@@ -53,10 +53,11 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
     op: Op
     sides: tuple[Side, Side]
     axes: Sequence[int]
-    place: Place
+    names: Namespace
+    prefix: str
     named: Span | None
-    made: Made
-    inputs: Sequence[Value] = ()
+    provenance: Provenance
+    inputs: Sequence[Value]
     """All inputs of the operator, these two included."""
 
     def offers(self) -> Iterator[Fix]:
@@ -81,7 +82,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         """Resize to the size of the other tensor."""
         if other.ref is None or min(self.axes) < 2:
             return
-        for step in steps(own.value, self.made):
+        for step in steps(own.value, self.provenance):
             node = step.node
             if node.op.like_replaces and not step.inside and len(node.inputs) == 1 and isinstance(node.statement, Line):
                 yield from _resized(step, node.statement, Tensor(name_of(other.ref)))
@@ -93,14 +94,14 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         """Another tensor of that kind of name that has the size."""
         if own.ref is None:
             return
-        names, word = self.place.names, name_of(own.ref)
-        known = [name for name in _alike(names, word, self.place.prefix) if name != word]
-        fitting = [name for name in known if self._fits(names, name, other.value)]
+        word = name_of(own.ref)
+        known = [name for name in _alike(self.names, word, self.prefix) if name != word]
+        fitting = [name for name in known if self._fits(name, other.value)]
         for name in fitting[:MAX_OTHERS]:
             yield from offer(f"read `@{name}`, which fits", another(own.ref, name))
 
-    def _fits(self, names: Namespace, name: str, wanted: Value) -> bool:
-        value = names.slots[name].value
+    def _fits(self, name: str, wanted: Value) -> bool:
+        value = self.names.slots[name].value
         if value is None or value.type is ERROR or value.type.rank != wanted.type.rank:
             return False
         return all(value.type.shape[axis] == wanted.type.shape[axis] for axis in self.axes)
@@ -115,7 +116,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
 
     def _shrinking(self, value: Value) -> Iterator[tuple[Step, dict[str, Any]]]:
         """Windows of stride 1 that change the size, last first, and the padding with which they would not."""
-        for step in steps(value, self.made):
+        for step in steps(value, self.provenance):
             if not _keeps_space(step.node):
                 windows = step.node.op.windows(step.node.inputs[0].type)
                 if {w.stride for w in windows} != {1} or "padding" not in step.node.op.attributes:
@@ -127,7 +128,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         gaps = [other.type.shape[axis] - value.type.shape[axis] for axis in self.axes]
         if min(self.axes) < 2 or not all(isinstance(gap, int) and gap > 0 for gap in gaps):
             return
-        for step in steps(value, self.made):
+        for step in steps(value, self.provenance):
             node = step.node
             if "output_padding" in node.op.attributes:
                 first = node.inputs[0].type.rank - node.op.rank
@@ -145,7 +146,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         if self.named is None or self.op.family is not Family.MERGE or "dim" in self.op.attributes:
             return
         shortcut, body = self._shortcut()
-        if (maker := self.made.by.get(body.value)) is not None and maker is self.made.by.get(shortcut.value):
+        if (maker := self.provenance.nodes.get(body.value)) is not None and maker is self.provenance.nodes.get(
+            shortcut.value
+        ):
             return
         rank = shortcut.value.type.rank - 2
         if shortcut.ref is None or body.ref is None or rank not in (1, 2, 3) or body.value.type.rank != rank + 2:
@@ -156,7 +159,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         step = strides.pop()
         if 1 not in self.axes and step == 1:
             return
-        inside = not isinstance(self.place.names.definition, SpecFile)
+        inside = not isinstance(self.names.definition, SpecFile)
         channels = f"{name_of(body.ref)}.C" if inside else dim_text(body.value.type.shape[1])
         line = f"conv{rank}d {channels} 1{f' stride={step}' if step != 1 else ''} @{name_of(shortcut.ref)}"
         name = self._fresh_name("shortcut")
@@ -180,27 +183,29 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
     def _shortcut(self) -> tuple[Side, Side]:
         """The side that the other is computed from, else the one with fewer channels, and the other."""
         left, right = self.sides
-        before = [node.inputs[0] for node in (step.node for step in steps(left.value, self.made))]
-        after = [node.inputs[0] for node in (step.node for step in steps(right.value, self.made))]
+        before = [node.inputs[0] for node in (step.node for step in steps(left.value, self.provenance))]
+        after = [node.inputs[0] for node in (step.node for step in steps(right.value, self.provenance))]
         if right.value in before or left.value in after:
             return (right, left) if right.value in before else (left, right)
         return (left, right) if len(before) < len(after) else (right, left)
 
     def _fresh_name(self, wanted: str) -> str:
-        taken = self.place.names.heads | set(self.place.names.inputs)
+        taken = self.names.heads | set(self.names.inputs)
         return next(name for i in range(1, 1000) if (name := wanted if i == 1 else f"{wanted}{i}") not in taken)
 
 
-def mismatch(
-    op: Op, inputs: Sequence[Value], clash: Clash, line: Line, place: Place, named: Span | None, made: Made
-) -> Mismatch | None:
+def mismatch(op: Op, applied: Application, clash: Clash) -> Mismatch | None:
     """The two inputs that disagree; None where they are no inputs of the line."""
+    inputs, place = applied.inputs, applied.place
     if clash.inputs is None or max(clash.inputs) >= len(inputs):
         return None
-    refs = reference_spans(line)
+    refs = reference_spans(applied.line)
     spans: list[Span | None] = [*refs] if len(refs) == len(inputs) else [None] * len(inputs)
     first, second = [Side(inputs[at], spans[at]) for at in clash.inputs]
-    return Mismatch(op, (first, second), clash.axes, place, named, made, inputs)
+    return Mismatch(
+        op, (first, second), clash.axes, place.names, place.prefix, applied.reader.naming,
+        applied.session.provenance, inputs,
+    )  # fmt: skip
 
 
 def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:

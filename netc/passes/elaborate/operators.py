@@ -10,7 +10,7 @@ from netc.diagnostics.model import Fault, Label, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
-from netc.expr.scope import Said, Scope, how_said
+from netc.expr.scope import Scope, how_said
 from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, parts_of
 from netc.expr.values import count_of
 from netc.ir.model import Node, Value
@@ -19,10 +19,12 @@ from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.ops.target import sizes_without_source
+from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.arguments import Bound, Given, bind, is_plain, missing
-from netc.passes.elaborate.drafts import Namespace, Same, Slot
-from netc.passes.elaborate.lost_rows import explain
-from netc.passes.elaborate.place import Applied, Place, failed
+from netc.passes.elaborate.namespace import AliasedValue, Namespace, Slot
+from netc.passes.elaborate.place import Applied, failed
+from netc.passes.elaborate.provenance import explain
+from netc.passes.elaborate.reading import Reader
 from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.passes.elaborate.windows import window_findings
@@ -30,33 +32,19 @@ from netc.types import ERROR, FLOATS, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import advice, habits
-    from netc.passes.elaborate.body import BodyBuilder
 else:
     advice = LazyModule("netc.passes.elaborate.advice")
     habits = LazyModule("netc.passes.elaborate.habits")
 
 
-def with_own_input(place: Place, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
-    """A scope in which `x` is the statement's input."""
-    return Scope(scope, {}, tensors=place.tensor_names(inputs[0] if inputs else None))
-
-
-class NodeMaker:
-    """One operator applied to its inputs; `make` collects everything wrong before it gives up.
-
-    open: the line names a number of inputs that may come to one.
-    """
+class NodeMaker(Application):
+    """Makes the node of an operator applied to its inputs; `make` collects everything wrong before it gives up."""
 
     def __init__(
-        self, build: BodyBuilder, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+        self, reader: Reader, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
     ) -> None:
-        self.build, self.cls, self.target, self.inputs, self.open = build, cls, target, inputs, open and cls.skips
-        self.report, self.place, self.line = build.report, target.place, target.line
-        self.values: dict[str, Any] = {}
+        super().__init__(reader, cls, target, inputs, open=open)
         self._scopes: dict[Scope, Scope] = {}
-        self.said: dict[str, Said] = {}
-        self.spans: dict[str, Span] = {}
-        self.given: dict[str, tuple[Value, ...]] = {}
         self.undone: Node | None = None
         self.ok = True
 
@@ -117,7 +105,7 @@ class NodeMaker:
             self.report.add("bad-argument", message, given.argument.span, clue=clue)
             self.ok = False
             return
-        found = self.build.references(given.argument.value, self.place, explicit=None)
+        found = self.reader.references(given.argument.value, self.place, explicit=None)
         self.ok = self.ok and bool(found)
         if found and found[0].type is NONE:
             return
@@ -151,29 +139,24 @@ class NodeMaker:
         if name in self.cls.attributes:
             self.values[name] = True
 
-    @property
-    def references(self) -> tuple[Value, ...]:
-        """The tensors named by attributes, in the operator's order."""
-        return tuple([value for name in self.cls.references for value in self.given.get(name, ())])
-
     def _origin(self, value: Value, names: Namespace) -> tuple[Node, tuple[Value, ...]] | None:
         """The operator whose first output a tensor is, here or in a block called; its other outputs and its input."""
-        node = self.build.made_by.get(value)
+        node = self.session.provenance.nodes.get(value)
         if node is not None:
             return (node, (*node.outputs[1:], *node.inputs[:1])) if value is node.outputs[0] else None
         spend(LEAF * len(names.slots))
-        for call in [slot.call for slot in names.slots.values() if slot.call is not None]:
-            inner = call.inside(value)
-            found = None if inner is None else self._origin(inner, call.block.names)
+        for site in [slot.call for slot in names.slots.values() if slot.call is not None]:
+            inner = site.inside(value)
+            found = None if inner is None else self._origin(inner, site.callee.names)
             if found is not None:
-                return found[0], tuple([call.reach(v) for v in found[1]])
+                return found[0], tuple([site.reach(v) for v in found[1]])
         return None
 
     def _take_over(self) -> None:
         """Settings of the operator that is undone, where the line does not give them."""
         if self.undone is None:
             return
-        own = self.undone.outputs[0] in self.build.own
+        own = self.undone.outputs[0] in self.reader.own
         op, said_there = self.undone.op, self.undone.said if own else {}
         for name in [n for n in self.cls.attributes if n in op.attributes and n not in self.values]:
             self.values[name] = getattr(op, name)
@@ -182,7 +165,7 @@ class NodeMaker:
 
     def _follow_dtype(self) -> None:
         """A tensor whose line names no type has that of the whole compile."""
-        declared, wanted = self.cls.attributes.get("dtype"), self.build.compiler.dtype
+        declared, wanted = self.cls.attributes.get("dtype"), self.session.dtype
         if declared is not None and declared.default in FLOATS and wanted is not None:
             self.values.setdefault("dtype", wanted)
 
@@ -198,7 +181,7 @@ class NodeMaker:
         except ExprError as error:
             self.ok = False
             if not self._is_no_word(declared, given, error):
-                self.build.files.report_expression(error, self.build.files.source_of(given.scope))
+                self.reader.files.report_expression(error, self.reader.files.source_of(given.scope))
         except BadValue as error:
             self.ok = False
             self._report_value(declared, given, value, str(error))
@@ -208,13 +191,13 @@ class NodeMaker:
     def _value(self, expr: Expr, declared: Attr, scope: Scope) -> Any:
         if type(expr) is Literal and type(expr.value) is int:
             return expr.value
-        value = evaluate(expr, Context(self._scope(scope), self.build.domain, declared.words))
+        value = evaluate(expr, Context(self._scope(scope), self.session.domain, declared.words))
         return value.text if isinstance(value, OperatorValue) else value
 
     def _scope(self, scope: Scope) -> Scope:
         """The scope in which an argument is read, where `x` is the statement's input."""
         if scope not in self._scopes:
-            self._scopes[scope] = with_own_input(self.place, scope, self.inputs)
+            self._scopes[scope] = self.place.beside(scope, self.inputs)
         return self._scopes[scope]
 
     def _is_no_word(self, declared: Attr, given: Given, error: ExprError) -> bool:
@@ -257,19 +240,18 @@ class NodeMaker:
         for path in dict.fromkeys(paths):
             if path == "x" or self.place.scope.tensor(path) is None:
                 continue
-            yield from self.build.references(TensorRef(parts=(path,)), self.place, explicit=None)
+            yield from self.reader.references(TensorRef(parts=(path,)), self.place, explicit=None)
         yield from dict.fromkeys(self.place.names.inputs.values())
 
     def _apply(self, op: Op) -> Applied:
         try:
             self._find_sizes(op)
-            inputs = (*self.inputs, *self.references)
-            types = tuple(v.type for v in inputs)
+            inputs, types = self.operands, self.types
             if not self._check(op, types):
                 return failed(self.place, self.line)
             if op.hands_on(*types):
                 many = isinstance(op.infer(*types), tuple)
-                same = Same(inputs[0].type, self.place.path, self.line.span, inputs[0])
+                same = AliasedValue(inputs[0].type, self.place.path, self.line.span, inputs[0])
                 return Applied(None, Slot(same, {"0": same} if many else {}))
             outputs, slot = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
@@ -286,8 +268,8 @@ class NodeMaker:
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line, outer=self.place.outer,
         )  # fmt: skip
-        self.build.made_by.update(dict.fromkeys(outputs, node))
-        self.build.own.update(outputs)
+        self.session.provenance.nodes.update(dict.fromkeys(outputs, node))
+        self.reader.own.update(outputs)
         return Applied(node, slot, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:
@@ -309,7 +291,7 @@ class NodeMaker:
         seen = set()
         for finding in op.problems(*types):
             if isinstance(finding, Require):
-                if self.build.domain.require(finding.size, finding.at_least).holds:
+                if self.session.domain.require(finding.size, finding.at_least).holds:
                     continue
                 finding = finding.problem
             if finding.code == "bad-arity" and self.open:
@@ -323,7 +305,7 @@ class NodeMaker:
         span, label, secondary = self._places(problem, types)
         clue, notes = advice.Advice(self, op, problem).clue(), problem.notes
         if problem.clash is not None:
-            notes = (*notes, *explain((*self.inputs, *self.references), problem.clash, self.build.compiler.made))
+            notes = (*notes, *explain(self.operands, problem.clash, self.session.provenance))
         self.report.add(
             problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=problem.helps,
             clue=clue,

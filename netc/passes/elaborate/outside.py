@@ -11,8 +11,8 @@ from netc.expr.evaluate import Context, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.scope import Scope
-from netc.passes.elaborate.compiler import Compiler
 from netc.passes.elaborate.files import Instance, Names
+from netc.passes.elaborate.session import Session
 from netc.syntax.ast import SpecFile
 from netc.types import ERROR
 
@@ -20,9 +20,9 @@ from netc.types import ERROR
 class Outside:
     """Reads values for a file's arguments; each text is a source of its own, so findings in it point at it."""
 
-    def __init__(self, compiler: Compiler, spec: SpecFile) -> None:
+    def __init__(self, session: Session, spec: SpecFile) -> None:
         self.spec = spec
-        self.domain, self.files, self.report = compiler.domain, compiler.files, compiler.report
+        self.domain, self.files, self.report = session.domain, session.files, session.report
         self._scopes: list[Scope] = []
 
     def values(self, args: Mapping[str, Any]) -> dict[str, Any]:

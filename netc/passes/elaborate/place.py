@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from netc.expr.scope import Scope
-from netc.ir.model import Node, Value
-from netc.passes.elaborate.drafts import CallDraft, Namespace, Slot, TensorNames
+from netc.ir.flat import join
+from netc.ir.model import Call, Node, Value
 from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.namespace import Namespace, Slot, TensorNames
 from netc.syntax.ast import Line
 from netc.types import ERROR
 
@@ -48,14 +49,14 @@ class Place(msgspec.Struct, frozen=True, eq=False):
 
     def reading(self, value: Value | None) -> Place:
         """The same place for an expression in which `x` is what flows in."""
-        return self.within(Scope(self.scope, {}, tensors=self.tensor_names(value)))
+        return self.within(Scope(self.scope, {}, tensors=self._tensors(value)))
 
-    def tensor_names(self, own: Value | None) -> TensorNames:
+    def beside(self, scope: Scope, inputs: tuple[Value, ...]) -> Scope:
+        """A scope of the statement's arguments in which `x` is its input."""
+        return Scope(scope, {}, tensors=self._tensors(inputs[0] if inputs else None))
+
+    def _tensors(self, own: Value | None) -> TensorNames:
         return TensorNames(self.names, self.prefix, own)
-
-
-def join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
 
 
 class Flow(msgspec.Struct, frozen=True, eq=False):
@@ -72,7 +73,7 @@ class Applied(msgspec.Struct, frozen=True, eq=False):
     """What a leaf came to: the item (None where it needs none, and after an error), its name's slot, and whether the
     next statement reads it."""
 
-    item: Node | CallDraft | None
+    item: Node | Call | None
     slot: Slot
     feeds: bool = True
 

@@ -18,16 +18,16 @@ from netc.expr.tree import Expr, Name, TensorRef
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.source import WeightOf
-from netc.passes.elaborate.apply import takes_input
-from netc.passes.elaborate.drafts import Slot, UnknownTensor, itself
+from netc.passes.elaborate.namespace import Slot, UnknownTensor, unaliased
 from netc.passes.elaborate.place import Flow, Place
 from netc.passes.elaborate.report import Clue
+from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.shared import takes_input
 from netc.syntax.ast import Line, Loop, Named
 from netc.types import ERROR, NONE, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import changes
-    from netc.passes.elaborate.compiler import Compiler
 else:
     changes = LazyModule("netc.passes.elaborate.changes")
 
@@ -62,14 +62,13 @@ class Template(msgspec.Struct, frozen=True, eq=False):
 class Reader:
     """Resolves what statements read and remembers who read what, for one block."""
 
-    def __init__(self, compiler: Compiler) -> None:
-        self.compiler = compiler
-        self.report, self.files, self.domain = compiler.report, compiler.files, compiler.domain
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.report, self.files, self.domain = session.report, session.files, session.domain
         self.reads: dict[Value, list[tuple[Span, Line | None]]] = defaultdict(list)
         """The statements that read a tensor; those that name no input of theirs with their lines."""
-        self.made_by = compiler.made_by
         self.own: set[Value] = set()
-        self.failed = False
+        """What operators of this block compute."""
         self.broken: set[tuple[int, int]] = set()
         self.weights: list[Node] = []
         """Weights of other statements that were named since the last statement, as nodes to stand before it."""
@@ -102,7 +101,7 @@ class Reader:
                 return ()
             if not flow.linked:
                 self.reads[flow.value].append((line.span, line))
-            return (itself(flow.value),)
+            return (unaliased(flow.value),)
         found: list[Value] = []
         known = True
         for ref in line.inputs:
@@ -133,17 +132,16 @@ class Reader:
         if explicit is not None:
             for value in found:
                 self.reads[value].append((explicit, None))
-        return [itself(value) for value in found]
+        return [unaliased(value) for value in found]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
-        self.compiler.spend(REFERENCE, span)
+        self.session.spend(REFERENCE, span)
         try:
             return place.names.find(text, place.prefix)
         except UnknownTensor as unknown:
             owned = self._weight(unknown, place, span)
             if owned is not None:
                 return owned
-            self.failed = True
             if not self._is_below(text, place, span):
                 self._unknown(text, unknown, span)
             return None
@@ -179,7 +177,7 @@ class Reader:
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
         """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
         slot = place.names.slots.get(unknown.base)
-        owner = None if slot is None or slot.value is None else self.made_by.get(slot.value)
+        owner = None if slot is None or slot.value is None else self.session.provenance.nodes.get(slot.value)
         if owner is None or owner.path != unknown.base:
             return None
         key = unknown.text[len(unknown.base) + 1 :]

@@ -24,6 +24,18 @@ def module_place(shared: Named, place: Place) -> Place:
     return place.borrowing(shared.text)
 
 
+def takes_input(line: Line, place: Place) -> bool:
+    """False for operators such as `constant`, and blocks, that have no input."""
+    shared = shared_module(line.op, place)
+    if shared is not None and isinstance(shared.statement, Line):
+        line = shared.statement
+    block = place.instance.spec.blocks.get(line.op)
+    if block is not None:
+        return block.inputs != ()
+    cls = OPERATORS.get(line.op)
+    return cls is None or cls.arity[1] != 0
+
+
 def is_single(statement: Statement) -> bool:
     """Whether a statement is one operator or block."""
     return isinstance(statement, Line) and statement.repeat is None

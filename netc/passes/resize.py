@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,10 +14,8 @@ from netc.expr.evaluate import Context, ExprError, evaluate
 from netc.expr.scope import Scope
 from netc.expr.tree import Literal, Name, names_in
 from netc.passes.elaborate.report import Clue, moved
+from netc.passes.trials import Trials
 from netc.syntax.ast import Input, SpecFile
-
-if TYPE_CHECKING:
-    from netc.passes.elaborate.trials import Trials
 
 MAX_DEPTH = 4
 """Declarations one after another: each for the first place that does not fit with those before."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.budget import GLOB, spend
-from netc.ir.flat import Flat, join
-from netc.ir.model import Network
+from netc.ir.flat import Flat, flatten, join
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
+from netc.passes.compilation import Compilation
 from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
 from netc.passes.globs import matches
@@ -21,8 +21,10 @@ else:
     foreign = LazyModule("netc.passes.elaborate.foreign")
 
 
-def check_paths(report: Report, network: Network, flat: Flat) -> None:
-    """Report `shared-mismatch`, `duplicate-parameter`, `unmatched-init` and `unmatched-freeze`."""
+def check_paths(compilation: Compilation) -> None:
+    """Report `shared-mismatch`, `unmatched-init` and `unmatched-freeze`."""
+    report, network = compilation.session.report, compilation.network
+    flat = flatten(network)
     keys = _parameters(report, flat)
     modules = {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params}
     trained = {

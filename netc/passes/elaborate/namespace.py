@@ -1,89 +1,37 @@
-"""What stands while a block is being elaborated: items that may still change, and the names of its tensors."""
+"""The names of a block's tensors while it is elaborated, and what is remembered of the calls in it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
 from netc.budget import spend
 from netc.diagnostics.model import Span
-from netc.expr.scope import Said, Scope
-from netc.ir.model import GroupKind, Node, Value
-from netc.syntax.ast import Body, Definition, Named, Statement
+from netc.ir.model import Block, Call, Value
+from netc.syntax.ast import Body, Definition, Named
 from netc.types import ERROR, NONE
 
 
-class Same(Value, frozen=True, eq=False):
-    """Another statement's tensor under the name of a statement that only hands it on. Who reads which of the names
+class AliasedValue(Value, frozen=True, eq=False):
+    """Another statement's tensor under the name of a statement that only passes it on. Who reads which of the names
     counts for forks; nodes are given the tensor itself."""
 
     of: Value
 
 
-def itself(value: Value) -> Value:
+def unaliased(value: Value) -> Value:
     """The tensor behind its names."""
-    while isinstance(value, Same):
+    while isinstance(value, AliasedValue):
         value = value.of
     return value
 
 
-class CallDraft(msgspec.Struct, eq=False, kw_only=True):
-    """A call whose outputs may still grow: `exposed` are tensors inside the callee that someone named, by path."""
+class DeclaredOutput(msgspec.Struct, frozen=True, eq=False):
+    """An output as its block declares it; `enabled` unless a condition removed it."""
 
-    path: str
-    module: str
-    block: BlockDraft
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    said: Mapping[str, Said]
-    spans: Mapping[str, Span]
-    span: Span
-    statement: Statement
-    imported: bool
-    shared: bool
-    outer: bool
-    exposed: dict[str, tuple[Value, Value]] = {}
-
-    def inside(self, outer: Value) -> Value | None:
-        """The callee's own tensor behind one that the call hands out."""
-        declared = zip((o.value for o in self.block.enabled()), self.outputs, strict=True)
-        return next((own for own, known in (*declared, *self.exposed.values()) if known is outer), None)
-
-    def reach(self, inner: Value) -> Value:
-        """A tensor of the callee as the caller has it: one handed in or out, or handed out from now on."""
-        declared = zip((o.value for o in self.block.enabled()), self.outputs, strict=True)
-        passed = zip(self.block.inputs, self.inputs, strict=True)
-        for own, known in (*passed, *declared, *self.exposed.values()):
-            if own is inner:
-                return known
-        outer = Value(inner.type, f"{self.path}.{inner.path}", self.span)
-        self.exposed[inner.path] = inner, outer
-        return outer
-
-
-class GroupDraft(msgspec.Struct, eq=False, kw_only=True):
-    """As `ir.Group`."""
-
-    kind: GroupKind
-    path: str
-    items: list[Draft]
-    statement: Statement
-    said: dict[str, Said] = {}
-    source: Value | None = None
-    result: Value | None = None
-    bindings: dict[str, Any] = {}
-    taken: bool = True
-    spliced: bool = False
-
-
-Draft = Node | CallDraft | GroupDraft
-
-
-class OutputDraft(msgspec.Struct, frozen=True, eq=False):
     name: str
     value: Value
     train_only: bool
@@ -91,25 +39,47 @@ class OutputDraft(msgspec.Struct, frozen=True, eq=False):
     span: Span
 
 
-class BlockDraft(msgspec.Struct, eq=False, kw_only=True):
-    """A definition elaborated for certain arguments and input types. `complete` is False when errors cut it short."""
+class Elaborated(msgspec.Struct, frozen=True, eq=False):
+    """A definition elaborated for certain arguments and input types, and the names that callers may reach inside."""
 
-    definition: Definition
-    arguments: dict[str, Any]
-    inputs: tuple[Value, ...]
-    items: list[Draft]
-    outputs: tuple[OutputDraft, ...]
-    scope: Scope
+    block: Block
+    outputs: tuple[DeclaredOutput, ...]
     names: Namespace
-    complete: bool = True
-
-    def enabled(self) -> tuple[OutputDraft, ...]:
-        """The outputs there are: not those that a condition removed, nor those that are none."""
-        return tuple(o for o in self.outputs if o.enabled and o.value.type is not NONE)
 
     def none(self) -> dict[str, Value]:
         """Outputs that no condition removed and that are none, by name."""
         return {o.name: o.value for o in self.outputs if o.enabled and o.value.type is NONE}
+
+
+class CallSite(msgspec.Struct, frozen=True, eq=False):
+    """A call and what it calls. exposed: tensors inside that somebody named, by path, and what the caller has for each:
+    `passes.expose` makes outputs of them."""
+
+    call: Call
+    callee: Elaborated
+    exposed: dict[str, tuple[Value, Value]]
+
+    def _handed_out(self) -> Iterator[tuple[Value, Value]]:
+        """The callee's tensors, each with the caller's."""
+        yield from zip((o.value for o in self.callee.block.outputs), self.call.outputs, strict=True)
+        yield from self.exposed.values()
+
+    def inside(self, outer: Value) -> Value | None:
+        """The callee's own tensor behind one that the call hands out."""
+        return next((inner for inner, value in self._handed_out() if value is outer), None)
+
+    def reach(self, inner: Value) -> Value:
+        """A tensor of the callee as the caller has it: one handed in or out, or handed out from now on."""
+        for own, value in (*zip(self.callee.block.inputs, self.call.inputs, strict=True), *self._handed_out()):
+            if own is inner:
+                return value
+        return self.expose(inner.path, inner, f"{self.call.path}.{inner.path}")
+
+    def expose(self, path: str, inner: Value, name: str) -> Value:
+        """Hand out one more tensor from inside, under a name of the caller's."""
+        if path not in self.exposed:
+            self.exposed[path] = inner, Value(inner.type, name, self.call.span)
+        return self.exposed[path][1]
 
 
 class Slot(msgspec.Struct, eq=False):
@@ -117,7 +87,7 @@ class Slot(msgspec.Struct, eq=False):
 
     value: Value | None
     ports: dict[str, Value] = {}
-    call: CallDraft | None = None
+    call: CallSite | None = None
     container: bool = False
 
 
@@ -211,22 +181,18 @@ class Namespace:
             return slot.ports[rest]
         raise UnknownTensor(path, base, lambda: [*slot.ports, *self.members(base)])
 
-    def _through(self, call: CallDraft, rest: str, path: str, expose: bool) -> Value:
-        names, block = call.block.names, call.block
-        by_port = {o.name: v for o, v in zip(block.enabled(), call.outputs, strict=True)} | block.none()
+    def _through(self, site: CallSite, rest: str, path: str, expose: bool) -> Value:
+        names, block, call = site.callee.names, site.callee.block, site.call
         if rest.partition(".")[0] not in names.heads:
-            if rest in by_port:
-                return by_port[rest]
-            raise UnknownTensor(path, call.path, lambda: [*by_port, *names.visible("")])
-        inner = itself(names.find(rest, "", expose=expose))
-        for output, outer in zip(block.enabled(), call.outputs, strict=True):
+            ports = {o.name: v for o, v in zip(block.outputs, call.outputs, strict=True)} | site.callee.none()
+            if rest in ports:
+                return ports[rest]
+            raise UnknownTensor(path, call.path, lambda: [*ports, *names.visible("")])
+        inner = unaliased(names.find(rest, "", expose=expose))
+        for output, outer in zip(block.outputs, call.outputs, strict=True):
             if output.value is inner:
                 return outer
-        if not expose or inner.type is NONE:
-            return inner
-        if rest not in call.exposed:
-            call.exposed[rest] = inner, Value(inner.type, path, call.span)
-        return call.exposed[rest][1]
+        return inner if not expose or inner.type is NONE else site.expose(rest, inner, path)
 
     def members(self, path: str) -> list[str]:
         """Names directly under a path."""
@@ -275,8 +241,8 @@ class TensorNames:
 
     def get(self, path: str) -> Value | None:
         if path == "x" and self.own is not None:
-            return itself(self.own)
+            return unaliased(self.own)
         try:
-            return itself(self.names.find(path, self.prefix, expose=False))
+            return unaliased(self.names.find(path, self.prefix, expose=False))
         except UnknownTensor:
             return None

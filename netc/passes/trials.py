@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import msgspec
-
-from netc.budget import OverBudget, share, spend
-from netc.diagnostics.model import Diagnostic, Edit, Fix, Source
-from netc.passes.elaborate.report import Clue, Key, Outcome, key_of, moved
-from netc.passes.elaborate.resize import Resizer
+from netc.budget import share, spend
+from netc.diagnostics.model import Diagnostic, Edit, Source
+from netc.passes.elaborate.report import Key, Outcome, key_of, moved
 
 MAX_TRIALS = 48
 """Networks checked again for one report."""
 
 MAX_STEPS = 1_500_000
 """Steps these may take, together."""
-
-MOST_FINDINGS = 6
-"""Findings that remedies are tried for."""
-
-MOST_FIXES = 4
 
 
 Retry = Callable[[Mapping[str, Source]], Outcome]
@@ -75,46 +67,6 @@ class Trials:
         gone = moved(found, edits) not in keys(self.outcome(edits).found)
         below = all(one.code != found.code and one.span and found.span and _is_below(one, found) for one in new)
         return gone and bool(new) and below
-
-
-def advised(first: Outcome, retry: Retry) -> list[Diagnostic]:
-    """The findings with the remedies that proved right, before whatever else they advise."""
-    trials = Trials(first, retry)
-    left = MOST_FINDINGS
-    told = []
-    for found in first.found:
-        clue = first.clues.get(found)
-        if clue is not None and left:
-            left -= 1
-            fixes = (*_proved(trials, found, clue), *found.fixes)
-            found = msgspec.structs.replace(found, fixes=fixes)
-        told.append(found)
-    return told
-
-
-def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
-    proved: list[Fix] = []
-    partly: list[Fix] = []
-    try:
-        for fix in _candidates(trials, found, clue):
-            if any(fix.title == other.title for other in (*proved, *partly)):
-                continue
-            if trials.mends(found, fix.edits):
-                proved.append(fix)
-            elif found.severity == "error" and not partly and trials.uncovers(found, fix.edits):
-                partly.append(fix)
-            if len(proved) == MOST_FIXES:
-                break
-    except (Enough, OverBudget):
-        pass
-    return proved or partly
-
-
-def _candidates(trials: Trials, found: Diagnostic, clue: Clue) -> Iterator[Fix]:
-    """Other sizes of the inputs, then changes of the network."""
-    if clue.pairs:
-        yield from Resizer(trials, found, clue).offers()
-    yield from clue.offers
 
 
 def _edited(edits: Sequence[Edit]) -> dict[str, Source]:

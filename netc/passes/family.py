@@ -1,9 +1,9 @@
 """Many networks of one spec: what is equal in them is done once.
 
 The files are read once. A block is elaborated once for equal arguments, equal input types and equal values of all that
-it may name in its file, and is used again in every network after; so is its finished form. A network that is reused in
-part is the network that `elaborate_file` gives, but for the scopes in which `said` expressions stand, which may be
-those of an earlier one: such a network is for measuring, not for writing.
+it may name in its file, and is used again in every network after; so is what is left of it without dead code. A network
+that is reused in part is the network that `compile_spec` gives, but for the scopes in which `said` expressions stand,
+which may be those of an earlier one: such a network is for measuring, not for writing.
 """
 
 from __future__ import annotations
@@ -15,25 +15,31 @@ from typing import Any
 
 import msgspec
 
-from netc.budget import LEAF, Budget, OverBudget, budgeted, share, spend
-from netc.diagnostics.model import Diagnostic, Source, Span
-from netc.diagnostics.model import Frame as Caller
+from netc.budget import Budget, OverBudget, budgeted, spend
+from netc.diagnostics.model import Diagnostic, Frame, Source, Span
 from netc.dims import Domain
 from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import Scope
-from netc.ir.model import Block, Network, Node, Value
-from netc.passes.elaborate import checked_network, elaborate_file
+from netc.ir.model import Call, Network, Node, Value
+from netc.passes import PASSES, compile_spec
+from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
-from netc.passes.elaborate.compiler import Compiler
-from netc.passes.elaborate.drafts import BlockDraft, CallDraft
+from netc.passes.elaborate.blocks import Blocks
 from netc.passes.elaborate.files import Instance
-from netc.passes.elaborate.finish import Finisher, leaves_of
+from netc.passes.elaborate.namespace import CallSite, Elaborated
+from netc.passes.elaborate.network import elaborate
 from netc.passes.elaborate.report import Abandoned
+from netc.passes.elaborate.session import Session
+from netc.passes.lints import check_lints
+from netc.passes.training_sizes import check_training_sizes
 from netc.syntax.ast import Definition, SpecFile
 from netc.types import TensorType
 
 MOST_BLOCKS = 4096
 """Blocks that are kept; when there are more, all are forgotten, so that memory stays level."""
+
+MEASURED = tuple(one for one in PASSES if one not in (check_training_sizes, check_lints))
+"""The passes without those that only lead to warnings."""
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -42,33 +48,32 @@ class Family:
     """The networks of a spec for many values of its arguments."""
 
     def __init__(self, source: Source, variant: str | None = None, bind: Mapping[str, int] | None = None) -> None:
-        """As for `elaborate_file`. The files that the spec imports are read when the first network is asked for."""
+        """As for `compile_spec`. The files that the spec imports are read when the first network is asked for."""
         self.source, self.variant, self.bind = source, variant, dict(bind or {})
-        self.blocks = Blocks()
-        self._first: Compiler | None = None
+        self.blocks = SharedBlocks()
+        self._first: Session | None = None
         self._spec: SpecFile | None = None
 
     def network(self, args: Mapping[str, Any]) -> tuple[Network | None, list[Diagnostic]]:
-        """As `elaborate_file`, to be measured; without warnings."""
+        """As `compile_spec`, to be measured; without warnings."""
         found = self._reused(args) if self._read() else None
         if found is not None:
             return found, []
-        network, findings = elaborate_file(self.source, args, self.variant, self.bind)
+        network, findings = compile_spec(self.source, args, self.variant, self.bind)
         return network, [one for one in findings if one.severity == "error"]
 
     def _read(self) -> bool:
         """Whether blocks can be reused: the files have no errors, and no modules that blocks share."""
         if self._first is None:
-            self._first = Compiler()
+            self._first = Session()
             try:
                 with budgeted():
                     self._spec = self._first.files.parse(self.source)
             except (Abandoned, OverBudget):
                 self._spec = None
         files = self._first.files
-        wrong = any(one.severity == "error" for one in (*files.findings, *self._first.report.found))
         strict = any(file.shared or file.lint for file in files.specs.values())
-        return self._spec is not None and not wrong and not strict
+        return self._spec is not None and not self._first.has_errors() and not strict
 
     def _reused(self, args: Mapping[str, Any]) -> Network | None:
         """The network, or None where something is wrong with it."""
@@ -77,37 +82,41 @@ class Family:
         self.blocks.trim()
         try:
             with budgeted() as budget:
-                member = Member(self.blocks, budget)
-                member.files.share(self._first.files)
-                finisher = SharedFinisher(self.blocks)
-                network = checked_network(member, finisher, self._spec, args, self.variant, self.bind, brief=True)
+                session = Session()
+                session.files.share(self._first.files)
+                member = Member(session, self.blocks, budget)
+                compilation = elaborate(member, self._spec, args, self.variant, self.bind)
+                if compilation is None:
+                    return None
+                compilation.eliminated = self.blocks.eliminated
+                for run in MEASURED:
+                    run(compilation)
         except (Abandoned, OverBudget):
             return None
-        wrong = any(one.severity == "error" for one in (*member.files.findings, *member.report.found))
-        return None if wrong else network
+        return None if session.has_errors() else compilation.network
 
 
 class Kept(msgspec.Struct, eq=False, kw_only=True):
     """A block that was made, and what making it did besides.
 
-    steps: what it took without the blocks inside, which are `inner`. calls: those within, each with the number of
-    tensors that callers reach for inside it, which nobody may have changed since. bounds, decided: of the symbols,
-    afterwards. finished: by what is wanted of it.
+    steps: what it took without the blocks inside, which are `inner`. nodes, outputs, sites: what the session knows of
+    it. calls: those within, each with the number of tensors that callers reach for inside it, which nobody may have
+    changed since. bounds, decided: of the symbols, afterwards.
     """
 
-    draft: BlockDraft
+    elaborated: Elaborated
     steps: int
-    made: dict[Value, Node]
-    called: dict[Value, CallDraft]
+    nodes: dict[Value, Node]
+    outputs: dict[Value, CallSite]
+    sites: dict[Call, CallSite]
     bounds: dict[str, int]
     decided: dict[Any, None]
     inner: tuple[Kept, ...]
-    calls: tuple[tuple[CallDraft, int], ...]
-    finished: dict[Any, tuple[Block, SharedFinisher]]
+    calls: tuple[tuple[CallSite, int], ...]
 
     @property
     def intact(self) -> bool:
-        return all(len(call.exposed) == known for call, known in self.calls)
+        return all(len(site.exposed) == known for site, known in self.calls)
 
 
 class Making(msgspec.Struct, eq=False):
@@ -118,23 +127,20 @@ class Making(msgspec.Struct, eq=False):
     plain: bool = True
 
 
-class Blocks:
+class SharedBlocks:
     """The blocks that the networks of a spec have in common."""
 
     def __init__(self) -> None:
         self.kept: dict[Any, Kept] = {}
-        self.of: dict[BlockDraft, Kept] = {}
+        self.eliminated: dict[Read, Eliminated] = {}
         self._words: dict[tuple[SpecFile, str], frozenset[str]] = {}
         self._named: dict[Definition, frozenset[str]] = {}
 
     def trim(self) -> None:
         """Forget all blocks where there are many."""
-        if len(self.kept) > MOST_BLOCKS:
+        if max(len(self.kept), len(self.eliminated)) > MOST_BLOCKS:
             self.kept.clear()
-            self.of.clear()
-
-    def keep(self, key: Any, kept: Kept) -> None:
-        self.kept[key] = self.of[kept.draft] = kept
+            self.eliminated.clear()
 
     def key(
         self,
@@ -177,13 +183,13 @@ class Blocks:
         return self._words[spec, text]
 
 
-class Member(Compiler):
+class Member(Blocks):
     """One compile of a family: it takes blocks that another has made, with all that came of making them."""
 
-    def __init__(self, blocks: Blocks, budget: Budget) -> None:
-        super().__init__()
-        self.blocks, self.budget = blocks, budget
-        self._here: dict[Any, tuple[BlockDraft, Kept | None]] = {}
+    def __init__(self, session: Session, shared: SharedBlocks, budget: Budget) -> None:
+        super().__init__(session)
+        self.shared, self.budget, self.domain = shared, budget, session.domain
+        self._here: dict[Any, tuple[Elaborated, Kept | None]] = {}
         self._restored: set[Kept] = set()
         self._making = [Making([])]
 
@@ -193,30 +199,30 @@ class Member(Compiler):
         instance: Instance,
         values: dict[str, Any],
         types: tuple[TensorType, ...],
-        frame: Caller,
-    ) -> BlockDraft | None:
-        key, left = self.blocks.key(definition, instance, values, types, self.domain), self.budget.left
+        frame: Frame,
+    ) -> Elaborated | None:
+        key, left = self.shared.key(definition, instance, values, types, self.domain), self.budget.left
         if key not in self._here:
-            kept = self.blocks.kept.get(key)
+            kept = self.shared.kept.get(key)
             if kept is not None and kept.intact:
                 self._restore(kept)
                 self.domain.bounds = dict(kept.bounds)
-                self._here[key] = kept.draft, kept
+                self._here[key] = kept.elaborated, kept
             else:
                 made = self._made(definition, instance, values, types, frame)
                 if made is None:
                     return None
                 self._here[key] = made
                 if made[1] is not None:
-                    self.blocks.keep(key, made[1])
-        draft, kept = self._here[key]
+                    self.shared.kept[key] = made[1]
+        elaborated, kept = self._here[key]
         around = self._making[-1]
         around.steps += left - self.budget.left
         if kept is None:
             around.plain = False
         else:
             around.inner.append(kept)
-        return draft
+        return elaborated
 
     def _restore(self, kept: Kept) -> None:
         """All that making a block did, where it was not done in this compile."""
@@ -224,8 +230,9 @@ class Member(Compiler):
             return
         self._restored.add(kept)
         spend(kept.steps)
-        self.made_by.update(kept.made)
-        self.called.update(kept.called)
+        self.session.provenance.nodes.update(kept.nodes)
+        self.session.provenance.sites.update(kept.outputs)
+        self.session.sites.update(kept.sites)
         self.domain.decided.update(kept.decided)
         for one in kept.inner:
             self._restore(one)
@@ -236,70 +243,41 @@ class Member(Compiler):
         instance: Instance,
         values: dict[str, Any],
         types: tuple[TensorType, ...],
-        frame: Caller,
-    ) -> tuple[BlockDraft, Kept | None] | None:
+        frame: Frame,
+    ) -> tuple[Elaborated, Kept | None] | None:
         """A block made here, and what is kept of it: nothing where there was something to report."""
-        making = Making([])
+        making, (nodes, outputs, sites) = Making([]), self._tables()
         self._making.append(making)
-        told, made, called, left = self._told(), len(self.made_by), len(self.called), self.budget.left
+        told, known, left = self._told(), [len(nodes), len(outputs), len(sites)], self.budget.left
         decided, self.domain.decided = self.domain.decided, {}
-        draft = super().block(definition, instance, values, types, frame)
+        elaborated = super().block(definition, instance, values, types, frame)
         own, self.domain.decided = self.domain.decided, decided | self.domain.decided
         self._making.pop()
-        if draft is None:
+        if elaborated is None:
             return None
-        if self._told() != told or not making.plain or not draft.complete:
-            return draft, None
+        if self._told() != told or not making.plain or self.session.has_errors():
+            return elaborated, None
+        block = elaborated.block
         kept = Kept(
-            draft=draft,
+            elaborated=elaborated,
             steps=left - self.budget.left - making.steps,
-            made=_last(self.made_by, len(self.made_by) - made),
-            called=_last(self.called, len(self.called) - called),
+            nodes=_last(nodes, len(nodes) - known[0]),
+            outputs=_last(outputs, len(outputs) - known[1]),
+            sites=_last(sites, len(sites) - known[2]),
             bounds=dict(self.domain.bounds),
             decided=own,
             inner=tuple(making.inner),
-            calls=tuple({call: count for one in making.inner for call, count in one.calls}.items())
-            + tuple((leaf, len(leaf.exposed)) for leaf in leaves_of(draft.items) if isinstance(leaf, CallDraft)),
-            finished={},
+            calls=tuple({site: count for one in making.inner for site, count in one.calls}.items())
+            + tuple((sites[leaf], len(sites[leaf].exposed)) for leaf in block.leaves() if isinstance(leaf, Call)),
         )
         self._restored.add(kept)
-        return draft, kept
+        return elaborated, kept
+
+    def _tables(self) -> tuple[dict[Value, Node], dict[Value, CallSite], dict[Call, CallSite]]:
+        return self.session.provenance.nodes, self.session.provenance.sites, self.session.sites
 
     def _told(self) -> int:
         return len(self.report.found) + len(self.files.findings)
-
-
-class SharedFinisher(Finisher):
-    """Finishes what is kept once for all networks."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        super().__init__()
-        self.blocks = blocks
-        self._merged: set[Block] = set()
-
-    def block(self, draft: BlockDraft, exposed: dict[str, Value], wanted: frozenset[str] | None) -> Block:
-        kept = self.blocks.of.get(draft)
-        if kept is None or not kept.intact:
-            return super().block(draft, exposed, wanted)
-        key = (tuple(exposed), wanted)
-        if key not in kept.finished:
-            inner = SharedFinisher(self.blocks)
-            with share(1 << 62):
-                kept.finished[key] = Finisher.block(inner, draft, exposed, wanted), inner
-        block, inner = kept.finished[key]
-        if block not in self._merged:
-            self._merged.add(block)
-            self._merge(block, inner)
-        return block
-
-    def _merge(self, block: Block, inner: SharedFinisher) -> None:
-        self._sizes[block] = inner.size(block)
-        spend(LEAF * self._sizes[block])
-        for statement, span in inner.seen.items():
-            self.seen.setdefault(statement, span)
-        self.used |= inner.used
-        self.pruned += inner.pruned
-        self.lacking += inner.lacking
 
 
 def _last(table: dict[Any, Any], count: int) -> dict[Any, Any]:

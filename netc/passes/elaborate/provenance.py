@@ -1,9 +1,9 @@
-"""Why two branches disagree on a size: the windows on the way, with their formulas."""
+"""Where tensors come from, and why two branches disagree on a size: the windows on the way, with their formulas."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -11,18 +11,18 @@ from netc.dims import Size, dim_text, symbols
 from netc.geometry import Window
 from netc.ir.model import Node, Value
 from netc.ops.records import Clash
-from netc.passes.elaborate.drafts import CallDraft
+from netc.passes.elaborate.namespace import CallSite
 from netc.types import AXES
 
 MAX_STEPS = 60
 MAX_SHOWN = 6
 
 
-class Made(msgspec.Struct, frozen=True, eq=False):
-    """Who makes a tensor: the operator, or the call of a block that hands it out."""
+class Provenance(msgspec.Struct, frozen=True, eq=False):
+    """What makes each tensor: an operator, or the call of a block that hands it out."""
 
-    by: Mapping[Value, Node]
-    called: Mapping[Value, CallDraft]
+    nodes: dict[Value, Node] = {}
+    sites: dict[Value, CallSite] = {}
 
 
 class Step(msgspec.Struct, frozen=True, eq=False):
@@ -34,33 +34,33 @@ class Step(msgspec.Struct, frozen=True, eq=False):
     """Whether it stands in a block that is called on the way."""
 
 
-def steps(value: Value, made: Made) -> Iterator[Step]:
+def steps(value: Value, provenance: Provenance) -> Iterator[Step]:
     """The way to a tensor, last operator first, along first inputs and through the blocks called."""
-    calls: list[CallDraft] = []
+    sites: list[CallSite] = []
     for _ in range(MAX_STEPS):
-        node, call = made.by.get(value), made.called.get(value)
+        node, site = provenance.nodes.get(value), provenance.sites.get(value)
         if node is not None:
             if not node.inputs:
                 return
-            yield Step(node, ".".join([*[c.path for c in calls], node.path]), bool(calls))
+            yield Step(node, ".".join([*[s.call.path for s in sites], node.path]), bool(sites))
             value = node.inputs[0]
-        elif call is not None and (inner := call.inside(value)) is not None:
-            calls.append(call)
+        elif site is not None and (inner := site.inside(value)) is not None:
+            sites.append(site)
             value = inner
-        elif calls and value in calls[-1].block.inputs:
-            call = calls.pop()
-            value = call.inputs[call.block.inputs.index(value)]
+        elif sites and value in sites[-1].callee.block.inputs:
+            site = sites.pop()
+            value = site.call.inputs[site.callee.block.inputs.index(value)]
         else:
             return
 
 
-def explain(inputs: Sequence[Value], clash: Clash, made: Made) -> tuple[str, ...]:
+def explain(inputs: Sequence[Value], clash: Clash, provenance: Provenance) -> tuple[str, ...]:
     """How the spatial sizes of two inputs came to differ: every rounding on the way to either."""
     if clash.inputs is None:
         return ()
     lines: list[str] = []
     for at in clash.inputs:
-        found = _way(inputs[at], [axis for axis in clash.axes if axis > 1], made)
+        found = _way(inputs[at], [axis for axis in clash.axes if axis > 1], provenance)
         lines += [line for line in found if line not in lines]
     if not lines:
         return ()
@@ -68,9 +68,9 @@ def explain(inputs: Sequence[Value], clash: Clash, made: Made) -> tuple[str, ...
     return ("\n".join(["where the sizes diverge", *(f"  {line}" for line in lines[:MAX_SHOWN]), *rest]),)
 
 
-def _way(value: Value, axes: Sequence[int], made: Made) -> Iterator[str]:
+def _way(value: Value, axes: Sequence[int], provenance: Provenance) -> Iterator[str]:
     """The roundings on the way to a tensor, last first; axes with the same formula on one line."""
-    for step in steps(value, made):
+    for step in steps(value, provenance):
         node = step.node
         x = node.inputs[0].type
         windows = node.op.windows(x)

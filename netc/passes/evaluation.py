@@ -2,57 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from netc.budget import LEAF, spend
 from netc.diagnostics.model import Span
-from netc.ir.model import Block, BlockOutput, Call, Node, Value
+from netc.ir.model import Block, BlockOutput, Call, Item, Node, Value, leaves
+from netc.passes.compilation import Compilation
 from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Line
 
 
-class Absent(msgspec.Struct, frozen=True, eq=False):
-    """What a block lacks in evaluation. made: each output `when: train` of a call, by its tensor here; tensors: those,
-    and all that is computed from them."""
+class TrainingOnly(msgspec.Struct, frozen=True, eq=False):
+    """What a block has in training alone. made: each output `when: train` of a call, by its tensor here; tensors:
+    those, and all that is computed from them."""
 
     made: dict[Value, tuple[Call, BlockOutput]]
     tensors: set[Value]
 
 
-def absent(leaves: Iterable[Node | Call]) -> Absent:
-    """What is absent in evaluation from a body given in order."""
+def training_only(items: tuple[Item, ...]) -> TrainingOnly:
+    """What a body computes in training alone."""
     made: dict[Value, tuple[Call, BlockOutput]] = {}
     tensors: set[Value] = set()
-    for leaf in leaves:
+    for leaf in leaves(items):
         if isinstance(leaf, Call):
             declared = zip(leaf.outputs, leaf.block.outputs, strict=True)
             made.update({value: (leaf, output) for value, output in declared if output.train_only})
         tensors.update(made.keys() & leaf.outputs if tensors.isdisjoint(leaf.inputs) else leaf.outputs)
-    return Absent(made, tensors)
+    return TrainingOnly(made, tensors)
 
 
-def check_evaluation(report: Report, block: Block, lacking: Absent) -> None:
-    """Report every line of a block that reads a tensor of training for an output that evaluation has as well."""
-    leaves = list(block.leaves())
-    spend(LEAF * len(leaves))
+def check_evaluation(compilation: Compilation) -> None:
+    """Report every line that reads a tensor of training for an output that evaluation has as well."""
+    blocks = dict.fromkeys(one.after for one in compilation.blocks)
+    if any(output.train_only for block in blocks for output in block.outputs):
+        for block in blocks:
+            lacking = training_only(block.items)
+            if lacking.made:
+                _check(compilation.session.report, block, lacking)
+
+
+def _check(report: Report, block: Block, lacking: TrainingOnly) -> None:
+    body = list(block.leaves())
+    spend(LEAF * len(body))
     for output in block.outputs:
         if output.train_only or output.value not in lacking.tensors:
             continue
         if output.value in lacking.made:
             _report(report, output, output.value, lacking, _declared_at(block, output))
-        for leaf, value in _readings(leaves, output.value, lacking):
+        for leaf, value in _readings(body, output.value, lacking):
             shared = leaf.outer or leaf.path != leaf.module
             readers = (f"`{leaf.path}` reads it, a call of the shared `{leaf.module}`",) if shared else ()
             _report(report, output, value, lacking, _read_at(leaf, value), readers)
 
 
-def _readings(leaves: Sequence[Node | Call], wanted: Value, lacking: Absent) -> Iterator[tuple[Node | Call, Value]]:
+def _readings(body: Sequence[Node | Call], wanted: Value, lacking: TrainingOnly) -> Iterator[tuple[Node | Call, Value]]:
     """The leaves on the way to a tensor that read one a call hands out in training only."""
     needed = {wanted} - lacking.made.keys()
-    spend(len(leaves))
-    for leaf in reversed(leaves):
+    spend(len(body))
+    for leaf in reversed(body):
         if not needed.isdisjoint(leaf.outputs):
             needed.update(value for value in leaf.inputs if value not in lacking.made)
             yield from ((leaf, value) for value in leaf.inputs if value in lacking.made)
@@ -73,7 +83,7 @@ def _declared_at(block: Block, output: BlockOutput) -> Span:
 
 
 def _report(
-    report: Report, output: BlockOutput, value: Value, lacking: Absent, span: Span, notes: tuple[str, ...] = ()
+    report: Report, output: BlockOutput, value: Value, lacking: TrainingOnly, span: Span, notes: tuple[str, ...] = ()
 ) -> None:
     call, source = lacking.made[value]
     message = f"`{value.path}` is only computed in training, but output `{output.name}` needs it in evaluation too"

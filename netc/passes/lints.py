@@ -10,21 +10,19 @@ from netc.budget import spend
 from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Edit, Fix, Frame, Label, Span
 from netc.dims import Dim, dim_text, symbols
-from netc.ir.flat import Flat, FlatNode, Wire
+from netc.ir.flat import Flat, FlatNode, Wire, flatten
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.ops.base import Family, Op
+from netc.passes.compilation import Compilation
 from netc.passes.elaborate.report import Clue, Report
 from netc.syntax.ast import Line
-from netc.types import AXES, TensorType
+from netc.types import AXES, BATCH, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import changes
 else:
     changes = LazyModule("netc.passes.elaborate.changes")
-
-BATCH = "N"
-"""The symbol that the batch axis has by convention."""
 
 MOST_COLOURS = 4
 """Channels a picture has: grey, RGB, RGB and transparency."""
@@ -33,9 +31,9 @@ _KEEP_AXES = frozenset((Family.ACTIVATION, Family.NORM, Family.DROPOUT))
 _OWN_MIXES = Op.mixes
 
 
-def check_lints(report: Report, network: Network, flat: Flat) -> None:
+def check_lints(compilation: Compilation) -> None:
     """Report what is right and probably not meant."""
-    _Lints(report, network, flat).run()
+    _Lints(compilation.session.report, compilation.network, flatten(compilation.network)).run()
 
 
 class _Lints:

@@ -1,0 +1,247 @@
+"""Blocks, elaborated once per arguments and input types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from netc.diagnostics.model import Frame, Span
+from netc.dims import Dim, Size, bind, dim_text, exact_div, symbol
+from netc.expr.evaluate import Context, evaluate, same, show, truth
+from netc.expr.scope import Binding, Scope
+from netc.expr.tree import Expr, names_in
+from netc.ir.model import Block, BlockOutput, Value
+from netc.passes.elaborate.body import BodyBuilder
+from netc.passes.elaborate.calls import block_key
+from netc.passes.elaborate.checks import by_need, holds
+from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.namespace import (
+    DeclaredOutput,
+    Elaborated,
+    Namespace,
+    TensorNames,
+    UnknownTensor,
+    unaliased,
+)
+from netc.passes.elaborate.place import Flow, Place
+from netc.passes.elaborate.session import Session
+from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
+from netc.types import ERROR, NONE, TensorType
+
+
+def takes_many(definition: Definition) -> bool:
+    """Whether the last input of a block takes all further tensors."""
+    return bool(definition.inputs) and definition.inputs is not None and definition.inputs[-1].many
+
+
+def _named(definition: Definition, count: int) -> list[tuple[str, Span]]:
+    """The names of a definition's inputs for a number of tensors, and where they are declared."""
+    if definition.inputs is None:
+        return [("in", definition.span)]
+    named = [(i.name, i.span) for i in definition.inputs if not i.many]
+    rest = definition.inputs[-1:]
+    return [*named, *[(f"{last.name}.{i}", last.span) for last in rest for i in range(count - len(named))]]
+
+
+class Blocks:
+    """Elaborates definitions and keeps what came of them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.report, self.files = session, session.report, session.files
+        self._blocks: dict[Any, Elaborated] = {}
+        self._open: list[Definition] = []
+
+    def block(
+        self,
+        definition: Definition,
+        instance: Instance,
+        values: dict[str, Any],
+        types: tuple[TensorType, ...],
+        frame: Frame,
+    ) -> Elaborated | None:
+        """The block for a call; None when it cannot be elaborated at all (reported)."""
+        key = block_key(definition, instance, values, types)
+        if key in self._blocks:
+            return self._blocks[key]
+        if definition in self._open:
+            code = "import-cycle" if isinstance(definition, SpecFile) else "recursive-block"
+            self.report.add(code, f"`{definition.name}` contains itself", frame.span)
+            return None
+        if not self._fits(definition, types, frame):
+            return None
+        self.report.trail.append(frame)
+        self._open.append(definition)
+        inputs = tuple(Value(t, n, s) for t, (n, s) in zip(types, _named(definition, len(types)), strict=True))
+        elaborated = self.elaborate(definition, instance, values, inputs)
+        self._open.pop()
+        self.report.trail.pop()
+        if elaborated is not None:
+            self._blocks[key] = elaborated
+        return elaborated
+
+    def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
+        wanted = 1 if definition.inputs is None else sum(not i.many for i in definition.inputs)
+        if len(types) != wanted and not (len(types) > wanted and takes_many(definition)):
+            names = ", ".join(f"{i.name}.*" if i.many else i.name for i in definition.inputs or ())
+            listed = f" ({names})" if names else ""
+            more = " or more" if takes_many(definition) else ""
+            message = f"`{definition.name}` takes {wanted}{more} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
+            self.report.add("bad-arity", message, frame.span)
+            return False
+        if isinstance(definition, SpecFile):
+            return all(self._same_rank(i, t, frame) for i, t in zip(definition.inputs or (), types, strict=True))
+        return True
+
+    def _same_rank(self, declared: Input, given: TensorType, frame: Frame) -> bool:
+        if declared.shape is None or len(declared.shape) == given.rank:
+            return True
+        message = f"input `{declared.name}` has {len(declared.shape)} axes; {given} has {given.rank}"
+        self.report.add("rank-mismatch", message, frame.span)
+        return False
+
+    def elaborate(
+        self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
+    ) -> Elaborated | None:
+        """Elaborate a definition's body for given argument values and inputs; None where they are refused at once."""
+        names = Namespace(definition, definition.shared)
+        names.inputs.update({v.path: v for v in inputs})
+        if takes_many(definition):
+            assert definition.inputs is not None
+            names.many = {definition.inputs[-1].name: len(inputs) - len(definition.inputs) + 1}
+        if inputs:
+            names.inputs["in"] = inputs[0]
+        scope = self._scope(definition, instance, values, names)
+        build = BodyBuilder(self.session, self.block)
+        place = Place("", "", "", scope, instance, names)
+        if isinstance(definition, SpecFile):
+            self._rebind(definition, instance, inputs)
+        early, late = by_need(definition, names, scope)
+        if not all(holds(self.session, check, instance, scope) for check in early):
+            return None
+        flow = Flow(inputs[0] if inputs else None)
+        statement = definition.net
+        if isinstance(statement, Body):
+            made = build.body(statement, place, flow)
+        elif statement is None:
+            made = build.run(Alias(span=definition.span, refs=()), place, flow)
+        else:
+            made = build.run(statement, place, Flow(flow.value, linked=True))
+        build.report_forks()
+        outputs = self._outputs(definition, build, place, made.value)
+        for check in late:
+            holds(self.session, check, instance, scope)
+        there = [o for o in outputs if o.enabled and o.value.type is not NONE]
+        removed = [o.value for o in outputs if o.enabled is (o.value.type is NONE)]
+        block = Block(
+            definition=definition, arguments=values, inputs=inputs, items=(*made.items, *build.weights),
+            outputs=tuple([BlockOutput(o.name, o.value, o.train_only) for o in there]), scope=scope,
+            removed=tuple(removed),
+        )  # fmt: skip
+        return Elaborated(block, outputs, names)
+
+    def _scope(self, definition: Definition, instance: Instance, values: dict[str, Any], names: Namespace) -> Scope:
+        tensors = TensorNames(names, "")
+        if isinstance(definition, SpecFile):
+            return Scope(instance.scope, {}, owner=definition, tensors=tensors)
+        bindings = {k: Binding("argument", v) for k, v in values.items()}
+        bindings |= {name: Binding("let", tuple(range(count))) for name, count in names.many.items()}
+        scope = Scope(instance.scope, bindings, owner=definition, tensors=tensors)
+        self.files.add_lets(definition, scope, instance)
+        return scope
+
+    def _rebind(self, spec: SpecFile, instance: Instance, inputs: tuple[Value, ...]) -> None:
+        """Give the symbols of a file's input shapes the sizes they have in this use; check its fixed sizes."""
+        for declared, value in zip(spec.inputs or (), inputs, strict=True):
+            if value.type is ERROR:
+                continue
+            for axis, (expr, size) in enumerate(zip(declared.shape or (), value.type.shape, strict=True)):
+                self._solve(expr, size, instance)
+                if any(instance.scope.find(name) is None for name in names_in(expr)):
+                    continue
+                wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance.source)
+                if wanted is not ERROR and not same(wanted, size):
+                    where = f"input `{declared.name}` of `{spec.name}`"
+                    message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
+                    frame = self.report.trail[-1] if self.report.trail else None
+                    fixed = not names_in(expr)
+                    at = os.path.basename(spec.path)
+                    help = f"`{at}` says {show(wanted)}; a name such as `C` in its place takes any size"
+                    span = frame.span if frame else declared.span
+                    self.report.add("shape-mismatch", message, span, helps=(help,) if fixed else ())
+
+    def _solve(self, expr: Expr, size: Size, instance: Instance) -> None:
+        """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""
+        unknown = [name for name in names_in(expr) if instance.scope.find(name) is None]
+        if len(unknown) != 1:
+            return
+        declared = self.files.attempt(lambda: evaluate(expr, self._symbolic(instance)), instance.source)
+        factor = bind(declared, {unknown[0]: 1}) if isinstance(declared, Dim) else 0
+        if isinstance(factor, int) and factor > 0 and same(declared, factor * symbol(unknown[0])):
+            value = exact_div(size, factor)
+            if value is not None:
+                instance.scope.bindings[unknown[0]] = Binding("symbol", value)
+
+    def _symbolic(self, instance: Instance) -> Context:
+        return self.files.context(instance.scope, instance, symbols=True)
+
+    def _outputs(
+        self, definition: Definition, build: BodyBuilder, place: Place, last: Value | None
+    ) -> tuple[DeclaredOutput, ...]:
+        if definition.outputs is None:
+            return () if last is None else (DeclaredOutput("out", unaliased(last), False, True, last.span),)
+        made: dict[str, DeclaredOutput] = {}
+        for output in definition.outputs:
+            for name, turn in self._named_outputs(output, build, place):
+                one = self._output(name, output, build, turn)
+                if name in made:
+                    self.report.add("duplicate-name", f"`{name}` is the name of another output", output.span)
+                elif one is not None:
+                    made[name] = one
+        return tuple(made.values())
+
+    def _named_outputs(self, output: Output, build: BodyBuilder, place: Place) -> Iterator[tuple[str, Place]]:
+        """The name of each output that a declaration makes, and the place where its expressions are read."""
+        scopes = [place.scope]
+        if output.loop is not None:
+            scopes = [scope for scope, _ in build.turns(output.loop, place, Flow(None)) or []]
+        for scope in scopes:
+            turn = place.within(scope)
+            names = build.texts(output.parts, turn)
+            yield from ((name, turn) for name in names or [])
+
+    def _output(self, name: str, output: Output, build: BodyBuilder, place: Place) -> DeclaredOutput | None:
+        """None for one that a condition takes away with its tensor."""
+        enabled = True
+        if output.condition is not None:
+            context = self.files.context(place.scope, place.instance)
+            enabled = self.files.attempt(partial(truth, output.condition, context), place.instance.source)
+        if enabled is False and not self._exists(output.source.parts, place):
+            return None
+        found = build.references(output.source, place, explicit=None)
+        if len(found) > 1:
+            message = f"output `{name}` is one tensor, not {len(found)}"
+            helps = ("several outputs have names with a hole: `score$k: {for: {k: 1..3}, from: head$k}`",)
+            self.report.add("bad-arity", message, output.span, helps=helps)
+        value = found[0] if found else Value(ERROR, name, output.span)
+        self._check_hidden(name, output, value, place)
+        return DeclaredOutput(name, value, output.train_only, enabled is not False, output.span)
+
+    def _check_hidden(self, name: str, output: Output, value: Value, place: Place) -> None:
+        """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
+        slot = place.names.slots.get(name)
+        if self._open and slot is not None and (slot.value is None or unaliased(slot.value) is not value):
+            message = f"output `{name}` is hidden by the statement of the same name, which callers get instead"
+            helps = ("rename one of them",)
+            self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
+
+    def _exists(self, parts: tuple[str | Expr, ...], place: Place) -> bool:
+        text = parts[0]
+        if not isinstance(text, str) or len(parts) > 1:
+            return isinstance(text, str) and text.partition(".")[0] in place.names.heads
+        try:
+            place.names.find(text, place.prefix, expose=False)
+        except UnknownTensor:
+            return False
+        return True

@@ -1,0 +1,25 @@
+"""Outputs that are none, and parts of imports that nothing needs."""
+
+from __future__ import annotations
+
+from netc.diagnostics.model import Label
+from netc.passes.compilation import Compilation
+from netc.types import NONE
+
+
+def check_outputs(compilation: Compilation) -> None:
+    """Report outputs of the network that are none."""
+    for output in compilation.root.outputs:
+        if output.enabled and output.value.type is NONE:
+            secondary = (Label(output.value.span, "none comes from here"),)
+            helps = ("`if` takes an output away: `{from: …, if: condition}`",)
+            message = f"output `{output.name}` is none here"
+            compilation.session.report.add("absent-tensor", message, output.span, secondary=secondary, helps=helps)
+
+
+def check_pruned(compilation: Compilation) -> None:
+    """Report what imported networks have lost."""
+    for call, lost in ((one.call, one.lost) for block in compilation.blocks for one in block.calls if one.lost):
+        shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
+        message = f"parts of `{call.block.name}` are not needed here and are left out: {shown}"
+        compilation.session.report.add("pruned-import", message, call.span, severity="warning")

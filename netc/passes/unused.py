@@ -1,0 +1,56 @@
+"""Lines that did no work in any use of their block, and other things declared in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from netc.diagnostics.model import Span
+from netc.ir.model import Block, Call
+from netc.passes.compilation import Compilation
+from netc.passes.dce import live
+from netc.syntax.ast import Parameter, SpecFile, Statement
+from netc.syntax.idle import idle
+from netc.types import NONE
+
+
+def check_unused(compilation: Compilation) -> None:
+    """Report `unused-statement`, `unused-argument` and `unused-let`, of a network that has no errors."""
+    session, spec = compilation.session, compilation.network.file
+    if session.has_errors():
+        return
+    lines: dict[Statement, Span] = {}
+    used: set[Statement] = set()
+    for block in dict.fromkeys(one.before for one in compilation.blocks):
+        computed = live(block, (*(o.value for o in block.outputs), *block.removed)).leaves
+        for leaf in block.leaves():
+            lines.setdefault(leaf.statement, leaf.span)
+            none = isinstance(leaf, Call) and not leaf.outputs and any(v.type is NONE for v in leaf.block.removed)
+            if leaf in computed or none:
+                used.add(leaf.statement)
+    for statement, span in lines.items():
+        if statement not in used:
+            helps = ("remove it, read it with @, or list it under `outputs`",)
+            session.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
+    for span, message in _unread(spec, compilation.blocks[0].before, lines.keys()):
+        session.report.add("unused-statement", message, span)
+    for one in idle(spec):
+        code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
+        message, helps = f"this {what} is never used", ("remove it, or use it",)
+        session.report.add(code, message, one.span, helps=helps, severity="warning")
+
+
+def _unread(spec: SpecFile, block: Block, lines: Collection[Statement]) -> Iterator[tuple[Span, str]]:
+    """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
+    if not block.outputs:
+        yield from ((output.span, "none of the network's outputs is left") for output in spec.outputs or ())
+        return
+    leaves = list(block.leaves())
+    read = {value for leaf in leaves for value in leaf.inputs} | {o.value for o in block.outputs} | {*block.removed}
+    yield from ((value.span, "this input is never used") for value in block.inputs if value not in read)
+    called = {leaf.module for leaf in leaves}
+    uncalled = (one for one in spec.shared if not (_is_called(one.text, called) or one.statement in lines))
+    yield from ((shared.name_span, "this shared module is never called") for shared in uncalled)
+
+
+def _is_called(shared: str, modules: set[str]) -> bool:
+    return any(module == shared or module.startswith(f"{shared}.") for module in modules)
