@@ -137,8 +137,77 @@ def test_interpolation_takes_sizes_of_tensors(tmp_path: Path) -> None:
 def test_symbols_are_sizes_of_an_input() -> None:
     statements = "small: conv2d 3 3 stride=2 @image\nup: interpolate size=(H W) @small\nout: add @image @up"
     assert net(statements, image="[N, 3, H, W]").reads["up"] == ["small", "image"]
-    statements = "small: conv2d 3 3 stride=2 @image\nup: interpolate size=(2*H W) @small"
-    assert refused(statements, image="[N, 3, H, W]") == [("not-constant", "size=(2*H W)")]
+
+
+MODES = ("nearest", "nearest-exact", "bilinear", "bicubic", "area", "bilinear align_corners=true")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ("(2*H W)", lambda h, w: (2 * h, w)),
+        ("(image.H-1 image.W//2)", lambda h, w: (h - 1, w // 2)),
+        ("((H+1)//2 3*W+2)", lambda h, w: ((h + 1) // 2, 3 * w + 2)),
+        ("(H 7)", lambda h, w: (h, 7)),
+    ],
+)
+def test_interpolation_takes_computed_sizes(size: str, wanted: Any, mode: str, tmp_path: Path) -> None:
+    word, _, corners = mode.partition(" ")
+    options = {"mode": word} | ({"align_corners": True} if corners else {})
+    statements = f"small: max_pool2d 2 @image\nup: interpolate size={size} mode={mode}"
+    shapes = [(2, 3, 17, 12), (1, 3, 4, 5), (1, 3, 70, 61)]
+
+    def reference(x: Tensor) -> Tensor:
+        return interpolate(nn.functional.max_pool2d(x, 2), size=wanted(*x.shape[2:]), **options)
+
+    network = netc.load(spec(statements, image="[N, 3, H, W]"))
+    for at, shape in enumerate(shapes):
+        (tmp_path / str(at)).mkdir()
+        alike(network, reference, tmp_path / str(at), torch.randn(shape))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "area"])
+def test_interpolation_takes_sizes_of_two_tensors(mode: str, tmp_path: Path) -> None:
+    inputs = "inputs: {image: [N, 3, H, W], a: [N, 3, h, 8], b: [N, 3, 8, v]}"
+    lines = f"  up: interpolate size=(a.shape[2] 2*b.W) mode={mode} @image\n  out: mul 2"
+    network = netc.load(f"netc: 1\nname: two\n{inputs}\nnet:\n{lines}")
+    shapes = [(1, 3, 6, 9), (1, 3, 11, 8), (1, 3, 8, 5)]
+    alike(
+        network,
+        lambda x, a, b: 2 * interpolate(x, size=(a.shape[2], 2 * b.shape[3]), mode=mode),
+        tmp_path,
+        *[torch.randn(shape) for shape in shapes],
+    )
+
+
+def test_a_computed_size_of_no_element_is_refused_or_bounded() -> None:
+    network = netc.load(spec("up: interpolate size=(H-3 W)", image="[N, 3, H, W]"))
+    assert network.ir.domain.bounds == {"H": 4}
+    assert refused("up: interpolate size=(3-H W)", image="[N, 3, H, W]") == [("too-small", "size=(3-H W)")]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("expand (2*h+1 (W+1)//2)", lambda c, h, v, w: c.expand(2 * h + 1, (w + 1) // 2)),
+        ("expand (h v)", lambda c, h, v, w: c.expand(h, v)),
+        ("expand (v 3 h-1 W)", lambda c, h, v, w: c.expand(v, 3, h - 1, w)),
+        ("repeat (h+2 v 2*W)", lambda c, h, v, w: c.repeat(h + 2, v, 2 * w)),
+        ("repeat (h//2 4)", lambda c, h, v, w: c.repeat(h // 2, 4)),
+    ],
+)
+def test_sizes_of_several_tensors_stretch_and_repeat(line: str, wanted: Any, tmp_path: Path) -> None:
+    inputs = "inputs: {image: [N, 3, H, W], a: [N, 3, h, 8], b: [N, 3, 8, v]}"
+    read = "".join(f"  {name}_too: relu @{name}\n" for name in ("image", "a", "b"))
+    lines = f"  one: constant (3) shape=(1 1)\n  made: {line} @one\n  out: mul 2\n{read}"
+    outputs = "outputs: {out: out, image: image_too, a: a_too, b: b_too}"
+    network = netc.load(f"netc: 1\nname: two\n{inputs}\nnet:\n{lines}{outputs}")
+
+    def reference(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        return 2 * wanted(torch.tensor([[3.0]]), 11, 5, 9), x.relu(), a.relu(), b.relu()
+
+    alike(network, reference, tmp_path, *[torch.randn(shape) for shape in [(1, 3, 6, 9), (1, 3, 11, 8), (1, 3, 8, 5)]])
 
 
 def test_unflatten_takes_sizes_of_an_input(tmp_path: Path) -> None:
@@ -193,6 +262,8 @@ def test_repeat_takes_sizes_of_an_input(tmp_path: Path) -> None:
         ("slice 1 1 image.shape[1]", lambda y, t: y[:, 1:t]),
         ("slice 1 -4 t", lambda y, t: y[:, -4:t]),
         ("narrow 1 0 t+3", lambda y, t: y[:, : t + 3]),
+        ("narrow 1 0 t//2", lambda y, t: y[:, : t // 2]),
+        ("slice 1 0 (t+1)//2", lambda y, t: y[:, : (t + 1) // 2]),
     ],
 )
 def test_parts_have_sizes_of_tensors(line: str, cut: Any, tmp_path: Path) -> None:
@@ -209,9 +280,9 @@ def test_parts_have_sizes_of_tensors(line: str, cut: Any, tmp_path: Path) -> Non
 
 
 def test_a_size_no_tensor_has_is_refused_at_the_attribute() -> None:
-    for line in ("repeat (t+1 1 1)", "narrow 1 0 t//2+1", "slice 1 0 t//2+1"):
-        place = line.partition(" 1 0 ")[2] or "(t+1 1 1)"
-        assert ("not-constant", place) in refused(f"out: {line} @image", image="[N, t, 5]")
+    for line in ("repeat (N*t 1 1)", "narrow 1 0 t", "slice 1 0 t"):
+        place = line.partition(" 1 0 ")[2] or "(N*t 1 1)"
+        assert ("not-constant", place) in refused(f"out: {line} @image", image="[N, t*t, 5]")
 
 
 def test_expand_without_sizes_has_those_of_like(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from netc.dims.algebra import (
     symbols,
 )
 from netc.dims.decide import Domain, Verdict, at_least, compare, equal, exact_div, scale
+from netc.dims.linear import Linear, linear_in
 
 __all__ = [
     "Dim",
     "Domain",
+    "Linear",
     "NotExact",
     "Size",
     "TooComplex",
@@ -34,6 +36,7 @@ __all__ = [
     "dim_text",
     "equal",
     "exact_div",
+    "linear_in",
     "product_text",
     "scale",
     "shape_text",

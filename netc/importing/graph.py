@@ -18,6 +18,7 @@ from netc.diagnostics.model import NetcError, failure
 from netc.ops.base import OPERATORS, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Require
+from netc.ops.target import tensors_with
 from netc.types import TensorType
 
 MOST_NODES = 100_000
@@ -227,9 +228,10 @@ class Graph:
         self._check_params(node, types)
 
     def _sought(self, node: Node, types: Sequence[TensorType]) -> list[TensorType]:
-        """Inputs of the network that have sizes which an attribute asks for: netc finds them by itself."""
+        """Inputs of the network that sizes follow from which an attribute asks for: netc finds them by itself."""
         sizes = node.op.sizes_sought(*types) if types and not node.references else ()
-        return [value.type for value in self.inputs if any(size in value.type.shape for size in sizes)][:1]
+        found = tensors_with(sizes, self.inputs, lambda value: value.type.shape) if sizes else ()
+        return [value.type for value in found]
 
     def _check_params(self, node: Node, types: Sequence[TensorType]) -> None:
         wanted = {p.name: p for p in node.op.params(*types) if p.persistent}

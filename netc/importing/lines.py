@@ -23,8 +23,8 @@ NAMED_ALWAYS = frozenset({"eps", "approximate", "keepdim"})
 """Attributes that a line names even where they stand first."""
 
 
-def literal(value: Any) -> str:
-    """A value as a spec has it."""
+def literal(value: Any, *, exact: bool = False) -> str:
+    """A value as a spec has it. exact: 2.0 is not 2, as what it is decides what whole numbers become."""
     if value is True or value is False:
         return str(value).lower()
     if value is None:
@@ -32,7 +32,7 @@ def literal(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({' '.join(map(literal, value))})"
     if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+        return repr(int(value)) if value.is_integer() and abs(value) < 1e6 and not exact else repr(value)
     if isinstance(value, Dim):
         return dim_source(value)
     if isinstance(value, str):
@@ -81,7 +81,8 @@ def operator_line(op: str, slots: Mapping[str, Expr], names: Names, defaults: De
     for name, declared in cls.attributes.items():
         expr = slots.get(name)
         if expr is not None and not _is_default(expr, declared, op, defaults):
-            told[name] = written(expr, names)
+            exact = declared.kind.startswith("Scalar")
+            told[name] = literal(expr.value, exact=exact) if expr.is_value else written(expr, names)
     for name in positional(cls):
         if name in told and first:
             words.append(told.pop(name))

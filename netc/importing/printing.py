@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from netc.dims import Size, dim_source
 from netc.importing.align import Column
@@ -95,7 +94,7 @@ class _Block:
         return " ".join(map(self._argument, self.template.arguments))
 
     def _argument(self, argument: Argument) -> str:
-        return argument.name if argument.required else f"{argument.name}={value_text(argument.default, argument.kind)}"
+        return argument.name if argument.required else f"{argument.name}={literal(argument.default, exact=True)}"
 
     def _inputs(self) -> list[str]:
         return [input_name(i) for i in range(self.template.inputs)]
@@ -255,16 +254,12 @@ def call_line(template: Template, slots: Mapping[str, Expr], names: Names) -> st
     words = [template.name]
     for argument in template.arguments:
         expr = slots.get(argument.key, Expr(value=argument.default))
-        told = value_text(expr.value, argument.kind) if expr.is_value else written(expr, names)
+        told = literal(expr.value, exact=True) if expr.is_value else written(expr, names)
         if argument.required:
             words.append(told)
         elif not (expr.is_value and repr(expr.value) == repr(argument.default)):
             words.append(f"{argument.name}={told}")
     return " ".join(words)
-
-
-def value_text(value: Any, kind: str) -> str:
-    return literal(value)
 
 
 def _reading(members: list[Content], reads: str, alone: str) -> list[Content]:

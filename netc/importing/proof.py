@@ -73,11 +73,16 @@ def _type(value: Any) -> TensorType:
 
 
 class _Compared(msgspec.Struct, frozen=True, eq=False):
-    """A tensor of the spec: its name in netc's ONNX file, and what the source calls it."""
+    """A tensor of the spec: its name in netc's ONNX file, and what the source calls it; whether it is an output."""
 
     wire: Wire
     ours: str
     theirs: str
+    is_output: bool
+
+    def has_type(self, ours: Any, theirs: Any) -> bool:
+        """Whole numbers inside may be of another width, as no value shows it."""
+        return bool(ours == theirs if self.is_output else ours.kind == theirs.kind)
 
 
 def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Path, weights: Path, note: Note) -> Shown:
@@ -133,11 +138,12 @@ def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Co
     named = dict(zip((o.name for o in opened.network.block.outputs), outputs, strict=False))
     results = dict(zip(opened.results, outputs, strict=True)) or named
     names = names_in_file(opened, model, Matched((), results))
+    ends = set(opened.results.values())
     found = []
     for wire, ours in names.items():
         value = known.get(wire)
         if value is not None and value.source and value.maker is not None and value.maker.reads:
-            found.append(_Compared(wire, ours, value.source))
+            found.append(_Compared(wire, ours, value.source, wire in ends))
     return found
 
 
@@ -172,6 +178,9 @@ def _differences(
         made = session.run(None, dict(zip(session.inputs, _fed(graph, source, arrays), strict=True)))
         there = dict(zip(names, run(arrays), strict=True))
         pairs = list(zip(some, made, strict=True))
+        for one, array in pairs:
+            if not one.has_type(array.dtype, there[one.theirs].dtype):
+                raise _error(f"{one.wire.path} is {array.dtype}, and {there[one.theirs].dtype} in the source")
         found = [difference(one.wire.path, binding, *_numbers(there[one.theirs], array)) for one, array in pairs]
         if not all(one.ok for one in found):
             shaken = dict(zip(names, run(_shaken(arrays)), strict=True))

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import Size, compare, dim_text
+from netc.dims import Linear, Size, compare, dim_text
 from netc.ops.base import Family, Op, Sizes, attr, op
 from netc.ops.common import int64, node
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.target import Source, onnx_sizes, shapes, source_of
 from netc.types import TensorType
 
 
 @op("expand", family=Family.RESHAPE, torch="torch.Tensor.expand", title="Expand")
 class Expand(Op):
     """Axes of size 1 stretched to `sizes` without copying; -1 keeps a size, and more sizes than axes make new axes in
-    front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input are read
-    from there (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
+    front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input follow from
+    tensors that have them (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
 
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
@@ -42,7 +43,7 @@ class Expand(Op):
         elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
             message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
             yield Problem("shape-mismatch", message, "sizes")
-        elif not isinstance(size, int) and not compare(size, found).holds and _axis_of(size, *x[1:]) is None:
+        elif not isinstance(size, int) and not compare(size, found).holds and source_of(shapes(*x), size) is None:
             where = f"no axis of {x[1]} has that size" if x[1:] else "that size depends on the input"
             helps = () if x[1:] else ("name a tensor that has it with like=@…", "or use --bind")
             yield Problem(
@@ -61,15 +62,12 @@ class Expand(Op):
         pairs = zip(self.sizes, self._before(*x), strict=True)
         return tuple([n for n, found in pairs if not isinstance(n, int) and not compare(n, found).holds])
 
-    def _plan(self, *x: TensorType) -> tuple[tuple[int, int | None], ...]:
-        """For each axis its size as a number, -1 where the input's own stays, and the axis of `like` it is read from
-        instead."""
-        plan: list[tuple[int, int | None]] = []
+    def _plan(self, *x: TensorType) -> tuple[int | Source, ...]:
+        """For each axis its size as a number, -1 where the input's own stays, or where it is read."""
+        plan: list[int | Source] = []
         for size, found in zip(self._wanted(*x), self._before(*x), strict=True):
-            if isinstance(size, int):
-                plan.append((size, None))
-            else:
-                plan.append((-1, None if compare(size, found).holds else _axis_of(size, *x[1:])))
+            source = None if isinstance(size, int) or compare(size, found).holds else source_of(shapes(*x), size)
+            plan.append(source or (size if isinstance(size, int) else -1))
         return tuple(plan)
 
     def infer(self, *x: TensorType) -> TensorType:
@@ -80,23 +78,31 @@ class Expand(Op):
         if len(x) > 1 and _same_shape(self.infer(*x), x[1]):
             return TorchForm(call=TorchCall("{0}.expand_as({1})"))
         args, pieces = [], []
-        for axis, (size, source) in enumerate(self._plan(*x)):
+        for axis, size in enumerate(self._plan(*x)):
+            if isinstance(size, Source):
+                pieces.append(size.torch())
+                continue
             args.append(TorchArg(f"size{axis}", size, depends=("sizes",)))
-            pieces.append(f"{{{args[-1].name}}}" if source is None else f"{{1}}.shape[{source}]")
+            pieces.append(f"{{{args[-1].name}}}")
         return TorchForm(call=TorchCall(f"{{0}}.expand({', '.join(pieces)})", tuple(args)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """ONNX keeps a size where 1 is asked for. Sizes of `like` are reached by a Where between equals that broadcasts
-        against one of its axes: unlike a Shape, that stays on the GPU."""
+        """ONNX keeps a size where 1 is asked for. A size that an axis has is reached by a Where between equals that
+        broadcasts against it: unlike a Shape, that stays on the GPU. Those that are computed are computed."""
         plan = self._plan(*x)
-        stretched = [(axis, source) for axis, (_, source) in enumerate(plan) if source is not None]
-        shape = int64("shape", *[1 if size == -1 else size for size, _ in plan])
+        stretched = [(axis, source) for axis, source in enumerate(plan) if isinstance(source, Source)]
+        if any(source.by != Linear() for _, source in stretched):
+            wanted = [
+                self._wanted(*x)[axis] if isinstance(size, Source) else abs(size) for axis, size in enumerate(plan)
+            ]
+            return *onnx_sizes(shapes(*x), tuple(wanted), "shape"), node("Expand", "x0 shape", "y0")
+        shape = int64("shape", *[1 if isinstance(size, Source) else abs(size) for size in plan])
         nodes = [node("Expand", "x0 shape", "fixed" if stretched else "y0", shape)]
         result = "fixed"
         for number, (axis, source) in enumerate(stretched, 1):
-            wanted = "y0" if number == len(stretched) else f"wider{number}"
-            nodes += _against(x[1].rank, len(plan), axis, source, result, wanted)
-            result = wanted
+            wider = "y0" if number == len(stretched) else f"wider{number}"
+            nodes += _against(source, x[source.operand].rank, len(plan), axis, result, wider)
+            result = wider
         return tuple(nodes)
 
 
@@ -104,20 +110,15 @@ def _same_shape(a: TensorType, b: TensorType) -> bool:
     return a.rank == b.rank and all(compare(m, n).holds for m, n in zip(a.shape, b.shape, strict=True))
 
 
-def _axis_of(size: Size, *like: TensorType) -> int | None:
-    """The axis of `like` that surely has this size."""
-    return next((axis for x in like for axis, n in enumerate(x.shape) if compare(size, n).holds), None)
-
-
-def _against(like_rank: int, rank: int, axis: int, source: int, result: str, wanted: str) -> Iterator[OnnxNode]:
-    """`result` broadcast along `axis` to the size of axis `source` of `x1`."""
-    line, others = f"{wanted}_line", [a for a in range(like_rank) if a != source]
-    taken = "x1"
+def _against(source: Source, its_rank: int, rank: int, axis: int, result: str, wanted: str) -> Iterator[OnnxNode]:
+    """`result` broadcast along `axis` to the size that `source` has."""
+    line, others = f"{wanted}_line", [a for a in range(its_rank) if a != source.axis]
+    whole = taken = f"x{source.operand}"
     if others:
         taken = f"{wanted}_cut"
         starts, ends = int64(f"{taken}_from", *[0] * len(others)), int64(f"{taken}_to", *[1] * len(others))
         axes = int64(f"{taken}_axes", *others)
-        yield node("Slice", f"x1 {starts.name} {ends.name} {axes.name}", taken, starts, ends, axes)
+        yield node("Slice", f"{whole} {starts.name} {ends.name} {axes.name}", taken, starts, ends, axes)
     shape = int64(f"{line}_shape", *[-1 if a == axis else 1 for a in range(rank)])
     yield node("Reshape", f"{taken} {shape.name}", line, shape)
     yield node("Equal", f"{line} {line}", f"{line}_true")

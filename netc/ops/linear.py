@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod, sqrt
 from typing import ClassVar
 
-from netc.dims import compare, dim_text
+from netc.dims import compare, dim_text, shape_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import (
     keywords,
@@ -71,7 +71,7 @@ class Linear(Op):
     def _check_weight(self, *x: TensorType) -> Iterator[Problem]:
         wanted = (self.out_features, x[0].shape[-1])
         if x[1].shape != wanted:
-            sizes = "×".join(map(dim_text, wanted))
+            sizes = shape_text(wanted)
             yield Problem("shape-mismatch", f"the weight of linear {self.out_features} is {sizes} here, not {x[1]}", 1)
         if x[1].dtype != x[0].dtype:
             yield Problem("dtype-mismatch", f"linear multiplies {x[0].dtype} by {x[0].dtype}, not by {x[1].dtype}", 1)

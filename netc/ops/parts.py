@@ -22,7 +22,7 @@ from netc.ops.common import (
     positional,
 )
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
+from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
 
 MOST_PARTS = 10_000
@@ -231,7 +231,7 @@ class Narrow(_AlongAxis):
         wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
         yield from wrong
         if not wrong:
-            for size in sizes_without_source(known_sizes(*x), (self._length(*x),)):
+            for size in sizes_without_source(shapes(*x), (self._length(*x),)):
                 yield unread("length", size)
             yield from self._check_last(x[0].shape[self.dim], self._length(*x), x[0])
 
@@ -245,13 +245,13 @@ class Narrow(_AlongAxis):
         return x[1].shape[self.dim] if self.length is None else self.length
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
-        return () if self.length is None else sizes_without_source(known_sizes(*x), (self.length,))
+        return () if self.length is None else sizes_without_source(shapes(*x), (self.length,))
 
     def infer(self, *x: TensorType) -> TensorType:
         return self._resized(x[0], self._length(*x))[0]
 
     def torch(self, *x: TensorType) -> TorchForm:
-        (length,) = sizes_as_text(x[0].shape, (self._length(*x),), known_sizes(*x[1:]))
+        (length,) = sizes_as_text(shapes(*x), (self._length(*x),))
         if isinstance(length, str):
             args = positional(self, "dim", "start")
             return TorchForm(call=TorchCall(f"{{0}}.narrow({{dim}}, {{start}}, {length})", args))
@@ -263,7 +263,7 @@ class Narrow(_AlongAxis):
         length, start, axes = self._length(*x), int64("start", self.start), int64("axes", self.dim % x[0].rank)
         if isinstance(length, int):
             return (node("Slice", "x0 start end axes", "y0", start, int64("end", self.start + length), axes),)
-        read = onnx_sizes(known_sizes(*x), (length,), "length" if self.start else "end", two=len(x) > 1)
+        read = onnx_sizes(shapes(*x), (length,), "length" if self.start else "end")
         moved = (node("Add", "length start", "end", start),) if self.start else ()
         return *read, *moved, node("Slice", "x0 start end axes", "y0", *(() if self.start else (start,)), axes)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import Dim, Size, at_least, dim_text
+from netc.dims import Dim, Size, at_least, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
-from netc.ops.target import known_sizes, onnx_sizes, sizes_as_text, sizes_without_source, unread
+from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import DTYPES, ONNX_TYPES, TABLE, TensorType
 
 LAST = -(2**62)
@@ -19,14 +19,14 @@ LAST = -(2**62)
 
 @op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")
 class Repeat(Op):
-    """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number that is a size of
-    another tensor is read from it (`torch.Tensor.repeat`)."""
+    """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number may follow from
+    a size of another tensor (`torch.Tensor.repeat`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
     repeats: Sizes = attr("number of copies, per axis of the output", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        for size in sizes_without_source(known_sizes(*x), self.repeats):
+        for size in sizes_without_source(shapes(*x), self.repeats):
             yield unread("repeats", size)
         if not self.repeats:
             yield Problem("bad-argument", "`repeats` is empty", "repeats")
@@ -35,7 +35,7 @@ class Repeat(Op):
             yield Problem("rank-mismatch", message, "repeats")
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
-        return sizes_without_source(known_sizes(*x), self.repeats)
+        return sizes_without_source(shapes(*x), self.repeats)
 
     def _new(self, x: TensorType) -> int:
         return len(self.repeats) - x.rank
@@ -45,7 +45,7 @@ class Repeat(Op):
         return x[0].with_shape(*[n * times for n, times in zip(own, self.repeats, strict=True)])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        pieces = sizes_as_text(x[0].shape, self.repeats, known_sizes(*x[1:]))
+        pieces = sizes_as_text(shapes(*x), self.repeats)
         args = [TorchArg(f"repeat{i}", n, depends=("repeats",)) for i, n in enumerate(pieces) if not isinstance(n, str)]
         text = ", ".join(n if isinstance(n, str) else f"{{repeat{i}}}" for i, n in enumerate(pieces))
         return TorchForm(call=TorchCall(f"{{0}}.repeat({text})", tuple(args)))
@@ -53,7 +53,7 @@ class Repeat(Op):
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         known = [n for n in self.repeats if isinstance(n, int)]
         fixed = len(known) == len(self.repeats)
-        read = () if fixed else onnx_sizes(known_sizes(*x), self.repeats, "repeats", two=len(x) > 1)
+        read = () if fixed else onnx_sizes(shapes(*x), self.repeats, "repeats")
         consts = (int64("repeats", *known),) if fixed else ()
         if not self._new(x[0]):
             return *read, node("Tile", "x0 repeats", "y0", *consts)
@@ -61,14 +61,14 @@ class Repeat(Op):
         return *read, node("Unsqueeze", "x0 axes", "raised", axes), node("Tile", "raised repeats", "y0", *consts)
 
     def caption(self, *x: TensorType) -> str:
-        return "×".join(map(dim_text, self.repeats))
+        return shape_text(self.repeats)
 
 
 @op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
 class Slice(_AlongAxis):
     """The elements from `start` up to but excluding `end` along an axis, each `step`-th of them; negative ones count
-    from the end, and `end` may be a size of another tensor. Python silently ignores what lies outside; netc refuses it
-    (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
+    from the end, and `end` may be computed from a size of a tensor. Python silently ignores what lies outside; netc
+    refuses it (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
@@ -79,14 +79,14 @@ class Slice(_AlongAxis):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from super().check(*x)
-        for size in sizes_without_source(known_sizes(*x), self._open_end()):
+        for size in sizes_without_source(shapes(*x), self._open_end()):
             yield unread("end", size)
 
     def _open_end(self) -> tuple[Size, ...]:
         return (self.end,) if isinstance(self.end, Dim) else ()
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
-        return sizes_without_source(known_sizes(*x), self._open_end())
+        return sizes_without_source(shapes(*x), self._open_end())
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Problem | Require]:
         end = "" if self.end is None else dim_text(self.end)
@@ -111,7 +111,7 @@ class Slice(_AlongAxis):
 
     def torch(self, *x: TensorType) -> TorchForm:
         names = ["start"] * (self.start != 0) + ["end"] * (self.end is not None) + ["step"] * (self.step != 1)
-        read = dict(zip(("end",), sizes_as_text(x[0].shape, self._open_end(), known_sizes(*x[1:])), strict=False))
+        read = dict(zip(("end",), sizes_as_text(shapes(*x), self._open_end()), strict=False))
         args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names if name not in read])
         texts = {name: f"{{{name}}}" for name in names} | read
         start, end, step = (texts.get(name, "") for name in ("start", "end", "step"))
@@ -126,7 +126,7 @@ class Slice(_AlongAxis):
         if isinstance(end, int):
             consts.append(int64("end", end))
         else:
-            read = tuple(onnx_sizes(known_sizes(*x), (end,), "end", two=len(x) > 1))
+            read = tuple(onnx_sizes(shapes(*x), (end,), "end"))
         return *read, node("Slice", "x0 start end axes step", "y0", *consts)
 
     def caption(self, *x: TensorType) -> str:

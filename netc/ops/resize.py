@@ -32,6 +32,7 @@ from netc.ops.records import (
     TorchModule,
     Unsupported,
 )
+from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ TAPS = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
 @op("interpolate", family=Family.UPSAMPLE, torch="torch.nn.functional.interpolate", title="Resize")
 class Interpolate(Op):
     """Resize the spatial axes to `size`, by `scale_factor`, or to the size of the tensor `like=@x`: one of the three.
-    By a factor, n becomes ⌊n · factor⌋; a `size` that depends on the input is that of another tensor
+    By a factor, n becomes ⌊n · factor⌋; a `size` that depends on the input is computed from sizes of tensors
     (`torch.nn.functional.interpolate`)."""
 
     references: ClassVar[tuple[str, ...]] = ("like",)
@@ -93,16 +94,16 @@ class Interpolate(Op):
                 "bad-argument", "interpolate needs one of `size`, `scale_factor` and `like=@tensor`, and only one"
             )
             return
-        if len(x) > 1 and x[1].rank != x[0].rank:
+        if len(x) > 1 and not self.size and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
         for name, given in (("size", self.size), ("scale_factor", self.scale_factor)):
             if len(given) not in (0, 1, space):
                 yield Problem("bad-argument", f"`{name}` takes one number or {space}, not {len(given)}", name)
                 return
-        if self._is_open() and (len(x) < 2 or x[1].shape[2:] != self._target(*x)):
-            sizes = "×".join(map(dim_text, self._target(*x)))
-            message = f"`size` {sizes} depends on the input, and no tensor of that size is known here"
-            yield Problem("not-constant", message, "size", helps=("name one with like=@… instead of `size`",))
+        for size in self.size if self._is_open() else ():
+            yield Require(size, 1, Problem("too-small", f"`size` is {dim_text(size)}, which may be 0", "size"))
+        for size in sizes_without_source(shapes(*x), self.size):
+            yield unread("size", size)
         if self.scale_factor:
             yield from self._check_factors(x[0])
 
@@ -148,7 +149,7 @@ class Interpolate(Op):
         return TAPS.get(self.mode, 1)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        if len(x) > 1 or self.mode == "area" or self.antialias:
+        if self._is_read(*x) or self.mode == "area" or self.antialias:
             return TorchForm(call=self._call(*x), heavy=True)
         return TorchForm(TorchModule("nn.Upsample", (*self._given(), *keywords(self, *self._options()))), heavy=True)
 
@@ -157,16 +158,30 @@ class Interpolate(Op):
         value = compact(getattr(self, name))
         return (TorchArg(name, plain(value), attribute=name, keyword=True),)
 
+    def _is_read(self, *x: TensorType) -> bool:
+        """Is the new size that of tensors?"""
+        return len(x) > 1 or self._is_open()
+
+    def _read(self, *x: TensorType) -> Iterator[str]:
+        """The new size where it is that of tensors, as a template."""
+        if self._is_likes(*x):
+            yield "size={1}.shape[2:]"
+        elif self._is_open():
+            sizes = sizes_as_text(shapes(*x), self._target(*x))
+            yield f"size=({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})"
+
+    def _is_likes(self, *x: TensorType) -> bool:
+        return len(x) > 1 and x[1].shape[2:] == self._target(*x)
+
     def _options(self) -> list[str]:
         flags = [name for name in ("align_corners", "antialias") if getattr(self, name)]
         return ["mode", *flags]
 
     def _call(self, *x: TensorType) -> TorchCall:
         options = [o for o in self._options() if getattr(self, o) != self.attributes[o].default]
-        given = () if len(x) > 1 else self._given()
+        given = () if self._is_read(*x) else self._given()
         args = (*given, *[TorchArg(o, getattr(self, o), attribute=o) for o in options])
-        size = ["size={1}.shape[2:]"] if len(x) > 1 else []
-        inside = ["{0}", *size, *[f"{arg.name}={{{arg.name}}}" for arg in args]]
+        inside = ["{0}", *self._read(*x), *[f"{arg.name}={{{arg.name}}}" for arg in args]]
         positional = tuple([TorchArg(a.name, a.value, attribute=a.attribute) for a in args])
         return TorchCall(f"interpolate({', '.join(inside)})", positional, ("torch.nn.functional:interpolate",))
 
@@ -224,8 +239,11 @@ class Interpolate(Op):
         size = self._target(*x)[axis - 2]
         known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *range(size))) if isinstance(size, int) else ()
         yield node("Shape", "x0", f"old{axis}", *known, start=axis, end=axis + 1)
-        if len(x) > 1 and not known:
-            yield node("Shape", "x1", f"new{axis}", start=axis, end=axis + 1)
+        if self._is_read(*x) and not known:
+            if self._is_likes(*x):
+                yield node("Shape", "x1", f"new{axis}", start=axis, end=axis + 1)
+            else:
+                yield from onnx_sizes(shapes(*x), (size,), f"new{axis}")
             yield from counted(f"new{axis}", f"numbers{axis}")
         elif not known:
             yield from self._scaled(axis, *self._factors(x[0])[axis - 2].as_integer_ratio())
@@ -258,6 +276,9 @@ class Interpolate(Op):
             return (node("Resize", "x0 _ _ sizes", "y0", int64("sizes", *whole), **self._onnx_mode()),)
         numbers = [size for size in target if isinstance(size, int)]
         fixed = len(numbers) == len(target)
+        if not fixed and not self._is_likes(*x):
+            read = onnx_sizes(shapes(*x), (*x[0].shape[:2], *target), "sizes")
+            return *read, node("Resize", "x0 _ _ sizes", "y0", **self._onnx_mode())
         new = () if fixed else (node("Shape", "x1", "space", start=2),)
         return (
             *new,

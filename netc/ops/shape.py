@@ -10,7 +10,7 @@ from netc.dims import Size, compare, dim_text, exact_div, product_text, shape_te
 from netc.ops.base import Family, Ints, Op, Sizes, attr, op
 from netc.ops.common import changed, int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
-from netc.ops.target import one_open, onnx_reshape, sizes_without_source, torch_sizes
+from netc.ops.target import Shapes, one_open, onnx_reshape, shapes, sizes_without_source, torch_sizes
 from netc.types import TensorType
 
 
@@ -48,7 +48,7 @@ class Flatten(Op):
         return TorchForm(module, TorchCall(f"{{0}}.flatten({inside})", positional(self, *names)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return onnx_reshape(x[0].shape, self.infer(*x).shape)
+        return onnx_reshape(shapes(*x), self.infer(*x).shape)
 
 
 def _completed(total: Size, wanted: Sizes) -> tuple[Size, ...]:
@@ -104,7 +104,7 @@ class Reshape(Op):
         yield from _check_total(self, "shape", prod(x[0].shape), self.shape, x[0].shape[0] if x[0].rank else None)
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
-        return _sought(x[0].shape, self.shape)
+        return _sought(shapes(*x), self.shape)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*_completed(prod(x[0].shape), self.shape))
@@ -115,17 +115,17 @@ class Reshape(Op):
         return TorchForm(call=TorchCall(f"{{0}}.reshape({texts or '()'})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())
+        return onnx_reshape(shapes(*x), self.infer(*x).shape)
 
 
-def _sought(known: tuple[Size, ...], wanted: Sizes) -> tuple[Size, ...]:
+def _sought(known: Shapes, wanted: Sizes) -> tuple[Size, ...]:
     """Symbolic sizes that no input has, one of which -1 can stand for."""
     return sizes_without_source(known, wanted if -1 in wanted else one_open(known, wanted))
 
 
 def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
     """The sizes an attribute asks for as a template and its arguments."""
-    sizes = torch_sizes(x[0].shape, wanted, like=x[1].shape if len(x) > 1 else ())
+    sizes = torch_sizes(shapes(*x), wanted)
     args = [TorchArg(f"size{i}", n, depends=(name,)) for i, n in enumerate(sizes) if isinstance(n, int)]
     return ", ".join(f"{{size{i}}}" if isinstance(n, int) else n for i, n in enumerate(sizes)), tuple(args)
 
@@ -149,7 +149,7 @@ class Unflatten(Op):
             yield from _check_total(self, "unflattened_size", x[0].shape[self.dim], self.unflattened_size)
 
     def sizes_sought(self, *x: TensorType) -> tuple[Size, ...]:
-        return _sought(x[0].shape, self.unflattened_size)
+        return _sought(shapes(*x), self.unflattened_size)
 
     def infer(self, *x: TensorType) -> TensorType:
         shape, axis = x[0].shape, self.dim % x[0].rank
@@ -167,7 +167,7 @@ class Unflatten(Op):
         return TorchForm(module, TorchCall("{0}.unflatten({dim}, {unflattened_size})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        return onnx_reshape(x[0].shape, self.infer(*x).shape, like=x[1].shape if len(x) > 1 else ())
+        return onnx_reshape(shapes(*x), self.infer(*x).shape)
 
 
 @op("permute", family=Family.RESHAPE, torch="torch.permute", title="Permute")

@@ -1,51 +1,55 @@
-"""The sizes a reshape asks for: numbers, one left open, and sizes of the input where they are no numbers."""
+"""The sizes that an attribute asks for: numbers, one left open, and where they depend on the input, what follows from
+sizes of operands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from math import prod
+from typing import TypeVar
 
 import msgspec
 
-from netc.dims import Dim, Size, dim_text, equal, exact_div
+from netc.dims import Dim, Linear, Size, dim_text, equal, linear_in
 from netc.ops.common import int64, node
 from netc.ops.records import OnnxNode, Problem, Unsupported
 from netc.types import TensorType
 
 Shape = tuple[Size, ...]
+Shapes = Sequence[Shape]
+"""Those of all operands."""
+
+T = TypeVar("T")
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A size of an input, times or over a whole number. `axis` runs on from the first input's to the second's."""
+    """A size computed from that of an axis of an operand."""
 
+    operand: int
     axis: int
-    times: int = 1
-    over: int = 1
+    by: Linear = Linear()
 
-    def torch(self, own: int) -> str:
-        """As a template; the first input has `own` axes."""
-        factor = f" * {self.times}" if self.times > 1 else f" // {self.over}" if self.over > 1 else ""
-        at, axis = (0, self.axis) if self.axis < own else (1, self.axis - own)
-        return f"{{{at}}}.shape[{axis}]{factor}"
-
-
-def source_of(known: Shape, size: Size) -> Source | None:
-    """The axis that a symbolic size comes from; None where it is no multiple or part of one."""
-    for axis, found in enumerate(known):
-        if equal(found, size):
-            return Source(axis)
-    symbolic = [(axis, found) for axis, found in enumerate(known) if not isinstance(found, int)]
-    for axis, found in symbolic:
-        times, over = exact_div(size, found), exact_div(found, size)
-        if isinstance(times, int):
-            return Source(axis, times=times)
-        if isinstance(over, int):
-            return Source(axis, over=over)
-    return None
+    def torch(self) -> str:
+        """As a template."""
+        size = f"{{{self.operand}}}.shape[{self.axis}]"
+        factor = f"{size} * {self.by.times}" if self.by.times != 1 else size
+        total = f"{factor} {'-' if self.by.plus < 0 else '+'} {abs(self.by.plus)}" if self.by.plus else factor
+        if self.by.over == 1:
+            return total
+        return f"{f'({total})' if total != size else size} // {self.by.over}"
 
 
-def one_open(known: Shape, after: Shape) -> Shape:
+def source_of(known: Shapes, size: Size) -> Source | None:
+    """The axis that a symbolic size comes from; None where it is not computed from one."""
+    axes = [(at, axis, n) for at, shape in enumerate(known) for axis, n in enumerate(shape) if not isinstance(n, int)]
+    for at, axis, n in axes:
+        if equal(n, size):
+            return Source(at, axis)
+    found = [(Source(at, axis, by)) for at, axis, n in axes if (by := linear_in(size, n)) is not None]
+    return min(found, key=_hardness, default=None)
+
+
+def one_open(known: Shapes, after: Shape) -> Shape:
     """`after` with -1 for the symbolic size that is hardest to read from the input."""
     symbolic = [(_hardness(source_of(known, size)), -i) for i, size in enumerate(after) if not isinstance(size, int)]
     chosen = -max(symbolic)[1] if symbolic else None
@@ -53,20 +57,19 @@ def one_open(known: Shape, after: Shape) -> Shape:
 
 
 def _hardness(source: Source | None) -> int:
-    return 2 if source is None else int(source.over > 1)
+    return 2 if source is None else int(source.by.over > 1 or source.by.plus != 0)
 
 
-def _needed(known: Shape, size: Size) -> Source:
+def _needed(known: Shapes, size: Size) -> Source:
     found = source_of(known, size)
     if found is None:
-        message = f"the size {dim_text(size)} is not that of any axis of the input"
+        message = f"the size {dim_text(size)} does not follow from any axis of the input"
         raise Unsupported(f"{message}: name a tensor that has it with like=@…, or use -1 or --bind")
     return found
 
 
-def known_sizes(*x: TensorType) -> Shape:
-    """The sizes of all axes of one or two inputs."""
-    return tuple([size for t in x for size in t.shape])
+def shapes(*x: TensorType) -> Shapes:
+    return [t.shape for t in x]
 
 
 def unread(name: str, size: Size) -> Problem:
@@ -76,29 +79,29 @@ def unread(name: str, size: Size) -> Problem:
     return Problem("not-constant", message, name, helps=helps)
 
 
-def sizes_as_text(before: Shape, wanted: Shape, like: Shape = ()) -> list[int | str]:
-    """Numbers, and how a size is read from the first input, or from the second one. Raises Unsupported."""
-    known = (*before, *like)
-    return [_needed(known, size).torch(len(before)) if isinstance(size, Dim) else size for size in wanted]
+def sizes_as_text(known: Shapes, wanted: Shape) -> list[int | str]:
+    """Numbers, and how a size is read from an operand. Raises Unsupported."""
+    return [_needed(known, size).torch() if isinstance(size, Dim) else size for size in wanted]
 
 
-def torch_sizes(before: Shape, after: Shape, like: Shape = ()) -> list[int | str]:
+def torch_sizes(known: Shapes, after: Shape) -> list[int | str]:
     """The same for a reshape, which may leave one size open. Raises Unsupported."""
-    return sizes_as_text(before, after if -1 in after else one_open((*before, *like), after), like)
+    return sizes_as_text(known, after if -1 in after else one_open(known, after))
 
 
-def onnx_reshape(before: Shape, after: Shape, like: Shape = ()) -> tuple[OnnxNode, ...]:
-    """Reshapes whose constant targets say all: 0 for an axis copied from the same place and one -1. Axes added before
-    or dropped after bring those that stay to the same place. Else sizes are read from the input. Raises Unsupported."""
-    direct = _step(before, after, "x0", "y0")
+def onnx_reshape(known: Shapes, after: Shape) -> tuple[OnnxNode, ...]:
+    """Reshapes of the first operand whose constant targets say all: 0 for an axis copied from the same place and one
+    -1. Axes added before or dropped after bring those that stay to the same place. Else sizes are read from operands.
+    Raises Unsupported."""
+    direct = _step(known[0], after, "x0", "y0")
     if direct:
         return direct
-    shapes = _stages(before, after)
-    names = ["x0", *[f"stage{i}" for i in range(1, len(shapes) - 1)], "y0"]
-    steps = [_step(a, b, *ends) for (a, b), ends in zip(pairwise(shapes), pairwise(names), strict=True)]
+    stages = _stages(known[0], after)
+    names = ["x0", *[f"stage{i}" for i in range(1, len(stages) - 1)], "y0"]
+    steps = [_step(a, b, *ends) for (a, b), ends in zip(pairwise(stages), pairwise(names), strict=True)]
     if all(steps):
         return tuple([each for step in steps for each in step])
-    return tuple(_read((*before, *like), one_open((*before, *like), after), two=bool(like)))
+    return tuple(_read(known, one_open(known, after)))
 
 
 def _stages(before: Shape, after: Shape) -> list[Shape]:
@@ -154,31 +157,48 @@ def _kept(before: Shape, after: Shape) -> tuple[int, int]:
     return first, next((i for i, (a, b) in enumerate(back) if not equal(a, b)), short - first)
 
 
-def sizes_without_source(known: Shape, wanted: Shape) -> Shape:
-    """Symbolic sizes that come from no axis of what is known."""
+def sizes_without_source(known: Shapes, wanted: Shape) -> Shape:
+    """Symbolic sizes that follow from no axis of what is known."""
     return tuple([n for n in wanted if not isinstance(n, int) and source_of(known, n) is None])
 
 
-def _read(known: Shape, target: Shape, *, two: bool) -> Iterator[OnnxNode]:
-    """Reshape to sizes of one or two inputs and numbers."""
-    yield from onnx_sizes(known, target, "picked", two=two)
+def tensors_with(sizes: Shape, among: Sequence[T], shape: Callable[[T], Shape]) -> Iterator[T]:
+    """The first tensor that all these sizes follow from, else the first ones that each of them follows from."""
+    left = [sizes_without_source([shape(tensor)], sizes) for tensor in among]
+    if () in left:
+        yield among[left.index(())]
+        return
+    for tensor in among:
+        without = sizes_without_source([shape(tensor)], sizes)
+        if len(without) < len(sizes):
+            yield tensor
+        sizes = without
+
+
+def _read(known: Shapes, target: Shape) -> Iterator[OnnxNode]:
+    """Reshape to sizes of operands and numbers."""
+    yield from onnx_sizes(known, target, "picked")
     yield node("Reshape", "x0 picked")
 
 
-def onnx_sizes(known: Shape, target: Shape, result: str, *, two: bool) -> Iterator[OnnxNode]:
-    """The target as a list, picked out of the sizes of one or two inputs and the numbers. Raises Unsupported."""
-    numbers = [size for size in target if isinstance(size, int)]
-    later = iter(range(len(known), len(known) + len(numbers)))
-    sources = [Source(next(later)) if isinstance(size, int) else _needed(known, size) for size in target]
-    yield node("Shape", "x0", "sizes")
-    if two:
-        yield node("Shape", "x1", "sizes_there")
-    text = "sizes sizes_there numbers" if two else "sizes numbers"
-    yield node("Concat", text, "choice", int64("numbers", *numbers), axis=0)
-    places, times, over = zip(*[(s.axis, s.times, s.over) for s in sources], strict=True)
-    steps = [("Gather", int64("places", *places), {"axis": 0})]
-    steps += [("Mul", int64("times", *times), {})] if any(n > 1 for n in times) else []
-    steps += [("Div", int64("over", *over), {})] if any(n > 1 for n in over) else []
-    names = ["choice", *[f"{result}{i}" for i in range(1, len(steps))], result]
+def onnx_sizes(known: Shapes, target: Shape, result: str) -> Iterator[OnnxNode]:
+    """The target as a list, picked out of the sizes of operands and the numbers, and computed. Raises Unsupported."""
+    found = [_needed(known, size) if isinstance(size, Dim) else size for size in target]
+    operands = sorted({source.operand for source in found if isinstance(source, Source)})
+    numbers = [n for n in found if isinstance(n, int)]
+    for at in operands:
+        yield node("Shape", f"x{at}", f"{result}_of{at}")
+    lists = [f"{result}_of{at}" for at in operands] + [f"{result}_numbers"] * bool(numbers)
+    consts = [int64(f"{result}_numbers", *numbers)] if numbers else []
+    yield node("Concat", " ".join(lists), f"{result}_choice", *consts, axis=0)
+    firsts = [0, *accumulate(len(known[at]) for at in operands)]
+    later = iter(range(firsts[-1], firsts[-1] + len(numbers)))
+    places = [next(later) if isinstance(n, int) else firsts[operands.index(n.operand)] + n.axis for n in found]
+    by = [Linear() if isinstance(n, int) else n.by for n in found]
+    steps = [("Gather", int64(f"{result}_places", *places), {"axis": 0})]
+    for op_type, name, nothing in (("Mul", "times", 1), ("Add", "plus", 0), ("Div", "over", 1)):
+        values = [getattr(each, name) for each in by]
+        steps += [(op_type, int64(f"{result}_{name}", *values), {})] if set(values) != {nothing} else []
+    names = [f"{result}_choice", *[f"{result}{i}" for i in range(1, len(steps))], result]
     for (op_type, const, settings), source, made in zip(steps, names, names[1:], strict=False):
         yield node(op_type, f"{source} {const.name}", made, const, **settings)

@@ -90,9 +90,16 @@ def mod(call: Call) -> None:
         call.result(call.emit(name, call.value(0), call.value(1)))
 
 
+def _are_of_the_type(call: Call, *numbers: float) -> bool:
+    """Does `where` make of two numbers alone what the file has?"""
+    return str(call.known(1).dtype) == ("float32" if any(isinstance(n, float) for n in numbers) else "int64")
+
+
 @handles("Where")
 def where(call: Call) -> None:
     a, b = _scalar(call, 1), _scalar(call, 2)
+    if a is not None and b is not None and not _are_of_the_type(call, a, b):
+        b = None
     inputs = [call.value(0), *(call.value(at) for at, n in ((1, a), (2, b)) if n is None)]
     call.result(call.emit("where", *inputs, input=a, other=b))
 

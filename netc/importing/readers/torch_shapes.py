@@ -58,7 +58,10 @@ def rsub(call: TorchCall) -> None:
 
 @handles("where")
 def where(call: TorchCall) -> None:
-    call.result(call.emit("where", call.value("condition"), call.value("self"), call.value("other")))
+    sides = {"input": "self", "other": "other"}
+    numbers = {side: call.given[name] for side, name in sides.items() if type(call.given[name]) in (int, float)}
+    tensors = [call.value(name) for side, name in sides.items() if side not in numbers]
+    call.result(call.emit("where", call.value("condition"), *tensors, **numbers))
 
 
 @handles("masked_fill")

@@ -18,7 +18,7 @@ from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
 from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
-from netc.ops.target import sizes_without_source
+from netc.ops.target import tensors_with
 from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.arguments import Bound, Given, bind, is_plain, missing
 from netc.passes.elaborate.namespace import AliasedValue, Namespace, Slot
@@ -225,23 +225,21 @@ class NodeMaker(Application):
         self.report.add("bad-argument", message, at, notes=notes, clue=clue)
 
     def _find_sizes(self, op: Op) -> None:
-        """Pass a tensor that has the sizes which the operator is given and its inputs lack: one that the line's own
-        expressions name, else an input of the block."""
-        if "like" not in self.cls.references or "like" in self.given:
-            return
-        sought = op.sizes_sought(*(v.type for v in self.inputs))
-        if sought:
-            found = next((v for v in self._sized() if not sizes_without_source(v.type.shape, sought)), None)
-            self.given["like"] = () if found is None else (found,)
+        """Pass tensors that have the sizes which the operator is given and its inputs lack: those that the line's own
+        expressions name, else inputs of the block."""
+        if "like" in self.cls.references and "like" not in self.given:
+            sought = op.sizes_sought(*(v.type for v in self.inputs))
+            found = tensors_with(sought, list(self._sized()), lambda value: value.type.shape) if sought else ()
+            self.given["like"] = tuple([value for value in found if value not in self.inputs])
 
     def _sized(self) -> Iterator[Value]:
-        """Tensors whose sizes the line's attributes may speak of."""
+        """Tensors whose sizes the line's attributes may speak of: those named, the statement's own, the block's."""
         paths = [path for said in self.said.values() for path in _tensors_named(said.expr)]
         for path in dict.fromkeys(paths):
             if path == "x" or self.place.scope.tensor(path) is None:
                 continue
             yield from self.reader.references(TensorRef(parts=(path,)), self.place, explicit=None)
-        yield from dict.fromkeys(self.place.names.inputs.values())
+        yield from dict.fromkeys((*self.inputs, *self.place.names.inputs.values()))
 
     def _apply(self, op: Op) -> Applied:
         try:

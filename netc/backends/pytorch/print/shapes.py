@@ -8,7 +8,7 @@ from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.code import SUM, said
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
-from netc.dims import dim_source, dim_text
+from netc.dims import dim_source, shape_text
 from netc.expr.terms import names
 from netc.expr.tree import Literal
 
@@ -28,7 +28,7 @@ class Shapes:
         sizes = self._sizes.get(name)
         if sizes is None or any(map(self._is_unknown, sizes)):
             return ""
-        return "×".join(self._said(size, SUM + 1) or dim_text(size.value) for size in sizes)
+        return shape_text([self._said(size, SUM + 1) or size.value for size in sizes])
 
     def written(self, sizes: Sequence[Number]) -> str:
         """`N, 3, 32·h, 32·w`; `…` for what no expression says."""

@@ -1,0 +1,44 @@
+"""Sizes computed from other sizes by whole numbers."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import msgspec
+
+from netc.dims.algebra import Dim, Size
+
+
+class Linear(msgspec.Struct, frozen=True):
+    """⌊(times·n + plus) / over⌋ of a size n."""
+
+    times: int = 1
+    plus: int = 0
+    over: int = 1
+
+
+def linear_in(size: Size, n: Size) -> Linear | None:
+    """How `size` is computed from `n`, for all values of their symbols; None where it is not linear in it."""
+    if not isinstance(size, Dim) or not isinstance(n, Dim):
+        return None
+    return _in_lowest_terms(size, 1, n) or _under_floor(size, n)
+
+
+def _under_floor(size: Dim, n: Dim) -> Linear | None:
+    """The same of ⌊num/den⌋ + constant, whose numerator is linear in `n`."""
+    (monomial, coefficient), *others = size.terms
+    if others or coefficient != 1 or len(monomial) > 1 or not monomial[0].den:
+        return None
+    den = monomial[0].den
+    num = monomial[0].num + den * size.constant
+    return _in_lowest_terms(num, den, n) if isinstance(num, Dim) else None
+
+
+def _in_lowest_terms(num: Dim, den: int, n: Dim) -> Linear | None:
+    """⌊num / den⌋ where the terms of `num` are those of `n`, all times the same."""
+    times, by = num.terms[0][1], n.terms[0][1]
+    if by < 0 or [(m, c * by) for m, c in num.terms] != [(m, c * times) for m, c in n.terms]:
+        return None
+    plus, over = by * num.constant - times * n.constant, by * den
+    common = gcd(times, plus, over)
+    return Linear(times // common, plus // common, over // common)
