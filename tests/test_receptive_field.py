@@ -48,3 +48,16 @@ def widest_reach(module: torch.nn.Module) -> list[int]:
         found = [touched.any(axis).nonzero().flatten() for axis in (1, 0)]
         widest = [max(w, int(f[-1] - f[0]) + 1) for w, f in zip(widest, found, strict=True)]
     return widest
+
+
+def test_a_grid_may_look_anywhere() -> None:
+    """Twice the size is no reason to say how far a sample reaches: the grid turns the map around."""
+    text = "netc: 1\ninputs: {image: [N, 1, 8, 8], grid: [N, 16, 16, 2]}\nnet: [grid_sample @image @grid]\n"
+    assert netc.load(text).summary().layers[-1].field is None
+    image, (y, x) = (
+        torch.rand(1, 1, 8, 8, requires_grad=True),
+        torch.meshgrid(*[torch.linspace(1, -1, 16)] * 2, indexing="ij"),
+    )
+    turned = torch.nn.functional.grid_sample(image, torch.stack([x, y], 2)[None], align_corners=True)
+    (gradient,) = torch.autograd.grad(turned[0, 0, 0, 0], image)
+    assert gradient[0, 0].nonzero().tolist() == [[7, 7]], "the first sample looks at the last element"

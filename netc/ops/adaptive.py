@@ -9,7 +9,7 @@ from typing import ClassVar
 from netc.dims import Size, dim_text, exact_div
 from netc.geometry import adaptive_bins
 from netc.ops.adaptive_places import values_and_places
-from netc.ops.base import Family, Op, PerAxisOrKept, attr, op
+from netc.ops.base import Family, Op, PerAxisOrKept, Sight, attr, op
 from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, number
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.types import AXES, ONNX_TYPES, TensorType
@@ -36,6 +36,10 @@ class _AdaptivePool(Op):
 
     def _sizes(self, x: TensorType) -> list[Size]:
         return [n if out is None else out for n, out in zip(x.shape[2:], self.output_size, strict=True)]
+
+    def sight(self, *x: TensorType) -> Sight:
+        before, after = x[0].shape[2:], tuple(self._sizes(x[0]))
+        return Sight.WHOLE if set(after) == {1} and after != before else Sight.PLACE
 
     def torch(self, *x: TensorType) -> TorchForm:
         name = self.torch_name.rpartition(".")[2]

@@ -7,7 +7,7 @@ from math import prod, sqrt
 from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
-from netc.ops.base import Family, Op, attr, op
+from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import (
     int64,
     keywords,
@@ -57,6 +57,7 @@ class ScaledDotProductAttention(Op):
     several heads of queries, the third axis from the end, share one of keys and values (Ainslie et al., arXiv
     2305.13245)."""
 
+    sees = Sight.OPEN
     references: ClassVar[tuple[str, ...]] = ("attn_mask",)
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     scale: float | None = attr("factor of q·kᵀ; 1/√E for none", default=None)

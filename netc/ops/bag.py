@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netc.ops.base import Family, Word, attr, op
+from netc.ops.base import Family, Sight, Word, attr, op
 from netc.ops.common import filled, int64, keywords, node, positional
 from netc.ops.linear import _NO_TOKEN, _Table
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
@@ -17,6 +17,7 @@ class EmbeddingBag(_Table):
     (`torch.nn.EmbeddingBag`). The row `padding_idx` starts as zeros, is not trained and does not count; where nothing
     counts, the result is 0. Parameter: weight rows × width."""
 
+    sees = Sight.OPEN
     mode: Word = attr("how the rows are reduced", default="mean", words=("mean", "sum", "max"))
     padding_idx: int | None = _NO_TOKEN
 

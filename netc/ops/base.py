@@ -67,6 +67,16 @@ class Family(Enum):
     OTHER = "other"
 
 
+class Sight(Enum):
+    """What one element of a result sees along the spatial axes of the first input, where no windows say it."""
+
+    PLACE = "what stands at its place"
+    MOVED = "one element, wherever it stood before"
+    RESIZED = "elements around its place, as many as there are taps"
+    WHOLE = "all elements"
+    OPEN = "what depends on values, or on axes that need not be spatial"
+
+
 class Missing(Enum):
     """The default of an attribute that must be given."""
 
@@ -124,7 +134,7 @@ class Op:
     nothing of the kind), `like_replaces` (attributes that say what a tensor `like=@x` would say instead), `is_softmax`
     (its result are probabilities, or their logarithms), `view` (PyTorch's result has no memory of its own: it is
     the first input's), `follows` (the argument that PyTorch's class takes first and that follows from the first input
-    here, and from which of its axes), `tracks` (training changes its buffers).
+    here, and from which of its axes), `tracks` (training changes its buffers), `sees` (for receptive fields).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -149,6 +159,7 @@ class Op:
     is_softmax: ClassVar[bool] = False
     view: ClassVar[bool] = False
     follows: ClassVar[tuple[str, int]] = ("", 0)
+    sees: ClassVar[Sight] = Sight.PLACE
 
     def __init_subclass__(cls) -> None:
         own = {}
@@ -302,6 +313,10 @@ class Op:
     def facts(self, *x: TensorType) -> tuple[Fact, ...]:
         """What else a lecture says of it: bins, heads, gates, what it would cost without sharing."""
         return ()
+
+    def sight(self, *x: TensorType) -> Sight:
+        """What one element of the result sees of the first input: `sees`, unless it depends on the inputs."""
+        return self.sees
 
     def taps(self) -> int:
         """Elements per spatial axis that one element of a resized output is made from, for receptive fields."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
-from netc.ops.base import Family, Op, attr, op
+from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import (
     int64,
     keywords,
@@ -45,6 +45,9 @@ class Bilinear(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
+
+    def sight(self, *x: TensorType) -> Sight:
+        return Sight.WHOLE if x[0].rank == 2 else Sight.OPEN
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         bound = 1 / sqrt(number(x[0].shape[-1]))

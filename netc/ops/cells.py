@@ -7,7 +7,7 @@ from math import sqrt
 from typing import ClassVar
 
 from netc.dims import Size, compare
-from netc.ops.base import Family, Op, Word, attr, op
+from netc.ops.base import Family, Op, Sight, Word, attr, op
 from netc.ops.common import (
     keywords,
     learned,
@@ -27,6 +27,7 @@ _BIAS = attr("add learned offsets", default=True)
 class _Cell(Op):
     """`gates` is how many matrices are stacked in a weight, `states` how many states there are."""
 
+    sees = Sight.WHOLE
     family: ClassVar[Family] = Family.LINEAR
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1

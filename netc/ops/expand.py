@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Linear, Size, compare, dim_text
-from netc.ops.base import Family, Op, Sizes, attr, op
+from netc.ops.base import Family, Op, Sight, Sizes, attr, op
 from netc.ops.common import int64, node
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.ops.target import Source, onnx_sizes, shapes, source_of
@@ -19,6 +19,7 @@ class Expand(Op):
     front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input follow from
     tensors that have them (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
 
+    sees = Sight.MOVED
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     sizes: Sizes = attr("the size of every axis of the output; -1 keeps it", default=())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Size, dim_text
-from netc.ops.base import Family, Op, attr, op
+from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import NUMBERS
 from netc.ops.parts import _AlongAxis
@@ -123,6 +123,7 @@ class Topk(_AlongAxis):
     """The `k` largest elements along an axis (`values`) and their indices (`indices`, int64); which of several equal
     elements are taken is not defined (`torch.topk`)."""
 
+    sees = Sight.PLACE
     k: int = attr("how many", minimum=1)
     dim: int = attr("the axis to search", default=-1)
     largest: bool = attr("the largest elements instead of the smallest", default=True)

@@ -7,7 +7,7 @@ from math import prod, sqrt
 from typing import ClassVar
 
 from netc.dims import compare, dim_text, shape_text
-from netc.ops.base import Family, Op, attr, op
+from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import (
     keywords,
     learned,
@@ -84,6 +84,9 @@ class Linear(Op):
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:
         return (x[0].rank - 1,)
+
+    def sight(self, *x: TensorType) -> Sight:
+        return Sight.WHOLE if x[0].rank == 2 else Sight.OPEN
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         bound = 1 / sqrt(number(x[0].shape[-1]))
@@ -184,6 +187,7 @@ class Embedding(_Table):
     """Rows of a learned table, one per integer of the input (`torch.nn.Embedding`). The row `padding_idx` starts as
     zeros and is not trained. Parameter: weight rows × width."""
 
+    sees = Sight.OPEN
     padding_idx: int | None = _NO_TOKEN
 
     def infer(self, *x: TensorType) -> TensorType:

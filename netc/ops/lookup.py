@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.dims import Size, equal
-from netc.ops.base import Family, Op, attr, op
+from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import broadcast, need_alike
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
@@ -16,6 +16,7 @@ from netc.types import TensorType
 class IndexSelect(Op):
     """The slices of the first input along `dim` that the second, a list of indices, selects (`torch.index_select`)."""
 
+    sees = Sight.MOVED
     dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -45,6 +46,7 @@ class TakeAlongDim(Op):
     """Elements of the first input, at the positions along `dim` that the second gives; the other axes broadcast: of
     N×M×4 with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
 
+    sees = Sight.MOVED
     dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Size, equal
 from netc.ops.attention import minus_infinity, need_equal
-from netc.ops.base import Family, Op, Tensor, attr, op
+from netc.ops.base import Family, Op, Sight, Tensor, attr, op
 from netc.ops.common import (
     ZEROS,
     divisors,
@@ -40,6 +40,7 @@ class MultiheadAttention(Op):
     the means over the heads, batch × queries × keys.
     """
 
+    sees = Sight.OPEN
     references: ClassVar[tuple[str, ...]] = ("attn_mask", "key_padding_mask")
     follows: ClassVar[tuple[str, int]] = ("embed_dim", -1)
     num_heads: int = attr("number of heads that the features are divided into", minimum=1)

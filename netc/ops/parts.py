@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Size, dim_text, exact_div, product_text
-from netc.ops.base import Family, Ints, Op, attr, op
+from netc.ops.base import Family, Ints, Op, Sight, attr, op
 from netc.ops.common import (
     axis_name,
     changed,
@@ -32,6 +32,7 @@ MOST_PARTS = 10_000
 class _AlongAxis(Op):
     """An operator along the axis `dim`."""
 
+    sees = Sight.MOVED
     family: ClassVar[Family] = Family.RESHAPE
     dim: int
 
@@ -273,6 +274,7 @@ class ChannelShuffle(Op):
     """Channels of `groups` groups interleaved: channel i·groups + g comes from g·(C/groups) + i (Zhang et al., arXiv
     1707.01083; `torch.nn.ChannelShuffle`)."""
 
+    sees = Sight.MOVED
     groups: int = attr("groups to mix", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -310,6 +312,7 @@ def channel_order(channels: Size, groups: int) -> list[int]:
 class PixelShuffle(Op):
     """N×C·r²×H×W to N×C×H·r×W·r: channels become space (Shi et al., arXiv 1609.05158; `torch.nn.PixelShuffle`)."""
 
+    sees = Sight.RESIZED
     upscale_factor: int = attr("r, how much wider and higher", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -342,6 +345,7 @@ class PixelShuffle(Op):
 class PixelUnshuffle(Op):
     """N×C×H·r×W·r to N×C·r²×H×W: space becomes channels (`torch.nn.PixelUnshuffle`)."""
 
+    sees = Sight.MOVED
     downscale_factor: int = attr("r, how much narrower and lower", minimum=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Dim, Size, at_least, dim_text, shape_text
-from netc.ops.base import Family, Ints, Op, Sizes, Word, attr, op
+from netc.ops.base import Family, Ints, Op, Sight, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
@@ -22,6 +22,7 @@ class Repeat(Op):
     """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number may follow from
     a size of another tensor (`torch.Tensor.repeat`)."""
 
+    sees = Sight.MOVED
     references: ClassVar[tuple[str, ...]] = ("like",)
     repeats: Sizes = attr("number of copies, per axis of the output", minimum=1)
 
@@ -178,6 +179,7 @@ def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
 class Flip(Op):
     """The elements in reverse order along axes (`torch.flip`)."""
 
+    sees = Sight.MOVED
     dims: Ints = attr("the axes to flip")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
@@ -202,6 +204,7 @@ class Roll(Op):
     """Elements shifted by `shifts` along axes; those that leave at the end come back at the beginning
     (`torch.roll`)."""
 
+    sees = Sight.MOVED
     shifts: Ints = attr("how far to move, per axis of `dims`")
     dims: Ints = attr("the axes to move along")
 

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any, ClassVar
 
 from netc.dims import Size, compare, dim_text
-from netc.ops.base import Family, Op, Tensor, Word, attr, op
+from netc.ops.base import Family, Op, Sight, Tensor, Word, attr, op
 from netc.ops.common import (
     int64,
     keywords,
@@ -56,6 +56,7 @@ class _Recurrent(Op):
     how many states there are.
     """
 
+    sees = Sight.OPEN
     family: ClassVar[Family] = Family.LINEAR
     references: ClassVar[tuple[str, ...]] = ("lengths",)
     gates: ClassVar[int] = 1

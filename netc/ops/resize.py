@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale
-from netc.ops.base import OPERATORS, Family, Floats, Op, Sizes, Word, attr, op
+from netc.ops.base import OPERATORS, Family, Floats, Op, Sight, Sizes, Word, attr, op
 from netc.ops.common import (
     axis_name,
     compact,
@@ -64,6 +64,7 @@ class Interpolate(Op):
     By a factor, n becomes ⌊n · factor⌋; a `size` that depends on the input is computed from sizes of tensors
     (`torch.nn.functional.interpolate`)."""
 
+    sees = Sight.RESIZED
     references: ClassVar[tuple[str, ...]] = ("like",)
     like_replaces: ClassVar[tuple[str, ...]] = ("size", "scale_factor")
     size: Sizes = attr("the new size, one number or one per spatial axis", default=(), minimum=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from netc.dims import Size, compare, dim_text, product_text
-from netc.ops.base import Family, Op, PerAxis, attr, op
+from netc.ops.base import Family, Op, PerAxis, Sight, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, positional
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import Fact, OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
@@ -127,6 +127,7 @@ class _Roi(Op):
     """What all share: features N×C×H×W and K boxes, as K×5 (sample, x1, y1, x2, y2) or as N×K×4 (x1, y1, x2, y2), give
     K×C×output_size or N·K×C×output_size."""
 
+    sees = Sight.OPEN
     family: ClassVar[Family] = Family.POOL
     output_size: PerAxis
     spatial_scale: float

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
-from netc.ops.base import Family, Ints, Op, Word, attr, op
+from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
 from netc.ops.common import form, int64, need_float, need_rank, node, number
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
@@ -21,6 +21,7 @@ class GridSample(Op):
     (N×C×D×H×W at N×d×h×w×3: (x, y, z)). The edges are the centres of the corner elements with `align_corners`, else
     their outer sides (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.grid_sample`)."""
 
+    sees = Sight.OPEN
     mode: Word = attr("how values between elements are interpolated", default="bilinear", words=tuple(ONNX_MODES))
     padding_mode: Word = attr(
         "what is read outside the input", default="zeros", words=("zeros", "border", "reflection")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import dim_text, equal
 from netc.ops.arithmetic import scalar
-from netc.ops.base import Family, Op, Scalar, Word, attr, op
+from netc.ops.base import Family, Op, Scalar, Sight, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, need_float, node, positional
 from netc.ops.formula import renamed
 from netc.ops.masks import need_holding
@@ -21,6 +21,7 @@ class _Scatter(Op):
     """Elements of a source put into the first input, at the positions along `dim` that the second gives: in three axes
     with dim 1 y[i, index[i, j, k], k] = source[i, j, k]."""
 
+    sees = Sight.MOVED
     family: ClassVar[Family] = Family.RESHAPE
     arity: ClassVar[tuple[int, int | None]] = (3, 3)
     dim: int = attr("the axis that the indices refer to")
@@ -205,6 +206,7 @@ class RepeatInterleave(Op):
     """Each slice along an axis `repeats` times in a row; each element of the flattened input where no axis is given
     (`torch.repeat_interleave`)."""
 
+    sees = Sight.MOVED
     repeats: int = attr("how often", minimum=1)
     dim: int | None = attr("the axis along which to repeat; all elements in one axis if not given", default=None)
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text, exact_div, product_text, shape_text
-from netc.ops.base import Family, Ints, Op, Sizes, attr, op
+from netc.ops.base import Family, Ints, Op, Sight, Sizes, attr, op
 from netc.ops.common import changed, int64, keywords, need_axis, node, positional
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import Shapes, one_open, onnx_reshape, shapes, sizes_without_source, torch_sizes
@@ -18,6 +18,7 @@ from netc.types import TensorType
 class Flatten(Op):
     """Flattens the axes from `start_dim` to `end_dim` into one (`torch.nn.Flatten`)."""
 
+    sees = Sight.MOVED
     view = True
     start_dim: int = attr("first axis to join", default=1)
     end_dim: int = attr("last axis to join", default=-1)
@@ -96,6 +97,7 @@ class Reshape(Op):
     """The same elements in another shape, the batch axis included; one size may be -1. Sizes that depend on the input
     are read from it, or from a tensor `like=@x` that has them (`torch.reshape`)."""
 
+    sees = Sight.MOVED
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     shape: Sizes = attr("the new size of every axis; one may be -1")
@@ -135,6 +137,7 @@ class Unflatten(Op):
     """Splits one axis into several; one size may be -1. Sizes that depend on the input are read from it, or from a
     tensor `like=@x` that has them (`torch.nn.Unflatten`)."""
 
+    sees = Sight.MOVED
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to split")
@@ -174,6 +177,7 @@ class Unflatten(Op):
 class Permute(Op):
     """Reorders the axes (`torch.permute`)."""
 
+    sees = Sight.MOVED
     view = True
     dims: Ints = attr("for each axis of the output, the axis of the input")
 
@@ -204,6 +208,7 @@ class Permute(Op):
 class Transpose(Op):
     """Swaps two axes (`torch.transpose`)."""
 
+    sees = Sight.MOVED
     view = True
     dim0: int = attr("one axis")
     dim1: int = attr("the other axis")
@@ -231,6 +236,7 @@ class Transpose(Op):
 class Squeeze(Op):
     """Removes the axis `dim` if its size is 1 (`torch.squeeze`)."""
 
+    sees = Sight.MOVED
     view = True
     dim: int = attr("the axis to drop")
 
@@ -258,6 +264,7 @@ class Squeeze(Op):
 class Unsqueeze(Op):
     """Adds an axis of size 1 at `dim` (`torch.unsqueeze`)."""
 
+    sees = Sight.MOVED
     view = True
     dim: int = attr("where the new axis goes")
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Size, dim_text, equal, product_text
 from netc.geometry import Window
-from netc.ops.base import Family, Op, PerAxis, attr, op
+from netc.ops.base import Family, Op, PerAxis, Sight, attr, op
 from netc.ops.common import int64, keywords, need_constant, need_float, need_rank, node, number, positional
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchForm, TorchModule
 from netc.ops.windowed import need_fit, window_caption
@@ -26,6 +26,7 @@ def one_hot_kernels(kernel: tuple[int, ...], channels: int, dtype: str) -> OnnxN
 class _Columns(Op):
     """What both directions share: windows over two axes, one column of channels·taps elements for each."""
 
+    sees = Sight.MOVED
     family: ClassVar[Family] = Family.RESHAPE
     kernel_size: PerAxis
     dilation: PerAxis

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Size, dim_text, equal
 from netc.geometry import Window, resolve_padding
-from netc.ops.base import Family, Op, Padding, PerAxis, attr, op
+from netc.ops.base import Family, Op, Padding, PerAxis, Sight, attr, op
 from netc.ops.common import axis_name, compact, filled, int64, need_dtype, need_float, need_rank, node
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, Unsupported
 from netc.ops.windowed import window_caption
@@ -20,6 +20,7 @@ class MaxUnpool(Op):
     zeros elsewhere. Window, indices and, unless `output_size` is given, output size are the pool's
     (`torch.nn.MaxUnpool2d`)."""
 
+    sees = Sight.RESIZED
     references: ClassVar[tuple[str, ...]] = ("of",)
     kernel_size: PerAxis | None = attr("size of the window per axis; the pool's", default=None, minimum=1)
     stride: PerAxis | None = attr("step between windows; the pool's", default=None, minimum=1)

@@ -18,7 +18,7 @@ import msgspec
 from netc.dims import NotExact, Size, TooComplex, exact_div
 from netc.geometry import Window
 from netc.ir.flat import Flat, FlatNode, Wire
-from netc.ops.base import Family
+from netc.ops.base import Op, Sight
 from netc.types import TensorType
 
 
@@ -75,7 +75,7 @@ def derivation(node: FlatNode, seen: Field, found: Field) -> str:
     if found.reach == seen.reach and found.step == seen.step:
         return f"{found}, as before; step {found.step_text}"
     windows = node.node.op.windows(*(wire.type for wire in node.inputs))
-    spreads = node.node.op.family is Family.UPSAMPLE
+    spreads = _spreads(node.node.op)
     windows = windows or _resizing(node, node.outputs[0].type)
     axes = zip(windows, seen.reach, seen.step, found.reach, found.step, strict=True)
     return "; ".join(dict.fromkeys(_spread_text(*axis) if spreads else _slide_text(*axis) for axis in axes))
@@ -119,17 +119,21 @@ def _largest(rows: Sequence[tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
 def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | None:
     if seen is None or seen.whole or seen is NOWHERE:
         return seen
-    op, before = node.node.op, node.inputs[0].type
-    windows = op.windows(*(wire.type for wire in node.inputs))
-    if op.family is Family.UPSAMPLE:
+    op, types = node.node.op, [wire.type for wire in node.inputs]
+    windows, sight = op.windows(*types), op.sight(*types)
+    if _spreads(op):
         return _upsample(seen, windows or _resizing(node, out))
     if windows:
         return _slide(seen, windows)
-    if op.family is Family.LINEAR:
-        return WHOLE if before.rank == 2 else None
-    if _spatial(before) == _spatial(out) or op.family is Family.RESHAPE:
-        return seen
-    return WHOLE if op.family is Family.POOL and set(_spatial(out)) == {1} else None
+    if sight is Sight.WHOLE:
+        return WHOLE
+    kept = sight is Sight.MOVED or (sight is Sight.PLACE and _spatial(types[0]) == _spatial(out))
+    return seen if kept else None
+
+
+def _spreads(op: Op) -> bool:
+    """Do steps get smaller: by windows that spread, or by a new size?"""
+    return op.transposed or op.sees is Sight.RESIZED
 
 
 def _slide(seen: Field, windows: Sequence[Window]) -> Field | None:
