@@ -18,14 +18,13 @@ class Shown(msgspec.Struct, frozen=True):
     sizes: tuple[dict[str, int], ...]
     worst: Difference | None
     by: str
+    otherwise: str = "operators, attributes and wiring are equal"
+    """How they were compared where nothing ran the source."""
 
     def lines(self) -> list[str]:
         told = [f"{self.parameters:,} parameters and {self.macs} multiply-accumulates on both sides"]
         if not self.by:
-            return [
-                *told,
-                "operators, attributes and wiring are equal; values were not compared: nothing here can run the source",
-            ]
+            return [*told, f"{self.otherwise}; values were not compared: nothing here can run the source"]
         sizes = "; ".join(", ".join(f"{k}={v}" for k, v in binding.items()) for binding in self.sizes if binding)
         where = f" at {sizes}" if sizes else ""
         told.append(f"values of {self.compared} of {self.statements} statements equal in {self.by}{where}")

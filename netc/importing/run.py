@@ -26,10 +26,11 @@ from netc.run.model import read_model
 from netc.syntax.names import name_from_stem
 
 if TYPE_CHECKING:
-    from netc.importing import python_source
+    from netc.importing import python_source, ultralytics_source
     from netc.importing.readers import onnx_files
 else:
     python_source = LazyModule("netc.importing.python_source")
+    ultralytics_source = LazyModule("netc.importing.ultralytics_source")
     onnx_files = LazyModule("netc.importing.readers.onnx_files")  # needs onnx, which other sources do not
 
 SizesMode = Literal["symbolic", "fixed"]
@@ -163,11 +164,13 @@ def import_file(path: str, wishes: Wishes, note: Note = quiet, arguments: Mappin
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return import_onnx_file(path, wishes, note)
+    if suffix in (".yaml", ".yml"):
+        return ultralytics_source.import_ultralytics(Path(path), wishes, note)
     if suffix in LISTED:
         return import_listed_file(Path(path), wishes, note)
     if suffix in REFUSED:
         raise Gap(REFUSED[suffix]).error(path)
-    kinds = ", ".join((".onnx", *LISTED))
+    kinds = ", ".join((".onnx", ".yaml", *LISTED))
     raise Gap(f"the kind of a file is told by its name, which should end in one of {kinds}").error(path)
 
 

@@ -64,9 +64,10 @@ def command(
     one by one, its parameters, and the values of all statements. Only then NAME.yaml, NAME.safetensors and
     NAME.import.json, the report, are written into the directory; without -o the spec is printed.
 
-    FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg or a Caffe .prototxt; weights are taken
-    from the .weights.h5, .weights or .caffemodel beside these. Of anything but ONNX, only operators, sizes, parameters
-    and wiring are compared. A file never runs code.
+    FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg, a Caffe .prototxt or a YAML file of
+    Ultralytics, whose scales become variants; weights are taken from the .weights.h5, .weights, .caffemodel or
+    .safetensors beside these. Of anything but ONNX, only operators, sizes, parameters and wiring are compared. A file
+    never runs code.
 
     python:PACKAGE:CALLABLE stands for the PyTorch module that a callable of yours returns, and runs its code.
 
@@ -74,6 +75,7 @@ def command(
       netc import resnet50.onnx -o out
       netc import resnet50.onnx --names none
       netc import model.keras -o out
+      netc import yolov8s.yaml -o out
       netc import python:torchvision.models:resnet18 -a weights=null --input 1x3x224x224 -o out
       netc diagram out/resnet50.yaml -o resnet50.svg
     """
