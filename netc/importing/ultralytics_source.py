@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from netc.api import compile_spec
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Gap, Held, held_array, whole
@@ -27,6 +26,7 @@ from netc.importing.run import Imported, Wishes, quiet
 from netc.importing.weights import COUNTERS, Assigned
 from netc.ir.flat import flatten
 from netc.ir.model import Group, Item, Network, Value
+from netc.passes import compile_spec
 from netc.passes.summary import summarise
 from netc.syntax.names import name_from_stem
 from netc.weights import TensorSpec, tensors
@@ -94,7 +94,7 @@ def _spec(found: Described, wishes: Wishes) -> tuple[str, Network, tuple[Diagnos
     failed = ""
     for size in sizes:
         text = _Text(found, size, strides).text()
-        network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
+        network, diagnostics = compile_spec(Source("<imported>", text))
         if network is not None:
             return text, network, tuple(network.warnings)
         failed = failed or next(d.message for d in diagnostics if d.severity == "error")
@@ -108,7 +108,7 @@ def _strides(found: Described) -> tuple[int, ...]:
         return ()
     body = msgspec.structs.replace(found, rows=found.rows[: heads[0].at], scales=found.scales[:1])
     text = _Text(body, f"{PROBE}, {PROBE}", (), ends=heads[0].sources).text()
-    network, diagnostics = compile_spec(Source("<imported>", text), args={}, variant=None, bind={})
+    network, diagnostics = compile_spec(Source("<imported>", text))
     if network is None:
         raise Gap(next(d.message for d in diagnostics if d.severity == "error"))
     sides = [output.value.type.shape[2] for output in network.block.outputs]
@@ -258,9 +258,7 @@ def _compared(found: Described, text: str, first: Network) -> list[int]:
     for at, scale in enumerate(found.scales):
         network = first
         if at:
-            compiled, diagnostics = compile_spec(
-                Source("<imported>", text), args={}, variant=_variant(found, scale), bind={}
-            )
+            compiled, diagnostics = compile_spec(Source("<imported>", text), variant=_variant(found, scale))
             if compiled is None:
                 message = next(d.message for d in diagnostics if d.severity == "error")
                 raise Gap(f"at scale {scale.name}: {message}")
