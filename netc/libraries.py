@@ -9,7 +9,8 @@ from typing import Any
 from netc.diagnostics.model import NetcError, failure
 
 _PACKAGES = {name: name for name in ("numpy", "torch", "onnx", "onnxruntime")} | {
-    "google": "protobuf", "PIL": "pillow", "pygls": '"netc[editor]"', "lsprotocol": '"netc[editor]"'
+    "google": "protobuf", "PIL": "pillow", "pygls": '"netc[editor]"', "lsprotocol": '"netc[editor]"',
+    "starlette": '"netc[watch]"', "uvicorn": '"netc[watch]"', "watchfiles": '"netc[watch]"',
 }  # fmt: skip
 """What brings a module that is imported by this name."""
 

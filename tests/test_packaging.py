@@ -95,11 +95,11 @@ def imports(path: Path) -> Iterator[str]:
 
 def test_every_import_is_of_a_declared_dependency() -> None:
     third_party = {"yaml": "pyyaml", "graphviz": "graphviz", "lsprotocol": "pygls"}
-    server = {ROOT / "netc/editor/server.py", ROOT / "netc/editor/protocol.py"}
+    servers = {"editor/server.py": "editor", "editor/protocol.py": "editor", "editor/watch/serve.py": "watch"}
+    extras = {ROOT / "netc" / path: names(PROJECT["optional-dependencies"][extra]) for path, extra in servers.items()}
     for path in (ROOT / "netc").rglob("*.py"):
         imported = {third_party.get(name, name) for name in imports(path)} - {*sys.stdlib_module_names, "netc"}
-        extra = names(PROJECT["optional-dependencies"]["editor"]) if path in server else set()
-        assert imported <= names(PROJECT["dependencies"]) | extra, path
+        assert imported <= names(PROJECT["dependencies"]) | extras.get(path, set()), path
 
 
 def test_every_package_has_an_init() -> None:

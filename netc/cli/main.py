@@ -26,6 +26,7 @@ COMMANDS = {
     "fmt": "Format specs: one layout, comments kept.",
     "expand": "Print a spec in the long form, with every default and every size.",
     "lsp": "Answer an editor: findings, sizes, completions and more as you type.",
+    "watch": "Show picture, summary and findings in the browser, anew whenever the spec is saved.",
     "schema": "Print the language as a JSON Schema, for editors.",
     "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
     "build": "Write module, weights, ONNX file, picture and summary into one directory.",

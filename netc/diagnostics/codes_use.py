@@ -120,6 +120,14 @@ USE_CODES = (
         "give an array of the shape and dtype the model declares.",
     ),
     CodeInfo(
+        "cannot-listen",
+        "error",
+        "`netc watch` cannot use a port",
+        "Another program listens on it already, or the system keeps it for itself.",
+        "",
+        "leave out `--port`, which takes any that is free, or give another number.",
+    ),
+    CodeInfo(
         "cannot-serve",
         "error",
         "Pre- or postprocessing does not fit the network",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
 from netc.diagnostics.model import Diagnostic, Source
@@ -24,16 +25,27 @@ from netc.syntax.yaml import load_tree
 
 class Analysis:
     """A text and what netc makes of it. `network` is None where there are errors, `spec` where they are of syntax.
-    Nothing is found in a YAML file of another kind."""
+    Nothing is found in a YAML file of another kind.
 
-    def __init__(self, source: Source, encoding: Encoding = "utf-16") -> None:
+    args, variant, bind: which network of the file, as in `netc.load`; the first with its defaults otherwise.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        encoding: Encoding = "utf-16",
+        *,
+        args: Mapping[str, str] | None = None,
+        variant: str | None = None,
+        bind: Mapping[str, int] | None = None,
+    ) -> None:
         self.source = source
         self.encoding: Encoding = encoding
         self.network: Network | None = None
         self.found: list[Diagnostic] = []
         self.spec: SpecFile | None = None
         if is_spec(source):
-            self.network, self.found = compile_spec(source)
+            self.network, self.found = compile_spec(source, args, variant, bind)
             self.spec = self.network.file if self.network is not None else parse_spec(source)[0]
 
     @cached_property

@@ -36,6 +36,9 @@ PACKAGES = (
     ("pillow", "pictures as inputs of netc run", '"netc[images]"'),
     ("matplotlib", "netc bench --plot", '"netc[plot]"'),
     ("pygls", "netc lsp, the language server", '"netc[editor]"'),
+    ("starlette", "netc watch, a spec in the browser", '"netc[watch]"'),
+    ("uvicorn", "netc watch", '"netc[watch]"'),
+    ("watchfiles", "netc watch", '"netc[watch]"'),
     ("resvg-py", "PNG pictures", '"netc[pictures]"'),
     ("reportlab", "PDF pictures", '"netc[pictures]"'),
 )

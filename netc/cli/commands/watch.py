@@ -1,0 +1,55 @@
+"""`netc watch`"""
+
+from __future__ import annotations
+
+import gc
+import webbrowser
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from netc.api import split_variant
+from netc.cli.options import one_spec
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.lazy import LazyModule
+from netc.syntax.read import read_source
+
+if TYPE_CHECKING:
+    from netc.editor.watch import follow
+    from netc.editor.watch import serve as serving
+else:
+    follow = LazyModule("netc.editor.watch.follow")
+    serving = LazyModule("netc.editor.watch.serve")
+
+
+@click.command("watch")
+@one_spec
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on; any free one otherwise.")
+@click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
+def command(spec: str, args: dict[str, str], bind: dict[str, int], port: int, open_: bool) -> None:
+    """Follow a spec in the browser: its picture, summary and module, and what is wrong, anew whenever it is saved.
+
+    The page stands at the address that is printed, on this machine alone. While there is an error the last right
+    picture stays, and the layers at fault are marked in it. Files that the spec imports are followed too. Ctrl-C ends
+    it. It needs the extra `netc[watch]`.
+
+    \b
+      netc watch model.yaml --open
+      netc watch specs/resnet.yaml:resnet50 --size 224x224
+    """
+    path, _ = split_variant(spec)
+    if path == "-":
+        raise click.UsageError("standard input cannot be followed; give a file")
+    source = read_source(path, protect=False)
+    if isinstance(source, Diagnostic):
+        raise NetcError((source,))
+    gc.enable()
+
+    def ready(address: str) -> None:
+        click.echo(f"following {spec} at {address} (Ctrl-C ends it)")
+        if open_:
+            webbrowser.open(address)
+
+    with suppress(KeyboardInterrupt):
+        serving.serve(follow.Followed(spec, args, bind), port, ready)

@@ -1,0 +1,1 @@
+"""The site: documentation, and netc itself in the browser. `make site`."""

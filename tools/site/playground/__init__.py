@@ -1,0 +1,1 @@
+"""netc in the browser."""
