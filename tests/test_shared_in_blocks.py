@@ -222,11 +222,72 @@ def test_what_is_nearer_comes_first() -> None:
     assert judge(spec("a: argument\nb: own\nc: named", head=NEARER)) == 1
 
 
+SEVERAL = """
+    netc: 1
+    name: several
+    args: {width: 4}
+    inputs: {left: [N, 3, 8, 8], right: [N, 3, H, W]}
+    blocks:
+      branch: {args: c, net: [encode, relu, conv2d c 1]}
+      tail: {net: {a: body @in, b: [encode @in, conv2d 3 1, relu], out: add @a @b}}
+    shared:
+      encode: [conv2d width 1, relu, conv2d 3 1 x2]
+      stem: conv2d 3 3 x2
+      body:
+        do:
+          one: encode
+          two: [conv2d 4 1, adaptive_avg_pool2d 4]
+          three: [conv2d 4 1 @two, tanh]
+          out: add @two @three
+          five: conv2d 3 1
+    net:
+      a: [stem @left, branch 3]
+      b: [stem @right, adaptive_avg_pool2d 4, branch 3]
+      c: encode @a
+      d: tail @b
+      out: add @a @b @c @d
+"""
+
+
+class Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.Conv2d(3, 3, 1))
+        self.stem = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3))
+        self.body = nn.Module()
+        self.body.two = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(4))
+        self.body.three = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Tanh())
+        self.body.five = nn.Conv2d(4, 3, 1)
+        self.a = nn.ModuleDict({"1": nn.ModuleDict({"2": nn.Conv2d(3, 3, 1)})})
+        self.b = nn.ModuleDict({"2": nn.ModuleDict({"2": nn.Conv2d(3, 3, 1)})})
+        self.d = nn.ModuleDict({"b": nn.ModuleDict({"1": nn.Conv2d(3, 3, 1)})})
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        pooled = nn.functional.adaptive_avg_pool2d(self.stem(right), 4)
+        a = self.a["1"]["2"](self.encode(self.stem(left)).relu())
+        b = self.b["2"]["2"](self.encode(pooled).relu())
+        two = self.body.two(self.encode(b))
+        body = self.body.five(two + self.body.three(two))
+        tail = body + self.d["b"]["1"](self.encode(b)).relu()
+        found: Tensor = a + b + self.encode(a) + tail
+        return found
+
+
+def test_chains_and_bodies_are_shared_with_blocks(tmp_path: Path) -> None:
+    network = netc.load(dedent(SEVERAL))
+    alike(network, Several(), tmp_path, torch.randn(2, 3, 8, 8), torch.randn(2, 3, 9, 11))
+    assert (judge(dedent(SEVERAL).replace("H, W", "9, 11")) or 0) >= 1
+    assert netc.load(dedent(SEVERAL)).summary().parameters == sum(p.numel() for p in Several().parameters())
+
+
+def test_a_shared_chain_is_no_operator_to_be_given() -> None:
+    head = "blocks: {unit: {args: act, net: {a: act, b: mix}}}\nshared: {mix: [conv2d 3 1, relu]}"
+    assert refused('u: unit act="mix"', head=head)[0][0] == "unknown-op"
+
+
 @pytest.mark.parametrize(
     ("shared", "message", "at"),
     [
-        ("[conv2d 3 1, relu]", "`mix` is more than one operator or block, so blocks cannot call it", "mix"),
-        ("conv2d 3 1 x2", "`mix` is more than one operator or block, so blocks cannot call it", "mix"),
         ("parameter (3 1 1)", "`mix` is a tensor of the file, so blocks cannot call it", "mix"),
         ("conv2d 3 1 @image", "`mix` is shared: its inputs belong where it is called", "conv2d 3 1 @image"),
         ("unit", "`unit` contains itself", "unit"),

@@ -13,10 +13,11 @@ from netc.expr.tree import Literal
 from netc.ir.model import Block, Call, Network
 from netc.ops.base import MISSING, OPERATORS, Attr, Op
 from netc.ops.reference import literal
-from netc.syntax.ast import Body, Chain, Conditional, Line, Loop, Parameter, SpecFile, Statement
+from netc.syntax.ast import Line, Parameter, SpecFile
 from netc.syntax.nodes import Mapping, Scalar, Sequence
 from netc.syntax.parse import parse_spec
 from netc.syntax.report import Report
+from netc.syntax.shared import lines_of
 from netc.syntax.yaml import load_tree
 
 MOST_SIZES = 4
@@ -54,24 +55,7 @@ def _all_lines(spec: SpecFile) -> Iterator[Line]:
     """The lines that are statements, of the file and its blocks; not those of `init`."""
     for definition in (spec, *spec.blocks.values()):
         for statement in (definition.net, *(named.statement for named in definition.shared)):
-            yield from _lines(statement)
-
-
-def _lines(statement: Statement | None) -> Iterator[Line]:
-    match statement:
-        case Line():
-            yield statement
-        case Chain():
-            for item in statement.items:
-                yield from _lines(item)
-        case Body():
-            for named in statement.statements:
-                yield from _lines(named.statement)
-        case Loop():
-            yield from _lines(statement.body)
-        case Conditional():
-            yield from _lines(statement.then)
-            yield from _lines(statement.otherwise)
+            yield from lines_of(statement)
 
 
 def _sizes(root: Block) -> dict[int, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from netc.diagnostics.model import Span
-from netc.ir.model import Block, Call
+from netc.ir.model import Call
 from netc.passes.compilation import Compilation
 from netc.passes.dce import live
-from netc.syntax.ast import Parameter, SpecFile, Statement
+from netc.syntax.ast import Parameter, Statement
 from netc.syntax.idle import idle
 from netc.types import NONE
 
@@ -31,7 +31,7 @@ def check_unused(compilation: Compilation) -> None:
         if statement not in used:
             helps = ("remove it, read it with @, or list it under `outputs`",)
             session.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
-    for span, message in _unread(spec, compilation.blocks[0].before, lines.keys()):
+    for span, message in _unread(compilation, lines.keys()):
         session.report.add("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
@@ -39,8 +39,9 @@ def check_unused(compilation: Compilation) -> None:
         session.report.add(code, message, one.span, helps=helps, severity="warning")
 
 
-def _unread(spec: SpecFile, block: Block, lines: Collection[Statement]) -> Iterator[tuple[Span, str]]:
+def _unread(compilation: Compilation, lines: Collection[Statement]) -> Iterator[tuple[Span, str]]:
     """Inputs nobody reads, shared modules nobody calls, and outputs when not one of them is left."""
+    spec, block = compilation.network.file, compilation.blocks[0].before
     if not block.outputs:
         yield from ((output.span, "none of the network's outputs is left") for output in spec.outputs or ())
         return
@@ -48,8 +49,9 @@ def _unread(spec: SpecFile, block: Block, lines: Collection[Statement]) -> Itera
     read = {value for leaf in leaves for value in leaf.inputs} | {o.value for o in block.outputs} | {*block.removed}
     yield from ((value.span, "this input is never used") for value in block.inputs if value not in read)
     called = {leaf.module for leaf in leaves}
-    uncalled = (one for one in spec.shared if not (_is_called(one.text, called) or one.statement in lines))
-    yield from ((shared.name_span, "this shared module is never called") for shared in uncalled)
+    for one in compilation.instance.shared:
+        if not (_is_called(one.text, called) or one.statement in lines):
+            yield one.name_span, "this shared module is never called"
 
 
 def _is_called(shared: str, modules: set[str]) -> bool:

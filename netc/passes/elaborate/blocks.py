@@ -105,7 +105,7 @@ class Blocks:
         self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
     ) -> Elaborated | None:
         """Elaborate a definition's body for given argument values and inputs; None where they are refused at once."""
-        names = Namespace(definition, definition.shared)
+        names = Namespace(definition, instance.shared if isinstance(definition, SpecFile) else definition.shared)
         names.inputs.update({v.path: v for v in inputs})
         if takes_many(definition):
             assert definition.inputs is not None

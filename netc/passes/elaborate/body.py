@@ -20,9 +20,10 @@ from netc.passes.elaborate.namespace import AliasedValue, unaliased
 from netc.passes.elaborate.place import Applied, Flow, Place, failed
 from netc.passes.elaborate.reading import Reader, Template
 from netc.passes.elaborate.session import Session
-from netc.passes.elaborate.shared import can_call, is_single, module_place, names_inputs, shared_module
+from netc.passes.elaborate.shared import can_call, module_place, names_inputs, shared_module
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
+from netc.syntax.shared import is_single
 from netc.types import ERROR, NONE
 
 MAX_REPEATS = 10_000

@@ -18,10 +18,11 @@ from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.report import Report
-from netc.syntax.ast import Argument, Definition, Import, SpecFile, Variant
+from netc.syntax.ast import Argument, Definition, Import, Named, SpecFile, Variant
 from netc.syntax.library import is_shipped
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
+from netc.syntax.shared import blocks_of_shared, calling
 from netc.types import ERROR as ERROR_VALUE
 from netc.types import TensorType
 
@@ -48,7 +49,8 @@ class Names:
 
 
 class Instance(msgspec.Struct, frozen=True, eq=False):
-    """A file with its arguments chosen. `scope` holds them and the file's `let`s."""
+    """A file with its arguments chosen. `scope` holds them and the file's `let`s. `blocks`: its own, and those of the
+    chains that it shares with them."""
 
     spec: SpecFile
     scope: Scope
@@ -56,6 +58,8 @@ class Instance(msgspec.Struct, frozen=True, eq=False):
     names: Names
     defaults: Mapping[str, tuple[Argument, ...]]
     source: Source
+    blocks: Mapping[str, Definition]
+    shared: tuple[Named, ...]
 
 
 class Files:
@@ -167,7 +171,12 @@ class Files:
         if key in self._instances:
             return self._instances[key]
         scope = Scope(None, {}, owner=spec)
-        instance = Instance(spec, scope, {}, Names(spec), {d.op: d.values for d in spec.defaults}, spec.span.source)
+        made = blocks_of_shared(spec)
+        instance = Instance(
+            spec, scope, {}, Names(spec), {d.op: d.values for d in spec.defaults}, spec.span.source,
+            blocks={**spec.blocks, **made},
+            shared=tuple([calling(named) if named.text in made else named for named in spec.shared]),
+        )  # fmt: skip
         self._by_scope[scope] = instance
         arguments = self._arguments(instance, variant, given)
         scope.bindings.update({k: Binding("argument", v) for k, v in arguments.items()})

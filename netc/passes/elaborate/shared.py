@@ -14,7 +14,7 @@ def shared_module(word: str, place: Place) -> Named | None:
     own = place.names.shared.get(word)
     if own is not None or isinstance(place.names.definition, SpecFile) or held_value(word, place.scope) is not None:
         return own
-    return next((shared for shared in place.instance.spec.shared if shared.text == word), None)
+    return next((shared for shared in place.instance.shared if shared.text == word), None)
 
 
 def module_place(shared: Named, place: Place) -> Place:
@@ -36,11 +36,6 @@ def takes_input(line: Line, place: Place) -> bool:
     return cls is None or cls.arity[1] != 0
 
 
-def is_single(statement: Statement) -> bool:
-    """Whether a statement is one operator or block."""
-    return isinstance(statement, Line) and statement.repeat is None
-
-
 def can_call(report: Report, shared: Named, line: Line, place: Place) -> bool:
     """Report what a call of a shared module says too much of; False where it cannot be called from here at all."""
     name, statement = shared.text, shared.statement
@@ -51,16 +46,11 @@ def can_call(report: Report, shared: Named, line: Line, place: Place) -> bool:
         report.add("bad-argument", message, statement.span)
     if name in place.names.shared:
         return True
-    if not is_single(statement):
-        message = f"`{name}` is more than one operator or block, so blocks cannot call it"
-        helps = (f"put it into a block of its own, and share that: `shared: {{{name}: BLOCK}}`",)
-    elif isinstance(statement, Line) and statement.op in OPERATORS and OPERATORS[statement.op].arity[1] == 0:
+    if isinstance(statement, Line) and statement.op in OPERATORS and OPERATORS[statement.op].arity[1] == 0:
         message = f"`{name}` is a tensor of the file, so blocks cannot call it"
-        helps = ("hand it to the block as an input",)
-    else:
-        return True
-    report.add("bad-argument", message, line.op_span, helps=helps)
-    return False
+        report.add("bad-argument", message, line.op_span, helps=("hand it to the block as an input",))
+        return False
+    return True
 
 
 def names_inputs(statement: Statement) -> bool:

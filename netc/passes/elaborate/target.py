@@ -85,8 +85,8 @@ class Target:
 
     def _named(self, word: str, scope: Scope) -> type[Op] | Definition | Import | None:
         spec = self.instance.spec
-        if word in spec.blocks:
-            return spec.blocks[word]
+        if word in spec.blocks or (word == self.line.op and word in self.instance.blocks):
+            return self.instance.blocks[word]
         if word in spec.imports:
             return spec.imports[word]
         if word in OPERATORS:
