@@ -17,6 +17,7 @@ from netc.files import allowed_imports, protected_inputs
 from netc.ir import model as ir
 from netc.ir.flat import flatten
 from netc.lazy import LazyModule
+from netc.literals import literal
 from netc.ops.records import Unsupported
 from netc.passes import compile_spec
 from netc.syntax.library import split_shipped
@@ -256,13 +257,7 @@ def split_variant(spec: str) -> tuple[str, str | None]:
 
 
 def _text(value: Argument) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_text, value))}]"
-    return str(value)
+    return f"[{', '.join(map(_text, value))}]" if isinstance(value, list | tuple) else literal(value)
 
 
 def _scaled(count: Size) -> str:

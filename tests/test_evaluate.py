@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from netc.dims import Dim, Domain, dim_text, symbol
-from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, show, truth
+from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, truth
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.scope import Binding, Scope
+from netc.literals import literal
 
 NAMES: dict[str, Any] = {
     "n": 3,
@@ -371,7 +372,7 @@ def test_loops_run_over_lists() -> None:
     ("value", "text"), [(True, "true"), (None, "none"), ((1, (2, False)), "(1 (2 false))"), (0.5, "0.5")]
 )
 def test_values_are_shown_as_they_are_written(value: Any, text: str) -> None:
-    assert show(value) == text
+    assert literal(value) == text
     assert evaluate(parse_expression(text), context()) == value
 
 

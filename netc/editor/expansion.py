@@ -11,8 +11,8 @@ from netc.editor.fixing import apply
 from netc.editor.formatting import lay_out
 from netc.expr.tree import Literal
 from netc.ir.model import Block, Call, Network
-from netc.ops.base import MISSING, OPERATORS, Attr, Op
-from netc.ops.reference import literal
+from netc.literals import literal
+from netc.ops.base import MISSING, OPERATORS, Op
 from netc.syntax.ast import Line, Parameter, SpecFile
 from netc.syntax.nodes import Mapping, Scalar, Sequence
 from netc.syntax.parse import parse_spec
@@ -187,11 +187,4 @@ def _operator_defaults(cls: type[Op], spec: SpecFile, named: dict[str, str]) -> 
     for name, declared in cls.attributes.items():
         free = name not in own and name not in undone and name not in cls.references
         if free and declared.default is not MISSING:
-            yield name, _default(declared)
-
-
-def _default(declared: Attr) -> str:
-    value = declared.default
-    if isinstance(value, tuple) and not declared.kind.startswith("PerAxis"):
-        return f"({' '.join(map(literal, value))})"
-    return literal(value)
+            yield name, literal(declared.default, once=declared.kind.startswith("PerAxis"))

@@ -14,6 +14,7 @@ from netc.editor.formatting import parts_of
 from netc.editor.schema import json_schema
 from netc.editor.scopes import Symbol
 from netc.ir.flat import FlatNode
+from netc.literals import literal
 from netc.ops.base import OPERATORS, Op
 from netc.ops.reference import attributes, headline, in_pytorch, inputs
 from netc.passes.explain import spelled
@@ -80,15 +81,7 @@ def _table(cls: type[Op], made: Op | None) -> str:
 
 
 def _here(made: Op | None, name: str) -> str:
-    return "" if made is None else f"`{_literal(getattr(made, name))}`"
-
-
-def _literal(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "none" if value is None else str(value).lower()
-    if isinstance(value, tuple):
-        return f"({' '.join(map(_literal, value))})"
-    return str(value)
+    return "" if made is None else f"`{literal(getattr(made, name))}`"
 
 
 def _attribute(cls: type[Op], argument: Argument) -> str:
@@ -179,7 +172,7 @@ def _value(analysis: Analysis, symbol: Symbol) -> str:
     own = analysis.spec is not None and any(
         symbol.node is one for one in (*analysis.spec.parameters, *analysis.spec.lets)
     )
-    return "" if known is None or not own else f", here `{_literal(known[0].value)}`"
+    return "" if known is None or not own else f", here `{literal(known[0].value)}`"
 
 
 def _shape(analysis: Analysis, declared: Input) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 from netc.budget import ITEMS, spend
 from netc.dims import Dim, compare, exact_div
 from netc.expr.tree import Binary, Expr
-from netc.expr.values import Context, ExprError, OperatorValue, is_int, number, show
+from netc.expr.values import Context, ExprError, OperatorValue, is_int, number
+from netc.literals import literal
 
 
 def _no_float_dims(left: Any, right: Any, at: Expr) -> None:
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Dim) and isinstance(other, float):
-            raise ExprError("bad-expression", f"{show(one)} is a size and {other} is not a whole number", at)
+            raise ExprError("bad-expression", f"{literal(one)} is a size and {other} is not a whole number", at)
 
 
 def _plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], Any]:
@@ -35,7 +36,10 @@ def _divide(left: Any, right: Any, at: Expr) -> Any:
         exact = exact_div(left, right)
         if exact is None:
             raise ExprError(
-                "bad-expression", f"{show(left)} / {show(right)} does not divide exactly", at, "use // to round down"
+                "bad-expression",
+                f"{literal(left)} / {literal(right)} does not divide exactly",
+                at,
+                "use // to round down",
             )
         return exact
     if isinstance(left, int) and isinstance(right, int) and left % right == 0:
@@ -49,7 +53,7 @@ def _floor(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], An
         if right == 0:
             raise ExprError("bad-expression", "division by zero", at)
         if isinstance(right, Dim) or (isinstance(left, Dim) and right < 0):
-            raise ExprError("bad-expression", f"cannot divide by {show(right)}", at)
+            raise ExprError("bad-expression", f"cannot divide by {literal(right)}", at)
         return function(left, right)
 
     return run
@@ -57,7 +61,7 @@ def _floor(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Expr], An
 
 def _power(left: Any, right: Any, at: Expr) -> Any:
     if isinstance(right, Dim) or (isinstance(left, Dim) and not (is_int(right) and 0 <= right <= 8)):
-        raise ExprError("bad-expression", f"cannot raise {show(left)} to {show(right)}", at)
+        raise ExprError("bad-expression", f"cannot raise {literal(left)} to {literal(right)}", at)
     if isinstance(left, Dim):
         return math.prod([left] * right)
     if abs(right) > 1024 or (is_int(left) and right > 0 and (left.bit_length() - 1) * right > 80):
@@ -89,7 +93,7 @@ def same(left: Any, right: Any) -> bool:
         spend(len(left) // ITEMS)
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, OperatorValue) or isinstance(right, OperatorValue):
-        return show(left) == show(right)
+        return literal(left) == literal(right)
     return bool(left == right)
 
 
@@ -105,7 +109,7 @@ def less(left: Any, right: Any, at: Binary, context: Context) -> bool:
         return False
     raise ExprError(
         "too-complex",
-        f"whether {show(left)} < {show(right)} depends on the size of the input",
+        f"whether {literal(left)} < {literal(right)} depends on the size of the input",
         at,
         "bind it: --bind h=7",
     )
@@ -113,7 +117,7 @@ def less(left: Any, right: Any, at: Binary, context: Context) -> bool:
 
 def _contains(left: Any, right: Any, at: Binary, context: Context) -> bool:
     if not isinstance(right, tuple):
-        raise ExprError("bad-expression", f"{show(right)} is not a list", at.right)
+        raise ExprError("bad-expression", f"{literal(right)} is not a list", at.right)
     spend(len(right) // ITEMS)
     return any(same(left, item) for item in right)
 

@@ -45,9 +45,9 @@ from netc.expr.values import (
     is_int,
     number,
     short,
-    show,
     size_or_error,
 )
+from netc.literals import literal
 from netc.types import AXES, ERROR, NONE
 
 __all__ = [
@@ -60,7 +60,6 @@ __all__ = [
     "evaluate",
     "items",
     "same",
-    "show",
     "size_field",
     "size_or_error",
     "texts",
@@ -91,7 +90,7 @@ def truth(expr: Expr, context: Context) -> bool:
         return value
     if isinstance(value, int):
         return value != 0
-    raise ExprError("bad-expression", f"a condition must be true or false, not {show(value)}", expr)
+    raise ExprError("bad-expression", f"a condition must be true or false, not {literal(value)}", expr)
 
 
 def refuted(expr: Expr, context: Context) -> str:
@@ -107,14 +106,16 @@ def refuted(expr: Expr, context: Context) -> str:
 
 def _side(expr: Expr, context: Context) -> str:
     value = evaluate(expr, context)
-    return f"{value:,}" if is_int(value) else show(value)
+    return f"{value:,}" if is_int(value) else literal(value)
 
 
 def items(expr: Expr, context: Context) -> tuple[Any, ...]:
     """The items a loop runs over: of a list, or the whole numbers of a range, both ends included."""
     value = evaluate(expr, context)
     if not isinstance(value, tuple):
-        raise ExprError("bad-expression", f"a loop runs over a list or a range such as 1..4, not {show(value)}", expr)
+        raise ExprError(
+            "bad-expression", f"a loop runs over a list or a range such as 1..4, not {literal(value)}", expr
+        )
     return value
 
 
@@ -137,7 +138,7 @@ def _hole(expr: Expr, context: Context) -> tuple[str, ...]:
 
 def _word_of(value: Any, at: Expr) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
-        raise ExprError("bad-expression", f"a name can be built from integers and words, not from {show(value)}", at)
+        raise ExprError("bad-expression", f"a name can be built from integers and words, not from {literal(value)}", at)
     return str(value)
 
 
@@ -222,9 +223,9 @@ def size_field(type: Any, expr: Attribute) -> Any:
 def _index(expr: Index, context: Context) -> Any:
     base, index = evaluate(expr.base, context), evaluate(expr.index, context)
     if not isinstance(base, tuple):
-        raise ExprError("bad-expression", f"{show(base)} is not a list", expr.base)
+        raise ExprError("bad-expression", f"{literal(base)} is not a list", expr.base)
     if isinstance(index, bool) or not isinstance(index, int):
-        raise ExprError("bad-expression", f"an index must be an integer, not {show(index)}", expr.index)
+        raise ExprError("bad-expression", f"an index must be an integer, not {literal(index)}", expr.index)
     if not -len(base) <= index < len(base):
         raise ExprError("bad-expression", f"index {index} is out of range for a list of {len(base)}", expr.index)
     return base[index]
@@ -233,7 +234,7 @@ def _index(expr: Index, context: Context) -> Any:
 def _slice(expr: Slice, context: Context) -> Any:
     base = evaluate(expr.base, context)
     if not isinstance(base, tuple):
-        raise ExprError("bad-expression", f"{show(base)} is not a list", expr.base)
+        raise ExprError("bad-expression", f"{literal(base)} is not a list", expr.base)
     ends = [None if e is None else evaluate(e, context) for e in (expr.lower, expr.upper)]
     if any(e is not None and (isinstance(e, bool) or not isinstance(e, int)) for e in ends):
         raise ExprError("bad-expression", "the ends of a slice must be integers", expr)
@@ -248,7 +249,7 @@ def _list(expr: ListExpr, context: Context) -> Any:
 def _range(expr: Range, context: Context) -> Any:
     first, last = evaluate(expr.first, context), evaluate(expr.last, context)
     if not (is_int(first) and is_int(last)):
-        raise ExprError("bad-expression", f"a range needs integers, not {show(first)}..{show(last)}", expr)
+        raise ExprError("bad-expression", f"a range needs integers, not {literal(first)}..{literal(last)}", expr)
     return bounded_range(expr, first, last + 1, 1)
 
 

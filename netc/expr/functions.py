@@ -11,7 +11,8 @@ from netc.dims import Dim
 from netc.expr.arithmetic import less
 from netc.expr.terms import make_divisible
 from netc.expr.tree import Binary, Function
-from netc.expr.values import Context, ExprError, bounded_range, count_of, is_int, number, show
+from netc.expr.values import Context, ExprError, bounded_range, count_of, is_int, number
+from netc.literals import literal
 
 
 def _rounder(function: Callable[[float], int]) -> Callable[[list[Any], Function, Context], Any]:
@@ -52,7 +53,7 @@ def _real(function: Callable[[float], float]) -> Callable[[list[Any], Function, 
     def run(arguments: list[Any], expr: Function, context: Context) -> Any:
         value = arguments[0]
         if isinstance(value, Dim) or number(value, expr) < 0 or (expr.name == "log2" and value == 0):
-            raise ExprError("bad-expression", f"`{expr.name}` of {show(value)} is not a real number", expr)
+            raise ExprError("bad-expression", f"`{expr.name}` of {literal(value)} is not a real number", expr)
         result = function(value)
         return int(result) if result.is_integer() else result
 
@@ -106,7 +107,7 @@ def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> A
 def _abs(arguments: list[Any], expr: Function, context: Context) -> Any:
     value = number(arguments[0], expr)
     if isinstance(value, Dim):
-        raise ExprError("bad-expression", f"`abs` of {show(value)} depends on the size of the input", expr)
+        raise ExprError("bad-expression", f"`abs` of {literal(value)} depends on the size of the input", expr)
     return abs(value)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from netc.budget import ITEMS, spend
-from netc.dims import Dim, Domain, Size, dim_text
+from netc.dims import Dim, Domain, Size
 from netc.expr.scope import Scope
 from netc.expr.tree import Expr
+from netc.literals import literal
 
 LARGEST = 2**62
 LONGEST = 10_000
@@ -62,19 +63,6 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     turns: int = 1
 
 
-def show(value: Any) -> str:
-    """A value as a person would write it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return "(" + " ".join(show(v) for v in value) + ")"
-    if isinstance(value, Dim):
-        return dim_text(value)
-    return value.text if isinstance(value, OperatorValue) else str(value)
-
-
 def is_int(value: Any) -> bool:
     """Whether a value is a whole number (`true` is none)."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -83,7 +71,7 @@ def is_int(value: Any) -> bool:
 def number(value: Any, at: Expr) -> Any:
     """The value, if it is a number or a size; raises ExprError."""
     if isinstance(value, bool) or not isinstance(value, int | float | Dim):
-        raise ExprError("bad-expression", f"{show(value)} is not a number", at)
+        raise ExprError("bad-expression", f"{literal(value)} is not a number", at)
     return value
 
 
@@ -136,4 +124,4 @@ def size_or_error(value: Any, at: Expr) -> Size:
         return value
     if is_int(value) and 0 <= value < 2**40:
         return int(value)
-    raise ExprError("bad-argument", f"a size must be an integer or a symbol, not {show(value)}", at)
+    raise ExprError("bad-argument", f"a size must be an integer or a symbol, not {literal(value)}", at)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netc.dims import Dim, dim_source
+from netc.dims import dim_source
 from netc.importing.arguments import Expr, render
 from netc.importing.bodies import Cell
+from netc.literals import literal as value_literal
 from netc.ops.base import OPERATORS, Attr, Op
 
 if TYPE_CHECKING:
@@ -25,19 +26,15 @@ NAMED_ALWAYS = frozenset({"eps", "approximate", "keepdim"})
 
 def literal(value: Any, *, exact: bool = False) -> str:
     """A value as a spec has it. exact: 2.0 is not 2, as what it is decides what whole numbers become."""
-    if value is True or value is False:
-        return str(value).lower()
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return f"({' '.join(map(literal, value))})"
-    if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 1e6 and not exact else repr(value)
-    if isinstance(value, Dim):
-        return dim_source(value)
-    if isinstance(value, str):
-        return value if PLAIN_WORD.fullmatch(value) else f'"{value}"'
-    return str(value)
+    return value_literal(value, size=dim_source, real=repr if exact and isinstance(value, float) else _real, word=_word)
+
+
+def _real(value: float) -> str:
+    return repr(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+
+
+def _word(value: str) -> str:
+    return value if PLAIN_WORD.fullmatch(value) else f'"{value}"'
 
 
 def written(expr: Expr, names: Names) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from netc.dims import Dim, dim_text
 from netc.ir.model import Block, BlockOutput, Call, Group, Item, Network, Node, Value
+from netc.literals import literal
 
 INDENT = "  "
 
@@ -38,7 +37,7 @@ def _number(root: Block) -> dict[Block, str]:
 
 
 def _block(block: Block, name: str, numbered: dict[Block, str]) -> Iterator[str]:
-    yield " ".join(("block", name, *(f"{k}={_value(v)}" for k, v in block.arguments.items())))
+    yield " ".join(("block", name, *(f"{k}={literal(v)}" for k, v in block.arguments.items())))
     for source in block.inputs:
         yield f"{INDENT}input {source.path} : {_type(source)}"
     for item in block.items:
@@ -69,7 +68,7 @@ def _group(group: Group) -> str:
         words.append("taken" if group.taken else "else")
     if group.spliced:
         words.append("spliced")
-    words += (f"{name}={_value(value)}" for name, value in group.bindings.items())
+    words += (f"{name}={literal(value)}" for name, value in group.bindings.items())
     if group.result is not None:
         words.append(f"-> {group.result.path}")
     return " ".join(words)
@@ -87,20 +86,10 @@ def _what(leaf: Node | Call, numbered: dict[Block, str]) -> str:
     if isinstance(leaf, Call):
         return f"{numbered[leaf.block]}{' imported' if leaf.imported else ''}{' shared' if leaf.shared else ''}"
     declared = leaf.op.attributes
-    given = (f"{k}={_value(v)}" for k, v in vars(leaf.op).items() if v != declared[k].default)
+    given = (f"{k}={literal(v)}" for k, v in vars(leaf.op).items() if v != declared[k].default)
     return " ".join((leaf.op.name, *given))
 
 
 def _type(value: Value) -> str:
     dtype = "" if value.type.dtype == "float32" else f" {value.type.dtype}"
     return f"{value.type}{dtype}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Dim):
-        return dim_text(value)
-    if isinstance(value, bool) or value is None:
-        return "none" if value is None else str(value).lower()
-    if isinstance(value, tuple | list):
-        return "(" + " ".join(_value(v) for v in value) + ")"
-    return str(getattr(value, "text", value))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from netc.dims import Dim, Size
+from netc.literals import literal
 from netc.ops.base import Attr, BadValue, Op, Padding, Scalar
 from netc.ops.narrow import INFINITIES
 
@@ -46,13 +47,7 @@ def _wrong(declared: Attr, wanted: str, value: Any) -> BadValue:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "(" + " ".join(_shown(v) for v in value) + ")"
-    return f"`{value}`" if isinstance(value, str) else str(value)
+    return literal(value, word="`{}`".format)
 
 
 def _is_int(value: Any) -> bool:

@@ -7,6 +7,7 @@ from inspect import cleandoc
 
 import msgspec
 
+from netc.literals import literal
 from netc.ops.base import MISSING, Attr, Op
 
 _SOURCES = re.compile(r" \((?:[^()]|\([^()]*\))*(?:`torch\.|arXiv|et al)(?:[^()]|\([^()]*\))*\)")
@@ -75,18 +76,7 @@ def inputs(operator: type[Op]) -> str:
 
 def default(declared: Attr) -> str:
     """The default as a spec would write it."""
-    return "required" if declared.default is MISSING else literal(declared.default)
-
-
-def literal(value: object) -> str:
-    """A value as a spec writes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return literal(value[0]) if value and len(set(value)) == 1 else f"({' '.join(map(literal, value))})"
-    return str(value)
+    return "required" if declared.default is MISSING else literal(declared.default, once=True)
 
 
 def as_json(operator: type[Op]) -> dict[str, object]:

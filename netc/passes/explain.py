@@ -15,6 +15,7 @@ import msgspec
 from netc.dims import Dim, Size, TooComplex, count_text, dim_source, product_text
 from netc.ir.flat import Flat, FlatNode, flatten, join
 from netc.ir.model import Network
+from netc.literals import literal
 from netc.ops.base import MISSING, Op
 from netc.ops.records import Averages, Fact, MatrixProduct, Work
 from netc.passes.cost import Batch
@@ -192,14 +193,11 @@ def spelled(op: Op) -> str:
 
 
 def _literal(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "none" if value is None else str(value).lower()
-    if isinstance(value, tuple):
-        alike = len(value) > 0 and all(v == value[0] for v in value)
-        return _literal(value[0]) if alike else f"({' '.join(map(_literal, value))})"
-    if isinstance(value, str):
-        return value if value.replace("_", "").replace("-", "").isalnum() else f'"{value}"'
-    return dim_source(value) if isinstance(value, Dim) else f"{value:g}" if isinstance(value, float) else str(value)
+    return literal(value, size=dim_source, real="{:g}".format, word=_quoted, once=True)
+
+
+def _quoted(word: str) -> str:
+    return word if word.replace("_", "").replace("-", "").isalnum() else f'"{word}"'
 
 
 def _size_facts(op: Op, types: tuple[TensorType, ...], output: TensorType, every: bool = True) -> Iterator[Fact]:

@@ -7,7 +7,8 @@ from re import sub
 from typing import Any
 
 from netc.backends.diagram.units import Wire
-from netc.dims import Dim, Size, dim_text
+from netc.dims import Size, dim_text
+from netc.literals import literal
 
 
 def plain(text: str, longest: int = 200) -> str:
@@ -28,14 +29,8 @@ def _blanked(text: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value of an argument as the language writes it."""
-    if isinstance(value, bool) or value is None:
-        return "none" if value is None else str(value).lower()
-    if isinstance(value, tuple | list):
-        return "[" + " ".join(map(value_text, value)) + "]"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return dim_text(value) if isinstance(value, Dim) else str(getattr(value, "text", value))
+    """A value of an argument, a list in brackets."""
+    return literal(value, real="{:.3g}".format, brackets="[]")
 
 
 def shape_text(wire: Wire, batch: Size | None) -> str:

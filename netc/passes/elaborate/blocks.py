@@ -9,10 +9,11 @@ from typing import Any
 
 from netc.diagnostics.model import Frame, Span
 from netc.dims import Dim, Size, bind, dim_text, exact_div, symbol
-from netc.expr.evaluate import Context, evaluate, same, show, truth
+from netc.expr.evaluate import Context, evaluate, same, truth
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Expr, names_in
 from netc.ir.model import Block, BlockOutput, Value
+from netc.literals import literal
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.checks import by_need, holds
@@ -163,11 +164,11 @@ class Blocks:
                 wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance.source)
                 if wanted is not ERROR and not same(wanted, size):
                     where = f"input `{declared.name}` of `{spec.name}`"
-                    message = f"{where} has size {show(wanted)} on axis {axis}, not {dim_text(size)}"
+                    message = f"{where} has size {literal(wanted)} on axis {axis}, not {dim_text(size)}"
                     frame = self.report.trail[-1] if self.report.trail else None
                     fixed = not names_in(expr)
                     at = os.path.basename(spec.path)
-                    help = f"`{at}` says {show(wanted)}; a name such as `C` in its place takes any size"
+                    help = f"`{at}` says {literal(wanted)}; a name such as `C` in its place takes any size"
                     span = frame.span if frame else declared.span
                     self.report.add("shape-mismatch", message, span, helps=(help,) if fixed else ())
 

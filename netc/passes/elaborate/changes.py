@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.diagnostics.model import Edit, Fix, Span
-from netc.dims import Dim, dim_source
+from netc.dims import dim_source
 from netc.expr.tree import Name
+from netc.literals import literal
 from netc.ops.base import BadValue, Op
 from netc.ops.conversion import convert
 from netc.passes.elaborate import long_form
@@ -36,13 +37,7 @@ def changed(op: Op, values: Values) -> Op | None:
 
 def written(value: Any) -> str:
     """A value as a spec says it; a list of equal numbers as that number."""
-    if isinstance(value, Tensor):
-        return f"@{value}"
-    if isinstance(value, tuple):
-        return written(value[0]) if len(set(value)) == 1 else f"({' '.join(map(written, value))})"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return dim_source(value) if isinstance(value, Dim) else "none" if value is None else str(value)
+    return f"@{value}" if isinstance(value, Tensor) else literal(value, size=dim_source, once=True)
 
 
 def in_words(values: Values) -> str:

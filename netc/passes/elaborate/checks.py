@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netc.expr.evaluate import Context, evaluate, refuted, show, truth
+from netc.expr.evaluate import Context, evaluate, refuted, truth
 from netc.expr.scope import Scope
 from netc.expr.tree import Binary, Expr, tensors_in
 from netc.ir.flat import flatten
 from netc.lazy import LazyModule
+from netc.literals import literal
 from netc.passes.compilation import Compilation
 from netc.passes.elaborate.files import Instance
 from netc.passes.elaborate.namespace import Namespace
@@ -70,4 +71,4 @@ def holds(session: Session, check: Check, instance: Instance, scope: Scope) -> b
 
 def _shown(session: Session, expr: Expr, context: Context, instance: Instance) -> str:
     value = session.files.attempt(partial(evaluate, expr, context), instance.source)
-    return "?" if value is ERROR else show(value)
+    return "?" if value is ERROR else literal(value)

@@ -9,11 +9,12 @@ from netc.diagnostics.model import Span
 from netc.diagnostics.suggest import closest, in_order
 from netc.dims import Size, bind, dim_text, symbol
 from netc.dims import symbols as symbols_of
-from netc.expr.evaluate import ExprError, evaluate, show, size_or_error
+from netc.expr.evaluate import ExprError, evaluate, size_or_error
 from netc.expr.scope import Binding
 from netc.expr.tree import Expr, Literal, Name, names_in
 from netc.ir.model import Value
 from netc.lazy import LazyModule
+from netc.literals import literal
 from netc.passes.elaborate.files import Instance
 from netc.passes.elaborate.session import Session
 from netc.syntax.ast import Input
@@ -85,7 +86,7 @@ class Inputs:
             raise ExprError("unknown-name", f"`{expr.id}` is not an argument of this file", expr, free, letter)
         size = evaluate(expr, self.files.context(scope, self.instance, symbols=True))
         if size is None or size == -1:
-            message = f"a size must be an integer or a symbol, not {show(size)}"
+            message = f"a size must be an integer or a symbol, not {literal(size)}"
             raise ExprError("bad-argument", message, expr, free, letter)
         return size_or_error(size, expr)
 

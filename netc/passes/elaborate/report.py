@@ -11,7 +11,7 @@ import msgspec
 from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Span
 from netc.dims import Size
-from netc.expr.evaluate import show
+from netc.literals import literal
 from netc.syntax.ast import Line, Loop, SpecFile
 from netc.syntax.report import MAX_FINDINGS
 
@@ -82,7 +82,7 @@ class Report:
     @contextmanager
     def turn(self, loop: Loop, bindings: Mapping[str, object]) -> Iterator[None]:
         """What is found meanwhile is found in this turn of a loop."""
-        held = ", ".join(f"{name} = {show(value)}" for name, value in bindings.items())
+        held = ", ".join(f"{name} = {literal(value)}" for name, value in bindings.items())
         self.trail.append(Frame(f"in the iteration `{held}` of the loop", loop.span, "", turn=True))
         yield
         self.trail.pop()

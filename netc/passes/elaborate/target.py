@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from netc.diagnostics.model import Fix, Span
 from netc.diagnostics.suggest import listed
-from netc.expr.evaluate import OperatorValue, show
+from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import Binding, Scope
 from netc.expr.tree import Name
 from netc.ir.model import Value
 from netc.lazy import LazyModule
+from netc.literals import literal
 from netc.ops.base import OPERATORS, Attr, Op
 from netc.passes.elaborate.arguments import Complaint, Given
 from netc.passes.elaborate.files import Files, Instance
@@ -97,7 +98,7 @@ class Target:
     def _unknown(self, word: str, scope: Scope) -> None:
         found = scope.find(word)
         if found is not None and found[0].kind != "symbol":
-            message = f"`{word}` holds {show(found[0].value)}, which is not an operator"
+            message = f"`{word}` holds {literal(found[0].value)}, which is not an operator"
             self.report.add("unknown-op", message, self.word_span)
             return
         if any(shared.text == word for shared in self.instance.spec.shared):
