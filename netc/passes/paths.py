@@ -36,7 +36,9 @@ def check_paths(compilation: Compilation) -> None:
     for rule in network.file.init:
         spend(GLOB * len(rule.pattern))
         if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
-            report.add("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span, severity="warning")
+            known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
+            message = f"`{rule.pattern}` matches no parameter"
+            report.add("unmatched-init", message, rule.span, fixes=did_you_mean(rule.span, dict.fromkeys(known)))
     for path in network.file.freeze:
         spend(GLOB * len(path.value))
         if not any(_under(m, path.value) for m in modules):
