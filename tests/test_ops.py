@@ -19,6 +19,7 @@ from netc.dims import symbol
 from netc.ops import OPERATORS, BadValue, base, convert
 from netc.ops.base import Attr
 from netc.ops.homes import HOMES
+from netc.ops.reference import KINDS
 
 WINDOWED = ("conv", "max_pool", "avg_pool", "lp_pool", "unfold", "adaptive")
 
@@ -35,6 +36,9 @@ def test_documented_in_full(name: str) -> None:
     assert "torch" in cls.__doc__ or not cls.torch_name
     assert cls.title
     assert all(declared.doc for declared in cls.attributes.values())
+    assert all(declared.kind in (*KINDS, "Word") for declared in cls.attributes.values())
+    for text in (cls.__doc__, *(declared.doc for declared in cls.attributes.values())):
+        assert not re.search(r"\b(\w+( of)?) \1\b", text or ""), "words stand there twice"
 
 
 @pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith(WINDOWED) and "transpose" not in n])

@@ -51,7 +51,9 @@ def _is_given(ctx: click.Context, param: click.Parameter) -> bool:
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    file_option("--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="ONNX's operators."),
+    file_option(
+        "--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="Version of ONNX's operators."
+    ),
     file_option(
         "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
     ),

@@ -386,17 +386,17 @@ class _ChannelDropout(_Dropout):
 
 @op("dropout1d", family=Family.DROPOUT, torch="torch.nn.Dropout1d", title="Dropout", rank=1)
 class Dropout1d(_ChannelDropout):
-    """Zero whole channels of N×C×L with probability p in training, the rest times 1 / (1 − p)
+    """Zeroes whole channels of N×C×L with probability p in training and multiplies the others by 1 / (1 − p)
     (`torch.nn.Dropout1d`)."""
 
 
 @op("dropout2d", family=Family.DROPOUT, torch="torch.nn.Dropout2d", title="Dropout", rank=2)
 class Dropout2d(_ChannelDropout):
-    """Zero whole channels of N×C×H×W with probability p in training, the rest times 1 / (1 − p) (Tompson et al.,
-    arXiv 1411.4280; `torch.nn.Dropout2d`)."""
+    """Zeroes whole channels of N×C×H×W with probability p in training and multiplies the others by 1 / (1 − p)
+    (Tompson et al., arXiv 1411.4280; `torch.nn.Dropout2d`)."""
 
 
 @op("dropout3d", family=Family.DROPOUT, torch="torch.nn.Dropout3d", title="Dropout", rank=3)
 class Dropout3d(_ChannelDropout):
-    """Zero whole channels of N×C×D×H×W with probability p in training, the rest times 1 / (1 − p)
+    """Zeroes whole channels of N×C×D×H×W with probability p in training and multiplies the others by 1 / (1 − p)
     (`torch.nn.Dropout3d`)."""

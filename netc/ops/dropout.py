@@ -13,8 +13,8 @@ from netc.types import TensorType
 
 @op("alpha_dropout", family=Family.DROPOUT, torch="torch.nn.AlphaDropout", title="AlphaDropout")
 class AlphaDropout(_Dropout):
-    """Elements set to −1.0507 · 1.6733 with probability p in training, then scaled so that mean 0 and variance 1 are
-    kept, as after `selu` (Klambauer et al., arXiv 1706.02515; `torch.nn.AlphaDropout`)."""
+    """Sets elements to −1.0507 · 1.6733 with probability p in training, then scales all so that mean 0 and variance 1
+    are kept, as after `selu` (Klambauer et al., arXiv 1706.02515; `torch.nn.AlphaDropout`)."""
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
@@ -47,7 +47,7 @@ STOCHASTIC_DEPTH = '''class StochasticDepth(nn.Module):
 
 @op("stochastic_depth", family=Family.DROPOUT, torch="torchvision.ops.StochasticDepth", title="StochasticDepth")
 class StochasticDepth(_Dropout):
-    """Whole samples (`row`) or the whole batch (`batch`) zeroed with probability p in training, the rest scaled by
+    """Zeroes whole samples (`row`) or the whole batch (`batch`) with probability p in training and scales the rest by
     1 / (1 − p): a residual branch left out (Huang et al., arXiv 1603.09382; `torchvision.ops.StochasticDepth`)."""
 
     p: float = attr("probability of zeroing", minimum=0, maximum=1)

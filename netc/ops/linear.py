@@ -154,7 +154,7 @@ _NO_TOKEN = attr("the row of the padding token; negative ones count from the end
 class _Table(Op):
     """A learned table whose rows are looked up by integers."""
 
-    num_embeddings: int = attr("number of number of rows of the table", minimum=1)
+    num_embeddings: int = attr("number of rows of the table", minimum=1)
     embedding_dim: int = attr("size of each row", minimum=1)
     padding_idx: int | None
 

@@ -52,8 +52,8 @@ class MultiheadAttention(Op):
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     need_weights: bool = attr("also return `weights`; set automatically where a statement reads them", default=False)
     average_attn_weights: bool = attr("`weights` averaged over the heads, not one for each", default=True)
-    attn_mask: Tensor = attr("mask of mask of what each query may see", default=None)
-    key_padding_mask: Tensor = attr("mask of mask of what all queries of a sample may see", default=None)
+    attn_mask: Tensor = attr("mask of what each query may see", default=None)
+    key_padding_mask: Tensor = attr("mask of what all queries of a sample may see", default=None)
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:
         return (1 if self.batch_first else 0,)

@@ -191,8 +191,8 @@ L2_NORM = '''class L2Norm(nn.Module):
 
 @op("l2_norm", family=Family.NORM, torch="torch.nn.functional.normalize", title="L2Norm")
 class L2Norm(_Unit):
-    """weight · x / max(‖x‖₂, eps), ‖x‖₂ over the channels at each place, with a learned scale per channel (Liu et al.,
-    ParseNet, arXiv 1506.04579, as SSD uses it, arXiv 1512.02325; `torch.nn.functional.normalize`)."""
+    """weight · x / max(‖x‖₂, eps), ‖x‖₂ over the channels at each position, with a learned scale per channel (Liu et
+    al., ParseNet, arXiv 1506.04579, as SSD uses it, arXiv 1512.02325; `torch.nn.functional.normalize`)."""
 
     scale: float = attr("initial value of the learned scale", default=20.0)
     eps: float = attr("smallest divisor", default=1e-12, minimum=0)
@@ -220,7 +220,7 @@ class L2Norm(_Unit):
 
 
 LAYER_NORM_2D = '''class LayerNorm2d(nn.LayerNorm):
-    """Layer normalisation over the channels at each place of N×C×H×W."""
+    """Layer normalisation over the channels at each position of N×C×H×W."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)'''
@@ -228,8 +228,8 @@ LAYER_NORM_2D = '''class LayerNorm2d(nn.LayerNorm):
 
 @op("layer_norm2d", family=Family.NORM, torch="torchvision.models.convnext.LayerNorm2d", title="LayerNorm2d")
 class LayerNorm2d(Op):
-    """Over the channels at each place of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias (Liu et al., ConvNeXt,
-    arXiv 2201.03545; `torchvision.models.convnext.LayerNorm2d`). Parameters: weight and bias per channel."""
+    """Over the channels at each position of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias (Liu et al.,
+    ConvNeXt, arXiv 2201.03545; `torchvision.models.convnext.LayerNorm2d`). Parameters: weight and bias per channel."""
 
     eps: float = attr("added to the variance", default=1e-5, minimum=0)
     elementwise_affine: bool = attr("learn a scale and an offset per channel", default=True)

@@ -217,7 +217,7 @@ class Select(_AlongAxis):
 @op("narrow", family=Family.RESHAPE, torch="torch.narrow", title="Narrow")
 class Narrow(_AlongAxis):
     """The `length` slices from `start` on along an axis; without `length` as many as the tensor `like=@x` has there. A
-    length may be a size of another tensor (`torch.narrow`)."""
+    length may be computed from a size of a tensor (`torch.narrow`)."""
 
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)

@@ -19,8 +19,8 @@ LAST = -(2**62)
 
 @op("repeat", family=Family.RESHAPE, torch="torch.Tensor.repeat", title="Repeat")
 class Repeat(Op):
-    """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number may follow from
-    a size of another tensor (`torch.Tensor.repeat`)."""
+    """Copies of the whole tensor along each axis; more numbers than axes add axes in front. A number may be
+    computed from a size of a tensor (`torch.Tensor.repeat`)."""
 
     sees = Sight.MOVED
     references: ClassVar[tuple[str, ...]] = ("like",)

@@ -16,6 +16,7 @@ KINDS = {
     "int": "integer",
     "int | None": "integer or none",
     "Size": "size",
+    "Size | None": "size or none",
     "Sizes": "sizes",
     "Ints": "integers",
     "Floats": "numbers",
@@ -101,7 +102,11 @@ def _kind(declared: Attr) -> str:
 def _doc(declared: Attr) -> str:
     bounds = []
     if declared.minimum is not None:
-        bounds.append(f"at least {declared.minimum:g}")
+        bounds.append(f"at least {_number(declared.minimum)}")
     if declared.maximum is not None:
-        bounds.append(f"at most {declared.maximum:g}")
+        bounds.append(f"at most {_number(declared.maximum)}")
     return "; ".join([declared.doc, *bounds])
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

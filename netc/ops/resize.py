@@ -60,7 +60,7 @@ TAPS = {"linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 4}
 
 @op("interpolate", family=Family.UPSAMPLE, torch="torch.nn.functional.interpolate", title="Resize")
 class Interpolate(Op):
-    """Resize the spatial axes to `size`, by `scale_factor`, or to the size of the tensor `like=@x`: one of the three.
+    """Resizes the spatial axes to `size`, by `scale_factor`, or to the size of the tensor `like=@x`: one of the three.
     By a factor, n becomes ⌊n · factor⌋; a `size` that depends on the input is computed from sizes of tensors
     (`torch.nn.functional.interpolate`)."""
 

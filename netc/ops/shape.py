@@ -95,7 +95,7 @@ def _near(total: Size, wanted: Sizes, lead: Size | None) -> Iterator[Sizes]:
 @op("reshape", family=Family.RESHAPE, torch="torch.reshape", title="Reshape")
 class Reshape(Op):
     """The same elements in another shape, the batch axis included; one size may be -1. Sizes that depend on the input
-    are read from it, or from a tensor `like=@x` that has them (`torch.reshape`)."""
+    are computed from its own or from those of other tensors (`torch.reshape`)."""
 
     sees = Sight.MOVED
     view = True
@@ -134,8 +134,8 @@ def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tu
 
 @op("unflatten", family=Family.RESHAPE, torch="torch.nn.Unflatten", title="Unflatten")
 class Unflatten(Op):
-    """Splits one axis into several; one size may be -1. Sizes that depend on the input are read from it, or from a
-    tensor `like=@x` that has them (`torch.nn.Unflatten`)."""
+    """Splits one axis into several; one size may be -1. Sizes that depend on the input are computed from its own
+    or from those of other tensors (`torch.nn.Unflatten`)."""
 
     sees = Sight.MOVED
     view = True

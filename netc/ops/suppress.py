@@ -79,12 +79,12 @@ LOWEST = -3.4028234663852886e38
 class Nms(Op):
     """Non-maximum suppression: from boxes N×M×4 (x1, y1, x2, y2) and scores N×M the best ones of each sample, each of
     which removes all others of its group (`groups` N×M; without them, all boxes form one) whose intersection over union
-    with it is greater than `iou_threshold`. Boxes with a score up to `score_threshold` or a side below `min_size` never
-    take part; of equal scores the first is best. There are always K = `max_output` places: `indices` N×K (int64) and
-    `scores` N×K, best first, both zero where nothing is left, so that indices can always be looked up, and their
+    with it is greater than `iou_threshold`. Boxes with a score not above `score_threshold` or a side below `min_size`
+    never take part; of equal scores the first is best. There are always K = `max_output` places: `indices` N×K (int64)
+    and `scores` N×K, best first, both zero where nothing is left, so that indices can always be looked up, and their
     `count` N (`torchvision.ops.batched_nms`)."""
 
-    max_output: int = attr("number of number of places for boxes per sample", minimum=1)
+    max_output: int = attr("number of places for boxes per sample", minimum=1)
     iou_threshold: float = attr("largest overlap with a better box", default=0.5, minimum=0, maximum=1)
     score_threshold: float | None = attr("consider only scores above this; all if not given", default=None)
     min_size: float | None = attr("smallest width and height of a box; any if not given", default=None, minimum=0)

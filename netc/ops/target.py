@@ -74,7 +74,7 @@ def shapes(*x: TensorType) -> Shapes:
 
 def unread(name: str, size: Size) -> Problem:
     """A problem with the attribute `name`: it holds a size that is to be read from a tensor, and none is known."""
-    message = f"`{name}` has {dim_text(size)}, which depends on the input, and the inputs do not have that size"
+    message = f"`{name}` has {dim_text(size)}, which does not follow from a size of the inputs"
     helps = ("name a tensor that has it with like=@…", "or use --bind")
     return Problem("not-constant", message, name, helps=helps)
 

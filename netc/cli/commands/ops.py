@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -29,6 +30,8 @@ def command(name: str | None, json_: bool) -> None:
       netc ops
       netc ops conv2d
     """
+    if sys.flags.optimize > 1:
+        click.echo("note: python -OO drops docstrings, so operators come without their descriptions", err=True)
     if name is None:
         _list(json_)
     elif json_:
@@ -62,11 +65,10 @@ def _find(name: str) -> type[Op]:
 
 
 def _describe(operator: type[Op]) -> str:
-    head = f"{operator.name}: {in_pytorch(operator)}, {inputs(operator)}\n\n{description(operator)}\n"
-    if line := placement_line(operator):
-        head += f"\n{line}\n"
+    head = f"{operator.name}: {in_pytorch(operator)}, {inputs(operator)}"
     rows = [_row(a) for a in attributes(operator)]
-    return f"{head}\n{_aligned(rows)}" if rows else head
+    parts = (head, description(operator), placement_line(operator), _aligned(rows).rstrip("\n") if rows else "")
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _row(attribute: Attribute) -> tuple[str, str, str]:

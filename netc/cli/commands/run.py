@@ -50,10 +50,12 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels
 @preprocess_options
 @onnx_options(but=["resize"])
 @click.option("--labels", metavar="FILE|imagenet", help="A file with the names of the classes, one per line.")
-@click.option("--top", type=click.IntRange(min=1), help="Most probable classes to print; 5 for a picture.")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="How many of the most probable classes to print; 5 for a picture."
+)
 @click.option("--output", metavar="OUT.npz", help="Save the outputs.")
 @click.option("--print", "print_", is_flag=True, help="Print inputs, weights and outputs as small arrays; on the CPU.")
-@click.option("--layers", is_flag=True, help="With --print: what every layer makes, and its weights before it.")
+@click.option("--layers", is_flag=True, help="With --print: the output of every layer as well, after its weights.")
 @as_json
 @click.pass_context
 def command(

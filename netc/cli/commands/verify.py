@@ -60,16 +60,16 @@ def command(
 
     Weights load strictly; output shapes are compared with netc's; the module also takes a training step. Several random
     inputs are tried at several sizes where these are free. Of fresh weights, those that start at a constant (a head or
-    a scale of zeros) get small random values, which would otherwise hide what stands before them. Where an output
-    differs by more than its tolerance, every statement is compared from equal inputs: it may be that rounding alone
-    decides. Exit code 1 where anything else differs.
+    a scale of zeros) get small random values, as they would otherwise hide the layers before them. Where an output
+    differs by more than its tolerance, every statement is compared from equal inputs, as rounding alone may explain it.
+    Exit code 1 where anything else differs.
 
-    The options of `netc onnx` make the file that they make there. What it does to images and scores is done around the
-    module by PyTorch's own functions, on images of odd sizes.
+    The file is written with the options that `netc onnx` has. What it does to images and scores, PyTorch's own
+    functions do around the module, on images of odd sizes.
 
     With --against the other side is any ONNX file, and SPEC may be one too: inputs and outputs are matched by name,
-    else by order, and sizes that either fixes hold for both. What a file of `netc onnx` does to images and scores it
-    says itself; of others, options tell.
+    else by order, and sizes that either fixes hold for both. A file written by `netc onnx` says what it does to images
+    and scores; for other files, options say it.
 
     \b
       netc verify specs/resnet.yaml:resnet50

@@ -225,7 +225,7 @@ class Reader:
             wanted = call.ints(1, "shape") or []
             sizes = [weight.shape[i] if n == 0 and i < len(weight.shape) else n for i, n in enumerate(wanted)]
             if not _fit(weight.shape, sizes):
-                raise call.gap(f"a constant of shape {list(weight.shape)} has not the elements for {wanted}")
+                raise call.gap(f"a constant of shape {list(weight.shape)} does not have as many elements as {wanted}")
             call.result(weight.reshaped(*np.empty(weight.shape, "V0").reshape(sizes).shape))
         else:
             return False
