@@ -117,7 +117,8 @@ def _checked(
 
 def _outcome(session: Session, parsed: SpecFile | None) -> Outcome:
     """All findings with the severity their file asks for, ignored ones left out, and what is known of them besides."""
-    clues = session.report.clues
-    pairs = [(one, levelled(one, session.files.specs)) for one in (*session.files.findings, *session.report.found)]
-    levels = {shown: clues[one] for one, shown in pairs if one in clues and shown is not None}
-    return Outcome([shown for _, shown in pairs if shown is not None], levels, session.report.losses, parsed)
+    own = session.report.findings
+    pairs = [(None, one) for one in session.files.findings] + [(one.hint, one.diagnostic) for one in own]
+    shown = [(clue, found) for clue, one in pairs if (found := levelled(one, session.files.specs)) is not None]
+    clues = {found: clue for clue, found in shown if clue is not None}
+    return Outcome([found for _, found in shown], clues, session.report.losses, parsed)

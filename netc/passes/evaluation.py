@@ -87,7 +87,7 @@ def _report(
 ) -> None:
     call, source = lacking.made[value]
     message = f"`{value.path}` is only computed in training, but output `{output.name}` needs it in evaluation too"
-    helps = [f"declare output `{output.name}` with `when: train`"]
+    finding = report.error("training-only", message, span).note(*notes)
+    finding.help(f"declare output `{output.name}` with `when: train`")
     if not source.exposed:
-        helps.append(f"or take `when: train` off output `{source.name}` of `{call.block.name}`")
-    report.add("training-only", message, span, notes=notes, helps=tuple(helps))
+        finding.help(f"or take `when: train` off output `{source.name}` of `{call.block.name}`")

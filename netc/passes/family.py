@@ -277,7 +277,7 @@ class Member(Blocks):
         return self.session.provenance.nodes, self.session.provenance.sites, self.session.sites
 
     def _told(self) -> int:
-        return len(self.report.found) + len(self.files.findings)
+        return len(self.report.findings) + len(self.files.findings)
 
 
 def _last(table: dict[Any, Any], count: int) -> dict[Any, Any]:

@@ -73,7 +73,7 @@ class _Lints:
         secondary = (label,) if label is not None and label.span.source is node.node.span.source else ()
         span = node.node.span
         clue = Clue(offers) if offers else None
-        self.report.add(code, message, span, secondary=secondary, helps=helps, severity="warning", clue=clue)
+        self.report.warning(code, message, span).also(*secondary).help(*helps).clue(clue)
         self.report.trail = before
 
     def _way(self, wire: Wire) -> Iterator[FlatNode]:
@@ -163,12 +163,13 @@ class _Lints:
             op = behind[0].node.op
             if op.is_softmax and "double-softmax" in self.wanted:
                 message = f"output `logits` is the result of {op.name}, and `nn.CrossEntropyLoss` would apply another"
-                helps = ("return what goes into it, or call the output `probabilities`",)
                 span = spans[output.name]
-                self.report.add("double-softmax", message, span, helps=helps, severity="warning")
+                self.report.warning("double-softmax", message, span).help(
+                    "return what goes into it, or call the output `probabilities`"
+                )
             elif op.family is Family.ACTIVATION and not op.is_softmax and "activated-logits" in self.wanted:
                 message = f"output `logits` goes through {op.name}: scores of a class may be any number"
-                self.report.add("activated-logits", message, spans[output.name], severity="warning")
+                self.report.warning("activated-logits", message, spans[output.name])
 
     def _strict(self, node: FlatNode) -> None:
         """Off unless asked for: layers that come to the same as fewer."""

@@ -11,10 +11,10 @@ def check_outputs(compilation: Compilation) -> None:
     """Report outputs of the network that are none."""
     for output in compilation.root.outputs:
         if output.enabled and output.value.type is NONE:
-            secondary = (Label(output.value.span, "none comes from here"),)
-            helps = ("`if` takes an output away: `{from: …, if: condition}`",)
             message = f"output `{output.name}` is none here"
-            compilation.session.report.add("absent-tensor", message, output.span, secondary=secondary, helps=helps)
+            compilation.session.report.error("absent-tensor", message, output.span).also(
+                Label(output.value.span, "none comes from here")
+            ).help("`if` takes an output away: `{from: …, if: condition}`")
 
 
 def check_pruned(compilation: Compilation) -> None:
@@ -22,4 +22,4 @@ def check_pruned(compilation: Compilation) -> None:
     for call, lost in ((one.call, one.lost) for block in compilation.blocks for one in block.calls if one.lost):
         shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
         message = f"parts of `{call.block.name}` are not needed here and are left out: {shown}"
-        compilation.session.report.add("pruned-import", message, call.span, severity="warning")
+        compilation.session.report.warning("pruned-import", message, call.span)

@@ -37,13 +37,13 @@ def check_paths(compilation: Compilation) -> None:
         spend(GLOB * len(rule.pattern))
         if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
             known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
-            message = f"`{rule.pattern}` matches no parameter"
-            report.add("unmatched-init", message, rule.span, fixes=did_you_mean(rule.span, dict.fromkeys(known)))
+            finding = report.error("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
+            finding.fix(*did_you_mean(rule.span, dict.fromkeys(known)))
     for path in network.file.freeze:
         spend(GLOB * len(path.value))
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
-            report.add("unmatched-freeze", message, path.span, fixes=did_you_mean(path.span, sorted(modules)))
+            report.error("unmatched-freeze", message, path.span).fix(*did_you_mean(path.span, sorted(modules)))
 
 
 def check_defaults(report: Report, spec: SpecFile) -> None:
@@ -52,13 +52,13 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
         cls = OPERATORS.get(defaults.op)
         if cls is None:
             fixes = foreign.operator_fixes(defaults.span, (), None, OPERATORS)
-            report.add("unknown-op", f"there is no operator `{defaults.op}`", defaults.span, fixes=fixes)
+            report.error("unknown-op", f"there is no operator `{defaults.op}`", defaults.span).fix(*fixes)
             continue
         for value in defaults.values:
             if value.name is not None and value.name not in cls.attributes:
                 span = value.name_span or value.span
                 message = f"`{defaults.op}` has no argument `{value.name}`"
-                report.add("unknown-argument", message, span, fixes=foreign.argument_fixes(span, cls.attributes))
+                report.error("unknown-argument", message, span).fix(*foreign.argument_fixes(span, cls.attributes))
 
 
 def _under(module: str, pattern: str) -> bool:
@@ -73,5 +73,5 @@ def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
             known = shapes.setdefault(key, param.shape)
             if known != param.shape:
                 message = f"`{key}` is shared by calls that need different shapes: {known} and {param.shape}"
-                report.add("shared-mismatch", message, node.node.span)
+                report.error("shared-mismatch", message, node.node.span)
     return shapes

@@ -22,9 +22,7 @@ def check_training_sizes(compilation: Compilation) -> None:
     for size, (node, need) in sizes.items():
         if isinstance(size, int):
             wrong, span = need.problem, node.node.span
-            compilation.session.report.add(
-                wrong.code, wrong.message, span, notes=wrong.notes, helps=wrong.helps, severity="warning"
-            )
+            compilation.session.report.warning(wrong.code, wrong.message, span).note(*wrong.notes).help(*wrong.helps)
     training = tuple((size, need.at_least) for size, (_, need) in sizes.items())
     compilation.network = replace(network, training=training)
 

@@ -29,14 +29,13 @@ def check_unused(compilation: Compilation) -> None:
                 used.add(leaf.statement)
     for statement, span in lines.items():
         if statement not in used:
-            helps = ("remove it, read it with @, or list it under `outputs`",)
-            session.report.add("unused-statement", "no output of the network depends on this", span, helps=helps)
+            finding = session.report.error("unused-statement", "no output of the network depends on this", span)
+            finding.help("remove it, read it with @, or list it under `outputs`")
     for span, message in _unread(compilation, lines.keys()):
-        session.report.add("unused-statement", message, span)
+        session.report.error("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
-        message, helps = f"this {what} is never used", ("remove it, or use it",)
-        session.report.add(code, message, one.span, helps=helps, severity="warning")
+        session.report.warning(code, f"this {what} is never used", one.span).help("remove it, or use it")
 
 
 def _unread(compilation: Compilation, lines: Collection[Statement]) -> Iterator[tuple[Span, str]]:

@@ -62,5 +62,6 @@ def _refuse_none(report: Report, line: Line, inputs: tuple[Value, ...]) -> None:
     span = Span(line.span.source, refs[at].start, refs[at].end) if exact else line.span
     message = f"`{'@' * exact}{span.text.removeprefix('@')}` is none here, and `{line.op}` needs all of its inputs"
     secondary = (Label(none.span, "none comes from here"),) if none.span.source is span.source else ()
-    helps = ("an `if` around this statement can leave it out, too",)
-    report.add("absent-tensor", message, span, secondary=secondary, helps=helps)
+    report.error("absent-tensor", message, span).also(*secondary).help(
+        "an `if` around this statement can leave it out, too"
+    )

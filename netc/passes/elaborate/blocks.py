@@ -68,7 +68,7 @@ class Blocks:
             return self._blocks[key]
         if definition in self._open:
             code = "import-cycle" if isinstance(definition, SpecFile) else "recursive-block"
-            self.report.add(code, f"`{definition.name}` contains itself", frame.span)
+            self.report.error(code, f"`{definition.name}` contains itself", frame.span)
             return None
         if not self._fits(definition, types, frame):
             return None
@@ -89,7 +89,7 @@ class Blocks:
             listed = f" ({names})" if names else ""
             more = " or more" if takes_many(definition) else ""
             message = f"`{definition.name}` takes {wanted}{more} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
-            self.report.add("bad-arity", message, frame.span)
+            self.report.error("bad-arity", message, frame.span)
             return False
         if isinstance(definition, SpecFile):
             return all(self._same_rank(i, t, frame) for i, t in zip(definition.inputs or (), types, strict=True))
@@ -99,7 +99,7 @@ class Blocks:
         if declared.shape is None or len(declared.shape) == given.rank:
             return True
         message = f"input `{declared.name}` has {len(declared.shape)} axes; {given} has {given.rank}"
-        self.report.add("rank-mismatch", message, frame.span)
+        self.report.error("rank-mismatch", message, frame.span)
         return False
 
     def elaborate(
@@ -170,7 +170,7 @@ class Blocks:
                     at = os.path.basename(spec.path)
                     help = f"`{at}` says {literal(wanted)}; a name such as `C` in its place takes any size"
                     span = frame.span if frame else declared.span
-                    self.report.add("shape-mismatch", message, span, helps=(help,) if fixed else ())
+                    self.report.error("shape-mismatch", message, span).help(help if fixed else None)
 
     def _solve(self, expr: Expr, size: Size, instance: Instance) -> None:
         """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""
@@ -197,7 +197,7 @@ class Blocks:
             for name, turn in self._named_outputs(output, build, place):
                 one = self._output(name, output, build, turn)
                 if name in made:
-                    self.report.add("duplicate-name", f"`{name}` is the name of another output", output.span)
+                    self.report.error("duplicate-name", f"`{name}` is the name of another output", output.span)
                 elif one is not None:
                     made[name] = one
         return tuple(made.values())
@@ -223,8 +223,9 @@ class Blocks:
         found = build.references(output.source, place, explicit=None)
         if len(found) > 1:
             message = f"output `{name}` is one tensor, not {len(found)}"
-            helps = ("several outputs have names with a hole: `score$k: {for: {k: 1..3}, from: head$k}`",)
-            self.report.add("bad-arity", message, output.span, helps=helps)
+            self.report.error("bad-arity", message, output.span).help(
+                "several outputs have names with a hole: `score$k: {for: {k: 1..3}, from: head$k}`"
+            )
         value = found[0] if found else Value(ERROR, name, output.span)
         self._check_hidden(name, output, value, place)
         return DeclaredOutput(name, value, output.train_only, enabled is not False, output.span)
@@ -234,8 +235,7 @@ class Blocks:
         slot = place.names.slots.get(name)
         if self._open and slot is not None and (slot.value is None or unaliased(slot.value) is not value):
             message = f"output `{name}` is hidden by the statement of the same name, which callers get instead"
-            helps = ("rename one of them",)
-            self.report.add("hidden-output", message, output.span, helps=helps, severity="warning")
+            self.report.warning("hidden-output", message, output.span).help("rename one of them")
 
     def _exists(self, parts: tuple[str | Expr, ...], place: Place) -> bool:
         text = parts[0]

@@ -81,7 +81,7 @@ class BodyBuilder(Reader):
 
     def _too_deep(self, statement: Statement, place: Place) -> Made:
         message = f"blocks and statements are nested more than {MAX_DEPTH} deep"
-        self.report.add("too-complex", message, statement.span)
+        self.report.error("too-complex", message, statement.span)
         return Made([], Value(ERROR, place.path, statement.span))
 
     def body(self, statement: Body, place: Place, flow: Flow) -> Made:
@@ -107,7 +107,7 @@ class BodyBuilder(Reader):
         names = self.texts(named.name, place)
         if names is None or len(names) != 1:
             if names is not None:
-                self.report.add("bad-name", "the name of a statement must be a single name", named.name_span)
+                self.report.error("bad-name", "the name of a statement must be a single name", named.name_span)
             return Made([], Value(ERROR, named.text, named.name_span))
         return self._place_named(names[0], named, statement, place, flow)
 
@@ -137,11 +137,11 @@ class BodyBuilder(Reader):
         shared = own.path.partition(".")[0]
         if shared in own.names.shared:
             message = f"`{shared}` is the name of a shared module; this statement would have the same weights"
-            self.report.add("duplicate-name", message, named.name_span)
+            self.report.error("duplicate-name", message, named.name_span)
             own.names.add_group(own.path, Value(ERROR, own.path, named.name_span))
             return True
         if taken:
-            self.report.add("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
+            self.report.error("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
         return taken
 
     def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
@@ -208,7 +208,7 @@ class BodyBuilder(Reader):
         """What a line that vanished reads: that is what the next member of its chain reads."""
         found = self.inputs(line, place, Flow(None))
         if found is not None and len(found) != 1:
-            self.report.add("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
+            self.report.error("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
             found = None
         return Value(ERROR, place.path, line.span) if found is None else found[0]
 
@@ -248,7 +248,7 @@ class BodyBuilder(Reader):
             return {}
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_REPEATS:
             span = Span(place.instance.source, repeat.start, repeat.end)
-            self.report.add(
+            self.report.error(
                 "bad-argument", f"a repeat count must be an integer from 0 to {MAX_REPEATS}, not {count}", span
             )
             count = 0
@@ -286,7 +286,7 @@ class BodyBuilder(Reader):
         for name in loop.names:
             found = place.scope.find(name)
             if found is not None and (found[0].kind == "loop" or found[1].owner is place.names.definition):
-                self.report.add("ambiguous-name", f"`{name}` is already in use here", loop.span)
+                self.report.error("ambiguous-name", f"`{name}` is already in use here", loop.span)
         turns = []
         for index, row in enumerate(rows):
             self.session.spend(TURN + count_of(row), loop.span)
@@ -294,7 +294,7 @@ class BodyBuilder(Reader):
             if not isinstance(values, tuple) or len(values) != len(loop.names):
                 span = Span(place.instance.source, loop.iterable.start, loop.iterable.end)
                 message = f"each row must have {len(loop.names)} items for `{' '.join(loop.names)}`"
-                self.report.add("bad-argument", message, span)
+                self.report.error("bad-argument", message, span)
                 return None
             pairs = dict(zip(loop.names, values, strict=True))
             bindings = {n: Binding("loop", v, index=index, count=len(rows)) for n, v in pairs.items()}
@@ -322,8 +322,9 @@ class BodyBuilder(Reader):
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and names_inputs(statement.then):
             message = "an `if` whose `do` names its inputs needs an `else`"
-            helps = ('add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out',)
-            self.report.add("missing-else", message, statement.span, helps=helps)
+            self.report.error("missing-else", message, statement.span).help(
+                'add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out'
+            )
         taken = self.attempt(lambda: truth(statement.condition, self.context(place)), place)
         if taken is ERROR:
             return None, None
@@ -335,7 +336,7 @@ class BodyBuilder(Reader):
     def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
         if len(found) > 1:
-            self.report.add(
+            self.report.error(
                 "bad-arity", "expected one tensor here; use `concat` or `add` to combine several", statement.span
             )
         if not found:
@@ -360,7 +361,7 @@ class BodyBuilder(Reader):
         if applied.failed:
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
-            self.report.add("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
+            self.report.error("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
         named, self.weights = self.weights, []
         return Made([*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds)
 
@@ -372,7 +373,7 @@ class BodyBuilder(Reader):
             made = apply(self, self.elaborate, shared.statement, own, inputs) if ok else failed(place, line)
             return self._record(made, line, own)
         if inputs is not None and len(inputs) != 1:
-            self.report.add("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
+            self.report.error("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
             inputs = None
         value = Value(ERROR, place.path, line.span) if inputs is None else inputs[0]
         return self._shared(shared, line, place, Flow(value, linked=True))

@@ -41,8 +41,7 @@ def make_call(
         required = [p.name for p in definition.parameters if p.default is None]
         for name in [name for name in missing(bound, required) if name not in meant]:
             takes = listed(p.name if p.default is None else f"{p.name}=…" for p in definition.parameters)
-            notes = (f"it takes {takes}",)
-            report.add("missing-argument", f"`{line.op}` needs `{name}`", line.op_span, notes=notes)
+            report.error("missing-argument", f"`{line.op}` needs `{name}`", line.op_span).note(f"it takes {takes}")
             ok = False
     values = _values(session.files, bound, target, inputs)
     if not ok or ERROR in values.values() or any(v.type is ERROR for v in inputs):

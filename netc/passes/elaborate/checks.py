@@ -59,12 +59,12 @@ def holds(session: Session, check: Check, instance: Instance, scope: Scope) -> b
         parts = [part if isinstance(part, str) else _shown(session, part, context, instance) for part in check.message]
         message, notes = "".join(parts), ()
     if not report.trail:
-        report.add("check-failed", message, check.span, notes=notes)
+        report.error("check-failed", message, check.span).note(*notes)
         return False
     caller = report.trail.pop()
     line, _ = check.span.source.position(check.span.start)
     where = f"`{caller.name}` needs `{check.span.text}` (line {line} of {check.span.source.path})"
-    report.add("check-failed", f"{caller.name}: {message}", caller.span, notes=(*notes, where))
+    report.error("check-failed", f"{caller.name}: {message}", caller.span).note(*notes, where)
     report.trail.append(caller)
     return False
 

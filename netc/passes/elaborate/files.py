@@ -112,11 +112,11 @@ class Files:
         """The file an import names: `netc:NAME`, or a path relative to the file it stands in."""
         path = wanted.path if is_shipped(wanted.path) else _beside(importer.path, wanted.path)
         if path is None:
-            self.report.add("missing-file", f"`{wanted.path}` is not a relative path to a .yaml file", wanted.span)
+            self.report.error("missing-file", f"`{wanted.path}` is not a relative path to a .yaml file", wanted.span)
             return None
         if path not in self._parsed:
             if len(self._parsed) >= MAX_IMPORTS:
-                self.report.add("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
+                self.report.error("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
                 return None
             self._parsed[path] = None
             if self._is_inside(path, wanted):
@@ -129,19 +129,15 @@ class Files:
         if is_shipped(path) or may_import(path, root):
             return True
         folder = os.path.dirname(os.path.relpath(os.path.realpath(path))) or "."
-        self.report.add(
-            "import-outside",
-            f"`{wanted.path}` lies outside the folder of the spec",
-            wanted.span,
-            notes=("imports are read from the folder of the spec that is compiled, and from folders below it",),
-            helps=(f"if you trust this spec, allow it with `--allow-imports {folder}`",),
-        )
+        self.report.error("import-outside", f"`{wanted.path}` lies outside the folder of the spec", wanted.span).note(
+            "imports are read from the folder of the spec that is compiled, and from folders below it"
+        ).help(f"if you trust this spec, allow it with `--allow-imports {folder}`")
         return False
 
     def _read(self, path: str, span: Span) -> SpecFile | None:
         source = self.texts.get(path) or read_source(path)
         if isinstance(source, Diagnostic):
-            self.report.add(source.code, source.message, span, notes=source.notes, fixes=source.fixes)
+            self.report.error(source.code, source.message, span).note(*source.notes).fix(*source.fixes)
             return None
         return self.parse(source)
 
@@ -154,10 +150,10 @@ class Files:
                 return variant
         known = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
-        notes = (f"it has {listed(known)}" if known else "it has no variants",)
         near = closest(name, known)
-        helps = (near and f"did you mean `{near}`?",)
-        self.report.add("unknown-variant", message, span, helps=helps, notes=notes, path=spec.path)
+        self.report.error("unknown-variant", message, span, path=spec.path).note(
+            f"it has {listed(known)}" if known else "it has no variants"
+        ).help(near and f"did you mean `{near}`?")
         return None
 
     def instance(
@@ -205,7 +201,7 @@ class Files:
 
     def _unknown(self, spec: SpecFile, name: str, span: Span, known: list[str]) -> None:
         message = f"`{spec.name}` has no argument `{name}`"
-        self.report.add("unknown-argument", message, span, fixes=did_you_mean(span, known))
+        self.report.error("unknown-argument", message, span).fix(*did_you_mean(span, known))
 
     def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
@@ -225,7 +221,7 @@ class Files:
         span = Span(source, error.start, error.end)
         edits = () if error.replacement is None else (Edit(span, error.replacement),)
         fixes = (Fix(error.help, edits),) if error.help else ()
-        self.report.add(error.code, error.message, span, fixes=fixes)
+        self.report.error(error.code, error.message, span).fix(*fixes)
 
     def context(self, scope: Scope, instance: Instance, words: tuple[str, ...] = (), symbols: bool = False) -> Context:
         return Context(scope, self.domain, words, instance.names, symbols)
@@ -234,7 +230,7 @@ class Files:
         """Evaluate `let`s in order; each sees those before it."""
         for let in definition.lets:
             if let.name in scope.bindings:
-                self.report.add("ambiguous-name", f"`{let.name}` is an argument and a `let`", let.span)
+                self.report.error("ambiguous-name", f"`{let.name}` is an argument and a `let`", let.span)
             value = self.value(let.value, instance, scope)
             said = None if is_plain(let.value) else how_said(let.value, scope)
             scope.bindings[let.name] = Binding("let", value, said)

@@ -81,7 +81,7 @@ def takes_for_another(applied: Application, op: Op) -> bool:
     else:
         return False
     message = f"{taken}; `{applied.cls.follows[0]}` follows from the input"
-    applied.report.add("inferred-argument", message, applied.line.span, severity="warning", clue=Clue(offers))
+    applied.report.warning("inferred-argument", message, applied.line.span).clue(Clue(offers))
     return True
 
 

@@ -45,7 +45,7 @@ class Inputs:
             shape = [self._positive(bind(size, bound), expr) for size, expr in pairs]
             complete = len(shape) == len(declared.shape or ()) and declared.dtype in DTYPES
             if declared.dtype not in DTYPES:
-                self.report.add("bad-argument", f"the dtype must be one of {', '.join(DTYPES)}", declared.span)
+                self.report.error("bad-argument", f"the dtype must be one of {', '.join(DTYPES)}", declared.span)
             dtype = self.dtype if self.dtype and declared.dtype in FLOATS else declared.dtype
             values.append(Value(TensorType(tuple(shape), dtype) if complete else ERROR, declared.name, declared.span))
         for name in sorted(symbols):
@@ -68,7 +68,7 @@ class Inputs:
         try:
             return sizing.for_symbols(given, shapes)
         except sizing.Unfit as unfit:
-            self.report.add("bad-argument", f"--size: {unfit}", None, path=self.spec.path)
+            self.report.error("bad-argument", f"--size: {unfit}", None, path=self.spec.path)
             return {}
 
     def _size(self, expr: Expr, axis: int) -> Any:
@@ -95,7 +95,7 @@ class Inputs:
         verdict = self.domain.require(size, 1)
         if not verdict.holds and not verdict.too_complex:
             span = Span(self.instance.source, expr.start, expr.end)
-            self.report.add("bad-argument", f"a size must be at least 1, not {dim_text(size)}", span)
+            self.report.error("bad-argument", f"a size must be at least 1, not {dim_text(size)}", span)
         return size
 
     def _unknown_bindings(self, bound: dict[str, int], symbols: set[str]) -> None:
@@ -109,4 +109,4 @@ class Inputs:
         help = "`--size 224x224` sets height and width, whatever symbols they are made of"
         helps = () if what != "a symbol" else (help,)
         message = f"no input has {what} {names}"
-        self.report.add("unknown-name", message, None, notes=notes, helps=helps, path=self.spec.path)
+        self.report.error("unknown-name", message, None, path=self.spec.path).note(*notes).help(*helps)

@@ -43,4 +43,4 @@ def _report_hidden_operators(report: Report, spec: SpecFile) -> None:
     for name, block in spec.blocks.items():
         if name in OPERATORS:
             message = f"block `{name}` hides the operator of the same name"
-            report.add("shadows-operator", message, block.span, severity="warning")
+            report.warning("shadows-operator", message, block.span)

@@ -81,7 +81,7 @@ class NodeMaker(Application):
         meant = arguments_meant(bound.complaints)
         for name in [name for name in missing(bound, cls.required) if name not in meant]:
             message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
-            self.report.add("missing-argument", message, self.line.op_span)
+            self.report.error("missing-argument", message, self.line.op_span)
             self.ok = False
         return bound
 
@@ -94,7 +94,7 @@ class NodeMaker(Application):
         wanted = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
         message = f"`{self.cls.name}` takes {wanted} input{'' if wanted == '1' else 's'}, not {count}"
         helps = (f"name its inputs: `{self.cls.name} @a @b`",) if least > count else ()
-        self.report.add("bad-arity", message, self.line.span, helps=helps)
+        self.report.error("bad-arity", message, self.line.span).help(*helps)
         self.ok = False
 
     def _reference(self, given: Given) -> None:
@@ -102,7 +102,7 @@ class NodeMaker(Application):
         if not isinstance(given.argument.value, TensorRef):
             message = f"`{given.argument.name}` takes a tensor, written with @"
             clue = Clue(tuple(habits.tensor_meant(self, given)))
-            self.report.add("bad-argument", message, given.argument.span, clue=clue)
+            self.report.error("bad-argument", message, given.argument.span).clue(clue)
             self.ok = False
             return
         found = self.reader.references(given.argument.value, self.place, explicit=None)
@@ -121,12 +121,12 @@ class NodeMaker(Application):
         if node is None or node.op.name != self.cls.undoes:
             made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
             message = f"`{given.argument.name}` must name the {self.cls.undoes} to undo; {made}"
-            self.report.add("bad-argument", message, given.argument.span)
+            self.report.error("bad-argument", message, given.argument.span)
             self.ok = False
             return
         if len(node.outputs) < 2:
             message = f"`{value.path}` keeps no indices: its padding differs at both ends or is `same`"
-            self.report.add("bad-argument", message, given.argument.span)
+            self.report.error("bad-argument", message, given.argument.span)
             self.ok = False
             return
         self.undone = node
@@ -219,10 +219,9 @@ class NodeMaker(Application):
         return False
 
     def _report_value(self, declared: Attr, given: Given, value: Any, message: str) -> None:
-        notes = (f"`{declared.name}`: {declared.doc}",)
         clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, given, value)))
         at = Span(given.argument.span.source, given.argument.value.start, given.argument.value.end)
-        self.report.add("bad-argument", message, at, notes=notes, clue=clue)
+        self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
 
     def _find_sizes(self, op: Op) -> None:
         """Pass tensors that have the sizes which the operator is given and its inputs lack: those that the line's own
@@ -253,12 +252,11 @@ class NodeMaker(Application):
                 return Applied(None, Slot(same, {"0": same} if many else {}))
             outputs, slot = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
-            helps = ("bind the symbols: --bind h=7",)
-            self.report.add("too-complex", str(error), self.line.span, helps=helps)
+            self.report.error("too-complex", str(error), self.line.span).help("bind the symbols: --bind h=7")
             return failed(self.place, self.line)
         except Fault as fault:
             (found,) = fault.diagnostics
-            self.report.add(found.code, found.message, self.line.span, notes=found.notes)
+            self.report.error(found.code, found.message, self.line.span).note(*found.notes)
             return failed(self.place, self.line)
         if not (self.cls.follows[0] and self.target.given and habits.takes_for_another(self, op)):
             window_findings(self.report, op, types, self.line, self.spans)
@@ -301,13 +299,11 @@ class NodeMaker(Application):
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)
-        clue, notes = advice.Advice(self, op, problem).clue(), problem.notes
+        clue = advice.Advice(self, op, problem).clue()
+        finding = self.report.error(problem.code, problem.message, span).label(label).also(*secondary)
+        finding.note(*problem.notes).help(*problem.helps).clue(clue)
         if problem.clash is not None:
-            notes = (*notes, *explain(self.operands, problem.clash, self.session.provenance))
-        self.report.add(
-            problem.code, problem.message, span, label=label, secondary=secondary, notes=notes, helps=problem.helps,
-            clue=clue,
-        )  # fmt: skip
+            finding.note(*explain(self.operands, problem.clash, self.session.provenance))
 
     def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
         if isinstance(problem.at, str):

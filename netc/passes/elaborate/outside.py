@@ -42,10 +42,10 @@ class Outside:
         known = [p.name for p in self.spec.parameters]
         if name not in known:
             message = f"`{self.spec.name}` has no argument `{name}`"
-            notes = (f"it has {listed(known)}" if known else "it has no arguments",)
             near = closest(name, known)
-            helps = (near and f"did you mean `{near}`?",)
-            self.report.add("unknown-argument", message, None, helps=helps, notes=notes, path=self.spec.path)
+            self.report.error("unknown-argument", message, None, path=self.spec.path).note(
+                f"it has {listed(known)}" if known else "it has no arguments"
+            ).help(near and f"did you mean `{near}`?")
         return name in known
 
     def _parsed(self, name: str, text: str) -> Any:
@@ -57,7 +57,7 @@ class Outside:
             expr = parse_expression(text, 0)
         except SyntaxProblem as problem:
             span = Span(source, problem.start, problem.end)
-            self.report.add(problem.code, problem.message, span, helps=(problem.help,))
+            self.report.error(problem.code, problem.message, span).help(problem.help)
             return ERROR
         return self.files.attempt(lambda: evaluate(expr, Context(scope, self.domain, (), Names(self.spec))), source)
 

@@ -123,7 +123,7 @@ class Reader:
             if not numbered and text[:-2] in place.names.many:
                 return [Value(NONE, text, span)]
             if not numbered:
-                self.report.add("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
+                self.report.error("unknown-tensor", f"`{text[:-2]}` has no numbered members", span)
             for one in numbered:
                 value = self._find(one, place, span)
                 if value is None:
@@ -155,8 +155,7 @@ class Reader:
             return False
         message = f"`{head}` cannot read itself" if itself else f"`{head}` is computed below this line"
         labels = () if itself else (Label(named.name_span, "it is here"),)
-        helps = ("a statement reads what stands above it",)
-        self.report.add("unknown-tensor", message, span, secondary=labels, helps=helps)
+        self.report.error("unknown-tensor", message, span).also(*labels).help("a statement reads what stands above it")
         return True
 
     def _unknown(self, text: str, unknown: UnknownTensor, span: Span) -> None:
@@ -172,7 +171,7 @@ class Reader:
         fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
         listed = ", ".join(f"`{name}`" for name in known[:12]) + (", …" if len(known) > 12 else "")
         notes = (f"it has {listed}" if base else f"there are {listed}",) if known and near is None else ()
-        self.report.add("unknown-tensor", message, span, fixes=fixes, notes=notes)
+        self.report.error("unknown-tensor", message, span).note(*notes).fix(*fixes)
 
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
         """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
@@ -208,7 +207,7 @@ class Reader:
                 others = tuple(islice((Label(s, "also reads it") for k, s in spans.items() if k != key), 3))
                 message = f"two statements read `{value.path}`, and this one does so implicitly"
                 clue = Clue(tuple(self._naming(value, line)))
-                self.report.add("implicit-fork", message, line.span, secondary=others, clue=clue)
+                self.report.error("implicit-fork", message, line.span).also(*others).clue(clue)
 
     def _naming(self, value: Value, line: Line) -> Iterator[Fix]:
         """How a statement names what it reads; in a loop that is the turn before, whichever that is."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import Self
 
 import msgspec
 
 from netc.budget import FINDING, spend
-from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Span
+from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Severity, Span
 from netc.dims import Size
 from netc.literals import literal
 from netc.syntax.ast import Line, Loop, SpecFile
@@ -49,6 +51,64 @@ class Clue(msgspec.Struct, frozen=True, eq=False):
     pairs: tuple[tuple[Size, Size], ...] = ()
 
 
+class Finding:
+    """A finding that is still being told: `report.error(…).also(label).note("…").help("…")`."""
+
+    def __init__(
+        self, code: str, message: str, span: Span | None, severity: Severity, trail: tuple[Frame, ...], path: str | None
+    ) -> None:
+        self.code, self.message, self.span, self.severity = code, message, span, severity
+        self.trail, self.path = trail, path
+        self.hint: Clue | None = None
+        self._label = ""
+        self._secondary: tuple[Label, ...] = ()
+        self._notes: tuple[str, ...] = ()
+        self._fixes: tuple[Fix, ...] = ()
+
+    def label(self, text: str) -> Self:
+        """A few words beneath the place itself."""
+        self._label = text
+        return self
+
+    def also(self, *labels: Label) -> Self:
+        """Other places that have to do with it."""
+        self._secondary += labels
+        return self
+
+    def note(self, *notes: str) -> Self:
+        self._notes += notes
+        return self
+
+    def fix(self, *fixes: Fix) -> Self:
+        self._fixes += fixes
+        return self
+
+    def help(self, *texts: str | None) -> Self:
+        """Remedies in words; None is none."""
+        self._fixes += tuple([Fix(text) for text in texts if text])
+        return self
+
+    def clue(self, clue: Clue | None) -> Self:
+        self.hint = clue
+        return self
+
+    @cached_property
+    def diagnostic(self) -> Diagnostic:
+        """What there is to say in the end."""
+        return Diagnostic(
+            code=self.code,
+            message=self.message,
+            span=self.span,
+            severity=self.severity,
+            label=self._label,
+            secondary=self._secondary,
+            notes=self._notes,
+            fixes=self._fixes,
+            trail=self.trail,
+            path=self.path,
+        )
+
+
 class Outcome(msgspec.Struct, frozen=True, eq=False):
     """What a check found, with severities as they count and clues; what windows leave unseen."""
 
@@ -61,23 +121,24 @@ class Outcome(msgspec.Struct, frozen=True, eq=False):
 class Report:
     """Findings in the order they were made. `trail` is the way to the place being elaborated, outermost first.
 
-    clues: what is known of a finding besides. losses: what windows leave unseen of symbolic sizes, by place, of a check
-    that is `probing` for remedies.
+    losses: what windows leave unseen of symbolic sizes, by place, of a check that is `probing` for remedies.
     """
 
     def __init__(self, probing: bool = False) -> None:
         self.probing = probing
-        self.found: list[Diagnostic] = []
-        self.clues: dict[Diagnostic, Clue] = {}
+        self.findings: list[Finding] = []
+        self.errors = 0
         self.losses: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
         self.trail: list[Frame] = []
-        self._errors = 0
-        self._seen: defaultdict[object, set[str]] = defaultdict(set)
+        self._known: defaultdict[object, set[str]] = defaultdict(set)
 
     def knows(self, code: str, message: str, span: Span | None) -> bool:
         """Whether this finding stands already, or its place has had its share (the turns of a loop, say)."""
-        seen = self._seen[code, span and (span.source.path, span.start, span.end)]
-        return message in seen or len(seen) >= MOST_AT_ONE_PLACE
+        known = self._messages(code, span)
+        return message in known or len(known) >= MOST_AT_ONE_PLACE
+
+    def _messages(self, code: str, span: Span | None) -> set[str]:
+        return self._known[code, span and (span.source.path, span.start, span.end)]
 
     @contextmanager
     def turn(self, loop: Loop, bindings: Mapping[str, object]) -> Iterator[None]:
@@ -97,61 +158,36 @@ class Report:
         yield
         self.trail.pop()
 
-    def add(
-        self,
-        code: str,
-        message: str,
-        span: Span | None,
-        *,
-        label: str = "",
-        secondary: tuple[Label, ...] = (),
-        notes: tuple[str, ...] = (),
-        fixes: tuple[Fix, ...] = (),
-        helps: tuple[str | None, ...] = (),
-        path: str | None = None,
-        severity: str = "error",
-        clue: Clue | None = None,
-    ) -> None:
-        """Add a finding unless the same one stands already. Raises Abandoned after so many errors that nobody reads on,
-        and OverBudget."""
+    def error(self, code: str, message: str, span: Span | None, *, path: str | None = None) -> Finding:
+        """Add a finding unless the same one stands already. What else there is to say of it is said of the result.
+
+        Raises Abandoned after so many errors that nobody reads on, and OverBudget.
+        """
+        return self._add(code, message, span, "error", path)
+
+    def warning(self, code: str, message: str, span: Span | None, *, path: str | None = None) -> Finding:
+        """As `error`, for what may be meant."""
+        return self._add(code, message, span, "warning", path)
+
+    def _add(self, code: str, message: str, span: Span | None, severity: Severity, path: str | None) -> Finding:
+        finding = Finding(code, message, span, severity, tuple(self.trail), path)
         if self.knows(code, message, span):
-            return
-        spend(FINDING)
-        self._seen[code, span and (span.source.path, span.start, span.end)].add(message)
-        all_fixes = (*fixes, *(Fix(h) for h in helps if h))
-        found = Diagnostic(
-            code=code,
-            message=message,
-            span=span,
-            severity="warning" if severity == "warning" else "error",
-            label=label,
-            secondary=secondary,
-            notes=notes,
-            fixes=all_fixes,
-            trail=tuple(self.trail),
-            path=path,
-        )
-        self.found.append(found)
-        if clue is not None:
-            self.clues[found] = clue
-        self._errors += found.severity == "error"
-        if self._errors >= MAX_FINDINGS:
+            return finding
+        if self.errors >= MAX_FINDINGS:
             raise Abandoned
+        spend(FINDING)
+        self._messages(code, span).add(message)
+        self.findings.append(finding)
+        self.errors += severity == "error"
+        return finding
 
     def exceeded(self, limit: int, span: Span | None, path: str) -> None:
         """Add that the compile takes more steps than it may; it spends none."""
         millions, rest = divmod(10 * limit, 10**6)
         more = 10 * limit if rest else f"{millions}M"
-        self.found.append(
-            Diagnostic(
-                code="too-much-work",
-                message=f"checking this network takes more than {limit:,} steps",
-                span=span,
-                notes=("a step is about a microsecond; the limit keeps a spec from holding up the machine",),
-                fixes=(
-                    Fix(f"if you trust this spec, allow more: `--limit {more}`, or `limit={10 * limit:_}` in Python"),
-                ),
-                trail=tuple(self.trail),
-                path=path,
-            )
-        )
+        message = f"checking this network takes more than {limit:,} steps"
+        finding = Finding("too-much-work", message, span, "error", tuple(self.trail), path)
+        finding.note("a step is about a microsecond; the limit keeps a spec from holding up the machine")
+        finding.help(f"if you trust this spec, allow more: `--limit {more}`, or `limit={10 * limit:_}` in Python")
+        self.findings.append(finding)
+        self.errors += 1

@@ -36,4 +36,4 @@ class Session:
         spend(steps)
 
     def has_errors(self) -> bool:
-        return any(found.severity == "error" for found in (*self.report.found, *self.files.findings))
+        return self.report.errors > 0 or any(found.severity == "error" for found in self.files.findings)

@@ -73,12 +73,12 @@ class Target:
         found = SyntaxReport(source)
         line = parse_line(LineText(value.text, value.at.start + 1), found)
         for one in found.diagnostics:
-            self.report.add(one.code, one.message, one.span, notes=one.notes, fixes=one.fixes)
+            self.report.error(one.code, one.message, one.span).note(*one.notes).fix(*one.fixes)
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
             if not found.diagnostics:
                 span = Span(source, value.at.start, value.at.end)
                 message = f"`{value.text}` must be an operator with its arguments, without tensors or a repeat"
-                self.report.add("bad-argument", message, span)
+                self.report.error("bad-argument", message, span)
             return None
         self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
         self.word_span = line.op_span
@@ -99,11 +99,11 @@ class Target:
         found = scope.find(word)
         if found is not None and found[0].kind != "symbol":
             message = f"`{word}` holds {literal(found[0].value)}, which is not an operator"
-            self.report.add("unknown-op", message, self.word_span)
+            self.report.error("unknown-op", message, self.word_span)
             return
         if any(shared.text == word for shared in self.instance.spec.shared):
             message = f"`{word}` is a shared module, which only statements call, by its name"
-            self.report.add("unknown-op", message, self.word_span)
+            self.report.error("unknown-op", message, self.word_span)
             return
         shipped = import_of(word)
         known = [*self.instance.names, *self.place.scope.names()]
@@ -111,7 +111,7 @@ class Target:
         rank = None if x is ERROR else x.rank
         named = [argument.name_span for argument in self.line.arguments if argument.name_span is not None]
         fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, named, rank, known)
-        self.report.add("unknown-op", f"there is no operator or block `{word}`", self.word_span, fixes=fixes)
+        self.report.error("unknown-op", f"there is no operator or block `{word}`", self.word_span).fix(*fixes)
 
 
 def has_bare_tensors(report: Report, place: Place, line: Line, attributes: Iterable[Attr] = ()) -> bool:
@@ -131,7 +131,7 @@ def has_bare_tensors(report: Report, place: Place, line: Line, attributes: Itera
     names = " and ".join(f"`{name.id}`" for name in bare)
     message = f"{names} {'is a tensor' if len(bare) == 1 else 'are tensors'}: a line reads tensors with @"
     fix = Fix(f"write {' '.join(f'`@{name.id}`' for name in bare)}", tuple(changes.name_tensors(line, bare)))
-    report.add("unknown-name", message, Span(source, bare[0].start, bare[-1].end), fixes=(fix,))
+    report.error("unknown-name", message, Span(source, bare[0].start, bare[-1].end)).fix(fix)
     return True
 
 
@@ -150,7 +150,7 @@ def complain(report: Report, complaints: list[Complaint], clue: Clue | None = No
     for code, message, span, known in complaints:
         notes = (f"it takes {listed(known)}",) if known else ()
         fixes = foreign.argument_fixes(span, known) if known is not None else ()
-        report.add(code, message, span, fixes=fixes, notes=notes, clue=clue if known is None else None)
+        report.error(code, message, span).note(*notes).fix(*fixes).clue(clue if known is None else None)
     return not complaints
 
 

@@ -49,7 +49,7 @@ def window_findings(
         for code, message, span, pairs in _told(left, line, spans):
             if not report.knows(code, message, span):
                 clue = Clue(_offers(op, types, left, line, spans), pairs)
-                report.add(code, message, span, notes=notes, severity="warning", clue=clue)
+                report.warning(code, message, span).note(*notes).clue(clue)
 
 
 def _told(
