@@ -24,7 +24,7 @@ from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
 from netc.ops.base import Op
 from netc.passes.serve import BARE
-from netc.passes.sizes import bound_shape, free_inside, samples
+from netc.passes.sizes import Binding, Shape, bound_shape, free_inside, names_in, samples
 from netc.passes.summary import summarise
 from netc.run.inputs import random_input, usual_bound
 from netc.run.match import Matched, solve
@@ -37,6 +37,9 @@ from netc.verify.report import Difference
 AT_ONCE = 1 << 28
 """Bytes of values that are held of each side at a time."""
 
+GROWTH = 8
+"""How far sizes to compare at are raised above the least until the source accepts them."""
+
 Arrays = dict[str, Any]
 Note = Callable[[str], None]
 
@@ -46,6 +49,10 @@ class Source(Protocol):
 
     name: str
     inputs: dict[str, TensorType]
+
+    def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
+        """Whether the network takes inputs of these sizes, in the order of `inputs`."""
+        ...
 
     def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
         """What gives the values of these names for inputs by name."""
@@ -60,6 +67,9 @@ class OnnxSource:
         graph = read_model(path).graph
         held = {tensor.name for tensor in graph.initializer}
         self.inputs = {value.name: _type(value) for value in graph.input if value.name not in held}
+
+    def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
+        return True
 
     def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
         session = open_exposed(self.path, names)
@@ -149,17 +159,32 @@ def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Co
 
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
     """Sizes to compare at: those the source can run at, two where it leaves that open. Where no more than the batch is
-    open, one sample and two do; pictures are as large as they are then."""
+    open, one sample and two do; pictures are as large as they are then. Raises NetcError where it accepts none."""
     inputs = [value for value in graph.inputs if value.source in source.inputs]
     names = [value.name for value in inputs]
     shapes = [value.type.shape for value in inputs]
     wanted = [source.inputs[value.source].shape for value in inputs]
     fixed = solve(names, shapes, wanted, {})
-    found = samples(shapes, candidate.network.domain.bounds, fixed)[:2]
+    least = candidate.network.domain.bounds
+    found = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
+    if not found:
+        raise _error("the source takes none of the sizes that it could be compared at")
     if free_inside(shapes, fixed):
         return found
-    least = candidate.network.domain.bounds
-    return [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
+    smaller = [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
+    return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else found
+
+
+def _growing(shapes: Sequence[Shape], least: Binding, fixed: Binding) -> Iterator[dict[str, int]]:
+    """Small sizes, then larger ones, each once: a source may have no use for the smallest."""
+    free = {name for shape in shapes for name in names_in(shape)}
+    seen: list[dict[str, int]] = []
+    for more in range(GROWTH):
+        raised = {name: least.get(name, 1) + more for name in free}
+        for binding in samples(shapes, raised, fixed):
+            if binding not in seen:
+                seen.append(binding)
+                yield binding
 
 
 def _differences(

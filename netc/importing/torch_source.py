@@ -16,12 +16,27 @@ from netc.syntax.names import name_from_stem
 from netc.types import TensorType
 
 
+GUARDS = "_guards_fn"
+"""The part of an exported module that asserts what was settled on, in versions of PyTorch that have it."""
+
+
 class TorchSource:
     """An exported program, node by node in PyTorch."""
 
     def __init__(self, program: Any, types: Mapping[str, TensorType]) -> None:
         self.name, self.program = "PyTorch", program
         self.inputs = dict(types)
+        self._guards = getattr(program.module(), GUARDS, None)
+
+    def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
+        """What the program was exported for: it settles on what holds for the example and for most sizes beside it."""
+        if self._guards is None:
+            return True
+        try:
+            self._guards(*(torch().empty(tuple(shape), device="meta") for shape in shapes))
+        except AssertionError:
+            return False
+        return True
 
     def open(self, names: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]]:
         wanted = set(names)
