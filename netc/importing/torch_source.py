@@ -15,7 +15,6 @@ from netc.libraries import torch
 from netc.syntax.names import name_from_stem
 from netc.types import TensorType
 
-
 GUARDS = "_guards_fn"
 """The part of an exported module that asserts what was settled on, in versions of PyTorch that have it."""
 
@@ -94,31 +93,54 @@ def _read(program: Any, name: str, sizes: str, modules: Mapping[str, Any]) -> Gr
 
 
 def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
-    """The exported program, sizes left open where that is possible. Raises Gap."""
+    """The exported program, with as many sizes left open as possible. Raises Gap."""
     lib = torch()
     modes = {part: part.training for part in module.modules()}
     module.eval()
-    auto = lib.export.Dim.AUTO
-    shapes = tuple(dict.fromkeys(_axes(tensor, sizes), auto) if hasattr(tensor, "dim") else None for tensor in inputs)
+    problem: Exception | None = None
     failures = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError, IndexError)
     try:
-        with lib.no_grad():
+        for open_axes in WAYS[sizes]:
+            fresh = tuple(map(_copied, inputs))  # the export leaves its marks on the examples, failed ones too
             try:
-                return lib.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
-            except failures:
-                return lib.export.export(module, inputs, strict=False)
-    except failures as error:
-        raise Gap(f"torch.export cannot export it: {str(error).strip().splitlines()[0]}") from error
+                with lib.no_grad():
+                    return lib.export.export(module, fresh, dynamic_shapes=_shapes(fresh, open_axes), strict=False)
+            except failures as error:
+                problem = problem or error
     finally:
         for part, training in modes.items():
             part.training = training
+    told = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    raise Gap(f"torch.export cannot export it: {told}") from problem
 
 
-def _axes(tensor: Any, sizes: str) -> list[int]:
-    """The axes that may be open: the batch, and height and width of pictures."""
-    if tensor.dim() == 0:
-        return []
-    return [0, *range(2, tensor.dim())] if sizes == "symbolic" and tensor.dim() >= 4 else [0]
+def _copied(example: Any) -> Any:
+    return example.detach().clone() if hasattr(example, "detach") else example
+
+
+def _shapes(inputs: tuple[Any, ...], open_axes: Callable[[int], Sequence[int]]) -> Any:
+    auto = torch().export.Dim.AUTO
+    return tuple(dict.fromkeys(open_axes(tensor.dim()), auto) if hasattr(tensor, "dim") else None for tensor in inputs)
+
+
+def _all(rank: int) -> Sequence[int]:
+    """Of the axes that may be open: the batch, and height and width of pictures."""
+    return [0, *range(2, rank)] if rank >= 4 else _batch(rank)
+
+
+def _batch(rank: int) -> Sequence[int]:
+    return [0] if rank else []
+
+
+def _none(rank: int) -> Sequence[int]:
+    return []
+
+
+WAYS: Mapping[str, tuple[Callable[[int], Sequence[int]], ...]] = {
+    "symbolic": (_all, _batch, _none),
+    "fixed": (_batch, _none),
+}
+"""Which axes are left open, by what is wished for; one after the other is tried."""
 
 
 def _inputs(program: Any) -> list[Any]:

@@ -104,19 +104,23 @@ def _inputs(network: netc.Network) -> tuple[Tensor, ...]:
     return tuple(map(torch.from_numpy, made))
 
 
-def _torchvision(entry: Entry) -> nn.Module:
+def _vision() -> Any:
+    """torchvision with its operators declared, which timm needs too."""
     from tests.vision import torchvision
 
-    builder = torchvision.models.get_model_builder(entry.name)
+    return torchvision
+
+
+def _torchvision(entry: Entry) -> nn.Module:
+    builder = _vision().models.get_model_builder(entry.name)
     untrained = {name: None for name in ("weights", "weights_backbone") if name in signature(builder).parameters}
     module: nn.Module = builder(**untrained, **entry.options)
     return module
 
 
 def _timm(entry: Entry) -> nn.Module:
+    _vision()
     import timm
-
-    from tests import vision  # noqa: F401 - timm imports torchvision, which needs its operators declared
 
     module: nn.Module = timm.create_model(entry.name, pretrained=False, **entry.options)
     return module

@@ -17,6 +17,7 @@ from netc.importing.graph import Frame, Gap, Graph, Held, Scope, Value, Weight, 
 from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import state
 from netc.importing.readers.torch_attention import collapse
+from netc.importing.readers.torch_folding import Folding
 from netc.libraries import torch
 from netc.types import TensorType
 
@@ -70,9 +71,10 @@ class TorchCall(Emitter):
         if node is None:
             return None
         found = self.reader.env[node]
-        if not isinstance(found, Weight):
-            raise self.gap(f"`{name}` is computed, and would have to be a parameter or a buffer")
-        return found
+        weight = found if isinstance(found, Weight) else self.reader.folded(node)
+        if not isinstance(weight, Weight):
+            raise self.gap(f"`{name}` depends on the input, and would have to be a parameter or a buffer")
+        return weight
 
     def params(self, *names: str) -> dict[str, Weight]:
         found = {name: self.weight(name) for name in names}
@@ -103,22 +105,25 @@ class TorchReader:
         self.env: dict[Any, Any] = {}
         self._stated: dict[Any, Value] = {}
         self._collapsed: set[Any] = set()
-        self._inputs(types)
+        tensors = self._inputs(types)
+        self._folding = Folding(program, tensors)
 
-    def _inputs(self, types: Sequence[TensorType]) -> None:
+    def _inputs(self, types: Sequence[TensorType]) -> dict[Any, Any]:
+        """Enter what the program is given; the tensors of the module by their nodes."""
         signature = self.program.graph_signature
         held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         held |= signature.inputs_to_lifted_tensor_constants
         tensors = {**self.program.state_dict, **self.program.constants}
-        wanted = iter(types)
+        wanted, found = iter(types), {}
         for node in self.program.graph.nodes:
             if node.op != "placeholder":
                 continue
             if node.name in held:
                 key = held[node.name]
-                self.env[node] = whole(held_tensor(key, tensors[key]))
+                self.env[node], found[node] = whole(held_tensor(key, tensors[key])), tensors[key]
             elif node.name in signature.user_inputs:
                 self.env[node] = self.graph.add_input(node.name, next(wanted), node.name)
+        return found
 
     def read(self) -> Graph:
         """Raises Gap."""
@@ -149,14 +154,30 @@ class TorchReader:
         if name == "sym_size":
             self.env[node] = self.size_of(call)
             return
+        if self._folding.is_written(node):
+            self.env[node] = self.folded(node)
+            return
         if self._attention(node, call) or self._computed(node, call):
             return
         bare = name.removesuffix("_") if name.endswith("_") and not name.startswith("_") else name
-        if bare not in HANDLERS:
-            raise call.gap(f"netc has no operator for {name}")
-        HANDLERS[bare](call)
+        try:
+            if bare not in HANDLERS:
+                raise call.gap(f"netc has no operator for {name}")
+            HANDLERS[bare](call)
+        except Gap:
+            found = self.folded(node)
+            if found is None:
+                raise
+            self.env[node] = found
         if bare != name and bare != "copy":
             self.env[node.args[0]] = self.env[node]
+
+    def folded(self, node: Any) -> Weight | list[Weight] | None:
+        """The values of a call that depends on no input, as tensors of the weights."""
+        found = self._folding.of(node)
+        if found is not None:
+            self.graph.unused |= {self.env[n].held.name: "folded" for n in self._folding.sources(node)}
+        return found
 
     def size_of(self, call: TorchCall) -> Size:
         entry = self.env[call.given["self"]]
