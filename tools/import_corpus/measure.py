@@ -50,12 +50,12 @@ def _ended(row: Row, started: float, why: str = "", **found: Any) -> Row:
 def _imported(entry: Entry, source: str, names: Any, path: Path) -> netc.Imported:
     if source == "module":
         module, inputs = module_of(entry)
-        return netc.import_torch(module, inputs, names=names, name=entry.name)
+        return netc.import_torch(module, inputs, names=names, sizes=entry.sizes, name=entry.name)
     if source == "onnx" and not path.exists():
         network_of(entry).write_onnx(path)
     elif not path.exists():
         _export(*module_of(entry), source, path)
-    return netc.import_onnx(path, names=names)
+    return netc.import_onnx(path, names=names, sizes=entry.sizes)
 
 
 def _export(module: Any, inputs: tuple[Any, ...], source: str, path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -29,13 +29,14 @@ IMPORT = re.compile(r"import:|  \w+: (netc:|\"?\S+\.yaml)")
 
 class Entry(msgspec.Struct, frozen=True):
     """A network. family: of networks that are built alike; size: of the inputs that it is exported with; spec: of
-    `specs/`, that a person wrote for it; options: of what builds it."""
+    `specs/`, that a person wrote for it; sizes: fixed where the network takes no other; options: of what builds it."""
 
     set: str
     name: str
     family: str = ""
     size: tuple[int, ...] = (3, 64, 64)
     spec: str = ""
+    sizes: Literal["symbolic", "fixed"] = "symbolic"
     options: Mapping[str, Any] = {}
 
     @property
