@@ -20,7 +20,7 @@ def imported(module: nn.Module, *example: Tensor) -> netc.Imported:
 def same(made: netc.Imported, module: nn.Module, example: Tensor) -> bool:
     ours = made.network.module({name: torch.from_numpy(made.tensor(name).copy()) for name in made.tensors}).eval()
     with torch.no_grad():
-        return torch.equal(ours(example), module(example))
+        return torch.equal(ours(example), module.eval()(example))
 
 
 class PartsOfABias(nn.Module):

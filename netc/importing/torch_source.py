@@ -8,7 +8,7 @@ from typing import Any
 
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
-from netc.importing.readers import torch_layers, torch_shapes  # noqa: F401 - they register what reads calls
+from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Note, Wishes, finish, quiet
 from netc.libraries import torch

@@ -14,6 +14,8 @@ import msgspec
 import torch
 
 import netc
+import netc.importing.readers.onnx_files
+import netc.importing.torch_source  # both before processes are forked: code may change meanwhile
 from netc.diagnostics.model import NetcError
 from tools.import_corpus.networks import Entry, module_of, network_of
 from tools.import_corpus.rows import Key, Row

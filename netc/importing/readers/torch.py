@@ -68,8 +68,10 @@ class TorchCall(Emitter):
     def weight(self, name: str) -> Weight | None:
         """An argument as a tensor of the module; None where none is given."""
         node = self.given.get(name)
-        if node is None:
-            return None
+        return None if node is None else self.weight_of(node, name)
+
+    def weight_of(self, node: Any, name: str) -> Weight:
+        """A tensor of the module, or what is computed from such tensors alone. Raises Gap."""
         found = self.reader.env[node]
         weight = found if isinstance(found, Weight) else self.reader.folded(node)
         if not isinstance(weight, Weight):

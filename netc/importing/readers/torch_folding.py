@@ -22,7 +22,7 @@ class Folding:
         self._todo: deque[Any] = deque()
         self._alone = set(held)
         for node in program.graph.nodes:
-            if node.op == "call_function" and self._alone.issuperset(node.all_input_nodes):
+            if node.op == "call_function" and (self._alone.issuperset(node.all_input_nodes) or _is_filled(node)):
                 self._alone.add(node)
                 self._todo.append(node)
         self._written = self._written_over()
@@ -70,9 +70,12 @@ class Folding:
         with lib.no_grad():
             while self._todo and node not in self._held and (node in self._written or node not in self._values):
                 first = self._todo.popleft()
-                args, kwargs = lib.fx.node.map_arg((first.args, first.kwargs), self._known)
-                self._values[first] = first.target(*args, **kwargs)
+                self._values[first] = _filled(first) if _is_filled(first) else self._called(first)
         return self._known(node)
+
+    def _called(self, node: Any) -> Any:
+        args, kwargs = torch().fx.node.map_arg((node.args, node.kwargs), self._known)
+        return node.target(*args, **kwargs)
 
     def _known(self, node: Any) -> Any:
         """Tensors of the module are copied, so that nothing is written into them."""
@@ -81,9 +84,32 @@ class Folding:
         return self._values[node]
 
 
+def _word(target: Any) -> str:
+    return str(getattr(target, "__name__", "")).partition(".")[0]
+
+
 def _writes(target: Any) -> bool:
-    name = str(getattr(target, "__name__", "")).partition(".")[0]
+    name = _word(target)
     return name.endswith("_") and not name.startswith("_")
+
+
+FILLS: dict[str, int | str] = {"zeros": 0, "new_zeros": 0, "zeros_like": 0, "ones": 1, "new_ones": 1, "ones_like": 1}
+FILLS |= {"full": "fill_value", "new_full": "fill_value", "full_like": "fill_value"}
+"""Calls that make a tensor of one number everywhere: that number, or the argument that says it."""
+
+
+def _is_filled(node: Any) -> bool:
+    """Whether a call makes a tensor of known sizes and one number; of a tensor it is given it takes no values."""
+    shape = getattr(node.meta.get("val"), "shape", None)
+    return _word(node.target) in FILLS and shape is not None and all(isinstance(size, int) for size in shape)
+
+
+def _filled(node: Any) -> Any:
+    made, lib = node.meta["val"], torch()
+    fill = FILLS[_word(node.target)]
+    if isinstance(fill, str):
+        fill = node.kwargs.get(fill, node.args[-1])
+    return lib.full(tuple(made.shape), fill, dtype=made.dtype)
 
 
 def _weight(value: Any) -> Weight:

@@ -237,7 +237,7 @@ def softmax(call: TorchCall) -> None:
 
 @handles("dropout", "feature_dropout", "alpha_dropout")
 def dropout(call: TorchCall) -> None:
-    x, p = call.value("input"), call.get("p", 0.5)
+    x, p = call.value(next(iter(call.given))), call.get("p", 0.5)  # `input`, and `self` where it writes in place
     name = "dropout2d" if call.name == "feature_dropout" and x.type.rank == 4 else "dropout"
     call.result(call.emit(name, x, p=p) if p and call.name != "alpha_dropout" else x)
 

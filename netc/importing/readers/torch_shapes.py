@@ -176,7 +176,10 @@ def unsqueeze(call: TorchCall) -> None:
 @handles("expand", "expand_as")
 def expand(call: TorchCall) -> None:
     x = call.value("self")
-    wanted = list(call.value("other").type.shape if call.name == "expand_as" else call.get("size"))
+    _expanded(call, x, list(call.value("other").type.shape if call.name == "expand_as" else call.get("size")))
+
+
+def _expanded(call: TorchCall, x: Value, wanted: list[Any]) -> None:
     lead = len(wanted) - x.type.rank
     told = [-1 if i >= lead and (n == -1 or n == x.type.shape[i - lead]) else n for i, n in enumerate(wanted)]
     if all(n == -1 for n in told):
@@ -201,9 +204,17 @@ def _like(call: TorchCall, wanted: Sequence[Any]) -> dict[str, Value]:
 def repeat(call: TorchCall) -> None:
     repeats = tuple(call.get("repeats"))
     x = call.value("self")
-    call.result(
-        x if all(n == 1 for n in repeats) and len(repeats) == x.type.rank else call.emit("repeat", x, repeats=repeats)
-    )
+    lead = len(repeats) - x.type.rank
+    if lead == 0 and all(n == 1 for n in repeats):
+        call.result(x)
+    elif _is_open(repeats) and all(n == 1 or x.type.shape[i - lead] == 1 for i, n in enumerate(repeats) if i >= lead):
+        _expanded(call, x, [n * x.type.shape[i - lead] if i >= lead else n for i, n in enumerate(repeats)])
+    else:
+        call.result(call.emit("repeat", x, repeats=repeats))
+
+
+def _is_open(sizes: Sequence[Any]) -> bool:
+    return any(isinstance(size, Dim) for size in sizes)
 
 
 @handles("select")
