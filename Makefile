@@ -13,7 +13,7 @@
 # make vscode  the extension for VS Code, editors/vscode/netc.vsix; needs npm
 # make gallery measure, compare and draw every network of specs/ at full size
 
-# make import-corpus  networks exported and imported again, into docs/import_corpus.md; ARGS="resnet" measures these alone
+# make import-corpus  networks imported again, into docs/import_corpus.md: hours; ARGS="--set timm --only 'vit_*'" for some
 
 PYTHON ?= python3
 SPEC   ?= specs/resnet.yaml:resnet50
@@ -106,5 +106,5 @@ clean:
 
 .venv/dev: .venv/netc
 	$(pip) -e '.[dev]'
-	$(pip) --no-deps torchvision
+	$(pip) --no-deps torchvision timm
 	@touch $@

@@ -213,12 +213,20 @@ def _dissolve(root: Part, graph: Graph) -> None:
 
 
 def _stays(module: Part, around: Part, alone: bool) -> bool:
-    numbered = all(not part.name or part.name.isdigit() for part in module.parts)
     if module.chain and (module.plain or alone):
-        return module.plain or numbered or around.chain
+        return (module.plain and _counted(module)) or _numbered(module) or around.chain
     if alone and around.chain and around.plain and module.name.isdigit():
         return True
     return not alone and not module.plain
+
+
+def _numbered(module: Part) -> bool:
+    return all(not part.name or part.name.isdigit() for part in module.parts)
+
+
+def _counted(module: Part) -> bool:
+    """Whether a list names its parts as the source does: by their places."""
+    return all(part.name in ("", str(at)) for at, part in enumerate(module.parts) if part.has_params())
 
 
 def _gather(root: Part, graph: Graph) -> None:

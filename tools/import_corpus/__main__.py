@@ -55,7 +55,7 @@ def main(
     for entry in chosen:
         for source in _sources(entry, sources):
             keys = [Key(entry.set, entry.name, source, n) for n in names or ("keep", "none")]
-            stale = [key for key in keys if _stale(known.get(key), version, missing=missing, unequal=unequal)]
+            stale = [key for key in keys if is_stale(known.get(key), version, missing=missing, unequal=unequal)]
             todo += [(entry, stale)] if stale else []
     for at, (entry, keys) in enumerate(todo, 1):
         click.echo(f"[{at}/{len(todo)}] {entry.set} {entry.name} from {keys[0].source}")
@@ -75,7 +75,7 @@ def _sources(entry: Entry, asked: tuple[str, ...]) -> Sequence[str]:
     return [s for s in asked if s.rstrip("0123456789").rstrip("-") in entry.sources] if asked else entry.sources
 
 
-def _stale(row: Row | None, version: str, *, missing: bool, unequal: bool) -> bool:
+def is_stale(row: Row | None, version: str, *, missing: bool, unequal: bool) -> bool:
     if row is None:
         return not unequal
     if unequal:

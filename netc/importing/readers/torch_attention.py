@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from netc.importing.graph import Value, Weight
@@ -15,13 +16,13 @@ CLASS = "torch.nn.modules.activation.MultiheadAttention"
 def collapse(reader: TorchReader, node: Any, call: TorchCall, collapsed: set[Any]) -> bool:
     """Read all calls of an attention module at the first of them; False where the node is in none."""
     key = _call_of(node)
-    if key is None:
+    if key is None or _is_number(node):
         return False
     path = key[1]
     module = reader.modules.get(path)
     if module is None or not module._qkv_same_embed_dim or module.bias_k is not None or module.add_zero_attn:
         return False
-    inside = [n for n in reader.program.graph.nodes if n.op == "call_function" and _call_of(n) == key]
+    inside = _inside(reader.program.graph.nodes, key)
     outside = list(dict.fromkeys(i for n in inside for i in n.all_input_nodes if i not in inside))
     tensors = [i for i in outside if isinstance(reader.env.get(i), Value)]
     given = [n for n in inside if any(user not in inside for user in n.users)]
@@ -48,6 +49,23 @@ def collapse(reader: TorchReader, node: Any, call: TorchCall, collapsed: set[Any
     reader.enter(given[0], made.out)
     collapsed.update(inside)
     return True
+
+
+def _inside(nodes: Iterable[Any], key: tuple[str, str]) -> list[Any]:
+    """The calls of a module, without numbers that are no matter of its own: sizes are computed once in a program, by
+    whoever needs them first."""
+    found: dict[Any, None] = {}
+    for node in nodes:
+        own = node.op == "call_function" and _call_of(node) == key
+        if own and (not _is_number(node) or any(i in found for i in node.all_input_nodes)):
+            found[node] = None
+    return list(found)
+
+
+def _is_number(node: Any) -> bool:
+    """Whether a call gives a size or another number instead of tensors."""
+    given = node.meta.get("val")
+    return not (hasattr(given, "dim") or isinstance(given, list | tuple))
 
 
 def _call_of(node: Any) -> tuple[str, str] | None:

@@ -237,9 +237,11 @@ def softmax(call: TorchCall) -> None:
 
 @handles("dropout", "feature_dropout", "alpha_dropout")
 def dropout(call: TorchCall) -> None:
+    """One that drops nothing stays where it has a place in a list: those behind it are named by theirs."""
     x, p = call.value(next(iter(call.given))), call.get("p", 0.5)  # `input`, and `self` where it writes in place
     name = "dropout2d" if call.name == "feature_dropout" and x.type.rank == 4 else "dropout"
-    call.result(call.emit(name, x, p=p) if p and call.name != "alpha_dropout" else x)
+    listed = bool(call.scope) and call.scope[-1].path.rpartition(".")[2].isdigit()
+    call.result(call.emit(name, x, p=p) if (p or listed) and call.name != "alpha_dropout" else x)
 
 
 @handles("detach", "contiguous", "clone", "alias", "lift_fresh_copy", "detach_", "_assert_tensor_metadata")
