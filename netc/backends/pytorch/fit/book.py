@@ -97,7 +97,9 @@ class Book:
         )
         made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()
         varied = frozenset(argument.name or "" for variant in made for argument in variant.values)
-        return (frozenset(plan.fixed[trace]) | long | (varied & computed)) & frozenset(trace.block.arguments)
+        return (frozenset(trace.bases(plan.fixed[trace])) | long | (varied & computed)) & frozenset(
+            trace.block.arguments
+        )
 
     def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         """One class for all instances if one can say them all, else as few as found."""
@@ -191,6 +193,9 @@ def _rooted(
             if trace.is_root:
                 given = trace.block.arguments
                 live[definition] = {name for name, v in given.items() if is_plain(v)} - pinned
+            for guard, (_, depends) in trace.guards.items():
+                if not live[definition].isdisjoint(depends):
+                    live[definition].add(guard)
             for call, bound in trace.bound.items():
                 for name, number in bound.items():
                     if any(n in live[definition] for n in trace.bases(number.depends)):

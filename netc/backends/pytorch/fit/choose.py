@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from netc.backends.pytorch.trace.tracer import Trace
@@ -28,6 +29,8 @@ from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, 
 
 Left = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
+MOST_GUARDS = 4
+"""Conditions behind a number of which all sides are looked for."""
 Known = dict[tuple[int, frozenset[str], frozenset[tuple[str, str | None, bool]]], tuple[Hole, Expr | None, Left]]
 """What was chosen for a hole, by the loops around and those of the names it hangs on that may have other values."""
 
@@ -175,16 +178,36 @@ class Chooser:
     def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
         """Names whose other values the expression chosen would not follow."""
         own = frozenset(n for n in names(term) if n[0] not in "$~!")
+        guards = self._open(hole, term)
         for seen, number in hole.seen:
+            if guards:
+                yield seen, frozenset(seen.trace.bases(guards))
             depends = frozenset(n for n in number.depends if self.is_live(n))
             turning = frozenset(self._turning(term, seen, number))
             if turning:
                 yield seen, turning
             if not depends and not own:
                 continue
-            ways = self._ways(seen, number, frozenset())
-            if term not in ways and not self._is_among(ways, term, seen):
+            if not self._follows(term, seen, number):
                 yield seen, frozenset(self._bases(depends | own))
+
+    def guards(self, hole: Hole) -> frozenset[str]:
+        """The conditions that decide how a number is said, and that may be otherwise."""
+        found = (name for _, number in hole.seen for name in number.depends if name[0] == "?")
+        return frozenset(name for name in found if self.is_live(name))
+
+    def _open(self, hole: Hole, term: Expr) -> frozenset[str]:
+        """The same where the term does not follow on all sides of them."""
+        guards = self.guards(hole)
+        if not guards or len(guards) > MOST_GUARDS:
+            return guards
+        if not all(self._follows(term, seen, number) for seen, number in hole.seen):
+            return guards
+        order = sorted(guards)
+        met = {tuple([seen.trace.guards.get(name, (None,))[0] for name in order]) for seen, _ in hole.seen}
+        sides = product((True, False), repeat=len(order))
+        full = all(any(all(a in (None, b) for a, b in zip(one, side, strict=True)) for one in met) for side in sides)
+        return frozenset() if full else guards
 
     def _turning(self, term: Expr, seen: Seen, number: Number) -> Iterator[str]:
         """What the loops of an expression run over that may be others, where the number hangs on none of it: the first
@@ -194,8 +217,11 @@ class Chooser:
             if not number.depends & (bases | {name}):
                 yield from self._bases(bases)
 
-    def _is_among(self, ways: list[Expr], term: Expr, seen: Seen) -> bool:
+    def _follows(self, term: Expr, seen: Seen, number: Number) -> bool:
         """Whether an expression is one of those a number was said by, with loops written out."""
+        ways = self._ways(seen, number, frozenset())
+        if term in ways:
+            return True
         here = substitute(term, lambda n: seen.counted(n) or Name(id=n))
         tidy = None if here is None else _tidy(here, seen.env())
         return tidy is not None and any(_is_same(tidy, way) for way in ways)

@@ -277,7 +277,9 @@ class Plan:
         name = f"!{hole.path}.{hole.name}"
         while any(param.name == name for param in self.hoisted):
             name += "_"
-        self.hoisted.append(Param(name, full, hole))
+        guards = self.chooser.guards(hole)
+        known = tuple([(place, msgspec.structs.replace(n, depends=n.depends | guards)) for place, n in hole.seen])
+        self.hoisted.append(Param(name, full, msgspec.structs.replace(hole, seen=known)))
         return Name(id=name)
 
     # The constructor's parameters

@@ -180,6 +180,14 @@ class Numbers:
         for key, name in callee.files.items():
             yield key, self.file_value(definition, name, callee.env[key])
 
+    def guards(self, call: Call, callee: Instance, bound: Mapping[str, Number]) -> Iterator[tuple[str, Number]]:
+        """The conditions within a callee as conditions here."""
+        for name, (held, depends) in callee.guards.items():
+            here = translated(depends, bound)
+            if here:
+                key = self.instance.guard(f"{self.instance.local(call.path)}{name}", held, here)
+                yield name, Number(held, None, frozenset((key,)))
+
     def _bound(self, value: Any, said: Said | None, held: Any, *, real: bool) -> Number:
         if isinstance(value, OperatorValue) and isinstance(held, tree.Factory):
             value = held

@@ -15,7 +15,7 @@ from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
 from netc.backends.pytorch.tree import Hole, Read, Step, handed
 from netc.backends.pytorch.tree.instance import Instance, Sizes
-from netc.backends.pytorch.tree.number import Number, counted_name, of, opaque, translated
+from netc.backends.pytorch.tree.number import Number, counted_name, is_like, of, opaque, translated
 from netc.backends.pytorch.unify import tried, unify
 from netc.expr.scope import Said
 from netc.expr.tree import Name
@@ -144,6 +144,7 @@ class Trace(Instance):
         if group.result is None:
             return tree.Turns(f"{group.statement.span.start}", (), condition, (self._steps(group.items),))
         body = tree.Body(self._steps(group.items), self._read(group.result))
+        self._guard(group, condition)
         path = self.local(group.path)
         out = f"{path}?{group.statement.span.start}"
         if path:
@@ -155,6 +156,20 @@ class Trace(Instance):
         number = Number(group.taken, said.term, said.depends, author=True)
         return Hole(self.local(group.path), "condition", ((self.here(), number),))
 
+    def _guard(self, group: Group, condition: Hole) -> None:
+        """Sizes behind a condition hang on it, but where they are said as before it."""
+        depends = condition.seen[0][1].depends
+        if not depends or group.result is None:
+            return
+        guard = self.guard(f"{self.local(group.path)}:{group.statement.span.start}", group.taken, depends)
+        before = () if group.source is None else self.sizes.get(group.source, ())
+        self.sizes[group.result] = tuple(
+            [
+                size if i < len(before) and is_like(size, before[i]) else size.behind(guard)
+                for i, size in enumerate(self.sizes.get(group.result, ()))
+            ]
+        )
+
     def _region(self, region: Region) -> Iterator[Step]:
         call = region.call
         inner = self.called[call] = self.tracer.traces[call.block] = Trace(
@@ -164,6 +179,7 @@ class Trace(Instance):
             **inner.imports,
             **{key: self.sizes[call.inputs[p]][axis] for key, (p, axis) in inner.roles.items()},
         }
+        self.bound[call].update(self.numbers.guards(call, inner, self.bound[call]))
         for value, sizes in inner.sizes.items():
             if value not in call.inputs:
                 self.sizes[value] = tuple(self.numbers.moved(size, self.bound[call]) for size in sizes)
@@ -274,6 +290,7 @@ class Trace(Instance):
             yield self._loop(item, prefix)
         elif item.kind == "if":
             condition, parts = self._condition(item), self._parts(item, prefix)
+            self._guard(item, condition)
             yield tree.Optional(condition, parts if item.taken else None, None if item.taken else parts)
         else:
             yield from self._parts(item, prefix)
@@ -295,6 +312,7 @@ class Trace(Instance):
             return tree.Sequence(self._parts(group, group.path))
         condition, item = self._condition(group), group.items[0]
         made = self._inner(item) if isinstance(item, Group) else self._member(item)
+        self._guard(group, condition)
         return tree.Either(condition, made if group.taken else None, None if group.taken else made)
 
     def _absent(self, line: Line) -> Iterator[tree.Part]:
@@ -338,6 +356,7 @@ class Trace(Instance):
         self.structural |= self.numbers.statement_names(call.statement)
         callee = self.called[call] = self.tracer.trace(call.block)
         bound = self.bound[call] = dict(self.numbers.bindings(call, callee))
+        bound.update(self.numbers.guards(call, callee, bound))
         self.structural |= translated(callee.structural, bound)
         self.whole |= translated(callee.whole, bound)
         for outer, output in zip(call.outputs, call.block.outputs, strict=True):

@@ -23,8 +23,8 @@ class Instance:
     names of numbers of the block around → theirs; sizes: of every tensor; called: call → the callee's instance;
     bound: call → the callee's name → Number; iterables: loop → the names that it hangs on; structural: names that
     decide what statements read; whole: names that decide more than numbers which meet elements; turns: the
-    variables of the loops around the place; outer: the instance around, of a part below `prefix` that is cut out of
-    it.
+    variables of the loops around the place; guards: condition → whether it held, and what it hangs on; outer: the
+    instance around, of a part below `prefix` that is cut out of it.
     """
 
     def __init__(self, block: Block, root: Block, outer: Instance | None = None, prefix: str = "") -> None:
@@ -42,6 +42,7 @@ class Instance:
         self.structural: set[str] = set()
         self.whole: set[str] = set()
         self.turns: dict[str, Any] = {}
+        self.guards: dict[str, tuple[bool, frozenset[str]]] = {}
         self.active: list[dict[str, str]] = []
         """The loops around the place: the names of their variables in the spec, and here."""
         for position, value in enumerate(block.inputs):
@@ -123,11 +124,21 @@ class Instance:
         """Whether a name is the variable of a loop within the class."""
         return any(name in active for active in self.active)
 
+    def guard(self, key: str, held: bool, depends: Iterable[str]) -> str:
+        """A name among what a size depends on for a condition that decides how the size is said."""
+        name = f"?{key}"
+        while name in self.guards:
+            name += "'"
+        self.guards[name] = held, frozenset(self.bases(depends))
+        return name
+
     def bases(self, found: Iterable[str]) -> Iterator[str]:
         """The names that do not stand for others: a loop's variable hangs on what the loop runs over."""
         for name in found:
             if name[0] in "$~":
                 yield from self.bases(self.iterables.get(name[1:].partition(".")[0], ()))
+            elif name[0] == "?":
+                yield from self.guards[name][1] if name in self.guards else ()
             else:
                 yield name
 

@@ -29,6 +29,10 @@ class Number(msgspec.Struct, frozen=True, eq=False):
     author: bool = False
     outside: Number | None = None
 
+    def behind(self, guard: str) -> Number:
+        """The same, said so only while a condition is what it is."""
+        return Number(self.value, self.term, self.depends | {guard}, self.author, self.outside)
+
     def __add__(self, other: Any) -> Number:
         return _of_two(self, of(other), lambda a, b: a + b, lambda a, b: _sum(a, b, 1))
 
@@ -112,6 +116,11 @@ def opaque(value: Any, depends: frozenset[str]) -> Number:
 def depends_of(*numbers: Number) -> frozenset[str]:
     """All names that numbers depend on."""
     return NOTHING.union(*(n.depends for n in numbers))
+
+
+def is_like(a: Number, b: Number) -> bool:
+    """Whether two numbers are one, or said by the same term."""
+    return a is b or (a.term is not None and a.term == b.term and a.value == b.value)
 
 
 def _of_two(
