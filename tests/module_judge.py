@@ -78,9 +78,11 @@ def loaded(spec: Path | str, args: dict[str, Any]) -> Network | None:
 
 @contextmanager
 def step(kind: str, where: str = "") -> Iterator[None]:
-    """What a generated module raises here, whatever it is, says that it is wrong."""
+    """What a generated module, or netc, raises here, whatever it is, says that it is wrong."""
     try:
         yield
+    except Wrong:
+        raise
     except Exception as error:
         raise Wrong(kind, f"{error!r}{where}") from error
 

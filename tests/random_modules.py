@@ -23,7 +23,7 @@ import torch
 import yaml
 
 from netc.cli.progress import progress
-from tests.module_judge import Wrong, judge
+from tests.module_judge import Wrong, judge, step
 from tests.random_bodies import ACTIVATIONS, Block, Body, Names, Scope
 from tests.shrinking import shrink
 
@@ -206,7 +206,8 @@ def judged(files: dict[str, Spec]) -> int | None:
     with TemporaryDirectory(prefix="netc-") as folder:
         for name, text in as_text(files).items():
             (Path(folder) / name).write_text(text, "utf-8")
-        return judge(Path(folder) / "main.yaml")
+        with step("judge"):
+            return judge(Path(folder) / "main.yaml")
 
 
 def smallest(files: dict[str, Spec], kind: str) -> dict[str, Spec]:

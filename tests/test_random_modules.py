@@ -27,6 +27,17 @@ def test_modules_of_random_specs_are_right(first: int) -> None:
     assert sum(kind == "right" for kind, _ in found) >= 5
 
 
+def test_a_spec_that_ends_in_a_traceback_is_told_and_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(path: Path) -> int:
+        raise KeyError(path.read_text("utf-8").count("conv2d") > 0)
+
+    monkeypatch.setattr("tests.random_modules.judge", judge)
+    kind, text = outcome(0)
+    assert kind == "judge"
+    assert "KeyError" in text
+    assert len(text.splitlines()) < 40
+
+
 @pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])
 def test_a_module_that_was_wrong_is_right(path: Path) -> None:
     """Or its spec is refused, where its comment allows that."""
