@@ -24,11 +24,11 @@ def lit(value: Any) -> Literal:
 
 def is_plain(value: Any) -> bool:
     """Whether Python prints the value as a literal: finite numbers, words, booleans, None and tuples of these."""
+    if value is None or isinstance(value, (int, str)):
+        return True
     if isinstance(value, tuple):
         return all(map(is_plain, value))
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, int | str)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def rebuilt(term: Expr, inner: tuple[Expr, ...]) -> Expr:
@@ -60,9 +60,14 @@ def cost(term: Expr) -> int:
 
 def names(term: Expr) -> frozenset[str]:
     """The names in the term."""
-    if isinstance(term, Name):
-        return frozenset((term.id,))
-    return frozenset().union(*map(names, parts_of(term)))
+    found, waiting = set(), [term]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Name):
+            found.add(part.id)
+        else:
+            waiting.extend(parts_of(part))
+    return frozenset(found)
 
 
 def functions(term: Expr) -> frozenset[str]:
@@ -74,7 +79,8 @@ def functions(term: Expr) -> frozenset[str]:
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     """The term with every name replaced, or None where one has no replacement."""
     if isinstance(term, Name):
-        return said(term.id)
+        found = said(term.id)
+        return term if found == term else found
     before = parts_of(term)
     if not before:
         return term

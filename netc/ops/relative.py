@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 from netc.ops.base import Family, Op, PerAxis, attr, op
@@ -13,6 +14,12 @@ MADE = (
 )
 """Windows over the table of offsets: the one that begins at (y, x) holds the offsets of all elements from (y, x), the
 last element first."""
+
+
+@lru_cache(maxsize=8)
+def _rows(height: int, width: int) -> tuple[int, ...]:
+    places = [(y, x) for y in range(height) for x in range(width)]
+    return tuple([(y - v + height - 1) * (2 * width - 1) + x - u + width - 1 for y, x in places for v, u in places])
 
 
 @op(
@@ -34,13 +41,8 @@ class RelativePositionIndex(Op):
         return TensorType((prod(self.window_size) ** 2,), "int64")
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
-        fill = Fill("given", values=self._rows())
+        fill = Fill("given", values=_rows(*self.window_size))
         return (Param("", (len(fill.values),), fill, trainable=False, dtype="int64"),)
-
-    def _rows(self) -> tuple[int, ...]:
-        height, width = self.window_size
-        places = [(y, x) for y in range(height) for x in range(width)]
-        return tuple([(y - v + height - 1) * (2 * width - 1) + x - u + width - 1 for y, x in places for v, u in places])
 
     def torch(self, *x: TensorType) -> TorchForm:
         height, width = self.window_size

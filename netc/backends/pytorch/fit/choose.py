@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -25,7 +25,7 @@ from netc.expr.terms import (
     settled,
     substitute,
 )
-from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
+from netc.expr.tree import Binary, Choice, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
 
 Left = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
@@ -98,15 +98,16 @@ class Chooser:
         key = id(number.term), id(seen), counters
         if key not in self._known_ways:
             term = self.reduced(number.term, seen, counters)
-            plain = None if term is None else _tidy(self._settled(term, seen.env()), seen.env())
-            ways = [way for way in dict.fromkeys((plain, term)) if way is not None]
+            ways = [] if term is None else self._shorter(term, seen.env())
             self._known_ways[key] = number.term, seen, ways
         return self._known_ways[key][2]
 
-    def _settled(self, term: Expr, env: Mapping[str, Any]) -> Expr:
-        """The term without the questions for `none` that no argument of the network answers otherwise."""
+    def _shorter(self, term: Expr, env: dict[str, Any]) -> list[Expr]:
+        """The term without the questions for `none` that no argument of the network answers otherwise, and with."""
+        if not asks(term):
+            return [term]
         asked = {name: env[name] for name in names(term) if name in env and not self._hangs_on(name, self.rooted)}
-        return settled(term, asked)
+        return list(dict.fromkeys((_tidy(settled(term, asked), env), term)))
 
     def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
         """A term with literals for names that have one value in all instances, and for loops that are written out."""
@@ -124,7 +125,9 @@ class Chooser:
             return Name(id=name)
 
         found = substitute(term, said)
-        return None if found is None else _tidy(without_lists(found, env), env)
+        if found is not None and any(isinstance(value, tuple) for value in map(env.get, names(term))):
+            found = without_lists(found, env)
+        return None if found is None else _tidy(found, env)
 
     def _known(self, number: Number, seen: Seen) -> Expr | None:
         """How a number is said where every loop is written out; a literal where nothing it hangs on may be another."""
@@ -179,11 +182,12 @@ class Chooser:
         """Names whose other values the expression chosen would not follow."""
         own = frozenset(n for n in names(term) if n[0] not in "$~!")
         guards = self._open(hole, term)
+        loops = [name for name in names(term) if name[0] == "$"]
         for seen, number in hole.seen:
             if guards:
                 yield seen, frozenset(seen.trace.bases(guards))
             depends = frozenset(n for n in number.depends if self.is_live(n))
-            turning = frozenset(self._turning(term, seen, number))
+            turning = frozenset(self._turning(loops, seen, number))
             if turning:
                 yield seen, turning
             if not depends and not own:
@@ -209,11 +213,11 @@ class Chooser:
         full = all(any(all(a in (None, b) for a, b in zip(one, side, strict=True)) for one in met) for side in sides)
         return frozenset() if full else guards
 
-    def _turning(self, term: Expr, seen: Seen, number: Number) -> Iterator[str]:
-        """What the loops of an expression run over that may be others, where the number hangs on none of it: the first
-        turn has what was there before the loop, which is what the variable says by chance."""
-        for name in names(term):
-            bases = frozenset(base for base in seen.trace.bases([name]) if name[0] == "$" and self.is_live(base))
+    def _turning(self, loops: Sequence[str], seen: Seen, number: Number) -> Iterator[str]:
+        """What loops, whose variables an expression has, run over that may be others, where the number hangs on none of
+        it: the first turn has what was there before the loop, which is what the variable says by chance."""
+        for name in loops:
+            bases = frozenset(base for base in seen.trace.bases([name]) if self.is_live(base))
             if not number.depends & (bases | {name}):
                 yield from self._bases(bases)
 
@@ -233,6 +237,11 @@ class Chooser:
                     yield from trace.lets[name].depends if name in trace.lets else ()
             else:
                 yield name
+
+
+def asks(term: Expr) -> bool:
+    """Whether a term has a choice in it."""
+    return isinstance(term, Choice) or any(map(asks, parts_of(term)))
 
 
 def without_lists(term: Expr, env: dict[str, Any]) -> Expr:
@@ -256,6 +265,8 @@ def _is_same(term: Expr, said: Expr) -> bool:
 
 def same(found: Any, wanted: Any) -> bool:
     """Equal as an argument: one number per axis may stand for the same number once."""
+    if type(found) is type(wanted) and not isinstance(found, tuple):
+        return bool(found == wanted)
     if isinstance(found, tuple) and not isinstance(wanted, tuple) and found:
         return all(same(item, wanted) for item in found)
     if isinstance(found, bool) != isinstance(wanted, bool) or (isinstance(wanted, int) and isinstance(found, float)):

@@ -251,6 +251,7 @@ class ClassTree(Node, frozen=True, eq=False):
 
 
 LEAVES = (Hole, New, Read)
+PLAIN = frozenset((str, bool, type(None)))
 
 
 def handed(name: str) -> str:
@@ -270,10 +271,12 @@ def walk(node: Node) -> Iterator[Node]:
         found = waiting.pop()
         if isinstance(found, tuple):
             waiting.extend(reversed(found))
+        elif isinstance(found, LEAVES):
+            yield found
         elif isinstance(found, Node):
             yield found
-            if not isinstance(found, LEAVES):
-                waiting.extend([getattr(found, field) for field in reversed(found.__struct_fields__)])
+            values = [getattr(found, field) for field in reversed(found.__struct_fields__)]
+            waiting.extend([value for value in values if value.__class__ not in PLAIN])
 
 
 def applied(steps: Iterable[Step]) -> Iterator[Apply]:
