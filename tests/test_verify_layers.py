@@ -222,6 +222,17 @@ def test_infinities_on_both_sides_are_equal() -> None:
     assert not difference("a", {}, a, a[:2]).ok
 
 
+def test_nan_in_the_same_places_is_equal_and_told() -> None:
+    a = np.array([np.nan, 1.0, np.nan])
+    found = difference("a", {}, a, np.array([np.nan, 1.0, np.nan]))
+    assert found.ok
+    assert found.nans == 2
+    assert found.amount().endswith("; 2 elements are NaN in both")
+    assert not difference("a", {}, a, np.array([np.nan, np.nan, np.nan])).ok
+    assert not difference("a", {}, a, np.array([np.nan, 1.0, 2.0])).ok
+    assert not difference("a", {}, a, np.array([np.nan, 1.5, np.nan])).ok
+
+
 def test_a_tolerance_that_was_asked_for_decides() -> None:
     assert Difference("a", {}, "float32", 1e-3, 1e-3, given=2e-3).ok
     assert not Difference("a", {}, "float32", 1e-6, 1e-6, rounding=1e-3, given=1e-7).ok

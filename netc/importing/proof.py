@@ -206,20 +206,12 @@ def _differences(
         for one, array in pairs:
             if not one.has_type(array.dtype, there[one.theirs].dtype):
                 raise _error(f"{one.wire.path} is {array.dtype}, and {there[one.theirs].dtype} in the source")
-        found = [difference(one.wire.path, binding, *_numbers(there[one.theirs], array)) for one, array in pairs]
+        found = [difference(one.wire.path, binding, there[one.theirs], array) for one, array in pairs]
         if not all(one.ok for one in found):
             shaken = dict(zip(names, run(_shaken(arrays)), strict=True))
-            sources = [_numbers(there[one.theirs], shaken[one.theirs]) for one in some]
+            sources = [(there[one.theirs], shaken[one.theirs]) for one in some]
             found = [_judged(d, *pair) for d, pair in zip(found, sources, strict=True)]
         yield from found
-
-
-def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two arrays with 0 where both are NaN, as of a logarithm of what is below 0: there they agree."""
-    if a.dtype.kind != "f" or a.shape != b.shape or not np.isnan(a).any():
-        return a, b
-    neither = np.isnan(a) & np.isnan(b)
-    return np.where(neither, 0, a), np.where(neither, 0, b)
 
 
 def _fed(graph: Graph, source: Source, arrays: Arrays) -> list[Any]:

@@ -105,17 +105,9 @@ def _measured(measure: str, results: Arrays, trial: Trial) -> Iterator[Differenc
 def _differences(results: Arrays, trial: Trial, tolerance: float | None) -> Iterator[Difference]:
     """Of every output; of another type or shape it is infinitely far."""
     for name, expected in trial.expected.items():
-        one = difference(name, trial.binding, *_numbers(expected, results[name]), tolerance)
+        one = difference(name, trial.binding, expected, results[name], tolerance)
         same = expected.dtype == results[name].dtype
         yield one if same else msgspec.structs.replace(one, absolute=inf, relative=inf)
-
-
-def _numbers(expected: Any, found: Any) -> tuple[Any, Any]:
-    """Both with 0 where neither has a number: there they agree."""
-    if expected.shape != found.shape or expected.dtype.kind != "f" or found.dtype.kind != "f":
-        return expected, found
-    neither = np.isnan(expected) & np.isnan(found)
-    return np.where(neither, 0, expected), np.where(neither, 0, found)
 
 
 def _shaken(trial: Trial) -> Arrays:
@@ -143,7 +135,7 @@ def _alike(a: Trial, b: Trial, name: str) -> bool:
 def _moved(a: Trial, b: Trial) -> Iterator[str]:
     for name in a.expected:
         if _alike(a, b, name):
-            apart = difference(name, {}, *_numbers(a.expected[name], b.expected[name])).relative
+            apart = difference(name, {}, a.expected[name], b.expected[name]).relative
             if not apart <= STILL:
                 yield name
 

@@ -75,10 +75,11 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
         ]
 
     def moves(self, first: Trial, second: Trial) -> Iterator[tuple[str, float]]:
-        """How far each output moves with the input, as a share of its largest value."""
+        """How far each output moves with the input, as a share of its largest value, where it is not NaN."""
         for name, a, b in zip(self.outputs, first.expected, second.expected, strict=True):
             if a is not None and a.shape == b.shape:
-                yield name, difference(name, {}, a, b).relative
+                numbers = (a == a) & (b == b)
+                yield name, difference(name, {}, a[numbers], b[numbers]).relative
 
     def wrong_forms(self, trial: Trial) -> Iterator[str]:
         """What is wrong with the shapes and dtypes of outputs: not those of the spec, or not the same on both sides."""
@@ -136,7 +137,7 @@ def _forms(arrays: Arrays) -> Forms:
 def difference(name: str, binding: dict[str, int], a: Any, b: Any, tolerance: float | None = None) -> Difference:
     """The share is that of the first's largest finite value.
 
-    Equal infinities are equal; other shapes are infinitely far.
+    Equal infinities are equal, and so is NaN where both have it; other shapes are infinitely far.
     """
     np = numpy()
     if a.shape != b.shape:
@@ -144,8 +145,10 @@ def difference(name: str, binding: dict[str, int], a: Any, b: Any, tolerance: fl
     if a.dtype == b.dtype and np.array_equal(a, b):
         return Difference(name, binding, str(a.dtype), 0.0, 0.0, given=tolerance)
     wide_a, wide_b = a.astype("float64"), b.astype("float64")
+    no_numbers = np.isnan(wide_a) & np.isnan(wide_b)
     with np.errstate(invalid="ignore"):
-        apart = np.where(wide_a == wide_b, 0.0, abs(wide_a - wide_b))
+        apart = np.where((wide_a == wide_b) | no_numbers, 0.0, abs(wide_a - wide_b))
     absolute = float(apart.max(initial=0.0))
     largest = float(abs(wide_a[np.isfinite(wide_a)]).max(initial=0.0))
-    return Difference(name, binding, str(a.dtype), absolute, absolute / max(largest, TINY), given=tolerance)
+    share, nans = absolute / max(largest, TINY), int(no_numbers.sum())
+    return Difference(name, binding, str(a.dtype), absolute, share, given=tolerance, nans=nans)

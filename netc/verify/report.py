@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Difference(msgspec.Struct, frozen=True):
     """Two programs compared on one tensor. `relative` is a share of the largest absolute value, as is `rounding`: how
     far PyTorch is from itself in float64 or whatever `measure` says, 0 where that was not needed; `given`: a tolerance
-    that someone asked for."""
+    that someone asked for; `nans`: how many elements are NaN in both."""
 
     output: str
     binding: dict[str, int]
@@ -40,6 +40,7 @@ class Difference(msgspec.Struct, frozen=True):
     rounding: float = 0.0
     given: float | None = None
     measure: str = "PyTorch's own distance to float64"
+    nans: int = 0
 
     @property
     def tolerance(self) -> float:
@@ -51,19 +52,20 @@ class Difference(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Also False for NaN."""
+        """Also False where one of the two is NaN."""
         return self.relative <= self.tolerance
 
     @property
     def strain(self) -> float:
-        """How much of the tolerance is used; infinite for NaN."""
+        """How much of the tolerance is used; infinite where one of the two is NaN."""
         return self.relative / max(self.tolerance, TINY) if self.relative == self.relative else inf
 
     def amount(self) -> str:
         """`1.2e-06 at most, 3.4e-07 of the largest value (allowed 2e-05, in float32) at h=7`."""
         sizes = ", ".join(f"{name}={value}" for name, value in sorted(self.binding.items()))
         where = f" at {sizes}" if sizes else ""
-        return f"{self.absolute:.2e} at most, {self.relative:.1e} of the largest value {self._allowed()}{where}"
+        nans = f"; {self.nans:,} {'element is' if self.nans == 1 else 'elements are'} NaN in both" if self.nans else ""
+        return f"{self.absolute:.2e} at most, {self.relative:.1e} of the largest value {self._allowed()}{where}{nans}"
 
     def _allowed(self) -> str:
         return f"(allowed {self.tolerance:.0e}, {self._reason()})"
