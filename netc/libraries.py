@@ -57,6 +57,22 @@ def h5py() -> Any:
     return _load("h5py", "h5py")
 
 
+def ray() -> Any:
+    """What runs a sweep on many machines; it tells nobody that it does."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return _load("ray", '"netc[ray]"')
+
+
+def optuna() -> Any:
+    """What searches where nothing is known of a function."""
+    return _load("optuna", '"netc[search]"')
+
+
+def parquet() -> tuple[Any, Any]:
+    """pyarrow, and the part of it that writes Parquet."""
+    return _load("pyarrow", '"netc[sweep]"'), _load("pyarrow.parquet", '"netc[sweep]"')
+
+
 def onnxruntime() -> Any:
     """onnxruntime, which tells nobody what is run: newer builds do, unless this is set before they load."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

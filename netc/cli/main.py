@@ -40,6 +40,7 @@ COMMANDS = {
     "run": "Run an ONNX file or a spec in onnxruntime.",
     "verify": "Compare PyTorch and ONNX, or two ONNX files, on the same weights and input.",
     "bench": "Benchmark a network against PyTorch and other files.",
+    "sweep": "Measure a network for many values of its arguments.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
     "doctor": "Show which optional parts are installed, and how to install the rest.",

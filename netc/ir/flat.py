@@ -99,6 +99,7 @@ def _flattened(block: Block) -> Flat:
 def _open(
     block: Block, prefix: str, home: Home, env: dict[Value, Wire], trail: tuple[tuple[str, Call], ...]
 ) -> Iterator[FlatNode]:
+    owned: dict[Node, tuple[Param, ...]] = block.__dict__.setdefault("owned", {})
     for leaf in block.leaves():
         path = join(prefix, leaf.path)
         spend(len(path) // CHARACTERS)
@@ -110,7 +111,9 @@ def _open(
             continue
         outputs = tuple(Wire(v.type, join(prefix, v.path)) for v in leaf.outputs)
         env.update(zip(leaf.outputs, outputs, strict=True))
-        params = leaf.op.params(*(w.type for w in inputs))
+        params = owned.get(leaf)
+        if params is None:
+            params = owned[leaf] = leaf.op.params(*(w.type for w in inputs))
         own = home.of(leaf)
         yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, params=params, trail=trail)
 

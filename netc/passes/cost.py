@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
+from typing import Any
 
 import msgspec
 
@@ -35,15 +36,30 @@ class Cost(msgspec.Struct, frozen=True):
 NOTHING = Cost(0, 0, 0)
 
 
-def costs(network: Network, flat: Flat) -> tuple[Cost, ...]:
-    """The cost of every node, in the order of `flat.nodes`."""
+Work = tuple[Size | None, Size | None]
+"""MACs and memory."""
+
+
+def costs(network: Network, flat: Flat, known: dict[Any, Work] | None = None) -> tuple[Cost, ...]:
+    """The cost of every node, in the order of `flat.nodes`.
+
+    known: the work of nodes of blocks that other networks with these inputs have too, looked up and added to.
+    """
     batch, fed, seen = Batch(network), set(flat.inputs), set[str]()
+    table = {} if known is None else known
     found = []
     for node in flat.nodes:
-        if not fed.isdisjoint(node.inputs):
+        reached = not fed.isdisjoint(node.inputs)
+        if reached:
             fed.update(node.outputs)
-        macs = 0 if node.train_only else batch.macs(node, fed)
-        found.append(Cost(*_parameters(network, node, seen), macs, batch.memory(node, fed)))
+        key = (node.node, reached)
+        work = table.get(key)
+        if work is None:
+            work = batch.macs(node, fed), batch.memory(node, fed)
+            if node.trail:
+                table[key] = work
+        macs, memory = work
+        found.append(Cost(*_parameters(network, node, seen), 0 if node.train_only else macs, memory))
     return tuple(found)
 
 

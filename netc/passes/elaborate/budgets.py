@@ -6,8 +6,9 @@ imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import fields, replace
@@ -18,9 +19,9 @@ from netc.dims import Size
 from netc.expr.evaluate import ExprError, dotted
 from netc.expr.scope import Scope
 from netc.expr.tree import Attribute, Expr, Literal, Name, parts_of
-from netc.ir.flat import Flat
+from netc.ir.flat import Flat, Wire
 from netc.ir.model import Network
-from netc.passes.cost import Cost, costs, total
+from netc.passes.cost import Cost, Work, costs, total
 from netc.passes.receptive_field import Field, receptive_fields
 from netc.syntax.ast import Check
 
@@ -38,31 +39,43 @@ def is_budget(expr: Expr, scope: Scope) -> bool:
 
 
 class Budgets:
-    """What checks may ask of a network."""
+    """What checks may ask of a network. `known` as for `costs`."""
 
-    def __init__(self, network: Network, flat: Flat, scope: Scope) -> None:
+    def __init__(self, network: Network, flat: Flat, scope: Scope, known: dict[Any, Work] | None = None) -> None:
         self._flat = flat
         self._scope = scope
         spend(OPERATOR * len(flat.nodes))
-        self._costs = costs(network, flat)
-        self._fields = receptive_fields(flat)
+        self._costs = costs(network, flat, known)
+
+    @cached_property
+    def total(self) -> Cost:
+        """The cost of the whole network."""
+        return total(self._costs)
+
+    @cached_property
+    def fields(self) -> Mapping[Wire, Field | None]:
+        """What every tensor sees."""
+        return receptive_fields(self._flat)
 
     def told(self, check: Check) -> Check:
         """The check with numbers in place of what it asks for. Raises ExprError."""
-        message = tuple(part if isinstance(part, str) else self._filled(part) for part in check.message)
-        return replace(check, that=self._filled(check.that), message=message)
+        message = tuple(part if isinstance(part, str) else self.filled(part) for part in check.message)
+        return replace(check, that=self.filled(check.that), message=message)
 
-    def _filled(self, expr: Expr) -> Expr:
-        """Whole numbers such as 1e9 are made integers, which sizes can be compared with."""
+    def filled(self, expr: Expr) -> Expr:
+        """An expression with those numbers in it. Raises ExprError.
+
+        Whole numbers such as 1e9 are made integers, which sizes can be compared with.
+        """
         if isinstance(expr, Literal):
             whole = isinstance(expr.value, float) and expr.value.is_integer()
             return replace(expr, value=int(expr.value)) if whole else expr
         if isinstance(expr, Name) and is_budget(expr, self._scope):
             spend(len(self._costs))
-            return self._literal(expr, self._count(total(self._costs), expr.id, expr))
+            return self._literal(expr, self._count(self.total, expr.id, expr))
         if isinstance(expr, Attribute):
             return self._literal(expr, self._of_layer(expr)) if is_budget(expr, self._scope) else expr
-        return replace(expr, **dict(_rebuilt(expr, self._filled)))
+        return changed(expr, self.filled)
 
     def _literal(self, expr: Expr, value: Any) -> Literal:
         return Literal(value=value, start=expr.start, end=expr.end)
@@ -77,7 +90,7 @@ class Budgets:
             raise ExprError("unknown-tensor", f"there is no layer `{path}` to take `.{expr.field}` of", expr, help)
         if expr.field in COUNTS:
             return self._count(total(self._costs[i] for i in places), expr.field, expr)
-        field = self._fields[self._flat.nodes[places[-1]].outputs[0]]
+        field = self.fields[self._flat.nodes[places[-1]].outputs[0]]
         if field is None or not (field.whole or field.reach):
             raise ExprError("bad-expression", f"`{path}` has no receptive field", expr)
         return _seen(field, expr)
@@ -103,6 +116,11 @@ def _seen(field: Field, expr: Attribute) -> Any:
 
 def _plain(step: Fraction) -> int | float:
     return int(step) if step.denominator == 1 else float(step)
+
+
+def changed(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """An expression with those directly inside it changed."""
+    return replace(expr, **dict(_rebuilt(expr, change)))
 
 
 def _rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Any:

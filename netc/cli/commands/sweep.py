@@ -1,0 +1,233 @@
+"""`netc sweep`"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from netc.api import split_variant
+from netc.bench.plot import check_plot
+from netc.cli.completion import SPEC
+from netc.cli.options import as_json, bindings, file_output
+from netc.cli.output import print_json
+from netc.cli.progress import progress
+from netc.diagnostics.model import Diagnostic, NetcError
+from netc.explore.engines import Engine, Pool, RayCluster, here
+from netc.explore.front import Objective
+from netc.explore.job import MEASURES, Job, Measure, columns
+from netc.explore.space import Axis, Space, read_axis
+from netc.explore.sweep import Outcome, planned, sweep
+from netc.explore.table import check_table
+from netc.explore.variants import entry
+from netc.passes.table import columns as text_table
+from netc.syntax.read import read_source
+
+SHOWN = 12
+"""Trials of the front that are printed."""
+
+
+def _read_axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Axis, ...]:
+    axes: dict[str, Axis] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise click.BadParameter(f"`{text}` is not NAME=VALUES", ctx, param)
+        if name in axes:
+            raise click.BadParameter(f"`{name}` is given twice", ctx, param)
+        try:
+            axes[name] = read_axis(name, values)
+        except ValueError as error:
+            raise click.BadParameter(f"`{name}`: {error}", ctx, param) from None
+    return tuple(axes.values())
+
+
+def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tuple[Measure, ...]:
+    wanted = [name.strip() for name in text.split(",")]
+    for name in wanted:
+        if name not in MEASURES:
+            raise click.BadParameter(f"`{name}` is not one of {', '.join(MEASURES)}", ctx, param)
+    return tuple(name for name in MEASURES if name in wanted)
+
+
+@click.command("sweep")
+@click.argument("spec", type=SPEC)
+@click.option(
+    "-p", "axes", metavar="NAME=VALUES", multiple=True, required=True, callback=_read_axes,
+    help="Values of an argument: 32..256:32, both ends included, or 2,3,4; may be repeated.",
+)  # fmt: skip
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N combinations drawn from --seed; else all.")
+@click.option("--where", metavar="CONDITION", default="", help="Measure only networks for which this holds.")
+@click.option(
+    "--measure", "measures", metavar="LIST", default="parameters,macs", show_default=True, callback=_read_measures,
+    help=f"Of {','.join(MEASURES)}.",
+)  # fmt: skip
+@click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective: what should be small.")
+@click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective: what should be large.")
+@file_output("The table: .csv, .json or .parquet.")
+@click.option("--plot", "picture", metavar="OUT.svg", help="Draw the first two objectives; needs matplotlib.")
+@bindings("--size")
+@click.option("--engine", type=click.Choice(["pool", "ray"]), default="pool", show_default=True)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Processes of the pool; the processors by default.")
+@click.option("--address", metavar="HOST:PORT", help="A Ray cluster; this machine by default.")
+@click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds of a latency.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of each run.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample and weights.")
+@click.option("--plugin", "plugins", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
+@click.option(
+    "--allow-imports", "imports", metavar="DIR", type=click.Path(exists=True, file_okay=False), multiple=True,
+    help="A folder that specs may import from besides their own.",
+)  # fmt: skip
+@as_json
+def command(
+    spec: str,
+    axes: tuple[Axis, ...],
+    sample: int | None,
+    where: str,
+    measures: tuple[Measure, ...],
+    minimize: tuple[str, ...],
+    maximize: tuple[str, ...],
+    target: str,
+    picture: str | None,
+    bind: dict[str, int],
+    engine: str,
+    jobs: int | None,
+    address: str | None,
+    runs: int,
+    threads: int,
+    seed: int,
+    plugins: tuple[str, ...],
+    imports: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Measure a network for all combinations of some values of its arguments.
+
+    parameters, trainable, macs, activations (bytes of a sample) and field follow from the spec; latency (ms of a run in
+    ONNX Runtime, networks in turn), memory (peak bytes of a process that runs it) and verify (the largest difference
+    between PyTorch and ONNX) run each network, with fresh weights. Sizes that --size leaves open get usual numbers.
+
+    A condition is an expression of the language over the arguments, the sizes of tensors, and what follows from the
+    spec. Every combination is a row; one that is not a valid network has the reason in its row.
+
+    The rows are kept in OUTPUT.partial while the sweep runs. The same command goes on where an earlier one was ended.
+
+    \b
+      netc sweep net.yaml -p width=32..256:32 -p depth=2,3,4 -o sweep.csv
+      netc sweep net.yaml -p width=16..512 -p depth=1..9 --sample 500 --where "macs < 300e6 and head.H == 7" \\
+          --minimize macs --maximize parameters --plot front.svg -o sweep.parquet
+      netc sweep net.yaml -p width=32,64 --measure latency,verify --minimize latency_ms -o sweep.json
+      netc sweep net.yaml -p width=8..512 --engine ray --address 10.0.0.1:6379 -o sweep.parquet
+    """
+    check_table(Path(target))
+    objectives = [*map(Objective, minimize), *(Objective(column, largest=True) for column in maximize)]
+    _check_objectives(objectives, axes, measures, picture)
+    job = planned(_job(spec, Space(axes, sample, seed), where, measures, bind, runs, threads, seed, plugins, imports))
+    with progress("trials") as told:
+        outcome = sweep(job, _engine(engine, jobs, address, job), Path(target), objectives, told, picture)
+    if json_:
+        print_json(_plain(outcome, target))
+    else:
+        click.echo("\n".join(_lines(outcome, target)))
+
+
+def _check_objectives(
+    objectives: list[Objective], axes: tuple[Axis, ...], measures: tuple[Measure, ...], picture: str | None
+) -> None:
+    known = [*columns(measures), *(axis.name for axis in axes)]
+    for objective in objectives:
+        if objective.column not in known:
+            option = "--maximize" if objective.largest else "--minimize"
+            raise click.UsageError(f"{option}: there is no column `{objective.column}`; there are {', '.join(known)}")
+    if picture is not None:
+        if len(objectives) < 2:
+            raise click.UsageError("--plot needs two objectives: --minimize macs --maximize parameters")
+        check_plot(picture)
+
+
+def _job(
+    spec: str,
+    space: Space,
+    where: str,
+    measures: tuple[Measure, ...],
+    bind: dict[str, int],
+    runs: int,
+    threads: int,
+    seed: int,
+    plugins: tuple[str, ...],
+    imports: tuple[str, ...],
+) -> Job:
+    path, variant = split_variant(spec)
+    source = read_source(path)
+    if isinstance(source, Diagnostic):
+        raise NetcError((source,))
+    return Job(
+        path=os.path.abspath(path) if os.path.exists(path) else path,
+        text=source.text,
+        variant=variant,
+        bind=bind,
+        space=space,
+        where=where,
+        measures=measures,
+        seed=seed,
+        rounds=runs,
+        threads=threads,
+        plugins=plugins,
+        imports=tuple(os.path.abspath(folder) for folder in imports),
+    )
+
+
+def _engine(name: str, jobs: int | None, address: str | None, job: Job) -> Engine:
+    """Latencies are measured one after another unless someone asks for more at a time."""
+    if name == "ray":
+        if jobs is not None:
+            raise click.UsageError("--jobs is for the pool; a Ray cluster knows its processors")
+        return RayCluster(address)
+    if address is not None:
+        raise click.UsageError("--address needs --engine ray")
+    workers = jobs or (1 if "latency" in job.measures else os.cpu_count() or 1)
+    return here if jobs == 1 else Pool(workers)
+
+
+def _lines(outcome: Outcome, target: str) -> Iterator[str]:
+    total = sum(outcome.counts.values())
+    kinds = ", ".join(f"{count:,} {status}" for status, count in sorted(outcome.counts.items(), key=lambda kv: -kv[1]))
+    resumed = f"; {outcome.resumed:,} of them from an earlier run" if outcome.resumed else ""
+    yield f"{target}: {total:,} trials, {kinds}{resumed}"
+    if outcome.job.bind:
+        yield f"sizes: {', '.join(f'{name}={value}' for name, value in outcome.job.bind.items())}"
+    yield from (f"{count:,} × {reason}" for reason, count in outcome.reasons.items())
+    ranked = outcome.front.ranked()
+    if ranked:
+        yield from ("", _front(outcome, ranked[:SHOWN]))
+        if len(ranked) > SHOWN:
+            yield f"and {len(ranked) - SHOWN} more, marked in the column pareto"
+        yield from ("", "variants:", f"  {entry('best', outcome.job.space.point(ranked[0]))}")
+
+
+def _front(outcome: Outcome, trials: list[int]) -> str:
+    names = ["trial", *(axis.name for axis in outcome.job.space.axes), *columns(outcome.job.measures)]
+    lines = [outcome.front.lines[trial] for trial in trials]
+    rows = [[_shown(line[name]) for name in names] for line in lines]
+    return text_table(names, rows, range(len(names))).rstrip("\n")
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return "—" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def _plain(outcome: Outcome, target: str) -> dict[str, object]:
+    ranked = outcome.front.ranked()
+    return {
+        "table": target,
+        "counts": outcome.counts,
+        "resumed": outcome.resumed,
+        "sizes": outcome.job.bind,
+        "reasons": outcome.reasons,
+        "pareto": [dict(outcome.front.lines[trial]) for trial in ranked],
+        "best": outcome.job.space.point(ranked[0]) if ranked else None,
+    }

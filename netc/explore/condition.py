@@ -1,0 +1,71 @@
+"""Conditions on networks in netc's expression language: `macs < 300e6 and parameters < 5e6 and head.H == 7`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from netc.diagnostics.model import Diagnostic, Fix, NetcError, Source, Span
+from netc.diagnostics.suggest import closest
+from netc.expr.evaluate import Context, ExprError, evaluate, truth
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import parse_expression
+from netc.expr.tree import Attribute, Expr, Name, parts_of
+from netc.ir.model import Network
+from netc.passes.elaborate.budgets import COUNTS, Budgets, changed
+
+ACTIVATIONS = "activations"
+"""What the language calls `memory`, which here is what a run takes."""
+
+
+class Asked(msgspec.Struct, frozen=True, eq=False):
+    """An expression about a network: its arguments, the sizes of its tensors, `parameters`, `trainable`, `macs`,
+    `activations`, and of a layer also `field` and `step`."""
+
+    source: Source
+    tree: Expr
+
+    def holds(self, network: Network, budgets: Budgets) -> bool:
+        """Whether it is true of a network. Raises ExprError."""
+        return truth(budgets.filled(self.tree), Context(network.block.scope, network.domain))
+
+    def value(self, network: Network, budgets: Budgets) -> Any:
+        """What it comes to. Raises ExprError."""
+        return evaluate(budgets.filled(self.tree), Context(network.block.scope, network.domain))
+
+    def failure(self, error: ExprError, network: Network) -> NetcError:
+        """What is wrong with it, to be shown."""
+        help = error.help
+        if error.code == "unknown-name":
+            known = [*network.block.scope.names(), *COUNTS, ACTIVATIONS]
+            near = closest(self.source.text[error.start : error.end], [name for name in known if name != "memory"])
+            help = f"did you mean `{near}`?" if near else f"{help}, {', '.join((*COUNTS[:3], ACTIVATIONS))}"
+        return NetcError((_diagnostic(self.source, error.code, error.message, error.start, error.end, help),))
+
+
+def read_condition(option: str, text: str) -> Asked:
+    """Read an option's expression. Raises NetcError."""
+    source = Source(option, text)
+    try:
+        tree = parse_expression(text)
+    except SyntaxProblem as problem:
+        found = _diagnostic(source, problem.code, problem.message, problem.start, problem.end, problem.help)
+        raise NetcError((found,)) from None
+    return Asked(source, _renamed(tree, source))
+
+
+def _renamed(tree: Expr, source: Source) -> Expr:
+    if isinstance(tree, Name):
+        if tree.id == "memory":
+            help = f"write `{ACTIVATIONS}` for the bytes of all activations of a sample; what a run takes is measured"
+            message = "`memory` can only be measured, not asked for"
+            raise NetcError((_diagnostic(source, "unknown-name", message, tree.start, tree.end, help),))
+        return msgspec.structs.replace(tree, id="memory") if tree.id == ACTIVATIONS else tree
+    if isinstance(tree, Attribute):
+        return msgspec.structs.replace(tree, field="memory") if tree.field == ACTIVATIONS else tree
+    return changed(tree, lambda part: _renamed(part, source)) if parts_of(tree) else tree
+
+
+def _diagnostic(source: Source, code: str, message: str, start: int, end: int, help: str | None) -> Diagnostic:
+    return Diagnostic(code, message, Span(source, start, end), fixes=(Fix(help),) if help else ())
