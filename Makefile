@@ -10,6 +10,7 @@
 # make hooks   git runs format, lint, types and import contracts before each commit
 # make mutants faults put one at a time into the files that pyproject.toml names under [tool.mutmut], and which of them no test
 #              notices: in build/mutants, several minutes
+# make site    documentation and the playground as static files, in build/site/public; needs npm
 # make vscode  the extension for VS Code, editors/vscode/netc.vsix; needs npm
 # make gallery measure, compare and draw every network of specs/ at full size
 
@@ -30,7 +31,7 @@ ARGS   ?=
 
 VSCODE = editors/vscode
 
-.PHONY: vscode demo test conformance fuzz check format docs bench gallery modules import-corpus pythons hooks mutants clean
+.PHONY: site vscode demo test conformance fuzz check format docs bench gallery modules import-corpus pythons hooks mutants clean
 
 demo: .venv/netc
 	$(bin)/netc build $(SPEC) -o $(OUT)
@@ -57,6 +58,9 @@ check: .venv/dev
 format: .venv/dev
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
+
+site: .venv/dev
+	PYTHONPATH=. $(bin)/python -m tools.site
 
 vscode:
 	cd $(VSCODE) && npm run package

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fcntl import LOCK_EX, flock
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -30,8 +31,15 @@ SPECS = ("specs", "examples")
 
 def build(target: Path, cache: Path = CACHE) -> None:
     """Write the playground into a folder, which is emptied first. Raises CalledProcessError where npm or pip fail."""
-    modules = _fetch_modules(cache)
     target = target.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        flock(lock, LOCK_EX)  # until the file is closed: one npm at a time
+        _build(target, cache)
+
+
+def _build(target: Path, cache: Path) -> None:
+    modules = _fetch_modules(cache)
     shutil.rmtree(target, ignore_errors=True)
     (target / "pyodide").mkdir(parents=True)
     for name in PYODIDE:
@@ -48,7 +56,6 @@ def _fetch_modules(cache: Path) -> Path:
     digest = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     done = cache / "installed"
     if not done.exists() or done.read_text("utf-8") != digest:
-        cache.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, cache / name)
         _run("npm", "ci", "--no-audit", "--no-fund", "--silent", folder=cache)
