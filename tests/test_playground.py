@@ -42,9 +42,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def page(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
-        browser.call("Page.navigate", url=address)
-        browser.wait("document.body && document.body.dataset.ready", 150)
+        load(browser, address)
         yield browser
+
+
+def load(page: Browser, address: str) -> None:
+    """Open the playground and wait until Python is there."""
+    page.call("Page.navigate", url="about:blank")
+    page.call("Page.navigate", url=address)
+    page.wait("document.body && document.body.dataset.ready", 200)
 
 
 def text_of(page: Browser, selector: str) -> str:
@@ -138,7 +144,7 @@ def test_examples_variants_and_links(page: Browser, address: str) -> None:
     edit(page, "conv2d 64 1", "conv2d 96 1")
     page.wait("location.hash.includes('spec=')")
     link = page.value("location.href")
-    page.open(link)
+    load(page, link)
     assert "conv2d 96 1" in text_of(page, ".cm-content")
     assert text_of(page, "#state") == "valid, 1 warning"
     assert page.errors == []
