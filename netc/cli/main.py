@@ -41,6 +41,7 @@ COMMANDS = {
     "verify": "Compare PyTorch and ONNX, or two ONNX files, on the same weights and input.",
     "bench": "Benchmark a network against PyTorch and other files.",
     "sweep": "Measure a network for many values of its arguments.",
+    "solve": "Find the best arguments or input sizes under a condition.",
     "ops": "List the operators, or describe one.",
     "library": "List the blocks that come with netc, or print one.",
     "doctor": "Show which optional parts are installed, and how to install the rest.",

@@ -14,6 +14,14 @@ USE_CODES = (
         "bind the symbol: `--bind h=7`.",
     ),
     CodeInfo(
+        "unsolvable",
+        "error",
+        "No network fulfils a condition",
+        "`netc solve` looked at all values it was given, or found none that fulfils the condition.",
+        "",
+        "give more values with `-p`, or ask for less.",
+    ),
+    CodeInfo(
         "unformatted",
         "error",
         "A spec cannot be formatted",

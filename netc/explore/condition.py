@@ -8,37 +8,50 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Fix, NetcError, Source, Span
 from netc.diagnostics.suggest import closest
+from netc.dims import Dim
 from netc.expr.evaluate import Context, ExprError, evaluate, truth
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
-from netc.expr.tree import Attribute, Expr, Name, parts_of
+from netc.expr.tree import Attribute, Expr, Literal, Name, names_in, parts_of
+from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.passes.elaborate.budgets import COUNTS, Budgets, changed
+from netc.types import TensorType
 
 ACTIVATIONS = "activations"
 """What the language calls `memory`, which here is what a run takes."""
 
 
+EXACT = "exact"
+"""Whether no strided window leaves a remainder."""
+
+
 class Asked(msgspec.Struct, frozen=True, eq=False):
     """An expression about a network: its arguments, the sizes of its tensors, `parameters`, `trainable`, `macs`,
-    `activations`, and of a layer also `field` and `step`."""
+    `activations`, `exact`, and of a layer also `field` and `step`."""
 
     source: Source
     tree: Expr
 
     def holds(self, network: Network, budgets: Budgets) -> bool:
         """Whether it is true of a network. Raises ExprError."""
-        return truth(budgets.filled(self.tree), Context(network.block.scope, network.domain))
+        return truth(budgets.filled(self._told(network)), Context(network.block.scope, network.domain))
 
     def value(self, network: Network, budgets: Budgets) -> Any:
         """What it comes to. Raises ExprError."""
-        return evaluate(budgets.filled(self.tree), Context(network.block.scope, network.domain))
+        return evaluate(budgets.filled(self._told(network)), Context(network.block.scope, network.domain))
+
+    def _told(self, network: Network) -> Expr:
+        """The expression with whether all sizes are exact in the place of `exact`, unless an argument has that name."""
+        if EXACT not in names_in(self.tree) or network.block.scope.find(EXACT) is not None:
+            return self.tree
+        return _with_literal(self.tree, EXACT, exact(network))
 
     def failure(self, error: ExprError, network: Network) -> NetcError:
         """What is wrong with it, to be shown."""
         help = error.help
         if error.code == "unknown-name":
-            known = [*network.block.scope.names(), *COUNTS, ACTIVATIONS]
+            known = [*network.block.scope.names(), *COUNTS, ACTIVATIONS, EXACT]
             near = closest(self.source.text[error.start : error.end], [name for name in known if name != "memory"])
             help = f"did you mean `{near}`?" if near else f"{help}, {', '.join((*COUNTS[:3], ACTIVATIONS))}"
         return NetcError((_diagnostic(self.source, error.code, error.message, error.start, error.end, help),))
@@ -53,6 +66,25 @@ def read_condition(option: str, text: str) -> Asked:
         found = _diagnostic(source, problem.code, problem.message, problem.start, problem.end, problem.help)
         raise NetcError((found,)) from None
     return Asked(source, _renamed(tree, source))
+
+
+def exact(network: Network) -> bool:
+    """Does no strided window of a network leave a remainder? Not known of symbolic sizes, which count as inexact where
+    they are not the same for all values."""
+    for node in flatten(network).nodes:
+        op, x = node.node.op, node.inputs[0].type if node.inputs else TensorType(())
+        windows = () if op.transposed else op.windows(*(wire.type for wire in node.inputs))
+        for axis, window in enumerate(windows, x.rank - len(windows)):
+            size = x.shape[axis]
+            if not window.ceil_mode and (isinstance(size, Dim) or window.remainder(size) != 0):
+                return False
+    return True
+
+
+def _with_literal(tree: Expr, name: str, value: bool) -> Expr:
+    if isinstance(tree, Name) and tree.id == name:
+        return Literal(value=value, start=tree.start, end=tree.end)
+    return changed(tree, lambda part: _with_literal(part, name, value)) if parts_of(tree) else tree
 
 
 def _renamed(tree: Expr, source: Source) -> Expr:

@@ -9,17 +9,15 @@ from pathlib import Path
 import msgspec
 
 from netc.diagnostics.model import NetcError
-from netc.dims import symbols
 from netc.explore.engines import Engine, Part
 from netc.explore.front import Front, Objective
 from netc.explore.job import Job, Status
 from netc.explore.journal import SUFFIX, Journal
 from netc.explore.meter import Compiled, Meter
 from netc.explore.plot import plot
+from netc.explore.sizes import usual_sizes
 from netc.explore.table import check_table, line, write_table
 from netc.expr.evaluate import ExprError, Silenced
-from netc.passes.cost import Batch
-from netc.passes.sizes import typical
 
 TOGETHER = 200
 """Trials that a worker compiles at a time."""
@@ -50,7 +48,7 @@ def planned(job: Job) -> Job:
     meter = Meter(job)
     with meter.ready():
         trial, found = _first_valid(meter)
-        bind = {**job.bind, **_usual(found, job)}
+        bind = {**job.bind, **usual_sizes(found.network)}
         if meter.where is not None:
             try:
                 meter.where.holds(found.network, found.budgets)
@@ -71,15 +69,6 @@ def _first_valid(meter: Meter) -> tuple[int, Compiled]:
             errors = errors or error
     assert errors is not None, "a space has trials"
     raise errors
-
-
-def _usual(found: Compiled, job: Job) -> dict[str, int]:
-    """Numbers for the symbols of the inputs' sizes; those of the batch stay open."""
-    network, shapes = found.network, [value.type.shape for value in found.network.block.inputs]
-    names = {name for shape in shapes for size in shape for name in symbols(size)}
-    lowers = {name: network.domain.lower(name) for name in names}
-    usual = typical(shapes, lowers, {})
-    return {name: usual[name] for name in sorted(names - Batch(network).one.keys())}
 
 
 def parts(job: Job, journal: Journal) -> Iterator[Part]:

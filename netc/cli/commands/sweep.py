@@ -8,41 +8,23 @@ from pathlib import Path
 
 import click
 
-from netc.api import split_variant
 from netc.bench.plot import check_plot
+from netc.cli.axes import read_axes, spec_source
 from netc.cli.completion import SPEC
 from netc.cli.options import as_json, bindings, file_output
 from netc.cli.output import print_json
 from netc.cli.progress import progress
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.explore.engines import Engine, Pool, RayCluster, here
 from netc.explore.front import Objective
 from netc.explore.job import MEASURES, Job, Measure, columns
-from netc.explore.space import Axis, Space, read_axis
+from netc.explore.space import Axis, Space
 from netc.explore.sweep import Outcome, planned, sweep
 from netc.explore.table import check_table
 from netc.explore.variants import entry
 from netc.passes.table import columns as text_table
-from netc.syntax.read import read_source
 
 SHOWN = 12
 """Trials of the front that are printed."""
-
-
-def _read_axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Axis, ...]:
-    axes: dict[str, Axis] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise click.BadParameter(f"`{text}` is not NAME=VALUES", ctx, param)
-        if name in axes:
-            raise click.BadParameter(f"`{name}` is given twice", ctx, param)
-        try:
-            axes[name] = read_axis(name, values)
-        except ValueError as error:
-            raise click.BadParameter(f"`{name}`: {error}", ctx, param) from None
-    return tuple(axes.values())
 
 
 def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tuple[Measure, ...]:
@@ -56,7 +38,7 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.command("sweep")
 @click.argument("spec", type=SPEC)
 @click.option(
-    "-p", "axes", metavar="NAME=VALUES", multiple=True, required=True, callback=_read_axes,
+    "-p", "axes", metavar="NAME=VALUES", multiple=True, required=True, callback=read_axes,
     help="Values of an argument: 32..256:32, both ends included, or 2,3,4; may be repeated.",
 )  # fmt: skip
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N combinations drawn from --seed; else all.")
@@ -159,12 +141,9 @@ def _job(
     plugins: tuple[str, ...],
     imports: tuple[str, ...],
 ) -> Job:
-    path, variant = split_variant(spec)
-    source = read_source(path)
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
+    source, variant = spec_source(spec)
     return Job(
-        path=os.path.abspath(path) if os.path.exists(path) else path,
+        path=os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
         text=source.text,
         variant=variant,
         bind=bind,
