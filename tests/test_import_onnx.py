@@ -412,3 +412,14 @@ def test_a_part_of_a_network_is_imported_around_what_cannot_be_said(tmp_path: Pa
     with pytest.raises(NetcError, match="say those that the file leaves open with --input"):
         netc.import_onnx(graph_file(tmp_path / "open.onnx", nodes, {"w": weight}, ["N", 3, 4, 4]), partial=True)
     assert netc.import_onnx(tmp_path / "open.onnx", partial=True, shapes=(2, 3, 4, 4)).report.gaps
+
+
+@pytest.mark.parametrize("line", ["adaptive_max_pool1d 1", "adaptive_max_pool1d 2", "max_pool1d 3 stride=1 padding=1"])
+def test_indices_of_pools_are_those_of_one_plane(line: str, tmp_path: Path) -> None:
+    text = f"netc: 1\nname: a\ninputs: {{image: [2, 3, 6]}}\nnet:\n  p: {line}\noutputs: {{v: p, i: p.indices}}\n"
+    network, image = netc.load(text), torch.randn(2, 3, 6)
+    network.write_onnx(tmp_path / "pool.onnx")
+    again = netc.import_onnx(tmp_path / "pool.onnx").network.module()
+    with torch.no_grad():
+        for ours, theirs in zip(again(image), network.module()(image), strict=True):
+            assert torch.equal(ours, theirs)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isinf
 from typing import ClassVar
 
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, need_axes, node, positional
+from netc.ops.common import FLOATS, finite, in_python, need_axes, node, positional
 from netc.ops.merge import broadcast, cast_inputs, need_broadcast, need_promotion, promoted
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
-
-INFINITE = ("inf", "-inf")
-"""Words for a number that has no digits."""
 
 
 def need_mask(op: Op, x: TensorType, at: int) -> Iterator[Problem]:
@@ -43,8 +40,8 @@ class Where(Op):
     (`torch.where`)."""
 
     fresh = True
-    input: Scalar | None = attr("a number where the mask is true, in place of a tensor", default=None)
-    other: Scalar | None = attr("a number elsewhere, in place of a tensor", default=None)
+    input: Scalar | None = attr("a number where the mask is true, in place of a tensor", default=None, words=INFINITIES)
+    other: Scalar | None = attr("a number elsewhere, in place of a tensor", default=None, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_mask(self, x[0], 0)
@@ -82,9 +79,9 @@ class Where(Op):
         return first, second
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(s, getattr(self, s), attribute=s) for s in self._sides() if isinstance(s, str)]
-        text = ", ".join(f"{{{side}}}" for side in self._sides())
-        return TorchForm(call=TorchCall(f"where({{0}}, {text})", tuple(args), ("torch:where",)))
+        args = {s: TorchArg(s, getattr(self, s), attribute=s) for s in self._sides() if isinstance(s, str)}
+        text = ", ".join(in_python(args[s]) if isinstance(s, str) else f"{{{s}}}" for s in self._sides())
+        return TorchForm(call=TorchCall(f"where({{0}}, {text})", finite(*args.values()), ("torch:where",)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         dtype = self._dtype(*x)
@@ -104,30 +101,26 @@ class MaskedFill(Op):
     softmax takes elements out of it (`torch.Tensor.masked_fill`)."""
 
     fresh = True
-    value: Scalar = attr("the number to put there", words=INFINITE)
+    value: Scalar = attr("the number to put there", words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_mask(self, x[1], 1)
         yield from need_broadcast(self, *x)
-        yield from need_holding(self, "value", self._number(), x[0].dtype)
-
-    def _number(self) -> Scalar:
-        return float(self.value) if isinstance(self.value, str) else self.value
+        yield from need_holding(self, "value", self.value, x[0].dtype)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*broadcast(*[t.shape for t in x]))
 
     def torch(self, *x: TensorType) -> TorchForm:
-        if isinf(self._number()):
-            return TorchForm(call=TorchCall(f'{{0}}.masked_fill({{1}}, float("{self._number()}"))'))
-        return TorchForm(call=TorchCall("{0}.masked_fill({1}, {value})", positional(self, "value")))
+        (value,) = positional(self, "value")
+        return TorchForm(call=TorchCall(f"{{0}}.masked_fill({{1}}, {in_python(value)})", finite(value)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        value = bool(self._number()) if x[0].dtype == "bool" else self._number()
+        value = bool(self.value) if x[0].dtype == "bool" else self.value
         return with_constants(chosen(x[0].dtype, "x1", "value", "x0"), scalar("value", x[0].dtype, value))
 
     def caption(self, *x: TensorType) -> str:
-        return f"{self._number():g}"
+        return f"{self.value:g}"
 
 
 def need_holding(op: Op, name: str, number: Scalar, dtype: str) -> Iterator[Problem]:

@@ -144,11 +144,16 @@ def _alike(
 
 
 def _same_attributes(ours: OnnxNode, theirs: NodeProto) -> bool:
-    there = {attribute.name: attribute for attribute in theirs.attribute}
-    here = {name: helper.make_attribute(name, value) for name, value in ours.attributes}
-    return {n: helper.get_attribute_value(a) for n, a in there.items()} == {
-        n: helper.get_attribute_value(a) for n, a in here.items()
+    there = {a.name: helper.get_attribute_value(a) for a in theirs.attribute}
+    here = {name: helper.get_attribute_value(helper.make_attribute(name, value)) for name, value in ours.attributes}
+    return {n: v for n, v in there.items() if not _is_usual(n, v)} == {
+        n: v for n, v in here.items() if not _is_usual(n, v)
     }
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    """Is it what an attribute of a window is where it is left out?"""
+    return (name == "pads" and not any(value)) or (name == "dilations" and set(value) == {1})
 
 
 def _same_numbers(const: OnnxConst, name: str, reader: Reader) -> bool:
