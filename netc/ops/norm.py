@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import ClassVar
 
-from netc.dims import Size, dim_text
+from netc.dims import Size, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
@@ -30,6 +30,12 @@ from netc.ops.records import Averages, OnnxConst, OnnxNode, Param, Problem, Requ
 from netc.types import TensorType
 
 OFFSET_TOO = "learn the offset too, where a scale is learned"
+
+
+def unlike(name: str, given: tuple[int, ...], last: tuple[Size, ...]) -> str:
+    """`layer_norm over 3×5 does not match the last axes 3×w`"""
+    axes = "axis" if len(last) == 1 else "axes"
+    return f"{name} over {shape_text(given)} does not match the last {axes} {shape_text(last)}"
 
 
 def need_several(op: Op, values: Size) -> Iterator[Require]:
@@ -242,9 +248,7 @@ class LayerNorm(Op):
         if not self.normalized_shape:
             yield from need_constant(last[0], "features")
         elif last != self.normalized_shape:
-            message = (
-                f"layer_norm over {TensorType(self.normalized_shape)} does not match the last axes {TensorType(last)}"
-            )
+            message = unlike("layer_norm", self.normalized_shape, last)
             remedy = (("normalized_shape", last),)
             yield Problem("shape-mismatch", message, "normalized_shape", candidates=(remedy,))
 

@@ -24,6 +24,7 @@ from netc.ops.common import (
     numbers,
     size_of,
 )
+from netc.ops.norm import unlike
 from netc.ops.records import Averages, Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
@@ -56,8 +57,7 @@ class RmsNorm(Op):
         if not self.normalized_shape:
             yield from need_constant(last[0], "features")
         elif last != self.normalized_shape:
-            wanted, found = TensorType(self.normalized_shape), TensorType(last)
-            message = f"rms_norm over {wanted} does not match the last axes {found}"
+            message = unlike("rms_norm", self.normalized_shape, last)
             known = all(isinstance(size, int) for size in last)
             remedies = ((("normalized_shape", last),),) if known else ()
             yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)

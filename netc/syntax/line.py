@@ -238,9 +238,11 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
         if meant is not None:
             message = f"`{op.text.partition('(')[0]}(…)` is a Python call; here spaces separate an operator's arguments"
             raise SyntaxProblem("bad-line", message, whole.start, whole.end, f"write `{meant}`", meant)
-        raise op.problem(
-            "bad-line", f"`{op.text}` cannot be an operator", "a line starts with an operator: `conv2d 64 3`"
-        )
+        message = f"`{op.text}` cannot be an operator"
+        named = python_call.operator_of(op.text) if "." in op.text else None
+        if named is not None:
+            raise SyntaxProblem("bad-line", message, op.start, op.end, f"write `{named}`", named)
+        raise op.problem("bad-line", message, "a line starts with an operator: `conv2d 64 3`")
     return op
 
 

@@ -10,6 +10,7 @@ from netc.ops.base import OPERATORS
 _CALL = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\((.*)\)", re.ASCII | re.DOTALL)
 _PART = re.compile(r"[^,()\[\]]+|[,()\[\]]")
 _FUNCTION = re.compile(r"(?:F|functional|nn\.functional|torch|torch\.nn\.functional)\.[a-z]")
+_DOTTED = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*", re.ASCII)
 _CONSTANTS = frozenset(("None", "True", "False"))
 _ELSEWHERE = frozenset(("inplace", "device", "dtype"))
 """Arguments of PyTorch that a spec leaves out."""
@@ -21,8 +22,7 @@ def line_of(text: str) -> str | None:
     found = _CALL.fullmatch(text)
     if found is None:
         return None
-    plain = {name.replace("_", ""): name for name in OPERATORS}
-    name = plain.get(found[1].lower().replace("_", ""))
+    name = _named(found[1])
     if name is None:
         return None
     given = [_argument(part) for part in _split(found[2])]
@@ -35,6 +35,16 @@ def line_of(text: str) -> str | None:
     elif follows and len(positional) > 1:
         given.remove(positional[1])
     return " ".join([name, *[one for one in given if one and one.partition("=")[0] not in {follows, *_ELSEWHERE}]])
+
+
+def operator_of(word: str) -> str | None:
+    """The operator that `nn.Conv2d` or `F.relu` names."""
+    return _named(word.rpartition(".")[2]) if _DOTTED.fullmatch(word) else None
+
+
+def _named(word: str) -> str | None:
+    plain = {name.replace("_", ""): name for name in OPERATORS}
+    return plain.get(word.lower().replace("_", ""))
 
 
 def _split(text: str) -> Iterator[str]:

@@ -37,6 +37,7 @@ adaptiveavgpool: adaptive_avg_pool#d
 adaptivemaxpool: adaptive_max_pool#d
 unpool unpooling maxunpooling maxunpooling#d: max_unpool#d
 upsample upsampling upsampling#d resize upsamplebilinear#d upsamplenearest#d: interpolate
+spatialdropout spatialdropout#d: dropout#d
 zeropad zeropadding zeropad#d zeropadding#d constantpad#d: pad
 reflectionpad#d: pad … mode=reflect
 replicationpad#d: pad … mode=replicate
@@ -61,6 +62,7 @@ scaleddotproductattention sdpa: scaled_dot_product_attention
 embed lookup: embedding
 se squeezeandexcitation seblock selayer squeezeexcitation: netc:squeeze_excite
 invertedresidualblock mbconv: netc:inverted_residual
+bottleneck bottleneckblock: netc:bottleneck
 transformerencoder transformerlayer: netc:transformer_encoder_layer
 yolo region yololayer detect: netc:yolo_boxes
 """
@@ -78,7 +80,7 @@ _KINDS = {
     "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
     "euclideanloss kldiv kldivloss loss ctcloss": "loss",
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
-    "residualblock denseblock transition": "block",
+    "residualblock denseblock transition convbnrelu convbn convbnact basicconv basicconv2d darknet backbone": "block",
     "activation": "activation",
     "sequential modulelist moduledict": "list",
     "lambda module custom": "code",
