@@ -26,6 +26,19 @@ def test_cells_of_a_search_read_as_sums_of_branches() -> None:
     assert judge(CELLS.read_text("utf-8"))
 
 
+@pytest.mark.parametrize("given", ["", "min_size=2"])
+def test_a_class_that_torch_lacks_has_the_options_that_are_given(given: str) -> None:
+    text = text_of(f"""
+        netc: 1
+        name: best
+        inputs: {{boxes: [N, 8, 4], scores: [N, 8]}}
+        net: {{kept: "nms 3 0.5 {given} @boxes @scores"}}
+        outputs: {{boxes: kept.indices}}
+    """)
+    assert ("min_size" in text) == bool(given)
+    assert "  # if" not in text
+
+
 def test_a_repeat_of_one_is_no_loop() -> None:
     text = text_of("""
         netc: 1

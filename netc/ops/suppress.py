@@ -20,21 +20,21 @@ NMS = '''class NonMaxSuppression(nn.Module):
         max_output: int,
         iou_threshold: float = 0.5,
         score_threshold: float | None = None,
-        min_size: float | None = None,
+        min_size: float | None = None,  # if min_size
     ) -> None:
         super().__init__()
         self.max_output = max_output
         self.iou_threshold = iou_threshold
         self.score_threshold = score_threshold
-        self.min_size = min_size
+        self.min_size = min_size  # if min_size
 
     def candidates(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """The scores, minus infinity for boxes that are too bad or too small."""
         valid = torch.ones_like(scores, dtype=torch.bool)
         if self.score_threshold is not None:
             valid = scores > self.score_threshold
-        if self.min_size is not None:
-            valid = valid & (boxes[..., 2:] - boxes[..., :2] >= self.min_size).all(2)
+        if self.min_size is not None:  # if min_size
+            valid = valid & (boxes[..., 2:] - boxes[..., :2] >= self.min_size).all(2)  # if min_size
         return scores.masked_fill(~valid, float("-inf"))
 
     def overlap(self, corners: Tensor, best: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.book import Book
@@ -12,7 +12,7 @@ from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
 from netc.backends.pytorch.print.lists import Lists
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
-from netc.expr.terms import make_divisible
+from netc.expr.terms import lit, make_divisible
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
 from netc.ops.records import TorchModule
@@ -40,11 +40,13 @@ class File:
         self._identifiers: dict[Plan, dict[str, str]] = {}
         self.lists = Lists({})
         self._returned: dict[Plan, tuple[int, ...]] = {}
-        forms = [node.form for plan in book.plans for node in tree.walk(plan.tree) if isinstance(node, tree.Make)]
+        made = [(plan, n) for plan in book.plans for n in tree.walk(plan.tree) if isinstance(n, tree.Make) and n.form]
         lent = [(plan, s.make) for plan in book.plans for s in tree.applied(plan.tree.steps) if s.lends]
         self.lent = frozenset(plan.callee(made) for plan, made in lent if isinstance(made, tree.New))
         """Classes of modules that are handed to others."""
-        self._forms = dict.fromkeys(form for form in forms if form is not None)
+        self._forms = dict.fromkeys(node.form for _, node in made if node.form is not None)
+        self._options = {h.name for plan, node in made for h in node.holes if plan.said(h) != lit(h.omit)}
+        """What is given to any operator."""
         self._helper_names: dict[tuple[str, str], str] = {}
         imported = {pair.partition(":")[2] for pairs in self._pairs() for pair in pairs}
         taken = {*RESERVED, "Module", *imported}
@@ -61,13 +63,15 @@ class File:
 
     def _name_helpers(self, taken: set[str]) -> None:
         held = [
-            (value.cls, value.helper)
+            value
             for plan in self.book.plans
             for trace in plan.traces
             for value in trace.env.values()
             if isinstance(value, tree.Factory) and value.helper
         ]
-        for cls, helper in (*((f.cls, f.helper) for f in self._forms if f.helper is not None), *held):
+        self._options |= {name for value in held for name, _ in value.arguments}
+        known = [*((f.cls, f.helper) for f in self._forms), *((f.cls, f.helper) for f in held)]
+        for cls, helper in [(cls, helper) for cls, helper in known if helper is not None]:
             if (cls, helper) not in self._helper_names:
                 self._helper_names[cls, helper] = _numbered(cls, taken)
                 taken.add(self._helper_names[cls, helper])
@@ -129,8 +133,16 @@ class File:
 
     def _use_helper(self, cls: str, helper: str) -> str:
         name = self._helper_names[cls, helper]
+        helper = "\n".join(self._needed(helper.splitlines()))
         self.helpers[name] = helper if name == cls else helper.replace(f"class {cls}(", f"class {name}(")
         return name
+
+    def _needed(self, lines: Sequence[str]) -> Iterator[str]:
+        """Without lines that are there only for an option that nothing gives: they end in `# if option`."""
+        for line in lines:
+            text, _, option = line.partition("  # if ")
+            if not option or option in self._options:
+                yield text if option else line
 
     def head(self, code: str) -> list[str]:
         """Imports and helpers before the classes, whose code names modules."""
