@@ -38,6 +38,5 @@ def test_the_first_page_shows_the_picture_that_its_command_draws(folder: Path) -
     (install, _), (draw, _) = steps(block.text)
     assert install == "pip install ."
     printed(draw)
-    target = draw.rpartition(" ")[2]
-    assert (folder / target).read_text("utf-8") == (ROOT / target).read_text("utf-8")
-    assert f"]({target})" in (ROOT / "tools/site/pages/index.md").read_text("utf-8")
+    assert (folder / "resnet50.svg").read_text("utf-8") == (ROOT / "docs/resnet50.svg").read_text("utf-8")
+    assert "](docs/resnet50.svg)" in (ROOT / "tools/site/pages/index.md").read_text("utf-8")

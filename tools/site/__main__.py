@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -54,9 +55,16 @@ def _page(text: str) -> str:
 
 
 def build(source: Path, target: Path) -> None:
-    """Write the site of a folder of pages. Raises mkdocs.exceptions.Abort for a link that leads nowhere."""
+    """Write the site of a folder of pages; guides that mkdocs.yml does not name follow those it does.
+
+    Raises mkdocs.exceptions.Abort for a link that leads nowhere.
+    """
     logging.getLogger("mkdocs").setLevel(logging.WARNING)
     config = load_config(str(HERE / "mkdocs.yml"), docs_dir=str(source), site_dir=str(target))
+    guides = next(section["Guides"] for section in config.nav if "Guides" in section)
+    named = json.dumps(config.nav)
+    names = [f"docs/{page.name}" for page in sorted(source.glob("docs/*.md"))]
+    guides += [name for name in names if f'"{name}"' not in named]
     config.plugins.on_startup(command="build", dirty=False)
     build_pages(config)
 
