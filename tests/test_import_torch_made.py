@@ -58,7 +58,7 @@ class Regions(nn.Module):
     """As Swin has them: numbers written into parts of a tensor that takes its type from the input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        regions = x.new_zeros((4, 8))
+        regions = (x * 2).new_zeros((4, 8))
         regions[:2] = 1
         regions[2:, 4:] = 2
         return x + regions
@@ -81,3 +81,50 @@ def test_dropout_in_place() -> None:
     made = imported(net, x)
     assert "dropout 0.3" in made.text or "dropout p=0.3" in made.text
     assert same(made, net, x)
+
+
+class WithoutAutocast(nn.Module):
+    """As EfficientViT has it: a part that keeps float32 where the rest is cast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            doubled = self.inner(x) * 2
+            y = self.inner(doubled)
+        return y + doubled
+
+
+class Columns(nn.Module):
+    """As Outlook attention has them: windows taken apart, weighed, and added up again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = nn.functional.unfold(x, 3, padding=1, stride=2)
+        found: Tensor = nn.functional.fold(columns.softmax(1), x.shape[-2:], 3, padding=1, stride=2)
+        return found
+
+
+class Extremes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        best, places = x.max(-1, keepdim=True)
+        most = x.topk(3, -1)[0]
+        return torch.cat([best, x.gather(-1, places), torch.max(x, x.flip(-1)), most], -1)
+
+
+@pytest.mark.parametrize(("net", "shape"), [(WithoutAutocast(), (4, 8)), (Columns(), (3, 8, 6)), (Extremes(), (4, 8))])
+def test_parts_windows_and_extremes(net: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.randn(2, *shape)
+    made = fixed(net, x)
+    assert same(made, net, torch.randn(3, *shape))
+
+
+def test_parts_that_are_computed_in_another_type_are_refused() -> None:
+    class Cast(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return x @ x.transpose(-1, -2)
+
+    with pytest.raises(netc.NetcError, match="as autocast chooses"):
+        netc.import_torch(Cast(), torch.randn(2, 4, 8))

@@ -29,7 +29,7 @@ def measure(entry: Entry, source: str, all_names: Sequence[str], version: str) -
         warnings.simplefilter("ignore")
         path = Path(folder) / f"{entry.name}.onnx"
         for names in all_names:
-            started = time.perf_counter()
+            started = time.process_time()
             row = Row(Key(entry.set, entry.name, source, names), version, 0, entry.hand)
             try:
                 report = _imported(entry, source, names, path).report
@@ -46,7 +46,7 @@ def measure(entry: Entry, source: str, all_names: Sequence[str], version: str) -
 
 def _ended(row: Row, started: float, why: str = "", **found: Any) -> Row:
     first = re.sub(r"\s+", " ", why.strip())[:240]
-    return msgspec.structs.replace(row, seconds=round(time.perf_counter() - started, 1), why=first, **found)
+    return msgspec.structs.replace(row, seconds=round(time.process_time() - started, 1), why=first, **found)
 
 
 def _imported(entry: Entry, source: str, names: Any, path: Path) -> netc.Imported:

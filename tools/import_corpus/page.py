@@ -21,7 +21,8 @@ as it says) or by netc. *Named* and *unnamed* are lines of the imported spec wit
 name ignored; *kept* is how many tensors of the weights have their names in the source. *By hand* is lines of the spec
 of [specs/](../specs) that a person wrote for this network or its family, without its list of variants, with the files
 and library blocks that it imports. timm's networks are the smallest or nearly so of each of its families; three that
-have none below 80 million parameters are not listed. What has no row was not measured.
+have none below 80 million parameters are not listed. What has no row was not measured. *Seconds* are processor
+time of building, exporting, importing and comparing.
 """
 TITLES = {"torchvision": "torchvision", "timm": "timm", "specs": "The specs of this repository"}
 TABLE = """| network | from | operators | by hand | named | unnamed | kept | equal, or why not | seconds |
@@ -68,7 +69,16 @@ def _lines(entry: Entry, rows: Mapping[Key, Row]) -> Iterable[str]:
         kept = f"{one.kept}/{one.tensors}" if one.tensors and "keep" in both else ""
         operators = max(row.operators for row in both.values()) or "–"
         seconds = sum(row.seconds for row in both.values())
-        cells = [entry.name, source, operators, entry.hand or "–", *lines, kept, _told(both), f"{seconds:.0f}"]
+        cells = [
+            entry.name,
+            source,
+            operators,
+            entry.hand or "–",
+            *lines,
+            kept,
+            _told(both),
+            f"{seconds:.0f}" if seconds else "–",
+        ]
         yield f"| {' | '.join(map(str, cells))} |"
 
 

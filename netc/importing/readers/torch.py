@@ -18,6 +18,7 @@ from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import state
 from netc.importing.readers.torch_attention import collapse
 from netc.importing.readers.torch_folding import Folding
+from netc.importing.readers.torch_nested import inline
 from netc.libraries import torch
 from netc.types import TensorType
 
@@ -60,6 +61,8 @@ class TorchCall(Emitter):
 
     def value(self, name: str) -> Value:
         """An argument as a tensor of the network."""
+        if self.given.get(name) is None:
+            raise self.gap(f"no `{name}` is given")
         return self.reader.as_value(self.given[name], self)
 
     def values(self, name: str) -> list[Value]:
@@ -107,6 +110,7 @@ class TorchReader:
         self.env: dict[Any, Any] = {}
         self._stated: dict[Any, Value] = {}
         self._collapsed: set[Any] = set()
+        self._named = True
         tensors = self._inputs(types)
         self._folding = Folding(program, tensors)
 
@@ -131,7 +135,7 @@ class TorchReader:
         """Raises Gap."""
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node not in self._collapsed:
-                self._read(node)
+                self.read_call(node)
             elif node.op == "output":
                 self._outputs(node)
         return self.graph
@@ -142,6 +146,12 @@ class TorchReader:
         for at, name in enumerate(names):
             title = "output" if len(names) == 1 else f"output{at + 1}"
             self.graph.outputs.append((title, self.as_value(items[name], None)))
+
+    def read_call(self, node: Any, *, named: bool = True) -> None:
+        """named: what it gives can be asked for by its name when the program runs. Raises Gap."""
+        before, self._named = self._named, named
+        self._read(node)
+        self._named = before
 
     def _read(self, node: Any) -> None:
         if node.target is operator.getitem:
@@ -159,7 +169,7 @@ class TorchReader:
         if self._folding.is_written(node):
             self.env[node] = self.folded(node)
             return
-        if self._attention(node, call) or self._computed(node, call):
+        if inline(self, node, call) or self._attention(node, call) or self._computed(node, call):
             return
         bare = name.removesuffix("_") if name.endswith("_") and not name.startswith("_") else name
         try:
@@ -216,7 +226,7 @@ class TorchReader:
 
     def enter(self, node: Any, found: Any) -> None:
         self.env[node] = found
-        if isinstance(found, Value) and not found.source:
+        if isinstance(found, Value) and not found.source and self._named:
             found.source = node.name
 
     def as_value(self, node: Any, call: TorchCall | None) -> Value:

@@ -35,9 +35,9 @@ class Folding:
                 stack = list(writer.args[:1])
                 while stack:
                     node = stack.pop()
-                    if node not in self._held and node not in found:
+                    if node in self._alone and node not in self._held and node not in found:
                         found.add(node)
-                        stack += node.all_input_nodes
+                        stack += [] if _is_filled(node) else node.all_input_nodes
         return found
 
     def is_written(self, node: Any) -> bool:

@@ -363,3 +363,41 @@ def index_select(call: TorchCall) -> None:
 def arg_extreme(call: TorchCall) -> None:
     settings = {"dim": call.get("dim"), "keepdim": bool(call.get("keepdim"))}
     call.result(call.emit(call.name, call.value("self"), **settings))
+
+
+@handles("max", "min")
+def extreme(call: TorchCall) -> None:
+    """Along an axis, of all elements, or of two tensors."""
+    if call.given.get("other") is not None:
+        call.result(call.emit(f"{call.name}imum", call.value("self"), call.value("other")))
+    elif call.given.get("dim") is None:
+        call.result(call.emit(call.name, call.value("self")))
+    else:
+        settings = {"dim": call.get("dim"), "keepdim": bool(call.get("keepdim"))}
+        call.reader.env[call.node] = call.emit_all(call.name, call.value("self"), **settings)
+
+
+@handles("topk")
+def topk(call: TorchCall) -> None:
+    settings = {name: call.get(name) for name in ("k", "dim", "largest", "sorted")}
+    call.reader.env[call.node] = call.emit_all("topk", call.value("self"), **settings)
+
+
+@handles("gather")
+def gather(call: TorchCall) -> None:
+    call.result(call.emit("gather", call.value("self"), call.value("index"), dim=call.get("dim")))
+
+
+WINDOWS = ("kernel_size", "dilation", "padding", "stride")
+
+
+@handles("im2col")
+def unfold(call: TorchCall) -> None:
+    settings: dict[str, Any] = {name: tuple(call.get(name)) for name in WINDOWS}
+    call.result(call.emit("unfold", call.value("self"), **settings))
+
+
+@handles("col2im")
+def fold(call: TorchCall) -> None:
+    settings: dict[str, Any] = {name: tuple(call.get(name)) for name in ("output_size", *WINDOWS)}
+    call.result(call.emit("fold", call.value("self"), **settings))
