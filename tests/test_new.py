@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,6 +36,21 @@ def test_starters_are_right_and_formatted(kind: str) -> None:
     assert [one.message for one in found] == []
     assert network.name == "my_net"
     assert format_source(Source("my_net.yaml", text)) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("mlp", {"hidden": []}),
+        ("resnet", {"depths": [1, 2, 1, 2]}),
+        ("unet", {"depth": 1}),
+        ("unet", {"depth": 6, "channels": 1}),
+        ("transformer", {"depth": 1, "heads": 8}),
+        ("detector", {"widths": [[10], [60]], "heights": [[13], [80]], "classes": 1}),
+    ],
+)
+def test_starters_follow_their_arguments(kind: str, args: dict[str, Any]) -> None:
+    assert netc.load(starter("net", kind), args=args).check() == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-KINDS = ("mlp", "resnet", "unet", "transformer", "detector")
+KINDS = {
+    "mlp": "an MLP",
+    "resnet": "a ResNet",
+    "unet": "a U-Net",
+    "transformer": "a transformer",
+    "detector": "a detector",
+}
+"""What the starters are, in words."""
 """What a spec can be begun like; each is a file of `starters`."""
 
 _PLACEHOLDER = "NAME"

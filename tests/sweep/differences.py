@@ -110,7 +110,20 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (
         says(
             " does not fit uint8",
-            of=("masked_fill", "div", "remainder", "fmod", "floor_divide", "bitwise_and", "bitwise_or", "bitwise_xor"),
+            of=(
+                "mul",
+                "add",
+                "sub",
+                "rsub",
+                "masked_fill",
+                "div",
+                "remainder",
+                "fmod",
+                "floor_divide",
+                "bitwise_and",
+                "bitwise_or",
+                "bitwise_xor",
+            ),
         ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
     ),

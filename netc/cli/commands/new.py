@@ -16,7 +16,7 @@ from netc.syntax.names import file_objection, name_from_stem
 @click.command("new")
 @click.argument("name")
 @click.option(
-    "--like", "kind", type=click.Choice(KINDS), default="mlp", show_default=True, help="The network to start from."
+    "--like", "kind", type=click.Choice([*KINDS]), default="mlp", show_default=True, help="The network to start from."
 )
 def command(name: str, kind: str) -> None:
     """Start a spec, NAME.yaml, from a small network that works, for you to change.
@@ -37,6 +37,4 @@ def command(name: str, kind: str) -> None:
     if os.path.lexists(path):
         raise output_error(Path(path), "it exists already")
     write_text(path, starter(stem, kind))
-    click.echo(
-        f"wrote {path}, a network like {'an MLP' if kind == 'mlp' else f'a {kind}'}; `netc summary {path}` shows it"
-    )
+    click.echo(f"wrote {path}, {KINDS[kind]}; `netc summary {path}` shows it")

@@ -78,7 +78,9 @@ class Inputs:
         for name in names_in(expr):
             if len(name) == 1 and scope.find(name) is not None:
                 message = f"`{name}` is an argument or a `let`, so it cannot be a symbol in a size"
-                raise ExprError("ambiguous-name", message, expr, "rename it: symbols are single letters")
+                raise ExprError(
+                    "ambiguous-name", message, expr, "give it a longer name: a single letter in a size is a symbol"
+                )
         letter = "Nchwdabe"[axis % 8]
         free = f"a size that may vary is a single letter: `{letter}`"
         names = scope.names()
