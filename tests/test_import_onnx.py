@@ -291,6 +291,7 @@ def _wiring(graph: Any) -> None:
     adds[1].input[1] = adds[0].input[1]
 
 
+@pytest.mark.parametrize("elements", [1 << 24, 9_000], ids=["whole", "sampled"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -302,10 +303,11 @@ def _wiring(graph: Any) -> None:
     ids=["dilation", "weights", "activation", "wiring"],
 )
 def test_a_source_that_is_changed_after_reading_is_found_out(
-    file: Path, change: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, change: Callable[[Any], None], elements: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netc.importing import run
+    from netc.importing import proof, run
 
+    monkeypatch.setattr(proof, "AT_ONCE", elements)
     other = changed(copied(file, tmp_path), change)
     source = run.OnnxSource
     monkeypatch.setattr(run, "OnnxSource", lambda _: source(other))
@@ -374,6 +376,32 @@ def test_every_setting_that_is_changed_after_reading_is_found_out(
     with pytest.raises(NetcError) as caught:
         netc.import_onnx(tmp_path / "small.onnx")
     assert caught.value.diagnostics[0].code == "import-differs"
+
+
+def test_of_large_tensors_some_elements_of_every_channel_are_compared(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netc.importing import proof
+
+    monkeypatch.setattr(proof, "AT_ONCE", 9_000)
+    shown = netc.import_onnx(file).report.shown
+    assert 0 < shown.sampled < shown.compared == shown.statements
+    assert any("which are large, some elements of every channel" in line for line in shown.lines())
+
+
+@pytest.mark.parametrize("most", [10, 1_000, 100_000])
+def test_elements_are_taken_from_every_index_of_every_axis(most: int) -> None:
+    from netc.importing.looking import steps, taken
+
+    shapes = [(2, 4, 6, 6), (3, 64, 32, 32), (7,), (2, 512, 5, 9)]
+    found = steps(shapes, most)
+    for shape, step in zip(shapes, found, strict=True):
+        places = np.indices(shape).reshape(len(shape), -1)[:, ::step]
+        seen = taken(np.arange(np.prod(shape)).reshape(shape), step)
+        assert seen.shape == shape
+        assert seen.values.size == places.shape[1] <= max(most, 1) * 1.5
+        if places.shape[1] >= 4 * max(shape):
+            assert all(len(np.unique(axis)) == size for axis, size in zip(places, shape, strict=True))
 
 
 def test_onnx_files_need_no_torch(file: Path, tmp_path: Path) -> None:

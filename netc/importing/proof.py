@@ -19,6 +19,7 @@ from netc.diagnostics.model import Diagnostic, NetcError
 from netc.dims import symbol
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Graph, Value
+from netc.importing.looking import Look, Seen, Watch, steps
 from netc.importing.report import Shown
 from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
@@ -28,14 +29,14 @@ from netc.passes.sizes import Binding, Shape, bound_shape, free_inside, names_in
 from netc.passes.summary import summarise
 from netc.run.inputs import random_input, usual_bound
 from netc.run.match import Matched, solve
-from netc.run.model import open_exposed, read_model
+from netc.run.model import read_model
 from netc.types import TensorType
 from netc.verify.compare import difference
 from netc.verify.layers import Opened, names_in_file, open_calls
 from netc.verify.report import Difference
 
-AT_ONCE = 1 << 28
-"""Bytes of values that are held of each side at a time."""
+AT_ONCE = 1 << 24
+"""Elements that are looked at of each side in a run."""
 
 GROWTH = 8
 """How far sizes to compare at are raised above the least until the source accepts them."""
@@ -54,8 +55,8 @@ class Source(Protocol):
         """Whether the network takes inputs of these sizes, in the order of `inputs`."""
         ...
 
-    def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
-        """What gives the values of these names for inputs by name."""
+    def open(self, looks: Sequence[Look]) -> Callable[[Arrays], list[Seen]]:
+        """What gives the values that are looked at for inputs by name."""
         ...
 
 
@@ -71,9 +72,8 @@ class OnnxSource:
     def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
         return True
 
-    def open(self, names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
-        session = open_exposed(self.path, names)
-        return lambda arrays: list(session.run(None, arrays))
+    def open(self, looks: Sequence[Look]) -> Callable[[Arrays], list[Seen]]:
+        return Watch(self.path, looks).run
 
 
 def _type(value: Any) -> TensorType:
@@ -112,13 +112,16 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
     compared = _pairs(opened, known, model)
     worst: Difference | None = None
     bindings = _bindings(candidate, graph, source)
-    for some in _batches(compared, bindings[-1]):
-        note(f"comparing the values of {len(some)} statements")
-        for found in _differences(some, graph, source, model, bindings):
-            if not found.ok:
-                raise _differs(found, candidate)
-            worst = found if worst is None or found.strain > worst.strain else worst
-    return Shown(parameters, macs, len(compared), len(graph.nodes), tuple(bindings), worst, source.name)
+    note(f"comparing the values of {len(compared)} statements")
+    shapes = [bound_shape(one.wire.type.shape, bindings[-1]) for one in compared]
+    taken = {one.theirs: step for one, step in zip(compared, steps(shapes, AT_ONCE), strict=True)}
+    for found in _differences(compared, taken, graph, source, model, bindings):
+        if not found.ok:
+            raise _differs(found, candidate)
+        worst = found if worst is None or found.strain > worst.strain else worst
+    sampled = sum(taken[one.theirs] > 1 for one in compared)
+    statements = len(graph.nodes)
+    return Shown(parameters, macs, len(compared), statements, tuple(bindings), worst, source.name, sampled=sampled)
 
 
 def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
@@ -188,11 +191,16 @@ def _growing(shapes: Sequence[Shape], least: Binding, fixed: Binding) -> Iterato
 
 
 def _differences(
-    some: Sequence[_Compared], graph: Graph, source: Source, model: Path, bindings: Sequence[dict[str, int]]
+    compared: Sequence[_Compared],
+    taken: Mapping[str, int],
+    graph: Graph,
+    source: Source,
+    model: Path,
+    bindings: Sequence[dict[str, int]],
 ) -> Iterator[Difference]:
-    session = open_exposed(model, [one.ours for one in some])
-    names = list(dict.fromkeys(one.theirs for one in some))
-    run = source.open(names)
+    """Of every tensor at all sizes. taken: how many elements further the next is that is compared, by source name."""
+    watch = Watch(model, [Look(one.ours, taken[one.theirs]) for one in compared])
+    run = source.open([Look(name, step) for name, step in taken.items()])
     for binding in bindings:
         generator = np.random.default_rng(1)
         arrays = {
@@ -200,40 +208,37 @@ def _differences(
             for v in graph.inputs
             if v.source in source.inputs
         }
-        made = session.run(None, dict(zip(session.inputs, _fed(graph, source, arrays), strict=True)))
-        there = dict(zip(names, run(arrays), strict=True))
-        pairs = list(zip(some, made, strict=True))
-        for one, array in pairs:
-            if not one.has_type(array.dtype, there[one.theirs].dtype):
-                raise _error(f"{one.wire.path} is {array.dtype}, and {there[one.theirs].dtype} in the source")
-        found = [difference(one.wire.path, binding, there[one.theirs], array) for one, array in pairs]
+        made = watch.run(dict(zip(watch.session.inputs, _fed(graph, source, arrays), strict=True)))
+        there = dict(zip(taken, run(arrays), strict=True))
+        for one, seen in zip(compared, made, strict=True):
+            _check_form(one, seen, there[one.theirs])
+        pairs = [(there[one.theirs].values, seen.values) for one, seen in zip(compared, made, strict=True)]
+        found = [difference(one.wire.path, binding, *p) for one, p in zip(compared, pairs, strict=True)]
         if not all(one.ok for one in found):
-            shaken = dict(zip(names, run(_shaken(arrays)), strict=True))
-            sources = [(there[one.theirs], shaken[one.theirs]) for one in some]
-            found = [_judged(d, *pair) for d, pair in zip(found, sources, strict=True)]
+            shaken = dict(zip(taken, run(_shaken(arrays)), strict=True))
+            moved = [(there[one.theirs].values, shaken[one.theirs].values) for one in compared]
+            found = [_judged(d, *pair) for d, pair in zip(found, moved, strict=True)]
         yield from found
+
+
+def _check_form(one: _Compared, ours: Seen, theirs: Seen) -> None:
+    """Raises NetcError where two tensors are of different types or shapes."""
+    if not one.has_type(ours.values.dtype, theirs.values.dtype):
+        raise _error(f"{one.wire.path} is {ours.values.dtype}, and {theirs.values.dtype} in the source")
+    if ours.shape != theirs.shape:
+        raise _error(f"{one.wire.path} is {_sized(ours)}, and {_sized(theirs)} in the source")
+
+
+def _sized(seen: Seen) -> str:
+    return "×".join(map(str, seen.shape)) or "a number"
 
 
 def _fed(graph: Graph, source: Source, arrays: Arrays) -> list[Any]:
     """Values for the inputs of the graph; for what a gap gives, those that the source has there."""
     inner = [value.source for value in graph.inputs if value.source not in source.inputs]
-    known = arrays | (dict(zip(inner, source.open(inner)(arrays), strict=True)) if inner else {})
+    seen = source.open(list(map(Look, inner)))(arrays) if inner else []
+    known = arrays | {name: one.values for name, one in zip(inner, seen, strict=True)}
     return [known[value.source] for value in graph.inputs]
-
-
-def _batches(compared: Sequence[_Compared], binding: dict[str, int]) -> Iterator[list[_Compared]]:
-    """As many at a time as memory is meant to hold."""
-    batch: list[_Compared] = []
-    held = 0
-    for one in compared:
-        size = 4 * prod(bound_shape(one.wire.type.shape, binding))
-        if batch and held + size > AT_ONCE:
-            yield batch
-            batch, held = [], 0
-        batch.append(one)
-        held += size
-    if batch:
-        yield batch
 
 
 def _judged(found: Difference, expected: Any, shaken: Any) -> Difference:

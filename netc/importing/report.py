@@ -20,6 +20,8 @@ class Shown(msgspec.Struct, frozen=True):
     by: str
     otherwise: str = "operators, attributes and wiring are equal"
     """How they were compared where nothing ran the source."""
+    sampled: int = 0
+    """Statements of which only some elements were compared, as they have many."""
 
     def lines(self) -> list[str]:
         told = [f"{self.parameters:,} parameters and {self.macs} multiply-accumulates on both sides"]
@@ -28,6 +30,8 @@ class Shown(msgspec.Struct, frozen=True):
         sizes = "; ".join(", ".join(f"{k}={v}" for k, v in binding.items()) for binding in self.sizes if binding)
         where = f" at {sizes}" if sizes else ""
         told.append(f"values of {self.compared} of {self.statements} statements equal in {self.by}{where}")
+        if self.sampled:
+            told.append(f"of {self.sampled} of these, which are large, some elements of every channel were compared")
         if self.worst is not None:
             told.append(
                 "all to the last bit"

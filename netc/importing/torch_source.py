@@ -8,6 +8,7 @@ from typing import Any
 
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
+from netc.importing.looking import Look, Seen, taken
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Note, Wishes, finish, quiet
@@ -37,8 +38,8 @@ class TorchSource:
             return False
         return True
 
-    def open(self, names: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]]:
-        wanted = set(names)
+    def open(self, looks: Sequence[Look]) -> Callable[[Mapping[str, Any]], list[Seen]]:
+        wanted = {look.name: look.step for look in looks}
         lib = torch()
 
         class Watching(lib.fx.Interpreter):  # type: ignore[misc, name-defined]
@@ -47,15 +48,15 @@ class TorchSource:
             def run_node(self, node: Any) -> Any:
                 result = super().run_node(node)
                 if node.name in wanted and hasattr(result, "clone"):
-                    self.seen[node.name] = result.detach().clone().numpy()
+                    self.seen[node.name] = taken(result.detach().numpy(), wanted[node.name])
                 return result
 
-        def run(arrays: Mapping[str, Any]) -> list[Any]:
+        def run(arrays: Mapping[str, Any]) -> list[Seen]:
             watching = Watching(self.program.module())
             watching.seen = {}
             with lib.no_grad():
                 watching.run(*(lib.from_numpy(arrays[name].copy()) for name in self.inputs))
-            return [watching.seen[name] for name in names]
+            return [watching.seen[look.name] for look in looks]
 
         return run
 

@@ -111,11 +111,14 @@ def save_rewritten(path: str | Path, target: Path) -> None:
     _load(path, _content(path, Settings(named=True), options), options, [CPU])
 
 
-def open_bytes(content: bytes, folder: Path, name: str) -> Session:
-    """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. Raises NetcError
+def open_bytes(content: bytes, folder: Path, name: str, *, as_it_is: bool = False) -> Session:
+    """Load a model that is no file, on the CPU; tensors that it keeps in other files lie in `folder`. as_it_is: node by
+    node, its weights where they lie, of which onnxruntime otherwise makes copies that suit it. Raises NetcError
     (`model-file`) calling it `name`."""
-    options = _options(Settings(), _FATAL_ONLY)
+    options = _options(Settings(unfused=as_it_is), _FATAL_ONLY)
     options.add_session_config_entry(_FOLDER, str(folder))
+    if as_it_is:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     return _session(_load(name, content, options, [CPU]), "cpu", "")
 
 
