@@ -76,10 +76,14 @@ class Weight(msgspec.Struct, frozen=True, eq=False):
 
     def array(self) -> Any:
         """The values, C-contiguous. Raises NetcError as reading the source does."""
+        return np.asarray(self.view(), order="C")
+
+    def view(self) -> Any:
+        """The values in whatever order they lie in memory, or in a file that is mapped into it."""
         array = self.held.read()
         for what, numbers in self.steps:
             array = _STEPS[what](array, numbers)
-        return np.asarray(array, order="C")
+        return array
 
     def told(self) -> str:
         """`permute (1 0)`: what was done to the tensor; empty where nothing was."""

@@ -27,8 +27,22 @@ class Assigned(msgspec.Struct, frozen=True, eq=False):
     weight: Weight
 
     def array(self) -> Any:
-        """Its values. Raises Gap where the source holds another type or shape than it says."""
-        array = self.weight.array()
+        """Its values, C-contiguous. Raises Gap where the source holds another type or shape than it says."""
+        return np.asarray(self._view(), order="C")
+
+    def blocks(self) -> Iterator[memoryview]:
+        """The bytes of its values, some at a time, so that no tensor need be in memory as a whole. Raises Gap."""
+        array = self._view()
+        if array.flags.c_contiguous:
+            data = memoryview(array.reshape(-1)).cast("B") if array.size else memoryview(b"")
+            yield from (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
+            return
+        rows = max(CHUNK // max(array[:1].nbytes, 1), 1)
+        for start in range(0, len(array), rows):
+            yield np.ascontiguousarray(array[start : start + rows]).reshape(-1).data.cast("B")
+
+    def _view(self) -> Any:
+        array = self.weight.view()
         if tuple(array.shape) != self.spec.shape or str(array.dtype) != self.spec.dtype:
             held = f"{array.dtype} {list(array.shape)}"
             raise Gap(f"is {held}, but should be {self.spec.dtype} {list(self.spec.shape)}", self.weight.held.name)
@@ -65,12 +79,10 @@ def unused(graph: Graph, assigned: Mapping[str, Assigned], names: Mapping[str, i
 
 
 def write(path: Path, assigned: Mapping[str, Assigned], metadata: Mapping[str, str], progress: Progress | None) -> None:
-    """Write the tensors as safetensors, one after another; no more than one is in memory."""
+    """Write the tensors as safetensors, one after another, in blocks."""
 
     def send(entry: TensorEntry, file: BinaryIO) -> Iterator[int]:
-        data = memoryview(assigned[entry.name].array()).cast("B") if entry.size else memoryview(b"")
-        for start in range(0, len(data), CHUNK):
-            yield file.write(data[start : start + CHUNK])
+        return map(file.write, assigned[entry.name].blocks())
 
     layout = lay_out_shards(path, [one.spec for one in assigned.values()], metadata)
     write_layout(layout, [path], send, progress)

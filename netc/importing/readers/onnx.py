@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 
 from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
 from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import plain, state
+from netc.importing.readers.onnx_external import array_of
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
 from netc.importing.readers.onnx_names import module_of, scope_of, statement_of
 from netc.types import OF_ONNX, TensorType
@@ -286,11 +287,11 @@ class Reader:
                 else "?"
             )
             raise Gap(f"netc has no tensors of {kind}", f"initializer {tensor.name}")
-        folder = str(self.folder)
+        folder = self.folder
 
         def read() -> Any:
             try:
-                return numpy_helper.to_array(tensor, base_dir=folder)
+                return array_of(tensor, folder)
             except ValueError as error:
                 raise Gap(f"its data are not of its type and shape: {error}", f"initializer {tensor.name}") from error
 
