@@ -141,6 +141,20 @@ def test_a_file_that_is_gone_is_told_and_comes_back(watching: Watching, spec: Pa
     assert events.next("state")["valid"]
 
 
+def test_a_folder_that_is_gone_is_told_and_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "digits.yaml").write_text(DIGITS, encoding="utf-8")
+    watching = Watching("there/digits.yaml", folder=tmp_path)
+    events = Events(watching)
+    events.next("view", "module")
+    folder.rename(tmp_path / "away")
+    assert "cannot read" in events.next("state")["problem"]
+    (tmp_path / "away").rename(folder)
+    assert events.next("state")["valid"]
+    assert watching.end() == (0, "")
+
+
 def test_imported_files_are_followed(tmp_path: Path) -> None:
     part = (
         "netc: 1\nargs: {width: 4}\ninputs: {image: [N, 3, 8, 8]}\nnet:\n  conv: conv2d width 3\noutputs: {y: conv}\n"
@@ -252,5 +266,10 @@ def test_the_page_follows_in_a_browser(watching: Watching, spec: Path, tmp_path:
         spec.write_text(DIGITS, encoding="utf-8")
         browser.wait("document.getElementById('summary').textContent.includes('170,314')")
         assert browser.value("document.querySelectorAll('.failing').length") == 0
+        evil = "doc: '</desc></svg><script>document.title = 1</script><img src=x onerror=document.title=1>'"
+        spec.write_text(DIGITS.replace("doc: A small residual network", evil), encoding="utf-8")
+        browser.wait("document.querySelector('#picture desc').textContent.includes('<script>')")
+        assert browser.value("document.querySelectorAll('#picture script, #picture img').length") == 0
+        assert browser.value("document.title") == "digits.yaml"
         assert browser.errors == []
         assert all(asked.startswith((watching.address, "data:", "about:")) for asked in browser.requests)

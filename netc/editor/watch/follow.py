@@ -61,8 +61,9 @@ class Followed:
         self.seen: dict[str, tuple[int, int, int]] = {}
 
     def folders(self) -> set[str]:
-        """Where the spec and what it imports lie."""
-        return {os.path.dirname(file) for file in self.files}
+        """Where the spec and what it imports lie; the current folder, should they be gone."""
+        found = {os.path.dirname(file) for file in self.files}
+        return {folder for folder in found if os.path.isdir(folder)} or {os.getcwd()}
 
     def is_changed(self) -> bool:
         """Has a file changed since the last look?"""
