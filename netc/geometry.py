@@ -225,6 +225,6 @@ def _same_padding(window: Window) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def adaptive_bins(n: int, out: int) -> list[tuple[int, int]]:
-    """The `(start, end)` of each of the `out` bins that adaptive pooling makes of `n` elements."""
-    return [(i * n // out, -((i + 1) * n // -out)) for i in range(out)]
+def adaptive_bins(n: int, out: int, most: int | None = None) -> list[tuple[int, int]]:
+    """The `(start, end)` of each of the `out` bins that adaptive pooling makes of `n` elements; of the first `most`."""
+    return [(i * n // out, -((i + 1) * n // -out)) for i in range(out if most is None else min(out, most))]

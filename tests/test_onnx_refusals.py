@@ -45,7 +45,7 @@ CASES = (
         "adaptive_max_pool2d 5", "H must be a number here: use --bind", "common.py:number", OPEN,
         after="identity @last.indices",
     ),
-    Case("reshape (h w)", "the size w is not that of any axis of the input", "target.py:_needed", "[h*w]"),
+    Case("reshape (h w)", "the size w does not follow from any axis of the input", "target.py:_needed", "[h*w]"),
     Case("conv2d 4 3 padding=same dilation=2 stride=2", "or padding in numbers", "conv.py:_onnx_same", OPEN),
     Case("max_pool2d 2 stride=3 padding=same", "use --bind, or padding in numbers", "pool.py:_onnx_same", OPEN),
     Case(
@@ -75,6 +75,18 @@ CASES = (
          dtype="float16"),
     Case("round", "Round takes bfloat16 elements from opset 22 on", "versions.py:check_types", opset=18,
          dtype="bfloat16"),
+    *(
+        Case(line, "more than 4,194,304", "common.py:elements", f"[1, 1, 1, {10**9}]", after="identity @last")
+        for line in (
+            f"interpolate size=(1 {3 * 10**8}) mode=nearest",
+            f"interpolate size=(1 {3 * 10**8}) mode=nearest-exact",
+            "anchors 32 ratios=1 stride=8 like=@image",
+            "adaptive_avg_pool2d (1 7)",
+            f"fractional_max_pool2d 1 output_size=(1 {10**8})",
+            f"unfold (1 {10**4})",
+        )
+    ),
+    Case(f"adaptive_max_pool2d (1 {10**6})", "1,000,000 parts here", "common.py:each_of", f"[1, 1, 1, {10**7 + 1}]"),
     Case("celu 0.5", "no float64 kernel for Elu on the CPU: use float32", "", dtype="float64"),
 )  # fmt: skip
 FOR_PLUGINS = {"versions.py:_check_form", "versions.py:_with_axes_attribute"}

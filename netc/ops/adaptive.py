@@ -10,7 +10,7 @@ from netc.dims import Size, dim_text, exact_div
 from netc.geometry import adaptive_bins
 from netc.ops.adaptive_places import values_and_places
 from netc.ops.base import Family, Op, PerAxisOrKept, Sight, attr, op
-from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, number
+from netc.ops.common import compact, each_of, elements, int64, keywords, need_float, need_rank, node, number
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.types import AXES, ONNX_TYPES, TensorType
 
@@ -106,7 +106,7 @@ def _bins_text(n: Size, out: int) -> str:
     rule = f"{out}, the i-th from ⌊i·{factor}/{out}⌋ to ⌈(i+1)·{factor}/{out}⌉"
     if not isinstance(n, int):
         return rule
-    bins = ", ".join(f"{start}–{end - 1}" for start, end in adaptive_bins(n, out)[:8])
+    bins = ", ".join(f"{start}–{end - 1}" for start, end in adaptive_bins(n, out, most=8))
     return f"{rule}: elements {bins}{', …' if out > 8 else ''}"
 
 
@@ -134,6 +134,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 
     def _bins(self, x: TensorType, axis: int, out: int, left: bool) -> OnnxConst:
         n = number(x.shape[axis])
+        elements(n * out)
         bins = adaptive_bins(n, out)
         rows = [tuple(1 / (end - start) if start <= i < end else 0.0 for i in range(n)) for start, end in bins]
         matrix = rows if left else [*zip(*rows, strict=True)]
@@ -171,7 +172,7 @@ def _inside(axis: int, out: Size) -> Iterator[OnnxNode]:
 def _numbered(axis: int, out: int) -> Iterator[OnnxNode]:
     """i·n and (i+1)·n of each bin i, as a column, with the number of bins and one less."""
     firsts, lasts = (
-        OnnxConst(f"{name}{axis}", "int64", (out, 1), tuple(range(i, out + i)))
+        OnnxConst(f"{name}{axis}", "int64", (out, 1), tuple([i + part for part in elements(out)]))
         for i, name in enumerate(("firsts", "lasts"))
     )
     parts, spare = int64(f"parts{axis}", out), int64(f"spare{axis}", out - 1)
@@ -224,7 +225,7 @@ class AdaptiveMaxPool(_AdaptivePool):
             return
         consts = [int64(f"axis{axis}", axis)]
         parts = []
-        for i, (start, end) in enumerate(adaptive_bins(n, out)):
+        for i, (start, end) in zip(each_of(out), adaptive_bins(n, out), strict=True):
             part = f"bin{axis}_{i}"
             bounds = (int64(f"{part}_start", start), int64(f"{part}_end", end))
             yield node("Slice", f"{source} {part}_start {part}_end axis{axis}", f"{part}_slice", *bounds, *consts)

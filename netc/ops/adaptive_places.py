@@ -8,7 +8,7 @@ from math import prod
 from netc.dims import exact_div
 from netc.geometry import adaptive_bins
 from netc.ops.base import PerAxisOrKept
-from netc.ops.common import int64, node, numbers
+from netc.ops.common import each_of, elements, int64, node, numbers
 from netc.ops.pool import _modulo_plane
 from netc.ops.records import OnnxConst, OnnxNode
 from netc.types import TensorType
@@ -27,6 +27,7 @@ def values_and_places(x: TensorType, output_size: PerAxisOrKept) -> Iterator[Onn
     pooled = [(axis, out) for axis, out in enumerate(output_size, 2) if out is not None]
     names = {"values": "x0"}
     for axis, out in reversed(pooled):
+        each_of(out)
         yield from _along(names, axis, adaptive_bins(space[axis - 2], out), last=axis == pooled[0][0])
     yield from _counted(names, space)
 
@@ -63,7 +64,8 @@ def _counted(names: dict[str, str], space: tuple[int, ...]) -> Iterator[OnnxNode
         if f"at{axis}" in names:
             yield node("Mul", f"{names[f'at{axis}']} step{axis}", term, OnnxConst(f"step{axis}", "int64", (), (step,)))
         else:
-            line = OnnxConst(term, "int64", (n, *[1] * (len(space) + 1 - axis)), tuple(range(0, n * step, step)))
+            places = tuple([at * step for at in elements(n)])
+            line = OnnxConst(term, "int64", (n, *[1] * (len(space) + 1 - axis)), places)
             yield node("Identity", f"{term}_line", term, OnnxConst(f"{term}_line", "int64", line.shape, line.values))
         terms.append(term)
     total = terms[0]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Floats, Op, attr, op
-from netc.ops.common import compact, int64, need_float, need_rank, node, plain
+from netc.ops.common import compact, elements, int64, need_float, need_rank, node, plain
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
@@ -185,7 +185,7 @@ class Anchors(Op):
 
     def _shifts(self, dtype: str, axis: int, n: int) -> OnnxConst:
         """How far the boxes of each row are moved, H×1×1×4, or of each column, W×1×4."""
-        values = [(i + self.offset) * step for i in range(n) for step in self._steps(axis)]
+        values = [(i + self.offset) * step for i in elements(n) for step in self._steps(axis)]
         return OnnxConst(f"shifts{axis}", dtype, (n, *(1,) * (4 - axis), 4), tuple(values))
 
     def _shifts_of_any_size(self, dtype: str, axis: int) -> Iterator[OnnxNode]:

@@ -168,6 +168,24 @@ def learned(name: str, shape: tuple[Size, ...], fill: Fill, x: TensorType, *, tr
 ONES, ZEROS = Fill("constant", 1.0), Fill("constant", 0.0)
 
 
+MOST_ELEMENTS, MOST_PARTS = 1 << 22, 1 << 12
+"""Elements of a constant that an operator needs in ONNX and PyTorch computes, and parts that it is computed in."""
+
+
+def elements(count: int) -> range:
+    """0, 1, …, one for each element of such a constant. Raises Unsupported where they are too many."""
+    if count > MOST_ELEMENTS:
+        raise Unsupported(f"ONNX needs a constant of {count:,} elements here, more than {MOST_ELEMENTS:,}")
+    return range(count)
+
+
+def each_of(count: int) -> range:
+    """0, 1, …, one for each part with nodes of its own. Raises Unsupported where they are too many."""
+    if count > MOST_PARTS:
+        raise Unsupported(f"ONNX needs nodes for each of {count:,} parts here, more than {MOST_PARTS:,}")
+    return range(count)
+
+
 def int64(name: str, *values: int) -> OnnxConst:
     """A constant list of int64."""
     return OnnxConst(name, "int64", (len(values),), values)
@@ -175,7 +193,7 @@ def int64(name: str, *values: int) -> OnnxConst:
 
 def filled(name: str, x: TensorType, shape: tuple[int, ...], value: float) -> OnnxConst:
     """A constant of the input's dtype, the same value everywhere."""
-    return OnnxConst(name, x.dtype, shape, (value,) * prod(shape))
+    return OnnxConst(name, x.dtype, shape, (value,) * len(elements(prod(shape))))
 
 
 def node(op_type: str, inputs: str, outputs: str = "y0", *consts: OnnxConst, **attributes: Any) -> OnnxNode:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from struct import pack, unpack
 
 from netc.ops.base import Family, Floats, Op, PerAxis, Sight, attr, op
-from netc.ops.common import axis_name, compact, int64, need_constant, need_float, need_rank, node, number
+from netc.ops.common import axis_name, compact, elements, int64, need_constant, need_float, need_rank, node, number
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -91,6 +91,7 @@ class FractionalMaxPool2d(Op):
     def _along(self, x: TensorType, source: str, result: str, axis: int) -> Iterator[OnnxNode]:
         """All elements of all regions side by side, the largest of each region."""
         kernel, count = self.kernel_size[axis - 2], self._regions(x)[axis - 2]
+        elements(count * kernel)
         places = [begin + i for begin in begins(number(x.shape[axis]), count, kernel) for i in range(kernel)]
         shape = [0] * axis + [count, kernel] + [-1] * (axis == 2)
         yield node("Gather", f"{source} places{axis}", f"all{axis}", int64(f"places{axis}", *places), axis=axis)

@@ -14,7 +14,7 @@ from math import ceil
 import msgspec
 
 from netc.dims import Size, at_least, exact_div
-from netc.ops.common import int64, node, number
+from netc.ops.common import elements, int64, node, number
 from netc.ops.narrow import float32, rounded
 from netc.ops.records import OnnxConst, OnnxNode, Unsupported
 from netc.types import ONNX_TYPES, TensorType
@@ -58,11 +58,11 @@ class Nearest(msgspec.Struct, frozen=True):
         step = rounded(n / size if self.factor is None else 1 / self.factor, wide)
         if self.exact:
             back = 0.0 if small else 0.5
-            found = [max(rounded((i + 0.5) * step - back, wide), 0.0) + back for i in range(size)]
+            found = [max(rounded((i + 0.5) * step - back, wide), 0.0) + back for i in elements(size)]
         elif small and size in (n, 2 * n):
-            found = [float(i * n // size) for i in range(size)]
+            found = [float(i * n // size) for i in elements(size)]
         else:
-            found = [i * step for i in range(size)]
+            found = [i * step for i in elements(size)]
         return tuple([min(int(float32(place)), n - 1) for place in found])
 
     @property
@@ -71,7 +71,7 @@ class Nearest(msgspec.Struct, frozen=True):
         places, ratio = self.places(), _ratio(self.n, self.size)
         if places is not None:
             n, size = number(self.n), number(self.size)
-            exactly = [(2 * i + self.exact) * n // (2 * size) for i in range(size)]
+            exactly = [(2 * i + self.exact) * n // (2 * size) for i in elements(size)]
             return ratio is not None and list(places) == exactly
         if ratio is not None and self.factor in (None, ratio):
             return _steady(ratio)

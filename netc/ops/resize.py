@@ -11,6 +11,7 @@ from netc.ops.base import OPERATORS, Family, Floats, Op, Sight, Sizes, Word, att
 from netc.ops.common import (
     axis_name,
     compact,
+    elements,
     int64,
     keywords,
     need_float,
@@ -221,7 +222,7 @@ class Interpolate(Op):
             yield from self._rows(axes, *x)
 
     def _rows(self, axes: list[Nearest], *x: TensorType) -> Iterator[OnnxNode]:
-        moved = [axis for axis in axes if axis.places() != tuple(range(number(axis.n) if axis.places() else 0))]
+        moved = [axis for axis in axes if axis.places() != tuple(elements(number(axis.n)) if axis.places() else ())]
         if any(axis.places() is None for axis in moved):
             for axis in axes:
                 yield from self._measured(axis.axis, *x)
@@ -238,7 +239,7 @@ class Interpolate(Op):
     def _measured(self, axis: int, *x: TensorType) -> Iterator[OnnxNode]:
         """The size along an axis, the new one and the new elements' numbers as tensors: `old…`, `new…`, `numbers…`."""
         size = self._target(*x)[axis - 2]
-        known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *range(size))) if isinstance(size, int) else ()
+        known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *elements(size))) if isinstance(size, int) else ()
         yield node("Shape", "x0", f"old{axis}", *known, start=axis, end=axis + 1)
         if self._is_read(*x) and not known:
             if self._is_likes(*x):

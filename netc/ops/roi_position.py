@@ -7,7 +7,7 @@ from math import prod
 
 from netc.dims import Size, dim_text, exact_div
 from netc.ops.base import Family, PerAxis, attr, op
-from netc.ops.common import int64, node, number
+from netc.ops.common import elements, int64, node, number
 from netc.ops.records import OnnxNode, Problem, TorchForm
 from netc.ops.roi import NUMBERED, WEIGHTS, _Roi, align_settings, box_count, numbered, ordered
 from netc.types import TensorType
@@ -77,7 +77,8 @@ class PSRoIAlign(_Roi):
         cells, counts = prod(self.output_size), self.sampling_ratio <= 0
         settings = align_settings(self.output_size, self.sampling_ratio, aligned=True)
         inputs = f"x0 {'boxes' if counts else 'corners'} samples"
-        channels, diagonal = number(self._channels(x[0])), int64("diagonal", *range(0, cells**2, cells + 1))
+        channels = number(self._channels(x[0]))
+        diagonal = int64("diagonal", *[cell * (cells + 1) for cell in elements(cells)])
         return (
             *numbered(x[1], "x1"),
             *(ordered("corners", "boxes") if counts else ()),

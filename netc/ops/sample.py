@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
-from netc.ops.common import form, int64, need_float, need_rank, node, number
+from netc.ops.common import elements, form, int64, need_float, need_rank, node, number
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
@@ -76,8 +76,8 @@ class GridSample(Op):
 def _places(n: int, *, align_corners: bool) -> tuple[float, ...]:
     """The coordinates of `n` elements from −1 to 1."""
     if align_corners:
-        return tuple([2 * i / (n - 1) - 1 for i in range(n)]) if n > 1 else (0.0,)
-    return tuple([(2 * i + 1) / n - 1 for i in range(n)])
+        return tuple([2 * i / (n - 1) - 1 for i in elements(n)]) if n > 1 else (0.0,)
+    return tuple([(2 * i + 1) / n - 1 for i in elements(n)])
 
 
 @op("affine_grid", family=Family.OTHER, torch="torch.nn.functional.affine_grid", title="AffineGrid")

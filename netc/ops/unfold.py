@@ -9,7 +9,7 @@ from typing import ClassVar
 from netc.dims import Size, dim_text, equal, product_text
 from netc.geometry import Window
 from netc.ops.base import Family, Op, PerAxis, Sight, attr, op
-from netc.ops.common import int64, keywords, need_constant, need_float, need_rank, node, number, positional
+from netc.ops.common import elements, int64, keywords, need_constant, need_float, need_rank, node, number, positional
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchForm, TorchModule
 from netc.ops.windowed import need_fit, window_caption
 from netc.types import TensorType
@@ -18,7 +18,7 @@ from netc.types import TensorType
 def one_hot_kernels(kernel: tuple[int, ...], channels: int, dtype: str) -> OnnxNode:
     """`kernels`, channels·taps × 1 × kernel: for every channel one kernel per tap that takes this tap alone."""
     taps = prod(kernel)
-    values = tuple([float(i == j) for i in range(taps) for j in range(taps)])
+    values = tuple([float(i == j) for i in range(taps) for j in range(taps)]) if elements(taps * taps) else ()
     eye = OnnxConst("eye", dtype, (taps, 1, *kernel), values)
     return node("Tile", "eye repeats", "kernels", eye, int64("repeats", channels, *[1] * (len(kernel) + 1)))
 
