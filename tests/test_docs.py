@@ -23,7 +23,7 @@ def examples(page: str) -> list[tuple[str | None, str]]:
     return [(match["code"], match["text"]) for match in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8"))]
 
 
-PAGES = ("docs/language.md", "docs/editing.md", "docs/course.md", "README.md", "CONTRIBUTING.md")
+PAGES = ("docs/language.md", "docs/course.md", "README.md", "CONTRIBUTING.md")
 CASES = [(page, *case) for page in PAGES for case in examples(page)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.course import ROOT, printed
 from tests.walkthrough import blocks, carry_out, folder_for, steps
 
-PAGES = ("docs/tutorial.md", "docs/cookbook.md", "docs/coming_from.md", "docs/how_it_works.md")
+PAGES = ("docs/tutorial.md", "docs/cookbook.md", "docs/coming_from.md", "docs/how_it_works.md", "docs/editing.md")
 SITE = ("tools/site/pages/api.md",)
 
 
