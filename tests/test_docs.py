@@ -23,7 +23,7 @@ def examples(page: str) -> list[tuple[str | None, str]]:
     return [(match["code"], match["text"]) for match in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8"))]
 
 
-PAGES = ("docs/language.md", "docs/course.md", "README.md", "CONTRIBUTING.md")
+PAGES = ("docs/language.md", "docs/course.md", "docs/training.md", "README.md", "CONTRIBUTING.md")
 CASES = [(page, *case) for page in PAGES for case in examples(page)]
 
 
@@ -69,10 +69,10 @@ def test_links_lead_somewhere() -> None:
 def test_the_readme_lists_every_command_there_is_and_no_other() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(
-        r"^netc (\w+) ", next(block for block in readme_blocks() if "netc check    SPEC" in block), re.M
+        r"^netc ([\w-]+) ", next(block for block in readme_blocks() if "netc check    SPEC" in block), re.M
     )
     assert sorted(set(listed)) == sorted(COMMANDS)
-    assert set(re.findall(r"^\$? ?netc (\w+)", text, re.MULTILINE)) <= set(COMMANDS)
+    assert set(re.findall(r"^\$? ?netc ([\w-]+)", text, re.MULTILINE)) <= set(COMMANDS)
 
 
 def readme_blocks() -> list[str]:

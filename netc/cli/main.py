@@ -31,6 +31,7 @@ COMMANDS = {
     "summary": "Tabulate layers, shapes, parameters, MACs and receptive fields.",
     "build": "Write module, weights, ONNX file, picture and summary into one directory.",
     "torch": "Write a network as a PyTorch module.",
+    "train-script": "Write a script that trains a network as its spec says.",
     "onnx": "Write a network as an ONNX file, with weights.",
     "optimize": "Make an ONNX file smaller and faster, comparing every step with the original.",
     "import": "Turn a network of another tool into a short spec and its weights, and compare both.",
@@ -63,7 +64,7 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"netc.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"netc.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

@@ -358,6 +358,14 @@ NETWORK_CODES = (
         "correct the operator or the path, or remove the rule.",
     ),
     CodeInfo(
+        "unmatched-group",
+        "error",
+        "A path under `groups` of `train` matches no module",
+        "A group of the optimiser is named by the path of a module with parameters, or by a glob over such paths.",
+        "net:\n  conv1: conv2d 8 3\ntrain: {optimizer: sgd lr=0.1, epochs: 9, groups: {stem: {lr: 0.01}}}\n",
+        "use a path that `netc summary` lists.",
+    ),
+    CodeInfo(
         "unmatched-freeze",
         "error",
         "A path under `freeze` matches no module",

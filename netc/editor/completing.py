@@ -20,6 +20,8 @@ from netc.syntax.ast import Definition, SpecFile
 from netc.syntax.definitions import BLOCK_KEYS, FILE_KEYS
 from netc.syntax.library import PREFIX, names
 from netc.syntax.parse import LEVELS
+from netc.syntax.training import TRAIN_KEYS
+from netc.syntax.training import WORDS as TRAIN_WORDS
 from netc.types import DTYPES
 
 Kind = Literal["key", "operator", "block", "attribute", "word", "tensor", "value", "code"]
@@ -199,6 +201,8 @@ class _Completer:
             yield from (Completion(name, "operator", self.start, "", f"{name}: ") for name in OPERATORS)
         elif inner[0] == "defaults" and inner[1] in OPERATORS:
             yield from self._keyed(OPERATORS[inner[1]].attributes)
+        elif inner[0] == "train" and len(inner) == 1:
+            yield from self._keyed(TRAIN_KEYS)
         elif inner[0] == "lint":
             yield from (Completion(code, "code", self.start, CODES[code].title, f"{code}: ") for code in LINTS)
         elif inner[0] == "inputs" and len(inner) == 2:
@@ -218,6 +222,8 @@ class _Completer:
                 yield from self._make(INITIALISERS, "word")
             case ("lint",):
                 yield from self._make(LEVELS, "word")
+            case ("train",) if inner[-1] in TRAIN_WORDS:
+                yield from self._make(TRAIN_WORDS[inner[-1]], "word")
             case ("import",):
                 yield from (Completion(PREFIX + name, "block", self.at.start) for name in names())
             case ("inputs",) if inner[-1:] == ("dtype",):

@@ -14,6 +14,7 @@ from netc.ops.fill import INITIALISERS
 from netc.ops.reference import attributes, headline
 from netc.syntax.definitions import MAX_RANK
 from netc.syntax.parse import EDITION, LEVELS
+from netc.syntax.training import NUMBERS, PRECISIONS, WORDS
 from netc.types import DTYPES
 
 Schema = dict[str, Any]
@@ -103,6 +104,7 @@ def _file_keys() -> Schema:
             {"type": "object", "additionalProperties": {"type": "string", "pattern": _LINE}},
         ),
         "freeze": _said("Modules that do not train.", _either(_TEXT, {"type": "array", "items": _TEXT})),
+        "train": _said("How it is trained: what `netc train-script` writes.", _train()),
         "lint": _said(
             "Finding → level.",
             {
@@ -112,6 +114,20 @@ def _file_keys() -> Schema:
             },
         ),
     }
+
+
+def _train() -> Schema:
+    words = {
+        key: _said(f"One of {', '.join(known)}, with arguments.", {"type": "string"}) for key, known in WORDS.items()
+    }
+    numbers = {key: _said(f"{kind.wanted[0].upper()}{kind.wanted[1:]}.", _EXPRESSION) for key, kind in NUMBERS.items()}
+    rest = {
+        "data": _said("`module:function` that returns the data sets for training and validation.", _TEXT),
+        "folder": _said("A folder with `train` and `valid`, and in them a folder of pictures per class.", _TEXT),
+        "precision": _said("What the forward pass computes in.", {"enum": [*PRECISIONS]}),
+        "groups": _said("Path of a module → lr and weight_decay there.", _map(_map(_EXPRESSION))),
+    }
+    return _object({**words, **numbers, **rest}, required=("optimizer", "epochs"))
 
 
 def _statement() -> Schema:

@@ -22,7 +22,7 @@ else:
 
 
 def check_paths(compilation: Compilation) -> None:
-    """Report `shared-mismatch`, `unmatched-init` and `unmatched-freeze`."""
+    """Report `shared-mismatch`, `unmatched-init`, `unmatched-group` and `unmatched-freeze`."""
     report, network = compilation.session.report, compilation.network
     flat = flatten(network)
     keys = _parameters(report, flat)
@@ -39,11 +39,16 @@ def check_paths(compilation: Compilation) -> None:
             known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
             finding = report.error("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
             finding.fix(*did_you_mean(rule.span, dict.fromkeys(known)))
+    for path, _ in network.file.train.groups if network.file.train is not None else ():
+        spend(GLOB * len(path.value))
+        if not any(_under(m, path.value) for m in modules):
+            message = f"`{path.value}` is not a module with parameters"
+            report.error("unmatched-group", message, path.span).fix(*did_you_mean(path.span, _with_outer(modules)))
     for path in network.file.freeze:
         spend(GLOB * len(path.value))
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
-            report.error("unmatched-freeze", message, path.span).fix(*did_you_mean(path.span, sorted(modules)))
+            report.error("unmatched-freeze", message, path.span).fix(*did_you_mean(path.span, _with_outer(modules)))
 
 
 def check_defaults(report: Report, spec: SpecFile) -> None:
@@ -59,6 +64,16 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
                 span = value.name_span or value.span
                 message = f"`{defaults.op}` has no argument `{value.name}`"
                 report.error("unknown-argument", message, span).fix(*foreign.argument_fixes(span, cls.attributes))
+
+
+def _with_outer(modules: set[str]) -> list[str]:
+    """Modules, and those around them."""
+    found = set(modules)
+    for module in modules:
+        while module:
+            found.add(module)
+            module = module.rpartition(".")[0]
+    return sorted(found)
 
 
 def _under(module: str, pattern: str) -> bool:

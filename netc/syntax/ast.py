@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -203,6 +203,36 @@ class Text(msgspec.Struct, frozen=True, eq=False):
     span: Span
 
 
+class Setting(msgspec.Struct, frozen=True, eq=False):
+    """A word and its arguments: `sgd lr=0.1 momentum=0.9`."""
+
+    word: str
+    values: Mapping[str, Any]
+    span: Span
+
+
+class Training(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """How a network is trained.
+
+    batch: examples of a step, in all processes together. clip: the largest norm of the gradient. groups: paths of
+    modules, with what the optimiser does otherwise there. data: `module:function`; folder: of pictures.
+    """
+
+    span: Span
+    optimizer: Setting
+    epochs: int
+    loss: Setting | None = None
+    schedule: Setting | None = None
+    average: Setting | None = None
+    batch: int = 32
+    clip: float | None = None
+    seed: int = 0
+    precision: Text | None = None
+    groups: tuple[tuple[Text, Mapping[str, Any]], ...] = ()
+    data: Text | None = None
+    folder: Text | None = None
+
+
 class SpecFile(Definition, eq=False, kw_only=True):
     """A whole file, parsed. `doc` and `edition` default when a file has errors there."""
 
@@ -215,6 +245,7 @@ class SpecFile(Definition, eq=False, kw_only=True):
     init: tuple[InitRule, ...] = ()
     freeze: tuple[Text, ...] = ()
     lint: dict[str, Text] = {}
+    train: Training | None = None
     ignores: Mapping[int, Set[str]] = {}
     """Line number → codes of its `# netc: ignore[code, …]` comment."""
 

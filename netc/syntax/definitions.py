@@ -42,6 +42,7 @@ FILE_KEYS = (
     "init",
     "freeze",
     "lint",
+    "train",
     *BLOCK_KEYS,
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Diagnostic, Source
-from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Variant
+from netc.lazy import LazyModule
+from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Training, Variant
 from netc.syntax.definitions import FILE_KEYS, DefinitionReader
 from netc.syntax.ignores import find_ignores
 from netc.syntax.library import split_shipped
@@ -25,6 +27,11 @@ from netc.syntax.values import (
     wrong_kind,
 )
 from netc.syntax.yaml import load_tree
+
+if TYPE_CHECKING:
+    from netc.syntax import training
+else:
+    training = LazyModule("netc.syntax.training")
 
 EDITION = "1"
 
@@ -78,6 +85,7 @@ class _FileReader:
             init=self.init(),
             freeze=self.freeze(),
             lint=self.lint(),
+            train=self.train(),
             ignores=find_ignores(self.report, self.root),
         )
         self.definitions.fill(spec, self.root, is_file=True)
@@ -168,6 +176,10 @@ class _FileReader:
             elif level is not None:
                 found[key.text] = level
         return found
+
+    def train(self) -> Training | None:
+        node = self.root.get("train")
+        return None if node is None else training.TrainingReader(self.report).read(node)
 
     def check_callables(self, spec: SpecFile) -> None:
         """A block, an import and a shared module are called alike, so their names must differ."""
