@@ -18,7 +18,8 @@ from torch import nn
 
 from netc.dims import bind, dim_source, symbol
 from netc.ops import OPERATORS, Op, convert
-from netc.ops.records import OnnxGraph, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchModule
+from netc.ops.records import OnnxGraph, OnnxNode, Problem, Require, TorchCall, TorchModule
+from netc.run.interpreter import applied, construct, flat
 from netc.types import TensorType
 
 CASES = int(os.environ.get("NETC_CASES", "60"))
@@ -63,11 +64,6 @@ def example(t: TensorType, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 2 if t.dtype == "bool" else 5, t.shape, generator=generator).to(dtype)
 
 
-def printed(arg: TorchArg) -> bool:
-    """Would the code name this argument?"""
-    return arg.omit is ... or arg.value != arg.omit or type(arg.value) is not type(arg.omit)
-
-
 class Held(nn.Module):
     """The tensor that a generated module keeps as an attribute."""
 
@@ -84,20 +80,8 @@ class Held(nn.Module):
 
 def build(module: TorchModule) -> nn.Module:
     """The module that the generated constructor call makes; one that gives a tensor where a tensor is kept."""
-    if module.make:
-        return Held(_kept(module), persistent=module.cls == "nn.Buffer")
-    cls = _helper(module) if module.helper else getattr(nn, module.cls.removeprefix("nn."))
-    shown = [arg for arg in module.args if printed(arg)]
-    positional = [arg.value for arg in shown if not arg.keyword]
-    return cls(*positional, **{arg.name: arg.value for arg in shown if arg.keyword}).eval()
-
-
-def _kept(module: TorchModule) -> torch.Tensor:
-    text = module.make
-    for arg in module.args:
-        items = arg.value if isinstance(arg.value, tuple) else (arg.value,)
-        text = text.replace(f"{{*{arg.name}}}", ", ".join(map(repr, items))).replace(f"{{{arg.name}}}", repr(arg.value))
-    return eval(text, {"torch": torch, "nn": nn})  # type: ignore[no-any-return]
+    made = construct(module)
+    return made.eval() if isinstance(made, nn.Module) else Held(made, persistent=module.cls == "nn.Buffer")
 
 
 def match(module: nn.Module, types: Sequence[TensorType]) -> nn.Module:
@@ -106,38 +90,12 @@ def match(module: nn.Module, types: Sequence[TensorType]) -> nn.Module:
     return module.to(getattr(torch, floats.pop())) if len(floats) == 1 else module
 
 
-def _helper(module: TorchModule) -> type[nn.Module]:
-    """The class whose source a generated file would contain."""
-    scope: dict[str, Any] = {"torch": torch, "nn": nn, "Tensor": torch.Tensor}
-    exec(f"from __future__ import annotations\n{module.helper}", scope)
-    return scope[module.cls]  # type: ignore[no-any-return]
-
-
-def _names(imports: Sequence[str]) -> dict[str, Any]:
-    places = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.linalg": torch.linalg}
-    pairs = [text.split(":") for text in imports]
-    return {"torch": torch} | {name: getattr(places[place], name) for place, name in pairs}
-
-
-def _evaluated(template: str, values: dict[str, Any], names: dict[str, Any], x: Sequence[torch.Tensor]) -> Any:
-    """The value of a template: the text is the operator's own, so evaluating it is what a generated file does."""
-    inputs = {str(i): f"x{i}" for i in range(len(x))}
-    shown = {key: repr(value) for key, value in values.items()}
-    star = ", ".join(inputs.values())
-    text = template.replace("{*}", star).replace("{self}", "module")
-    for key, value in (inputs | shown).items():
-        text = text.replace(f"{{{key}}}", value)
-    scope = names | {f"x{i}": t for i, t in enumerate(x)}
-    return eval(text, scope)
-
-
 def call_module(module: nn.Module, record: TorchModule, *x: torch.Tensor) -> Any:
-    names = _names(record.imports) | {"module": module}
-    return module() if record.make else _evaluated(record.call, {}, names, x)
+    return module() if record.make else applied(record, module, x)
 
 
 def call(record: TorchCall, *x: torch.Tensor) -> Any:
-    return _evaluated(record.template, {arg.name: arg.value for arg in record.args}, _names(record.imports), x)
+    return applied(record, None, x)
 
 
 def run_torch(op: Op, types: Sequence[TensorType], x: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Any]:
@@ -166,11 +124,6 @@ def refusals() -> Iterator[None]:
         yield
     except AssertionError as error:
         raise ValueError(str(error)) from error
-
-
-def flat(result: Any) -> list[torch.Tensor]:
-    """The tensors of a result in order, out of tuples in tuples."""
-    return [t for part in result for t in flat(part)] if isinstance(result, tuple | list) else [result]
 
 
 def shake(module: nn.Module) -> None:
@@ -329,3 +282,17 @@ def same_symbolic(op: Op, *types: TensorType) -> None:
     values = {f"s{n}": n for t in types for n in t.shape}
     for found, known in zip(op.outputs(*lifted(types)), op.outputs(*types), strict=True):
         assert tuple(bind(size, values) for size in found.shape) == known.shape
+
+
+def computed(op: Op, *x: torch.Tensor) -> torch.Tensor:
+    """What PyTorch makes of tensors that are right for the operator."""
+    types = [tensor(*t.shape) for t in x]
+    assert findings(op, *types) == []
+    (y,), _ = run_torch(op, types, x)
+    assert y.shape == op.outputs(*types)[0].shape
+    return y
+
+
+def in_onnx(op: Op, *x: torch.Tensor) -> torch.Tensor:
+    (y,) = run_onnx(onnx_model(op, [tensor(*t.shape) for t in x], {}), x)
+    return y

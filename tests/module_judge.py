@@ -21,7 +21,7 @@ from netc.ir.model import Network
 from netc.passes.sizes import bound_shape
 from netc.run.module import as_tuple
 from netc.weights import plan
-from tests.interpreter import Interpreter
+from tests.interpreter import interpreter
 
 SIZES = {"N": 2, "h": 1, "v": 2, "w": 2}
 MOST = 300_000
@@ -120,7 +120,7 @@ def compare(network: Network, made: Any, given: dict[str, Any]) -> None:
 def same_values(network: Network, module: nn.Module, other: str = "", where: str = "") -> None:
     """Bit for bit what the IR's interpreter computes, in eval and, where nothing is random, in train with what it
     leaves in the buffers."""
-    reference = Interpreter(network)
+    reference = interpreter(network)
     _stir(reference)
     with step(f"load{other}", where):
         module.load_state_dict(reference.state_dict())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
+from netc.backends.pytorch import generate
 from netc.diagnostics.model import Diagnostic, Source
 from netc.ir.flat import Flat, FlatNode, flatten, parameters
 from netc.ir.model import Network
 from netc.passes import compile_spec
+from netc.run.module import import_network
 
 
 def spec(net: str, head: str = "", image: str = "[N, 3, 32, 32]") -> str:
@@ -31,6 +34,20 @@ def errors(text: str, **options: Any) -> list[tuple[str, str]]:
     assert network is None, "this was accepted"
     assert any(d.severity == "error" for d in found)
     return [(d.code, d.span.text if d.span else "") for d in found]
+
+
+def accepted(net: str, head: str = "", image: str = "[N, 3, 8, 8]") -> Network:
+    """The network of statements that are right."""
+    found, problems = elaborate(spec(net, head, image))
+    assert found is not None, shown(problems)
+    return found
+
+
+def module_of(source: Network, folder: Path) -> Any:
+    """The generated module, from its file in the folder."""
+    path = folder / "model.py"
+    path.write_text(generate(source), encoding="utf-8")
+    return import_network(path)
 
 
 def codes(text: str, **options: Any) -> list[str]:

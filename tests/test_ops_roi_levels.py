@@ -7,7 +7,20 @@ from typing import Any
 from unittest import mock
 
 import torch
-from conformance import CASES, TOLERANCE, build, example, findings, make, onnx_model, quick, run_onnx, run_torch, tensor
+from conformance import (
+    CASES,
+    TOLERANCE,
+    build,
+    computed,
+    example,
+    findings,
+    in_onnx,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    tensor,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vision import torchvision
@@ -65,19 +78,6 @@ def inside(op: Any, maps: list[torch.Tensor], boxes: torch.Tensor) -> torch.Tens
     samples outside."""
     reach = torch.tensor([min((m.shape[i] - 1) * s for m, s in zip(maps, op.strides, strict=True)) for i in (3, 2)])
     return torch.minimum(boxes, reach.repeat(2).to(boxes))
-
-
-def computed(op: Op, *x: torch.Tensor) -> torch.Tensor:
-    types = [tensor(*t.shape) for t in x]
-    assert findings(op, *types) == []
-    (y,), _ = run_torch(op, types, x)
-    assert y.shape == op.outputs(*types)[0].shape
-    return y
-
-
-def in_onnx(op: Op, *x: torch.Tensor) -> torch.Tensor:
-    (y,) = run_onnx(onnx_model(op, [tensor(*t.shape) for t in x], {}), x)
-    return y
 
 
 @heavy

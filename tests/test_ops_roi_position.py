@@ -7,7 +7,20 @@ from math import ceil
 from typing import Any
 
 import torch
-from conformance import CASES, TOLERANCE, build, example, findings, make, onnx_model, quick, run_onnx, run_torch, tensor
+from conformance import (
+    CASES,
+    TOLERANCE,
+    build,
+    computed,
+    example,
+    findings,
+    in_onnx,
+    make,
+    onnx_model,
+    quick,
+    run_onnx,
+    tensor,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vision import torchvision
@@ -65,19 +78,6 @@ def crops(draw: Any) -> tuple[Op, torch.Tensor, torch.Tensor]:
         (left, right), (top, bottom) = (sorted((draw(places) / 4, draw(places) / 4)) for _ in range(2))
         rows.append([draw(st.integers(0, 1)), *(side / op.spatial_scale for side in (left, top, right, bottom))])
     return op, x, torch.tensor(rows, dtype=torch.float32)
-
-
-def computed(op: Op, *x: torch.Tensor) -> torch.Tensor:
-    types = [tensor(*t.shape) for t in x]
-    assert findings(op, *types) == []
-    (y,), _ = run_torch(op, types, x)
-    assert y.shape == op.outputs(*types)[0].shape
-    return y
-
-
-def in_onnx(op: Op, *x: torch.Tensor) -> torch.Tensor:
-    (y,) = run_onnx(onnx_model(op, [tensor(*t.shape) for t in x], {}), x)
-    return y
 
 
 @heavy

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from interpreter import Interpreter
+from interpreter import interpreter
 from safetensors.torch import load_file
-from spectext import elaborate, made, refused, shown, spec, warnings
+from spectext import accepted, elaborate, made, module_of, refused, shown, spec, warnings
 from torch import nn
 
 from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.ir.model import Network
-from netc.run.module import import_network
 from netc.verify.network import verify
 
 SCALED = """
@@ -32,18 +30,6 @@ d: sub @c @mean
 out: mul @d @ratio
 """
 INIT = "init: {parameter: normal std=0.5}"
-
-
-def network(net: str, head: str = "", image: str = "[N, 3, 8, 8]") -> Network:
-    found, problems = elaborate(spec(net, head, image))
-    assert found is not None, shown(problems)
-    return found
-
-
-def module_of(source: Network, folder: Path) -> Any:
-    path = folder / "model.py"
-    path.write_text(generate(source), encoding="utf-8")
-    return import_network(path)
 
 
 class Scaled(nn.Module):
@@ -66,7 +52,7 @@ def same_everywhere(source: Network, reference: nn.Module, folder: Path) -> None
     image = torch.randn(2, 3, 8, 8)
     reference.load_state_dict(weights, strict=True)
     expected = reference(image)
-    for module in (module_of(source, folder), Interpreter(source)):
+    for module in (module_of(source, folder), interpreter(source)):
         module.load_state_dict(weights, strict=True)
         found = module(image)
         torch.testing.assert_close(found["out"] if isinstance(found, dict) else found, expected)
@@ -76,11 +62,11 @@ def same_everywhere(source: Network, reference: nn.Module, folder: Path) -> None
 
 
 def test_parameters_and_constants_compute_what_pytorchs_do(tmp_path: Path) -> None:
-    same_everywhere(network(SCALED, INIT), Scaled(), tmp_path)
+    same_everywhere(accepted(SCALED, INIT), Scaled(), tmp_path)
 
 
 def test_the_state_dict_has_the_parameter_by_its_name_and_no_constant(tmp_path: Path) -> None:
-    source = network(SCALED)
+    source = accepted(SCALED)
     assert list(module_of(source, tmp_path).state_dict()) == ["scale", "a.weight", "a.bias"]
     assert {name for name, _ in module_of(source, tmp_path).named_buffers()} == {"mean", "ratio"}
     write_onnx_fresh(source, tmp_path / "model.onnx")
@@ -91,19 +77,19 @@ def test_the_state_dict_has_the_parameter_by_its_name_and_no_constant(tmp_path: 
 
 def test_a_parameter_is_zero_until_init_says_otherwise(tmp_path: Path) -> None:
     for head, expected in (("", 0.0), ("init: {parameter: constant 0.25}", 0.25), ("init: {'*cale': ones}", 1.0)):
-        write_onnx_fresh(network(SCALED, head), tmp_path / "model.onnx")
+        write_onnx_fresh(accepted(SCALED, head), tmp_path / "model.onnx")
         assert load_file(tmp_path / "model.safetensors")["scale"].unique().tolist() == [expected]
 
 
 def test_gradients_reach_a_parameter_and_no_constant(tmp_path: Path) -> None:
-    module = module_of(network(SCALED), tmp_path)
+    module = module_of(accepted(SCALED), tmp_path)
     module(torch.randn(2, 3, 8, 8)).sum().backward()
     assert torch.equal(module.scale.grad, torch.full((1, 3, 1, 1), 2 * 8 * 8 * 0.5))
     assert not module.mean.requires_grad
 
 
 def test_a_network_with_parameters_verifies() -> None:
-    report = verify(network(SCALED, INIT))
+    report = verify(accepted(SCALED, INIT))
     assert report.ok, report
 
 
@@ -126,7 +112,7 @@ NESTED = {
 @pytest.mark.parametrize("label", NESTED)
 def test_keys_follow_the_path_of_the_statement(label: str, tmp_path: Path) -> None:
     net, paths = NESTED[label]
-    source = network(net, INIT)
+    source = accepted(net, INIT)
     write_onnx_fresh(source, tmp_path / "model.onnx")
     weights = load_file(tmp_path / "model.safetensors")
     tensors = {path for path in paths if path in weights}
@@ -135,7 +121,7 @@ def test_keys_follow_the_path_of_the_statement(label: str, tmp_path: Path) -> No
     assert tensors
     module = module_of(source, tmp_path)
     module.load_state_dict(weights, strict=True)
-    oracle = Interpreter(source)
+    oracle = interpreter(source)
     oracle.load_state_dict(weights, strict=True)
     image = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(module(image), oracle(image)["out"])
@@ -145,7 +131,7 @@ def test_keys_follow_the_path_of_the_statement(label: str, tmp_path: Path) -> No
 
 def test_a_block_has_a_parameter_of_its_own_per_use(tmp_path: Path) -> None:
     head = "blocks: {layer_scale: {args: start=1, net: {gamma: parameter (1 in.C 1 1), out: mul @in @gamma}}}"
-    source = network("a: conv2d 4 1\nb: layer_scale\nc: conv2d 6 1\nd: layer_scale", f"{head}\n{INIT}")
+    source = accepted("a: conv2d 4 1\nb: layer_scale\nc: conv2d 6 1\nd: layer_scale", f"{head}\n{INIT}")
     module = module_of(source, tmp_path)
     assert {k: tuple(v.shape) for k, v in module.named_parameters() if "gamma" in k} == {
         "b.gamma": (1, 4, 1, 1),
@@ -158,7 +144,7 @@ def test_a_block_has_a_parameter_of_its_own_per_use(tmp_path: Path) -> None:
 
 def test_a_shared_parameter_exists_once(tmp_path: Path) -> None:
     net = "p: scale\na: conv2d 3 1\nb: mul @a @p\nq: scale\nc: add @b @q"
-    source = network(net, f"shared: {{scale: parameter (3 1 1)}}\n{INIT}")
+    source = accepted(net, f"shared: {{scale: parameter (3 1 1)}}\n{INIT}")
     assert list(dict(module_of(source, tmp_path).named_parameters())) == ["scale", "a.weight", "a.bias"]
     report = verify(source)
     assert report.ok, report
@@ -193,7 +179,7 @@ def test_what_is_fixed_is_torchs_tensor(line: str, tmp_path: Path) -> None:
 
 
 def test_a_parameter_may_itself_be_an_output() -> None:
-    report = verify(network("p: parameter 3\na: relu", f"outputs: {{p: p, a: a}}\n{INIT}"))
+    report = verify(accepted("p: parameter 3\na: relu", f"outputs: {{p: p, a: a}}\n{INIT}"))
     assert report.ok, report
 
 
@@ -227,5 +213,5 @@ def test_a_warning_stays_away() -> None:
 
 
 def test_a_frozen_parameter_does_not_train() -> None:
-    report = verify(network(SCALED, f"freeze: [scale]\n{INIT}"))
+    report = verify(accepted(SCALED, f"freeze: [scale]\n{INIT}"))
     assert report.ok, report

@@ -21,7 +21,7 @@ from netc.diagnostics.model import NetcError, Source
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.passes import compile_spec
-from tests.interpreter import Interpreter
+from tests.interpreter import interpreter
 from tests.random_modules import random_files
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -82,10 +82,10 @@ def network_class(code: str) -> Any:
     return [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == "generated"][-1]
 
 
-def pair(network: Network, **args: Any) -> tuple[Interpreter, Any]:
+def pair(network: Network, **args: Any) -> tuple[nn.Module, Any]:
     """An interpreter of the IR and the generated module, with the same weights."""
     torch.manual_seed(0)
-    reference, generated = Interpreter(network), network_class(generate(network))(**args)
+    reference, generated = interpreter(network), network_class(generate(network))(**args)
     generated.load_state_dict(reference.state_dict())
     return reference, generated
 

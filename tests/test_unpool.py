@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from spectext import elaborate, made, refused, shown, spec
+from spectext import accepted, elaborate, made, module_of, refused, shown, spec
 from torch import nn
 from torch.nn.functional import max_pool2d, max_unpool2d
 
@@ -17,7 +16,6 @@ from netc.backends.onnx import build_model, write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
-from netc.run.module import import_network
 from netc.verify.network import verify
 
 SEGNET = """
@@ -30,18 +28,6 @@ back2: [conv2d 6 3 padding=1, relu]
 up1: max_unpool2d of=@pool1
 out: conv2d 4 3 padding=1
 """
-
-
-def network(net: str, image: str) -> Network:
-    found, problems = elaborate(spec(net, image=image))
-    assert found is not None, shown(problems)
-    return found
-
-
-def module_of(source: Network, folder: Path) -> Any:
-    path = folder / "model.py"
-    path.write_text(generate(source), encoding="utf-8")
-    return import_network(path)
 
 
 def onnx_outputs(source: Network, folder: Path, image: torch.Tensor) -> list[torch.Tensor]:
@@ -74,7 +60,9 @@ POOLS = {
 def test_elements_return_where_they_were_found(label: str, symbolic: bool, tmp_path: Path) -> None:
     rank, line, settings, shape = POOLS[label]
     sizes = ["N", str(shape[1]), *"DHW"[3 - rank :]] if symbolic else map(str, shape)
-    source = network(f"pool: max_pool{rank}d {line}\nneg: neg\nup: max_unpool{rank}d of=@pool", f"[{', '.join(sizes)}]")
+    source = accepted(
+        f"pool: max_pool{rank}d {line}\nneg: neg\nup: max_unpool{rank}d of=@pool", image=f"[{', '.join(sizes)}]"
+    )
     pool = getattr(nn, f"MaxPool{rank}d")(return_indices=True, **settings)
     undo = getattr(nn, f"MaxUnpool{rank}d")(**{k: v for k, v in settings.items() if k != "ceil_mode"})
     image = ramp(*shape)
@@ -99,7 +87,7 @@ def test_indices_are_pytorchs_own(line: str, tmp_path: Path) -> None:
 
 
 def test_a_dilated_pool_is_undone_by_all_its_windows_span(tmp_path: Path) -> None:
-    source = network("pool: max_pool2d 2 dilation=2 stride=4\nup: max_unpool2d of=@pool", "[N, 2, 16*h, 16*w]")
+    source = accepted("pool: max_pool2d 2 dilation=2 stride=4\nup: max_unpool2d of=@pool", image="[N, 2, 16*h, 16*w]")
     image = ramp(2, 2, 16, 32)
     found, indices = max_pool2d(image, 2, stride=4, dilation=2, return_indices=True)
     expected = max_unpool2d(found, indices, 3, stride=4, output_size=image.shape[2:])
@@ -120,7 +108,7 @@ def test_a_pool_gives_indices_only_where_they_are_read() -> None:
 
 
 def test_the_code_is_what_one_would_write() -> None:
-    text = generate(network(SEGNET, "[N, 3, 4*h, 4*w]"))
+    text = generate(accepted(SEGNET, image="[N, 3, 4*h, 4*w]"))
     assert "self.pool1 = nn.MaxPool2d(2, return_indices=True)" in text
     assert "indices = self.pool1(" in text
     assert "max_unpool2d(" in text
@@ -128,7 +116,7 @@ def test_the_code_is_what_one_would_write() -> None:
 
 
 def test_a_segnet_computes_the_same_everywhere() -> None:
-    report = verify(network(SEGNET, "[N, 3, 4*h, 4*w]"))
+    report = verify(accepted(SEGNET, image="[N, 3, 4*h, 4*w]"))
     assert report.ok, report
     assert [f.ok for f in report.findings if f.name == "gradients"] == [True]
 
@@ -169,7 +157,7 @@ def test_what_cannot_be_undone_is_refused_at_its_place(net: str, code: str, wher
 
 
 def test_overlapping_windows_have_no_onnx_form() -> None:
-    source = network("p: max_pool2d 3 stride=2 padding=1\nup: max_unpool2d of=@p", "[N, 3, 8, 8]")
+    source = accepted("p: max_pool2d 3 stride=2 padding=1\nup: max_unpool2d of=@p", image="[N, 3, 8, 8]")
     with pytest.raises(NetcError) as caught:
         build_model(source)
     assert [d.code for d in caught.value.diagnostics] == ["onnx-unsupported"]
@@ -193,7 +181,7 @@ out: conv2d 2 3 padding=1
 @pytest.mark.parametrize("image", ["[N, 3, 4*h, 4*w]", "[N, 3, h, w]", "[N, 3, 13, 10]"])
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_a_u_net_that_grows_like_its_encoder(mode: str, image: str) -> None:
-    source = network(U_NET.replace("MODE", mode), image)
+    source = accepted(U_NET.replace("MODE", mode), image=image)
     report = verify(source)
     assert report.ok, report
 
@@ -245,7 +233,7 @@ def test_the_size_may_be_another_than_the_pools(symbolic: bool, tmp_path: Path) 
         _, found = elaborate(f"netc: 1\nname: t\ninputs: {{image: {image}}}\nnet:\n{net}")
         assert [d.code for d in found] == ["bad-argument"], "9 is not what every image gives"
         return
-    source, x = network(net, image), torch.randn(2, 2, 8, 8)
+    source, x = accepted(net, image=image), torch.randn(2, 2, 8, 8)
     pooled, places = nn.functional.max_pool2d(x, 2, return_indices=True)
     expected = nn.functional.max_unpool2d(pooled, places, 2, output_size=(9, 9))
     assert torch.equal(module_of(source, tmp_path)(x), expected)

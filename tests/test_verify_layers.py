@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -26,11 +25,14 @@ from netc.backends.pytorch import generate
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten
 from netc.ir.model import Network
+from netc.ops.records import TorchModule
+from netc.run.interpreter import construct, interpreted
 from netc.run.module import import_network
 from netc.verify import Difference, VerifyReport, verify, verify_files
 from netc.verify.compare import difference
 from netc.verify.layers import open_calls
 from netc.weights import init_weights
+from tests.guides import run
 
 ROOT = Path(__file__).parent.parent
 NETWORK = """netc: 1
@@ -172,8 +174,8 @@ def test_every_form_opens(text: str) -> None:
     assert _layers(report).compared > 1
 
 
-def tampered(monkeypatch: pytest.MonkeyPatch, *parts: str) -> VerifyReport:
-    """The report with another activation in PyTorch, in the module as a whole or in its statements one by one."""
+def tamper_with_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another activation in the generated module."""
 
     def generated(network: Network) -> str:
         text = generate(network)
@@ -181,13 +183,22 @@ def tampered(monkeypatch: pytest.MonkeyPatch, *parts: str) -> VerifyReport:
         return text.replace("0.2", "0.3")
 
     backend = SimpleNamespace(generate=generated)
-    for part in parts:
-        monkeypatch.setattr(sys.modules[f"netc.verify.{part}"], "pytorch_backend", lambda: backend)
-    return verify(compiled(), layers=True)
+    monkeypatch.setattr(sys.modules["netc.verify.network"], "pytorch_backend", lambda: backend)
+
+
+def tamper_with_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another activation where statements run one by one."""
+
+    def constructed(form: TorchModule) -> Any:
+        args = [msgspec.structs.replace(arg, value=0.3) if arg.value == 0.2 else arg for arg in form.args]
+        return construct(msgspec.structs.replace(form, args=tuple(args)))
+
+    monkeypatch.setattr(sys.modules["netc.run.interpreter"], "construct", constructed)
 
 
 def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = tampered(monkeypatch, "network")
+    tamper_with_module(monkeypatch)
+    report = verify(compiled(), layers=True)
     assert not report.ok
     assert _layers(report).first is None
     assert _layers(report).astray == ("logits", "features")
@@ -195,22 +206,21 @@ def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pyt
 
 
 def test_an_operator_that_is_wrong_in_pytorch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = tampered(monkeypatch, "network", "layers")
+    tamper_with_module(monkeypatch)
+    tamper_with_statements(monkeypatch)
+    report = verify(compiled(), layers=True)
     assert _layers(report).first.path == "stem.norm.1"
     assert _layers(report).astray == ()
 
 
-def test_opening_keeps_parameters_and_results(tmp_path: Path) -> None:
+def test_statements_have_the_parameters_of_the_module(tmp_path: Path) -> None:
     for spec in ("examples/digits.yaml", "examples/unet.yaml", "examples/repeat.yaml", "examples/shared.yaml"):
         network = netc.load(ROOT / spec).ir
-        modules = []
-        for name, each in (("whole", network), ("opened", open_calls(network).network)):
-            (tmp_path / f"{name}.py").write_text(generate(each), "utf-8")
-            modules.append(import_network(tmp_path / f"{name}.py"))
-        whole, opened = modules
-        assert {k: v.shape for k, v in whole.state_dict().items()} == {
-            k: v.shape for k, v in opened.state_dict().items()
-        }
+        (tmp_path / "whole.py").write_text(generate(network), "utf-8")
+        opened = open_calls(network)
+        modules = import_network(tmp_path / "whole.py"), interpreted(opened.nodes, opened.inputs, opened.values)
+        whole, statements = ({k: v.shape for k, v in module.state_dict().items()} for module in modules)
+        assert whole == statements
 
 
 def test_infinities_on_both_sides_are_equal() -> None:
@@ -355,22 +365,16 @@ def test_files_that_take_something_else_are_refused(text: str, words: str, forei
     assert words in found.message
 
 
-def cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netc", "verify", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
 def test_the_command_line(model: Path, foreign: Path) -> None:
     folder = model.parent
     (folder / "spec.yaml").write_text(NETWORK, "utf-8")
     changed(model, attribute("body.conv", "strides", [2, 2]))
-    done = cli("spec.yaml", "--against", "changed.onnx", "--layers", "--json", folder=folder)
-    assert done.returncode == 1, done.stderr
+    done = run("netc verify spec.yaml --against changed.onnx --layers --json", folder)
+    assert done.exit_code == 1, done.stderr
     report = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert report["layers"]["first"]["path"] == "body.conv"
     assert report["layers"]["first"]["place"] == f"spec.yaml:{SPEC_LINES['conv']}"
     assert report["sensitivity"].keys() == {"logits", "features"}
-    assert cli("model.onnx", "--against", "foreign.onnx", "--runs", "3", folder=folder).returncode == 0
-    for wrong in (("model.onnx",), ("model.onnx", "--against", "foreign.onnx", "--layers")):
-        assert cli(*wrong, folder=folder).returncode == 2
+    assert run("netc verify model.onnx --against foreign.onnx --runs 3", folder).exit_code == 0
+    for wrong in ("model.onnx", "model.onnx --against foreign.onnx --layers"):
+        assert run(f"netc verify {wrong}", folder).exit_code == 2

@@ -27,7 +27,7 @@ from netc.run.model import read_model, save_rewritten
 from netc.verify.compare import Trial, difference
 from netc.verify.layers import Opened, are_places, hands_on, judged, names_in_file, open_calls, place
 from netc.verify.report import Difference, Layer, Steps
-from netc.verify.steps import Step, Values, Walk, open_walk
+from netc.verify.steps import Step, Values, Walk, open_walk, sharing
 
 
 class Seen(msgspec.Struct, eq=False):
@@ -158,14 +158,12 @@ def check_steps(
     results = {name: wire for name, wire in sources.items() if wire in run}
     follower = Follower(tuple(o.name for o in network.block.outputs), results, tolerance, Seen())
 
-    def walk(given: Mapping[Wire, str], title: str) -> Walk:
-        return open_walk(opened, given, folder / title, module, model, matched.inputs)
-
-    single = walk(names, "single")
+    statements = sharing(opened, module)
+    single = open_walk(opened, names, statements, model, matched.inputs)
     _each(follower.agree, single, trials)
     joined = _joined(single)
     del single
-    fused = walk(run, "run")
+    fused = open_walk(opened, run, statements, model, matched.inputs)
     _each(follower.agree, fused, trials)
     _each(follower.trace, fused, trials)
     return _report(opened, fused, follower, joined)

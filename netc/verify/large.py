@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netc.dims import symbols
-from netc.ir.flat import FlatNode, Wire
+from netc.ir.flat import FlatNode, Wire, flatten
 from netc.ir.model import BlockOutput, Network, Node, Value
 from netc.libraries import numpy
 from netc.ops.base import Family, Op
 from netc.passes.serve import BARE
 from netc.passes.sizes import Binding, bound_shape, wide
-from netc.run.backends import onnx_backend, pytorch_backend
+from netc.run.backends import onnx_backend
 from netc.run.eager import evaluate, evaluate_in_float64
 from netc.run.inputs import random_input, usual_bound
+from netc.run.interpreter import interpreted
 from netc.run.model import Session, open_model
-from netc.run.module import import_network, module_text
 from netc.types import FLOATS
 from netc.verify.compare import difference
 from netc.verify.layers import judged, open_calls, place
@@ -130,11 +130,11 @@ def _alone(node: FlatNode, name: str, known: Mapping[Wire, Value], made: tuple[V
 
 def _written(network: Network, folder: Path, seed: int, options: OnnxOptions) -> tuple[Any, Session]:
     """The statements as a PyTorch module and as an ONNX file."""
-    source, model = folder / "large.py", folder / "large.onnx"
-    source.write_text(module_text(pytorch_backend(), network), "utf-8")
+    model = folder / "large.onnx"
     plain = msgspec.structs.replace(options, serving=BARE, functions=False, placement="single", shard_size=None)
     onnx_backend().write_onnx_fresh(network, model, seed, None, plain)
-    return import_network(source), open_model(model, "cpu")
+    flat = flatten(network)
+    return interpreted(flat.nodes, flat.inputs, [output.wire for output in flat.outputs]), open_model(model, "cpu")
 
 
 def _differences(

@@ -1,6 +1,6 @@
 """Layer by layer: every value inside a network, in PyTorch and in an ONNX file, named by spec path.
 
-PyTorch runs the network opened: a module without blocks, a line per statement, every value an output. The ONNX file
+PyTorch runs the network opened: statement by statement, every value an output. The ONNX file
 hands out the values it names by spec path. What both have is compared in the order it is computed.
 """
 
@@ -17,11 +17,11 @@ from netc.ir.flat import FlatNode, Wire, flatten
 from netc.ir.model import BlockOutput, Network, Node, Value
 from netc.libraries import numpy
 from netc.ops.records import Unsupported
-from netc.run.backends import pytorch_backend
 from netc.run.eager import Arrays, evaluate, evaluate_in_float64
+from netc.run.interpreter import interpreted
 from netc.run.match import Matched
 from netc.run.model import Session, open_exposed, read_opened
-from netc.run.module import import_network, load_strictly, module_text
+from netc.run.module import load_strictly
 from netc.verify.compare import Trial, difference
 from netc.verify.report import Difference, Layer, Layers
 from netc.weights import WeightsIndex
@@ -171,19 +171,17 @@ def place(span: Span) -> str:
     return f"{span.source.path}:{span.source.position(span.start)[0]}"
 
 
-def lay_open(network: Network, folder: Path, index: WeightsIndex, model: Path, matched: Matched) -> Inside:
+def lay_open(network: Network, index: WeightsIndex, model: Path, matched: Matched) -> Inside:
     """The opened module with the weights of `index`, and the ONNX file `model` giving its inner values."""
     opened = open_calls(network)
     names = names_in_file(opened, model, matched)
     session = open_exposed(model, tuple(dict.fromkeys(names.values())))
     outputs = tuple(output.name for output in network.block.outputs)
-    return Inside(opened, _module(opened.network, folder, index), session, matched.inputs, outputs, names)
+    return Inside(opened, _module(opened, index), session, matched.inputs, outputs, names)
 
 
-def _module(network: Network, folder: Path, index: WeightsIndex) -> Any:
-    source = folder / "opened.py"
-    source.write_text(module_text(pytorch_backend(), network), "utf-8")
-    module = import_network(source)
+def _module(opened: Opened, index: WeightsIndex) -> Any:
+    module = interpreted(opened.nodes, opened.inputs, opened.values)
     kept = {name: index.tensors[name] for name in module.state_dict()}
     load_strictly(module, msgspec.structs.replace(index, tensors=kept))
     return module

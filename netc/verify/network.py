@@ -142,14 +142,8 @@ def verify(
         tell("comparing outputs")
         pair = _pair(subject, tolerance)
         found = compare(pair, subject.compared(), seed, max(2, runs))
-        inside = None
-        if layers:
-            tell("comparing layers")
-            inside = _compare_layers(subject, Path(name), found, tolerance)
-        steps = None
-        if doubtful := _doubtful(found, inside):
-            tell("comparing step by step")
-            steps = _check_steps(subject, Path(name), doubtful, tolerance)
+        inside = _compare_layers(subject, found, tolerance, tell) if layers else None
+        steps = _check_steps(subject, Path(name), _doubtful(found, inside), tolerance, tell)
         tell("comparing at large sizes")
         if against is None:
             large = list(check_large(network, Path(name), order.given, seed, order.options, tolerance))
@@ -173,13 +167,21 @@ def _doubtful(found: Agreement, inside: Layers | None) -> tuple[Trial, ...]:
     return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
 
 
-def _compare_layers(subject: Subject, folder: Path, found: Agreement, tolerance: float | None) -> Layers:
-    opened = lay_open(subject.service.whole, folder, subject.index, subject.model, subject.matched)
+def _compare_layers(subject: Subject, found: Agreement, tolerance: float | None, tell: Note) -> Layers:
+    tell("comparing layers")
+    opened = lay_open(subject.service.whole, subject.index, subject.model, subject.matched)
     return compare_layers(opened, found.trials, tolerance)
 
 
-def _check_steps(subject: Subject, folder: Path, trials: Sequence[Trial], tolerance: float | None) -> Steps:
-    return check_steps(subject.service.whole, folder, subject.module, subject.model, subject.matched, trials, tolerance)
+def _check_steps(
+    subject: Subject, folder: Path, doubtful: Sequence[Trial], tolerance: float | None, tell: Note
+) -> Steps | None:
+    """None where no trial is in doubt."""
+    if not doubtful:
+        return None
+    tell("comparing step by step")
+    service = subject.service
+    return check_steps(service.whole, folder, subject.module, subject.model, subject.matched, doubtful, tolerance)
 
 
 def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:

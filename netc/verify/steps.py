@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 
 from netc.ir.flat import FlatNode, Wire
-from netc.ir.model import BlockOutput, Network
-from netc.run.backends import pytorch_backend
 from netc.run.eager import Arrays
+from netc.run.interpreter import interpreted
 from netc.run.model import Session, open_exposed
-from netc.run.module import import_network, module_text, share_weights
+from netc.run.module import share_weights
 from netc.verify.compare import Trial
 from netc.verify.layers import Opened
 
@@ -65,27 +64,29 @@ class Walk(msgspec.Struct, frozen=True, eq=False):
         return done
 
 
-def open_walk(
-    opened: Opened, names: Mapping[Wire, str], folder: Path, module: Any, model: Path, inputs: Sequence[str]
-) -> Walk:
-    """The file `model` giving the values `names`, and the steps that share the weights of `module`; `inputs` are the
-    file's names. Source of the steps goes into `folder`, which is made."""
-    folder.mkdir()
+def open_walk(opened: Opened, names: Mapping[Wire, str], whole: Any, model: Path, inputs: Sequence[str]) -> Walk:
+    """The file `model` giving the values `names`, and the steps that share the weights of `whole`; `inputs` are the
+    file's names."""
     session = open_exposed(model, tuple(dict.fromkeys(names.values())))
-    steps = tuple(_steps(opened, names, folder, module))
+    steps = tuple(_steps(opened, names, whole))
     return Walk(session, dict(zip(opened.inputs, inputs, strict=True)), names, steps)
 
 
-def _steps(opened: Opened, names: Mapping[Wire, str], folder: Path, whole: Any) -> Iterator[Step]:
+def sharing(opened: Opened, module: Any) -> Any:
+    """The statements of the network with the very tensors of a module that has all of their names."""
+    whole = interpreted(opened.nodes, opened.inputs, ())
+    share_weights(whole, module)
+    return whole
+
+
+def _steps(opened: Opened, names: Mapping[Wire, str], whole: Any) -> Iterator[Step]:
     makers = {wire: node for node in opened.nodes for wire in node.outputs}
-    for at, node in enumerate(opened.nodes):
+    for node in opened.nodes:
         makes = tuple(wire for wire in node.outputs if wire in names)
         if makes:
             nodes = _closure(node, opened, names, makers)
             reads = _reads(nodes, opened)
-            module = import_network(_written(_part(opened, nodes, reads, makes), folder / f"step{at}.py"))
-            share_weights(module, whole)
-            yield Step(nodes, reads, makes, module.eval())
+            yield Step(nodes, reads, makes, interpreted(nodes, reads, makes, whole).eval())
 
 
 def _closure(
@@ -107,21 +108,3 @@ def _reads(nodes: Sequence[FlatNode], opened: Opened) -> tuple[Wire, ...]:
     made = {wire for node in nodes for wire in node.outputs}
     inner = (wire for node in nodes for wire in node.inputs if wire not in made)
     return tuple(dict.fromkeys((*opened.inputs, *inner)))
-
-
-def _part(opened: Opened, nodes: Sequence[FlatNode], reads: Sequence[Wire], makes: Sequence[Wire]) -> Network:
-    block, items = opened.network.block, dict(zip(opened.nodes, opened.network.block.items, strict=True))
-    values = dict(zip(opened.values, (output.value for output in block.outputs), strict=True))
-    values |= zip(opened.inputs, block.inputs, strict=True)
-    part = msgspec.structs.replace(
-        block,
-        inputs=tuple(values[wire] for wire in reads),
-        items=tuple(items[node] for node in nodes),
-        outputs=tuple(BlockOutput(f"v{i}", values[wire]) for i, wire in enumerate(makes)),
-    )
-    return msgspec.structs.replace(opened.network, block=part)
-
-
-def _written(network: Network, source: Path) -> Path:
-    source.write_text(module_text(pytorch_backend(), network), "utf-8")
-    return source
