@@ -22,49 +22,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "Text": ("nc,nc->n",),
 }
 """Values to try for attributes that must be given, by kind."""
-IMAGE, BOXES, INDICES = TensorType((2, 4, 8, 8)), TensorType((2, 9, 4)), TensorType((2, 4), "int64")
-MASK = TensorType(IMAGE.shape, "bool")
-KNOWN: dict[str, tuple[dict[str, Any], tuple[TensorType, ...]]] = {
-    "linear": ({"out_features": 4}, (TensorType((2, 4)),)),
-    "pow": ({"other": 2}, (IMAGE,)),
-    "rsub": ({"other": 2}, (IMAGE,)),
-    **{name: ({"other": 2}, (INDICES,)) for name in ("remainder", "fmod", "floor_divide")},
-    **{f"bitwise_{name}": ({"other": 2}, (INDICES,)) for name in ("and", "or", "xor")},
-    **{name: ({"other": 2}, (IMAGE,)) for name in ("copysign", "xlogy")},
-    "lerp": ({"weight": 0.5}, (IMAGE, IMAGE)),
-    **{name: ({"other": 2}, (IMAGE,)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
-    "where": ({}, (MASK, IMAGE, IMAGE)),
-    "masked_fill": ({"value": 0}, (IMAGE, MASK)),
-    "clamp": ({"min": 0}, (IMAGE,)),
-    "gather": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
-    "index_select": ({"dim": 1}, (TensorType((2, 4)), TensorType((4,), "int64"))),
-    "scatter": ({"dim": 1}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
-    "scatter_add": ({"dim": 1}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
-    "scatter_reduce": ({"dim": 1, "reduce": "mean"}, (TensorType((2, 4)), INDICES, TensorType((2, 4)))),
-    "randn": ({}, (IMAGE,)),
-    "rand": ({}, (IMAGE,)),
-    "take_along_dim": ({"dim": 1}, (TensorType((2, 4)), INDICES)),
-    "fold": ({"output_size": (5, 6), "kernel_size": 2}, (TensorType((2, 12, 20)),)),
-    "fractional_max_pool2d": ({"kernel_size": 2, "output_size": 5}, (IMAGE,)),
-    "interpolate": ({"scale_factor": 2}, (IMAGE,)),
-    "pad": ({"padding": 1}, (IMAGE,)),
-    "expand": ({"sizes": (2, 4)}, (TensorType((1, 4)),)),
-    "narrow": ({"dim": 1, "start": 0, "length": 2}, (IMAGE,)),
-    "grid_sample": ({}, (IMAGE, TensorType((2, 5, 6, 2)))),
-    "affine_grid": ({"size": (8, 8)}, (TensorType((2, 2, 3)),)),
-    "squeeze": ({"dim": 1}, (TensorType((2, 1, 4)),)),
-    "roll": ({"shifts": 1, "dims": 1}, (IMAGE,)),
-    "unflatten": ({"dim": 1, "unflattened_size": (2, 2)}, (IMAGE,)),
-    "anchors": ({"sizes": 32, "stride": 16}, (IMAGE,)),
-    "clip_boxes": ({}, (BOXES, IMAGE)),
-    "nms": ({"max_output": 5}, (BOXES, TensorType((2, 9)))),
-    **{
-        f"max_unpool{rank}d": ({"kernel_size": 2}, (small, TensorType(small.shape, "int64"), large))
-        for rank in (1, 2, 3)
-        for small, large in [(TensorType((2, 4, *(4,) * rank)), TensorType((2, 4, *(8,) * rank)))]
-    },
-}
-"""Where trying finds nothing, or nothing typical."""
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -119,9 +76,9 @@ def placement_line(operator: type[Op]) -> str | None:
 
 
 def _uses(operator: type[Op]) -> Iterator[tuple[Op, tuple[TensorType, ...]]]:
-    if operator.name in KNOWN:
-        values, types = KNOWN[operator.name]
-        yield operator(**{k: convert(operator, operator.attributes[k], v) for k, v in values.items()}), types
+    if (sample := operator.sample) is not None:
+        values = {key: convert(operator, operator.attributes[key], value) for key, value in sample.values.items()}
+        yield operator(**values), sample.inputs
         return
     for op in _operators(operator):
         for types in _inputs(operator):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Floats, Op, attr, op
 from netc.ops.common import compact, elements, int64, need_float, need_rank, node, plain
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
 FROM_SIZES = '''class Anchors(nn.Module):
@@ -96,6 +96,7 @@ class Anchors(Op):
     those of given `widths` and `heights`, taken as they are (Liu et al., arXiv 1512.02325; Redmon and Farhadi, arXiv
     1612.08242; both with offset 0.5). It has no input of its own and never feeds the next statement."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"sizes": 32, "stride": 16})
     references: ClassVar[tuple[str, ...]] = ("like",)
     sizes: Floats = attr("square roots of the areas", default=(), minimum=LEAST, maximum=MOST)
     ratios: Floats = attr("height / width; A = ratios · sizes", default=(1.0,), minimum=LEAST, maximum=MOST)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from netc.ops.base import Family, Op, Scalar, attr, misfits, op
 from netc.ops.common import FLOATS
 from netc.ops.merge import _Elementwise, cast_inputs, promoted
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -176,6 +176,7 @@ class Rsub(Sub):
     """The second tensor minus the first, with broadcasting, or a number minus the tensor; with `alpha` x₁ − alpha · x₀
     (`torch.rsub`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     arity, turned = (1, 2), True
 
     def torch(self, *x: TensorType) -> TorchForm:
@@ -206,6 +207,7 @@ class Mul(_Arithmetic):
 class Pow(_Arithmetic):
     """The first tensor to the power of the second, with broadcasting, or to the power of a number (`torch.pow`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     onnx_op = "Pow"
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

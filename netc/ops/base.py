@@ -11,7 +11,7 @@ from netc.dims import Size
 from netc.geometry import Window
 from netc.ops.homes import HOMES
 from netc.ops.narrow import INFINITIES, misfit, shown
-from netc.ops.records import Averages, Fact, MatrixProduct, OnnxNode, Param, Problem, Require, TorchForm, Work
+from netc.ops.records import Averages, Fact, MatrixProduct, OnnxNode, Param, Problem, Require, Sample, TorchForm, Work
 from netc.types import FLOATS, TensorType
 
 PerAxis = tuple[int, ...]
@@ -134,7 +134,8 @@ class Op:
     nothing of the kind), `like_replaces` (attributes that say what a tensor `like=@x` would say instead), `is_softmax`
     (its result are probabilities, or their logarithms), `view` (PyTorch's result has no memory of its own: it is
     the first input's), `follows` (the argument that PyTorch's class takes first and that follows from the first input
-    here, and from which of its axes), `tracks` (training changes its buffers), `sees` (for receptive fields).
+    here, and from which of its axes), `tracks` (training changes its buffers), `sees` (for receptive fields), `sample`
+    (a typical use, where attributes that must be given do not tell one).
     `infer` must be plain operator arithmetic over sizes (`+ - * //`), never `isinstance(n, int)`: generators also run
     it over traced numbers.
     """
@@ -160,6 +161,7 @@ class Op:
     view: ClassVar[bool] = False
     follows: ClassVar[tuple[str, int]] = ("", 0)
     sees: ClassVar[Sight] = Sight.PLACE
+    sample: ClassVar[Sample | None] = None
 
     def __init_subclass__(cls) -> None:
         own = {}

@@ -10,7 +10,7 @@ from netc.ops.common import FLOATS, need_dtype, need_float
 from netc.ops.formula import formula
 from netc.ops.masks import need_holding
 from netc.ops.merge import NUMBERS, _Elementwise, cast_inputs, need_same_dtype
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -18,6 +18,7 @@ from netc.types import TensorType
 class Lerp(_Elementwise):
     """a + weight · (b − a), from a where `weight` is 0 to b where it is 1; it may be a third tensor (`torch.lerp`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)), TensorType((2, 4, 8, 8))), {"weight": 0.5})
     weight: float | None = attr("a number in place of a third tensor", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

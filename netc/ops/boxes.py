@@ -11,7 +11,7 @@ from netc.dims import compare
 from netc.ops.base import Family, Floats, Op, Word, attr, op
 from netc.ops.common import compact, int64, keywords, need_float, need_rank, node, plain
 from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
 LARGEST_GROWTH = log(1000 / 16)
@@ -195,6 +195,7 @@ class ClipBoxes(Op):
     """Boxes x1 y1 x2 y2 …×4 cut at the edges of the image `like=@x`, N×C×H×W: x from 0 to W, y from 0 to H
     (`torchvision.ops.clip_boxes_to_image`)."""
 
+    sample = Sample((TensorType((2, 9, 4)), TensorType((2, 4, 8, 8))))
     references: ClassVar[tuple[str, ...]] = ("like",)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

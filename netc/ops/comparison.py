@@ -9,7 +9,7 @@ from netc.ops.arithmetic import _Arithmetic, scalar
 from netc.ops.base import Family, Op, op
 from netc.ops.common import FLOATS, node
 from netc.ops.merge import _Elementwise, broadcast, cast_inputs, need_broadcast
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -50,6 +50,7 @@ class Eq(_Comparison):
     """Where the elements of two tensors, or of a tensor and a number, are equal, with broadcasting, as bool
     (`torch.eq`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = "==", "Equal"
 
 
@@ -58,6 +59,7 @@ class Ne(_Comparison):
     """Where the elements of two tensors, or of a tensor and a number, differ, with broadcasting, as bool; NaN differs
     from itself (`torch.ne`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op, negated = "!=", "Equal", True
 
 
@@ -65,6 +67,7 @@ class Ne(_Comparison):
 class Lt(_Comparison):
     """Where the first tensor is less than the second, with broadcasting, or than a number, as bool (`torch.lt`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = "<", "Less"
 
 
@@ -72,6 +75,7 @@ class Lt(_Comparison):
 class Le(_Comparison):
     """Where the first tensor is at most the second, with broadcasting, or a number, as bool (`torch.le`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = "<=", "LessOrEqual"
 
 
@@ -79,6 +83,7 @@ class Le(_Comparison):
 class Gt(_Comparison):
     """Where the first tensor is greater than the second, with broadcasting, or than a number, as bool (`torch.gt`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = ">", "Greater"
 
 
@@ -86,6 +91,7 @@ class Gt(_Comparison):
 class Ge(_Comparison):
     """Where the first tensor is at least the second, with broadcasting, or a number, as bool (`torch.ge`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = ">=", "GreaterOrEqual"
 
 

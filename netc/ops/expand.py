@@ -8,7 +8,7 @@ from typing import ClassVar
 from netc.dims import Linear, Size, compare, dim_text
 from netc.ops.base import Family, Op, Sight, Sizes, attr, op
 from netc.ops.common import int64, node
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.ops.target import Source, onnx_sizes, shapes, source_of
 from netc.types import TensorType
 
@@ -19,6 +19,7 @@ class Expand(Op):
     front. Without `sizes` they are those of the tensor `like=@x`; with them, sizes that depend on the input follow from
     tensors that have them (`torch.Tensor.expand`, `torch.Tensor.expand_as`)."""
 
+    sample = Sample((TensorType((1, 4)),), {"sizes": (2, 4)})
     sees = Sight.MOVED
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)

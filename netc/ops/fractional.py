@@ -7,7 +7,7 @@ from struct import pack, unpack
 
 from netc.ops.base import Family, Floats, Op, PerAxis, Sight, attr, op
 from netc.ops.common import axis_name, compact, elements, int64, need_constant, need_float, need_rank, node, number
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
 FRACTIONAL = '''class FractionalMaxPool2d(nn.FractionalMaxPool2d):
@@ -32,6 +32,7 @@ class FractionalMaxPool2d(Op):
     arXiv 1412.6071; `torch.nn.FractionalMaxPool2d`). The starts are drawn anew at every call in training; in eval, and
     so in ONNX, the draw is always 0.5."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"kernel_size": 2, "output_size": 5})
     sees = Sight.OPEN
     kernel_size: PerAxis = attr("size of a region per axis", minimum=1)
     output_size: PerAxis | None = attr("regions per axis", default=None, minimum=1)

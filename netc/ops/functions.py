@@ -12,7 +12,7 @@ from netc.ops.common import FLOATS, finite, in_python, need_dtype, need_float, n
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 
@@ -210,6 +210,7 @@ class Clamp(Op):
     """min(max(x, min), max); a bound that is not given has no effect, and the result is `max` where min > max. Integers
     become float32 where a bound is not a whole number (`torch.clamp`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"min": 0})
     min: Scalar | None = attr("lower bound", default=None, words=INFINITIES)
     max: Scalar | None = attr("upper bound", default=None, words=INFINITIES)
 

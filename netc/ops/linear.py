@@ -28,6 +28,7 @@ from netc.ops.records import (
     OnnxNode,
     Param,
     Problem,
+    Sample,
     TorchCall,
     TorchForm,
     TorchModule,
@@ -49,6 +50,7 @@ class Linear(Op):
     """y = x·Wᵀ + b over the last axis (`torch.nn.Linear`). Parameters: weight out × in, bias out. The weight of another
     statement can replace its own: `weight=@embed.weight`."""
 
+    sample = Sample((TensorType((2, 4)),), {"out_features": 4})
     fresh = True
     follows = ("in_features", -1)
     references: ClassVar[tuple[str, ...]] = ("weight",)

@@ -8,7 +8,7 @@ from netc.dims import Size, equal
 from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import int64, need_axis, need_dtype, node, positional
 from netc.ops.merge import broadcast, need_alike
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -16,6 +16,7 @@ from netc.types import TensorType
 class IndexSelect(Op):
     """The slices of the first input along `dim` that the second, a list of indices, selects (`torch.index_select`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((4,), "int64")), {"dim": 1})
     sees = Sight.MOVED
     dim: int = attr("the axis that the indices refer to")
 
@@ -46,6 +47,7 @@ class TakeAlongDim(Op):
     """Elements of the first input, at the positions along `dim` that the second gives; the other axes broadcast: of
     N×M×4 with indices N×K×1 along dim 1 the K rows of each sample (`torch.take_along_dim`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64")), {"dim": 1})
     sees = Sight.MOVED
     dim: int = attr("the axis that the indices refer to")
 

@@ -10,7 +10,7 @@ from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS, finite, in_python, need_axes, node, positional
 from netc.ops.merge import broadcast, cast_inputs, need_broadcast, need_promotion, promoted
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 
@@ -39,6 +39,7 @@ class Where(Op):
     broadcasting: `where @mask @a @b`. Numbers may stand for either: `where other=0 @mask @a`, `where 1 0 @mask`
     (`torch.where`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8), "bool"), TensorType((2, 4, 8, 8)), TensorType((2, 4, 8, 8))))
     fresh = True
     input: Scalar | None = attr("a number where the mask is true, in place of a tensor", default=None, words=INFINITIES)
     other: Scalar | None = attr("a number elsewhere, in place of a tensor", default=None, words=INFINITIES)
@@ -100,6 +101,7 @@ class MaskedFill(Op):
     """The first input with `value` wherever the second, a mask, is true, with broadcasting; `value=-inf` before a
     softmax takes elements out of it (`torch.Tensor.masked_fill`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)), TensorType((2, 4, 8, 8), "bool")), {"value": 0})
     fresh = True
     value: Scalar = attr("the number to put there", words=INFINITIES)
 

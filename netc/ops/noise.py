@@ -11,7 +11,7 @@ from msgspec import structs
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Ints, Op, Word, attr, op
 from netc.ops.common import FLOATS, int64, need_float, node
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchForm, TorchModule
 from netc.ops.seeded import LIKE as SEEDED_LIKE
 from netc.ops.seeded import PRIME, onnx_seeded, seeded_class
 from netc.ops.seeded import SIZED as SEEDED_SIZED
@@ -118,6 +118,7 @@ class Randn(_Random):
     ONNX, all are 0, or with `seed` always the same numbers (`torch.randn`). The shape is that of `like=@x`, or `size`.
     They do not feed the next statement."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),))
     what = "Normal"
 
 
@@ -127,4 +128,5 @@ class Rand(_Random):
     with `seed` always the same numbers (`torch.rand`). The shape is that of `like=@x`, or `size`. They do not feed the
     next statement."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),))
     what, mean = "Uniform", 0.5

@@ -10,16 +10,7 @@ from netc.dims import Dim, Size, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
 from netc.ops.common import axis_name, filled, finite, in_python, int64, need_axis, need_float, need_rank, node
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import (
-    OnnxConst,
-    OnnxNode,
-    Problem,
-    Require,
-    TorchArg,
-    TorchCall,
-    TorchForm,
-    TorchModule,
-)
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -42,6 +33,7 @@ class Pad(Op):
     long as its own: of the difference d, ⌊d/2⌋ is added or cut off at the beginning and the rest at the end. `padding`
     then gives only what is added before the first element. With `dim`, only that axis is padded, 1 for the channels."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"padding": 1})
     sees = Sight.MOVED
     references: ClassVar[tuple[str, ...]] = ("like",)
     padding: Ints = attr("elements added around the spatial axes; negative numbers cut off", default=())

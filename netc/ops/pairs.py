@@ -11,7 +11,7 @@ from netc.ops.base import Family, attr, op
 from netc.ops.common import FLOATS, need_float, node
 from netc.ops.formula import formula
 from netc.ops.merge import _Elementwise, cast_inputs, need_same_dtype, promoted
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -203,6 +203,7 @@ class CopySign(_PairOrNumber):
     """The size of the first tensor with the sign of the second, or of a number; integers give float32
     (`torch.copysign`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     lines = f"""{NEGATIVE.format("b")}
         size = Abs a
         minus = Neg size
@@ -217,6 +218,7 @@ class CopySign(_PairOrNumber):
 class XLogY(_PairOrNumber):
     """a · log(b), 0 where a is 0; b may be a number, and integers give float32 (`torch.xlogy`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     lines = """
         log = Log b
         product = Mul a log
@@ -292,6 +294,7 @@ class BitwiseAnd(_Bits):
     """Bitwise and of two integer tensors, or of a tensor and a number; of booleans, where both are true
     (`torch.bitwise_and`)."""
 
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
     onnx_op, onnx_bool = "BitwiseAnd", "And"
 
 
@@ -300,6 +303,7 @@ class BitwiseOr(_Bits):
     """Bitwise or of two integer tensors, or of a tensor and a number; of booleans, where at least one is true
     (`torch.bitwise_or`)."""
 
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
     onnx_op, onnx_bool = "BitwiseOr", "Or"
 
 
@@ -308,4 +312,5 @@ class BitwiseXor(_Bits):
     """Bitwise exclusive or of two integer tensors, or of a tensor and a number; of booleans, where they differ
     (`torch.bitwise_xor`)."""
 
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
     onnx_op, onnx_bool = "BitwiseXor", "Xor"

@@ -21,7 +21,7 @@ from netc.ops.common import (
     number,
     positional,
 )
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import TensorType
 
@@ -219,6 +219,7 @@ class Narrow(_AlongAxis):
     """The `length` slices from `start` on along an axis; without `length` as many as the tensor `like=@x` has there. A
     length may be computed from a size of a tensor (`torch.narrow`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"dim": 1, "start": 0, "length": 2})
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
     dim: int = attr("the axis to cut")

@@ -12,7 +12,7 @@ from netc.ops.base import Family, Scalar, Word, attr, op
 from netc.ops.common import FLOATS, need_dtype, node
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS, cast_inputs
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 REST = """
@@ -142,6 +142,7 @@ class Remainder(_Quotient):
     """The remainder of a division by another tensor, with broadcasting, or by a number; it has the sign of the divisor
     (`torch.remainder`)."""
 
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
     of_integers = "y = Mod a b"
     of_reals = f"{REST}moved = Add rest b\ny = Where turned moved rest"
 
@@ -151,6 +152,7 @@ class Fmod(_Quotient):
     """The remainder of a division by another tensor, with broadcasting, or by a number; it has the sign of the dividend
     (`torch.fmod`)."""
 
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
     of_integers = of_reals = "y = Mod a b fmod=1"
 
 
@@ -158,6 +160,8 @@ class Fmod(_Quotient):
 class FloorDivide(_Quotient):
     """The quotient by another tensor, with broadcasting, or by a number, rounded down: −7 by 2 is −4
     (`torch.floor_divide`)."""
+
+    sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
 
     def torch(self, *x: TensorType) -> TorchForm:
         """`floor_divide` has no gradient in PyTorch; the division it stands for has one."""

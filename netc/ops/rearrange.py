@@ -9,7 +9,7 @@ from netc.dims import Dim, Size, at_least, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, Word, attr, op
 from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.parts import _AlongAxis
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
 from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import DTYPES, ONNX_TYPES, TABLE, TensorType
 
@@ -140,6 +140,7 @@ class Gather(_AlongAxis):
     """Elements of the first input, at the positions along `dim` that the second gives: in three axes with dim 1
     y[i, j, k] = x[i, index[i, j, k], k] (`torch.gather`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64")), {"dim": 1})
     dim: int = attr("the axis that the indices refer to")
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
@@ -204,6 +205,7 @@ class Roll(Op):
     """Elements shifted by `shifts` along axes; those that leave at the end come back at the beginning
     (`torch.roll`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"shifts": 1, "dims": 1})
     sees = Sight.MOVED
     shifts: Ints = attr("how far to move, per axis of `dims`")
     dims: Ints = attr("the axes to move along")

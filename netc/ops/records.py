@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from netc.dims import Size
+from netc.types import TensorType
 
 
 class Unsupported(Exception):
@@ -59,6 +60,13 @@ class Param(msgspec.Struct, frozen=True):
     dtype: str = "float32"
     persistent: bool = True
     """False for a buffer PyTorch leaves out of the state_dict."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A use of an operator: types of inputs that fit together, and values of attributes as a spec gives them."""
+
+    inputs: tuple[TensorType, ...]
+    values: Mapping[str, Any] = {}
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from netc.ops.records import (
     OnnxNode,
     Problem,
     Require,
+    Sample,
     TorchArg,
     TorchCall,
     TorchForm,
@@ -65,6 +66,7 @@ class Interpolate(Op):
     By a factor, n becomes ⌊n · factor⌋; a `size` that depends on the input is computed from sizes of tensors
     (`torch.nn.functional.interpolate`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"scale_factor": 2})
     sees = Sight.RESIZED
     references: ClassVar[tuple[str, ...]] = ("like",)
     like_replaces: ClassVar[tuple[str, ...]] = ("size", "scale_factor")

@@ -9,7 +9,7 @@ from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
 from netc.ops.common import elements, form, int64, need_float, need_rank, node, number
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 ONNX_MODES = {"bilinear": "linear", "nearest": "nearest", "bicubic": "cubic"}
@@ -21,6 +21,7 @@ class GridSample(Op):
     (N×C×D×H×W at N×d×h×w×3: (x, y, z)). The edges are the centres of the corner elements with `align_corners`, else
     their outer sides (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.grid_sample`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)), TensorType((2, 5, 6, 2))))
     sees = Sight.OPEN
     mode: Word = attr("how values between elements are interpolated", default="bilinear", words=tuple(ONNX_MODES))
     padding_mode: Word = attr(
@@ -86,6 +87,7 @@ class AffineGrid(Op):
     grid[n,h,w] = maps[n] · (x_w, y_h, 1) (N×3×4 to N×D×H×W×3). H and W are `size`, or those of the tensor `like=@x`
     (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.affine_grid`, whose size holds N and C too)."""
 
+    sample = Sample((TensorType((2, 2, 3)),), {"size": (8, 8)})
     references: ClassVar[tuple[str, ...]] = ("like",)
     size: Ints = attr("H and W, or D, H and W, of the grid", default=(), minimum=1)
     align_corners: bool = attr("−1 and 1 are centres of elements", default=False)

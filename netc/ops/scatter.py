@@ -13,7 +13,7 @@ from netc.ops.common import axis_name, int64, need_axis, need_dtype, need_float,
 from netc.ops.formula import renamed
 from netc.ops.masks import need_holding
 from netc.ops.merge import NUMBERS, need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 
@@ -80,6 +80,7 @@ class Scatter(_Scatter):
     three axes with dim 1 y[i, index[i, j, k], k] = x₂[i, j, k]. Which of several elements for the same place is kept is
     not defined (`torch.scatter`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64"), TensorType((2, 4))), {"dim": 1})
     value: Scalar | None = attr("a number in place of a third tensor", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
@@ -110,6 +111,8 @@ class ScatterAdd(_Gathering):
     """The first input with elements of the third added at the positions along `dim` that the second gives: in three
     axes with dim 1 y[i, index[i, j, k], k] += x₂[i, j, k] (`torch.scatter_add`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64"), TensorType((2, 4))), {"dim": 1})
+
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_dtype(self, x[0], NUMBERS)
         yield from super().check(*x)
@@ -127,6 +130,7 @@ class ScatterReduce(_Gathering):
     """The first input with elements of the third reduced (`sum`, `prod`, …) into the places along `dim` that the second
     names, together with what was there unless `include_self=false` (`torch.scatter_reduce`)."""
 
+    sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64"), TensorType((2, 4))), {"dim": 1, "reduce": "mean"})
     reduce: Word = attr("how several elements are reduced", words=("sum", "prod", "mean", "amax", "amin"))
     include_self: bool = attr("include the element of the first input", default=True)
 

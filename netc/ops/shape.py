@@ -9,7 +9,7 @@ from typing import ClassVar
 from netc.dims import Size, compare, dim_text, exact_div, product_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, attr, op
 from netc.ops.common import changed, int64, keywords, need_axis, node, positional
-from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import Shapes, one_open, onnx_reshape, shapes, sizes_without_source, torch_sizes
 from netc.types import TensorType
 
@@ -137,6 +137,7 @@ class Unflatten(Op):
     """Splits one axis into several; one size may be -1. Sizes that depend on the input are computed from its own
     or from those of other tensors (`torch.nn.Unflatten`)."""
 
+    sample = Sample((TensorType((2, 4, 8, 8)),), {"dim": 1, "unflattened_size": (2, 2)})
     sees = Sight.MOVED
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
@@ -236,6 +237,7 @@ class Transpose(Op):
 class Squeeze(Op):
     """Removes the axis `dim` if its size is 1 (`torch.squeeze`)."""
 
+    sample = Sample((TensorType((2, 1, 4)),), {"dim": 1})
     sees = Sight.MOVED
     view = True
     dim: int = attr("the axis to drop")

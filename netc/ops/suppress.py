@@ -8,7 +8,7 @@ from netc.dims import at_least, compare, shape_text
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import int64, keywords, need_dtype, need_float, node, positional
 from netc.ops.merge import need_same_dtype
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchForm, TorchModule, Unsupported
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchForm, TorchModule, Unsupported
 from netc.types import ONNX_TYPES, TensorType
 
 NMS = '''class NonMaxSuppression(nn.Module):
@@ -84,6 +84,7 @@ class Nms(Op):
     and `scores` N×K, best first, both zero where nothing is left, so that indices can always be looked up, and their
     `count` N (`torchvision.ops.batched_nms`)."""
 
+    sample = Sample((TensorType((2, 9, 4)), TensorType((2, 9))), {"max_output": 5})
     max_output: int = attr("number of places for boxes per sample", minimum=1)
     iou_threshold: float = attr("largest overlap with a better box", default=0.5, minimum=0, maximum=1)
     score_threshold: float | None = attr("consider only scores above this; all if not given", default=None)

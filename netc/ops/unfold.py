@@ -10,7 +10,7 @@ from netc.dims import Size, dim_text, equal, product_text
 from netc.geometry import Window
 from netc.ops.base import Family, Op, PerAxis, Sight, attr, op
 from netc.ops.common import elements, int64, keywords, need_constant, need_float, need_rank, node, number, positional
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchForm, TorchModule
+from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchForm, TorchModule
 from netc.ops.windowed import need_fit, window_caption
 from netc.types import TensorType
 
@@ -107,6 +107,7 @@ class Fold(_Columns):
     """Columns N × C·kernel × L added up into an image N×C×output_size, each where `unfold` would take it from; L is
     the number of windows on output_size (`torch.nn.Fold`)."""
 
+    sample = Sample((TensorType((2, 12, 20)),), {"output_size": (5, 6), "kernel_size": 2})
     output_size: PerAxis = attr("height and width of the image", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)
     dilation: PerAxis = attr("spacing between window elements", default=1, minimum=1)

@@ -10,7 +10,7 @@ from netc.dims import Size, dim_text, equal
 from netc.geometry import Window, resolve_padding
 from netc.ops.base import Family, Op, Padding, PerAxis, Sight, attr, op
 from netc.ops.common import axis_name, compact, filled, int64, need_dtype, need_float, need_rank, node
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm, Unsupported
+from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm, Unsupported
 from netc.ops.windowed import window_caption
 from netc.types import TensorType
 
@@ -154,6 +154,7 @@ class MaxUnpool1d(MaxUnpool):
     """The elements of N×C×L put back where the `max_pool1d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool1d`)."""
 
+    sample = Sample((TensorType((2, 4, 4)), TensorType((2, 4, 4), "int64"), TensorType((2, 4, 8))), {"kernel_size": 2})
     undoes = "max_pool1d"
 
 
@@ -162,6 +163,9 @@ class MaxUnpool2d(MaxUnpool):
     """The elements of N×C×H×W put back where the `max_pool2d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool2d`)."""
 
+    sample = Sample(
+        (TensorType((2, 4, 4, 4)), TensorType((2, 4, 4, 4), "int64"), TensorType((2, 4, 8, 8))), {"kernel_size": 2}
+    )
     undoes = "max_pool2d"
 
 
@@ -170,4 +174,8 @@ class MaxUnpool3d(MaxUnpool):
     """The elements of N×C×D×H×W put back where the `max_pool3d` named by `of` found them, zeros elsewhere
     (`torch.nn.MaxUnpool3d`)."""
 
+    sample = Sample(
+        (TensorType((2, 4, 4, 4, 4)), TensorType((2, 4, 4, 4, 4), "int64"), TensorType((2, 4, 8, 8, 8))),
+        {"kernel_size": 2},
+    )
     undoes = "max_pool3d"
