@@ -89,9 +89,6 @@ def command(
     weights: str | None,
     against: tuple[str, ...] | None,
     batches: tuple[int, ...],
-    runs: int | None,
-    duration: float,
-    warmup: int,
     provider: Provider,
     threads: int | None,
     seed: int,
@@ -120,7 +117,7 @@ def command(
     plan = BenchPlan(
         against=against,
         batches=batches,
-        rounds=Rounds(runs or 0, duration, warmup),
+        rounds=Rounds(given["runs"] or 0, given["duration"], given["warmup"]),
         provider=provider,
         threads=threads or 0,
         seed=seed,
@@ -132,6 +129,10 @@ def command(
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
     report = msgspec.structs.replace(_run(model, args, bind, weights, plan, given), model=model)
+    _show(report, picture, json_)
+
+
+def _show(report: BenchReport, picture: str | None, json_: bool) -> None:
     if picture is not None:
         plot(report, picture)
     if json_:

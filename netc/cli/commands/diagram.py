@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from netc.artifacts import staged
-from netc.backends.diagram import PAGES, WRITERS, Level, Options, Picture
-from netc.backends.diagram.paint import ColorBy
-from netc.backends.diagram.palette import Theme
-from netc.backends.diagram.picture import Layout, Style
+from netc.backends.diagram import PAGES, WRITERS, Options, Picture
 from netc.cli.options import one_spec, text_output
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
@@ -20,8 +17,9 @@ from netc.cli.windows import draw_layer, window_options
 from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from netc.backends.diagram.dot import Direction
+    from netc.backends.diagram.picture import Layout
     from netc.cli.commands import explain
+    from netc.ir.model import Network
     from netc.passes import explain as explaining
 else:
     explain = LazyModule("netc.cli.commands.explain")
@@ -103,20 +101,9 @@ def command(
     args: dict[str, str],
     bind: dict[str, int],
     target: str,
-    level: Level,
-    style: Style,
-    expand: tuple[str, ...],
-    collapse: tuple[str, ...],
-    depth: int | None,
-    page: tuple[float, float] | None,
-    theme: Theme,
-    color: ColorBy,
-    legend: bool,
     layout: str,
-    direction: Direction,
-    timeout: float,
     window: str | None,
-    **layer: bool,
+    **given: Any,
 ) -> None:
     """Draw a network.
 
@@ -131,30 +118,21 @@ def command(
     """
     if window is not None:
         explainer = explaining.Explainer(compile_or_fail(spec, args, bind))
+        layer = {name: given[name] for name in ("animate", "matrix", "sharing")}
         for node in explain.layers(explainer, window)[:1]:
             draw_layer(explainer, node, target, **layer)
         return
-    suffix = Path(target).suffix.lower()
-    if target != "-" and suffix not in WRITERS:
+    if target != "-" and Path(target).suffix.lower() not in WRITERS:
         raise click.UsageError(f"-o {target}: the name must end in {ENDINGS}")
-    network = compile_or_fail(spec, args, bind)
-    options = Options(
-        level=level,
-        style=style,
-        expand=expand,
-        collapse=collapse,
-        depth=depth,
-        page=page,
-        theme=theme,
-        color=color,
-        legend=legend,
-        layout=cast("Layout", "dot" if layout == "graphviz" else layout),
-        direction=direction,
-        timeout=timeout,
-    )
+    chosen = {name: given[name] for name in Options.__struct_fields__ if name in given}
+    engine = cast("Layout", "dot" if layout == "graphviz" else layout)
+    _draw(compile_or_fail(spec, args, bind), Options(layout=engine, **chosen), target)
+
+
+def _draw(network: Network, options: Options, target: str) -> None:
     with drawing():
         picture = Picture(network, options)
-        data = picture.data(suffix or ".svg")
+        data = picture.data(Path(target).suffix.lower() or ".svg")
     for note in picture.notes:
         click.echo(f"note: {note}", err=True)
     if target == "-":

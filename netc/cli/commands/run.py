@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -69,12 +69,6 @@ def command(
     inputs: tuple[str, ...],
     runs: int,
     seed: int,
-    threads: int | None,
-    io_binding: bool,
-    cuda_graph: bool,
-    labels: str | None,
-    top: int | None,
-    output: str | None,
     print_: bool,
     layers: bool,
     json_: bool,
@@ -94,14 +88,7 @@ def command(
       netc run examples/by_hand.yaml --input "signal=(0 -3 2 2 2)" --print
       netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
-    plan = RunPlan(
-        settings=Settings(threads or 0, cuda_graph),
-        stay=io_binding,
-        preprocess=Preprocess(**{name: given[name] for name in Preprocess.__struct_fields__}),
-        labels=read_labels(labels) if labels is not None else (),
-        top=top,
-        output=output,
-    )
+    plan = _plan(given)
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
     if layers and not print_:
@@ -117,6 +104,18 @@ def command(
         print_json(msgspec.to_builtins(report))
     else:
         click.echo("\n".join(report.lines()))
+
+
+def _plan(given: Mapping[str, Any]) -> RunPlan:
+    labels = given["labels"]
+    return RunPlan(
+        settings=Settings(given["threads"] or 0, given["cuda_graph"]),
+        stay=given["io_binding"],
+        preprocess=Preprocess(**{name: given[name] for name in Preprocess.__struct_fields__}),
+        labels=read_labels(labels) if labels is not None else (),
+        top=given["top"],
+        output=given["output"],
+    )
 
 
 def _print(found: list[Shown], json_: bool) -> None:

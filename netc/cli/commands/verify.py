@@ -81,20 +81,24 @@ def command(
     """
     if spec.endswith(".onnx"):
         _refuse(against is None, "an ONNX file needs another one to compare with: --against OTHER.onnx")
-        _refuse(weights is not None or bool(args) or layers, "--weights, -p and --layers need a spec, not an ONNX file")
+        _refuse(bool(weights or args or layers), "--weights, -p and --layers need a spec, not an ONNX file")
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
         report = verify_files(spec, str(against), seed, bind, runs, tolerance)
     else:
-        if against is not None:
-            refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions", "inner_sizes"))
-            given["dtype"] = given["dtype"] or computed_in(against)
+        _settle_for(ctx, against, given)
         network = compile_or_fail(spec, args, bind, given["dtype"])
-        options = read_onnx_options(given)
-        plan = partial(verify, against=against, layers=layers, runs=runs, tolerance=tolerance, options=options)
+        plan = partial(verify, layers=layers, runs=runs, tolerance=tolerance, options=read_onnx_options(given))
         with steps() as note:
-            report = plan(network, weights, seed, None, note)
+            report = plan(network, weights, seed, None, note, against=against)
     _show(report, json_)
     ctx.exit(0 if report.ok else 1)
+
+
+def _settle_for(ctx: click.Context, against: str | None, given: dict[str, Any]) -> None:
+    """With another file, how it is written is settled, and so is the type it computes in, unless one was asked for."""
+    if against is not None:
+        refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions", "inner_sizes"))
+        given["dtype"] = given["dtype"] or computed_in(against)
 
 
 def _refuse(wrong: bool, problem: str) -> None:

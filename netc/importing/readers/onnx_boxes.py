@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from netc.importing.readers.constants import short
 from netc.importing.readers.onnx import Call, handles
-from netc.importing.readers.onnx_layers import pads_of
+from netc.importing.readers.onnx_layers import convolution
 
 
 @handles("DeformConv")
 def deform_conv(call: Call) -> None:
-    weight, rank = call.weight(1), len(call.weight(1).shape) - 2
-    if rank != 2:
+    weight = call.weight(1)
+    if len(weight.shape) != 4:
         raise call.gap("netc has deformable convolutions of images only")
-    call.attributes.setdefault("kernel_shape", list(weight.shape[2:]))
-    params = {"weight": weight, **({"bias": call.weight(3)} if call.has(3) else {})}
-    settings = {
-        "out_channels": weight.shape[0],
-        "kernel_size": tuple(weight.shape[2:]),
-        "stride": tuple(call.get("strides", [1] * rank)),
-        "padding": pads_of(call, rank),
-        "dilation": tuple(call.get("dilations", [1] * rank)),
-        "groups": call.get("group", 1),
-        "bias": call.has(3),
-    }
     inputs = [call.value(at) for at in (0, 2, 4) if call.has(at)]
-    call.result(call.emit("deform_conv2d", *inputs, params=params, **settings))
+    call.result(call.emit("deform_conv2d", *inputs, **convolution(call, weight, 3)))
 
 
 @handles("RoiAlign")

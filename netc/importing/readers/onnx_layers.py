@@ -40,22 +40,26 @@ def _kernel(call: Call) -> Weight:
     return weight
 
 
-@handles("Conv")
-def conv(call: Call) -> None:
-    x, weight = call.value(0), _kernel(call)
-    rank = len(weight.shape) - 2
-    params = {"weight": weight, **({"bias": call.weight(2)} if call.has(2) else {})}
-    call.attributes.setdefault("kernel_shape", list(weight.shape[2:]))
-    settings = {
+def convolution(call: Call, weight: Weight, bias: int) -> dict[str, Any]:
+    """Parameters and attributes of a convolution, deformable ones too; `bias` is the input that is its bias."""
+    rank, window = len(weight.shape) - 2, weight.shape[2:]
+    call.attributes.setdefault("kernel_shape", list(window))
+    return {
+        "params": {"weight": weight, **({"bias": call.weight(bias)} if call.has(bias) else {})},
         "out_channels": weight.shape[0],
-        "kernel_size": tuple(weight.shape[2:]),
+        "kernel_size": tuple(window),
         "stride": tuple(call.get("strides", [1] * rank)),
         "padding": pads_of(call, rank),
         "dilation": tuple(call.get("dilations", [1] * rank)),
         "groups": call.get("group", 1),
-        "bias": call.has(2),
+        "bias": call.has(bias),
     }
-    call.result(call.emit(f"conv{rank}d", x, params=params, **settings))
+
+
+@handles("Conv")
+def conv(call: Call) -> None:
+    x, weight = call.value(0), _kernel(call)
+    call.result(call.emit(f"conv{len(weight.shape) - 2}d", x, **convolution(call, weight, 2)))
 
 
 @handles("ConvTranspose")
