@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+from tests.guides import ROOT, blocks, run, run_python, steps
+
 NUMBER = r"\d[\d.]*(?:e[-+]\d+)?"
 MEASURED = re.compile(
     rf"logits differs by {NUMBER} at most, {NUMBER} of the largest value|outputs are equal to the last bit"
@@ -27,19 +24,13 @@ def shape_of(text: str) -> str:
 def test_the_guide_shows_what_the_commands_print(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples" / "digits.yaml", tmp_path)
     count = 0
-    for language, block in BLOCK.findall((ROOT / "docs" / "optimize.md").read_text("utf-8")):
+    for language, block in blocks("optimize.md"):
         if language == "python":
-            run([sys.executable, "-c", block], tmp_path)
+            run_python(block, tmp_path)
             continue
-        for step in block.removeprefix("$ ").split("\n$ "):
-            command, _, output = step.partition("\n")
-            done = run([sys.executable, "-m", *command.split()], tmp_path)
-            assert done.returncode == 0, done.stderr
+        for command, output in steps(block):
+            done = run(command, tmp_path)
+            assert done.exit_code == 0, done.stderr
             assert shape_of(done.stdout) == shape_of(output)
             count += 1
     assert count == 5
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from netc.run.given import read_sources
 from netc.run.images import layout_of, prepare, read_images
 from netc.run.labels import most_probable
 from netc.types import TensorType
+from tests.guides import run
 from tests.vision import torchvision
 
 ROOT = Path(__file__).parent.parent
@@ -429,29 +429,23 @@ def test_a_cuda_graph_gives_the_same(classifier: Path) -> None:
         np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5)
 
 
-def cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netc", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def test_a_spec_is_run_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def test_a_spec_is_run_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(CLASSIFIER, "utf-8")
     picture(tmp_path / "p.png", 40, 40)
-    options = ("--provider", "cpu", "--input", "p.png", "--size", "16x24", "--top", "2", "--output", "out.npz")
-    done = cli("run", "spec.yaml", "--seed", "3", *options, "--json", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    options = "--provider cpu --input p.png --size 16x24 --top 2 --output"
+    done = run(f"netc run spec.yaml --seed 3 {options} out.npz --json", tmp_path)
+    assert done.exit_code == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["model"] == "spec.yaml"
     assert report["inputs"] == [{"name": "image", "shape": [1, 3, 16, 24], "dtype": "float32", "source": "p.png"}]
     assert len(report["top"]["rows"][0]) == 2
     write_onnx_fresh(netc.load(tmp_path / "spec.yaml").ir, tmp_path / "model.onnx", 3)
-    assert cli("run", "model.onnx", *options[:-1], "again.npz", folder=tmp_path).returncode == 0
+    assert run(f"netc run model.onnx {options} again.npz", tmp_path).exit_code == 0
     first, again = np.load(tmp_path / "out.npz"), np.load(tmp_path / "again.npz")
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
-    assert cli("run", "model.onnx", "-p", "x=1", folder=tmp_path).returncode == 2
-    assert cli("run", "spec.yaml", "--size", "big", folder=tmp_path).returncode == 2
+    assert run("netc run model.onnx -p x=1", tmp_path).exit_code == 2
+    assert run("netc run spec.yaml --size big", tmp_path).exit_code == 2
 
 
 def test_the_same_as_pytorch(tmp_path: Path) -> None:

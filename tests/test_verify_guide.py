@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+from tests.guides import ROOT, blocks, run, run_python, steps
+
 NAME = re.compile(r"^name: (\w+)$", re.MULTILINE)
 NUMBER = r"\d[\d.]*(?:e[-+]\d+)?"
 PARTS = (
@@ -42,22 +39,15 @@ def test_the_guide_shows_what_the_commands_print(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype="uint8")
     Image.fromarray(pixels).save(tmp_path / "cat.png")
     count = 0
-    for language, block in BLOCK.findall((ROOT / "docs" / "verify.md").read_text("utf-8")):
+    for language, block in blocks("verify.md"):
         if language == "python":
-            run([sys.executable, "-c", block], tmp_path)
-            continue
-        if language == "yaml":
+            run_python(block, tmp_path)
+        elif language == "yaml":
             (tmp_path / f"{NAME.findall(block)[0]}.yaml").write_text(block, "utf-8")
-            continue
-        for step in block.removeprefix("$ ").split("\n$ "):
-            command, _, output = step.partition("\n")
-            done = run([sys.executable, "-m", *command.split()], tmp_path)
-            assert shape_of(done.stdout) == shape_of(output), done.stderr
-            assert done.returncode == ("BAD" in output), done.stderr
-            count += 1
+        else:
+            for command, output in steps(block):
+                done = run(command, tmp_path)
+                assert shape_of(done.stdout) == shape_of(output), done.stderr
+                assert done.exit_code == ("BAD" in output), done.stderr
+                count += 1
     assert count == 12
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ from netc.ir.model import Network
 from netc.verify import Steps, VerifyReport, verify
 from netc.verify.compare import Trial
 from netc.verify.follow import check_steps
+from tests.guides import run
 
 ROOT = Path(__file__).parent.parent
 NETWORK = """netc: 1
@@ -311,16 +310,13 @@ def test_inputs_stay_as_they_are(network: Network, model: Path) -> None:
 
 def test_the_command_line(model: Path) -> None:
     (model.parent / "spec.yaml").write_text(NETWORK, "utf-8")
-    command = [sys.executable, "-m", "netc", "verify", "spec.yaml", "--against", "model.onnx"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options: dict[str, Any] = {"cwd": model.parent, "env": environment, "capture_output": True, "text": True}
-    done = subprocess.run([*command, "--json"], check=False, **options)
-    assert done.returncode == 0, done.stderr
+    done = run("netc verify spec.yaml --against model.onnx --json", model.parent)
+    assert done.exit_code == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["ok"]
     assert report["steps"]["culprit"] is None
     assert [part["path"] for part in report["steps"]["parts"]] == ["best.indices"]
     changed(model, MUTATIONS["a slope"][0]).replace(model)
-    done = subprocess.run(command, check=False, **options)
-    assert done.returncode == 1, done.stderr
+    done = run("netc verify spec.yaml --against model.onnx", model.parent)
+    assert done.exit_code == 1, done.stderr
     assert f"from equal inputs another result: head.1 (leaky_relu, spec.yaml:{LINES['head']})" in done.stdout

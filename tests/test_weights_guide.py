@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "weights.md"
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def blocks() -> list[tuple[str, str]]:
-    return BLOCK.findall(PAGE.read_text(encoding="utf-8"))
-
-
-def shown(command: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.run(command, cwd=folder, env=environment, text=True, check=False, **streams).stdout.rstrip()
+from tests.guides import blocks, run, run_python
 
 
 def session(text: str, folder: Path) -> Iterator[str]:
@@ -30,18 +13,17 @@ def session(text: str, folder: Path) -> Iterator[str]:
     for line in text.splitlines():
         if line.startswith("$ "):
             yield line
-            printed = shown([sys.executable, "-m", *shlex.split(line[2:])], folder)
-            yield from printed.splitlines()
+            yield from run(line[2:], folder).output.rstrip().splitlines()
 
 
 def as_run(folder: Path) -> list[tuple[str, str]]:
     """Every block, those of commands with what they print now."""
     found = []
-    for language, text in blocks():
+    for language, text in blocks("weights.md"):
         if language == "yaml":
             (folder / "net.yaml").write_text(text, encoding="utf-8")
         elif language == "python":
-            assert shown([sys.executable, "-c", text], folder) == ""
+            assert run_python(text, folder) == ""
         else:
             text = "".join(f"{line}\n" for line in session(text, folder))
         found.append((language, text))
@@ -49,4 +31,4 @@ def as_run(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_the_guide_shows_what_the_commands_print(tmp_path: Path) -> None:
-    assert as_run(tmp_path) == blocks()
+    assert as_run(tmp_path) == blocks("weights.md")
