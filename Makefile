@@ -2,7 +2,7 @@
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
 # make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
-#              modules of random specs against what the specs say: MODULES=2000
+#              modules of random specs against what the specs say: MODULES=2000; and every case in every opset
 # make fuzz    hostile files and random networks, guided by coverage, until something is found: MINUTES=60, ARGS="onnx-import"
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
 # make modules every module of specs/: lines, and what mypy, pyright and ruff find; ARGS="--against REV" compares lines
@@ -44,6 +44,7 @@ test: .venv/dev
 conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
+	NETC_ALL_OPSETS=1 $(bin)/python -m pytest tests/test_onnx_opsets.py
 
 fuzz: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m fuzz --minutes $(MINUTES) $(ARGS)
