@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -34,11 +35,17 @@ def imported(node: ast.AST) -> Iterator[str]:
                 yield inner if inner in MODULES else node.module
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def edges(*, annotations: bool) -> dict[str, set[str]]:
     """Module → the modules it imports; those under TYPE_CHECKING too, if wanted."""
     found = {}
     for name, path in MODULES.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         checked = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
         typing = {id(inner) for node in checked for part in node.body for inner in ast.walk(part)}
         nodes = (node for node in ast.walk(tree) if annotations or id(node) not in typing)
@@ -59,7 +66,7 @@ def test_no_module_loads_itself() -> None:
 
 
 def test_annotations_name_what_stands_below_except_inside_a_package() -> None:
-    graph = edges(annotations=True)
+    graph = {name: set(others) for name, others in edges(annotations=True).items()}
     graph["netc"].discard("netc.api")
     for name, others in graph.items():
         package = name.rpartition(".")[0]

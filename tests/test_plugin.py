@@ -394,5 +394,5 @@ def test_the_document_is_true(install: Install, tmp_path: Path, monkeypatch: pyt
 
 def test_the_document_names_methods_there_are() -> None:
     methods = re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)
-    assert len(methods) == 8
+    assert len(methods) == 9
     assert all(callable(getattr(Op, name)) for name in methods)
