@@ -118,9 +118,16 @@ def test_the_library_of_blocks_is_part_of_the_package() -> None:
     assert len(rules) == len(shipped.shipped_names()) > 0
     starters = sorted((ROOT / "netc/editor/starters").glob("*.yaml"))
     assert sorted(path.stem for path in starters) == sorted(KINDS)
-    assert sorted((ROOT / "netc").rglob("*.yaml")) == sorted([*blocks, *rules, *starters])
+    layers = [ROOT / "netc/importing/readers/ultralytics.yaml"]
+    assert sorted((ROOT / "netc").rglob("*.yaml")) == sorted([*blocks, *rules, *starters, *layers])
+    pages = [path for path in (ROOT / "netc/editor/watch").iterdir() if path.suffix in (".html", ".css", ".js")]
+    assert len(pages) == 4
     ignored = subprocess.run(
-        ["git", "check-ignore", *blocks, *rules, *starters], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "check-ignore", *blocks, *rules, *starters, *layers, *pages],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ignored.returncode, ignored.stdout) == (1, "")
 
