@@ -92,6 +92,14 @@ def _scalar(node: Node) -> float | None:
     return float(found) if len(node.inputs) == 1 and found is not None else None
 
 
+def _factor(node: Node) -> float | None:
+    """What a product by a number, or a division by one that is not 0, multiplies by."""
+    found = _scalar(node)
+    if node.op.name == "mul" or found is None:
+        return found
+    return 1 / found if found else None
+
+
 @rule("div")
 def floor_divide(m: Matcher, node: Node) -> bool:
     """(x − x mod n) / n of integers"""
@@ -114,9 +122,9 @@ def gelu(m: Matcher, node: Node) -> bool:
     while stack:
         top = stack.pop()
         gone.append(top)
-        number_ = _scalar(top)
-        if number_ is not None:
-            scale *= number_ if top.op.name == "mul" else 1 / number_
+        factor = _factor(top)
+        if factor is not None:
+            scale *= factor
         elif top.op.name == "div":
             return False
         for value in top.inputs:
@@ -259,11 +267,11 @@ def attention(m: Matcher, node: Node) -> bool:
 def _scaled(m: Matcher, value: Value, gone: list[Node]) -> tuple[float, Value]:
     """A factor of a value, and the value without it."""
     node = m.made_by(value, "mul", "div")
-    factor = _scalar(node) if node is not None else None
+    factor = _factor(node) if node is not None else None
     if node is None or factor is None:
         return 1.0, value
     gone.append(node)
-    return (factor if node.op.name == "mul" else 1 / factor), node.inputs[0]
+    return factor, node.inputs[0]
 
 
 @rule("add")

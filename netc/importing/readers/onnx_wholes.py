@@ -188,7 +188,7 @@ def _crops(group: Group, call: Call) -> Guess | None:
         "sampling_ratio": call.get("sampling_ratio", 0) or -1,
     }
     aligned = call.get("coordinate_transformation_mode", "") == "half_pixel"
-    if len(crops) > 1:
+    if len(crops) > 1 and all(scales):
         strides = tuple(round(1 / scale) for scale in scales)
         scale = _canonical(group, call, strides[0])
         more = {"strides": strides, "aligned": aligned, "canonical_scale": scale}

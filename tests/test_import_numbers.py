@@ -1,4 +1,4 @@
-"""Numbers of a source keep their type: `2.0` makes floats of whole numbers, `2` does not."""
+"""Numbers of a source keep their type (`2.0` makes floats of whole numbers, `2` does not), and 0 divides."""
 
 from __future__ import annotations
 
@@ -62,3 +62,16 @@ def test_pytorch_promotes_by_what_a_number_is() -> None:
         for ours, theirs in zip(found.network.module()(*example), wanted, strict=True):
             assert ours.dtype == theirs.dtype
             assert ours.tolist() == theirs.tolist()
+
+
+def test_what_is_divided_by_zero_is_no_factor(tmp_path: Path) -> None:
+    lines = "  a: div 0 @image\n  b: mul @a @image\n  c: floor_divide 0 @b\n"
+    text = f"netc: 1\nname: a\ninputs: {{image: [2, 3]}}\nnet:\n{lines}"
+    network, image = netc.load(text), torch.tensor([[1.0, -2.0, 0.5], [0.0, 4.0, -1.0]])
+    network.write_onnx(tmp_path / "zero.onnx")
+    again = netc.import_onnx(tmp_path / "zero.onnx")
+    module = again.network.module({key: torch.from_numpy(again.tensor(key)) for key in again.tensors})
+    with torch.no_grad():
+        wanted, found = network.module()(image), module(image)
+    assert torch.equal(wanted.isnan(), found.isnan())
+    assert torch.equal(wanted.nan_to_num(), found.nan_to_num())
