@@ -160,12 +160,13 @@ def test_imported_files_are_followed(tmp_path: Path) -> None:
         "netc: 1\nargs: {width: 4}\ninputs: {image: [N, 3, 8, 8]}\nnet:\n  conv: conv2d width 3\noutputs: {y: conv}\n"
     )
     whole = (
-        "netc: 1\nimport: {part: parts/part.yaml}\ninputs: {image: [N, 3, 8, 8]}\nnet:\n  a: part\noutputs: {y: a}\n"
+        "netc: 1\nimport: {part: ../parts/part.yaml}\ninputs: {image: [N, 3, 8, 8]}\nnet:\n  a: part\noutputs: {y: a}\n"
     )
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/part.yaml").write_text(part, encoding="utf-8")
-    (tmp_path / "whole.yaml").write_text(whole, encoding="utf-8")
-    watching = Watching("whole.yaml", folder=tmp_path)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/whole.yaml").write_text(whole, encoding="utf-8")
+    watching = Watching("own/whole.yaml", "--allow-imports", "parts", folder=tmp_path)
     events = Events(watching)
     assert "N×4×6×6" in events.next("view", "summary")["view"]["text"]
     events.next("view", "module")
