@@ -83,6 +83,23 @@ def test_dropout_in_place() -> None:
     assert same(made, net, x)
 
 
+class Words(nn.Module):
+    """Whole numbers, in sequences of any length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(7, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        found: Tensor = self.table(words).mean(1)
+        return found
+
+
+def test_inputs_of_whole_numbers() -> None:
+    net, words = Words(), torch.randint(7, (2, 5))
+    assert same(imported(net, words), net, words)
+
+
 class WithoutAutocast(nn.Module):
     """As EfficientViT has it: a part that keeps float32 where the rest is cast."""
 

@@ -33,7 +33,7 @@ class TorchSource:
         if self._guards is None:
             return True
         try:
-            self._guards(*(torch().empty(tuple(shape), device="meta") for shape in shapes))
+            self._guards(*map(_valueless, self.inputs.values(), shapes))
         except AssertionError:
             return False
         return True
@@ -61,6 +61,10 @@ class TorchSource:
         return run
 
 
+def _valueless(type_: TensorType, shape: Sequence[int]) -> Any:
+    return torch().empty(tuple(shape), dtype=getattr(torch(), type_.dtype), device="meta")
+
+
 def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "", note: Note = quiet) -> Imported:
     """The network of a module in eval mode, or of a program that is exported already. Raises NetcError."""
     inputs = tuple(example) if isinstance(example, list | tuple) else (example,)
@@ -73,7 +77,8 @@ def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "
             program, modules = exported(module, inputs, wishes.sizes), dict(module.named_modules())
         graph = _read(program, told, wishes.sizes, modules)
         types = {
-            value.source: TensorType(_open(node)) for value, node in zip(graph.inputs, _inputs(program), strict=True)
+            value.source: TensorType(_open(node), value.type.dtype)
+            for value, node in zip(graph.inputs, _inputs(program), strict=True)
         }
         source = TorchSource(program, types)
         names = {key: prod(tensor.shape) for key, tensor in program.state_dict.items()}

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from tools.import_corpus.measure import measure
-from tools.import_corpus.networks import SETS, Entry, entries
+from tools.import_corpus.networks import SETS, SOURCES, Entry, entries
 from tools.import_corpus.page import PAGE, page
 from tools.import_corpus.rows import Key, Row, code, read, store
 
@@ -51,6 +51,9 @@ def main(
 
     What was measured of netc as it stands is not measured again, so a run that was stopped goes on.
     """
+    unknown = [source for source in sources if _kind(source) not in SOURCES]
+    if unknown:
+        raise click.UsageError(f"{unknown[0]} is not one of {', '.join(SOURCES)}")
     chosen = [entry for entry in entries() if not pages and (not sets or entry.set in sets) and _wanted(entry, only)]
     if only and not chosen:
         raise click.UsageError(f"no network is called {', '.join(only)}")
@@ -76,7 +79,12 @@ def _wanted(entry: Entry, only: tuple[str, ...]) -> bool:
 
 def _sources(entry: Entry, asked: tuple[str, ...]) -> Sequence[str]:
     """What it is usually imported from, or those of them that are asked for, at any opset."""
-    return [s for s in asked if s.rstrip("0123456789").rstrip("-") in entry.sources] if asked else entry.sources
+    return [source for source in asked if _kind(source) in entry.sources] if asked else entry.sources
+
+
+def _kind(source: str) -> str:
+    """Without the opset that `onnx-legacy-13` asks for."""
+    return source.rstrip("0123456789").rstrip("-")
 
 
 def is_stale(row: Row | None, version: str, *, missing: bool, unequal: bool) -> bool:
