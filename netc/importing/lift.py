@@ -10,7 +10,7 @@ from math import isclose, sqrt
 
 import numpy as np
 
-from netc.importing import rearranging  # noqa: F401 - it registers patterns
+from netc.importing import composing, rearranging  # noqa: F401 - they register patterns
 from netc.importing.graph import Graph, Node, Value, Weight, made
 from netc.importing.matching import RULES, Matcher, rule, weight_of
 from netc.importing.reordering import gather_concats, state_order
