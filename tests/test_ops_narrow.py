@@ -105,6 +105,7 @@ INFINITE: list[tuple[str, Any]] = [
     ("{out: [pad 1 value=-inf, max_pool2d 3 stride=1]}", lambda x: torch.nn.functional.max_pool2d(x, 3, 1, 1)),
     ("{out: clamp -inf 0.5}", lambda x: x.clamp(max=0.5)),
     ("{out: clamp min=0.5 max=inf}", lambda x: x.clamp(min=0.5)),
+    ("{m: gt 0 @image, out: where other=-inf @m @image}", lambda x: torch.where(x > 0, x, -torch.inf)),
     ("{out: norm p=inf dim=1}", lambda x: x.abs().amax(1)),
     ("{out: norm p=-inf dim=1}", lambda x: x.abs().amin(1)),
 ]
@@ -132,3 +133,26 @@ def test_infinity_in_pytorch_and_onnx(net: str, reference: Any, dtype: str, tmp_
 def test_infinity_is_a_word_of_some_attributes_alone() -> None:
     with pytest.raises(NetcError, match="`inf` is not known here"):
         netc.load(spec("{out: add inf}"))
+
+
+LARGE: list[tuple[str, Any]] = [
+    ("add 3000000000 @k", lambda k: k + 3_000_000_000),
+    ("mul -5000000000 @k", lambda k: k * -5_000_000_000),
+    ("clamp -7000000000 5000000001 @k", lambda k: k.clamp(-7_000_000_000, 5_000_000_001)),
+    ("masked_fill -9000000000000 @k @m", lambda k: k.masked_fill(k > 4_000_000_000, -9_000_000_000_000)),
+    ("where 1 3000000000 @m", lambda k: torch.where(k > 4_000_000_000, 1, 3_000_000_000)),
+]
+
+
+@pytest.mark.parametrize(("line", "reference"), LARGE)
+def test_integers_are_as_large_as_int64_has_them(line: str, reference: Any, tmp_path: Path) -> None:
+    text = "netc: 1\nname: large\ninputs: {k: {shape: [N, 4], dtype: DTYPE}}\n"
+    text += f"net: {{m: gt 4000000000 @k, n: logical_not @m, out: {line}}}\noutputs: {{out: out, n: n}}\n"
+    network = netc.load(text.replace("DTYPE", "int64"))
+    k = torch.tensor([[3, -4, 4_000_000_001, 7_000_000_000]])
+    with torch.no_grad():
+        assert torch.equal(network.module()(k)[0], reference(k))
+    network.write_onnx(tmp_path / "n.onnx")
+    assert open_model(tmp_path / "n.onnx", "cpu").run(None, {"k": k.numpy()})[0].tolist() == reference(k).tolist()
+    with pytest.raises(NetcError, match="does not fit int32"):
+        netc.load(text.replace("DTYPE", "int32"))

@@ -101,7 +101,12 @@ def _optional_float(cls: type[Op], declared: Attr, value: Any) -> float | None:
 
 
 def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
-    return _int(cls, declared, value) if _is_int(value) else _float(cls, declared, value)
+    """An integer stays one, as far as int64 holds it: it does not make floats of whole numbers."""
+    if not _is_int(value):
+        return _float(cls, declared, value)
+    if not -(2**63) <= value < 2**63:
+        raise BadValue(f"`{declared.name}` is too large: {value}")
+    return int(value)
 
 
 def _optional_scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar | None:
