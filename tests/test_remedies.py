@@ -119,6 +119,20 @@ CASES = [
     ),
     (
         """\
+        inputs: {image: [N, 3, 4*h, 4*w]}
+        net: {a: conv2d 8 3 stride=2 @image, b: conv2d 8 1 stride=2 @image, out: add @a @b}
+        """,
+        ["add `padding=1` to `a` (gives N×8×2h×2w)"],
+    ),
+    (
+        """\
+        inputs: {image: [N, 3, 2*h, 3*w]}
+        net: {a: "conv2d 8 (3 5) stride=(2 3) @image", n: relu, b: "conv2d 8 (2 3) stride=(2 3) @image", out: add @n @b}
+        """,
+        ["add `padding=(1 2)` to `a` (gives N×8×h×w)"],
+    ),
+    (
+        """\
         inputs: {image: [N, 3, h, w]}
         net: {a: [conv2d 8 3 @image, relu, conv2d 8 5, relu], b: conv2d 8 1 @image, out: add @a @b}
         """,

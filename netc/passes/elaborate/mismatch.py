@@ -71,6 +71,8 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             yield from self._another(own, other)
         for side in self.sides:
             yield from self._padded(side.value)
+        for own, other in (self.sides, self.sides[::-1]):
+            yield from self._meeting(own.value, other.value)
         if len(self.inputs) > 2:
             steps_found = {id(s.node.statement): (s, v) for value in self.inputs for s, v in self._shrinking(value)}
             yield from _set([*steps_found.values()][::-1])
@@ -122,6 +124,20 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
                 if {w.stride for w in windows} != {1} or "padding" not in step.node.op.attributes:
                     return
                 yield step, {"padding": tuple([w.extent // 2 for w in windows])}
+
+    def _meeting(self, value: Value, other: Value) -> Iterator[Fix]:
+        """Half padding around a window that moves by more than one element, where the sizes then meet."""
+        step = next((step for step in steps(value, self.provenance) if not _keeps_space(step.node)), None)
+        if step is None or "padding" not in step.node.op.attributes:
+            return
+        types = [read.type for read in step.node.inputs]
+        windows = step.node.op.windows(types[0])
+        values = {"padding": tuple([w.extent // 2 for w in windows])}
+        made = None if {w.stride for w in windows} == {1} else changed(step.node.op, values)
+        if made is not None and all(
+            made.outputs(*types)[0].shape[axis] == other.type.shape[axis] for axis in self.axes
+        ):
+            yield from _set([(step, values)])
 
     def _added(self, value: Value, other: Value) -> Iterator[Fix]:
         """Rows at the end of a transposed convolution."""
