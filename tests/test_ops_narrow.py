@@ -139,6 +139,11 @@ LARGE: list[tuple[str, Any]] = [
     ("add 3000000000 @k", lambda k: k + 3_000_000_000),
     ("mul -5000000000 @k", lambda k: k * -5_000_000_000),
     ("clamp -7000000000 5000000001 @k", lambda k: k.clamp(-7_000_000_000, 5_000_000_001)),
+    ("clamp min=3 @k", lambda k: k.clamp(min=3)),
+    ("maximum 3000000000 @k", lambda k: k.clamp(min=3_000_000_000)),
+    ("minimum 5000000001 @k", lambda k: k.clamp(max=5_000_000_001)),
+    ("maximum @k @n", lambda k: torch.maximum(k, torch.where(k > 4, 5_000_000_001, -3_000_000_000))),
+    ("minimum @k @n", lambda k: torch.minimum(k, torch.where(k > 4, 5_000_000_001, -3_000_000_000))),
     ("masked_fill -9000000000000 @k @m", lambda k: k.masked_fill(k > 4_000_000_000, -9_000_000_000_000)),
     ("where 1 3000000000 @m", lambda k: torch.where(k > 4_000_000_000, 1, 3_000_000_000)),
 ]
@@ -147,12 +152,17 @@ LARGE: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("line", "reference"), LARGE)
 def test_integers_are_as_large_as_int64_has_them(line: str, reference: Any, tmp_path: Path) -> None:
     text = "netc: 1\nname: large\ninputs: {k: {shape: [N, 4], dtype: DTYPE}}\n"
-    text += f"net: {{m: gt 4000000000 @k, n: logical_not @m, out: {line}}}\noutputs: {{out: out, n: n}}\n"
+    others = "o: gt 4 @k, n: where 5000000001 -3000000000 @o"
+    text += f"net: {{m: gt 4000000000 @k, {others}, out: {line}}}\noutputs: {{out: out, n: n, m: m}}\n"
     network = netc.load(text.replace("DTYPE", "int64"))
     k = torch.tensor([[3, -4, 4_000_000_001, 7_000_000_000]])
     with torch.no_grad():
         assert torch.equal(network.module()(k)[0], reference(k))
     network.write_onnx(tmp_path / "n.onnx")
     assert open_model(tmp_path / "n.onnx", "cpu").run(None, {"k": k.numpy()})[0].tolist() == reference(k).tolist()
+
+
+@pytest.mark.parametrize("line", ["add 3000000000", "clamp max=5000000000", "maximum -3000000000"])
+def test_integers_are_no_larger_than_int32_has_them(line: str) -> None:
     with pytest.raises(NetcError, match="does not fit int32"):
-        netc.load(text.replace("DTYPE", "int32"))
+        netc.load(f"netc: 1\nname: a\ninputs: {{k: {{shape: [N, 4], dtype: int32}}}}\nnet: {{out: {line}}}\n")

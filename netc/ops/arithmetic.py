@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.base import Family, Op, Scalar, attr, misfits, op
-from netc.ops.common import FLOATS
+from netc.ops.common import FLOATS, node
 from netc.ops.merge import _Elementwise, cast_inputs, promoted
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
@@ -221,6 +221,16 @@ class Pow(_Arithmetic):
         return super().torch(*x) if self.other is not None else TorchForm(call=TorchCall("{0}.pow({1})"))
 
 
+def extreme(op_type: str, dtype: str, left: str, right: str, result: str, *consts: OnnxConst) -> tuple[OnnxNode, ...]:
+    """`Max` or `Min` of two tensors. ONNX Runtime 1.31 compares the lower halves of two int64 as if they had signs, so
+    these are chosen by a comparison."""
+    if dtype != "int64":
+        return (node(op_type, f"{left} {right}", result, *consts),)
+    beyond = "Less" if op_type == "Max" else "Greater"
+    test = node(beyond, f"{left} {right}", f"{result}_is_right", *consts)
+    return test, node("Where", f"{result}_is_right {right} {left}", result)
+
+
 class _Extreme(_Arithmetic):
     """One of several elements, which torch takes two at a time, or of an element and a number, its bound."""
 
@@ -229,12 +239,16 @@ class _Extreme(_Arithmetic):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """No element changes on the way, so all are converted first: ONNX compares fewer types than it converts."""
+        dtype = self.result_dtype(*x)
         if self.other is not None:
-            return super().onnx(*x)
-        casts, names = cast_inputs(x, self.result_dtype(*x))
+            if x[0].dtype != "int64" or dtype != "int64":
+                return super().onnx(*x)
+            return extreme(self.onnx_op, dtype, "x0", "other", "y0", scalar("other", dtype, self.other))
+        casts, names = cast_inputs(x, dtype)
         results = [*(f"part{i}" for i in range(1, len(names) - 1)), "y0"]
         pairs = zip([names[0], *results], names[1:], results, strict=False)
-        return *casts, *[OnnxNode(self.onnx_op, (left, right), (result,)) for left, right, result in pairs]
+        chosen = [extreme(self.onnx_op, dtype, left, right, result) for left, right, result in pairs]
+        return *casts, *[each for nodes in chosen for each in nodes]
 
     def torch(self, *x: TensorType) -> TorchForm:
         if self.other is not None:

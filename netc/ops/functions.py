@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.activation import _Promoting
-from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
+from netc.ops.arithmetic import extreme, need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
 from netc.ops.common import FLOATS, finite, in_python, need_dtype, need_float, node
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS
 from netc.ops.narrow import INFINITIES
-from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
 
@@ -205,16 +205,6 @@ class Round(_Rounding):
         return formula(x[0].dtype, lines, {"power": 10.0 ** abs(self.decimals)})
 
 
-def _bounded(op_type: str, beyond: str, source: str, bound: str, target: str, const: OnnxConst) -> tuple[OnnxNode, ...]:
-    """A tensor, but the bound where it lies beyond it."""
-    if const.dtype != "int64":
-        return (node(op_type, f"{source} {bound}", target, const),)
-    return (
-        node(beyond, f"{source} {bound}", f"beyond_{bound}", const),
-        node("Where", f"beyond_{bound} {bound} {source}", target),
-    )
-
-
 @op("clamp", family=Family.OTHER, torch="torch.clamp", title="clamp")
 class Clamp(Op):
     """min(max(x, min), max); a bound that is not given has no effect, and the result is `max` where min > max. Integers
@@ -244,18 +234,17 @@ class Clamp(Op):
         return TorchForm(call=TorchCall(f"{{0}}.clamp({text})", finite(*args.values())))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        """Max, then Min: the upper bound wins, as in PyTorch. ONNX Runtime 1.31 compares the halves of an int64 as if
-        both were signed, so these are chosen."""
+        """Max, then Min: the upper bound wins, as in PyTorch."""
         result = self.infer(*x)
         cast = result.dtype != x[0].dtype
         nodes = [node("Cast", "x0", "cast", to=ONNX_TYPES[result.dtype])] if cast else []
         source = "cast" if cast else "x0"
         if self.min is not None:
             target = "y0" if self.max is None else "raised"
-            nodes += _bounded("Max", "Less", source, "low", target, scalar("low", result.dtype, self.min))
+            nodes += extreme("Max", result.dtype, source, "low", target, scalar("low", result.dtype, self.min))
             source = target
         if self.max is not None:
-            nodes += _bounded("Min", "Greater", source, "high", "y0", scalar("high", result.dtype, self.max))
+            nodes += extreme("Min", result.dtype, source, "high", "y0", scalar("high", result.dtype, self.max))
         return tuple(nodes)
 
     def caption(self, *x: TensorType) -> str:
