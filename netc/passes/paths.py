@@ -37,7 +37,7 @@ def check_paths(compilation: Compilation) -> None:
         spend(GLOB * len(rule.pattern))
         if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
             known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
-            finding = report.error("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
+            finding = report.warning("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
             finding.fix(*did_you_mean(rule.span, dict.fromkeys(known)))
     for path, _ in network.file.train.groups if network.file.train is not None else ():
         spend(GLOB * len(path.value))
