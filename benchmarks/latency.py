@@ -26,7 +26,7 @@ from turns import ENVIRONMENT, NETC, ROOT, options
 import netc
 from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
-from netc.bench.report import ALARMING
+from netc.bench.results import ALARMING
 from netc.bench.subjects import export
 from netc.run.module import import_network, load_strictly
 from netc.weights import read_index

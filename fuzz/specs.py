@@ -21,10 +21,10 @@ from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.ir.text import ir_text
 from netc.passes import compile_spec
+from netc.syntax.findings import SourceFindings
 from netc.syntax.line import LineReader, LineText, split
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import decode
-from netc.syntax.report import Report
 
 ROOT = Path(__file__).parents[1]
 NAME = "fuzz.yaml"
@@ -63,7 +63,7 @@ def loader(data: bytes) -> None:
 def line(data: bytes) -> None:
     """A statement of one line."""
     text = text_of(data)
-    report = Report(Source(NAME, text))
+    report = SourceFindings(Source(NAME, text))
     with suppress(SyntaxProblem):
         LineReader(report).read(split(LineText(text, 0)))
     judge_findings(report.diagnostics, text)

@@ -26,7 +26,7 @@ from netc.backends.onnx import write_onnx_fresh
 from netc.bench import subjects as bench_subjects
 from netc.bench.measure import Rounds, in_turn, known_percentile, percentile, ratio
 from netc.bench.profile import RUNTIME, spec_path
-from netc.bench.report import aligned
+from netc.bench.results import aligned
 from netc.bench.runner import BenchPlan, bench
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError

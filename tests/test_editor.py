@@ -14,7 +14,7 @@ from netc.editor.context import context
 from netc.editor.fixing import apply
 from netc.editor.hints import Hint, moved
 from netc.editor.hovering import hover
-from netc.editor.navigating import Refused, rename
+from netc.editor.navigating import RenameRefused, rename
 from netc.editor.positions import Positions
 from netc.editor.structure import folds, outline, tokens
 from netc.passes import compile_spec
@@ -43,7 +43,7 @@ def test_another_name_is_the_same_network(path: Path) -> None:
     for at, symbol in list(declared.items())[:: max(1, len(declared) // 6)]:
         try:
             edits = rename(one, at, "renamed_here")
-        except Refused:
+        except RenameRefused:
             continue
         if symbol.kind == "output" or any(edit.span.source.path != one.source.path for edit in edits):
             continue

@@ -20,8 +20,8 @@ from netc.editor.comments import find_comments
 from netc.editor.formatting import format_source
 from netc.ir.text import ir_text
 from netc.passes import compile_spec
+from netc.syntax.findings import SourceFindings
 from netc.syntax.parse import parse_spec
-from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
 from tests.random_modules import Maker
 
@@ -61,7 +61,7 @@ def meaning(text: str, path: Path) -> str:
 
 
 def comments(text: str) -> list[str]:
-    root = load_tree(Report(Source("spec.yaml", text)))
+    root = load_tree(SourceFindings(Source("spec.yaml", text)))
     assert root is not None
     return sorted(comment.text for comment in find_comments(text, root))
 

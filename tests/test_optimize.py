@@ -24,7 +24,7 @@ from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.optimise import Calibration, Plan, absorb, fold, optimise
 from netc.optimise.graph import Graph
-from netc.optimise.parity import Original, Trial, _differences, trials
+from netc.optimise.parity import Original, ParityTrial, _differences, trials
 from netc.optimise.plan import FLOAT_STEPS
 from netc.weights import init_weights
 
@@ -325,7 +325,7 @@ def test_a_dropout_whose_mask_is_read_stays(tmp_path: Path) -> None:
 
 def test_an_output_of_another_type_is_infinitely_far() -> None:
     expected = np.float32([1, 2])
-    trial = Trial({}, {}, {"y": expected})
+    trial = ParityTrial({}, {}, {"y": expected})
     assert [one.relative for one in _differences({"y": expected}, trial, None)] == [0]
     assert [one.relative for one in _differences({"y": expected.astype("float64")}, trial, None)] == [np.inf]
     assert not next(_differences({"y": expected.astype("float16")}, trial, 1.0)).ok

@@ -19,7 +19,7 @@ from netc.passes.sizes import LENGTHS, wide
 from netc.types import TensorType
 from netc.verify import verify
 from netc.verify.large import check_large
-from netc.verify.report import Finding, VerifyReport
+from netc.verify.report import CheckResult, VerifyReport
 
 ROOT = Path(__file__).parent.parent
 LIKE = """netc: 1
@@ -34,7 +34,7 @@ def compiled(text: str, **bind: int) -> netc.Network:
     return netc.load(text, bind=bind)
 
 
-def finding(report: VerifyReport, name: str) -> Finding:
+def finding(report: VerifyReport, name: str) -> CheckResult:
     (found,) = (finding for finding in report.findings if finding.name == name)
     return found
 

@@ -20,7 +20,7 @@ from netc.backends.onnx import write_onnx_fresh
 from netc.backends.pytorch import generate
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.verify import Steps, VerifyReport, verify
+from netc.verify import StepsReport, VerifyReport, verify
 from netc.verify.compare import Trial
 from netc.verify.follow import check_steps
 from tests.guides import run
@@ -139,7 +139,7 @@ def compared(network: Network, model: Path, other: Path, **options: Any) -> Veri
     return verify(network, model.with_suffix(".safetensors"), against=other, **options)
 
 
-def steps_of(report: VerifyReport) -> Steps:
+def steps_of(report: VerifyReport) -> StepsReport:
     assert report.steps is not None
     return report.steps
 
@@ -241,7 +241,7 @@ def test_a_module_that_is_wrong_as_a_whole_does_not_pass(monkeypatch: pytest.Mon
 def test_a_run_that_is_not_the_one_compared_proves_nothing(
     monkeypatch: pytest.MonkeyPatch, network: Network, model: Path
 ) -> None:
-    def elsewhere(*args: Any) -> Steps:
+    def elsewhere(*args: Any) -> StepsReport:
         *before, trials, tolerance = args
         tampered = [msgspec.structs.replace(t, found=[t.found[0] * 1.01, *t.found[1:]]) for t in trials]
         return check_steps(*before, tampered, tolerance)
@@ -295,7 +295,7 @@ def test_inputs_stay_as_they_are(network: Network, model: Path) -> None:
     """Steps share their arrays with each other, and generated code may write over what it made itself."""
     seen: list[Trial] = []
 
-    def watched(*args: Any) -> Steps:
+    def watched(*args: Any) -> StepsReport:
         before = [[array.copy() for array in trial.inputs] for trial in args[-2]]
         found = check_steps(*args)
         seen.extend(args[-2])

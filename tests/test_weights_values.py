@@ -16,7 +16,7 @@ from netc.cli.main import cli
 from netc.weights.checkpoint import read_weights
 from netc.weights.diff import compare
 from netc.weights.stats import statistics
-from netc.weights.values import CHUNK, Held
+from netc.weights.values import CHUNK, StoredTensor
 
 LENET = "specs/lenet5.yaml"
 
@@ -27,11 +27,13 @@ def run(*arguments: str | Path) -> Result:
     return result
 
 
-def held(tensor: torch.Tensor, name: str = "a") -> Held:
+def held(tensor: torch.Tensor, name: str = "a") -> StoredTensor:
     data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     step = 1 << 3
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
-    return Held(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), "here", lambda: iter(pieces))
+    return StoredTensor(
+        name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), "here", lambda: iter(pieces)
+    )
 
 
 FLOATS = st.lists(st.floats(width=32), min_size=1, max_size=30)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from netc.diagnostics.model import Diagnostic, Source
 from netc.syntax import yaml
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 from netc.syntax.read import decode, read_source
-from netc.syntax.report import Report
 
 
 @pytest.fixture(params=["libyaml", "python"])
@@ -24,7 +24,7 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def load(text: str) -> tuple[Node | None, list[Diagnostic]]:
-    report = Report(Source("a.yaml", text))
+    report = SourceFindings(Source("a.yaml", text))
     return yaml.load_tree(report), report.diagnostics
 
 

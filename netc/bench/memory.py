@@ -10,7 +10,7 @@ from resource import RUSAGE_SELF, getrusage
 
 import msgspec
 
-from netc.bench.subjects import Arrays, Bench, Home, Place
+from netc.bench.subjects import Arrays, Bench, Device, SubjectFiles
 from netc.libraries import numpy
 from netc.run.inputs import bad_input
 
@@ -21,13 +21,13 @@ class Task(msgspec.Struct, frozen=True):
     """What a process is to load and run."""
 
     name: str
-    home: Home
-    place: Place
+    home: SubjectFiles
+    place: Device
     inputs: str
     binding: dict[str, int]
 
 
-def peak(name: str, home: Home, place: Place, arrays: Arrays, binding: dict[str, int]) -> int:
+def peak(name: str, home: SubjectFiles, place: Device, arrays: Arrays, binding: dict[str, int]) -> int:
     """Bytes that a process holds at most which loads one contender and runs it twice: with all libraries it needs.
 
     Raises NetcError (`bad-input`) where the process fails.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netc.artifacts import staged
-from netc.bench.report import BenchReport, Timing
+from netc.bench.results import BenchReport, Timing
 from netc.diagnostics.model import failure
 from netc.libraries import matplotlib
 

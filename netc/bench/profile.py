@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from netc.artifacts import temporary_folder
-from netc.bench.subjects import Arrays, Place
+from netc.bench.subjects import Arrays, Device
 from netc.run.model import Settings, open_model, read_opened
 
 _KERNEL = "_kernel_time"
@@ -45,7 +45,7 @@ class _Event(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def profile(path: str | Path, place: Place, arrays: Arrays, batch: int | None, runs: int, top: int) -> Profile:
+def profile(path: str | Path, place: Device, arrays: Arrays, batch: int | None, runs: int, top: int) -> Profile:
     """Run a model with onnxruntime's profiling, and add up what nodes and what the blocks at the top take."""
     names = {node.name for node in read_opened(path).graph.node}
     with temporary_folder() as folder:

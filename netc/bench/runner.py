@@ -14,8 +14,8 @@ from netc.artifacts import temporary_folder
 from netc.bench.measure import Rounds, Told, in_turn, known_percentile, percentile, ratio
 from netc.bench.memory import peak
 from netc.bench.profile import Profile, profile
-from netc.bench.report import BenchReport, Skipped, Timing
-from netc.bench.subjects import MODULES, OURS, Arrays, Bench, Home, Place, Running, farthest
+from netc.bench.results import BenchReport, Skipped, Timing
+from netc.bench.subjects import MODULES, OURS, Arrays, Bench, Device, Running, SubjectFiles, farthest
 from netc.diagnostics.model import NetcError, failure
 from netc.dims import symbol, symbols
 from netc.ir.model import Network
@@ -54,7 +54,7 @@ class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
     memory: bool = False
 
 
-class Trial(msgspec.Struct, frozen=True, eq=False):
+class _Trial(msgspec.Struct, frozen=True, eq=False):
     """One batch size: its inputs."""
 
     batch: int | None
@@ -136,19 +136,19 @@ def _home(
     weights: str | Path | None,
     seed: int,
     options: OnnxOptions | None,
-) -> Home:
+) -> SubjectFiles:
     if not isinstance(subject, Network):
-        return Home(str(folder), str(subject))
+        return SubjectFiles(str(folder), str(subject))
     chosen, module = options or onnx_backend().OnnxOptions(), folder / "model.py"
     with_weights = write_model(subject, folder / "model.onnx", weights, seed, chosen)
     module.write_text(module_text(pytorch_backend(), served(subject, chosen.serving)), "utf-8")
-    return Home(str(folder), str(folder / "model.onnx"), str(module), str(with_weights.resolve()))
+    return SubjectFiles(str(folder), str(folder / "model.onnx"), str(module), str(with_weights.resolve()))
 
 
-def _place(session: Session, plan: BenchPlan) -> Place:
+def _place(session: Session, plan: BenchPlan) -> Device:
     """Where the model went is where everything goes."""
     devices: dict[str, Provider] = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "tensorrt"}
-    return Place(devices[session.device], plan.threads)
+    return Device(devices[session.device], plan.threads)
 
 
 def _batches(session: Session) -> set[str]:
@@ -157,7 +157,7 @@ def _batches(session: Session) -> set[str]:
     return {name for size in firsts for name in symbols(size) if size == symbol(name)}
 
 
-def _trials(session: Session, plan: BenchPlan, bind: Mapping[str, int]) -> list[Trial]:
+def _trials(session: Session, plan: BenchPlan, bind: Mapping[str, int]) -> list[_Trial]:
     refuse_unknown([kind.shape for kind in session.inputs.values()], bind)
     free = _batches(session) - bind.keys()
     if plan.batches and not free:
@@ -170,24 +170,24 @@ def _trials(session: Session, plan: BenchPlan, bind: Mapping[str, int]) -> list[
     return [_trial(session, size, {**bind, **dict.fromkeys(free, size)}, plan.seed) for size in sizes]
 
 
-def _trial(session: Session, batch: int | None, bind: Mapping[str, int], seed: int) -> Trial:
+def _trial(session: Session, batch: int | None, bind: Mapping[str, int], seed: int) -> _Trial:
     serving = read_serving(session.metadata, "the model")
     fed: Fed = feed(session.inputs, {}, bounds(session), bind, seed, Preprocess(), serving)
-    return Trial(batch, fed.arrays, fed.binding)
+    return _Trial(batch, fed.arrays, fed.binding)
 
 
-def _impossible(home: Home, plan: BenchPlan) -> list[Skipped]:
+def _impossible(home: SubjectFiles, plan: BenchPlan) -> list[Skipped]:
     """What was asked for by name, and needs a spec."""
     named = () if home.module else (name for name in plan.against or () if name in MODULES)
     return [Skipped(name, None, "needs a spec, not an ONNX file") for name in named]
 
 
-def _contenders(home: Home, plan: BenchPlan) -> list[str]:
+def _contenders(home: SubjectFiles, plan: BenchPlan) -> list[str]:
     wanted = MODULES if plan.against is None else plan.against
     return [OURS, *(name for name in dict.fromkeys(wanted) if home.module or name not in MODULES)]
 
 
-def _measured(tools: Tools, trial: Trial, skipped: list[Skipped]) -> Iterator[Timing]:
+def _measured(tools: Tools, trial: _Trial, skipped: list[Skipped]) -> Iterator[Timing]:
     at = "" if trial.batch is None else f", batch {trial.batch}"
     ready = dict(_ready(tools, trial, at, skipped))
     tools.note(f"measuring{at}")
@@ -198,7 +198,7 @@ def _measured(tools: Tools, trial: Trial, skipped: list[Skipped]) -> Iterator[Ti
         yield _timing(name, trial.batch, times[name], times[OURS], apart)
 
 
-def _ready(tools: Tools, trial: Trial, at: str, skipped: list[Skipped]) -> Iterator[tuple[str, Running]]:
+def _ready(tools: Tools, trial: _Trial, at: str, skipped: list[Skipped]) -> Iterator[tuple[str, Running]]:
     """Those that ran once; a reason for each of the others."""
     for name in _contenders(tools.bench.home, tools.plan):
         tools.note(f"preparing {name}{at}")
@@ -229,7 +229,7 @@ def _timing(name: str, batch: int | None, times: list[float], ours: list[float],
     )
 
 
-def _memory(tools: Tools, trial: Trial, timings: Sequence[Timing], skipped: list[Skipped]) -> dict[str, int]:
+def _memory(tools: Tools, trial: _Trial, timings: Sequence[Timing], skipped: list[Skipped]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in dict.fromkeys(timing.name for timing in timings if timing.batch == trial.batch):
         tools.note(f"memory of {name}")
@@ -240,7 +240,7 @@ def _memory(tools: Tools, trial: Trial, timings: Sequence[Timing], skipped: list
     return found
 
 
-def _profile(tools: Tools, trial: Trial) -> Profile:
+def _profile(tools: Tools, trial: _Trial) -> Profile:
     tools.note("profiling")
     runs = max(5, min(50, tools.plan.rounds.count or 10))
     return profile(tools.bench.home.model, tools.bench.place, trial.arrays, trial.batch, runs, tools.plan.profile)

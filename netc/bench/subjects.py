@@ -31,7 +31,7 @@ MODULES = ("eager", "compile", "export")
 """What needs a spec: PyTorch as it is, through `torch.compile`, and through `torch.onnx.export`."""
 
 
-class Home(msgspec.Struct, frozen=True):
+class SubjectFiles(msgspec.Struct, frozen=True):
     """Where everything lies. module and weights are empty where there is only an ONNX file; `folder` takes what
     `torch.onnx.export` writes."""
 
@@ -41,7 +41,7 @@ class Home(msgspec.Struct, frozen=True):
     weights: str = ""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True):
     """Where to run. `provider`: one that `open_model` takes, but for `auto`; `threads`: 0 for the libraries' choice."""
 
     provider: Provider
@@ -58,7 +58,7 @@ class Running(msgspec.Struct, frozen=True, eq=False):
 class Bench:
     """Opens what is measured, each once for all batch sizes where it can be."""
 
-    def __init__(self, home: Home, place: Place) -> None:
+    def __init__(self, home: SubjectFiles, place: Device) -> None:
         self.home, self.place = home, place
         self._sessions: dict[str, Session] = {}
         self._modules: dict[str, Any] = {}

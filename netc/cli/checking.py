@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_named, compile_variants
+from netc.cli.terminal import print_diagnostics, say
 from netc.diagnostics.model import Diagnostic
 from netc.diagnostics.suggest import listed
 from netc.dims import Dim, Domain, at_least, bind, dim_text, symbols

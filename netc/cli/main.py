@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from netc import __version__
 from netc.cli.guard import isolating
-from netc.cli.report import print_diagnostics
+from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
 from netc.files import protected_inputs
 from netc.libraries import missing

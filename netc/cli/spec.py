@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from netc.api import split_variant
 from netc.budget import Budget, OverBudget, budgeted
-from netc.cli.report import print_diagnostics
+from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.files import read_standard_input
 from netc.ir.model import Network

@@ -16,7 +16,7 @@ MAX_COLUMNS = 160
 _CONTEXT = 40
 
 
-class Mark(msgspec.Struct, frozen=True, eq=False):
+class Underline(msgspec.Struct, frozen=True, eq=False):
     """Columns `start:end` (characters, from 0) of one line, and what is said about them."""
 
     start: int
@@ -30,7 +30,7 @@ class Marks:
 
     def __init__(self) -> None:
         self.sources: dict[int, Source] = {}
-        self.lines: dict[int, dict[int, list[Mark]]] = defaultdict(lambda: defaultdict(list))
+        self.lines: dict[int, dict[int, list[Underline]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, span: Span, text: str, *, primary: bool) -> None:
         """A span over several lines is marked to the end of its first."""
@@ -39,7 +39,7 @@ class Marks:
         if last > line:
             end = len(span.source.line(line)) + 1
         self.sources[id(span.source)] = span.source
-        self.lines[id(span.source)][line].append(Mark(column - 1, max(end - 1, column), text, primary))
+        self.lines[id(span.source)][line].append(Underline(column - 1, max(end - 1, column), text, primary))
 
 
 class Excerpt:
@@ -67,7 +67,7 @@ class Excerpt:
     def bar(self) -> str:
         return " " * self.gutter + self.style.faint(" |")
 
-    def source_lines(self, source: Source, lines: dict[int, list[Mark]]) -> Iterator[str]:
+    def source_lines(self, source: Source, lines: dict[int, list[Underline]]) -> Iterator[str]:
         yield self.bar()
         before: int | None = None
         for number in sorted(lines):
@@ -83,7 +83,7 @@ class Excerpt:
     def numbered(self, number: int, text: str) -> str:
         return f"{self.style.faint(f'{number:>{self.gutter}} |')} {text}".rstrip()
 
-    def mark_lines(self, window: _Window, marks: list[Mark]) -> Iterator[str]:
+    def mark_lines(self, window: _Window, marks: list[Underline]) -> Iterator[str]:
         """The underlines on one row, the rightmost text behind them, the other texts on rows below."""
         ordered = sorted(marks, key=lambda mark: (mark.start, mark.end))
         placed = [(window.column(mark.start), max(1, window.width(mark)), mark) for mark in ordered]
@@ -98,7 +98,7 @@ class Excerpt:
         for start, _, mark in reversed(hanging):
             yield f"{self.bar()} {' ' * start}{self.painted(mark, shown(mark.text))}"
 
-    def underline(self, placed: list[tuple[int, int, Mark]]) -> str:
+    def underline(self, placed: list[tuple[int, int, Underline]]) -> str:
         drawn, column = "", 0
         for start, size, mark in placed:
             if start + size <= column:
@@ -109,7 +109,7 @@ class Excerpt:
             column = start + size
         return drawn
 
-    def painted(self, mark: Mark, text: str) -> str:
+    def painted(self, mark: Underline, text: str) -> str:
         return self.style.paint(self.severity if mark.primary else "place", text)
 
 
@@ -131,11 +131,11 @@ class _Window(msgspec.Struct, frozen=True, eq=False):
         index = min(max(index, self.first), self.last)
         return width(self.lead) + sum(width(shown_character(sign)) for sign in self.line[self.first : index])
 
-    def width(self, mark: Mark) -> int:
+    def width(self, mark: Underline) -> int:
         return self.column(mark.end) - self.column(mark.start)
 
 
-def _cut(line: str, marks: list[Mark]) -> _Window:
+def _cut(line: str, marks: list[Underline]) -> _Window:
     if len(line) <= MAX_COLUMNS:
         return _Window(line, 0, len(line), "", "")
     first = max(0, min((mark.start for mark in marks), default=0) - _CONTEXT)

@@ -15,11 +15,11 @@ from netc.ir.model import Network
 from netc.passes import compile_spec
 from netc.passes.explain import Explainer
 from netc.syntax.ast import Import, SpecFile
+from netc.syntax.findings import SourceFindings
 from netc.syntax.library import is_shipped
 from netc.syntax.nodes import Node
 from netc.syntax.parse import is_spec, parse_spec
 from netc.syntax.read import read_source
-from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
 
 
@@ -54,7 +54,7 @@ class Analysis:
 
     @cached_property
     def root(self) -> Node | None:
-        return load_tree(Report(self.source)) if is_spec(self.source) else None
+        return load_tree(SourceFindings(self.source)) if is_spec(self.source) else None
 
     @cached_property
     def symbols(self) -> Symbols | None:

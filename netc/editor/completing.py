@@ -10,7 +10,7 @@ import msgspec
 
 from netc.diagnostics.codes import CODES, LINTS
 from netc.editor.analysis import Analysis
-from netc.editor.context import Context, context
+from netc.editor.context import CursorContext, context
 from netc.editor.scopes import Symbol
 from netc.editor.symbols import Symbols
 from netc.ops.base import OPERATORS, Op
@@ -54,7 +54,7 @@ def completions(text: str, offset: int, last: Analysis | None) -> list[Completio
 
 
 class _Completer:
-    def __init__(self, at: Context, symbols: Symbols | None, offset: int, start: int) -> None:
+    def __init__(self, at: CursorContext, symbols: Symbols | None, offset: int, start: int) -> None:
         self.at, self.symbols, self.offset, self.start = at, symbols, offset, start
         self.spec: SpecFile | None = None if symbols is None else symbols.spec
 

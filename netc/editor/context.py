@@ -14,7 +14,7 @@ _BODIES = ("net", "shared")
 _WRAPPERS = ("do", "else")
 
 
-class Context(msgspec.Struct, frozen=True):
+class CursorContext(msgspec.Struct, frozen=True):
     """path: the keys above and on the line; cell: the text of this key, line or value up to the cursor; start: where it
     begins; role: what is being written."""
 
@@ -34,7 +34,7 @@ class Context(msgspec.Struct, frozen=True):
         return self.path[2:] if self.block is not None else self.path
 
 
-def context(text: str, offset: int) -> Context:
+def context(text: str, offset: int) -> CursorContext:
     """The context of the cursor at `offset`."""
     line_start = text.rfind("\n", 0, offset) + 1
     prefix = text[line_start:offset]
@@ -45,7 +45,7 @@ def context(text: str, offset: int) -> Context:
     cell = prefix[cell_start:]
     stripped = cell.lstrip()
     start = line_start + cell_start + len(cell) - len(stripped)
-    return Context(path, stripped.lstrip("\"'"), start, _role(path, in_value))
+    return CursorContext(path, stripped.lstrip("\"'"), start, _role(path, in_value))
 
 
 def _role(path: tuple[str, ...], in_value: bool) -> Role:

@@ -14,9 +14,9 @@ from netc.ir.model import Block, Call, Network
 from netc.literals import literal
 from netc.ops.base import MISSING, OPERATORS, Op
 from netc.syntax.ast import Line, Parameter, SpecFile
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Mapping, Scalar, Sequence
 from netc.syntax.parse import parse_spec
-from netc.syntax.report import Report
 from netc.syntax.shared import lines_of
 from netc.syntax.yaml import load_tree
 
@@ -39,7 +39,7 @@ def expand(network: Network) -> str:
     edits = [Edit(_whole(line.span, places), _long(line, spec)) for line in lines if line.long is None]
     expanded = Source(source.path, apply(source.text, edits))
     again, found = parse_spec(expanded)
-    root = load_tree(Report(expanded))
+    root = load_tree(SourceFindings(expanded))
     if again is None or root is None:
         raise NetcError(tuple(found))
     new = sorted(_all_lines(again), key=lambda line: line.span.start)
@@ -83,7 +83,7 @@ def _listed(told: list[str]) -> str:
 
 def _scalars(source: Source) -> list[tuple[int, int]]:
     """From where to where the texts of a spec stand, with their quotes."""
-    todo, found = [load_tree(Report(source))], []
+    todo, found = [load_tree(SourceFindings(source))], []
     while todo:
         match todo.pop():
             case Scalar(start=start, end=end):

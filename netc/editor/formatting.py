@@ -9,12 +9,12 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Source, Span
 from netc.editor.comments import find_comments
-from netc.editor.layout import Layout, Notes
+from netc.editor.layout import Notes, TextLayout
 from netc.expr.tree import Expr, Literal
 from netc.syntax.ast import Alias, Line, Named, Parameter, SpecFile
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Node
 from netc.syntax.parse import parse_spec
-from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
 
 _PLACES = frozenset(("start", "end", "path", "file", "ignores"))
@@ -30,7 +30,7 @@ def format_source(source: Source) -> str | list[Diagnostic]:
     What is returned reads as the same spec and has all its comments, which is looked at each time.
     """
     spec, found = parse_spec(source)
-    root = load_tree(Report(source))
+    root = load_tree(SourceFindings(source))
     if spec is None or root is None:
         return found
     text = lay_out(source, spec, root)
@@ -46,11 +46,11 @@ def lay_out(source: Source, spec: SpecFile, root: Node, notes: Notes | None = No
     lines = {part.span.start for part in parts if isinstance(part, _LINES) and not _is_long(part)}
     expressions = {(part.start, part.end) for part in parts if isinstance(part, Expr) and not _is_text(part)}
     lines |= {part.name_span.start for part in parts if isinstance(part, Named)}
-    return str(Layout(source.text, root, lines, expressions, notes))
+    return str(TextLayout(source.text, root, lines, expressions, notes))
 
 
 def _comments(text: str, root: Node | None) -> list[str]:
-    tree = root or load_tree(Report(Source("", text)))
+    tree = root or load_tree(SourceFindings(Source("", text)))
     return [] if tree is None else sorted(comment.text for comment in find_comments(text, tree))
 
 

@@ -24,7 +24,7 @@ Notes = Map[int, str]
 """Where a mapping begins → a comment about it."""
 
 
-class Layout:
+class TextLayout:
     """Writes one tree. text: what it was read from; lines: where statements and signatures of one line begin;
     expressions: from where to where expressions are, which quotes change as little; notes: comments to add behind the
     mappings that begin there."""

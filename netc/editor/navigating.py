@@ -84,7 +84,7 @@ def _beside(path: str) -> list[str]:
     return [os.path.join(folder, name) for name in names[:_MOST_FILES]]
 
 
-class Refused(Exception):
+class RenameRefused(Exception):
     """Why a name cannot be changed, or not into that one."""
 
 
@@ -92,15 +92,15 @@ def renamable(analysis: Analysis, offset: int) -> Span:
     """The name at `offset`, if it can be changed. Raises Refused."""
     known = None if analysis.symbols is None else analysis.symbols.at(offset)
     if known is None:
-        raise Refused("there is no name here that can be changed")
+        raise RenameRefused("there is no name here that can be changed")
     if not known.symbol.plain:
-        raise Refused(f"`{known.symbol.name}` is a pattern for several names; change it by hand")
+        raise RenameRefused(f"`{known.symbol.name}` is a pattern for several names; change it by hand")
     if analysis.symbols is not None and place_of(known.symbol) in analysis.symbols.patterned:
-        raise Refused(f"a name with `$` stands for `{known.symbol.name}`, among others; change them by hand")
+        raise RenameRefused(f"a name with `$` stands for `{known.symbol.name}`, among others; change them by hand")
     if known.symbol.span.source.path.startswith("netc:"):
-        raise Refused(f"`{known.symbol.name}` is declared in netc's library")
+        raise RenameRefused(f"`{known.symbol.name}` is declared in netc's library")
     if known.span.text != known.symbol.name:
-        raise Refused(f"`{known.span.text}` stands for `{known.symbol.name}`, among others")
+        raise RenameRefused(f"`{known.span.text}` stands for `{known.symbol.name}`, among others")
     return known.span
 
 
@@ -117,10 +117,10 @@ def rename(analysis: Analysis, offset: int, name: str, read: Read = read_source)
     reasons = [objection(first, role), *(part_objection(word) for word in others)]
     if (others and not dotted) or any(reasons) or not re.fullmatch(r"[\w.-]+", name):
         reason = next((reason for reason in reasons if reason), "names are words")
-        raise Refused(f"`{name}` cannot name {'an' if role[0] in 'aeiou' else 'a'} {role}: {reason}")
+        raise RenameRefused(f"`{name}` cannot name {'an' if role[0] in 'aeiou' else 'a'} {role}: {reason}")
     taken = {other.symbol.name for other in analysis.symbols.occurrences if other.symbol.kind == symbol.kind}
     if name in taken and name != symbol.name:
-        raise Refused(f"there is {'an' if role[0] in 'aeiou' else 'a'} {role} `{name}` already")
+        raise RenameRefused(f"there is {'an' if role[0] in 'aeiou' else 'a'} {role} `{name}` already")
     spans = references(analysis, offset, read)
     unique = {(span.source.path, span.start): span for span in spans if span.text == symbol.name}
     return [Edit(span, name) for span in unique.values()]

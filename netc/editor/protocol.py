@@ -13,7 +13,7 @@ from netc.editor.completing import Completion
 from netc.editor.completing import Kind as CompletionKind
 from netc.editor.positions import Positions
 from netc.editor.scopes import Kind
-from netc.editor.structure import TOKENS, Entry, Token
+from netc.editor.structure import TOKENS, OutlineEntry, SemanticToken
 from netc.syntax.library import file_of, is_shipped
 
 NAME = "netc"
@@ -133,7 +133,7 @@ def completion(one: Completion, end: int, positions: Positions) -> lsp.Completio
     )
 
 
-def symbol(entry: Entry, positions: Positions) -> lsp.DocumentSymbol:
+def symbol(entry: OutlineEntry, positions: Positions) -> lsp.DocumentSymbol:
     """A line of the outline with those below it."""
     return lsp.DocumentSymbol(
         name=entry.name,
@@ -145,7 +145,7 @@ def symbol(entry: Entry, positions: Positions) -> lsp.DocumentSymbol:
     )
 
 
-def encoded(found: Sequence[Token], positions: Positions) -> list[int]:
+def encoded(found: Sequence[SemanticToken], positions: Positions) -> list[int]:
     """Tokens as the protocol counts them: five numbers each, places relative to the one before."""
     data: list[int] = []
     line, unit = 0, 0

@@ -34,7 +34,7 @@ class Symbol(msgspec.Struct, frozen=True, eq=False):
         return "$" not in self.name
 
 
-class Names:
+class SymbolNames:
     """Symbols by the paths that mean them: those without holes by name, others by pattern."""
 
     def __init__(self) -> None:
@@ -66,14 +66,14 @@ class Names:
         yield from (symbol for _, symbol in self.patterns)
 
 
-class Scope:
+class SymbolScope:
     """The names that hold at a place: values, and tensors of bodies from the inside out."""
 
-    def __init__(self, parent: Scope | None, tensors_of_parent: bool = True) -> None:
+    def __init__(self, parent: SymbolScope | None, tensors_of_parent: bool = True) -> None:
         self.parent = parent
         self.see_tensors = tensors_of_parent
         self.values: dict[str, Symbol] = {}
-        self.tensors = Names()
+        self.tensors = SymbolNames()
         self.modules: dict[str, Symbol] = {}
 
     def value(self, name: str) -> Symbol | None:

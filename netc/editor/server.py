@@ -20,7 +20,7 @@ from netc.editor.completing import completions, documentation
 from netc.editor.formatting import format_source
 from netc.editor.hints import Hint, moved
 from netc.editor.hovering import hover
-from netc.editor.navigating import Refused, definition, references, renamable, rename
+from netc.editor.navigating import RenameRefused, definition, references, renamable, rename
 from netc.editor.positions import Encoding, Positions, encoding_of
 from netc.editor.structure import TOKENS, folds, outline, tokens
 from netc.syntax.parse import is_spec
@@ -235,7 +235,7 @@ def _lead(server: Server) -> None:
         document, offset = _at(server, params)
         try:
             span = renamable(document.analysis, offset)
-        except Refused as reason:
+        except RenameRefused as reason:
             raise JsonRpcInvalidParams(message=str(reason)) from reason
         return protocol.range_of(document.positions, span.start, span.end)
 
@@ -244,7 +244,7 @@ def _lead(server: Server) -> None:
         document, offset = _at(server, params)
         try:
             edits = rename(document.analysis, offset, params.new_name, server.read)
-        except Refused as reason:
+        except RenameRefused as reason:
             raise JsonRpcInvalidParams(message=str(reason)) from reason
         return protocol.workspace_edit(edits, document.analysis)
 

@@ -16,7 +16,7 @@ from netc.syntax.ast import Line, Named
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
 
 
-class Entry(msgspec.Struct, frozen=True):
+class OutlineEntry(msgspec.Struct, frozen=True):
     """A line of the outline: a name, what it is, the characters it covers, and what is below it."""
 
     name: str
@@ -26,35 +26,37 @@ class Entry(msgspec.Struct, frozen=True):
     end: int
     name_start: int
     name_end: int
-    children: tuple[Entry, ...] = ()
+    children: tuple[OutlineEntry, ...] = ()
 
 
-def outline(analysis: Analysis) -> list[Entry]:
+def outline(analysis: Analysis) -> list[OutlineEntry]:
     """Inputs, arguments, blocks with their statements, statements, and outputs, as in the file."""
     symbols = analysis.symbols
     if symbols is None or analysis.spec is None:
         return []
     spec = analysis.spec
-    found: list[Entry] = []
+    found: list[OutlineEntry] = []
     for parameter in spec.parameters:
         found.append(_plain(Symbol("argument", parameter.name, parameter.span, parameter)))
     found += [_plain(symbol) for symbol in symbols.imported.values()]
     for block in spec.blocks.values():
         inner = tuple(_entry(symbol) for symbol in symbols.visible(block))
         end = max([block.span.end, *(one.end for one in inner)])
-        found.append(Entry(block.name, "block", "", block.span.start, end, block.span.start, block.span.end, inner))
+        found.append(
+            OutlineEntry(block.name, "block", "", block.span.start, end, block.span.start, block.span.end, inner)
+        )
     found += [_entry(symbol) for symbol in symbols.visible(spec)]
     for output in spec.outputs or ():
         found.append(_plain(Symbol("output", output.name, output.span, output)))
     return sorted(found, key=lambda entry: entry.start)
 
 
-def _plain(symbol: Symbol) -> Entry:
+def _plain(symbol: Symbol) -> OutlineEntry:
     span = symbol.span
-    return Entry(symbol.name, symbol.kind, "", span.start, span.end, span.start, span.end)
+    return OutlineEntry(symbol.name, symbol.kind, "", span.start, span.end, span.start, span.end)
 
 
-def _entry(symbol: Symbol) -> Entry:
+def _entry(symbol: Symbol) -> OutlineEntry:
     if not isinstance(symbol.node, Named):
         return _plain(symbol)
     statement = symbol.node.statement
@@ -62,7 +64,7 @@ def _entry(symbol: Symbol) -> Entry:
     children = tuple(_entry(member) for member in symbol.members)
     end = max(symbol.span.end, statement.span.end)
     span = symbol.span
-    return Entry(symbol.name, symbol.kind, detail, span.start, end, span.start, span.end, children)
+    return OutlineEntry(symbol.name, symbol.kind, detail, span.start, end, span.start, span.end, children)
 
 
 def folds(analysis: Analysis) -> list[tuple[int, int]]:
@@ -104,51 +106,55 @@ _KINDS: dict[Kind, TokenKind] = {
 _WORDS = ("do", "if", "else", "for", "op", "args", "inputs", "repeat")
 
 
-class Token(msgspec.Struct, frozen=True, order=True):
+class SemanticToken(msgspec.Struct, frozen=True, order=True):
     start: int
     end: int
     kind: TokenKind
 
 
-def tokens(analysis: Analysis) -> list[Token]:
+def tokens(analysis: Analysis) -> list[SemanticToken]:
     """The words of a text by kind, in order and without overlaps; none where it cannot be read."""
     if analysis.spec is None or analysis.symbols is None:
         return []
-    found = [Token(one.span.start, one.span.end, _KINDS[one.symbol.kind]) for one in analysis.symbols.occurrences]
+    found = [
+        SemanticToken(one.span.start, one.span.end, _KINDS[one.symbol.kind]) for one in analysis.symbols.occurrences
+    ]
     for part in parts_of(analysis.spec):
         found += _of_part(part)
     found += _keywords(analysis.root)
     return list(_apart(sorted(found)))
 
 
-def _of_part(part: object) -> Iterator[Token]:
+def _of_part(part: object) -> Iterator[SemanticToken]:
     if isinstance(part, Line):
         if part.op in OPERATORS:
-            yield Token(part.op_span.start, part.op_span.end, "function")
+            yield SemanticToken(part.op_span.start, part.op_span.end, "function")
         for argument in part.arguments:
             if argument.name_span is not None:
                 start = argument.name_span.start
-                yield Token(start, start + len(argument.name or ""), "property")
+                yield SemanticToken(start, start + len(argument.name or ""), "property")
     elif isinstance(part, LiteralExpr) and isinstance(part.value, int | float) and part.end > part.start:
-        yield Token(part.start, part.end, "keyword" if isinstance(part.value, bool) else "number")
+        yield SemanticToken(part.start, part.end, "keyword" if isinstance(part.value, bool) else "number")
 
 
-def _keywords(root: Node | None) -> Iterator[Token]:
+def _keywords(root: Node | None) -> Iterator[SemanticToken]:
     """The keys of the language, at the margin and inside statements."""
     if not isinstance(root, Mapping):
         return
-    yield from (Token(key.start, key.end, "keyword") for key, _ in root.entries)
+    yield from (SemanticToken(key.start, key.end, "keyword") for key, _ in root.entries)
     todo = [value for key, value in root.entries if key.text in ("net", "shared", "blocks")]
     while todo:
         match todo.pop():
             case Mapping(entries=entries):
-                yield from (Token(k.start, k.end, "keyword") for k, _ in entries if k.text in _WORDS and not k.quoted)
+                yield from (
+                    SemanticToken(k.start, k.end, "keyword") for k, _ in entries if k.text in _WORDS and not k.quoted
+                )
                 todo += [value for _, value in entries]
             case Sequence(items=items):
                 todo += items
 
 
-def _apart(ordered: list[Token]) -> Iterator[Token]:
+def _apart(ordered: list[SemanticToken]) -> Iterator[SemanticToken]:
     """The first of those that overlap."""
     end = 0
     for token in ordered:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from netc.diagnostics.model import Source, Span
-from netc.editor.scopes import HOLE, Kind, Names, Scope, Symbol
+from netc.editor.scopes import HOLE, Kind, Symbol, SymbolNames, SymbolScope
 from netc.expr.tree import Attribute, Comprehension, Expr, Literal, Name, TensorRef, parts_of
 from netc.ops.base import OPERATORS
 from netc.syntax.ast import (
@@ -90,7 +90,7 @@ class Symbols:
         for block in spec.blocks.values():
             self._definition(block, self._values(block, outer))
 
-    def _paths(self, spec: SpecFile, scope: Scope) -> None:
+    def _paths(self, spec: SpecFile, scope: SymbolScope) -> None:
         """Statements that `freeze` and the globs of `init` name by their paths; the values of `init` and `defaults`."""
         for frozen in spec.freeze:
             self._path(frozen.value, _word_span(frozen.span, frozen.value).start, scope)
@@ -107,8 +107,8 @@ class Symbols:
         self.occurrences.append(Occurrence(place, symbol))
         return symbol
 
-    def _values(self, definition: Definition, outer: Scope | None) -> Scope:
-        scope = Scope(outer, tensors_of_parent=False)
+    def _values(self, definition: Definition, outer: SymbolScope | None) -> SymbolScope:
+        scope = SymbolScope(outer, tensors_of_parent=False)
         for parameter in definition.parameters:
             scope.values[parameter.name] = self._declare("argument", parameter.name, parameter.span, parameter)
         for let in definition.lets:
@@ -118,7 +118,7 @@ class Symbols:
             self._expression(parameter.default, scope)
         return scope
 
-    def _definition(self, definition: Definition, scope: Scope) -> None:
+    def _definition(self, definition: Definition, scope: SymbolScope) -> None:
         declared = []
         for one in definition.inputs or ():
             symbol = self._declare("input", one.name, one.span, one)
@@ -143,7 +143,7 @@ class Symbols:
         for check in definition.checks:
             self._expression(check.that, scope)
 
-    def _output(self, output: Output, scope: Scope) -> None:
+    def _output(self, output: Output, scope: SymbolScope) -> None:
         inner = scope
         if output.loop is not None:
             self._expression(output.loop.iterable, scope)
@@ -153,7 +153,7 @@ class Symbols:
         self._expression(output.condition, inner)
         self._reference(output.source, inner)
 
-    def _body(self, body: Body, scope: Scope) -> list[Symbol]:
+    def _body(self, body: Body, scope: SymbolScope) -> list[Symbol]:
         """Declares all statements first: a line may only read those above it, but an editor knows them all."""
         declared = []
         for named in body.statements:
@@ -171,7 +171,7 @@ class Symbols:
         members = tuple(_member(one) for one in inner.statements) if inner is not None else ()
         return self._declare("statement", named.text, named.name_span, named, members)
 
-    def _statement(self, statement: Statement | None, scope: Scope) -> None:
+    def _statement(self, statement: Statement | None, scope: SymbolScope) -> None:
         match statement:
             case Line():
                 self._line(statement, scope)
@@ -182,7 +182,7 @@ class Symbols:
                 for item in statement.items:
                     self._statement(item, scope)
             case Body():
-                self._body(statement, Scope(scope))
+                self._body(statement, SymbolScope(scope))
             case Conditional():
                 self._expression(statement.condition, scope)
                 self._statement(statement.then, scope)
@@ -191,8 +191,8 @@ class Symbols:
                 self._expression(statement.iterable, scope)
                 self._statement(statement.body, self._loop_scope(statement, scope))
 
-    def _loop_scope(self, loop: Loop, scope: Scope) -> Scope:
-        inner = Scope(scope)
+    def _loop_scope(self, loop: Loop, scope: SymbolScope) -> SymbolScope:
+        inner = SymbolScope(scope)
         text = loop.span.source.text
         for name in loop.names:
             found = re.compile(rf"\b{re.escape(name)}\b").search(text, loop.span.start, loop.span.end)
@@ -200,7 +200,7 @@ class Symbols:
             inner.values[name] = self._declare("loop variable", name, Span(loop.span.source, at, at + len(name)), loop)
         return inner
 
-    def _line(self, line: Line, scope: Scope) -> None:
+    def _line(self, line: Line, scope: SymbolScope) -> None:
         called = scope.module(line.op) or self.blocks.get(line.op) or self.imported.get(line.op) or scope.value(line.op)
         if called is not None:
             self.occurrences.append(Occurrence(line.op_span, called))
@@ -210,7 +210,7 @@ class Symbols:
             self._reference(ref, scope)
         self._expression(line.repeat, scope)
 
-    def _named_values(self, arguments: tuple[Argument, ...], callee: Definition | None, scope: Scope) -> None:
+    def _named_values(self, arguments: tuple[Argument, ...], callee: Definition | None, scope: SymbolScope) -> None:
         """Arguments of a call; a name is the callee's own argument."""
         known = {one.name: one for one in callee.parameters} if callee is not None else {}
         for argument in arguments:
@@ -232,7 +232,7 @@ class Symbols:
                 return None if found is None else self.definition_of(found)
         return None
 
-    def _expression(self, expr: Expr | None, scope: Scope) -> None:
+    def _expression(self, expr: Expr | None, scope: SymbolScope) -> None:
         match expr:
             case None:
                 return
@@ -247,7 +247,7 @@ class Symbols:
                 for word in _WORD.finditer(text, expr.start, expr.end):
                     self._word(word[0], word.start(), scope)
             case Comprehension():
-                inner = Scope(scope)
+                inner = SymbolScope(scope)
                 for name in expr.names:
                     inner.values[name] = Symbol("loop variable", name, Span(self.source, expr.start, expr.start), expr)
                 for part in parts_of(expr):
@@ -256,13 +256,13 @@ class Symbols:
                 for part in parts_of(expr):
                     self._expression(part, scope)
 
-    def _word(self, word: str, start: int, scope: Scope) -> None:
+    def _word(self, word: str, start: int, scope: SymbolScope) -> None:
         """A value, or a block that is handed on as one."""
         symbol = scope.value(word) or scope.module(word) or self.blocks.get(word) or self.imported.get(word)
         if symbol is not None:
             self.occurrences.append(Occurrence(Span(self.source, start, start + len(word)), symbol))
 
-    def _dotted(self, expr: Attribute, scope: Scope) -> None:
+    def _dotted(self, expr: Attribute, scope: SymbolScope) -> None:
         """`conv1.H`: the sizes of a tensor."""
         words, base = [expr.field], expr.base
         while isinstance(base, Attribute):
@@ -277,7 +277,7 @@ class Symbols:
         else:
             self._path(path, expr.start, scope)
 
-    def _reference(self, ref: TensorRef, scope: Scope) -> None:
+    def _reference(self, ref: TensorRef, scope: SymbolScope) -> None:
         text = self.source.text
         start = ref.start + text.startswith("@", ref.start)
         holes = [part for part in ref.parts if isinstance(part, Expr)]
@@ -286,7 +286,7 @@ class Symbols:
         path = "".join(part if isinstance(part, str) else HOLE for part in ref.parts)
         self._path(path, start, scope, ref.end)
 
-    def _path(self, path: str, start: int, scope: Scope, end: int | None = None) -> None:
+    def _path(self, path: str, start: int, scope: SymbolScope, end: int | None = None) -> None:
         """Each part of a path that names something is an occurrence. end: where a path with holes ends in the text."""
         found = scope.tensor(path)
         self._note_patterns(path, scope.all_tensors())
@@ -376,15 +376,15 @@ def _called(symbol: Symbol) -> Iterator[Line]:
 
 
 def _inside(symbols: list[Symbol], path: str) -> tuple[Symbol, int] | None:
-    names = Names()
+    names = SymbolNames()
     for symbol in symbols:
         names.add(symbol)
     return names.find(path)
 
 
-def _with_loop(statement: Statement, scope: Scope, symbols: Symbols) -> Scope:
+def _with_loop(statement: Statement, scope: SymbolScope, symbols: Symbols) -> SymbolScope:
     """The scope of the holes in a statement's name: they are filled by its own loop, which declares the names."""
-    inner = Scope(scope)
+    inner = SymbolScope(scope)
     text = symbols.source.text
     while isinstance(statement, Loop | Conditional):
         if isinstance(statement, Conditional):

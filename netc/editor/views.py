@@ -21,7 +21,7 @@ Place = tuple[int, int]
 """A line and a UTF-16 unit in it, both from 0, as CodeMirror and the Language Server Protocol count."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class TextChange(msgspec.Struct, frozen=True):
     """A part of the text, and what takes its place."""
 
     start: Place
@@ -33,10 +33,10 @@ class Remedy(msgspec.Struct, frozen=True):
     """What helps; without changes it is advice."""
 
     title: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TextChange, ...] = ()
 
 
-class Finding(msgspec.Struct, frozen=True):
+class FindingView(msgspec.Struct, frozen=True):
     """A diagnostic of the text. `report` is what `netc check` prints; a finding of an imported file stands at the
     beginning."""
 
@@ -49,25 +49,25 @@ class Finding(msgspec.Struct, frozen=True):
     remedies: tuple[Remedy, ...] = ()
 
 
-def findings(analysis: Analysis) -> list[Finding]:
+def findings(analysis: Analysis) -> list[FindingView]:
     """Everything found, in the order of `netc check`."""
     return [_finding(one, analysis) for one in analysis.found]
 
 
-def _finding(one: Diagnostic, analysis: Analysis) -> Finding:
+def _finding(one: Diagnostic, analysis: Analysis) -> FindingView:
     here = one.span is not None and one.span.source.path == analysis.source.path
     start, end = (one.span.start, one.span.end) if here and one.span is not None else (0, 0)
     place = analysis.positions.position
     remedies = tuple(Remedy(fix.title, tuple(_changes(fix.edits, analysis))) for fix in one.fixes)
-    return Finding(one.severity, one.code, one.message, place(start), place(end), full(one), remedies)
+    return FindingView(one.severity, one.code, one.message, place(start), place(end), full(one), remedies)
 
 
-def _changes(edits: tuple[Edit, ...], analysis: Analysis) -> Iterator[Change]:
+def _changes(edits: tuple[Edit, ...], analysis: Analysis) -> Iterator[TextChange]:
     """Those of the text itself: a page changes no other file."""
     place = analysis.positions.position
     if all(edit.span.source.path == analysis.source.path for edit in edits):
         for edit in edits:
-            yield Change(place(edit.span.start), place(edit.span.end), edit.replacement)
+            yield TextChange(place(edit.span.start), place(edit.span.end), edit.replacement)
 
 
 def failing(analysis: Analysis, before: Analysis) -> list[str]:

@@ -12,7 +12,7 @@ import msgspec
 from netc.artifacts import temporary_folder
 from netc.bench.measure import Rounds, in_turn, percentile
 from netc.bench.memory import peak
-from netc.bench.subjects import OURS, Arrays, Bench, Home, Place, Run
+from netc.bench.subjects import OURS, Arrays, Bench, Device, Run, SubjectFiles
 from netc.diagnostics.model import NetcError, Source
 from netc.explore.job import Job, Row
 from netc.ir.model import Network
@@ -31,7 +31,7 @@ WARMUP = 2
 class Written(msgspec.Struct, frozen=True, eq=False):
     """A network as an ONNX file, and inputs for it."""
 
-    home: Home
+    home: SubjectFiles
     arrays: Arrays
     binding: dict[str, int]
 
@@ -108,11 +108,11 @@ def _written(job: Job, network: Network, folder: Path) -> Written:
     write_model(network, model, None, job.seed)
     session = open_model(model, "cpu")
     fed = feed(session.inputs, {}, bounds(session), {}, job.seed, Preprocess(), BARE)
-    return Written(Home(str(folder), str(model)), fed.arrays, fed.binding)
+    return Written(SubjectFiles(str(folder), str(model)), fed.arrays, fed.binding)
 
 
 def _weighed(job: Job, written: Written, row: Row) -> Row:
-    return _with(row, memory=peak(OURS, written.home, Place("cpu", job.threads), written.arrays, written.binding))
+    return _with(row, memory=peak(OURS, written.home, Device("cpu", job.threads), written.arrays, written.binding))
 
 
 def _latencies(job: Job, ready: Mapping[int, Written], folder: Path) -> dict[int, tuple[float, float]]:
@@ -122,7 +122,7 @@ def _latencies(job: Job, ready: Mapping[int, Written], folder: Path) -> dict[int
         everyone[job.reference] = _written(job, _network(job, job.reference), folder / "reference")
     runs: dict[str, Run] = {}
     for trial, written in everyone.items():
-        bench = Bench(written.home, Place("cpu", job.threads))
+        bench = Bench(written.home, Device("cpu", job.threads))
         runs[str(trial)] = bench.open(OURS, written.arrays, written.binding).run
     times = in_turn(runs, Rounds(job.rounds, 0.0, WARMUP), job.seed, lambda done, total: None)
     medians = {int(name): percentile(seconds, 50) for name, seconds in times.items()}

@@ -27,7 +27,7 @@ class Binding(msgspec.Struct, frozen=True, eq=False):
     count: int = 0
 
 
-class Tensors(Protocol):
+class TensorLookup(Protocol):
     """Answers the dotted name of a tensor with its IR value, or None."""
 
     def get(self, path: str, /) -> Any: ...
@@ -46,7 +46,7 @@ class Scope:
         parent: Scope | None,
         bindings: Mapping[str, Binding],
         owner: Any = None,
-        tensors: Tensors | None = None,
+        tensors: TensorLookup | None = None,
     ) -> None:
         self.parent = parent
         self.bindings = dict(bindings)

@@ -28,11 +28,11 @@ from netc.passes.serve import BARE
 from netc.passes.sizes import Binding, Shape, bound_shape, free_inside, names_in, samples
 from netc.passes.summary import summarise
 from netc.run.inputs import random_input, usual_bound
-from netc.run.match import Matched, solve
+from netc.run.match import MatchedNames, solve
 from netc.run.model import read_model
 from netc.types import TensorType
 from netc.verify.compare import difference
-from netc.verify.layers import Opened, names_in_file, open_calls
+from netc.verify.layers import OpenedNetwork, names_in_file, open_calls
 from netc.verify.report import Difference
 
 AT_ONCE = 1 << 24
@@ -146,11 +146,11 @@ def _elements(made: list[tuple[Op, list[TensorType]]]) -> int:
     return sum(prod(param.shape) for param in params if param.trainable)
 
 
-def _pairs(opened: Opened, known: Mapping[Wire, Value], model: Path) -> list[_Compared]:
+def _pairs(opened: OpenedNetwork, known: Mapping[Wire, Value], model: Path) -> list[_Compared]:
     outputs = [value.name for value in read_model(model).graph.output]
     named = dict(zip((o.name for o in opened.network.block.outputs), outputs, strict=False))
     results = dict(zip(opened.results, outputs, strict=True)) or named
-    names = names_in_file(opened, model, Matched((), results))
+    names = names_in_file(opened, model, MatchedNames((), results))
     ends = set(opened.results.values())
     found = []
     for wire, ours in names.items():

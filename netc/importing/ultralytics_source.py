@@ -31,7 +31,7 @@ from netc.passes.summary import summarise
 from netc.syntax.names import name_from_stem
 from netc.weights import TensorSpec, tensors
 from netc.weights.checkpoint import read_weights
-from netc.weights.values import Held as Stored
+from netc.weights.values import StoredTensor as Stored
 from netc.weights.values import numbers
 
 BLOCKS = Path(__file__).parent / "readers" / "ultralytics.yaml"

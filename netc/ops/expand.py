@@ -9,7 +9,7 @@ from netc.dims import Linear, Size, compare, dim_text
 from netc.ops.base import Family, Op, Sight, Sizes, attr, op
 from netc.ops.common import int64, node
 from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
-from netc.ops.target import Source, onnx_sizes, shapes, source_of
+from netc.ops.target import SizeSource, onnx_sizes, shapes, source_of
 from netc.types import TensorType
 
 
@@ -64,9 +64,9 @@ class Expand(Op):
         pairs = zip(self.sizes, self._before(*x), strict=True)
         return tuple([n for n, found in pairs if not isinstance(n, int) and not compare(n, found).holds])
 
-    def _plan(self, *x: TensorType) -> tuple[int | Source, ...]:
+    def _plan(self, *x: TensorType) -> tuple[int | SizeSource, ...]:
         """For each axis its size as a number, -1 where the input's own stays, or where it is read."""
-        plan: list[int | Source] = []
+        plan: list[int | SizeSource] = []
         for size, found in zip(self._wanted(*x), self._before(*x), strict=True):
             source = None if isinstance(size, int) or compare(size, found).holds else source_of(shapes(*x), size)
             plan.append(source or (size if isinstance(size, int) else -1))
@@ -81,7 +81,7 @@ class Expand(Op):
             return TorchForm(call=TorchCall("{0}.expand_as({1})"))
         args, pieces = [], []
         for axis, size in enumerate(self._plan(*x)):
-            if isinstance(size, Source):
+            if isinstance(size, SizeSource):
                 pieces.append(size.torch())
                 continue
             args.append(TorchArg(f"size{axis}", size, depends=("sizes",)))
@@ -92,13 +92,13 @@ class Expand(Op):
         """ONNX keeps a size where 1 is asked for. A size that an axis has is reached by a Where between equals that
         broadcasts against it: unlike a Shape, that stays on the GPU. Those that are computed are computed."""
         plan = self._plan(*x)
-        stretched = [(axis, source) for axis, source in enumerate(plan) if isinstance(source, Source)]
+        stretched = [(axis, source) for axis, source in enumerate(plan) if isinstance(source, SizeSource)]
         if any(source.by != Linear() for _, source in stretched):
             wanted = [
-                self._wanted(*x)[axis] if isinstance(size, Source) else abs(size) for axis, size in enumerate(plan)
+                self._wanted(*x)[axis] if isinstance(size, SizeSource) else abs(size) for axis, size in enumerate(plan)
             ]
             return *onnx_sizes(shapes(*x), tuple(wanted), "shape"), node("Expand", "x0 shape", "y0")
-        shape = int64("shape", *[1 if isinstance(size, Source) else abs(size) for size in plan])
+        shape = int64("shape", *[1 if isinstance(size, SizeSource) else abs(size) for size in plan])
         nodes = [node("Expand", "x0 shape", "fixed" if stretched else "y0", shape)]
         result = "fixed"
         for number, (axis, source) in enumerate(stretched, 1):
@@ -112,7 +112,7 @@ def _same_shape(a: TensorType, b: TensorType) -> bool:
     return a.rank == b.rank and all(compare(m, n).holds for m, n in zip(a.shape, b.shape, strict=True))
 
 
-def _against(source: Source, its_rank: int, rank: int, axis: int, result: str, wanted: str) -> Iterator[OnnxNode]:
+def _against(source: SizeSource, its_rank: int, rank: int, axis: int, result: str, wanted: str) -> Iterator[OnnxNode]:
     """`result` broadcast along `axis` to the size that `source` has."""
     line, others = f"{wanted}_line", [a for a in range(its_rank) if a != source.axis]
     whole = taken = f"x{source.operand}"

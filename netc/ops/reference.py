@@ -36,7 +36,7 @@ KINDS = {
 }
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class AttributeRow(msgspec.Struct, frozen=True):
     """A row of the table of attributes."""
 
     name: str
@@ -45,9 +45,9 @@ class Attribute(msgspec.Struct, frozen=True):
     doc: str
 
 
-def attributes(operator: type[Op]) -> list[Attribute]:
+def attributes(operator: type[Op]) -> list[AttributeRow]:
     """The attributes in positional order."""
-    return [Attribute(a.name, _kind(a), default(a), _doc(a)) for a in operator.attributes.values()]
+    return [AttributeRow(a.name, _kind(a), default(a), _doc(a)) for a in operator.attributes.values()]
 
 
 def description(operator: type[Op]) -> str:

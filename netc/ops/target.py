@@ -22,7 +22,7 @@ Shapes = Sequence[Shape]
 T = TypeVar("T")
 
 
-class Source(msgspec.Struct, frozen=True):
+class SizeSource(msgspec.Struct, frozen=True):
     """A size computed from that of an axis of an operand."""
 
     operand: int
@@ -39,13 +39,13 @@ class Source(msgspec.Struct, frozen=True):
         return f"{f'({total})' if total != size else size} // {self.by.over}"
 
 
-def source_of(known: Shapes, size: Size) -> Source | None:
+def source_of(known: Shapes, size: Size) -> SizeSource | None:
     """The axis that a symbolic size comes from; None where it is not computed from one."""
     axes = [(at, axis, n) for at, shape in enumerate(known) for axis, n in enumerate(shape) if not isinstance(n, int)]
     for at, axis, n in axes:
         if equal(n, size):
-            return Source(at, axis)
-    found = [(Source(at, axis, by)) for at, axis, n in axes if (by := linear_in(size, n)) is not None]
+            return SizeSource(at, axis)
+    found = [(SizeSource(at, axis, by)) for at, axis, n in axes if (by := linear_in(size, n)) is not None]
     return min(found, key=_hardness, default=None)
 
 
@@ -56,11 +56,11 @@ def one_open(known: Shapes, after: Shape) -> Shape:
     return tuple([-1 if i == chosen else size for i, size in enumerate(after)])
 
 
-def _hardness(source: Source | None) -> int:
+def _hardness(source: SizeSource | None) -> int:
     return 2 if source is None else int(source.by.over > 1 or source.by.plus != 0)
 
 
-def _needed(known: Shapes, size: Size) -> Source:
+def _needed(known: Shapes, size: Size) -> SizeSource:
     found = source_of(known, size)
     if found is None:
         message = f"the size {dim_text(size)} does not follow from any axis of the input"
@@ -184,7 +184,7 @@ def _read(known: Shapes, target: Shape) -> Iterator[OnnxNode]:
 def onnx_sizes(known: Shapes, target: Shape, result: str) -> Iterator[OnnxNode]:
     """The target as a list, picked out of the sizes of operands and the numbers, and computed. Raises Unsupported."""
     found = [_needed(known, size) if isinstance(size, Dim) else size for size in target]
-    operands = sorted({source.operand for source in found if isinstance(source, Source)})
+    operands = sorted({source.operand for source in found if isinstance(source, SizeSource)})
     numbers = [n for n in found if isinstance(n, int)]
     for at in operands:
         yield node("Shape", f"x{at}", f"{result}_of{at}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from netc.optimise.outcome import Drift, OptimiseReport, StepReport
 from netc.optimise.plan import Calibration, Plan, Step
-from netc.optimise.report import Drift, OptimiseReport, StepReport
 from netc.optimise.run import optimise
 
 __all__ = ["Calibration", "Drift", "OptimiseReport", "Plan", "Step", "StepReport", "optimise"]

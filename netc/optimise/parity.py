@@ -33,7 +33,7 @@ MEASURE = "its change with the last digit of its inputs"
 UNFUSED = "its change where onnxruntime fuses nothing"
 
 
-class Trial(msgspec.Struct, frozen=True, eq=False):
+class ParityTrial(msgspec.Struct, frozen=True, eq=False):
     """Inputs, and what the file as it was made of them."""
 
     binding: dict[str, int]
@@ -49,7 +49,7 @@ class Original:
         self.session = open_model(path, "cpu")
         self._path = path
 
-    def roundings(self, trial: Trial) -> list[Difference]:
+    def roundings(self, trial: ParityTrial) -> list[Difference]:
         """Per output the larger of two changes: with inputs that move in their last digit, and with the nodes computed
         one by one, where onnxruntime's own fusions round in other places."""
         unfused = open_model(self._path, "cpu", Settings(unfused=True))
@@ -58,12 +58,12 @@ class Original:
         return [max(pair, key=lambda one: one.relative) for pair in zip(shaken, apart, strict=True)]
 
 
-def trials(session: Session, plan: Plan) -> list[Trial]:
+def trials(session: Session, plan: Plan) -> list[ParityTrial]:
     """Run the file as it is. Raises NetcError (`bad-input`, `unknown-symbol`)."""
     refuse_unknown([kind.shape for kind in session.inputs.values()], plan.bind)
     refuse_small(plan.bind, bounds(session))
     inputs = [*_random(session, plan), *_given(session, plan)]
-    return [Trial(binding, arrays, run(session, arrays)) for binding, arrays in inputs]
+    return [ParityTrial(binding, arrays, run(session, arrays)) for binding, arrays in inputs]
 
 
 def run(session: Session, inputs: Arrays) -> Arrays:
@@ -71,7 +71,7 @@ def run(session: Session, inputs: Arrays) -> Arrays:
     return dict(zip(session.outputs, session.run(None, inputs), strict=True))
 
 
-def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan, step: str) -> Difference:
+def worst(other: Session, original: Original, known: Sequence[ParityTrial], plan: Plan, step: str) -> Difference:
     """The difference of `other` from what the file as it was made of the trials that is nearest to its tolerance.
 
     A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises
@@ -88,7 +88,7 @@ def worst(other: Session, original: Original, known: Sequence[Trial], plan: Plan
     raise failure("not-optimised", told)
 
 
-def _compared(other: Session, original: Original, trial: Trial, tolerance: float | None) -> list[Difference]:
+def _compared(other: Session, original: Original, trial: ParityTrial, tolerance: float | None) -> list[Difference]:
     found = list(_differences(run(other, trial.inputs), trial, tolerance))
     if tolerance is not None or all(one.ok for one in found):
         return found
@@ -98,11 +98,11 @@ def _compared(other: Session, original: Original, trial: Trial, tolerance: float
     ]
 
 
-def _measured(measure: str, results: Arrays, trial: Trial) -> Iterator[Difference]:
+def _measured(measure: str, results: Arrays, trial: ParityTrial) -> Iterator[Difference]:
     return (msgspec.structs.replace(one, measure=measure) for one in _differences(results, trial, None))
 
 
-def _differences(results: Arrays, trial: Trial, tolerance: float | None) -> Iterator[Difference]:
+def _differences(results: Arrays, trial: ParityTrial, tolerance: float | None) -> Iterator[Difference]:
     """Of every output; of another type or shape it is infinitely far."""
     for name, expected in trial.expected.items():
         one = difference(name, trial.binding, expected, results[name], tolerance)
@@ -110,7 +110,7 @@ def _differences(results: Arrays, trial: Trial, tolerance: float | None) -> Iter
         yield one if same else msgspec.structs.replace(one, absolute=inf, relative=inf)
 
 
-def _shaken(trial: Trial) -> Arrays:
+def _shaken(trial: ParityTrial) -> Arrays:
     """The inputs, real numbers moved to one of their neighbours."""
     generator = np.random.default_rng(0)
     return {
@@ -121,18 +121,18 @@ def _shaken(trial: Trial) -> Arrays:
     }
 
 
-def still(known: Sequence[Trial]) -> tuple[str, ...]:
+def still(known: Sequence[ParityTrial]) -> tuple[str, ...]:
     """Outputs that are the same, up to rounding, for all inputs of one size: they show little."""
     moved = {name for a, b in combinations(known, 2) for name in _moved(a, b)}
     alike = {name for a, b in combinations(known, 2) for name in a.expected if _alike(a, b, name)}
     return tuple(name for name in known[0].expected if name in alike - moved)
 
 
-def _alike(a: Trial, b: Trial, name: str) -> bool:
+def _alike(a: ParityTrial, b: ParityTrial, name: str) -> bool:
     return bool(a.expected[name].shape == b.expected[name].shape and a.expected[name].size)
 
 
-def _moved(a: Trial, b: Trial) -> Iterator[str]:
+def _moved(a: ParityTrial, b: ParityTrial) -> Iterator[str]:
     for name in a.expected:
         if _alike(a, b, name):
             apart = difference(name, {}, a.expected[name], b.expected[name]).relative

@@ -20,9 +20,9 @@ from netc.backends.onnx.embed import MOST
 from netc.diagnostics.model import NetcError, failure
 from netc.libraries import onnxruntime, quantization
 from netc.optimise.graph import Graph
+from netc.optimise.outcome import Drift, Quantised
 from netc.optimise.parity import run
 from netc.optimise.plan import Calibration, Plan
-from netc.optimise.report import Drift, Quantised
 from netc.optimise.samples import Feeds, read_samples
 from netc.optimise.write import size, write
 from netc.run.labels import is_of_classes

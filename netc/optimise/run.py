@@ -14,10 +14,10 @@ from netc.optimise.constants import fuse_constants
 from netc.optimise.drop import drop_no_ops
 from netc.optimise.fold import fold_batch_norm
 from netc.optimise.graph import Graph
+from netc.optimise.outcome import OptimiseReport, StepReport
 from netc.optimise.parity import Original, still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
-from netc.optimise.report import OptimiseReport, StepReport
 from netc.optimise.write import files_of, layout, size, weights_path, write
 from netc.run.model import Session, open_bytes, open_model, read_model
 from netc.run.valid import check_nodes

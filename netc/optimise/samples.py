@@ -9,7 +9,7 @@ from typing import Any
 from netc.dims import bind
 from netc.optimise.plan import Plan
 from netc.passes.serve_metadata import read_serving
-from netc.run.given import Source, feed, read_arrays
+from netc.run.given import InputSource, feed, read_arrays
 from netc.run.images import SUFFIXES
 from netc.run.inputs import bad_input
 from netc.run.model import Session, bounds
@@ -53,7 +53,7 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
 
     def feeds() -> Iterator[dict[str, Any]]:
         for path in chosen:
-            yield _fed(session, {name: Source("images", (path,))}, plan, plan.seed)
+            yield _fed(session, {name: InputSource("images", (path,))}, plan, plan.seed)
 
     return f"{_counted(len(chosen), 'picture')} of {folder}", feeds
 
@@ -68,7 +68,7 @@ def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, 
 
     def feeds() -> Iterator[dict[str, Any]]:
         for first in range(0, used * batch, batch):
-            part = {name: Source("array", array=array[first : first + batch]) for name, array in arrays.items()}
+            part = {name: InputSource("array", array=array[first : first + batch]) for name, array in arrays.items()}
             yield _fed(session, part, plan, plan.seed)
 
     return f"{_counted(used * batch, 'sample')} of {path}", feeds
@@ -90,7 +90,7 @@ def _batch(session: Session, plan: Plan) -> int:
     return max((size for size in sizes if isinstance(size, int)), default=1)
 
 
-def _fed(session: Session, sources: Mapping[str, Source], plan: Plan, seed: int) -> dict[str, Any]:
+def _fed(session: Session, sources: Mapping[str, InputSource], plan: Plan, seed: int) -> dict[str, Any]:
     serving = read_serving(session.metadata, "the model")
     return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess, serving).arrays
 

@@ -12,7 +12,7 @@ from netc import __version__
 from netc.backends.onnx.proto import set_external
 from netc.optimise.graph import INSIDE, is_external, size_of
 from netc.types import ONNX_TYPES
-from netc.weights import Layout, TensorEntry, TensorSpec, lay_out_shards, write_layout
+from netc.weights import ShardLayout, TensorEntry, TensorSpec, lay_out_shards, write_layout
 from netc.weights.values import file_chunks
 
 _NAMES = {element: name for name, element in ONNX_TYPES.items()}
@@ -30,13 +30,13 @@ def beside(model: ModelProto) -> list[TensorProto]:
     return [t for t in model.graph.initializer if (is_external(t) or size_of(t) > INSIDE) and t.data_type in _NAMES]
 
 
-def layout(model: ModelProto, own: Path) -> Layout | None:
+def layout(model: ModelProto, own: Path) -> ShardLayout | None:
     """The file of weights a model needs; None where it needs none."""
     specs = [TensorSpec(t.name, _NAMES[t.data_type], tuple(t.dims)) for t in beside(model)]
     return lay_out_shards(own, specs, {"format": "pt", "netc_version": __version__}) if specs else None
 
 
-def write(model: ModelProto, folder: Path, planned: Layout | None, paths: Sequence[Path]) -> None:
+def write(model: ModelProto, folder: Path, planned: ShardLayout | None, paths: Sequence[Path]) -> None:
     """Write a model whose outer tensors lie in `folder` to the first path, and the weights to the others.
 
     Empties the tensors that go beside it. Without `planned` all goes inside, where there is room for 2 GiB.
@@ -48,7 +48,7 @@ def write(model: ModelProto, folder: Path, planned: Layout | None, paths: Sequen
     paths[0].write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _write_weights(held: dict[str, TensorProto], folder: Path, planned: Layout, paths: Sequence[Path]) -> None:
+def _write_weights(held: dict[str, TensorProto], folder: Path, planned: ShardLayout, paths: Sequence[Path]) -> None:
     def send(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
         for chunk in chunks(held[entry.name], folder):
             yield file.write(chunk)

@@ -19,7 +19,7 @@ from netc.passes.elaborate.blocks import Blocks
 from netc.passes.elaborate.checks import check_budgets
 from netc.passes.elaborate.network import elaborate
 from netc.passes.elaborate.report import Abandoned, Outcome
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 from netc.passes.evaluation import check_evaluation
 from netc.passes.expose import expose
 from netc.passes.init_rules import check_init_rules
@@ -97,7 +97,7 @@ def _checked(
     texts: Mapping[str, Source],
 ) -> tuple[Network | None, Outcome]:
     """One check of a spec. texts: what is read in place of some files, by path. With them, raises OverBudget."""
-    session = Session(dtype, texts)
+    session = CompileSession(dtype, texts)
     parsed = compilation = None
     with budgeted() as budget:
         try:
@@ -115,7 +115,7 @@ def _checked(
     return None if compilation is None else compilation.network, _outcome(session, parsed)
 
 
-def _outcome(session: Session, parsed: SpecFile | None) -> Outcome:
+def _outcome(session: CompileSession, parsed: SpecFile | None) -> Outcome:
     """All findings with the severity their file asks for, ignored ones left out, and what is known of them besides."""
     own = session.report.findings
     pairs = [(None, one) for one in session.files.findings] + [(one.hint, one.diagnostic) for one in own]

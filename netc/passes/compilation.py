@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 
 from netc.ir.model import Block, Call, Network
-from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import Elaborated
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 
 Read = tuple[Block, frozenset[str] | None]
 """A block and the names of the outputs that are read of it; None for all."""
@@ -46,9 +46,9 @@ class Compilation(msgspec.Struct, eq=False, kw_only=True):
     eliminated: what is known of blocks, of other networks too; blocks: those of this network, callers first.
     """
 
-    session: Session
+    session: CompileSession
     network: Network
     root: Elaborated
-    instance: Instance
+    instance: FileInstance
     eliminated: dict[Read, Eliminated] = {}
     blocks: list[Eliminated] = []

@@ -21,7 +21,7 @@ RIGHT = frozenset({4, 5})
 SIGNS: Mapping[Kind, str] = {"added": "+", "removed": "−", "changed": "~", "moved": "~", "renamed": "=", "resized": "~"}
 
 
-class Change(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class StatementChange(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One statement. was, now: the operator, its inputs or its sizes, whichever changed; before, after: its cost, None
     where it is absent. path: in the second network, in the first for what was removed; old: its path in the first."""
 
@@ -34,11 +34,11 @@ class Change(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     after: Cost | None
 
 
-class Difference(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class NetworkDifference(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """changes: in the order of the second network, what was removed where it stood."""
 
     names: tuple[str, str]
-    changes: tuple[Change, ...]
+    changes: tuple[StatementChange, ...]
     interface: tuple[str, ...]
     before: Cost
     after: Cost
@@ -80,13 +80,13 @@ class Difference(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         }
 
 
-def difference(first: Network, second: Network) -> Difference:
+def difference(first: Network, second: Network) -> NetworkDifference:
     """Compare two networks: statements by their paths, others by what they do and where they stand."""
     a, b = _Side(first), _Side(second)
     names = (first.name, second.name)
     renamed = _renamed(a, b)
     changes = [change for change in _changes(a, b, renamed) if change is not None]
-    return Difference(
+    return NetworkDifference(
         names=names, changes=tuple(changes), interface=_interface(first, second), before=a.total, after=b.total
     )
 
@@ -123,8 +123,8 @@ def _does(node: FlatNode) -> str:
     return f"{node.node.op!r} {', '.join(str(wire.type) for wire in node.outputs)}"
 
 
-def _changes(a: _Side, b: _Side, renamed: Mapping[str, str]) -> Sequence[Change | None]:
-    found: list[Change | None] = []
+def _changes(a: _Side, b: _Side, renamed: Mapping[str, str]) -> Sequence[StatementChange | None]:
+    found: list[StatementChange | None] = []
     taken = set(renamed.values())
     old_paths = [path for path in a.nodes if path not in b.nodes and path not in taken]
     place = {path: n for n, path in enumerate(a.nodes)}
@@ -138,17 +138,19 @@ def _changes(a: _Side, b: _Side, renamed: Mapping[str, str]) -> Sequence[Change 
             found.append(_changed(a, b, path, old, renamed))
         else:
             was, now = "", _short(node)
-            found.append(Change(kind="added", path=path, old="", was=was, now=now, before=None, after=b.costs[path]))
+            found.append(
+                StatementChange(kind="added", path=path, old="", was=was, now=now, before=None, after=b.costs[path])
+            )
     return [*found, *(_removed(a, path) for path in old_paths[at:])]
 
 
-def _removed(a: _Side, path: str) -> Change:
-    return Change(
+def _removed(a: _Side, path: str) -> StatementChange:
+    return StatementChange(
         kind="removed", path=path, old=path, was=_short(a.nodes[path]), now="", before=a.costs[path], after=None
     )
 
 
-def _changed(a: _Side, b: _Side, path: str, old: str, renamed: Mapping[str, str]) -> Change | None:
+def _changed(a: _Side, b: _Side, path: str, old: str, renamed: Mapping[str, str]) -> StatementChange | None:
     one, two = a.nodes[old], b.nodes[path]
     kind: Kind | None = None
     was, now = "", ""
@@ -164,7 +166,7 @@ def _changed(a: _Side, b: _Side, path: str, old: str, renamed: Mapping[str, str]
         kind, was, now = "resized", f"on {one.inputs[0].type}", f"on {two.inputs[0].type}"
     if kind is None:
         return None
-    return Change(kind=kind, path=path, old=old, was=was, now=now, before=a.costs[old], after=b.costs[path])
+    return StatementChange(kind=kind, path=path, old=old, was=was, now=now, before=a.costs[old], after=b.costs[path])
 
 
 def _short(node: FlatNode) -> str:

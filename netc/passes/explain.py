@@ -28,7 +28,7 @@ LABEL = 12
 """Characters of the column of labels; longer ones push their text to the right."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class PathStep(msgspec.Struct, frozen=True):
     """A layer on the way to another, or an input: its path, what it is, the rules of its sizes, and its result."""
 
     path: str
@@ -46,7 +46,7 @@ class Explanation(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
     facts: tuple[Fact, ...]
-    chain: tuple[Step, ...] = ()
+    chain: tuple[PathStep, ...] = ()
 
     def __str__(self) -> str:
         column = max(LABEL, len(self.path) + 2)
@@ -168,7 +168,7 @@ class Explainer:
             data = {"elements": elements, "bytes": elements * width}
             yield Fact("output", f"{text}, {count_text(elements * width)} bytes of {type_.dtype}", data)
 
-    def _chain(self, node: FlatNode) -> Iterator[Step]:
+    def _chain(self, node: FlatNode) -> Iterator[PathStep]:
         """The way from an input along first inputs; layers that keep a shape are left out."""
         way, wire = [node], node.inputs[0] if node.inputs else None
         while wire is not None and wire in self._makers:
@@ -177,11 +177,11 @@ class Explainer:
                 way.append(maker)
             wire = maker.inputs[0] if maker.inputs else None
         if wire is not None:
-            yield Step(wire.path, "", (), wire.type)
+            yield PathStep(wire.path, "", (), wire.type)
         for each in reversed(way):
             types = tuple(w.type for w in each.inputs)
             rules = tuple(f"{f.name} = {f.text}" for f in _size_facts(each.node.op, types, each.outputs[0].type, False))
-            yield Step(each.path, spelled(each.node.op), rules, each.outputs[0].type)
+            yield PathStep(each.path, spelled(each.node.op), rules, each.outputs[0].type)
 
 
 def spelled(op: Op) -> str:
@@ -281,7 +281,7 @@ def _shapes(types: Sequence[TensorType]) -> str:
     return ", ".join(map(str, types)) or "nothing"
 
 
-def _chain_lines(chain: Sequence[Step]) -> Iterator[str]:
+def _chain_lines(chain: Sequence[PathStep]) -> Iterator[str]:
     if not chain:
         return
     yield "chain"

@@ -25,11 +25,11 @@ from netc.passes import PASSES, compile_spec
 from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
 from netc.passes.elaborate.blocks import Blocks
-from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import CallSite, Elaborated
 from netc.passes.elaborate.network import elaborate
 from netc.passes.elaborate.report import Abandoned
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 from netc.passes.lints import check_lints
 from netc.passes.training_sizes import check_training_sizes
 from netc.syntax.ast import Definition, SpecFile
@@ -51,7 +51,7 @@ class Family:
         """As for `compile_spec`. The files that the spec imports are read when the first network is asked for."""
         self.source, self.variant, self.bind = source, variant, dict(bind or {})
         self.blocks = SharedBlocks()
-        self._first: Session | None = None
+        self._first: CompileSession | None = None
         self._spec: SpecFile | None = None
 
     def network(self, args: Mapping[str, Any]) -> tuple[Network | None, list[Diagnostic]]:
@@ -65,7 +65,7 @@ class Family:
     def _read(self) -> bool:
         """Whether blocks can be reused: the files have no errors, and no modules that blocks share."""
         if self._first is None:
-            self._first = Session()
+            self._first = CompileSession()
             try:
                 with budgeted():
                     self._spec = self._first.files.parse(self.source)
@@ -82,7 +82,7 @@ class Family:
         self.blocks.trim()
         try:
             with budgeted() as budget:
-                session = Session()
+                session = CompileSession()
                 session.files.share(self._first.files)
                 member = Member(session, self.blocks, budget)
                 compilation = elaborate(member, self._spec, args, self.variant, self.bind)
@@ -145,7 +145,7 @@ class SharedBlocks:
     def key(
         self,
         definition: Definition,
-        instance: Instance,
+        instance: FileInstance,
         values: Mapping[str, Any],
         types: tuple[TensorType, ...],
         domain: Domain,
@@ -155,7 +155,7 @@ class SharedBlocks:
         plain = tuple((name, self._value(value)) for name, value in values.items())
         return definition, plain, types, seen, tuple(domain.bounds.items())
 
-    def _seen(self, definition: Definition, instance: Instance) -> tuple[Any, ...]:
+    def _seen(self, definition: Definition, instance: FileInstance) -> tuple[Any, ...]:
         """The values of what a block may name in its file."""
         if definition not in self._named:
             self._named[definition] = _reached(_words(definition), instance.spec)
@@ -186,7 +186,7 @@ class SharedBlocks:
 class Member(Blocks):
     """One compile of a family: it takes blocks that another has made, with all that came of making them."""
 
-    def __init__(self, session: Session, shared: SharedBlocks, budget: Budget) -> None:
+    def __init__(self, session: CompileSession, shared: SharedBlocks, budget: Budget) -> None:
         super().__init__(session)
         self.shared, self.budget, self.domain = shared, budget, session.domain
         self._here: dict[Any, tuple[Elaborated, Kept | None]] = {}
@@ -196,7 +196,7 @@ class Member(Blocks):
     def block(
         self,
         definition: Definition,
-        instance: Instance,
+        instance: FileInstance,
         values: dict[str, Any],
         types: tuple[TensorType, ...],
         frame: Frame,
@@ -240,7 +240,7 @@ class Member(Blocks):
     def _made(
         self,
         definition: Definition,
-        instance: Instance,
+        instance: FileInstance,
         values: dict[str, Any],
         types: tuple[TensorType, ...],
         frame: Frame,

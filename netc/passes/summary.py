@@ -18,7 +18,7 @@ from netc.types import TensorType
 TOO_COMPLEX = "too complex without --bind"
 
 
-class Layer(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class LayerRow(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One operator in place. parameters, macs: see `Cost`. field: of its first output."""
 
     path: str
@@ -37,7 +37,7 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     name: str
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerRow, ...]
     totals: Cost
     field: Field | None = None
     """Of the first output."""
@@ -122,9 +122,9 @@ def shape(type_: TensorType) -> list[int | str]:
     return [size if isinstance(size, int) else dim_source(size) for size in type_.shape]
 
 
-def _layers(flat: Flat, found: Sequence[Cost], fields: Mapping[Wire, Field | None]) -> Iterator[Layer]:
+def _layers(flat: Flat, found: Sequence[Cost], fields: Mapping[Wire, Field | None]) -> Iterator[LayerRow]:
     for node, cost in zip(flat.nodes, found, strict=True):
-        yield Layer(
+        yield LayerRow(
             path=node.path,
             op=node.node.op.name,
             inputs=tuple(wire.type for wire in node.inputs),
@@ -140,7 +140,7 @@ def _blocks(node: FlatNode) -> tuple[tuple[str, str], ...]:
     return tuple((path, call.block.name) for path, call in node.trail)
 
 
-def _layer_json(layer: Layer) -> dict[str, object]:
+def _layer_json(layer: LayerRow) -> dict[str, object]:
     return {
         "path": layer.path,
         "op": layer.op,
@@ -177,15 +177,15 @@ class _Branch:
     def __init__(self) -> None:
         self.children: dict[str, _Branch] = {}
         self.op = ""
-        self.layer: Layer | None = None
+        self.layer: LayerRow | None = None
         self.cost = NOTHING
 
 
-def _rows(layers: Sequence[Layer], depth: int | None) -> Iterator[Row]:
+def _rows(layers: Sequence[LayerRow], depth: int | None) -> Iterator[Row]:
     return _open(_tree(layers), 0, depth)
 
 
-def _tree(layers: Sequence[Layer]) -> _Branch:
+def _tree(layers: Sequence[LayerRow]) -> _Branch:
     root = _Branch()
     for layer in layers:
         blocks = dict(layer.blocks)

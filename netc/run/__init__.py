@@ -6,7 +6,7 @@ from netc.run.images import Preprocess
 from netc.run.labels import read_labels
 from netc.run.model import Provider, Settings, open_model
 from netc.run.runner import RunPlan, RunReport, TensorReport, run_model
-from netc.run.show import Shown, show_run
+from netc.run.show import ShownTensor, show_run
 from netc.run.written import written
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "RunPlan",
     "RunReport",
     "Settings",
-    "Shown",
+    "ShownTensor",
     "TensorReport",
     "open_model",
     "read_labels",

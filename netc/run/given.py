@@ -28,7 +28,7 @@ MOST_COMPRESSED = 20
 """Compressed arrays of more bytes than the first may take so many times the bytes of their file."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class InputSource(msgspec.Struct, frozen=True):
     """Where an input comes from: `random`, `zeros`, an array, or pictures that are one batch."""
 
     kind: Literal["random", "zeros", "array", "images"]
@@ -48,13 +48,13 @@ class Fed(msgspec.Struct, frozen=True, eq=False):
     preprocessing: str = ""
 
 
-def read_sources(texts: Sequence[str], inputs: Types) -> dict[str, Source]:
+def read_sources(texts: Sequence[str], inputs: Types) -> dict[str, InputSource]:
     """What `x.npy`, `image=cat.png`, `random`, … mean for a model: `NAME=` says which input, else they go in order.
 
     An `.npz` without a name gives the inputs that its arrays are named after. Several pictures for one input are a
     batch; for a model of one input, all pictures. Raises NetcError (`bad-input`).
     """
-    found: dict[str, Source] = {}
+    found: dict[str, InputSource] = {}
     for text in texts:
         name, value = _named(text, inputs)
         if name is None and value.lower().endswith(".npz"):
@@ -74,7 +74,7 @@ def _named(text: str, inputs: Types) -> tuple[str | None, str]:
     return None, text
 
 
-def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> str:
+def _next(text: str, value: str, found: Mapping[str, InputSource], inputs: Types) -> str:
     free = [name for name in inputs if name not in found]
     if free:
         return free[0]
@@ -83,11 +83,11 @@ def _next(text: str, value: str, found: Mapping[str, Source], inputs: Types) -> 
     raise bad_input(f"{text} is an unexpected input; the model has {listed(inputs)}")
 
 
-def _joined(name: str, known: Source | None, more: Source) -> Source:
+def _joined(name: str, known: InputSource | None, more: InputSource) -> InputSource:
     if known is None:
         return more
     if known.kind == more.kind == "images":
-        return Source("images", known.files + more.files)
+        return InputSource("images", known.files + more.files)
     raise bad_input(f"{name} is given twice")
 
 
@@ -95,18 +95,18 @@ def _is_picture(value: str) -> bool:
     return value.lower().endswith(SUFFIXES)
 
 
-def _source(value: str, name: str, kind: TensorType) -> Source:
+def _source(value: str, name: str, kind: TensorType) -> InputSource:
     if value.lstrip().startswith("("):
-        return Source("array", array=read_literal(value, name, kind))
+        return InputSource("array", array=read_literal(value, name, kind))
     if value == "random" or value == "zeros":
-        return Source("random" if value == "random" else "zeros")
+        return InputSource("random" if value == "random" else "zeros")
     path = Path(value)
     if _is_picture(value):
-        return Source("images", (path,))
+        return InputSource("images", (path,))
     if value.lower().endswith(".npy"):
-        return Source("array", (path,), read_arrays(path))
+        return InputSource("array", (path,), read_arrays(path))
     if value.lower().endswith(".npz"):
-        return Source("array", (path,), _member(path, name))
+        return InputSource("array", (path,), _member(path, name))
     raise bad_input(f"{value} is not a .npy file, .npz file, picture, list as in (1 2 3), `random` or `zeros`")
 
 
@@ -144,12 +144,12 @@ def _check_archive(path: Path) -> None:
             raise bad_input(f"{path}: its arrays take {size:,} bytes, more than {MOST_COMPRESSED} times the file's")
 
 
-def _archive(path: Path, inputs: Types) -> dict[str, Source]:
+def _archive(path: Path, inputs: Types) -> dict[str, InputSource]:
     arrays = read_arrays(path)
     strange = [name for name in arrays if name not in inputs]
     if strange:
         raise bad_input(f"{path} has {listed(strange)}; the model takes {listed(inputs)}")
-    return {name: Source("array", (path,), array) for name, array in arrays.items()}
+    return {name: InputSource("array", (path,), array) for name, array in arrays.items()}
 
 
 def _member(path: Path, name: str) -> Any:
@@ -163,7 +163,7 @@ def _member(path: Path, name: str) -> Any:
 
 def feed(
     inputs: Types,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, InputSource],
     lowers: Binding,
     bind: Binding,
     seed: int,
@@ -190,7 +190,7 @@ def feed(
         for name, t in inputs.items()
     }
     made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
-    told = {name: str(sources.get(name, Source("random"))) for name in inputs}
+    told = {name: str(sources.get(name, InputSource("random"))) for name in inputs}
     return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
 
 
@@ -215,7 +215,7 @@ def _fitting(name: str, array: Any, kind: TensorType) -> Any:
 
 def _pictures(
     inputs: Types,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, InputSource],
     lowers: Binding,
     binding: Binding,
     chosen: Preprocess,

@@ -39,7 +39,7 @@ class Preprocess(msgspec.Struct, frozen=True):
     std: tuple[float, ...] | None = None
 
 
-class Layout(msgspec.Struct, frozen=True):
+class PixelLayout(msgspec.Struct, frozen=True):
     """How a model takes pictures: channels first or last, 1 or 3 of them, with or without an axis for the batch, whole
     numbers 0…255 (uint8) or normalised ones."""
 
@@ -49,13 +49,13 @@ class Layout(msgspec.Struct, frozen=True):
     dtype: str
 
 
-def layout_of(name: str, kind: TensorType, serving: Serving = BARE) -> Layout:
+def layout_of(name: str, kind: TensorType, serving: Serving = BARE) -> PixelLayout:
     """Raises NetcError (`bad-input`) for an input that no picture can be."""
     if kind.rank == 4:
         for axis in (3, 1) if serving.layout == "nhwc" else (1, 3):
             channels = kind.shape[axis]
             if isinstance(channels, int) and channels in (1, 3) and (kind.dtype == "uint8" or "float" in kind.dtype):
-                return Layout(name, channels, axis == 3, kind.dtype)
+                return PixelLayout(name, channels, axis == 3, kind.dtype)
     shape = "×".join(map(str, kind.shape)) or "a scalar"
     raise bad_input(f"{name} is {shape} {kind.dtype}, which a picture cannot be: N×C×H×W or N×H×W×C, C of 1 or 3")
 
@@ -64,7 +64,7 @@ class Prepared(msgspec.Struct, frozen=True):
     """`Preprocess` with every choice made. size: None for pictures as they are; white: what 255 becomes before the mean
     is subtracted."""
 
-    layout: Layout
+    layout: PixelLayout
     size: tuple[int, int] | None
     resize: int
     mean: tuple[float, ...]
@@ -84,7 +84,7 @@ class Prepared(msgspec.Struct, frozen=True):
         return f"scaled to 0…{self.white:g}, minus mean {mean}, by std {std}"
 
 
-def prepare(chosen: Preprocess, layout: Layout, size: tuple[int, int], serving: Serving = BARE) -> Prepared:
+def prepare(chosen: Preprocess, layout: PixelLayout, size: tuple[int, int], serving: Serving = BARE) -> Prepared:
     """Fill in what `chosen` leaves open and the model does not do itself.
 
     Raises NetcError (`bad-input`) for means that are no numbers, or not one per channel.

@@ -21,7 +21,7 @@ MAX_BYTES = 16_000_000
 NEAR_ONE = 1e-3
 
 
-class Guess(msgspec.Struct, frozen=True):
+class Prediction(msgspec.Struct, frozen=True):
     """A class, its name ("" where there are none) and its probability."""
 
     index: int
@@ -35,7 +35,7 @@ class Top(msgspec.Struct, frozen=True):
 
     output: str
     softmax: bool
-    rows: tuple[tuple[Guess, ...], ...]
+    rows: tuple[tuple[Prediction, ...], ...]
     scores: bool = False
 
     def lines(self) -> list[str]:
@@ -94,7 +94,7 @@ def largest(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...], *, 
     if labels and values.size and indices.max() >= len(labels):
         raise bad_input(f"there are {len(labels)} labels, and class {indices.max()} has none")
     rows = [zip(indices[i, :count].tolist(), values[i, :count].tolist(), strict=True) for i in range(len(values))]
-    told = tuple(tuple(Guess(at, labels[at] if labels else "", value) for at, value in row) for row in rows)
+    told = tuple(tuple(Prediction(at, labels[at] if labels else "", value) for at, value in row) for row in rows)
     return Top("values", False, told, scores)
 
 
@@ -115,6 +115,6 @@ def _softmax(values: Any) -> Any:
     return powers / powers.sum(1, keepdims=True)
 
 
-def _row(shares: Any, count: int, labels: tuple[str, ...]) -> tuple[Guess, ...]:
+def _row(shares: Any, count: int, labels: tuple[str, ...]) -> tuple[Prediction, ...]:
     order = numpy().argsort(-shares, kind="stable")[:count]
-    return tuple(Guess(int(i), labels[i] if labels else "", float(shares[i])) for i in order)
+    return tuple(Prediction(int(i), labels[i] if labels else "", float(shares[i])) for i in order)

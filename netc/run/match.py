@@ -15,7 +15,7 @@ from netc.run.model import Session
 from netc.types import TensorType
 
 
-class Matched(msgspec.Struct, frozen=True, eq=False):
+class MatchedNames(msgspec.Struct, frozen=True, eq=False):
     """inputs: the file's names, in our order; outputs: the file's names by ours, for those it has."""
 
     inputs: tuple[str, ...]
@@ -30,7 +30,9 @@ def _pair(names: tuple[str, str]) -> str:
     return ours if ours == theirs else f"{ours} = {theirs}"
 
 
-def match(inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], session: Session, path: str) -> Matched:
+def match(
+    inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], session: Session, path: str
+) -> MatchedNames:
     """Names match where all do; else the order does. Outputs only one side has are left out.
 
     Raises NetcError (`bad-input`) where the numbers or dtypes of inputs differ, or no output has a counterpart.
@@ -42,7 +44,7 @@ def match(inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], s
     for ours, theirs in names.items():
         if inputs[ours].dtype != session.inputs[theirs].dtype:
             raise _refused(path, f"takes {session.inputs[theirs].dtype} as {theirs}, not {inputs[ours].dtype}")
-    return Matched(tuple(names.values()), _outputs(outputs, session, path))
+    return MatchedNames(tuple(names.values()), _outputs(outputs, session, path))
 
 
 def _outputs(outputs: Mapping[str, TensorType], session: Session, path: str) -> dict[str, str]:

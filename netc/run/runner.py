@@ -18,7 +18,7 @@ from netc.libraries import numpy
 from netc.passes.serve import Serving
 from netc.passes.serve_metadata import read_serving
 from netc.run.binding import Results, Run, bind_arrays
-from netc.run.given import Fed, Source, feed, read_sources
+from netc.run.given import Fed, InputSource, feed, read_sources
 from netc.run.images import Preprocess
 from netc.run.inputs import bad_input
 from netc.run.labels import Top, largest, most_probable
@@ -135,12 +135,12 @@ def run_model(
     )
 
 
-def _sources(inputs: Mapping[str, Any] | Sequence[str] | None, session: Session) -> dict[str, Source]:
+def _sources(inputs: Mapping[str, Any] | Sequence[str] | None, session: Session) -> dict[str, InputSource]:
     if not isinstance(inputs, Mapping):
         return read_sources(inputs or (), session.inputs)
     if strange := [name for name in inputs if name not in session.inputs]:
         raise bad_input(f"the model has no input {', '.join(strange)}; it has {', '.join(session.inputs)}")
-    return {name: Source("array", array=array) for name, array in inputs.items()}
+    return {name: InputSource("array", array=array) for name, array in inputs.items()}
 
 
 def _prepared(session: Session, fed: Fed, plan: RunPlan) -> tuple[Run, Results]:

@@ -20,7 +20,7 @@ MOST = 256
 DIGITS = 5
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ShownTensor(msgspec.Struct, frozen=True):
     """A tensor of a run: what it is (`input`, `weight`, `layer`, `output`), its name and its numbers."""
 
     role: str
@@ -58,7 +58,7 @@ def show_run(
     *,
     layers: bool,
     inner: bool,
-) -> list[Shown]:
+) -> list[ShownTensor]:
     """Run an ONNX file on the CPU and give what goes in, the weights and what comes out; with `layers` the results of
     all nodes, and each weight before the first that reads it. Not `inner`: without what netc names `path/part`, the
     steps and constants that an operator of a spec becomes. Raises NetcError."""
@@ -68,18 +68,18 @@ def show_run(
     fed = feed(session.inputs, read_sources(inputs, session.inputs), bounds(session), bind, seed, chosen, serving)
     model = read_opened(path)
     weights = {t.name: t for t in model.graph.initializer if inner or "/" not in t.name}
-    found = [Shown("input", name, array) for name, array in fed.arrays.items()]
+    found = [ShownTensor("input", name, array) for name, array in fed.arrays.items()]
     if not layers:
-        found += [Shown("weight", name, _array(tensor, path)) for name, tensor in weights.items()]
+        found += [ShownTensor("weight", name, _array(tensor, path)) for name, tensor in weights.items()]
         results = session.run(None, fed.arrays)
-        return [*found, *(Shown("output", *pair) for pair in zip(session.outputs, results, strict=True))]
+        return [*found, *(ShownTensor("output", *pair) for pair in zip(session.outputs, results, strict=True))]
     names = [name for each in model.graph.node for name in each.output if name and (inner or "/" not in name)]
     values = dict(zip(names, open_exposed(path, names).run(None, fed.arrays), strict=True))
     for each in model.graph.node:
         read = [name for name in each.input if name in weights]
-        found += [Shown("weight", name, _array(weights.pop(name), path)) for name in read]
+        found += [ShownTensor("weight", name, _array(weights.pop(name), path)) for name in read]
         found += [
-            Shown("output" if n in session.outputs else "layer", n, values[n]) for n in each.output if n in values
+            ShownTensor("output" if n in session.outputs else "layer", n, values[n]) for n in each.output if n in values
         ]
     return found
 

@@ -10,10 +10,10 @@ from netc.expr.lexer import SyntaxProblem
 from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
 from netc.syntax.ast import Alias, Check, Definition, Input, Let, Loop, Named, Output, Parameter, SpecFile, Statement
+from netc.syntax.findings import SourceFindings, meant
 from netc.syntax.line import parse_signature
 from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report, meant
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     check_keys,
@@ -56,7 +56,7 @@ _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
 
 class DefinitionReader:
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: SourceFindings) -> None:
         self.report = report
         self.statements = StatementReader(report)
 

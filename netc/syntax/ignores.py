@@ -8,14 +8,14 @@ from collections import defaultdict
 
 from netc.budget import WORDS, spend
 from netc.diagnostics.codes import LINTS
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report
 
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#[ \t]*netc:[ \t]*ignore\[([^\]\n]{0,400})\]", re.MULTILINE)
 _CODE = re.compile(r"[^\s,]+")
 
 
-def find_ignores(report: Report, root: Node) -> dict[int, set[str]]:
+def find_ignores(report: SourceFindings, root: Node) -> dict[int, set[str]]:
     """Line number → the codes ignored there. A code that does not exist is reported."""
     text = report.source.text
     if "netc:" not in text or "ignore[" not in text:
@@ -33,7 +33,7 @@ def find_ignores(report: Report, root: Node) -> dict[int, set[str]]:
     return found
 
 
-def _check_code(report: Report, code: str, start: int, end: int) -> None:
+def _check_code(report: SourceFindings, code: str, start: int, end: int) -> None:
     if code not in LINTS:
         place = Scalar(start=start, end=end, text=code, raw=code, quoted=False)
         report.unknown("unknown-lint", "lint", code, place, LINTS)

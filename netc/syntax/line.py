@@ -14,7 +14,7 @@ from netc.expr.reference import parse_reference
 from netc.expr.tree import Expr, Literal, Name, TensorRef
 from netc.lazy import LazyModule
 from netc.syntax.ast import Alias, Argument, Line, Nothing, Parameter
-from netc.syntax.report import Report
+from netc.syntax.findings import SourceFindings
 
 if TYPE_CHECKING:
     from netc.syntax import python_call
@@ -112,7 +112,7 @@ def _nest(line: LineText, opened: list[int], token: str, at: int) -> None:
 class LineReader:
     """Reads the pieces of one line into arguments, references and a repeat; reports every bad piece."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: SourceFindings) -> None:
         self.report = report
         self.failed = False
         self.arguments: list[Argument] = []
@@ -197,7 +197,7 @@ def read_value(piece: LineText) -> Expr:
     return piece.reference() if text[:1] == "@" else piece.expression()
 
 
-def parse_line(line: LineText, report: Report) -> Line | Alias | Nothing | None:
+def parse_line(line: LineText, report: SourceFindings) -> Line | Alias | Nothing | None:
     """A line, an alias when it is nothing but references, or `none`; None when it is wrong (reported)."""
     try:
         pieces = split(line)
@@ -246,7 +246,7 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
     return op
 
 
-def parse_signature(line: LineText, report: Report) -> tuple[Parameter, ...]:
+def parse_signature(line: LineText, report: SourceFindings) -> tuple[Parameter, ...]:
     """`width stride=1 act=relu`: names with or without a default."""
     parameters: list[Parameter] = []
     try:
@@ -257,7 +257,7 @@ def parse_signature(line: LineText, report: Report) -> tuple[Parameter, ...]:
     return tuple(parameters)
 
 
-def _parameter(piece: LineText, report: Report) -> Parameter:
+def _parameter(piece: LineText, report: SourceFindings) -> Parameter:
     named = _NAMED.match(piece.text)
     if named is None:
         if _WORD.fullmatch(piece.text) is None:

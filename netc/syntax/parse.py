@@ -11,11 +11,11 @@ from netc.diagnostics.model import Diagnostic, Source
 from netc.lazy import LazyModule
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Training, Variant
 from netc.syntax.definitions import FILE_KEYS, DefinitionReader
+from netc.syntax.findings import SourceFindings
 from netc.syntax.ignores import find_ignores
 from netc.syntax.library import split_shipped
 from netc.syntax.names import file_objection, name_from_stem
 from netc.syntax.nodes import Mapping, Node, Scalar
-from netc.syntax.report import Report
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     arguments,
@@ -53,7 +53,7 @@ def is_spec(source: Source) -> bool:
 
 def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     """Reads a whole file. The SpecFile is None as soon as one diagnostic is an error; all are collected."""
-    report = Report(source)
+    report = SourceFindings(source)
     root = load_tree(report)
     if root is None:
         return None, report.diagnostics
@@ -66,7 +66,7 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
 
 
 class _FileReader:
-    def __init__(self, report: Report, root: Mapping) -> None:
+    def __init__(self, report: SourceFindings, root: Mapping) -> None:
         self.report = report
         self.root = root
         self.definitions = DefinitionReader(report)

@@ -11,10 +11,10 @@ from netc.expr.reference import parse_template
 from netc.expr.tree import Expr, TensorRef
 from netc.lazy import LazyModule
 from netc.syntax.ast import Argument, Body, Chain, Conditional, Line, LongForm, Loop, Named, Statement
+from netc.syntax.findings import SourceFindings
 from netc.syntax.line import parse_line
 from netc.syntax.names import Role, another, container_objection, objection, part_objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report
 from netc.syntax.values import arguments, check_keys, expression, line_text, reference, wrong_kind
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PUT_UNDER_DO = "put the statements under `do:`, or quote this if it should be t
 class StatementReader:
     """Reads statements and reports what is wrong with them; a wrong statement reads as None."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: SourceFindings) -> None:
         self.report = report
 
     def statement(self, node: Node, what: str, *, body: bool = False) -> Statement | None:

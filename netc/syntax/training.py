@@ -13,8 +13,8 @@ from netc.expr.evaluate import Context, ExprError, evaluate
 from netc.expr.scope import Scope
 from netc.syntax import nodes
 from netc.syntax.ast import Argument, Line, Setting, Text, Training
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Node, Scalar
-from netc.syntax.report import Report
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import argument, arguments, check_keys, entries_of, scalar_of, wrong_kind
 
@@ -113,7 +113,7 @@ TRAIN_KEYS = (*WORDS, *NUMBERS, *TEXTS, "groups")
 class TrainingReader:
     """Reads the `train` key and reports what is wrong with it."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: SourceFindings) -> None:
         self.report = report
 
     def read(self, node: Node) -> Training | None:

@@ -9,10 +9,10 @@ from netc.diagnostics.model import Fix
 from netc.expr.lexer import MAX_LENGTH, SyntaxProblem
 from netc.expr.tree import Expr, ListExpr, Literal, TensorRef
 from netc.syntax.ast import Argument, Text
+from netc.syntax.findings import SourceFindings
 from netc.syntax.line import LineText
 from netc.syntax.names import Role, another, objection
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report
 
 
 def kind_of(node: Node) -> str:
@@ -22,7 +22,7 @@ def kind_of(node: Node) -> str:
     return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
-def wrong_kind(report: Report, node: Node, what: str, wanted: str, help: str | None = None) -> None:
+def wrong_kind(report: SourceFindings, node: Node, what: str, wanted: str, help: str | None = None) -> None:
     """Reports a node of the wrong kind, unless it was reported when it was read."""
     if not isinstance(node, Broken):
         report.at("wrong-kind", f"{what} must be {wanted}, not {kind_of(node)}", node, help)
@@ -32,7 +32,7 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, Scalar) and node.empty
 
 
-def line_text(report: Report, scalar: Scalar) -> LineText | None:
+def line_text(report: SourceFindings, scalar: Scalar) -> LineText | None:
     """The scalar as text on one line; None (reported) when it runs over a line end."""
     if scalar.folded or "\n" in scalar.text.strip():
         title = "keep it on one line, or make a list of several lines"
@@ -47,19 +47,19 @@ def line_text(report: Report, scalar: Scalar) -> LineText | None:
     return LineText(scalar.text, base, offsets)
 
 
-def scalar_of(report: Report, node: Node, what: str) -> Scalar | None:
+def scalar_of(report: SourceFindings, node: Node, what: str) -> Scalar | None:
     if isinstance(node, Scalar) and not node.empty:
         return node
     wrong_kind(report, node, what, "a text")
     return None
 
 
-def text_of(report: Report, node: Node, what: str) -> Text | None:
+def text_of(report: SourceFindings, node: Node, what: str) -> Text | None:
     scalar = scalar_of(report, node, what)
     return None if scalar is None else Text(scalar.text, report.span_of(scalar))
 
 
-def word_of(report: Report, scalar: Scalar, role: Role, article: str = "a") -> str | None:
+def word_of(report: SourceFindings, scalar: Scalar, role: Role, article: str = "a") -> str | None:
     """A name in its role; None when it cannot be one (reported)."""
     reason = objection(scalar.text, role)
     if reason is None:
@@ -75,7 +75,9 @@ def word_of(report: Report, scalar: Scalar, role: Role, article: str = "a") -> s
     return None
 
 
-def entries_of(report: Report, node: Node, what: str, help: str | None = None) -> tuple[tuple[Scalar, Node], ...]:
+def entries_of(
+    report: SourceFindings, node: Node, what: str, help: str | None = None
+) -> tuple[tuple[Scalar, Node], ...]:
     """The entries of a mapping; an empty value has none."""
     if isinstance(node, Mapping):
         return node.entries
@@ -92,14 +94,16 @@ def items_of(node: Node) -> Iterator[Node]:
         yield node
 
 
-def check_keys(report: Report, node: Mapping, allowed: Iterable[str], where: str) -> None:
+def check_keys(report: SourceFindings, node: Mapping, allowed: Iterable[str], where: str) -> None:
     words = tuple(allowed)
     for key, _ in node.entries:
         if key.text not in words:
             report.unknown("unknown-key", f"key of {where}:", key.text, key, words)
 
 
-def expression(report: Report, node: Node, what: str, *, ranges: bool = False, lines: bool = False) -> Expr | None:
+def expression(
+    report: SourceFindings, node: Node, what: str, *, ranges: bool = False, lines: bool = False
+) -> Expr | None:
     """The expression of a node; YAML lists become lists.
 
     With `lines`, quoted text that is no expression stays text: an operator with attributes (`"group_norm 32"`).
@@ -122,7 +126,7 @@ def expression(report: Report, node: Node, what: str, *, ranges: bool = False, l
         return None
 
 
-def reference(report: Report, node: Node, what: str) -> TensorRef | None:
+def reference(report: SourceFindings, node: Node, what: str) -> TensorRef | None:
     """`conv1` or `"@conv1"`."""
     scalar = scalar_of(report, node, what)
     text = None if scalar is None else line_text(report, scalar)
@@ -133,7 +137,7 @@ def reference(report: Report, node: Node, what: str) -> TensorRef | None:
         return None
 
 
-def argument(report: Report, key: Scalar, node: Node) -> Argument | None:
+def argument(report: SourceFindings, key: Scalar, node: Node) -> Argument | None:
     """One `name: value` of a mapping of arguments; a value that begins with @ is a tensor."""
     value: Expr | None
     if isinstance(node, Scalar) and node.text.startswith("@"):
@@ -145,6 +149,6 @@ def argument(report: Report, key: Scalar, node: Node) -> Argument | None:
     return Argument(key.text, value, report.span(key.start, node.end), report.span_of(key))
 
 
-def arguments(report: Report, node: Node, what: str) -> tuple[Argument, ...]:
+def arguments(report: SourceFindings, node: Node, what: str) -> tuple[Argument, ...]:
     found = (argument(report, key, value) for key, value in entries_of(report, node, what))
     return tuple(value for value in found if value is not None)

@@ -13,8 +13,8 @@ import yaml
 from yaml.reader import Reader
 
 from netc.budget import CHARACTERS, NODE, spend
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
-from netc.syntax.report import Report
 from netc.syntax.yaml_errors import report_character, report_quote, report_yaml
 
 MAX_DEPTH = 40
@@ -44,7 +44,7 @@ class _Open:
         self.keys: dict[str, Scalar] = {}
 
 
-def load_tree(report: Report) -> Node | None:
+def load_tree(report: SourceFindings) -> Node | None:
     """The root of the source's only document; None when it cannot be read (the report says why)."""
     text = report.source.text
     spend(len(text) // CHARACTERS)
@@ -79,7 +79,7 @@ def _events(text: str) -> Iterator[Any]:
 class _Builder:
     """Builds the tree with an explicit stack, so that no nesting can exhaust Python's."""
 
-    def __init__(self, report: Report, base: int) -> None:
+    def __init__(self, report: SourceFindings, base: int) -> None:
         self.report = report
         self.base = base
         self.text = report.source.text

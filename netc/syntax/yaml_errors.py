@@ -7,7 +7,7 @@ import re
 import yaml
 
 from netc.diagnostics.model import Fix
-from netc.syntax.report import Report
+from netc.syntax.findings import SourceFindings
 
 _NEAR = 400
 """Characters looked at around a place, so that many findings on one long line cost little."""
@@ -43,7 +43,7 @@ _EXPLAINED: tuple[tuple[str, str, str | None], ...] = (
 )
 
 
-def report_character(report: Report, at: int) -> None:
+def report_character(report: SourceFindings, at: int) -> None:
     """A character that YAML cannot hold, or that would break lines apart unseen."""
     code = ord(report.source.text[at])
     message = f"the character U+{code:04X} is not allowed in a spec"
@@ -51,7 +51,7 @@ def report_character(report: Report, at: int) -> None:
     report.error("bad-yaml", message, at, at + 1, help=help)
 
 
-def report_quote(report: Report, at: int, message: str) -> None:
+def report_quote(report: SourceFindings, at: int, message: str) -> None:
     """The value that begins at `at` must be quoted to be text."""
     end = value_end(report.source.text, at)
     value = report.source.text[at:end]
@@ -68,7 +68,7 @@ def value_end(text: str, at: int) -> int:
     return min(at + max(len(value.rstrip()), 1), len(text))
 
 
-def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
+def report_yaml(report: SourceFindings, error: yaml.MarkedYAMLError, base: int) -> None:
     """Turns the YAML parser's error into a finding with a remedy."""
     text = report.source.text
     mark = error.problem_mark or error.context_mark
@@ -88,7 +88,7 @@ def report_yaml(report: Report, error: yaml.MarkedYAMLError, base: int) -> None:
         _report_explained(report, error, problem, at, base)
 
 
-def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
+def _report_explained(report: SourceFindings, error: yaml.MarkedYAMLError, problem: str, at: int, base: int) -> None:
     text = report.source.text
     at = at if at < len(text) else len(text.rstrip())
     message, help = _explanation(problem)
@@ -106,7 +106,7 @@ def _report_explained(report: Report, error: yaml.MarkedYAMLError, problem: str,
     report.error("bad-yaml", message, at, min(at + 1, len(text)), help=help, notes=notes)
 
 
-def _report_continued(report: Report, at: int) -> bool:
+def _report_continued(report: SourceFindings, at: int) -> bool:
     """Report a key on a line of its own that YAML takes for more of the text on the line above."""
     number, column = report.source.position(at)
     before, above = report.source.line(number)[: column - 1], report.source.line(max(1, number - 1))

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from netc.verify.against import verify_files
 from netc.verify.network import verify
-from netc.verify.report import Difference, Finding, Layer, Layers, Steps, VerifyReport
+from netc.verify.report import CheckResult, Difference, LayerDifference, LayersReport, StepsReport, VerifyReport
 
-__all__ = ["Difference", "Finding", "Layer", "Layers", "Steps", "VerifyReport", "verify", "verify_files"]
+__all__ = [
+    "CheckResult",
+    "Difference",
+    "LayerDifference",
+    "LayersReport",
+    "StepsReport",
+    "VerifyReport",
+    "verify",
+    "verify_files",
+]

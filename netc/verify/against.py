@@ -13,12 +13,12 @@ from netc.libraries import numpy, onnx
 from netc.passes.sizes import Binding, bound_shape, samples, wide
 from netc.run.eager import Arrays
 from netc.run.inputs import random_input, usual_bound
-from netc.run.match import Matched, match, solve
+from netc.run.match import MatchedNames, match, solve
 from netc.run.model import Session, bounds, open_model, read_model, refuse_unknown
 from netc.types import FLOATS, TensorType
 from netc.verify.compare import Pair, Side, compare
 from netc.verify.larger import check_larger
-from netc.verify.report import Finding, VerifyReport
+from netc.verify.report import CheckResult, VerifyReport
 from netc.weights import WeightsIndex
 from netc.weights.check import counted
 
@@ -44,17 +44,17 @@ def verify_files(
     fixed = fixed_sizes(ours.inputs, theirs, matched, bind or {})
     bindings = samples(shapes, bounds(theirs) | bounds(ours), fixed)
     outputs = tuple(ours.outputs)
-    same = Matched(tuple(ours.inputs), {name: name for name in outputs})
+    same = MatchedNames(tuple(ours.inputs), {name: name for name in outputs})
     sides = side(str(first), ours, same, outputs), side(str(second), theirs, matched, outputs)
     pair = Pair(outputs, *sides, _maker(ours), tolerance=tolerance)
     found = compare(pair, bindings, seed, runs)
     larger = check_larger(pair, wide(shapes, bounds(theirs) | bounds(ours), fixed), seed)
-    findings = (Finding("matched", True, str(matched)), found.shapes, *larger)
+    findings = (CheckResult("matched", True, str(matched)), found.shapes, *larger)
     names = (str(first), str(second))
     return VerifyReport(str(first), findings, found.differences, found.sensitivity, None, names)
 
 
-def side(name: str, session: Session, matched: Matched, outputs: Sequence[str]) -> Side:
+def side(name: str, session: Session, matched: MatchedNames, outputs: Sequence[str]) -> Side:
     """A session that takes inputs in our order and gives `outputs`, None for those it lacks."""
     wanted = list(dict.fromkeys(matched.outputs.values()))
 
@@ -74,7 +74,9 @@ def _maker(session: Session) -> Any:
     return make
 
 
-def fixed_sizes(inputs: Mapping[str, TensorType], theirs: Session, matched: Matched, given: Binding) -> dict[str, int]:
+def fixed_sizes(
+    inputs: Mapping[str, TensorType], theirs: Session, matched: MatchedNames, given: Binding
+) -> dict[str, int]:
     """Values of the symbols of `inputs`: `given` ones, and those that the other file's fixed sizes force.
 
     Raises NetcError (`bad-input`) where these contradict each other.
@@ -83,7 +85,7 @@ def fixed_sizes(inputs: Mapping[str, TensorType], theirs: Session, matched: Matc
     return solve(list(inputs), shapes, [theirs.inputs[there].shape for there in matched.inputs], given)
 
 
-def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> Finding:
+def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> CheckResult:
     """Write the initialisers of another ONNX file that are named as in the state_dict over those of `index`.
 
     Raises NetcError: `weights-missing` where it lacks one that eval mode computes with, `weights-shape`,
@@ -97,7 +99,7 @@ def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> Fi
     for name in needed:
         array = onnx().numpy_helper.to_array(held[name], base_dir=str(Path(other).parent))
         _write(index, name, array, other)
-    return Finding("weights", True, f"{counted(len(needed))} taken from {other}")
+    return CheckResult("weights", True, f"{counted(len(needed))} taken from {other}")
 
 
 def computed_in(path: str | Path) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.libraries import numpy
 from netc.passes.sizes import Binding
-from netc.verify.report import TINY, Difference, Finding
+from netc.verify.report import TINY, CheckResult, Difference
 
 Arrays = list[Any]
 """An array per output; None for one that a side does not compute."""
@@ -95,7 +95,7 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
 class Agreement(msgspec.Struct, frozen=True, eq=False):
     """What comparing showed; `trials` are the first at each size, `failed` those in which an output differs."""
 
-    shapes: Finding
+    shapes: CheckResult
     differences: tuple[Difference, ...]
     sensitivity: dict[str, float]
     trials: tuple[Trial, ...]
@@ -119,7 +119,7 @@ def compare(pair: Pair, bindings: Sequence[dict[str, int]], seed: int, runs: int
             moved = _largest(moved, pair.moves(first, trial) if trial is not first else ())
     whose = "equal" if pair.forms is None else "equal netc's"
     told = f"{whose} in {pair.first.name} and {pair.second.name}, {runs * len(bindings)} runs"
-    shapes = Finding("output shapes", not wrong, "; ".join(dict.fromkeys(wrong)) or told)
+    shapes = CheckResult("output shapes", not wrong, "; ".join(dict.fromkeys(wrong)) or told)
     return Agreement(shapes, tuple(differences), moved, tuple(firsts), tuple(failed))
 
 

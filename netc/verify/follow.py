@@ -22,25 +22,25 @@ from netc.ir.flat import Wire
 from netc.ir.model import Network
 from netc.libraries import numpy
 from netc.run.eager import Arrays, evaluate, evaluate_in_float64, widened
-from netc.run.match import Matched
+from netc.run.match import MatchedNames
 from netc.run.model import read_model, save_rewritten
 from netc.verify.compare import Trial, difference
-from netc.verify.layers import Opened, are_places, hands_on, judged, names_in_file, open_calls, place
-from netc.verify.report import Difference, Layer, Steps
+from netc.verify.layers import OpenedNetwork, are_places, hands_on, judged, names_in_file, open_calls, place
+from netc.verify.report import Difference, LayerDifference, StepsReport
 from netc.verify.steps import Step, Values, Walk, open_walk, sharing
 
 
-class Seen(msgspec.Struct, eq=False):
+class _Seen(msgspec.Struct, eq=False):
     """What was found on the way; paths and names once each."""
 
-    worst: Layer | None = None
-    culprit: Layer | None = None
-    parts: dict[str, Layer] = {}
+    worst: LayerDifference | None = None
+    culprit: LayerDifference | None = None
+    parts: dict[str, LayerDifference] = {}
     equals: dict[str, None] = {}
     astray: dict[str, None] = {}
     unlike: dict[str, None] = {}
 
-    def weigh(self, layer: Layer) -> None:
+    def weigh(self, layer: LayerDifference) -> None:
         if not layer.difference.ok:
             self.culprit = self.culprit or layer
         if self.worst is None or layer.difference.strain > self.worst.difference.strain:
@@ -53,7 +53,7 @@ class Follower(msgspec.Struct, frozen=True, eq=False):
     outputs: tuple[str, ...]
     results: Mapping[str, Wire]
     tolerance: float | None
-    seen: Seen
+    seen: _Seen
 
     def agree(self, walk: Walk, trial: Trial) -> None:
         """Every step from equal inputs, up to the first that does not agree."""
@@ -131,9 +131,9 @@ def _equals_picked(step: Step, wire: Wire, given: Values, array: Any) -> bool:
     return bool(np.array_equal(*chosen))
 
 
-def _layer(step: Step, wire: Wire, apart: Difference, reads: dict[str, float | None]) -> Layer:
+def _layer(step: Step, wire: Wire, apart: Difference, reads: dict[str, float | None]) -> LayerDifference:
     maker, others = step.maker, [node.path for node in step.nodes[:-1] if not hands_on(node)]
-    return Layer(wire.path, maker.node.op.name, place(maker.node.span), apart, reads, tuple(others))
+    return LayerDifference(wire.path, maker.node.op.name, place(maker.node.span), apart, reads, tuple(others))
 
 
 def check_steps(
@@ -141,10 +141,10 @@ def check_steps(
     folder: Path,
     module: Any,
     model: Path,
-    matched: Matched,
+    matched: MatchedNames,
     trials: Sequence[Trial],
     tolerance: float | None,
-) -> Steps:
+) -> StepsReport:
     """Take the inputs of `trials` through PyTorch and the ONNX file, each statement from equal inputs.
 
     module: the network as a whole, in the state in which it was compared. Raises NetcError (`model-file`) where
@@ -156,7 +156,7 @@ def check_steps(
     run = {wire: name for wire, name in names.items() if name in kept}
     sources = {name: opened.source(opened.results[name]) for name in matched.outputs}
     results = {name: wire for name, wire in sources.items() if wire in run}
-    follower = Follower(tuple(o.name for o in network.block.outputs), results, tolerance, Seen())
+    follower = Follower(tuple(o.name for o in network.block.outputs), results, tolerance, _Seen())
 
     statements = sharing(opened, module)
     single = open_walk(opened, names, statements, model, matched.inputs)
@@ -191,10 +191,10 @@ def _kept(model: Path, folder: Path) -> frozenset[str]:
     return found
 
 
-def _report(opened: Opened, walk: Walk, follower: Follower, joined: tuple[str, ...]) -> Steps:
+def _report(opened: OpenedNetwork, walk: Walk, follower: Follower, joined: tuple[str, ...]) -> StepsReport:
     covered = {node.path for step in walk.steps for node in step.nodes}
     seen = follower.seen
-    return Steps(
+    return StepsReport(
         statements=len(covered),
         steps=len(walk.steps),
         joined=joined,

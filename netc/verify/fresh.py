@@ -12,7 +12,7 @@ import msgspec
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.ops.records import Fill
-from netc.verify.report import Finding
+from netc.verify.report import CheckResult
 from netc.weights import WeightsIndex, plan
 from netc.weights.fill import filled
 
@@ -20,14 +20,14 @@ SPREAD = 0.1
 """Standard deviation around zero and small constants; of larger ones this share of the constant, so signs stay."""
 
 
-def stir_constants(network: Network, index: WeightsIndex, seed: int) -> Finding:
+def stir_constants(network: Network, index: WeightsIndex, seed: int) -> CheckResult:
     """Overwrite the trainable parameters of fresh weights that are one constant, in their file."""
     trainable = {key for key, param, _ in parameters(flatten(network)) if param.trainable}
     constant = {p.spec.name: p.fill for p in plan(network) if p.spec.name in trainable and _is_constant(p.fill)}
     for name, fill in constant.items():
         _overwrite(index, name, _around(fill), seed)
     detail = f"{len(constant)} parameters that start at a constant got small random values around it"
-    return Finding("fresh weights", True, detail if constant else "no parameter starts at a constant")
+    return CheckResult("fresh weights", True, detail if constant else "no parameter starts at a constant")
 
 
 def _is_constant(fill: Fill) -> bool:

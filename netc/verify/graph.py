@@ -9,24 +9,24 @@ from typing import Any
 from netc.dims import bind
 from netc.libraries import onnx
 from netc.passes.sizes import parse_size
-from netc.verify.report import Finding
+from netc.verify.report import CheckResult
 
 Shapes = dict[str, tuple[int, tuple[int, ...]]]
 """Element type and sizes by value name."""
 
 
-def check_file(path: Path) -> Finding:
+def check_file(path: Path) -> CheckResult:
     """`onnx.checker` with full shape inference."""
     library = onnx()
     failures = (library.checker.ValidationError, library.shape_inference.InferenceError)
     try:
         library.checker.check_model(str(path), full_check=True)
     except failures as error:
-        return Finding("onnx checker", False, str(error).strip().replace("\n", " "))
-    return Finding("onnx checker", True, "accepts the file with full shape inference")
+        return CheckResult("onnx checker", False, str(error).strip().replace("\n", " "))
+    return CheckResult("onnx checker", True, "accepts the file with full shape inference")
 
 
-def check_shapes(path: Path, binding: Mapping[str, int]) -> Finding:
+def check_shapes(path: Path, binding: Mapping[str, int]) -> CheckResult:
     """Does onnx's shape inference, given input sizes in numbers and nothing else, find what the file declares?"""
     model = onnx().load(str(path), load_external_data=False)
     declared = _shapes([*model.graph.value_info, *model.graph.output], binding)
@@ -35,7 +35,7 @@ def check_shapes(path: Path, binding: Mapping[str, int]) -> Finding:
     left = sum(-1 in sizes for name, (_, sizes) in inferred.items() if -1 not in declared.get(name, (0, (-1,)))[1])
     open_ones = f", though sizes of {left} are left open" if left else ""
     right = f"onnx infers the declared shapes of all {len(declared)} values{open_ones}"
-    return Finding("shapes", not wrong, "; ".join(wrong[:4]) or right)
+    return CheckResult("shapes", not wrong, "; ".join(wrong[:4]) or right)
 
 
 def _inferred(model: Any, binding: Mapping[str, int]) -> Shapes:

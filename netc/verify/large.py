@@ -29,7 +29,7 @@ from netc.run.model import Session, open_model
 from netc.types import FLOATS
 from netc.verify.compare import difference
 from netc.verify.layers import judged, open_calls, place
-from netc.verify.report import Difference, Finding
+from netc.verify.report import CheckResult, Difference
 
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions
@@ -43,7 +43,7 @@ MOST = 2**25
 """Elements of all tensors at all sizes together; larger sizes are left out."""
 
 
-class Part(msgspec.Struct, frozen=True, eq=False):
+class _Part(msgspec.Struct, frozen=True, eq=False):
     """Statements side by side: `network` reads what they read and puts out what they make, in the order of `nodes`."""
 
     network: Network
@@ -65,7 +65,7 @@ class Part(msgspec.Struct, frozen=True, eq=False):
 
 def check_large(
     network: Network, folder: Path, given: Binding, seed: int, options: OnnxOptions, tolerance: float | None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Compare each kind of statement that depends on sizes at many of them; nothing where there are none.
 
     folder: where files are written. given: sizes that are not up for choice.
@@ -87,10 +87,10 @@ def check_large(
     where = f"{node.path} ({node.node.op.name}, {place(node.node.span)})"
     told = f"alike at {len(sizes)} larger sizes; nearest to its tolerance is {where}: {worst.amount()}"
     wrong = f"{where} differs by {worst.amount()}"
-    yield Finding("large sizes", worst.ok, f"{len(part.nodes)} statements {told}" if worst.ok else wrong)
+    yield CheckResult("large sizes", worst.ok, f"{len(part.nodes)} statements {told}" if worst.ok else wrong)
 
 
-def _part(network: Network) -> Part | None:
+def _part(network: Network) -> _Part | None:
     """One statement of each kind; None where there is none."""
     opened = open_calls(network)
     kinds: dict[object, FlatNode] = {}
@@ -113,7 +113,7 @@ def _part(network: Network) -> Part | None:
     block = msgspec.structs.replace(
         whole.block, inputs=tuple(known.values()), items=tuple(items), outputs=tuple(outputs)
     )
-    return Part(msgspec.structs.replace(whole, block=block), nodes)
+    return _Part(msgspec.structs.replace(whole, block=block), nodes)
 
 
 def _depends_on_sizes(node: FlatNode) -> bool:
@@ -138,7 +138,7 @@ def _written(network: Network, folder: Path, seed: int, options: OnnxOptions) ->
 
 
 def _differences(
-    part: Part, module: Any, session: Session, binding: dict[str, int], seed: int, tolerance: float | None
+    part: _Part, module: Any, session: Session, binding: dict[str, int], seed: int, tolerance: float | None
 ) -> Iterator[Difference]:
     generator = numpy().random.default_rng(seed)
     kinds = [value.type for value in part.network.block.inputs]

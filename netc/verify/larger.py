@@ -9,7 +9,7 @@ from time import perf_counter
 from netc.diagnostics.model import NetcError
 from netc.types import FLOATS
 from netc.verify.compare import Pair, Trial
-from netc.verify.report import Difference, Finding
+from netc.verify.report import CheckResult, Difference
 
 SECONDS = 4.0
 """How long larger sizes are tried; at one of them at least."""
@@ -17,7 +17,7 @@ SECONDS = 4.0
 Sizes = Mapping[str, int]
 
 
-def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iterator[Finding]:
+def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iterator[CheckResult]:
     """Compare outputs of floating-point numbers at sizes in their order; nothing where none can be run.
 
     Sizes that the first program refuses are left out: files often name a size open that is a multiple of something.
@@ -27,14 +27,14 @@ def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iter
     for binding in _in_time(sizes):
         trial = _trial(pair, binding, seed)
         if isinstance(trial, str):
-            yield Finding("larger sizes", False, trial)
+            yield CheckResult("larger sizes", False, trial)
             return
         if trial is None:
             continue
         tried.append(binding)
         wrong = next(pair.wrong_forms(trial), "")
         if wrong:
-            yield Finding("larger sizes", False, f"{wrong} at {shown(binding)}")
+            yield CheckResult("larger sizes", False, f"{wrong} at {shown(binding)}")
             return
         for found in pair.differences(trial):
             if found.dtype in FLOATS and (worst is None or found.strain > worst.strain):
@@ -42,7 +42,7 @@ def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iter
     if worst is not None:
         alike = f"alike at {len(tried)}, up to {shown(tried[-1])}; nearest to its tolerance is {worst.output}: "
         told = alike if worst.ok else f"{worst.output} differs by "
-        yield Finding("larger sizes", worst.ok, f"{told}{worst.amount()}")
+        yield CheckResult("larger sizes", worst.ok, f"{told}{worst.amount()}")
 
 
 def _in_time(sizes: Sequence[dict[str, int]]) -> Iterator[dict[str, int]]:

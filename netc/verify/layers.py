@@ -19,15 +19,15 @@ from netc.libraries import numpy
 from netc.ops.records import Unsupported
 from netc.run.eager import Arrays, evaluate, evaluate_in_float64
 from netc.run.interpreter import interpreted
-from netc.run.match import Matched
+from netc.run.match import MatchedNames
 from netc.run.model import Session, open_exposed, read_opened
 from netc.run.module import load_strictly
 from netc.verify.compare import Trial, difference
-from netc.verify.report import Difference, Layer, Layers
+from netc.verify.report import Difference, LayerDifference, LayersReport
 from netc.weights import WeightsIndex
 
 
-class Opened(msgspec.Struct, frozen=True, eq=False):
+class OpenedNetwork(msgspec.Struct, frozen=True, eq=False):
     """A network without calls: `network` has every value of eval mode as an output, `values` are these, in order, and
     `nodes` what its items stand for."""
 
@@ -48,7 +48,7 @@ class Opened(msgspec.Struct, frozen=True, eq=False):
         return self.source(maker.inputs[0]) if maker and maker.inputs and hands_on(maker) else wire
 
 
-def open_calls(network: Network) -> Opened:
+def open_calls(network: Network) -> OpenedNetwork:
     """The network as one block of nodes, named and with parameters named by full path; nothing in it is frozen."""
     flat = flatten(network)
     nodes = tuple(node for node in flat.nodes if not node.train_only)
@@ -61,7 +61,7 @@ def open_calls(network: Network) -> Opened:
         outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(made.values())),
     )
     results = {output.name: output.wire for output in flat.outputs if not output.train_only}
-    return Opened(msgspec.structs.replace(network, block=block), flat.inputs, nodes, tuple(made), results)
+    return OpenedNetwork(msgspec.structs.replace(network, block=block), flat.inputs, nodes, tuple(made), results)
 
 
 def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
@@ -75,7 +75,7 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
     """Both sides with their values laid open. `names`: what the file calls a value, for those it has; `inputs`: what it
     calls the network's; `outputs`: all of the network."""
 
-    opened: Opened
+    opened: OpenedNetwork
     module: Any
     session: Session
     inputs: tuple[str, ...]
@@ -123,13 +123,13 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
     def _computed(self, arrays: Arrays) -> dict[Wire, Any]:
         return dict(zip(self.opened.values, arrays, strict=True))
 
-    def layer(self, wire: Wire, apart: Mapping[Wire, Difference]) -> Layer:
+    def layer(self, wire: Wire, apart: Mapping[Wire, Difference]) -> LayerDifference:
         """What there is to say about a value."""
         maker = self.opened.maker(wire)
         if maker is None:
             raise ValueError(f"{wire.path} is an input")
         reads = {read.path: self._known(read, apart) for read in maker.inputs}
-        return Layer(wire.path, maker.node.op.name, place(maker.node.span), apart[wire], reads)
+        return LayerDifference(wire.path, maker.node.op.name, place(maker.node.span), apart[wire], reads)
 
     def _known(self, wire: Wire, apart: Mapping[Wire, Difference]) -> float | None:
         """The difference of a value, or of that which is handed on as it; inputs of the network differ by 0."""
@@ -171,7 +171,7 @@ def place(span: Span) -> str:
     return f"{span.source.path}:{span.source.position(span.start)[0]}"
 
 
-def lay_open(network: Network, index: WeightsIndex, model: Path, matched: Matched) -> Inside:
+def lay_open(network: Network, index: WeightsIndex, model: Path, matched: MatchedNames) -> Inside:
     """The opened module with the weights of `index`, and the ONNX file `model` giving its inner values."""
     opened = open_calls(network)
     names = names_in_file(opened, model, matched)
@@ -180,14 +180,14 @@ def lay_open(network: Network, index: WeightsIndex, model: Path, matched: Matche
     return Inside(opened, _module(opened, index), session, matched.inputs, outputs, names)
 
 
-def _module(opened: Opened, index: WeightsIndex) -> Any:
+def _module(opened: OpenedNetwork, index: WeightsIndex) -> Any:
     module = interpreted(opened.nodes, opened.inputs, opened.values)
     kept = {name: index.tensors[name] for name in module.state_dict()}
     load_strictly(module, msgspec.structs.replace(index, tensors=kept))
     return module
 
 
-def names_in_file(opened: Opened, model: Path, matched: Matched) -> dict[Wire, str]:
+def names_in_file(opened: OpenedNetwork, model: Path, matched: MatchedNames) -> dict[Wire, str]:
     """What the file calls each value that it computes: results by their outputs' names, all else by spec path."""
     graph = read_opened(model).graph
     computed = {name for node in graph.node for name in node.output}
@@ -198,7 +198,7 @@ def names_in_file(opened: Opened, model: Path, matched: Matched) -> dict[Wire, s
     return {wire: names[wire] for wire in opened.values if names.get(wire) in computed}
 
 
-def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | None) -> Layers:
+def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | None) -> LayersReport:
     """Every value at every trial; the first that differs is the first in the order of computation."""
     found, astray = [], []
     for trial in trials:
@@ -208,7 +208,7 @@ def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | N
     seen = [(wire, apart) for wire in inside.names for apart in found]
     first = next((inside.layer(wire, apart) for wire, apart in seen if not apart[wire].ok), None)
     worst = max(seen, key=lambda item: item[1][item[0]].strain, default=None)
-    return Layers(
+    return LayersReport(
         compared=len(inside.names),
         absent=inside.absent(),
         first=first,

@@ -20,7 +20,7 @@ from netc.passes.sizes import Binding, Shape, ample, bound_shape, free_inside, n
 from netc.run.backends import onnx_backend, pytorch_backend
 from netc.run.eager import Arrays, tensors
 from netc.run.inputs import random_input, usual_bound
-from netc.run.match import Matched, match
+from netc.run.match import MatchedNames, match
 from netc.run.model import Session, open_model, refuse_unknown
 from netc.run.module import import_network, load_strictly, module_errors, module_text
 from netc.types import TensorType
@@ -33,7 +33,7 @@ from netc.verify.graph import check_file, check_shapes
 from netc.verify.large import check_large
 from netc.verify.larger import check_larger
 from netc.verify.layers import compare_layers, lay_open
-from netc.verify.report import Finding, Layers, Steps, VerifyReport
+from netc.verify.report import CheckResult, LayersReport, StepsReport, VerifyReport
 from netc.verify.service import Service, around
 from netc.verify.training import check_training, trains_at
 from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index
@@ -75,7 +75,7 @@ class Subject(msgspec.Struct, frozen=True, eq=False):
     module: Any
     model: Path
     session: Session
-    matched: Matched
+    matched: MatchedNames
     below: Mapping[str, int]
     sizes: dict[str, int]
 
@@ -160,14 +160,14 @@ def _quiet(words: str) -> None:
     pass
 
 
-def _doubtful(found: Agreement, inside: Layers | None) -> tuple[Trial, ...]:
+def _doubtful(found: Agreement, inside: LayersReport | None) -> tuple[Trial, ...]:
     """The trials in which an output differs, or with layers a value inside."""
     if inside is None or inside.ok:
         return found.failed
     return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
 
 
-def _compare_layers(subject: Subject, found: Agreement, tolerance: float | None, tell: Note) -> Layers:
+def _compare_layers(subject: Subject, found: Agreement, tolerance: float | None, tell: Note) -> LayersReport:
     tell("comparing layers")
     opened = lay_open(subject.service.whole, subject.index, subject.model, subject.matched)
     return compare_layers(opened, found.trials, tolerance)
@@ -175,7 +175,7 @@ def _compare_layers(subject: Subject, found: Agreement, tolerance: float | None,
 
 def _check_steps(
     subject: Subject, folder: Path, doubtful: Sequence[Trial], tolerance: float | None, tell: Note
-) -> Steps | None:
+) -> StepsReport | None:
     """None where no trial is in doubt."""
     if not doubtful:
         return None
@@ -184,7 +184,7 @@ def _check_steps(
     return check_steps(service.whole, folder, subject.module, subject.model, subject.matched, doubtful, tolerance)
 
 
-def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:
+def _prepare_own(order: Order) -> tuple[Subject, list[CheckResult]]:
     """With the ONNX file that netc writes; fresh weights are made fit for comparing."""
     network, seed = order.network, order.seed
     service = around(network, order.options.serving)
@@ -206,7 +206,7 @@ def _prepare_own(order: Order) -> tuple[Subject, list[Finding]]:
             calibrate(module, tensors(batch), index)
     session = open_model(order.model, "cpu")
     names = dict(zip(_eval_outputs(service.whole), session.outputs, strict=True))
-    matched = Matched(tuple(session.inputs), names)
+    matched = MatchedNames(tuple(session.inputs), names)
     subject = Subject(service, index, module, order.model, session, matched, below, dict(order.given))
     checks = [check_file(order.model), check_shapes(order.model, subject.bindings()[-1])]
     return subject, [_loaded(module), *stirred, *checks]
@@ -224,7 +224,7 @@ def _given(order: Order, weights: str | Path, *, written: bool) -> tuple[Weights
     return index, _load_module(order, read_index(weights) if convert else index)
 
 
-def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[Finding]]:
+def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[CheckResult]]:
     """With another ONNX file, whose weights are taken where no others are given."""
     network, seed = order.network, order.seed
     session = open_model(other, "cpu")
@@ -244,11 +244,11 @@ def _prepare_other(order: Order, other: Path) -> tuple[Subject, list[Finding]]:
     sizes = fixed_sizes(inputs, session, matched, order.given)
     below = _token_bounds(flatten(network))
     subject = Subject(service, index, module, other, session, matched, below, sizes)
-    return subject, [_loaded(module), *taken, Finding("matched", True, str(matched))]
+    return subject, [_loaded(module), *taken, CheckResult("matched", True, str(matched))]
 
 
-def _loaded(module: Any) -> Finding:
-    return Finding("weights", True, f"{counted(len(module.state_dict()))} load strictly")
+def _loaded(module: Any) -> CheckResult:
+    return CheckResult("weights", True, f"{counted(len(module.state_dict()))} load strictly")
 
 
 def _load_module(order: Order, index: WeightsIndex) -> Any:
@@ -312,7 +312,7 @@ def _forms(network: Network, binding: Binding) -> Forms:
     ]
 
 
-def _train(subject: Subject, seed: int) -> list[Finding]:
+def _train(subject: Subject, seed: int) -> list[CheckResult]:
     network, bindings = subject.service.network, subject.bindings()[::-1]
     binding = next((each for each in bindings if trains_at(network, each)), bindings[0])
     batch = tensors(_inputs(network, subject.below, binding, seed))

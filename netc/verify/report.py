@@ -19,7 +19,7 @@ LIMIT = 1e-2
 """More than this share is never rounding."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """One thing that was checked, and how it went."""
 
     name: str
@@ -77,7 +77,7 @@ class Difference(msgspec.Struct, frozen=True):
         return f"{ROUNDINGS:.0f}× {self.measure}" if widened else f"in {self.dtype}"
 
 
-class Layer(msgspec.Struct, frozen=True):
+class LayerDifference(msgspec.Struct, frozen=True):
     """A value inside the network that was compared: `path` of the statement that makes it, `place` its file and line,
     `inputs` what the statement reads, with the relative difference where that was compared too; `joined` statements
     before it whose own values the file does not give, so that they were computed together with it."""
@@ -108,7 +108,7 @@ def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-class Steps(msgspec.Struct, frozen=True):
+class StepsReport(msgspec.Struct, frozen=True):
     """Every statement computed in PyTorch from onnxruntime's own values of what it reads.
 
     statements: so many, in `steps` steps as onnxruntime fuses them; joined: those whose values the file does not name,
@@ -125,9 +125,9 @@ class Steps(msgspec.Struct, frozen=True):
     joined: tuple[str, ...]
     missing: tuple[str, ...]
     outputs: tuple[str, ...]
-    culprit: Layer | None
-    worst: Layer | None
-    parts: tuple[Layer, ...]
+    culprit: LayerDifference | None
+    worst: LayerDifference | None
+    parts: tuple[LayerDifference, ...]
     equals: tuple[str, ...] = ()
     astray: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ class Steps(msgspec.Struct, frozen=True):
             yield f"which of several equal elements is taken differs, as it may: {_few(self.equals)}"
 
 
-class Layers(msgspec.Struct, frozen=True):
+class LayersReport(msgspec.Struct, frozen=True):
     """Every value inside compared, in the order it is computed.
 
     first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
@@ -181,19 +181,19 @@ class Layers(msgspec.Struct, frozen=True):
 
     compared: int
     absent: tuple[str, ...]
-    first: Layer | None
-    worst: Layer | None
+    first: LayerDifference | None
+    worst: LayerDifference | None
     astray: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         return self.first is None and self.compared > 0 and not self.astray
 
-    def agrees(self, steps: Steps | None) -> bool:
+    def agrees(self, steps: StepsReport | None) -> bool:
         """Whether all values are equal, or those that are not come from statements that are."""
         return self.ok or (steps is not None and steps.ok and self.compared > 0 and not self.astray)
 
-    def lines(self, width: int, steps: Steps | None = None) -> list[str]:
+    def lines(self, width: int, steps: StepsReport | None = None) -> list[str]:
         """The report as text, the first that differs with its numbers."""
         verdict, name = ("ok " if self.agrees(steps) else "BAD"), f"{'layers':{width}}"
         head = f"{verdict}  {name}  {self.compared} values compared{self._left_out()}"
@@ -222,12 +222,12 @@ class VerifyReport(msgspec.Struct, frozen=True):
     """
 
     network: str
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     differences: tuple[Difference, ...]
     sensitivity: dict[str, float] = {}
-    layers: Layers | None = None
+    layers: LayersReport | None = None
     sides: tuple[str, str] = ("PyTorch", "onnxruntime")
-    steps: Steps | None = None
+    steps: StepsReport | None = None
 
     @property
     def ok(self) -> bool:

@@ -14,7 +14,7 @@ from netc.run.interpreter import interpreted
 from netc.run.model import Session, open_exposed
 from netc.run.module import share_weights
 from netc.verify.compare import Trial
-from netc.verify.layers import Opened
+from netc.verify.layers import OpenedNetwork
 
 Values = dict[Wire, Any]
 
@@ -64,7 +64,7 @@ class Walk(msgspec.Struct, frozen=True, eq=False):
         return done
 
 
-def open_walk(opened: Opened, names: Mapping[Wire, str], whole: Any, model: Path, inputs: Sequence[str]) -> Walk:
+def open_walk(opened: OpenedNetwork, names: Mapping[Wire, str], whole: Any, model: Path, inputs: Sequence[str]) -> Walk:
     """The file `model` giving the values `names`, and the steps that share the weights of `whole`; `inputs` are the
     file's names."""
     session = open_exposed(model, tuple(dict.fromkeys(names.values())))
@@ -72,14 +72,14 @@ def open_walk(opened: Opened, names: Mapping[Wire, str], whole: Any, model: Path
     return Walk(session, dict(zip(opened.inputs, inputs, strict=True)), names, steps)
 
 
-def sharing(opened: Opened, module: Any) -> Any:
+def sharing(opened: OpenedNetwork, module: Any) -> Any:
     """The statements of the network with the very tensors of a module that has all of their names."""
     whole = interpreted(opened.nodes, opened.inputs, ())
     share_weights(whole, module)
     return whole
 
 
-def _steps(opened: Opened, names: Mapping[Wire, str], whole: Any) -> Iterator[Step]:
+def _steps(opened: OpenedNetwork, names: Mapping[Wire, str], whole: Any) -> Iterator[Step]:
     makers = {wire: node for node in opened.nodes for wire in node.outputs}
     for node in opened.nodes:
         makes = tuple(wire for wire in node.outputs if wire in names)
@@ -90,7 +90,7 @@ def _steps(opened: Opened, names: Mapping[Wire, str], whole: Any) -> Iterator[St
 
 
 def _closure(
-    last: FlatNode, opened: Opened, names: Mapping[Wire, str], makers: Mapping[Wire, FlatNode]
+    last: FlatNode, opened: OpenedNetwork, names: Mapping[Wire, str], makers: Mapping[Wire, FlatNode]
 ) -> tuple[FlatNode, ...]:
     """The node and, in order, those before it that stand behind no value of the file."""
     found, todo = {last}, [last]
@@ -103,7 +103,7 @@ def _closure(
     return tuple(node for node in opened.nodes if node in found)
 
 
-def _reads(nodes: Sequence[FlatNode], opened: Opened) -> tuple[Wire, ...]:
+def _reads(nodes: Sequence[FlatNode], opened: OpenedNetwork) -> tuple[Wire, ...]:
     """The network's inputs, which say the sizes, and what comes from other steps."""
     made = {wire for node in nodes for wire in node.outputs}
     inner = (wire for node in nodes for wire in node.inputs if wire not in made)

@@ -12,14 +12,14 @@ from netc.libraries import torch
 from netc.passes.files import frozen
 from netc.passes.sizes import Binding, bound_shape
 from netc.run.module import as_tuple
-from netc.verify.report import Finding
+from netc.verify.report import CheckResult
 
 
-def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[Finding]:
+def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[CheckResult]:
     """One step forward and back; none where the sizes are known to be too small for it."""
     if not trains_at(network, binding):
         reason = "PyTorch refuses batch norm of a single value per channel in training"
-        yield Finding("train mode", True, f"no step taken at these sizes: {reason}")
+        yield CheckResult("train mode", True, f"no step taken at these sizes: {reason}")
         return
     module.train()
     calls: Counter[str] = Counter()
@@ -28,7 +28,7 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     try:
         results = as_tuple(module(*inputs))
     except ValueError as error:
-        yield Finding("train mode", False, f"PyTorch refuses to train at these sizes: {error}")
+        yield CheckResult("train mode", False, f"PyTorch refuses to train at these sizes: {error}")
         return
     finally:
         for hook in hooks:
@@ -45,13 +45,13 @@ def trains_at(network: Network, binding: Binding) -> bool:
     return all(size >= least for size, (_, least) in zip(sizes, network.training, strict=True))
 
 
-def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Finding:
+def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> CheckResult:
     found = [None if r is None else tuple(r.shape) for r in results]
     wanted = [bound_shape(o.value.type.shape, binding) for o in network.block.outputs]
     extra = sum(o.train_only for o in network.block.outputs)
     if found != wanted:
-        return Finding("train mode", False, f"outputs have shapes {found}, not {wanted}")
-    return Finding("train mode", True, f"{len(found)} outputs, {extra} of them only in training")
+        return CheckResult("train mode", False, f"outputs have shapes {found}, not {wanted}")
+    return CheckResult("train mode", True, f"{len(found)} outputs, {extra} of them only in training")
 
 
 def _batch_norms(module: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _counted(module: Any, calls: Counter[str]) -> Iterator[Any]:
         yield norm.register_forward_hook(lambda *_, key=key: calls.update((key,)))
 
 
-def _statistics(network: Network, module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[Finding]:
+def _statistics(network: Network, module: Any, before: dict[str, int], calls: Counter[str]) -> Iterator[CheckResult]:
     """Batch norms count every batch in training, and none where they are frozen."""
     if not before:
         return
@@ -80,7 +80,7 @@ def _statistics(network: Network, module: Any, before: dict[str, int], calls: Co
     wrong = {name for name, count in before.items() if after[name] != count + (0 if name in still else calls[name])}
     text = f"{len(before) - len(still)} batch norms counted their batches"
     kept = f", {len(still)} stayed in eval" if still else ""
-    yield Finding("statistics", not wrong, f"wrong count: {_some(wrong)}" if wrong else text + kept)
+    yield CheckResult("statistics", not wrong, f"wrong count: {_some(wrong)}" if wrong else text + kept)
 
 
 def _backward(results: tuple[Any, ...]) -> None:
@@ -89,20 +89,20 @@ def _backward(results: tuple[Any, ...]) -> None:
         sum((r * torch().randn_like(r)).sum() for r in real).backward()
 
 
-def _gradients(network: Network, module: Any) -> Finding:
+def _gradients(network: Network, module: Any) -> CheckResult:
     """Every parameter that should train gets a finite gradient, and no other trains."""
     wanted = {
         key for key, param, node in parameters(flatten(network)) if param.trainable and not frozen(network, node, key)
     }
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if trainable.keys() != wanted:
-        return Finding("gradients", False, f"trainable on one side only: {_some(trainable.keys() ^ wanted)}")
+        return CheckResult("gradients", False, f"trainable on one side only: {_some(trainable.keys() ^ wanted)}")
     lost = {name for name, p in trainable.items() if p.grad is None or not bool(p.grad.isfinite().all())}
     if lost:
-        return Finding("gradients", False, f"no finite gradient for {_some(lost)}")
+        return CheckResult("gradients", False, f"no finite gradient for {_some(lost)}")
     zero = sum(not bool(p.grad.any()) for p in trainable.values())
     note = f", all zero for {zero}" if zero else ""
-    return Finding("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
+    return CheckResult("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
 
 
 def _some(names: set[str]) -> str:

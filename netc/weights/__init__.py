@@ -6,14 +6,14 @@ from netc.weights.check import check_weights, fitting_weights
 from netc.weights.initialise import fresh_index, fresh_layout, fresh_tensors, init_weights, write_fresh
 from netc.weights.plan import Planned, plan, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, lay_out
-from netc.weights.shards import Layout, Shard, lay_out_shards, read_index
+from netc.weights.shards import Shard, ShardLayout, lay_out_shards, read_index
 from netc.weights.write import Progress, write_layout
 
 __all__ = [
-    "Layout",
     "Planned",
     "Progress",
     "Shard",
+    "ShardLayout",
     "TensorEntry",
     "TensorSpec",
     "WeightsIndex",

@@ -20,7 +20,7 @@ from netc.weights.inert import StandIn, load_inert, state_of
 from netc.weights.npz import read_npz
 from netc.weights.safetensors import PICKLE, ZIP, opened
 from netc.weights.table import MAX_TENSORS, weights_error
-from netc.weights.values import CHUNK, Buffer, Held, held_in_file
+from netc.weights.values import CHUNK, Buffer, StoredTensor, held_in_file
 
 PYTORCH = (".pt", ".pth", ".bin", ".ckpt")
 NUMPY = ".npz"
@@ -58,14 +58,14 @@ _BROKEN = (
 """What torch and pickle raise over bytes that make no sense to them."""
 
 
-class Weights(msgspec.Struct, frozen=True, eq=False):
+class CheckpointTensors(msgspec.Struct, frozen=True, eq=False):
     """The tensors of a file and what had to be understood to find them."""
 
-    tensors: tuple[Held, ...]
+    tensors: tuple[StoredTensor, ...]
     notes: tuple[str, ...]
 
 
-def read_weights(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> Weights:
+def read_weights(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> CheckpointTensors:
     """The tensors of a safetensors file, of the shards an index names, of a file of PyTorch's or of numpy's.
 
     A file whose suffix does not tell is known by how it begins.
@@ -74,10 +74,10 @@ def read_weights(path: str | Path, key: str | None = None, wanted: Collection[st
     """
     path = Path(path)
     if path.suffix == NUMPY:
-        return Weights(read_npz(path), ())
+        return CheckpointTensors(read_npz(path), ())
     if path.suffix not in SAFETENSORS and _is_pytorch(path):
         return read_checkpoint(path, key, wanted)
-    return Weights(tuple(map(held_in_file, read_index(path).tensors.values())), ())
+    return CheckpointTensors(tuple(map(held_in_file, read_index(path).tensors.values())), ())
 
 
 def _is_pytorch(path: Path) -> bool:
@@ -88,7 +88,7 @@ def _is_pytorch(path: Path) -> bool:
     return path.suffix in PYTORCH or begin.startswith((ZIP, PICKLE))
 
 
-def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> Weights:
+def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> CheckpointTensors:
     """The state_dict in a file that `torch.save` wrote, its tensors mapped into memory where the file allows it.
 
     key: the entry that holds the state_dict; without it those training scripts use are tried. Prefixes of `WRAPPERS`
@@ -110,7 +110,7 @@ def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection
     held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
     if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
         raise weights_error(path, f"its tensors take more than {MAX_SHARING} times its {size} bytes")
-    return Weights(held, tuple(notes))
+    return CheckpointTensors(held, tuple(notes))
 
 
 def _check_zip(path: Path, size: int) -> None:
@@ -209,7 +209,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
+def _held(path: Path, name: str, tensor: Any, size: int) -> StoredTensor:
     library = torch()
     kind = str(tensor.dtype).removeprefix("torch.")
     dtype = _NAMES.get(kind)
@@ -219,7 +219,7 @@ def _held(path: Path, name: str, tensor: Any, size: int) -> Held:
         )
     if _size(tensor) > size:
         raise weights_error(path, f"tensor {name} takes more bytes than the file has")
-    return Held(name, dtype, tuple(tensor.shape), str(path), partial(_chunks, tensor.detach()))
+    return StoredTensor(name, dtype, tuple(tensor.shape), str(path), partial(_chunks, tensor.detach()))
 
 
 def _size(tensor: Any) -> int:

@@ -15,13 +15,13 @@ from netc.types import FLOATS
 from netc.weights.check import counted, differences, summarised
 from netc.weights.fit import fitted, is_of_colours
 from netc.weights.initialise import fresh
-from netc.weights.match import Matched, match
+from netc.weights.match import MatchedTensors, match
 from netc.weights.plan import tensors
 from netc.weights.rename import Selection, names_error, renamed, same_names
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
-from netc.weights.shards import Layout, lay_out_shards
+from netc.weights.shards import ShardLayout, lay_out_shards
 from netc.weights.stats import non_finite_finding
-from netc.weights.values import Held, as_bytes, count_non_finite, held_in_file, numbers
+from netc.weights.values import StoredTensor, as_bytes, count_non_finite, held_in_file, numbers
 from netc.weights.write import Progress, Send, write_layout
 
 
@@ -33,8 +33,8 @@ class Conversion(msgspec.Struct, frozen=True, eq=False):
     number of input channels.
     """
 
-    layout: Layout
-    taken: Mapping[str, Held]
+    layout: ShardLayout
+    taken: Mapping[str, StoredTensor]
     fresh: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     unfit: tuple[Diagnostic, ...] = ()
@@ -45,14 +45,14 @@ class Conversion(msgspec.Struct, frozen=True, eq=False):
 class Chosen(msgspec.Struct, frozen=True, eq=False):
     """The tensors that are taken, by their new names, and what to say of rules that were of no use."""
 
-    tensors: dict[str, Held]
+    tensors: dict[str, StoredTensor]
     remarks: tuple[str, ...]
 
 
-def chosen(inputs: Sequence[Held], selection: Selection) -> Chosen:
+def chosen(inputs: Sequence[StoredTensor], selection: Selection) -> Chosen:
     """The tensors that are taken; raises NetcError (`weights-names`) where two get the same name."""
     names = renamed(list(dict.fromkeys(held.name for held in inputs)), selection)
-    taken: dict[str, list[Held]] = {}
+    taken: dict[str, list[StoredTensor]] = {}
     for held in inputs:
         if held.name in names.new:
             taken.setdefault(names.new[held.name], []).append(held)
@@ -62,7 +62,7 @@ def chosen(inputs: Sequence[Held], selection: Selection) -> Chosen:
     return Chosen({new: held for new, (held,) in taken.items()}, names.remarks)
 
 
-def matched(network: Network, taken: Mapping[str, Held]) -> tuple[dict[str, Held], Matched]:
+def matched(network: Network, taken: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], MatchedTensors]:
     """The tensors under the names that the network has for them, by order and shape, and how they were found.
 
     What nothing in the network is matched with keeps its name.
@@ -72,7 +72,9 @@ def matched(network: Network, taken: Mapping[str, Held]) -> tuple[dict[str, Held
     return {found.pairs.get(name, name): held for name, held in taken.items()}, found
 
 
-def convert(path: str | Path, taken: Mapping[str, Held], dtype: str | None, shard_size: int | None) -> Conversion:
+def convert(
+    path: str | Path, taken: Mapping[str, StoredTensor], dtype: str | None, shard_size: int | None
+) -> Conversion:
     """Everything that is taken, floating-point numbers as `dtype`; raises NetcError for types not to be converted."""
     return Conversion(lay_out_shards(path, _specs(taken, dtype), {"format": "pt"}, shard_size), taken)
 
@@ -92,7 +94,7 @@ def joined(index: WeightsIndex, path: str | Path) -> Conversion:
 def convert_for(
     network: Network,
     path: str | Path,
-    taken: Mapping[str, Held],
+    taken: Mapping[str, StoredTensor],
     dtype: str | None,
     shard_size: int | None,
     *,
@@ -149,7 +151,7 @@ def _advised(
     return tuple(found)
 
 
-def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> Diagnostic:
+def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, StoredTensor]) -> Diagnostic:
     theirs, ours = next(iter(taken), "nothing"), wanted[0].name if wanted else "nothing"
     message = "no tensor of the inputs has a name that the network has"
     begins = f"the inputs have {counted(len(taken))}, beginning with {theirs}"
@@ -158,11 +160,11 @@ def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, Held]) -> Di
     return Diagnostic("weights-names", message, None, notes=(note,), fixes=(fix,))
 
 
-def _specs(taken: Mapping[str, Held], dtype: str | None) -> list[TensorSpec]:
+def _specs(taken: Mapping[str, StoredTensor], dtype: str | None) -> list[TensorSpec]:
     return [TensorSpec(name, _target(held, dtype), held.shape) for name, held in taken.items()]
 
 
-def _target(held: Held, dtype: str | None) -> str:
+def _target(held: StoredTensor, dtype: str | None) -> str:
     if dtype is not None and held.dtype.startswith("F8"):
         raise names_error([f"{held.name} of {held.origin} is {held.dtype}, which is not converted to {dtype}"])
     return dtype if dtype is not None and held.dtype in FLOATS else held.dtype
@@ -191,11 +193,11 @@ def write_conversion(
         raise NetcError(tuple(problems))
 
 
-def _either(taken: Mapping[str, Held], given: Send, other: Send) -> Send:
+def _either(taken: Mapping[str, StoredTensor], given: Send, other: Send) -> Send:
     return lambda entry, file: (given if entry.name in taken else other)(entry, file)
 
 
-def _sending(taken: Mapping[str, Held], problems: list[Diagnostic] | None) -> Send:
+def _sending(taken: Mapping[str, StoredTensor], problems: list[Diagnostic] | None) -> Send:
     def send(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
         held = taken[entry.name]
         if problems is None and held.entry is not None and held.dtype == entry.dtype:
@@ -205,7 +207,7 @@ def _sending(taken: Mapping[str, Held], problems: list[Diagnostic] | None) -> Se
     return send
 
 
-def _sent(held: Held, entry: TensorEntry, file: BinaryIO, problems: list[Diagnostic] | None) -> Iterator[int]:
+def _sent(held: StoredTensor, entry: TensorEntry, file: BinaryIO, problems: list[Diagnostic] | None) -> Iterator[int]:
     before = after = 0
     for chunk in held.chunks():
         values = numbers(chunk, held.dtype)
@@ -219,7 +221,7 @@ def _sent(held: Held, entry: TensorEntry, file: BinaryIO, problems: list[Diagnos
         problems.append(_non_finite(held, entry, before, after - before))
 
 
-def _non_finite(held: Held, entry: TensorEntry, before: int, beyond: int) -> Diagnostic:
+def _non_finite(held: StoredTensor, entry: TensorEntry, before: int, beyond: int) -> Diagnostic:
     if beyond > 0:
         return non_finite_finding(held, beyond, f"too large for {entry.dtype}", entry.name)
     return non_finite_finding(held, before, "infinite or not a number", entry.name)

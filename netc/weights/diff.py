@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from netc.weights.values import Array, Held, numbers
+from netc.weights.values import Array, StoredTensor, numbers
 
 KINDS = ("only-first", "only-second", "form", "values")
 
 
-class Difference(msgspec.Struct, frozen=True):
+class WeightDifference(msgspec.Struct, frozen=True):
     """A tensor that differs. `kind` is one of KINDS; `first` and `second` are its forms, None where it is not there.
 
     For values: `largest` absolute difference, `relative` the largest |a − b| / max(|a|, |b|), and how many `count`
@@ -44,7 +44,9 @@ def _shown(value: float | None) -> str:
     return "∞" if value is None else f"{value:.3g}"
 
 
-def compare(first: Iterable[Held], second: Iterable[Held], tolerance: float = 0.0) -> list[Difference]:
+def compare(
+    first: Iterable[StoredTensor], second: Iterable[StoredTensor], tolerance: float = 0.0
+) -> list[WeightDifference]:
     """Every tensor that differs, by name; values that differ by at most `tolerance` do not. Reads in chunks.
 
     NaN equals NaN. Raises NetcError (`weights-file`) for files that cannot be read.
@@ -54,25 +56,27 @@ def compare(first: Iterable[Held], second: Iterable[Held], tolerance: float = 0.
     return [difference for difference in found if difference is not None]
 
 
-def _difference(name: str, a: Held | None, b: Held | None, tolerance: float) -> Difference | None:
+def _difference(name: str, a: StoredTensor | None, b: StoredTensor | None, tolerance: float) -> WeightDifference | None:
     first, second = (None if entry is None else _form(entry) for entry in (a, b))
     if a is None or b is None:
-        return Difference(name, "only-first" if b is None else "only-second", first, second)
+        return WeightDifference(name, "only-first" if b is None else "only-second", first, second)
     if first != second:
-        return Difference(name, "form", first, second)
+        return WeightDifference(name, "form", first, second)
     count, largest, relative = _values(a, b, tolerance)
-    return Difference(name, "values", first, second, count, _finite(largest), _finite(relative)) if count else None
+    return (
+        WeightDifference(name, "values", first, second, count, _finite(largest), _finite(relative)) if count else None
+    )
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _form(entry: Held) -> str:
+def _form(entry: StoredTensor) -> str:
     return f"{entry.dtype} {'×'.join(map(str, entry.shape)) or 'scalar'}"
 
 
-def _values(a: Held, b: Held, tolerance: float) -> tuple[int, float, float]:
+def _values(a: StoredTensor, b: StoredTensor, tolerance: float) -> tuple[int, float, float]:
     count, largest, relative = 0, 0.0, 0.0
     for one, other in _pairs(a, b):
         apart, scale = _apart(one, other)
@@ -84,7 +88,7 @@ def _values(a: Held, b: Held, tolerance: float) -> tuple[int, float, float]:
     return count, largest, relative
 
 
-def _pairs(a: Held, b: Held) -> Iterator[tuple[Array, Array]]:
+def _pairs(a: StoredTensor, b: StoredTensor) -> Iterator[tuple[Array, Array]]:
     for one, other in zip(a.chunks(), b.chunks(), strict=True):
         if one != other:
             yield _comparable(one, a.dtype), _comparable(other, b.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from netc.types import FLOATS
 from netc.weights.safetensors import TensorSpec
-from netc.weights.values import Array, Buffer, Held, as_bytes, numbers
+from netc.weights.values import Array, Buffer, StoredTensor, as_bytes, numbers
 
 COLOURS = 3
 """Channels of the images that networks are trained on."""
@@ -19,12 +19,12 @@ COLOURS = 3
 class Fitted(msgspec.Struct, frozen=True, eq=False):
     """The tensors by name, and which of them had another shape."""
 
-    tensors: dict[str, Held]
+    tensors: dict[str, StoredTensor]
     reshaped: tuple[str, ...]
     adapted: str | None
 
 
-def fitted(wanted: Sequence[TensorSpec], taken: Mapping[str, Held], *, adapt_input: bool) -> Fitted:
+def fitted(wanted: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], *, adapt_input: bool) -> Fitted:
     """The taken tensors, those in another shape made to fit where that is open to no doubt.
 
     A tensor of as many rows that holds as much in each, one of them without further axes or with ones for them, is
@@ -61,7 +61,7 @@ def is_of_colours(given: Sequence[int], wanted: Sequence[int]) -> bool:
     return alike and given[1] == COLOURS != wanted[1]
 
 
-def _for_channels(held: Held, shape: tuple[int, ...]) -> Held:
+def _for_channels(held: StoredTensor, shape: tuple[int, ...]) -> StoredTensor:
     """A convolution of 3 input channels as one of others, as timm does it: for one channel the sum, else the channels
     in turn, scaled so that the sum of an image of equal channels stays."""
 

@@ -87,7 +87,7 @@ def _numbers(name: str) -> tuple[int, ...]:
     return tuple(map(int, _NUMBER.findall(name)))
 
 
-class Source(msgspec.Struct, frozen=True):
+class ColumnSource(msgspec.Struct, frozen=True):
     """A number of the new names: `factor` times that in a column of the old ones and `shift`; `shift` without one."""
 
     column: int | None
@@ -108,25 +108,25 @@ class Source(msgspec.Struct, frozen=True):
         return f"{{{scaled}{self.shift:+d}}}" if self.shift else f"{{{scaled}}}"
 
 
-def _from(columns: Sequence[Sequence[int]], wanted: Sequence[int], at: int) -> Source | None:
+def _from(columns: Sequence[Sequence[int]], wanted: Sequence[int], at: int) -> ColumnSource | None:
     """How the numbers at one place of the new names follow from those at one of the old ones, the same place tried
     first; None if they do not."""
     for column in sorted(range(len(columns)), key=lambda column: abs(column - at)):
         if tuple(columns[column]) == tuple(wanted):
-            return Source(column, 1, 0)
+            return ColumnSource(column, 1, 0)
     if len(set(wanted)) == 1:
-        return Source(None, 0, wanted[0])
+        return ColumnSource(None, 0, wanted[0])
     for column in sorted(range(len(columns)), key=lambda column: abs(column - at)):
         numbers = dict(zip(columns[column], wanted, strict=True))
         (one, its), (two, theirs) = min(numbers.items()), max(numbers.items())
         factor = (theirs - its) // max(two - one, 1)
-        source = Source(column, factor, its - factor * one)
+        source = ColumnSource(column, factor, its - factor * one)
         if 0 < factor <= MOST and all(map(source.gives, columns[column], wanted)):
             return source
     return None
 
 
-def _written(pair: Pair, columns: Sequence[Sequence[int]], sources: Sequence[Source]) -> Rules:
+def _written(pair: Pair, columns: Sequence[Sequence[int]], sources: Sequence[ColumnSource]) -> Rules:
     """The rule of which one pair is an example."""
     used = sorted(
         {source.column for source in sources if source.column is not None and len(set(columns[source.column])) > 1}

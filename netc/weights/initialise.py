@@ -16,7 +16,7 @@ from netc.types import FLOATS
 from netc.weights.fill import filled
 from netc.weights.plan import plan, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, read_metadata
-from netc.weights.shards import Layout, lay_out_shards
+from netc.weights.shards import ShardLayout, lay_out_shards
 from netc.weights.values import Buffer
 from netc.weights.write import Progress, Send, write_layout
 
@@ -45,7 +45,7 @@ def init_weights(
 
 def fresh_layout(
     network: Network, path: str | Path, seed: int = 0, *, shard_size: int | None = None, dtype: str | None = None
-) -> Layout:
+) -> ShardLayout:
     """The files `init_weights` writes."""
     specs = [replace(spec, dtype=dtype) if dtype and spec.dtype in FLOATS else spec for spec in tensors(network)]
     return lay_out_shards(path, specs, _metadata(network, seed), shard_size)
@@ -57,7 +57,7 @@ def fresh_index(network: Network, path: str | Path, seed: int = 0) -> WeightsInd
 
 
 def write_fresh(
-    network: Network, layout: Layout, paths: Sequence[Path], seed: int = 0, progress: Progress | None = None
+    network: Network, layout: ShardLayout, paths: Sequence[Path], seed: int = 0, progress: Progress | None = None
 ) -> None:
     """Write the files of a layout of `fresh_layout` to `paths`, which stand for `layout.paths` one by one."""
     write_layout(layout, paths, fresh(network, seed), progress)

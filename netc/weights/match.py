@@ -28,7 +28,7 @@ MOST = 8_000_000
 Form = tuple[str, str, int, int]
 
 
-class Matched(msgspec.Struct, frozen=True, eq=False):
+class MatchedTensors(msgspec.Struct, frozen=True, eq=False):
     """pairs: name there → name in the network; rules: what makes one into the other. left: learned tensors of the files
     that nothing in the network is matched with; missing: those of the network. doubtful: tensors that could have been
     matched otherwise, by their forms alone."""
@@ -40,7 +40,7 @@ class Matched(msgspec.Struct, frozen=True, eq=False):
     doubtful: tuple[str, ...]
 
 
-def match(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Matched:
+def match(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> MatchedTensors:
     """Match what files give with what a network wants. Whole numbers, counts of batches say, follow their module."""
     theirs, ours = _forms(given), _forms(wanted)
     ways = [_by_order(theirs, ours), _by_form(theirs, ours)]
@@ -48,7 +48,7 @@ def match(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Matched:
     first = min((0, 1), key=lambda way: (-len(ways[way]), len(rules[way])))
     pairs, other = ways[first], ways[1 - first]
     found = set(pairs.values())
-    return Matched(
+    return MatchedTensors(
         pairs | _followers(given, wanted, pairs),
         rules[first],
         tuple(name for name in theirs if name not in pairs),

@@ -19,7 +19,7 @@ import numpy as np
 from netc.types import FOREIGN, TABLE
 from netc.weights.safetensors import MAX_ELEMENTS, MAX_RANK, opened
 from netc.weights.table import MAX_TENSORS, weights_error
-from netc.weights.values import CHUNK, Array, Buffer, Held
+from netc.weights.values import CHUNK, Array, Buffer, StoredTensor
 
 MEMBER = ".npy"
 
@@ -43,7 +43,7 @@ _BROKEN = (
 """What zipfile and numpy raise over bytes that make no sense to them."""
 
 
-def read_npz(path: Path) -> tuple[Held, ...]:
+def read_npz(path: Path) -> tuple[StoredTensor, ...]:
     """The arrays of an `.npz` file by name, read in chunks. Raises NetcError (`weights-file`)."""
     with opened(path):
         pass
@@ -57,7 +57,7 @@ def read_npz(path: Path) -> tuple[Held, ...]:
         raise weights_error(path, f"is not a readable archive of arrays: {error}") from error
 
 
-def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held:
+def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> StoredTensor:
     name = member.filename.removesuffix(MEMBER)
     with archive.open(member) as file:
         shape, turned, kind = _header(file)
@@ -72,7 +72,9 @@ def _held(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Held
     as_stored = kind == kind.newbyteorder("<") and not turned
     if not as_stored and member.file_size > max(MAX_UNPACKED, MAX_UNPACKING * path.stat().st_size):
         raise weights_error(path, f"array {name} must be read whole, and unpacks to too many bytes")
-    return Held(name, dtype, shape, str(path), partial(_streamed if as_stored else _turned, path, member.filename))
+    return StoredTensor(
+        name, dtype, shape, str(path), partial(_streamed if as_stored else _turned, path, member.filename)
+    )
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Mapping as MappingNode
 from netc.syntax.nodes import Scalar
 from netc.syntax.read import read_source
-from netc.syntax.report import Report
 from netc.syntax.yaml import load_tree
 from netc.weights.replacement import NoNumber, Write, of_glob, of_regex
 from netc.weights.shipped import PREFIX, shipped_file
@@ -115,7 +115,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
     source = found if isinstance(found, Diagnostic) else read_source(str(found))
     if isinstance(source, Diagnostic):
         raise NetcError((source,))
-    report = Report(source)
+    report = SourceFindings(source)
     root = load_tree(report)
     if isinstance(root, MappingNode):
         rules = [_rule_of(report, key, value) for key, value in root.entries]
@@ -126,7 +126,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule is not None)
 
 
-def _rule_of(report: Report, key: Scalar, value: object) -> Rule | None:
+def _rule_of(report: SourceFindings, key: Scalar, value: object) -> Rule | None:
     if not isinstance(value, Scalar):
         report.at("weights-names", f"the new name of `{key.text}` is not a text", key)
         return None
@@ -137,14 +137,14 @@ def _rule_of(report: Report, key: Scalar, value: object) -> Rule | None:
         return None
 
 
-class Names(msgspec.Struct, frozen=True, eq=False):
+class Renaming(msgspec.Struct, frozen=True, eq=False):
     """Old name → new name of each tensor that is taken, and what to say of rules in files that fit none."""
 
     new: dict[str, str]
     remarks: tuple[str, ...] = ()
 
 
-def renamed(names: Sequence[str], selection: Selection) -> Names:
+def renamed(names: Sequence[str], selection: Selection) -> Renaming:
     """The names of the tensors that are taken.
 
     Raises NetcError (`weights-names`) for a pattern, prefix or rule that fits no tensor and was meant to; a file of
@@ -162,7 +162,7 @@ def renamed(names: Sequence[str], selection: Selection) -> Names:
     if idle:
         raise names_error(idle)
     remarks = tuple(told for text, told in unused.items() if text in general)
-    return Names({old: selection.prefix + new for old, new in taken.items()}, remarks)
+    return Renaming({old: selection.prefix + new for old, new in taken.items()}, remarks)
 
 
 def _chosen(name: str, selection: Selection) -> bool:

@@ -37,7 +37,7 @@ class Shard(msgspec.Struct, frozen=True, eq=False):
     tensors: tuple[TensorEntry, ...]
 
 
-class Layout(msgspec.Struct, frozen=True, eq=False):
+class ShardLayout(msgspec.Struct, frozen=True, eq=False):
     """Which files are to be written. `table` is the text of the index file, None where one file holds everything."""
 
     index: WeightsIndex
@@ -128,7 +128,7 @@ def _is_plain(name: str) -> bool:
 
 def lay_out_shards(
     path: str | Path, specs: Iterable[TensorSpec], metadata: Mapping[str, str], shard_size: int | None = None
-) -> Layout:
+) -> ShardLayout:
     """Which files hold `specs`, each with at most `shard_size` bytes of data unless one tensor alone has more.
 
     What fits one file is written to `path`; several are named `NAME-00001-of-00003.safetensors`, with an index file
@@ -138,12 +138,12 @@ def lay_out_shards(
     groups = _groups(tuple(specs), shard_size)
     if len(groups) == 1:
         header, index = lay_out(path, groups[0], metadata)
-        return Layout(index, (Shard(path, header, tuple(index.tensors.values())),), None)
+        return ShardLayout(index, (Shard(path, header, tuple(index.tensors.values())),), None)
     parts = [lay_out(_shard_path(path, at, len(groups)), group, metadata) for at, group in enumerate(groups, 1)]
     shards = tuple(Shard(part.path, header, tuple(part.tensors.values())) for header, part in parts)
     tensors = {entry.name: entry for shard in shards for entry in shard.tensors}
     index = WeightsIndex(path.with_name(path.name + INDEX_SUFFIX), tensors)
-    return Layout(index, shards, _table(index))
+    return ShardLayout(index, shards, _table(index))
 
 
 def _without_index_suffix(path: Path) -> Path:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from netc.diagnostics.model import Diagnostic
-from netc.weights.values import Array, Held, count_non_finite, numbers
+from netc.weights.values import Array, StoredTensor, count_non_finite, numbers
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Statistics(msgspec.Struct, frozen=True):
     non_finite: int
 
 
-def statistics(held: Held) -> Statistics | None:
+def statistics(held: StoredTensor) -> Statistics | None:
     """The statistics of a tensor, read in chunks; None for complex numbers and types numpy does not know."""
     total = _Moments()
     for chunk in held.chunks():
@@ -69,7 +69,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def non_finite(tensors: Iterable[Held]) -> Iterator[Diagnostic]:
+def non_finite(tensors: Iterable[StoredTensor]) -> Iterator[Diagnostic]:
     """A finding (`weights-non-finite`) for every tensor with values that are infinite or not a number."""
     for held in tensors:
         found = sum(count_non_finite(numbers(chunk, held.dtype)) for chunk in held.chunks())
@@ -77,7 +77,7 @@ def non_finite(tensors: Iterable[Held]) -> Iterator[Diagnostic]:
             yield non_finite_finding(held, found, "infinite or not a number", held.name)
 
 
-def non_finite_finding(held: Held, count: int, what: str, name: str) -> Diagnostic:
+def non_finite_finding(held: StoredTensor, count: int, what: str, name: str) -> Diagnostic:
     """So many values of a tensor, whose name is or will be `name`, are what they should not be."""
     told = f"{held.name} in {held.origin}: {count} of {prod(held.shape)} values {what}"
     return Diagnostic("weights-non-finite", told, None, path=name)

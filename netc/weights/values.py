@@ -22,7 +22,7 @@ Buffer = memoryview | bytes
 Chunks = Callable[[], Iterator[Buffer]]
 
 
-class Held(msgspec.Struct, frozen=True, eq=False):
+class StoredTensor(msgspec.Struct, frozen=True, eq=False):
     """A tensor of an input file: its form, where it comes from, and its bytes.
 
     `entry` is where the bytes lie as they are, None when the file keeps them in another way.
@@ -41,9 +41,9 @@ class Held(msgspec.Struct, frozen=True, eq=False):
         return TensorSpec(self.name, self.dtype, self.shape).size
 
 
-def held_in_file(entry: TensorEntry) -> Held:
+def held_in_file(entry: TensorEntry) -> StoredTensor:
     """A tensor of a safetensors file."""
-    return Held(entry.name, entry.dtype, entry.shape, str(entry.file), lambda: file_chunks(entry), entry)
+    return StoredTensor(entry.name, entry.dtype, entry.shape, str(entry.file), lambda: file_chunks(entry), entry)
 
 
 def file_chunks(entry: TensorEntry) -> Iterator[Buffer]:

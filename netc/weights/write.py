@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from netc.weights.safetensors import TensorEntry
-from netc.weights.shards import Layout
+from netc.weights.shards import ShardLayout
 
 Progress = Callable[[int, int], None]
 """Called with the bytes written so far and the bytes in all."""
@@ -20,7 +20,7 @@ def silent(done: int, total: int) -> None:
     """No progress to report."""
 
 
-def write_layout(layout: Layout, paths: Sequence[Path], send: Send, progress: Progress | None = None) -> None:
+def write_layout(layout: ShardLayout, paths: Sequence[Path], send: Send, progress: Progress | None = None) -> None:
     """Write the files of a layout to `paths`, which stand for `layout.paths` one by one.
 
     Raises OSError when one cannot be written.

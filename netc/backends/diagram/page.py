@@ -21,7 +21,7 @@ from netc.backends.diagram.words import plain, printable, shape_text
 from netc.geometry import Window
 from netc.ir.flat import FlatNode, flatten
 from netc.passes.cost import Cost
-from netc.passes.summary import Layer, summarise
+from netc.passes.summary import LayerRow, summarise
 
 HERE = Path(__file__).parent
 LONGEST_LINE = 100
@@ -65,7 +65,7 @@ class _Writer:
         self.sketch = Sketch(view)
         self.wires: dict[Wire, int] = {}
         summary = summarise(view.network)
-        self.layers: Mapping[str, Layer] = {layer.path: layer for layer in summary.layers}
+        self.layers: Mapping[str, LayerRow] = {layer.path: layer for layer in summary.layers}
         self.costs: Mapping[str, Cost] = {layer.path: layer.cost for layer in summary.layers}
         self.totals = summary.totals
         self.nodes: Mapping[str, FlatNode] = {node.path: node for node in flatten(view.network).nodes}

@@ -13,8 +13,8 @@ from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
 from netc.types import FLOATS
 from netc.weights import (
-    Layout,
     Progress,
+    ShardLayout,
     TensorEntry,
     TensorSpec,
     WeightsIndex,
@@ -113,7 +113,7 @@ def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, op
         write_conversion(conversion, data, allow_non_finite=kept)
 
 
-def _overwrites(layout: Layout, given: WeightsIndex) -> bool:
+def _overwrites(layout: ShardLayout, given: WeightsIndex) -> bool:
     """Would weights that were given be lost?"""
     kept = {path.resolve() for path in (given.path, *given.files)}
     return any(path.resolve() in kept for path in layout.paths)

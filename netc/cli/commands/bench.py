@@ -9,7 +9,7 @@ import msgspec
 
 from netc.bench.measure import Rounds
 from netc.bench.plot import check_plot, plot
-from netc.bench.report import BenchReport
+from netc.bench.results import BenchReport
 from netc.bench.runner import BenchPlan, bench
 from netc.bench.subjects import MODULES
 from netc.cli.completion import SPEC

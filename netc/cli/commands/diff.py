@@ -13,11 +13,11 @@ from netc.cli.completion import SPEC
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.picture import drawing
-from netc.cli.report import print_diagnostics
 from netc.cli.spec import compile_or_fail
+from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
-from netc.passes.difference import Difference, difference
+from netc.passes.difference import NetworkDifference, difference
 
 ENDINGS = tuple(ending for ending in WRITERS if ending not in (".dot", ".mmd", ".html"))
 TROUBLE = 2
@@ -62,7 +62,7 @@ def command(
     raise click.exceptions.Exit(1 if found else 0)
 
 
-def _draw(networks: tuple[Network, Network], found: Difference, target: Path) -> None:
+def _draw(networks: tuple[Network, Network], found: NetworkDifference, target: Path) -> None:
     before = {c.old: "removed" if c.kind == "removed" else "changed" for c in found.changes if c.old}
     after = {c.path: "added" if c.kind == "added" else "changed" for c in found.changes if c.kind != "removed"}
     consequences = [c for c in found.changes if c.kind in ("renamed", "moved")]

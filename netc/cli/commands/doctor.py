@@ -18,7 +18,7 @@ from netc.libraries import onnxruntime, torch
 from netc.run import cuda
 
 
-class Part(msgspec.Struct, frozen=True):
+class _Part(msgspec.Struct, frozen=True):
     """Something netc can use: what for, its version ("" where it is missing), and the command that brings it."""
 
     name: str
@@ -68,7 +68,7 @@ def command(json_: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _lines(parts: list[Part]) -> Iterator[str]:
+def _lines(parts: list[_Part]) -> Iterator[str]:
     yield f"netc {__version__}, Python {platform.python_version()}, {platform.platform()}"
     name, number = (max(len(getattr(part, key) or "missing") for part in parts) for key in ("name", "version"))
     for part in parts:
@@ -78,58 +78,58 @@ def _lines(parts: list[Part]) -> Iterator[str]:
             yield f"{'':{name}}  {part.remedy}"
 
 
-def _packages() -> Iterator[Part]:
+def _packages() -> Iterator[_Part]:
     for name, use, wanted in PACKAGES:
         try:
-            yield Part(name, use, version(name))
+            yield _Part(name, use, version(name))
         except PackageNotFoundError:
-            yield Part(name, use, "", f"pip install {wanted}")
+            yield _Part(name, use, "", f"pip install {wanted}")
 
 
-def _runtime() -> Part:
+def _runtime() -> _Part:
     """ONNX Runtime, which two packages bring, one at a time."""
     use, found = "running ONNX files", cuda.installed()
     if not found:
-        return Part("onnxruntime", use, "", "pip install onnxruntime-gpu (onnxruntime on macOS)")
+        return _Part("onnxruntime", use, "", "pip install onnxruntime-gpu (onnxruntime on macOS)")
     name, number = next(reversed(found.items()))
     if len(found) > 1:
-        return Part(name, use, number, cuda.ONE_OF_BOTH, (cuda.BOTH,))
-    return Part(name, use, number, "", _broken(onnxruntime))
+        return _Part(name, use, number, cuda.ONE_OF_BOTH, (cuda.BOTH,))
+    return _Part(name, use, number, "", _broken(onnxruntime))
 
 
-def _provider() -> Part:
+def _provider() -> _Part:
     """CUDA in ONNX Runtime: whether its libraries load, told by the library itself."""
     use = "netc run, verify and bench --provider cuda"
     try:
         runtime = onnxruntime()
     except NetcError:
-        return Part("CUDA, onnxruntime", use, "", "install onnxruntime first")
+        return _Part("CUDA, onnxruntime", use, "", "install onnxruntime first")
     built, problem = cuda.built_for(), cuda.problem()
     if "CUDAExecutionProvider" not in runtime.get_available_providers() or built is None or problem:
         remedy = cuda.remedies()[0].title
-        return Part("CUDA, onnxruntime", use, "", remedy, (*((problem,) if problem else ()), *cuda.notes()))
-    return Part("CUDA, onnxruntime", use, ".".join(map(str, built)))
+        return _Part("CUDA, onnxruntime", use, "", remedy, (*((problem,) if problem else ()), *cuda.notes()))
+    return _Part("CUDA, onnxruntime", use, ".".join(map(str, built)))
 
 
-def _torch_cuda() -> Part:
+def _torch_cuda() -> _Part:
     use = "PyTorch on a GPU, in netc bench"
     try:
         library = torch()
     except NetcError:
-        return Part("CUDA, torch", use, "", "install torch first")
+        return _Part("CUDA, torch", use, "", "install torch first")
     if library.cuda.is_available():
-        return Part("CUDA, torch", use, library.version.cuda, "", (library.cuda.get_device_name(),))
+        return _Part("CUDA, torch", use, library.version.cuda, "", (library.cuda.get_device_name(),))
     built = library.version.cuda
     told = f"torch is built for CUDA {built}, but finds no GPU" if built else "this torch is built without CUDA"
-    return Part("CUDA, torch", use, "", "", (told,))
+    return _Part("CUDA, torch", use, "", "", (told,))
 
 
-def _graphviz() -> Part:
+def _graphviz() -> _Part:
     use = "netc diagram --layout graphviz"
     try:
-        return Part("Graphviz", use, find_engine())
+        return _Part("Graphviz", use, find_engine())
     except EngineMissing:
-        return Part("Graphviz", use, "", 'pip install "netc[graphviz]", or install Graphviz')
+        return _Part("Graphviz", use, "", 'pip install "netc[graphviz]", or install Graphviz')
 
 
 def _broken(load: Callable[[], object]) -> tuple[str, ...]:

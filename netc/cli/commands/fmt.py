@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 
 from netc.cli.completion import SPEC
-from netc.cli.report import print_diagnostics
 from netc.cli.rewriting import changes, rewrite
+from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.editor.formatting import format_source
 from netc.files import read_standard_input

@@ -15,7 +15,7 @@ from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
 
 
-class Entry(msgspec.Struct, frozen=True):
+class _Entry(msgspec.Struct, frozen=True):
     """What the list says of a block: as a spec names it, its inputs, its arguments with defaults, in words."""
 
     name: str
@@ -55,11 +55,11 @@ def _source(name: str) -> Source:
     return source
 
 
-def _entry(name: str, source: Source) -> Entry:
+def _entry(name: str, source: Source) -> _Entry:
     spec, found = parse_spec(source)
     if spec is None:
         raise NetcError(tuple(found))
-    return Entry(PREFIX + name, tuple(i.name for i in spec.inputs or ()), _arguments(spec), spec.doc)
+    return _Entry(PREFIX + name, tuple(i.name for i in spec.inputs or ()), _arguments(spec), spec.doc)
 
 
 def _arguments(spec: SpecFile) -> dict[str, str]:
@@ -68,6 +68,6 @@ def _arguments(spec: SpecFile) -> dict[str, str]:
     return {p.name: text[p.default.start : p.default.end] for p in spec.parameters if p.default is not None}
 
 
-def _listed(entries: list[Entry]) -> str:
+def _listed(entries: list[_Entry]) -> str:
     width = max(len(entry.name) for entry in entries)
     return "".join(f"{entry.name:{width}}  {entry.doc}\n" for entry in entries)

@@ -16,7 +16,7 @@ from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
 from netc.ops import OPERATORS
 from netc.ops.base import Op
-from netc.ops.reference import Attribute, as_json, attributes, description, headline, in_pytorch, inputs
+from netc.ops.reference import AttributeRow, as_json, attributes, description, headline, in_pytorch, inputs
 
 
 @click.command("ops")
@@ -71,7 +71,7 @@ def _describe(operator: type[Op]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _row(attribute: Attribute) -> tuple[str, str, str]:
+def _row(attribute: AttributeRow) -> tuple[str, str, str]:
     given = attribute.default if attribute.default == "required" else f"= {attribute.default}"
     return attribute.name, given, f"{attribute.doc} ({attribute.kind})"
 

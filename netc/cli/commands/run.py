@@ -17,7 +17,7 @@ from netc.cli.options import THREADS, as_json, choices
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
-from netc.run import Preprocess, Provider, RunPlan, Settings, Shown, read_labels, run_model, show_run, written
+from netc.run import Preprocess, Provider, RunPlan, Settings, ShownTensor, read_labels, run_model, show_run, written
 
 
 @click.command("run")
@@ -118,7 +118,7 @@ def _plan(given: Mapping[str, Any]) -> RunPlan:
     )
 
 
-def _print(found: list[Shown], json_: bool) -> None:
+def _print(found: list[ShownTensor], json_: bool) -> None:
     if json_:
         print_json([each.as_json() for each in found])
     else:

@@ -9,8 +9,8 @@ import click
 from netc.cli.completion import SPEC
 from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json, terminal_width
-from netc.cli.report import print_diagnostics
 from netc.cli.spec import compile_or_fail, compile_variants
+from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import NetcError
 from netc.passes.comparison import Comparison
 from netc.passes.formats import Form

@@ -15,7 +15,7 @@ from netc.api import split_variant
 from netc.diagnostics.model import Diagnostic, Source
 from netc.diagnostics.render import full
 from netc.editor.analysis import Analysis
-from netc.editor.views import Finding, View, failing, findings, view
+from netc.editor.views import FindingView, View, failing, findings, view
 from netc.passes.files import paths
 from netc.syntax.library import is_shipped
 from netc.syntax.read import read_source
@@ -31,7 +31,7 @@ class State(msgspec.Struct, frozen=True):
     name: str
     file: str
     valid: bool
-    found: tuple[Finding, ...]
+    found: tuple[FindingView, ...]
     failing: tuple[str, ...] = ()
     problem: str = ""
     """Why the file cannot be read."""

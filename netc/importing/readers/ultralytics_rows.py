@@ -18,7 +18,7 @@ from netc.diagnostics.model import NetcError, Source
 from netc.importing.graph import Gap
 from netc.importing.readers.listed import read_text
 from netc.syntax import nodes
-from netc.syntax.report import Report
+from netc.syntax.findings import SourceFindings
 from netc.syntax.yaml import load_tree
 
 MOST_ROWS = 1_000
@@ -108,7 +108,7 @@ def described(path: Path) -> Described:
 
 
 def _mapping(path: Path, text: str) -> dict[str, nodes.Node]:
-    report = Report(Source(str(path), text))
+    report = SourceFindings(Source(str(path), text))
     tree = load_tree(report)
     if report.failed or tree is None:
         raise NetcError(tuple(report.diagnostics))

@@ -8,7 +8,7 @@ from netc.diagnostics.model import Span
 from netc.expr.scope import Said
 from netc.ir.model import Value
 from netc.ops.base import Op
-from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.reading import Resolver
 from netc.passes.elaborate.target import Target
 from netc.types import TensorType
 
@@ -20,7 +20,7 @@ class Application:
     """
 
     def __init__(
-        self, reader: Reader, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+        self, reader: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
     ) -> None:
         self.reader, self.cls, self.target, self.inputs, self.open = reader, cls, target, inputs, open and cls.skips
         self.report, self.session = reader.report, reader.session

@@ -6,17 +6,19 @@ from netc.diagnostics.model import Label, Span
 from netc.ir.model import Value
 from netc.ops.base import Op
 from netc.passes.elaborate.calls import Elaborate, make_call
-from netc.passes.elaborate.namespace import Slot
+from netc.passes.elaborate.namespace import NameEntry
 from netc.passes.elaborate.operators import NodeMaker
 from netc.passes.elaborate.place import Applied, Place, failed
-from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.reading import Resolver
 from netc.passes.elaborate.report import Report
 from netc.passes.elaborate.target import Target
 from netc.syntax.ast import Definition, Import, Line
 from netc.types import ERROR, NONE
 
 
-def apply(reader: Reader, elaborate: Elaborate, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Applied:
+def apply(
+    reader: Resolver, elaborate: Elaborate, line: Line, place: Place, inputs: tuple[Value, ...] | None
+) -> Applied:
     """`inputs` are the tensors named with @ or the one that flows in; None after an unknown reference.
 
     Where an input is not known after an earlier error, the line's own arguments are still checked.
@@ -29,7 +31,7 @@ def apply(reader: Reader, elaborate: Elaborate, line: Line, place: Place, inputs
         inputs = (Value(ERROR, place.path, line.span),)
     present = tuple([value for value in inputs if value.type is not NONE])
     if len(present) < len(inputs) and not present:
-        return Applied(None, Slot(inputs[0]))
+        return Applied(None, NameEntry(inputs[0]))
     if len(present) < len(inputs) and not _skips(callee, inputs):
         _refuse_none(reader.report, line, inputs)
         return failed(place, line)

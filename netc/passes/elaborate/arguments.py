@@ -19,7 +19,7 @@ MANY = 32
 """Names from which on a set finds one sooner."""
 
 
-class Given(msgspec.Struct, frozen=True, eq=False):
+class ScopedArgument(msgspec.Struct, frozen=True, eq=False):
     """An argument and the scope its expression is read in."""
 
     argument: Argument
@@ -33,14 +33,14 @@ Complaint = tuple[str, str, Span, tuple[str, ...] | None]
 class Bound(msgspec.Struct, frozen=True, eq=False):
     """Names with their arguments, and what was wrong."""
 
-    by_name: dict[str, Given]
+    by_name: dict[str, ScopedArgument]
     complaints: list[Complaint]
 
 
-def bind(given: Iterable[Given], names: tuple[str, ...], what: str) -> Bound:
+def bind(given: Iterable[ScopedArgument], names: tuple[str, ...], what: str) -> Bound:
     """Positional arguments in order, then named ones; `what` names the callee in messages."""
     known = frozenset(names) if len(names) > MANY else names
-    bound: dict[str, Given] = {}
+    bound: dict[str, ScopedArgument] = {}
     complaints: list[Complaint] = []
     position = 0
     for one in given:
@@ -88,7 +88,7 @@ def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
     return isinstance(expr, Literal)
 
 
-def said(given: Given, words: tuple[str, ...] = ()) -> Said | None:
+def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Said | None:
     """The author's expression, unless the value alone says it."""
     return None if is_plain(given.argument.value, words) else Said(given.argument.value, given.scope)
 

@@ -17,7 +17,7 @@ from netc.literals import literal
 from netc.passes.elaborate.body import BodyBuilder
 from netc.passes.elaborate.calls import block_key
 from netc.passes.elaborate.checks import by_need, holds
-from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import (
     DeclaredOutput,
     Elaborated,
@@ -26,8 +26,8 @@ from netc.passes.elaborate.namespace import (
     UnknownTensor,
     unaliased,
 )
-from netc.passes.elaborate.place import Flow, Place
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.place import Incoming, Place
+from netc.passes.elaborate.session import CompileSession
 from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
 from netc.types import ERROR, NONE, TensorType
 
@@ -49,7 +49,7 @@ def _named(definition: Definition, count: int) -> list[tuple[str, Span]]:
 class Blocks:
     """Elaborates definitions and keeps what came of them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CompileSession) -> None:
         self.session, self.report, self.files = session, session.report, session.files
         self._blocks: dict[Any, Elaborated] = {}
         self._open: list[Definition] = []
@@ -57,7 +57,7 @@ class Blocks:
     def block(
         self,
         definition: Definition,
-        instance: Instance,
+        instance: FileInstance,
         values: dict[str, Any],
         types: tuple[TensorType, ...],
         frame: Frame,
@@ -103,7 +103,7 @@ class Blocks:
         return False
 
     def elaborate(
-        self, definition: Definition, instance: Instance, values: dict[str, Any], inputs: tuple[Value, ...]
+        self, definition: Definition, instance: FileInstance, values: dict[str, Any], inputs: tuple[Value, ...]
     ) -> Elaborated | None:
         """Elaborate a definition's body for given argument values and inputs; None where they are refused at once."""
         names = Namespace(definition, instance.shared if isinstance(definition, SpecFile) else definition.shared)
@@ -121,14 +121,14 @@ class Blocks:
         early, late = by_need(definition, names, scope)
         if not all(holds(self.session, check, instance, scope) for check in early):
             return None
-        flow = Flow(inputs[0] if inputs else None)
+        flow = Incoming(inputs[0] if inputs else None)
         statement = definition.net
         if isinstance(statement, Body):
             made = build.body(statement, place, flow)
         elif statement is None:
             made = build.run(Alias(span=definition.span, refs=()), place, flow)
         else:
-            made = build.run(statement, place, Flow(flow.value, linked=True))
+            made = build.run(statement, place, Incoming(flow.value, linked=True))
         build.report_forks()
         outputs = self._outputs(definition, build, place, made.value)
         for check in late:
@@ -142,7 +142,7 @@ class Blocks:
         )  # fmt: skip
         return Elaborated(block, outputs, names)
 
-    def _scope(self, definition: Definition, instance: Instance, values: dict[str, Any], names: Namespace) -> Scope:
+    def _scope(self, definition: Definition, instance: FileInstance, values: dict[str, Any], names: Namespace) -> Scope:
         tensors = TensorNames(names, "")
         if isinstance(definition, SpecFile):
             return Scope(instance.scope, {}, owner=definition, tensors=tensors)
@@ -152,7 +152,7 @@ class Blocks:
         self.files.add_lets(definition, scope, instance)
         return scope
 
-    def _rebind(self, spec: SpecFile, instance: Instance, inputs: tuple[Value, ...]) -> None:
+    def _rebind(self, spec: SpecFile, instance: FileInstance, inputs: tuple[Value, ...]) -> None:
         """Give the symbols of a file's input shapes the sizes they have in this use; check its fixed sizes."""
         for declared, value in zip(spec.inputs or (), inputs, strict=True):
             if value.type is ERROR:
@@ -172,7 +172,7 @@ class Blocks:
                     span = frame.span if frame else declared.span
                     self.report.error("shape-mismatch", message, span).help(help if fixed else None)
 
-    def _solve(self, expr: Expr, size: Size, instance: Instance) -> None:
+    def _solve(self, expr: Expr, size: Size, instance: FileInstance) -> None:
         """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""
         unknown = [name for name in names_in(expr) if instance.scope.find(name) is None]
         if len(unknown) != 1:
@@ -184,7 +184,7 @@ class Blocks:
             if value is not None:
                 instance.scope.bindings[unknown[0]] = Binding("symbol", value)
 
-    def _symbolic(self, instance: Instance) -> Context:
+    def _symbolic(self, instance: FileInstance) -> Context:
         return self.files.context(instance.scope, instance, symbols=True)
 
     def _outputs(
@@ -206,7 +206,7 @@ class Blocks:
         """The name of each output that a declaration makes, and the place where its expressions are read."""
         scopes = [place.scope]
         if output.loop is not None:
-            scopes = [scope for scope, _ in build.turns(output.loop, place, Flow(None)) or []]
+            scopes = [scope for scope, _ in build.turns(output.loop, place, Incoming(None)) or []]
         for scope in scopes:
             turn = place.within(scope)
             names = build.texts(output.parts, turn)

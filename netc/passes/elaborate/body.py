@@ -17,9 +17,9 @@ from netc.ir.model import Group, GroupKind, Item, Value
 from netc.passes.elaborate.apply import apply
 from netc.passes.elaborate.calls import Elaborate
 from netc.passes.elaborate.namespace import AliasedValue, unaliased
-from netc.passes.elaborate.place import Applied, Flow, Place, failed
-from netc.passes.elaborate.reading import Reader, Template
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.place import Applied, Incoming, Place, failed
+from netc.passes.elaborate.reading import LoopTemplate, Resolver
+from netc.passes.elaborate.session import CompileSession
 from netc.passes.elaborate.shared import can_call, module_place, names_inputs, shared_module
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Alias, Body, Chain, Conditional, Line, Loop, Named, Nothing, Statement
@@ -36,7 +36,7 @@ Turns = list[tuple[Scope, dict[str, Any]]]
 """For each turn of a loop the scope of its body, and what its variables hold."""
 
 
-class Made(msgspec.Struct, frozen=True, eq=False):
+class StatementResult(msgspec.Struct, frozen=True, eq=False):
     """What a statement came to: its items and the tensor it stands for."""
 
     items: list[Item]
@@ -49,7 +49,7 @@ class Counter:
 
     __slots__ = ("flow", "items", "next", "place")
 
-    def __init__(self, place: Place, flow: Flow) -> None:
+    def __init__(self, place: Place, flow: Incoming) -> None:
         self.place, self.flow, self.next = place, flow, 0
         self.items: list[Item] = []
 
@@ -57,20 +57,20 @@ class Counter:
         self.next += 1
         return self.place.at(str(self.next - 1))
 
-    def add(self, made: Made) -> None:
+    def add(self, made: StatementResult) -> None:
         self.items.extend(made.items)
         if made.feeds:
             self.flow = self.flow.then(made.value)
 
 
-class BodyBuilder(Reader):
+class BodyBuilder(Resolver):
     """Elaborates the statements of one block."""
 
-    def __init__(self, session: Session, elaborate: Elaborate) -> None:
+    def __init__(self, session: CompileSession, elaborate: Elaborate) -> None:
         super().__init__(session)
         self.elaborate = elaborate
 
-    def run(self, statement: Statement, place: Place, flow: Flow) -> Made:
+    def run(self, statement: Statement, place: Place, flow: Incoming) -> StatementResult:
         """Elaborate a statement that stands at `place.path`."""
         if self.session.depth >= MAX_DEPTH:
             return self._too_deep(statement, place)
@@ -79,12 +79,12 @@ class BodyBuilder(Reader):
         self.session.depth -= 1
         return made
 
-    def _too_deep(self, statement: Statement, place: Place) -> Made:
+    def _too_deep(self, statement: Statement, place: Place) -> StatementResult:
         message = f"blocks and statements are nested more than {MAX_DEPTH} deep"
         self.report.error("too-complex", message, statement.span)
-        return Made([], Value(ERROR, place.path, statement.span))
+        return StatementResult([], Value(ERROR, place.path, statement.span))
 
-    def body(self, statement: Body, place: Place, flow: Flow) -> Made:
+    def body(self, statement: Body, place: Place, flow: Incoming) -> StatementResult:
         """Named statements in order; the first takes what flows in. Where nothing does, it stands for its last tensor,
         one that feeds no statement too."""
         made: list[Item] = []
@@ -95,32 +95,36 @@ class BodyBuilder(Reader):
             if one.feeds or flow.value is None:
                 value = one.value
             if one.feeds:
-                flow = Flow(value)
-        return Made(made, value)
+                flow = Incoming(value)
+        return StatementResult(made, value)
 
-    def named(self, named: Named, place: Place, flow: Flow) -> Made:
+    def named(self, named: Named, place: Place, flow: Incoming) -> StatementResult:
         return self._named(named, named.statement, place, flow)
 
-    def _named(self, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
+    def _named(self, named: Named, statement: Statement, place: Place, flow: Incoming) -> StatementResult:
         if isinstance(statement, Loop) and _mentions(named.name, statement.names):
             return self._template(named, statement, place, flow)
         names = self.texts(named.name, place)
         if names is None or len(names) != 1:
             if names is not None:
                 self.report.error("bad-name", "the name of a statement must be a single name", named.name_span)
-            return Made([], Value(ERROR, named.text, named.name_span))
+            return StatementResult([], Value(ERROR, named.text, named.name_span))
         return self._place_named(names[0], named, statement, place, flow)
 
-    def _place_named(self, name: str, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
+    def _place_named(
+        self, name: str, named: Named, statement: Statement, place: Place, flow: Incoming
+    ) -> StatementResult:
         own = place.at(name)
         outer, self.naming = self.naming, named.name_span
         made = self._place_own(own, named, statement, place, flow)
         self.naming = outer
         return made
 
-    def _place_own(self, own: Place, named: Named, statement: Statement, place: Place, flow: Flow) -> Made:
+    def _place_own(
+        self, own: Place, named: Named, statement: Statement, place: Place, flow: Incoming
+    ) -> StatementResult:
         if self._taken(own, place.path, named):
-            return Made([], Value(ERROR, own.path, named.name_span))
+            return StatementResult([], Value(ERROR, own.path, named.name_span))
         made = self.run(statement, own, flow)
         leaf = isinstance(statement, Line) and statement.repeat is None
         if not leaf or (not made.items and own.path not in place.names.heads):
@@ -144,40 +148,42 @@ class BodyBuilder(Reader):
             self.report.error("duplicate-name", f"`{path}` is the name of another statement or input", named.name_span)
         return taken
 
-    def _template(self, named: Named, loop: Loop, place: Place, flow: Flow) -> Made:
+    def _template(self, named: Named, loop: Loop, place: Place, flow: Incoming) -> StatementResult:
         """`layer$i: {for: …}`: a statement of its own for every turn."""
         turns = self.turns(loop, place, flow)
         iterations: list[Item] = []
         before = value = flow.value
         if turns:
-            self.templates.append(Template(named, loop, turns[0][1], flow.value))
+            self.templates.append(LoopTemplate(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
             with self.report.turn(loop, bindings):
                 made = self._named(named, loop.body, place.within(scope), flow)
             iterations.append(_iteration(loop, bindings, made, flow))
             value = made.value if made.feeds else value
-            flow = Flow(value) if made.feeds else flow
+            flow = Incoming(value) if made.feeds else flow
         said = {"iterable": how_said(loop.iterable, place.scope)}
-        return Made([_group("loop", "", iterations, loop, before, value, said=said)], value)
+        return StatementResult([_group("loop", "", iterations, loop, before, value, said=said)], value)
 
-    def _nested(self, statement: Body, place: Place, flow: Flow) -> Made:
+    def _nested(self, statement: Body, place: Place, flow: Incoming) -> StatementResult:
         inner = place.nested()
         inner.names.body_inputs[inner.path] = flow.value
         made = self.body(statement, inner, flow)
         group = _group("body", place.path, made.items, statement, flow.value, made.value)
         place.names.add_group(place.path, made.value)
-        return Made([group], made.value)
+        return StatementResult([group], made.value)
 
-    def _chain(self, statement: Chain, place: Place, flow: Flow) -> Made:
+    def _chain(self, statement: Chain, place: Place, flow: Incoming) -> StatementResult:
         counter = Counter(place, flow)
         for item in statement.items:
             self._member(item, counter)
         return self._close("chain", statement, counter, flow)
 
-    def _close(self, kind: Any, statement: Statement, counter: Counter, flow: Flow, **more: Any) -> Made:
+    def _close(self, kind: Any, statement: Statement, counter: Counter, flow: Incoming, **more: Any) -> StatementResult:
         value = counter.flow.value
         counter.place.names.add_group(counter.place.path, value)
-        return Made([_group(kind, counter.place.path, counter.items, statement, flow.value, value, **more)], value)
+        return StatementResult(
+            [_group(kind, counter.place.path, counter.items, statement, flow.value, value, **more)], value
+        )
 
     def _member(self, item: Statement, counter: Counter) -> None:
         """A member of a chain: lines, chains and bodies take a number; repeats, loops and conditions splice."""
@@ -206,7 +212,7 @@ class BodyBuilder(Reader):
 
     def _named_alone(self, line: Line, place: Place) -> Value:
         """What a line that vanished reads: that is what the next member of its chain reads."""
-        found = self.inputs(line, place, Flow(None))
+        found = self.inputs(line, place, Incoming(None))
         if found is not None and len(found) != 1:
             self.report.error("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
             found = None
@@ -233,7 +239,7 @@ class BodyBuilder(Reader):
             self._member(item, counter)
         return {}
 
-    def _repeat(self, line: Line, place: Place, flow: Flow) -> Made:
+    def _repeat(self, line: Line, place: Place, flow: Incoming) -> StatementResult:
         counter = Counter(place, flow)
         more = self._copies(line, counter)
         return self._close("repeat", line, counter, flow, **more)
@@ -260,7 +266,7 @@ class BodyBuilder(Reader):
                 break
         return {"said": {"count": how_said(repeat, place.scope)}}
 
-    def _loop(self, loop: Loop, place: Place, flow: Flow) -> Made:
+    def _loop(self, loop: Loop, place: Place, flow: Incoming) -> StatementResult:
         """Without a template: a numbered chain."""
         counter = Counter(place, flow)
         more = self._loop_members(loop, counter)
@@ -275,10 +281,10 @@ class BodyBuilder(Reader):
             with self.report.turn(loop, bindings):
                 self._members(loop.body, inner)
             counter.next, counter.flow = inner.next, inner.flow
-            counter.items.append(_iteration(loop, bindings, Made(inner.items, inner.flow.value), before))
+            counter.items.append(_iteration(loop, bindings, StatementResult(inner.items, inner.flow.value), before))
         return {"said": {"iterable": how_said(loop.iterable, place.scope)}}
 
-    def turns(self, loop: Loop, place: Place, flow: Flow) -> Turns | None:
+    def turns(self, loop: Loop, place: Place, flow: Incoming) -> Turns | None:
         """The scope of each turn of a loop, and what its variables hold; None after an error."""
         rows = self.attempt(lambda: items(loop.iterable, self.context(place.reading(flow.value))), place)
         if rows is ERROR:
@@ -301,15 +307,15 @@ class BodyBuilder(Reader):
             turns.append((Scope(place.scope, bindings), pairs))
         return turns
 
-    def _conditional(self, statement: Conditional, place: Place, flow: Flow) -> Made:
+    def _conditional(self, statement: Conditional, place: Place, flow: Incoming) -> StatementResult:
         taken, branch = self._decide(statement, reading := place.reading(flow.value))
-        made = Made([], flow.value) if branch is None else self.run(branch, place, flow)
+        made = StatementResult([], flow.value) if branch is None else self.run(branch, place, flow)
         if taken is None:
-            made = Made([], Value(ERROR, place.path, statement.span))
+            made = StatementResult([], Value(ERROR, place.path, statement.span))
         place.names.add_group(place.path, made.value)
         said = {"condition": how_said(statement.condition, reading.scope)}
         group = _group("if", place.path, made.items, statement, flow.value, made.value, taken=bool(taken), said=said)
-        return Made([group], made.value, made.feeds)
+        return StatementResult([group], made.value, made.feeds)
 
     def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
         taken, branch = self._decide(statement, reading := counter.place.reading(counter.flow.value))
@@ -330,23 +336,23 @@ class BodyBuilder(Reader):
             return None, None
         return taken, statement.then if taken else statement.otherwise
 
-    def _nothing(self, statement: Nothing, place: Place, flow: Flow) -> Made:
-        return Made([], Value(NONE, place.path, statement.span))
+    def _nothing(self, statement: Nothing, place: Place, flow: Incoming) -> StatementResult:
+        return StatementResult([], Value(NONE, place.path, statement.span))
 
-    def _alias(self, statement: Alias, place: Place, flow: Flow) -> Made:
+    def _alias(self, statement: Alias, place: Place, flow: Incoming) -> StatementResult:
         found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
         if len(found) > 1:
             self.report.error(
                 "bad-arity", "expected one tensor here; use `concat` or `add` to combine several", statement.span
             )
         if not found:
-            return Made([], Value(ERROR, place.path, statement.span))
-        return Made([], AliasedValue(found[0].type, place.path, statement.span, found[0]))
+            return StatementResult([], Value(ERROR, place.path, statement.span))
+        return StatementResult([], AliasedValue(found[0].type, place.path, statement.span, found[0]))
 
-    def _line(self, line: Line, place: Place, flow: Flow) -> Made:
+    def _line(self, line: Line, place: Place, flow: Incoming) -> StatementResult:
         return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
 
-    def _leaf(self, line: Line, place: Place, flow: Flow, again: bool = False) -> Made:
+    def _leaf(self, line: Line, place: Place, flow: Incoming, again: bool = False) -> StatementResult:
         """`again`: a further copy of a repeat, which reads the copy before it."""
         self.session.spend(STATEMENT, line.span)
         shared = shared_module(line.op, place)
@@ -357,15 +363,19 @@ class BodyBuilder(Reader):
             return self._shared_line(shared, line, place, inputs)
         return self._record(apply(self, self.elaborate, line, place, inputs), line, place)
 
-    def _record(self, applied: Applied, line: Line, place: Place) -> Made:
+    def _record(self, applied: Applied, line: Line, place: Place) -> StatementResult:
         if applied.failed:
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.slot):
             self.report.error("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
         named, self.weights = self.weights, []
-        return Made([*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds)
+        return StatementResult(
+            [*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds
+        )
 
-    def _shared_line(self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None) -> Made:
+    def _shared_line(
+        self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None
+    ) -> StatementResult:
         """A call of a shared module with its inputs known."""
         if isinstance(shared.statement, Line) and is_single(shared.statement):
             own = module_place(shared, place)
@@ -376,15 +386,15 @@ class BodyBuilder(Reader):
             self.report.error("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
             inputs = None
         value = Value(ERROR, place.path, line.span) if inputs is None else inputs[0]
-        return self._shared(shared, line, place, Flow(value, linked=True))
+        return self._shared(shared, line, place, Incoming(value, linked=True))
 
-    def _shared(self, shared: Named, line: Line, place: Place, flow: Flow) -> Made:
+    def _shared(self, shared: Named, line: Line, place: Place, flow: Incoming) -> StatementResult:
         """The statement of a shared module, computed here, with the weights under the shared name."""
         if not can_call(self.report, shared, line, place):
             return self._record(failed(place, line), line, place)
         return self.run(shared.statement, module_place(shared, place), flow)
 
-    _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Flow], Made]] = {
+    _RUN: dict[type[Statement], Callable[[BodyBuilder, Any, Place, Incoming], StatementResult]] = {
         Line: _line,
         Chain: _chain,
         Body: _nested,
@@ -395,7 +405,7 @@ class BodyBuilder(Reader):
     }
 
 
-def _iteration(loop: Loop, bindings: dict[str, Any], made: Made, flow: Flow) -> Group:
+def _iteration(loop: Loop, bindings: dict[str, Any], made: StatementResult, flow: Incoming) -> Group:
     return _group("iteration", "", made.items, loop, flow.value, made.value, bindings=bindings)
 
 

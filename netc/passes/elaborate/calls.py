@@ -12,20 +12,24 @@ from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import how_said
 from netc.ir.model import Call, Value
 from netc.passes.elaborate.arguments import Bound, bind, missing, said, value_key
-from netc.passes.elaborate.files import Files, Instance
-from netc.passes.elaborate.namespace import CallSite, Elaborated, Slot
+from netc.passes.elaborate.files import FileInstance, Files
+from netc.passes.elaborate.namespace import CallSite, Elaborated, NameEntry
 from netc.passes.elaborate.place import Applied, failed
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.syntax.ast import Definition, Import, Variant
 from netc.types import ERROR, TensorType
 
-Elaborate = Callable[[Definition, Instance, dict[str, Any], tuple[TensorType, ...], Frame], Elaborated | None]
+Elaborate = Callable[[Definition, FileInstance, dict[str, Any], tuple[TensorType, ...], Frame], Elaborated | None]
 """Finds the block of a definition for values of its arguments and types of its inputs; None after an error."""
 
 
 def make_call(
-    session: Session, elaborate: Elaborate, callee: Definition | Import, target: Target, inputs: tuple[Value, ...]
+    session: CompileSession,
+    elaborate: Elaborate,
+    callee: Definition | Import,
+    target: Target,
+    inputs: tuple[Value, ...],
 ) -> Applied:
     """A call of `callee` on `inputs`; whatever is wrong is reported, inside the callee too."""
     place, line, report = target.place, target.line, session.report
@@ -76,7 +80,9 @@ def _values(files: Files, bound: Bound, target: Target, inputs: tuple[Value, ...
     }
 
 
-def _with_defaults(files: Files, definition: Definition, values: dict[str, Any], instance: Instance) -> dict[str, Any]:
+def _with_defaults(
+    files: Files, definition: Definition, values: dict[str, Any], instance: FileInstance
+) -> dict[str, Any]:
     """All of a block's arguments in the order of its signature; defaults are read in the block's file."""
     full = {}
     for parameter in definition.parameters:
@@ -88,7 +94,7 @@ def _with_defaults(files: Files, definition: Definition, values: dict[str, Any],
 
 
 def _applied(
-    session: Session,
+    session: CompileSession,
     elaborated: Elaborated,
     callee: Definition | Import,
     bound: Bound,
@@ -121,10 +127,12 @@ def _applied(
     session.provenance.sites.update(dict.fromkeys(outputs, site))
     ports = {o.name: v for o, v in zip(declared, outputs, strict=True)} | elaborated.none()
     first = next((ports[o.name] for o in elaborated.outputs if o.name in ports), None)
-    return Applied(call, Slot(first, ports, site), feeds=bool(inputs))
+    return Applied(call, NameEntry(first, ports, site), feeds=bool(inputs))
 
 
-def block_key(definition: Definition, instance: Instance, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
+def block_key(
+    definition: Definition, instance: FileInstance, values: dict[str, Any], types: tuple[TensorType, ...]
+) -> Any:
     """Equal for calls that may share one block."""
     plain = tuple((name, _argument_key(value)) for name, value in values.items())
     return (id(definition), id(instance.scope), plain, types)

@@ -12,9 +12,9 @@ from netc.ir.flat import flatten
 from netc.lazy import LazyModule
 from netc.literals import literal
 from netc.passes.compilation import Compilation
-from netc.passes.elaborate.files import Instance
+from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import Namespace
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 from netc.syntax.ast import Check, Definition, SpecFile
 from netc.types import ERROR
 
@@ -47,7 +47,7 @@ def check_budgets(compilation: Compilation) -> None:
                 holds(session, told, instance, scope)
 
 
-def holds(session: Session, check: Check, instance: Instance, scope: Scope) -> bool:
+def holds(session: CompileSession, check: Check, instance: FileInstance, scope: Scope) -> bool:
     """Whether a check holds; one that does not is reported where the block or file that makes it is called."""
     files, report = session.files, session.report
     context = files.context(scope, instance)
@@ -69,6 +69,6 @@ def holds(session: Session, check: Check, instance: Instance, scope: Scope) -> b
     return False
 
 
-def _shown(session: Session, expr: Expr, context: Context, instance: Instance) -> str:
+def _shown(session: CompileSession, expr: Expr, context: Context, instance: FileInstance) -> str:
     value = session.files.attempt(partial(evaluate, expr, context), instance.source)
     return "?" if value is ERROR else literal(value)

@@ -30,7 +30,7 @@ MAX_IMPORTS = 64
 """Files one spec may be made of."""
 
 
-class Names:
+class OperatorNames:
     """Every word that may stand where an operator stands in a file."""
 
     __slots__ = ("spec",)
@@ -48,14 +48,14 @@ class Names:
         return len(self.spec.blocks) + len(self.spec.imports) + len(OPERATORS)
 
 
-class Instance(msgspec.Struct, frozen=True, eq=False):
+class FileInstance(msgspec.Struct, frozen=True, eq=False):
     """A file with its arguments chosen. `scope` holds them and the file's `let`s. `blocks`: its own, and those of the
     chains that it shares with them."""
 
     spec: SpecFile
     scope: Scope
     arguments: Mapping[str, Any]
-    names: Names
+    names: OperatorNames
     defaults: Mapping[str, tuple[Argument, ...]]
     source: Source
     blocks: Mapping[str, Definition]
@@ -70,8 +70,8 @@ class Files:
         self.texts = texts
         self.domain = domain
         self._parsed: dict[str, SpecFile | None] = {}
-        self._instances: dict[Any, Instance] = {}
-        self._by_scope: dict[Scope, Instance] = {}
+        self._instances: dict[Any, FileInstance] = {}
+        self._by_scope: dict[Scope, FileInstance] = {}
         self.sources: dict[Scope, Source] = {}
         """Where expressions stand that are in no file, by the scope they are read in."""
         self.findings: list[Diagnostic] = []
@@ -158,7 +158,7 @@ class Files:
 
     def instance(
         self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any], types: tuple[TensorType, ...] = ()
-    ) -> Instance:
+    ) -> FileInstance:
         """The file with defaults, then the variant's values, then the given ones (already evaluated).
 
         types: those of its inputs where it is imported; its symbols hold the sizes of that use.
@@ -168,8 +168,8 @@ class Files:
             return self._instances[key]
         scope = Scope(None, {}, owner=spec)
         made = blocks_of_shared(spec)
-        instance = Instance(
-            spec, scope, {}, Names(spec), {d.op: d.values for d in spec.defaults}, spec.span.source,
+        instance = FileInstance(
+            spec, scope, {}, OperatorNames(spec), {d.op: d.values for d in spec.defaults}, spec.span.source,
             blocks={**spec.blocks, **made},
             shared=tuple([calling(named) if named.text in made else named for named in spec.shared]),
         )  # fmt: skip
@@ -182,7 +182,7 @@ class Files:
         self._instances[key] = instance
         return instance
 
-    def _arguments(self, instance: Instance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _arguments(self, instance: FileInstance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {p.name: p.default for p in instance.spec.parameters}
         if variant is not None:
             chosen.update({a.name: a.value for a in variant.values if a.name in chosen})
@@ -203,7 +203,7 @@ class Files:
         message = f"`{spec.name}` has no argument `{name}`"
         self.report.error("unknown-argument", message, span).fix(*did_you_mean(span, known))
 
-    def value(self, expr: Any, instance: Instance, scope: Scope) -> Any:
+    def value(self, expr: Any, instance: FileInstance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
         return self.attempt(lambda: evaluate(expr, self.context(scope, instance)), self.source_of(scope))
 
@@ -223,10 +223,12 @@ class Files:
         fixes = (Fix(error.help, edits),) if error.help else ()
         self.report.error(error.code, error.message, span).fix(*fixes)
 
-    def context(self, scope: Scope, instance: Instance, words: tuple[str, ...] = (), symbols: bool = False) -> Context:
+    def context(
+        self, scope: Scope, instance: FileInstance, words: tuple[str, ...] = (), symbols: bool = False
+    ) -> Context:
         return Context(scope, self.domain, words, instance.names, symbols)
 
-    def add_lets(self, definition: Definition, scope: Scope, instance: Instance) -> None:
+    def add_lets(self, definition: Definition, scope: Scope, instance: FileInstance) -> None:
         """Evaluate `let`s in order; each sees those before it."""
         for let in definition.lets:
             if let.name in scope.bindings:
@@ -235,7 +237,7 @@ class Files:
             said = None if is_plain(let.value) else how_said(let.value, scope)
             scope.bindings[let.name] = Binding("let", value, said)
 
-    def of_scope(self, scope: Scope) -> Instance:
+    def of_scope(self, scope: Scope) -> FileInstance:
         """The file instance a scope lies in."""
         while scope.parent is not None:
             scope = scope.parent

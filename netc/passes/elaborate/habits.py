@@ -12,7 +12,7 @@ from netc.expr.tree import Binary, Literal, Name
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, Op
 from netc.passes.elaborate.application import Application
-from netc.passes.elaborate.arguments import Given
+from netc.passes.elaborate.arguments import ScopedArgument
 from netc.passes.elaborate.report import Clue
 from netc.syntax.ast import Argument
 from netc.types import ERROR
@@ -102,7 +102,7 @@ def _without(applied: Application, at: int) -> Iterator[Fix]:
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def values_meant(applied: Application, declared: Attr, given: Given, value: object) -> Iterator[Fix]:
+def values_meant(applied: Application, declared: Attr, given: ScopedArgument, value: object) -> Iterator[Fix]:
     """What may have been meant by a value that an operator does not take."""
     argument, expr = given.argument, given.argument.value
     place = Span(argument.span.source, expr.start, expr.end)
@@ -133,7 +133,7 @@ def _word_meant(declared: Attr, place: Span, word: str) -> Iterator[Fix]:
         yield from changes.offer(f"did you mean `{near}`?", Edit(place, near))
 
 
-def tensor_meant(applied: Application, given: Given) -> Iterator[Fix]:
+def tensor_meant(applied: Application, given: ScopedArgument) -> Iterator[Fix]:
     """A tensor that lacks its @."""
     value = given.argument.value
     if isinstance(value, Name) and applied.place.scope.tensor(value.id) is not None:

@@ -15,8 +15,8 @@ from netc.expr.tree import Expr, Literal, Name, names_in
 from netc.ir.model import Value
 from netc.lazy import LazyModule
 from netc.literals import literal
-from netc.passes.elaborate.files import Instance
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.files import FileInstance
+from netc.passes.elaborate.session import CompileSession
 from netc.syntax.ast import Input
 from netc.types import DTYPES, ERROR, FLOATS, TensorType
 
@@ -29,7 +29,7 @@ else:
 class Inputs:
     """Reads the inputs that a file declares."""
 
-    def __init__(self, session: Session, instance: Instance) -> None:
+    def __init__(self, session: CompileSession, instance: FileInstance) -> None:
         self.report, self.files, self.domain, self.dtype = session.report, session.files, session.domain, session.dtype
         self.instance, self.spec = instance, instance.spec
 

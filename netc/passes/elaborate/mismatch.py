@@ -28,7 +28,7 @@ from netc.passes.elaborate.changes import (
     reference_spans,
 )
 from netc.passes.elaborate.namespace import Namespace
-from netc.passes.elaborate.provenance import Provenance, Step, steps
+from netc.passes.elaborate.provenance import Ancestor, Provenance, steps
 from netc.syntax.ast import Line, SpecFile
 from netc.types import ERROR
 
@@ -37,7 +37,7 @@ MAX_OTHERS = 3
 _DIGITS = re.compile(r"\d+")
 
 
-class Side(msgspec.Struct, frozen=True, eq=False):
+class _Side(msgspec.Struct, frozen=True, eq=False):
     """One of two tensors that disagree: what names it in the line, if anything does."""
 
     value: Value
@@ -51,7 +51,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
     """
 
     op: Op
-    sides: tuple[Side, Side]
+    sides: tuple[_Side, _Side]
     axes: Sequence[int]
     names: Namespace
     prefix: str
@@ -80,7 +80,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         for own, other in (self.sides, self.sides[::-1]):
             yield from self._added(own.value, other.value)
 
-    def _like(self, own: Side, other: Side) -> Iterator[Fix]:
+    def _like(self, own: _Side, other: _Side) -> Iterator[Fix]:
         """Resize to the size of the other tensor."""
         if other.ref is None or min(self.axes) < 2:
             return
@@ -92,7 +92,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             if not _keeps_space(node):
                 return
 
-    def _another(self, own: Side, other: Side) -> Iterator[Fix]:
+    def _another(self, own: _Side, other: _Side) -> Iterator[Fix]:
         """Another tensor of that kind of name that has the size."""
         if own.ref is None:
             return
@@ -116,7 +116,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         if len({id(step.node.statement) for step, _ in found}) > 1:
             yield from _set(found)
 
-    def _shrinking(self, value: Value) -> Iterator[tuple[Step, dict[str, Any]]]:
+    def _shrinking(self, value: Value) -> Iterator[tuple[Ancestor, dict[str, Any]]]:
         """Windows of stride 1 that change the size, last first, and the padding with which they would not."""
         for step in steps(value, self.provenance):
             if not _keeps_space(step.node):
@@ -196,7 +196,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         edits = (insert_before(self.named, name, line), another(low.ref, name))
         yield from offer(f"put `{name}: {line}` before this, and `@{name}` here", *edits)
 
-    def _shortcut(self) -> tuple[Side, Side]:
+    def _shortcut(self) -> tuple[_Side, _Side]:
         """The side that the other is computed from, else the one with fewer channels, and the other."""
         left, right = self.sides
         before = [node.inputs[0] for node in (step.node for step in steps(left.value, self.provenance))]
@@ -217,14 +217,14 @@ def mismatch(op: Op, applied: Application, clash: Clash) -> Mismatch | None:
         return None
     refs = reference_spans(applied.line)
     spans: list[Span | None] = [*refs] if len(refs) == len(inputs) else [None] * len(inputs)
-    first, second = [Side(inputs[at], spans[at]) for at in clash.inputs]
+    first, second = [_Side(inputs[at], spans[at]) for at in clash.inputs]
     return Mismatch(
         op, (first, second), clash.axes, place.names, place.prefix, applied.reader.naming,
         applied.session.provenance, inputs,
     )  # fmt: skip
 
 
-def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
+def _set(found: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
     """Attributes of lines above."""
     if not found:
         return
@@ -250,7 +250,7 @@ def _set(found: Sequence[tuple[Step, dict[str, Any]]], tail: str = "") -> Iterat
     yield from offer(f"add {words} to {in_order(names[::-1])}{shown}{tail}", *edits)
 
 
-def _resized(step: Step, line: Line, like: Tensor) -> Iterator[Fix]:
+def _resized(step: Ancestor, line: Line, like: Tensor) -> Iterator[Fix]:
     """The line with `like` in place of what says the size otherwise."""
     spans = step.node.spans
     replaced = [name for name in step.node.op.like_replaces if name in spans]

@@ -82,7 +82,7 @@ class CallSite(msgspec.Struct, frozen=True, eq=False):
         return self.exposed[path][1]
 
 
-class Slot(msgspec.Struct, eq=False):
+class NameEntry(msgspec.Struct, eq=False):
     """A statement's name: the tensor it stands for, its ports, and the call behind it where it is one."""
 
     value: Value | None
@@ -108,7 +108,7 @@ class Namespace:
         self.many: dict[str, int] = {}
         """The input that takes all further tensors, and how many there are: `maps.0`, `maps.1`, …"""
         self.body_inputs: dict[str, Value | None] = {}
-        self.slots: dict[str, Slot] = {}
+        self.slots: dict[str, NameEntry] = {}
         self.heads: set[str] = set()
         self._members: defaultdict[str, dict[str, None]] = defaultdict(dict)
         """The names directly under a path, and under none."""
@@ -120,7 +120,7 @@ class Namespace:
         net = self.definition.net
         return {one.text: one for one in reversed(net.statements)} if isinstance(net, Body) else {}
 
-    def add(self, path: str, slot: Slot) -> bool:
+    def add(self, path: str, slot: NameEntry) -> bool:
         """Name a statement; False when another has that name already."""
         known = self.slots.get(path)
         if known is not None and not known.container:
@@ -133,7 +133,7 @@ class Namespace:
         """Name a chain, body, loop or condition, unless a leaf of it already carries the name itself."""
         known = self.slots.get(path)
         if known is None or known.container:
-            self.slots[path] = Slot(value)
+            self.slots[path] = NameEntry(value)
         self._add_containers(path, value)
 
     def _add_containers(self, path: str, value: Value | None) -> None:
@@ -144,7 +144,7 @@ class Namespace:
             self._members[outer][path[at + 1 : end]] = None
             known = self.slots.get(outer)
             if known is None:
-                self.slots[outer] = Slot(value, container=True)
+                self.slots[outer] = NameEntry(value, container=True)
             elif known.container:
                 known.value = value
             self.heads.add(outer)

@@ -20,11 +20,11 @@ from netc.ops.conversion import convert
 from netc.ops.records import Problem, Require
 from netc.ops.target import tensors_with
 from netc.passes.elaborate.application import Application
-from netc.passes.elaborate.arguments import Bound, Given, bind, is_plain, missing
-from netc.passes.elaborate.namespace import AliasedValue, Namespace, Slot
+from netc.passes.elaborate.arguments import Bound, ScopedArgument, bind, is_plain, missing
+from netc.passes.elaborate.namespace import AliasedValue, NameEntry, Namespace
 from netc.passes.elaborate.place import Applied, failed
 from netc.passes.elaborate.provenance import explain
-from netc.passes.elaborate.reading import Reader
+from netc.passes.elaborate.reading import Resolver
 from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.passes.elaborate.windows import window_findings
@@ -41,7 +41,7 @@ class NodeMaker(Application):
     """Makes the node of an operator applied to its inputs; `make` collects everything wrong before it gives up."""
 
     def __init__(
-        self, reader: Reader, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+        self, reader: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
     ) -> None:
         super().__init__(reader, cls, target, inputs, open=open)
         self._scopes: dict[Scope, Scope] = {}
@@ -77,7 +77,7 @@ class NodeMaker(Application):
         self.ok = complain(self.report, bound.complaints, clue)
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
-                bound.by_name[argument.name] = Given(argument, self.place.instance.scope)
+                bound.by_name[argument.name] = ScopedArgument(argument, self.place.instance.scope)
         meant = arguments_meant(bound.complaints)
         for name in [name for name in missing(bound, cls.required) if name not in meant]:
             message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
@@ -97,7 +97,7 @@ class NodeMaker(Application):
         self.report.error("bad-arity", message, self.line.span).help(*helps)
         self.ok = False
 
-    def _reference(self, given: Given) -> None:
+    def _reference(self, given: ScopedArgument) -> None:
         """The tensor behind `of=@pool1` or `like=@c3`."""
         if not isinstance(given.argument.value, TensorRef):
             message = f"`{given.argument.name}` takes a tensor, written with @"
@@ -114,7 +114,7 @@ class NodeMaker(Application):
         else:
             self._pass(given, found[:1])
 
-    def _undo(self, value: Value, given: Given) -> None:
+    def _undo(self, value: Value, given: ScopedArgument) -> None:
         """Take over what the operator named by `of` says and knows."""
         found = self._origin(value, self.place.names)
         node, extras = found if found is not None else (None, ())
@@ -132,7 +132,7 @@ class NodeMaker(Application):
         self.undone = node
         self._pass(given, extras)
 
-    def _pass(self, given: Given, values: Sequence[Value]) -> None:
+    def _pass(self, given: ScopedArgument, values: Sequence[Value]) -> None:
         """Tensors that come after the inputs; where there is an attribute of that name it says so."""
         name = str(given.argument.name)
         self.given[name] = tuple(values)
@@ -169,7 +169,7 @@ class NodeMaker(Application):
         if declared is not None and declared.default in FLOATS and wanted is not None:
             self.values.setdefault("dtype", wanted)
 
-    def _attribute(self, declared: Attr, given: Given) -> None:
+    def _attribute(self, declared: Attr, given: ScopedArgument) -> None:
         expr = given.argument.value
         value: Any = None
         try:
@@ -200,7 +200,7 @@ class NodeMaker(Application):
             self._scopes[scope] = self.place.beside(scope, self.inputs)
         return self._scopes[scope]
 
-    def _is_no_word(self, declared: Attr, given: Given, error: ExprError) -> bool:
+    def _is_no_word(self, declared: Attr, given: ScopedArgument, error: ExprError) -> bool:
         """Whether an unknown name stands where the operator takes one of a few words; that is what is reported then."""
         word = given.argument.value
         if (
@@ -218,7 +218,7 @@ class NodeMaker(Application):
             return True
         return False
 
-    def _report_value(self, declared: Attr, given: Given, value: Any, message: str) -> None:
+    def _report_value(self, declared: Attr, given: ScopedArgument, value: Any, message: str) -> None:
         clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, given, value)))
         at = Span(given.argument.span.source, given.argument.value.start, given.argument.value.end)
         self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
@@ -249,7 +249,7 @@ class NodeMaker(Application):
             if op.hands_on(*types):
                 many = isinstance(op.infer(*types), tuple)
                 same = AliasedValue(inputs[0].type, self.place.path, self.line.span, inputs[0])
-                return Applied(None, Slot(same, {"0": same} if many else {}))
+                return Applied(None, NameEntry(same, {"0": same} if many else {}))
             outputs, slot = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
             self.report.error("too-complex", str(error), self.line.span).help("bind the symbols: --bind h=7")
@@ -268,16 +268,16 @@ class NodeMaker(Application):
         self.reader.own.update(outputs)
         return Applied(node, slot, feeds=self.cls.arity[1] != 0)
 
-    def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], Slot]:
+    def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], NameEntry]:
         spend(sum(TENSOR + len(made.shape) for made in types))
         path, span = self.place.path, self.line.span
         ports = op.ports()
         if len(types) == 1 and ports is None:
             value = Value(types[0], path, span)
-            return (value,), Slot(value)
+            return (value,), NameEntry(value)
         names = ports or tuple(str(i) for i in range(len(types)))
         values = tuple(Value(t, f"{path}.{n}" if n else path, span) for t, n in zip(types, names, strict=True))
-        return values, Slot(values[0], {n: v for n, v in zip(names, values, strict=True) if n})
+        return values, NameEntry(values[0], {n: v for n, v in zip(names, values, strict=True) if n})
 
     def _check(self, op: Op, types: tuple[TensorType, ...]) -> bool:
         """Run the operator's own check, placing what it finds; True when it found nothing.

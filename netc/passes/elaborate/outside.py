@@ -11,8 +11,8 @@ from netc.expr.evaluate import Context, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
 from netc.expr.scope import Scope
-from netc.passes.elaborate.files import Instance, Names
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.files import FileInstance, OperatorNames
+from netc.passes.elaborate.session import CompileSession
 from netc.syntax.ast import SpecFile
 from netc.types import ERROR
 
@@ -20,7 +20,7 @@ from netc.types import ERROR
 class Outside:
     """Reads values for a file's arguments; each text is a source of its own, so findings in it point at it."""
 
-    def __init__(self, session: Session, spec: SpecFile) -> None:
+    def __init__(self, session: CompileSession, spec: SpecFile) -> None:
         self.spec = spec
         self.domain, self.files, self.report = session.domain, session.files, session.report
         self._scopes: list[Scope] = []
@@ -33,7 +33,7 @@ class Outside:
             if self._is_known(name)
         }
 
-    def belong_to(self, instance: Instance) -> None:
+    def belong_to(self, instance: FileInstance) -> None:
         """Operators among the values mean what they mean in the file they are given to."""
         for scope in self._scopes:
             scope.parent = instance.scope
@@ -59,7 +59,9 @@ class Outside:
             span = Span(source, problem.start, problem.end)
             self.report.error(problem.code, problem.message, span).help(problem.help)
             return ERROR
-        return self.files.attempt(lambda: evaluate(expr, Context(scope, self.domain, (), Names(self.spec))), source)
+        return self.files.attempt(
+            lambda: evaluate(expr, Context(scope, self.domain, (), OperatorNames(self.spec))), source
+        )
 
 
 def _plain(value: Any) -> Any:

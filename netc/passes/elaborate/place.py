@@ -7,8 +7,8 @@ import msgspec
 from netc.expr.scope import Scope
 from netc.ir.flat import join
 from netc.ir.model import Call, Node, Value
-from netc.passes.elaborate.files import Instance
-from netc.passes.elaborate.namespace import Namespace, Slot, TensorNames
+from netc.passes.elaborate.files import FileInstance
+from netc.passes.elaborate.namespace import NameEntry, Namespace, TensorNames
 from netc.syntax.ast import Line
 from netc.types import ERROR
 
@@ -23,7 +23,7 @@ class Place(msgspec.Struct, frozen=True, eq=False):
     module: str
     prefix: str
     scope: Scope
-    instance: Instance
+    instance: FileInstance
     names: Namespace
     outer: bool = False
 
@@ -59,14 +59,14 @@ class Place(msgspec.Struct, frozen=True, eq=False):
         return TensorNames(self.names, self.prefix, own)
 
 
-class Flow(msgspec.Struct, frozen=True, eq=False):
+class Incoming(msgspec.Struct, frozen=True, eq=False):
     """The tensor that flows into a statement without `@`; `linked` inside a chain, where no fork can hide."""
 
     value: Value | None
     linked: bool = False
 
-    def then(self, value: Value | None) -> Flow:
-        return Flow(value, linked=True)
+    def then(self, value: Value | None) -> Incoming:
+        return Incoming(value, linked=True)
 
 
 class Applied(msgspec.Struct, frozen=True, eq=False):
@@ -74,7 +74,7 @@ class Applied(msgspec.Struct, frozen=True, eq=False):
     next statement reads it."""
 
     item: Node | Call | None
-    slot: Slot
+    slot: NameEntry
     feeds: bool = True
 
     @property
@@ -84,4 +84,4 @@ class Applied(msgspec.Struct, frozen=True, eq=False):
 
 def failed(place: Place, line: Line) -> Applied:
     """A line that was rejected: whatever reads it stays silent."""
-    return Applied(None, Slot(Value(ERROR, place.path, line.span)))
+    return Applied(None, NameEntry(Value(ERROR, place.path, line.span)))

@@ -25,7 +25,7 @@ class Provenance(msgspec.Struct, frozen=True, eq=False):
     sites: dict[Value, CallSite] = {}
 
 
-class Step(msgspec.Struct, frozen=True, eq=False):
+class Ancestor(msgspec.Struct, frozen=True, eq=False):
     """An operator on the way to a tensor, and its path as the statement at the end of the way would say it."""
 
     node: Node
@@ -34,7 +34,7 @@ class Step(msgspec.Struct, frozen=True, eq=False):
     """Whether it stands in a block that is called on the way."""
 
 
-def steps(value: Value, provenance: Provenance) -> Iterator[Step]:
+def steps(value: Value, provenance: Provenance) -> Iterator[Ancestor]:
     """The way to a tensor, last operator first, along first inputs and through the blocks called."""
     sites: list[CallSite] = []
     for _ in range(MAX_STEPS):
@@ -42,7 +42,7 @@ def steps(value: Value, provenance: Provenance) -> Iterator[Step]:
         if node is not None:
             if not node.inputs:
                 return
-            yield Step(node, ".".join([*[s.call.path for s in sites], node.path]), bool(sites))
+            yield Ancestor(node, ".".join([*[s.call.path for s in sites], node.path]), bool(sites))
             value = node.inputs[0]
         elif site is not None and (inner := site.inside(value)) is not None:
             sites.append(site)

@@ -18,10 +18,10 @@ from netc.expr.tree import Expr, Name, TensorRef
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.source import WeightOf
-from netc.passes.elaborate.namespace import Slot, UnknownTensor, unaliased
-from netc.passes.elaborate.place import Flow, Place
+from netc.passes.elaborate.namespace import NameEntry, UnknownTensor, unaliased
+from netc.passes.elaborate.place import Incoming, Place
 from netc.passes.elaborate.report import Clue
-from netc.passes.elaborate.session import Session
+from netc.passes.elaborate.session import CompileSession
 from netc.passes.elaborate.shared import takes_input
 from netc.syntax.ast import Line, Loop, Named
 from netc.types import ERROR, NONE, TensorType
@@ -32,7 +32,7 @@ else:
     changes = LazyModule("netc.passes.elaborate.changes")
 
 
-class Template(msgspec.Struct, frozen=True, eq=False):
+class LoopTemplate(msgspec.Struct, frozen=True, eq=False):
     """`stage$i: {for: …}`: what its variables hold in the first turn, and what flows into that."""
 
     named: Named
@@ -59,10 +59,10 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         return Fix(f"write `@{ref}` here, and {above} above for the first iteration to read", edits)
 
 
-class Reader:
+class Resolver:
     """Resolves what statements read and remembers who read what, for one block."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CompileSession) -> None:
         self.session = session
         self.report, self.files, self.domain = session.report, session.files, session.domain
         self.reads: dict[Value, list[tuple[Span, Line | None]]] = defaultdict(list)
@@ -72,7 +72,7 @@ class Reader:
         self.broken: set[tuple[int, int]] = set()
         self.weights: list[Node] = []
         """Weights of other statements that were named since the last statement, as nodes to stand before it."""
-        self.templates: list[Template] = []
+        self.templates: list[LoopTemplate] = []
         self.naming: Span | None = None
         """The name of the statement being elaborated."""
 
@@ -94,7 +94,7 @@ class Reader:
         """The result of `run`, or ERROR when an expression in it has no value (reported)."""
         return self.files.attempt(run, place.instance.source)
 
-    def inputs(self, line: Line, place: Place, flow: Flow) -> tuple[Value, ...] | None:
+    def inputs(self, line: Line, place: Place, flow: Incoming) -> tuple[Value, ...] | None:
         """The tensors a line takes: those it names, or the one that flows in; None after an unknown name."""
         if line.inputs is None:
             if not takes_input(line, place) or flow.value is None:
@@ -189,7 +189,7 @@ class Reader:
         node = msgspec.structs.replace(
             owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span
         )
-        place.names.slots[unknown.text] = Slot(value)
+        place.names.slots[unknown.text] = NameEntry(value)
         self.weights.append(node)
         self.own.add(value)
         return value

@@ -15,7 +15,7 @@ from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Severity
 from netc.dims import Size
 from netc.literals import literal
 from netc.syntax.ast import Line, Loop, SpecFile
-from netc.syntax.report import MAX_FINDINGS
+from netc.syntax.findings import MAX_FINDINGS
 
 MOST_AT_ONE_PLACE = 8
 """Findings of one code at the same characters."""

@@ -14,7 +14,7 @@ from netc.passes.elaborate.provenance import Provenance
 from netc.passes.elaborate.report import Report
 
 
-class Session:
+class CompileSession:
     """dtype: the type of floating-point inputs, and of tensors without input that name none; None: as they say.
     texts: what is read in place of files, by path."""
 

@@ -14,14 +14,14 @@ from netc.ir.model import Value
 from netc.lazy import LazyModule
 from netc.literals import literal
 from netc.ops.base import OPERATORS, Attr, Op
-from netc.passes.elaborate.arguments import Complaint, Given
-from netc.passes.elaborate.files import Files, Instance
+from netc.passes.elaborate.arguments import Complaint, ScopedArgument
+from netc.passes.elaborate.files import FileInstance, Files
 from netc.passes.elaborate.place import Place
 from netc.passes.elaborate.report import Clue, Report
 from netc.syntax.ast import Definition, Import, Line
+from netc.syntax.findings import SourceFindings
 from netc.syntax.library import import_of
 from netc.syntax.line import LineText, parse_line
-from netc.syntax.report import Report as SyntaxReport
 from netc.types import ERROR
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Target:
         self, report: Report, files: Files, place: Place, line: Line, inputs: tuple[Value, ...] | None = None
     ) -> None:
         self.report, self.files, self.place, self.line, self.inputs = report, files, place, line, inputs
-        self.instance: Instance = place.instance
-        self.given: list[Given] = [Given(a, place.scope) for a in line.arguments]
+        self.instance: FileInstance = place.instance
+        self.given: list[ScopedArgument] = [ScopedArgument(a, place.scope) for a in line.arguments]
         self.word_span = line.op_span
 
     def resolve(self) -> type[Op] | Definition | Import | None:
@@ -70,7 +70,7 @@ class Target:
         if value.plain:
             self.word_span = Span(source, value.at.start, value.at.end)
             return value.text
-        found = SyntaxReport(source)
+        found = SourceFindings(source)
         line = parse_line(LineText(value.text, value.at.start + 1), found)
         for one in found.diagnostics:
             self.report.error(one.code, one.message, one.span).note(*one.notes).fix(*one.fixes)
@@ -80,7 +80,7 @@ class Target:
                 message = f"`{value.text}` must be an operator with its arguments, without tensors or a repeat"
                 self.report.error("bad-argument", message, span)
             return None
-        self.given = [*(Given(a, value.scope) for a in line.arguments), *self.given]
+        self.given = [*(ScopedArgument(a, value.scope) for a in line.arguments), *self.given]
         self.word_span = line.op_span
         return line.op
 

@@ -7,8 +7,8 @@ import sys
 import click
 
 from netc.cli.options import as_json, one_spec
-from netc.cli.report import print_diagnostics, say
 from netc.cli.spec import compile_or_fail
+from netc.cli.terminal import print_diagnostics, say
 from netc.diagnostics.model import NetcError
 from netc.weights import check_weights
 from netc.weights.check import summarised

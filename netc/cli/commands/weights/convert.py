@@ -13,17 +13,17 @@ from netc.cli.commands.weights.options import read_tensors, shard_size, state_ke
 from netc.cli.options import as_json, choices, one_file_output
 from netc.cli.output import file_to_write, print_json
 from netc.cli.progress import progress
-from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
+from netc.cli.terminal import say
 from netc.diagnostics.style import shown
 from netc.ir.model import Network
 from netc.types import FLOATS
 from netc.weights import tensors
 from netc.weights.check import counted
 from netc.weights.convert import Conversion, chosen, convert, convert_for, matched, write_conversion
-from netc.weights.match import Matched
+from netc.weights.match import MatchedTensors
 from netc.weights.rename import Rule, Selection, parse_rule, read_rules
-from netc.weights.values import Held
+from netc.weights.values import StoredTensor
 
 OF_NETWORK = ("partial", "by_form", "adapt_input")
 """Options that need a network."""
@@ -126,7 +126,7 @@ def command(
         say("\n".join(lines), sys.stderr if target == "-" else None)
 
 
-def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, Held]:
+def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, StoredTensor]:
     """The tensors that the options choose, by their new names; rules of no use are told on standard error."""
     wanted = [tensor.name for tensor in tensors(network)] if network else []
     held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
@@ -139,7 +139,9 @@ def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, An
     return found.tensors
 
 
-def _conversion(network: Network | None, target: str, taken: dict[str, Held], options: dict[str, Any]) -> Conversion:
+def _conversion(
+    network: Network | None, target: str, taken: dict[str, StoredTensor], options: dict[str, Any]
+) -> Conversion:
     dtype, size = options["dtype"], options["shard_size"]
     if network is None:
         return convert(target, taken, dtype, size)
@@ -153,7 +155,7 @@ def _selection(options: dict[str, Any]) -> Selection:
     return Selection(rules=rules, **names)
 
 
-def _as_json(conversion: Conversion, how: Matched | None) -> dict[str, object]:
+def _as_json(conversion: Conversion, how: MatchedTensors | None) -> dict[str, object]:
     told = {} if how is None else {"rules": how.rules, "doubtful": list(how.doubtful)}
     return {
         "files": [str(path) for path in conversion.layout.paths],
@@ -179,7 +181,7 @@ def _lines(conversion: Conversion) -> list[str]:
     return [*lines, f"  and {rest} more in other shapes, which --json lists"] if rest > 0 else lines
 
 
-def _told(how: Matched) -> list[str]:
+def _told(how: MatchedTensors) -> list[str]:
     """The rules that were found, as a file of names has them."""
     if not how.rules:
         return ["the names are those of the network: no rule is needed"]

@@ -8,8 +8,8 @@ import msgspec
 from netc.cli.commands.weights.options import read_tensors, state_key
 from netc.cli.options import Real, as_json
 from netc.cli.output import print_json
-from netc.cli.report import say
-from netc.weights.diff import Difference, compare
+from netc.cli.terminal import say
+from netc.weights.diff import WeightDifference, compare
 
 
 @click.command("diff", short_help="Compare two files.")
@@ -40,5 +40,5 @@ def command(first: str, second: str, tolerance: float, key: str | None, json_: b
         raise click.exceptions.Exit(1)
 
 
-def _as_json(difference: Difference) -> dict[str, object]:
+def _as_json(difference: WeightDifference) -> dict[str, object]:
     return msgspec.structs.asdict(difference)

@@ -9,8 +9,8 @@ from netc.cli.commands.weights.options import shard_size
 from netc.cli.options import one_file_output, one_spec
 from netc.cli.output import file_to_write
 from netc.cli.progress import progress
-from netc.cli.report import say
 from netc.cli.spec import compile_or_fail
+from netc.cli.terminal import say
 from netc.types import FLOATS
 from netc.weights import fresh_layout, write_fresh
 from netc.weights.check import counted

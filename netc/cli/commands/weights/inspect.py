@@ -13,9 +13,9 @@ from netc.cli.options import as_json
 from netc.cli.output import print_json
 from netc.weights.check import counted
 from netc.weights.stats import Statistics, statistics
-from netc.weights.values import Held
+from netc.weights.values import StoredTensor
 
-Row = tuple[Held, Statistics | None]
+Row = tuple[StoredTensor, Statistics | None]
 
 
 @click.command("inspect", short_help="List the tensors of a file.")
@@ -39,11 +39,11 @@ def command(weights: str, stats: bool, key: str | None, json_: bool) -> None:
         click.echo(_table(rows, stats), nl=False)
 
 
-def _place(held: Held) -> tuple[str, int]:
+def _place(held: StoredTensor) -> tuple[str, int]:
     return held.origin, held.entry.start if held.entry else 0
 
 
-def _as_json(held: Held, found: Statistics | None) -> dict[str, object]:
+def _as_json(held: StoredTensor, found: Statistics | None) -> dict[str, object]:
     form = {"name": held.name, "dtype": held.dtype, "shape": list(held.shape), "bytes": held.size}
     return form if found is None else form | msgspec.structs.asdict(found)
 
@@ -60,7 +60,7 @@ def _table(rows: Sequence[Row], stats: bool) -> str:
 _HEADINGS = ("Min", "Max", "Mean", "Std", "Non-finite")
 
 
-def _line(held: Held, found: Statistics | None, stats: bool) -> list[str]:
+def _line(held: StoredTensor, found: Statistics | None, stats: bool) -> list[str]:
     form = [held.name, held.dtype, "×".join(map(str, held.shape)), f"{prod(held.shape):,}", f"{held.size:,}"]
     if not stats:
         return form

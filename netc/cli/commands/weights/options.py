@@ -10,7 +10,7 @@ import click
 from netc.cli.options import byte_size
 from netc.diagnostics.style import shown
 from netc.weights.checkpoint import read_weights
-from netc.weights.values import Held
+from netc.weights.values import StoredTensor
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ def state_key(wrapped: Decorated) -> Decorated:
     return click.option("--key", metavar="NAME", help=words)(wrapped)
 
 
-def read_tensors(path: str, key: str | None, wanted: Collection[str] = ()) -> tuple[Held, ...]:
+def read_tensors(path: str, key: str | None, wanted: Collection[str] = ()) -> tuple[StoredTensor, ...]:
     """The tensors of a file, and what had to be understood to find them told on standard error.
 
     wanted: names that are looked for; a prefix that these have too is not taken off.

@@ -35,7 +35,7 @@ def meant(word: str, allowed: tuple[str, ...]) -> str | None:
     return also if also in allowed else closest(word, allowed)
 
 
-class Report:
+class SourceFindings:
     """The diagnostics of one source so far; `error` takes character offsets."""
 
     def __init__(self, source: Source) -> None:
