@@ -199,14 +199,41 @@ def test_attributes_that_are_in_the_way_are_named(tmp_path: Path) -> None:
         netc.import_onnx(graph_file(tmp_path / "up.onnx", [node], {}, [1, 8, 4, 4]))
 
 
-def test_weights_that_are_used_twice_are_told(tmp_path: Path) -> None:
-    weight = np.random.default_rng(0).standard_normal((3, 3, 1, 1)).astype(np.float32)
+def twice(path: Path, weight: np.ndarray, **second: Any) -> Path:
+    """A file in which two convolutions have one weight. second: attributes of the second."""
     nodes = [helper.make_node("Conv", ["x", "body.weight"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
-    nodes.append(helper.make_node("Conv", ["b", "body.weight"], ["y"]))
-    found = netc.import_onnx(graph_file(tmp_path / "m.onnx", nodes, {"body.weight": weight}, [1, 3, 4, 4]))
+    nodes.append(helper.make_node("Conv", ["b", "body.weight"], ["y"], **second))
+    return graph_file(path, nodes, {"body.weight": weight}, [1, 3, 4, 4])
+
+
+WEIGHT = np.random.default_rng(0).standard_normal((3, 3, 1, 1)).astype(np.float32)
+
+
+def test_a_convolution_that_is_used_twice_is_shared(tmp_path: Path) -> None:
+    found = netc.import_onnx(twice(tmp_path / "m.onnx", WEIGHT))
+    assert "shared: {body: conv2d 3 1 bias=false}" in found.text
+    assert found.tensors == ["body.weight"]
+    assert found.report.shown.parameters == found.report.shown.statements * 3 == 9
+    image = torch.randn(2, 3, 4, 4)
+    kernel = torch.from_numpy(WEIGHT)
+    expected = nn.functional.conv2d(nn.functional.conv2d(image, kernel).relu(), kernel)
+    torch.testing.assert_close(imported_logits(found, image), expected)
+    found.write(tmp_path / "out")
+    assert len(list(netc.load(tmp_path / "out" / "m.yaml").module().parameters())) == 1
+
+
+def test_weights_that_are_used_in_different_ways_are_told(tmp_path: Path) -> None:
+    found = netc.import_onnx(twice(tmp_path / "m.onnx", WEIGHT, strides=[2, 2]))
     assert found.report.notes == (
         "used more than once in the source, and in the weights once for each use: body.weight",
     )
+
+
+def test_equal_numbers_alone_are_not_shared(tmp_path: Path) -> None:
+    """Exporters keep equal tensors once: all that is 1 in a fresh network."""
+    found = netc.import_onnx(twice(tmp_path / "m.onnx", np.ones_like(WEIGHT)))
+    assert "shared" not in found.text
+    assert len(found.tensors) == 2
 
 
 SWISH = [("Sigmoid", ["x"], ["s"]), ("Mul", ["x", "s"], ["y"])]

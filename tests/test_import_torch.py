@@ -106,3 +106,31 @@ def test_layers_are_pytorchs(name: str, module: nn.Module, example: Tensor) -> N
     weights = {key: torch.from_numpy(made.tensor(key).copy()) for key in made.tensors}
     with torch.no_grad():
         assert torch.equal(made.network.module(weights).eval()(example), module(example))
+
+
+class Levels(nn.Module):
+    """A head that is applied to two maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(3, 4, 3, 2, 1)
+        self.coarse = nn.Conv2d(4, 4, 3, 2, 1)
+        self.head = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        fine = self.fine(x).relu()
+        return torch.cat([self.head(fine).flatten(2), self.head(self.coarse(fine)).flatten(2)], 2)
+
+
+def test_a_head_that_is_used_on_several_maps_has_its_weights_once() -> None:
+    torch.manual_seed(0)
+    module = Levels().eval()
+    found = netc.import_torch(module, torch.randn(2, 3, 32, 32))
+    assert "head_0: conv2d 4 3 padding=1" in found.text
+    assert found.report.shown.parameters == sum(p.numel() for p in module.parameters())
+    assert found.report.shown.parameters == netc_parameters(found)
+    assert not found.report.notes
+
+
+def netc_parameters(found: netc.Imported) -> int:
+    return sum(p.numel() for p in found.network.module().parameters())

@@ -101,7 +101,7 @@ def _enter(cls: str, modules: list[Part], graph: Graph, found: list[Template]) -
     word = cls or "unit"
     if word.startswith(UNKNOWN) or not cls:
         word = role_of(list(modules[0].nodes()), snake(word.removeprefix(UNKNOWN)))
-    template = unify(block_name(word, [t.name for t in found]), modules, graph)
+    template = unify(block_name(word, [*(t.name for t in found), *graph.shared.values()]), modules, graph)
     template.cls = cls
     for at, module in enumerate(modules):
         module.template, module.at = template, at

@@ -117,7 +117,9 @@ class _Builder:
         return _joined(self.cells, outs)
 
     def _cell(self, part: Part) -> Cell:
-        if part.node is not None:
+        if part.node is not None and part.node in self.graph.shared:
+            cell = Cell(part.name, self.graph.shared[part.node], {}, part)
+        elif part.node is not None:
             cell = Cell(part.name, part.node.op.name, told(part.node.op), part)
         elif part.template is not None:
             template: Any = part.template

@@ -159,7 +159,8 @@ def _around(template: Template, module: Part, path: str, templates: list[Templat
 def file_defaults(graph: Graph) -> dict[tuple[str, str], Any]:
     """What most statements of an operator say otherwise than the operator itself does."""
     counts: dict[tuple[str, str], Counter[Any]] = {}
-    for node in graph.nodes:
+    said = {graph.shared.get(node, node): node for node in graph.nodes}
+    for node in said.values():
         for key, value in told(node.op).items():
             if key in SETTINGS:
                 counts.setdefault((node.op.name, key), Counter())[value] += 1

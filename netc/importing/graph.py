@@ -190,6 +190,8 @@ class Graph:
         self.notes: list[str] = []
         self.left: list[Left] = []
         self.has_weights = True
+        self.shared: dict[Node, str] = {}
+        """What nodes are called that are one operator in the source, used several times."""
 
     def add_input(self, name: str, type_: TensorType, source: str = "") -> Value:
         value = Value(None, len(self.inputs), type_, name, source or name)

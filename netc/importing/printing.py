@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from netc.dims import Size, dim_source
 from netc.importing.align import Column
 from netc.importing.arguments import Argument, Expr, render
-from netc.importing.bodies import COUNT, Ref
+from netc.importing.bodies import COUNT, Ref, told
 from netc.importing.graph import Graph
 from netc.importing.lines import Defaults, Names, literal, operator_line, written
 from netc.importing.naming import name_arguments
@@ -32,6 +32,8 @@ class Printer:
         lines = [*(f"# {note}" for note in notes), "netc: 1", f"name: {name}", self._inputs()]
         if self.defaults:
             lines.append(f"defaults: {self._defaults()}")
+        if self.graph.shared:
+            lines += put("shared", self._shared())
         blocks = self.templates[:-1]
         if blocks:
             lines.append("blocks:")
@@ -49,6 +51,14 @@ class Printer:
                 f"{value.name}: {shape}" if dtype == "float32" else f"{value.name}: {{shape: {shape}, dtype: {dtype}}}"
             )
         return f"inputs: {{{', '.join(told)}}}"
+
+    def _shared(self) -> Content:
+        nodes = {name: node for node, name in reversed(self.graph.shared.items())}
+        found: dict[str, Content] = {}
+        for name, node in reversed(nodes.items()):
+            slots = {key: Expr(value=value) for key, value in told(node.op).items()}
+            found[name] = operator_line(node.op.name, slots, {}, self.defaults)
+        return found
 
     def _defaults(self) -> str:
         by_operator: dict[str, dict[str, Content]] = {}
@@ -169,6 +179,8 @@ class _Block:
         cell = column.first
         if cell.template is not None:
             line = call_line(cell.template, slots, self.names)
+        elif cell.node is not None and cell.node in self.printer.graph.shared:
+            line = cell.op
         else:
             line = operator_line(cell.op, slots, self.names, self.printer.defaults)
         count = slots.get(COUNT)

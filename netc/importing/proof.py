@@ -6,7 +6,7 @@ does. So the values inside are compared, each with what the source has there, at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -115,7 +115,7 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
     note(f"comparing the values of {len(compared)} statements")
     shapes = [bound_shape(one.wire.type.shape, bindings[-1]) for one in compared]
     taken = {one.theirs: step for one, step in zip(compared, steps(shapes, AT_ONCE), strict=True)}
-    for found in _differences(compared, taken, graph, source, model, bindings):
+    for found in _differences(compared, taken, graph, source, model, bindings) if compared else ():
         if not found.ok:
             raise _differs(found, candidate)
         worst = found if worst is None or found.strain > worst.strain else worst
@@ -126,12 +126,15 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
 
 def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
     """Parameters and work of the spec, which are those of the graph. Raises NetcError (`import-differs`)."""
-    statements = [(s.node.op, [wire.type for wire in s.inputs]) for s in flatten(candidate.network).nodes]
+    flat = flatten(candidate.network).nodes
+    statements = [(s.node.op, [wire.type for wire in s.inputs]) for s in flat]
     nodes = [(node.op, [value.type for value in node.operands]) for node in graph.nodes]
     ours, theirs = _work(statements), _work(nodes)
     if ours != theirs:
         raise _error(f"the spec takes {ours} multiply-accumulates, the source {theirs}")
-    own, there = _elements(statements), _elements(nodes)
+    once = {s.module: made for s, made in zip(flat, statements, strict=True)}
+    known = {graph.shared.get(node, node): made for node, made in zip(graph.nodes, nodes, strict=True)}
+    own, there = _elements(once.values()), _elements(known.values())
     if own != there:
         raise _error(f"the spec has {own:,} parameters, the source {there:,}")
     return own, str(summarise(candidate.network).macs)
@@ -141,7 +144,7 @@ def _work(made: list[tuple[Op, list[TensorType]]]) -> Any:
     return sum(op.macs(*types) for op, types in made)
 
 
-def _elements(made: list[tuple[Op, list[TensorType]]]) -> int:
+def _elements(made: Iterable[tuple[Op, list[TensorType]]]) -> int:
     params = [param for op, types in made for param in op.params(*types)]
     return sum(prod(param.shape) for param in params if param.trainable)
 

@@ -20,6 +20,7 @@ from netc.importing.graph import Gap, Graph
 from netc.importing.lift import lift
 from netc.importing.proof import OnnxSource, Source, prove
 from netc.importing.report import ImportReport
+from netc.importing.sharing import share
 from netc.importing.weights import Assigned, assign, unused, write
 from netc.lazy import LazyModule
 from netc.run.model import read_model
@@ -115,8 +116,9 @@ def finish(
 ) -> Imported:
     """Find structure, compare, and report. names: the tensors of the source. Raises NetcError, Gap."""
     lift(graph)
+    share(graph)
     classify(graph)
-    candidate = best(graph, graph.name, wishes.names, note)
+    candidate = _best(graph, wishes.names, note)
     weighty = graph.has_weights and any(node.params for node in graph.nodes)
     assigned = assign(candidate.network, candidate.places) if weighty else {}
     with temporary_folder() as folder:
@@ -140,6 +142,17 @@ def finish(
         notes=(*graph.notes, *_shared(assigned), *(f"warning: {w.message}" for w in candidate.warnings)),
     )
     return Imported(candidate, assigned, report)
+
+
+def _best(graph: Graph, names: NamesMode, note: Note) -> Candidate:
+    """With what is shared in the source shared, or else with copies. Raises Gap."""
+    try:
+        return best(graph, graph.name, names, note)
+    except Gap:
+        if not graph.shared:
+            raise
+    graph.shared = {}
+    return best(graph, graph.name, names, note)
 
 
 def _shared(assigned: Mapping[str, Assigned]) -> Iterator[str]:

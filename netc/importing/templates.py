@@ -160,7 +160,8 @@ def exact(module: Part, graph: Graph) -> object:
 
 def _shape(cell: Cell) -> object:
     members = tuple(_shape(member) for member in cell.members or ())
-    name = "" if cell.name.isdigit() else cell.name
+    owns = cell.has_params() and cell.node is not None and cell.op == cell.node.op.name
+    name = cell.name if (owns or cell.node is None) and not cell.name.isdigit() else ""
     return cell.op, name, tuple(cell.refs), tuple(sorted(cell.named.items())), members
 
 
