@@ -58,7 +58,7 @@ class Chooser:
 
     def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
         """What `choose` says, and what that leaves unsaid."""
-        depends = frozenset().union(*(number.depends for _, number in hole.seen))
+        depends = self.depends(hole)
         free = frozenset(
             (name, self.twins.get(name), self._hangs_on(name, self.rooted)) for name in depends if self.is_live(name)
         )
@@ -171,47 +171,40 @@ class Chooser:
 
     def varies(self, hole: Hole) -> bool:
         """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
-        depends = frozenset().union(*(number.depends for _, number in hole.seen))
-        for name in depends:
+        for name in self.depends(hole):
             values = [seen.env().get(name) for seen, _ in hole.seen]
             if any(not same(value, values[0]) for value in values):
                 return True
         return False
 
     def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
-        """Names whose other values the expression chosen would not follow."""
+        """Names whose other values the expression chosen would not follow: where it says the number of one place by
+        chance, all that the number hangs on in any."""
         own = frozenset(n for n in names(term) if n[0] not in "$~!")
-        guards = self._open(hole, term)
         loops = [name for name in names(term) if name[0] == "$"]
+        hangs = frozenset(n for n in self.depends(hole) if self.is_live(n))
+        followed = not (hangs or own) or all(self._follows(term, seen, number) for seen, number in hole.seen)
+        left = self._open(hole, hangs) if followed else hangs | own
         for seen, number in hole.seen:
-            if guards:
-                yield seen, frozenset(seen.trace.bases(guards))
-            depends = frozenset(n for n in number.depends if self.is_live(n))
             turning = frozenset(self._turning(loops, seen, number))
             if turning:
                 yield seen, turning
-            if not depends and not own:
-                continue
-            if not self._follows(term, seen, number):
-                yield seen, frozenset(self._bases(depends | own))
+            if left:
+                yield seen, frozenset(self._bases(frozenset(seen.trace.bases(left))))
 
-    def guards(self, hole: Hole) -> frozenset[str]:
-        """The conditions that decide how a number is said, and that may be otherwise."""
-        found = (name for _, number in hole.seen for name in number.depends if name[0] == "?")
-        return frozenset(name for name in found if self.is_live(name))
+    def depends(self, hole: Hole) -> frozenset[str]:
+        """All that a number hangs on, in any place."""
+        return frozenset().union(*(number.depends for _, number in hole.seen))
 
-    def _open(self, hole: Hole, term: Expr) -> frozenset[str]:
-        """The same where the term does not follow on all sides of them."""
-        guards = self.guards(hole)
-        if not guards or len(guards) > MOST_GUARDS:
-            return guards
-        if not all(self._follows(term, seen, number) for seen, number in hole.seen):
-            return guards
-        order = sorted(guards)
+    def _open(self, hole: Hole, hangs: frozenset[str]) -> frozenset[str]:
+        """The conditions behind a number not all sides of which were seen."""
+        order = sorted(name for name in hangs if name[0] == "?")
+        if len(order) > MOST_GUARDS:
+            return frozenset(order)
         met = {tuple([seen.trace.guards.get(name, (None,))[0] for name in order]) for seen, _ in hole.seen}
         sides = product((True, False), repeat=len(order))
         full = all(any(all(a in (None, b) for a, b in zip(one, side, strict=True)) for one in met) for side in sides)
-        return frozenset() if full else guards
+        return frozenset() if full else frozenset(order)
 
     def _turning(self, loops: Sequence[str], seen: Seen, number: Number) -> Iterator[str]:
         """What loops, whose variables an expression has, run over that may be others, where the number hangs on none of

@@ -277,8 +277,8 @@ class Plan:
         name = f"!{hole.path}.{hole.name}"
         while any(param.name == name for param in self.hoisted):
             name += "_"
-        guards = self.chooser.guards(hole)
-        known = tuple([(place, msgspec.structs.replace(n, depends=n.depends | guards)) for place, n in hole.seen])
+        hangs = self.chooser.depends(hole)
+        known = tuple([(place, msgspec.structs.replace(n, depends=hangs)) for place, n in hole.seen])
         self.hoisted.append(Param(name, full, msgspec.structs.replace(hole, seen=known)))
         return Name(id=name)
 
