@@ -197,7 +197,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     def complete(self) -> Op:
         return self.replace(return_indices=True)
 
-    def lean(self, used: int) -> Op:
+    def with_outputs(self, used: int) -> Op:
         return self.replace(return_indices=used > 1)
 
     def ports(self) -> tuple[str, ...] | None:

@@ -50,7 +50,7 @@ class _Arithmetic(_Elementwise):
             yield Problem("bad-argument", f"{self.name} takes several inputs or a number, not both", "other")
         yield from need_fitting(self, "other", number, self.result_dtype(*x))
 
-    def hands_on(self, *x: TensorType) -> bool:
+    def is_identity(self, *x: TensorType) -> bool:
         return self.skips and len(x) == 1 and self.other is None
 
     def result_dtype(self, *x: TensorType) -> str:

@@ -258,7 +258,7 @@ class Op:
         """The same operator with every output it can give."""
         return self
 
-    def lean(self, used: int) -> Op:
+    def with_outputs(self, used: int) -> Op:
         """The same operator with no outputs after the first `used` where it can do without."""
         return self
 
@@ -266,7 +266,7 @@ class Op:
         """Symbolic sizes that it is given and no input has: where it takes `like`, a tensor that has them is passed."""
         return ()
 
-    def hands_on(self, *x: TensorType) -> bool:
+    def is_identity(self, *x: TensorType) -> bool:
         """Whether its one output is its one input as it is, so that the statement needs no node."""
         return False
 

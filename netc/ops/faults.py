@@ -49,7 +49,7 @@ ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "ports": (str, type(None)),
     "caption": (str,),
     "complete": (Op,),
-    "lean": (Op,),
+    "with_outputs": (Op,),
 }
 """Every method of an operator, and what it answers with, one or several of them."""
 

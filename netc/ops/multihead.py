@@ -61,7 +61,7 @@ class MultiheadAttention(Op):
     def complete(self) -> Op:
         return self.replace(need_weights=True)
 
-    def lean(self, used: int) -> Op:
+    def with_outputs(self, used: int) -> Op:
         return self.replace(need_weights=used > 1)
 
     def ports(self) -> tuple[str, ...] | None:

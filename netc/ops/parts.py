@@ -92,7 +92,7 @@ class Chunk(_AlongAxis):
         each = (n + (self.chunks - 1)) // self.chunks
         return self._resized(x[0], *[each] * (self.chunks - 1), n - each * (self.chunks - 1))
 
-    def hands_on(self, *x: TensorType) -> bool:
+    def is_identity(self, *x: TensorType) -> bool:
         return self.chunks == 1
 
     def torch(self, *x: TensorType) -> TorchForm:
@@ -138,7 +138,7 @@ class Split(_AlongAxis):
         rest = [n % size] if n % size else []
         return self._resized(x[0], *[size] * (n // size), *rest)
 
-    def hands_on(self, *x: TensorType) -> bool:
+    def is_identity(self, *x: TensorType) -> bool:
         return len(self.infer(*x)) == 1
 
     def torch(self, *x: TensorType) -> TorchForm:

@@ -187,7 +187,7 @@ class MaxPool(_Pool):
     def complete(self) -> Op:
         return self.replace(return_indices=True) if self.is_even() else self
 
-    def lean(self, used: int) -> Op:
+    def with_outputs(self, used: int) -> Op:
         return self.replace(return_indices=used > 1)
 
     def ports(self) -> tuple[str, ...] | None:

@@ -125,7 +125,7 @@ def _there(value: Value | None) -> Value | None:
 def _trimmed(node: Node, kept: Live) -> Node:
     """The node without the last outputs nobody reads, where its operator can do without them."""
     used = max(i for i, value in enumerate(node.outputs, 1) if i == 1 or value in kept.values)
-    op = node.op.lean(used)
+    op = node.op.with_outputs(used)
     return node if op is node.op or op == node.op else replace(node, op=op, outputs=node.outputs[:used])
 
 

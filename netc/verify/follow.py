@@ -25,7 +25,7 @@ from netc.run.eager import Arrays, evaluate, evaluate_in_float64, widened
 from netc.run.match import MatchedNames
 from netc.run.model import read_model, save_rewritten
 from netc.verify.compare import Trial, difference
-from netc.verify.layers import OpenedNetwork, are_places, hands_on, judged, names_in_file, open_calls, place
+from netc.verify.layers import OpenedNetwork, are_places, is_identity, judged, names_in_file, open_calls, place
 from netc.verify.report import Difference, LayerDifference, StepsReport
 from netc.verify.steps import Step, Values, Walk, open_walk, sharing
 
@@ -132,7 +132,7 @@ def _equals_picked(step: Step, wire: Wire, given: Values, array: Any) -> bool:
 
 
 def _layer(step: Step, wire: Wire, apart: Difference, reads: dict[str, float | None]) -> LayerDifference:
-    maker, others = step.maker, [node.path for node in step.nodes[:-1] if not hands_on(node)]
+    maker, others = step.maker, [node.path for node in step.nodes[:-1] if not is_identity(node)]
     return LayerDifference(wire.path, maker.node.op.name, place(maker.node.span), apart, reads, tuple(others))
 
 
@@ -176,7 +176,7 @@ def _each(go: Callable[[Walk, Trial], None], walk: Walk, trials: Sequence[Trial]
 
 def _joined(walk: Walk) -> tuple[str, ...]:
     """Statements whose value the file does not name."""
-    others = (node for step in walk.steps for node in step.nodes[:-1] if node.inputs and not hands_on(node))
+    others = (node for step in walk.steps for node in step.nodes[:-1] if node.inputs and not is_identity(node))
     return tuple(dict.fromkeys(node.path for node in others))
 
 

@@ -45,7 +45,7 @@ class OpenedNetwork(msgspec.Struct, frozen=True, eq=False):
     def source(self, wire: Wire) -> Wire:
         """What is handed on as this value: ONNX has no node for dropout in eval, or a reshape to the same."""
         maker = self.maker(wire)
-        return self.source(maker.inputs[0]) if maker and maker.inputs and hands_on(maker) else wire
+        return self.source(maker.inputs[0]) if maker and maker.inputs and is_identity(maker) else wire
 
 
 def open_calls(network: Network) -> OpenedNetwork:
@@ -140,7 +140,7 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
 
     def absent(self) -> tuple[str, ...]:
         """Paths of what the file has no value for, though it computes one."""
-        nodes = (node for node in self.opened.nodes if node.inputs and not hands_on(node))
+        nodes = (node for node in self.opened.nodes if node.inputs and not is_identity(node))
         return tuple(wire.path for node in nodes for wire in node.outputs if wire not in self.names)
 
 
@@ -157,7 +157,7 @@ def judged(found: Difference, expected: Any, exact: Any) -> Difference:
     return msgspec.structs.replace(found, rounding=difference("", {}, expected, exact).relative)
 
 
-def hands_on(node: FlatNode) -> bool:
+def is_identity(node: FlatNode) -> bool:
     """Whether ONNX has no node for it: dropout in eval, a reshape to the same."""
     try:
         found = node.node.op.onnx(*(wire.type for wire in node.inputs))

@@ -20,10 +20,10 @@ class Application:
     """
 
     def __init__(
-        self, reader: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+        self, resolver: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
     ) -> None:
-        self.reader, self.cls, self.target, self.inputs, self.open = reader, cls, target, inputs, open and cls.skips
-        self.report, self.session = reader.report, reader.session
+        self.resolver, self.cls, self.target, self.inputs, self.open = resolver, cls, target, inputs, open and cls.skips
+        self.report, self.session = resolver.report, resolver.session
         self.place, self.line = target.place, target.line
         self.values: dict[str, Any] = {}
         self.said: dict[str, Said] = {}

@@ -17,13 +17,13 @@ from netc.types import ERROR, NONE
 
 
 def apply(
-    reader: Resolver, elaborate: Elaborate, line: Line, place: Place, inputs: tuple[Value, ...] | None
+    resolver: Resolver, elaborate: Elaborate, line: Line, place: Place, inputs: tuple[Value, ...] | None
 ) -> Applied:
     """`inputs` are the tensors named with @ or the one that flows in; None after an unknown reference.
 
     Where an input is not known after an earlier error, the line's own arguments are still checked.
     """
-    target = Target(reader.report, reader.files, place, line, inputs)
+    target = Target(resolver.report, resolver.files, place, line, inputs)
     callee = target.resolve()
     if callee is None:
         return failed(place, line)
@@ -33,12 +33,12 @@ def apply(
     if len(present) < len(inputs) and not present:
         return Applied(None, NameEntry(inputs[0]))
     if len(present) < len(inputs) and not _skips(callee, inputs):
-        _refuse_none(reader.report, line, inputs)
+        _refuse_none(resolver.report, line, inputs)
         return failed(place, line)
     if isinstance(callee, type):
         fewer = len(present) < len(inputs) or _may_be_any_number(line)
-        return NodeMaker(reader, callee, target, present, open=fewer).make()
-    return make_call(reader.session, elaborate, callee, target, present)
+        return NodeMaker(resolver, callee, target, present, open=fewer).make()
+    return make_call(resolver.session, elaborate, callee, target, present)
 
 
 def _skips(callee: type[Op] | Definition | Import, inputs: tuple[Value, ...]) -> bool:

@@ -232,8 +232,8 @@ class Blocks:
 
     def _check_hidden(self, name: str, output: Output, value: Value, place: Place) -> None:
         """A caller's `@block.name` walks modules first, so a statement hides another output of its name."""
-        slot = place.names.slots.get(name)
-        if self._open and slot is not None and (slot.value is None or unaliased(slot.value) is not value):
+        entry = place.names.entries.get(name)
+        if self._open and entry is not None and (entry.value is None or unaliased(entry.value) is not value):
             message = f"output `{name}` is hidden by the statement of the same name, which callers get instead"
             self.report.warning("hidden-output", message, output.span).help("rename one of them")
 

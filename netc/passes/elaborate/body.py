@@ -134,10 +134,10 @@ class BodyBuilder(Resolver):
     def _taken(self, own: Place, prefix: str, named: Named) -> bool:
         """Whether another statement has this name, or one of the containers a dotted name needs."""
         path = own.path
-        taken = path in own.names.inputs or path in own.names.slots or path in own.names.many
+        taken = path in own.names.inputs or path in own.names.entries or path in own.names.many
         while not taken and (path := path.rpartition(".")[0]) != prefix:
-            slot = own.names.slots.get(path)
-            taken = slot is not None and not slot.container
+            entry = own.names.entries.get(path)
+            taken = entry is not None and not entry.container
         shared = own.path.partition(".")[0]
         if shared in own.names.shared:
             message = f"`{shared}` is the name of a shared module; this statement would have the same weights"
@@ -366,11 +366,11 @@ class BodyBuilder(Resolver):
     def _record(self, applied: Applied, line: Line, place: Place) -> StatementResult:
         if applied.failed:
             self.broken.add((line.span.start, line.span.end))
-        if not place.names.add(place.path, applied.slot):
+        if not place.names.add(place.path, applied.entry):
             self.report.error("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
         named, self.weights = self.weights, []
         return StatementResult(
-            [*named, *([] if applied.item is None else [applied.item])], applied.slot.value, applied.feeds
+            [*named, *([] if applied.item is None else [applied.item])], applied.entry.value, applied.feeds
         )
 
     def _shared_line(

@@ -103,7 +103,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             yield from offer(f"read `@{name}`, which fits", another(own.ref, name))
 
     def _fits(self, name: str, wanted: Value) -> bool:
-        value = self.names.slots[name].value
+        value = self.names.entries[name].value
         if value is None or value.type is ERROR or value.type.rank != wanted.type.rank:
             return False
         return all(value.type.shape[axis] == wanted.type.shape[axis] for axis in self.axes)
@@ -219,7 +219,7 @@ def mismatch(op: Op, applied: Application, clash: Clash) -> Mismatch | None:
     spans: list[Span | None] = [*refs] if len(refs) == len(inputs) else [None] * len(inputs)
     first, second = [_Side(inputs[at], spans[at]) for at in clash.inputs]
     return Mismatch(
-        op, (first, second), clash.axes, place.names, place.prefix, applied.reader.naming,
+        op, (first, second), clash.axes, place.names, place.prefix, applied.resolver.naming,
         applied.session.provenance, inputs,
     )  # fmt: skip
 
@@ -272,5 +272,5 @@ def _stride(before: Size, after: Size) -> int | None:
 def _alike(names: Namespace, word: str, prefix: str) -> list[str]:
     """Statements whose names differ from `word` in numbers only, the nearest numbers first."""
     stem, own = _DIGITS.sub("#", word), [int(n) for n in _DIGITS.findall(word)[:1]]
-    found = [name for name in names.slots if _DIGITS.sub("#", name) == stem and "#" in stem]
+    found = [name for name in names.entries if _DIGITS.sub("#", name) == stem and "#" in stem]
     return sorted(found, key=lambda name: [abs(int(n) - m) for n, m in zip(_DIGITS.findall(name), own, strict=False)])

@@ -108,7 +108,7 @@ class Namespace:
         self.many: dict[str, int] = {}
         """The input that takes all further tensors, and how many there are: `maps.0`, `maps.1`, …"""
         self.body_inputs: dict[str, Value | None] = {}
-        self.slots: dict[str, NameEntry] = {}
+        self.entries: dict[str, NameEntry] = {}
         self.heads: set[str] = set()
         self._members: defaultdict[str, dict[str, None]] = defaultdict(dict)
         """The names directly under a path, and under none."""
@@ -120,20 +120,20 @@ class Namespace:
         net = self.definition.net
         return {one.text: one for one in reversed(net.statements)} if isinstance(net, Body) else {}
 
-    def add(self, path: str, slot: NameEntry) -> bool:
+    def add(self, path: str, entry: NameEntry) -> bool:
         """Name a statement; False when another has that name already."""
-        known = self.slots.get(path)
+        known = self.entries.get(path)
         if known is not None and not known.container:
             return False
-        self.slots[path] = slot
-        self._add_containers(path, slot.value)
+        self.entries[path] = entry
+        self._add_containers(path, entry.value)
         return True
 
     def add_group(self, path: str, value: Value | None) -> None:
         """Name a chain, body, loop or condition, unless a leaf of it already carries the name itself."""
-        known = self.slots.get(path)
+        known = self.entries.get(path)
         if known is None or known.container:
-            self.slots[path] = NameEntry(value)
+            self.entries[path] = NameEntry(value)
         self._add_containers(path, value)
 
     def _add_containers(self, path: str, value: Value | None) -> None:
@@ -142,9 +142,9 @@ class Namespace:
         while at > 0:
             outer = path[:at]
             self._members[outer][path[at + 1 : end]] = None
-            known = self.slots.get(outer)
+            known = self.entries.get(outer)
             if known is None:
-                self.slots[outer] = NameEntry(value, container=True)
+                self.entries[outer] = NameEntry(value, container=True)
             elif known.container:
                 known.value = value
             self.heads.add(outer)
@@ -166,20 +166,20 @@ class Namespace:
 
     def _inside(self, path: str, expose: bool) -> Value:
         base = path
-        while base not in self.slots:
+        while base not in self.entries:
             base = base.rpartition(".")[0]
-        slot, rest = self.slots[base], path[len(base) + 1 :]
+        entry, rest = self.entries[base], path[len(base) + 1 :]
         if not rest:
-            return _known(slot.value, path)
-        if slot.value is not None and slot.value.type is ERROR:
-            return slot.value
-        if slot.value is not None and slot.value.type is NONE and slot.call is None:
-            return slot.value
-        if slot.call is not None:
-            return self._through(slot.call, rest, path, expose)
-        if rest in slot.ports:
-            return slot.ports[rest]
-        raise UnknownTensor(path, base, lambda: [*slot.ports, *self.members(base)])
+            return _known(entry.value, path)
+        if entry.value is not None and entry.value.type is ERROR:
+            return entry.value
+        if entry.value is not None and entry.value.type is NONE and entry.call is None:
+            return entry.value
+        if entry.call is not None:
+            return self._through(entry.call, rest, path, expose)
+        if rest in entry.ports:
+            return entry.ports[rest]
+        raise UnknownTensor(path, base, lambda: [*entry.ports, *self.members(base)])
 
     def _through(self, site: CallSite, rest: str, path: str, expose: bool) -> Value:
         names, block, call = site.callee.names, site.callee.block, site.call
@@ -204,7 +204,7 @@ class Namespace:
         """Absolute paths of the numbered members of `path`, in order: what `@convs.*` means."""
         for level in _outward(prefix):
             full = f"{level}.{path}" if level else path
-            if full in self.slots:
+            if full in self.entries:
                 return [f"{full}.{m}" for m in self.members(full) if m.isdigit()]
         return [f"{path}.{i}" for i in range(self.many.get(path, 0))]
 

@@ -41,9 +41,9 @@ class NodeMaker(Application):
     """Makes the node of an operator applied to its inputs; `make` collects everything wrong before it gives up."""
 
     def __init__(
-        self, reader: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
+        self, resolver: Resolver, cls: type[Op], target: Target, inputs: tuple[Value, ...], *, open: bool = False
     ) -> None:
-        super().__init__(reader, cls, target, inputs, open=open)
+        super().__init__(resolver, cls, target, inputs, open=open)
         self._scopes: dict[Scope, Scope] = {}
         self.undone: Node | None = None
         self.ok = True
@@ -105,7 +105,7 @@ class NodeMaker(Application):
             self.report.error("bad-argument", message, given.argument.span).clue(clue)
             self.ok = False
             return
-        found = self.reader.references(given.argument.value, self.place, explicit=None)
+        found = self.resolver.references(given.argument.value, self.place, explicit=None)
         self.ok = self.ok and bool(found)
         if found and found[0].type is NONE:
             return
@@ -144,8 +144,8 @@ class NodeMaker(Application):
         node = self.session.provenance.nodes.get(value)
         if node is not None:
             return (node, (*node.outputs[1:], *node.inputs[:1])) if value is node.outputs[0] else None
-        spend(LEAF * len(names.slots))
-        for site in [slot.call for slot in names.slots.values() if slot.call is not None]:
+        spend(LEAF * len(names.entries))
+        for site in [entry.call for entry in names.entries.values() if entry.call is not None]:
             inner = site.inside(value)
             found = None if inner is None else self._origin(inner, site.callee.names)
             if found is not None:
@@ -156,7 +156,7 @@ class NodeMaker(Application):
         """Settings of the operator that is undone, where the line does not give them."""
         if self.undone is None:
             return
-        own = self.undone.outputs[0] in self.reader.own
+        own = self.undone.outputs[0] in self.resolver.own
         op, said_there = self.undone.op, self.undone.said if own else {}
         for name in [n for n in self.cls.attributes if n in op.attributes and n not in self.values]:
             self.values[name] = getattr(op, name)
@@ -181,7 +181,7 @@ class NodeMaker(Application):
         except ExprError as error:
             self.ok = False
             if not self._is_no_word(declared, given, error):
-                self.reader.files.report_expression(error, self.reader.files.source_of(given.scope))
+                self.resolver.files.report_expression(error, self.resolver.files.source_of(given.scope))
         except BadValue as error:
             self.ok = False
             self._report_value(declared, given, value, str(error))
@@ -237,7 +237,7 @@ class NodeMaker(Application):
         for path in dict.fromkeys(paths):
             if path == "x" or self.place.scope.tensor(path) is None:
                 continue
-            yield from self.reader.references(TensorRef(parts=(path,)), self.place, explicit=None)
+            yield from self.resolver.references(TensorRef(parts=(path,)), self.place, explicit=None)
         yield from dict.fromkeys((*self.inputs, *self.place.names.inputs.values()))
 
     def _apply(self, op: Op) -> Applied:
@@ -246,11 +246,11 @@ class NodeMaker(Application):
             inputs, types = self.operands, self.types
             if not self._check(op, types):
                 return failed(self.place, self.line)
-            if op.hands_on(*types):
+            if op.is_identity(*types):
                 many = isinstance(op.infer(*types), tuple)
                 same = AliasedValue(inputs[0].type, self.place.path, self.line.span, inputs[0])
                 return Applied(None, NameEntry(same, {"0": same} if many else {}))
-            outputs, slot = self._outputs(op, op.outputs(*types))
+            outputs, entry = self._outputs(op, op.outputs(*types))
         except TooComplex as error:
             self.report.error("too-complex", str(error), self.line.span).help("bind the symbols: --bind h=7")
             return failed(self.place, self.line)
@@ -265,8 +265,8 @@ class NodeMaker(Application):
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line, outer=self.place.outer,
         )  # fmt: skip
         self.session.provenance.nodes.update(dict.fromkeys(outputs, node))
-        self.reader.own.update(outputs)
-        return Applied(node, slot, feeds=self.cls.arity[1] != 0)
+        self.resolver.own.update(outputs)
+        return Applied(node, entry, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], NameEntry]:
         spend(sum(TENSOR + len(made.shape) for made in types))

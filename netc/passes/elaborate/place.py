@@ -70,16 +70,16 @@ class Incoming(msgspec.Struct, frozen=True, eq=False):
 
 
 class Applied(msgspec.Struct, frozen=True, eq=False):
-    """What a leaf came to: the item (None where it needs none, and after an error), its name's slot, and whether the
+    """What a leaf came to: the item (None where it needs none, and after an error), its name's entry, and whether the
     next statement reads it."""
 
     item: Node | Call | None
-    slot: NameEntry
+    entry: NameEntry
     feeds: bool = True
 
     @property
     def failed(self) -> bool:
-        return self.slot.value is not None and self.slot.value.type is ERROR
+        return self.entry.value is not None and self.entry.value.type is ERROR
 
 
 def failed(place: Place, line: Line) -> Applied:

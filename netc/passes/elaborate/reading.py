@@ -175,8 +175,8 @@ class Resolver:
 
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:
         """The tensor `weight` that the statement `embed` owns, where a reference says `@embed.weight`."""
-        slot = place.names.slots.get(unknown.base)
-        owner = None if slot is None or slot.value is None else self.session.provenance.nodes.get(slot.value)
+        entry = place.names.entries.get(unknown.base)
+        owner = None if entry is None or entry.value is None else self.session.provenance.nodes.get(entry.value)
         if owner is None or owner.path != unknown.base:
             return None
         key = unknown.text[len(unknown.base) + 1 :]
@@ -189,7 +189,7 @@ class Resolver:
         node = msgspec.structs.replace(
             owner, path=unknown.text, op=op, inputs=(), outputs=(value,), said={}, spans={}, span=span
         )
-        place.names.slots[unknown.text] = NameEntry(value)
+        place.names.entries[unknown.text] = NameEntry(value)
         self.weights.append(node)
         self.own.add(value)
         return value
