@@ -75,3 +75,14 @@ def test_what_is_divided_by_zero_is_no_factor(tmp_path: Path) -> None:
         wanted, found = network.module()(image), module(image)
     assert torch.equal(wanted.isnan(), found.isnan())
     assert torch.equal(wanted.nan_to_num(), found.nan_to_num())
+
+
+def test_the_order_of_equal_elements_is_kept(tmp_path: Path) -> None:
+    lines = "  a: sort dim=1 descending=true stable=true @image\n  b: sort dim=1 stable=true @image\n"
+    outputs = "outputs: {v: a.values, i: a.indices, w: b.values, j: b.indices}"
+    network = netc.load(f"netc: 1\nname: a\ninputs: {{image: [2, 40]}}\nnet:\n{lines}{outputs}")
+    network.write_onnx(tmp_path / "sorted.onnx")
+    image = torch.randint(0, 3, (2, 40)).float()
+    again = netc.import_onnx(tmp_path / "sorted.onnx").network.module()
+    for ours, theirs in zip(again(image), network.module()(image), strict=True):
+        assert torch.equal(ours, theirs)

@@ -321,7 +321,7 @@ class _Discovery:
                     self.frames[maker] = around
                     found.append(maker)
             found.append(node)
-        self.graph.nodes = found
+        self.graph.nodes = [*found, *(node for node in self.graph.nodes if not node.reads and node not in seen)]
 
 
 def _kinds(regions: Sequence[Sequence[Node]]) -> list[int]:

@@ -142,9 +142,13 @@ def arg_extreme(call: Call) -> None:
 
 @handles("TopK")
 def topk(call: Call) -> None:
-    x, k = call.value(0), call.ints(1, "k")
-    settings = {"dim": call.get("axis", -1), "largest": bool(call.get("largest", 1))}
-    call.result(*call.emit_all("topk", x, k=k[0] if k else 1, sorted=bool(call.get("sorted", 1)), **settings))
+    """Of equal elements ONNX takes those with lower indices, as a stable sort does where all are taken."""
+    x, count, dim = call.value(0), (call.ints(1, "k") or [1])[0], call.get("axis", -1)
+    largest, in_order = bool(call.get("largest", 1)), bool(call.get("sorted", 1))
+    if in_order and x.type.rank and x.type.shape[dim] == count:
+        call.result(*call.emit_all("sort", x, dim=dim, descending=largest, stable=True))
+    else:
+        call.result(*call.emit_all("topk", x, k=count, dim=dim, largest=largest, sorted=in_order))
 
 
 @handles("CumSum")
