@@ -52,6 +52,11 @@ def join(prefix: str, path: str) -> str:
     return f"{prefix}.{path}" if prefix and path else prefix or path
 
 
+def is_within(path: str, outer: str) -> bool:
+    """Whether a path is `outer` or one below it."""
+    return path == outer or path.startswith(f"{outer}.")
+
+
 class Home(msgspec.Struct, frozen=True, eq=False):
     """Where the module of a block lies. file: the file that the block is written in; files: where the modules of the
     files around lie, whose shared modules are called from here."""

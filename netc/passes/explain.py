@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from netc.dims import Dim, Size, TooComplex, count_text, dim_source, product_text
-from netc.ir.flat import Flat, FlatNode, flatten, join
+from netc.ir.flat import Flat, FlatNode, flatten, is_within, join
 from netc.ir.model import Network
 from netc.literals import literal
 from netc.ops.base import MISSING, Op
@@ -94,7 +94,7 @@ class Explainer:
 
     def below(self, path: str) -> list[FlatNode]:
         """The layer at a path, or all below it; every layer for an empty path."""
-        return [n for n in self.flat.nodes if not path or n.path == path or n.path.startswith(f"{path}.")]
+        return [n for n in self.flat.nodes if not path or is_within(n.path, path)]
 
     def explain(self, node: FlatNode, *, chain: bool = False, detail: bool = False) -> Explanation:
         """What is to say of one layer; with `chain` also the layers that made its sizes, from the input on, with

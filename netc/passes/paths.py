@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.budget import GLOB, spend
-from netc.ir.flat import Flat, flatten, join
+from netc.ir.flat import Flat, flatten, is_within, join
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.compilation import Compilation
@@ -77,7 +77,7 @@ def _with_outer(modules: set[str]) -> list[str]:
 
 
 def _under(module: str, pattern: str) -> bool:
-    return matches(module, pattern) or module.startswith(f"{pattern}.") or matches(module, f"{pattern}.*")
+    return matches(module, pattern) or is_within(module, pattern) or matches(module, f"{pattern}.*")
 
 
 def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:

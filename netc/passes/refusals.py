@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.diagnostics.model import Diagnostic, Frame
-from netc.ir.flat import FlatNode, flatten
+from netc.ir.flat import FlatNode, flatten, is_within
 from netc.ir.model import Network
 from netc.ops.records import Unsupported
 
@@ -24,21 +24,17 @@ def torch_refusals(network: Network, error: Unsupported) -> tuple[Diagnostic, ..
     found = tuple(_unwritten(network))
     if found:
         return found
-    below = (node for node in flatten(network).nodes if error.path and _is_below(node.path, error.path))
+    below = (node for node in flatten(network).nodes if error.path and is_within(node.path, error.path))
     node = next(below, None)
     if node is None:
         return (Diagnostic("torch-unsupported", str(error), network.file.span, path=network.file.path),)
     return (_at(node, error),)
 
 
-def _is_below(path: str, base: str) -> bool:
-    return f"{path}.".startswith(f"{base}.")
-
-
 def _at(node: FlatNode, error: Unsupported) -> Diagnostic:
     """A finding about a statement that is not one operator: at the line of the operator, or of the call around it."""
     trail = tuple(Frame(call.block.name, call.span, path) for path, call in node.trail)
-    outside = next((i for i, frame in enumerate(trail) if _is_below(frame.path, error.path)), len(trail))
+    outside = next((i for i, frame in enumerate(trail) if is_within(frame.path, error.path)), len(trail))
     span = trail[outside].span if outside < len(trail) else node.node.span
     return Diagnostic("torch-unsupported", str(error), span, trail=trail[:outside], path=error.path)
 

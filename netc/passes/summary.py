@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from netc.dims import Size, dim_source
-from netc.ir.flat import Flat, FlatNode, Wire, flatten
+from netc.ir.flat import Flat, FlatNode, Wire, flatten, join
 from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.formats import FORMATS, Form
@@ -191,7 +191,7 @@ def _tree(layers: Sequence[LayerRow]) -> _Branch:
         blocks = dict(layer.blocks)
         branch, path = root, ""
         for part in layer.path.split("."):
-            path = f"{path}.{part}" if path else part
+            path = join(path, part)
             branch = branch.children.setdefault(part, _Branch())
             branch.op = branch.op or blocks.get(path, "")
             branch.cost = total((branch.cost, layer.cost))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from netc.diagnostics.model import Span
+from netc.ir.flat import is_within
 from netc.ir.model import Call
 from netc.passes.compilation import Compilation
 from netc.passes.dce import live
@@ -49,9 +50,5 @@ def _unread(compilation: Compilation, lines: Collection[Statement]) -> Iterator[
     yield from ((value.span, "this input is never used") for value in block.inputs if value not in read)
     called = {leaf.module for leaf in leaves}
     for one in compilation.instance.shared:
-        if not (_is_called(one.text, called) or one.statement in lines):
+        if not (any(is_within(module, one.text) for module in called) or one.statement in lines):
             yield one.name_span, "this shared module is never called"
-
-
-def _is_called(shared: str, modules: set[str]) -> bool:
-    return any(module == shared or module.startswith(f"{shared}.") for module in modules)

@@ -19,7 +19,7 @@ from netc.dims import Size
 from netc.expr.evaluate import ExprError, dotted
 from netc.expr.scope import Scope
 from netc.expr.tree import Attribute, Expr, Literal, Name, parts_of
-from netc.ir.flat import Flat, Wire
+from netc.ir.flat import Flat, Wire, is_within
 from netc.ir.model import Network
 from netc.passes.cost import Cost, Work, costs, total
 from netc.passes.receptive_field import Field, receptive_fields
@@ -83,7 +83,7 @@ class Budgets:
     def _of_layer(self, expr: Attribute) -> Any:
         path = dotted(expr.base)
         spend(len(self._flat.nodes))
-        places = [i for i, node in enumerate(self._flat.nodes) if path is not None and _below(node.path, path)]
+        places = [i for i, node in enumerate(self._flat.nodes) if path is not None and is_within(node.path, path)]
         if not places:
             near = closest(path or "", dict.fromkeys(node.path for node in self._flat.nodes))
             help = f"did you mean `{near}`?" if near else "`netc summary` lists the layers"
@@ -100,10 +100,6 @@ class Budgets:
         if found is None:
             raise ExprError("too-complex", f"`{name}` is too complex to write down", at, "give the sizes with --size")
         return found
-
-
-def _below(path: str, outer: str) -> bool:
-    return path == outer or path.startswith(f"{outer}.")
 
 
 def _seen(field: Field, expr: Attribute) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 
 from netc.budget import spend
 from netc.diagnostics.model import Span
+from netc.ir.flat import join
 from netc.ir.model import Block, Call, Value
 from netc.syntax.ast import Body, Definition, Named
 from netc.types import ERROR, NONE
@@ -158,8 +159,8 @@ class Namespace:
             spend(1)
             if first == "in" and not rest and level in self.body_inputs:
                 return _known(self.body_inputs[level], text)
-            if (f"{level}.{first}" if level else first) in self.heads:
-                return self._inside(f"{level}.{text}" if level else text, expose)
+            if join(level, first) in self.heads:
+                return self._inside(join(level, text), expose)
         if text in self.inputs:
             return self.inputs[text]
         raise UnknownTensor(text, "", lambda: self.visible(prefix))
@@ -203,7 +204,7 @@ class Namespace:
     def numbered(self, path: str, prefix: str) -> list[str]:
         """Absolute paths of the numbered members of `path`, in order: what `@convs.*` means."""
         for level in _outward(prefix):
-            full = f"{level}.{path}" if level else path
+            full = join(level, path)
             if full in self.entries:
                 return [f"{full}.{m}" for m in self.members(full) if m.isdigit()]
         return [f"{path}.{i}" for i in range(self.many.get(path, 0))]
