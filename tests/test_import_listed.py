@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 import netc
 from netc.diagnostics.model import NetcError
 from netc.importing.run import Wishes, import_file
+from netc.ir.flat import flatten
 
 CFG = """\
 [net]
@@ -194,6 +195,41 @@ def test_hostile_prototxts_end_in_diagnostics(text: str, told: str, tmp_path: Pa
     path.write_text(text)
     with pytest.raises(NetcError, match=told):
         import_file(str(path), Wishes())
+
+
+def statements(found: netc.Imported) -> list[str]:
+    flat = flatten(found.network.ir)
+    return [f"{s.path} {s.node.op} {[wire.path for wire in s.inputs]}" for s in flat.nodes]
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "old", "new"),
+    [
+        (CFG, ".cfg", "size=3", "size=5"),
+        (CFG, ".cfg", "pad=1\nactivation=leaky", "padding=2\nactivation=leaky"),
+        (CFG, ".cfg", "[maxpool]\nsize=2\nstride=2", "[maxpool]\nsize=3\nstride=2"),
+        (CFG, ".cfg", "activation=leaky", "activation=mish"),
+        (CFG, ".cfg", "batch_normalize=1", "batch_normalize=0"),
+        (CFG, ".cfg", "layers=-1,-3", "layers=-3,-1"),
+        (PROTOTXT, ".prototxt", "kernel_size: 3 pad: 1", "kernel_size: 5 pad: 2"),
+        (PROTOTXT, ".prototxt", "bias_term: false", "bias_term: true"),
+        (PROTOTXT, ".prototxt", "use_global_stats: true", "use_global_stats: true eps: 0.001"),
+        (PROTOTXT, ".prototxt", "pool: MAX kernel_size: 2", "pool: AVE kernel_size: 2"),
+        (PROTOTXT, ".prototxt", "stride: 2 }", "stride: 1 }"),
+        (PROTOTXT, ".prototxt", 'type: "ReLU"', 'type: "Sigmoid"'),
+        (PROTOTXT, ".prototxt", 'bottom: "pool" top: "fc"', 'bottom: "conv" top: "fc"'),
+        (PROTOTXT, ".prototxt", "num_output: 5", "num_output: 6"),
+    ],
+)
+def test_every_word_of_a_file_counts(text: str, suffix: str, old: str, new: str, tmp_path: Path) -> None:
+    """What is changed in the file is changed in the network."""
+    found = []
+    for number, words in enumerate((text, text.replace(old, new, 1))):
+        path = tmp_path / f"net{number}{suffix}"
+        path.write_text(words)
+        found.append(statements(import_file(str(path), Wishes())))
+    assert old in text
+    assert found[0] != found[1]
 
 
 def test_a_caffemodel_that_is_cut_short_is_refused(tmp_path: Path) -> None:

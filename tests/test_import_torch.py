@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -134,3 +136,64 @@ def test_a_head_that_is_used_on_several_maps_has_its_weights_once() -> None:
 
 def netc_parameters(found: netc.Imported) -> int:
     return sum(p.numel() for p in found.network.module().parameters())
+
+
+def calls(graph: Any, name: str) -> list[Any]:
+    return [node for node in graph.nodes if node.op == "call_function" and str(node.target).startswith(f"aten.{name}")]
+
+
+def changed_argument(name: str, at: int, value: Any) -> Callable[[Any], None]:
+    def change(graph: Any) -> None:
+        node = calls(graph, name)[2]
+        arguments = [*node.args, *([0, 0], [1, 1], 1)[len(node.args) - 4 :]] if name == "conv2d" else [*node.args]
+        arguments[at] = value
+        if name == "conv2d":
+            arguments[4] = [2, 2]  # so that sizes stay
+        node.args = tuple(arguments)
+
+    return change
+
+
+def other_activation(graph: Any) -> None:
+    calls(graph, "relu")[1].target = torch.ops.aten.sigmoid.default
+
+
+def other_wiring(graph: Any) -> None:
+    adds = calls(graph, "add")
+    adds[1].args = (adds[1].args[0], adds[0].args[1])
+
+
+def swapped_weights(graph: Any) -> None:
+    first, second = calls(graph, "conv2d")[1], calls(graph, "conv2d")[3]
+    ours, theirs = first.args[1], second.args[1]
+    first.args, second.args = (first.args[0], theirs, *first.args[2:]), (second.args[0], ours, *second.args[2:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed_argument("conv2d", 5, [2, 2]),
+        changed_argument("batch_norm", 7, 1e-3),
+        other_activation,
+        other_wiring,
+        swapped_weights,
+    ],
+    ids=["dilation", "eps", "activation", "wiring", "weights"],
+)
+def test_a_module_that_is_changed_after_reading_is_found_out(
+    change: Callable[[Any], None], tiny: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netc.importing import torch_source
+
+    source = torch_source.TorchSource
+
+    def of_another(program: Any, types: Any) -> Any:
+        other = deepcopy(program)
+        change(other.graph)
+        other.graph_module.recompile()
+        return source(other, types)
+
+    monkeypatch.setattr(torch_source, "TorchSource", of_another)
+    with pytest.raises(NetcError) as caught:
+        netc.import_torch(tiny, torch.randn(2, 3, 32, 32))
+    assert caught.value.diagnostics[0].code == "import-differs"

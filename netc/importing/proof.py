@@ -16,6 +16,7 @@ import numpy as np
 
 from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.dims import bind as bind_size
 from netc.dims import symbol
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Graph, Value
@@ -40,6 +41,9 @@ AT_ONCE = 1 << 24
 
 GROWTH = 8
 """How far sizes to compare at are raised above the least until the source accepts them."""
+
+HEAVY = 100_000_000_000
+"""Multiply-accumulates from which on a network is compared on fewer samples."""
 
 Arrays = dict[str, Any]
 Note = Callable[[str], None]
@@ -165,7 +169,7 @@ def _pairs(opened: OpenedNetwork, known: Mapping[Wire, Value], model: Path) -> l
 
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
     """Sizes to compare at: those the source can run at, two where it leaves that open. Where no more than the batch is
-    open, one sample and two do; pictures are as large as they are then. Raises NetcError where it accepts none."""
+    open, or where they take long, one sample and two do. Raises NetcError where it accepts none."""
     inputs = [value for value in graph.inputs if value.source in source.inputs]
     names = [value.name for value in inputs]
     shapes = [value.type.shape for value in inputs]
@@ -175,10 +179,15 @@ def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[s
     found = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
     if not found:
         raise _error("the source takes none of the sizes that it could be compared at")
-    if free_inside(shapes, fixed):
+    if free_inside(shapes, fixed) and not _takes_long(candidate, found[-1]):
         return found
     smaller = [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
     return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else found
+
+
+def _takes_long(candidate: Candidate, binding: Binding) -> bool:
+    macs = bind_size(summarise(candidate.network).macs or 0, binding)
+    return isinstance(macs, int) and macs > HEAVY
 
 
 def _growing(shapes: Sequence[Shape], least: Binding, fixed: Binding) -> Iterator[dict[str, int]]:
