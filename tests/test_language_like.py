@@ -181,6 +181,12 @@ def test_interpolation_takes_sizes_of_two_tensors(mode: str, tmp_path: Path) -> 
     )
 
 
+def test_pictures_say_computed_sizes() -> None:
+    network = netc.load(spec("up: interpolate size=(2*H W-1)", image="[N, 3, H, W]"))
+    (node,) = network.ir.block.leaves()
+    assert node.op.caption(*[value.type for value in node.inputs]) == "nearest, 2H×(W−1)"
+
+
 def test_a_computed_size_of_no_element_is_refused_or_bounded() -> None:
     network = netc.load(spec("up: interpolate size=(H-3 W)", image="[N, 3, H, W]"))
     assert network.ir.domain.bounds == {"H": 4}

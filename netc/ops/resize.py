@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale
+from netc.dims import Dim, Size, at_least, dim_text, exact_div, scale, shape_text
 from netc.ops.base import OPERATORS, Family, Floats, Op, Sight, Sizes, Word, attr, op
 from netc.ops.common import (
     axis_name,
@@ -332,6 +332,8 @@ class Interpolate(Op):
         return mode
 
     def caption(self, *x: TensorType) -> str:
+        if self._is_open():
+            return f"{self.mode}, {shape_text(self.size)}"
         given = self.size or self.scale_factor
         return ", ".join([self.mode, *([str(plain(compact(given)))] if given else [])])
 
