@@ -111,7 +111,7 @@ def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:
     end = run.end() if run else start + 1
     message = f"`{text[start:end]}` is neither a number nor a name"
     remedy = "numbers are decimal, such as `16`, `0.5` or `1e-3`; names start with a letter"
-    sizes = re.fullmatch(r"\d+(?:x\d+)+", text[start:end])
+    sizes = re.fullmatch(r"[1-9]\d*(?:x[1-9]\d*)+", text[start:end])
     listed = f"({text[start:end].replace('x', ' ')})" if sizes else None
     remedy = f"write `{listed}`" if listed else remedy
     return SyntaxProblem("bad-expression", message, locate(start), locate(end), remedy, listed)

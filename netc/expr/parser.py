@@ -304,6 +304,7 @@ class _Parser:
             items.append(self.expression(0))
             if self.next.text == "for" and self.next.kind == "word":
                 items[-1] = self.comprehension(items[-1], start, only=len(items) == 1)
+                self.check_unclosed(opening, closing)
                 if self.next.text != closing:
                     raise self.leftover()
             height = max(height, self.height)

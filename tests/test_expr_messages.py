@@ -1,0 +1,213 @@
+"""What is said of expressions that are wrong, whole: code, characters, message and remedy."""
+
+from __future__ import annotations
+
+import pytest
+from test_evaluate import value
+
+from netc.expr.evaluate import ExprError
+from netc.expr.lexer import SyntaxProblem
+from netc.expr.parser import parse_expression
+
+Finding = tuple[str, str, str, str, str | None]
+
+SYNTAX: list[Finding] = [
+    ("1 +", "bad-expression", "+", "expected a value after `+`", None),
+    ("* 2", "bad-expression", "*", "expected a value before `*`", None),
+    ("not", "bad-expression", "not", "expected a value after `not`", None),
+    ("a and", "bad-expression", "and", "expected a value after `and`", None),
+    (
+        "(1 2",
+        "bad-expression",
+        "(",
+        "`(` is not closed",
+        "add `)`; a comma inside a YAML list splits the text: use spaces, or quote all of it",
+    ),
+    (
+        "[1 2",
+        "bad-expression",
+        "[",
+        "`[` is not closed",
+        "add `]`; a comma inside a YAML list splits the text: use spaces, or quote all of it",
+    ),
+    (
+        "max(1",
+        "bad-expression",
+        "(",
+        "`(` is not closed",
+        "add `)`; a comma inside a YAML list splits the text: use spaces, or quote all of it",
+    ),
+    (
+        "(x for x in v",
+        "bad-expression",
+        "(",
+        "`(` is not closed",
+        "add `)`; a comma inside a YAML list splits the text: use spaces, or quote all of it",
+    ),
+    ("v[0", "bad-expression", "[", "`[` is not closed", "an index is written `v[0]` or `v.(0)`, a slice `v[1:3]`"),
+    ("v.(0", "bad-expression", "(", "`(` is not closed", "an index is written `v[0]` or `v.(0)`, a slice `v[1:3]`"),
+    ("v[1 2]", "bad-expression", "[", "`[` is not closed", "an index is written `v[0]` or `v.(0)`, a slice `v[1:3]`"),
+    ("1)", "bad-expression", ")", "`)` has no opening bracket", "a comma in a YAML list may have split the text"),
+    ("2 ]", "bad-expression", "]", "`]` has no opening bracket", "a comma in a YAML list may have split the text"),
+    (
+        "a -b",
+        "bad-expression",
+        "-",
+        "`-` has a space on only one side",
+        "put spaces on both sides of the operator or on neither; inside parentheses a space separates items",
+    ),
+    (
+        "f (2)",
+        "bad-expression",
+        "(",
+        "`(` has a space on only one side",
+        "put spaces on both sides of the operator or on neither; inside parentheses a space separates items",
+    ),
+    ("1 2", "bad-expression", "2", "`2` is not expected here", "lists are written in parentheses: `(1 7)`"),
+    ("max 1", "bad-expression", "1", "`1` is not expected here", "lists are written in parentheses: `(1 7)`"),
+    ("2(3)", "bad-expression", "(", "`(` is not expected here", "lists are written in parentheses: `(1 7)`"),
+    ("x for", "bad-expression", "for", "`for` is not expected here", "lists are written in parentheses: `(1 7)`"),
+    (
+        "foo(2)",
+        "bad-expression",
+        "foo",
+        "`foo` is not a function",
+        "functions are min, max, abs, round, floor, ceil, sqrt, log2, len, sum, range, zip, enumerate, make_divisible",
+    ),
+    ("1 < 2 < 3", "bad-expression", "<", "comparisons do not chain", "write `a < b and b < c`"),
+    (
+        "1..4",
+        "bad-expression",
+        "..",
+        "a range is only allowed in `for` and in `$(…)`",
+        "elsewhere write `range(1, n + 1)`",
+    ),
+    ("1 if 2", "bad-expression", "", "expected `else`", "a choice is written `a if condition else b`"),
+    (
+        "(x for 3 in v)",
+        "bad-expression",
+        "for",
+        "this is not a list",
+        "write `(8*i for i in 1..4)`, alone in its parentheses",
+    ),
+    (
+        "(1 x for x in v)",
+        "bad-expression",
+        "for",
+        "this is not a list",
+        "write `(8*i for i in 1..4)`, alone in its parentheses",
+    ),
+    ("(3,)", "bad-expression", ",", "this list ends with a comma", "a list of one is written `[3]`"),
+    ("007", "bad-expression", "007", "`007` has a leading zero", "write the number without the zero"),
+    ("1e999", "too-large", "1e999", "this number does not fit in 64 bits", None),
+    ("9" * 40, "too-large", "9" * 40, "this number does not fit in 64 bits", None),
+    ("3x3", "bad-expression", "3x3", "`3x3` is neither a number nor a name", "write `(3 3)`"),
+    (
+        "0x10",
+        "bad-expression",
+        "0x10",
+        "`0x10` is neither a number nor a name",
+        "numbers are decimal, such as `16`, `0.5` or `1e-3`; names start with a letter",
+    ),
+    (
+        "3x",
+        "bad-expression",
+        "3x",
+        "`3x` is neither a number nor a name",
+        "numbers are decimal, such as `16`, `0.5` or `1e-3`; names start with a letter",
+    ),
+    ("$x", "bad-expression", "$", "`$` is not allowed here", "`$` is only for statement names and references"),
+    ("'a", "bad-expression", "'", "`'` is not allowed here", "close the quote"),
+    ("1 ! 2", "bad-expression", "!", "`!` is not allowed here", "write `not`, or `!=`"),
+    ("a && b", "bad-expression", "&", "`&` is not allowed here", "write `and`"),
+    ("a = 2", "bad-expression", "=", "`=` is not allowed here", "compare with `==`"),
+    ("{a}", "bad-expression", "{", "`{` is not allowed here", "lists are written `(1 2)`"),
+    (
+        "@x",
+        "bad-expression",
+        "@",
+        "`@` is not allowed here",
+        "a tensor is named with `@` as an input of a line, not inside an expression",
+    ),
+    ("a;b", "bad-expression", ";", "`;` is not allowed here", None),
+    ("(" * 70, "too-complex", "(", "expressions may be nested 60 levels deep at most", None),
+]
+VALUES: list[Finding] = [
+    ("h + s", "bad-expression", "h + s", "h is a size and 0.5 is not a whole number", None),
+    ("h / 2", "bad-expression", "h / 2", "h / 2 does not divide exactly", "use // to round down"),
+    ("h // 0", "bad-expression", "h // 0", "division by zero", None),
+    ("h // h", "bad-expression", "h // h", "cannot divide by h", None),
+    ("h % -2", "bad-expression", "h % -2", "cannot divide by -2", None),
+    ("sum(3)", "bad-expression", "sum(3)", "`sum` takes a list", None),
+    ("max()", "bad-expression", "max()", "`max` takes 1 to 64 arguments, not 0", None),
+    ("max(v, 2)", "bad-expression", "max(v, 2)", "(4 5 6) is not a number", None),
+    ("min(())", "bad-expression", "min(())", "`min` needs at least one value", None),
+    ("sqrt(-1)", "bad-expression", "sqrt(-1)", "`sqrt` of -1 is not a real number", None),
+    ("log2(0)", "bad-expression", "log2(0)", "`log2` of 0 is not a real number", None),
+    ("sqrt(h)", "bad-expression", "sqrt(h)", "`sqrt` of h is not a real number", None),
+    ("abs(h - 9)", "bad-expression", "abs(h - 9)", "`abs` of h−9 depends on the size of the input", None),
+    ("abs('a')", "bad-expression", "abs('a')", "a is not a number", None),
+    ("h < 4", "too-complex", "h < 4", "whether h < 4 depends on the size of the input", "bind it: --bind h=7"),
+    ("len(3)", "bad-expression", "len(3)", "`len` takes a list", None),
+    (
+        "make_divisible(3, 0)",
+        "bad-expression",
+        "make_divisible(3, 0)",
+        "`make_divisible` takes a number and a divisor",
+        None,
+    ),
+    ("v[9]", "bad-expression", "9", "index 9 is out of range for a list of 3", None),
+    ("v['a']", "bad-expression", "'a'", "an index must be an integer, not a", None),
+    ("n[0]", "bad-expression", "n", "3 is not a list", None),
+    ("unknown", "unknown-name", "unknown", "`unknown` is not known here", "known here: h, n, nothing, s, t, v, yes"),
+    ("nothing + 1", "bad-expression", "nothing", "none is not a number", None),
+    ("yes + 1", "bad-expression", "yes", "true is not a number", None),
+    ("range(1, 2, 0)", "bad-expression", "range(1, 2, 0)", "`range` takes integers and a step other than 0", None),
+    ("zip(3)", "bad-expression", "zip(3)", "`zip` takes 2 to 16 arguments, not 1", None),
+    ("enumerate(2)", "bad-expression", "enumerate(2)", "`enumerate` takes lists", None),
+    ("-v", "bad-expression", "v", "(4 5 6) is not a number", None),
+    ("not v", "bad-expression", "v", "a condition must be true or false, not (4 5 6)", None),
+    ("v and 1", "bad-expression", "v", "a condition must be true or false, not (4 5 6)", None),
+    ("2**h", "bad-expression", "2**h", "cannot raise 2 to h", None),
+    ("10**400", "too-large", "10**400", "the power is too large", None),
+    ("(-8)**0.5", "bad-expression", "(-8)**0.5", "the power of a negative number is not a real number", None),
+]
+"""Of names that `test_evaluate.py` gives values to; `h` is a symbolic size."""
+
+
+@pytest.mark.parametrize("finding", SYNTAX, ids=lambda finding: finding[0][:30])
+def test_what_cannot_be_read(finding: Finding) -> None:
+    text, *rest = finding
+    with pytest.raises(SyntaxProblem) as caught:
+        parse_expression(text)
+    found = caught.value
+    assert [found.code, text[found.start : found.end], found.message, found.help] == rest
+
+
+@pytest.mark.parametrize("finding", VALUES, ids=lambda finding: finding[0])
+def test_what_has_no_value(finding: Finding) -> None:
+    text, *rest = finding
+    with pytest.raises(ExprError) as caught:
+        value(text)
+    found = caught.value
+    assert [found.code, text[found.start : found.end], found.message, found.help] == rest
+
+
+@pytest.mark.parametrize(("text", "written"), [("3x3", "(3 3)"), ("2x16x8", "(2 16 8)"), ("0x10", None), ("3x", None)])
+def test_sizes_with_crosses_are_offered_as_a_list(text: str, written: str | None) -> None:
+    with pytest.raises(SyntaxProblem) as caught:
+        parse_expression(text)
+    assert caught.value.replacement == written
+
+
+def test_ranges_stand_where_they_are_allowed() -> None:
+    assert parse_expression("1..4", ranges=True).end == 4
+
+
+@pytest.mark.parametrize("text", ["h == none", "none == h", "h == v", "v == h", "h == 'a'", "h == s"])
+def test_a_size_is_no_other_kind_of_value(text: str) -> None:
+    assert value(text) is False
+
+
+def test_a_size_is_whole_already() -> None:
+    assert [str(value(f"{name}(h)")) for name in ("floor", "ceil", "round")] == ["h", "h", "h"]
