@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from test_evaluate import value
 
 from netc.expr.evaluate import ExprError
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
+from netc.expr.tree import Attribute
 
 Finding = tuple[str, str, str, str, str | None]
 
+SPACING = "put spaces on both sides of the operator or on neither; inside parentheses a space separates items"
 SYNTAX: list[Finding] = [
     ("1 +", "bad-expression", "+", "expected a value after `+`", None),
     ("* 2", "bad-expression", "*", "expected a value before `*`", None),
+    ("1 + if", "bad-expression", "if", "expected a value before `if`", None),
+    ("(x for x in v if)", "bad-expression", ")", "expected a value before `)`", None),
     ("not", "bad-expression", "not", "expected a value after `not`", None),
     ("a and", "bad-expression", "and", "expected a value after `and`", None),
     (
@@ -63,6 +70,15 @@ SYNTAX: list[Finding] = [
         "`(` has a space on only one side",
         "put spaces on both sides of the operator or on neither; inside parentheses a space separates items",
     ),
+    (
+        "(x for x in v foo)",
+        "bad-expression",
+        "foo",
+        "`foo` is not expected here",
+        "lists are written in parentheses: `(1 7)`",
+    ),
+    ("a <b", "bad-expression", "<", "`<` has a space on only one side", SPACING),
+    ("(1 if 2 else 3 *4)", "bad-expression", "*", "`*` has a space on only one side", SPACING),
     ("1 2", "bad-expression", "2", "`2` is not expected here", "lists are written in parentheses: `(1 7)`"),
     ("max 1", "bad-expression", "1", "`1` is not expected here", "lists are written in parentheses: `(1 7)`"),
     ("2(3)", "bad-expression", "(", "`(` is not expected here", "lists are written in parentheses: `(1 7)`"),
@@ -134,6 +150,12 @@ SYNTAX: list[Finding] = [
 ]
 VALUES: list[Finding] = [
     ("h + s", "bad-expression", "h + s", "h is a size and 0.5 is not a whole number", None),
+    ("h < s", "bad-expression", "h < s", "h is a size and 0.5 is not a whole number", None),
+    ("h**9", "bad-expression", "h**9", "cannot raise h to 9", None),
+    ("h**-1", "bad-expression", "h**-1", "cannot raise h to -1", None),
+    ("4**40", "too-large", "4**40", "the result is too large", None),
+    ("4**41", "too-large", "4**41", "the power is too large", None),
+    ("2**-1025", "too-large", "2**-1025", "the power is too large", None),
     ("h / 2", "bad-expression", "h / 2", "h / 2 does not divide exactly", "use // to round down"),
     ("h // 0", "bad-expression", "h // 0", "division by zero", None),
     ("h // h", "bad-expression", "h // h", "cannot divide by h", None),
@@ -211,3 +233,67 @@ def test_a_size_is_no_other_kind_of_value(text: str) -> None:
 
 def test_a_size_is_whole_already() -> None:
     assert [str(value(f"{name}(h)")) for name in ("floor", "ceil", "round")] == ["h", "h", "h"]
+
+
+def nested(depth: int) -> str:
+    return "(" * depth + "1 2" + ")" * depth
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        (nested, 59),
+        (lambda n: "(" + "1 " * 70 + nested(n) + ")", 58),
+        (lambda n: "1" + " + 1" * n, 60),
+        (lambda n: "-" * n + "1", 59),
+        (lambda n: "v" + "[0]" * n, 60),
+        (lambda n: "v[1" + " + 1" * n + "]", 59),
+        (lambda n: "v[:1" + " + 1" * n + "]", 59),
+        (lambda n: "v[1" + " + 1" * n + ":]", 59),
+        (lambda n: "(1" + " + 1" * n + " for x in v)", 59),
+        (lambda n: "abs(1" + " + 1" * n + ")", 60),
+    ],
+    ids=[
+        "lists",
+        "beside many",
+        "sums",
+        "signs",
+        "indices",
+        "an index",
+        "an upper end",
+        "a lower end",
+        "items",
+        "calls",
+    ],
+)
+def test_trees_are_60_levels_high_at_most(text: Callable[[int], str], most: int) -> None:
+    parse_expression(text(most))
+    with pytest.raises(SyntaxProblem, match="nested 60 levels deep at most"):
+        parse_expression(text(most + 1))
+
+
+def test_lists_in_lists_are_32_deep_at_most() -> None:
+    names: dict[str, Any] = {"v": (1,)}
+    for _ in range(31):
+        names["v"] = (names["v"],)
+    assert value("v + (2 3)", names)
+    names["v"] = (names["v"],)
+    with pytest.raises(ExprError, match=r"lists are nested more than 32 deep$"):
+        value("v + (2 3)", names)
+
+
+def test_small_powers_of_sizes_have_a_value() -> None:
+    assert [str(value(text)) for text in ("h**0", "h**8", "2**-1024")] == ["1", "h⁸", str(2**-1024)]
+
+
+def test_each_part_of_a_path_has_its_own_characters() -> None:
+    tree = parse_expression("a.bc.d")
+    assert isinstance(tree, Attribute)
+    assert isinstance(tree.base, Attribute)
+    assert [(part.start, part.end) for part in (tree, tree.base, tree.base.base)] == [(0, 6), (0, 4), (0, 1)]
+
+
+def test_long_texts_are_refused() -> None:
+    with pytest.raises(SyntaxProblem, match=r"^this expression has 20001 characters; the limit is 20000$") as caught:
+        parse_expression("1" + " " * 20_000)
+    assert (caught.value.code, caught.value.start, caught.value.end) == ("too-complex", 0, 20_001)
