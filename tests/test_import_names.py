@@ -44,6 +44,21 @@ def test_lists_with_names() -> None:
     assert same(made, net, x)
 
 
+class Stage(nn.Sequential):
+    """As torchvision's RegNet has it."""
+
+    def __init__(self, number: int, depth: int) -> None:
+        super().__init__(OrderedDict((f"block{number}-{i}", Encoder()) for i in range(depth)))
+
+
+def test_names_with_hyphens() -> None:
+    net, x = nn.Sequential(OrderedDict(block1=Stage(1, 2), block2=Stage(2, 3))), torch.randn(2, 5, 16)
+    made = imported(net, x)
+    assert set(made.tensors) == set(net.state_dict())
+    assert "block2.block2-$i: {for: {i: 0..2}, do: encoder}" in made.text
+    assert same(made, net, x)
+
+
 def test_sizes_that_several_attentions_share() -> None:
     """They are computed in the first; it is one operator all the same."""
     assert imported(Named(), torch.randn(2, 5, 16)).text.count("multihead_attention 4") == 1

@@ -213,6 +213,8 @@ def _dissolve(root: Part, graph: Graph) -> None:
 
 
 def _stays(module: Part, around: Part, alone: bool) -> bool:
+    if any("-" in part.name.partition(".")[0] for part in module.parts if part.has_params()):
+        return False  # a name may have a hyphen behind a dot, so these keep theirs below the name of the module
     if module.chain and (module.plain or alone):
         return (module.plain and _counted(module)) or _numbered(module) or around.chain
     if alone and around.chain and around.plain and module.name.isdigit():
