@@ -478,3 +478,22 @@ def test_indices_of_pools_are_those_of_one_plane(line: str, tmp_path: Path) -> N
     with torch.no_grad():
         for ours, theirs in zip(again(image), network.module()(image), strict=True):
             assert torch.equal(ours, theirs)
+
+
+class ClassToken(nn.Module):
+    """As a vision transformer has it; PyTorch's older exporter asks for the shape of a shape to expand it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, 16))
+        self.patches = nn.Conv2d(3, 16, 8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        words = self.patches(x).flatten(2).transpose(1, 2)
+        return torch.cat([self.token.expand(x.shape[0], -1, -1), words], 1)
+
+
+def test_a_class_token_follows_the_batch(tmp_path: Path) -> None:
+    made = netc.import_onnx(exported(ClassToken(), tmp_path / "token.onnx"))
+    assert "expand (N -1 -1) @" in made.text
+    assert [made.tensor(name).shape for name in made.tensors if "patches" not in name] == [(1, 1, 16)]

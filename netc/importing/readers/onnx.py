@@ -120,7 +120,8 @@ class Call(Emitter):
         return entry.type.dtype if isinstance(entry, Value) else entry.held.dtype
 
     def shape(self, at: int) -> tuple[Size, ...]:
-        return self.value(at).type.shape
+        entry = self.entry(at)
+        return entry.type.shape if isinstance(entry, Value) else tuple(entry.shape)
 
     @property
     def graph(self) -> Graph:

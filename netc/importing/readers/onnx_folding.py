@@ -132,6 +132,7 @@ _BARE: dict[str, Callable[[Call, Sequence[Any]], Any]] = {
     "Identity": lambda call, k: k[0],
     "Where": _where,
     "Equal": _equal,
+    "Neg": lambda call, k: -k[0],
     "ReduceProd": lambda call, k: np.prod(k[0], keepdims=bool(call.get("keepdims", 1))),
 }
 

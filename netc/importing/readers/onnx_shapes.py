@@ -161,9 +161,9 @@ def cumsum(call: Call) -> None:
 
 @handles("Shape")
 def shape(call: Call) -> None:
-    x = call.value(0)
-    found = x.type.shape
-    call.reader.sized[found[2:]] = x
+    found, x = call.shape(0), call.entry(0)
+    if isinstance(x, Value):
+        call.reader.sized[found[2:]] = x
     call.result(sizes(list(found[call.get("start", 0) : call.get("end", len(found))])))
 
 
