@@ -60,6 +60,8 @@ def _whole(value: Any) -> Any:
 
 
 def _int(cls: type[Op], declared: Attr, value: Any) -> int:
+    if type(value) is int and -(2**31) < value < 2**31:
+        return value
     value = _whole(value)
     if isinstance(value, Dim):
         raise _symbolic(declared, value)

@@ -13,8 +13,10 @@ from netc.passes.elaborate.namespace import CallSite
 
 def expose(compilation: Compilation) -> None:
     """Give every block the outputs that its callers reach for, and every call the tensors that it has for them."""
-    block = _Exposing(compilation.session.sites).block(compilation.network.block, {})
-    compilation.network = replace(compilation.network, block=block)
+    sites = compilation.session.sites
+    if any(site.exposed for site in sites.values()):
+        block = _Exposing(sites).block(compilation.network.block, {})
+        compilation.network = replace(compilation.network, block=block)
 
 
 class _Exposing:
