@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,8 @@ class Meter:
 
     def rows(self, trials: Sequence[int]) -> list[Row]:
         """The rows of some trials, those that are to be run one beside the other."""
-        rows = [self._row(trial) for trial in trials]
+        with _collected_afterwards():
+            rows = [self._row(trial) for trial in trials]
         return running.measured(self.job, rows) if self.job.runs else rows
 
     def _row(self, trial: int) -> Row:
@@ -97,6 +99,19 @@ class Meter:
         except Silenced:
             return Row(trial, "failed", "--where has no value", cells)
         return Row(trial, "ok", "", cells) if fits else Row(trial, "excluded", "--where does not hold", cells)
+
+
+@contextmanager
+def _collected_afterwards() -> Iterator[None]:
+    """Compile without the cyclic collector, which would look at all that networks have in common for each of them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        if was:
+            gc.enable()
 
 
 def _reason(found: Sequence[Diagnostic]) -> str:

@@ -20,7 +20,7 @@ from netc.diagnostics.model import Diagnostic, Frame, Source, Span
 from netc.dims import Domain
 from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import Scope
-from netc.ir.model import Call, Network, Node, Value
+from netc.ir.model import Block, Call, Network, Node, Value
 from netc.passes import PASSES, compile_spec
 from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
@@ -91,6 +91,7 @@ class Family:
                 compilation.eliminated = self.blocks.eliminated
                 for run in MEASURED:
                     run(compilation)
+                self.blocks.forget(compilation.network.block)
         except (Abandoned, OverBudget):
             return None
         return None if session.has_errors() else compilation.network
@@ -141,6 +142,13 @@ class SharedBlocks:
         if max(len(self.kept), len(self.eliminated)) > MOST_BLOCKS:
             self.kept.clear()
             self.eliminated.clear()
+
+    def forget(self, root: Block) -> None:
+        """A network's own block, which is no other's."""
+        for read, one in reversed(self.eliminated.items()):
+            if one.after is root:
+                del self.eliminated[read]
+                return
 
     def key(
         self,
@@ -245,17 +253,17 @@ class Member(Blocks):
         types: tuple[TensorType, ...],
         frame: Frame,
     ) -> tuple[Elaborated, Kept | None] | None:
-        """A block made here, and what is kept of it: nothing where there was something to report."""
+        """A block made here, and what is kept of it: nothing where there was an error to report."""
         making, (nodes, outputs, sites) = Making([]), self._tables()
         self._making.append(making)
-        told, known, left = self._told(), [len(nodes), len(outputs), len(sites)], self.budget.left
+        known, left = [len(nodes), len(outputs), len(sites)], self.budget.left
         decided, self.domain.decided = self.domain.decided, {}
         elaborated = super().block(definition, instance, values, types, frame)
         own, self.domain.decided = self.domain.decided, decided | self.domain.decided
         self._making.pop()
         if elaborated is None:
             return None
-        if self._told() != told or not making.plain or self.session.has_errors():
+        if not making.plain or self.session.has_errors():
             return elaborated, None
         block = elaborated.block
         kept = Kept(
@@ -275,9 +283,6 @@ class Member(Blocks):
 
     def _tables(self) -> tuple[dict[Value, Node], dict[Value, CallSite], dict[Call, CallSite]]:
         return self.session.provenance.nodes, self.session.provenance.sites, self.session.sites
-
-    def _told(self) -> int:
-        return len(self.report.findings) + len(self.files.findings)
 
 
 def _last(table: dict[Any, Any], count: int) -> dict[Any, Any]:

@@ -28,6 +28,8 @@ def paths(network: Network) -> set[str]:
 def files_around(network: Network, node: FlatNode) -> Iterator[tuple[SpecFile, Block, str]]:
     """The files a node lies in, outermost first: the file, its block there, and the module path of that use."""
     yield network.file, network.block, ""
+    if not any(call.imported for _, call in node.trail):
+        return
     for call, home in homes(node.trail):
         definition = call.block.definition
         if call.imported and isinstance(definition, SpecFile):
