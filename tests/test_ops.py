@@ -150,3 +150,10 @@ def test_every_operator_is_found_where_it_stands() -> None:
 def test_a_spec_loads_the_modules_of_its_operators_alone() -> None:
     code = "import sys, netc.ops; netc.ops.OPERATORS['relu']; print('netc.ops.conv' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_operators_are_written_with_sizes_as_expressions() -> None:
+    n = symbol("N")
+    assert str(OPERATORS["reshape"](shape=(n + 1, 2))) == "reshape shape=(N+1, 2)"
+    assert str(OPERATORS["narrow"](dim=1, start=0, length=2 * n)) == "narrow dim=1 start=0 length=2*N"
+    assert str(OPERATORS["conv2d"](out_channels=3, kernel_size=(1, 1))) == "conv2d out_channels=3 kernel_size=(1, 1)"

@@ -16,6 +16,7 @@ from netc.dims.algebra import (
     substitute,
     symbol,
     symbols,
+    value_source,
 )
 from netc.dims.decide import Domain, Verdict, at_least, compare, equal, exact_div, scale
 from netc.dims.linear import Linear, linear_in
@@ -43,4 +44,5 @@ __all__ = [
     "substitute",
     "symbol",
     "symbols",
+    "value_source",
 ]

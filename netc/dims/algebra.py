@@ -325,3 +325,12 @@ def count_text(size: Size) -> str:
 def dim_source(size: Size) -> str:
     """`size` as a netc, Python and ONNX `dim_param` expression: `32*h`, `(H+1)//2`."""
     return source_of(size)
+
+
+def value_source(value: object) -> str:
+    """A value as Python has it, sizes as expressions."""
+    if isinstance(value, Dim):
+        return dim_source(value)
+    if isinstance(value, tuple) and any(isinstance(item, Dim) for item in value):
+        return f"({', '.join(map(value_source, value))})"
+    return repr(value)

@@ -7,7 +7,7 @@ from enum import Enum
 from importlib import import_module
 from typing import Any, ClassVar, dataclass_transform
 
-from netc.dims import Size
+from netc.dims import Size, value_source
 from netc.geometry import Window
 from netc.ops.homes import HOMES
 from netc.ops.narrow import INFINITIES, misfit, shown
@@ -200,7 +200,7 @@ class Op:
         return hash(self.key())
 
     def __repr__(self) -> str:
-        given = (f"{k}={v!r}" for k, v in self.__dict__.items() if v != self.attributes[k].default)
+        given = (f"{k}={value_source(v)}" for k, v in self.__dict__.items() if v != self.attributes[k].default)
         return " ".join((self.name, *given))
 
     def replace(self, **changes: Any) -> Op:
