@@ -83,7 +83,7 @@ class Watch:
         if sampled:
             for name, numbers in (("flat", [-1]), ("first", [0]), ("last", [END])):
                 graph.initializer.append(helper.make_tensor(f"look/{name}", 7, [1], numbers))
-        for at, look in enumerate(self.looks):
+        for at, look in reversed(list(enumerate(self.looks))):  # onnxruntime computes what stands last first
             if not self.inside or look.step == 1:
                 names.append(look.name)
                 continue
@@ -93,8 +93,8 @@ class Watch:
             graph.node.append(helper.make_node("Reshape", [look.name, "look/flat"], [flat]))
             inputs = [flat, "look/first", "look/last", "look/first", step]
             graph.node.append(helper.make_node("Slice", inputs, [part]))
-            names += [shape, part]
-        return names
+            names += [part, shape]
+        return names[::-1]
 
     def run(self, arrays: dict[str, Any]) -> list[Seen]:
         """What is seen with these inputs, in the order of the looks."""
