@@ -127,6 +127,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         ),
         "PyTorch wraps a negative number around; netc takes what the element type has",
     ),
+    (says("`standardize` must be at"), "standardised weights are netc's own, so PyTorch does not check the number"),
     (says("`out_features` must be at", of="linear"), "PyTorch's function has the size of the weight that it is given"),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
     (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
