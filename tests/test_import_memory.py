@@ -83,3 +83,18 @@ def test_data_that_are_not_where_the_file_says_are_refused(tmp_path: Path) -> No
     with pytest.raises(NetcError, match="wide") as caught:
         netc.import_onnx(tmp_path / "wide.onnx")
     assert caught.value.diagnostics[0].code in ("cannot-import", "model-file")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says what memory a process has to itself")
+def test_values_are_never_all_in_memory(tmp_path: Path) -> None:
+    """Forty tensors of 17 MB that follow one another."""
+    nodes = [helper.make_node("Sin", [f"x{i}"], [f"x{i + 1}"]) for i in range(40)]
+    ends = [helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, [1, 64, 256, 256]) for i in (0, 40)]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [])
+    path = tmp_path / "long.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    command = [sys.executable, "-c", IMPORT.replace("sys.argv[1])", 'sys.argv[1], sizes="fixed")'), str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 40 * 17 * 0.7, f"{done.stdout} MB"
