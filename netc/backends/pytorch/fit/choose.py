@@ -199,7 +199,8 @@ class Chooser:
     def _open(self, hole: Hole, hangs: frozenset[str]) -> frozenset[str]:
         """The conditions behind a number not all sides of which were seen."""
         order = sorted(name for name in hangs if name[0] == "?")
-        if len(order) > MOST_GUARDS:
+        turns = any(seen.trace.guards.get(name, (True,))[0] is None for name in order for seen, _ in hole.seen)
+        if turns or len(order) > MOST_GUARDS:
             return frozenset(order)
         met = {tuple([seen.trace.guards.get(name, (None,))[0] for name in order]) for seen, _ in hole.seen}
         sides = product((True, False), repeat=len(order))

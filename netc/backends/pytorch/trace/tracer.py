@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import msgspec
 
@@ -33,11 +35,35 @@ class Tracer:
         self.regions: dict[object, Definition] = {}
         self.forms = Forms()
         self.lending = Lending(self.forms)
+        self.changed = changed_axes(root)
 
     def trace(self, block: Block) -> Trace:
         if block not in self.traces:
             self.traces[block] = Trace(block, self)
         return self.traces[block]
+
+
+def changed_axes(root: Block) -> dict[int, set[int]]:
+    """By the statements of conditions and loops: the axes that have other numbers behind them in some instance."""
+    changed: dict[int, set[int]] = defaultdict(set)
+    items, blocks = list(root.items), {root}
+    while items:
+        item = items.pop()
+        if isinstance(item, Group):
+            items.extend(item.items)
+            if item.source is not None and item.result is not None:
+                pairs = zip_longest(item.source.type.shape, item.result.type.shape)
+                axes = (i for i, pair in enumerate(pairs) if pair[0] != pair[1] and all(map(_is_number, pair)))
+                changed[id(item.statement)].update(axes)
+        elif isinstance(item, Call) and item.block not in blocks:
+            blocks.add(item.block)
+            items.extend(item.block.items)
+    return changed
+
+
+def _is_number(size: object) -> bool:
+    """Whether a size, or none for an axis that is not there, is no symbol."""
+    return size is None or isinstance(size, int)
 
 
 class Trace(Instance):
@@ -157,18 +183,19 @@ class Trace(Instance):
         return Hole(self.local(group.path), "condition", ((self.here(), number),))
 
     def _guard(self, group: Group, condition: Hole) -> None:
-        """Sizes behind a condition hang on it, but where they are said as before it."""
+        """Sizes behind a condition hang on it, but where they are said as before it and no instance changes them; those
+        behind a loop where this instance does not change them, and another does."""
         depends = condition.seen[0][1].depends
         if not depends or group.result is None:
             return
-        guard = self.guard(f"{self.local(group.path)}:{group.statement.span.start}", group.taken, depends)
+        held = group.taken if group.kind == "if" else None
+        guard = self.guard(f"{self.local(group.path)}:{group.statement.span.start}", held, depends)
         before = () if group.source is None else self.sizes.get(group.source, ())
-        self.sizes[group.result] = tuple(
-            [
-                size if i < len(before) and is_like(size, before[i]) else size.behind(guard)
-                for i, size in enumerate(self.sizes.get(group.result, ()))
-            ]
-        )
+        changed, sizes = self.tracer.changed[id(group.statement)], []
+        for i, size in enumerate(self.sizes.get(group.result, ())):
+            alike = i < len(before) and is_like(size, before[i])
+            sizes.append(size.behind(guard) if (i in changed if alike else held is not None) else size)
+        self.sizes[group.result] = tuple(sizes)
 
     def _region(self, region: Region) -> Iterator[Step]:
         call = region.call
@@ -332,6 +359,7 @@ class Trace(Instance):
             exits.append(self.loops.end_holes("exit", self.loops.ends(result_of(item))))
             self.loops.leave(key, item)
         self.loops.progress(group, iterable)
+        self._guard(group, iterable)
         rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
         first = turns[0] if turns else ()
         exit = tuple(unify(list(ends)) for ends in zip(*exits, strict=True))

@@ -42,7 +42,7 @@ class Instance:
         self.structural: set[str] = set()
         self.whole: set[str] = set()
         self.turns: dict[str, Any] = {}
-        self.guards: dict[str, tuple[bool, frozenset[str]]] = {}
+        self.guards: dict[str, tuple[bool | None, frozenset[str]]] = {}
         self.active: list[dict[str, str]] = []
         """The loops around the place: the names of their variables in the spec, and here."""
         for position, value in enumerate(block.inputs):
@@ -124,8 +124,9 @@ class Instance:
         """Whether a name is the variable of a loop within the class."""
         return any(name in active for active in self.active)
 
-    def guard(self, key: str, held: bool, depends: Iterable[str]) -> str:
-        """A name among what a size depends on for a condition that decides how the size is said."""
+    def guard(self, key: str, held: bool | None, depends: Iterable[str]) -> str:
+        """A name among what a size depends on for a condition that decides how the size is said; `held` is None for the
+        turns of a loop."""
         name = f"?{key}"
         while name in self.guards:
             name += "'"
