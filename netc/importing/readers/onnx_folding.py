@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.shape_inference import InferenceError, infer_shapes
 
 from netc.dims import Dim, exact_div
 
 if TYPE_CHECKING:
     from netc.importing.readers.onnx import Call
 
+COSTLY = re.compile(
+    ".*(Conv|Pool|Unpool|Roi|Resize|Upsample|GridSample|Col2Im|Einsum|LSTM|GRU|RNN|Attention|DFT|STFT).*"
+)
+"""Operators whose work and memory are not those of what they read and make, such as windows over much padding."""
+
+MOST, LIST = 1 << 28, 1 << 10
+"""Elements that the result of a constant computation may have, and a list of sizes."""
+
 
 def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
-    """The results of a node whose inputs are all known. Raises Gap, also for a node with a body: a loop over constants
-    may be one that never ends."""
+    """The results of a node whose inputs are all known. Raises Gap, also for a node with a body, as a loop over
+    constants may never end, and for what is costly."""
+    if COSTLY.fullmatch(call.op_type):
+        raise call.gap("it computes with constants alone")
     if any(attribute.HasField("g") or attribute.graphs for attribute in call.node.attribute):
         raise call.gap("it has a body of its own")
     names = list(dict.fromkeys(name for name in call.node.input if name))
@@ -27,8 +40,10 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
     ]
     outputs = [helper.make_empty_tensor_value_info(name) for name in call.node.output if name]
     graph = helper.make_graph([call.node], "constant", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=opsets)
     try:
-        evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
+        _check_size(call, model, known)
+        evaluator = ReferenceEvaluator(model)
         return [np.asarray(found) for found in evaluator.run(None, {name: known[name] for name in names})]
     except (
         RuntimeError,
@@ -41,6 +56,22 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
         MemoryError,
     ) as error:
         raise call.gap(f"a constant cannot be computed: {error}") from error
+
+
+def _check_size(call: Call, model: ModelProto, known: Mapping[str, Any]) -> None:
+    """Raises Gap for results of more elements than a constant may have; ValueError where shapes do not fit."""
+    alone = ModelProto()
+    alone.CopyFrom(model)
+    small = {name: array for name, array in known.items() if name and array.size <= LIST}
+    alone.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in small.items())
+    try:
+        inferred = infer_shapes(alone, data_prop=True)
+    except InferenceError as error:
+        raise ValueError(str(error)) from error
+    for output in inferred.graph.output:
+        count = prod(dim.dim_value for dim in output.type.tensor_type.shape.dim)
+        if count > MOST:
+            raise call.gap(f"it makes {count:,} elements of constants, more than {MOST:,}")
 
 
 def _objects(items: Sequence[Any]) -> Any:

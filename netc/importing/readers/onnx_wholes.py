@@ -112,11 +112,11 @@ def _written(guess: Guess, group: Group, reader: Reader) -> Mapping[str, str] | 
         if any(not isinstance(found, Require) or found.fails for found in op.problems(*types)):
             return None
         lowered = op.onnx(*types)
+        nodes = lowered if isinstance(lowered, tuple) else (lowered,)
+        if reader.opset != OPSET:
+            nodes = spelled(nodes, reader.opset, types[0].dtype, types[0].rank)
     except (Gap, Unsupported):
         return None
-    nodes = lowered if isinstance(lowered, tuple) else (lowered,)
-    if reader.opset != OPSET:
-        nodes = spelled(nodes, reader.opset, types[0].dtype, types[0].rank)
     if len(nodes) != len(group.nodes):
         return None
     known = {f"x{i}": name for i, name in enumerate(guess.inputs)}
