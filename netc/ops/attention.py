@@ -81,6 +81,9 @@ class ScaledDotProductAttention(Op):
         yield from need_equal(self, 2, k.shape[-2], v.shape[-2], "numbers of keys and values")
         if self.scale is None:
             yield from need_constant(q.shape[-1], "features")
+        elif self.is_causal and self.scale <= 0:  # PyTorch 2.13 on a CPU computes NaN, on other ways it does not
+            message = "with is_causal, `scale` must be above 0: PyTorch's fused kernels hide keys before they scale"
+            yield Problem("bad-argument", message, "scale")
         yield from self._check_mask(*x)
 
     def _check_heads(self, q: TensorType, *others: TensorType) -> Iterator[Problem]:

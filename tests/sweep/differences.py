@@ -220,6 +220,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),
     (says("`p` must be above 0", "`norm_type` must be above 0"), "PyTorch takes powers that are no norm"),
     (says("cannot be used together"), "what PyTorch's documentation calls an error and its kernel on the CPU takes"),
+    (says("with is_causal, `scale` must be above 0"), "PyTorch's kernels do not agree about it"),
     (says("is_causal is for"), "netc makes the causal mask of self-attention alone"),
     (says("pads both ends alike"), "PyTorch's form has no asymmetric padding"),
     (no_form, "PyTorch has no such operator, and netc's code for it refuses nothing by itself: netc's check does"),
