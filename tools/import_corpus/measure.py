@@ -46,7 +46,7 @@ def measure(entry: Entry, source: str, all_names: Sequence[str], version: str) -
 
 def _ended(row: Row, started: float, why: str = "", **found: Any) -> Row:
     first = re.sub(r"\s+", " ", why.strip())[:240]
-    return msgspec.structs.replace(row, seconds=round(time.process_time() - started, 1), why=first, **found)
+    return msgspec.structs.replace(row, seconds=round(time.process_time() - started, 3), why=first, **found)
 
 
 def _imported(entry: Entry, source: str, names: Any, path: Path) -> netc.Imported:

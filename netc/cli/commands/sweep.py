@@ -58,7 +58,7 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds of a latency.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of each run.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample and weights.")
-@click.option("--plugin", "plugins", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
+@click.option("--plugin", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
 @click.option(
     "--allow-imports", "imports", metavar="DIR", type=click.Path(exists=True, file_okay=False), multiple=True,
     help="A folder that specs may import from besides their own.",
@@ -81,7 +81,7 @@ def command(
     runs: int,
     threads: int,
     seed: int,
-    plugins: tuple[str, ...],
+    plugin: tuple[str, ...],
     imports: tuple[str, ...],
     json_: bool,
 ) -> None:
@@ -106,7 +106,7 @@ def command(
     check_table(Path(target))
     objectives = [*map(Objective, minimize), *(Objective(column, largest=True) for column in maximize)]
     _check_objectives(objectives, axes, measures, picture)
-    job = planned(_job(spec, Space(axes, sample, seed), where, measures, bind, runs, threads, seed, plugins, imports))
+    job = planned(_job(spec, Space(axes, sample, seed), where, measures, bind, runs, threads, seed, plugin, imports))
     with progress("trials") as told:
         outcome = sweep(job, _engine(engine, jobs, address, job), Path(target), objectives, told, picture)
     if json_:
