@@ -80,6 +80,7 @@ def test_classes_are_the_network() -> None:
     ("change", "named"),
     [
         (lambda book: _choose(book, "stem.0", "kernel_size", 5), "stem.0"),
+        (lambda book: _choose(book, "stem.0", "out_channels", (8, 8)), "stem.0"),
         (lambda book: _choose(book, "stem.2", "kernel_size", 4), "stem.2"),
         (lambda book: _choose(book, "a", "act", None), "a.act"),
         (lambda book: _replaced(book, "norm", module="bn"), "a.norm"),
@@ -88,7 +89,7 @@ def test_classes_are_the_network() -> None:
         (_without_member, "a.conv"),
         (_with_member, "stem.3"),
     ],
-    ids=["attribute", "no weights", "operator", "key", "wiring", "order", "missing", "more"],
+    ids=["attribute", "list", "no weights", "operator", "key", "wiring", "order", "missing", "more"],
 )
 def test_what_differs_is_named(change: Callable[[Book], None], named: str) -> None:
     book, flat = _classes()

@@ -272,7 +272,7 @@ class Plan:
                 raise Conflict(f"no expression for {hole.path}.{hole.name}")
         full: dict[Instance, Any] = {trace: values.get(trace, hole.seen[0][1].value) for trace in self.traces}
         for param in self.hoisted:
-            if all(same(param.values[t], full[t]) for t in self.traces) and self.chooser.varies(hole):
+            if all(_is_one(param.values[t], full[t]) for t in self.traces) and self.chooser.varies(hole):
                 return Name(id=param.name)
         name = f"!{hole.path}.{hole.name}"
         while any(param.name == name for param in self.hoisted):
@@ -355,6 +355,11 @@ class Plan:
         kinds = {type(value) for value in usual if value is not None}
         mixed = kinds > {str} or (found.value is None and None not in param.values.values())
         return None if mixed else found
+
+
+def _is_one(one: Any, other: Any) -> bool:
+    """Whether one parameter can hand in both: a list of equal numbers is no number where another stands."""
+    return isinstance(one, tuple) == isinstance(other, tuple) and same(one, other)
 
 
 def _is_seen_once(entry: Hole, exit: Hole) -> bool:

@@ -122,10 +122,10 @@ class _Checked:
 def _is_made(node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Mapping[str, Any], module: str) -> bool:
     """Whether a form is this class or template, given this, with its weights at this path."""
     if isinstance(form, TorchCall):
-        return form.template == cls and _is_given(form.args, given)
+        return form.template == cls and _is_given(node, form.args, given)
     if form.cls != cls or (node.params and node.module != module):
         return False
-    if not _is_given(form.args, given):
+    if not _is_given(node, form.args, given):
         return False
     own = any(arg.name == "dtype" for arg in form.args)
     return own or given.get("dtype", _FLOAT) in (_FLOAT, tree.Dtype(dtype_of(node.node)))
@@ -134,8 +134,20 @@ def _is_made(node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Map
 _FLOAT = tree.Dtype("float32")
 
 
-def _is_given(args: Sequence[TorchArg], given: Mapping[str, Any]) -> bool:
-    return all(arg.name in given and (same(given[arg.name], arg.value) or given[arg.name] == arg.value) for arg in args)
+def _is_given(node: FlatNode, args: Sequence[TorchArg], given: Mapping[str, Any]) -> bool:
+    return all(arg.name in given and _is_value(node, arg, given[arg.name]) for arg in args)
+
+
+def _is_value(node: FlatNode, arg: TorchArg, given: Any) -> bool:
+    """Whether an argument has its value. Only attributes of several axes take one number for all of them."""
+    attribute = node.node.op.attributes.get(arg.attribute or "")
+    if isinstance(given, tuple) and isinstance(arg.value, int | float) and (attribute is None or attribute.kind in ONE):
+        return False
+    return same(given, arg.value) or bool(given == arg.value)
+
+
+ONE = ("int", "int | None", "float", "float | None", "bool")
+"""Kinds of attributes that are one number."""
 
 
 class _Lent(msgspec.Struct, frozen=True, eq=False):
