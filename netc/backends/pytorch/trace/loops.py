@@ -11,7 +11,7 @@ from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance
 from netc.backends.pytorch.tree.number import Number, length_of, of, opaque
 from netc.expr.terms import combined, from_linear, is_plain, linear, lit, substitute
-from netc.expr.tree import Binary, Function, Name
+from netc.expr.tree import Binary, Function, Literal, Name
 from netc.ir.model import Group, Item, Value, leaves
 
 
@@ -76,14 +76,16 @@ class Loops:
         known = self.instance.sizes
         if group.result is None or group.source is None or group.source not in known:
             return
-        count = _count(iterable.seen[0][1], len(group.items))
+        over = iterable.seen[0][1]
+        count = _count(over, len(group.items))
         results = [result_of(item) for item in group.items]
         varies = any(True for _ in self.instance.bases(count.depends))
         if not varies or not results or any(r is None or r not in known for r in results):
             return
         sizes = [known[group.source], *(known[r] for r in results if r is not None)]
         if len({len(one) for one in sizes}) == 1:
-            known[group.result] = tuple(_progressed(list(column), count) for column in zip(*sizes, strict=True))
+            said = frozenset() if _is_counted(over) else over.depends.union(self.instance.bases(over.depends))
+            known[group.result] = tuple(_progressed(list(column), count, said) for column in zip(*sizes, strict=True))
 
     def ends(self, value: Value | None) -> tuple[Number, ...]:
         """The sizes that layers ask for: of axis 1 and of the last axis."""
@@ -109,14 +111,27 @@ def _count(iterable: Number, size: int) -> Number:
     return Number(size, length_of(iterable.term), iterable.depends)
 
 
-def _progressed(sizes: list[Number], count: Number) -> Number:
+def _is_counted(iterable: Number) -> bool:
+    """Whether the turns of a loop are numbered from a fixed start by a fixed step."""
+    match iterable.term:
+        case Function(name="range", arguments=(_,)):
+            return True
+        case Function(name="range", arguments=(start, _, *step)):
+            return all(isinstance(one, Literal) for one in (start, *step))
+    return False
+
+
+def _progressed(sizes: list[Number], count: Number, said: frozenset[str]) -> Number:
+    """A size after all turns. said: names of what a list has in it, from which sizes that make a series do so by
+    chance."""
     last = sizes[-1]
     terms = [None if s.term is None else linear(s.term) for s in sizes]
     steps = [combined(b, a, -1) for a, b in pairwise(terms)]
     step = steps[0]
     if not any(steps) and None not in terms and all(s.depends <= sizes[0].depends for s in sizes):
         return sizes[0]
-    if len(steps) < 2 or not step or terms[0] is None or count.term is None or any(s != step for s in steps):
+    chance = any(s.depends & said for s in sizes[1:])
+    if chance or len(steps) < 2 or not step or terms[0] is None or count.term is None or any(s != step for s in steps):
         return opaque(last.value, sizes[0].depends | last.depends | count.depends)
     walked = Binary(op="*", left=count.term, right=from_linear(step))
     return Number(last.value, Binary(op="+", left=from_linear(terms[0]), right=walked), last.depends | count.depends)
