@@ -45,6 +45,7 @@ conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
 	NETC_ALL_OPSETS=1 $(bin)/python -m pytest tests/test_onnx_opsets.py
+	NETC_VERIFIED=1000 $(bin)/python -m pytest tests/test_sweep.py -k regression
 
 fuzz: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m fuzz --minutes $(MINUTES) $(ARGS)
@@ -70,7 +71,7 @@ docs: .venv/dev
 	$(bin)/python -m tools.docs
 
 bench: .venv/dev
-	@failed=0; for script in check_startup check_scaling check_limits module_text onnx_export "onnx_export --fresh" fresh_weights memory sweep latency \
+	@failed=0; for script in check_startup check_scaling check_limits module_text onnx_export "onnx_export --fresh" fresh_weights memory layers sweep latency \
 	"latency --free" eager diagram lsp; do set -- $$script; echo "== $$script"; \
 	PYTHONPATH=. $(bin)/python benchmarks/$$1.py $$2 || failed=1; done; exit $$failed
 

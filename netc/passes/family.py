@@ -25,6 +25,7 @@ from netc.passes import PASSES, compile_spec
 from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
 from netc.passes.elaborate.blocks import Blocks
+from netc.passes.elaborate.calls import Instantiation
 from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import CallSite, Elaborated
 from netc.passes.elaborate.network import elaborate
@@ -33,7 +34,6 @@ from netc.passes.elaborate.session import CompileSession
 from netc.passes.lints import check_lints
 from netc.passes.training_sizes import check_training_sizes
 from netc.syntax.ast import Definition, SpecFile
-from netc.types import TensorType
 
 MOST_BLOCKS = 4096
 """Blocks that are kept; when there are more, all are forgotten, so that memory stays level."""
@@ -150,18 +150,12 @@ class SharedBlocks:
                 del self.eliminated[read]
                 return
 
-    def key(
-        self,
-        definition: Definition,
-        instance: FileInstance,
-        values: Mapping[str, Any],
-        types: tuple[TensorType, ...],
-        domain: Domain,
-    ) -> Any:
+    def key(self, wanted: Instantiation, domain: Domain) -> Any:
         """Equal for calls that make the same block, in whichever network."""
-        seen = () if isinstance(definition, SpecFile) else self._seen(definition, instance)
-        plain = tuple((name, self._value(value)) for name, value in values.items())
-        return definition, plain, types, seen, tuple(domain.bounds.items())
+        definition = wanted.definition
+        seen = () if isinstance(definition, SpecFile) else self._seen(definition, wanted.instance)
+        plain = tuple((name, self._value(value)) for name, value in wanted.values.items())
+        return definition, plain, wanted.types, seen, tuple(domain.bounds.items())
 
     def _seen(self, definition: Definition, instance: FileInstance) -> tuple[Any, ...]:
         """The values of what a block may name in its file."""
@@ -201,15 +195,8 @@ class Member(Blocks):
         self._restored: set[Kept] = set()
         self._making = [Making([])]
 
-    def block(
-        self,
-        definition: Definition,
-        instance: FileInstance,
-        values: dict[str, Any],
-        types: tuple[TensorType, ...],
-        frame: Frame,
-    ) -> Elaborated | None:
-        key, left = self.shared.key(definition, instance, values, types, self.domain), self.budget.left
+    def block(self, wanted: Instantiation, frame: Frame) -> Elaborated | None:
+        key, left = self.shared.key(wanted, self.domain), self.budget.left
         if key not in self._here:
             kept = self.shared.kept.get(key)
             if kept is not None and kept.intact:
@@ -217,7 +204,7 @@ class Member(Blocks):
                 self.domain.bounds = dict(kept.bounds)
                 self._here[key] = kept.elaborated, kept
             else:
-                made = self._made(definition, instance, values, types, frame)
+                made = self._made(wanted, frame)
                 if made is None:
                     return None
                 self._here[key] = made
@@ -245,20 +232,13 @@ class Member(Blocks):
         for one in kept.inner:
             self._restore(one)
 
-    def _made(
-        self,
-        definition: Definition,
-        instance: FileInstance,
-        values: dict[str, Any],
-        types: tuple[TensorType, ...],
-        frame: Frame,
-    ) -> tuple[Elaborated, Kept | None] | None:
+    def _made(self, wanted: Instantiation, frame: Frame) -> tuple[Elaborated, Kept | None] | None:
         """A block made here, and what is kept of it: nothing where there was an error to report."""
         making, (nodes, outputs, sites) = Making([]), self._tables()
         self._making.append(making)
         known, left = [len(nodes), len(outputs), len(sites)], self.budget.left
         decided, self.domain.decided = self.domain.decided, {}
-        elaborated = super().block(definition, instance, values, types, frame)
+        elaborated = super().block(wanted, frame)
         own, self.domain.decided = self.domain.decided, decided | self.domain.decided
         self._making.pop()
         if elaborated is None:

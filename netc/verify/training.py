@@ -51,7 +51,8 @@ def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> Ch
     extra = sum(o.train_only for o in network.block.outputs)
     if found != wanted:
         return CheckResult("train mode", False, f"outputs have shapes {found}, not {wanted}")
-    return CheckResult("train mode", True, f"{len(found)} outputs, {extra} of them only in training")
+    number = "1 output" if len(found) == 1 else f"{len(found)} outputs"
+    return CheckResult("train mode", True, f"{number}, {extra} of them only in training" if extra else number)
 
 
 def _batch_norms(module: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from netc.expr.tree import Expr, names_in
 from netc.ir.model import Block, BlockOutput, Value
 from netc.literals import literal
 from netc.passes.elaborate.body import BodyBuilder
-from netc.passes.elaborate.calls import block_key
+from netc.passes.elaborate.calls import Instantiation, block_key
 from netc.passes.elaborate.checks import by_need, holds
 from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import (
@@ -54,16 +54,9 @@ class Blocks:
         self._blocks: dict[Any, Elaborated] = {}
         self._open: list[Definition] = []
 
-    def block(
-        self,
-        definition: Definition,
-        instance: FileInstance,
-        values: dict[str, Any],
-        types: tuple[TensorType, ...],
-        frame: Frame,
-    ) -> Elaborated | None:
+    def block(self, wanted: Instantiation, frame: Frame) -> Elaborated | None:
         """The block for a call; None when it cannot be elaborated at all (reported)."""
-        key = block_key(definition, instance, values, types)
+        key, definition, types = block_key(wanted), wanted.definition, wanted.types
         if key in self._blocks:
             return self._blocks[key]
         if definition in self._open:
@@ -75,7 +68,7 @@ class Blocks:
         self.report.trail.append(frame)
         self._open.append(definition)
         inputs = tuple(Value(t, n, s) for t, (n, s) in zip(types, _named(definition, len(types)), strict=True))
-        elaborated = self.elaborate(definition, instance, values, inputs)
+        elaborated = self.elaborate(definition, wanted.instance, wanted.values, inputs)
         self._open.pop()
         self.report.trail.pop()
         if elaborated is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from netc.budget import PARAMETER, spend
 from netc.diagnostics.model import Frame
 from netc.diagnostics.suggest import listed
@@ -20,8 +22,18 @@ from netc.passes.elaborate.target import Target, arguments_meant, complain, has_
 from netc.syntax.ast import Definition, Import, Variant
 from netc.types import ERROR, TensorType
 
-Elaborate = Callable[[Definition, FileInstance, dict[str, Any], tuple[TensorType, ...], Frame], Elaborated | None]
-"""Finds the block of a definition for values of its arguments and types of its inputs; None after an error."""
+
+class Instantiation(msgspec.Struct, frozen=True, eq=False):
+    """A definition of a file instance with values of its arguments and types of its inputs: what a block is made of."""
+
+    definition: Definition
+    instance: FileInstance
+    values: dict[str, Any]
+    types: tuple[TensorType, ...]
+
+
+Elaborate = Callable[[Instantiation, Frame], Elaborated | None]
+"""Finds the block that something is called for; None after an error."""
 
 
 def make_call(
@@ -59,7 +71,7 @@ def make_call(
         instance = target.instance
         values = _with_defaults(session.files, definition, values, instance)
     frame = Frame(definition.name, line.span, place.path)
-    block = None if ERROR in values.values() else elaborate(definition, instance, values, types, frame)
+    block = None if ERROR in values.values() else elaborate(Instantiation(definition, instance, values, types), frame)
     return failed(place, line) if block is None else _applied(session, block, callee, bound, target, inputs)
 
 
@@ -130,12 +142,10 @@ def _applied(
     return Applied(call, NameEntry(first, ports, site), feeds=bool(inputs))
 
 
-def block_key(
-    definition: Definition, instance: FileInstance, values: dict[str, Any], types: tuple[TensorType, ...]
-) -> Any:
+def block_key(wanted: Instantiation) -> Any:
     """Equal for calls that may share one block."""
-    plain = tuple((name, _argument_key(value)) for name, value in values.items())
-    return (id(definition), id(instance.scope), plain, types)
+    plain = tuple((name, _argument_key(value)) for name, value in wanted.values.items())
+    return (id(wanted.definition), id(wanted.instance.scope), plain, wanted.types)
 
 
 def _argument_key(value: Any) -> Any:
