@@ -15,8 +15,13 @@ SMALL = 1024
 
 
 def check_nodes(model: Any, name: str) -> None:
-    """Raises NetcError (`model-file`) for a node with inputs or attributes that its operator does not take; operators
-    of other domains, and what has a body, are not looked at."""
+    """Raises NetcError (`model-file`) for a node with inputs or attributes that its operator does not take, and for
+    constants of negative size, on which onnx crashes; operators of other domains, and what has a body, are not looked
+    at."""
+    tensors = (a.t for node in model.graph.node for a in node.attribute if a.HasField("t"))
+    for tensor in (*model.graph.initializer, *tensors):
+        if any(size < 0 for size in tensor.dims):
+            raise failure("model-file", f"{name}: {tensor.name or 'a constant'} has a negative size")
     context = checker.C.CheckerContext()
     context.ir_version = model.ir_version
     context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}

@@ -257,6 +257,8 @@ class Reader:
 
     def as_value(self, name: str, call: Call | None) -> Value:
         """A name as a tensor of the network: a constant becomes a statement before its first reader."""
+        if call is not None and not name:
+            raise call.gap("an input that it needs is left out")
         entry = self.env[name]
         if isinstance(entry, Value):
             return entry
