@@ -130,6 +130,24 @@ def test_a_query_without_keys_gives_zero() -> None:
     torch.testing.assert_close(found, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("where", ["query", "key", "mask"])
+def test_nan_is_not_hidden_by_a_mask(where: str, dtype: str) -> None:
+    """The second query has no keys, and the third hides one: NaN stays where PyTorch has it."""
+    op, q, mask = make("scaled_dot_product_attention"), tensor(1, 3, 4, dtype=dtype), tensor(3, 3, dtype=dtype)
+    hidden, nan = float("-inf"), float("nan")
+    x = [example(q, i) for i in range(3)]
+    x.append(torch.tensor([[0.0, 0.0, 0.0], [hidden] * 3, [0.0, hidden, 0.0]], dtype=x[0].dtype))
+    {"query": x[0][0, 0], "key": x[1][0, 2], "mask": x[3][0]}[where][:2] = nan
+    (expected,), _ = run_torch(op, [q, q, q, mask], x)
+    assert expected[0, 0].isnan().all()
+    (found,) = run_onnx(onnx_model(op, [q, q, q, mask], {}), x)
+    torch.testing.assert_close(found, expected, equal_nan=True, **(HALF if dtype == "float16" else TOLERANCE))
+
+
+HALF: Any = {"rtol": 2e-3, "atol": 2e-3}
+
+
 @st.composite
 def multihead(draw: Any) -> Any:
     heads = draw(st.integers(1, 3))

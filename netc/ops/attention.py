@@ -177,8 +177,7 @@ class ScaledDotProductAttention(Op):
             scores = "masked"
         yield node("Softmax", scores, "weights", axis=-1)
         if len(x) > 3:
-            yield node("IsNaN", "weights", "no_key")
-            yield node("Where", "no_key zero weights", "some", OnnxConst("zero", dtype, (), (0.0,)))
+            yield from self._of_some_key(dtype)
         yield node("MatMul", f"{'some' if len(x) > 3 else 'weights'} {values}")
 
     def _repeats(self, x: tuple[TensorType, ...]) -> bool:
@@ -197,6 +196,14 @@ class ScaledDotProductAttention(Op):
             yield node("Where", "x3 scores minus_infinity", "masked", minus_infinity(dtype))
         else:
             yield node("Add", "scores x3", "masked")
+
+    def _of_some_key(self, dtype: str) -> Iterator[OnnxNode]:
+        """Weights of 0 where all keys are hidden, so that all scores are -inf; what is NaN otherwise stays."""
+        yield node("ReduceSum", "masked along_keys", "total", int64("along_keys", -1), keepdims=1)
+        yield node("Equal", "total minus_infinity", "unfit", minus_infinity(dtype))
+        yield node("IsNaN", "weights", "unknown")
+        yield node("And", "unfit unknown", "no_key")
+        yield node("Where", "no_key zero weights", "some", OnnxConst("zero", dtype, (), (0.0,)))
 
     def caption(self, *x: TensorType) -> str:
         return "causal" if self.is_causal else ""
