@@ -348,6 +348,24 @@ def test_networks_that_are_run(spec: Path) -> None:
     assert all(10_000_000 < int(row["memory"]) < 2_000_000_000 for row in rows)
 
 
+@pytest.mark.parametrize("name", ["trial", "status", "macs", "memory", "pareto", "reason"])
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_an_argument_called_as_a_column_is_not_lost(name: str, suffix: str, spec: Path) -> None:
+    spec.write_text(SPEC.replace("width", name))
+    words = ["-p", f"{name}=8,16", "--bind", "h=2,w=3", "--minimize", f"arg.{name}", "--maximize", "macs"]
+    out = run("small.yaml", *words, "-o", f"t.{suffix}")
+    assert f"best: {{{name}: 8}}" in out
+    found = {"csv": lines, "json": lambda: json.loads(Path("t.json").read_text())}.get(
+        suffix, lambda: read_table("t.parquet").to_pylist()
+    )()
+    assert [(str(row["trial"]), row["status"], str(row[f"arg.{name}"])) for row in found] == [
+        ("0", "ok", "8"),
+        ("1", "ok", "16"),
+    ]
+    costs = [netc.load("small.yaml", args={name: width}, bind={"h": 2, "w": 3}).summary().macs for width in (8, 16)]
+    assert [int(row["macs"]) for row in found] == costs
+
+
 def test_a_regression_is_found_by_its_row(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exporter that leaves out the relu of 24 channels is seen in the rows of those networks and in no other."""
     right = Relu.onnx

@@ -247,6 +247,13 @@ def test_scripts_are_clean(tmp_path: Path) -> None:
     assert len(script.read_text().splitlines()) < 330
 
 
+@pytest.mark.parametrize("name", ["DataLoader", "Run", "Path", "Network_", "F"])
+def test_a_class_called_as_something_of_the_script(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = made(tmp_path, head=f"class: {name}")
+    here(script, monkeypatch, "--out", "out")
+    assert len(curve(tmp_path / "out")) == 3
+
+
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(text())
     (tmp_path / "bare.yaml").write_text("netc: 1\nname: bare\ninputs: {row: [N, 3]}\nnet: [linear 2]\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
 
 from netc import __version__
-from netc.explore.space import Space
+from netc.explore.space import Axis, Space
 
 Measure = Literal["parameters", "trainable", "macs", "activations", "field", "latency", "memory", "verify"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -64,6 +65,12 @@ class Row(msgspec.Struct, frozen=True):
     status: Status
     reason: str = ""
     cells: dict[str, Cell] = {}
+
+
+def argument_columns(axes: Iterable[Axis]) -> dict[str, str]:
+    """The columns of arguments by their names: these, but `arg.macs` for one that is called as another column is."""
+    others = {"trial", "status", "pareto", "reason", *columns(MEASURES)}
+    return {axis.name: f"arg.{axis.name}" if axis.name in others else axis.name for axis in axes}
 
 
 def columns(measures: tuple[Measure, ...]) -> dict[str, type]:

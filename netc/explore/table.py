@@ -11,7 +11,7 @@ from typing import Any
 
 from netc.artifacts import staged
 from netc.diagnostics.model import failure
-from netc.explore.job import Cell, Job, Row, columns
+from netc.explore.job import Cell, Job, Row, argument_columns, columns
 from netc.libraries import parquet
 
 FORMATS = (".csv", ".json", ".parquet")
@@ -31,7 +31,8 @@ def check_table(path: Path) -> None:
 def schema(job: Job, front: bool) -> dict[str, type]:
     """The columns of a job's table, in order, and their types. front: with the one that says who is on it."""
     found: dict[str, type] = {"trial": int}
-    found |= {axis.name: _kind(axis.values) for axis in job.space.axes}
+    names = argument_columns(job.space.axes)
+    found |= {names[axis.name]: _kind(axis.values) for axis in job.space.axes}
     found |= {"status": str, **columns(job.measures)}
     if front:
         found["pareto"] = bool
@@ -41,8 +42,9 @@ def schema(job: Job, front: bool) -> dict[str, type]:
 def line(job: Job, row: Row, front: frozenset[int] | None) -> dict[str, Cell]:
     """A row by the names of its columns."""
     kinds = schema(job, front is not None)
-    point = job.space.point(row.trial)
-    cells: dict[str, Cell] = {"trial": row.trial, **{name: _value(text, kinds[name]) for name, text in point.items()}}
+    names = argument_columns(job.space.axes)
+    cells: dict[str, Cell] = {"trial": row.trial}
+    cells |= {names[name]: _value(text, kinds[names[name]]) for name, text in job.space.point(row.trial).items()}
     cells["status"] = row.status
     cells |= {name: row.cells.get(name) for name in columns(job.measures)}
     if front is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,19 +37,25 @@ class Subject(msgspec.Struct, frozen=True):
 
 def script(train: Training, subject: Subject) -> str:
     """The text of the script. Raises Unsupported for a folder of pictures and a network that takes none."""
-    parts = [
-        f"{_head(train, subject)}\n\n{_constants(train, subject)}",
-        _loss(train),
-        _optimizer(train),
-        _schedule(train),
-    ]
+    constants = _constants(train, subject)
+    parts = [_loss(train), _optimizer(train), _schedule(train)]
     texts = [SETUP, SAFETENSORS, CHECKPOINT]
     texts += [AVERAGE] * (train.average is not None) + [FOLDER] * (train.folder is not None) + [EPOCH, MAIN]
-    parts += [_filled(text, _flags(train), _words(train, subject)) for text in texts]
+    network = _free_name(subject.class_name, (constants, *parts, *texts))
+    parts += [_filled(text, _flags(train), _words(train, network)) for text in texts]
+    parts.insert(0, f"{_head(train, subject, network)}\n\n{constants}")
     return "\n\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(train: Training, subject: Subject) -> str:
+def _free_name(name: str, texts: Sequence[str]) -> str:
+    """The name of the class here, `Network` where the script has another thing of its own name."""
+    taken = {word for text in texts for word in re.findall(r"\w+", text)}
+    while name in taken:
+        name = f"{name}_" if name.startswith("Network") else "Network"
+    return name
+
+
+def _head(train: Training, subject: Subject, network: str) -> str:
     where = (
         "the folder" if train.folder is not None else f"`{train.data.value}`" if train.data is not None else "`--data`"
     )
@@ -75,7 +81,8 @@ def _head(train: Training, subject: Subject) -> str:
         "from torch.utils.data import DataLoader, Dataset, DistributedSampler",
         "",
     ]
-    own = [f"from {subject.module} import {subject.class_name}"]
+    renamed = "" if network == subject.class_name else f" as {network}"
+    own = [f"from {subject.module} import {subject.class_name}{renamed}"]
     if train.data is not None:
         module, _, function = train.data.value.partition(":")
         own.append(f"from {module} import {function}{'' if function == 'data' else ' as data'}")
@@ -188,11 +195,11 @@ def _flags(train: Training) -> frozenset[str]:
     return frozenset(name for name, on in known.items() if on)
 
 
-def _words(train: Training, subject: Subject) -> dict[str, str]:
+def _words(train: Training, network: str) -> dict[str, str]:
     """What the recipe says where lines have a gap."""
     average = {} if train.average is None else train.average.values
     return {
-        "class": subject.class_name,
+        "class": network,
         "precision": _precision(train),
         "clip": repr(train.clip),
         "decay": repr(average.get("decay")),

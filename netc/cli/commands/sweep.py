@@ -16,7 +16,7 @@ from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.explore.engines import Engine, Pool, RayCluster, here
 from netc.explore.front import Objective
-from netc.explore.job import MEASURES, Job, Measure, columns
+from netc.explore.job import MEASURES, Job, Measure, argument_columns, columns
 from netc.explore.space import Axis, Space
 from netc.explore.sweep import Outcome, planned, sweep
 from netc.explore.table import check_table
@@ -118,7 +118,7 @@ def command(
 def _check_objectives(
     objectives: list[Objective], axes: tuple[Axis, ...], measures: tuple[Measure, ...], picture: str | None
 ) -> None:
-    known = [*columns(measures), *(axis.name for axis in axes)]
+    known = [*columns(measures), *argument_columns(axes).values()]
     for objective in objectives:
         if objective.column not in known:
             option = "--maximize" if objective.largest else "--minimize"
@@ -187,7 +187,7 @@ def _lines(outcome: Outcome, target: str) -> Iterator[str]:
 
 
 def _front(outcome: Outcome, trials: list[int]) -> str:
-    names = ["trial", *(axis.name for axis in outcome.job.space.axes), *columns(outcome.job.measures)]
+    names = ["trial", *argument_columns(outcome.job.space.axes).values(), *columns(outcome.job.measures)]
     lines = [outcome.front.lines[trial] for trial in trials]
     rows = [[_shown(line[name]) for name in names] for line in lines]
     return text_table(names, rows, range(len(names))).rstrip("\n")
