@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from onnx import ModelProto, NodeProto, TensorProto, checker
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from netc.diagnostics.model import NetcError, failure
@@ -16,12 +16,14 @@ SMALL = 1024
 
 def check_nodes(model: Any, name: str) -> None:
     """Raises NetcError (`model-file`) for a node with inputs or attributes that its operator does not take, and for
-    constants of negative size, on which onnx crashes; operators of other domains, and what has a body, are not looked
-    at."""
+    constants of negative size, on which onnx crashes, or of more elements than there are; operators of other domains,
+    and what has a body, are not looked at."""
     tensors = (a.t for node in model.graph.node for a in node.attribute if a.HasField("t"))
     for tensor in (*model.graph.initializer, *tensors):
         if any(size < 0 for size in tensor.dims):
             raise failure("model-file", f"{name}: {tensor.name or 'a constant'} has a negative size")
+        if tensor.data_location != TensorProto.EXTERNAL and prod(tensor.dims) > _most_elements(tensor):
+            raise failure("model-file", f"{name}: {tensor.name or 'a constant'} has fewer elements than it says")
     context = checker.C.CheckerContext()
     context.ir_version = model.ir_version
     context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}
@@ -30,6 +32,12 @@ def check_nodes(model: Any, name: str) -> None:
             checker.check_node(node, context)
     except _REFUSALS as error:
         raise _refused(name, error) from error
+
+
+def _most_elements(tensor: TensorProto) -> int:
+    """As many elements as the data of a tensor may be, where the smallest take two bits."""
+    typed = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
+    return 4 * (len(tensor.raw_data) + len(tensor.string_data) + 4 * sum(map(len, typed)))
 
 
 def check_types(model: Any, name: str) -> None:
@@ -60,11 +68,12 @@ def _is_known(node: NodeProto) -> bool:
 
 
 def _without_data(model: Any) -> ModelProto:
-    """The nodes, and of larger constants the types alone, as inputs."""
+    """The nodes, and of larger constants the types alone, as inputs. Long lists of whole numbers have no length:
+    read as a shape, they would be so many axes."""
     found = ModelProto(ir_version=max(model.ir_version, 4))
     found.opset_import.extend(model.opset_import)
     found.graph.node.extend(model.graph.node)
-    found.graph.input.extend(model.graph.input)
+    found.graph.input.extend(map(_without_length, model.graph.input))
     given = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
         if prod(tensor.dims) <= SMALL and tensor.data_location != TensorProto.EXTERNAL:
@@ -74,4 +83,15 @@ def _without_data(model: Any) -> ModelProto:
             stub.elem_type = tensor.data_type
             for size in tensor.dims:
                 stub.shape.dim.add(dim_value=size)
+            found.graph.input[-1].CopyFrom(_without_length(found.graph.input[-1]))
+    return found
+
+
+def _without_length(value: ValueInfoProto) -> ValueInfoProto:
+    tensor = value.type.tensor_type
+    if tensor.elem_type != TensorProto.INT64 or len(tensor.shape.dim) != 1 or tensor.shape.dim[0].dim_value <= SMALL:
+        return value
+    found = ValueInfoProto()
+    found.CopyFrom(value)
+    found.type.tensor_type.shape.dim[0].Clear()
     return found

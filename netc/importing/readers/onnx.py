@@ -222,7 +222,10 @@ class Reader:
         if call.op_type == "Identity":
             call.result(weight)
         elif call.op_type == "Transpose":
-            call.result(weight.permuted(*call.get("perm", range(len(weight.shape))[::-1])))
+            order = call.get("perm", range(len(weight.shape))[::-1])
+            if sorted(order) != [*range(len(weight.shape))]:
+                raise call.gap(f"perm {list(order)} is not an order of {len(weight.shape)} axes")
+            call.result(weight.permuted(*order))
         elif call.op_type == "Reshape":
             wanted = call.ints(1, "shape") or []
             sizes = [weight.shape[i] if n == 0 and i < len(weight.shape) else n for i, n in enumerate(wanted)]
