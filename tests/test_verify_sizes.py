@@ -123,7 +123,7 @@ def test_sizes_too_small_to_train_with_are_no_difference() -> None:
     report = verify(compiled(POOLED).ir, bind={"N": 1})
     assert report.ok
     assert "no step taken" in finding(report, "train mode").detail
-    assert finding(verify(compiled(POOLED).ir), "train mode").detail.startswith("1 outputs")
+    assert finding(verify(compiled(POOLED).ir), "train mode").detail.startswith("1 output")
 
 
 def run(*arguments: str, text: str | None = None) -> tuple[int, str]:

@@ -309,10 +309,12 @@ average|        print(json.dumps({"average": averaged}), flush=True)
     weights = states.get_model_state_dict(model, options=WHOLE)
     if run.rank == 0:
         write_weights(weights, options.out / "model.safetensors")
-    if run.size > 1:
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+        os._exit(0)  # torch 2.13 sometimes aborts a process of FSDP2 that ends, when all is written
 """
