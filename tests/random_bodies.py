@@ -30,7 +30,7 @@ class Names:
         word = usual
         if self.random.random() < 0.12:
             word = self.random.choice(self.odd)
-            if objection(word, role) is not None:
+            if word in taken or objection(word, role) is not None:
                 word = usual
         stem, count = word, 1
         while word in taken or objection(word, role) is not None:
