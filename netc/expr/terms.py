@@ -90,6 +90,15 @@ def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     return term if all(map(operator.is_, inner, before)) else rebuilt(term, tuple(p for p in inner if p is not None))
 
 
+def rewritten(term: Expr, rule: Callable[[Expr, Expr], Expr]) -> Expr:
+    """The term from the inside out: the rule is given each part as it was, and as it is with its parts rewritten."""
+    before = parts_of(term)
+    if not before:
+        return rule(term, term)
+    inner = [rewritten(part, rule) for part in before]
+    return rule(term, term if all(map(operator.is_, inner, before)) else rebuilt(term, tuple(inner)))
+
+
 def folded(term: Expr) -> Expr:
     """The literal that a term without names is, the branch that a literal decides for, else the term."""
     if isinstance(term, Choice) and isinstance(term.condition, Literal):
@@ -139,16 +148,17 @@ def _is_condition(term: Expr) -> bool:
 
 def settled(term: Expr, env: Mapping[str, Any]) -> Expr:
     """The term with the branch taken for every `a if b == none else c`."""
-    before = parts_of(term)
-    if not before:
-        return term
-    inner = tuple(settled(part, env) for part in before)
-    if isinstance(term, Choice) and is_compared_with_none(term.condition):
-        try:
-            return inner[0] if evaluate(term.condition, env) else inner[2]
-        except NoValue:
-            return term
-    return term if all(map(operator.is_, inner, before)) else rebuilt(term, inner)
+
+    def rule(before: Expr, found: Expr) -> Expr:
+        match before, found:
+            case Choice(condition=asked), Choice(then=then, otherwise=otherwise) if is_compared_with_none(asked):
+                try:
+                    return then if evaluate(asked, env) else otherwise
+                except NoValue:
+                    return found
+        return found
+
+    return rewritten(term, rule)
 
 
 def is_compared_with_none(term: Expr) -> bool:

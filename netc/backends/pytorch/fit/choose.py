@@ -22,8 +22,8 @@ from netc.expr.terms import (
     lit,
     names,
     rebuilt,
+    rewritten,
     settled,
-    substitute,
 )
 from netc.expr.tree import Binary, Choice, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
 
@@ -98,7 +98,7 @@ class Chooser:
         key = id(number.term), id(seen), counters
         if key not in self._known_ways:
             term = self.reduced(number.term, seen, counters)
-            ways = [] if term is None else self._shorter(term, seen.env())
+            ways = [] if term is None else self._shorter(term, seen.env)
             self._known_ways[key] = number.term, seen, ways
         return self._known_ways[key][2]
 
@@ -107,27 +107,33 @@ class Chooser:
         if not asks(term):
             return [term]
         asked = {name: env[name] for name in names(term) if name in env and not self._hangs_on(name, self.rooted)}
-        return list(dict.fromkeys((_tidy(settled(term, asked), env), term)))
+        return list(dict.fromkeys((_tidied(settled(term, asked), env), term)))
 
     def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
-        """A term with literals for names that have one value in all instances, and for loops that are written out."""
+        """A term with literals for names that have one value in all instances, and for loops that are written out. A
+        list of which a loop's variable picks an item has a name of its own."""
         if term is None:
             return None
-        env = seen.env()
+        env = seen.env
 
-        def said(name: str) -> Expr | None:
-            if name in counters or (name not in seen.turns and self.is_live(name)):
-                return Name(id=self.twins.get(name, name))
-            if name in env and isinstance(env[name], tuple) and is_plain(env[name]):
-                return Name(id=f"={name}")
-            if name in env and is_printed(env[name]):
-                return lit(env[name])
-            return Name(id=name)
+        def is_free(name: str) -> bool:
+            return name in counters or (name not in seen.turns and self.is_live(name))
 
-        found = substitute(term, said)
-        if found is not None and any(isinstance(value, tuple) for value in map(env.get, names(term))):
-            found = without_lists(found, env)
-        return None if found is None else _tidy(found, env)
+        def is_kept(name: str, places: Sequence[Expr]) -> bool:
+            listed = isinstance(env.get(name), tuple) and is_plain(env[name])
+            return listed and not is_free(name) and any(map(names, places))
+
+        def rule(before: Expr, found: Expr) -> Expr:
+            match before, found:
+                case Name(id=name), _ if is_free(name):
+                    return Name(id=self.twins.get(name, name))
+                case Name(id=name), _:
+                    return lit(env[name]) if name in env and is_printed(env[name]) else before
+                case Index(base=Name(id=name)) | Slice(base=Name(id=name)), _ if is_kept(name, parts_of(found)[1:]):
+                    return rebuilt(found, (Name(id=f"={name}"), *parts_of(found)[1:]))
+            return _tidy(found, env)
+
+        return rewritten(term, rule)
 
     def _known(self, number: Number, seen: Seen) -> Expr | None:
         """How a number is said where every loop is written out; a literal where nothing it hangs on may be another."""
@@ -158,7 +164,7 @@ class Chooser:
         """Whether an expression gives the value wherever it was seen, from names that a constructor can be given."""
         used = names(candidate)
         for seen, number in hole.seen:
-            env = seen.env()
+            env = seen.env
             try:
                 given = {name: env[name.lstrip("=")] for name in used}
                 found = evaluate(candidate, given)
@@ -172,7 +178,7 @@ class Chooser:
     def varies(self, hole: Hole) -> bool:
         """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
         for name in self.depends(hole):
-            values = [seen.env().get(name) for seen, _ in hole.seen]
+            values = [seen.env.get(name) for seen, _ in hole.seen]
             if any(not same(value, values[0]) for value in values):
                 return True
         return False
@@ -220,9 +226,8 @@ class Chooser:
         ways = self._ways(seen, number, frozenset())
         if term in ways:
             return True
-        here = substitute(term, lambda n: seen.counted(n) or Name(id=n))
-        tidy = None if here is None else _tidy(here, seen.env())
-        return tidy is not None and any(_is_same(tidy, way) for way in ways)
+        here = _tidied(term, seen.env, seen.turns)
+        return any(_is_same(here, way) for way in ways)
 
     def _bases(self, found: frozenset[str]) -> Iterator[str]:
         for name in found:
@@ -236,17 +241,6 @@ class Chooser:
 def asks(term: Expr) -> bool:
     """Whether a term has a choice in it."""
     return isinstance(term, Choice) or any(map(asks, parts_of(term)))
-
-
-def without_lists(term: Expr, env: dict[str, Any]) -> Expr:
-    """A term in which lists of one value are literals, but where a loop's variable says which item is meant."""
-    if isinstance(term, Name):
-        return lit(env[term.id[1:]]) if term.id[0] == "=" else term
-    before = parts_of(term)
-    inner = tuple(without_lists(part, env) for part in before)
-    if isinstance(term, Index | Slice) and isinstance(before[0], Name) and any(names(p) for p in inner[1:]):
-        return rebuilt(term, (before[0], *inner[1:]))
-    return term if inner == before else rebuilt(term, inner)
 
 
 def _is_same(term: Expr, said: Expr) -> bool:
@@ -270,13 +264,17 @@ def same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def _tidy(term: Expr, env: dict[str, Any]) -> Expr:
+def _tidied(term: Expr, env: dict[str, Any], values: Mapping[str, Any] = {}) -> Expr:
+    """The term with `values` for these names, tidy throughout."""
+
+    def rule(before: Expr, found: Expr) -> Expr:
+        return lit(values[before.id]) if isinstance(before, Name) and before.id in values else _tidy(found, env)
+
+    return rewritten(term, rule)
+
+
+def _tidy(found: Expr, env: dict[str, Any]) -> Expr:
     """Without the rounding of what is a whole number anyway, and without a factor of 1.0 inside a rounding."""
-    before = parts_of(term)
-    if not before:
-        return term
-    inner = tuple(_tidy(part, env) for part in before)
-    found = term if inner == before else rebuilt(term, inner)
     match found:
         case Binary(op="+" | "-") if _literals(found) > 1 and (sums := linear(found)) is not None:
             return from_linear(sums)

@@ -44,10 +44,9 @@ class Loops:
         if isinstance(item, Group) and item.kind == "iteration":
             bindings = item.bindings
         self.instance.active.append({name: f"${key}.{name}" for name in bindings})
-        self.instance.turns.update({f"${key}.{name}": value for name, value in bindings.items()})
-        self.instance.turns.update(
-            {f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry, strict=False) if isinstance(n.value, int)}
-        )
+        carried = {f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry, strict=False) if type(n.value) is int}
+        counted = {f"${key}.{name}": value for name, value in bindings.items()}
+        self.instance.turns = {**self.instance.turns, **counted, **carried}
 
     def leave(self, key: str, item: Item) -> None:
         """The sizes made in a turn no longer know its variables, but what these hang on."""
@@ -56,8 +55,8 @@ class Loops:
             for value in leaf.outputs:
                 sizes[value] = tuple(self._without(size, key) for size in sizes.get(value, ()))
         self.instance.active.pop()
-        for name in [n for n in self.instance.turns if n[1:].partition(".")[0] == key]:
-            del self.instance.turns[name]
+        turns = self.instance.turns.items()
+        self.instance.turns = {name: value for name, value in turns if name[1:].partition(".")[0] != key}
 
     def _without(self, size: Number, key: str) -> Number:
         """A size after its turn: the variables of the loop are numbers."""

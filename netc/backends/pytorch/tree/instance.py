@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from netc.backends.pytorch.tree.number import Number, of
-from netc.expr.terms import is_plain, lit, substitute
+from netc.expr.terms import is_plain, substitute
 from netc.expr.tree import Binary, Expr, Literal, Name
 from netc.ir.model import Block, Call, Value
 
@@ -41,8 +42,9 @@ class Instance:
         self.iterables: dict[str, frozenset[str]] = {}
         self.structural: set[str] = set()
         self.whole: set[str] = set()
-        self.turns: dict[str, Any] = {}
+        self.turns: Mapping[str, Any] = {}
         self.guards: dict[str, tuple[bool | None, frozenset[str]]] = {}
+        self._here = Seen(self, self.turns)
         self.active: list[dict[str, str]] = []
         """The loops around the place: the names of their variables in the spec, and here."""
         for position, value in enumerate(block.inputs):
@@ -62,8 +64,10 @@ class Instance:
         return {**self.env, **self.turns} if self.turns else self.env
 
     def here(self) -> Seen:
-        """The place within the loops around."""
-        return Seen(self, dict(self.turns))
+        """The place within the loops around, one for all that stands there."""
+        if self._here.turns is not self.turns:
+            self._here = Seen(self, self.turns)
+        return self._here
 
     def local(self, path: str) -> str:
         """A path of the block as the class has it."""
@@ -161,19 +165,16 @@ class Instance:
         return Number(size, Name(id=key) if isinstance(size, int) else None, frozenset((key,)))
 
 
-class Seen(msgspec.Struct, frozen=True, eq=False):
+class Seen(msgspec.Struct, frozen=True, eq=False, dict=True):
     """One place a number was seen: an instance, and the values of the loop variables around it."""
 
     trace: Instance
     turns: Mapping[str, Any] = {}
 
+    @cached_property
     def env(self) -> dict[str, Any]:
-        """Every name and its value here."""
+        """Every name and its value here, once all instances are traced."""
         return {**self.trace.env, **self.turns} if self.turns else self.trace.env
-
-    def counted(self, name: str) -> Expr | None:
-        """A loop variable's value, for a term that leaves its loop; None for any other name."""
-        return lit(self.turns[name]) if name in self.turns else None
 
 
 def _is_sum(term: Expr) -> bool:
