@@ -48,7 +48,7 @@ def _replaced(book: Book, path: str, **fields: object) -> None:
 
 
 def _hole(book: Book, path: str, name: str) -> tree.Hole:
-    holes = [h for plan in book.plans for h in plan.holes(plan.tree)]
+    holes = [h for plan in book.plans for h in plan.holes]
     return next(hole for hole in holes if hole.path.startswith(path) and hole.name == name)
 
 

@@ -22,6 +22,9 @@ def lit(value: Any) -> Literal:
     return Literal(value=value)
 
 
+ZERO, ONE = lit(0), lit(1)
+
+
 def is_plain(value: Any) -> bool:
     """Whether Python prints the value as a literal: finite numbers, words, booleans, None and tuples of these."""
     if value is None or isinstance(value, (int, str)):
@@ -76,6 +79,11 @@ def functions(term: Expr) -> frozenset[str]:
     return own.union(*map(functions, parts_of(term)))
 
 
+def has_choice(term: Expr) -> bool:
+    """Whether there is an `a if b else c` in the term."""
+    return isinstance(term, Choice) or any(map(has_choice, parts_of(term)))
+
+
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     """The term with every name replaced, or None where one has no replacement."""
     if isinstance(term, Name):
@@ -106,9 +114,10 @@ def folded(term: Expr) -> Expr:
     inner = parts_of(term)
     if not inner:
         return term
-    root = isinstance(term, Function) and term.name in ("sqrt", "log2")
-    if root or not all(isinstance(part, Literal) for part in inner):
-        return _neutral(term)
+    if not all(isinstance(part, Literal) for part in inner):
+        return _neutral(term) if isinstance(term, Binary) else term
+    if isinstance(term, Function) and term.name in ("sqrt", "log2"):
+        return term
     try:
         value = evaluate(term, {})
     except NoValue:
@@ -116,7 +125,7 @@ def folded(term: Expr) -> Expr:
     return lit(value) if is_plain(value) else term
 
 
-def _neutral(term: Expr) -> Expr:
+def _neutral(term: Binary) -> Expr:
     """`2 * (4 * width)`, `width * 1` and `width + 0`, which terms put into terms leave behind, simplified where the
     result stays the same number of the same kind."""
     match term:
@@ -129,9 +138,9 @@ def _neutral(term: Expr) -> Expr:
         case Binary(op="and" | "or" as op, left=Literal(value=bool(known)), right=right):
             return right if known is (op == "and") else lit(known)
         case Binary(op="*" | "+" as op, left=left, right=right):
-            unit = lit(1 if op == "*" else 0)
+            unit = ONE if op == "*" else ZERO
             return left if right == unit else right if left == unit else term
-        case Binary(op="-", left=left, right=Literal(value=0) as right) if right == lit(0):
+        case Binary(op="-", left=left, right=right) if right == ZERO:
             return left
     return term
 

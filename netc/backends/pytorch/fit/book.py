@@ -86,7 +86,7 @@ class Book:
         """Arguments of the network that its class cannot be given, or not in few words."""
         plan = self.plans[-1]
         (trace,) = plan.traces
-        terms = [plan.expanded(plan.said(hole)) for hole in plan.holes(plan.tree)]
+        terms = [plan.expanded(plan.said(hole)) for hole in plan.holes]
         long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
         values = trace.block.arguments
         computed = frozenset(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole, is_printed
 from netc.backends.pytorch.tree.instance import Seen
-from netc.backends.pytorch.tree.number import Number
+from netc.backends.pytorch.tree.number import NOTHING, Number
 from netc.expr.terms import (
     NoValue,
     combined,
@@ -17,6 +17,7 @@ from netc.expr.terms import (
     evaluate,
     folded,
     from_linear,
+    has_choice,
     is_plain,
     linear,
     lit,
@@ -25,44 +26,52 @@ from netc.expr.terms import (
     rewritten,
     settled,
 )
-from netc.expr.tree import Binary, Choice, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
+from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
 
 Left = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
 MOST_GUARDS = 4
 """Conditions behind a number of which all sides are looked for."""
-Known = dict[tuple[int, frozenset[str], frozenset[tuple[str, str | None, bool]]], tuple[Hole, Expr | None, Left]]
-"""What was chosen for a hole, by the loops around and those of the names it hangs on that may have other values."""
+Known = dict[
+    tuple[int, frozenset[str], frozenset[tuple[str, str | None]], frozenset[str]], tuple[Hole, Expr | None, Left]
+]
+"""What was chosen for a hole, by the loops around, the names it hangs on that may have other values, and those that an
+argument of the network changes where it asks for `none`."""
 
 
 class Chooser:
-    """Chooses for the instances of one class. `live` are the names that may have other values than here, `rooted`
-    those of them that an argument of the network changes; `known` is what was chosen for them already, where fewer
-    names were fixed."""
+    """Chooses for the instances of one class. `live` are the names that may have other values than here, and derived
+    values that hang on these, `rooted` those of them that an argument of the network changes; `known` is what was
+    chosen for them already, where fewer names were fixed."""
 
     def __init__(
         self, traces: list[Trace], live: set[str], rooted: set[str], twins: Mapping[str, str], known: Known
     ) -> None:
-        self.traces, self.live, self.rooted, self.twins, self.known = traces, live, rooted, twins, known
+        self.traces, self.twins, self.known = traces, twins, known
+        self.live, self.rooted = self._with_lets(live), self._with_lets(rooted)
         self._known_ways: dict[tuple[int, int, frozenset[str]], tuple[Expr, Seen, list[Expr]]] = {}
 
-    def is_live(self, name: str) -> bool:
-        """Whether a name, or what a derived value hangs on, may have another value."""
-        return self._hangs_on(name, self.live)
+    def _with_lets(self, free: set[str]) -> frozenset[str]:
+        """Names with the derived values that hang on them."""
 
-    def _hangs_on(self, name: str, free: set[str]) -> bool:
-        if name[0] != ":":
-            return name in free
-        lets = (trace.lets[name] for trace in self.traces if name in trace.lets)
-        return any(self._hangs_on(base, free) for let in lets for base in let.depends)
+        def hangs(name: str) -> bool:
+            return name in free if name[0] != ":" else any(map(hangs, bases.get(name, ())))
+
+        bases: dict[str, frozenset[str]] = {}
+        for trace in self.traces:
+            for name, let in trace.lets.items():
+                bases[name] = bases.get(name, NOTHING) | let.depends
+        return frozenset(filter(hangs, (*free, *bases)))
+
+    def is_live(self, hole: Hole) -> bool:
+        """Whether a number may be another."""
+        return not self.live.isdisjoint(hole.depends)
 
     def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
         """What `choose` says, and what that leaves unsaid."""
-        depends = self.depends(hole)
-        free = frozenset(
-            (name, self.twins.get(name), self._hangs_on(name, self.rooted)) for name in depends if self.is_live(name)
-        )
-        key = id(hole), counters, free
+        free = frozenset([(name, self.twins.get(name)) for name in hole.depends & self.live])
+        asked = hole.depends & self.rooted if hole.asks else NOTHING
+        key = id(hole), counters, free, asked
         if key not in self.known:
             term = self.choose(hole, counters)
             self.known[key] = hole, term, [] if term is None else list(self.unsaid(hole, term))
@@ -82,12 +91,10 @@ class Chooser:
         return lit(first) if alike and is_printed(first) and not self.varies(hole) else None
 
     def _candidates(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
-        authored: dict[Expr, None] = {}
-        derived: dict[Expr, None] = {}
-        for seen, number in hole.seen:
-            (authored if number.author else derived).update(dict.fromkeys(self._ways(seen, number, counters)))
-        yield from sorted(authored, key=lambda term: isinstance(term, Literal))
-        yield from sorted(derived, key=cost)
+        authored = (way for seen, n in hole.seen if n.author for way in self._ways(seen, n, counters))
+        derived = (way for seen, n in hole.seen if not n.author for way in self._ways(seen, n, counters))
+        yield from _literals_last(authored)
+        yield from sorted(dict.fromkeys(derived), key=cost)
         yield from self._progression(hole, counters)
         yield from (Name(id=name) for name in sorted(counters, reverse=True) if name[0] == "~")
 
@@ -104,9 +111,9 @@ class Chooser:
 
     def _shorter(self, term: Expr, env: dict[str, Any]) -> list[Expr]:
         """The term without the questions for `none` that no argument of the network answers otherwise, and with."""
-        if not asks(term):
+        if not has_choice(term):
             return [term]
-        asked = {name: env[name] for name in names(term) if name in env and not self._hangs_on(name, self.rooted)}
+        asked = {name: env[name] for name in names(term) if name in env and name not in self.rooted}
         return list(dict.fromkeys((_tidied(settled(term, asked), env), term)))
 
     def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
@@ -117,7 +124,7 @@ class Chooser:
         env = seen.env
 
         def is_free(name: str) -> bool:
-            return name in counters or (name not in seen.turns and self.is_live(name))
+            return name in counters or (name not in seen.turns and name in self.live)
 
         def is_kept(name: str, places: Sequence[Expr]) -> bool:
             listed = isinstance(env.get(name), tuple) and is_plain(env[name])
@@ -137,7 +144,7 @@ class Chooser:
 
     def _known(self, number: Number, seen: Seen) -> Expr | None:
         """How a number is said where every loop is written out; a literal where nothing it hangs on may be another."""
-        if number.term is None and is_printed(number.value) and not any(map(self.is_live, number.depends)):
+        if number.term is None and is_printed(number.value) and self.live.isdisjoint(number.depends):
             return lit(number.value)
         return self.reduced(number.term, seen, frozenset())
 
@@ -177,7 +184,7 @@ class Chooser:
 
     def varies(self, hole: Hole) -> bool:
         """Whether a name the number hangs on has several values, so that equal numbers are a coincidence."""
-        for name in self.depends(hole):
+        for name in hole.depends:
             values = [seen.env.get(name) for seen, _ in hole.seen]
             if any(not same(value, values[0]) for value in values):
                 return True
@@ -186,9 +193,9 @@ class Chooser:
     def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
         """Names whose other values the expression chosen would not follow: where it says the number of one place by
         chance, all that the number hangs on in any."""
-        own = frozenset(n for n in names(term) if n[0] not in "$~!")
-        loops = [name for name in names(term) if name[0] == "$"]
-        hangs = frozenset(n for n in self.depends(hole) if self.is_live(n))
+        used, hangs = names(term), hole.depends & self.live
+        own = frozenset(n for n in used if n[0] not in "$~!")
+        loops = [name for name in used if name[0] == "$"]
         followed = not (hangs or own) or all(self._follows(term, seen, number) for seen, number in hole.seen)
         left = self._open(hole, hangs) if followed else hangs | own
         for seen, number in hole.seen:
@@ -197,10 +204,6 @@ class Chooser:
                 yield seen, turning
             if left:
                 yield seen, frozenset(self._bases(frozenset(seen.trace.bases(left))))
-
-    def depends(self, hole: Hole) -> frozenset[str]:
-        """All that a number hangs on, in any place."""
-        return frozenset().union(*(number.depends for _, number in hole.seen))
 
     def _open(self, hole: Hole, hangs: frozenset[str]) -> frozenset[str]:
         """The conditions behind a number not all sides of which were seen."""
@@ -217,7 +220,7 @@ class Chooser:
         """What loops, whose variables an expression has, run over that may be others, where the number hangs on none of
         it: the first turn has what was there before the loop, which is what the variable says by chance."""
         for name in loops:
-            bases = frozenset(base for base in seen.trace.bases([name]) if self.is_live(base))
+            bases = self.live.intersection(seen.trace.bases([name]))
             if not number.depends & (bases | {name}):
                 yield from self._bases(bases)
 
@@ -238,9 +241,15 @@ class Chooser:
                 yield name
 
 
-def asks(term: Expr) -> bool:
-    """Whether a term has a choice in it."""
-    return isinstance(term, Choice) or any(map(asks, parts_of(term)))
+def _literals_last(terms: Iterable[Expr]) -> Iterator[Expr]:
+    """Each term once, as soon as it is known that it is no literal."""
+    found: dict[Expr, bool] = {}
+    for term in terms:
+        if term not in found:
+            found[term] = isinstance(term, Literal)
+            if not found[term]:
+                yield term
+    yield from (term for term, is_literal in found.items() if is_literal)
 
 
 def _is_same(term: Expr, said: Expr) -> bool:

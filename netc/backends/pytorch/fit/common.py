@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ class Param(msgspec.Struct, eq=False):
     hole: Hole | None = None
     default: Literal | None = None
 
-    def at(self, caller: Instance, call: Call, is_live: Callable[[str], bool]) -> Number:
+    def at(self, caller: Instance, call: Call, live: frozenset[str]) -> Number:
         """What a call hands in, in the caller's names. An argument of the file that nothing in the callee hangs on here
         is needed only where something else that is handed in may have another value."""
         callee = caller.called[call]
@@ -43,7 +43,7 @@ class Param(msgspec.Struct, eq=False):
                 return of(value)
             return Number(value, None, translated(found.depends, bound), True)
         others = (name for key, number in bound.items() if key not in callee.idle for name in number.depends)
-        if self.name not in bound or (self.name in callee.idle and not any(map(is_live, others))):
+        if self.name not in bound or (self.name in callee.idle and live.isdisjoint(others)):
             return of(self.values.get(callee, next(iter(self.values.values()))))
         return bound[self.name]
 

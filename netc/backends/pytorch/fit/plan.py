@@ -43,6 +43,7 @@ class Plan:
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
         self.tree = self._settled(common.tree(traces))
+        self.holes = tuple(self.holes_in(self.tree))
         self.numbers = [n for s in common.numbers if (n := self.number(s)) is not None] if self.is_root else []
         self.params = self._params()
 
@@ -125,7 +126,7 @@ class Plan:
 
     def _loop(self, loop: tree.Loop, counters: frozenset[str]) -> tuple[tree.Part, ...]:
         """The shortest way that is right: a comprehension, the first turn and then one, a loop, or turn by turn."""
-        if loop.turns is not None and len(loop.turns) == 1 and not self._is_live(loop.iterable):
+        if loop.turns is not None and len(loop.turns) == 1 and not self.chooser.is_live(loop.iterable):
             return self._in_turn(loop, counters)
         own = frozenset(f"${loop.key}.{name}" for name in loop.names)
         carried = frozenset(f"~{loop.key}.{axis}" for axis in (1, -1))
@@ -151,7 +152,7 @@ class Plan:
 
     def _is_better(self, found: tuple[tree.Part, ...], loop: tree.Loop) -> bool:
         """Whether a loop is better than its turns written out: it is shorter, or can be given other turns."""
-        if loop.turns is None or _is_comprehension(found) or self._is_live(loop.iterable):
+        if loop.turns is None or _is_comprehension(found) or self.chooser.is_live(loop.iterable):
             return True
         return _lines(found) + EASY <= sum(map(_lines, loop.turns))
 
@@ -160,7 +161,7 @@ class Plan:
         inner = counters | own
         self._decide(loop.iterable, counters)
         parts = self._parts(loop.rolled, inner)
-        used = frozenset().union(*(names(self.chosen[id(h)]) for part in parts for h in self.holes(part)))
+        used = frozenset().union(*(names(self.chosen[id(h)]) for part in parts for h in self.holes_in(part)))
         carries = []
         for axis, entry, exit in zip((1, -1), loop.entry, loop.exit, strict=False):
             name = f"~{loop.key}.{axis}"
@@ -168,7 +169,7 @@ class Plan:
                 self._decide(entry, counters)
                 self._decide(exit, inner)
                 carries.append(tree.Carry(name, entry, exit))
-            elif self._is_live(loop.iterable) and _is_seen_once(entry, exit):
+            elif self.chooser.is_live(loop.iterable) and _is_seen_once(entry, exit):
                 raise Conflict("what a second turn would be given")
         return (tree.Rolled(loop.key, loop.names, loop.iterable, parts, tuple(carries)),)
 
@@ -178,7 +179,7 @@ class Plan:
         self._decide(loop.iterable, counters)
         first = self._parts(loop.first, counters)
         rest = self._parts(loop.rest, counters | own)
-        if any(own & names(self.chosen[id(h)]) for part in rest for h in self.holes(part)):
+        if any(own & names(self.chosen[id(h)]) for part in rest for h in self.holes_in(part)):
             raise Conflict("a counter that would start elsewhere")
         return (*first, tree.Rolled(loop.key, loop.names, loop.iterable, rest, skip=1))
 
@@ -221,9 +222,9 @@ class Plan:
         plan = self.callee(made)
         if any(self.classes[call.block] is not plan for _, call in made.calls):
             raise Conflict("the instances call different classes")
-        live = self.chooser.is_live
+        live = self.chooser.live
         holes = [
-            Hole(made.path, param.name, tuple((seen, param.at(seen.trace, call, live)) for seen, call in made.calls))
+            Hole(made.path, param.name, tuple([(seen, param.at(seen.trace, call, live)) for seen, call in made.calls]))
             for param in plan.params
         ]
         self.arguments[id(made)] = holes
@@ -233,7 +234,7 @@ class Plan:
             callee = seen.trace.called[call]
             self.fixed[seen.trace] |= translated(plan.fixed[callee], seen.trace.bound[call])
 
-    def holes(self, node: tree.Node) -> Iterator[Hole]:
+    def holes_in(self, node: tree.Node) -> Iterator[Hole]:
         """The holes in a part of the tree, those of calls included."""
         for inner in tree.walk(node):
             if isinstance(inner, Hole) and id(inner) in self.chosen:
@@ -242,9 +243,6 @@ class Plan:
                 yield from self.arguments[id(inner)]
 
     # Single numbers
-
-    def _is_live(self, hole: Hole) -> bool:
-        return any(self.chooser.is_live(name) for _, number in hole.seen for name in number.depends)
 
     def _fix(self, hole: Hole) -> None:
         """The class is right only while a number has the value it has."""
@@ -277,8 +275,7 @@ class Plan:
         name = f"!{hole.path}.{hole.name}"
         while any(param.name == name for param in self.hoisted):
             name += "_"
-        hangs = self.chooser.depends(hole)
-        known = tuple([(place, msgspec.structs.replace(n, depends=hangs)) for place, n in hole.seen])
+        known = tuple([(place, msgspec.structs.replace(n, depends=hole.depends)) for place, n in hole.seen])
         self.hoisted.append(Param(name, full, msgspec.structs.replace(hole, seen=known)))
         return Name(id=name)
 
@@ -304,7 +301,7 @@ class Plan:
 
     def _used(self) -> frozenset[str]:
         """Every name that is written, those behind derived values included."""
-        terms = [*(self.said(hole) for hole in self.holes(self.tree)), *self.numbers]
+        terms = [*map(self.said, self.holes), *self.numbers]
         wanted = list(frozenset().union(*map(names, terms)))
         found: set[str] = set()
         while wanted:

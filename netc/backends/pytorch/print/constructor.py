@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from netc.backends.pytorch import tree
@@ -37,7 +38,7 @@ class Constructor(Containers):
     def _once(self) -> frozenset[str]:
         """Derived values that are short and read once stand where they are read."""
         reads: dict[str, int] = {}
-        for hole in self.plan.holes(self.plan.tree):
+        for hole in self.plan.holes:
             for name in names(self.said(hole)):
                 reads[name] = reads.get(name, 0) + 1
         inner = {n for name in reads if name[0] in ":=" for n in names(self.plan.let(name))}
@@ -94,7 +95,7 @@ class Constructor(Containers):
             given = max((self._given(param.name)), default=0)
             kind = f"Callable[[{', '.join(['int'] * given)}], nn.Module]"
             return f"{kind} | None" if None in values else kind
-        fixed = self._is_setting(param.name)
+        fixed = param.name in self._settings
         kinds = dict.fromkeys(_kind(value, fixed) for value in values)
         if "float" in kinds:
             kinds.pop("int", None)
@@ -102,15 +103,13 @@ class Constructor(Containers):
             return "int | None"
         return " | ".join(sorted(kinds, key=lambda kind: kind == "None"))
 
-    def _is_setting(self, name: str) -> bool:
-        """Whether one of torch's operators is given a parameter as it is: it has a number for each axis then."""
-        return any(
-            isinstance(node, tree.Make)
-            and node.form is not None
-            and node.form.helper is None
-            and any(self.said(hole) == Name(id=name) for hole in self.plan.holes(node))
-            for node in tree.walk(self.plan.tree)
-        )
+    @cached_property
+    def _settings(self) -> frozenset[str]:
+        """Parameters that torch's operators are given as they are: these have a number for each axis."""
+        made = (node for node in tree.walk(self.plan.tree) if isinstance(node, tree.Make))
+        own = [node for node in made if node.form is not None and node.form.helper is None]
+        terms = (self.said(hole) for node in own for hole in self.plan.holes_in(node))
+        return frozenset(term.id for term in terms if isinstance(term, Name))
 
     def _given(self, name: str) -> Iterator[int]:
         """How many numbers the operator that an argument holds is given, by place."""

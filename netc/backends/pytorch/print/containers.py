@@ -92,7 +92,7 @@ class Containers(Members):
                     kinds.append(name)
                 case _ if not isinstance(node, tree.Hole):
                     kinds.append(type(node))
-        for hole in self.plan.holes(made):
+        for hole in self.plan.holes_in(made):
             term = self.said(hole)
             kinds.append(None if isinstance(term, Literal) and is_plain(term.value) else term)
             kinds.append(hole.omit is not ... and term == lit(hole.omit))
@@ -128,7 +128,7 @@ class Containers(Members):
         """Modules that differ in numbers alone, as what makes one and what it is made for."""
         columns: dict[tuple[Any, ...], Name] = {}
         key = f"|list {len(self.ids.of)}"
-        for holes in zip(*map(self.plan.holes, made), strict=True):
+        for holes in zip(*map(self.plan.holes_in, made), strict=True):
             terms = [self.said(hole) for hole in holes]
             if all(term == terms[0] for term in terms):
                 continue

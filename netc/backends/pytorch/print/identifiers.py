@@ -30,7 +30,7 @@ class Identifiers:
         """The loops around what is written."""
         for param in plan.params:
             self._enter(param.name, self._param(param.name))
-        terms = [*map(plan.said, plan.holes(plan.tree)), *plan.numbers]
+        terms = [*map(plan.said, plan.holes), *plan.numbers]
         for name in sorted({n for term in terms for n in self._with_lets(plan, term)}):
             self._enter(name, name.lstrip("=:^"))
 
@@ -122,9 +122,7 @@ class Identifiers:
         return f"{trace.tree.inputs[position]}_{role.removeprefix('in_')}"
 
     def _is_asked(self, name: str, arguments: frozenset[str]) -> bool:
-        return any(
-            hole.name in arguments and name in names(self.plan.said(hole)) for hole in self.plan.holes(self.plan.tree)
-        )
+        return any(hole.name in arguments and name in names(self.plan.said(hole)) for hole in self.plan.holes)
 
     def _import(self, name: str) -> str:
         """A number handed in from around: by its name there, else by the one argument it is."""
@@ -134,7 +132,7 @@ class Identifiers:
         around = number.term.id if isinstance(number.term, Name) else ""
         if around and around[0] not in "#$!<":
             return around.lstrip("^:")
-        asked = [h for h in self.plan.holes(self.plan.tree) if self.plan.said(h) == Name(id=name)]
+        asked = [h for h in self.plan.holes if self.plan.said(h) == Name(id=name)]
         kinds = list(dict.fromkeys(hole.name.lstrip("<^#:!") for hole in asked))
         if kinds and kinds[0].isidentifier():
             return kinds[0].rpartition(".")[2]

@@ -149,10 +149,10 @@ class Members:
                 yield from layout(f"{name} = {value}", indent + 4)
 
     def _is_used(self, name: str, parts: Sequence[tree.Part]) -> bool:
-        return any(name in names(self.said(hole)) for part in parts for hole in self.plan.holes(part))
+        return any(name in names(self.said(hole)) for part in parts for hole in self.plan.holes_in(part))
 
     def _variables(self, loop: tree.Rolled) -> str:
-        used = {n for part in loop.parts for hole in self.plan.holes(part) for n in names(self.said(hole))}
+        used = {n for part in loop.parts for hole in self.plan.holes_in(part) for n in names(self.said(hole))}
         used |= {n for c in loop.carries for n in names(self.said(c.exit))}
         shown = [self.ids.counter(loop.key, n) if f"${loop.key}.{n}" in used else "_" for n in loop.names]
         return ", ".join(shown)

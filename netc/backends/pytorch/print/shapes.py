@@ -38,7 +38,7 @@ class Shapes:
 
     def _is_unknown(self, size: Number) -> bool:
         """Whether a size hangs on what may be another, and no expression says how."""
-        return size.term is None and isinstance(size.value, int) and any(map(self.plan.chooser.is_live, size.depends))
+        return size.term is None and isinstance(size.value, int) and not self.plan.chooser.live.isdisjoint(size.depends)
 
     def _said(self, size: Number, level: int = 0) -> str:
         """A size in the class's names, where it has any, within something that binds like `level`."""

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from netc.backends.pytorch.tree.instance import Seen
-from netc.backends.pytorch.tree.number import Number
-from netc.expr.terms import is_plain
+from netc.backends.pytorch.tree.number import Number, depends_of
+from netc.expr.terms import has_choice, is_plain
 from netc.ir.model import Call
 from netc.ops.records import TorchCall, TorchModule, TorchTensor
 
@@ -45,7 +46,7 @@ class Node(msgspec.Struct, frozen=True, eq=False):
     """Base of all that is unified field by field."""
 
 
-class Hole(Node, frozen=True, eq=False):
+class Hole(Node, frozen=True, eq=False, dict=True):
     """A number of the tree: what it was, and how it was said, wherever it was seen. `omit` is the value that need not
     be written, `keyword` whether it is written with its name."""
 
@@ -54,6 +55,16 @@ class Hole(Node, frozen=True, eq=False):
     seen: tuple[tuple[Seen, Number], ...]
     keyword: bool = False
     omit: Any = ...
+
+    @cached_property
+    def depends(self) -> frozenset[str]:
+        """All that the number hangs on, in any place."""
+        return depends_of(*[number for _, number in self.seen])
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether some place says the number by a choice."""
+        return any(number.term is not None and has_choice(number.term) for _, number in self.seen)
 
 
 class Operator(Node, frozen=True, eq=False):

@@ -115,7 +115,7 @@ def opaque(value: Any, depends: frozenset[str]) -> Number:
 
 def depends_of(*numbers: Number) -> frozenset[str]:
     """All names that numbers depend on."""
-    return NOTHING.union(*(n.depends for n in numbers))
+    return NOTHING.union(*[n.depends for n in numbers if n.depends])
 
 
 def is_like(a: Number, b: Number) -> bool:
