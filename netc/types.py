@@ -72,7 +72,7 @@ def width_of(dtype: str) -> int:
     return _WIDTHS.get(dtype, 4)
 
 
-class TensorType(msgspec.Struct, frozen=True):
+class TensorType(msgspec.Struct, frozen=True, gc=False):
     """A shape (each size an int or a Dim) and a dtype named as in PyTorch."""
 
     shape: tuple[Size, ...]

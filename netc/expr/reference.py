@@ -27,6 +27,8 @@ def parse_reference(text: str, base_offset: int = 0, offsets: Sequence[int] | No
 
 def parse_template(text: str, base_offset: int = 0, offsets: Sequence[int] | None = None) -> tuple[str | Expr, ...]:
     """The parts of a statement's name: `layer$(i-1).conv` is `"layer"`, the hole, `".conv"`. Raises: SyntaxProblem."""
+    if _WORD.fullmatch(text) is not None:
+        return (text,)
     locate = locator(base_offset, offsets)
     if not text:
         raise SyntaxProblem("bad-name", "this name is empty", locate(0), locate(0))

@@ -13,7 +13,7 @@ from netc.syntax.ast import SpecFile
 from netc.types import TensorType
 
 
-class Wire(msgspec.Struct, frozen=True, eq=False):
+class Wire(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A tensor of the opened network; unique per use of a block. `path` is the full spec path of what makes it."""
 
     type: TensorType
@@ -107,18 +107,19 @@ def _open(
     owned: dict[Node, tuple[Param, ...]] = block.__dict__.setdefault("owned", {})
     for leaf in block.leaves():
         path = join(prefix, leaf.path)
-        spend(len(path) // CHARACTERS)
-        inputs = tuple(env[v] for v in leaf.inputs)
+        if len(path) >= CHARACTERS:
+            spend(len(path) // CHARACTERS)
+        inputs = tuple([env[v] for v in leaf.inputs])
         if isinstance(leaf, Call):
             inner = dict(zip(leaf.block.inputs, inputs, strict=True))
             yield from _open(leaf.block, path, home.inside(leaf), inner, (*trail, (path, leaf)))
             env.update((v, inner[o.value]) for v, o in zip(leaf.outputs, leaf.block.outputs, strict=True))
             continue
-        outputs = tuple(Wire(v.type, join(prefix, v.path)) for v in leaf.outputs)
+        outputs = tuple([Wire(v.type, join(prefix, v.path)) for v in leaf.outputs])
         env.update(zip(leaf.outputs, outputs, strict=True))
         params = owned.get(leaf)
         if params is None:
-            params = owned[leaf] = leaf.op.params(*(w.type for w in inputs))
+            params = owned[leaf] = leaf.op.params(*[w.type for w in inputs])
         own = home.of(leaf)
         yield FlatNode(path=path, module=own, node=leaf, inputs=inputs, outputs=outputs, params=params, trail=trail)
 

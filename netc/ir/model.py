@@ -21,7 +21,7 @@ from netc.types import TensorType
 GroupKind = Literal["chain", "body", "repeat", "loop", "iteration", "if"]
 
 
-class Value(msgspec.Struct, frozen=True, eq=False):
+class Value(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A tensor: its type and the path of the statement (and port) that makes it, local to the block."""
 
     type: TensorType

@@ -150,6 +150,7 @@ class Op:
     skips: ClassVar[bool] = False
     torch_name: ClassVar[str] = ""
     attributes: ClassVar[dict[str, Attr]] = {}
+    defaults: ClassVar[dict[str, Any]] = {}
     arguments: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
     numeric: ClassVar[tuple[Attr, ...]] = ()
@@ -172,19 +173,22 @@ class Op:
                 own[name] = declared
                 delattr(cls, name)
         cls.attributes = {**cls.attributes, **own}
+        cls.defaults = {name: declared.default for name, declared in cls.attributes.items()}
         cls.arguments = tuple(dict.fromkeys((*cls.attributes, *cls.references)))
         cls.required = tuple([name for name, declared in cls.attributes.items() if declared.required])
         cls.numeric = tuple([declared for declared in cls.attributes.values() if declared.kind in NUMBERS])
 
     def __init__(self, **values: Any) -> None:
-        write = self.__dict__.__setitem__
-        for name, declared in self.attributes.items():
-            value = values.pop(name, declared.default)
-            if value is MISSING:
+        made = self.__dict__
+        made.update(self.defaults)
+        made.update(values)
+        if len(made) > len(self.defaults):
+            raise TypeError(
+                f"{self.name} has no attribute {next(name for name in values if name not in self.defaults)}"
+            )
+        for name in self.required:
+            if made[name] is MISSING:
                 raise TypeError(f"{self.name} needs {name}")
-            write(name, value)
-        if values:
-            raise TypeError(f"{self.name} has no attribute {next(iter(values))}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("operators are immutable")
@@ -217,17 +221,19 @@ class Op:
         for found in self.check(*x):
             right = right and isinstance(found, Require) and not found.fails
             yield found
-        numbers = self._held_numbers() if right else []
+        numbers = self._held_numbers() if right and self.numeric else []
         dtype = self.meets(*x) if numbers else ""
         for declared, number in numbers:
             yield from misfits(declared, number, dtype)
 
     def _held_numbers(self) -> list[tuple[Attr, float]]:
         """Every number that an attribute holds."""
-        given = [(declared, getattr(self, declared.name)) for declared in self.numeric]
-        return [
-            (a, n) for a, value in given for n in (value if isinstance(value, tuple) else (value,)) if n is not None
-        ]
+        found = []
+        for declared in self.numeric:
+            value = self.__dict__[declared.name]
+            if value is not None:
+                found += [(declared, n) for n in (value if isinstance(value, tuple) else (value,)) if n is not None]
+        return found
 
     def meets(self, *x: TensorType) -> str:
         """The type of elements that its numbers become: that of the output, or of what is compared or searched."""
@@ -416,6 +422,7 @@ def op(
         cls.rank = rank or cls.rank
         cls.arity = arity or cls.arity
         cls.attributes = {key: _ranked(declared, cls.rank) for key, declared in cls.attributes.items()}
+        cls.defaults = {key: declared.default for key, declared in cls.attributes.items()}
         _check_kinds(cls)
         OPERATORS[name] = cls
         return cls

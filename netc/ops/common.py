@@ -24,11 +24,12 @@ def form(rank: int) -> str:
     return "×".join(AXES.get(rank, "?" * rank))
 
 
-def need_rank(op: Op, x: TensorType, *ranks: int, at: int = 0) -> Iterator[Problem]:
+def need_rank(op: Op, x: TensorType, *ranks: int, at: int = 0) -> tuple[Problem, ...]:
     """A problem unless `x` has one of the ranks."""
-    if x.rank not in ranks:
-        wanted = " or ".join(form(rank) for rank in ranks)
-        yield Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at)
+    if len(x.shape) in ranks:
+        return ()
+    wanted = " or ".join(form(rank) for rank in ranks)
+    return (Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at),)
 
 
 def need_sequence(op: Op, x: TensorType, *, batch_first: bool, at: int = 0) -> Iterator[Problem]:
@@ -50,17 +51,19 @@ def need_dtype(op: Op, x: TensorType, dtypes: Sequence[str], at: int | str = 0) 
         yield Problem("dtype-mismatch", f"{op.name} takes {' or '.join(dtypes)} elements, not {x.dtype}", at)
 
 
-def need_float(op: Op, x: TensorType, at: int = 0) -> Iterator[Problem]:
+def need_float(op: Op, x: TensorType, at: int = 0) -> tuple[Problem, ...]:
     """A problem unless the elements are floating-point numbers."""
-    if x.dtype not in FLOATS:
-        yield Problem("dtype-mismatch", f"{op.name} takes floating-point elements, not {x.dtype}", at)
+    if x.dtype in FLOATS:
+        return ()
+    return (Problem("dtype-mismatch", f"{op.name} takes floating-point elements, not {x.dtype}", at),)
 
 
-def need_constant(size: Size, what: str, *helps: str, at: int = 0) -> Iterator[Problem]:
+def need_constant(size: Size, what: str, *helps: str, at: int = 0) -> tuple[Problem, ...]:
     """A problem unless a size that becomes the shape of a parameter is a number."""
-    if not isinstance(size, int):
-        message = f"the number of {what} must be fixed, not {dim_text(size)}"
-        yield Problem("not-constant", message, at, helps=(*helps, "or fix the sizes with --bind" if helps else BIND))
+    if isinstance(size, int):
+        return ()
+    message = f"the number of {what} must be fixed, not {dim_text(size)}"
+    return (Problem("not-constant", message, at, helps=(*helps, "or fix the sizes with --bind" if helps else BIND)),)
 
 
 def need_axis(op: Op, name: str, axis: int, rank: int) -> Iterator[Problem]:
@@ -157,7 +160,7 @@ def number(size: Size) -> int:
 
 
 def numbers(sizes: Sequence[Size]) -> tuple[int, ...]:
-    return tuple([number(size) for size in sizes])
+    return tuple([size if type(size) is int else number(size) for size in sizes])
 
 
 def learned(name: str, shape: tuple[Size, ...], fill: Fill, x: TensorType, *, trainable: bool = True) -> Param:

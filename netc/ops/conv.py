@@ -174,22 +174,24 @@ class Conv(_ConvBase):
             yield from self._check_windows(x[0])
 
     def _check_windows(self, x: TensorType) -> Iterator[Problem | Require]:
-        sides = known_sides(self.windows(x), x)
-        if sides is None and self.padding_mode != "zeros":
+        windows = self.windows(x)
+        if self.padding_mode != "zeros":
+            yield from self._check_mode(x, known_sides(windows, x))
+        yield from need_fit(x, windows)
+
+    def _check_mode(self, x: TensorType, sides: Sides | None) -> Iterator[Problem | Require]:
+        """Padding that copies elements needs known amounts; reflection more elements than padding, wrapping around at
+        least as many."""
+        if sides is None:
             message = f"padding `same` depends on the input here, which padding_mode={self.padding_mode} does not allow"
             helps, tries = ("use --bind, or padding_mode=zeros",), (changed(padding="half"),)
             yield Problem("not-constant", message, "padding_mode", helps=helps, candidates=tries)
-        for axis, window in enumerate(self.windows(x), 2):
-            if sides is not None and any(sides[axis - 2]):
-                yield from self._check_mode(x.shape[axis], max(sides[axis - 2]))
-            yield from need_fit(axis, x, window)
-
-    def _check_mode(self, n: Size, widest: int) -> Iterator[Require]:
-        """Reflection needs more elements than padding, wrapping around at least as many."""
-        if self.padding_mode in ("reflect", "circular"):
-            least = widest + (self.padding_mode == "reflect")
-            message = f"{self.padding_mode} padding of {widest} needs {least} elements or more, not {dim_text(n)}"
-            yield Require(n, least, Problem("too-small", message, "padding"))
+        elif self.padding_mode in ("reflect", "circular"):
+            for n, widest in zip(x.shape[2:], map(max, sides), strict=True):
+                if widest:
+                    least = widest + (self.padding_mode == "reflect")
+                    needs = f"{self.padding_mode} padding of {widest} needs {least} elements or more"
+                    yield Require(n, least, Problem("too-small", f"{needs}, not {dim_text(n)}", "padding"))
 
     def infer(self, *x: TensorType) -> TensorType:
         n, _, *space = x[0].shape

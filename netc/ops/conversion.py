@@ -28,16 +28,18 @@ def convert(cls: type[Op], declared: Attr, value: Any) -> Any:
 
 
 def _check_bounds(declared: Attr, value: Any) -> None:
-    if declared.minimum is None and declared.maximum is None:
+    least, most = declared.minimum, declared.maximum
+    if least is None and most is None:
         return
-    numbers = value if isinstance(value, tuple) else (value,)
-    for n in numbers:
-        if isinstance(n, bool) or not isinstance(n, int | float):
+    if type(value) is int and (least is None or value >= least) and (most is None or value <= most):
+        return
+    for n in value if isinstance(value, tuple) else (value,):
+        if type(n) is not int and type(n) is not float:
             continue
-        if declared.minimum is not None and not n >= declared.minimum:
-            raise BadValue(f"`{declared.name}` must be at least {declared.minimum}, not {n}")
-        if declared.maximum is not None and not n <= declared.maximum:
-            raise BadValue(f"`{declared.name}` must be at most {declared.maximum}, not {n}")
+        if least is not None and not n >= least:
+            raise BadValue(f"`{declared.name}` must be at least {least}, not {n}")
+        if most is not None and not n <= most:
+            raise BadValue(f"`{declared.name}` must be at most {most}, not {n}")
 
 
 def _wrong(declared: Attr, wanted: str, value: Any) -> BadValue:
@@ -150,6 +152,8 @@ def _sizes(cls: type[Op], declared: Attr, value: Any) -> tuple[Size, ...]:
 
 
 def _per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
+    if type(value) is int:
+        return (_int(cls, declared, value),) * cls.rank
     return _one_per_axis(cls, declared, _ints(cls, declared, value))
 
 
@@ -176,6 +180,8 @@ def _floats(cls: type[Op], declared: Attr, value: Any) -> tuple[float, ...]:
 def _padding(cls: type[Op], declared: Attr, value: Any) -> Padding:
     if isinstance(value, str):
         return _word(cls, declared, value)
+    if type(value) is int:
+        return _int(cls, declared, value)
     numbers = _ints(cls, declared, value)
     if len(numbers) not in (1, cls.rank, 2 * cls.rank):
         raise BadValue(

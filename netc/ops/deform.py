@@ -93,8 +93,7 @@ class DeformConv2d(_ConvBase):
         for at, t in enumerate(x):
             yield from need_rank(self, t, 4, at=at)
         if all(t.rank == 4 for t in x):
-            for axis, window in enumerate(self.windows(x[0]), 2):
-                yield from need_fit(axis, x[0], window)
+            yield from need_fit(x[0], self.windows(x[0]))
             yield from self._check_offsets(*x)
 
     def _check_offsets(self, *x: TensorType) -> Iterator[Problem]:

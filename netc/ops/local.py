@@ -128,9 +128,9 @@ class _LocallyConnected(_ConvBase):
     def _check_sizes(self, x: TensorType) -> Iterator[Problem | Require]:
         """The sizes count positions, and each has its own weights, so they are numbers."""
         yield from need_constant(x.shape[1], "input channels")
-        for axis, window in enumerate(self.windows(x), 2):
-            yield from need_constant(x.shape[axis], "positions")
-            yield from need_fit(axis, x, window)
+        for n in x.shape[2:]:
+            yield from need_constant(n, "positions")
+        yield from need_fit(x, self.windows(x))
 
     def _space(self, x: TensorType) -> tuple[Size, ...]:
         return tuple([w.output(n) for w, n in zip(self.windows(x), x.shape[2:], strict=True)])

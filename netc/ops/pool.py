@@ -63,8 +63,7 @@ class _Pool(Op):
         yield from need_float(self, x[0])
         yield from self._check_padding() if self.is_even() else self._check_uneven()
         if x[0].rank == self.rank + 2:
-            for axis, window in enumerate(self.windows(*x), 2):
-                yield from need_fit(axis, x[0], window)
+            yield from need_fit(x[0], self.windows(*x))
 
     def _check_uneven(self) -> Iterator[Problem]:
         """Where both ends differ the input is padded first, and every window sees some of it."""

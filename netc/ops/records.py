@@ -33,7 +33,7 @@ class Singular(msgspec.Struct, frozen=True):
     """What the weight itself is filled with, once `weight` is its key in the state_dict."""
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """How a tensor is filled: `constant` (a = value), `uniform` (a = low, b = high), `normal` (a = mean, b = std),
     `trunc_normal` (a = mean, b = std, cut at ±2 absolute as torch does), `given` (`values`, in row-major order),
     `diagonal` (`taps` from each channel to itself, 0 between channels), `singular` (the vector `of` a weight)."""
@@ -50,7 +50,7 @@ class Fill(msgspec.Struct, frozen=True):
     of: Singular | None = None
 
 
-class Param(msgspec.Struct, frozen=True):
+class Param(msgspec.Struct, frozen=True, gc=False):
     """A tensor an operator owns; `name` is PyTorch's state_dict name inside the module (`weight`, `running_mean`)."""
 
     name: str

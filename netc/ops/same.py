@@ -18,9 +18,13 @@ def is_strided_same(padding: object, stride: Sequence[int]) -> bool:
 
 def known_sides(windows: Sequence[Window], x: TensorType) -> Sides | None:
     """The padding of windows over the spatial axes; None where it depends on the input."""
-    sides = [w.same_padding(n) if w.same else (w.begin, w.end) for w, n in zip(windows, x.shape[2:], strict=True)]
-    known = tuple([side for side in sides if side is not None])
-    return known if len(known) == len(sides) else None
+    known = []
+    for window, n in zip(windows, x.shape[2:], strict=True):
+        side = window.same_padding(n) if window.same else (window.begin, window.end)
+        if side is None:
+            return None
+        known.append(side)
+    return tuple(known)
 
 
 def padded(sides: Sides, more: str = "") -> str:

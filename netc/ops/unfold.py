@@ -42,8 +42,7 @@ class _Columns(Op):
         return tuple([window.output(n) for window, n in zip(self._windows(), space, strict=True)])
 
     def _check_fit(self, image: TensorType) -> Iterator[Require]:
-        for axis, window in enumerate(self._windows(), 2):
-            yield from need_fit(axis, image, window)
+        yield from need_fit(image, self._windows())
 
     def caption(self, *x: TensorType) -> str:
         return ", ".join(window_caption(self))

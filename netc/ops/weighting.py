@@ -32,10 +32,11 @@ class Weighted(Protocol):
     def spectral_norm(self) -> bool: ...
 
 
-def need_one_norm(op: Weighted) -> Iterator[Problem]:
+def need_one_norm(op: Weighted) -> tuple[Problem, ...]:
     """A problem where both are asked for."""
-    if op.weight_norm and op.spectral_norm:
-        yield Problem("bad-argument", "weight_norm and spectral_norm cannot be used together", "spectral_norm")
+    if not (op.weight_norm and op.spectral_norm):
+        return ()
+    return (Problem("bad-argument", "weight_norm and spectral_norm cannot be used together", "spectral_norm"),)
 
 
 def parametrized(op: Weighted, weight: Param, bias: tuple[Param, ...], x: TensorType, axis: int) -> tuple[Param, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ def windows_of(
     kernel: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Padding, ceil_mode: bool = False
 ) -> tuple[Window, ...]:
     """A window per spatial axis. Raises ValueError for padding that does not suit."""
-    plain = type(sum((*kernel, *stride, *dilation))) is int and _is_plain(padding)
+    plain = type(sum((*kernel, *stride, *dilation))) is int and (type(padding) is int or _is_plain(padding))
     return (_kept if plain else _windows)(kernel, stride, dilation, padding, ceil_mode)
 
 
@@ -64,16 +64,15 @@ def ceil_bonus(window: Window) -> int:
     return min(window.stride - 1, window.extent - 1 - window.end) if window.ceil_mode else 0
 
 
-def need_fit(axis: int, x: TensorType, window: Window) -> Iterator[Require]:
-    """The smallest size of an axis on which one window fits."""
-    if window.same:
-        return
-    least = window.extent - window.begin - window.end - ceil_bonus(window)
-    if least > 1:
-        n, letter = x.shape[axis], AXES[x.rank][axis]
-        message = f"a window of {window.extent} does not fit on {letter} = {dim_text(n)}"
-        notes = (f"{letter} = {window.formula(n)}",)
-        yield Require(n, least, Problem("too-small", message, "kernel_size", notes, _fitting(window, n)))
+def need_fit(x: TensorType, windows: Sequence[Window]) -> Iterator[Require]:
+    """The smallest size of each axis on which one window fits; those after the channels have windows."""
+    for axis, window in enumerate(windows, 2):
+        least = 1 if window.same else window.extent - window.begin - window.end - ceil_bonus(window)
+        if least > 1:
+            n, letter = x.shape[axis], AXES[x.rank][axis]
+            message = f"a window of {window.extent} does not fit on {letter} = {dim_text(n)}"
+            notes = (f"{letter} = {window.formula(n)}",)
+            yield Require(n, least, Problem("too-small", message, "kernel_size", notes, _fitting(window, n)))
 
 
 def _fitting(window: Window, size: Size) -> tuple[tuple[tuple[str, Any], ...], ...]:

@@ -118,13 +118,15 @@ class _Lints:
     def _channels_last(self, node: FlatNode) -> None:
         """A convolution that takes the rows of a picture for its channels."""
         x = node.inputs[0]
-        behind = [*self._way(x)]
-        first = behind[-1].inputs[0] if behind and behind[-1].inputs else x
-        shape = x.type.shape
-        if first not in self.flat.inputs or first.type.shape != shape or x.type.rank != 4:
+        if x.type.rank != 4:
             return
+        shape = x.type.shape
         channels, colours = shape[1], shape[3]
         if not isinstance(colours, int) or colours > MOST_COLOURS or not isinstance(channels, int) or channels < 16:
+            return
+        behind = [*self._way(x)]
+        first = behind[-1].inputs[0] if behind and behind[-1].inputs else x
+        if first not in self.flat.inputs or first.type.shape != shape:
             return
         message = (
             f"{node.node.op.name} takes {channels} channels here; PyTorch's images are N×C×H×W, but this is {x.type}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from netc.budget import GLOB, spend
@@ -26,20 +27,16 @@ def check_paths(compilation: Compilation) -> None:
     report, network = compilation.session.report, compilation.network
     flat = flatten(network)
     keys = _parameters(report, flat)
-    modules = {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params}
-    trained = {
-        (join(node.module, param.name), node.node.op.name, param.name)
-        for node in flat.nodes
-        for param in node.params
-        if param.trainable
-    }
+    trained = _trained(flat) if network.file.init else set()
     for rule in network.file.init:
         spend(GLOB * len(rule.pattern))
         if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
             known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
             finding = report.warning("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
             finding.fix(*did_you_mean(rule.span, dict.fromkeys(known)))
-    for path, _ in network.file.train.groups if network.file.train is not None else ():
+    groups = network.file.train.groups if network.file.train is not None else ()
+    modules = _modules(keys, flat) if groups or network.file.freeze else set()
+    for path, _ in groups:
         spend(GLOB * len(path.value))
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
@@ -49,6 +46,21 @@ def check_paths(compilation: Compilation) -> None:
         if not any(_under(m, path.value) for m in modules):
             message = f"`{path.value}` is not a module with parameters"
             report.error("unmatched-freeze", message, path.span).fix(*did_you_mean(path.span, _with_outer(modules)))
+
+
+def _trained(flat: Flat) -> set[tuple[str, str, str]]:
+    """Keys of what is trained, each with its operator and its name there."""
+    return {
+        (join(node.module, param.name), node.node.op.name, param.name)
+        for node in flat.nodes
+        for param in node.params
+        if param.trainable
+    }
+
+
+def _modules(keys: Iterable[str], flat: Flat) -> set[str]:
+    """The modules that have parameters."""
+    return {key.rpartition(".")[0] for key in keys} | {node.module for node in flat.nodes if node.params}
 
 
 def check_defaults(report: Report, spec: SpecFile) -> None:

@@ -17,7 +17,7 @@ else:
     hashlib = LazyModule("hashlib")
 
 
-class Argument(msgspec.Struct, frozen=True, eq=False):
+class Argument(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A positional (`name` None) or named argument of a line. late: a positional word behind named arguments."""
 
     name: str | None

@@ -289,7 +289,7 @@ class DefinitionReader:
         scalar = scalar_of(self.report, node, "`message`")
         text = None if scalar is None else line_text(self.report, scalar)
         try:
-            return None if text is None else parse_message(text.text, text.base, text.offsets)
+            return None if text is None else parse_message(text.text, text.start, text.offsets)
         except SyntaxProblem as problem:
             self.report.problem(problem)
             return None

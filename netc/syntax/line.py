@@ -36,34 +36,28 @@ _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SMALL = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-class LineText(msgspec.Struct, frozen=True, eq=False):
-    """A text and where its characters stand in the source (`base + i`, or `offsets[i]`)."""
+class LineText(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A text and where it stands in the source: character `i` at `start + i`, or at `offsets[i]`, which counts its end
+    too."""
 
     text: str
-    base: int
+    start: int
+    end: int
     offsets: Sequence[int] | None = None
 
     def at(self, index: int) -> int:
-        return self.base + index if self.offsets is None else self.offsets[index]
+        return self.start + index if self.offsets is None else self.offsets[index]
 
     def cut(self, start: int, end: int) -> LineText:
         if self.offsets is None:
-            return LineText(self.text[start:end], self.base + start)
-        return LineText(self.text[start:end], 0, self.offsets[start : end + 1])
-
-    @property
-    def end(self) -> int:
-        return self.at(len(self.text))
-
-    @property
-    def start(self) -> int:
-        return self.at(0)
+            return LineText(self.text[start:end], self.start + start, self.start + end)
+        return LineText(self.text[start:end], self.offsets[start], self.offsets[end], self.offsets[start : end + 1])
 
     def expression(self, *, ranges: bool = False) -> Expr:
-        return parse_expression(self.text, self.base, self.offsets, ranges=ranges)
+        return parse_expression(self.text, self.start, self.offsets, ranges=ranges)
 
     def reference(self) -> TensorRef:
-        return parse_reference(self.text, self.base, self.offsets)
+        return parse_reference(self.text, self.start, self.offsets)
 
     def problem(self, code: str, message: str, help: str | None = None) -> SyntaxProblem:
         return SyntaxProblem(code, message, self.start, self.end, help)
@@ -75,7 +69,10 @@ def split(line: LineText) -> list[LineText]:
     if len(text) > MAX_LINE:
         raise line.problem("too-complex", f"this line has {len(text)} characters; the limit is {MAX_LINE}")
     if _NESTING.search(text) is None:
-        return [line.cut(*found.span()) for found in _BARE.finditer(text)]
+        if line.offsets is not None:
+            return [line.cut(found.start(), found.end()) for found in _BARE.finditer(text)]
+        start = line.start
+        return [LineText(found[0], start + found.start(), start + found.end()) for found in _BARE.finditer(text)]
     return [line.cut(start, end) for start, end in _nested_pieces(line)]
 
 
@@ -123,7 +120,8 @@ class LineReader:
     def read(self, pieces: Sequence[LineText]) -> None:
         for at, piece in enumerate(pieces):
             try:
-                self.check_repeat(piece, pieces[at + 1 : at + 2])
+                if piece.text[0] in "x*=":
+                    self.check_repeat(piece, pieces[at + 1 : at + 2])
                 self.piece(piece)
             except SyntaxProblem as problem:
                 self.failed = True
@@ -137,7 +135,7 @@ class LineReader:
         repeat = _REPEAT.fullmatch(text) if text[0] == "x" else None
         if repeat is not None:
             self.repetition(piece, repeat)
-        elif (named := _NAMED.match(text)) is not None:
+        elif "=" in text and (named := _NAMED.match(text)) is not None:
             self.named(piece, named)
         else:
             self.positional(piece)
@@ -180,7 +178,7 @@ class LineReader:
         if piece.text[0] == "=" and not piece.text.startswith("=="):
             raise piece.problem("bad-line", "there is a space around `=`", "write it without spaces: `stride=2`")
         value = read_value(piece)
-        late = bool(self.arguments) and (self.arguments[-1].name is not None or self.arguments[-1].late)
+        late = bool(self.names)
         if late and not isinstance(value, Name):
             remedy = f"name it: `name={piece.text}`, without spaces around `=`"
             raise piece.problem("bad-line", f"`{piece.text}` {LATE}", remedy)
@@ -228,6 +226,8 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
     if not pieces:
         raise line.problem("bad-line", "expected an operator here", "a line starts with an operator: `conv2d 64 3`")
     op = pieces[0]
+    if op.text[0] != "x" and op.text != "in" and _OP.fullmatch(op.text) is not None:
+        return op
     if _REPEAT.fullmatch(op.text) or op.text == "in":
         raise op.problem(
             "bad-line", f"`{op.text}` is not an operator", "a line starts with an operator: `conv2d 64 3 x2`"

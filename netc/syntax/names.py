@@ -86,7 +86,7 @@ def objection(name: str, role: Role) -> str | None:
         return f"it has more than {MAX_NAME} characters"
     if _WORD.fullmatch(name) is None:
         return "a name consists of letters a-z and A-Z, digits and `_`, and does not start with a digit"
-    if name == "in" or (_X.fullmatch(name) and role != "variant"):
+    if name == "in" or (name[0] == "x" and _X.fullmatch(name) and role != "variant"):
         return _RESERVED["in" if name == "in" else "x" if name == "x" else "x2"]
     if name in CONSTANTS or name in KEYWORDS:
         return "it is a keyword of the expression language"

@@ -132,7 +132,7 @@ class StatementReader:
         if text is None:
             return None
         try:
-            parts = parse_template(text.text, text.base, text.offsets)
+            parts = parse_template(text.text, text.start, text.offsets)
         except SyntaxProblem as problem:
             self.report.problem(problem)
             return None
@@ -140,9 +140,9 @@ class StatementReader:
 
     def check_name(self, key: Scalar, parts: tuple[str | Expr, ...], role: Role) -> bool:
         """Checks every word of a dotted name that has no hole; a hole counts as a digit."""
-        words = "".join(part if isinstance(part, str) else "0" for part in parts).split(".")
-        reasons = [objection(words[0], role), *(part_objection(word) for word in words[1:])]
-        for word, reason in zip(words, reasons, strict=True):
+        words = "".join([part if isinstance(part, str) else "0" for part in parts]).split(".")
+        for at, word in enumerate(words):
+            reason = part_objection(word) if at else objection(word, role)
             if reason is not None:
                 self.refuse_name(word if len(parts) == 1 else key.text, role, self.span(key), reason)
                 return False

@@ -34,17 +34,21 @@ def is_empty(node: Node) -> bool:
 
 def line_text(report: SourceFindings, scalar: Scalar) -> LineText | None:
     """The scalar as text on one line; None (reported) when it runs over a line end."""
-    if scalar.folded or "\n" in scalar.text.strip():
+    text = scalar.text
+    if ("\n" in scalar.raw or "\n" in text) and (scalar.folded or "\n" in text.strip()):
         title = "keep it on one line, or make a list of several lines"
         message = "this text continues on the next line"
         report.error("bad-yaml", message, scalar.start, scalar.end, fixes=(Fix(title),))
         return None
-    if len(scalar.text) > MAX_LENGTH:
-        report.at("too-complex", f"this text has {len(scalar.text)} characters; the limit is {MAX_LENGTH}", scalar)
+    length = len(text)
+    if length > MAX_LENGTH:
+        report.at("too-complex", f"this text has {length} characters; the limit is {MAX_LENGTH}", scalar)
         return None
-    spend(WORDS + len(scalar.text))
-    base, offsets = scalar.place()
-    return LineText(scalar.text, base, offsets)
+    spend(WORDS + length)
+    start, offsets = scalar.place()
+    if offsets is None:
+        return LineText(text, start, start + length)
+    return LineText(text, offsets[0], offsets[length], offsets)
 
 
 def scalar_of(report: SourceFindings, node: Node, what: str) -> Scalar | None:

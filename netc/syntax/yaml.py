@@ -20,6 +20,9 @@ from netc.syntax.yaml_errors import report_character, report_quote, report_yaml
 MAX_DEPTH = 40
 """Collections inside collections."""
 
+AT_ONCE = 16
+"""Events that are counted together."""
+
 MAX_TEXT = 32_000_000
 """Characters of one file."""
 
@@ -87,14 +90,17 @@ class _Builder:
         self.root: Node | None = None
 
     def build(self, events: Iterator[Any]) -> Node | None:
-        for event in events:
-            spend(NODE)
+        for count, event in enumerate(events):
+            if count % AT_ONCE == 0:
+                spend(AT_ONCE * NODE)
             kind = type(event)
             if kind is yaml.ScalarEvent:
-                self.check_marks(event)
+                if event.tag is not None or event.anchor is not None:
+                    self.refuse_marks(event)
                 self.add(self.scalar(event))
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-                self.check_marks(event)
+                if event.tag is not None or event.anchor is not None:
+                    self.refuse_marks(event)
                 self.open(event)
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 self.add(self.close(event))
@@ -115,10 +121,8 @@ class _Builder:
         start, end = event.start_mark.index + self.base, event.end_mark.index + self.base
         return Scalar(start=start, end=end, text=event.value, raw=self.text[start:end], quoted=bool(event.style))
 
-    def check_marks(self, event: Any) -> None:
-        """Refuses tags (`!x`) and anchors (`&x`)."""
-        if event.tag is None and event.anchor is None:
-            return
+    def refuse_marks(self, event: Any) -> None:
+        """Tags (`!x`) and anchors (`&x`)."""
         start = event.start_mark.index + self.base
         sign = "!" if self.text[start : start + 1] == "!" else "&"
         report_quote(self.report, start, f"YAML reads `{sign}` as {'a tag' if sign == '!' else 'an anchor'}")

@@ -33,12 +33,14 @@ class Application:
     @property
     def references(self) -> tuple[Value, ...]:
         """The tensors named by attributes, in the operator's order."""
+        if not self.given:
+            return ()
         return tuple([value for name in self.cls.references for value in self.given.get(name, ())])
 
     @property
     def operands(self) -> tuple[Value, ...]:
         """All tensors that the operator reads."""
-        return (*self.inputs, *self.references)
+        return (*self.inputs, *self.references) if self.given else self.inputs
 
     @property
     def types(self) -> tuple[TensorType, ...]:

@@ -30,11 +30,12 @@ def apply(
     if inputs is None:
         inputs = (Value(ERROR, place.path, line.span),)
     present = tuple([value for value in inputs if value.type is not NONE])
-    if len(present) < len(inputs) and not present:
-        return Applied(None, NameEntry(inputs[0]))
-    if len(present) < len(inputs) and not _skips(callee, inputs):
-        _refuse_none(resolver.report, line, inputs)
-        return failed(place, line)
+    if len(present) < len(inputs):
+        if not present:
+            return Applied(None, NameEntry(inputs[0]))
+        if not _skips(callee, inputs):
+            _refuse_none(resolver.report, line, inputs)
+            return failed(place, line)
     if isinstance(callee, type):
         fewer = len(present) < len(inputs) or _may_be_any_number(line)
         return NodeMaker(resolver, callee, target, present, open=fewer).make()
@@ -52,8 +53,9 @@ def _skips(callee: type[Op] | Definition | Import, inputs: tuple[Value, ...]) ->
 
 def _may_be_any_number(line: Line) -> bool:
     """Whether a reference of the line has holes or stands for all members: it may come to one tensor."""
-    refs = line.inputs or ()
-    return any(not isinstance(part, str) or part.endswith(".*") for ref in refs for part in ref.parts)
+    if line.inputs is None:
+        return False
+    return any(not isinstance(part, str) or part.endswith(".*") for ref in line.inputs for part in ref.parts)
 
 
 def _refuse_none(report: Report, line: Line, inputs: tuple[Value, ...]) -> None:

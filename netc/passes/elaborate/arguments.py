@@ -79,13 +79,13 @@ def missing(bound: Bound, required: Iterable[str]) -> list[str]:
 
 def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
     """Whether an expression is a literal (or a list of them, or one of `words`): its value says all."""
-    if spelled(expr) in words:
+    if isinstance(expr, Literal):
+        return True
+    if words and spelled(expr) in words:
         return True
     if isinstance(expr, Unary):
         return is_plain(expr.operand)
-    if isinstance(expr, ListExpr):
-        return all(is_plain(item) for item in expr.items)
-    return isinstance(expr, Literal)
+    return isinstance(expr, ListExpr) and all(is_plain(item) for item in expr.items)
 
 
 def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Said | None:

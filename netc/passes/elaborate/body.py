@@ -138,8 +138,7 @@ class BodyBuilder(Resolver):
         while not taken and (path := path.rpartition(".")[0]) != prefix:
             entry = own.names.entries.get(path)
             taken = entry is not None and not entry.container
-        shared = own.path.partition(".")[0]
-        if shared in own.names.shared:
+        if own.names.shared and (shared := own.path.partition(".")[0]) in own.names.shared:
             message = f"`{shared}` is the name of a shared module; this statement would have the same weights"
             self.report.error("duplicate-name", message, named.name_span)
             own.names.add_group(own.path, Value(ERROR, own.path, named.name_span))

@@ -70,13 +70,14 @@ def _followed(applied: Application) -> Size | None:
 def takes_for_another(applied: Application, op: Op) -> bool:
     """Whether an argument that follows from the input stands where another belongs, on a line that is right all the
     same; that is a warning."""
-    positional = sum(given.argument.name is None for given in applied.target.given)
-    names = [*op.attributes][:positional]
-    eps = op.__dict__["eps"] if "eps" in names else 0
-    kernel: Sequence[int] = op.__dict__["kernel_size"] if "kernel_size" in names else ()
-    if eps >= 1:
+    eps = op.__dict__.get("eps") or 0
+    kernel: Sequence[int] = op.__dict__.get("kernel_size", ())
+    if eps < 1 and not (kernel and max(kernel) > WIDEST):
+        return False
+    names = applied.cls.arguments[: len([1 for given in applied.target.given if given.argument.name is None])]
+    if "eps" in names and eps >= 1:
         taken, offers = f"{eps:g} is taken for `eps`", tuple(_without(applied, names.index("eps")))
-    elif kernel and max(kernel) > WIDEST and repeats_input(applied) and _are_literals(applied, 2):
+    elif "kernel_size" in names and max(kernel) > WIDEST and repeats_input(applied) and _are_literals(applied, 2):
         taken, offers = f"{max(kernel)} is taken for `kernel_size`", tuple(one_less(applied))
     else:
         return False

@@ -54,7 +54,7 @@ class NodeMaker(Application):
         spend(ATTRIBUTE * len(self.cls.attributes))
         bound = self._bind()
         sure = self.ok
-        known = all(v.type is not ERROR for v in self.inputs)
+        known = not [v for v in self.inputs if v.type is ERROR]
         if known:
             self._check_arity()
         for name, given in bound.by_name.items():
@@ -63,9 +63,10 @@ class NodeMaker(Application):
                 self._reference(given)
             elif sure or given.argument.name is not None:
                 self._attribute(self.cls.attributes[name], given)
-        self._take_over()
+        if self.undone is not None:
+            self._take_over(self.undone)
         self._follow_dtype()
-        if not self.ok or not known or any(v.type is ERROR for v in self.references):
+        if not self.ok or not known or (self.given and any(v.type is ERROR for v in self.references)):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
 
@@ -73,12 +74,13 @@ class NodeMaker(Application):
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls = self.cls
         bound = bind(self.target.given, cls.arguments, cls.name)
-        clue = Clue(tuple(habits.one_less(self))) if bound.complaints else None
-        self.ok = complain(self.report, bound.complaints, clue)
+        if bound.complaints:
+            complain(self.report, bound.complaints, Clue(tuple(habits.one_less(self))))
+            self.ok = False
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
                 bound.by_name[argument.name] = ScopedArgument(argument, self.place.instance.scope)
-        meant = arguments_meant(bound.complaints)
+        meant = arguments_meant(bound.complaints) if bound.complaints else ()
         for name in [name for name in missing(bound, cls.required) if name not in meant]:
             message = f"`{cls.name}` needs `{name}`: {cls.attributes[name].doc}"
             self.report.error("missing-argument", message, self.line.op_span)
@@ -152,12 +154,10 @@ class NodeMaker(Application):
                 return found[0], tuple([site.reach(v) for v in found[1]])
         return None
 
-    def _take_over(self) -> None:
+    def _take_over(self, undone: Node) -> None:
         """Settings of the operator that is undone, where the line does not give them."""
-        if self.undone is None:
-            return
-        own = self.undone.outputs[0] in self.resolver.own
-        op, said_there = self.undone.op, self.undone.said if own else {}
+        own = undone.outputs[0] in self.resolver.own
+        op, said_there = undone.op, undone.said if own else {}
         for name in [n for n in self.cls.attributes if n in op.attributes and n not in self.values]:
             self.values[name] = getattr(op, name)
             if name in said_there:
@@ -174,7 +174,8 @@ class NodeMaker(Application):
         value: Any = None
         try:
             value = self._value(expr, declared, given.scope)
-            spend(count_of(value))
+            if isinstance(value, tuple):
+                spend(count_of(value))
             self.values[declared.name] = convert(self.cls, declared, value)
         except Silenced:
             self.ok = False
@@ -243,7 +244,8 @@ class NodeMaker(Application):
     def _apply(self, op: Op) -> Applied:
         try:
             self._find_sizes(op)
-            inputs, types = self.operands, self.types
+            inputs = self.operands
+            types = tuple([value.type for value in inputs])
             if not self._check(op, types):
                 return failed(self.place, self.line)
             if op.is_identity(*types):
@@ -264,12 +266,13 @@ class NodeMaker(Application):
             path=self.place.path, module=self.place.module, op=op, inputs=inputs, outputs=outputs,
             said=self.said, spans=self.spans, span=self.line.span, statement=self.line, outer=self.place.outer,
         )  # fmt: skip
-        self.session.provenance.nodes.update(dict.fromkeys(outputs, node))
-        self.resolver.own.update(outputs)
+        for value in outputs:
+            self.session.provenance.nodes[value] = node
+            self.resolver.own.add(value)
         return Applied(node, entry, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], NameEntry]:
-        spend(sum(TENSOR + len(made.shape) for made in types))
+        spend(sum([TENSOR + len(made.shape) for made in types]))
         path, span = self.place.path, self.line.span
         ports = op.ports()
         if len(types) == 1 and ports is None:

@@ -197,6 +197,8 @@ class Resolver:
     def report_forks(self) -> None:
         """A tensor that two statements read must be named by both."""
         for value, reads in self.reads.items():
+            if len(reads) < 2:
+                continue
             spans = {(s.start, s.end): s for s, _ in reads}
             implicit = {(s.start, s.end): line for s, line in reads if line is not None}
             if len(spans) < 2 or value.type in (ERROR, NONE):

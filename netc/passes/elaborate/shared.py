@@ -32,8 +32,7 @@ def takes_input(line: Line, place: Place) -> bool:
     block = place.instance.spec.blocks.get(line.op)
     if block is not None:
         return block.inputs != ()
-    cls = OPERATORS.get(line.op)
-    return cls is None or cls.arity[1] != 0
+    return line.op not in OPERATORS or OPERATORS[line.op].arity[1] != 0
 
 
 def can_call(report: Report, shared: Named, line: Line, place: Place) -> bool:

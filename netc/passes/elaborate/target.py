@@ -71,7 +71,8 @@ class Target:
             self.word_span = Span(source, value.at.start, value.at.end)
             return value.text
         found = SourceFindings(source)
-        line = parse_line(LineText(value.text, value.at.start + 1), found)
+        start = value.at.start + 1
+        line = parse_line(LineText(value.text, start, start + len(value.text)), found)
         for one in found.diagnostics:
             self.report.error(one.code, one.message, one.span).note(*one.notes).fix(*one.fixes)
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:

@@ -80,10 +80,12 @@ def _leftovers(op: Op, x: TensorType) -> list[Leftover]:
     windows = () if op.transposed else op.windows(x)
     found: dict[tuple[int, Window], list[int]] = {}
     for axis, window in enumerate(windows, x.rank - len(windows)):
+        if window.stride == 1 or window.ceil_mode:
+            continue
         size = x.shape[axis]
-        if not isinstance(size, Dim) and not window.ceil_mode and window.remainder(size) != 0:
+        if not isinstance(size, Dim) and window.remainder(size) != 0:
             found.setdefault((size, window), []).append(axis)
-    names = AXES.get(x.rank, "")
+    names = AXES.get(x.rank, "") if found else ""
     return [
         Leftover(tuple(axes), " = ".join(names[a] if names else str(a) for a in axes), size, window)
         for (size, window), axes in found.items()
