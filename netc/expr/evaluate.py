@@ -121,8 +121,6 @@ def items(expr: Expr, context: Context) -> tuple[Any, ...]:
 
 def texts(parts: tuple[str | Expr, ...], context: Context) -> list[str]:
     """A name or reference with its holes filled; a hole that holds a list makes one text per item."""
-    if len(parts) == 1 and isinstance(parts[0], str):
-        return [parts[0]]
     choices = [(part,) if isinstance(part, str) else _hole(part, context) for part in parts]
     if math.prod(map(len, choices)) > LONGEST:
         last = next(part for part in reversed(parts) if not isinstance(part, str))

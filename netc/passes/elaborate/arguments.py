@@ -42,21 +42,16 @@ def bind(given: Iterable[ScopedArgument], names: tuple[str, ...], what: str) -> 
     known = frozenset(names) if len(names) > MANY else names
     bound: dict[str, ScopedArgument] = {}
     complaints: list[Complaint] = []
-    position = 0
+    open_names = iter(names)
     for one in given:
         argument = one.argument
         name = argument.name
         if argument.late:
             if not any(code == "bad-line" for code, *_ in complaints):
                 complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, None))
-            continue
-        if name is None:
-            if position >= len(names):
-                complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, None))
-                continue
-            name = names[position]
-            position += 1
-        if name not in known:
+        elif name is None and (name := next(open_names, None)) is None:
+            complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, None))
+        elif name not in known:
             span = argument.name_span or argument.span
             complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
         elif name in bound:

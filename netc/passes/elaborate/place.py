@@ -29,7 +29,8 @@ class Place(msgspec.Struct, frozen=True, eq=False):
 
     def at(self, name: str) -> Place:
         """One step down."""
-        return self.moved(join(self.path, name), join(self.module, name))
+        path = join(self.path, name)
+        return self.moved(path, path if self.module == self.path else join(self.module, name))
 
     def moved(self, path: str, module: str) -> Place:
         return Place(path, module, self.prefix, self.scope, self.instance, self.names, self.outer)

@@ -78,6 +78,8 @@ class Resolver:
 
     def texts(self, parts: tuple[str | Expr, ...], place: Place) -> list[str] | None:
         """A name or reference with its holes filled; None after an error."""
+        if len(parts) == 1 and isinstance(parts[0], str):
+            return [parts[0]]
         try:
             return filled(parts, self.context(place))
         except Silenced:
