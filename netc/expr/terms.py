@@ -23,6 +23,7 @@ def lit(value: Any) -> Literal:
 
 
 ZERO, ONE = lit(0), lit(1)
+NO_NAMES: frozenset[str] = frozenset()
 
 
 def is_plain(value: Any) -> bool:
@@ -63,6 +64,8 @@ def cost(term: Expr) -> int:
 
 def names(term: Expr) -> frozenset[str]:
     """The names in the term."""
+    if isinstance(term, Literal):
+        return NO_NAMES
     found, waiting = set(), [term]
     while waiting:
         part = waiting.pop()

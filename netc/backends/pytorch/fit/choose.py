@@ -69,6 +69,8 @@ class Chooser:
 
     def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
         """What `choose` says, and what that leaves unsaid."""
+        if hole.literal is not None:
+            return hole.literal, []
         free = frozenset([(name, self.twins.get(name)) for name in hole.depends & self.live])
         asked = hole.depends & self.rooted if hole.asks else NOTHING
         key = id(hole), counters, free, asked

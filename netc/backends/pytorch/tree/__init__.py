@@ -14,6 +14,7 @@ import msgspec
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number, depends_of
 from netc.expr.terms import has_choice, is_plain
+from netc.expr.tree import Literal
 from netc.ir.model import Call
 from netc.ops.records import TorchCall, TorchModule, TorchTensor
 
@@ -60,6 +61,21 @@ class Hole(Node, frozen=True, eq=False, dict=True):
     def depends(self) -> frozenset[str]:
         """All that the number hangs on, in any place."""
         return depends_of(*[number for _, number in self.seen])
+
+    @cached_property
+    def literal(self) -> Literal | None:
+        """What says the number where it is the same literal everywhere and hangs on nothing."""
+        first = self.seen[0][1].term
+        if not isinstance(first, Literal) or not is_printed(first.value):
+            return None
+        for _, number in self.seen:
+            alike = number.term is first or (isinstance(number.term, Literal) and number.term == first)
+            right = number.value is first.value or (
+                type(number.value) is int is type(first.value) and number.value == first.value
+            )
+            if number.depends or not alike or not right:
+                return None
+        return first
 
     @cached_property
     def asks(self) -> bool:
