@@ -12,6 +12,7 @@ from netc.backends.pytorch.trace.tracer import Trace, Tracer
 from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
 from netc.expr.terms import cost, is_plain, names
+from netc.expr.tree import Expr
 from netc.expr.values import OperatorValue
 from netc.ir.flat import join
 from netc.ir.model import Block, Call
@@ -28,7 +29,7 @@ class Book:
     """All classes of a network, callees first. Literals are what makes a variant, unless it only stands somewhere as it
     is, and what its own arguments cannot change without another structure or long expressions."""
 
-    def __init__(self, tracer: Tracer, numbers: Sequence[Said]) -> None:
+    def __init__(self, tracer: Tracer, numbers: Sequence[Expr]) -> None:
         self.tracer, self.common = tracer, Common(numbers)
         self._plans: dict[Definition, list[Plan]] = {}
         self.classes: dict[Block, Plan] = {}
@@ -206,5 +207,5 @@ def _rooted(
 def settle(root: Block, numbers: Sequence[Said]) -> Book:
     """The classes of a network. `numbers` are what else the network's constructor says."""
     tracer = Tracer(root)
-    tracer.trace(root)
-    return Book(tracer, numbers)
+    reader = tracer.trace(root).reader
+    return Book(tracer, [term for said in numbers if (term := reader.real(said)) is not None])

@@ -106,8 +106,7 @@ class Chooser:
             return [] if number.term is None else [number.term]
         key = id(number.term), id(seen), counters
         if key not in self._known_ways:
-            term = self.reduced(number.term, seen, counters)
-            ways = [] if term is None else self._shorter(term, seen.env)
+            ways = self._shorter(self.reduced(number.term, seen, counters), seen.env)
             self._known_ways[key] = number.term, seen, ways
         return self._known_ways[key][2]
 
@@ -118,11 +117,9 @@ class Chooser:
         asked = {name: env[name] for name in names(term) if name in env and name not in self.rooted}
         return list(dict.fromkeys((_tidied(settled(term, asked), env), term)))
 
-    def reduced(self, term: Expr | None, seen: Seen, counters: frozenset[str]) -> Expr | None:
+    def reduced(self, term: Expr, seen: Seen, counters: frozenset[str]) -> Expr:
         """A term with literals for names that have one value in all instances, and for loops that are written out. A
         list of which a loop's variable picks an item has a name of its own."""
-        if term is None:
-            return None
         env = seen.env
 
         def is_free(name: str) -> bool:
@@ -148,7 +145,7 @@ class Chooser:
         """How a number is said where every loop is written out; a literal where nothing it hangs on may be another."""
         if number.term is None and is_printed(number.value) and self.live.isdisjoint(number.depends):
             return lit(number.value)
-        return self.reduced(number.term, seen, frozenset())
+        return None if number.term is None else self.reduced(number.term, seen, frozenset())
 
     def _progression(self, hole: Hole, counters: frozenset[str]) -> Iterator[Expr]:
         """`base + i * step`, read off the first turns of the innermost loop without a name for its variable."""

@@ -16,7 +16,6 @@ from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance
 from netc.backends.pytorch.tree.number import Number, of, translated
 from netc.backends.pytorch.unify import unify
-from netc.expr.scope import Said
 from netc.expr.terms import substitute
 from netc.expr.tree import Expr, Literal, Name
 from netc.ir.model import Call
@@ -49,12 +48,12 @@ class Param(msgspec.Struct, eq=False):
 
 
 class Common:
-    """What the classes of one network are formed by: the `numbers` that its constructor says besides, the `calls` of
+    """What the classes of one network are formed by: `numbers`, terms that its constructor says besides, the `calls` of
     each instance and their `callers`, sizes of inputs that are an argument in every call (`equal`), and the names of
     each definition that may have other values, by an argument of the network (`rooted`) or in another instance, too
     (`live`)."""
 
-    def __init__(self, numbers: Sequence[Said]) -> None:
+    def __init__(self, numbers: Sequence[Expr]) -> None:
         self.numbers = numbers
         self.calls: dict[Trace, list[Call]] = defaultdict(list)
         self.callers: dict[Call, Trace] = {}

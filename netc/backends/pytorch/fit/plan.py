@@ -44,7 +44,7 @@ class Plan:
         self.hoisted: list[Param] = []
         self.tree = self._settled(common.tree(traces))
         self.holes = tuple(self.holes_in(self.tree))
-        self.numbers = [n for s in common.numbers if (n := self.number(s)) is not None] if self.is_root else []
+        self.numbers = [self._number(term) for term in common.numbers] if self.is_root else []
         self.params = self._params()
 
     def said(self, hole: Hole) -> Expr:
@@ -52,8 +52,11 @@ class Plan:
 
     def number(self, said: Said) -> Expr | None:
         """A real number of the spec's `init`, in the names of the network's class."""
-        trace = self.traces[0]
-        return self.chooser.reduced(trace.reader.real(said), Seen(trace), frozenset())
+        term = self.traces[0].reader.real(said)
+        return None if term is None else self._number(term)
+
+    def _number(self, term: Expr) -> Expr:
+        return self.chooser.reduced(term, Seen(self.traces[0]), frozenset())
 
     def callee(self, made: tree.New) -> Plan:
         """The class that is called."""
@@ -317,9 +320,9 @@ class Plan:
         if name[0] == "=":
             return lit(next(trace.env[name[1:]] for trace in self.traces if name[1:] in trace.env))
         trace = next(trace for trace in self.traces if name in trace.lets)
-        term = self.chooser.reduced(trace.lets[name].term, Seen(trace), frozenset())
+        term = trace.lets[name].term
         assert term is not None
-        return term
+        return self.chooser.reduced(term, Seen(trace), frozenset())
 
     def expanded(self, term: Expr) -> Expr:
         """A term with derived values by their definitions."""

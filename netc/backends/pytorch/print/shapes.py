@@ -42,7 +42,9 @@ class Shapes:
 
     def _said(self, size: Number, level: int = 0) -> str:
         """A size in the class's names, where it has any, within something that binds like `level`."""
+        if size.term is None:
+            return ""
         term = self.plan.chooser.reduced(size.term, Seen(self.plan.traces[0]), frozenset())
-        if term is None or isinstance(term, Literal) or any(name not in self.identifiers for name in names(term)):
+        if isinstance(term, Literal) or any(name not in self.identifiers for name in names(term)):
             return ""
         return said(term, self.identifiers.__getitem__).within(level).replace(" * ", "·")
