@@ -35,9 +35,9 @@ def layout(text: str, indent: int) -> list[str]:
     if text.startswith("def "):
         start, end = _spans(text)[0]
         return _bracketed(text[: start + 1], text[start + 1 : end], text[end:], indent)
-    found = re.match(r"return |if |for .*? in |[\w.,\" \[\]|:-]+? \+?= |", text)
+    found = re.match(r"return |if |elif |for .*? in |[\w.,\" \[\]|:-]+? \+?= |", text)
     head = found[0] if found else ""
-    tail = ":" if head.startswith(("if ", "for ")) else ""
+    tail = ":" if head.startswith(("if ", "elif ", "for ")) else ""
     return _value(head, text[len(head) :].removesuffix(tail), tail, indent)
 
 

@@ -1,4 +1,4 @@
-"""Steps of initialisation as statements of Python, laid out as `ruff format` does."""
+"""Steps of initialisation as statements of Python: each one line, however long, indented by the blocks around it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from netc.ir.model import Block
 from netc.ops.fill import INITIALISERS
 from netc.syntax.ast import InitRule
 
-ROOM = 80
-"""Columns of a line in `__init__`, which is indented by 8."""
-
+INDENT = "    "
 MAGIC = re.compile(r"[*?\[\]]")
 
 
@@ -35,9 +33,9 @@ class Filler(msgspec.Struct, frozen=True):
     name: str
     arguments: tuple[str, ...] = ()
 
-    def lines(self, target: str, depth: int) -> Iterator[str]:
+    def line(self, target: str, depth: int) -> str:
         own = "" if INITIALISERS[self.name].helper else "nn.init."
-        return _statement(depth, f"{own}{self.name}_(", (target, *self.arguments), ")")
+        return f"{INDENT * depth}{own}{self.name}_({', '.join((target, *self.arguments))})"
 
 
 class Step(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -93,7 +91,7 @@ def statements(steps: Sequence[Step], names: Names) -> Iterator[str]:
         if run[0].cls:
             yield from _module_loop(run, [one[0].prefix for one in (run, *more)], names)
         elif run[0].alone:
-            yield from (line for step in run for line in step.filler.lines(step.root, 0))
+            yield from (step.filler.line(step.root, 0) for step in run)
         else:
             yield from _parameter_loop(run, names)
 
@@ -187,11 +185,7 @@ def _leaving_out_all_but(prefixes: Sequence[str], names: Names) -> Iterator[str]
     """The loop's first statement where it is about modules below these paths."""
     starts = [quoted(f"{prefix}.") for prefix in prefixes]
     wanted = starts[0] if len(starts) == 1 else f"({', '.join(starts)})"
-    head = f'if not f"{{{names.name}}}.".startswith('
-    if len(f"        {wanted}") <= ROOM:
-        yield from _statement(1, head, [wanted], "):")
-    else:
-        yield from (f"    {head}", "        (", *(f"            {start}," for start in starts), "        )", "    ):")
+    yield f'    if not f"{{{names.name}}}.".startswith({wanted}):'
     yield "        continue"
 
 
@@ -208,7 +202,7 @@ def _branch(word: str, classes: Sequence[str], steps: Sequence[Step], names: Nam
     if steps[0].exact:
         yield f"    {word} type({names.module}) {'is' if len(classes) == 1 else 'in'} {wanted}{more}"
     else:
-        yield from _statement(1, f"{word} isinstance(", (names.module, wanted), f"){more}")
+        yield f"    {word} isinstance({names.module}, {wanted}){more}"
     for step in steps:
         yield from _in_module(step, names, 2, guarded=step.guarded and not only)
 
@@ -225,16 +219,16 @@ def _attribute(step: Step, names: Names) -> str:
 
 
 def _in_module(step: Step, names: Names, depth: int, *, guarded: bool) -> Iterator[str]:
-    pad = "    " * depth
+    pad = INDENT * depth
     if target := _attribute(step, names):
         if guarded:
             yield f"{pad}if {target} is not None:"
-        yield from step.filler.lines(target, depth + guarded)
+        yield step.filler.line(target, depth + guarded)
         return
     wanted = step.rule.pattern.partition(".")[2]
     yield f"{pad}for {names.name}, {names.parameter} in {names.module}.named_parameters():"
     yield f"{pad}    if {says(wanted or 'weight*', names.name)}:"
-    yield from step.filler.lines(names.parameter, depth + 2)
+    yield step.filler.line(names.parameter, depth + 2)
 
 
 def _parameter_loop(steps: Sequence[Step], names: Names) -> Iterator[str]:
@@ -247,27 +241,21 @@ def _parameter_loop(steps: Sequence[Step], names: Names) -> Iterator[str]:
     branches = [(filler, [test for test, _ in run]) for filler, run in groupby(tests, key=lambda pair: pair[1])]
     if "" in branches[0][1]:
         yield f"for {names.parameter} in {steps[0].root}.parameters():"
-        yield from branches[0][0].lines(names.parameter, 1)
+        yield branches[0][0].line(names.parameter, 1)
         return
     yield f"for {names.name}, {names.parameter} in {steps[0].root}.named_parameters():"
     for i, (filler, asked) in enumerate(branches):
-        yield from _any("elif" if i else "if", asked, names.name) if "" not in asked else ["    else:"]
-        yield from filler.lines(names.parameter, 2)
+        yield f"    {'elif' if i else 'if'} {_any(asked, names.name)}:" if "" not in asked else "    else:"
+        yield filler.line(names.parameter, 2)
         if "" in asked:
             return
 
 
-def _any(word: str, tests: Sequence[str], name: str) -> Iterator[str]:
+def _any(tests: Sequence[str], name: str) -> str:
     """A condition that holds if one of these does."""
     for method in (f"{name}.startswith(", f"{name}.endswith(", f"{name} == "):
         tests = _merged(method, tests)
-    word = f"    {word} "
-    if len(tests) == 1:
-        *before, last = tests[0].split(" and ")
-        yield from _split(word, [*(f"{test} and " for test in before), last])
-    else:
-        shown = [f"({test})" if " and " in test else test for test in tests]
-        yield from _split(word, [*(f"{test} or " for test in shown[:-1]), shown[-1]])
+    return tests[0] if len(tests) == 1 else " or ".join(f"({test})" if " and " in test else test for test in tests)
 
 
 def _merged(method: str, tests: Sequence[str]) -> list[str]:
@@ -278,39 +266,3 @@ def _merged(method: str, tests: Sequence[str]) -> list[str]:
     items = ", ".join(test.removeprefix(method).removesuffix(")") for test in alike)
     both = f"{method}({items}))" if method.endswith("(") else f"{method.removesuffix('== ')}in ({items})"
     return list(dict.fromkeys(both if test in alike else test for test in tests))
-
-
-def _split(word: str, operands: Sequence[str]) -> Iterator[str]:
-    """An `if` over as many lines as it needs: at the last bracket or the first, else one operand a line."""
-    line, last = f"{word}{''.join(operands)}:", operands[-1]
-    head = f"{line.removesuffix(f'{last}:')}{last.partition('(')[0]}("
-    if len(line) <= ROOM:
-        yield line
-    elif len(operands) < 3 and last.endswith(")") and len(head) <= ROOM:
-        yield from _opened(head, last[last.index("(") + 1 : -1], "):", listed=" in (" in last)
-    elif len(operands) < 3 and ")" in operands[0]:
-        inside, _, rest = operands[0].partition("(")[2].rpartition(")")
-        yield from _opened(word + operands[0].partition("(")[0] + "(", inside, f"){rest}{last}:")
-    else:
-        yield f"{word}("
-        starts = ["", *(operand[-4:].strip() + " " for operand in operands[:-1])]
-        ends = [operand.removesuffix(" or ").removesuffix(" and ") for operand in operands]
-        yield from (f"        {start}{end}" for start, end in zip(starts, ends, strict=True))
-        yield "    ):"
-
-
-def _opened(head: str, inside: str, tail: str, *, listed: bool = False) -> Iterator[str]:
-    yield head
-    yield from (f"        {item}," for item in inside.split(", ")) if listed else [f"        {inside}"]
-    yield f"    {tail}"
-
-
-def _statement(depth: int, head: str, items: Sequence[str], tail: str) -> Iterator[str]:
-    """A call with its arguments, over as many lines as it needs."""
-    pad, inside = "    " * depth, ", ".join(items)
-    if len(f"{pad}{head}{inside}{tail}") <= ROOM:
-        yield f"{pad}{head}{inside}{tail}"
-        return
-    yield f"{pad}{head}"
-    yield from [f"{pad}    {inside}"] if len(f"{pad}    {inside}") <= ROOM else [f"{pad}    {item}," for item in items]
-    yield f"{pad}{tail}"

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch.print.code import literal
-from netc.backends.pytorch.print.init_text import MAGIC, ROOM, Filler, Names, Step, holds, says, statements
+from netc.backends.pytorch.print.document import WIDTH, layout
+from netc.backends.pytorch.print.init_text import INDENT, MAGIC, Filler, Names, Step, holds, says, statements
 from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Said
@@ -32,7 +33,7 @@ MAY_BE_NONE = re.compile(r"nn\.Conv\w+\.bias|nn\.MultiheadAttention\.bias_[kv]")
 
 
 class InitCode(msgspec.Struct, frozen=True):
-    """`lines` fit into 88 columns when they are indented by 8; `imports` are `module:name` pairs beside torch and nn;
+    """`lines` are those of a method; `imports` are `module:name` pairs beside torch and nn;
     `helpers` are the sources of functions of the file by name."""
 
     lines: tuple[str, ...]
@@ -58,10 +59,16 @@ def init_statements(network: Network, opened: Flat, say: Say, access: Access, ta
     steps = reader.steps(uses[""])
     if not reader.are_right(steps):
         steps = list(reader.by_name())
-    lines = tuple(statements(steps, names))
+    lines = tuple(shown for line in statements(steps, names) for shown in _laid_out(line))
     globs = ("fnmatch:fnmatchcase",) if any("fnmatchcase(" in line for line in lines) else ()
     used = [found for name, found in INITIALISERS.items() if found.helper and name in {s.filler.name for s in steps}]
     return InitCode(lines, globs, {f"{found.name}_": found.helper for found in used})
+
+
+def _laid_out(line: str) -> list[str]:
+    """A statement within `__init__`."""
+    text = line.lstrip()
+    return layout(text, 2 * len(INDENT) + len(line) - len(text))
 
 
 def init_numbers(network: Network) -> Iterator[tuple[Said, Calls]]:
@@ -223,7 +230,7 @@ class _Reader:
         parts = full.split(".")
         plain = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
         roots = [(i, self.access(".".join(parts[:i]))) for i in range(plain, 0, -1)]
-        at, root = next(((i, r) for i, r in roots if r and len(LOOP.format(r)) <= ROOM), (0, "self"))
+        at, root = next(((i, r) for i, r in roots if r and len(LOOP.format(r)) <= WIDTH), (0, "self"))
         pattern = ".".join(parts[at:])
         tests = tuple(filter(None, [says(pattern, self.names.name)]))
         return self._step(rule, use, reached, root=root, pattern=pattern, tests=tests)
@@ -250,7 +257,7 @@ class _Reader:
         return Filler(rule.line.op, tuple(shown))
 
 
-LOOP = "for name, parameter in {}.named_parameters():"
+LOOP = "        for name, parameter in {}.named_parameters():"
 
 
 def _forms(flat: Flat, operators: Collection[str]) -> Iterator[tuple[FlatNode, TorchModule]]:

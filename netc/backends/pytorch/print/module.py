@@ -294,7 +294,7 @@ class ClassWriter:
         for pair in code.imports:
             self.file.add(pair)
         self.file.helpers.update(code.helpers)
-        return [f"        {line}" for line in code.lines]
+        return list(code.lines)
 
     def _access(self, path: str) -> str | None:
         """Attributes of classes whose types are known, as far as the path goes through them without a condition."""
