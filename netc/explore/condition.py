@@ -12,10 +12,10 @@ from netc.dims import Dim
 from netc.expr.evaluate import Context, ExprError, evaluate, truth
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
-from netc.expr.tree import Attribute, Expr, Literal, Name, names_in, parts_of
+from netc.expr.tree import Attribute, Expr, Literal, Name, names_in, parts_of, with_parts
 from netc.ir.flat import flatten
 from netc.ir.model import Network
-from netc.passes.elaborate.budgets import COUNTS, Budgets, changed
+from netc.passes.elaborate.budgets import COUNTS, Budgets
 from netc.types import TensorType
 
 ACTIVATIONS = "activations"
@@ -84,7 +84,7 @@ def exact(network: Network) -> bool:
 def _with_literal(tree: Expr, name: str, value: bool) -> Expr:
     if isinstance(tree, Name) and tree.id == name:
         return Literal(value=value, start=tree.start, end=tree.end)
-    return changed(tree, lambda part: _with_literal(part, name, value)) if parts_of(tree) else tree
+    return with_parts(tree, [_with_literal(part, name, value) for part in parts_of(tree)])
 
 
 def _renamed(tree: Expr, source: Source) -> Expr:
@@ -96,7 +96,7 @@ def _renamed(tree: Expr, source: Source) -> Expr:
         return msgspec.structs.replace(tree, id="memory") if tree.id == ACTIVATIONS else tree
     if isinstance(tree, Attribute):
         return msgspec.structs.replace(tree, field="memory") if tree.field == ACTIVATIONS else tree
-    return changed(tree, lambda part: _renamed(part, source)) if parts_of(tree) else tree
+    return with_parts(tree, [_renamed(part, source) for part in parts_of(tree)])
 
 
 def _diagnostic(source: Source, code: str, message: str, start: int, end: int, help: str | None) -> Diagnostic:

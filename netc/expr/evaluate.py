@@ -30,6 +30,7 @@ from netc.expr.tree import (
     Slice,
     TensorRef,
     Unary,
+    dotted,
     spelled,
 )
 from netc.expr.values import (
@@ -56,7 +57,6 @@ __all__ = [
     "ExprError",
     "OperatorValue",
     "Silenced",
-    "dotted",
     "evaluate",
     "items",
     "same",
@@ -180,16 +180,6 @@ def _suggest(near: str | None, word: str, known: list[str]) -> str:
         if known
         else "a value is a number, `true`, `false`, `none` or an operator"
     )
-
-
-def dotted(expr: Expr) -> str | None:
-    """`a.b.0` of an attribute chain, or None when it is anything else."""
-    if isinstance(expr, Name):
-        return expr.id
-    if isinstance(expr, Attribute):
-        base = dotted(expr.base)
-        return None if base is None else f"{base}.{expr.field}"
-    return None
 
 
 def _attribute(expr: Attribute, context: Context) -> Any:

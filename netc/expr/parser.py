@@ -7,6 +7,13 @@ from collections.abc import Sequence
 
 from netc.expr.lexer import MAX_DIGITS, Locate, SyntaxProblem, Token, tokenize
 from netc.expr.tree import (
+    CHOICE,
+    COMPARISON,
+    NOT,
+    POWER,
+    PRECEDENCE,
+    RANGE,
+    SIGN,
     Attribute,
     Binary,
     Choice,
@@ -48,19 +55,8 @@ CONSTANTS: dict[str, bool | None] = {
     "NULL": None,
 }
 
-_CHOICE, _OR, _AND, _NOT, _COMPARE, _RANGE, _SUM, _PRODUCT, _SIGN, _POWER = range(1, 11)
-
-_LEVELS = {
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), _COMPARE),
-    **dict.fromkeys(("+", "-"), _SUM),
-    **dict.fromkeys(("*", "/", "//", "%"), _PRODUCT),
-    "if": _CHOICE,
-    "or": _OR,
-    "and": _AND,
-    "not": _COMPARE,
-    "..": _RANGE,
-    "**": _POWER,
-}
+_LEVELS = {**PRECEDENCE, "if": CHOICE, "not": COMPARISON, "..": RANGE}
+"""How tightly what may stand behind an operand joins it: `not` begins `not in`."""
 
 _SPACING = "put spaces on both sides of the operator or on neither; inside parentheses a space separates items"
 _CALL = "functions are " + ", ".join(FUNCTIONS)
@@ -176,17 +172,17 @@ class _Parser:
 
     def infix(self, left: Expr, start: int, level: int) -> Expr:
         sign = self.take()
-        if level == _CHOICE:
+        if level == CHOICE:
             return self.choice(left, start)
-        if level == _COMPARE:
+        if level == COMPARISON:
             return self.comparison(left, start, sign)
-        right = self.expression(_SIGN - 1 if level == _POWER else level)
-        if level == _RANGE:
+        right = self.expression(SIGN - 1 if level == POWER else level)
+        if level == RANGE:
             return self.range(left, right, start, sign)
         return Binary(op=sign.text, left=left, right=right, **self.place(start))
 
     def choice(self, then: Expr, start: int) -> Expr:
-        condition = self.expression(_CHOICE)
+        condition = self.expression(CHOICE)
         height = self.height
         if self.next.text != "else":
             raise self.problem(self.next, "expected `else`", "a choice is written `a if condition else b`")
@@ -199,8 +195,8 @@ class _Parser:
         negated = sign.text == "not"
         if negated:
             self.take()
-        right = self.expression(_COMPARE)
-        if _LEVELS.get(self.next.text) == _COMPARE and self.binding():
+        right = self.expression(COMPARISON)
+        if _LEVELS.get(self.next.text) == COMPARISON and self.binding():
             raise self.problem(self.next, "comparisons do not chain", "write `a < b and b < c`")
         op = "in" if negated else sign.text
         tree = Binary(op=op, left=left, right=right, **self.place(start))
@@ -223,7 +219,7 @@ class _Parser:
         elif token.kind == "text":
             return Literal(value=token.text[1:-1], **self.place(token.start))
         elif token.text in ("-", "+"):
-            return self.unary(token, _SIGN)
+            return self.unary(token, SIGN)
         elif token.text in ("(", "["):
             tree = self.parentheses(token)
         else:
@@ -257,7 +253,7 @@ class _Parser:
         if text in CONSTANTS:
             return Literal(value=CONSTANTS[text], **self.place(token.start))
         if text == "not":
-            return self.unary(token, _NOT)
+            return self.unary(token, NOT)
         if text in FUNCTIONS and self.next.text == "(" and not self.next.blank_before:
             return self.function(token)
         if text in KEYWORDS and text != "in":
@@ -335,7 +331,7 @@ class _Parser:
     def part(self, *, ranges: bool = False) -> Expr:
         """A part of a comprehension: what stands before a further `if`."""
         before, self.ranges = self.ranges, self.depth + 1 if ranges else 0
-        tree = self.expression(_CHOICE)
+        tree = self.expression(CHOICE)
         self.ranges = before
         return tree
 

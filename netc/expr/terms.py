@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary, parts_of
+from netc.expr.tree import (
+    Binary,
+    Choice,
+    Expr,
+    Function,
+    Index,
+    ListExpr,
+    Literal,
+    Name,
+    Slice,
+    Unary,
+    parts_of,
+    walk,
+    with_parts,
+)
 
 
 class NoValue(Exception):
@@ -35,56 +49,21 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def rebuilt(term: Expr, inner: tuple[Expr, ...]) -> Expr:
+def rebuilt(term: Expr, inner: Sequence[Expr]) -> Expr:
     """The same term with other terms inside, folded."""
-    match term:
-        case Binary(op=op):
-            return folded(Binary(op=op, left=inner[0], right=inner[1]))
-        case Unary(op=op):
-            return folded(Unary(op=op, operand=inner[0]))
-        case Choice():
-            return folded(Choice(then=inner[0], condition=inner[1], otherwise=inner[2]))
-        case Function(name=name):
-            return folded(Function(name=name, arguments=inner))
-        case Index():
-            return folded(Index(base=inner[0], index=inner[1]))
-        case Slice(lower=lower, upper=upper):
-            rest = iter(inner[1:])
-            bounds = [None if bound is None else next(rest) for bound in (lower, upper)]
-            return folded(Slice(base=inner[0], lower=bounds[0], upper=bounds[1]))
-        case ListExpr():
-            return folded(ListExpr(items=inner))
-    return term
+    if isinstance(term, Binary):
+        return folded(Binary(op=term.op, left=inner[0], right=inner[1]))
+    return folded(with_parts(term, inner))
 
 
 def cost(term: Expr) -> int:
     """Nodes of the term."""
-    return 1 + sum(map(cost, parts_of(term)))
-
-
-def names(term: Expr) -> frozenset[str]:
-    """The names in the term."""
-    if isinstance(term, Literal):
-        return NO_NAMES
-    found, waiting = set(), [term]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Name):
-            found.add(part.id)
-        else:
-            waiting.extend(parts_of(part))
-    return frozenset(found)
-
-
-def functions(term: Expr) -> frozenset[str]:
-    """The functions that the term calls."""
-    own = frozenset((term.name,)) if isinstance(term, Function) else frozenset()
-    return own.union(*map(functions, parts_of(term)))
+    return sum(1 for _ in walk(term))
 
 
 def has_choice(term: Expr) -> bool:
     """Whether there is an `a if b else c` in the term."""
-    return isinstance(term, Choice) or any(map(has_choice, parts_of(term)))
+    return any(isinstance(part, Choice) for part in walk(term))
 
 
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
@@ -98,7 +77,7 @@ def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     inner = [substitute(part, said) for part in before]
     if any(part is None for part in inner):
         return None
-    return term if all(map(operator.is_, inner, before)) else rebuilt(term, tuple(p for p in inner if p is not None))
+    return term if all(map(operator.is_, inner, before)) else rebuilt(term, [p for p in inner if p is not None])
 
 
 def rewritten(term: Expr, rule: Callable[[Expr, Expr], Expr]) -> Expr:
@@ -107,7 +86,7 @@ def rewritten(term: Expr, rule: Callable[[Expr, Expr], Expr]) -> Expr:
     if not before:
         return rule(term, term)
     inner = [rewritten(part, rule) for part in before]
-    return rule(term, term if all(map(operator.is_, inner, before)) else rebuilt(term, tuple(inner)))
+    return rule(term, term if all(map(operator.is_, inner, before)) else rebuilt(term, inner))
 
 
 def folded(term: Expr) -> Expr:

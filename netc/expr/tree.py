@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+
+CHOICE, OR, AND, NOT, COMPARISON, RANGE, SUM, PRODUCT, SIGN, POWER, ATOM = range(1, 12)
+PRECEDENCE: Mapping[str, int] = {
+    "or": OR,
+    "and": AND,
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), COMPARISON),
+    **dict.fromkeys(("+", "-"), SUM),
+    **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
+    "**": POWER,
+}
+"""How tightly operators of two sides bind."""
 
 
 class Expr(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +156,26 @@ def parts_of(expr: Expr) -> tuple[Expr, ...]:
     return () if found is None else found(expr)
 
 
+def with_parts(expr: Expr, parts: Sequence[Expr]) -> Expr:
+    """The expression with others in the places of its `parts_of`."""
+    rest = iter(parts)
+
+    def put(value: Any) -> Any:
+        return next(rest) if isinstance(value, Expr) else tuple(map(put, value)) if isinstance(value, tuple) else value
+
+    names = [name for name in expr.__struct_fields__ if isinstance(getattr(expr, name), Expr | tuple)]
+    return msgspec.structs.replace(expr, **{name: put(getattr(expr, name)) for name in names})
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """An expression and all inside it."""
+    waiting = [expr]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        waiting.extend(parts_of(part))
+
+
 def spelled(expr: Expr) -> str:
     """A word as it is written, `nearest`, `nearest-exact` or `-inf`; "" for what is no word."""
     match expr:
@@ -157,18 +188,37 @@ def spelled(expr: Expr) -> str:
     return ""
 
 
-def names_in(expr: Expr) -> set[str]:
-    """All bare names of an expression."""
+def dotted(expr: Expr) -> str | None:
+    """`a.b.0` of an attribute chain, or None when it is anything else."""
     if isinstance(expr, Name):
-        return {expr.id}
-    found = set().union(*map(names_in, parts_of(expr)))
-    return found - set(expr.names) if isinstance(expr, Comprehension) else found
+        return expr.id
+    if isinstance(expr, Attribute):
+        base = dotted(expr.base)
+        return None if base is None else f"{base}.{expr.field}"
+    return None
+
+
+def names_in(expr: Expr) -> frozenset[str]:
+    """All bare names of an expression."""
+    found, waiting = set(), [expr]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Name):
+            found.add(part.id)
+        elif isinstance(part, Comprehension):
+            found.update(*map(names_in, parts_of(part)))
+            found.difference_update(part.names)
+        else:
+            waiting.extend(parts_of(part))
+    return frozenset(found)
 
 
 def makes_rows(expr: Expr) -> bool:
     """Whether an expression holds a comprehension, `zip` or `enumerate`: what it comes to is said as a list."""
-    rows = isinstance(expr, Comprehension) or (isinstance(expr, Function) and expr.name in ("zip", "enumerate"))
-    return rows or any(map(makes_rows, parts_of(expr)))
+    return any(
+        isinstance(part, Comprehension) or (isinstance(part, Function) and part.name in ("zip", "enumerate"))
+        for part in walk(expr)
+    )
 
 
 def tensors_in(expr: Expr) -> set[str]:

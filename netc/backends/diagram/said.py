@@ -10,29 +10,13 @@ import msgspec
 from netc.backends.diagram.units import Box, Look, Opened, Opener, Output, Wire, opened_wire
 from netc.backends.diagram.words import value_text
 from netc.expr.scope import Said, Scope
-from netc.expr.tree import Attribute, Binary, Expr, Function, Literal, Name, Unary
+from netc.expr.tree import ATOM, OR, PRECEDENCE, SUM, Attribute, Binary, Expr, Function, Literal, Name, Unary, dotted
 from netc.ir.flat import Home
 from netc.ir.model import Block, Call, Group, Item, Node, Value
 
 _SIGNS = {"*": "·", "!=": "≠", "<=": "≤", ">=": "≥", "-": "−", "==": "="}
-_RANKS = {
-    "or": 1,
-    "and": 2,
-    "==": 3,
-    "!=": 3,
-    "<": 3,
-    ">": 3,
-    "<=": 3,
-    ">=": 3,
-    "+": 4,
-    "-": 4,
-    "*": 5,
-    "/": 5,
-    "//": 5,
-}
 _TIGHT = ("*", "/", "//", "+", "-")
 LONGEST = 28
-ATOM = 9
 
 Words = Mapping[str, str]
 """The arguments of a block, as they are called where it is drawn."""
@@ -53,11 +37,12 @@ def _text(expr: Expr, scope: Scope, words: Words) -> tuple[str, int] | None:
         case Name(id=name):
             return _named(name, scope, words)
         case Attribute():
-            return _dotted(expr)
+            path = dotted(expr)
+            return None if path is None else (path, ATOM)
         case Unary(op="-", operand=operand):
             inner = _text(operand, scope, words)
-            return None if inner is None else (f"−{inner[0]}", 4)
-        case Binary(op=op, left=left, right=right) if op in _RANKS:
+            return None if inner is None else (f"−{inner[0]}", SUM)
+        case Binary(op=op, left=left, right=right) if op not in ("in", "%", "**"):
             return _joined(op, _text(left, scope, words), _text(right, scope, words))
         case Function(name=name, arguments=arguments):
             inner_texts = [_text(argument, scope, words) for argument in arguments]
@@ -75,17 +60,8 @@ def _named(name: str, scope: Scope, words: Words) -> tuple[str, int] | None:
         return _text(binding.said.expr, binding.said.scope, words)
     if binding.kind == "argument" and name in words:
         text = words[name]
-        return text, ATOM if re.fullmatch(r"[\w.·]+", text) else 1
+        return text, ATOM if re.fullmatch(r"[\w.·]+", text) else OR
     return (value_text(binding.value), ATOM) if binding.kind != "loop" else None
-
-
-def _dotted(expr: Attribute) -> tuple[str, int] | None:
-    parts: list[str] = []
-    at: Expr = expr
-    while isinstance(at, Attribute):
-        parts.append(at.field)
-        at = at.base
-    return (".".join([at.id, *reversed(parts)]), ATOM) if isinstance(at, Name) else None
 
 
 def _joined(op: str, left: tuple[str, int] | None, right: tuple[str, int] | None) -> tuple[str, int] | None:
@@ -96,7 +72,7 @@ def _joined(op: str, left: tuple[str, int] | None, right: tuple[str, int] | None
     if op in ("*", "+") and left[0].isdigit() and right[0].isdigit():
         value = int(left[0]) * int(right[0]) if op == "*" else int(left[0]) + int(right[0])
         return str(value), ATOM
-    rank = _RANKS[op]
+    rank = PRECEDENCE[op]
     a = left[0] if left[1] >= rank else f"({left[0]})"
     b = right[0] if right[1] > rank or (right[1] == rank and op in ("*", "+", "or", "and")) else f"({right[0]})"
     sign = _SIGNS.get(op, op)

@@ -6,19 +6,19 @@ imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from netc.budget import OPERATOR, spend
 from netc.diagnostics.suggest import closest
 from netc.dims import Size
-from netc.expr.evaluate import ExprError, dotted
+from netc.expr.evaluate import ExprError
 from netc.expr.scope import Scope
-from netc.expr.tree import Attribute, Expr, Literal, Name, parts_of
+from netc.expr.tree import Attribute, Expr, Literal, Name, dotted, parts_of, with_parts
 from netc.ir.flat import Flat, Wire, is_within
 from netc.ir.model import Network
 from netc.passes.cost import Cost, Work, costs, total
@@ -75,7 +75,7 @@ class Budgets:
             return self._literal(expr, self._count(self.total, expr.id, expr))
         if isinstance(expr, Attribute):
             return self._literal(expr, self._of_layer(expr)) if is_budget(expr, self._scope) else expr
-        return changed(expr, self.filled)
+        return with_parts(expr, [self.filled(part) for part in parts_of(expr)])
 
     def _literal(self, expr: Expr, value: Any) -> Literal:
         return Literal(value=value, start=expr.start, end=expr.end)
@@ -112,18 +112,3 @@ def _seen(field: Field, expr: Attribute) -> Any:
 
 def _plain(step: Fraction) -> int | float:
     return int(step) if step.denominator == 1 else float(step)
-
-
-def changed(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """An expression with those directly inside it changed."""
-    return replace(expr, **dict(_rebuilt(expr, change)))
-
-
-def _rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Any:
-    """The fields of an expression that hold others, each changed."""
-    for field in fields(expr):
-        value = getattr(expr, field.name)
-        if isinstance(value, Expr):
-            yield field.name, change(value)
-        elif isinstance(value, tuple):
-            yield field.name, tuple(change(part) if isinstance(part, Expr) else part for part in value)

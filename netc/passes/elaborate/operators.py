@@ -9,9 +9,9 @@ from netc.budget import ATTRIBUTE, LEAF, TENSOR, spend
 from netc.diagnostics.model import Fault, Label, Span
 from netc.diagnostics.suggest import closest
 from netc.dims import TooComplex
-from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, dotted, evaluate
+from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
 from netc.expr.scope import Scope, how_said
-from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, parts_of
+from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, dotted, walk
 from netc.expr.values import count_of
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
@@ -337,8 +337,5 @@ class NodeMaker(Application):
 
 def _tensors_named(expr: Expr) -> Iterator[str]:
     """The tensors whose sizes an expression reads: `c2` of `2*c2.H`."""
-    if isinstance(expr, Attribute):
-        path = dotted(expr.base)
-        yield from () if path is None else (path,)
-    for part in parts_of(expr):
-        yield from _tensors_named(part)
+    paths = (dotted(part.base) for part in walk(expr) if isinstance(part, Attribute))
+    yield from (path for path in paths if path is not None)

@@ -11,8 +11,14 @@ from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.tracer import Trace, Tracer
 from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
-from netc.expr.terms import cost, is_plain, names
-from netc.expr.tree import Expr
+from netc.expr.terms import (
+    cost,
+    is_plain,
+)
+from netc.expr.tree import (
+    Expr,
+    names_in,
+)
 from netc.expr.values import OperatorValue
 from netc.ir.flat import join
 from netc.ir.model import Block, Call
@@ -88,12 +94,12 @@ class Book:
         plan = self.plans[-1]
         (trace,) = plan.traces
         terms = [plan.expanded(plan.said(hole)) for hole in plan.holes]
-        long = frozenset().union(*(names(term) for term in terms if cost(term) > WORDY))
+        long = frozenset().union(*(names_in(term) for term in terms if cost(term) > WORDY))
         values = trace.block.arguments
         computed = frozenset(
             name
             for term in terms
-            for name in names(term)
+            for name in names_in(term)
             if cost(term) > (1 if isinstance(values.get(name), tuple) else SHORT)
         )
         made = trace.block.definition.variants if isinstance(trace.block.definition, SpecFile) else ()

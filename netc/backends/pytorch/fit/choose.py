@@ -21,12 +21,22 @@ from netc.expr.terms import (
     is_plain,
     linear,
     lit,
-    names,
     rebuilt,
     rewritten,
     settled,
 )
-from netc.expr.tree import Binary, Expr, Function, Index, Literal, Name, Slice, Unary, parts_of
+from netc.expr.tree import (
+    Binary,
+    Expr,
+    Function,
+    Index,
+    Literal,
+    Name,
+    Slice,
+    Unary,
+    names_in,
+    parts_of,
+)
 
 Left = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
@@ -114,7 +124,7 @@ class Chooser:
         """The term without the questions for `none` that no argument of the network answers otherwise, and with."""
         if not has_choice(term):
             return [term]
-        asked = {name: env[name] for name in names(term) if name in env and name not in self.rooted}
+        asked = {name: env[name] for name in names_in(term) if name in env and name not in self.rooted}
         return list(dict.fromkeys((_tidied(settled(term, asked), env), term)))
 
     def reduced(self, term: Expr, seen: Seen, counters: frozenset[str]) -> Expr:
@@ -127,7 +137,7 @@ class Chooser:
 
         def is_kept(name: str, places: Sequence[Expr]) -> bool:
             listed = isinstance(env.get(name), tuple) and is_plain(env[name])
-            return listed and not is_free(name) and any(map(names, places))
+            return listed and not is_free(name) and any(map(names_in, places))
 
         def rule(before: Expr, found: Expr) -> Expr:
             match before, found:
@@ -168,7 +178,7 @@ class Chooser:
 
     def _is_right(self, candidate: Expr, hole: Hole) -> bool:
         """Whether an expression gives the value wherever it was seen, from names that a constructor can be given."""
-        used = names(candidate)
+        used = names_in(candidate)
         for seen, number in hole.seen:
             env = seen.env
             try:
@@ -192,7 +202,7 @@ class Chooser:
     def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
         """Names whose other values the expression chosen would not follow: where it says the number of one place by
         chance, all that the number hangs on in any."""
-        used, hangs = names(term), hole.depends & self.live
+        used, hangs = names_in(term), hole.depends & self.live
         own = frozenset(n for n in used if n[0] not in "$~!")
         loops = [name for name in used if name[0] == "$"]
         followed = not (hangs or own) or all(self._follows(term, seen, number) for seen, number in hole.seen)

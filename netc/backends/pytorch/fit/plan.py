@@ -16,8 +16,16 @@ from netc.backends.pytorch.tree.instance import Instance, Seen
 from netc.backends.pytorch.tree.number import translated
 from netc.backends.pytorch.unify import Conflict
 from netc.expr.scope import Said
-from netc.expr.terms import lit, names, substitute
-from netc.expr.tree import Expr, Literal, Name
+from netc.expr.terms import (
+    lit,
+    substitute,
+)
+from netc.expr.tree import (
+    Expr,
+    Literal,
+    Name,
+    names_in,
+)
 from netc.expr.values import OperatorValue
 from netc.ir.model import Block
 from netc.syntax.ast import Definition
@@ -164,7 +172,7 @@ class Plan:
         inner = counters | own
         self._decide(loop.iterable, counters)
         parts = self._parts(loop.rolled, inner)
-        used = frozenset().union(*(names(self.chosen[id(h)]) for part in parts for h in self.holes_in(part)))
+        used = frozenset().union(*(names_in(self.chosen[id(h)]) for part in parts for h in self.holes_in(part)))
         carries = []
         for axis, entry, exit in zip((1, -1), loop.entry, loop.exit, strict=False):
             name = f"~{loop.key}.{axis}"
@@ -182,7 +190,7 @@ class Plan:
         self._decide(loop.iterable, counters)
         first = self._parts(loop.first, counters)
         rest = self._parts(loop.rest, counters | own)
-        if any(own & names(self.chosen[id(h)]) for part in rest for h in self.holes_in(part)):
+        if any(own & names_in(self.chosen[id(h)]) for part in rest for h in self.holes_in(part)):
             raise Conflict("a counter that would start elsewhere")
         return (*first, tree.Rolled(loop.key, loop.names, loop.iterable, rest, skip=1))
 
@@ -305,14 +313,14 @@ class Plan:
     def _used(self) -> frozenset[str]:
         """Every name that is written, those behind derived values included."""
         terms = [*map(self.said, self.holes), *self.numbers]
-        wanted = list(frozenset().union(*map(names, terms)))
+        wanted = list(frozenset().union(*map(names_in, terms)))
         found: set[str] = set()
         while wanted:
             name = wanted.pop()
             if name not in found:
                 found.add(name)
                 if name[0] in ":=":
-                    wanted.extend(names(self.let(name)))
+                    wanted.extend(names_in(self.let(name)))
         return frozenset(found)
 
     def let(self, name: str) -> Expr:

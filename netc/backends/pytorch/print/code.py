@@ -11,18 +11,31 @@ import msgspec
 
 from netc.backends.pytorch.tree import Dtype, Factory
 from netc.expr.terms import lit
-from netc.expr.tree import Binary, Choice, Expr, Function, Index, ListExpr, Literal, Name, Slice, Unary
+from netc.expr.tree import (
+    ATOM,
+    CHOICE,
+    COMPARISON,
+    NOT,
+    OR,
+    POWER,
+    PRECEDENCE,
+    PRODUCT,
+    SIGN,
+    SUM,
+    Binary,
+    Choice,
+    Expr,
+    Function,
+    Index,
+    ListExpr,
+    Literal,
+    Name,
+    Slice,
+    Unary,
+)
 
-ATOM, POWER, UNARY, PRODUCT, SUM, COMPARISON, NOT, AND, OR, CHOICE = 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
-LEVELS = {"atom": ATOM, "unary": UNARY, "product": PRODUCT, "sum": SUM, "comparison": COMPARISON}
-_BINARY: Mapping[str, int] = {
-    "or": OR,
-    "and": AND,
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), COMPARISON),
-    **dict.fromkeys(("+", "-"), SUM),
-    **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
-    "**": POWER,
-}
+LEVELS = {"atom": ATOM, "unary": SIGN, "product": PRODUCT, "sum": SUM, "comparison": COMPARISON}
+"""How tightly the templates of operators bind."""
 _TURNED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 """Comparisons by which side the number is on: people write it last."""
 MATH = frozenset(("floor", "ceil", "sqrt", "log2"))
@@ -50,20 +63,20 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
     match term:
         case Literal(value=value):
             negative = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
-            return Code(literal(value), UNARY if negative else ATOM)
+            return Code(literal(value), SIGN if negative else ATOM)
         case Name(id=known):
             return Code(name(known))
         case Binary(op="**", left=left, right=Literal(value=2)) if not squares:
             return Code(f"{at(left, ATOM)} * {at(left, ATOM)}", PRODUCT)
         case Binary(op="**", left=left, right=right):
             tight = "" if _is_simple(left) and _is_simple(right) else " "
-            return Code(f"{at(left, ATOM)}{tight}**{tight}{at(right, UNARY)}", POWER)
+            return Code(f"{at(left, ATOM)}{tight}**{tight}{at(right, SIGN)}", POWER)
         case Binary(op="==" | "!=" as op, left=left, right=Literal(value=None)):
             return Code(f"{at(left, SUM)} is {'' if op == '==' else 'not '}None", COMPARISON)
         case Binary(op=op, left=Literal() as left, right=right) if op in _TURNED and not isinstance(right, Literal):
             return said(Binary(op=_TURNED[op], left=right, right=left), name, squares=squares)
         case Binary(op=op, left=left, right=right):
-            level = _BINARY[op]
+            level = PRECEDENCE[op]
             first = SUM if level == COMPARISON else level
             return Code(f"{at(left, first)} {op} {at(right, level + 1)}", level)
         case Unary(op="not", operand=operand):
@@ -72,7 +85,7 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
             return said(operand, name, squares=squares)
         case Unary(op=op, operand=operand):
             power = isinstance(operand, Binary) and operand.op == "**"
-            return Code(f"{op}{at(operand, ATOM if power else UNARY)}", UNARY)
+            return Code(f"{op}{at(operand, ATOM if power else SIGN)}", SIGN)
         case Choice() if (shorter := _plainer(term)) is not term:
             return said(shorter, name, squares=squares)
         case Choice(then=then, condition=condition, otherwise=otherwise):

@@ -9,7 +9,7 @@ from typing import Any
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.common import Param
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.print.code import OR, quoted
+from netc.backends.pytorch.print.code import quoted
 from netc.backends.pytorch.print.containers import Containers
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
@@ -17,8 +17,11 @@ from netc.backends.pytorch.print.members import FEW, is_expression, known
 from netc.backends.pytorch.print.place import tensor_kind
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import statement_name, word
-from netc.expr.terms import cost, is_compared_with_none, names
-from netc.expr.tree import Binary, Expr, Name, Unary, parts_of
+from netc.expr.terms import (
+    cost,
+    is_compared_with_none,
+)
+from netc.expr.tree import OR, Binary, Expr, Name, Unary, names_in, parts_of
 
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
@@ -39,9 +42,9 @@ class Constructor(Containers):
         """Derived values that are short and read once stand where they are read."""
         reads: dict[str, int] = {}
         for hole in self.plan.holes:
-            for name in names(self.said(hole)):
+            for name in names_in(self.said(hole)):
                 reads[name] = reads.get(name, 0) + 1
-        inner = {n for name in reads if name[0] in ":=" for n in names(self.plan.let(name))}
+        inner = {n for name in reads if name[0] in ":=" for n in names_in(self.plan.let(name))}
         short = {n for n, count in reads.items() if n[0] == ":" and count == 1 and cost(self.plan.let(n)) < LONG_LET}
         return frozenset(short - inner)
 
@@ -128,7 +131,7 @@ class Constructor(Containers):
             if name in done or name in self._inlined:
                 return
             done.add(name)
-            for inner in sorted(names(self.plan.let(name))):
+            for inner in sorted(names_in(self.plan.let(name))):
                 if inner[0] in ":=":
                     yield from define(inner)
             yield from layout(f"{self.ids.of[name]} = {self.say(self.plan.let(name)).text}", 8)

@@ -14,8 +14,16 @@ from netc.backends.pytorch.print.identifiers import Identifiers
 from netc.backends.pytorch.print.loops import Family
 from netc.backends.pytorch.print.members import Members, as_range, is_expression
 from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
-from netc.expr.terms import is_plain, lit, names
-from netc.expr.tree import Expr, Literal, Name
+from netc.expr.terms import (
+    is_plain,
+    lit,
+)
+from netc.expr.tree import (
+    Expr,
+    Literal,
+    Name,
+    names_in,
+)
 
 MANY = 3
 """So many members that differ in numbers alone are made by a loop."""
@@ -163,7 +171,7 @@ class Containers(Members):
 
     def _each(self, family: Family) -> str:
         """`for i, width in …`: the variables of a loop that are used, and lists of numbers beside them."""
-        turns, used = family.turns, {n for term in family.terms for n in names(term)}
+        turns, used = family.turns, {n for term in family.terms for n in names_in(term)}
         own = [name for name in turns.names if f"${turns.key}.{name}" in used]
         said = self.plan.chooser.choose(turns.iterable, frozenset())
         pairs: list[tuple[str, Expr]] = [

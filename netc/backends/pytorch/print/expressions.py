@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.print.code import ATOM, LEVELS, Code, filled
+from netc.backends.pytorch.print.code import LEVELS, Code, filled
 from netc.backends.pytorch.print.constructor import Constructor
 from netc.backends.pytorch.print.document import WIDTH
 from netc.backends.pytorch.print.returns import Returns
@@ -13,7 +13,7 @@ from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text
 from netc.expr.terms import lit
-from netc.expr.tree import Expr
+from netc.expr.tree import ATOM, Expr
 
 MARGIN = 24
 """Columns kept for the name a sum or product is given and for its signs."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.print.code import CHOICE, Code, literal
+from netc.backends.pytorch.print.code import Code, literal
 from netc.backends.pytorch.print.constructor import Constructor
 from netc.backends.pytorch.print.document import layout
 from netc.backends.pytorch.print.expressions import Expressions
@@ -21,7 +21,7 @@ from netc.backends.pytorch.print.variables import Text, binds, loop_words
 from netc.backends.pytorch.print.words import common, item_of, plural, singular, singular_of
 from netc.backends.pytorch.tree import reads_of
 from netc.backends.pytorch.tree.names import safe, statement_name
-from netc.expr.terms import names
+from netc.expr.tree import CHOICE, OR, names_in
 
 LONG = 90
 """An expression longer than this gets a line of its own."""
@@ -207,7 +207,7 @@ class Writer(Expressions):
                     slot = self._slots(rolled, column.place)[0]
                     reads.append(slot if column.kind == "local" else f"{slot}@carried")
             for term in rolled.terms[p]:
-                for name in names(term):
+                for name in names_in(term):
                     if name in rolled.columns:
                         inner.variables[name] = variable(name, name.split(".")[1], literal(rolled.columns[name]))
             paths = rolled.modules[p]
@@ -273,7 +273,7 @@ class Writer(Expressions):
         guard = self.constructor.guards.get(step.out)
         flag = guard or f"self.{self.constructor.flag(step.condition, step.path)}"
         sides = [self._side(body, self.indent) for body in bodies(step)]
-        shown = f"{sides[0][1].code.within(1)} if {flag} else {sides[1][1].code.within(CHOICE)}"
+        shown = f"{sides[0][1].code.within(OR)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
             reads = [*sides[0][1].reads, *sides[1][1].reads]
             choice = Text(Code(shown, CHOICE), True, reads, step.out)

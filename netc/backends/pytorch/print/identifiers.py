@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.tree.names import COUNTERS, attribute, safe, statement_name, word
-from netc.expr.terms import names
-from netc.expr.tree import Expr, Name
+from netc.expr.tree import (
+    Expr,
+    Name,
+    names_in,
+)
 
 ROLES = {4: ("in_channels", "height", "width"), 5: ("in_channels", "depth", "height", "width")}
 """Sizes of a tensor without its batch, by rank."""
@@ -35,12 +38,12 @@ class Identifiers:
             self._enter(name, name.lstrip("=:^"))
 
     def _with_lets(self, plan: Plan, term: Expr) -> Iterator[str]:
-        wanted = list(names(term))
+        wanted = list(names_in(term))
         while wanted:
             name = wanted.pop()
             if name[0] in ":=":
                 yield name
-                wanted.extend(names(plan.let(name)))
+                wanted.extend(names_in(plan.let(name)))
 
     def _enter(self, name: str, wanted: str) -> str:
         if name not in self.of:
@@ -122,7 +125,7 @@ class Identifiers:
         return f"{trace.tree.inputs[position]}_{role.removeprefix('in_')}"
 
     def _is_asked(self, name: str, arguments: frozenset[str]) -> bool:
-        return any(hole.name in arguments and name in names(self.plan.said(hole)) for hole in self.plan.holes)
+        return any(hole.name in arguments and name in names_in(self.plan.said(hole)) for hole in self.plan.holes)
 
     def _import(self, name: str) -> str:
         """A number handed in from around: by its name there, else by the one argument it is."""

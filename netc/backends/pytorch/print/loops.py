@@ -12,8 +12,12 @@ from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.words import plural
 from netc.backends.pytorch.tree import Hole, applied, is_printed
 from netc.backends.pytorch.tree.names import attribute, safe
-from netc.expr.terms import names
-from netc.expr.tree import Expr, Literal, Name
+from netc.expr.tree import (
+    Expr,
+    Literal,
+    Name,
+    names_in,
+)
 
 
 class Family(msgspec.Struct, eq=False):
@@ -96,7 +100,7 @@ def _family(plan: Plan, turns: tree.Turns, steps: tuple[tree.Apply, ...], taken:
         terms.append(term)
     first = made[0]
     assert isinstance(first, tree.Make | tree.New)
-    own = any(name[0] == "$" for term in terms for name in names(term))
+    own = any(name[0] == "$" for term in terms for name in names_in(term))
     if own and plan.chooser.choose(turns.iterable, frozenset()) is None:
         return None
     return Family(place, paths, first, tuple(terms), columns, turns)
@@ -180,7 +184,7 @@ def roll(plan: Plan, turns: tree.Turns, same: Callable[[tree.Read], str]) -> Rol
         reads.append(tuple(c for c in found if c is not None))
         terms.append(tuple(t for t in said if t is not None))
         modules.append(tuple(step.module for step in group))
-    if any(names(t) & {f"${turns.key}.{n}" for n in turns.names} for row in terms for t in row):
+    if any(names_in(t) & {f"${turns.key}.{n}" for n in turns.names} for row in terms for t in row):
         return None
     carried = {c.place for row in reads for c in row if c.kind == "carried"}
     if len(carried) > 1:

@@ -8,13 +8,17 @@ from typing import Any
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.print.code import CHOICE, MATH, OR, Code, filled, quoted, said
+from netc.backends.pytorch.print.code import MATH, Code, filled, quoted, said
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
 from netc.backends.pytorch.tree.number import length_of
-from netc.expr.terms import folded, functions, lit, names, substitute
-from netc.expr.tree import Binary, Expr, Function, ListExpr, Literal, Name, parts_of
+from netc.expr.terms import (
+    folded,
+    lit,
+    substitute,
+)
+from netc.expr.tree import CHOICE, OR, Binary, Expr, Function, ListExpr, Literal, Name, names_in, walk
 
 FEW = 2
 """So many members of a sequence may stand on one line."""
@@ -149,11 +153,11 @@ class Members:
                 yield from layout(f"{name} = {value}", indent + 4)
 
     def _is_used(self, name: str, parts: Sequence[tree.Part]) -> bool:
-        return any(name in names(self.said(hole)) for part in parts for hole in self.plan.holes_in(part))
+        return any(name in names_in(self.said(hole)) for part in parts for hole in self.plan.holes_in(part))
 
     def _variables(self, loop: tree.Rolled) -> str:
-        used = {n for part in loop.parts for hole in self.plan.holes_in(part) for n in names(self.said(hole))}
-        used |= {n for c in loop.carries for n in names(self.said(c.exit))}
+        used = {n for part in loop.parts for hole in self.plan.holes_in(part) for n in names_in(self.said(hole))}
+        used |= {n for c in loop.carries for n in names_in(self.said(c.exit))}
         shown = [self.ids.counter(loop.key, n) if f"${loop.key}.{n}" in used else "_" for n in loop.names]
         return ", ".join(shown)
 
@@ -304,20 +308,13 @@ class Members:
         return self.ids.carry(name) if name[0] == "~" else self.ids.counter(key, own)
 
     def _import(self, term: Expr) -> None:
-        for function in functions(term):
-            if function in MATH:
+        for part in walk(term):
+            if isinstance(part, Function) and part.name in MATH:
                 self.file.add("math")
-            elif function == "make_divisible":
+            elif isinstance(part, Function) and part.name == "make_divisible":
                 self.file.needs_make_divisible = True
-        for name in (term, *_inner(term)):
-            if isinstance(name, Literal) and isinstance(name.value, tree.Factory):
-                self.file.use_factory(name.value)
-
-
-def _inner(term: Expr) -> Iterator[Expr]:
-    for part in parts_of(term):
-        yield part
-        yield from _inner(part)
+            elif isinstance(part, Literal) and isinstance(part.value, tree.Factory):
+                self.file.use_factory(part.value)
 
 
 def known(side: tree.Module | None) -> tree.Module:

@@ -9,6 +9,7 @@ from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text, Variables
+from netc.expr.tree import OR
 
 MANY = 3
 """So many items of one list among what is returned make that a list."""
@@ -129,5 +130,5 @@ class Returns(Variables):
 
     def _for_training(self, output: tree.Output, shown: Text) -> str:
         if output.train_only and self.tensors.of(output.read) not in self.presets:
-            return f"{shown.code.within(1)} if self.training else None"
+            return f"{shown.code.within(OR)} if self.training else None"
         return shown.text

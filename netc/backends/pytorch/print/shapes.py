@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.print.code import SUM, said
+from netc.backends.pytorch.print.code import said
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number
 from netc.dims import dim_source, shape_text
-from netc.expr.terms import names
-from netc.expr.tree import Literal
+from netc.expr.tree import CHOICE, SUM, Literal, names_in
 
 
 class Shapes:
@@ -40,11 +39,11 @@ class Shapes:
         """Whether a size hangs on what may be another, and no expression says how."""
         return size.term is None and isinstance(size.value, int) and not self.plan.chooser.live.isdisjoint(size.depends)
 
-    def _said(self, size: Number, level: int = 0) -> str:
+    def _said(self, size: Number, level: int = CHOICE) -> str:
         """A size in the class's names, where it has any, within something that binds like `level`."""
         if size.term is None:
             return ""
         term = self.plan.chooser.reduced(size.term, Seen(self.plan.traces[0]), frozenset())
-        if isinstance(term, Literal) or any(name not in self.identifiers for name in names(term)):
+        if isinstance(term, Literal) or any(name not in self.identifiers for name in names_in(term)):
             return ""
         return said(term, self.identifiers.__getitem__).within(level).replace(" * ", "·")

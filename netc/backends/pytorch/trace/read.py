@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
@@ -12,7 +14,6 @@ from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, rebu
 from netc.expr.tree import (
     Attribute,
     Binary,
-    Choice,
     Comprehension,
     Expr,
     Function,
@@ -22,7 +23,9 @@ from netc.expr.tree import (
     Name,
     Range,
     TensorRef,
+    dotted,
     parts_of,
+    walk,
 )
 from netc.types import AXES
 
@@ -39,7 +42,7 @@ class Reader:
 
     def read(self, said: Said) -> Number:
         """How the number is said here; the term is None where the names of the class cannot say it."""
-        if self.outer is not None and not any(self._is_inner(part) for part in within(said.expr)):
+        if self.outer is not None and not any(self._is_inner(part) for part in walk(said.expr)):
             return self.instance.imported(self.outer.read(said))
         found = self._of(said.expr, said.scope)
         value = self.value(found.term)
@@ -100,13 +103,10 @@ class Reader:
         match expr:
             case Binary(op="/") if not self._real and self._divides(*inner):
                 return folded(Binary(op="//", left=inner[0], right=inner[1]))
-            case Choice():
-                choice = Choice(then=inner[0], condition=inner[1], otherwise=inner[2])
-                return folded(choice)
             case Range():
                 stop = folded(Binary(op="+", left=inner[1], right=lit(1)))
                 return folded(Function(name="range", arguments=(stop,) if inner[0] == lit(0) else (inner[0], stop)))
-        return rebuilt(expr, inner)
+        return rebuilt(msgspec.structs.replace(expr, start=0, end=0), inner)
 
     def _divides(self, left: Expr, right: Expr) -> bool:
         """Whether a division of whole numbers has no remainder here, so that Python's `//` says it."""
@@ -196,24 +196,3 @@ def _factor(expr: Expr, name: str) -> int:
         case Binary(op="*", left=Literal(value=int(factor)), right=Name(id=found)) if found == name:
             return factor
     return 0
-
-
-def dotted(expr: Expr) -> str | None:
-    """`enc1.conv` of a name or a chain of attributes."""
-    match expr:
-        case Name(id=name):
-            return name
-        case Attribute(base=base, field=field):
-            outer = dotted(base)
-            return None if outer is None else f"{outer}.{field}"
-        case Index(base=base, index=Literal(value=value)):
-            outer = dotted(base)
-            return None if outer is None else f"{outer}.{value}"
-    return None
-
-
-def within(expr: Expr) -> Iterator[Expr]:
-    """An expression and all inside it."""
-    yield expr
-    for part in parts_of(expr):
-        yield from within(part)
