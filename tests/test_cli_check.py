@@ -167,6 +167,22 @@ def test_checking_loads_no_heavy_library() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
+LIGHT = ("new", "fmt", "expand", "diff", "ops", "library", "explain", "conv", "watch", "summary", "torch", "diagram")
+
+
+def test_help_and_commands_without_tensors_load_no_tensor_library() -> None:
+    code = (
+        "import sys\nfrom netc.cli.main import cli\n"
+        f"for words in [[], *([name] for name in {(*LIGHT, 'sweep', 'solve', 'train-script')})]:\n"
+        "    try:\n        cli([*words, '--help'])\n    except SystemExit as stop:\n        assert stop.code == 0\n"
+        "for words in (['ops', 'conv2d'], ['summary', 'specs/mlp.yaml'], ['torch', 'specs/mlp.yaml']):\n"
+        "    cli(words, standalone_mode=False)\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'numpy', 'matplotlib', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
 def test_the_program_starts_without_typing_extensions() -> None:
     """msgspec loads it where it is there, and it takes a tenth of the start."""
     code = (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netc.artifacts import staged
-from netc.bench.results import BenchReport, Timing
 from netc.diagnostics.model import failure
 from netc.libraries import matplotlib
+
+if TYPE_CHECKING:
+    from netc.bench.results import BenchReport, Timing
 
 FORMATS = (".svg", ".png", ".pdf")
 

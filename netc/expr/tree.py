@@ -20,7 +20,7 @@ PRECEDENCE: Mapping[str, int] = {
 """How tightly operators of two sides bind."""
 
 
-class Expr(msgspec.Struct, frozen=True, kw_only=True):
+class Expr(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all expression nodes; `start:end` are offsets into the source text (0:0 when synthetic). Nodes compare by
     structure and place."""
 

@@ -156,7 +156,7 @@ class Require(msgspec.Struct, frozen=True):
         return isinstance(self.size, int) and self.size < self.at_least
 
 
-class TorchArg(msgspec.Struct, frozen=True):
+class TorchArg(msgspec.Struct, frozen=True, gc=False):
     """One argument of a PyTorch constructor or call.
 
     attribute: the operator's attribute this is (the author's expression for it may be printed instead of `value`);
@@ -175,7 +175,7 @@ class TorchArg(msgspec.Struct, frozen=True):
     omit: Any = ...
 
 
-class TorchModule(msgspec.Struct, frozen=True):
+class TorchModule(msgspec.Struct, frozen=True, gc=False):
     """`nn.Conv2d(…)` kept as an attribute and called. `call` is how forward uses it: `{self}` the module, `{0}`, `{1}`
     the inputs, `{*}` all inputs comma-separated; a call that is more than that cannot stand in an nn.Sequential.
     `imports` are `module:name` pairs the call needs. `helper` is the source of a class to put into the file when torch
@@ -194,7 +194,7 @@ class TorchModule(msgspec.Struct, frozen=True):
     """What the call gives where that is no flat tuple of the outputs: `{0}, ({1}, {2})`."""
 
 
-class TorchCall(msgspec.Struct, frozen=True):
+class TorchCall(msgspec.Struct, frozen=True, gc=False):
     """An expression in forward: `relu({0})`, `{0} + {1}`, `{0}.flatten({start_dim})`, `torch.cat([{*}], {dim})`.
 
     Names in braces other than numbers and `*` are args. `binding` is how tightly the whole binds, so the printer can
@@ -210,14 +210,14 @@ class TorchCall(msgspec.Struct, frozen=True):
     results: str = ""
 
 
-class TorchTensor(msgspec.Struct, frozen=True):
+class TorchTensor(msgspec.Struct, frozen=True, gc=False):
     """A tensor of another statement's module, by its name there and whether it is a `parameter` or a `buffer`."""
 
     name: str
     kind: Literal["parameter", "buffer"]
 
 
-class TorchForm(msgspec.Struct, frozen=True):
+class TorchForm(msgspec.Struct, frozen=True, gc=False):
     """Both faces of an operator. With parameters or train/eval behaviour there is only a module; in an nn.Sequential
     the module is used if there is one; in forward the call is preferred if there is one. `heavy` marks real work
     (conv, linear, pool, …), light ones (activation, norm, reshape, merge) may share a line with it. `in_place` is the
@@ -231,7 +231,7 @@ class TorchForm(msgspec.Struct, frozen=True):
     held: TorchTensor | None = None
 
 
-class OnnxConst(msgspec.Struct, frozen=True):
+class OnnxConst(msgspec.Struct, frozen=True, gc=False):
     """A small constant initialiser: `values` in row-major order."""
 
     name: str
@@ -240,7 +240,7 @@ class OnnxConst(msgspec.Struct, frozen=True):
     values: tuple[Any, ...]
 
 
-class OnnxGraph(msgspec.Struct, frozen=True):
+class OnnxGraph(msgspec.Struct, frozen=True, gc=False):
     """The body of a loop (`Scan`), an attribute's value. Names are those of the nodes around it, which it may read."""
 
     inputs: tuple[str, ...]
@@ -248,7 +248,7 @@ class OnnxGraph(msgspec.Struct, frozen=True):
     nodes: tuple[OnnxNode, ...]
 
 
-class OnnxNode(msgspec.Struct, frozen=True):
+class OnnxNode(msgspec.Struct, frozen=True, gc=False):
     """One node; an attribute's value may be an OnnxGraph. Names are local: `x0`, `x1`… the inputs, `y0`, `y1`… the
     outputs, a parameter's name, a constant's name or any other word for an intermediate result; "" is an absent
     optional input."""

@@ -186,7 +186,7 @@ class Rolled(Node, frozen=True, eq=False):
 Part = Member | Optional | Loop | Rolled
 
 
-class Read(Node, frozen=True, eq=False):
+class Read(Node, frozen=True, eq=False, gc=False):
     """A tensor that is read, by all names it has at this place, the latest last."""
 
     names: tuple[str, ...]

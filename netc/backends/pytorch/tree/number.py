@@ -16,7 +16,7 @@ LONGEST_DERIVED = 15
 LONGEST = 40
 
 
-class Number(msgspec.Struct, frozen=True, eq=False):
+class Number(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A value, the term over the names of its class that gives it (None: no telling), and all names it depends on.
 
     Arithmetic keeps the three together; comparisons look at the value alone. `author` tells that a person wrote the
