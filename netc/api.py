@@ -109,7 +109,7 @@ class Network:
 
     def _work(self) -> str:
         """`4.09 GMACs for a 3×224×224 image`: the cost of one pass at usual sizes; nothing where it is unknown."""
-        macs = cost.total(cost.costs(self.ir, flatten(self.ir))).macs
+        macs = cost.macs(self.ir, flatten(self.ir))
         if not macs:
             return ""
         domain, types = self.ir.domain, list(self.inputs.values())

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.dims import Dim, Size, TooComplex, exact_div, substitute, symbols
 from netc.ir.flat import Flat, FlatNode, Wire, join
-from netc.ir.model import Network
+from netc.ir.model import Network, Node
 from netc.ops.base import Op
 from netc.passes.files import frozen
 from netc.types import TensorType
@@ -61,6 +61,22 @@ def costs(network: Network, flat: Flat, known: dict[Any, Work] | None = None) ->
         macs, memory = work
         found.append(Cost(*_parameters(network, node, seen), 0 if node.train_only else macs, memory))
     return tuple(found)
+
+
+def macs(network: Network, flat: Flat) -> Size | None:
+    """The multiply-accumulates of the whole network per sample; None where the sum is too complex to write down."""
+    batch, fed = Batch(network), set(flat.inputs)
+    table: dict[tuple[Node, bool], Size | None] = {}
+    found = []
+    for node in flat.nodes:
+        reached = not fed.isdisjoint(node.inputs)
+        if reached:
+            fed.update(node.outputs)
+        key = (node.node, reached)
+        if key not in table:
+            table[key] = batch.macs(node, fed)
+        found.append(0 if node.train_only else table[key])
+    return _sum(found)
 
 
 def total(parts: Iterable[Cost]) -> Cost:

@@ -60,8 +60,8 @@ class Numbers:
         here, path = self.instance.here(), self.instance.local(node.path)
         holes = [Hole(path, a.name, ((here, self._printed(node, a)),), a.keyword, a.omit) for a in args]
         if typed:
-            dtype = Number(tree.Dtype(dtype_of(node)), lit(tree.Dtype(dtype_of(node))))
-            holes.append(Hole(path, "dtype", ((here, dtype),), True, tree.Dtype("float32")))
+            dtype = tree.Dtype(dtype_of(node))
+            holes.append(Hole(path, "dtype", ((here, Number(dtype, lit(dtype))),), True, tree.Dtype("float32")))
         return tuple(holes)
 
     def _printed(self, node: Node, arg: TorchArg) -> Number:
@@ -157,8 +157,9 @@ class Numbers:
             refs = statement.inputs or ()
         said = [part for ref in refs for part in ref.parts if isinstance(part, Expr)]
         found = depends_of(*(self.reader.read(Said(part, self.instance.block.scope)) for part in said))
-        if isinstance(statement, Line) and self.held(statement) is None:
-            found |= self.reader.read(Said(Name(id=statement.op), self.instance.block.scope)).depends
+        scope = self.instance.block.scope
+        if isinstance(statement, Line) and scope.find(statement.op) is not None and self.held(statement) is None:
+            found |= self.reader.read(Said(Name(id=statement.op), scope)).depends
         return frozenset(name for name in found if name[0] not in "$~")
 
     def bindings(self, call: Call, callee: Instance) -> Iterator[tuple[str, Number]]:
