@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from netc import __version__
 from netc.budget import limited
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, NetcError, Source, require
 from netc.dims import Size
 from netc.dims import bind as bind_size
 from netc.files import allowed_imports, protected_inputs
 from netc.ir import model as ir
 from netc.ir.flat import flatten
 from netc.lazy import LazyModule
-from netc.literals import literal
+from netc.literals import literal, scaled
 from netc.ops.records import Unsupported
 from netc.passes import compile_spec
 from netc.syntax.library import split_shipped
@@ -241,10 +241,7 @@ def load(
     texts = {name: _text(value) for name, value in (args or {}).items()}
     plugged = operator_plugins.plugged(plugins) if plugins else nullcontext()
     with plugged, allowed_imports(allow_imports), limited(limit):
-        network, found = compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}), dtype=dtype)
-    if network is None:
-        raise NetcError(tuple(found))
-    return Network(network)
+        return Network(require(*compile_spec(source, args=texts, variant=variant, bind=dict(bind or {}), dtype=dtype)))
 
 
 def split_variant(spec: str) -> tuple[str, str | None]:
@@ -264,5 +261,4 @@ def _scaled(count: Size) -> str:
     """`4.09 G`"""
     if not isinstance(count, int):
         return f"{count} "
-    power = min(len(f"{count:,}".split(",")) - 1, 4)
-    return f"{count / 1000**power:.3g} {' kMGT'[power].strip()}"
+    return text if (text := scaled(count))[-1].isalpha() else f"{text} "

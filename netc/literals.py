@@ -31,3 +31,9 @@ def literal(
     if isinstance(value, float):
         return real(value)
     return word(value) if isinstance(value, str) else str(getattr(value, "text", value))
+
+
+def scaled(count: int) -> str:
+    """Three figures and a prefix: `4.09 G`, `2.41 M`, `12`."""
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.3g} {' kMGT'[power]}".strip()

@@ -6,7 +6,7 @@ stand there, and what their files looked like when they were written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from shutil import copyfile
@@ -22,9 +22,10 @@ from netc.backends.onnx import OnnxOptions, model_bytes
 from netc.backends.onnx.options import DEFAULT
 from netc.backends.onnx.write import check_fit, converted
 from netc.diagnostics.model import failure
+from netc.progress import Note, Progress, no_note
 from netc.verify.network import verify
 from netc.verify.report import VerifyReport
-from netc.weights import Progress, WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
+from netc.weights import WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
 from netc.weights.convert import Conversion, in_one_file, joined, write_conversion
 
 MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
@@ -37,7 +38,6 @@ MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
 RECORD = "build.json"
 
 State = Literal["written", "unchanged"]
-Note = Callable[[str], None]
 """Called with a few words as each part begins."""
 
 
@@ -81,11 +81,7 @@ def build(
     PyTorch against ONNX Runtime before anything is written, unless this has been done for the same artifacts. Raises
     NetcError: nothing has been written then.
     """
-    return _Build(_Order(network, directory, weights, seed, options), note or _quiet, progress).run(compare)
-
-
-def _quiet(words: str) -> None:
-    pass
+    return _Build(_Order(network, directory, weights, seed, options), note or no_note, progress).run(compare)
 
 
 class _Order(msgspec.Struct, frozen=True, eq=False):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import msgspec
 
 from netc.bench.subjects import Run
 from netc.libraries import numpy
+from netc.progress import Progress
 
 NEEDED = {50.0: 1, 90.0: 10, 99.0: 100, 99.9: 1000}
 """Percentile → the least number of runs that can tell it."""
@@ -18,7 +19,6 @@ DRAWS = 500
 LEAST = 3
 """Rounds that are made however long they take."""
 
-Told = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
 
 
@@ -30,7 +30,7 @@ class Rounds(msgspec.Struct, frozen=True):
     warmup: int = 3
 
 
-def in_turn(runs: Mapping[str, Run], rounds: Rounds, seed: int, told: Told) -> dict[str, list[float]]:
+def in_turn(runs: Mapping[str, Run], rounds: Rounds, seed: int, told: Progress) -> dict[str, list[float]]:
     """Seconds of every run. A round runs each once, in an order of its own, so that none always follows the same."""
     for run in runs.values():
         for _ in range(rounds.warmup):
@@ -52,7 +52,7 @@ def _enough(done: int, passed: float, rounds: Rounds) -> bool:
     return done >= LEAST and passed >= rounds.seconds
 
 
-def _tell(told: Told, done: int, passed: float, rounds: Rounds) -> None:
+def _tell(told: Progress, done: int, passed: float, rounds: Rounds) -> None:
     if rounds.count:
         told(done, rounds.count)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from netc import __version__
 from netc.artifacts import temporary_folder
-from netc.bench.measure import Rounds, Told, in_turn, known_percentile, percentile, ratio
+from netc.bench.measure import Rounds, in_turn, known_percentile, percentile, ratio
 from netc.bench.memory import peak
 from netc.bench.profile import Profile, profile
 from netc.bench.results import BenchReport, Skipped, Timing
@@ -22,6 +22,7 @@ from netc.ir.model import Network
 from netc.libraries import onnxruntime, torch
 from netc.passes.serve import served
 from netc.passes.serve_metadata import read_serving
+from netc.progress import Note, Progress, no_note, no_progress
 from netc.run.backends import onnx_backend, pytorch_backend
 from netc.run.given import Fed, feed
 from netc.run.images import Preprocess
@@ -33,7 +34,6 @@ from netc.run.written import write_model
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions
 
-Note = Callable[[str], None]
 """Called with a few words as each part begins."""
 
 
@@ -68,7 +68,7 @@ class Tools(msgspec.Struct, frozen=True, eq=False):
     bench: Bench
     plan: BenchPlan
     note: Note
-    told: Told
+    told: Progress
 
 
 def bench(
@@ -77,7 +77,7 @@ def bench(
     bind: Mapping[str, int] | None = None,
     weights: str | Path | None = None,
     note: Note | None = None,
-    told: Told | None = None,
+    told: Progress | None = None,
     options: OnnxOptions | None = None,
 ) -> BenchReport:
     """Measure a network, with given weights or fresh ones, or an ONNX file.
@@ -87,13 +87,13 @@ def bench(
     reason. Raises NetcError for what keeps netc's own file from running: see `open_model` and `bind_arrays`.
     """
     plan = plan or BenchPlan()
-    tell = note or _quiet
+    tell = note or no_note
     _refuse_absent(plan)
     with temporary_folder() as folder:
         tell("writing the model")
         home = _home(subject, Path(folder), weights, plan.seed, options)
         session = open_model(home.model, plan.provider)
-        tools = Tools(Bench(home, _place(session, plan)), plan, tell, told or _silent)
+        tools = Tools(Bench(home, _place(session, plan)), plan, tell, told or no_progress)
         trials = _trials(session, plan, bind or {})
         skipped = _impossible(home, plan)
         timings: list[Timing] = []
@@ -113,14 +113,6 @@ def bench(
             memory=_memory(tools, largest, timings, skipped) if plan.memory else {},
             profile=_profile(tools, largest) if plan.profile else None,
         )
-
-
-def _quiet(words: str) -> None:
-    pass
-
-
-def _silent(done: int, total: int) -> None:
-    pass
 
 
 def _refuse_absent(plan: BenchPlan) -> None:

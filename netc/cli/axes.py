@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from netc.api import split_variant
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Source
 from netc.explore.space import Axis, read_axis
-from netc.syntax.read import read_source
+from netc.syntax.read import load_source
 
 
 def read_axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Axis, ...]:
@@ -30,7 +30,4 @@ def read_axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
 def spec_source(spec: str) -> tuple[Source, str | None]:
     """The text that SPEC names, and the variant. Raises NetcError."""
     path, variant = split_variant(spec)
-    source = read_source(path)
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
-    return source, variant
+    return load_source(path), variant

@@ -8,6 +8,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
+from typing import Any
 
 import click
 
@@ -43,6 +45,15 @@ def file_to_write(target: str, several: str = "") -> Iterator[str]:
 def print_json(data: object) -> None:
     """Print data as JSON, indented."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def finite(data: Any) -> Any:
+    """With null for what JSON has no numbers for."""
+    if isinstance(data, dict):
+        return {name: finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not isfinite(data) else data
 
 
 def terminal_width() -> int | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netc.lazy import LazyModule
+from netc.progress import Note, Progress, no_note, no_progress
 
 if TYPE_CHECKING:
     from rich import console as rich_console
@@ -16,40 +17,33 @@ else:
     rich_console = LazyModule("rich.console")
     rich_progress = LazyModule("rich.progress")
 
-Report = Callable[[int, int], None]
-"""Called with what is done and what there is to do."""
-
 
 @contextmanager
-def progress(what: str) -> Iterator[Report]:
+def progress(what: str) -> Iterator[Progress]:
     """A bar that goes away when the work is done; nothing at all without a terminal."""
     if not sys.stderr.isatty():
-        yield _silent
+        yield no_progress
         return
     with rich_progress.Progress(console=rich_console.Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _silent(done: int, total: int) -> None:
-    pass
-
-
 @contextmanager
-def steps() -> Iterator[Callable[[str], None]]:
+def steps() -> Iterator[Note]:
     """A spinner with a few words that change; nothing at all without a terminal."""
     if not sys.stderr.isatty():
-        yield _unsaid
+        yield no_note
         return
     with rich_console.Console(stderr=True).status("") as status:
         yield status.update
 
 
 @contextmanager
-def stages() -> Iterator[tuple[Callable[[str], None], Report]]:
+def stages() -> Iterator[tuple[Note, Progress]]:
     """A spinner with a few words, and a bar for the part that counts; nothing at all without a terminal."""
     if not sys.stderr.isatty():
-        yield _unsaid, _silent
+        yield no_note, no_progress
         return
     with rich_progress.Progress(console=rich_console.Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -57,7 +51,3 @@ def stages() -> Iterator[tuple[Callable[[str], None], Report]]:
             lambda words: bar.update(task, description=words, completed=0, total=None),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def _unsaid(words: str) -> None:
-    pass

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from netc.api import split_variant
 from netc.budget import Budget, OverBudget, budgeted
 from netc.cli.terminal import print_diagnostics
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, Source, require
 from netc.files import read_standard_input
 from netc.ir.model import Network
 from netc.passes import compile_spec
@@ -104,17 +104,15 @@ def _uncollected(keep: bool = True) -> Iterator[None]:
 
 def compile_text(name: str, text: str) -> Network:
     """The network of a spec that was written here, its warnings printed. Raises NetcError."""
-    network, found = _compile(Source(name, text), {}, None, {}, None)
-    if network is None:
-        raise NetcError(tuple(found))
-    print_diagnostics(found)
-    return network
+    return _accepted(*_compile(Source(name, text), {}, None, {}, None))
 
 
 def compile_or_fail(spec: str, args: dict[str, str], bind: dict[str, int], dtype: str | None = None) -> Network:
     """The network SPEC names, its warnings printed. Raises NetcError."""
-    network, found = compile_named(spec, args, bind, dtype)
-    if network is None:
-        raise NetcError(tuple(found))
-    print_diagnostics(found)
+    return _accepted(*compile_named(spec, args, bind, dtype))
+
+
+def _accepted(network: Network | None, diagnostics: list[Diagnostic]) -> Network:
+    network = require(network, diagnostics)
+    print_diagnostics(diagnostics)
     return network

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeVar
 
 import msgspec
 
 Severity = Literal["error", "warning"]
+T = TypeVar("T")
 
 
 class Source:
@@ -115,9 +117,24 @@ class NetcError(Exception):
         super().__init__("\n".join(f"{d.code}: {d.message}" for d in diagnostics))
 
 
-def failure(code: str, message: str, notes: tuple[str, ...] = (), fixes: tuple[Fix, ...] = ()) -> NetcError:
-    """The error of a single finding about what stands in no text: a file, an option, a library."""
-    return NetcError((Diagnostic(code, message, None, notes=notes, fixes=fixes),))
+def failure(
+    code: str,
+    message: str,
+    notes: tuple[str, ...] = (),
+    fixes: tuple[Fix, ...] = (),
+    *,
+    span: Span | None = None,
+    path: str | None = None,
+) -> NetcError:
+    """The error of a single finding, by default about what stands in no text: a file, an option, a library."""
+    return NetcError((Diagnostic(code, message, span, notes=notes, fixes=fixes, path=path),))
+
+
+def require(result: T | None, diagnostics: Iterable[Diagnostic]) -> T:
+    """What a stage made of its input; raises NetcError with the diagnostics where that is nothing."""
+    if result is None:
+        raise NetcError(tuple(diagnostics))
+    return result
 
 
 class Fault(NetcError, ValueError):

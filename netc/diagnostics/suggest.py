@@ -42,6 +42,16 @@ def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
     return ", ".join(texts[:most]) + left
 
 
+def few(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`: the first of many, where how many there are matters."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def elided(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c, …`: the first of many, where they are examples."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
 def in_order(texts: Sequence[str]) -> str:
     """`a, b and c`."""
     *first, last = texts or [""]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from netc.diagnostics.model import Edit, NetcError, Source, Span
 from netc.editor.fixing import apply
 from netc.editor.formatting import lay_out
+from netc.editor.measures import type_text
 from netc.expr.tree import Literal
 from netc.ir.model import Block, Call, Network
 from netc.literals import literal
@@ -64,17 +64,13 @@ def _sizes(root: Block) -> dict[int, str]:
     queue, seen = [root], {id(root)}
     for block in queue:
         for leaf in block.leaves():
-            told = ", ".join(_type(value.type) for value in leaf.outputs)
+            told = ", ".join(type_text(value.type) for value in leaf.outputs)
             if told not in found.setdefault(id(leaf.statement), []):
                 found[id(leaf.statement)].append(told)
             if isinstance(leaf, Call) and id(leaf.block) not in seen:
                 seen.add(id(leaf.block))
                 queue.append(leaf.block)
     return {key: _listed(told) for key, told in found.items()}
-
-
-def _type(type_: Any) -> str:
-    return str(type_) if type_.dtype == "float32" else f"{type_} {type_.dtype}"
 
 
 def _listed(told: list[str]) -> str:

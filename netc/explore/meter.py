@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from netc.budget import limited
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, NetcError, Source, require
 from netc.explore.condition import Asked, read_condition
 from netc.explore.job import COMPILED, Cell, Job, Row
 from netc.expr.evaluate import ExprError, Silenced
@@ -73,10 +73,7 @@ class Meter:
         """The network of a trial. Raises NetcError with the errors in it."""
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
-        network, found = self.family.network(self.job.space.point(trial))
-        if network is None:
-            raise NetcError(tuple(found))
-        return Compiled(network, self._known)
+        return Compiled(require(*self.family.network(self.job.space.point(trial))), self._known)
 
     def rows(self, trials: Sequence[int]) -> list[Row]:
         """The rows of some trials, those that are to be run one beside the other."""

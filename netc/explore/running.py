@@ -13,7 +13,7 @@ from netc.artifacts import temporary_folder
 from netc.bench.measure import Rounds, in_turn, percentile
 from netc.bench.memory import peak
 from netc.bench.subjects import OURS, Arrays, Bench, Device, Run, SubjectFiles
-from netc.diagnostics.model import NetcError, Source
+from netc.diagnostics.model import NetcError, Source, require
 from netc.explore.job import Job, Row
 from netc.ir.model import Network
 from netc.passes import compile_spec
@@ -52,10 +52,7 @@ def measured(job: Job, rows: Sequence[Row]) -> list[Row]:
 def _network(job: Job, trial: int) -> Network:
     """The network as it is written, by itself."""
     source = Source(job.path, job.text)
-    network, found = compile_spec(source, job.space.point(trial), job.variant, job.bind)
-    if network is None:
-        raise NetcError(tuple(found))
-    return network
+    return require(*compile_spec(source, job.space.point(trial), job.variant, job.bind))
 
 
 def _guarded(row: Row, measure: Callable[[Row], Row]) -> Row:

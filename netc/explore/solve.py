@@ -9,13 +9,13 @@ Three ways, the first that applies:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
 
-from netc.diagnostics.model import NetcError, Source, failure
+from netc.diagnostics.model import NetcError, Source, failure, require
 from netc.dims import Dim, Size, bind, symbols
 from netc.explore.condition import Asked
 from netc.explore.meter import Compiled
@@ -25,9 +25,9 @@ from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.tree import Binary, Expr, Name
 from netc.libraries import optuna
 from netc.passes.family import Family
+from netc.progress import Progress
 from netc.syntax.parse import parse_spec
 
-Told = Callable[[int, int], None]
 Way = Literal["bisection", "all values", "search"]
 
 REACHING = {"<": True, "<=": True, "==": True, ">": False, ">=": False}
@@ -69,14 +69,12 @@ class Solver:
         self._error: NetcError | None = None
         self._usual: dict[str, int] | None = None
         """Numbers for the sizes that nobody asked for."""
-        spec, found = parse_spec(question.source)
-        if spec is None:
-            raise NetcError(tuple(found))
+        spec = require(*parse_spec(question.source))
         arguments = {parameter.name for parameter in spec.parameters}
         axes = question.space.axes
         self.sizes = [axis for axis in axes if axis.name not in arguments and len(axis.name) == 1]
 
-    def answer(self, told: Told) -> Answer:
+    def answer(self, told: Progress) -> Answer:
         """Raises NetcError: `unsolvable`, or that of the first point where none is valid."""
         found = self._by_bisection()
         if found is None:
@@ -94,9 +92,7 @@ class Solver:
                 self._families.clear()
             self._families[key] = Family(self.question.source, self.question.variant, bound)
         args = {name: value for name, value in point.items() if name not in sizes}
-        network, found = self._families[key].network(args)
-        if network is None:
-            raise NetcError(tuple(found))
+        network = require(*self._families[key].network(args))
         if self._usual is None:
             asked = {axis.name for axis in self.sizes}
             self._usual = {name: size for name, size in usual_sizes(network).items() if name not in asked}
@@ -128,7 +124,7 @@ class Solver:
             )
         return (-value if self.question.largest else value), value, compiled
 
-    def _all(self, told: Told) -> Answer:
+    def _all(self, told: Progress) -> Answer:
         best: tuple[float, int, Any, Compiled] | None = None
         size = self.question.space.size
         for trial in range(size):
@@ -139,7 +135,7 @@ class Solver:
         values = f"all {size:,} combinations were" if len(self.question.space.axes) > 1 else f"all {size:,} values were"
         return self._answer(best and best[1:], "all values", f"exact: {values} looked at")
 
-    def _searched(self, told: Told) -> Answer:
+    def _searched(self, told: Progress) -> Answer:
         library = optuna()
         library.logging.set_verbosity(library.logging.ERROR)
         space, trials = self.question.space, self.question.trials

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from netc.explore.plot import plot
 from netc.explore.sizes import usual_sizes
 from netc.explore.table import check_table, line, write_table
 from netc.expr.evaluate import ExprError, Silenced
+from netc.progress import Progress
 
 TOGETHER = 200
 """Trials that a worker compiles at a time."""
@@ -27,8 +28,6 @@ BESIDE = 8
 
 TRIED = 1000
 """Trials that are looked at for a valid network before the sweep begins."""
-
-Told = Callable[[int, int], None]
 
 
 class Outcome(msgspec.Struct, frozen=True, eq=False):
@@ -81,7 +80,7 @@ def parts(job: Job, journal: Journal) -> Iterator[Part]:
 
 
 def sweep(
-    job: Job, engine: Engine, target: Path, objectives: Sequence[Objective], told: Told, picture: str | None = None
+    job: Job, engine: Engine, target: Path, objectives: Sequence[Objective], told: Progress, picture: str | None = None
 ) -> Outcome:
     """Make a table of all trials, and a picture of them. A sweep that was cut short goes on where it was.
 

@@ -20,6 +20,7 @@ from netc.importing.graph import Frame, Graph, Node, Value
 from netc.importing.parts import Part, Place, arranged
 from netc.importing.roles import role_of
 from netc.importing.units import OFTEN, UNIT, is_activation
+from netc.ir.flat import join
 from netc.ops.base import OPERATORS, Family
 
 ALIKE = 0.65
@@ -288,7 +289,7 @@ class _Discovery:
             base = around[-1].path if around else ""
             leaf = self.leaves.get(group[0], "")
             name = leaf if around and around[-1].cls == LIST else f"conv{number}"
-            path = f"{base}.{name}" if base else name
+            path = join(base, name)
             for at, node in enumerate(group):
                 self.frames[node] = [*around, Frame(path, UNIT)]
                 self.leaves[node] = str(at)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from netc.importing import units
 from netc.importing.graph import Frame, Graph, Node, Value
+from netc.ir.flat import join
 
 CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 """Classes that say nothing about what is in them."""
@@ -137,10 +138,10 @@ def _opened(module: Part) -> list[Part]:
         if module.cls == units.UNIT:
             return [module]
         if only.node is not None:
-            only.name = f"{name}.{only.name}" if only.name and only.node.params else name
+            only.name = join(name, only.name) if only.node.params else name
             return parts
         if module.plain:
-            only.name = f"{name}.{only.name}" if only.name else name
+            only.name = join(name, only.name)
             return parts
     if module.cls != units.UNIT and not module.has_params() and len(parts) <= FEW:
         for part in parts:
@@ -206,7 +207,7 @@ def _dissolve(root: Part, graph: Graph) -> None:
                 kept.append(part)
                 continue
             for inner in part.parts:
-                inner.name = f"{part.name}.{inner.name}" if inner.name and part.name else inner.name
+                inner.name = join(part.name, inner.name) if inner.name else ""
                 kept.append(inner)
         module.parts = kept
     _settle(root, graph)
@@ -252,7 +253,7 @@ def _gather_from(module: Part, at: int, graph: Graph) -> None:
     others = [part for part in module.parts if part not in run]
     if count < 2 or any(part.name.startswith(f"{name}.") for part in others):
         return
-    wrapped = Part(name, None, "ModuleList", f"{module.path}.{name}" if module.path else name)
+    wrapped = Part(name, None, "ModuleList", join(module.path, name))
     wrapped.parts = [_renamed(part, str(i)) for i, part in enumerate(run)]
     readers, results = graph.readers(), graph.results()
     _ends(wrapped, readers, results)

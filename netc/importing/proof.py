@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from netc.backends.onnx import OnnxOptions, write_onnx
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import NetcError, failure
 from netc.dims import bind as bind_size
 from netc.dims import symbol
 from netc.importing.candidates import Candidate
@@ -28,6 +28,7 @@ from netc.ops.base import Op
 from netc.passes.serve import BARE
 from netc.passes.sizes import Binding, Shape, bound_shape, free_inside, names_in, samples
 from netc.passes.summary import summarise
+from netc.progress import Note
 from netc.run.inputs import random_input, usual_bound
 from netc.run.match import MatchedNames, solve
 from netc.run.model import read_model
@@ -46,7 +47,6 @@ HEAVY = 100_000_000_000
 """Multiply-accumulates from which on a network is compared on fewer samples."""
 
 Arrays = dict[str, Any]
-Note = Callable[[str], None]
 
 
 class Source(Protocol):
@@ -276,4 +276,4 @@ def _differs(found: Difference, candidate: Candidate) -> NetcError:
 
 
 def _error(message: str) -> NetcError:
-    return NetcError((Diagnostic("import-differs", message, None),))
+    return failure("import-differs", message)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from netc.importing.graph import Gap
-from netc.importing.run import Imported, Note, Wishes
+from netc.importing.run import Imported, Wishes
 from netc.importing.torch_source import import_torch_module
 from netc.libraries import torch
+from netc.progress import Note
 from netc.syntax.names import name_from_stem
 
 PREFIX = "python:"

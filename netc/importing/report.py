@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from netc.diagnostics.suggest import elided
 from netc.verify.report import Difference
 
 
@@ -76,5 +77,4 @@ class ImportReport(msgspec.Struct, frozen=True):
 
 
 def _some(unused: dict[str, str]) -> str:
-    first = [f"{name}: {why}" for name, why in list(unused.items())[:3]]
-    return ", ".join(first) + (", …" if len(unused) > 3 else "")
+    return elided([f"{name}: {why}" for name, why in unused.items()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from math import prod
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from netc import __version__
 from netc.api import Network
 from netc.artifacts import staged, temporary_folder
+from netc.diagnostics.suggest import elided
 from netc.importing.candidates import Candidate, NamesMode, best
 from netc.importing.classes import classify
 from netc.importing.graph import Gap, Graph
@@ -23,6 +24,7 @@ from netc.importing.report import ImportReport
 from netc.importing.sharing import share
 from netc.importing.weights import Assigned, assign, unused, write
 from netc.lazy import LazyModule
+from netc.progress import Note, no_note
 from netc.run.model import read_model
 from netc.syntax.names import name_from_stem
 
@@ -35,7 +37,6 @@ else:
     onnx_files = LazyModule("netc.importing.readers.onnx_files")  # needs onnx, which other sources do not
 
 SizesMode = Literal["symbolic", "fixed"]
-Note = Callable[[str], None]
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -90,11 +91,7 @@ def metadata() -> dict[str, str]:
     return {"format": "pt", "netc_version": __version__}
 
 
-def quiet(words: str) -> None:
-    """No progress to report."""
-
-
-def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = quiet) -> Imported:
+def import_onnx_file(path: str | Path, wishes: Wishes, note: Note = no_note) -> Imported:
     """The network of an ONNX file. Raises NetcError: `cannot-import`, `import-differs`, `model-file`."""
     path = Path(path)
     try:
@@ -160,8 +157,7 @@ def _shared(assigned: Mapping[str, Assigned]) -> Iterator[str]:
     uses = Counter((one.weight.held.name, one.weight.steps) for one in assigned.values() if one.weight.held.name)
     several = [name for (name, _), count in uses.items() if count > 1]
     if several:
-        first = ", ".join(several[:3]) + (", …" if len(several) > 3 else "")
-        yield f"used more than once in the source, and in the weights once for each use: {first}"
+        yield f"used more than once in the source, and in the weights once for each use: {elided(several)}"
 
 
 def _history(one: Assigned) -> str:
@@ -169,7 +165,7 @@ def _history(one: Assigned) -> str:
     return one.weight.held.name + (f": {steps}" if steps else "")
 
 
-def import_file(path: str, wishes: Wishes, note: Note = quiet, arguments: Mapping[str, Any] = {}) -> Imported:
+def import_file(path: str, wishes: Wishes, note: Note = no_note, arguments: Mapping[str, Any] = {}) -> Imported:
     """The network of a file of any kind that can be read, by its name, or what a callable `python:package:callable`
     gives for arguments. Raises NetcError."""
     if path.startswith("python:"):
@@ -203,7 +199,7 @@ LISTED |= dict.fromkeys((".json", ".keras", ".h5", ".hdf5"), "keras_models")
 """How names of files end that list layers, and the reader for each."""
 
 
-def import_listed_file(path: Path, wishes: Wishes, note: Note = quiet) -> Imported:
+def import_listed_file(path: Path, wishes: Wishes, note: Note = no_note) -> Imported:
     """The network of a file that lists layers. There is nothing here to run it with: operators, sizes, parameters and
     wiring are compared. Raises NetcError (`cannot-import`)."""
     try:

@@ -11,8 +11,9 @@ from netc.importing.graph import Gap, Graph
 from netc.importing.looking import Look, Seen, taken
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
-from netc.importing.run import Imported, Note, Wishes, finish, quiet
+from netc.importing.run import Imported, Wishes, finish
 from netc.libraries import torch
+from netc.progress import Note, no_note
 from netc.syntax.names import name_from_stem
 from netc.types import TensorType
 
@@ -65,7 +66,7 @@ def _valueless(type_: TensorType, shape: Sequence[int]) -> Any:
     return torch().empty(tuple(shape), dtype=getattr(torch(), type_.dtype), device="meta")
 
 
-def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "", note: Note = quiet) -> Imported:
+def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "", note: Note = no_note) -> Imported:
     """The network of a module in eval mode, or of a program that is exported already. Raises NetcError."""
     inputs = tuple(example) if isinstance(example, list | tuple) else (example,)
     told = name or name_from_stem(type(module).__name__)

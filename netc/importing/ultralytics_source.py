@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, Source, failure
+from netc.diagnostics.suggest import elided
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Gap, Held, held_array, whole
 from netc.importing.readers.ultralytics_modules import HEADS, Line, Rows, activation, line_of
 from netc.importing.readers.ultralytics_rows import Described, Row, Scale, described
 from netc.importing.report import ImportReport, Shown
-from netc.importing.run import Imported, Wishes, quiet
+from netc.importing.run import Imported, Wishes
 from netc.importing.weights import COUNTERS, Assigned
 from netc.ir.flat import flatten
 from netc.ir.model import Group, Item, Network, Value
 from netc.passes import compile_spec
 from netc.passes.summary import summarise
+from netc.progress import Note, no_note
 from netc.syntax.names import name_from_stem
 from netc.weights import TensorSpec, tensors
 from netc.weights.checkpoint import read_weights
@@ -41,10 +43,8 @@ USUAL, PROBE = 640, 256
 
 COMPARED = "the channels of every layer are those that the file gives it, at every scale"
 
-Note = Callable[[str], None]
 
-
-def import_ultralytics(path: Path, wishes: Wishes, note: Note = quiet) -> Imported:
+def import_ultralytics(path: Path, wishes: Wishes, note: Note = no_note) -> Imported:
     """Raises NetcError: `cannot-import`, `import-differs`, `bad-yaml`, `weights-file`."""
     try:
         note("reading")
@@ -276,7 +276,7 @@ def _same_rows(found: Described, rows: Rows, at: int, network: Network) -> None:
             where = f" at scale {found.scales[at].name}" if found.scales[at].name else ""
             has = "nothing" if value is None else f"{value.type.shape[1]} channels"
             message = f"layer {row.at} [{row.module}] gives {wanted} channels{where}, the spec {has} there"
-            raise NetcError((Diagnostic("import-differs", message, None),))
+            raise failure("import-differs", message)
 
 
 def _given(item: Item) -> Value | None:
@@ -311,8 +311,7 @@ def _assigned(path: Path, found: Described, network: Network) -> dict[str, Assig
             raise Gap(f"{spec.name} of {files[0].name} is {has}, and this network has {wanted} there")
         assigned[spec.name] = Assigned(spec, whole(_held(stored, spec.dtype)))
     if held:
-        first = ", ".join(list(held)[:3]) + (", …" if len(held) > 3 else "")
-        raise Gap(f"{files[0].name} has tensors that this network does not: {first}")
+        raise Gap(f"{files[0].name} has tensors that this network does not: {elided(list(held))}")
     return assigned
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from netc.importing.graph import Gap, Graph, Node, Weight, held_array, whole
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
+from netc.progress import Progress
 from netc.weights import TensorEntry, TensorSpec, lay_out_shards, tensors, write_layout
-from netc.weights.write import Progress
 
 COUNTERS = frozenset({"num_batches_tracked"})
 """What PyTorch counts in training and no file of another tool has; it starts at 0."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from math import sqrt
-from struct import pack, unpack
 from typing import Any, ClassVar
 
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Floats, Op, attr, op
-from netc.ops.common import compact, elements, int64, need_float, need_rank, node, plain
+from netc.ops.common import compact, elements, float32, int64, need_float, need_rank, node, plain
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
@@ -143,12 +142,12 @@ class Anchors(Op):
         """The boxes around (0, 0), in the order and float32 arithmetic of torchvision."""
         if self.widths:
             return [_centred(w / 2, h / 2) for w, h in zip(self.widths, self.heights, strict=True)]
-        roots = [_single(sqrt(_single(ratio))) for ratio in self.ratios]
-        sides = [(_single(_single(1 / root) * size), _single(root * size)) for root in roots for size in self._sizes()]
+        roots = [float32(sqrt(float32(ratio))) for ratio in self.ratios]
+        sides = [(float32(float32(1 / root) * size), float32(root * size)) for root in roots for size in self._sizes()]
         return [_centred(*[round(n / 2) if self.round else n / 2 for n in pair]) for pair in sides]
 
     def _sizes(self) -> list[float]:
-        return [_single(size) for size in self.sizes]
+        return [float32(size) for size in self.sizes]
 
     def torch(self, *x: TensorType) -> TorchForm:
         given = ("widths", "heights") if self.widths else ("sizes",)
@@ -217,8 +216,3 @@ def _bare(values: Any) -> Any:
 
 def _centred(half_width: float, half_height: float) -> tuple[float, ...]:
     return (-half_width, -half_height, half_width, half_height)
-
-
-def _single(value: float) -> float:
-    """The float32 nearest to a number."""
-    return float(unpack("f", pack("f", value))[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import isinf, isqrt, prod
+from struct import pack, unpack
 from typing import Any
 
 from netc.budget import spend
@@ -107,6 +108,11 @@ def compact(value: Any) -> Any:
     if isinstance(value, tuple) and value and all(v == value[0] for v in value):
         return value[0]
     return value
+
+
+def float32(value: float) -> float:
+    """The float32 nearest to a number."""
+    return float(unpack("f", pack("f", value))[0])
 
 
 def plain(value: Any) -> Any:

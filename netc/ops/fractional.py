@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from struct import pack, unpack
 
 from netc.ops.base import Family, Floats, Op, PerAxis, Sight, attr, op
-from netc.ops.common import axis_name, compact, elements, int64, need_constant, need_float, need_rank, node, number
+from netc.ops.common import (
+    axis_name,
+    compact,
+    elements,
+    float32,
+    int64,
+    need_constant,
+    need_float,
+    need_rank,
+    node,
+    number,
+)
 from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -107,10 +117,6 @@ def begins(n: int, regions: int, kernel: int) -> list[int]:
     """Where each region begins, as PyTorch counts from a draw of 0.5; the last one ends where the axis does."""
     if regions == 1:
         return [n - kernel]
-    step = _float32((n - kernel) / (regions - 1))
-    first = int(_float32(0.5 * step))
-    return [*[int(_float32((i + 0.5) * step)) - first for i in range(regions - 1)], n - kernel]
-
-
-def _float32(value: float) -> float:
-    return float(unpack("f", pack("f", value))[0])
+    step = float32((n - kernel) / (regions - 1))
+    first = int(float32(0.5 * step))
+    return [*[int(float32((i + 0.5) * step)) - first for i in range(regions - 1)], n - kernel]

@@ -19,12 +19,11 @@ from netc.optimise.parity import Original, still, trials, worst
 from netc.optimise.plan import FLOAT_STEPS, Plan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.write import files_of, layout, size, weights_path, write
+from netc.progress import Note, no_note
 from netc.run.model import Session, open_bytes, open_model, read_model
 from netc.run.valid import check_nodes
 from netc.verify import Difference
 from netc.verify.graph import check_file
-
-Note = Callable[[str], None]
 
 Compare = Callable[[Session, str], Difference]
 """How far a model is from the file as it was, after the step that is named."""
@@ -45,7 +44,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     before they are moved into place: all of them or none. Raises NetcError: `not-optimised` naming a step that changes
     what is computed, `cannot-quantise`, `model-file`, `bad-input`, `unknown-symbol`, `output-file`.
     """
-    tell = note or _quiet
+    tell = note or no_note
     path, out = Path(path), Path(out)
     if out.exists() and path.exists() and out.samefile(path):
         raise failure("output-file", f"{out} is the input itself: choose another name with -o")
@@ -83,10 +82,6 @@ def _refuse_old(model: ModelProto) -> None:
 
 def _bytes(files: Iterable[Path]) -> int:
     return sum(file.stat().st_size for file in files)
-
-
-def _quiet(words: str) -> None:
-    pass
 
 
 def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:

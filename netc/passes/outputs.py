@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netc.diagnostics.model import Label
+from netc.diagnostics.suggest import few
 from netc.passes.compilation import Compilation
 from netc.types import NONE
 
@@ -20,6 +21,5 @@ def check_outputs(compilation: Compilation) -> None:
 def check_pruned(compilation: Compilation) -> None:
     """Report what imported networks have lost."""
     for call, lost in ((one.call, one.lost) for block in compilation.blocks for one in block.calls if one.lost):
-        shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
-        message = f"parts of `{call.block.name}` are not needed here and are left out: {shown}"
+        message = f"parts of `{call.block.name}` are not needed here and are left out: {few(lost, 6)}"
         compilation.session.report.warning("pruned-import", message, call.span)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from netc.diagnostics.model import Diagnostic, NetcError, Source, failure
+from netc.diagnostics.model import NetcError, Source, failure, require
 from netc.dims import Domain, dim_source, symbols
 from netc.ir.flat import flatten
 from netc.ir.model import Block, BlockOutput, Call, Item, Network, Value, leaves
@@ -178,9 +178,7 @@ class _Wrapper:
         return name
 
     def _compiled(self, text: str) -> Block:
-        network, found = compile_spec(Source("<serving>", text))
-        if network is None:
-            raise NetcError(tuple(found))
+        network = require(*compile_spec(Source("<serving>", text)))
         self.domain.bounds |= {name: max(n, self.domain.lower(name)) for name, n in network.domain.bounds.items()}
         return network.block
 
@@ -289,4 +287,4 @@ def _refuse_second_softmax(network: Network) -> None:
         made = makers.get(output.wire)
         if made is not None and made.op.is_softmax and not output.train_only:
             message = f"output `{output.name}` is the result of {made.op.name} already: leave --softmax out"
-            raise NetcError((Diagnostic("cannot-serve", message, made.span),))
+            raise failure("cannot-serve", message, span=made.span)

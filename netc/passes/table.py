@@ -9,6 +9,7 @@ from html import escape
 import msgspec
 
 from netc.dims import Size, count_text
+from netc.literals import scaled
 from netc.passes.cost import Cost
 
 HEADS = ("Layer", "Operator", "Output", "Parameters", "MACs", "Memory", "Field", "Step")
@@ -99,9 +100,7 @@ def _with_short_work(cells: Sequence[str]) -> list[str]:
 
 
 def _short(digits: re.Match[str]) -> str:
-    count = int(digits[0].replace(",", ""))
-    power = min((len(str(count)) - 1) // 3, 4)
-    return f"{count / 1000**power:.3g}{' kMGT'[power]}"
+    return scaled(int(digits[0].replace(",", ""))).replace(" ", "")
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:

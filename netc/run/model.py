@@ -13,6 +13,7 @@ import msgspec
 
 from netc.artifacts import settle
 from netc.diagnostics.model import NetcError, failure
+from netc.diagnostics.suggest import elided
 from netc.dims import Size
 from netc.files import note_input
 from netc.libraries import onnx, onnxruntime, protobuf_error
@@ -200,7 +201,7 @@ def _open_tensorrt(path: str | Path, settings: Settings) -> Session:
     session, named = load(settings), partial(load, _by_name(settings))
     _refuse_cpu_nodes(session, named)
     left = _nodes(session, lambda provider: provider == CUDA, named)
-    return _session(session, "tensorrt", f"{len(left)} nodes on CUDA: {_some(left)}" if left else "")
+    return _session(session, "tensorrt", f"{len(left)} nodes on CUDA: {elided(left, _NAMED)}" if left else "")
 
 
 def _cuda(settings: Settings) -> tuple[str, dict[str, str]]:
@@ -269,10 +270,6 @@ def _nodes(session: Any, chosen: Callable[[str], bool], named: Callable[[], Any]
 
 def _by_name(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, named=True)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _content(path: str | Path, settings: Settings, options: Any) -> str | bytes:

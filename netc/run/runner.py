@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from netc.artifacts import output_error, staged
-from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.model import failure
 from netc.libraries import numpy
 from netc.passes.serve import Serving
 from netc.passes.serve_metadata import read_serving
@@ -146,9 +146,7 @@ def _sources(inputs: Mapping[str, Any] | Sequence[str] | None, session: Session)
 def _prepared(session: Session, fed: Fed, plan: RunPlan) -> tuple[Run, Results]:
     graph = plan.settings.cuda_graph
     if graph and session.device == "cpu":
-        raise NetcError(
-            (Diagnostic("cuda-absent", f"a CUDA graph needs CUDA: {session.note or 'this is the CPU'}", None),)
-        )
+        raise failure("cuda-absent", f"a CUDA graph needs CUDA: {session.note or 'this is the CPU'}")
     if graph or plan.stay:
         return bind_arrays(session, fed.arrays, fed.binding, graph)
     found: dict[str, Any] = {}

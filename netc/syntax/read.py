@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from itertools import islice
 
-from netc.diagnostics.model import Diagnostic, Fix, Source, Span
+from netc.diagnostics.model import Diagnostic, Fix, NetcError, Source, Span
 from netc.diagnostics.suggest import closest
 from netc.files import open_input
 from netc.syntax.library import file_of, is_shipped
@@ -32,6 +32,14 @@ def read_source(path: str, *, protect: bool = True) -> Source | Diagnostic:
         fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
         return Diagnostic("missing-file", f"cannot read `{path}`: {reason.lower()}", None, path=path, fixes=fixes)
     return decode(path, data)
+
+
+def load_source(path: str, *, protect: bool = True) -> Source:
+    """`read_source` for those that go no further without it: raises NetcError."""
+    source = read_source(path, protect=protect)
+    if isinstance(source, Diagnostic):
+        raise NetcError((source,))
+    return source
 
 
 def _nearest(path: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from netc.diagnostics.model import NetcError, failure
+from netc.diagnostics.suggest import elided
 from netc.ir.flat import flatten, join
 from netc.ir.model import Network
 from netc.libraries import numpy, onnx
@@ -115,8 +116,9 @@ def _needed(network: Network) -> list[str]:
 
 
 def _cannot_take(code: str, other: str | Path, names: list[str]) -> NetcError:
-    few = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    message = f"{other} does not hold {few} of the network under these names: give the weights both have, --weights"
+    message = (
+        f"{other} does not hold {elided(names)} of the network under these names: give the weights both have, --weights"
+    )
     return failure(code, message)
 
 

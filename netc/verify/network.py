@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from netc.passes.cost import costs, total
 from netc.passes.serve import BARE
 from netc.passes.serve_metadata import read_serving
 from netc.passes.sizes import Binding, Shape, ample, bound_shape, free_inside, names_in, samples, typical, wide
+from netc.progress import Note, no_note
 from netc.run.backends import onnx_backend, pytorch_backend
 from netc.run.eager import Arrays, tensors
 from netc.run.inputs import random_input, usual_bound
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 FAST = 10**9
 """Multiply-accumulates of a network that is compared at usual sizes too."""
 
-Note = Callable[[str], None]
 """Called with a few words as each part begins."""
 
 
@@ -133,7 +133,7 @@ def verify(
     Raises NetcError for what keeps it from running at all (weights that do not fit, operators ONNX lacks, a file that
     takes other inputs).
     """
-    tell = note or _quiet
+    tell = note or no_note
     with temporary_folder() as name:
         tell("writing the module and the model")
         written = msgspec.structs.replace(options or onnx_backend().OnnxOptions(), inner_sizes=True)
@@ -154,10 +154,6 @@ def verify(
     sides = ("PyTorch", "onnxruntime" if against is None else str(against))
     facts = (*findings, found.shapes, *large, *trained)
     return VerifyReport(network.name, facts, found.differences, found.sensitivity, inside, sides, steps)
-
-
-def _quiet(words: str) -> None:
-    pass
 
 
 def _doubtful(found: Agreement, inside: LayersReport | None) -> tuple[Trial, ...]:

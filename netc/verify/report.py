@@ -7,6 +7,8 @@ from math import inf
 
 import msgspec
 
+from netc.diagnostics.suggest import elided, few
+
 TOLERANCE: dict[str, float] = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest difference allowed, as a share of the output's largest absolute value; whole numbers must be equal."""
 
@@ -100,12 +102,8 @@ class LayerDifference(msgspec.Struct, frozen=True):
 
     def where(self) -> str:
         """`head.fc (linear, specs/net.yaml:7)`, and what was computed together with it."""
-        together = f", together with {_few(self.joined)}" if self.joined else ""
+        together = f", together with {few(self.joined)}" if self.joined else ""
         return f"{self.path} ({self.operator}{f', {self.place}' if self.place else ''}){together}"
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 class StepsReport(msgspec.Struct, frozen=True):
@@ -157,18 +155,18 @@ class StepsReport(msgspec.Struct, frozen=True):
             where, *more = self.culprit.lines()
             return [f"from equal inputs another result: {where}", *more]
         if self.astray:
-            return [f"PyTorch's module computes {_few(self.astray)} differently from its statements run one by one"]
+            return [f"PyTorch's module computes {few(self.astray)} differently from its statements run one by one"]
         if self.unlike:
-            return [f"onnxruntime computes {_few(self.unlike)} differently when asked for intermediate values"]
+            return [f"onnxruntime computes {few(self.unlike)} differently when asked for intermediate values"]
         return ["the file gives no value of the network"]
 
     def _remarks(self) -> Iterator[str]:
         if self.joined:
-            yield f"{len(self.joined)} whose value the file does not give, with what reads them: {_few(self.joined)}"
+            yield f"{len(self.joined)} whose value the file does not give, with what reads them: {few(self.joined)}"
         if self.missing:
-            yield f"{len(self.missing)} lead to nothing in the file and were not compared: {_few(self.missing)}"
+            yield f"{len(self.missing)} lead to nothing in the file and were not compared: {few(self.missing)}"
         if self.equals:
-            yield f"which of several equal elements is taken differs, as it may: {_few(self.equals)}"
+            yield f"which of several equal elements is taken differs, as it may: {few(self.equals)}"
 
 
 class LayersReport(msgspec.Struct, frozen=True):
@@ -210,8 +208,7 @@ class LayersReport(msgspec.Struct, frozen=True):
         return [f"{head}; nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"]
 
     def _left_out(self) -> str:
-        some = ", ".join(self.absent[:3]) + (", …" if len(self.absent) > 3 else "")
-        return f", {len(self.absent)} without a counterpart ({some})" if self.absent else ""
+        return f", {len(self.absent)} without a counterpart ({elided(self.absent)})" if self.absent else ""
 
 
 class VerifyReport(msgspec.Struct, frozen=True):

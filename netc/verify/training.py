@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from netc.diagnostics.suggest import few
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.libraries import torch
@@ -81,7 +82,7 @@ def _statistics(network: Network, module: Any, before: dict[str, int], calls: Co
     wrong = {name for name, count in before.items() if after[name] != count + (0 if name in still else calls[name])}
     text = f"{len(before) - len(still)} batch norms counted their batches"
     kept = f", {len(still)} stayed in eval" if still else ""
-    yield CheckResult("statistics", not wrong, f"wrong count: {_some(wrong)}" if wrong else text + kept)
+    yield CheckResult("statistics", not wrong, f"wrong count: {few(sorted(wrong), 5)}" if wrong else text + kept)
 
 
 def _backward(results: tuple[Any, ...]) -> None:
@@ -97,15 +98,12 @@ def _gradients(network: Network, module: Any) -> CheckResult:
     }
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if trainable.keys() != wanted:
-        return CheckResult("gradients", False, f"trainable on one side only: {_some(trainable.keys() ^ wanted)}")
+        return CheckResult(
+            "gradients", False, f"trainable on one side only: {few(sorted(trainable.keys() ^ wanted), 5)}"
+        )
     lost = {name for name, p in trainable.items() if p.grad is None or not bool(p.grad.isfinite().all())}
     if lost:
-        return CheckResult("gradients", False, f"no finite gradient for {_some(lost)}")
+        return CheckResult("gradients", False, f"no finite gradient for {few(sorted(lost), 5)}")
     zero = sum(not bool(p.grad.any()) for p in trainable.values())
     note = f", all zero for {zero}" if zero else ""
     return CheckResult("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
-
-
-def _some(names: set[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")

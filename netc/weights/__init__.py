@@ -7,11 +7,10 @@ from netc.weights.initialise import fresh_index, fresh_layout, fresh_tensors, in
 from netc.weights.plan import Planned, plan, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, lay_out
 from netc.weights.shards import Shard, ShardLayout, lay_out_shards, read_index
-from netc.weights.write import Progress, write_layout
+from netc.weights.write import write_layout
 
 __all__ = [
     "Planned",
-    "Progress",
     "Shard",
     "ShardLayout",
     "TensorEntry",

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.suggest import few
 from netc.ir.model import Network
 from netc.weights.plan import tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import read_index
 from netc.weights.stats import non_finite
-from netc.weights.values import held_in_file
+from netc.weights.values import StoredTensor, held_in_file
 
 Form = TensorSpec | TensorEntry
 
@@ -58,14 +59,14 @@ def differences(wanted: Iterable[TensorSpec], found: Mapping[str, Form], place: 
         names.add(spec.name)
         form = found.get(spec.name)
         if form is None:
-            yield _finding("missing", f"{place} has no tensor {spec.name} ({_form(spec)})", spec.name)
+            yield _finding("missing", f"{place} has no tensor {spec.name} ({form_text(spec)})", spec.name)
         elif form.shape != spec.shape:
-            yield _finding("shape", f"{spec.name} is {_form(form)} in {place}, not {_form(spec)}", spec.name)
+            yield _finding("shape", f"{spec.name} is {form_text(form)} in {place}, not {form_text(spec)}", spec.name)
         elif form.dtype != spec.dtype:
-            yield _finding("dtype", f"{spec.name} is {_form(form)} in {place}, not {_form(spec)}", spec.name)
+            yield _finding("dtype", f"{spec.name} is {form_text(form)} in {place}, not {form_text(spec)}", spec.name)
     for name, form in found.items():
         if name not in names:
-            yield _finding("extra", f"{place} has a tensor {name} ({_form(form)}) the network lacks", name)
+            yield _finding("extra", f"{place} has a tensor {name} ({form_text(form)}) the network lacks", name)
 
 
 def summarised(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -82,12 +83,11 @@ def counted(count: int) -> str:
 
 
 def _together(code: str, kind: list[Diagnostic]) -> Diagnostic:
-    names = ", ".join(str(each.path) for each in kind[:3])
-    message = f"{len(kind):,} tensors {TOGETHER[code]}: {names} and {len(kind) - 3:,} more"
+    message = f"{len(kind):,} tensors {TOGETHER[code]}: {few([str(each.path) for each in kind])}"
     return Diagnostic(code, message, None, notes=(kind[0].message,))
 
 
-def _form(tensor: Form) -> str:
+def form_text(tensor: Form | StoredTensor) -> str:
     return f"{tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
 
 

@@ -6,13 +6,14 @@ import pickle
 import struct
 import warnings
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from netc.diagnostics.suggest import few
 from netc.libraries import torch
 from netc.types import FOREIGN, TABLE
 from netc.weights import read_index
@@ -105,7 +106,7 @@ def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection
     notes: list[str] = []
     loaded, others = _load(path, zipped)
     if others:
-        notes.append(f"{path}: read as inert stand-ins, without running their code: {_few(others)}")
+        notes.append(f"{path}: read as inert stand-ins, without running their code: {few(others, 5)}")
     found = _unwrapped(_state(path, loaded, key, notes), wanted, notes)
     held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
     if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
@@ -203,10 +204,6 @@ def _wrapper(state: Mapping[str, Any], wanted: Collection[str]) -> str | None:
         if all(name.startswith(prefix) and name != prefix for name in state):
             return None if any(name.startswith(prefix) for name in wanted) else prefix
     return None
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _held(path: Path, name: str, tensor: Any, size: int) -> StoredTensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,18 +10,19 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Fix, NetcError
 from netc.ir.model import Network
+from netc.progress import Progress
 from netc.types import FLOATS
 from netc.weights.check import counted, differences, summarised
 from netc.weights.fit import fitted, is_of_colours
 from netc.weights.initialise import fresh
 from netc.weights.match import MatchedTensors, match
-from netc.weights.plan import tensors
+from netc.weights.plan import provenance, tensors
 from netc.weights.rename import Selection, names_error, renamed, same_names
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex
 from netc.weights.shards import ShardLayout, lay_out_shards
 from netc.weights.stats import non_finite_finding
 from netc.weights.values import StoredTensor, as_bytes, count_non_finite, held_in_file, numbers
-from netc.weights.write import Progress, Send, write_layout
+from netc.weights.write import Send, copied, write_layout
 
 
 class Conversion(msgspec.Struct, frozen=True, eq=False):
@@ -122,10 +122,9 @@ def convert_for(
     refused = [d for d in found if d.code == "weights-dtype" or (strict and not _may_differ(d, dtypes))]
     if refused:
         raise NetcError(_advised(refused, wanted, given))
-    metadata = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
     new = tuple(spec.name for spec in wanted if spec.name not in fits)
     left = tuple(name for name in taken if name not in fits)
-    layout = lay_out_shards(path, wanted, metadata, shard_size)
+    layout = lay_out_shards(path, wanted, provenance(network), shard_size)
     unlike = tuple(d for d in found if partial and not _may_differ(d, dtypes))
     return Conversion(layout, fits, new, left, unlike, fit.reshaped, fit.adapted)
 
@@ -201,7 +200,7 @@ def _sending(taken: Mapping[str, StoredTensor], problems: list[Diagnostic] | Non
     def send(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
         held = taken[entry.name]
         if problems is None and held.entry is not None and held.dtype == entry.dtype:
-            return _copied(held.entry, file)
+            return copied(held.entry, file)
         return _sent(held, entry, file, problems)
 
     return send
@@ -225,30 +224,3 @@ def _non_finite(held: StoredTensor, entry: TensorEntry, before: int, beyond: int
     if beyond > 0:
         return non_finite_finding(held, beyond, f"too large for {entry.dtype}", entry.name)
     return non_finite_finding(held, before, "infinite or not a number", entry.name)
-
-
-def _copied(source: TensorEntry, file: BinaryIO) -> Iterator[int]:
-    """Copy inside the kernel, so that memory does not grow; some file systems then share the blocks."""
-    file.flush()
-    with source.file.open("rb") as reader:
-        at = source.start
-        while at < source.end:
-            sent = _copy_some(reader, file, at, min(source.end - at, 1 << 28))
-            at += sent
-            yield sent
-    file.seek(0, os.SEEK_END)
-
-
-def _copy_some(reader: BinaryIO, writer: BinaryIO, at: int, count: int) -> int:
-    try:
-        sent = os.copy_file_range(reader.fileno(), writer.fileno(), count, offset_src=at)
-    except (AttributeError, OSError):
-        sent = os.write(writer.fileno(), _read_at(reader, at, min(count, 1 << 24)))
-    if not sent:
-        raise OSError("the weights file was truncated while it was copied")
-    return sent
-
-
-def _read_at(reader: BinaryIO, at: int, count: int) -> bytes:
-    reader.seek(at)
-    return reader.read(count)

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from netc.weights.check import form_text
+from netc.weights.stats import finite_or_none
 from netc.weights.values import Array, StoredTensor, numbers
 
 KINDS = ("only-first", "only-second", "form", "values")
@@ -57,23 +59,17 @@ def compare(
 
 
 def _difference(name: str, a: StoredTensor | None, b: StoredTensor | None, tolerance: float) -> WeightDifference | None:
-    first, second = (None if entry is None else _form(entry) for entry in (a, b))
+    first, second = (None if entry is None else form_text(entry) for entry in (a, b))
     if a is None or b is None:
         return WeightDifference(name, "only-first" if b is None else "only-second", first, second)
     if first != second:
         return WeightDifference(name, "form", first, second)
     count, largest, relative = _values(a, b, tolerance)
     return (
-        WeightDifference(name, "values", first, second, count, _finite(largest), _finite(relative)) if count else None
+        WeightDifference(name, "values", first, second, count, finite_or_none(largest), finite_or_none(relative))
+        if count
+        else None
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def _form(entry: StoredTensor) -> str:
-    return f"{entry.dtype} {'×'.join(map(str, entry.shape)) or 'scalar'}"
 
 
 def _values(a: StoredTensor, b: StoredTensor, tolerance: float) -> tuple[int, float, float]:

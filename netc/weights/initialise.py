@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from netc.artifacts import output_error
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
+from netc.progress import Progress
 from netc.types import FLOATS
 from netc.weights.fill import filled
-from netc.weights.plan import plan, tensors
+from netc.weights.plan import plan, provenance, tensors
 from netc.weights.safetensors import TensorEntry, TensorSpec, WeightsIndex, read_metadata
 from netc.weights.shards import ShardLayout, lay_out_shards
 from netc.weights.values import Buffer
-from netc.weights.write import Progress, Send, write_layout
+from netc.weights.write import Send, write_layout
 
 
 def init_weights(
@@ -48,7 +49,7 @@ def fresh_layout(
 ) -> ShardLayout:
     """The files `init_weights` writes."""
     specs = [replace(spec, dtype=dtype) if dtype and spec.dtype in FLOATS else spec for spec in tensors(network)]
-    return lay_out_shards(path, specs, _metadata(network, seed), shard_size)
+    return lay_out_shards(path, specs, provenance(network, seed), shard_size)
 
 
 def fresh_index(network: Network, path: str | Path, seed: int = 0) -> WeightsIndex:
@@ -96,7 +97,3 @@ def fresh_tensors(network: Network, seed: int) -> Iterator[tuple[TensorSpec, Ite
     for planned in plan(network):
         spec = planned.spec
         yield spec, filled(planned.fill, spec.dtype, prod(spec.shape), seed, spec.name)
-
-
-def _metadata(network: Network, seed: int) -> dict[str, str]:
-    return {"spec": network.name, "spec_sha256": network.file.sha256, "seed": str(seed), "format": "pt"}

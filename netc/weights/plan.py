@@ -25,6 +25,12 @@ def tensors(network: Network) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(key, param.dtype, param.shape) for key, param, _ in found if param.persistent)
 
 
+def provenance(network: Network, seed: int | None = None) -> dict[str, str]:
+    """The metadata of a weights file: the spec it is for, and what fresh tensors were drawn from."""
+    drawn = {} if seed is None else {"seed": str(seed)}
+    return {"spec": network.name, "spec_sha256": network.file.sha256, **drawn, "format": "pt"}
+
+
 def plan(network: Network) -> tuple[Planned, ...]:
     """`tensors`, each with its fill: the operator's own unless an `init` rule of the spec says another.
 

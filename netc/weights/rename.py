@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, NetcError
+from netc.diagnostics.suggest import few
 from netc.syntax.findings import SourceFindings
 from netc.syntax.nodes import Mapping as MappingNode
 from netc.syntax.nodes import Scalar
-from netc.syntax.read import read_source
+from netc.syntax.read import load_source
 from netc.syntax.yaml import load_tree
 from netc.weights.replacement import NoNumber, Write, of_glob, of_regex
 from netc.weights.shipped import PREFIX, shipped_file
@@ -111,10 +112,7 @@ def _glob(text: str) -> re.Pattern[str]:
 def read_rules(path: str | Path) -> tuple[Rule, ...]:
     """The rules of a YAML file that maps old names to new ones, `netc:NAME` for one that comes with netc; raises
     NetcError with places."""
-    found = shipped_file(str(path)) if str(path).startswith(PREFIX) else path
-    source = found if isinstance(found, Diagnostic) else read_source(str(found))
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
+    source = load_source(str(shipped_file(str(path)) if str(path).startswith(PREFIX) else path))
     report = SourceFindings(source)
     root = load_tree(report)
     if isinstance(root, MappingNode):
@@ -195,8 +193,7 @@ def same_names(taken: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What to say of new names that several tensors would get."""
     for new, old in taken.items():
         if len(old) > 1:
-            rest = f" and {len(old) - 3} more" if len(old) > 3 else ""
-            yield f"{len(old)} tensors would be named {new}: {', '.join(old[:3])}{rest}"
+            yield f"{len(old)} tensors would be named {new}: {few(old)}"
 
 
 def names_error(problems: Iterable[str]) -> NetcError:

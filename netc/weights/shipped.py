@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netc.diagnostics.model import Diagnostic, Fix
+from netc.diagnostics.model import Fix, failure
 from netc.diagnostics.suggest import closest
 
 PREFIX = "netc:"
@@ -16,12 +16,15 @@ def shipped_names() -> list[str]:
     return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.yaml"))
 
 
-def shipped_file(name: str) -> Path | Diagnostic:
-    """The file that `netc:NAME` is; only names that are listed are looked up, so that none leads out."""
+def shipped_file(name: str) -> Path:
+    """The file that `netc:NAME` is; only names that are listed are looked up, so that none leads out.
+
+    Raises NetcError (`missing-file`).
+    """
     wanted, known = name.removeprefix(PREFIX), shipped_names()
     if wanted in known:
         return FOLDER / f"{wanted}.yaml"
     near = closest(wanted, known)
     fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
     notes = (f"there are {', '.join(known)}",)
-    return Diagnostic("missing-file", f"netc has no rules `{wanted}`", None, path=name, notes=notes, fixes=fixes)
+    raise failure("missing-file", f"netc has no rules `{wanted}`", notes, fixes, path=name)

@@ -61,10 +61,10 @@ class _Moments:
         if not self.count:
             return Statistics(None, None, None, None, self.non_finite)
         std = sqrt(self.squares / self.count)
-        return Statistics(self.low, self.high, _finite(self.mean), _finite(std), self.non_finite)
+        return Statistics(self.low, self.high, finite_or_none(self.mean), finite_or_none(std), self.non_finite)
 
 
-def _finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """Moments of numbers near float64's largest may be beyond it, and JSON has no word for that."""
     return value if np.isfinite(value) else None
 

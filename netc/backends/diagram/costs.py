@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from netc.backends.diagram.units import Box
 from netc.dims import Size
 from netc.ir.model import Network
+from netc.literals import scaled
 from netc.passes.cost import NOTHING, Cost, total
 from netc.passes.summary import summarise
 from netc.passes.table import number
@@ -30,9 +31,4 @@ def cost_of(boxes: Iterable[Box], costs: Costs) -> Cost:
 
 def human(size: Size | None) -> str:
     """`9.54 k`, `1.09 G`, `2.41 M·h·w`; nothing for 0."""
-    return _LARGE.sub(lambda digits: _scaled(int(digits[0].replace(",", ""))), number(size))
-
-
-def _scaled(count: int) -> str:
-    power = min(len(f"{count:,}".split(",")) - 1, 4)
-    return f"{count / 1000**power:.3g} {' kMGT'[power]}".strip()
+    return _LARGE.sub(lambda digits: scaled(int(digits[0].replace(",", ""))), number(size))

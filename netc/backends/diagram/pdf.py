@@ -10,7 +10,7 @@ from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.palette import PALETTES, Theme
 from netc.backends.diagram.png import font_file
 from netc.backends.diagram.scene import Circle, Line, Point, Polygon, Rect, Scene, Text, primitives
-from netc.backends.diagram.svg import HEAD_LENGTH, arrow_head, colour, straightened
+from netc.backends.diagram.svg import HEAD_LENGTH, arrow_head, colour, distance, straightened
 from netc.backends.diagram.words import printable
 
 EMBEDDED = "Arimo"
@@ -95,7 +95,7 @@ class _Writer:
         path = self.canvas.beginPath()
         path.moveTo(points[0][0], self.height - points[0][1])
         for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-            r = min(item.radius, _apart(before, corner) / 2, _apart(corner, after) / 2)
+            r = min(item.radius, distance(before, corner) / 2, distance(corner, after) / 2)
             start, end = _beside(before, corner, r), _beside(after, corner, r)
             path.lineTo(start[0], self.height - start[1])
             near, far = _beside(start, corner, r / 3), _beside(end, corner, r / 3)
@@ -138,10 +138,6 @@ class _Writer:
             metrics.registerFont(fonts.TTFont(EMBEDDED, str(font_file())))
             self.embedded = True
         return EMBEDDED
-
-
-def _apart(a: Point, b: Point) -> float:
-    return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
 def _beside(a: Point, b: Point, by: float) -> Point:

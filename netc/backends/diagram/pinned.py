@@ -8,7 +8,7 @@ from itertools import pairwise
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.scene import ENTRY, EXIT, Line, Point, Scene, Text
 from netc.backends.diagram.spots import HEADER
-from netc.backends.diagram.svg import straightened, towards
+from netc.backends.diagram.svg import distance, straightened, towards
 from netc.backends.diagram.units import Box, Cluster, Opened, Unit, boxes
 
 SCALE = 11 / 9.5
@@ -97,12 +97,8 @@ class Pinned:
             points[-1] = towards(points[-2], tip, HEAD / SCALE)
         found = [points[0]]
         for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-            r = min(line.radius, _length(before, corner) / 2, _length(corner, after) / 2)
+            r = min(line.radius, distance(before, corner) / 2, distance(corner, after) / 2)
             first, second = towards(before, corner, r), towards(after, corner, r)
             found += [found[-1], first, first, corner, corner, second]
         found += [found[-1], points[-1], points[-1]]
         return begin + " ".join(map(self._at, found))
-
-
-def _length(a: Point, b: Point) -> float:
-    return abs(a[0] - b[0]) + abs(a[1] - b[1])

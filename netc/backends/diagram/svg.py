@@ -146,14 +146,15 @@ def path_of(points: list[Point], radius: float, shorter: float) -> str:
     """A path with round corners that ends `shorter` before its last point."""
     parts = [f"M{number(points[0][0])} {number(points[0][1])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        r = min(radius, _distance(before, corner) / 2, _distance(corner, after) / 2)
+        r = min(radius, distance(before, corner) / 2, distance(corner, after) / 2)
         (x0, y0), (x1, y1) = towards(before, corner, r), towards(after, corner, r)
         parts.append(f"L{number(x0)} {number(y0)}Q{number(corner[0])} {number(corner[1])} {number(x1)} {number(y1)}")
     x, y = towards(points[-2], points[-1], shorter)
     return "".join([*parts, f"L{number(x)} {number(y)}"])
 
 
-def _distance(a: Point, b: Point) -> float:
+def distance(a: Point, b: Point) -> float:
+    """Of two ends of a line that is level or upright."""
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 

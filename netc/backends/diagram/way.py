@@ -8,6 +8,7 @@ from netc.backends.diagram.errors import PictureError
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, Output, Wire, boxes
 from netc.backends.diagram.words import plain
+from netc.diagnostics.suggest import few
 from netc.dims import Size, bind
 from netc.passes.sizes import names_in, typical
 
@@ -49,8 +50,7 @@ def left_out(view: View) -> list[str]:
 def left_out_note(view: View) -> tuple[str, ...]:
     """What is not drawn, where something is not."""
     names = left_out(view)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    told = plain(", ".join(names[:NAMED])) + more
+    told = plain(few(names, NAMED))
     return (f"this style draws the main path only, without {told}; --style columns shows everything",) if names else ()
 
 

@@ -7,7 +7,7 @@ Format: https://protobuf.dev/programming-guides/encoding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,12 +15,10 @@ from onnx import ModelProto, TensorProto
 
 from netc.artifacts import output_error
 from netc.weights import TensorEntry
+from netc.weights.write import Send
 
 MOST = 2**31 - 1
 """Bytes in a protobuf message."""
-
-Send = Callable[[TensorEntry, BinaryIO], Iterable[int]]
-"""Writes the data of a tensor where the file stands; yields how many bytes it has written."""
 
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
 """Numbers of fields: of ModelProto, GraphProto and TensorProto."""
@@ -50,19 +48,6 @@ def check_fits(path: Path, model: ModelProto, tensors: Mapping[str, TensorEntry]
     if size > MOST:
         problem = f"{size / 1e9:.1f} GB is too much for a single file: protobuf allows 2 GiB"
         raise output_error(path, f"{problem}; leave the weights beside the model")
-
-
-def copied(entry: TensorEntry, file: BinaryIO) -> Iterable[int]:
-    """Sends a tensor from the file it lies in."""
-    with entry.file.open("rb") as source:
-        source.seek(entry.start)
-        left = entry.size
-        while left:
-            chunk = source.read(min(left, 1 << 24))
-            if not chunk:
-                raise OSError("the weights file was truncated while it was copied")
-            left -= file.write(chunk)
-            yield len(chunk)
 
 
 def _is_external(tensor: TensorProto) -> bool:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from netc.artifacts import staged, temporary_folder
-from netc.backends.onnx.embed import Send, check_fits, copied, write_embedded
+from netc.backends.onnx.embed import check_fits, write_embedded
 from netc.backends.onnx.export import build_model, model_bytes
 from netc.backends.onnx.options import DEFAULT, OnnxOptions
 from netc.diagnostics.model import NetcError
 from netc.ir.model import Network
+from netc.progress import Progress
 from netc.types import FLOATS
 from netc.weights import (
-    Progress,
     ShardLayout,
     TensorEntry,
     TensorSpec,
@@ -28,7 +27,9 @@ from netc.weights import (
 from netc.weights.check import differences, summarised
 from netc.weights.convert import Conversion, write_conversion
 from netc.weights.initialise import fresh, refuse_trained
+from netc.weights.plan import provenance
 from netc.weights.values import held_in_file
+from netc.weights.write import Send, copied, copy_bytes
 
 
 def write_onnx(network: Network, path: str | Path, weights_path: str | Path, options: OnnxOptions = DEFAULT) -> None:
@@ -100,7 +101,9 @@ def _write_with_copy(network: Network, path: Path, index: WeightsIndex, options:
         return
     with staged([own, path]) as (data, model):
         model.write_bytes(model_bytes(network, index, own.name, options))
-        _copy(source, data)
+        with data.open("wb") as file:
+            for _ in copy_bytes(source, 0, source.stat().st_size, file):
+                pass
 
 
 def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
@@ -121,9 +124,8 @@ def _overwrites(layout: ShardLayout, given: WeightsIndex) -> bool:
 
 def converted(network: Network, own: Path, index: WeightsIndex, shard_size: int | None) -> Conversion:
     """The weights in the network's own types, in the file `own` or in shards of that name."""
-    about = {"spec": network.name, "spec_sha256": network.file.sha256, "format": "pt"}
     taken = {name: held_in_file(entry) for name, entry in index.tensors.items()}
-    return Conversion(lay_out_shards(own, tensors(network), about, shard_size), taken)
+    return Conversion(lay_out_shards(own, tensors(network), provenance(network), shard_size), taken)
 
 
 def _write_single(network: Network, path: Path, index: WeightsIndex, options: OnnxOptions, kept: bool) -> None:
@@ -161,24 +163,3 @@ def write_onnx_fresh(
         write_fresh(network, layout, data, seed, progress)
         model.write_bytes(model_bytes(network, layout.index, options=options))
     return layout.index.path
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy inside the kernel, so memory does not grow; some file systems then share the blocks."""
-    with source.open("rb") as reader, target.open("wb") as writer:
-        _send(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
-
-
-def _send(reader: int, writer: int, count: int) -> None:
-    while count > 0:
-        sent = _send_some(reader, writer, min(count, 1 << 30))
-        if not sent:
-            raise OSError("the weights file was truncated while it was copied")
-        count -= sent
-
-
-def _send_some(reader: int, writer: int, count: int) -> int:
-    try:
-        return os.copy_file_range(reader, writer, count)
-    except (AttributeError, OSError):
-        return os.write(writer, os.read(reader, min(count, 1 << 24)))

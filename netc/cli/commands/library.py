@@ -8,11 +8,11 @@ import msgspec
 from netc.cli.completion import library_names
 from netc.cli.options import as_json
 from netc.cli.output import print_json
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Source, require
 from netc.syntax.ast import SpecFile
 from netc.syntax.library import PREFIX, names
 from netc.syntax.parse import parse_spec
-from netc.syntax.read import read_source
+from netc.syntax.read import load_source
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ def command(name: str | None, json_: bool) -> None:
       netc summary netc:squeeze_excite --bind c=64
     """
     wanted = names() if name is None else [name.removeprefix(PREFIX)]
-    sources = {one: _source(one) for one in wanted}
+    sources = {one: load_source(PREFIX + one) for one in wanted}
     if json_:
         entries = [msgspec.to_builtins(_entry(one, source)) for one, source in sources.items()]
         print_json(entries if name is None else entries[0])
@@ -48,17 +48,8 @@ def command(name: str | None, json_: bool) -> None:
         click.echo(sources[wanted[0]].text, nl=False)
 
 
-def _source(name: str) -> Source:
-    source = read_source(PREFIX + name)
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
-    return source
-
-
 def _entry(name: str, source: Source) -> _Entry:
-    spec, found = parse_spec(source)
-    if spec is None:
-        raise NetcError(tuple(found))
+    spec = require(*parse_spec(source))
     return _Entry(PREFIX + name, tuple(i.name for i in spec.inputs or ()), _arguments(spec), spec.doc)
 
 

@@ -14,6 +14,7 @@ from netc.cli.options import one_file_output, one_spec
 from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
+from netc.diagnostics.suggest import elided
 
 NAMED = 5
 
@@ -82,5 +83,4 @@ def _options(given: dict[str, Any]) -> OnnxOptions:
 def _remark(strays: tuple[str, ...]) -> str:
     """One line: how many statements a CUDA session leaves to the CPU, and the first few of them."""
     count = "1 statement" if len(strays) == 1 else f"{len(strays)} statements"
-    named = ", ".join(strays[:NAMED]) + (", …" if len(strays) > NAMED else "")
-    return f"on CUDA {count} would run on the CPU: {named}"
+    return f"on CUDA {count} would run on the CPU: {elided(strays, NAMED)}"

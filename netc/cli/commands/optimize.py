@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +13,7 @@ import msgspec
 from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.options import Real, as_json, choices, file_output
-from netc.cli.output import print_json
+from netc.cli.output import finite, print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
@@ -142,15 +141,6 @@ def _file(
 
 def _show(report: OptimiseReport, json_: bool) -> None:
     if json_:
-        print_json(_finite(msgspec.to_builtins(report)))
+        print_json(finite(msgspec.to_builtins(report)))
     else:
         click.echo("\n".join(report.lines()))
-
-
-def _finite(data: Any) -> Any:
-    """With null for what JSON has no numbers for."""
-    if isinstance(data, dict):
-        return {name: _finite(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not isfinite(data) else data

@@ -11,7 +11,7 @@ from netc.cli.options import as_json, sized_choices
 from netc.cli.output import print_json, terminal_width
 from netc.cli.spec import compile_or_fail, compile_variants
 from netc.cli.terminal import print_diagnostics
-from netc.diagnostics.model import NetcError
+from netc.diagnostics.model import require
 from netc.passes.comparison import Comparison
 from netc.passes.formats import Form
 from netc.passes.summary import Summary, summarise
@@ -78,7 +78,6 @@ def _summaries(
             yield spec, summarise(compile_or_fail(spec, args, bind))
             continue
         for name, network, found in compile_variants(spec, args, bind):
-            if network is None:
-                raise NetcError(tuple(found))
+            compiled = require(network, found)
             print_diagnostics(found)
-            yield name, summarise(network)
+            yield name, summarise(compiled)

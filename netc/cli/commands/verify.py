@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from math import isfinite
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ import msgspec
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
 from netc.cli.options import Real, as_json, one_spec
-from netc.cli.output import print_json
+from netc.cli.output import finite, print_json
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
 from netc.verify import VerifyReport, verify, verify_files
@@ -108,15 +107,6 @@ def _refuse(wrong: bool, problem: str) -> None:
 
 def _show(report: VerifyReport, json_: bool) -> None:
     if json_:
-        print_json(_finite({**msgspec.to_builtins(report), "ok": report.ok}))
+        print_json(finite({**msgspec.to_builtins(report), "ok": report.ok}))
     else:
         click.echo("\n".join(report.lines()))
-
-
-def _finite(data: Any) -> Any:
-    """With null for what JSON has no numbers for."""
-    if isinstance(data, dict):
-        return {name: _finite(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not isfinite(data) else data

@@ -11,9 +11,8 @@ import click
 
 from netc.api import split_variant
 from netc.cli.options import one_spec
-from netc.diagnostics.model import Diagnostic, NetcError
 from netc.lazy import LazyModule
-from netc.syntax.read import read_source
+from netc.syntax.read import load_source
 
 if TYPE_CHECKING:
     from netc.editor.watch import follow
@@ -41,9 +40,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], port: int, op
     path, _ = split_variant(spec)
     if path == "-":
         raise click.UsageError("standard input cannot be followed; give a file")
-    source = read_source(path, protect=False)
-    if isinstance(source, Diagnostic):
-        raise NetcError((source,))
+    load_source(path, protect=False)
     gc.enable()
 
     def ready(address: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from onnx import NodeProto
 
 from netc.importing.graph import Frame, Scope
+from netc.ir.flat import join
 
 _PARAMETER = re.compile(r"(?P<module>[A-Za-z_][\w-]*(\.[\w-]+)*)\.(?P<role>\w+)", re.ASCII)
 _ROLES = frozenset({"weight", "bias", "running_mean", "running_var", "in_proj_weight", "in_proj_bias", "gamma", "beta"})
@@ -65,7 +66,7 @@ def _from_slashes(name: str) -> Scope:
         if last and part.startswith(last + "."):
             path += part[len(last) :]
         else:
-            path = f"{path}.{part}" if path else part
+            path = join(path, part)
         frames.append(Frame(path))
         last = part
     return tuple(frames)

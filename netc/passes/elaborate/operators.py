@@ -13,6 +13,7 @@ from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, eval
 from netc.expr.scope import Scope, how_said
 from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, dotted, walk
 from netc.expr.values import count_of
+from netc.ir.flat import join
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.base import Attr, BadValue, Op
@@ -279,7 +280,7 @@ class NodeMaker(Application):
             value = Value(types[0], path, span)
             return (value,), NameEntry(value)
         names = ports or tuple(str(i) for i in range(len(types)))
-        values = tuple(Value(t, f"{path}.{n}" if n else path, span) for t, n in zip(types, names, strict=True))
+        values = tuple(Value(t, join(path, n), span) for t, n in zip(types, names, strict=True))
         return values, NameEntry(values[0], {n: v for n, v in zip(names, values, strict=True) if n})
 
     def _check(self, op: Op, types: tuple[TensorType, ...]) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from netc.budget import REFERENCE
 from netc.diagnostics.model import Edit, Fix, Label, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import closest, elided
 from netc.expr.evaluate import Context, ExprError, Silenced
 from netc.expr.evaluate import texts as filled
 from netc.expr.tree import Expr, Name, TensorRef
@@ -171,7 +171,7 @@ class Resolver:
         at = span.text.rfind(last) + span.start
         edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()
         fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
-        listed = ", ".join(f"`{name}`" for name in known[:12]) + (", …" if len(known) > 12 else "")
+        listed = elided([f"`{name}`" for name in known], 12)
         notes = (f"it has {listed}" if base else f"there are {listed}",) if known and near is None else ()
         self.report.error("unknown-tensor", message, span).note(*notes).fix(*fixes)
 
