@@ -13,7 +13,7 @@ from netc.backends.pytorch.print.code import quoted
 from netc.backends.pytorch.print.containers import Containers
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
-from netc.backends.pytorch.print.members import FEW, is_expression, known
+from netc.backends.pytorch.print.members import FEW, is_expression
 from netc.backends.pytorch.print.place import tensor_kind
 from netc.backends.pytorch.tree import applied
 from netc.backends.pytorch.tree.names import statement_name, word
@@ -167,26 +167,24 @@ class Constructor(Containers):
     def _guards(self, steps: Sequence[tree.Step]) -> Iterator[tuple[str, str]]:
         """Conditions under which there is one module more: it is None otherwise."""
         for node in (inner for step in steps for inner in tree.walk(step)):
-            if not isinstance(node, tree.Branch) or node.then is None or node.otherwise is None:
+            if not isinstance(node, tree.Branch):
                 continue
-            made = [a for side in (node.then, node.otherwise) for a in applied(side.steps) if self.places.is_made(a)]
-            branches = [n for side in (node.then, node.otherwise) for s in side.steps for n in tree.walk(s)]
-            if len(made) != 1 or any(isinstance(n, tree.Branch) for n in branches):
+            inside = [inner for side in node.both() for inner in side.steps]
+            made = [a for a in applied(inside) if self.places.is_made(a)]
+            if len(made) != 1 or any(isinstance(n, tree.Branch) for one in inside for n in tree.walk(one)):
                 continue
             path, module = made[0].module, made[0].make
             others = [a for step in steps for a in applied([step]) if a.module == path and a is not made[0]]
             plain = module is not None and is_expression(module) and not tensor_kind(module)
             if plain and not others and not list(self.places.stepwise(made[0])) and path not in self.places.families:
-                inside = made[0] in list(applied(node.then.steps))
-                yield node.out, f"{self.places.access(path)} {'is not' if inside else 'is'} None"
+                there = made[0] in list(applied(node.both()[0].steps))
+                yield node.out, f"{self.places.access(path)} {'is not' if there else 'is'} None"
 
     def _branch(self, step: tree.Branch, indent: int) -> Iterator[str]:
-        assert step.then is not None
-        assert step.otherwise is not None
         if step.out in self.guards:
             yield from self._guarded(step, indent)
             return
-        inside = [a for side in (step.then, step.otherwise) for a in applied(side.steps)]
+        inside = [a for side in step.both() for a in applied(side.steps)]
         yield from self._dictionaries(inside, indent)
         for a in inside:
             if self.places.is_made(a) and self._is_always_there(a.module, step):
@@ -198,9 +196,9 @@ class Constructor(Containers):
             yield from layout(f"self.{flag} = {self.say(term).text}", indent)
         yield from self._typed(step, indent)
         before = set(self._made)
-        then = list(self._steps(step.then.steps, indent + 4))
+        then = list(self._steps(step.both()[0].steps, indent + 4))
         self._made, after = before, self._made
-        otherwise = list(self._steps(step.otherwise.steps, indent + 4))
+        otherwise = list(self._steps(step.both()[1].steps, indent + 4))
         self._made |= after
         pad = " " * indent
         if then:
@@ -212,9 +210,7 @@ class Constructor(Containers):
 
     def _typed(self, branch: tree.Branch, indent: int) -> Iterator[str]:
         """The type of an attribute that is of one class on one side and of another on the other."""
-        sides = [
-            {a.module: a.make for a in applied(body.steps) if self.places.is_made(a)} for _, body in _sides(branch)
-        ]
+        sides = [{a.module: a.make for a in applied(body.steps) if self.places.is_made(a)} for body in branch.both()]
         for path in sides[0]:
             made = [side.get(path) for side in sides]
             kinds = {self._form(one)[0] for one in made if one is not None}
@@ -224,14 +220,14 @@ class Constructor(Containers):
     def _is_always_there(self, module: str, branch: tree.Branch) -> bool:
         """Whether a module that a branch calls is called outside of it without a condition, or on the other side of the
         same one."""
-        sides = {side for side, body in _sides(branch) if _calls(body.steps, module)}
+        sides = _sides_calling(branch, module)
         for step in self.plan.tree.steps:
             if step is branch or not _calls([step], module):
                 continue
             if not isinstance(step, tree.Branch):
                 return True
             same = self.said(step.condition) == self.said(branch.condition)
-            if same and len(sides | {side for side, body in _sides(step) if _calls(body.steps, module)}) > 1:
+            if same and len(sides | _sides_calling(step, module)) > 1:
                 return True
         return False
 
@@ -245,14 +241,12 @@ class Constructor(Containers):
 
     def _guarded(self, step: tree.Branch, indent: int) -> Iterator[str]:
         """A module that is there under a condition, else None."""
-        assert step.then is not None
-        assert step.otherwise is not None
-        first = next((a for a in applied(step.then.steps) if self.places.is_made(a)), None)
-        made = first or next(a for a in applied(step.otherwise.steps) if self.places.is_made(a))
+        there, absent = ([a for a in applied(side.steps) if self.places.is_made(a)] for side in step.both())
+        (made,) = there or absent
         assert made.make is not None
         self._made.add(made.module)
         shown, condition = self.code(made.make), self.say(self.said(step.condition))
-        if first is not None:
+        if there:
             text = f"{shown.within(OR)} if {condition.within(OR)} else None"
         else:
             text = f"None if {condition.within(OR)} else {shown.text}"
@@ -287,7 +281,7 @@ class Constructor(Containers):
         if not isinstance(made, tree.Either):
             yield from self._put(f"{target} = {{}}", made, indent)
             return
-        pad, sides, condition = " " * indent, [known(made.then), known(made.otherwise)], self.said(made.condition)
+        pad, sides, condition = " " * indent, made.both(), self.said(made.condition)
         kind = ": nn.Module" if typed and target.removeprefix("self.").isidentifier() else ""
         if any(map(_is_identity, sides)) and kind:
             there, held = (sides[0], True) if _is_identity(sides[1]) else (sides[1], False)
@@ -301,8 +295,6 @@ class Constructor(Containers):
         yield from self._assign(target, sides[0], indent + 4, typed=False)
         yield f"{pad}else:"
         yield from self._assign(target, sides[1], indent + 4, typed=False)
-
-    # Modules as expressions
 
 
 def _is_identity(made: tree.Module) -> bool:
@@ -320,11 +312,9 @@ def _negated(term: Expr) -> Expr:
     return Unary(op="not", operand=term)
 
 
-def _sides(branch: tree.Branch) -> Iterator[tuple[bool, tree.Body]]:
-    """The sides of a branch that are there."""
-    for side, body in ((True, branch.then), (False, branch.otherwise)):
-        if body is not None:
-            yield side, body
+def _sides_calling(branch: tree.Branch, module: str) -> set[int]:
+    """Which sides of a branch call a module."""
+    return {i for i, body in enumerate(branch.both()) if _calls(body.steps, module)}
 
 
 def _calls(steps: Sequence[tree.Step], module: str) -> bool:

@@ -42,7 +42,7 @@ class Expressions(Returns):
             callee = self.constructor.plan.callee(made)
             if callee in file.lists.order:
                 return [self._results(step)] if self.presets.keys().isdisjoint(step.outs) else []
-            sizes = file.returned(callee)
+            sizes = file.returned.get(callee, ())
             ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
             if sizes:
                 return [step.outs[end - size : end] for end, size in zip(ends, sizes, strict=True)]

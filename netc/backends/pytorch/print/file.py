@@ -37,9 +37,11 @@ class File:
         self.names: dict[str, set[str]] = {}
         self.helpers: dict[str, str] = {}
         self.needs_make_divisible = False
-        self._identifiers: dict[Plan, dict[str, str]] = {}
+        self.identifiers: dict[Plan, dict[str, str]] = {}
+        """What each class calls its parameters."""
         self.lists = Lists({})
-        self._returned: dict[Plan, tuple[int, ...]] = {}
+        self.returned: dict[Plan, tuple[int, ...]] = {}
+        """The lengths of the lists that a class returns, of those that return lists."""
         made = [(plan, n) for plan in book.plans for n in tree.walk(plan.tree) if isinstance(n, tree.Make) and n.form]
         lent = [(plan, s.make) for plan in book.plans for s in tree.applied(plan.tree.steps) if s.lends]
         self.lent = frozenset(plan.callee(made) for plan, made in lent if isinstance(made, tree.New))
@@ -86,21 +88,6 @@ class File:
             name = plan.definition.class_name or pascal(plan.definition.name)
             plan.class_name = _numbered(safe(name + (_difference(plan) if len(alike) > 1 else "")), taken)
             taken.add(plan.class_name)
-
-    def identifiers(self, plan: Plan) -> dict[str, str]:
-        """What a class calls its parameters."""
-        return self._identifiers[plan]
-
-    def know(self, plan: Plan, identifiers: dict[str, str]) -> None:
-        self._identifiers[plan] = identifiers
-
-    def returns(self, plan: Plan, sizes: tuple[int, ...]) -> None:
-        """A class returns lists of these lengths."""
-        self._returned[plan] = sizes
-
-    def returned(self, plan: Plan) -> tuple[int, ...]:
-        """The lengths of the lists that a class returns; nothing where it returns tensors."""
-        return self._returned.get(plan, ())
 
     def add(self, pair: str) -> None:
         """An import: `torch.nn.functional:relu`, or a module alone."""

@@ -16,7 +16,7 @@ from netc.backends.pytorch.print.expressions import Expressions
 from netc.backends.pytorch.print.loops import Roll
 from netc.backends.pytorch.print.place import tensor_kind
 from netc.backends.pytorch.print.shapes import Shapes
-from netc.backends.pytorch.print.tensors import Step, Tensors, bodies, read_in, results_of
+from netc.backends.pytorch.print.tensors import Step, Tensors, read_in, results_of
 from netc.backends.pytorch.print.variables import Text, binds, loop_words
 from netc.backends.pytorch.print.words import common, item_of, plural, singular, singular_of
 from netc.backends.pytorch.tree import reads_of
@@ -272,7 +272,7 @@ class Writer(Expressions):
         self.flush()
         guard = self.constructor.guards.get(step.out)
         flag = guard or f"self.{self.constructor.flag(step.condition, step.path)}"
-        sides = [self._side(body, self.indent) for body in bodies(step)]
+        sides = [self._side(body, self.indent) for body in step.both()]
         shown = f"{sides[0][1].code.within(OR)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
             reads = [*sides[0][1].reads, *sides[1][1].reads]
@@ -295,7 +295,7 @@ class Writer(Expressions):
         name = self._join_name(step)
         inner = Counter(self.tensors.of(read) for read in reads_of(step))
         sides = []
-        for body in bodies(step):
+        for body in step.both():
             writer, shown = self._side(body, self.indent + 4)
             if shown.text != name:
                 writer.write(f"{name} = {shown.text}")
@@ -317,7 +317,7 @@ class Writer(Expressions):
     def _join_name(self, step: tree.Branch) -> str:
         """The variable both branches leave their tensor in: the one passed on unchanged if nothing else reads it."""
         inner = Counter(self.tensors.of(read) for read in reads_of(step))
-        for body in bodies(step):
+        for body in step.both():
             result = self.tensors.of(body.result)
             if result in self.homes and self.left[result] <= inner[result]:
                 return self.homes[result]

@@ -120,10 +120,11 @@ class Members:
             star = "" if named else "*"
             yield f"{pad}{target.replace('{}', f'nn.Sequential({star}{inner})')}"
         elif isinstance(made, tree.Either) and not is_expression(made):
+            then, otherwise = made.both()
             yield f"{pad}if {self.say(self.said(made.condition)).text}:"
-            yield from self._put(target, known(made.then), indent + 4)
+            yield from self._put(target, then, indent + 4)
             yield f"{pad}else:"
-            yield from self._put(target, known(made.otherwise), indent + 4)
+            yield from self._put(target, otherwise, indent + 4)
         else:
             yield from layout(target.replace("{}", self.code(made).text), indent)
 
@@ -237,7 +238,7 @@ class Members:
             case tree.Sequence():
                 return Code(self._sequence(made.members))
         condition = self.say(self.said(made.condition))
-        then, otherwise = self.code(known(made.then)), self.code(known(made.otherwise))
+        then, otherwise = map(self.code, made.both())
         return Code(f"{then.within(OR)} if {condition.within(OR)} else {otherwise.text}", CHOICE)
 
     def _may_be_none(self, operator: tree.Operator) -> bool:
@@ -273,7 +274,7 @@ class Members:
 
     def _arguments(self, made: tree.New, terms: Sequence[Expr] | None = None) -> Iterator[str]:
         callee = self.plan.callee(made)
-        known = self.file.identifiers(callee)
+        known = self.file.identifiers[callee]
         said = terms if terms is not None else [self.said(hole) for hole in self.plan.arguments[id(made)]]
         for param, term in zip(callee.params, said, strict=True):
             if param.default is None:
@@ -315,11 +316,6 @@ class Members:
                 self.file.needs_make_divisible = True
             elif isinstance(part, Literal) and isinstance(part.value, tree.Factory):
                 self.file.use_factory(part.value)
-
-
-def known(side: tree.Module | None) -> tree.Module:
-    assert side is not None
-    return side
 
 
 def _items(term: Expr) -> Sequence[Expr]:
@@ -376,7 +372,7 @@ def is_expression(made: tree.Module) -> bool:
         case tree.Sequence():
             return all(map(_is_member, made.members))
         case tree.Either():
-            return all(side is None or is_expression(side) for side in (made.then, made.otherwise))
+            return all(map(is_expression, made.both()))
     return True
 
 

@@ -124,7 +124,7 @@ class ClassWriter:
     def __init__(self, plan: Plan, file: File, network: Network, flat: Flat) -> None:
         self.plan, self.file, self.network, self.flat = plan, file, network, flat
         self.constructor = Constructor(plan, file)
-        file.know(plan, self.constructor.ids.of)
+        file.identifiers[plan] = self.constructor.ids.of
         self.tensors = Tensors(plan.tree.steps, plan.tree.outputs, self.constructor.places)
         self.outputs = plan.tree.outputs
         self.kept = [o for o in self.outputs if not o.train_only]
@@ -165,7 +165,7 @@ class ClassWriter:
         given = [f"{name}: {kind}" for name, kind in writer.given]
         returns = "list[Tensor]" if writer.listed or writer.gives_list else self._returns()
         if writer.returned:
-            self.file.returns(self.plan, writer.returned)
+            self.file.returned[self.plan] = writer.returned
             kinds = ["list[Tensor]"] * len(writer.returned)
             returns = kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]"
         return [*layout(f"def forward({', '.join(('self', *given))}) -> {returns}:", 4), *writer.lines]

@@ -170,6 +170,6 @@ def _conditional(steps: Sequence[tree.Step]) -> Iterator[str]:
     for step in steps:
         for node in tree.walk(step):
             if isinstance(node, tree.Branch):
-                yield from (a.module for side in (node.then, node.otherwise) if side for a in applied(side.steps))
+                yield from (a.module for side in node.both() for a in applied(side.steps))
             elif isinstance(node, tree.Apply) and isinstance(node.make, tree.Either):
                 yield node.module

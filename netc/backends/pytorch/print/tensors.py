@@ -64,9 +64,8 @@ class Tensors:
                 self._same[step.name] = self.of(step.read)
             elif isinstance(step, tree.Turns):
                 yield from self._turned(step)
-            elif isinstance(step, tree.Branch) and step.then is not None and step.otherwise is not None:
-                then = tree.Body(tuple(self._written(step.then.steps)), step.then.result)
-                otherwise = tree.Body(tuple(self._written(step.otherwise.steps)), step.otherwise.result)
+            elif isinstance(step, tree.Branch):
+                then, otherwise = (tree.Body(tuple(self._written(side.steps)), side.result) for side in step.both())
                 yield tree.Branch(step.path, step.out, step.condition, then, otherwise)
             else:
                 yield step
@@ -180,10 +179,3 @@ def results_of(step: Step) -> tuple[str, ...]:
     if isinstance(step, tree.Held):
         return (step.name,)
     return step.outs if isinstance(step, tree.Apply) else (step.out,) if isinstance(step, tree.Branch) else ()
-
-
-def bodies(step: tree.Branch) -> tuple[tree.Body, tree.Body]:
-    """Both sides of a condition."""
-    assert step.then is not None
-    assert step.otherwise is not None
-    return step.then, step.otherwise

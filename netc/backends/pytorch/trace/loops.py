@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +47,13 @@ class Loops:
         carried = {f"~{key}.{axis}": n.value for axis, n in zip((1, -1), entry, strict=False) if type(n.value) is int}
         counted = {f"${key}.{name}": value for name, value in bindings.items()}
         self.instance.turns = {**self.instance.turns, **counted, **carried}
+
+    def turns(self, key: str, group: Group) -> Iterator[Sequence[Item]]:
+        """What stands in each turn, within it."""
+        for i, item in enumerate(group.items):
+            self.enter(key, group, item, i)
+            yield inside(item)
+            self.leave(key, item)
 
     def leave(self, key: str, item: Item) -> None:
         """The sizes made in a turn no longer know its variables, but what these hang on."""
@@ -93,6 +100,11 @@ class Loops:
 
     def end_holes(self, name: str, numbers: tuple[Number, ...]) -> tuple[Hole, ...]:
         return tuple(Hole("", name, ((self.instance.here(), number),)) for number in numbers)
+
+
+def inside(turn: Item) -> Sequence[Item]:
+    """What a turn of a loop, or a copy, consists of."""
+    return turn.items if isinstance(turn, Group) and turn.kind == "iteration" else (turn,)
 
 
 def result_of(item: Item) -> Value | None:

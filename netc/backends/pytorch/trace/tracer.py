@@ -12,7 +12,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues
 from netc.backends.pytorch.trace.forms import Forms, bare, needed, wrapped
 from netc.backends.pytorch.trace.lent import Lending, LentCall, call_of
-from netc.backends.pytorch.trace.loops import Loops, result_of, source_of
+from netc.backends.pytorch.trace.loops import Loops, inside, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
 from netc.backends.pytorch.tree import Hole, Read, Step, handed
@@ -158,12 +158,7 @@ class Trace(Instance):
 
     def _unrolled(self, group: Group) -> Step:
         key, names, iterable = self.loops.head(group)
-        turns = []
-        for i, item in enumerate(group.items):
-            self.loops.enter(key, group, item, i)
-            turns.append(self._steps(item.items if isinstance(item, Group) and item.kind == "iteration" else (item,)))
-            self.loops.leave(key, item)
-        return tree.Turns(key, names, iterable, tuple(turns))
+        return tree.Turns(key, names, iterable, tuple([self._steps(turn) for turn in self.loops.turns(key, group)]))
 
     def _branch(self, group: Group) -> Step:
         condition = self._condition(group)
@@ -202,16 +197,11 @@ class Trace(Instance):
         inner = self.called[call] = self.tracer.traces[call.block] = Trace(
             call.block, self.tracer, self, f"{region.path}."
         )
-        self.bound[call] = {
-            **inner.imports,
-            **{key: self.sizes[call.inputs[p]][axis] for key, (p, axis) in inner.roles.items()},
-        }
-        self.bound[call].update(self.numbers.guards(call, inner, self.bound[call]))
+        roles = {key: self.sizes[call.inputs[p]][axis] for key, (p, axis) in inner.roles.items()}
+        bound = self._bind(call, inner, {**inner.imports, **roles})
         for value, sizes in inner.sizes.items():
             if value not in call.inputs:
-                self.sizes[value] = tuple(self.numbers.moved(size, self.bound[call]) for size in sizes)
-        self.structural |= translated(inner.structural, self.bound[call])
-        self.whole |= translated(inner.whole, self.bound[call])
+                self.sizes[value] = tuple(self.numbers.moved(size, bound) for size in sizes)
         reads = tuple(self._read(value) for value in call.inputs)
         made = tree.New(region.path, ((self.here(), call),))
         yield self._made(
@@ -354,8 +344,7 @@ class Trace(Instance):
             value = source_of(item)
             entries.append(self.loops.ends(value))
             self.loops.enter(key, group, item, i, entries[-1])
-            inside = item.items if isinstance(item, Group) and item.kind == "iteration" else (item,)
-            turns.append(tuple(part for one in inside for part in self._part(one, prefix)))
+            turns.append(tuple(part for one in inside(item) for part in self._part(one, prefix)))
             exits.append(self.loops.end_holes("exit", self.loops.ends(result_of(item))))
             self.loops.leave(key, item)
         self.loops.progress(group, iterable)
@@ -380,13 +369,18 @@ class Trace(Instance):
             return made
         return msgspec.structs.replace(made, plain=tree.Plain(self.numbers.make(leaf, plain.module)))
 
+    def _bind(self, call: Call, callee: Trace, bound: dict[str, Number]) -> dict[str, Number]:
+        """The callee's names as numbers here, its conditions included, and what hangs on them."""
+        bound.update(self.numbers.guards(call, callee, bound))
+        self.bound[call] = bound
+        self.structural |= translated(callee.structural, bound)
+        self.whole |= translated(callee.whole, bound)
+        return bound
+
     def _called(self, call: Call) -> tree.New:
         self.structural |= self.numbers.statement_names(call.statement)
         callee = self.called[call] = self.tracer.trace(call.block)
-        bound = self.bound[call] = dict(self.numbers.bindings(call, callee))
-        bound.update(self.numbers.guards(call, callee, bound))
-        self.structural |= translated(callee.structural, bound)
-        self.whole |= translated(callee.whole, bound)
+        bound = self._bind(call, callee, dict(self.numbers.bindings(call, callee)))
         for outer, output in zip(call.outputs, call.block.outputs, strict=True):
             self.sizes[outer] = tuple(self.numbers.moved(size, bound) for size in callee.sizes[output.value])
         return tree.New(self.local(call.path), ((self.here(), call),))

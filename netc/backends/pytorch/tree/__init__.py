@@ -125,6 +125,12 @@ class Either(Node, frozen=True, eq=False):
     then: Module | None
     otherwise: Module | None
 
+    def both(self) -> tuple[Module, Module]:
+        """Its sides, after `fit`, which leaves no choice with one."""
+        assert self.then is not None
+        assert self.otherwise is not None
+        return self.then, self.otherwise
+
 
 Module = Make | New | Sequence | Either
 
@@ -231,6 +237,11 @@ class Branch(Node, frozen=True, eq=False):
     def sides(self) -> Iterator[Body]:
         """The sides that some instance takes."""
         yield from (side for side in (self.then, self.otherwise) if side is not None)
+
+    def both(self) -> tuple[Body, Body]:
+        """Both sides, after `fit`, which leaves no branch with one."""
+        then, otherwise = self.sides()
+        return then, otherwise
 
 
 class Turns(Node, frozen=True, eq=False):
