@@ -95,7 +95,7 @@ class Constructor(Containers):
         values = [*param.values.values(), *([] if param.default is None else [param.default.value])]
         if any(isinstance(value, tree.Factory) for value in values):
             self.file.add("collections.abc:Callable")
-            given = max((self._given(param.name)), default=0)
+            given = max(_given(self.plan, param.name), default=0)
             kind = f"Callable[[{', '.join(['int'] * given)}], nn.Module]"
             return f"{kind} | None" if None in values else kind
         fixed = param.name in self._settings
@@ -113,16 +113,6 @@ class Constructor(Containers):
         own = [node for node in made if node.form is not None and node.form.helper is None]
         terms = (self.said(hole) for node in own for hole in self.plan.holes_in(node))
         return frozenset(term.id for term in terms if isinstance(term, Name))
-
-    def _given(self, name: str) -> Iterator[int]:
-        """How many numbers the operator that an argument holds is given, by place."""
-        for node in tree.walk(self.plan.tree):
-            if isinstance(node, tree.Operator) and self.plan.chosen.get(id(node.hole)) == Name(id=name):
-                yield len(node.site)
-            elif isinstance(node, tree.New) and id(node) in self.plan.arguments:
-                for param, hole in zip(self.plan.callee(node).params, self.plan.arguments[id(node)], strict=True):
-                    if self.said(hole) == Name(id=name):
-                        yield from Constructor(self.plan.callee(node), self.file)._given(param.name)
 
     def _lets(self) -> Iterator[str]:
         done: set[str] = set()
@@ -295,6 +285,18 @@ class Constructor(Containers):
         yield from self._assign(target, sides[0], indent + 4, typed=False)
         yield f"{pad}else:"
         yield from self._assign(target, sides[1], indent + 4, typed=False)
+
+
+def _given(plan: Plan, name: str) -> Iterator[int]:
+    """How many numbers the operator that an argument holds is given, by place."""
+    for node in tree.walk(plan.tree):
+        if isinstance(node, tree.Operator) and plan.said(node.hole) == Name(id=name):
+            yield len(node.site)
+        elif isinstance(node, tree.New):
+            callee = plan.callee(node)
+            for param, hole in zip(callee.params, plan.arguments[id(node)], strict=True):
+                if plan.said(hole) == Name(id=name):
+                    yield from _given(callee, param.name)
 
 
 def _is_identity(made: tree.Module) -> bool:

@@ -13,7 +13,7 @@ from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
 from netc.backends.pytorch.print.loops import Family
 from netc.backends.pytorch.print.members import Members, as_range, is_expression
-from netc.backends.pytorch.print.place import Places, is_kept_buffer, tensor_kind
+from netc.backends.pytorch.print.place import is_kept_buffer, tensor_kind
 from netc.expr.terms import (
     is_plain,
     lit,
@@ -33,7 +33,7 @@ class Containers(Members):
     """Writes the containers of one class's `__init__`."""
 
     def __init__(self, plan: Plan, file: File) -> None:
-        self.places = Places(plan)
+        self.places = file.places(plan)
         super().__init__(plan, file, Identifiers(plan, file.reserved, self.places.heads))
         self._made: set[str] = set()
 

@@ -11,6 +11,7 @@ from netc.backends.pytorch.fit.book import Book
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
 from netc.backends.pytorch.print.lists import Lists
+from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
 from netc.expr.terms import lit, make_divisible
 from netc.expr.tree import Expr, Literal, Name
@@ -37,6 +38,7 @@ class File:
         self.names: dict[str, set[str]] = {}
         self.helpers: dict[str, str] = {}
         self.needs_make_divisible = False
+        self._places: dict[Plan, Places] = {}
         self.identifiers: dict[Plan, dict[str, str]] = {}
         """What each class calls its parameters."""
         self.lists = Lists({})
@@ -88,6 +90,12 @@ class File:
             name = plan.definition.class_name or pascal(plan.definition.name)
             plan.class_name = _numbered(safe(name + (_difference(plan) if len(alike) > 1 else "")), taken)
             taken.add(plan.class_name)
+
+    def places(self, plan: Plan) -> Places:
+        """Where the modules of a class live."""
+        if plan not in self._places:
+            self._places[plan] = Places(plan)
+        return self._places[plan]
 
     def add(self, pair: str) -> None:
         """An import: `torch.nn.functional:relu`, or a module alone."""

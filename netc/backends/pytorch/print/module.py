@@ -20,7 +20,6 @@ from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.forward import Writer
 from netc.backends.pytorch.print.initialise import init_numbers, init_statements
 from netc.backends.pytorch.print.lists import Lists
-from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.tree import is_handed
@@ -300,7 +299,7 @@ class ClassWriter:
         """Attributes of classes whose types are known, as far as the path goes through them without a condition."""
         plan, text, rest = self.plan, "self", path
         while rest:
-            places = Places(plan)
+            places = self.file.places(plan)
             head, _, rest = rest.partition(".")
             made = places.placed.get(head)
             if head.isdigit() or made is None or places.is_conditional(head):
