@@ -24,8 +24,7 @@ from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
 from netc.syntax.ast import Argument, InitRule, Line, SpecFile
 
-Calls = tuple[Call, ...]
-Say = Callable[[Said, Calls], str | None]
+Say = Callable[[Said], str | None]
 Access = Callable[[str], str | None]
 
 MAY_BE_NONE = re.compile(r"nn\.Conv\w+\.bias|nn\.MultiheadAttention\.bias_[kv]")
@@ -44,11 +43,11 @@ class InitCode(msgspec.Struct, frozen=True):
 def init_statements(network: Network, opened: Flat, say: Say, access: Access, taken: Iterable[str] = ()) -> InitCode:
     """What the end of the root's `__init__` does so that its parameters start as the rules say.
 
-    say: a float in the root's `__init__`, which stands in the scope of the last of these calls, of the root where there
-    are none; None where no expression says it, and its value is written. access: how `__init__` reaches the module or
-    the parameter at a path, so that type checkers see which it is (`self.head.weight`); None where no text does, or
-    where other arguments of the constructor may build no such path. taken: names that `say` may give, which
-    no variable may have. The statements hang on no size. What operators start with anyway is not repeated.
+    say: a float of the root's file in its `__init__`; None where no expression says it, and its value is written.
+    access: how `__init__` reaches the module or the parameter at a path, so that type checkers see which it is
+    (`self.head.weight`); None where no text does, or where other arguments of the constructor may build no such path.
+    taken: names that `say` may give, which no variable may have. The statements hang on no size. What operators start
+    with anyway is not repeated.
     Raises `netc.ops.records.Unsupported` where an operator has no PyTorch form.
     """
     uses = _uses(network)
@@ -71,43 +70,41 @@ def _laid_out(line: str) -> list[str]:
     return layout(text, 2 * len(INDENT) + len(line) - len(text))
 
 
-def init_numbers(network: Network) -> Iterator[tuple[Said, Calls]]:
+def init_numbers(network: Network) -> Iterator[Said]:
     """All that `init_statements` may ask `say` for."""
-    for use in _uses(network).values():
-        for rule in (rule for rule in use.file.init if rule.line.op in INITIALISERS):
-            for argument, _, words in _arguments(rule.line):
-                if not _is_plain(argument.value, words):
-                    yield Said(argument.value, use.block.scope), use.calls
+    for rule in (rule for rule in network.file.init if rule.line.op in INITIALISERS):
+        for argument, _, words in _arguments(rule.line):
+            if not _is_plain(argument.value, words):
+                yield Said(argument.value, network.block.scope)
 
 
 class _Use(msgspec.Struct, frozen=True, eq=False):
-    """A place where a file's network stands: its module path, the calls that lead there, and the files used in it."""
+    """A place where a file's network stands: its module path, and the files used in it."""
 
     file: SpecFile
     block: Block
     prefix: str
-    calls: Calls
     inner: list[_Use]
 
 
 def _uses(network: Network) -> dict[str, _Use]:
     """The network's file and those it uses, by the paths where they stand, outer ones first."""
-    uses = {"": _Use(network.file, network.block, "", (), [])}
+    uses = {"": _Use(network.file, network.block, "", [])}
 
-    def visit(block: Block, around: _Use, home: Home, calls: Calls) -> None:
+    def visit(block: Block, around: _Use, home: Home) -> None:
         for call in block.leaves():
             if isinstance(call, Call):
-                inner, trail, use = home.inside(call), (*calls, call), around
+                inner, use = home.inside(call), around
                 path = inner.module
                 file = call.block.definition
                 if call.imported and isinstance(file, SpecFile):
-                    use = uses.get(path) or _Use(file, call.block, path, trail, [])
+                    use = uses.get(path) or _Use(file, call.block, path, [])
                     if path not in uses:
                         uses[path] = use
                         around.inner.append(use)
-                visit(call.block, use, inner, trail)
+                visit(call.block, use, inner)
 
-    visit(network.block, uses[""], Home(), ())
+    visit(network.block, uses[""], Home())
     return uses
 
 
@@ -246,8 +243,8 @@ class _Reader:
             if known.lists:
                 return Filler(rule.line.op, (_literal(tuple(flat(values[name]))),))
             said = None
-            if not _is_plain(argument.value, words):
-                said = self.say(Said(argument.value, use.block.scope), use.calls)
+            if not use.prefix and not _is_plain(argument.value, words):
+                said = self.say(Said(argument.value, use.block.scope))
             if said or values[name] != defaults[name]:
                 text = said or _literal(values[name])
                 shown.append(text if defaults[name] is None else f"{name}={text}")

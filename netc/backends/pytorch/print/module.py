@@ -27,7 +27,7 @@ from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
 from netc.expr.scope import Said
 from netc.ir.flat import Flat, flatten, parameters
-from netc.ir.model import Call, Network
+from netc.ir.model import Network
 from netc.syntax.ast import SpecFile
 
 
@@ -40,7 +40,7 @@ class Header(msgspec.Struct, frozen=True):
 
 def write_module(network: Network, header: Header) -> str:
     """The whole file."""
-    book = settle(network.block, [said for said, calls in init_numbers(network) if not calls])
+    book = settle(network.block, list(init_numbers(network)))
     flat = flatten(network)
     check(book, flat)
     file = File(book, network.file.class_name or pascal(network.name))
@@ -285,8 +285,8 @@ class ClassWriter:
     def _initialised(self) -> list[str]:
         """The statements for the spec's `init`."""
 
-        def say(said: Said, calls: tuple[Call, ...]) -> str | None:
-            term = None if calls else self.plan.number(said)
+        def say(said: Said) -> str | None:
+            term = self.plan.number(said)
             return None if term is None else self.constructor.say(term).text
 
         code = init_statements(self.network, self.flat, say, self._access, self.constructor.ids.of.values())
