@@ -122,8 +122,9 @@ def _candidate(
 
 
 def _checked(graph: Graph, name: str, way: str, templates: list[Template], merges: bool) -> Candidate | Parting:
+    outside = [*(value.name for value in graph.inputs), *graph.shared.values()]
     for template in templates:
-        group(template, merges)
+        group(template, merges, () if template.name else outside)
     results = [result for result, _ in graph.outputs]
     text = Printer(templates, graph, results, file_defaults(graph)).text(name, graph.gaps())
     with limited(max(LIMIT, STEPS * len(graph.nodes))):
@@ -175,8 +176,10 @@ def file_defaults(graph: Graph) -> dict[tuple[str, str], Any]:
 def name_ends(graph: Graph) -> None:
     """Give inputs and outputs names that a spec may have, the source's where that is possible."""
     taken: set[str] = set()
+    owners = {node.path.partition(".")[0] for node in graph.nodes if node.params}
     for value in graph.inputs:
-        value.name = unique(_word(value.name, _usual(value.type.rank)), "input", taken)
+        word = _word(value.name, _usual(value.type.rank))
+        value.name = unique(f"{word}_input" if word in owners else word, "input", taken)
         taken.add(value.name)
     named = []
     for at, (name, value) in enumerate(graph.outputs):

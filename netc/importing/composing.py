@@ -32,6 +32,68 @@ def unbind(m: Matcher, node: Node) -> bool:
     return True
 
 
+@rule("squeeze")
+def taken(m: Matcher, node: Node) -> bool:
+    """One slice of an axis, which then goes: `select`."""
+    cut, axis = m.made_by(node.inputs[0], "slice"), _axis(node)
+    op: Any = cut.op if cut is not None else None
+    if cut is None or op.dim % cut.inputs[0].type.rank != axis or not isinstance(op.start, int):
+        return False
+    return m.become(node, "select", cut.inputs, [cut], dim=axis, index=op.start)
+
+
+@rule("chunk", "split")
+def unbound(m: Matcher, node: Node) -> bool:
+    """Parts of one slice each, of which the axis then goes."""
+    rank = node.inputs[0].type.rank
+    axis = int(node.op.dim) % rank  # type: ignore[attr-defined]
+    readers = [m.single(value) for value in node.outputs]
+    gone = [
+        reader for reader in readers if reader is not None and reader.op.name == "squeeze" and _axis(reader) == axis
+    ]
+    if len(gone) != len(readers) or any(value.type.shape[axis] != 1 for value in node.outputs):
+        return False
+    node.outputs = []
+    m.become(node, "unbind", node.inputs, gone, dim=axis)
+    for value, squeezed in zip(node.outputs, gone, strict=True):
+        value.source = squeezed.out.source
+        m.replace(squeezed.out, value)
+    return True
+
+
+@rule("concat")
+def roll(m: Matcher, node: Node) -> bool:
+    """The end of an axis put before its beginning; along several axes, one after the other."""
+    cuts = [m.made_by(value, "slice") for value in node.inputs]
+    last, first = (*cuts, None, None)[:2]
+    if len(cuts) != 2 or last is None or first is None or last.inputs != first.inputs:
+        return False
+    x, axis = last.inputs[0], int(node.op.dim) % node.out.type.rank  # type: ignore[attr-defined]
+    ends: tuple[Any, Any] = (last.op, first.op)
+    if any(op.dim % x.type.rank != axis or op.step != 1 for op in ends) or not _meet(*ends, x.type.shape[axis]):
+        return False
+    shift, size = -int(ends[0].start), x.type.shape[axis]
+    if isinstance(size, int) and size:
+        shift = (shift + size // 2) % size - size // 2
+    return m.become(node, "roll", [x], [last, first], shifts=(shift,), dims=(axis,))
+
+
+def _meet(last: Any, first: Any, size: Any) -> bool:
+    """Does one slice begin where the other ends, one being all to the end and the other from the beginning?"""
+    return first.start == 0 and last.start != 0 and last.start == first.end and last.end in (None, size)
+
+
+@rule("roll")
+def rolled(m: Matcher, node: Node) -> bool:
+    """Along one axis, then along others."""
+    before = m.made_by(node.inputs[0], "roll")
+    ours, theirs = node.op, before.op if before is not None else None
+    if before is None or theirs is None or set(ours.dims) & set(theirs.dims):  # type: ignore[attr-defined]
+        return False
+    shifts, dims = theirs.shifts + ours.shifts, theirs.dims + ours.dims  # type: ignore[attr-defined]
+    return m.become(node, "roll", before.inputs, [before], shifts=shifts, dims=dims)
+
+
 def _axis(node: Node) -> int:
     op: Any = node.op
     return int(op.dim % node.inputs[0].type.rank)

@@ -85,6 +85,14 @@ class Weight(msgspec.Struct, frozen=True, eq=False):
             array = _STEPS[what](array, numbers)
         return array
 
+    def varies(self) -> bool:
+        """Whether not all elements are the same number, as they are in tensors that no training has changed."""
+        try:
+            array = self.view()
+        except Gap:
+            return False
+        return bool(array.size > 1 and np.any(array != array.reshape(-1)[0]))
+
     def told(self) -> str:
         """`permute (1 0)`: what was done to the tensor; empty where nothing was."""
         return ", ".join(f"{what} ({' '.join(map(str, numbers))})" for what, numbers in self.steps)
@@ -189,6 +197,8 @@ class Graph:
         self.unused: dict[str, str] = {}
         self.notes: list[str] = []
         self.left: list[Left] = []
+        self.idle: list[Value] = []
+        """Inputs of the source that nothing reads, which a spec cannot have."""
         self.has_weights = True
         self.shared: dict[Node, str] = {}
         """What nodes are called that are one operator in the source, used several times."""
@@ -278,6 +288,16 @@ class Graph:
             if node in needed:
                 needed.update(value.maker for value in node.reads)
         self.nodes = [node for node in self.nodes if node in needed]
+
+    def drop_idle(self) -> None:
+        """Leave out the inputs that nothing reads, unless none would be left."""
+        read = {value for node in self.nodes for value in node.reads} | self.results()
+        self.idle = [value for value in self.inputs if value not in read]
+        if not self.idle or len(self.idle) == len(self.inputs):
+            self.idle = []
+            return
+        self.inputs = [value for value in self.inputs if value in read]
+        self.notes += [f"the input {value.source} is never read, so the spec does without it" for value in self.idle]
 
     def sort(self) -> None:
         """Order nodes so that each stands behind what it reads, otherwise as they stand."""

@@ -10,9 +10,9 @@ from math import isclose, sqrt
 
 import numpy as np
 
-from netc.importing import composing, rearranging  # noqa: F401 - they register patterns
+from netc.importing import attending, composing, rearranging  # noqa: F401 - they register patterns
 from netc.importing.graph import Graph, Node, Value, Weight, made
-from netc.importing.matching import RULES, Matcher, rule, weight_of
+from netc.importing.matching import RULES, Matcher, factor_of, rule, scalar, weight_of
 from netc.importing.reordering import gather_concats, state_order
 
 MOST_ROUNDS = 20
@@ -68,36 +68,22 @@ def gated(m: Matcher, node: Node) -> bool:
 @rule("div", "mul")
 def hardswish(m: Matcher, node: Node) -> bool:
     """x·relu6(x + 3) / 6"""
-    factor = _scalar(node)
+    factor = scalar(node)
     if factor is None or not isclose(factor, 6 if node.op.name == "div" else 1 / 6, rel_tol=1e-6):
         return False
     product = m.made_by(node.inputs[0], "mul")
     if product is None:
         gate = m.made_by(node.inputs[0], "relu6")
         shifted = m.made_by(gate.inputs[0], "add") if gate is not None else None
-        if gate is not None and shifted is not None and _scalar(shifted) == 3:
+        if gate is not None and shifted is not None and scalar(shifted) == 3:
             return m.become(node, "hardsigmoid", [shifted.inputs[0]], [gate, shifted])
         return False
     for x, gate_value in _pairs(product):
         gate = m.made_by(gate_value, "relu6")
         shifted = m.made_by(gate.inputs[0], "add") if gate is not None else None
-        if gate is not None and shifted is not None and shifted.inputs[0] is x and _scalar(shifted) == 3:
+        if gate is not None and shifted is not None and shifted.inputs[0] is x and scalar(shifted) == 3:
             return m.become(node, "hardswish", [x], [product, gate, shifted])
     return False
-
-
-def _scalar(node: Node) -> float | None:
-    """The number of an operator that takes one."""
-    found = getattr(node.op, "other", None)
-    return float(found) if len(node.inputs) == 1 and found is not None else None
-
-
-def _factor(node: Node) -> float | None:
-    """What a product by a number, or a division by one that is not 0, multiplies by."""
-    found = _scalar(node)
-    if node.op.name == "mul" or found is None:
-        return found
-    return 1 / found if found else None
 
 
 @rule("div")
@@ -122,14 +108,14 @@ def gelu(m: Matcher, node: Node) -> bool:
     while stack:
         top = stack.pop()
         gone.append(top)
-        factor = _factor(top)
+        factor = factor_of(top)
         if factor is not None:
             scale *= factor
         elif top.op.name == "div":
             return False
         for value in top.inputs:
             inner = m.made_by(value, "mul", "div") if len(gone) < 4 else None
-            if inner is not None and not (inner.op.name == "div" and _scalar(inner) is None):
+            if inner is not None and not (inner.op.name == "div" and scalar(inner) is None):
                 stack.append(inner)
             else:
                 factors.append(value)
@@ -145,13 +131,13 @@ def gelu(m: Matcher, node: Node) -> bool:
 
 def _erf_of(m: Matcher, curve: Value, x: Value) -> tuple[str, list[Node]] | None:
     plus = m.made_by(curve, "add")
-    if plus is None or _scalar(plus) != 1:
+    if plus is None or scalar(plus) != 1:
         return None
     inner = m.made_by(plus.inputs[0], "erf")
     if inner is None:
         return None
     shrunk = m.made_by(inner.inputs[0], "div", "mul")
-    factor = _scalar(shrunk) if shrunk is not None else None
+    factor = scalar(shrunk) if shrunk is not None else None
     if shrunk is None or factor is None or shrunk.inputs[0] is not x:
         return None
     wanted = sqrt(2) if shrunk.op.name == "div" else sqrt(0.5)
@@ -222,58 +208,6 @@ def channel_shuffle(m: Matcher, node: Node) -> bool:
     return m.become(node, "channel_shuffle", split.inputs, [swap, split], groups=groups)
 
 
-@rule("matmul")
-def attention(m: Matcher, node: Node) -> bool:
-    """softmax(q·kᵀ·scale + mask)·v"""
-    soft = m.made_by(node.inputs[0], "softmax")
-    if soft is None or soft.op.dim not in (-1, soft.inputs[0].type.rank - 1):  # type: ignore[attr-defined]
-        return False
-    gone, value, mask = [soft], soft.inputs[0], None
-    plus = m.made_by(value, "add")
-    if plus is not None and len(plus.inputs) == 2:
-        mask = next((v for v in plus.inputs if m.made_by(v, "mul", "div", "matmul") is None), None)
-        if mask is None:
-            return False
-        gone.append(plus)
-        value = next(v for v in plus.inputs if v is not mask)
-    scale, value = _scaled(m, value, gone)
-    product = m.made_by(value, "matmul")
-    if product is None:
-        return False
-    gone.append(product)
-    more, q = _scaled(m, product.inputs[0], gone)
-    last, swapped = _scaled(m, product.inputs[1], gone)
-    scale *= more * last
-    turn = m.made_by(swapped, "transpose")
-    if turn is None:
-        return False
-    rank = turn.out.type.rank
-    axes = sorted((turn.op.dim0 % rank, turn.op.dim1 % rank))  # type: ignore[attr-defined]
-    again, k = _scaled(m, turn.inputs[0], gone)
-    width = q.type.shape[-1]
-    if axes != [rank - 2, rank - 1] or not isinstance(width, int):
-        return False
-    scale *= again
-    usual = isclose(scale, width**-0.5, rel_tol=1e-6)
-    given = {} if usual else {"scale": float(np.format_float_positional(np.float32(scale), unique=True))}
-    ok = m.become(node, "scaled_dot_product_attention", [q, k, node.inputs[1]], [*gone, turn], **given)
-    if mask is not None:
-        node.references = {"attn_mask": mask}
-        m.readers[mask].append(node)
-        m.graph.settle(node)
-    return ok
-
-
-def _scaled(m: Matcher, value: Value, gone: list[Node]) -> tuple[float, Value]:
-    """A factor of a value, and the value without it."""
-    node = m.made_by(value, "mul", "div")
-    factor = _factor(node) if node is not None else None
-    if node is None or factor is None:
-        return 1.0, value
-    gone.append(node)
-    return factor, node.inputs[0]
-
-
 @rule("add")
 def layer_norm(m: Matcher, node: Node) -> bool:
     """(x − mean) / √(mean((x − mean)²) + eps) · weight + bias, as older exporters wrote it."""
@@ -306,9 +240,9 @@ def _normed(m: Matcher, value: Value) -> tuple[Value, float, list[Node]] | None:
     centred = quotient.inputs[0].maker
     if root is None or plus is None or mean is None or power is None or centred is None or centred.op.name != "sub":
         return None
-    eps = _scalar(plus)
+    eps = scalar(plus)
     first = centred.inputs[1].maker if len(centred.inputs) == 2 else None
-    if eps is None or first is None or first.op.name != "mean" or _scalar(power) != 2:
+    if eps is None or first is None or first.op.name != "mean" or scalar(power) != 2:
         return None
     x = centred.inputs[0]
     if first.inputs[0] is not x or power.inputs[0].maker not in (centred,) or not _last(mean) or not _last(first):

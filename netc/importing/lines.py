@@ -59,7 +59,8 @@ def positional(cls: type[Op]) -> tuple[str, ...]:
 
 
 def _is_named(declared: Attr) -> bool:
-    return declared.name in NAMED_ALWAYS or (declared.name == "dim" and declared.kind != "Ints")
+    named = declared.name in NAMED_ALWAYS or (declared.name == "dim" and declared.kind != "Ints")
+    return named or declared.kind == "bool"
 
 
 def default_of(declared: Attr, op: str, defaults: Defaults) -> Any:

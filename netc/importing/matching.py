@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netc.importing.graph import Graph, Node, Value, Weight, made
+import numpy as np
+
+from netc.importing.graph import Graph, Node, Value, Weight, held_array, made, whole
 
 Rule = Callable[["Matcher", Node], bool]
 RULES: list[tuple[frozenset[str], Rule]] = []
@@ -66,6 +68,15 @@ class Matcher:
         if node in found:
             found.remove(node)
 
+    def behind(self, node: Node, name: str, **attributes: Any) -> Value:
+        """The first output of an operator that is added behind a node and reads what that gives."""
+        added = Node(made(name, attributes, node.origin), [node.out], {}, node.origin)
+        added.scope = node.scope
+        self.graph.settle(added)
+        self.graph.nodes.insert(self.graph.nodes.index(node) + 1, added)
+        self.readers[node.out].append(added)
+        return added.out
+
     def merge(self, keep: Node, last: Node) -> None:
         """What `last` gives is from now on what `keep` gives, under the name that has in the source."""
         keep.out.source = last.out.source
@@ -92,7 +103,26 @@ def number(value: Value) -> float | None:
     return values[0] if len(values) == 1 else None
 
 
+def scalar(node: Node) -> float | None:
+    """The number of an operator that takes one."""
+    found = getattr(node.op, "other", None)
+    return float(found) if len(node.inputs) == 1 and found is not None else None
+
+
+def factor_of(node: Node) -> float | None:
+    """What a product by a number, or a division by one that is not 0, multiplies by."""
+    found = scalar(node)
+    if node.op.name == "mul" or found is None:
+        return found
+    return 1 / found if found else None
+
+
 def weight_of(value: Value) -> Weight | None:
-    """The tensor of the file that a value is."""
+    """The tensor of the file that a value is, or the few numbers that a constant is."""
     node = value.maker
+    if node is not None and node.op.name == "constant":
+        numbers = np.array(node.op.value, node.out.type.dtype)  # type: ignore[attr-defined]
+        shape: Any = node.out.type.shape
+        filled = np.broadcast_to(numbers, shape) if numbers.size == 1 else numbers.reshape(shape)
+        return whole(held_array(value.source, filled))
     return node.params[""] if node is not None and node.op.name in ("parameter", "buffer") else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netc.importing.align import Column
 from netc.importing.arguments import CHANNELS, DEPTH, Argument
@@ -89,8 +89,8 @@ def signature_kind(argument: Argument) -> bool:
     return argument.kind in (CHANNELS, DEPTH)
 
 
-def group(template: Template, merges: bool) -> None:
-    """Put together what is written as one statement, and name the statements."""
+def group(template: Template, merges: bool, taken: Sequence[str] = ()) -> None:
+    """Put together what is written as one statement, and name the statements. taken: names that none may have."""
     readers: Counter[Ref] = Counter(ref for c in template.columns for ref in (*c.refs, *c.named.values()))
     readers.update(template.outs)
     template.groups = []
@@ -105,7 +105,7 @@ def group(template: Template, merges: bool) -> None:
     template.titles = []
     for i, columns in enumerate(template.groups):
         last = i == len(template.groups) - 1
-        template.titles.append(_title(columns, last, template))
+        template.titles.append(_title(columns, last, template, taken))
         for column in columns:
             column.text = template.titles[-1]
 
@@ -126,7 +126,7 @@ def _free(column: Column) -> bool:
     )
 
 
-def _title(columns: list[Column], last: bool, template: Template) -> str:
+def _title(columns: list[Column], last: bool, template: Template, taken: Sequence[str]) -> str:
     inner = bool(template.name)
     lead = max(columns, key=lambda c: LEADS.get(c.first.op, 0))
     result = inner and last and columns[-1].first.op not in ("",) and len(template.outs) == 1
@@ -135,7 +135,7 @@ def _title(columns: list[Column], last: bool, template: Template) -> str:
     else:
         word = next((c.first.name for c in columns if c.first.name), "") if len(columns) == 1 else lead.first.name
         word = word or _role(lead)
-    return _free_title(_clean(word), template.titles)
+    return _free_title(_clean(word), [*taken, *template.titles])
 
 
 def _role(column: Column) -> str:
@@ -157,7 +157,7 @@ def _clean(word: str) -> str:
     return ".".join([first, *rest])
 
 
-def _free_title(wanted: str, taken: list[str]) -> str:
+def _free_title(wanted: str, taken: Sequence[str]) -> str:
     def clashes(name: str) -> bool:
         return any(t == name or t.startswith(f"{name}.") or name.startswith(f"{t}.") for t in taken)
 

@@ -170,7 +170,7 @@ def _pairs(opened: OpenedNetwork, known: Mapping[Wire, Value], model: Path) -> l
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
     """Sizes to compare at: those the source can run at, two where it leaves that open. Where no more than the batch is
     open, or where they take long, one sample and two do. Raises NetcError where it accepts none."""
-    inputs = [value for value in graph.inputs if value.source in source.inputs]
+    inputs = _given(graph, source)
     names = [value.name for value in inputs]
     shapes = [value.type.shape for value in inputs]
     wanted = [source.inputs[value.source].shape for value in inputs]
@@ -183,6 +183,12 @@ def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[s
         return found
     smaller = [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
     return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else found
+
+
+def _given(graph: Graph, source: Source) -> list[Value]:
+    """The inputs of the source in its order, those that nothing reads included."""
+    known = {value.source: value for value in (*graph.inputs, *graph.idle)}
+    return [known[name] for name in source.inputs if name in known]
 
 
 def _takes_long(candidate: Candidate, binding: Binding) -> bool:
@@ -217,8 +223,7 @@ def _differences(
         generator = np.random.default_rng(1)
         arrays = {
             v.source: random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, usual_bound(v.type))
-            for v in graph.inputs
-            if v.source in source.inputs
+            for v in _given(graph, source)
         }
         made = watch.run(dict(zip(watch.session.inputs, _fed(graph, source, arrays), strict=True)))
         there = dict(zip(taken, run(arrays), strict=True))

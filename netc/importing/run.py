@@ -113,6 +113,7 @@ def finish(
 ) -> Imported:
     """Find structure, compare, and report. names: the tensors of the source. Raises NetcError, Gap."""
     lift(graph)
+    graph.drop_idle()
     share(graph)
     classify(graph)
     candidate = _best(graph, wishes.names, note)

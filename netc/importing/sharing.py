@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-import numpy as np
-
-from netc.importing.graph import Gap, Graph, Node, Weight
+from netc.importing.graph import Graph, Node
 from netc.importing.naming import unique
 from netc.ops.base import OPERATORS
 
@@ -38,12 +36,4 @@ def _alike(graph: Graph) -> Iterator[list[Node]]:
 
 def _is_told(node: Node) -> bool:
     """Whether the tensors of a node cannot be equal to others by chance."""
-    return any(_varies(weight) for weight in node.params.values())
-
-
-def _varies(weight: Weight) -> bool:
-    try:
-        array = weight.view()
-    except Gap:
-        return False
-    return bool(array.size > 1 and np.any(array != array.reshape(-1)[0]))
+    return any(weight.varies() for weight in node.params.values())

@@ -14,13 +14,14 @@ FEW = 8
 """Numbers that stand in the spec itself; more lie in the weights, as do those of types that no `constant` has."""
 
 
-def state(graph: Graph, weight: Weight, origin: str, *, learned: bool) -> Node:
-    """A constant as a statement. learned: it is a tensor of its own in the source."""
+def state(graph: Graph, weight: Weight, origin: str, *, learned: bool, trained: bool = True) -> Node:
+    """A constant as a statement. learned: it is a tensor of its own in the source; trained: and no buffer there, as far
+    as is known."""
     held, count = weight.held, int(np.prod(weight.shape))
     if count <= FEW and not learned and held.dtype in OPERATORS["constant"].attributes["dtype"].words:
         values = tuple(plain(v) for v in weight.array().reshape(-1))
         return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
-    kind = "parameter" if held.dtype.startswith("float") and learned else "buffer"
+    kind = "parameter" if held.dtype.startswith("float") and learned and trained else "buffer"
     node = graph.add(kind, (), {"": weight}, origin=origin, shape=weight.shape, dtype=held.dtype)
     node.path = held.name if learned else ""
     return node

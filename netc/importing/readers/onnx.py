@@ -6,6 +6,7 @@ file computes from sizes (`Shape`, `Gather`, `Concat`, …) is computed here wit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -20,7 +21,7 @@ from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import plain, state
 from netc.importing.readers.onnx_external import array_of
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
-from netc.importing.readers.onnx_names import module_of, scope_of, statement_of
+from netc.importing.readers.onnx_names import is_dotted, module_of, scopes_of, statement_of
 from netc.types import OF_ONNX, TensorType
 
 OLDEST = 9
@@ -132,7 +133,10 @@ class Call(Emitter):
         return self.reader.scope(self.node)
 
     def owner(self, weights: list[str]) -> str:
-        return module_of(weights) or statement_of(self.node)
+        told, scope = module_of(weights), self.scope
+        if told and scope and self.reader.may_be_another(weights) and is_dotted(scope[-1].path):
+            told = scope[-1].path
+        return told or statement_of(self.node)
 
     def result(self, *found: Entry) -> None:
         """What the outputs of the node are."""
@@ -152,11 +156,12 @@ class Reader:
         self.graph = Graph(name)
         self.model, self.folder, self.wholes = model, folder, wholes
         self.opset = opset_of(model)
+        self._uses = Counter(name for node in model.graph.node for name in node.input)
         self.env: dict[str, Entry] = {}
         self.sized: dict[tuple[Size, ...], Value] = {}
         """The last tensor whose spatial sizes were asked for, by these."""
         self._stated: dict[str, Value] = {}
-        self._scopes: dict[str, Scope] = {}
+        self._scopes = scopes_of(model.graph.node)
         for tensor in model.graph.initializer:
             self.env[tensor.name] = whole(self._held(tensor))
         for value in model.graph.input:
@@ -208,7 +213,7 @@ class Reader:
             if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in known):
                 call.result(SIZE_FOLDS[call.op_type](call, known))
                 return True
-            if call.op_type == "Expand":
+            if call.op_type == "Expand" and not _is_filled(known):
                 return False
             if any(k is not None and k.dtype == object for k in known):
                 raise call.gap("cannot be computed from sizes that depend on the input")
@@ -233,7 +238,7 @@ class Reader:
                 raise call.gap(f"a constant of shape {list(weight.shape)} does not have as many elements as {wanted}")
             call.result(weight.reshaped(*np.empty(weight.shape, "V0").reshape(sizes).shape))
         else:
-            return False
+            call.result(weight.reshaped(*_with_ones(weight.shape, call)))
         return True
 
     def _computed(self, call: Call) -> bool:
@@ -258,6 +263,14 @@ class Reader:
             return entry.array() if int(np.prod(entry.shape)) <= KNOWN else None
         return entry if isinstance(entry, np.ndarray) else None
 
+    def may_be_another(self, names: Sequence[str]) -> bool:
+        """Whether tensors may stand for equal ones of other modules, as exporters keep equal tensors once: each is used
+        several times, and is one number everywhere."""
+        found = [self.env.get(name) for name in names]
+        return all(isinstance(weight, Weight) and self._uses[weight.held.name] > 1 for weight in found) and not any(
+            isinstance(weight, Weight) and weight.varies() for weight in found
+        )
+
     def as_value(self, name: str, call: Call | None) -> Value:
         """A name as a tensor of the network: a constant becomes a statement before its first reader."""
         if call is not None and not name:
@@ -273,17 +286,14 @@ class Reader:
         origin = call.origin if call else f"output {name}"
         weight = entry if isinstance(entry, Weight) else whole(held_array(name, _plain_array(entry, origin)))
         scope = self.scope(call.node) if call else ()
-        learned = "::" not in weight.held.name and "." in weight.held.name
+        learned = is_dotted(weight.held.name)
         node = state(self.graph, weight, origin, learned=learned)
         node.scope = scope
         node.out.source = name
         return node.out
 
     def scope(self, node: NodeProto) -> Scope:
-        key = node.name or node.output[0]
-        if key not in self._scopes:
-            self._scopes[key] = scope_of(node)
-        return self._scopes[key]
+        return self._scopes[node.output[0]]
 
     def _held(self, tensor: TensorProto) -> Held:
         if tensor.data_type not in OF_ONNX:
@@ -302,6 +312,29 @@ class Reader:
                 raise Gap(f"its data are not of its type and shape: {error}", f"initializer {tensor.name}") from error
 
         return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
+
+
+def _with_ones(shape: tuple[int, ...], call: Call) -> tuple[int, ...]:
+    """A shape after Unsqueeze or Squeeze. Raises Gap."""
+    axes = call.ints(1, "axes")
+    if call.op_type == "Squeeze":
+        gone = [i for i, n in enumerate(shape) if n == 1] if axes is None else [a % max(len(shape), 1) for a in axes]
+        if any(a >= len(shape) or shape[a] != 1 for a in gone):
+            raise call.gap(f"not all of the axes {axes} of a constant of shape {list(shape)} are of size 1")
+        return tuple(n for i, n in enumerate(shape) if i not in gone)
+    rank = len(shape) + len(axes or ())
+    added = {a + rank if a < 0 else a for a in axes or ()}
+    if len(added) != rank - len(shape) or not all(0 <= a < rank for a in added):
+        raise call.gap(f"{axes} are not axes of a tensor of rank {rank}")
+    sizes = iter(shape)
+    return tuple(1 if i in added else next(sizes) for i in range(rank))
+
+
+def _is_filled(known: Sequence[Any]) -> bool:
+    """Does it spread one number over a few? Tensors of modules are spread by the spec itself."""
+    number, sizes = known
+    numbers = number.size == 1 and sizes.dtype != object
+    return bool(numbers and sizes.size and (sizes >= 1).all() and prod(sizes.tolist()) <= KNOWN)
 
 
 def _fit(shape: Sequence[int], wanted: Sequence[int]) -> bool:

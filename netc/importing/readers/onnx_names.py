@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 
 from onnx import NodeProto
@@ -40,10 +41,60 @@ def scope_of(node: NodeProto) -> Scope:
     return tuple(Frame(".".join(parts[:at])) for at in range(1, min(len(parts), _MOST)))
 
 
+def scopes_of(nodes: Sequence[NodeProto]) -> dict[str, Scope]:
+    """The modules around every node, by its first output. Where an exporter tells them of most nodes, those that its
+    optimiser put in stand where everything around them does."""
+    scopes = {node.output[0]: scope_of(node) for node in nodes if node.output}
+    silent = [node for node in nodes if node.output and not _is_told(node)]
+    if len(silent) < len(scopes):
+        makers = {output: node for node in nodes for output in node.output}
+        found = _readers_scopes(silent, nodes, scopes)
+        for node in silent:
+            before = [makers[name] for name in node.input if name in makers]
+            around = [scopes[maker.output[0]] for maker in before if maker.op_type != "Constant"]
+            scopes[node.output[0]] = _common([*around, *found[node.output[0]]])
+    return scopes
+
+
+def _is_told(node: NodeProto) -> bool:
+    return any(entry.key == NAMES for entry in node.metadata_props)
+
+
+def _readers_scopes(
+    silent: Sequence[NodeProto], nodes: Sequence[NodeProto], scopes: dict[str, Scope]
+) -> dict[str, list[Scope]]:
+    """The scopes of what reads silent nodes, by their first outputs; those of silent readers are their readers'."""
+    readers: dict[str, list[NodeProto]] = defaultdict(list)
+    for node in nodes:
+        for name in node.input:
+            readers[name].append(node)
+    found: dict[str, list[Scope]] = {}
+    for node in reversed(silent):
+        around: dict[Scope, None] = {}
+        for reader in (reader for output in node.output for reader in readers[output] if reader.output):
+            around.update(dict.fromkeys(found.get(reader.output[0], [scopes[reader.output[0]]])))
+        found[node.output[0]] = list(around)
+    return found
+
+
+def _common(scopes: Sequence[Scope]) -> Scope:
+    """The modules around all."""
+    if not scopes:
+        return ()
+    shortest = min(scopes, key=len)
+    count = next((i for i, frame in enumerate(shortest) if any(s[i] != frame for s in scopes)), len(shortest))
+    return shortest[:count]
+
+
 def statement_of(node: NodeProto) -> str:
     """`layer1.0.conv1` of `layer1.0.conv1/Conv`, where that is how a file names its nodes; empty otherwise."""
     name = str(node.name).partition("/")[0]
     return name if _DOTTED.fullmatch(name) else ""
+
+
+def is_dotted(name: str) -> bool:
+    """Is it what PyTorch calls a tensor of a module, `layer1.0.table`?"""
+    return _DOTTED.fullmatch(name) is not None
 
 
 def _texts(listed: str) -> list[str]:

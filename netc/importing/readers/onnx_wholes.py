@@ -261,6 +261,24 @@ def _decoded(group: Group, call: Call) -> Guess | None:
     return Guess("decode_boxes", group.read(), attributes)
 
 
+def _attended(group: Group, call: Call) -> Guess | None:
+    """Attention with a mask, or with keys that several heads share; netc writes the keys' transpose first."""
+    products, turns, factor = group.of("MatMul"), group.of("Transpose"), _numbers(group, call, "Mul", 0)
+    if len(products) != 2 or not turns or factor is None:
+        return None
+    shared = {node.output[0]: node.input[0] for node in group.of("Gather")}
+    keys, values = turns[0].input[0], products[1].input[1]
+    inputs = [products[0].input[0], shared.get(keys, keys), shared.get(values, values)]
+    masks = [name for name in group.read() if name not in inputs]
+    if len(masks) > 1 or any(name not in call.reader.env for name in inputs):
+        return None
+    attributes: dict[str, Any] = {"is_causal": bool(group.of("Trilu")), "enable_gqa": bool(shared)}
+    width = call.reader.env[inputs[0]].type.shape[-1]  # type: ignore[union-attr]
+    if not isinstance(width, int) or factor[0] != short(width**-0.5):
+        attributes["scale"] = factor[0]
+    return Guess("scaled_dot_product_attention", [*inputs, *masks], attributes, "attn_mask" if masks else "")
+
+
 def _clipped(group: Group, call: Call) -> Guess | None:
     """Boxes within an image: one that is read for its size, or of that size."""
     read = group.read()
@@ -283,5 +301,6 @@ GUESSES: dict[str, Guesser] = {
     "CumSum": _anchors,
     "Exp": _decoded,
     "Min": _clipped,
+    "Softmax": _attended,
 }
 """A node that is in one group only, and the operator that the group may be."""

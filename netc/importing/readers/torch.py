@@ -117,6 +117,7 @@ class TorchReader:
     def _inputs(self, types: Sequence[TensorType]) -> dict[Any, Any]:
         """Enter what the program is given; the tensors of the module by their nodes."""
         signature = self.program.graph_signature
+        self._trained = frozenset(signature.inputs_to_parameters.values())
         held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         held |= signature.inputs_to_lifted_tensor_constants
         tensors = {**self.program.state_dict, **self.program.constants}
@@ -237,7 +238,9 @@ class TorchReader:
             raise (call.gap if call else Gap)("a size that depends on the input is used as data")
         if node not in self._stated:
             weight = entry if isinstance(entry, Weight) else whole(held_array("", np.asarray(entry)))
-            made = state(self.graph, weight, call.origin if call else "output", learned=bool(weight.held.name))
+            name = weight.held.name
+            origin, trained = call.origin if call else "output", name in self._trained
+            made = state(self.graph, weight, origin, learned=bool(name), trained=trained)
             made.scope = self.scope(call.node) if call is not None else ()
             self._stated[node] = made.out
         return self._stated[node]
