@@ -22,7 +22,6 @@ from netc.expr.tree import (
     Slice,
     Unary,
     parts_of,
-    walk,
     with_parts,
 )
 
@@ -58,12 +57,12 @@ def rebuilt(term: Expr, inner: Sequence[Expr]) -> Expr:
 
 def cost(term: Expr) -> int:
     """Nodes of the term."""
-    return sum(1 for _ in walk(term))
+    return 1 + sum(map(cost, parts_of(term)))
 
 
 def has_choice(term: Expr) -> bool:
     """Whether there is an `a if b else c` in the term."""
-    return any(isinstance(part, Choice) for part in walk(term))
+    return isinstance(term, Choice) or any(map(has_choice, parts_of(term)))
 
 
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
