@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.book import Book, settle
+from netc.backends.pytorch.fit.classes import Classes, settle
 from netc.backends.pytorch.fit.selfcheck import check
 from netc.diagnostics.model import Source
 from netc.expr.terms import lit
@@ -34,66 +34,66 @@ outputs: {features: total}
 """
 
 
-def _classes() -> tuple[Book, Flat]:
+def _classes() -> tuple[Classes, Flat]:
     network, found = compile_spec(Source("small.yaml", SPEC))
     assert network is not None, [d.message for d in found]
     return settle(network.block, []), flatten(network)
 
 
-def _replaced(book: Book, path: str, **fields: object) -> None:
+def _replaced(classes: Classes, path: str, **fields: object) -> None:
     """A step of the first class or of the network's with other fields."""
-    for plan in book.plans:
+    for plan in classes.plans:
         steps = tuple(msgspec.structs.replace(s, **fields) if s.path == path else s for s in plan.tree.steps)  # type: ignore[union-attr]
         plan.tree = msgspec.structs.replace(plan.tree, steps=steps)
 
 
-def _hole(book: Book, path: str, name: str) -> tree.Hole:
-    holes = [h for plan in book.plans for h in plan.holes]
+def _hole(classes: Classes, path: str, name: str) -> tree.Hole:
+    holes = [h for plan in classes.plans for h in plan.holes]
     return next(hole for hole in holes if hole.path.startswith(path) and hole.name == name)
 
 
-def _choose(book: Book, path: str, name: str, value: object) -> None:
-    hole = _hole(book, path, name)
-    for plan in book.plans:
+def _choose(classes: Classes, path: str, name: str, value: object) -> None:
+    hole = _hole(classes, path, name)
+    for plan in classes.plans:
         if id(hole) in plan.chosen:
             plan.chosen[id(hole)] = lit(value)
 
 
-def _without_member(book: Book) -> None:
-    made = book.plans[-1].tree.steps[0].make  # type: ignore[union-attr]
+def _without_member(classes: Classes) -> None:
+    made = classes.plans[-1].tree.steps[0].make  # type: ignore[union-attr]
     assert isinstance(made, tree.Sequence)
-    _replaced(book, "stem", make=tree.Sequence(made.members[:1]))
+    _replaced(classes, "stem", make=tree.Sequence(made.members[:1]))
 
 
-def _with_member(book: Book) -> None:
-    made = book.plans[-1].tree.steps[0].make  # type: ignore[union-attr]
+def _with_member(classes: Classes) -> None:
+    made = classes.plans[-1].tree.steps[0].make  # type: ignore[union-attr]
     assert isinstance(made, tree.Sequence)
-    _replaced(book, "stem", make=tree.Sequence((*made.members, made.members[0])))
+    _replaced(classes, "stem", make=tree.Sequence((*made.members, made.members[0])))
 
 
 def test_classes_are_the_network() -> None:
-    book, flat = _classes()
-    check(book, flat)
+    classes, flat = _classes()
+    check(classes, flat)
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda book: _choose(book, "stem.0", "kernel_size", 5), "stem.0"),
-        (lambda book: _choose(book, "stem.0", "out_channels", (8, 8)), "stem.0"),
-        (lambda book: _choose(book, "stem.2", "kernel_size", 4), "stem.2"),
-        (lambda book: _choose(book, "a", "act", None), "a.act"),
-        (lambda book: _replaced(book, "norm", module="bn"), "a.norm"),
-        (lambda book: _replaced(book, "total", reads=(tree.Read(("a",)), tree.Read(("a",)))), "total"),
-        (lambda book: _replaced(book, "b", reads=(tree.Read(("stem",)),)), "b.conv"),
+        (lambda classes: _choose(classes, "stem.0", "kernel_size", 5), "stem.0"),
+        (lambda classes: _choose(classes, "stem.0", "out_channels", (8, 8)), "stem.0"),
+        (lambda classes: _choose(classes, "stem.2", "kernel_size", 4), "stem.2"),
+        (lambda classes: _choose(classes, "a", "act", None), "a.act"),
+        (lambda classes: _replaced(classes, "norm", module="bn"), "a.norm"),
+        (lambda classes: _replaced(classes, "total", reads=(tree.Read(("a",)), tree.Read(("a",)))), "total"),
+        (lambda classes: _replaced(classes, "b", reads=(tree.Read(("stem",)),)), "b.conv"),
         (_without_member, "a.conv"),
         (_with_member, "stem.3"),
     ],
     ids=["attribute", "list", "no weights", "operator", "key", "wiring", "order", "missing", "more"],
 )
-def test_what_differs_is_named(change: Callable[[Book], None], named: str) -> None:
-    book, flat = _classes()
-    change(book)
+def test_what_differs_is_named(change: Callable[[Classes], None], named: str) -> None:
+    classes, flat = _classes()
+    change(classes)
     with pytest.raises(Unsupported, match=f"^`{named}` ") as caught:
-        check(book, flat)
+        check(classes, flat)
     assert caught.value.path == named

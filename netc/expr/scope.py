@@ -22,7 +22,7 @@ class Binding(msgspec.Struct, frozen=True, eq=False):
 
     kind: Kind
     value: Any
-    said: Said | None = None
+    said: Provenance | None = None
     index: int = 0
     count: int = 0
 
@@ -84,20 +84,20 @@ class Scope:
         return found
 
 
-class Said(msgspec.Struct, frozen=True, eq=False):
+class Provenance(msgspec.Struct, frozen=True, eq=False):
     """How a number was written: the author's expression, and the scope its names have there."""
 
     expr: Expr
     scope: Scope
 
 
-def how_said(expr: Expr, scope: Scope) -> Said:
+def how_said(expr: Expr, scope: Scope) -> Provenance:
     """How a number was written. What makes lists of rows is not said again: a tensor's name, which is no number, stands
     for it beside everything that it depends on."""
     if makes_rows(expr):
         unsayable = TensorRef(parts=(), start=expr.start, end=expr.end)
         expr = ListExpr(items=(unsayable, *_depends(expr, frozenset())), start=expr.start, end=expr.end)
-    return Said(expr, scope)
+    return Provenance(expr, scope)
 
 
 def _depends(expr: Expr, own: frozenset[str]) -> Iterator[Expr]:

@@ -13,7 +13,7 @@ import msgspec
 
 from netc.diagnostics.model import Diagnostic, Span
 from netc.dims import Domain, Size
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Provenance, Scope
 from netc.ops.base import Op
 from netc.syntax.ast import Definition, SpecFile, Statement
 from netc.types import TensorType
@@ -43,7 +43,7 @@ class Node(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     op: Op
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
-    said: Mapping[str, Said]
+    said: Mapping[str, Provenance]
     spans: Mapping[str, Span]
     span: Span
     statement: Statement
@@ -59,7 +59,7 @@ class Call(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     block: Block
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
-    said: Mapping[str, Said]
+    said: Mapping[str, Provenance]
     spans: Mapping[str, Span]
     span: Span
     statement: Statement
@@ -84,7 +84,7 @@ class Group(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     path: str
     items: tuple[Item, ...]
     statement: Statement
-    said: Mapping[str, Said]
+    said: Mapping[str, Provenance]
     source: Value | None
     result: Value | None
     bindings: Mapping[str, Any] = {}

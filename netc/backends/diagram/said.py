@@ -9,7 +9,7 @@ import msgspec
 
 from netc.backends.diagram.units import Box, Look, Opened, Opener, Output, Wire, opened_wire
 from netc.backends.diagram.words import value_text
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Provenance, Scope
 from netc.expr.tree import ATOM, OR, PRECEDENCE, SUM, Attribute, Binary, Expr, Function, Literal, Name, Unary, dotted
 from netc.ir.flat import Home
 from netc.ir.model import Block, Call, Group, Item, Node, Value
@@ -22,7 +22,7 @@ Words = Mapping[str, str]
 """The arguments of a block, as they are called where it is drawn."""
 
 
-def said_text(said: Said, words: Words, longest: int = LONGEST) -> str:
+def said_text(said: Provenance, words: Words, longest: int = LONGEST) -> str:
     """The expression for a reader; "" where it cannot be said in these words, or only at length."""
     found = _text(said.expr, said.scope, words)
     text = "" if found is None else found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netc.diagnostics.model import Span
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.ir.model import Value
 from netc.ops.base import Op
 from netc.passes.elaborate.reading import Resolver
@@ -26,7 +26,7 @@ class Application:
         self.report, self.session = resolver.report, resolver.session
         self.place, self.line = target.place, target.line
         self.values: dict[str, Any] = {}
-        self.said: dict[str, Said] = {}
+        self.said: dict[str, Provenance] = {}
         self.spans: dict[str, Span] = {}
         self.given: dict[str, tuple[Value, ...]] = {}
 

@@ -10,7 +10,7 @@ import msgspec
 from netc.budget import ITEMS, spend
 from netc.diagnostics.model import Span
 from netc.diagnostics.suggest import listed
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Provenance, Scope
 from netc.expr.tree import Expr, ListExpr, Literal, Unary, spelled
 from netc.syntax.ast import Argument
 from netc.syntax.line import LATE
@@ -83,9 +83,9 @@ def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
     return isinstance(expr, ListExpr) and all(is_plain(item) for item in expr.items)
 
 
-def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Said | None:
+def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Provenance | None:
     """The author's expression, unless the value alone says it."""
-    return None if is_plain(given.argument.value, words) else Said(given.argument.value, given.scope)
+    return None if is_plain(given.argument.value, words) else Provenance(given.argument.value, given.scope)
 
 
 def value_key(value: Any) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from netc.budget import STATEMENT, TURN
 from netc.diagnostics.model import Span
 from netc.expr.evaluate import evaluate, items, truth
-from netc.expr.scope import Binding, Said, Scope, how_said
+from netc.expr.scope import Binding, Provenance, Scope, how_said
 from netc.expr.tree import Expr, names_in
 from netc.expr.values import count_of
 from netc.ir.model import Group, GroupKind, Item, Value
@@ -416,7 +416,7 @@ def _group(
     source: Value | None,
     result: Value | None,
     *,
-    said: dict[str, Said] | None = None,
+    said: dict[str, Provenance] | None = None,
     **more: Any,
 ) -> Group:
     """A group whose tensors go by no other name."""

@@ -38,12 +38,12 @@ from netc.expr.tree import (
     parts_of,
 )
 
-Left = list[tuple[Seen, frozenset[str]]]
+Unfollowed = list[tuple[Seen, frozenset[str]]]
 """Where an expression would not follow other values, and of which names."""
 MOST_GUARDS = 4
 """Conditions behind a number of which all sides are looked for."""
-Known = dict[
-    tuple[int, frozenset[str], frozenset[tuple[str, str | None]], frozenset[str]], tuple[Hole, Expr | None, Left]
+Choices = dict[
+    tuple[int, frozenset[str], frozenset[tuple[str, str | None]], frozenset[str]], tuple[Hole, Expr | None, Unfollowed]
 ]
 """What was chosen for a hole, by the loops around, the names it hangs on that may have other values, and those that an
 argument of the network changes where it asks for `none`."""
@@ -55,7 +55,7 @@ class Chooser:
     chosen for them already, where fewer names were fixed."""
 
     def __init__(
-        self, traces: list[Trace], live: set[str], rooted: set[str], twins: Mapping[str, str], known: Known
+        self, traces: list[Trace], live: set[str], rooted: set[str], twins: Mapping[str, str], known: Choices
     ) -> None:
         self.traces, self.twins, self.known = traces, twins, known
         self.live, self.rooted = self._with_lets(live), self._with_lets(rooted)
@@ -77,8 +77,8 @@ class Chooser:
         """Whether a number may be another."""
         return not self.live.isdisjoint(hole.depends)
 
-    def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Left]:
-        """What `choose` says, and what that leaves unsaid."""
+    def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Unfollowed]:
+        """What `choose` says, and what that does not follow."""
         if hole.literal is not None:
             return hole.literal, []
         free = frozenset([(name, self.twins.get(name)) for name in hole.depends & self.live])
@@ -86,7 +86,7 @@ class Chooser:
         key = id(hole), counters, free, asked
         if key not in self.known:
             term = self.choose(hole, counters)
-            self.known[key] = hole, term, [] if term is None else list(self.unsaid(hole, term))
+            self.known[key] = hole, term, [] if term is None else list(self.unfollowed(hole, term))
         return self.known[key][1:]
 
     def choose(self, hole: Hole, counters: frozenset[str]) -> Expr | None:
@@ -199,7 +199,7 @@ class Chooser:
                 return True
         return False
 
-    def unsaid(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
+    def unfollowed(self, hole: Hole, term: Expr) -> Iterator[tuple[Seen, frozenset[str]]]:
         """Names whose other values the expression chosen would not follow: where it says the number of one place by
         chance, all that the number hangs on in any."""
         used, hangs = names_in(term), hole.depends & self.live

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.choose import Known, same
+from netc.backends.pytorch.fit.choose import Choices, same
 from netc.backends.pytorch.sequence import rewritten
 from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole
@@ -60,7 +60,7 @@ class Common:
         self.equal: dict[Definition, dict[str, str]] = {}
         self.rooted: dict[Definition, set[str]] = {}
         self.live: dict[Definition, set[str]] = {}
-        self.known: Known = {}
+        self.known: Choices = {}
         self._trees: dict[tuple[Trace, ...], tree.ClassTree] = {}
 
     def tree(self, traces: list[Trace]) -> tree.ClassTree:

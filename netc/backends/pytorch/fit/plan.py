@@ -15,7 +15,7 @@ from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Seen
 from netc.backends.pytorch.tree.number import translated
 from netc.backends.pytorch.unify import Conflict
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.expr.terms import (
     lit,
     substitute,
@@ -58,7 +58,7 @@ class Plan:
     def said(self, hole: Hole) -> Expr:
         return self.chosen[id(hole)]
 
-    def number(self, said: Said) -> Expr | None:
+    def number(self, said: Provenance) -> Expr | None:
         """A real number of the spec's `init`, in the names of the network's class."""
         term = self.traces[0].reader.real(said)
         return None if term is None else self._number(term)
@@ -261,11 +261,11 @@ class Plan:
             self.fixed[seen.trace] |= number.depends
 
     def _decide(self, hole: Hole, counters: frozenset[str], stored: bool = False) -> None:
-        term, unsaid = self.chooser.chosen(hole, counters)
+        term, unfollowed = self.chooser.chosen(hole, counters)
         if term is None:
             term = self._hoist(hole)
-            unsaid = list(self.chooser.unsaid(hole, term))
-        for seen, left in unsaid:
+            unfollowed = list(self.chooser.unfollowed(hole, term))
+        for seen, left in unfollowed:
             self.fixed[seen.trace] |= left
         self.chosen[id(hole)] = term
 
@@ -356,7 +356,7 @@ class Plan:
             left = [trace for trace in self.traces for call in self.common.calls[trace] if param.name not in call.spans]
             return lit(left[0].env[param.name]) if left else None
         trace = self.traces[0]
-        found = trace.reader.read(Said(parameter.default, trace.block.scope)).term
+        found = trace.reader.read(Provenance(parameter.default, trace.block.scope)).term
         if not isinstance(found, Literal) or isinstance(found.value, OperatorValue):
             return None
         usual = [found.value, *param.values.values()]

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.book import Book
 from netc.backends.pytorch.fit.choose import same
+from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.forms import Forms, dtype_of, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
@@ -20,13 +20,13 @@ from netc.ir.flat import Flat, FlatNode, Wire, join
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule, TorchTensor, Unsupported
 
 Env = dict[str, Any]
-Wires = tuple["Wire | _Lent", ...]
+Wires = tuple["Wire | _Shared", ...]
 
 
-def check(book: Book, flat: Flat) -> None:
+def check(classes: Classes, flat: Flat) -> None:
     """Raises Unsupported, naming the statement, where the classes would be another module than the network."""
-    checked = _Checked(book.tracer.forms, flat)
-    root = book.plans[-1]
+    checked = _Checked(classes.tracer.forms, flat)
+    root = classes.plans[-1]
     env = {param.name: param.default.value for param in root.params if param.default is not None}
     found = _Class(root, env, _Place("", ""), checked).outputs(flat.inputs)
     if found != tuple(output.wire for output in flat.outputs):
@@ -150,7 +150,7 @@ ONE = ("int", "int | None", "float", "float | None", "bool")
 """Kinds of attributes that are one number."""
 
 
-class _Lent(msgspec.Struct, frozen=True, eq=False):
+class _Shared(msgspec.Struct, frozen=True, eq=False):
     """A module that a class hands on, and the path of its weights there."""
 
     owner: _Class
@@ -167,7 +167,7 @@ class _Class:
 
     def __init__(self, plan: Plan, env: Env, place: _Place, checked: _Checked) -> None:
         self.plan, self.env, self.place, self.checked = plan, env, place, checked
-        self.known: dict[str, Wire | _Lent] = {}
+        self.known: dict[str, Wire | _Shared] = {}
 
     def outputs(self, inputs: Wires) -> Wires:
         """What forward makes of the inputs."""
@@ -196,7 +196,7 @@ class _Class:
     def _given(self, holes: Sequence[tree.Hole], env: Env) -> dict[str, Any]:
         return {hole.name: self._said(hole, env) for hole in holes}
 
-    def _read(self, read: tree.Read) -> Wire | _Lent:
+    def _read(self, read: tree.Read) -> Wire | _Shared:
         """The one tensor, or the module handed in, that all names of a reading are, of those that this instance has."""
         found = {self.known[name] for name in read.names if name in self.known}
         if len(found) != 1 or read.names[-1] not in self.known:
@@ -206,9 +206,9 @@ class _Class:
     def _steps(self, steps: Sequence[tree.Step]) -> None:
         for step in steps:
             match step:
-                case tree.Apply(lends=True, make=made) if made is not None:
+                case tree.Apply(shares=True, make=made) if made is not None:
                     module = join(self.place.module, step.module)
-                    self.known.setdefault(step.outs[0], _Lent(self, made, module))
+                    self.known.setdefault(step.outs[0], _Shared(self, made, module))
                 case tree.Apply():
                     self.known.update(zip(step.outs, self._apply(step), strict=True))
                 case tree.Branch():
@@ -227,7 +227,7 @@ class _Class:
 
     def _apply(self, step: tree.Apply) -> Wires:
         place, reads = self.place.below(step.path, step.module), tuple(map(self._read, step.reads))
-        if step.call is not None and reads and isinstance(reads[0], _Lent):
+        if step.call is not None and reads and isinstance(reads[0], _Shared):
             return reads[0].call(place.path, reads[1:])
         if step.call is not None:
             return self.checked.call(place, step.call.template, self._given(step.holes, self.env), reads)
@@ -258,7 +258,7 @@ class _Class:
 
     def _members(self, parts: Sequence[tree.Part], place: _Place, env: Env, reads: Wires) -> Wires:
         """The tensor behind each member of a sequence; what flows in where there is none."""
-        results: list[Wire | _Lent] = []
+        results: list[Wire | _Shared] = []
         number = -1
         for at, (name, module, inner) in enumerate(self._listed(parts, env)):
             number = self.checked.number(place, max(at, number + 1))

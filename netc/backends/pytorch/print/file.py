@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.book import Book
+from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
 from netc.backends.pytorch.print.lists import Lists
@@ -32,8 +32,8 @@ _COMMON = re.compile(r'"""(?s:.*?)"""|#.*|"(?:\\.|[^"\\\n])*"|(?<![\w.])(?:(math
 class File:
     """Of one network."""
 
-    def __init__(self, book: Book, name: str) -> None:
-        self.book = book
+    def __init__(self, classes: Classes, name: str) -> None:
+        self.classes = classes
         self.modules: set[str] = set()
         self.names: dict[str, set[str]] = {}
         self.helpers: dict[str, str] = {}
@@ -44,9 +44,11 @@ class File:
         self.lists = Lists({})
         self.returned: dict[Plan, tuple[int, ...]] = {}
         """The lengths of the lists that a class returns, of those that return lists."""
-        made = [(plan, n) for plan in book.plans for n in tree.walk(plan.tree) if isinstance(n, tree.Make) and n.form]
-        lent = [(plan, s.make) for plan in book.plans for s in tree.applied(plan.tree.steps) if s.lends]
-        self.lent = frozenset(plan.callee(made) for plan, made in lent if isinstance(made, tree.New))
+        made = [
+            (plan, n) for plan in classes.plans for n in tree.walk(plan.tree) if isinstance(n, tree.Make) and n.form
+        ]
+        shared = [(plan, s.make) for plan in classes.plans for s in tree.applied(plan.tree.steps) if s.shares]
+        self.shared = frozenset(plan.callee(made) for plan, made in shared if isinstance(made, tree.New))
         """Classes of modules that are handed to others."""
         self._forms = dict.fromkeys(node.form for _, node in made if node.form is not None)
         self._options = {h.name for plan, node in made for h in node.holes if plan.said(h) != lit(h.omit)}
@@ -59,7 +61,7 @@ class File:
         self.reserved = frozenset(taken)
 
     def _pairs(self) -> Iterator[tuple[str, ...]]:
-        for plan in self.book.plans:
+        for plan in self.classes.plans:
             for node in tree.walk(plan.tree):
                 if isinstance(node, tree.Apply) and node.call is not None:
                     yield node.call.imports
@@ -68,7 +70,7 @@ class File:
     def _name_helpers(self, taken: set[str]) -> None:
         held = [
             value
-            for plan in self.book.plans
+            for plan in self.classes.plans
             for trace in plan.traces
             for value in trace.env.values()
             if isinstance(value, tree.Factory) and value.helper
@@ -82,11 +84,11 @@ class File:
 
     def _name_classes(self, network: str, taken: set[str]) -> None:
         """The network's class comes first, then the blocks'."""
-        root = self.book.plans[-1]
+        root = self.classes.plans[-1]
         root.class_name = safe(network, taken)
         taken |= {root.class_name, f"{root.class_name}Output", f"{root.class_name}TrainingOutput"}
-        for plan in self.book.plans[:-1]:
-            alike = [other for other in self.book.plans if other.definition is plan.definition]
+        for plan in self.classes.plans[:-1]:
+            alike = [other for other in self.classes.plans if other.definition is plan.definition]
             name = plan.definition.class_name or pascal(plan.definition.name)
             plan.class_name = _numbered(safe(name + (_difference(plan) if len(alike) > 1 else "")), taken)
             taken.add(plan.class_name)

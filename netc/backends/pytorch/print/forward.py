@@ -69,7 +69,7 @@ class Writer(Expressions):
             self.atoms[step.name] = self.constructor.places.tensor(step.module, step.tensor)
 
     def _apply(self, step: tree.Apply) -> None:
-        if step.lends or (step.call is None and step.make is not None and tensor_kind(step.make)):
+        if step.shares or (step.call is None and step.make is not None and tensor_kind(step.make)):
             self.atoms[step.outs[0]] = self.constructor.places.access(step.module)
             return
         template = self._template(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.tree.names import COUNTERS, attribute, safe, statement_name, word
+from netc.backends.pytorch.tree.names import COUNTERS, attribute, loop_of, safe, statement_name, word
 from netc.expr.tree import (
     Expr,
     Name,
@@ -58,9 +58,7 @@ class Identifiers:
         """The variable of a loop: loops beside each other may have the same."""
         known = f"${key}.{name}"
         if known not in self.of:
-            taken = {
-                n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] in (*self.active, key)
-            }
+            taken = {n for k, n in self.of.items() if k[0] not in "$|" or loop_of(k) in (*self.active, key)}
             free = (n for n in COUNTERS if n not in taken and n not in self.reserved)
             self.of[known] = safe(name, {*taken, *self.reserved}) if name else next(free)
         return self.of[known]
@@ -69,7 +67,7 @@ class Identifiers:
         """The variable of a list of numbers beside a loop's."""
         if key not in self.of:
             loop, name = key[1:].split(".")[:2]
-            taken = {n for k, n in self.of.items() if k[0] not in "$|" or k[1:].partition(".")[0] == loop}
+            taken = {n for k, n in self.of.items() if k[0] not in "$|" or loop_of(k) == loop}
             short = name.removeprefix("in_").removeprefix("out_")
             said = (short, name, *(f"{short}{n}" for n in range(2, len(taken) + 3)))
             self.of[key] = next(w for w in (safe(one, self.reserved) for one in said) if w not in taken)

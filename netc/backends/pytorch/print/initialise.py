@@ -15,7 +15,7 @@ from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.init_text import INDENT, MAGIC, Filler, Names, Step, holds, says, statements
 from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.expr.tree import Expr, ListExpr, Literal, spelled
 from netc.ir.flat import Flat, FlatNode, Home, join, parameters
 from netc.ir.model import Block, Call, Network, Node
@@ -24,7 +24,7 @@ from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
 from netc.syntax.ast import Argument, InitRule, Line, SpecFile
 
-Say = Callable[[Said], str | None]
+Say = Callable[[Provenance], str | None]
 Access = Callable[[str], str | None]
 
 MAY_BE_NONE = re.compile(r"nn\.Conv\w+\.bias|nn\.MultiheadAttention\.bias_[kv]")
@@ -70,12 +70,12 @@ def _laid_out(line: str) -> list[str]:
     return layout(text, 2 * len(INDENT) + len(line) - len(text))
 
 
-def init_numbers(network: Network) -> Iterator[Said]:
+def init_numbers(network: Network) -> Iterator[Provenance]:
     """All that `init_statements` may ask `say` for."""
     for rule in (rule for rule in network.file.init if rule.line.op in INITIALISERS):
         for argument, _, words in _arguments(rule.line):
             if not _is_plain(argument.value, words):
-                yield Said(argument.value, network.block.scope)
+                yield Provenance(argument.value, network.block.scope)
 
 
 class _Use(msgspec.Struct, frozen=True, eq=False):
@@ -244,7 +244,7 @@ class _Reader:
                 return Filler(rule.line.op, (_literal(tuple(flat(values[name]))),))
             said = None
             if not use.prefix and not _is_plain(argument.value, words):
-                said = self.say(Said(argument.value, use.block.scope))
+                said = self.say(Provenance(argument.value, use.block.scope))
             if said or values[name] != defaults[name]:
                 text = said or _literal(values[name])
                 shown.append(text if defaults[name] is None else f"{name}={text}")

@@ -15,15 +15,15 @@ LEAST = 3
 
 class Lists:
     """Of one file; `tensors` are those of each class, callees first. `packed`: from which to which input of a class is
-    one list; `order`: how the outputs of a class are ordered in the list that it returns; `lent`: classes that
+    one list; `order`: how the outputs of a class are ordered in the list that it returns; `shared`: classes that
     others only know as modules."""
 
-    def __init__(self, tensors: Mapping[Plan, Tensors], lent: Container[Plan] = ()) -> None:
-        self.tensors, self.lent = tensors, lent
+    def __init__(self, tensors: Mapping[Plan, Tensors], shared: Container[Plan] = ()) -> None:
+        self.tensors, self.shared = tensors, shared
         self.packed: dict[Plan, slice] = {}
         self.order: dict[Plan, tuple[int, ...]] = {}
         for plan in tensors:
-            runs = [] if plan.is_root or plan in lent else list(self._runs(plan))
+            runs = [] if plan.is_root or plan in shared else list(self._runs(plan))
             if runs:
                 self.packed[plan] = slice(*max(runs, key=lambda run: run[1] - run[0]))
         wanted: dict[Plan, list[tuple[int, ...] | None]] = {}
@@ -87,6 +87,6 @@ class Lists:
     def _is_free(self, plan: Plan, order: tuple[int, ...]) -> bool:
         """Whether a class may return its outputs as a list in this order."""
         outputs = plan.tree.outputs
-        if plan.is_root or plan in self.lent or any(output.train_only for output in outputs):
+        if plan.is_root or plan in self.shared or any(output.train_only for output in outputs):
             return False
         return not plan.tree.taps or order == tuple(range(len(outputs)))

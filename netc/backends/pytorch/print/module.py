@@ -10,7 +10,7 @@ from pathlib import PurePath
 import msgspec
 
 from netc.backends.pytorch import tree
-from netc.backends.pytorch.fit.book import settle
+from netc.backends.pytorch.fit.classes import settle
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.fit.selfcheck import check
 from netc.backends.pytorch.print.code import literal, quoted
@@ -25,7 +25,7 @@ from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.tree import is_handed
 from netc.backends.pytorch.tree.names import pascal, safe
 from netc.dims import symbols
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.ir.flat import Flat, flatten, parameters
 from netc.ir.model import Network
 from netc.syntax.ast import SpecFile
@@ -40,12 +40,12 @@ class Header(msgspec.Struct, frozen=True):
 
 def write_module(network: Network, header: Header) -> str:
     """The whole file."""
-    book = settle(network.block, list(init_numbers(network)))
+    classes = settle(network.block, list(init_numbers(network)))
     flat = flatten(network)
-    check(book, flat)
-    file = File(book, network.file.class_name or pascal(network.name))
-    writers = [ClassWriter(plan, file, network, flat) for plan in book.plans]
-    file.lists = Lists({writer.plan: writer.tensors for writer in writers}, file.lent)
+    check(classes, flat)
+    file = File(classes, network.file.class_name or pascal(network.name))
+    writers = [ClassWriter(plan, file, network, flat) for plan in classes.plans]
+    file.lists = Lists({writer.plan: writer.tensors for writer in writers}, file.shared)
     code = list(_classes(writers))
     head = file.head("\n".join(code))
     return "\n".join((*_docstring(network, flat, header), "", *head, *code, ""))
@@ -194,7 +194,7 @@ class ClassWriter:
         found, packed = self.plan.tree.inputs, self.file.lists.packed.get(self.plan, slice(0, 0))
         shapes = Shapes(self.plan, self.constructor.ids.of)
         writer = Writer(self.constructor, self.tensors, shapes)
-        writer.crowded, writer.is_lent = crowded, self.plan in self.file.lent
+        writer.crowded, writer.is_shared = crowded, self.plan in self.file.shared
         outputs = self.file.lists.of_outputs(self.plan)
         if self.plan in self.file.lists.order:
             writer.listed = tuple(self.tensors.of(output.read) for output in outputs)
@@ -285,7 +285,7 @@ class ClassWriter:
     def _initialised(self) -> list[str]:
         """The statements for the spec's `init`."""
 
-        def say(said: Said) -> str | None:
+        def say(said: Provenance) -> str | None:
             term = self.plan.number(said)
             return None if term is None else self.constructor.say(term).text
 

@@ -32,7 +32,7 @@ class Returns(Variables):
         """The list that a comprehension built last: its name, an item, the loop."""
         self.late: tuple[int, int, list[str]] = (0, -1, [])
         """The statements of training that were written last, from and to which line they are, with what sets them."""
-        self.is_lent = False
+        self.is_shared = False
         """Whether classes call this one that only know it as a module: it returns tensors, not lists of them."""
         self.trained: set[str] = set()
         """Tensors that only training has; None otherwise."""
@@ -60,12 +60,12 @@ class Returns(Variables):
             self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
             return
         texts = [self._for_training(o, shown[o.name]) for o in outputs]
-        lists = [] if self.is_lent else self._as_lists(texts)
+        lists = [] if self.is_shared else self._as_lists(texts)
         if lists:
             self.returned = tuple(size for _, size in lists)
             self._return_list(", ".join(name for name, _ in lists))
             return
-        self.gives_list = not self.is_lent and len(self._collapsed(texts, MANY)) < len(texts)
+        self.gives_list = not self.is_shared and len(self._collapsed(texts, MANY)) < len(texts)
         if self.gives_list:
             self.write(f"return {self._as_list(texts)}")
             return

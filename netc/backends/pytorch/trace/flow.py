@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from netc.backends.pytorch.trace.forms import Forms
-from netc.backends.pytorch.trace.lent import Lending
+from netc.backends.pytorch.trace.shared import SharedModules
 from netc.backends.pytorch.tree import DIRECT
 from netc.ir.model import Block, Call, Group, Item, Node, Value, leaves
 
@@ -24,8 +24,8 @@ class Ends(msgspec.Struct, frozen=True, eq=False):
 class Flow:
     """Answers what is straight in one block."""
 
-    def __init__(self, block: Block, forms: Forms, lending: Lending) -> None:
-        self.block, self.forms, self.lending = block, forms, lending
+    def __init__(self, block: Block, forms: Forms, shared: SharedModules) -> None:
+        self.block, self.forms, self.shared = block, forms, shared
         self.reads: Counter[Value] = Counter(v for leaf in block.leaves() for v in leaf.inputs)
         self.reads.update(o.value for o in block.outputs)
 
@@ -124,7 +124,7 @@ class Flow:
         return self.straight(item) if isinstance(item, Group) else self._leaf(item, wraps=False)
 
     def _leaf(self, leaf: Node | Call, wraps: bool) -> Ends | None:
-        if len(leaf.inputs) != 1 or len(leaf.outputs) != 1 or self.lending.taken(leaf):
+        if len(leaf.inputs) != 1 or len(leaf.outputs) != 1 or self.shared.handed(leaf):
             return None
         if isinstance(leaf, Node):
             form = self.forms.of(leaf)

@@ -9,6 +9,7 @@ from typing import Any
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance
+from netc.backends.pytorch.tree.names import loop_of
 from netc.backends.pytorch.tree.number import Number, length_of, of, opaque
 from netc.expr.terms import combined, from_linear, is_plain, linear, lit, substitute
 from netc.expr.tree import Binary, Function, Literal, Name
@@ -63,12 +64,12 @@ class Loops:
                 sizes[value] = tuple(self._without(size, key) for size in sizes.get(value, ()))
         self.instance.active.pop()
         turns = self.instance.turns.items()
-        self.instance.turns = {name: value for name, value in turns if name[1:].partition(".")[0] != key}
+        self.instance.turns = {name: value for name, value in turns if loop_of(name) != key}
 
     def _without(self, size: Number, key: str) -> Number:
         """A size after its turn: the variables of the loop are numbers."""
         turns = self.instance.turns
-        own = [name for name in size.depends if name[0] in "$~" and name[1:].partition(".")[0] == key]
+        own = [name for name in size.depends if name[0] in "$~" and loop_of(name) == key]
         if not own:
             return size
         depends, term = size.depends.difference(own), size.term

@@ -15,7 +15,7 @@ from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST_DERIVED, NOTHING, Number, depends_of, given, of, translated
-from netc.expr.scope import Said, Scope
+from netc.expr.scope import Provenance, Scope
 from netc.expr.terms import cost, is_plain, lit, substitute
 from netc.expr.tree import Expr, Name
 from netc.expr.values import OperatorValue
@@ -156,10 +156,10 @@ class Numbers:
         if isinstance(statement, Line):
             refs = statement.inputs or ()
         said = [part for ref in refs for part in ref.parts if isinstance(part, Expr)]
-        found = depends_of(*(self.reader.read(Said(part, self.instance.block.scope)) for part in said))
+        found = depends_of(*(self.reader.read(Provenance(part, self.instance.block.scope)) for part in said))
         scope = self.instance.block.scope
         if isinstance(statement, Line) and scope.find(statement.op) is not None and self.held(statement) is None:
-            found |= self.reader.read(Said(Name(id=statement.op), scope)).depends
+            found |= self.reader.read(Provenance(Name(id=statement.op), scope)).depends
         return frozenset(name for name in found if name[0] not in "$~")
 
     def bindings(self, call: Call, callee: Instance) -> Iterator[tuple[str, Number]]:
@@ -171,7 +171,7 @@ class Numbers:
             said = call.said.get(parameter.name)
             filled = said is None and parameter.name not in call.spans and not isinstance(definition, SpecFile)
             if filled and parameter.default is not None and home is not None:
-                said = Said(parameter.default, home)
+                said = Provenance(parameter.default, home)
             yield (
                 parameter.name,
                 self._bound(value, said, callee.env.get(parameter.name), real=parameter.name not in callee.whole),
@@ -189,7 +189,7 @@ class Numbers:
                 key = self.instance.guard(f"{self.instance.local(call.path)}{name}", held, here)
                 yield name, Number(held, None, frozenset((key,)))
 
-    def _bound(self, value: Any, said: Said | None, held: Any, *, real: bool) -> Number:
+    def _bound(self, value: Any, said: Provenance | None, held: Any, *, real: bool) -> Number:
         if isinstance(value, OperatorValue) and isinstance(held, tree.Factory):
             value = held
         if said is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import LONGEST, Number, depends_of, of
-from netc.expr.scope import Binding, Said, Scope
+from netc.expr.scope import Binding, Provenance, Scope
 from netc.expr.terms import NoValue, cost, evaluate, folded, is_plain, lit, rebuilt
 from netc.expr.tree import (
     Attribute,
@@ -40,7 +40,7 @@ class Reader:
         self.instance, self.outer = instance, outer
         self._real = False
 
-    def read(self, said: Said) -> Number:
+    def read(self, said: Provenance) -> Number:
         """How the number is said here; the term is None where the names of the class cannot say it."""
         if self.outer is not None and not any(self._is_inner(part) for part in walk(said.expr)):
             return self.instance.imported(self.outer.read(said))
@@ -50,7 +50,7 @@ class Reader:
             return Number(value, self.real(said), found.depends, author=True)
         return Number(value, found.term, found.depends, author=True)
 
-    def real(self, said: Said) -> Expr | None:
+    def real(self, said: Provenance) -> Expr | None:
         """How a real number is said here: a division keeps its fraction."""
         return self._really([said.expr], said.scope)[0].term
 
@@ -145,7 +145,7 @@ class Reader:
         self.instance.env[key] = binding.value
         return Number(binding.value, Name(id=key), found.depends)
 
-    def defined(self, said: Said) -> Number:
+    def defined(self, said: Provenance) -> Number:
         """A `let` by its definition, wherever it is read first."""
         before, self._real = self._real, False
         try:

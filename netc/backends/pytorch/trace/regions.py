@@ -111,7 +111,7 @@ class Regions:
         return all(
             leaf.path.startswith(start)
             and leaf.module == leaf.path
-            and not self.flow.lending.taken(leaf)
+            and not self.flow.shared.handed(leaf)
             and not (leaf.path.rpartition(".")[2].isdigit() and self._is_tensor(leaf))
             for leaf in found
         )

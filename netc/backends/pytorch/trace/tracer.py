@@ -11,15 +11,15 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues
 from netc.backends.pytorch.trace.forms import Forms, bare, needed, wrapped
-from netc.backends.pytorch.trace.lent import Lending, LentCall, call_of
 from netc.backends.pytorch.trace.loops import Loops, inside, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
+from netc.backends.pytorch.trace.shared import SharedCall, SharedModules, call_of
 from netc.backends.pytorch.tree import Hole, Read, Step, handed
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import Number, counted_name, is_like, of, opaque, translated
 from netc.backends.pytorch.unify import tried, unify
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.expr.tree import Name
 from netc.ir.model import Block, Call, Group, Item, Node, Value
 from netc.ops.records import TorchForm
@@ -34,7 +34,7 @@ class Tracer:
         self.traces: dict[Block, Trace] = {}
         self.regions: dict[object, Definition] = {}
         self.forms = Forms()
-        self.lending = Lending(self.forms)
+        self.shared = SharedModules(self.forms)
         self.changed = changed_axes(root)
 
     def trace(self, block: Block) -> Trace:
@@ -72,7 +72,7 @@ class Trace(Instance):
     def __init__(self, block: Block, tracer: Tracer, outer: Trace | None = None, prefix: str = "") -> None:
         super().__init__(block, tracer.root, outer, prefix)
         self.tracer = tracer
-        self.flow = Flow(block, tracer.forms, tracer.lending)
+        self.flow = Flow(block, tracer.forms, tracer.shared)
         self.numbers: Numbers = Numbers(self, self.flow, None if outer is None else outer.numbers)
         self.reader = self.numbers.reader
         self.loops = Loops(self, self.reader)
@@ -80,7 +80,7 @@ class Trace(Instance):
         self._known_as: dict[Value, list[str]] = {}
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
-        steps = steps if whole is not None else (*self._lent(), *steps)
+        steps = steps if whole is not None else (*self._shared_modules(), *steps)
         sequence = None if whole is None else tree.Sequence(self._parts(whole, prefix[:-1]))
         taps = () if whole is None or outer is None else self.flow.taps(whole)
         self.tree = tree.ClassTree(self._input_names(), steps, self._outputs(sequence), sequence, taps)
@@ -90,7 +90,7 @@ class Trace(Instance):
     def _input_names(self) -> tuple[str, ...]:
         if self.outer is not None:
             return tuple(f"in{i}" for i in range(len(self.block.inputs)))
-        modules = tuple(handed(name) for _, name in self.tracer.lending.by(self.block))
+        modules = tuple(handed(name) for _, name in self.tracer.shared.handed_to(self.block))
         return (*(value.path for value in self.block.inputs), *modules)
 
     def _outputs(self, whole: tree.Sequence | None) -> tuple[tree.Output, ...]:
@@ -212,8 +212,8 @@ class Trace(Instance):
         path, own = self.local(leaf.path), self.local(leaf.module)
         outs = tuple(self.local(value.path) for value in leaf.outputs)
         reads, kept = tuple(self._read(value) for value in leaf.inputs), self.tracer.forms.is_kept(leaf)
-        modules = tuple(Read((handed(name),)) for name in self.tracer.lending.taken(leaf))
-        if self.tracer.lending.is_lent(leaf):
+        modules = tuple(Read((handed(name),)) for name in self.tracer.shared.handed(leaf))
+        if self.tracer.shared.is_shared(leaf):
             step: Step = self._handed_call(leaf, tree.Apply(path, "", reads, outs, None, None, (), True), modules)
         elif isinstance(leaf, Call):
             reads = (*reads, *modules)
@@ -242,11 +242,11 @@ class Trace(Instance):
         called = call_of(form, len(place.reads), len(modules) - 1)
         return msgspec.structs.replace(place, reads=(modules[0], *place.reads, *modules[1:]), call=called)
 
-    def _lent(self) -> Iterator[Step]:
+    def _shared_modules(self) -> Iterator[Step]:
         """The shared modules of a file that its blocks call, made by its class."""
-        for lent in self.tracer.lending.calls(self.block):
-            leaf = msgspec.structs.replace(lent.leaf)
-            self.sizes.update((value, self._sizes_from(lent, value)) for value in leaf.inputs)
+        for call in self.tracer.shared.calls(self.block):
+            leaf = msgspec.structs.replace(call.leaf)
+            self.sizes.update((value, self._sizes_from(call, value)) for value in leaf.inputs)
             form = self.tracer.forms.of(leaf).module if isinstance(leaf, Node) else None
             if isinstance(leaf, Call):
                 made: tree.Module = self._called(leaf)
@@ -255,15 +255,15 @@ class Trace(Instance):
                 self.numbers.infer(leaf)
                 made = self.numbers.make(leaf, form)
             out, kept = handed(leaf.module), self.tracer.forms.is_kept(leaf)
-            yield tree.Apply(leaf.module, leaf.module, (), (out,), made, None, (), True, kept, lends=True)
+            yield tree.Apply(leaf.module, leaf.module, (), (out,), made, None, (), True, kept, shares=True)
 
-    def _sizes_from(self, lent: LentCall, value: Value) -> Sizes:
+    def _sizes_from(self, shared: SharedCall, value: Value) -> Sizes:
         """The sizes of a tensor that a block gives to a shared module, in this class's names."""
         around: list[Trace] = [self]
-        for call in lent.trail:
+        for call in shared.trail:
             around.append(self.tracer.traces[call.block])
         sizes = around.pop().sizes[value]
-        for trace, call in zip(reversed(around), reversed(lent.trail), strict=True):
+        for trace, call in zip(reversed(around), reversed(shared.trail), strict=True):
             sizes = tuple([trace.numbers.moved(size, trace.bound[call]) for size in sizes])
         known = self.everything
         return tuple([size if size.depends <= known else opaque(size.value, known) for size in sizes])
@@ -333,7 +333,7 @@ class Trace(Instance):
         return tree.Either(condition, made if group.taken else None, None if group.taken else made)
 
     def _absent(self, line: Line) -> Iterator[tree.Part]:
-        found = self.reader.read(Said(Name(id=line.op), self.block.scope))
+        found = self.reader.read(Provenance(Name(id=line.op), self.block.scope))
         if found.depends and found.value is None and self.env.get(next(iter(found.depends)), self) is None:
             yield tree.Member("", tree.Make(tree.IDENTITY, (), self.numbers.operator(found, None, ())))
 

@@ -1,6 +1,20 @@
 """What a class is made of: modules for its constructor, steps for its forward, and holes for every number.
 
 `trace` writes the tree of one instance, `unify` lays the trees of several over each other, `fit` fills the holes.
+
+Names of a class are the arguments of its definition, or begin with what else they are:
+
+    #0.1       a size of an input: of axis 1 of the first
+    :name      a derived value, a `let` of the definition
+    ^name      an argument or a value of the file around
+    <0         a number of the class around, of a part that is cut out of it
+    !path.name a number that no expression says: a parameter named after what it is
+    =name      a list that is the same in all instances, of which a loop's variable picks an item
+    $120.i     the variable of a loop, by the place of the loop in the spec
+    ~120.1     a size that a loop takes from turn to turn, of axis 1 or of the last, -1
+    |120.name  the variable of a list of numbers beside a loop's
+    ?path      a condition that decides how a size is said
+    @name      a module that a class is handed by the one around
 """
 
 from __future__ import annotations
@@ -213,7 +227,7 @@ class Apply(Node, frozen=True, eq=False):
     kept: bool = False
     """Whether its module has tensors in the state_dict."""
     plain: Plain | None = None
-    lends: bool = False
+    shares: bool = False
     """Whether the module is only made, and handed to blocks that call it by what stands in `outs`."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from netc.backends.pytorch.tree.names import loop_of
 from netc.backends.pytorch.tree.number import Number, of
 from netc.expr.terms import is_plain, substitute
 from netc.expr.tree import Binary, Expr, Literal, Name
@@ -141,7 +142,7 @@ class Instance:
         """The names that do not stand for others: a loop's variable hangs on what the loop runs over."""
         for name in found:
             if name[0] in "$~":
-                yield from self.bases(self.iterables.get(name[1:].partition(".")[0], ()))
+                yield from self.bases(self.iterables.get(loop_of(name), ()))
             elif name[0] == "?":
                 yield from self.guards[name][1] if name in self.guards else ()
             else:

@@ -104,6 +104,11 @@ MODULE = frozenset(
 """Attributes of nn.Module and its containers; those that begin with `_` are never taken either."""
 
 
+def loop_of(name: str) -> str:
+    """The loop that a name of a class belongs to, one of its variables or of what it takes from turn to turn."""
+    return name[1:].partition(".")[0]
+
+
 def word(name: str) -> str:
     """A name as an identifier."""
     found = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)

@@ -10,7 +10,7 @@ from netc.backends.pytorch.fit.common import Common
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.tracer import Trace, Tracer
 from netc.backends.pytorch.unify import Conflict
-from netc.expr.scope import Said
+from netc.expr.scope import Provenance
 from netc.expr.terms import (
     cost,
     is_plain,
@@ -31,14 +31,14 @@ WORDY = 14
 variant, and any other."""
 
 
-class Book:
+class Classes:
     """All classes of a network, callees first. Literals are what makes a variant, unless it only stands somewhere as it
     is, and what its own arguments cannot change without another structure or long expressions."""
 
     def __init__(self, tracer: Tracer, numbers: Sequence[Expr]) -> None:
         self.tracer, self.common = tracer, Common(numbers)
         self._plans: dict[Definition, list[Plan]] = {}
-        self.classes: dict[Block, Plan] = {}
+        self.by_block: dict[Block, Plan] = {}
         self.definitions = _callees_first(tracer)
         for trace in tracer.traces.values():
             for call in trace.bound:
@@ -87,7 +87,7 @@ class Book:
             if not touched.isdisjoint((definition, *(c.block.definition for trace in traces for c in trace.bound))):
                 touched.add(definition)
                 self._plans[definition] = self._formed(definition, traces)
-                self.classes.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
+                self.by_block.update((trace.block, plan) for plan in self._plans[definition] for trace in plan.traces)
 
     def _pinned(self) -> frozenset[str]:
         """Arguments of the network that its class cannot be given, or not in few words."""
@@ -111,7 +111,7 @@ class Book:
     def _formed(self, definition: Definition, traces: list[Trace]) -> list[Plan]:
         """One class for all instances if one can say them all, else as few as found."""
         try:
-            return [Plan(definition, traces, self.common, self.classes)]
+            return [Plan(definition, traces, self.common, self.by_block)]
         except Conflict as conflict:
             if len(traces) == 1:
                 raise Unsupported(
@@ -131,7 +131,7 @@ class Book:
         for trace in traces:
             for i, plan in enumerate(classes):
                 try:
-                    classes[i] = Plan(definition, [*plan.traces, trace], self.common, self.classes)
+                    classes[i] = Plan(definition, [*plan.traces, trace], self.common, self.by_block)
                     break
                 except Conflict:
                     continue
@@ -210,8 +210,8 @@ def _rooted(
     return live
 
 
-def settle(root: Block, numbers: Sequence[Said]) -> Book:
+def settle(root: Block, numbers: Sequence[Provenance]) -> Classes:
     """The classes of a network. `numbers` are what else the network's constructor says."""
     tracer = Tracer(root)
     reader = tracer.trace(root).reader
-    return Book(tracer, [term for said in numbers if (term := reader.real(said)) is not None])
+    return Classes(tracer, [term for said in numbers if (term := reader.real(said)) is not None])
