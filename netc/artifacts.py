@@ -89,6 +89,15 @@ def output_error(path: Path, problem: str) -> NetcError:
     return failure("output-file", f"cannot write {path}: {problem}")
 
 
+def named(path: str | Path) -> Path:
+    """A path that has a name, after which files beside it can be called. Raises NetcError (`output-file`) for `.`, `/`
+    and no path at all."""
+    found = Path(path)
+    if not found.name:
+        raise output_error(found, "it is a directory")
+    return found
+
+
 def _replaces_input(path: str | Path) -> NetcError:
     message = f"cannot write {path}: it is one of the inputs"
     return failure("output-file", message, fixes=(Fix("choose another place with `-o`"),))
@@ -168,6 +177,17 @@ def _lock(handle: int, wait: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_taken(handle: int) -> bool:
+    """Whether another process holds an open file; otherwise this one does from now on, until it is closed."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:  # some file systems have no locks
+        return isinstance(problem, BlockingIOError)
+    return False
 
 
 def _stages(directory: Path) -> Iterator[Path]:

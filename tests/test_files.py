@@ -42,6 +42,15 @@ def run(line: str) -> Result:
     return CliRunner().invoke(cli, line.split())
 
 
+@pytest.mark.parametrize("target", [".", "/", "/.", ""])
+@pytest.mark.parametrize("more", ["", "--single-file", "--weights w.safetensors"])
+def test_what_has_no_name_is_no_output(folder: Path, more: str, target: str) -> None:
+    """Files of weights are named after it."""
+    done = CliRunner().invoke(cli, ["onnx", "s.yaml", *more.split(), "-o", target])
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert "error[output-file]" in done.output
+
+
 OVERWRITING = {
     "torch s.yaml -o": "s.yaml",
     "torch user.yaml -o": "s.yaml",

@@ -26,6 +26,8 @@ SPECS = (
     *("bench X.yaml --runs 1", "optimize X.yaml --all -o o.onnx", "fmt X.yaml", "fmt --check X.yaml"),
     *("check user.yaml", "run s.yaml --labels X.txt --top 1", "import X.cfg", "import X.prototxt"),
     "weights convert w.safetensors --rename-file X.yaml -o o.safetensors",
+    *("expand X.yaml", "train-script X.yaml -o o.py", "sweep X.yaml -p a=1,2 -j 1 -o o.csv"),
+    *("solve X.yaml -p a=1..4 --maximize a", "sweep s.yaml -p a=1,2 -j 1 -o X.csv"),
 )
 MODELS = (
     *("run X.onnx", "optimize X.onnx --all -o o.onnx", "import X.onnx", "bench X.onnx --runs 1"),

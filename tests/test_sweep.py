@@ -24,6 +24,7 @@ from netc.cli.main import cli
 from netc.explore.engines import Part, Pool, here
 from netc.explore.front import Objective
 from netc.explore.job import Job, Row
+from netc.explore.journal import Journal
 from netc.explore.space import Space, read_axis
 from netc.explore.sweep import planned, sweep
 from netc.ops.activation import Relu
@@ -392,3 +393,53 @@ def test_the_guide_shows_what_the_commands_print(spec: Path) -> None:
         result = CliRunner().invoke(cli, words + ["-j", "1"] * (words[0] == "sweep"))
         assert result.stdout == output
     assert [command.split()[0] for command, _ in steps] == ["sweep", "solve", "solve"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"{\n",
+        b"[]\n",
+        b"[[\n",
+        b'[{"trial":99,"status":"ok"}]\n',
+        b'[{"trial":-1,"status":"ok"}]\n',
+        b"\xff\n",
+        b"1e999\n",
+    ],
+)
+def test_rows_that_are_damaged_are_refused(spec: Path, rest: bytes) -> None:
+    partial = Path("t.csv.partial")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "discard", lambda self: None)
+        run("small.yaml", *GRID, "-o", "t.csv")
+    head = partial.read_bytes().split(b"\n", 1)[0] + b"\n"
+    partial.write_bytes(head + rest)
+    output = run("small.yaml", *GRID, "-o", "t.csv", code=1)
+    assert "damaged" in output
+    assert partial.read_bytes() == head + rest
+
+
+def test_no_other_file_is_written_over_by_rows(spec: Path) -> None:
+    """A text of one line without its end, what a link leads to, and what is no file at all."""
+    partial, other = Path("t.csv.partial"), Path("other.txt")
+    partial.write_text("mine")
+    assert "holds rows of another sweep" in run("small.yaml", *GRID, "-o", "t.csv", code=1)
+    assert partial.read_text() == "mine"
+    partial.unlink()
+    other.write_text("")
+    partial.symlink_to(other)
+    assert "output-file" in run("small.yaml", *GRID, "-o", "t.csv", code=1)
+    assert other.read_text() == ""
+    partial.unlink()
+    os.mkfifo(partial)
+    assert "it is not a regular file" in run("small.yaml", *GRID, "-o", "t.csv", code=1)
+
+
+def test_two_sweeps_do_not_write_the_same_rows(spec: Path) -> None:
+    with Journal(Path("t.csv.partial"), job()):
+        assert "another sweep is writing it" in run("small.yaml", *GRID, "-o", "t.csv", code=1)
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--threads"])
+def test_processes_and_threads_are_bounded_by_the_machine(spec: Path, option: str) -> None:
+    assert "is not in the range" in run("small.yaml", *GRID, "-o", "t.csv", option, "9" * 23, code=2)

@@ -268,3 +268,17 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     assert "is not the name of a Python file" in said(
         str(tmp_path / "net.yaml"), "-o", str(tmp_path / "t.py"), "--module", "../m.py"
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["-o", "torch.py"], ["-o", "x.py", "--module", "random.py"], ["-o", "x.py", "--module", "class.py"]]
+)
+def test_no_file_hides_a_module_that_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits.yaml").write_text(SPEC.format(head="", train=""))
+    done = CliRunner().invoke(cli, ["train-script", "digits.yaml", *words])
+    assert done.exit_code == 2
+    assert "choose another name" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.yaml"]

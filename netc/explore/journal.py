@@ -4,18 +4,30 @@ it was, and read back in the order of the trials."""
 from __future__ import annotations
 
 import os
+import stat
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 import msgspec
 
+from netc.artifacts import is_taken, output_error
 from netc.diagnostics.model import failure
 from netc.explore.job import Job, Row
 
 SUFFIX = ".partial"
+
+MOST = 1 << 26
+"""Bytes of a line: those of a part of the trials are fewer."""
+
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
+"""Neither a link to another file nor a pipe that nobody writes to is followed or waited for."""
 
 _DECODER = msgspec.json.Decoder(list[Row])
 
@@ -27,7 +39,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, job: Job) -> None:
-        """Raises NetcError (`output-file`) where the file is of another sweep, and OSError."""
+        """Raises NetcError (`output-file`) where the file is of another sweep, damaged, being written, or none,
+        and OSError."""
         self.path = path
         self.trials = job.space.trials()
         self.done = bytearray(len(self.trials))
@@ -35,29 +48,54 @@ class Journal:
         self.count = 0
         self._lines: dict[int, int] = {}
         """Where the lines begin, by the places of their first trials."""
-        self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self._file: BinaryIO = os.fdopen(self._opened(), "r+b")
         try:
-            self._resume(job.digest.encode())
+            if is_taken(self._file.fileno()):
+                raise output_error(path, "another sweep is writing it")
+            self._resume(job.digest.encode() + b"\n")
         except BaseException:
             self._file.close()
             raise
 
-    def _resume(self, digest: bytes) -> None:
-        first = self._file.readline()
-        if first.endswith(b"\n") and first.strip() != digest:
-            message = f"{self.path} holds rows of another sweep, or of the same one before the spec changed"
-            raise failure("output-file", f"{message}; remove it, or write to another file")
-        if not first.endswith(b"\n"):
+    def _opened(self) -> int:
+        try:
+            handle = os.open(self.path, _FLAGS, 0o666)
+        except OSError as problem:
+            raise output_error(self.path, problem.strerror or str(problem)) from problem
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise output_error(self.path, "it is not a regular file")
+        return handle
+
+    def _resume(self, head: bytes) -> None:
+        first = self._file.read(len(head))
+        if first != head:
+            if not head.startswith(first):
+                message = f"{self.path} holds rows of another sweep, or of the same one before the spec changed"
+                raise failure("output-file", f"{message}; remove it, or write to another file")
             self._file.seek(0)
-            self._file.truncate()
-            self._file.write(digest + b"\n")
-        end = self._file.tell()
-        for line in iter(self._file.readline, b""):
+            self._file.write(head)
+        end = len(head)
+        for line in iter(partial(self._file.readline, MOST), b""):
             if not line.endswith(b"\n"):
                 break
-            self._note(_DECODER.decode(line), end)
+            self._note(self._rows(line), end)
             end += len(line)
         self._file.truncate(end)
+
+    def _rows(self, line: bytes) -> list[Row]:
+        """The rows of a line that an earlier process wrote."""
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            rows = _DECODER.decode(line)
+            if rows and all(self._is_trial(row.trial) for row in rows):
+                return rows
+        raise output_error(self.path, "what is in it is damaged; remove it, or write to another file")
+
+    def _is_trial(self, trial: int) -> bool:
+        if isinstance(self.trials, range):
+            return trial in self.trials
+        place = self._place(trial)
+        return place < len(self.trials) and self.trials[place] == trial
 
     def _note(self, rows: Sequence[Row], offset: int) -> None:
         places = [self._place(row.trial) for row in rows]

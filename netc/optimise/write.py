@@ -9,6 +9,7 @@ from typing import BinaryIO
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from netc import __version__
+from netc.artifacts import named
 from netc.backends.onnx.proto import set_external
 from netc.optimise.graph import INSIDE, is_external, size_of
 from netc.types import ONNX_TYPES
@@ -20,7 +21,7 @@ _NAMES = {element: name for name, element in ONNX_TYPES.items()}
 
 def weights_path(out: Path, spare: Sequence[Path]) -> Path:
     """Where the weights of a model go that is written to `out`, so that the files in `spare` stay."""
-    own = out.with_suffix(".safetensors")
+    own = named(out).with_suffix(".safetensors")
     kept = {path.resolve() for path in spare}
     return out.with_name(f"{out.stem}.weights.safetensors") if own.resolve() in kept or own.is_symlink() else own
 

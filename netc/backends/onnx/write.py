@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netc.artifacts import staged, temporary_folder
+from netc.artifacts import named, staged, temporary_folder
 from netc.backends.onnx.embed import check_fits, write_embedded
 from netc.backends.onnx.export import build_model, model_bytes
 from netc.backends.onnx.options import DEFAULT, OnnxOptions
@@ -40,7 +40,7 @@ def write_onnx(network: Network, path: str | Path, weights_path: str | Path, opt
     that are converted, split, or to be copied in any case.
     Raises NetcError for weights that do not fit, operators ONNX lacks, and outputs that cannot be written.
     """
-    path, index = Path(path), read_index(weights_path)
+    path, index = named(path), read_index(weights_path)
     kept = check_fit(network, index, options)
     if options.placement == "single":
         _write_single(network, path, index, options, kept)
@@ -153,7 +153,7 @@ def write_onnx_fresh(
     Returns the path of the weights: of their file, of the index where there are several, or of the model. Raises
     NetcError (`output-file`) where weights that were not drawn lie there.
     """
-    path = Path(path)
+    path = named(path)
     if options.placement == "single":
         _embed(network, path, fresh_index(network, path), options, fresh(network, seed))
         return path

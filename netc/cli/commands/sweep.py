@@ -11,7 +11,7 @@ import click
 from netc.bench.plot import check_plot
 from netc.cli.axes import read_axes, spec_source
 from netc.cli.completion import SPEC
-from netc.cli.options import as_json, bindings, file_output
+from netc.cli.options import THREADS, as_json, bindings, file_output
 from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.explore.engines import Engine, Pool, RayCluster, here
@@ -53,10 +53,10 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw the first two objectives; needs matplotlib.")
 @bindings("--size")
 @click.option("--engine", type=click.Choice(["pool", "ray"]), default="pool", show_default=True)
-@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Processes of the pool; the processors by default.")
+@click.option("--jobs", "-j", type=THREADS, help="Processes of the pool; the processors by default.")
 @click.option("--address", metavar="HOST:PORT", help="A Ray cluster; this machine by default.")
 @click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds of a latency.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of each run.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="CPU threads of each run.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample and weights.")
 @click.option("--plugin", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
 @click.option(

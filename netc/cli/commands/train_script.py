@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 import re
+import sys
 from pathlib import Path
 
 import click
 
 from netc.api import Network
-from netc.artifacts import staged
+from netc.artifacts import named, staged
 from netc.backends.training.script import Subject, script
 from netc.cli.options import file_output, one_spec
 from netc.cli.spec import compile_or_fail
@@ -40,6 +42,9 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
     """
     if not Path(module).name == module or not re.fullmatch(r"[A-Za-z_]\w*\.py", module):
         raise click.UsageError(f"--module: `{module}` is not the name of a Python file, as in model.py")
+    for name in (module, Path(target).name):
+        if _is_taken(name.removesuffix(".py")):
+            raise click.UsageError(f"`{name}` hides what Python or the script calls so: choose another name")
     if Path(target).name == module:
         raise click.UsageError("the script and the module need different names: use --module")
     network = compile_or_fail(spec, args, bind)
@@ -59,9 +64,14 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
         text = script(train, made)
     except Unsupported as error:
         raise failure("bad-argument", str(error)) from error
-    with staged([target, Path(target).with_name(module)]) as (first, second):
+    with staged([target, named(target).with_name(module)]) as (first, second):
         first.write_text(text, encoding="utf-8", newline="\n")
         second.write_text(source, encoding="utf-8", newline="\n")
+
+
+def _is_taken(name: str) -> bool:
+    """Whether Python, or what the script imports, has a module or a keyword of this name."""
+    return name in sys.stdlib_module_names or name in ("torch", "numpy", "safetensors") or keyword.iskeyword(name)
 
 
 def _picture(network: Network) -> tuple[int, int, int] | None:
