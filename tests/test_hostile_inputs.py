@@ -27,7 +27,7 @@ SPECS = (
     *("check user.yaml", "run s.yaml --labels X.txt --top 1", "import X.cfg", "import X.prototxt"),
     "weights convert w.safetensors --rename-file X.yaml -o o.safetensors",
     *("expand X.yaml", "train-script X.yaml -o o.py", "sweep X.yaml -p a=1,2 -j 1 -o o.csv"),
-    *("solve X.yaml -p a=1..4 --maximize a", "sweep s.yaml -p a=1,2 -j 1 -o X.csv"),
+    "solve X.yaml -p a=1..4 --maximize a",
 )
 MODELS = (
     *("run X.onnx", "optimize X.onnx --all -o o.onnx", "import X.onnx", "bench X.onnx --runs 1"),
