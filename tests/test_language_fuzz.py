@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
 TEXTS = [path.read_text(encoding="utf-8") for path in SPECS]
 TOKEN = re.compile(r"\w+|[ \t]+|\n|[^\w\s]")
 SECONDS = 10.0
+EVERY = int(os.environ.get("NETC_LINES_EVERY", "6"))
+"""One line of so many is left out of a spec, each of them in `make conformance`."""
 SIGNS = "@$x0123456789()[]{}.,:*+-/%=<>\"' \nabinCHN"
 
 Mutation = Callable[[list[str], int, int, str], None]
@@ -120,7 +123,7 @@ def test_signs_inside_a_spec(text: str, signs: str, at: int) -> None:
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_every_spec_without_each_of_its_lines(path: Path) -> None:
+def test_a_spec_without_one_of_its_lines(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number in range(len(lines)):
+    for number in range(SPECS.index(path) % EVERY, len(lines), EVERY):
         check("".join(lines[:number] + lines[number + 1 :]))
