@@ -12,8 +12,8 @@ from netc.diagnostics.codes import CODES, LINTS, explain, reference
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Source, Span
-from netc.diagnostics.render import FORMS, render
-from netc.diagnostics.suggest import closest, did_you_mean, distance
+from netc.diagnostics.render import FORMS, LONGEST, render
+from netc.diagnostics.suggest import closest, did_you_mean, distance, in_order, listed
 from netc.passes import compile_spec
 from netc.syntax.parse import parse_spec
 
@@ -226,3 +226,73 @@ def test_a_line_of_the_full_form_has_an_end() -> None:
     text = render([Diagnostic("bad-name", "m" * 5000, span("enc1"), notes=("n" * 5000,), fixes=(Fix("f" * 5000),))])
     assert max(map(len, text.splitlines())) < 540
     assert "m" * 5000 in render([Diagnostic("bad-name", "m" * 5000, span("enc1"))], "json")
+
+
+def test_a_message_is_cut_only_behind_what_fits() -> None:
+    for length in (LONGEST - 1, LONGEST):
+        assert render([Diagnostic("bad-name", "m" * length, None)]) == f"error[bad-name]: {'m' * length}"
+    assert render([Diagnostic("bad-name", "m" * (LONGEST + 1), None)]) == f"error[bad-name]: {'m' * LONGEST} …"
+
+
+LINE = Source("a.yaml", "abcdefghijklmnop\n")
+
+
+def marked(first: tuple[int, int, str], *others: tuple[int, int, str]) -> list[str]:
+    """The rows beneath a line with marks on it, the first of which is the primary one."""
+    labels = tuple(Label(Span(LINE, start, end), text) for start, end, text in others)
+    start, end, text = first
+    found = Diagnostic("bad-name", "m", Span(LINE, start, end), label=text, secondary=labels)
+    return [line.removeprefix("  | ") for line in render([found]).splitlines()[4:-1]]
+
+
+@pytest.mark.parametrize(
+    ("marks", "rows"),
+    [
+        ([(0, 2, "one"), (2, 4, "two")], ["^^-- two", "one"]),
+        ([(0, 2, "one"), (1, 4, "two")], ["^^--", " two", "one"]),
+        ([(0, 2, "one"), (5, 7, "")], ["^^   --", "one"]),
+        ([(0, 10, "whole"), (2, 4, "part"), (12, 14, "next")], ["^^^^^^^^^^  -- next", "  part", "whole"]),
+        ([(0, 10, "whole"), (2, 10, "part")], ["^^^^^^^^^^", "  part", "whole"]),
+        ([(3, 3, "here")], ["   ^ here"]),
+    ],
+)
+def test_marks_on_one_line(marks: list[tuple[int, int, str]], rows: list[str]) -> None:
+    assert marked(*marks) == rows
+
+
+@pytest.mark.parametrize(
+    ("at", "length", "head", "tail"),
+    [
+        (0, 160, False, False),
+        (159, 160, False, False),
+        (0, 161, False, True),
+        (40, 161, False, True),
+        (41, 161, True, False),
+        (160, 161, True, False),
+        (100, 400, True, True),
+        (279, 400, True, True),
+        (280, 400, True, False),
+    ],
+)
+def test_dots_stand_where_a_long_line_goes_on(at: int, length: int, head: bool, tail: bool) -> None:
+    """160 characters are shown, from 40 before the first mark."""
+    source = Source("a", "x" * length)
+    shown = render([Diagnostic("bad-name", "m", Span(source, at, at + 1))]).splitlines()[3].removeprefix("1 | ")
+    assert (shown.startswith("..."), shown.endswith("...")) == (head, tail)
+    assert len(shown.strip(".")) == min(length - max(0, at - 40) if length > 160 else length, 160)
+
+
+def test_suggestions_are_near_few_and_in_order() -> None:
+    assert did_you_mean("a", ["b", "A", "ab"]) == ["A"]
+    assert did_you_mean("ab", ["ac", "cd", "b", "abc", "abcd"]) == ["abc", "ac", "b"]
+    assert did_you_mean("conv2d", ["conv2x", "conv2y", "conv2z", "conv2w"], limit=2) == ["conv2w", "conv2x"]
+    assert did_you_mean("a" * 60, ["a" * 61]) == ["a" * 61]
+    assert did_you_mean("a" * 61, ["a" * 60]) == []
+    assert did_you_mean("relu", ["x"] * 2_000 + ["relu6"]) == []
+    assert did_you_mean("relu", ["x"] * 1_999 + ["relu6"]) == ["relu6"]
+
+
+def test_lists_in_sentences() -> None:
+    assert [in_order(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert listed("abc", 3) == "a, b, c"
+    assert listed("abc", 2) == "a, b, … and 1 more"

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from netc.dims import Dim, Domain, dim_text, symbol
-from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, truth
+from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, texts, truth
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
+from netc.expr.reference import parse_template
 from netc.expr.scope import Binding, Scope
 from netc.literals import literal
 
@@ -445,3 +446,19 @@ def test_without_any_name_it_is_told_what_a_value_is() -> None:
 )  # fmt: skip
 def test_places_in_lists_are_pythons(text: str, found: Any) -> None:
     assert value(text) == found
+
+
+def test_ranges_and_lists_are_as_long_as_told() -> None:
+    assert value("range(10000)") == tuple(range(10_000))
+    assert failure("range(10001)") == ("too-large", "range(10001)")
+
+
+@pytest.mark.parametrize("hole", ["true", "none", "0.5", "-1", "(1 true)"])
+def test_names_are_built_from_numbers_and_words(hole: str) -> None:
+    with pytest.raises(ExprError) as caught:
+        texts(parse_template(f"a$({hole})"), context())
+    assert caught.value.code == "bad-expression"
+
+
+def test_names_are_built_of_every_choice() -> None:
+    assert texts(parse_template("a$(0..1).b$v"), context()) == ["a0.b4", "a0.b5", "a0.b6", "a1.b4", "a1.b5", "a1.b6"]

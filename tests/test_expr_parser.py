@@ -23,6 +23,8 @@ from netc.expr.tree import (
     Slice,
     TensorRef,
     Unary,
+    dotted,
+    names_in,
 )
 
 
@@ -241,3 +243,45 @@ def test_any_text_is_a_tree_or_a_located_problem(text: str) -> None:
         place = (tree.start, tree.end)
         assert heights(tree) <= 62
     assert 3 <= place[0] <= place[1] <= 3 + len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("(i*w for i in 1..n if i != k)", {"w", "n", "k"}),
+        ("(a*b for a b in zip(a c))", {"c"}),
+        ("max(x, y.C) + z[i]", {"x", "y", "z", "i"}),
+        ("3", set()),
+    ],
+)
+def test_names_of_an_expression(text: str, names: set[str]) -> None:
+    """Those that a comprehension binds are its own, in all of it."""
+    assert names_in(parse_expression(text)) == names
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_the_deepest_part_says_how_deep_a_tree_is(at: int) -> None:
+    """Whichever of three parts it is, the other two do not make a tree shallower."""
+    for form in ("(%s for i in %s if %s)", "f[%s:%s] + %s", "(%s if %s else %s)", "range(%s, %s, %s)", "%s + %s * %s"):
+        parts = ["1", "1", "1"]
+        for levels, fits in ((50, True), (70, False)):
+            parts[at] = "-" * levels + "1"
+            if fits:
+                parse_expression(form % tuple(parts))
+            else:
+                with pytest.raises(SyntaxProblem, match="levels"):
+                    parse_expression(form % tuple(parts))
+
+
+def test_a_star_stands_in_no_name_but_in_holes() -> None:
+    assert len(parse_template("layer$(2*i)")) == 2
+    with pytest.raises(SyntaxProblem, match=r"`\*` is not allowed"):
+        parse_template("layer*$(2*i)")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("in", "in"), ("enc1.conv.0.C", "enc1.conv.0.C"), ("v[0]", None), ("1", None), ("a + b", None)],
+)
+def test_dotted_names_alone_are_paths(text: str, path: str | None) -> None:
+    assert dotted(parse_expression(text)) == path

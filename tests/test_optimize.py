@@ -26,6 +26,8 @@ from netc.optimise import Calibration, Plan, absorb, fold, optimise
 from netc.optimise.graph import Graph
 from netc.optimise.parity import Original, ParityTrial, _differences, trials
 from netc.optimise.plan import FLOAT_STEPS
+from netc.optimise.quantise import _Sum
+from netc.run.model import read_model
 from netc.weights import init_weights
 
 ROOT = Path(__file__).parent.parent
@@ -769,6 +771,8 @@ def test_pictures_calibrate(digits: Path, tmp_path: Path) -> None:
     assert "calibrated on 4 pictures" in done.output
     assert f"on 3 samples of {other}" in done.output
     assert "QuantizeLinear" in kinds(out)
+    few = invoke(digits, "-o", out, "--int8", "--calibrate", tmp_path / "pictures", "--size", 32, "--samples", 9)
+    assert "calibrated on 5 pictures" in few.output
 
 
 def test_an_optimised_file_in_eight_bits_keeps_them(digits: Path, tmp_path: Path) -> None:
@@ -795,3 +799,30 @@ def test_samples_come_in_batches_of_the_bound_size(digits: Path, tmp_path: Path)
     assert "calibrated on 6 samples" in done.output
     one = invoke(digits, "-o", out, "--int8", "--calibrate", data, "--samples", 1)
     assert "calibrated on 1 sample of" in one.output
+    few = invoke(digits, "-o", out, "--int8", "--calibrate", data, "--bind", "N=8")
+    assert few.exit_code == 1
+    assert f"{data} holds 7 samples; the model takes 8 at once" in few.output
+
+
+def drift_of(a: Any, b: Any) -> tuple[float, float]:
+    sums = _Sum()
+    sums.add(np.array(a), np.array(b), False)
+    found = sums.drift("y")
+    return found.cosine, found.snr
+
+
+def test_drift_is_told_where_nothing_is_there_or_nothing_is_lost() -> None:
+    assert drift_of([3.0, 4.0], [3.0, 4.0]) == (1.0, np.inf)
+    assert drift_of([0.0, 0.0], [0.0, 0.0]) == (1.0, np.inf)
+    assert drift_of([0.0, 0.0], [3.0, 4.0]) == (0.0, -np.inf)
+    cosine, snr = drift_of([3.0, 4.0], [4.0, 3.0])
+    assert cosine == pytest.approx(24 / 25)
+    assert snr == pytest.approx(10 * np.log10(25 / 2))
+
+
+def test_a_name_that_was_given_away_has_no_maker(tmp_path: Path) -> None:
+    model = written("g (float[2] x) => (float[2] z) { y = Relu (x) \n z = Identity (y) }", tmp_path)
+    graph = Graph(read_model(model), tmp_path)
+    relu, same = graph
+    graph.join(relu, same)
+    assert (graph.maker("y"), graph.maker("z")) == (None, relu)

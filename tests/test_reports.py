@@ -182,3 +182,28 @@ def test_nothing_found_is_a_report_too(form: str, empty: object, monkeypatch: py
     monkeypatch.chdir(ERRORS.parent.parent)
     data = report(form, ["../../specs/mlp.yaml"], monkeypatch)
     assert (data if form == "gitlab" else len(data["runs"][0]["results"])) == empty
+
+
+def test_rules_have_the_level_of_their_code_and_places_their_lines() -> None:
+    source = Source("nets/a b.yaml", "netc: 1\nnet:\n  a: relu\n")
+    found = [
+        Diagnostic("unknown-argument", "m", Span(source, 11, 20)),
+        Diagnostic("lost-input", "m", Span(source, 15, 16), severity="warning"),
+        Diagnostic("missing-file", "m", None, path="b.yaml"),
+    ]
+    (run,) = json.loads(render(found, "sarif"))["runs"]
+    levels = {rule["id"]: rule["defaultConfiguration"]["level"] for rule in run["tool"]["driver"]["rules"]}
+    assert levels == {"unknown-argument": "error", "lost-input": "warning", "missing-file": "error"}
+    assert [one["level"] for one in run["results"]] == ["error", "warning", "error"]
+    places = [one["locations"][0]["physicalLocation"] for one in run["results"]]
+    assert places[0]["region"] == {"startLine": 2, "startColumn": 4, "endLine": 3, "endColumn": 8}
+    assert [place["artifactLocation"]["uri"] for place in places] == ["nets/a%20b.yaml"] * 2 + ["b.yaml"]
+    issues = json.loads(render(found, "gitlab"))
+    assert [one["location"] for one in issues] == [
+        {"path": "nets/a b.yaml", "lines": {"begin": 2, "end": 3}},
+        {"path": "nets/a b.yaml", "lines": {"begin": 3, "end": 3}},
+        {"path": "b.yaml", "lines": {"begin": 1, "end": 1}},
+    ]
+    assert [one["severity"] for one in issues] == ["major", "minor", "major"]
+    twice = [one["fingerprint"] for one in json.loads(render([found[0], found[0]], "gitlab"))]
+    assert len(set(twice)) == 2
