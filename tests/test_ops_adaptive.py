@@ -41,6 +41,16 @@ def test_places_are_pytorchs_where_equals_meet_too(shape: tuple[int, ...], size:
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("kind", ["avg", "max"])
+@pytest.mark.parametrize("size", [1, 2, 3, (None, 3)])
+def test_float64_has_other_kernels(kind: str, size: Any) -> None:
+    """ONNX Runtime has GlobalAveragePool, AveragePool and GlobalMaxPool of float32 alone."""
+    x = torch.randn(2, 3, 6, 4, dtype=torch.float64)
+    op, types = make(f"adaptive_{kind}_pool2d", output_size=size), [tensor(*x.shape, dtype="float64")]
+    expected = getattr(nn, f"Adaptive{kind.title()}Pool2d")(size)(x)
+    torch.testing.assert_close(run_onnx(onnx_model(op, types, {}), [x])[0], expected, rtol=1e-12, atol=1e-12)
+
+
 def test_open_sizes_have_no_places_unless_all_bins_are_alike() -> None:
     op, h = make("adaptive_max_pool1d", output_size=4, return_indices=True), symbol("h")
     with pytest.raises(Unsupported, match="--bind"):

@@ -78,7 +78,7 @@ def test_infinity_is_offered_where_it_can_be_written() -> None:
         netc.load(spec("{m: constant -1e9, out: add @image @m}"), dtype="float16")
     assert found.value.diagnostics[0].fixes[0].title == "write `-inf` if that is meant"
     with pytest.raises(NetcError) as found:
-        netc.load(spec("{out: add -1e9}"), dtype="float16")
+        netc.load(spec("{out: celu 1e9}"), dtype="float16")
     assert found.value.diagnostics[0].fixes == ()
 
 
@@ -106,6 +106,19 @@ INFINITE: list[tuple[str, Any]] = [
     ("{out: clamp -inf 0.5}", lambda x: x.clamp(max=0.5)),
     ("{out: clamp min=0.5 max=inf}", lambda x: x.clamp(min=0.5)),
     ("{m: gt 0 @image, out: where other=-inf @m @image}", lambda x: torch.where(x > 0, x, -torch.inf)),
+    ("{out: minimum inf}", lambda x: x),
+    ("{out: add -inf}", lambda x: x - torch.inf),
+    ("{out: [div inf, pow inf]}", lambda x: torch.zeros_like(x)),
+    ("{out: fmod inf}", lambda x: x),
+    ("{m: lt inf @image, out: where 1 0 @m}", lambda x: torch.ones_like(x)),
+    ("{m: [relu, reciprocal, eq inf], out: where 1 0 @m}", lambda x: torch.where(x <= 0, 1, 0)),
+    ("{z: mul 0 @image, q: div @z @z, out: nan_to_num -inf posinf=inf}", lambda x: torch.full_like(x, -torch.inf)),
+    ("{out: threshold 0 -inf}", lambda x: x.masked_fill(x <= 0, -torch.inf)),
+    ("{out: hardtanh 0 inf}", lambda x: x.relu()),
+    (
+        "{k: argmax dim=1 keepdim=true @image, out: scatter 1 inf @image @k}",
+        lambda x: x.scatter(1, x.argmax(1, True), torch.inf),
+    ),
     ("{out: norm p=inf dim=1}", lambda x: x.abs().amax(1)),
     ("{out: norm p=-inf dim=1}", lambda x: x.abs().amin(1)),
 ]
@@ -132,7 +145,7 @@ def test_infinity_in_pytorch_and_onnx(net: str, reference: Any, dtype: str, tmp_
 
 def test_infinity_is_a_word_of_some_attributes_alone() -> None:
     with pytest.raises(NetcError, match="`inf` is not known here"):
-        netc.load(spec("{out: add inf}"))
+        netc.load(spec("{out: leaky_relu inf}"))
 
 
 LARGE: list[tuple[str, Any]] = [

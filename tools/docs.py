@@ -56,7 +56,7 @@ def _in_pytorch(operator: type[Op]) -> str:
 
 def _row(attribute: AttributeRow) -> str:
     default = attribute.default if attribute.default == "required" else f"`{attribute.default}`"
-    return f"| `{attribute.name}` | {attribute.kind.replace('|', ', ')} | {default} | {attribute.doc} |"
+    return f"| `{attribute.name}` | {attribute.kind.replace(' | ', ', ')} | {default} | {attribute.doc} |"
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ NO_NAMES: frozenset[str] = frozenset()
 
 
 def is_plain(value: Any) -> bool:
-    """Whether Python prints the value as a literal: finite numbers, words, booleans, None and tuples of these."""
+    """Whether Python prints the value as a literal: numbers, words, booleans, None and tuples of these."""
     if value is None or isinstance(value, (int, str)):
         return True
     if isinstance(value, tuple):
         return all(map(is_plain, value))
-    return isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, float) and not math.isnan(value)
 
 
 def rebuilt(term: Expr, inner: Sequence[Expr]) -> Expr:

@@ -59,13 +59,15 @@ class _AdaptivePool(Op):
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         """Nothing where all axes stay, global, or a plain pool where all bins are alike, else bin by bin along each
-        axis."""
+        axis. ONNX Runtime pools no float64."""
         if all(out is None for out in self.output_size):
             return ()
+        pools = x[0].dtype != "float64"
         if all(out == 1 for out in self.output_size):
-            return node(self.global_op, "x0")
+            axes = int64("axes", *range(2, x[0].rank))
+            return node(self.global_op, "x0") if pools else node(self.reduction, "x0 axes", "y0", axes, keepdims=1)
         widths = self.uniform(x[0])
-        if widths:
+        if widths and pools:
             return node(self.onnx_op, "x0", kernel_shape=widths, strides=widths)
         return tuple(self._axis_by_axis(x[0]))
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from netc.ops.base import Family, Op, Scalar, attr, misfits, op
 from netc.ops.common import FLOATS, node
 from netc.ops.merge import _Elementwise, cast_inputs, promoted
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
 
@@ -34,7 +35,7 @@ class _Arithmetic(_Elementwise):
     """Two or more tensors, or one tensor and a number that fits their type."""
 
     arity: ClassVar[tuple[int, int | None]] = (1, None)
-    other: Scalar | None = attr("a number instead of a second tensor", default=None)
+    other: Scalar | None = attr("a number instead of a second tensor", default=None, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
@@ -120,12 +121,14 @@ class _Scaled(_Arithmetic):
         return *casts, OnnxNode(first.op_type, first.inputs, first.outputs, consts=(*consts, *first.consts)), *others
 
     def _factor(self, dtype: str, names: list[str]) -> tuple[OnnxNode, ...]:
-        """`alpha` times the operand it belongs to, which goes by another name then; truths stay what they are."""
-        if self.alpha == 1 or dtype == "bool":
+        """`alpha` times the operand it belongs to, which goes by another name then."""
+        if self.alpha == 1:
             return ()
         at = 1 - self.turned
         source, names[at] = names[at], "scaled"
-        return (OnnxNode("Mul", (source, "alpha"), ("scaled",), consts=(scalar("alpha", dtype, self.alpha),)),)
+        factor = bool(self.alpha) if dtype == "bool" else self.alpha
+        times = "And" if dtype == "bool" else "Mul"
+        return (OnnxNode(times, (source, "alpha"), ("scaled",), consts=(scalar("alpha", dtype, factor),)),)
 
     turned: ClassVar[bool] = False
     """It is the first operand that is taken away."""

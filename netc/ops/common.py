@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isinf, isqrt, prod
+from math import isqrt, prod
 from struct import pack, unpack
 from typing import Any
 
@@ -135,17 +135,6 @@ def keywords(op: Op, *names: str) -> tuple[TorchArg, ...]:
 def _keyword(op: Op, name: str) -> TorchArg:
     default = compact(op.attributes[name].default)
     return TorchArg(name, compact(getattr(op, name)), attribute=name, keyword=True, omit=default)
-
-
-def in_python(arg: TorchArg) -> str:
-    """The place of a number in a template; infinity, which has no digits, is written out."""
-    infinite = isinstance(arg.value, float) and isinf(arg.value)
-    return f'float("{arg.value}")' if infinite else f"{{{arg.name}}}"
-
-
-def finite(*args: TorchArg) -> tuple[TorchArg, ...]:
-    """Those that have a place of their own."""
-    return tuple([arg for arg in args if in_python(arg)[0] == "{"])
 
 
 def size_of(name: str, x: TensorType, axis: int, at: int = 0) -> TorchArg:

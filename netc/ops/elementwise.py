@@ -8,6 +8,7 @@ from netc.dims import Size, dim_text, exact_div
 from netc.ops.activation import _Activation, _Softmax
 from netc.ops.base import Family, Op, attr, op
 from netc.ops.common import axis_name, filled, int64, keywords, need_axis, need_float, need_rank, node
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
 
@@ -54,8 +55,8 @@ class Hardtanh(_Activation):
     """min(max(min_val, x), max_val) (`torch.nn.Hardtanh`)."""
 
     function = "hardtanh"
-    min_val: float = attr("lower bound", default=-1.0)
-    max_val: float = attr("upper bound", default=1.0)
+    min_val: float = attr("lower bound", default=-1.0, words=INFINITIES)
+    max_val: float = attr("upper bound", default=1.0, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from super().check(*x)
@@ -135,7 +136,7 @@ class Threshold(_Activation):
     """x where x > threshold, else `value` (`torch.nn.Threshold`)."""
 
     threshold: float = attr("elements above this are kept")
-    value: float = attr("the value for all other elements")
+    value: float = attr("the value for all other elements", words=INFINITIES)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in ("threshold", "value")])

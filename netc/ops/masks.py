@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, finite, in_python, need_axes, node, positional
+from netc.ops.common import FLOATS, need_axes, node, positional
 from netc.ops.merge import broadcast, cast_inputs, need_broadcast, need_promotion, promoted
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
@@ -80,9 +80,9 @@ class Where(Op):
         return first, second
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = {s: TorchArg(s, getattr(self, s), attribute=s) for s in self._sides() if isinstance(s, str)}
-        text = ", ".join(in_python(args[s]) if isinstance(s, str) else f"{{{s}}}" for s in self._sides())
-        return TorchForm(call=TorchCall(f"where({{0}}, {text})", finite(*args.values()), ("torch:where",)))
+        args = tuple([TorchArg(s, getattr(self, s), attribute=s) for s in self._sides() if isinstance(s, str)])
+        text = ", ".join(f"{{{s}}}" for s in self._sides())
+        return TorchForm(call=TorchCall(f"where({{0}}, {text})", args, ("torch:where",)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         dtype = self._dtype(*x)
@@ -114,8 +114,7 @@ class MaskedFill(Op):
         return x[0].with_shape(*broadcast(*[t.shape for t in x]))
 
     def torch(self, *x: TensorType) -> TorchForm:
-        (value,) = positional(self, "value")
-        return TorchForm(call=TorchCall(f"{{0}}.masked_fill({{1}}, {in_python(value)})", finite(value)))
+        return TorchForm(call=TorchCall("{0}.masked_fill({1}, {value})", positional(self, "value")))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         value = bool(self.value) if x[0].dtype == "bool" else self.value

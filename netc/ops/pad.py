@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Dim, Size, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
-from netc.ops.common import axis_name, filled, finite, in_python, int64, need_axis, need_float, need_rank, node
+from netc.ops.common import axis_name, filled, int64, need_axis, need_float, need_rank, node
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
@@ -166,8 +166,8 @@ class Pad(Op):
         for name in ("mode", "value"):
             if getattr(self, name) != self.attributes[name].default:
                 args.append(TorchArg(name, getattr(self, name), attribute=name))
-                texts.append(f"{name}={in_python(args[-1])}")
-        call = TorchCall(f"pad({', '.join(texts)})", finite(*args), ("torch.nn.functional:pad",))
+                texts.append(f"{name}={{{name}}}")
+        call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
         if len(x) > 1 or self.dim is not None or isinf(self.value):
             return TorchForm(call=call)
         cls = "zero" if self.mode == "constant" and not self.value else self.mode

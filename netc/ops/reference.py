@@ -96,7 +96,10 @@ def _kind(declared: Attr) -> str:
     if declared.kind == "Word":
         return " | ".join(declared.words)
     kind = KINDS.get(declared.kind, declared.kind)
-    return f"{kind} | {' | '.join(declared.words)}" if declared.words else kind
+    if not declared.words:
+        return kind
+    plain, or_none, _ = kind.partition(" or none")
+    return " | ".join([plain, *declared.words, *(["none"] if or_none else [])])
 
 
 def _doc(declared: Attr) -> str:

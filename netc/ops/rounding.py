@@ -8,7 +8,7 @@ from netc.ops.comparison import _Test
 from netc.ops.formula import formula
 from netc.ops.functions import _Rounding, _SameDtype
 from netc.ops.merge import INTS, NUMBERS
-from netc.ops.narrow import largest
+from netc.ops.narrow import INFINITIES, largest
 from netc.ops.pairs import NEGATIVE
 from netc.ops.records import OnnxNode, TorchArg, TorchCall, TorchForm
 from netc.types import TensorType
@@ -63,9 +63,9 @@ class NanToNum(_SameDtype):
     of the type (`torch.nan_to_num`)."""
 
     takes = (*NUMBERS, "bool")
-    nan: float = attr("replacement for NaN", default=0.0)
-    posinf: float | None = attr("replacement for +∞; the largest number if not given", default=None)
-    neginf: float | None = attr("replacement for −∞; the smallest number if not given", default=None)
+    nan: float = attr("replacement for NaN", default=0.0, words=INFINITIES)
+    posinf: float | None = attr("replacement for +∞; the largest number if not given", default=None, words=INFINITIES)
+    neginf: float | None = attr("replacement for −∞; the smallest number if not given", default=None, words=INFINITIES)
 
     def torch(self, *x: TensorType) -> TorchForm:
         given = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]

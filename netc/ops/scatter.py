@@ -13,6 +13,7 @@ from netc.ops.common import axis_name, int64, need_axis, need_dtype, need_float,
 from netc.ops.formula import renamed
 from netc.ops.masks import need_holding
 from netc.ops.merge import NUMBERS, need_same_dtype
+from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
 
@@ -81,7 +82,7 @@ class Scatter(_Scatter):
     not defined (`torch.scatter`)."""
 
     sample = Sample((TensorType((2, 4)), TensorType((2, 4), "int64"), TensorType((2, 4))), {"dim": 1})
-    value: Scalar | None = attr("a number in place of a third tensor", default=None)
+    value: Scalar | None = attr("a number in place of a third tensor", default=None, words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         if (self.value is None) == (len(x) == 2):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite, isinf, prod
+from math import isinf, prod
 
 from netc.ops.base import Family, Floats, Ints, Op, Text, Word, attr, misfits, op
-from netc.ops.common import FLOATS, ZEROS, in_python, node
+from netc.ops.common import FLOATS, ZEROS, node
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, TorchTensor
 from netc.types import DTYPES, TensorType
@@ -128,21 +128,12 @@ class Constant(Op):
         kind = f"dtype=torch.{self.dtype}"
         elements = self._elements()
         value = TorchArg("value", elements if len(elements) > 1 else elements[0], attribute="value")
-        place = self._place(value)
         if not self.shape:
-            return self._buffer(f"torch.tensor({place}, {kind})", value)
+            return self._buffer(f"torch.tensor({{value}}, {kind})", value)
         shape = TorchArg("shape", self.shape, attribute="shape")
         if len(elements) == 1:
-            return self._buffer(f"torch.full({{shape}}, {place}, {kind})", shape, value)
-        return self._buffer(f"torch.tensor({place}, {kind}).view({{*shape}})", value, shape)
-
-    def _place(self, value: TorchArg) -> str:
-        """Lists with infinity are written out."""
-        places = [in_python(TorchArg("value", n)) for n in self._elements()]
-        if len(places) == 1 or not any(map(isinf, self.value)):
-            return places[0]
-        texts = [repr(n) if isfinite(n) else place for n, place in zip(self._elements(), places, strict=True)]
-        return f"({', '.join(texts)})"
+            return self._buffer(f"torch.full({{shape}}, {{value}}, {kind})", shape, value)
+        return self._buffer(f"torch.tensor({{value}}, {kind}).view({{*shape}})", value, shape)
 
     def _elements(self) -> tuple[float, ...]:
         return tuple([int(v) for v in self.value]) if self.dtype in WHOLE else self.value

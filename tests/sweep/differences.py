@@ -201,7 +201,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (
-        says("names no axis", of=("logsumexp", "flip", "roll", "repeat")),
+        says("names no axis", "is empty", of=("logsumexp", "flip", "roll", "repeat")),
         "PyTorch takes an empty list of axes; netc has them named",
     ),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),
@@ -210,6 +210,13 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (both_operands, "how operands are written is netc's own: two tensors or a number"),
     (says("names an axis twice", of="roll"), "PyTorch rolls an axis twice; netc has every axis named once"),
     (says("`start` must be", of="narrow"), "PyTorch counts a negative start from the end; netc slices"),
+    (says("`seed` must be at", of=("randn", "rand")), "a seed is netc's own, from which PyTorch's generator starts"),
+    (
+        says("`num_classes` must be at", of="one_hot"),
+        "PyTorch takes as many classes as the data need, which no file can",
+    ),
+    (says("does not fit", of="nan_to_num"), "PyTorch does not look at the number where elements are never NaN"),
+    (says("`kernel_size` must be at", of="fractional_max_pool2d"), "PyTorch does not check windows without an element"),
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),
     (
         says("`padding` must be at least 0", of=("pad", "conv1d", "conv2d", "conv3d")),

@@ -10,6 +10,7 @@ import msgspec
 
 from netc.ops import OPERATORS, Op, convert
 from netc.ops.base import Attr
+from netc.ops.narrow import INFINITIES
 from netc.types import DTYPES, TensorType
 from sweep.plausible import FITTING, INPUTS
 from sweep.together import TOGETHER
@@ -152,6 +153,7 @@ def odd(random: Random, declared: Attr) -> Any:
     choices = [-2, -1, 0, 1, 7, 40, 0.5, -0.5, 1.5, True, None, "word", (), (1, 2), (1, 2, 3), (2, -1), (0, 0, 0, 0)]
     bounds = [b for b in (declared.minimum, declared.maximum) if b is not None]
     kind = int if all(isinstance(b, int) for b in bounds) and "loat" not in declared.kind else float
+    choices += [word for word in INFINITIES if word in declared.words] * 3
     choices += [kind(b + step) for b in bounds for step in (-1, 0, 1)] * 3
     return random.choice(choices)
 

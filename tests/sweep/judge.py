@@ -305,7 +305,7 @@ def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     try:
         grads = torch.autograd.grad(sum(r.double().sum() for r in flowing), leaves, allow_unused=True)
     except RuntimeError as error:
-        if "can't be cast to the desired output type" in str(error):
+        if any(words in str(error) for words in NO_GRADIENT):
             return "gradient: PyTorch's own fails for operands of these element types"
         raise
     still = [leaf for i, leaf in enumerate(x) if i in POSITIONS.get(op.name, ())]
@@ -313,6 +313,9 @@ def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
     missing = [i for i, (leaf, g) in enumerate(reached) if g is None and not any(leaf is t for t in still)]
     assert not missing, f"no gradient reaches input or parameter {missing}"
     return "gradient"
+
+
+NO_GRADIENT = ("can't be cast to the desired output type", "`-` operator, with a bool tensor")
 
 
 def computed(form: TorchForm, module: Any, x: Tensors) -> Any:

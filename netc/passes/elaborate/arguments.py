@@ -80,7 +80,7 @@ def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
         return True
     if isinstance(expr, Unary):
         return is_plain(expr.operand)
-    return isinstance(expr, ListExpr) and all(is_plain(item) for item in expr.items)
+    return isinstance(expr, ListExpr) and all(is_plain(item, words) for item in expr.items)
 
 
 def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Provenance | None:

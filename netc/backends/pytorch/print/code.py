@@ -62,7 +62,7 @@ def said(term: Expr, name: Callable[[str], str], *, squares: bool = True) -> Cod
 
     match term:
         case Literal(value=value):
-            negative = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
+            negative = isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < 0
             return Code(literal(value), SIGN if negative else ATOM)
         case Name(id=known):
             return Code(name(known))
