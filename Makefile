@@ -2,7 +2,8 @@
 # make test    run every test
 # make check   what continuous integration runs: format, lint, types, import contracts, tests
 # make conformance  every operator against PyTorch and ONNX Runtime, at random: CASES=300000 SEED=1 JOBS=2; then
-#              modules of random specs against what the specs say: MODULES=2000; every case in every opset; runs killed a
+#              modules of random specs against what the specs say: MODULES=2000; random networks of all operators in PyTorch
+#              and ONNX Runtime, optimised, and imported again: NETWORKS=3000; every case in every opset; runs killed a
 #              hundred times; every spec without each of its lines
 # make fuzz    hostile files and random networks, guided by coverage, until something is found: MINUTES=60, ARGS="onnx-import"
 # make bench   every benchmark against its goal, half an hour in all; RESULTS.md there says what they found
@@ -25,6 +26,7 @@ pip    := $(bin)/python -m pip install --quiet --disable-pip-version-check -c co
 
 CASES  ?= 20000
 MODULES ?= 2000
+NETWORKS ?= 300
 SEED   ?= 0
 JOBS   ?= 1
 MINUTES ?= 10
@@ -45,6 +47,7 @@ test: .venv/dev
 conformance: .venv/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(bin)/python -m sweep --cases $(CASES) --seed $(SEED) --jobs $(JOBS) $(ARGS)
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m random_modules --cases $(MODULES) --seed $(SEED) --jobs $(JOBS)
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(bin)/python -m fuzz networks --count $(NETWORKS) --seed $(SEED) --jobs $(JOBS)
 	NETC_ALL_OPSETS=1 $(bin)/python -m pytest tests/test_onnx_opsets.py
 	NETC_VERIFIED=1000 $(bin)/python -m pytest tests/test_sweep.py -k regression
 	NETC_KILLS=100 NETC_LINES_EVERY=1 $(bin)/python -m pytest tests/test_outputs.py tests/test_language_fuzz.py -k "random_times or lines"

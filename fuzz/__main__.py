@@ -1,4 +1,5 @@
-"""`python -m fuzz`: one harness or all in turns, guided by coverage where atheris is installed."""
+"""`python -m fuzz`: one harness or all in turns, guided by coverage where atheris is installed; or so many random
+networks, which needs no atheris."""
 
 from __future__ import annotations
 
@@ -27,9 +28,21 @@ Without it, `python -m fuzz NAME FILE…` and the tests run inputs that are kept
 @click.argument("name", type=click.Choice(NAMES), required=False)
 @click.argument("files", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1)
 @click.option("--minutes", default=5.0, show_default=True, help="How long, all harnesses together.")
-@click.option("--seed", default=0, help="Of the random choices; 0 draws another each time.")
+@click.option(
+    "--seed", default=0, help="Of the random choices, 0 draws another each time; of --count, the first number."
+)
+@click.option("--count", "many", type=click.IntRange(min=1), help="Judge so many random networks: one of each number.")
+@click.option("--jobs", default=1, show_default=True, help="Processes that judge networks.")
 @click.option("--folder", type=click.Path(path_type=Path), default=FOUND, help="Where finds go, instead of build/fuzz.")
-def main(name: str | None, files: tuple[Path, ...], minutes: float, seed: int, folder: Path) -> None:
+def main(
+    name: str | None,
+    files: tuple[Path, ...],
+    minutes: float,
+    seed: int,
+    many: int | None,
+    jobs: int,
+    folder: Path,
+) -> None:
     """Feed a harness, or all in turns, with what nobody would write; or run a harness on FILES.
 
     What a harness raises, and what takes too long, is kept in build/fuzz/NAME; exit code 1 where there is any.
@@ -38,7 +51,13 @@ def main(name: str | None, files: tuple[Path, ...], minutes: float, seed: int, f
       python -m fuzz --minutes 60
       python -m fuzz expression --minutes 10
       python -m fuzz expression build/fuzz/expression/crash-8a1c…
+      python -m fuzz networks --count 3000 --seed 600000 --jobs 2
     """
+    if many is not None:
+        if name != "networks":
+            raise click.UsageError("--count is for random networks: python -m fuzz networks --count 3000")
+        _count(seed, many, jobs)
+        return
     if files:
         assert name is not None
         _replay(name, files)
@@ -49,6 +68,12 @@ def main(name: str | None, files: tuple[Path, ...], minutes: float, seed: int, f
     found = [path for one in names for path in _fuzz(one, 60 * minutes / len(names), seed, folder / one)]
     if found:
         raise click.ClickException("found:\n" + "\n".join(map(str, found)))
+
+
+def _count(first: int, networks: int, jobs: int) -> None:
+    from fuzz.counting import count
+
+    count(first, networks, jobs)
 
 
 def _replay(name: str, files: tuple[Path, ...]) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 
-from fuzz.__main__ import NAMES
+from fuzz import counting
+from fuzz.__main__ import NAMES, main
 from fuzz.harnesses import HARNESSES
 from fuzz.networks import outcome
+from tests.module_judge import Wrong
 
 ROOT = Path(__file__).parents[1]
 KEPT = [(name, path) for name, harness in HARNESSES.items() for path in harness.kept()]
@@ -53,6 +56,29 @@ def test_random_networks_are_equal_three_ways() -> None:
     found = [outcome(seed) for seed in range(12)]
     assert sum(words.startswith("onnx") for words in found) >= 6
     assert any(words.endswith("imported") for words in found)
+
+
+def test_networks_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are wrong are told with their numbers, and the others are judged all the same."""
+
+    def judged(number: int) -> str:
+        if number == 8:
+            raise Wrong("onnx", "output 3: apart by 0.5")
+        if number == 9:
+            raise KeyError("head")
+        return "refused: large" if number == 7 else "onnx optimised"
+
+    monkeypatch.setattr(counting, "outcome", judged)
+    done = CliRunner().invoke(main, ["networks", "--count", "5", "--seed", "6"])
+    assert done.exit_code == 1
+    assert "  onnx: output 3: apart by 0.5\n    again: python -m fuzz networks --count 1 --seed 8" in done.stderr
+    assert "KeyError: 'head'" in done.stderr
+    assert "      2  wrong\n" in done.stdout
+    assert done.stdout.endswith("5 networks from number 6 on, 2 wrong\n")
+    done = CliRunner().invoke(main, ["networks", "--count", "2", "--seed", "6"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    done = CliRunner().invoke(main, ["line", "--count", "2"])
+    assert (done.exit_code, "--count is for random networks" in done.stderr) == (2, True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="atheris has wheels for Linux")

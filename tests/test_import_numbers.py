@@ -38,6 +38,17 @@ def test_two_numbers_that_a_mask_chooses_between(dtype: str, numbers: tuple[floa
     assert found.tolist() == wanted.tolist()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_the_largest_number_is_one_for_pytorch_too(dtype: str, tmp_path: Path) -> None:
+    """3.4028235e38, the shortest that float32 rounds to its largest, is more than PyTorch takes."""
+    spec = f"netc: 1\nname: n\ninputs: {{image: {{shape: [2, 3], dtype: {dtype}}}}}\nnet: {{out: nan_to_num}}\n"
+    netc.load(spec).write_onnx(tmp_path / "n.onnx")
+    x = torch.tensor([[torch.inf, torch.nan, 1], [-torch.inf, 0, 2]], dtype=getattr(torch, dtype))
+    with torch.no_grad():
+        found = netc.import_onnx(tmp_path / "n.onnx").network.module()(x)
+    assert torch.equal(found, x.nan_to_num())
+
+
 class Promoting(nn.Module):
     def forward(self, mask: Tensor, whole: Tensor) -> tuple[Tensor, ...]:
         zero = torch.tensor(0.0, dtype=torch.float64)

@@ -51,6 +51,8 @@ def spec(net: str, shape: str = "[N, 4, 8, 8]", dtype: str = "float32", more: st
         ("{m: constant -1e9, out: add @image @m}", "float32", "float16", "`value` -1e9 does not fit float16"),
         ("{m: constant 1e39, out: add @image @m}", "float32", None, "`value` 1e39 does not fit float32"),
         ("{out: add -1e9}", "float32", "float16", "`other` -1e9 does not fit float16, whose largest number is 65504"),
+        ("{out: mul 65505}", "float32", "float16", "`other` 65505 does not fit float16, whose largest number is 65504"),
+        ("{out: clamp max=3.4028235e38}", "float32", None, "float32, whose largest number is 3.4028234663852886e+38"),
         ("{out: clamp max=1e5}", "float32", "float16", "`max` 100000 does not fit float16"),
         ("{out: pad 1 value=1e39}", "float32", None, "`value` 1e39 does not fit float32"),
         ("{out: add 300}", "uint8", None, "`other` 300 does not fit uint8, which holds 0 to 255"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import frexp, inf, isfinite, isinf, ldexp
+from math import frexp, inf, isfinite, ldexp
 
 from netc.dims import Size
 from netc.types import TABLE
@@ -36,13 +36,15 @@ _WHOLE = {row.name: row.whole for row in TABLE if row.whole}
 
 
 def misfit(value: float, dtype: str) -> str | None:
-    """Why a type does not hold a number, rounded or not: `it ends at 65504`; None where it does. A floating-point type
-    holds infinity where it is meant, and a boolean whether a number is 0."""
+    """Why a type does not hold a number: `which holds 0 to 255`; None where it does, rounded or not. A floating-point
+    type holds infinity where it is meant, and a boolean whether a number is 0. Numbers above the largest are not
+    rounded down to it: PyTorch refuses them."""
     if dtype in _WHOLE:
         low, high = _WHOLE[dtype]
         return None if low <= value < high else f"which holds {low} to {high - 1}"
-    if dtype in _LARGEST and _LARGEST[dtype] < abs(value) < inf and isinf(rounded(value, dtype)):
-        return f"whose largest number is {shown(_LARGEST[dtype])}"
+    if dtype in _LARGEST and _LARGEST[dtype] < abs(value) < inf:
+        close = isfinite(rounded(value, dtype))
+        return f"whose largest number is {_LARGEST[dtype] if close else shown(_LARGEST[dtype])}"
     return None
 
 

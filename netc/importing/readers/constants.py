@@ -9,6 +9,7 @@ import numpy as np
 
 from netc.importing.graph import Graph, Node, Weight
 from netc.ops.base import OPERATORS
+from netc.ops.narrow import misfit
 
 FEW = 8
 """Numbers that stand in the spec itself; more lie in the weights, as do those of types that no `constant` has."""
@@ -28,18 +29,20 @@ def state(graph: Graph, weight: Weight, origin: str, *, learned: bool, trained: 
 
 
 def plain(number: Any) -> float | int:
-    """A number of an array as Python has it: the shortest that float32 rounds to it, whole where it is."""
+    """A number of an array as Python has it: the shortest that its type rounds to it, whole where it is. What is
+    rounded down to the largest number is not one of the type in PyTorch."""
     if isinstance(number, np.bool_ | bool):
         return int(number)
     if isinstance(number, np.floating):
         value = float(np.format_float_positional(number, unique=True)) if np.isfinite(number) else float(number)
+        value = float(number) if misfit(value, str(number.dtype)) else value
         return int(value) if value.is_integer() and abs(value) < 1e9 else value
     return int(number)
 
 
 def short(number: float) -> float:
     """A float32 in as few digits as name it."""
-    return float(np.format_float_positional(np.float32(number), unique=True))
+    return float(plain(np.float32(number)))
 
 
 def once(factors: Iterable[float]) -> tuple[float, ...]:

@@ -381,7 +381,7 @@ def pad(call: Call) -> None:
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
         call.get("mode", "constant")
     ]
-    value = short(value or 0.0) if abs(value or 0.0) != float("inf") else value
+    value = short(value or 0.0)
     call.result(padded(x, pads[:rank], pads[rank:], call, mode=mode, value=value))
 
 
