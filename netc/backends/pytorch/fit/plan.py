@@ -47,6 +47,7 @@ class Plan:
         live, rooted = common.live[definition], common.rooted[definition]
         self.chooser = Chooser(traces, live, rooted, common.twins(definition, traces), common.known)
         self.chosen: dict[int, Expr] = {}
+        self._written_out: dict[int, Expr] = {}
         self.fixed: dict[Instance, set[str]] = {trace: set() for trace in traces}
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
@@ -331,6 +332,12 @@ class Plan:
         term = trace.lets[name].term
         assert term is not None
         return self.chooser.reduced(term, Seen(trace), frozenset())
+
+    def written_out(self, hole: Hole) -> Expr:
+        """What stands in a hole, with derived values by their definitions."""
+        if id(hole) not in self._written_out:
+            self._written_out[id(hole)] = self.expanded(self.said(hole))
+        return self._written_out[id(hole)]
 
     def expanded(self, term: Expr) -> Expr:
         """A term with derived values by their definitions."""

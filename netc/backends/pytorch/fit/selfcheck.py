@@ -15,7 +15,7 @@ from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.trace.forms import Forms, dtype_of, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
-from netc.expr.tree import Expr, Literal, Name
+from netc.expr.tree import Literal, Name
 from netc.ir.flat import Flat, FlatNode, Wire, join
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule, TorchTensor, Unsupported
 
@@ -179,17 +179,14 @@ class _Class:
         self._steps(body.steps)
         return tuple(self._read(output.read) for output in body.outputs)
 
-    def _value(self, term: Expr, env: Env) -> Any:
-        match term:
+    def _said(self, hole: tree.Hole, env: Env) -> Any:
+        match self.plan.said(hole):
             case Literal(value=value):
                 return value
             case Name(id=name) if name in env:
                 return env[name]
-        return evaluate(self.plan.expanded(term), env)
-
-    def _said(self, hole: tree.Hole, env: Env) -> Any:
         try:
-            return self._value(self.plan.said(hole), env)
+            return evaluate(self.plan.written_out(hole), env)
         except NoValue as problem:
             raise _wrong(join(self.place.path, hole.path)) from problem
 
