@@ -20,7 +20,6 @@ from netc.backends.pytorch.tree import (
     Node,
     Operator,
     Optional,
-    Plain,
     Read,
 )
 
@@ -51,22 +50,8 @@ def unify(items: Sequence[T]) -> T:
 
 
 def _fields(items: Sequence[Any]) -> Any:
-    names = [name for name in items[0].__struct_fields__ if name != "plain"]
-    return type(items[0])(**{name: unify([getattr(item, name) for item in items]) for name in names})
-
-
-def _with_plain(items: Sequence[Any], found: Any) -> Any:
-    """With what stands instead where none writes over its input."""
-    held = [item.plain for item in items if item.plain is not None]
-    if len(held) < len(items):
-        return found
-    plain = Plain(unify([plain.node for plain in held]))
-    return msgspec.structs.replace(found, plain=plain)
-
-
-def _plainly(items: Sequence[T]) -> Sequence[T]:
-    """The same, none of which writes over its input."""
-    return [item if (held := getattr(item, "plain", None)) is None else held.node for item in items]
+    fields = items[0].__struct_fields__
+    return type(items[0])(**{name: unify([getattr(item, name) for item in items]) for name in fields})
 
 
 def _hole(items: Sequence[Hole]) -> Hole:
@@ -86,9 +71,7 @@ def _make(items: Sequence[Make]) -> Make:
     """Different operators are one where an argument holds them and they are given the same at this place."""
     first = items[0]
     if all(item.form == first.form and len(item.holes) == len(first.holes) for item in items):
-        return _with_plain(items, _fields(items))  # type: ignore[no-any-return]
-    if any(item.plain is not None for item in items):
-        return _make(_plainly(items))
+        return _fields(items)  # type: ignore[no-any-return]
     held = [item.operator for item in items if item.operator is not None]
     if len(held) < len(items):
         raise Conflict("the operators differ")
@@ -101,14 +84,11 @@ def _apply(items: Sequence[Apply]) -> Apply:
     """Expressions that differ give way to the modules that stand for them."""
     first = items[0]
     if any(item.call != first.call or len(item.holes) != len(first.holes) for item in items):
-        if any(item.plain is not None for item in items):
-            return _apply(_plainly(items))
         if any(item.make is None for item in items):
             raise Conflict("the expressions differ")
         items = [msgspec.structs.replace(item, call=None, holes=()) for item in items]
     kept, heavy = any(item.kept for item in items), any(item.heavy for item in items)
-    found = _fields([msgspec.structs.replace(item, kept=kept, heavy=heavy) for item in items])
-    return _with_plain(items, found)  # type: ignore[no-any-return]
+    return _fields([msgspec.structs.replace(item, kept=kept, heavy=heavy) for item in items])  # type: ignore[no-any-return]
 
 
 def _read(items: Sequence[Read]) -> Read:

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import structs
 
 from netc.backends.pytorch.tree import Factory
 from netc.backends.pytorch.tree.names import pascal
-from netc.ir.model import Call, Item, Node, leaves
+from netc.ir.model import Block, Call, Item, Node, Value, leaves
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
 
 
 class Forms:
     """Of one network, each operator asked once."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Block) -> None:
         self._forms: dict[Node, TorchForm] = {}
         self._kept: dict[Node | Call, bool] = {}
+        self._in_place: dict[int, bool] = {}
+        """Statements (by identity) with a form in place, and whether it is right in all their instances."""
+        for block in blocks_of(root):
+            self._look_for_places(block)
+
+    def _look_for_places(self, block: Block) -> None:
+        """A node may write over its first input where it is all that needs that, and makes a tensor like it."""
+        reads = Counter(value for leaf in block.leaves() for value in leaf.inputs)
+        reads.update(output.value for output in block.outputs)
+        makers: dict[Value, Node] = {}
+        for leaf in block.leaves():
+            if isinstance(leaf, Call):
+                continue
+            makers.update(dict.fromkeys(leaf.outputs, leaf))
+            if leaf.inputs and self.of(leaf).in_place is not None:
+                operand, maker = leaf.inputs[0], makers.get(leaf.inputs[0])
+                alike = leaf.outputs[0].type == operand.type and leaf.module == leaf.path
+                right = maker is not None and maker.op.fresh and alike and reads[operand] == 1
+                self._in_place[id(leaf.statement)] = right and self._in_place.get(id(leaf.statement), True)
 
     def of(self, node: Node) -> TorchForm:
         if node not in self._forms:
             self._forms[node] = node.op.torch(*(v.type for v in node.inputs))
         return self._forms[node]
+
+    def written(self, node: Node, block: Block) -> TorchForm:
+        """The form of a node in a class: in place where all instances of its statement may be."""
+        form = self.of(node)
+        if form.in_place is None or not self._in_place.get(id(node.statement)) or node.inputs[0] in block.inputs:
+            return form
+        return form.in_place
 
     def is_kept(self, leaf: Node | Call) -> bool:
         """Whether a statement has tensors in the state_dict."""
@@ -37,6 +64,17 @@ class Forms:
     def has_state(self, items: Sequence[Item]) -> bool:
         """Whether any tensor of these statements is in the state_dict."""
         return any(map(self.is_kept, leaves(tuple(items))))
+
+
+def blocks_of(root: Block) -> Iterator[Block]:
+    """A block and all that are called below it, each once."""
+    waiting, known = [root], {root}
+    while waiting:
+        block = waiting.pop()
+        yield block
+        called = {leaf.block: None for leaf in block.leaves() if isinstance(leaf, Call)}
+        waiting.extend(callee for callee in called if callee not in known)
+        known.update(called)
 
 
 def bare(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:

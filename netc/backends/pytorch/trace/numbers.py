@@ -20,8 +20,8 @@ from netc.expr.terms import cost, is_plain, lit, substitute
 from netc.expr.tree import Expr, Name
 from netc.expr.values import OperatorValue
 from netc.ir.model import Call, Node, Value
-from netc.ops.base import NUMBERS, Op
-from netc.ops.records import TorchArg, TorchForm, TorchModule, TorchTensor
+from netc.ops.base import NUMBERS
+from netc.ops.records import TorchArg, TorchModule, TorchTensor
 from netc.syntax.ast import Alias, Definition, Line, SpecFile, Statement
 from netc.types import FLOATS
 
@@ -32,9 +32,6 @@ class Numbers:
     def __init__(self, instance: Instance, flow: Flow, around: Numbers | None) -> None:
         self.instance, self.flow, self.around = instance, flow, around
         self.reader: Reader = Reader(instance, None if around is None else around.reader)
-        self._makers: dict[Value, Op] = {
-            value: leaf.op for leaf in instance.block.leaves() if isinstance(leaf, Node) for value in leaf.outputs
-        }
         self._attributes: dict[Node, dict[str, Number]] = {}
         self._owners: dict[str, Node] = {}
         self._computed: dict[Node, dict[str, Any]] = {}
@@ -139,16 +136,6 @@ class Numbers:
         term = Name(id=key) if known == factory else None
         number = Number(factory, term, held.depends, author=True)
         return tree.Operator(Hole(key, "operator", ((self.instance.here(), number),)), site)
-
-    def form(self, node: Node) -> TorchForm:
-        """The node's form, in place where it is all that needs its first input and makes a tensor like it."""
-        form = self.flow.forms.of(node)
-        if form.in_place is None or not node.inputs or node.module != node.path:
-            return form
-        operand = node.inputs[0]
-        maker = self._makers.get(operand)
-        alike = node.outputs[0].type == operand.type
-        return form.in_place if maker and maker.fresh and alike and self.flow.reads[operand] == 1 else form
 
     def statement_names(self, statement: Statement) -> frozenset[str]:
         """Names in the operator and the references of a line: they decide what it is and what it reads."""

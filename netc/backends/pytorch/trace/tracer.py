@@ -10,7 +10,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow, continues
-from netc.backends.pytorch.trace.forms import Forms, bare, needed, wrapped
+from netc.backends.pytorch.trace.forms import Forms, bare, blocks_of, needed, wrapped
 from netc.backends.pytorch.trace.loops import Loops, inside, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
@@ -22,7 +22,6 @@ from netc.backends.pytorch.unify import tried, unify
 from netc.expr.scope import Provenance
 from netc.expr.tree import Name
 from netc.ir.model import Block, Call, Group, Item, Node, Value
-from netc.ops.records import TorchForm
 from netc.syntax.ast import Chain, Definition, Line
 
 
@@ -33,7 +32,7 @@ class Tracer:
         self.root = root
         self.traces: dict[Block, Trace] = {}
         self.regions: dict[object, Definition] = {}
-        self.forms = Forms()
+        self.forms = Forms(root)
         self.shared = SharedModules(self.forms)
         self.changed = changed_axes(root)
 
@@ -46,19 +45,19 @@ class Tracer:
 def changed_axes(root: Block) -> dict[int, set[int]]:
     """By the statements of conditions and loops: the axes that have other numbers behind them in some instance."""
     changed: dict[int, set[int]] = defaultdict(set)
-    items, blocks = list(root.items), {root}
-    while items:
-        item = items.pop()
-        if isinstance(item, Group):
-            items.extend(item.items)
-            if item.source is not None and item.result is not None:
-                pairs = zip_longest(item.source.type.shape, item.result.type.shape)
-                axes = (i for i, pair in enumerate(pairs) if pair[0] != pair[1] and all(map(_is_number, pair)))
-                changed[id(item.statement)].update(axes)
-        elif isinstance(item, Call) and item.block not in blocks:
-            blocks.add(item.block)
-            items.extend(item.block.items)
+    for group in (group for block in blocks_of(root) for group in _groups(block.items)):
+        if group.source is not None and group.result is not None:
+            pairs = zip_longest(group.source.type.shape, group.result.type.shape)
+            axes = (i for i, pair in enumerate(pairs) if pair[0] != pair[1] and all(map(_is_number, pair)))
+            changed[id(group.statement)].update(axes)
     return changed
+
+
+def _groups(items: Sequence[Item]) -> Iterator[Group]:
+    for item in items:
+        if isinstance(item, Group):
+            yield item
+            yield from _groups(item.items)
 
 
 def _is_number(size: object) -> bool:
@@ -223,10 +222,7 @@ class Trace(Instance):
             step = tree.Held(outs[0], own, held)
         else:
             self.numbers.infer(leaf)
-            form, plain = self.numbers.form(leaf), self.tracer.forms.of(leaf)
-            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, None, None, (), True, kept), form)
-            if form is not plain:
-                step = msgspec.structs.replace(step, plain=tree.Plain(self._expressed(leaf, step, plain)))
+            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, None, None, (), True, kept))
         for value, name in zip(leaf.outputs, outs, strict=True):
             self._know(value, name)
         return step
@@ -268,8 +264,9 @@ class Trace(Instance):
         known = self.everything
         return tuple([size if size.depends <= known else opaque(size.value, known) for size in sizes])
 
-    def _expressed(self, node: Node, place: tree.Apply, form: TorchForm) -> tree.Apply:
-        """A node as a step, in one of its forms."""
+    def _expressed(self, node: Node, place: tree.Apply) -> tree.Apply:
+        """A node as a step."""
+        form = self.tracer.forms.written(node, self.block)
         make = None if form.module is None else self.numbers.make(node, form.module)
         call = None if form.call is None else msgspec.structs.replace(form.call, args=bare(form.call.args))
         holes = () if form.call is None else self.numbers.holes(node, form.call.args)
@@ -360,14 +357,11 @@ class Trace(Instance):
         if isinstance(leaf, Call):
             return self._called(leaf)
         self.numbers.infer(leaf)
-        form, plain = self.numbers.form(leaf), self.tracer.forms.of(leaf)
-        if form.module is None or plain.module is None:
+        form = self.tracer.forms.written(leaf, self.block)
+        if form.module is None:
             assert form.call is not None
             return tree.Make(wrapped(leaf.op.name, form.call), self.numbers.holes(leaf, needed(form.call.args)))
-        made = self.numbers.make(leaf, form.module)
-        if form is plain:
-            return made
-        return msgspec.structs.replace(made, plain=tree.Plain(self.numbers.make(leaf, plain.module)))
+        return self.numbers.make(leaf, form.module)
 
     def _bind(self, call: Call, callee: Trace, bound: dict[str, Number]) -> dict[str, Number]:
         """The callee's names as numbers here, its conditions included, and what hangs on them."""

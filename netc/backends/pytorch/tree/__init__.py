@@ -104,19 +104,12 @@ class Operator(Node, frozen=True, eq=False):
     site: tuple[Hole, ...]
 
 
-class Plain(msgspec.Struct, frozen=True, eq=False):
-    """What stands instead where another instance does not write over its input."""
-
-    node: Any
-
-
 class Make(Node, frozen=True, eq=False):
     """`nn.Conv2d(…)`, or what a constructor argument makes. `form` is None where instances differ in the operator."""
 
     form: TorchModule | None
     holes: tuple[Hole, ...]
     operator: Operator | None = None
-    plain: Plain | None = None
 
 
 class New(Node, frozen=True, eq=False):
@@ -226,7 +219,6 @@ class Apply(Node, frozen=True, eq=False):
     heavy: bool
     kept: bool = False
     """Whether its module has tensors in the state_dict."""
-    plain: Plain | None = None
     shares: bool = False
     """Whether the module is only made, and handed to blocks that call it by what stands in `outs`."""
 
