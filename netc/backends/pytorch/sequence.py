@@ -12,7 +12,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.tree import DIRECT, IDENTITY, applied, reads_of
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import counted_name
-from netc.backends.pytorch.unify import tried
+from netc.backends.pytorch.unify import looped
 
 
 def rewritten(found: tree.ClassTree) -> tree.ClassTree:
@@ -51,7 +51,7 @@ def chosen(step: tree.Step, calls: Counter[str]) -> tree.Step:
     ]
     either = tree.Either(step.condition, modules[0], modules[1])
     kept = any(side.kept for side in made)
-    return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.out,), either, None, (), True, kept)
+    return tree.Apply(step.path, made[0].module, (tree.Read(common),), (step.out,), either, kept=kept)
 
 
 def _inside(side: tree.Body | None, calls: Counter[str]) -> tree.Body | None:
@@ -108,7 +108,7 @@ def _chain(steps: tuple[tree.Step, ...], prefix: str, uses: Counter[str]) -> tup
         return steps
     members = tuple(part for step in steps[inside[0] : inside[-1] + 1] for part in _parts(step, start))
     kept = any(step.kept for step in run)
-    whole = tree.Apply(prefix, prefix, run[0].reads, run[-1].outs, tree.Sequence(members), None, (), True, kept)
+    whole = tree.Apply(prefix, prefix, run[0].reads, run[-1].outs, tree.Sequence(members), kept=kept)
     return (*steps[: inside[0]], whole, *steps[inside[-1] + 1 :])
 
 
@@ -135,9 +135,7 @@ def _parts(step: tree.Step, start: str) -> Iterator[tree.Part]:
         yield _member(step, start)
     elif isinstance(step, tree.Turns):
         turns = [tuple(_numbered(part, step) for inner in turn for part in _parts(inner, start)) for turn in step.turns]
-        rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
-        first = turns[0] if turns else ()
-        yield tree.Loop(step.key, start[:-1], step.names, step.iterable, tuple(turns), rolled, first, rest, (), ())
+        yield looped(step.key, start[:-1], step.names, step.iterable, turns)
 
 
 def _member(step: tree.Apply, start: str) -> tree.Member:

@@ -20,6 +20,7 @@ from netc.backends.pytorch.tree import (
     Node,
     Operator,
     Optional,
+    Part,
     Read,
 )
 
@@ -139,6 +140,20 @@ def _alike(items: Sequence[tuple[Any, ...] | None]) -> tuple[Any, ...] | None:
     """The same of loops some of which have no such turns."""
     known = [item for item in items if item != ()]
     return _tried(known) if known else ()
+
+
+def looped(
+    key: str,
+    path: str,
+    names: tuple[str, ...],
+    iterable: Hole,
+    turns: Sequence[tuple[Part, ...]],
+    entry: tuple[Hole, ...] = (),
+    exit: tuple[Hole, ...] = (),
+) -> Loop:
+    """A loop by what its turns make."""
+    rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
+    return Loop(key, path, names, iterable, tuple(turns), rolled, turns[0] if turns else (), rest, entry, exit)
 
 
 def tried(items: Sequence[T]) -> T | None:

@@ -18,7 +18,7 @@ from netc.backends.pytorch.trace.shared import SharedCall, SharedModules, call_o
 from netc.backends.pytorch.tree import Hole, Read, Step, handed
 from netc.backends.pytorch.tree.instance import Instance, Sizes
 from netc.backends.pytorch.tree.number import Number, counted_name, is_like, of, opaque, translated
-from netc.backends.pytorch.unify import tried, unify
+from netc.backends.pytorch.unify import looped, unify
 from netc.expr.scope import Provenance
 from netc.expr.tree import Name
 from netc.ir.model import Block, Call, Group, Item, Node, Value
@@ -153,7 +153,7 @@ class Trace(Instance):
         names = tuple(self.local(path if len(outs) == 1 else out.path) for out in outs)
         for out, name in zip(outs, names, strict=True):
             self._know(out, name)
-        return tree.Apply(self.local(path), self.local(module), reads, names, made, None, (), True, kept)
+        return tree.Apply(self.local(path), self.local(module), reads, names, made, kept=kept)
 
     def _unrolled(self, group: Group) -> Step:
         key, names, iterable = self.loops.head(group)
@@ -213,16 +213,16 @@ class Trace(Instance):
         reads, kept = tuple(self._read(value) for value in leaf.inputs), self.tracer.forms.is_kept(leaf)
         modules = tuple(Read((handed(name),)) for name in self.tracer.shared.handed(leaf))
         if self.tracer.shared.is_shared(leaf):
-            step: Step = self._handed_call(leaf, tree.Apply(path, "", reads, outs, None, None, (), True), modules)
+            step: Step = self._handed_call(leaf, tree.Apply(path, "", reads, outs), modules)
         elif isinstance(leaf, Call):
             reads = (*reads, *modules)
-            step = tree.Apply(path, own, reads, outs, self._called(leaf), None, (), True, kept)
+            step = tree.Apply(path, own, reads, outs, self._called(leaf), kept=kept)
         elif (held := self.tracer.forms.of(leaf).held) is not None:
             self.sizes[leaf.outputs[0]] = self.numbers.sizes_of_tensor(leaf.module, held, leaf.outputs[0])
             step = tree.Held(outs[0], own, held)
         else:
             self.numbers.infer(leaf)
-            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, None, None, (), True, kept))
+            step = self._expressed(leaf, tree.Apply(path, own, reads, outs, kept=kept))
         for value, name in zip(leaf.outputs, outs, strict=True):
             self._know(value, name)
         return step
@@ -251,7 +251,7 @@ class Trace(Instance):
                 self.numbers.infer(leaf)
                 made = self.numbers.make(leaf, form)
             out, kept = handed(leaf.module), self.tracer.forms.is_kept(leaf)
-            yield tree.Apply(leaf.module, leaf.module, (), (out,), made, None, (), True, kept, shares=True)
+            yield tree.Apply(leaf.module, leaf.module, (), (out,), made, kept=kept, shares=True)
 
     def _sizes_from(self, shared: SharedCall, value: Value) -> Sizes:
         """The sizes of a tensor that a block gives to a shared module, in this class's names."""
@@ -346,11 +346,9 @@ class Trace(Instance):
             self.loops.leave(key, item)
         self.loops.progress(group, iterable)
         self._guard(group, iterable)
-        rolled, rest = (tried(some) if some else () for some in (turns, turns[1:]))
-        first = turns[0] if turns else ()
         exit = tuple(unify(list(ends)) for ends in zip(*exits, strict=True))
         entry = self.loops.end_holes("entry", entries[0]) if entries else ()
-        return tree.Loop(key, self.local(prefix), names, iterable, tuple(turns), rolled, first, rest, entry, exit)
+        return looped(key, self.local(prefix), names, iterable, turns, entry, exit)
 
     def _member(self, leaf: Node | Call) -> tree.Module:
         """A statement as a member of a sequence; an expression becomes a small class."""

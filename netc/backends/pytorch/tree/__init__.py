@@ -207,20 +207,19 @@ class Read(Node, frozen=True, eq=False, gc=False):
 
 class Apply(Node, frozen=True, eq=False):
     """One step of forward. `module` is the path of what is called, `make` how that is made, `call` the expression that
-    stands for it (or instead of it)."""
+    stands for it (or instead of it), with the numbers in `holes`. heavy: it is real work; kept: its module has tensors
+    in the state_dict; shares: its module is only made, and handed to blocks that call it by what stands in `outs`."""
 
     path: str
     module: str
     reads: tuple[Read, ...]
     outs: tuple[str, ...]
-    make: Module | None
-    call: TorchCall | None
-    holes: tuple[Hole, ...]
-    heavy: bool
+    make: Module | None = None
+    call: TorchCall | None = None
+    holes: tuple[Hole, ...] = ()
+    heavy: bool = True
     kept: bool = False
-    """Whether its module has tensors in the state_dict."""
     shares: bool = False
-    """Whether the module is only made, and handed to blocks that call it by what stands in `outs`."""
 
 
 class Body(Node, frozen=True, eq=False):
