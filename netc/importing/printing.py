@@ -239,7 +239,7 @@ def _readers(template: Template) -> Counter[Ref]:
     """How many statements read a tensor; those that read it twice count once."""
     found: Counter[Ref] = Counter()
     for column in template.columns:
-        found.update(set(column.refs))
+        found.update({*column.refs, *column.named.values()})
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from netc.dims import Dim, Size, exact_div, symbol
+from netc.dims import Dim, Size, at_least, exact_div, symbol
 from netc.importing.graph import Frame, Gap, Graph, Held, Scope, Value, Weight, held_array, whole
 from netc.importing.readers.call import Emitter
 from netc.importing.readers.constants import state
@@ -161,6 +161,8 @@ class TorchReader:
             return
         name = _name(node)
         call = TorchCall(self, node, name)
+        if name in _ASSERTED:
+            return
         if name in _ARITHMETIC and not hasattr(node.target, "_schema"):
             self.env[node] = _ARITHMETIC[name](*(self.plain(item, call) for item in node.args))
             return
@@ -310,24 +312,50 @@ def _quotient(a: Any, b: Any) -> Any:
     return a // b if found is None else found
 
 
+def _ratio(a: Any, b: Any) -> Any:
+    """Raises Gap where a size is not divided evenly."""
+    if not isinstance(a, Dim) and not isinstance(b, Dim):
+        return a / b
+    found = exact_div(a, b)
+    if found is None:
+        raise Gap(f"{a} / {b} is no whole number at all sizes")
+    return found
+
+
+def _larger(a: Any, b: Any) -> Any:
+    """The larger of two sizes. Raises Gap where that depends on the input."""
+    if not isinstance(a, Dim) and not isinstance(b, Dim):
+        return max(a, b)
+    for size, other in ((a, b), (b, a)):
+        if at_least(size - other, 0).holds:
+            return size
+    raise Gap(f"which of {a} and {b} is larger depends on the input")
+
+
+def _compared(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool | None]:
+    """A comparison of sizes; of those that are open it is not known, and nothing but what is asserted reads it."""
+    return lambda a, b: None if isinstance(a, Dim) or isinstance(b, Dim) else test(a, b)
+
+
 _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "mul": operator.mul,
     "add": operator.add,
     "sub": operator.sub,
     "floordiv": _quotient,
-    "truediv": operator.truediv,
+    "truediv": _ratio,
     "mod": operator.mod,
     "neg": operator.neg,
     "eq": operator.eq,
-    "le": operator.le,
-    "ge": operator.ge,
-    "lt": operator.lt,
-    "gt": operator.gt,
-    "sym_max": max,
-    "sym_min": min,
-    "_assert_scalar": lambda *a: None,
-    "sym_constrain_range_for_size": lambda *a: None,
+    "le": _compared(operator.le),
+    "ge": _compared(operator.ge),
+    "lt": _compared(operator.lt),
+    "gt": _compared(operator.gt),
+    "sym_max": _larger,
+    "sym_min": lambda a, b: a if _larger(a, b) is b else b,
 }
+
+_ASSERTED = frozenset({"_assert_scalar", "sym_constrain_range_for_size"})
+"""What holds where the export does, which is only compared at sizes that it accepts."""
 
 
 def input_types(program: Any, sizes: str) -> list[list[TensorType]]:

@@ -162,6 +162,15 @@ def addmm(call: TorchCall) -> None:
     call.result(call.emit("add", call.emit("matmul", *map(call.value, names)), call.value("self")))
 
 
+@handles("addcmul", "addcdiv")
+def addcmul(call: TorchCall) -> None:
+    """self + value · tensor1 · tensor2, or their quotient."""
+    joined = call.emit("mul" if call.name.startswith("addcmul") else "div", *map(call.value, ("tensor1", "tensor2")))
+    factor = call.get("value", 1)
+    scaled = joined if factor == 1 else call.emit("mul", joined, other=factor)
+    call.result(call.emit("add", call.value("self"), scaled))
+
+
 @handles("scaled_dot_product_attention")
 def attention(call: TorchCall) -> None:
     q = call.value("query")

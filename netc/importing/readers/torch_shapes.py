@@ -28,22 +28,23 @@ PAIRS = {
 @handles(*PAIRS)
 def pair(call: TorchCall) -> None:
     name = PAIRS[call.name.removesuffix("_")]
+    settings: dict[str, Any] = {}
     if call.get("rounding_mode") is not None:
-        raise call.gap("netc's division takes no rounding_mode here")
+        settings["rounding_mode"] = call.get("rounding_mode")
     second = "exponent" if name == "pow" else "other"
-    alpha = {"alpha": call.get("alpha")} if call.get("alpha", 1) != 1 else {}
+    settings |= {"alpha": call.get("alpha")} if call.get("alpha", 1) != 1 else {}
     other = call.given.get(second)
     if not hasattr(call.given.get("self"), "meta"):
         if name != "pow":
             raise call.gap("netc takes the number as the second operand")
         raise call.gap("netc cannot raise a number to the power of a tensor")
     if hasattr(other, "meta") and not _is_number(call, other):
-        call.result(call.emit(name, call.value("self"), call.value(second), **alpha))
+        call.result(call.emit(name, call.value("self"), call.value(second), **settings))
         return
     number = call.get(second)
     if isinstance(number, Dim):
         raise call.gap("a size that depends on the input is used as data")
-    call.result(call.emit(name, call.value("self"), other=number, **alpha))
+    call.result(call.emit(name, call.value("self"), other=number, **settings))
 
 
 def _is_number(call: TorchCall, node: Any) -> bool:
@@ -211,6 +212,19 @@ def repeat(call: TorchCall) -> None:
         _expanded(call, x, [n * x.type.shape[i - lead] if i >= lead else n for i, n in enumerate(repeats)])
     else:
         call.result(call.emit("repeat", x, repeats=repeats))
+
+
+@handles("repeat_interleave")
+def repeat_interleave(call: TorchCall) -> None:
+    """Each slice of an axis several times, one behind the other: an axis behind it that is spread, and joined."""
+    repeats, dim = call.get("repeats"), call.get("dim")
+    if not isinstance(repeats, int) or dim is None:
+        raise call.gap("netc repeats the slices of one axis, all as often")
+    x = call.value("self")
+    dim %= x.type.rank
+    wide = call.emit("unsqueeze", x, dim=dim + 1)
+    sizes = tuple(repeats if i == dim + 1 else -1 for i in range(wide.type.rank))
+    call.result(call.emit("flatten", call.emit("expand", wide, sizes=sizes), start_dim=dim, end_dim=dim + 1))
 
 
 def _is_open(sizes: Sequence[Any]) -> bool:

@@ -1,0 +1,58 @@
+"""Calls of PyTorch that are several operators of netc, and sizes that a module chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from test_import_folding import same
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+import netc
+
+
+class Called(nn.Module):
+    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(x)
+
+
+CALLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "addcmul": lambda x: torch.addcmul(x, x + 1, x - 1),
+    "addcmul of a number": lambda x: torch.addcmul(x, x + 1, x - 1, value=0.5),
+    "addcdiv": lambda x: torch.addcdiv(x, x + 1, x.abs() + 1, value=-2),
+    "repeat_interleave": lambda x: x.repeat_interleave(3, dim=1),
+    "repeat_interleave of the batch": lambda x: x.repeat_interleave(2, dim=0),
+    "repeat_interleave of the last axis": lambda x: x.repeat_interleave(2, dim=-1),
+    "quotient without its fraction": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="trunc"),
+    "quotient rounded down": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="floor"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=[*CALLS])
+def test_calls(call: Callable[[Tensor], Tensor]) -> None:
+    """PyTorch's fused kernels round once where two operators round twice."""
+    net, x = Called(call), torch.randn(2, 3, 4)
+    ours = netc.import_torch(net, x).network.module().eval()
+    torch.testing.assert_close(ours(x), net(x), rtol=1e-6, atol=1e-6)
+
+
+def _at_least(x: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    return interpolate(x, size=(max(height // 2, 7), max(width // 2, 7)))
+
+
+def _one_more(x: Tensor) -> Tensor:
+    return interpolate(x, size=(max(x.shape[-2] + 1, 2), max(x.shape[-1] + 1, 2)))
+
+
+@pytest.mark.parametrize("call", [_at_least, _one_more])
+def test_sizes_of_which_the_larger_is_taken(call: Callable[[Tensor], Tensor]) -> None:
+    """Where it depends on the input which one that is, the spec has the sizes of the example."""
+    net, x = Called(call), torch.randn(2, 3, 32, 32)
+    assert same(netc.import_torch(net, x), net, x)
