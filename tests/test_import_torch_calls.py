@@ -42,6 +42,26 @@ def test_calls(call: Callable[[Tensor], Tensor]) -> None:
     torch.testing.assert_close(ours(x), net(x), rtol=1e-6, atol=1e-6)
 
 
+class Halved(nn.Module):
+    """Of a short film nothing is left behind its first image, so the export settles on films that are as short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(3, 4, 3, stride=(8, 2, 2), padding=1)
+        self.conv2 = nn.Conv3d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(x)
+        return torch.relu(self.conv2(y)) + y
+
+
+def test_sizes_that_the_export_settles_on() -> None:
+    net, x = Halved(), torch.randn(2, 3, 8, 16, 16)
+    made = netc.import_torch(net, x)
+    assert "inputs: {volume: [N, 3, 8, " in made.text
+    assert same(made, net, x)
+
+
 def _at_least(x: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     return interpolate(x, size=(max(height // 2, 7), max(width // 2, 7)))

@@ -49,6 +49,10 @@ HEAVY = 100_000_000_000
 Arrays = dict[str, Any]
 
 
+class NoSizes(NetcError):
+    """There are no sizes of inputs that both spec and source take, as far as they were tried."""
+
+
 class Source(Protocol):
     """What can run the network as its source has it. `inputs`: their types by name."""
 
@@ -178,7 +182,7 @@ def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[s
     least = candidate.network.domain.bounds
     found = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
     if not found:
-        raise _error("the source takes none of the sizes that it could be compared at")
+        raise NoSizes(_error("the source takes none of the sizes that it could be compared at").diagnostics)
     if free_inside(shapes, fixed) and not _takes_long(candidate, found[-1]):
         return found
     smaller = [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+import msgspec
+
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.looking import Look, Seen, taken
+from netc.importing.proof import NoSizes
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Wishes, finish
@@ -70,6 +73,16 @@ def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "
     """The network of a module in eval mode, or of a program that is exported already. Raises NetcError."""
     inputs = tuple(example) if isinstance(example, list | tuple) else (example,)
     told = name or name_from_stem(type(module).__name__)
+    try:
+        return _imported(module, inputs, wishes, told, note)
+    except NoSizes:
+        if wishes.sizes == "fixed":
+            raise
+        note("the module takes no sizes but those of the example")
+        return _imported(module, inputs, msgspec.structs.replace(wishes, sizes="fixed"), told, note)
+
+
+def _imported(module: Any, inputs: tuple[Any, ...], wishes: Wishes, told: str, note: Note) -> Imported:
     try:
         if isinstance(module, torch().export.ExportedProgram):
             program, modules = module, {}
