@@ -152,12 +152,8 @@ def as_json(found: Diagnostic) -> dict[str, Any]:
         "end_line": end_line,
         "end_column": end_column,
         "notes": [*found.notes, *(_step(frame, found) for frame in found.trail)],
-        "fixes": [_fix(fix) for fix in found.fixes],
+        "fixes": [{"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]} for fix in found.fixes],
     }
-
-
-def _fix(fix: Fix) -> dict[str, Any]:
-    return {"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]}
 
 
 def _edit(edit: Edit) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Dominators and not cut points: one long skip of a detector hides every residual 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -208,7 +208,7 @@ class _Discovery:
                 space = nodes[-1].out.type.shape[2:]
                 if before != (unit.key, space) or last is None or not self._only_feeds(last, nodes):
                     stage, index, before = stage + 1, 0, (unit.key, space)
-                cls = classes.setdefault(unit.key, _class(unit, set(classes.values())))
+                cls = classes.setdefault(unit.key, _fresh(role_of(unit.nodes), set(classes.values())))
                 path = f"stage{stage}"
                 frames = [Frame(path, STAGE), Frame(f"{path}.{index}", cls)]
                 for node in nodes:
@@ -340,10 +340,6 @@ def _kinds(regions: Sequence[Sequence[Node]]) -> list[int]:
             known.append((bag, end))
             found.append(len(known) - 1)
     return found
-
-
-def _class(unit: Unit, taken: Iterable[str]) -> str:
-    return _fresh(role_of(unit.nodes), set(taken))
 
 
 def _fresh(wanted: str, taken: set[str]) -> str:

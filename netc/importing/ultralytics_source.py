@@ -176,7 +176,7 @@ class _Text:
             yield 'init: {"*.gamma": constant 0.01}'
 
     def _statement(self, row: Row, line: Line) -> str:
-        name, text = self.rows.name(row.at), line.text.replace("STRIDES", _numbers(self.strides))
+        name, text = self.rows.name(row.at), line.text.replace("STRIDES", f"({' '.join(map(str, self.strides))})")
         reads = line.reads or tuple(self.rows.name(at) for at in row.sources)
         if row.sources == (row.at - 1,) and self.readers[row.at - 1] == 1:
             reads = ()
@@ -212,10 +212,6 @@ def _by_number(item: tuple[str, str]) -> tuple[str, int]:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return f"({' '.join(map(str, values))})"
 
 
 def _variant(found: Described, scale: Scale) -> str:

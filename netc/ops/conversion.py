@@ -56,6 +56,9 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+Converter = Callable[[type[Op], Attr, Any], Any]
+
+
 def _whole(value: Any) -> Any:
     """A float that is a whole number counts as the int it is (`x/2` where it divides)."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
@@ -78,16 +81,8 @@ def _symbolic(declared: Attr, value: Dim) -> BadValue:
     return BadValue(f"`{declared.name}` must be a number, but {value} depends on the input; use --bind or a fixed size")
 
 
-def _optional_int(cls: type[Op], declared: Attr, value: Any) -> int | None:
-    return None if value is None else _int(cls, declared, value)
-
-
 def _size(cls: type[Op], declared: Attr, value: Any) -> Size:
     return value if isinstance(value, Dim) else _int(cls, declared, value)
-
-
-def _optional_size(cls: type[Op], declared: Attr, value: Any) -> Size | None:
-    return None if value is None else _size(cls, declared, value)
 
 
 def _float(cls: type[Op], declared: Attr, value: Any) -> float:
@@ -100,10 +95,6 @@ def _float(cls: type[Op], declared: Attr, value: Any) -> float:
     return float(value)
 
 
-def _optional_float(cls: type[Op], declared: Attr, value: Any) -> float | None:
-    return None if value is None else _float(cls, declared, value)
-
-
 def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
     """An integer stays one, as far as int64 holds it: it does not make floats of whole numbers."""
     if not _is_int(value):
@@ -111,10 +102,6 @@ def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
     if not -(2**63) <= value < 2**63:
         raise BadValue(f"`{declared.name}` is too large: {value}")
     return int(value)
-
-
-def _optional_scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar | None:
-    return None if value is None else _scalar(cls, declared, value)
 
 
 def _text(cls: type[Op], declared: Attr, value: Any) -> str:
@@ -158,7 +145,7 @@ def _per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...]:
 
 
 def _per_axis_or_kept(cls: type[Op], declared: Attr, value: Any) -> tuple[int | None, ...]:
-    return _one_per_axis(cls, declared, tuple(_optional_int(cls, declared, v) for v in _items(value)))
+    return _one_per_axis(cls, declared, tuple(_optional(_int)(cls, declared, v) for v in _items(value)))
 
 
 def _one_per_axis(cls: type[Op], declared: Attr, numbers: tuple[Number, ...]) -> tuple[Number, ...]:
@@ -167,10 +154,6 @@ def _one_per_axis(cls: type[Op], declared: Attr, numbers: tuple[Number, ...]) ->
     if len(numbers) != cls.rank:
         raise BadValue(f"`{declared.name}` takes one number or {cls.rank}, not {len(numbers)}")
     return numbers
-
-
-def _optional_per_axis(cls: type[Op], declared: Attr, value: Any) -> tuple[int, ...] | None:
-    return None if value is None else _per_axis(cls, declared, value)
 
 
 def _floats(cls: type[Op], declared: Attr, value: Any) -> tuple[float, ...]:
@@ -192,23 +175,27 @@ def _padding(cls: type[Op], declared: Attr, value: Any) -> Padding:
     return numbers[0] if len(set(numbers)) == 1 and len(numbers) <= cls.rank else tuple(numbers)
 
 
-_CONVERTERS: Mapping[str, Callable[[type[Op], Attr, Any], Any]] = {
+def _optional(convert: Converter) -> Converter:
+    return lambda cls, declared, value: None if value is None else convert(cls, declared, value)
+
+
+_CONVERTERS: Mapping[str, Converter] = {
     "int": _int,
-    "int | None": _optional_int,
+    "int | None": _optional(_int),
     "Size": _size,
-    "Size | None": _optional_size,
+    "Size | None": _optional(_size),
     "Sizes": _sizes,
     "Ints": _ints,
     "float": _float,
-    "float | None": _optional_float,
+    "float | None": _optional(_float),
     "Scalar": _scalar,
-    "Scalar | None": _optional_scalar,
+    "Scalar | None": _optional(_scalar),
     "Text": _text,
     "Tensor": _tensor,
     "bool": _bool,
     "Word": _word,
     "PerAxis": _per_axis,
-    "PerAxis | None": _optional_per_axis,
+    "PerAxis | None": _optional(_per_axis),
     "PerAxisOrKept": _per_axis_or_kept,
     "Floats": _floats,
     "Padding": _padding,

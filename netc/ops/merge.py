@@ -78,11 +78,7 @@ def need_same_dtype(op: Op, *x: TensorType) -> Iterator[Problem]:
 def broadcast(*shapes: Sequence[Size]) -> tuple[Size, ...]:
     """The common shape of shapes that broadcast (PyTorch's rule: align at the end, 1 stretches)."""
     columns = zip_longest(*[reversed(shape) for shape in shapes], fillvalue=1)
-    return tuple([_stretched(sizes) for sizes in columns])[::-1]
-
-
-def _stretched(sizes: tuple[Size, ...]) -> Size:
-    return next((size for size in sizes if size != 1), sizes[0])
+    return tuple([next((size for size in sizes if size != 1), sizes[0]) for sizes in columns])[::-1]
 
 
 def need_broadcast(op: Op, *x: TensorType) -> Iterator[Problem]:

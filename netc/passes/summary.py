@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from netc.dims import Size, dim_source
-from netc.ir.flat import Flat, FlatNode, Wire, flatten, join
+from netc.ir.flat import Flat, Wire, flatten, join
 from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.formats import FORMATS, Form
@@ -131,13 +131,9 @@ def _layers(flat: Flat, found: Sequence[Cost], fields: Mapping[Wire, Field | Non
             outputs=tuple(wire.type for wire in node.outputs),
             cost=cost,
             field=fields[node.outputs[0]],
-            blocks=_blocks(node),
+            blocks=tuple((path, call.block.name) for path, call in node.trail),
             train_only=node.train_only,
         )
-
-
-def _blocks(node: FlatNode) -> tuple[tuple[str, str], ...]:
-    return tuple((path, call.block.name) for path, call in node.trail)
 
 
 def _layer_json(layer: LayerRow) -> dict[str, object]:

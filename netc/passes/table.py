@@ -57,7 +57,7 @@ def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> s
         lines = [_with_short_work(cells) for cells in lines]
         widths = _widths(lines)
     shown = _fit(widths, width)
-    text = [_line(cells, widths, shown) for cells in lines]
+    text = [(" " * GAP).join(_cell(cells[i], widths[i], i in RIGHT) for i in shown).rstrip() for cells in lines]
     rule = "─" * (sum(widths[i] for i in shown) + GAP * (len(shown) - 1))
     body, last = text[1 : -len(foot)], text[-len(foot) :]
     return "\n".join([_cut(title, width or len(title)), "", text[0], rule, *body, rule, *last]) + "\n"
@@ -130,10 +130,6 @@ def _fit(widths: list[int], width: int | None) -> list[int]:
 
 def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
     return sum(widths[i] for i in shown) + GAP * (len(shown) - 1)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
-    return (" " * GAP).join(_cell(cells[i], widths[i], i in RIGHT) for i in shown).rstrip()
 
 
 def _cell(text: str, width: int, right: bool) -> str:

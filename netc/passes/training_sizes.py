@@ -50,11 +50,7 @@ def _required(network: Network, flat: Flat, domain: Domain) -> Iterator[tuple[Si
             if need.size in seen:
                 continue
             enough = at_least(need.size, need.at_least, domain).holds
-            if enough or not _is_frozen(network, node):
+            if enough or not any(frozen(network, node, join(node.module, param.name)) for param in node.params):
                 seen.add(need.size)
             if not enough and need.size in seen:
                 yield need.size, (node, need)
-
-
-def _is_frozen(network: Network, node: FlatNode) -> bool:
-    return any(frozen(network, node, join(node.module, param.name)) for param in node.params)

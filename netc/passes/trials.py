@@ -62,7 +62,7 @@ class Trials:
 
     def uncovers(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
         """Whether the finding goes and what comes up instead is of another kind and stands below it."""
-        known = _shifted(self.first.found, edits)
+        known = {moved(one, edits) for one in self.first.found}
         new = [one for one in errors_of(self.outcome(edits).found) if key_of(one) not in known]
         gone = moved(found, edits) not in keys(self.outcome(edits).found)
         below = all(one.code != found.code and one.span and found.span and _is_below(one, found) for one in new)
@@ -88,10 +88,6 @@ def errors_of(found: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def keys(found: Iterable[Diagnostic]) -> set[Key]:
     return {key_of(one) for one in found}
-
-
-def _shifted(found: Iterable[Diagnostic], edits: Sequence[Edit]) -> set[Key]:
-    return {moved(one, edits) for one in found}
 
 
 def _is_below(one: Diagnostic, other: Diagnostic) -> bool:

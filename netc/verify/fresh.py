@@ -23,15 +23,11 @@ SPREAD = 0.1
 def stir_constants(network: Network, index: WeightsIndex, seed: int) -> CheckResult:
     """Overwrite the trainable parameters of fresh weights that are one constant, in their file."""
     trainable = {key for key, param, _ in parameters(flatten(network)) if param.trainable}
-    constant = {p.spec.name: p.fill for p in plan(network) if p.spec.name in trainable and _is_constant(p.fill)}
+    constant = {p.spec.name: p.fill for p in plan(network) if p.spec.name in trainable and p.fill.kind == "constant"}
     for name, fill in constant.items():
         _overwrite(index, name, _around(fill), seed)
     detail = f"{len(constant)} parameters that start at a constant got small random values around it"
     return CheckResult("fresh weights", True, detail if constant else "no parameter starts at a constant")
-
-
-def _is_constant(fill: Fill) -> bool:
-    return fill.kind == "constant"
 
 
 def _around(fill: Fill) -> Fill:

@@ -69,7 +69,7 @@ class _Outliner:
         """
         reads = Counter(name for one in placed for name in _reads(one.node))
         nodes: list[NodeProto] = []
-        for path, group in groupby(placed, key=lambda one: _call_path(one, depth)):
+        for path, group in groupby(placed, key=lambda one: one.trail[depth][0] if len(one.trail) > depth else None):
             members = list(group)
             if path is None:
                 nodes.extend(one.node for one in members)
@@ -112,10 +112,6 @@ class _Outliner:
                 function.opset_import.add(domain=DOMAIN, version=1)
             self._model.functions.append(function)
         return self._known[key]
-
-
-def _call_path(one: Placed, depth: int) -> str | None:
-    return one.trail[depth][0] if len(one.trail) > depth else None
 
 
 def _bodies(node: NodeProto) -> Iterator[GraphProto]:

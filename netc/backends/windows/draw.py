@@ -156,7 +156,7 @@ def _overlay(canvas: Canvas, scene: Scene, x: float, y: float, place: tuple[int,
     seen, one = (Style.MADE, Style.TAP) if scene.undone else (Style.TAP, Style.MADE)
     taps = [
         (dx, dy, a, b)
-        for dy, a in zip(down, _rows_of(rows, place), strict=True)
+        for dy, a in zip(down, [0] if rows is None else rows.taps(place[0]), strict=True)
         for dx, b in zip(across, columns.taps(place[-1]), strict=True)
     ]
     for dx, dy, row, column in taps:
@@ -165,10 +165,6 @@ def _overlay(canvas: Canvas, scene: Scene, x: float, y: float, place: tuple[int,
     canvas.rectangle(out_x, out_y, cell, cell, one)
     for dx, ox in ((across[0], 0.0), (across[-1] + cell, cell)):
         canvas.line(out_x + ox, out_y + cell, x + dx, below + down[0])
-
-
-def _rows_of(rows: Strip | None, place: tuple[int, ...]) -> Sequence[int]:
-    return [0] if rows is None else rows.taps(place[0])
 
 
 def _offsets(cells: Sequence[int | None], taps: range, cell: float) -> list[float]:

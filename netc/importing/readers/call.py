@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from netc.importing.graph import Graph, Scope, Value, Weight
+
+H = TypeVar("H")
+
+
+def registering(table: dict[str, H]) -> Callable[..., Callable[[H], H]]:
+    """A decorator with names as its arguments: what it stands above is entered in `table` under each of them."""
+
+    def named(*names: str) -> Callable[[H], H]:
+        def register(handler: H) -> H:
+            table.update(dict.fromkeys(names, handler))
+            return handler
+
+        return register
+
+    return named
 
 
 class Emitter:

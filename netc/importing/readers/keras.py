@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from netc.importing.graph import Gap, Graph, Held, Value, Weight, whole
+from netc.importing.readers.call import registering
 from netc.importing.readers.keras_files import Weights
 from netc.importing.readers.listed import Layer
 
@@ -101,15 +102,8 @@ def _in_float32(held: Held) -> Any:
 Reader = Callable[[KerasLayer, list[Value]], Value]
 READERS: dict[str, Reader] = {}
 
-
-def reads(*kinds: str) -> Callable[[Reader], Reader]:
-    """Register what reads layers of these classes."""
-
-    def register(reader: Reader) -> Reader:
-        READERS.update(dict.fromkeys(kinds, reader))
-        return reader
-
-    return register
+reads = registering(READERS)
+"""Registers what reads layers of these classes."""
 
 
 class Network:

@@ -17,7 +17,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
-from netc.importing.readers.call import Emitter
+from netc.importing.readers.call import Emitter, registering
 from netc.importing.readers.constants import plain, state
 from netc.importing.readers.onnx_external import array_of
 from netc.importing.readers.onnx_folding import SIZE_FOLDS, evaluate
@@ -41,15 +41,8 @@ Whole = Callable[["Reader"], Sequence[NodeProto]]
 Handler = Callable[["Call"], None]
 HANDLERS: dict[str, Handler] = {}
 
-
-def handles(*op_types: str) -> Callable[[Handler], Handler]:
-    """Register what reads nodes of these operators."""
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(op_types, handler))
-        return handler
-
-    return register
+handles = registering(HANDLERS)
+"""Registers what reads nodes of these operators."""
 
 
 class Call(Emitter):

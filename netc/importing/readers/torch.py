@@ -14,7 +14,7 @@ import numpy as np
 
 from netc.dims import Dim, Size, at_least, exact_div, symbol
 from netc.importing.graph import Frame, Gap, Graph, Held, Scope, Value, Weight, held_array, whole
-from netc.importing.readers.call import Emitter
+from netc.importing.readers.call import Emitter, registering
 from netc.importing.readers.constants import state
 from netc.importing.readers.torch_attention import collapse
 from netc.importing.readers.torch_folding import Folding
@@ -27,15 +27,8 @@ HANDLERS: dict[str, Handler] = {}
 SYMBOLS = {4: ("h", "w"), 5: ("d", "h", "w"), 3: ("t", "u")}
 MULTIPLES = (32, 16, 8, 1)
 
-
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Register what reads calls of these functions of ATen."""
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return register
+handles = registering(HANDLERS)
+"""Registers what reads calls of these functions of ATen."""
 
 
 class TorchCall(Emitter):

@@ -9,7 +9,7 @@ from netc.cli.commands.weights.options import read_tensors, state_key
 from netc.cli.options import Real, as_json
 from netc.cli.output import print_json
 from netc.cli.terminal import say
-from netc.weights.diff import WeightDifference, compare
+from netc.weights.diff import compare
 
 
 @click.command("diff", short_help="Compare two files.")
@@ -33,12 +33,8 @@ def command(first: str, second: str, tolerance: float, key: str | None, json_: b
     """
     found = compare(read_tensors(first, key), read_tensors(second, key), tolerance)
     if json_:
-        print_json([_as_json(difference) for difference in found])
+        print_json([msgspec.structs.asdict(difference) for difference in found])
     else:
         say("\n".join(difference.line() for difference in found) or "no difference")
     if found:
         raise click.exceptions.Exit(1)
-
-
-def _as_json(difference: WeightDifference) -> dict[str, object]:
-    return msgspec.structs.asdict(difference)
