@@ -127,8 +127,8 @@ class Network:
         those that `netc weights init` writes. The module can be copied and pickled, and tracebacks show its text.
         Raises NetcError for weights that do not fit.
         """
-        given = weights if weights is None or isinstance(weights, Mapping) else os.fspath(weights)
-        return live.live_module(self.ir, self.to_torch(), given, seed)
+        source = weights if weights is None or isinstance(weights, Mapping) else os.fspath(weights)
+        return live.live_module(self.ir, self.to_torch(), source, seed)
 
     def write_onnx(
         self,

@@ -226,8 +226,8 @@ def _move_all(temporary: Sequence[Path], targets: Sequence[Path], obsolete: Call
         for directory in sorted(stages):
             stack.enter_context(_locked(directory))
             _tidy(directory, stages.values())
-        known = (Path(os.path.realpath(path.parent), path.name) for path in obsolete())
-        gone = {path: stages[path.parent] for path in known if path.parent in stages and path not in targets}
+        resolved = (Path(os.path.realpath(path.parent), path.name) for path in obsolete())
+        gone = {path: stages[path.parent] for path in resolved if path.parent in stages and path not in targets}
         for path, stage in gone.items():
             (stage / _GONE / path.name).touch()
         _move_together(dict(zip(targets, temporary, strict=True)), gone)

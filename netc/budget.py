@@ -117,8 +117,8 @@ def share(most: int | None = None) -> Iterator[Budget]:
     what the same work came to once before."""
     around = _BUDGET.get()
     left = None if around is None else max(around.left, 0)
-    known = [steps for steps in (left, most) if steps is not None]
-    with _counted(Budget(min(known, default=1 << 62))) as budget:
+    limits = [steps for steps in (left, most) if steps is not None]
+    with _counted(Budget(min(limits, default=1 << 62))) as budget:
         yield budget
 
 

@@ -134,13 +134,13 @@ class Window(msgspec.Struct, frozen=True):
         return self.remainder(n) == 0 and not (isinstance(windows, int) and windows < 1)
 
     def _exact_paddings(self, n: Size) -> Iterator[tuple[str, Setting]]:
-        found = False
+        changed = False
         if self.begin == self.end:
             alike = [p for p in _around(self.begin, 0, self.extent - 1) if self._changed(begin=p, end=p)._fits(n)]
             for padding in _nearest(alike, self.begin):
-                found = True
+                changed = True
                 yield "padding", padding
-        if not found:
+        if not changed:
             ends = [e for e in _around(self.end, 0, self.end + self.stride - 1) if self._changed(end=e)._fits(n)]
             yield from (("padding", (self.begin, end)) for end in _nearest(ends, self.end)[-1:])
 

@@ -125,15 +125,15 @@ class _Build:
             self._write(changed, keys, texts, verified)
         return Built({name: "written" if name in changed else "unchanged" for name in FILES}, report)
 
-    def _conversion(self, given: Path) -> Conversion | None:
+    def _conversion(self, path: Path) -> Conversion | None:
         """How given weights become those of the directory; None where the file is copied as it is.
 
         Raises NetcError for weights that do not fit, and for those that the converted ones would replace.
         """
-        index = read_index(given)
+        index = read_index(path)
         if not check_fit(self.network.ir, index, self.options):
             if self._is_own():
-                raise output_error(given, "converted weights would be written over the given ones; move these away")
+                raise output_error(path, "converted weights would be written over the given ones; move these away")
             return converted(self.network.ir, Path(WEIGHTS), index, None)
         return None if len(index.files) == 1 else joined(index, WEIGHTS)
 
@@ -184,8 +184,8 @@ class _Build:
             for name in changed:
                 self._make(name, paths[name], texts)
             stamps = {name: _stamp(paths.get(name, self.directory / name), keys[name]) for name in FILES}
-            known = {name: stamp for name, stamp in stamps.items() if stamp is not None}
-            record = Record(__version__, known, verified)
+            stamped = {name: stamp for name, stamp in stamps.items() if stamp is not None}
+            record = Record(__version__, stamped, verified)
             paths[RECORD].write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
     def _check_alone(self) -> tuple[()]:
@@ -198,8 +198,8 @@ class _Build:
         """Weights that were trained in place, or brought there, are not replaced by others."""
         path, stamp = self.directory / WEIGHTS, self.record.files.get(WEIGHTS)
         if WEIGHTS in changed and path.exists() and (stamp is None or _stamp(path, stamp.key) != stamp):
-            known = "netc build did not write it" if stamp is None else "it was changed after netc wrote it"
-            raise output_error(path, f"{known}; keep it with --weights, or move it away")
+            reason = "netc build did not write it" if stamp is None else "it was changed after netc wrote it"
+            raise output_error(path, f"{reason}; keep it with --weights, or move it away")
 
     def _make(self, name: str, path: Path, texts: Mapping[str, bytes]) -> None:
         self.note(f"writing {name}")

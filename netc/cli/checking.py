@@ -58,12 +58,14 @@ def _merged(checked: list[Checked]) -> list[Diagnostic]:
     """Every finding once; one that not all variants have says which."""
     merged: dict[object, tuple[Diagnostic, list[str]]] = {}
     for one in checked:
-        for found in one.found:
-            place = found.span and (found.span.source.path, found.span.start, found.span.end)
-            merged.setdefault((found.code, found.message, place), (found, []))[1].append(one.name)
+        for diagnostic in one.found:
+            place = diagnostic.span and (diagnostic.span.source.path, diagnostic.span.start, diagnostic.span.end)
+            merged.setdefault((diagnostic.code, diagnostic.message, place), (diagnostic, []))[1].append(one.name)
     return [
-        found if len(names) == len(checked) else replace(found, notes=(*found.notes, f"in {listed(names, MOST_NAMED)}"))
-        for found, names in merged.values()
+        diagnostic
+        if len(names) == len(checked)
+        else replace(diagnostic, notes=(*diagnostic.notes, f"in {listed(names, MOST_NAMED)}"))
+        for diagnostic, names in merged.values()
     ]
 
 

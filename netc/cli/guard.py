@@ -80,8 +80,8 @@ def _wait(child: int, time_limit: float, memory_limit: int | None) -> int:
     end = time.monotonic() + time_limit
     most = memory_limit or _machine_memory()
     while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
             code = os.waitstatus_to_exitcode(status)
             if code < 0:
                 name = signal.Signals(-code).name

@@ -75,8 +75,14 @@ class LazyCommands(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin so, none of which is imported for it."""
-        found = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
-        return found if found or not incomplete.startswith("-") else click.Command.shell_complete(self, ctx, incomplete)
+        completions = [
+            CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return (
+            completions
+            if completions or not incomplete.startswith("-")
+            else click.Command.shell_complete(self, ctx, incomplete)
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -39,7 +39,7 @@ def _mend(spec: str, source: Source, args: dict[str, str], bind: dict[str, int],
 
     def check(text: Source) -> list[Diagnostic]:
         if every:
-            return [one for _, _, found in compile_variants(spec, args, bind, text) for one in found]
+            return [one for _, _, diagnostics in compile_variants(spec, args, bind, text) for one in diagnostics]
         return compile_source(text, args, variant, bind)[1]
 
     with protected_inputs():

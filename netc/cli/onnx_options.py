@@ -27,14 +27,14 @@ def onnx_options(but: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
     return all_of((*_OPTIONS, serving_options(but)))
 
 
-def read_onnx_options(given: dict[str, Any]) -> onnx.OnnxOptions:
+def read_onnx_options(options: dict[str, Any]) -> onnx.OnnxOptions:
     """What the options ask for; `given["dtype"]` is for whoever compiles the network, too."""
     return onnx.OnnxOptions(
-        opset=given["opset"],
-        functions=given["functions"],
-        inner_sizes=given["inner_sizes"],
-        serving=serving(given),
-        convert=given["dtype"] is not None,
+        opset=options["opset"],
+        functions=options["functions"],
+        inner_sizes=options["inner_sizes"],
+        serving=serving(options),
+        convert=options["dtype"] is not None,
     )
 
 

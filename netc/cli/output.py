@@ -58,5 +58,5 @@ def finite(data: Any) -> Any:
 
 def terminal_width() -> int | None:
     """Columns of the terminal (or of COLUMNS); None when standard output is no terminal."""
-    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return shutil.get_terminal_size().columns if known else None
+    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return shutil.get_terminal_size().columns if has_width else None

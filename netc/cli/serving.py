@@ -41,16 +41,16 @@ def all_of(options: Iterable[Callable[[Any], Any]]) -> Callable[[Decorated], Dec
     return decorate
 
 
-def serving(given: dict[str, Any]) -> Serving:
+def serving(options: dict[str, Any]) -> Serving:
     """What the options ask for."""
     return Serving(
-        image_dtype=given["input_dtype"],
-        layout=given["input_layout"],
-        resize=given["resize"],
-        normalise=given["normalize"],
-        softmax=given["softmax"],
-        topk=given["topk"],
-        keep_io=given["keep_io"],
+        image_dtype=options["input_dtype"],
+        layout=options["input_layout"],
+        resize=options["resize"],
+        normalise=options["normalize"],
+        softmax=options["softmax"],
+        topk=options["topk"],
+        keep_io=options["keep_io"],
     )
 
 
@@ -76,15 +76,15 @@ def _read_normalisation(ctx: click.Context, param: click.Parameter, text: str | 
 
 def _lists(text: str) -> dict[str, list[float]]:
     """`mean=0.5,0.4,std=1`: a name stands before the first of its numbers. Raises ValueError."""
-    found: dict[str, list[float]] = {}
+    lists: dict[str, list[float]] = {}
     for item in re.split(r"[,\s]+", text.strip()):
         name, equals, number = item.rpartition("=")
         if equals:
-            found[name] = []
-        elif not found:
+            lists[name] = []
+        elif not lists:
             raise ValueError(text)
-        next(reversed(found.values())).append(_fraction(number))
-    return found
+        next(reversed(lists.values())).append(_fraction(number))
+    return lists
 
 
 def _fraction(text: str) -> float:

@@ -58,8 +58,8 @@ def compile_variants(
     for variant in _variants(source, budget) or [None] if chosen is None else [chosen]:
         name = spec if variant == chosen else f"{spec}:{variant}"
         with budgeted(budget), _uncollected(keep=variant == chosen):
-            network, found = compile_spec(source, args=args, variant=variant, bind=bind)
-        yield name, network, found
+            network, diagnostics = compile_spec(source, args=args, variant=variant, bind=bind)
+        yield name, network, diagnostics
         if budget.left < 0:
             break
 

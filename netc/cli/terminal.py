@@ -16,11 +16,11 @@ def say(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream or sys.stdout)
 
 
-def print_diagnostics(found: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
+def print_diagnostics(diagnostics: Sequence[Diagnostic], form: str = "full", stream: TextIO | None = None) -> None:
     """Print findings, on standard error unless told otherwise."""
     stream = stream or sys.stderr
-    if found or form in FILES:
-        text = render(found, form, color=_has_colour(stream), unicode=_has_unicode(stream))
+    if diagnostics or form in FILES:
+        text = render(diagnostics, form, color=_has_colour(stream), unicode=_has_unicode(stream))
         say(f"{text}\n" if form == "full" else text, stream)
 
 

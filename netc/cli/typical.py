@@ -34,7 +34,7 @@ class Placement(msgspec.Struct, frozen=True):
 def typical_use(operator: type[Op]) -> tuple[Op, tuple[TensorType, ...]] | None:
     """The operator with what it must be given, and inputs of float32 where it takes them; None where none was found."""
     for op, types in _uses(operator):
-        if not any(isinstance(found, Problem) for found in op.check(*types)) and _is_written(op, types):
+        if not any(isinstance(problem, Problem) for problem in op.check(*types)) and _is_written(op, types):
             return op, types
     return None
 
@@ -66,11 +66,11 @@ def _placed(op: Op, types: tuple[TensorType, ...]) -> Iterator[Placed]:
 
 def placement_line(operator: type[Op]) -> str | None:
     """`ONNX: Transpose, MatMul (CPU, CUDA); NonZero (CPU only)`."""
-    found = placements(operator)
-    if found is None:
+    providers = placements(operator)
+    if providers is None:
         return None
-    both = ", ".join(p.op_type for p in found if p.cuda and p.op_type != "Identity")
-    alone = ", ".join(p.op_type for p in found if not p.cuda)
+    both = ", ".join(p.op_type for p in providers if p.cuda and p.op_type != "Identity")
+    alone = ", ".join(p.op_type for p in providers if not p.cuda)
     parts = [f"{names} ({where})" for names, where in ((both, "CPU, CUDA"), (alone, "CPU only")) if names]
     return f"ONNX: {'; '.join(parts) or 'no node'}"
 

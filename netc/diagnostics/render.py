@@ -36,37 +36,39 @@ LONGEST = 500
 """Characters of one line of text in the full form."""
 
 
-def render(found: Iterable[Diagnostic], form: str = "full", *, color: bool = False, unicode: bool = True) -> str:
+def render(diagnostics: Iterable[Diagnostic], form: str = "full", *, color: bool = False, unicode: bool = True) -> str:
     """All diagnostics in one of `FORMS`, without a line end. The full form shows the first ones and counts the rest."""
-    found, style = list(found), Style(color, unicode)
+    diagnostics, style = list(diagnostics), Style(color, unicode)
     if form == "sarif":
-        return reports.sarif(found)
+        return reports.sarif(diagnostics)
     if form == "gitlab":
-        return reports.gitlab(found)
+        return reports.gitlab(diagnostics)
     if form == "json":
-        return json.dumps([as_json(item) for item in found], indent=2)
+        return json.dumps([as_json(item) for item in diagnostics], indent=2)
     write: dict[str, Callable[[Diagnostic, Style], str]] = {"full": full, "concise": concise, "github": github}
-    told = _first(found) if form == "full" else found
+    told = _first(diagnostics) if form == "full" else diagnostics
     parts = [write[form](item, style) for item in told]
-    parts += [_rest(found, told)] if len(told) < len(found) else []
+    parts += [_rest(diagnostics, told)] if len(told) < len(diagnostics) else []
     text = ("\n\n" if form == "full" else "\n").join(parts)
     return text if unicode else ascii_only(text)
 
 
-def _first(found: list[Diagnostic]) -> list[Diagnostic]:
+def _first(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """As many as a person reads, errors before warnings where there are more."""
     told: list[Diagnostic] = []
-    seen: Counter[str] = Counter()
-    for one in found if len(found) <= MOST_SHOWN else sorted(found, key=lambda one: one.severity != "error"):
-        if one.span is None and seen[one.code] >= MOST_PLACELESS:
+    counts: Counter[str] = Counter()
+    for one in (
+        diagnostics if len(diagnostics) <= MOST_SHOWN else sorted(diagnostics, key=lambda one: one.severity != "error")
+    ):
+        if one.span is None and counts[one.code] >= MOST_PLACELESS:
             continue
-        seen[one.code] += one.span is None
+        counts[one.code] += one.span is None
         told.append(one)
     return told[:MOST_SHOWN]
 
 
-def _rest(found: list[Diagnostic], told: list[Diagnostic]) -> str:
-    left = Counter(one.code for one in found) - Counter(one.code for one in told)
+def _rest(diagnostics: list[Diagnostic], shown: list[Diagnostic]) -> str:
+    left = Counter(one.code for one in diagnostics) - Counter(one.code for one in shown)
     listed = ", ".join(f"{count:,} {code}" for code, count in left.most_common())
     return f"… and {left.total():,} more: {listed}"
 
@@ -75,19 +77,19 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def full(found: Diagnostic, style: Style = PLAIN) -> str:
+def full(diagnostic: Diagnostic, style: Style = PLAIN) -> str:
     """The form of rustc: the place with its line, every label beneath its characters, notes and remedies."""
-    head = style.paint(found.severity, f"{found.severity}[{found.code}]")
-    lines = [f"{head}: {style.bold(_cut(shown(found.message)))}"]
-    excerpt = _excerpt(found, style)
-    lines += excerpt.lines(_place(found))
+    head = style.paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    lines = [f"{head}: {style.bold(_cut(shown(diagnostic.message)))}"]
+    excerpt = _excerpt(diagnostic, style)
+    lines += excerpt.lines(_place(diagnostic))
     gutter = excerpt.gutter
-    for note in found.notes:
+    for note in diagnostic.notes:
         lines += _remark(style, gutter, "note", note)
-    for index, fix in enumerate(found.fixes):
+    for index, fix in enumerate(diagnostic.fixes):
         lines += _remark(style, gutter, "help", f"or {fix.title}" if index and _is_clause(fix) else fix.title)
-    for frame in found.trail:
-        lines += _remark(style, gutter, None, _step(frame, found))
+    for frame in diagnostic.trail:
+        lines += _remark(style, gutter, None, _step(frame, diagnostic))
     return "\n".join(lines)
 
 
@@ -96,20 +98,20 @@ def _is_clause(fix: Fix) -> bool:
     return fix.title[:1].islower() and not fix.title.startswith(("did you mean", "or "))
 
 
-def _excerpt(found: Diagnostic, style: Style) -> Excerpt:
+def _excerpt(diagnostic: Diagnostic, style: Style) -> Excerpt:
     marks = Marks()
-    if found.span is not None:
-        marks.add(found.span, found.label, primary=True)
-    for label in found.secondary:
+    if diagnostic.span is not None:
+        marks.add(diagnostic.span, diagnostic.label, primary=True)
+    for label in diagnostic.secondary:
         marks.add(label.span, label.text, primary=False)
-    return Excerpt(marks, found.span.source if found.span else None, found.severity, style)
+    return Excerpt(marks, diagnostic.span.source if diagnostic.span else None, diagnostic.severity, style)
 
 
-def _place(found: Diagnostic) -> str:
-    if found.span is None:
-        return shown(found.path or "")
-    line, column = found.span.source.position(found.span.start)
-    return f"{shown(found.span.source.path)}:{line}:{column}"
+def _place(diagnostic: Diagnostic) -> str:
+    if diagnostic.span is None:
+        return shown(diagnostic.path or "")
+    line, column = diagnostic.span.source.position(diagnostic.span.start)
+    return f"{shown(diagnostic.span.source.path)}:{line}:{column}"
 
 
 def _remark(style: Style, gutter: int, kind: str | None, text: str) -> list[str]:
@@ -119,9 +121,9 @@ def _remark(style: Style, gutter: int, kind: str | None, text: str) -> list[str]
     return [lead + word + _cut(shown(first)), *(" " * (gutter + 3) + _cut(shown(line)) for line in rest)]
 
 
-def _step(frame: Frame, found: Diagnostic) -> str:
+def _step(frame: Frame, diagnostic: Diagnostic) -> str:
     line, _ = frame.span.source.position(frame.span.start)
-    elsewhere = found.span is not None and frame.span.source is not found.span.source
+    elsewhere = diagnostic.span is not None and frame.span.source is not diagnostic.span.source
     file = f" of {frame.span.source.path}" if elsewhere else ""
     if frame.turn:
         return f"{frame.name} at line {line}{file}"
@@ -129,30 +131,30 @@ def _step(frame: Frame, found: Diagnostic) -> str:
     return f"in block `{frame.name}`, called at line {line}{file}{path}"
 
 
-def concise(found: Diagnostic, style: Style = PLAIN) -> str:
+def concise(diagnostic: Diagnostic, style: Style = PLAIN) -> str:
     """`path:line:column: severity[code] message`, on one line."""
-    place = _place(found)
-    head = style.paint(found.severity, f"{found.severity}[{found.code}]")
-    return f"{place}: {head} {shown(found.message)}" if place else f"{head} {shown(found.message)}"
+    place = _place(diagnostic)
+    head = style.paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    return f"{place}: {head} {shown(diagnostic.message)}" if place else f"{head} {shown(diagnostic.message)}"
 
 
-def as_json(found: Diagnostic) -> dict[str, Any]:
+def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
     """The diagnostic as plain data; lines and columns count from 1, the end is behind the last character."""
     line = column = end_line = end_column = None
-    if found.span is not None:
-        line, column = found.span.source.position(found.span.start)
-        end_line, end_column = found.span.source.position(found.span.end)
+    if diagnostic.span is not None:
+        line, column = diagnostic.span.source.position(diagnostic.span.start)
+        end_line, end_column = diagnostic.span.source.position(diagnostic.span.end)
     return {
-        "code": found.code,
-        "severity": found.severity,
-        "message": found.message,
-        "path": found.span.source.path if found.span else found.path,
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "path": diagnostic.span.source.path if diagnostic.span else diagnostic.path,
         "line": line,
         "column": column,
         "end_line": end_line,
         "end_column": end_column,
-        "notes": [*found.notes, *(_step(frame, found) for frame in found.trail)],
-        "fixes": [{"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]} for fix in found.fixes],
+        "notes": [*diagnostic.notes, *(_step(frame, diagnostic) for frame in diagnostic.trail)],
+        "fixes": [{"title": fix.title, "edits": [_edit(edit) for edit in fix.edits]} for fix in diagnostic.fixes],
     }
 
 
@@ -169,17 +171,17 @@ def _edit(edit: Edit) -> dict[str, Any]:
     }
 
 
-def github(found: Diagnostic, style: Style = PLAIN) -> str:
+def github(diagnostic: Diagnostic, style: Style = PLAIN) -> str:
     """A workflow command that GitHub shows beside the line."""
-    fields = {"file": found.path, "title": f"{found.severity}[{found.code}]"}
-    if found.span is not None:
-        line, column = found.span.source.position(found.span.start)
-        end, end_column = found.span.source.position(found.span.end)
-        fields |= {"file": found.span.source.path, "line": str(line), "endLine": str(end)}
+    fields = {"file": diagnostic.path, "title": f"{diagnostic.severity}[{diagnostic.code}]"}
+    if diagnostic.span is not None:
+        line, column = diagnostic.span.source.position(diagnostic.span.start)
+        end, end_column = diagnostic.span.source.position(diagnostic.span.end)
+        fields |= {"file": diagnostic.span.source.path, "line": str(line), "endLine": str(end)}
         fields |= {"col": str(column), "endColumn": str(end_column)} if line == end else {}
     properties = ",".join(f"{key}={_property(value)}" for key, value in fields.items() if value)
-    text = "\n".join((found.message, *found.notes, *(f"help: {fix.title}" for fix in found.fixes)))
-    return f"::{found.severity} {properties}::{_data(text)}"
+    text = "\n".join((diagnostic.message, *diagnostic.notes, *(f"help: {fix.title}" for fix in diagnostic.fixes)))
+    return f"::{diagnostic.severity} {properties}::{_data(text)}"
 
 
 def _data(text: str) -> str:

@@ -19,9 +19,9 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 _GITLAB_SEVERITY = {"error": "major", "warning": "minor"}
 
 
-def sarif(found: Iterable[Diagnostic]) -> str:
+def sarif(diagnostics: Iterable[Diagnostic]) -> str:
     """A SARIF log of one run, for GitHub's code scanning and others."""
-    told = list(found)
+    told = list(diagnostics)
     codes = sorted({one.code for one in told})
     driver = {"name": "netc", "version": __version__, "rules": [_rule(code) for code in codes]}
     results = [_result(one, codes.index(one.code)) for one in told]
@@ -42,24 +42,24 @@ def _rule(code: str) -> dict[str, Any]:
     }
 
 
-def _result(found: Diagnostic, rule: int) -> dict[str, Any]:
-    remedies = [f"help: {fix.title}" for fix in found.fixes]
+def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
+    remedies = [f"help: {fix.title}" for fix in diagnostic.fixes]
     result: dict[str, Any] = {
-        "ruleId": found.code,
+        "ruleId": diagnostic.code,
         "ruleIndex": rule,
-        "level": found.severity,
-        "message": {"text": "\n".join((found.message, *found.notes, *remedies))},
-        "locations": _places(found),
+        "level": diagnostic.severity,
+        "message": {"text": "\n".join((diagnostic.message, *diagnostic.notes, *remedies))},
+        "locations": _places(diagnostic),
     }
-    related = [_related(label) for label in found.secondary]
-    changes = [_fix(fix.title, fix.edits) for fix in found.fixes if fix.edits]
+    related = [_related(label) for label in diagnostic.secondary]
+    changes = [_fix(fix.title, fix.edits) for fix in diagnostic.fixes if fix.edits]
     return result | ({"relatedLocations": related} if related else {}) | ({"fixes": changes} if changes else {})
 
 
-def _places(found: Diagnostic) -> list[dict[str, Any]]:
-    if found.span is not None:
-        return [{"physicalLocation": _physical(found.span)}]
-    return [{"physicalLocation": {"artifactLocation": {"uri": _uri(found.path)}}}] if found.path else []
+def _places(diagnostic: Diagnostic) -> list[dict[str, Any]]:
+    if diagnostic.span is not None:
+        return [{"physicalLocation": _physical(diagnostic.span)}]
+    return [{"physicalLocation": {"artifactLocation": {"uri": _uri(diagnostic.path)}}}] if diagnostic.path else []
 
 
 def _physical(span: Span) -> dict[str, Any]:
@@ -81,7 +81,10 @@ def _fix(title: str, edits: tuple[Edit, ...]) -> dict[str, Any]:
     for edit in edits:
         change = {"deletedRegion": _region(edit.span), "insertedContent": {"text": edit.replacement}}
         by_file.setdefault(edit.span.source.path, []).append(change)
-    changed = [{"artifactLocation": {"uri": _uri(path)}, "replacements": made} for path, made in by_file.items()]
+    changed = [
+        {"artifactLocation": {"uri": _uri(path)}, "replacements": replacements}
+        for path, replacements in by_file.items()
+    ]
     return {"description": {"text": title}, "artifactChanges": changed}
 
 
@@ -91,21 +94,21 @@ def _uri(path: str | None) -> str:
     return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
 
 
-def gitlab(found: Iterable[Diagnostic]) -> str:
+def gitlab(diagnostics: Iterable[Diagnostic]) -> str:
     """GitLab's Code Quality report: a list of issues, each with a fingerprint that no other has."""
-    seen: Counter[str] = Counter()
-    return json.dumps([_issue(one, seen) for one in found], indent=2)
+    counts: Counter[str] = Counter()
+    return json.dumps([_issue(one, counts) for one in diagnostics], indent=2)
 
 
-def _issue(found: Diagnostic, seen: Counter[str]) -> dict[str, Any]:
-    path = (found.span.source.path if found.span else found.path) or ""
-    line, end = found.span.lines if found.span else (1, 1)
-    what = "\0".join((path, found.code, found.message))
-    seen[what] += 1
+def _issue(diagnostic: Diagnostic, counts: Counter[str]) -> dict[str, Any]:
+    path = (diagnostic.span.source.path if diagnostic.span else diagnostic.path) or ""
+    line, end = diagnostic.span.lines if diagnostic.span else (1, 1)
+    what = "\0".join((path, diagnostic.code, diagnostic.message))
+    counts[what] += 1
     return {
-        "description": found.message,
-        "check_name": found.code,
-        "fingerprint": hashlib.sha256(f"{what}\0{seen[what]}".encode()).hexdigest(),
-        "severity": _GITLAB_SEVERITY[found.severity],
+        "description": diagnostic.message,
+        "check_name": diagnostic.code,
+        "fingerprint": hashlib.sha256(f"{what}\0{counts[what]}".encode()).hexdigest(),
+        "severity": _GITLAB_SEVERITY[diagnostic.severity],
         "location": {"path": PurePath(path).as_posix(), "lines": {"begin": line, "end": end}},
     }

@@ -26,13 +26,13 @@ def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[s
     if len(word) > _MAX_LENGTH:
         return []
     most = len(word) // 3 or len(word) - 1
-    found: set[tuple[int, str]] = set()
+    ranked: set[tuple[int, str]] = set()
     for candidate in islice(candidates, _MAX_CANDIDATES):
         if candidate != word and abs(len(candidate) - len(word)) <= most:
             spend(1 + len(word) * len(candidate) // 4)
             steps = distance(word.lower(), candidate.lower())
-            found |= {(steps, candidate)} if steps <= most else set()
-    return [candidate for _, candidate in sorted(found)[:limit]]
+            ranked |= {(steps, candidate)} if steps <= most else set()
+    return [candidate for _, candidate in sorted(ranked)[:limit]]
 
 
 def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:

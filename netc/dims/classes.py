@@ -35,22 +35,22 @@ def periods(size: Size) -> dict[str, int]:
 
     Raises TooComplex when the classes, the product of the periods, are more than MAX_CLASSES.
     """
-    found = dict.fromkeys(sorted(symbols(size)), 1)
-    _need_multiples(size, 1, found)
-    if prod(found.values()) > MAX_CLASSES:
+    moduli = dict.fromkeys(sorted(symbols(size)), 1)
+    _need_multiples(size, 1, moduli)
+    if prod(moduli.values()) > MAX_CLASSES:
         raise TooComplex(f"more than {MAX_CLASSES} cases")
-    return found
+    return moduli
 
 
-def _need_multiples(size: Size, modulus: int, found: dict[str, int]) -> None:
+def _need_multiples(size: Size, modulus: int, moduli: dict[str, int]) -> None:
     """Make the periods such that all `t` parts of `size` are multiples of `modulus`."""
     for monomial, coefficient in () if isinstance(size, int) else size.terms:
         need = modulus // gcd(modulus, coefficient)
         for atom in monomial:
             if atom.den:
-                _need_multiples(atom.num, need * atom.den, found)
+                _need_multiples(atom.num, need * atom.den, moduli)
             else:
-                found[atom.name] = lcm(found[atom.name], need)
+                moduli[atom.name] = lcm(moduli[atom.name], need)
 
 
 def residue_classes(size: Size, period: Mapping[str, int], lower: Mapping[str, int]) -> Iterator[ResidueClass]:

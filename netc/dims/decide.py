@@ -141,9 +141,9 @@ def _classes_at_least(size: Dim, k: int, period: dict[str, int], lower: dict[str
 def _far_below(size: Dim, k: int, classes: list[ResidueClass], period: Mapping[str, int]) -> dict[str, int] | None:
     """Values far from the bounds at which `size < k`: a size that falls slowly, in whatever class."""
     for exponent in range(1, 40):
-        for found in classes[:_FAR_CLASSES]:
+        for residue_class in classes[:_FAR_CLASSES]:
             for corner in grid(dict.fromkeys(period, 0), 2):
-                point = found.point({name: step << exponent for name, step in corner.items()}, period)
+                point = residue_class.point({name: step << exponent for name, step in corner.items()}, period)
                 if value_at(size, point) < k:
                     return point
     return None
@@ -208,9 +208,9 @@ def _non_zero(
     for values, value in small_values(size, lower):
         if value:
             return values
-    found = next(c for c in classes if c.polynomial != 0)
-    steps = grid(dict.fromkeys(period, 0), degree(found.polynomial) + 1)
-    return next(found.point(step, period) for step in steps if bind(found.polynomial, step) != 0)
+    residue_class = next(c for c in classes if c.polynomial != 0)
+    steps = grid(dict.fromkeys(period, 0), degree(residue_class.polynomial) + 1)
+    return next(residue_class.point(step, period) for step in steps if bind(residue_class.polynomial, step) != 0)
 
 
 def exact_div(a: Size, b: Size) -> Size | None:

@@ -25,9 +25,9 @@ class _Gap(msgspec.Struct, frozen=True, eq=False):
         """Is it 0 wherever each chosen symbol is `c` modulo `m`?"""
         strides = [gcd(p, forms[name][0]) if name in forms else 1 for name, p in self.period.items()]
         starts = [forms[name][1] if name in forms else 0 for name in self.period]
-        wanted = prod(p // m for p, m in zip(self.period.values(), strides, strict=True))
+        multiple = prod(p // m for p, m in zip(self.period.values(), strides, strict=True))
         own = [all(r % m == c % m for r, m, c in zip(zero, strides, starts, strict=True)) for zero in self.zeros]
-        return wanted == sum(own)
+        return multiple == sum(own)
 
 
 def declarations(pairs: Iterable[tuple[Size, Size]]) -> Iterator[dict[str, Size]]:
@@ -40,13 +40,13 @@ def declarations(pairs: Iterable[tuple[Size, Size]]) -> Iterator[dict[str, Size]
     except TooComplex:
         return
     if gaps and None not in gaps:
-        known = [gap for gap in gaps if gap is not None]
-        found = False
-        for forms in _progressive(known):
-            found = True
+        gaps_left = [gap for gap in gaps if gap is not None]
+        exact = False
+        for forms in _progressive(gaps_left):
+            exact = True
             yield {name: symbol(name) * m + c for name, (m, c) in forms.items()}
-        if not found:
-            yield from _as_each_other(known)
+        if not exact:
+            yield from _as_each_other(gaps_left)
 
 
 def _gap(difference: Size) -> _Gap | None:

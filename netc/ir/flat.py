@@ -138,10 +138,10 @@ def _mark_train_only(nodes: list[FlatNode], outputs: tuple[FlatOutput, ...]) -> 
 
 def parameters(flat: Flat) -> Iterator[tuple[str, Param, FlatNode]]:
     """(state_dict key, parameter, its node), each key once (shared modules), in module order."""
-    seen = set()
+    keys = set()
     for node in flat.nodes:
         for param in node.params:
             key = join(node.module, param.name)
-            if key not in seen:
-                seen.add(key)
+            if key not in keys:
+                keys.add(key)
                 yield key, param, node

@@ -86,8 +86,8 @@ def _what(leaf: Node | Call, numbered: dict[Block, str]) -> str:
     if isinstance(leaf, Call):
         return f"{numbered[leaf.block]}{' imported' if leaf.imported else ''}{' shared' if leaf.shared else ''}"
     declared = leaf.op.attributes
-    given = (f"{k}={literal(v)}" for k, v in vars(leaf.op).items() if v != declared[k].default)
-    return " ".join((leaf.op.name, *given))
+    settings = (f"{k}={literal(v)}" for k, v in vars(leaf.op).items() if v != declared[k].default)
+    return " ".join((leaf.op.name, *settings))
 
 
 def _type(value: Value) -> str:

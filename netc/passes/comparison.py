@@ -32,12 +32,12 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
 
     def as_json(self) -> list[dict[str, object]]:
         """What `Summary.as_json` gives of each, without its layers, and the name it was asked for by."""
-        found = []
+        rows = []
         for name, summary in self.networks:
             data = summary.as_json()
             data.pop("layers")
-            found.append({"spec": name, **data})
-        return found
+            rows.append({"spec": name, **data})
+        return rows
 
 
 def _cells(name: str, summary: Summary) -> list[str]:

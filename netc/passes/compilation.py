@@ -23,13 +23,13 @@ class Eliminated(msgspec.Struct, frozen=True, eq=False):
     leaves: int
     calls: list[EliminatedCall]
 
-    def reached(self, seen: dict[Eliminated, None]) -> Iterator[Eliminated]:
+    def reached(self, visited: dict[Eliminated, None]) -> Iterator[Eliminated]:
         """This block and all that are called, each once, callers first."""
-        if self not in seen:
-            seen[self] = None
+        if self not in visited:
+            visited[self] = None
             yield self
             for call in self.calls:
-                yield from call.callee.reached(seen)
+                yield from call.callee.reached(visited)
 
 
 class EliminatedCall(msgspec.Struct, frozen=True, eq=False):

@@ -40,14 +40,14 @@ Work = tuple[Size | None, Size | None]
 """MACs and memory."""
 
 
-def costs(network: Network, flat: Flat, known: dict[Any, Work] | None = None) -> tuple[Cost, ...]:
+def costs(network: Network, flat: Flat, cache: dict[Any, Work] | None = None) -> tuple[Cost, ...]:
     """The cost of every node, in the order of `flat.nodes`.
 
-    known: the work of nodes of blocks that other networks with these inputs have too, looked up and added to.
+    cache: the work of nodes of blocks that other networks with these inputs have too, looked up and added to.
     """
-    batch, fed, seen = Batch(network), set(flat.inputs), set[str]()
-    table = {} if known is None else known
-    found = []
+    batch, fed, counted = Batch(network), set(flat.inputs), set[str]()
+    table = {} if cache is None else cache
+    rows = []
     for node in flat.nodes:
         reached = not fed.isdisjoint(node.inputs)
         if reached:
@@ -59,15 +59,15 @@ def costs(network: Network, flat: Flat, known: dict[Any, Work] | None = None) ->
             if node.trail:
                 table[key] = work
         macs, memory = work
-        found.append(Cost(*_parameters(network, node, seen), 0 if node.train_only else macs, memory))
-    return tuple(found)
+        rows.append(Cost(*_parameters(network, node, counted), 0 if node.train_only else macs, memory))
+    return tuple(rows)
 
 
 def macs(network: Network, flat: Flat) -> Size | None:
     """The multiply-accumulates of the whole network per sample; None where the sum is too complex to write down."""
     batch, fed = Batch(network), set(flat.inputs)
     table: dict[tuple[Node, bool], Size | None] = {}
-    found = []
+    counts = []
     for node in flat.nodes:
         reached = not fed.isdisjoint(node.inputs)
         if reached:
@@ -75,8 +75,8 @@ def macs(network: Network, flat: Flat) -> Size | None:
         key = (node.node, reached)
         if key not in table:
             table[key] = batch.macs(node, fed)
-        found.append(0 if node.train_only else table[key])
-    return _sum(found)
+        counts.append(0 if node.train_only else table[key])
+    return _sum(counts)
 
 
 def total(parts: Iterable[Cost]) -> Cost:
@@ -110,9 +110,9 @@ class Batch:
         shape = network.block.inputs[0].type.shape if network.block.inputs else ()
         size: Size = shape[0] if shape else 1
         for name in BATCHES:
-            known = network.block.scope.find(name)
-            if known is not None and known[0].kind == "symbol":
-                size = known[0].value
+            symbol = network.block.scope.find(name)
+            if symbol is not None and symbol[0].kind == "symbol":
+                size = symbol[0].value
                 break
         self.one = dict.fromkeys(symbols(size), 1)
         self.size = 1 if isinstance(size, Dim) else size
@@ -148,13 +148,13 @@ class Batch:
         return type_.with_shape(*(substitute(size, self.one) for size in type_.shape)) if self.one else type_
 
 
-def _parameters(network: Network, node: FlatNode, seen: set[str]) -> tuple[int, int]:
+def _parameters(network: Network, node: FlatNode, counted: set[str]) -> tuple[int, int]:
     """All, and those that train."""
     learned = trained = 0
     for param in node.params:
         key = join(node.module, param.name)
-        if param.trainable and key not in seen:
-            seen.add(key)
+        if param.trainable and key not in counted:
+            counted.add(key)
             count = prod(param.shape)
             learned += count
             trained += 0 if frozen(network, node, key) else count

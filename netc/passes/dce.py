@@ -31,9 +31,9 @@ class Live(msgspec.Struct, frozen=True, eq=False):
     values: set[Value]
 
 
-def live(block: Block, wanted: Iterable[Value]) -> Live:
+def live(block: Block, roots: Iterable[Value]) -> Live:
     """What these tensors of a block are computed from."""
-    needed = set(wanted)
+    needed = set(roots)
     leaves = set()
     for leaf in reversed(list(block.leaves())):
         if not needed.isdisjoint(leaf.outputs):

@@ -94,10 +94,10 @@ def difference(first: Network, second: Network) -> NetworkDifference:
 class _Side:
     def __init__(self, network: Network) -> None:
         flat = flatten(network)
-        found = costs(network, flat)
+        rows = costs(network, flat)
         self.nodes = {node.path: node for node in flat.nodes}
-        self.costs = {node.path: cost for node, cost in zip(flat.nodes, found, strict=True)}
-        self.total = total(found)
+        self.costs = {node.path: cost for node, cost in zip(flat.nodes, rows, strict=True)}
+        self.total = total(rows)
         self.sources = _sources(flat)
 
 
@@ -113,10 +113,10 @@ def _renamed(a: _Side, b: _Side) -> dict[str, str]:
     gone = [path for path in a.nodes if path not in b.nodes]
     new = [path for path in b.nodes if path not in a.nodes]
     before, after = [_does(a.nodes[path]) for path in gone], [_does(b.nodes[path]) for path in new]
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for i, j, size in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
-        found.update(zip(new[j : j + size], gone[i : i + size], strict=True))
-    return found
+        renamed.update(zip(new[j : j + size], gone[i : i + size], strict=True))
+    return renamed
 
 
 def _does(node: FlatNode) -> str:
@@ -124,7 +124,7 @@ def _does(node: FlatNode) -> str:
 
 
 def _changes(a: _Side, b: _Side, renamed: Mapping[str, str]) -> Sequence[StatementChange | None]:
-    found: list[StatementChange | None] = []
+    changes: list[StatementChange | None] = []
     taken = set(renamed.values())
     old_paths = [path for path in a.nodes if path not in b.nodes and path not in taken]
     place = {path: n for n, path in enumerate(a.nodes)}
@@ -132,16 +132,16 @@ def _changes(a: _Side, b: _Side, renamed: Mapping[str, str]) -> Sequence[Stateme
     for path, node in b.nodes.items():
         old = renamed.get(path, path)
         while old in place and at < len(old_paths) and place[old_paths[at]] < place[old]:
-            found.append(_removed(a, old_paths[at]))
+            changes.append(_removed(a, old_paths[at]))
             at += 1
         if old in a.nodes:
-            found.append(_changed(a, b, path, old, renamed))
+            changes.append(_changed(a, b, path, old, renamed))
         else:
             was, now = "", _short(node)
-            found.append(
+            changes.append(
                 StatementChange(kind="added", path=path, old="", was=was, now=now, before=None, after=b.costs[path])
             )
-    return [*found, *(_removed(a, path) for path in old_paths[at:])]
+    return [*changes, *(_removed(a, path) for path in old_paths[at:])]
 
 
 def _removed(a: _Side, path: str) -> StatementChange:
@@ -174,7 +174,7 @@ def _short(node: FlatNode) -> str:
 
 
 def _interface(first: Network, second: Network) -> tuple[str, ...]:
-    found = []
+    lines = []
     for what, a, b in (
         ("input", {v.path: v.type for v in first.block.inputs}, {v.path: v.type for v in second.block.inputs}),
         (
@@ -183,10 +183,10 @@ def _interface(first: Network, second: Network) -> tuple[str, ...]:
             {o.name: o.value.type for o in second.block.outputs},
         ),
     ):
-        found += [f"− {what} {name} {type_}" for name, type_ in a.items() if name not in b]
-        found += [f"+ {what} {name} {type_}" for name, type_ in b.items() if name not in a]
-        found += [f"~ {what} {name} {a[name]} → {b[name]}" for name in b if name in a and a[name] != b[name]]
-    return tuple(found)
+        lines += [f"− {what} {name} {type_}" for name, type_ in a.items() if name not in b]
+        lines += [f"+ {what} {name} {type_}" for name, type_ in b.items() if name not in a]
+        lines += [f"~ {what} {name} {a[name]} → {b[name]}" for name in b if name in a and a[name] != b[name]]
+    return tuple(lines)
 
 
 def _delta(before: Cost | None, after: Cost | None, what: str) -> str:

@@ -24,14 +24,14 @@ class TrainingOnly(msgspec.Struct, frozen=True, eq=False):
 
 def training_only(items: tuple[Item, ...]) -> TrainingOnly:
     """What a body computes in training alone."""
-    made: dict[Value, tuple[Call, BlockOutput]] = {}
+    makers: dict[Value, tuple[Call, BlockOutput]] = {}
     tensors: set[Value] = set()
     for leaf in leaves(items):
         if isinstance(leaf, Call):
             declared = zip(leaf.outputs, leaf.block.outputs, strict=True)
-            made.update({value: (leaf, output) for value, output in declared if output.train_only})
-        tensors.update(made.keys() & leaf.outputs if tensors.isdisjoint(leaf.inputs) else leaf.outputs)
-    return TrainingOnly(made, tensors)
+            makers.update({value: (leaf, output) for value, output in declared if output.train_only})
+        tensors.update(makers.keys() & leaf.outputs if tensors.isdisjoint(leaf.inputs) else leaf.outputs)
+    return TrainingOnly(makers, tensors)
 
 
 def check_evaluation(compilation: Compilation) -> None:
@@ -58,9 +58,9 @@ def _check(report: Report, block: Block, lacking: TrainingOnly) -> None:
             _report(report, output, value, lacking, _read_at(leaf, value), readers)
 
 
-def _readings(body: Sequence[Node | Call], wanted: Value, lacking: TrainingOnly) -> Iterator[tuple[Node | Call, Value]]:
+def _readings(body: Sequence[Node | Call], target: Value, lacking: TrainingOnly) -> Iterator[tuple[Node | Call, Value]]:
     """The leaves on the way to a tensor that read one a call hands out in training only."""
-    needed = {wanted} - lacking.made.keys()
+    needed = {target} - lacking.made.keys()
     spend(len(body))
     for leaf in reversed(body):
         if not needed.isdisjoint(leaf.outputs):

@@ -86,11 +86,11 @@ class Explainer:
 
     def paths(self) -> list[str]:
         """Of every layer, and of every block, chain or loop around one."""
-        found: dict[str, None] = {}
+        paths: dict[str, None] = {}
         for node in self.flat.nodes:
             parts = node.path.split(".")
-            found.update(dict.fromkeys(".".join(parts[:end]) for end in range(1, len(parts) + 1)))
-        return list(found)
+            paths.update(dict.fromkeys(".".join(parts[:end]) for end in range(1, len(parts) + 1)))
+        return list(paths)
 
     def below(self, path: str) -> list[FlatNode]:
         """The layer at a path, or all below it; every layer for an empty path."""
@@ -151,9 +151,9 @@ class Explainer:
         yield Fact("MACs", "\n".join(lines) + note, {"value": total})
 
     def _field_fact(self, node: FlatNode) -> Iterator[Fact]:
-        seen, found = seen_before(node, self._fields), self._fields[node.outputs[0]]
-        if seen is not None and found is not None and (found.whole or found.reach):
-            yield Fact("field", derivation(node, seen, found), _field_data(found))
+        before, field = seen_before(node, self._fields), self._fields[node.outputs[0]]
+        if before is not None and field is not None and (field.whole or field.reach):
+            yield Fact("field", derivation(node, before, field), _field_data(field))
 
     def _memory_fact(self, node: FlatNode) -> Iterator[Fact]:
         for wire in node.outputs[:1]:

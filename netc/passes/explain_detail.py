@@ -50,14 +50,16 @@ def _padded(window: Window, word: str) -> Window:
 
 def _exact(windows: Sequence[Window], space: Sequence[Size], letters: str) -> Iterator[Fact]:
     """Where the stride leaves a remainder: the nearest settings that leave none, for each axis that differs."""
-    seen: dict[str, Fact] = {}
+    facts: dict[str, Fact] = {}
     for window, n, letter in zip(windows, space, letters, strict=True):
-        found = window.nearest_exact(n) if not window.same else []
-        if found:
-            text = ", ".join(f"{name} {value}" for name, value in found)
-            seen.setdefault(text, Fact(f"exact {letter}", text, {"alternatives": [list(change) for change in found]}))
-    whole = len(seen) == 1
-    yield from (replace(fact, name="exact") if whole else fact for fact in seen.values())
+        paddings = window.nearest_exact(n) if not window.same else []
+        if paddings:
+            text = ", ".join(f"{name} {value}" for name, value in paddings)
+            facts.setdefault(
+                text, Fact(f"exact {letter}", text, {"alternatives": [list(change) for change in paddings]})
+            )
+    whole = len(facts) == 1
+    yield from (replace(fact, name="exact") if whole else fact for fact in facts.values())
 
 
 def _intensity(product: MatrixProduct, width: int) -> Fact:

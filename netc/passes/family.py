@@ -56,9 +56,9 @@ class Family:
 
     def network(self, args: Mapping[str, Any]) -> tuple[Network | None, list[Diagnostic]]:
         """As `compile_spec`, to be measured; without warnings."""
-        found = self._reused(args) if self._read() else None
-        if found is not None:
-            return found, []
+        outcome = self._reused(args) if self._read() else None
+        if outcome is not None:
+            return outcome, []
         network, findings = compile_spec(self.source, args, self.variant, self.bind)
         return network, [one for one in findings if one.severity == "error"]
 
@@ -117,7 +117,7 @@ class Kept(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def intact(self) -> bool:
-        return all(len(site.exposed) == known for site, known in self.calls)
+        return all(len(site.exposed) == count for site, count in self.calls)
 
 
 class Making(msgspec.Struct, eq=False):
@@ -150,12 +150,12 @@ class SharedBlocks:
                 del self.eliminated[read]
                 return
 
-    def key(self, wanted: Instantiation, domain: Domain) -> Any:
+    def key(self, instantiation: Instantiation, domain: Domain) -> Any:
         """Equal for calls that make the same block, in whichever network."""
-        definition = wanted.definition
-        seen = () if isinstance(definition, SpecFile) else self._seen(definition, wanted.instance)
-        plain = tuple((name, self._value(value)) for name, value in wanted.values.items())
-        return definition, plain, wanted.types, seen, tuple(domain.bounds.items())
+        definition = instantiation.definition
+        bindings = () if isinstance(definition, SpecFile) else self._seen(definition, instantiation.instance)
+        plain = tuple((name, self._value(value)) for name, value in instantiation.values.items())
+        return definition, plain, instantiation.types, bindings, tuple(domain.bounds.items())
 
     def _seen(self, definition: Definition, instance: FileInstance) -> tuple[Any, ...]:
         """The values of what a block may name in its file."""
@@ -164,8 +164,8 @@ class SharedBlocks:
         return self._bound(self._named[definition], instance.scope)
 
     def _bound(self, words: Iterable[str], scope: Scope) -> tuple[Any, ...]:
-        found = ((word, scope.find(word)) for word in words)
-        return tuple((word, one[0].kind, self._value(one[0].value)) for word, one in found if one is not None)
+        bindings = ((word, scope.find(word)) for word in words)
+        return tuple((word, one[0].kind, self._value(one[0].value)) for word, one in bindings if one is not None)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, tuple):
@@ -195,8 +195,8 @@ class Member(Blocks):
         self._restored: set[Kept] = set()
         self._making = [Making([])]
 
-    def block(self, wanted: Instantiation, frame: Frame) -> Elaborated | None:
-        key, left = self.shared.key(wanted, self.domain), self.budget.left
+    def block(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
+        key, left = self.shared.key(instantiation, self.domain), self.budget.left
         if key not in self._here:
             kept = self.shared.kept.get(key)
             if kept is not None and kept.intact:
@@ -204,12 +204,12 @@ class Member(Blocks):
                 self.domain.bounds = dict(kept.bounds)
                 self._here[key] = kept.elaborated, kept
             else:
-                made = self._made(wanted, frame)
-                if made is None:
+                pair = self._made(instantiation, frame)
+                if pair is None:
                     return None
-                self._here[key] = made
-                if made[1] is not None:
-                    self.shared.kept[key] = made[1]
+                self._here[key] = pair
+                if pair[1] is not None:
+                    self.shared.kept[key] = pair[1]
         elaborated, kept = self._here[key]
         around = self._making[-1]
         around.steps += left - self.budget.left
@@ -232,13 +232,13 @@ class Member(Blocks):
         for one in kept.inner:
             self._restore(one)
 
-    def _made(self, wanted: Instantiation, frame: Frame) -> tuple[Elaborated, Kept | None] | None:
+    def _made(self, instantiation: Instantiation, frame: Frame) -> tuple[Elaborated, Kept | None] | None:
         """A block made here, and what is kept of it: nothing where there was an error to report."""
         making, (nodes, outputs, sites) = Making([]), self._tables()
         self._making.append(making)
-        known, left = [len(nodes), len(outputs), len(sites)], self.budget.left
+        counts, left = [len(nodes), len(outputs), len(sites)], self.budget.left
         decided, self.domain.decided = self.domain.decided, {}
-        elaborated = super().block(wanted, frame)
+        elaborated = super().block(instantiation, frame)
         own, self.domain.decided = self.domain.decided, decided | self.domain.decided
         self._making.pop()
         if elaborated is None:
@@ -249,9 +249,9 @@ class Member(Blocks):
         kept = Kept(
             elaborated=elaborated,
             steps=left - self.budget.left - making.steps,
-            nodes=_last(nodes, len(nodes) - known[0]),
-            outputs=_last(outputs, len(outputs) - known[1]),
-            sites=_last(sites, len(sites) - known[2]),
+            nodes=_last(nodes, len(nodes) - counts[0]),
+            outputs=_last(outputs, len(outputs) - counts[1]),
+            sites=_last(sites, len(sites) - counts[2]),
             bounds=dict(self.domain.bounds),
             decided=own,
             inner=tuple(making.inner),
@@ -272,24 +272,24 @@ def _last(table: dict[Any, Any], count: int) -> dict[Any, Any]:
 
 def _reached(words: set[str], spec: SpecFile) -> frozenset[str]:
     """The words, those of the blocks of a file that they may call, and those of its `defaults`."""
-    found, left = set[str](), words.union(*(_words(one) for one in spec.defaults))
+    reached, left = set[str](), words.union(*(_words(one) for one in spec.defaults))
     while left:
-        found |= left
-        left = set[str]().union(*(_words(spec.blocks[word]) for word in left if word in spec.blocks)) - found
-    return frozenset(found)
+        reached |= left
+        left = set[str]().union(*(_words(spec.blocks[word]) for word in left if word in spec.blocks)) - reached
+    return frozenset(reached)
 
 
 def _words(tree: msgspec.Struct) -> set[str]:
     """All words in a part of a syntax tree, whatever they mean there."""
-    found, left = set[str](), [tree]
+    words, left = set[str](), [tree]
     while left:
         one: Any = left.pop()
         if isinstance(one, str):
-            found.update(_WORD.findall(one))
+            words.update(_WORD.findall(one))
         elif isinstance(one, tuple | list):
             left += one
         elif isinstance(one, Mapping):
             left += one.values()
         elif isinstance(one, msgspec.Struct) and not isinstance(one, Span | SpecFile):
             left += [getattr(one, name) for name in one.__struct_fields__]
-    return found
+    return words

@@ -14,11 +14,11 @@ def paths(network: Network) -> set[str]:
     """The paths of the file and of those that it imports, itself and through others, and uses."""
     specs = {network.file.path}
     blocks = [network.block]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while blocks:
         for leaf in blocks.pop().leaves():
-            if isinstance(leaf, Call) and id(leaf.block) not in seen:
-                seen.add(id(leaf.block))
+            if isinstance(leaf, Call) and id(leaf.block) not in visited:
+                visited.add(id(leaf.block))
                 blocks.append(leaf.block)
                 if isinstance(leaf.block.definition, SpecFile):
                     specs.add(leaf.block.definition.path)

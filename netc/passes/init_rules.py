@@ -41,25 +41,25 @@ def fills(network: Network, flat: Flat) -> tuple[dict[str, Fill], list[Diagnosti
     wins. Buffers keep their values.
     """
     rules = _Rules(network)
-    known = list(parameters(flat))
-    found = {key: rules.fill(key, param, node) for key, param, node in known}
-    for key, param, _ in known:
+    initialised = list(parameters(flat))
+    filling = {key: rules.fill(key, param, node) for key, param, node in initialised}
+    for key, param, _ in initialised:
         of = param.fill.of
         if of is not None:
             weight = key.removesuffix(param.name) + of.weight
-            found[key] = replace(found[key], of=replace(of, weight=weight, fill=found[weight]))
-    return found, [*rules.problems]
+            filling[key] = replace(filling[key], of=replace(of, weight=weight, fill=filling[weight]))
+    return filling, [*rules.problems]
 
 
 def governing(network: Network, flat: Flat) -> dict[str, tuple[InitRule, Block]]:
     """The rule that each parameter starts by, and the block whose names it uses; none where no rule matches."""
     rules = _Rules(network)
-    found = {}
+    rules_by_key = {}
     for key, param, node in parameters(flat):
         matching = list(rules.matching(key, param, node)) if param.trainable else []
         if matching:
-            found[key] = matching[-1]
-    return found
+            rules_by_key[key] = matching[-1]
+    return rules_by_key
 
 
 class _Rules:
@@ -103,12 +103,12 @@ class _Rules:
 
     def _evaluated(self, rule: InitRule, block: Block, param: Param) -> Fill | None:
         line, shape = rule.line, param.shape
-        known = INITIALISERS.get(line.op)
-        if known is None:
+        initialiser = INITIALISERS.get(line.op)
+        if initialiser is None:
             self._report_unknown(line)
             return None
         try:
-            values, named = self._arguments(line, known, block)
+            values, named = self._arguments(line, initialiser, block)
             return _fitting(initialise(line.op, shape, *values, **named), param.dtype)
         except ExprError as error:
             self._report(error.code, error.message, Span(line.span.source, error.start, error.end))
@@ -119,12 +119,12 @@ class _Rules:
             pass
         return None
 
-    def _arguments(self, line: Line, known: Initialiser, block: Block) -> tuple[list[Any], dict[str, Any]]:
+    def _arguments(self, line: Line, initialiser: Initialiser, block: Block) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named values. An argument that is a word is one of those listed for its name."""
         values: list[Any] = []
         named: dict[str, Any] = {}
-        for argument, position in zip(line.arguments, chain(known.defaults, repeat("")), strict=False):
-            words = known.words.get(argument.name or position, ())
+        for argument, position in zip(line.arguments, chain(initialiser.defaults, repeat("")), strict=False):
+            words = initialiser.words.get(argument.name or position, ())
             value = evaluate(argument.value, Context(block.scope, self.network.domain, words))
             if argument.name is None:
                 values.append(value)
@@ -157,7 +157,7 @@ def _fitting(fill: Fill, dtype: str) -> Fill:
 
 def names_parameter(pattern: str, operator: str, parameter: str) -> bool:
     """`conv2d` means the weights of all conv2d, `conv2d.bias` the parameter of that name."""
-    name, _, wanted = pattern.partition(".")
+    name, _, leaf = pattern.partition(".")
     if name != operator:
         return False
-    return parameter == wanted if wanted else parameter in ("", *PARAMETRIZED) or parameter.startswith("weight")
+    return parameter == leaf if leaf else parameter in ("", *PARAMETRIZED) or parameter.startswith("weight")

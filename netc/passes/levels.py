@@ -11,19 +11,19 @@ from netc.diagnostics.model import Diagnostic
 from netc.syntax.ast import SpecFile
 
 
-def levelled(found: Diagnostic, specs: Mapping[str, SpecFile]) -> Diagnostic | None:
+def levelled(diagnostic: Diagnostic, specs: Mapping[str, SpecFile]) -> Diagnostic | None:
     """The finding with the severity that holds where it stands, or None when it is ignored there."""
-    info = CODES.get(found.code)
-    level: str = info.level if info is not None else found.severity
-    spec = specs.get(found.span.source.path) if found.span is not None else None
-    if found.span is not None and spec is not None:
-        line, _ = found.span.source.position(found.span.start)
-        if found.code in spec.ignores.get(line, ()) and level != "error":
+    info = CODES.get(diagnostic.code)
+    level: str = info.level if info is not None else diagnostic.severity
+    spec = specs.get(diagnostic.span.source.path) if diagnostic.span is not None else None
+    if diagnostic.span is not None and spec is not None:
+        line, _ = diagnostic.span.source.position(diagnostic.span.start)
+        if diagnostic.code in spec.ignores.get(line, ()) and level != "error":
             return None
-        asked = spec.lint.get(found.code)
+        asked = spec.lint.get(diagnostic.code)
         if asked is not None:
             level = asked.value
     if level == "ignore":
         return None
     severity = "warning" if level in ("warn", "warning") else "error"
-    return found if severity == found.severity else msgspec.structs.replace(found, severity=severity)
+    return diagnostic if severity == diagnostic.severity else msgspec.structs.replace(diagnostic, severity=severity)

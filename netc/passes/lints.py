@@ -98,16 +98,16 @@ class _Lints:
 
     def _unflattened(self, node: FlatNode, x: TensorType) -> None:
         """A linear map of a tensor that still has the axes a convolution or pool gave it."""
-        made = [*self._way(node.inputs[0])]
-        if not made or not _makes_maps(made[-1]):
+        way = [*self._way(node.inputs[0])]
+        if not way or not _makes_maps(way[-1]):
             return
         one, many = ("column", "columns of each row") if x.rank > 3 else ("element", "elements of each channel")
         last = x.shape[-1]
         each = f"one {one} {many.split(' ', 1)[1]}" if last == 1 else f"{dim_text(last)} {many}"
         axes = "image axes" if x.rank == 4 else "spatial axes" if x.rank > 4 else "axis L"
         message = f"{node.node.op.name} mixes the {each}: {x} still has its {axes}"
-        source = made[-1].node.span
-        label = Label(source, f"{made[-1].outputs[0].type} comes from here")
+        source = way[-1].node.span
+        label = Label(source, f"{way[-1].outputs[0].type} comes from here")
         features = prod(x.shape[1:])
         flat = _before(node, "flatten", f"put `flatten` before it (gives {dim_text(features)} features)")
         pool = f"adaptive_avg_pool{x.rank - 2}d 1"
@@ -205,8 +205,8 @@ def _passes(op: Op) -> bool:
 def _makes_maps(node: FlatNode) -> bool:
     """Whether it makes a map with channels second and space behind."""
     op = node.node.op
-    made = op.family in (Family.POOL, Family.UPSAMPLE) or bool(op.windows(*[wire.type for wire in node.inputs]))
-    return made and node.outputs[0].type.rank == node.inputs[0].type.rank
+    makes = op.family in (Family.POOL, Family.UPSAMPLE) or bool(op.windows(*[wire.type for wire in node.inputs]))
+    return makes and node.outputs[0].type.rank == node.inputs[0].type.rank
 
 
 def _is_affine(node: FlatNode) -> bool:

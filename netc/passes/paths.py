@@ -31,9 +31,9 @@ def check_paths(compilation: Compilation) -> None:
     for rule in network.file.init:
         spend(GLOB * len(rule.pattern))
         if not any(matches(k, rule.pattern) or names_parameter(rule.pattern, op, p) for k, op, p in trained):
-            known = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
+            words = sorted(word for key, op, param in trained for word in (op, f"{op}.{param}", key))
             finding = report.warning("unmatched-init", f"`{rule.pattern}` matches no parameter", rule.span)
-            finding.fix(*did_you_mean(rule.span, dict.fromkeys(known)))
+            finding.fix(*did_you_mean(rule.span, dict.fromkeys(words)))
     groups = network.file.train.groups if network.file.train is not None else ()
     modules = _modules(keys, flat) if groups or network.file.freeze else set()
     for path, _ in groups:
@@ -80,12 +80,12 @@ def check_defaults(report: Report, spec: SpecFile) -> None:
 
 def _with_outer(modules: set[str]) -> list[str]:
     """Modules, and those around them."""
-    found = set(modules)
+    paths = set(modules)
     for module in modules:
         while module:
-            found.add(module)
+            paths.add(module)
             module = module.rpartition(".")[0]
-    return sorted(found)
+    return sorted(paths)
 
 
 def _under(module: str, pattern: str) -> bool:
@@ -97,8 +97,8 @@ def _parameters(report: Report, flat: Flat) -> dict[str, tuple[int, ...]]:
     for node in flat.nodes:
         for param in node.params:
             key = join(node.module, param.name)
-            known = shapes.setdefault(key, param.shape)
-            if known != param.shape:
-                message = f"`{key}` is shared by calls that need different shapes: {known} and {param.shape}"
+            first = shapes.setdefault(key, param.shape)
+            if first != param.shape:
+                message = f"`{key}` is shared by calls that need different shapes: {first} and {param.shape}"
                 report.error("shared-mismatch", message, node.node.span)
     return shapes

@@ -56,9 +56,9 @@ def receptive_fields(flat: Flat) -> dict[Wire, Field | None]:
     """The field of every tensor; None where there are no spatial axes or the rule does not reach."""
     fields: dict[Wire, Field | None] = {wire: _start(wire.type) for wire in flat.inputs}
     for node in flat.nodes:
-        seen = seen_before(node, fields)
+        before = seen_before(node, fields)
         for wire in node.outputs:
-            fields[wire] = _through(node, seen, wire.type)
+            fields[wire] = _through(node, before, wire.type)
     return fields
 
 
@@ -67,27 +67,27 @@ def seen_before(node: FlatNode, fields: Mapping[Wire, Field | None]) -> Field | 
     return _merge([fields.get(wire) for wire in node.inputs])
 
 
-def derivation(node: FlatNode, seen: Field, found: Field) -> str:
-    """The rule by which `found` follows from `seen` with its numbers, once where all axes have the same: `1 + (11−1)·1
+def derivation(node: FlatNode, before: Field, after: Field) -> str:
+    """How `after` follows from `before`, with its numbers, once where all axes have the same: `1 + (11−1)·1
     = 11, step 1·4 = 4`. Text for one that stays as it is, too."""
-    if found.whole or seen.whole:
+    if after.whole or before.whole:
         return "the whole input"
-    if found.reach == seen.reach and found.step == seen.step:
-        return f"{found}, as before; step {found.step_text}"
+    if after.reach == before.reach and after.step == before.step:
+        return f"{after}, as before; step {after.step_text}"
     windows = node.node.op.windows(*(wire.type for wire in node.inputs))
     spreads = _spreads(node.node.op)
     windows = windows or _resizing(node, node.outputs[0].type)
-    axes = zip(windows, seen.reach, seen.step, found.reach, found.step, strict=True)
+    axes = zip(windows, before.reach, before.step, after.reach, after.step, strict=True)
     return "; ".join(dict.fromkeys(_spread_text(*axis) if spreads else _slide_text(*axis) for axis in axes))
 
 
-def _slide_text(window: Window, reach: Fraction, step: Fraction, found: Fraction, now: Fraction) -> str:
+def _slide_text(window: Window, reach: Fraction, step: Fraction, reached: Fraction, now: Fraction) -> str:
     taps = f"{window.kernel}−1" if window.dilation == 1 else f"{window.extent}−1"
-    return f"{reach} + ({taps})·{step} = {found}, step {step}·{window.stride} = {now}"
+    return f"{reach} + ({taps})·{step} = {reached}, step {step}·{window.stride} = {now}"
 
 
-def _spread_text(window: Window, reach: Fraction, step: Fraction, found: Fraction, now: Fraction) -> str:
-    return f"{reach} + (⌈{window.extent}/{window.stride}⌉−1)·{step} = {found}, step {step}/{window.stride} = {now}"
+def _spread_text(window: Window, reach: Fraction, step: Fraction, reached: Fraction, now: Fraction) -> str:
+    return f"{reach} + (⌈{window.extent}/{window.stride}⌉−1)·{step} = {reached}, step {step}/{window.stride} = {now}"
 
 
 def _numbers(values: tuple[Fraction, ...]) -> str:
@@ -102,33 +102,33 @@ def _start(type_: TensorType) -> Field | None:
 def _merge(fields: Sequence[Field | None]) -> Field | None:
     if None in fields:
         return None
-    known = [field for field in fields if field is not None and field is not NOWHERE]
-    if not known:
+    finite = [field for field in fields if field is not None and field is not NOWHERE]
+    if not finite:
         return NOWHERE
-    if any(field.whole for field in known):
+    if any(field.whole for field in finite):
         return WHOLE
-    if len({len(field.step) for field in known}) > 1:
+    if len({len(field.step) for field in finite}) > 1:
         return None
-    return Field(_largest([f.reach for f in known]), _largest([f.step for f in known]))
+    return Field(_largest([f.reach for f in finite]), _largest([f.step for f in finite]))
 
 
 def _largest(rows: Sequence[tuple[Fraction, ...]]) -> tuple[Fraction, ...]:
     return tuple(max(column) for column in zip(*rows, strict=True))
 
 
-def _through(node: FlatNode, seen: Field | None, out: TensorType) -> Field | None:
-    if seen is None or seen.whole or seen is NOWHERE:
-        return seen
+def _through(node: FlatNode, before: Field | None, out: TensorType) -> Field | None:
+    if before is None or before.whole or before is NOWHERE:
+        return before
     op, types = node.node.op, [wire.type for wire in node.inputs]
     windows, sight = op.windows(*types), op.sight(*types)
     if _spreads(op):
-        return _upsample(seen, windows or _resizing(node, out))
+        return _upsample(before, windows or _resizing(node, out))
     if windows:
-        return _slide(seen, windows)
+        return _slide(before, windows)
     if sight is Sight.WHOLE:
         return WHOLE
     kept = sight is Sight.MOVED or (sight is Sight.PLACE and _spatial(types[0]) == _spatial(out))
-    return seen if kept else None
+    return before if kept else None
 
 
 def _spreads(op: Op) -> bool:
@@ -136,17 +136,17 @@ def _spreads(op: Op) -> bool:
     return op.transposed or op.sees is Sight.RESIZED
 
 
-def _slide(seen: Field, windows: Sequence[Window]) -> Field | None:
-    if len(windows) != len(seen.step):
+def _slide(before: Field, windows: Sequence[Window]) -> Field | None:
+    if len(windows) != len(before.step):
         return None
-    axes = list(zip(seen.reach, seen.step, windows, strict=True))
+    axes = list(zip(before.reach, before.step, windows, strict=True))
     return Field(tuple(r + (w.extent - 1) * j for r, j, w in axes), tuple(j * w.stride for _, j, w in axes))
 
 
-def _upsample(seen: Field, windows: Sequence[Window]) -> Field | None:
-    if len(windows) != len(seen.step):
+def _upsample(before: Field, windows: Sequence[Window]) -> Field | None:
+    if len(windows) != len(before.step):
         return None
-    axes = list(zip(seen.reach, seen.step, windows, strict=True))
+    axes = list(zip(before.reach, before.step, windows, strict=True))
     reach = tuple(r + (ceil(Fraction(w.extent, w.stride)) - 1) * j for r, j, w in axes)
     return Field(reach, tuple(j / w.stride for _, j, w in axes))
 
@@ -156,8 +156,8 @@ def _resizing(node: FlatNode, out: TensorType) -> tuple[Window, ...]:
     before, after = _spatial(node.inputs[0].type), _spatial(out)
     factors = [_factor(a, b) for a, b in zip(before, after, strict=False)]
     taps = node.node.op.taps()
-    known = [factor for factor in factors if factor]
-    return tuple(Window(taps * factor, factor) for factor in known) if len(known) == len(before) else ()
+    scales = [factor for factor in factors if factor]
+    return tuple(Window(taps * factor, factor) for factor in scales) if len(scales) == len(before) else ()
 
 
 def _factor(before: Size, after: Size) -> int | None:

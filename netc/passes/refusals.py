@@ -21,9 +21,9 @@ def refusal(node: FlatNode, code: str, message: str) -> Diagnostic:
 
 def torch_refusals(network: Network, error: Unsupported) -> tuple[Diagnostic, ...]:
     """What PyTorch has no form for, operator by operator; `error` is what the generator said."""
-    found = tuple(_unwritten(network))
-    if found:
-        return found
+    refusals = tuple(_unwritten(network))
+    if refusals:
+        return refusals
     below = (node for node in flatten(network).nodes if error.path and is_within(node.path, error.path))
     node = next(below, None)
     if node is None:

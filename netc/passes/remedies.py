@@ -23,26 +23,26 @@ def advised(first: Outcome, retry: Retry) -> list[Diagnostic]:
     trials = Trials(first, retry)
     left = MOST_FINDINGS
     told = []
-    for found in first.found:
-        clue = first.clues.get(found)
+    for diagnostic in first.found:
+        clue = first.clues.get(diagnostic)
         if clue is not None and left:
             left -= 1
-            fixes = (*_proved(trials, found, clue), *found.fixes)
-            found = msgspec.structs.replace(found, fixes=fixes)
-        told.append(found)
+            fixes = (*_proved(trials, diagnostic, clue), *diagnostic.fixes)
+            diagnostic = msgspec.structs.replace(diagnostic, fixes=fixes)
+        told.append(diagnostic)
     return told
 
 
-def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
+def _proved(trials: Trials, diagnostic: Diagnostic, clue: Clue) -> list[Fix]:
     proved: list[Fix] = []
     partly: list[Fix] = []
     try:
-        for fix in _candidates(trials, found, clue):
+        for fix in _candidates(trials, diagnostic, clue):
             if any(fix.title == other.title for other in (*proved, *partly)):
                 continue
-            if trials.mends(found, fix.edits):
+            if trials.mends(diagnostic, fix.edits):
                 proved.append(fix)
-            elif found.severity == "error" and not partly and trials.uncovers(found, fix.edits):
+            elif diagnostic.severity == "error" and not partly and trials.uncovers(diagnostic, fix.edits):
                 partly.append(fix)
             if len(proved) == MOST_FIXES:
                 break
@@ -51,8 +51,8 @@ def _proved(trials: Trials, found: Diagnostic, clue: Clue) -> list[Fix]:
     return proved or partly
 
 
-def _candidates(trials: Trials, found: Diagnostic, clue: Clue) -> Iterator[Fix]:
+def _candidates(trials: Trials, diagnostic: Diagnostic, clue: Clue) -> Iterator[Fix]:
     """Other sizes of the inputs, then changes of the network."""
     if clue.pairs:
-        yield from Resizer(trials, found, clue).offers()
+        yield from Resizer(trials, diagnostic, clue).offers()
     yield from clue.offers

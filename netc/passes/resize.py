@@ -36,8 +36,8 @@ Shapes = dict[str, list[str]]
 class Resizer:
     """Looks for sizes of the inputs that mend a finding."""
 
-    def __init__(self, trials: Trials, found: Diagnostic, clue: Clue) -> None:
-        self.trials, self.found, self.clue = trials, found, clue
+    def __init__(self, trials: Trials, diagnostic: Diagnostic, clue: Clue) -> None:
+        self.trials, self.found, self.clue = trials, diagnostic, clue
 
     def offers(self) -> Iterator[Fix]:
         """Declarations where the sizes are symbolic, numbers where they are given."""
@@ -50,17 +50,17 @@ class Resizer:
             yield from self._numbers(spec)
 
     def _declared(self, spec: SpecFile) -> Iterator[Fix]:
-        found = self._search(spec, {}, self.clue.pairs, MAX_DEPTH)
-        if found is not None:
-            yield _declaration(spec, found)
+        forms = self._search(spec, {}, self.clue.pairs, MAX_DEPTH)
+        if forms is not None:
+            yield _declaration(spec, forms)
 
     def _search(
-        self, spec: SpecFile, known: Mapping[str, Size], pairs: Sequence[tuple[Size, Size]], depth: int
+        self, spec: SpecFile, declared: Mapping[str, Size], pairs: Sequence[tuple[Size, Size]], depth: int
     ) -> dict[str, Size] | None:
         """What symbols are to be declared as, in terms of themselves; None where nothing is found."""
         dead_end = None
         for form in list(declarations(pairs))[:MAX_FORMS]:
-            joined = _compose(known, form)
+            joined = _compose(declared, form)
             fix = _declaration(spec, joined)
             if not fix.edits:
                 return None
@@ -107,23 +107,25 @@ class Resizer:
         return []
 
 
-def _near(gaps: Sequence[Size], given: Mapping[str, int], step: int) -> Iterator[dict[str, int]]:
+def _near(gaps: Sequence[Size], values: Mapping[str, int], step: int) -> Iterator[dict[str, int]]:
     """Values on one side of the given ones that close all gaps, the nearest first; equal ones stay equal."""
-    sizes = {name: _closing([gap for gap in gaps if symbols(gap) == {name}], name, given[name], step) for name in given}
+    sizes = {
+        name: _closing([gap for gap in gaps if symbols(gap) == {name}], name, values[name], step) for name in values
+    }
     for turn in range(MAX_NUMBERS):
         chosen = {}
-        for name, value in given.items():
-            wanted = [n for other, near in sizes.items() if given[other] == value for n in near[turn : turn + 1]]
-            chosen[name] = max(wanted, key=lambda n: abs(n - value), default=value)
+        for name, value in values.items():
+            candidates = [n for other, near in sizes.items() if values[other] == value for n in near[turn : turn + 1]]
+            chosen[name] = max(candidates, key=lambda n: abs(n - value), default=value)
         if all(bind(gap, chosen) == 0 for gap in gaps):
             yield chosen
 
 
-def _closing(gaps: Sequence[Size], name: str, given: int, step: int) -> list[int]:
+def _closing(gaps: Sequence[Size], name: str, value: int, step: int) -> list[int]:
     """The values of one symbol that close its gaps; none where the given one does."""
-    if all(bind(gap, {name: given}) == 0 for gap in gaps):
+    if all(bind(gap, {name: value}) == 0 for gap in gaps):
         return []
-    reach = (given + step * far for far in range(1, MAX_REACH))
+    reach = (value + step * far for far in range(1, MAX_REACH))
     return [n for n in reach if n > 0 and all(bind(gap, {name: n}) == 0 for gap in gaps)][:MAX_NUMBERS]
 
 
@@ -182,9 +184,9 @@ def _freed(spec: SpecFile) -> _Freed | None:
     return _Freed(tuple(places), values, spec) if places else None
 
 
-def _compose(known: Mapping[str, Size], form: Mapping[str, Size]) -> dict[str, Size]:
+def _compose(declared: Mapping[str, Size], form: Mapping[str, Size]) -> dict[str, Size]:
     """What symbols stand for after a second declaration."""
-    return {**form, **{name: substitute(size, form) for name, size in known.items()}}
+    return {**form, **{name: substitute(size, form) for name, size in declared.items()}}
 
 
 def _declaration(spec: SpecFile, forms: Mapping[str, Size]) -> Fix:

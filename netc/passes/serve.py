@@ -151,29 +151,29 @@ class _Wrapper:
     def before(self, value: Value, text: str) -> Value:
         """The input of a spec, from which it computes an input of the network."""
         block = self._compiled(text)
-        given = Value(block.inputs[0].type, value.path, value.span)
-        self._first.append(self._call(block, given, (value,)))
-        return given
+        source = Value(block.inputs[0].type, value.path, value.span)
+        self._first.append(self._call(block, source, (value,)))
+        return source
 
     def after(self, value: Value, text: str) -> dict[str, Value]:
         """What a spec computes from a result of the network, by name."""
         block = self._compiled(text)
-        made = {o.name: Value(o.value.type, f"postprocess.{o.name}", value.span) for o in block.outputs}
-        self._last.append(self._call(block, value, tuple(made.values())))
-        return made
+        results = {o.name: Value(o.value.type, f"postprocess.{o.name}", value.span) for o in block.outputs}
+        self._last.append(self._call(block, value, tuple(results.values())))
+        return results
 
-    def _call(self, block: Block, given: Value, made: tuple[Value, ...]) -> Call:
+    def _call(self, block: Block, source: Value, results: tuple[Value, ...]) -> Call:
         name = self._free(block.name)
         span = self._network.block.definition.span
         return Call(
-            path=name, module=name, block=block, inputs=(given,), outputs=made, said={}, spans={}, span=span,
+            path=name, module=name, block=block, inputs=(source,), outputs=results, said={}, spans={}, span=span,
             statement=Line(span=span, op=name, op_span=span), imported=True,
         )  # fmt: skip
 
-    def _free(self, wanted: str) -> str:
-        name, number = wanted, 2
+    def _free(self, stem: str) -> str:
+        name, number = stem, 2
         while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         self._taken.add(name)
         return name
 
@@ -185,56 +185,56 @@ class _Wrapper:
 
 def _read(wrapper: _Wrapper, value: Value, serving: Serving) -> Value:
     """What stands for an input of the network."""
-    wanted, image = value.type.dtype, is_image(value) and serving.of_images
-    dtype = "float32" if serving.keep_io and wanted in FLOATS else wanted
+    target, image = value.type.dtype, is_image(value) and serving.of_images
+    dtype = "float32" if serving.keep_io and target in FLOATS else target
     shape, steps = tuple(map(dim_source, value.type.shape)), _Steps()
     if image:
         dtype = serving.image_dtype or dtype
         shape = _image_shape(value.type, serving)
         _make_ready(steps, value.type, dtype, serving)
-    if ("float32" if image and dtype not in FLOATS else dtype) != wanted:
-        steps.add("narrowed", f"cast {wanted} @{steps.last}")
+    if ("float32" if image and dtype not in FLOATS else dtype) != target:
+        steps.add("narrowed", f"cast {target} @{steps.last}")
     if not steps.lines:
         return value
     return wrapper.before(value, steps.spec("preprocess", shape, dtype, {"ready": steps.last}))
 
 
-def _image_shape(wanted: TensorType, serving: Serving) -> tuple[str, ...]:
+def _image_shape(target: TensorType, serving: Serving) -> tuple[str, ...]:
     """The sizes of an image as it is given: any height and width where it is resized."""
-    batch, channels, *space = map(dim_source, wanted.shape)
+    batch, channels, *space = map(dim_source, target.shape)
     if serving.resize:
-        taken = {name for size in wanted.shape for name in symbols(size)}
+        taken = {name for size in target.shape for name in symbols(size)}
         space = [letter for letter in SPACE if letter not in taken][:2]
     return (batch, *space, channels) if serving.layout == "nhwc" else (batch, channels, *space)
 
 
-def _make_ready(steps: _Steps, wanted: TensorType, dtype: str, serving: Serving) -> None:
+def _make_ready(steps: _Steps, target: TensorType, dtype: str, serving: Serving) -> None:
     if serving.layout == "nhwc":
         steps.add("planes", f"permute (0 3 1 2) @{steps.last}")
     if dtype not in FLOATS:
         steps.add("numbers", f"cast float32 @{steps.last}")
     if serving.resize:
-        _resize(steps, wanted, *serving.resize)
+        _resize(steps, target, *serving.resize)
     if serving.normalise:
-        _normalise(steps, wanted, serving.normalise, dtype)
+        _normalise(steps, target, serving.normalise, dtype)
 
 
-def _resize(steps: _Steps, wanted: TensorType, *sizes: int) -> None:
+def _resize(steps: _Steps, target: TensorType, *sizes: int) -> None:
     listed = "×".join(map(str, sizes))
     steps.add("resized", f"interpolate ({' '.join(map(str, sizes))}) mode=bilinear antialias=true @{steps.last}")
-    for axis, (found, kept) in enumerate(zip(sizes, wanted.shape[2:], strict=True), 2):
+    for axis, (size, kept) in enumerate(zip(sizes, target.shape[2:], strict=True), 2):
         if not isinstance(kept, int):
-            raise _error(f"images can be resized where the network takes one size, not {wanted}: use --bind")
-        if found < kept:
-            raise _error(f"images of {listed} are too small for a network that takes {wanted}")
-        if found > kept:
+            raise _error(f"images can be resized where the network takes one size, not {target}: use --bind")
+        if size < kept:
+            raise _error(f"images of {listed} are too small for a network that takes {target}")
+        if size > kept:
             steps.add(
-                "rows" if axis == 2 else "columns", f"narrow {axis} {round((found - kept) / 2)} {kept} @{steps.last}"
+                "rows" if axis == 2 else "columns", f"narrow {axis} {round((size - kept) / 2)} {kept} @{steps.last}"
             )
 
 
-def _normalise(steps: _Steps, wanted: TensorType, normalise: Normalisation, dtype: str) -> None:
-    channels, scale = wanted.shape[1], normalise.scale or (1.0 if dtype in FLOATS else 1 / 255)
+def _normalise(steps: _Steps, target: TensorType, normalise: Normalisation, dtype: str) -> None:
+    channels, scale = target.shape[1], normalise.scale or (1.0 if dtype in FLOATS else 1 / 255)
     working = dtype if dtype in FLOATS else "float32"
     for what, numbers in (("means", normalise.mean), ("deviations", normalise.std)):
         if len(numbers) not in (1, channels):
@@ -254,8 +254,8 @@ def _answered(wrapper: _Wrapper, output: BlockOutput, serving: Serving) -> Itera
         yield output
         return
     shape = tuple(map(dim_source, kind.shape))
-    made = wrapper.after(output.value, steps.spec("postprocess", shape, kind.dtype, names))
-    yield from (BlockOutput(name, made[name]) for name in names)
+    results = wrapper.after(output.value, steps.spec("postprocess", shape, kind.dtype, names))
+    yield from (BlockOutput(name, results[name]) for name in names)
 
 
 def _score(steps: _Steps, name: str, serving: Serving) -> dict[str, str]:
@@ -270,13 +270,13 @@ def _score(steps: _Steps, name: str, serving: Serving) -> dict[str, str]:
 
 
 def _need_scores(network: Network) -> None:
-    found = [output for output in network.block.outputs if not output.train_only]
-    if len(found) != 1:
-        names = ", ".join(output.name for output in found)
+    scores = [output for output in network.block.outputs if not output.train_only]
+    if len(scores) != 1:
+        names = ", ".join(output.name for output in scores)
         raise _error(f"softmax and topk are for a network of one output; {network.name} has {names}")
-    kind = found[0].value.type
+    kind = scores[0].value.type
     if kind.rank < 2 or kind.dtype not in FLOATS:
-        raise _error(f"softmax and topk take scores along axis 1, not {found[0].name}, which is {kind}")
+        raise _error(f"softmax and topk take scores along axis 1, not {scores[0].name}, which is {kind}")
 
 
 def _refuse_second_softmax(network: Network) -> None:
@@ -284,7 +284,7 @@ def _refuse_second_softmax(network: Network) -> None:
     flat = flatten(network)
     makers = {wire: node.node for node in flat.nodes for wire in node.outputs}
     for output in flat.outputs:
-        made = makers.get(output.wire)
-        if made is not None and made.op.is_softmax and not output.train_only:
-            message = f"output `{output.name}` is the result of {made.op.name} already: leave --softmax out"
-            raise failure("cannot-serve", message, span=made.span)
+        maker = makers.get(output.wire)
+        if maker is not None and maker.op.is_softmax and not output.train_only:
+            message = f"output `{output.name}` is the result of {maker.op.name} already: leave --softmax out"
+            raise failure("cannot-serve", message, span=maker.span)

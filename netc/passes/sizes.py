@@ -46,15 +46,15 @@ def names_in(shape: Iterable[Size]) -> set[str]:
     return {name for size in shape for name in symbols(size)}
 
 
-def typical(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
+def typical(shapes: Sequence[Shape], lowers: Binding, bind: Binding) -> dict[str, int]:
     """Usual sizes: batches of one, images of 224×224 or the nearest size above that the network takes.
 
-    lowers: the least value of a symbol, 1 where absent; given: values that are not up for choice.
+    lowers: the least value of a symbol, 1 where absent; bind: values that are not up for choice.
     """
-    chosen = dict(given)
+    chosen = dict(bind)
     for shape in shapes:
-        wanted = TYPICAL.get(len(shape), ())
-        for size, target in zip(shape[len(shape) - len(wanted) :], wanted, strict=True):
+        usual = TYPICAL.get(len(shape), ())
+        for size, target in zip(shape[len(shape) - len(usual) :], usual, strict=True):
             _reach(size, target, chosen, lowers)
     free = {name for shape in shapes for name in names_in(shape)} - chosen.keys()
     return chosen | {name: lowers.get(name, 1) for name in sorted(free)}
@@ -72,48 +72,48 @@ def _reach(size: Size, target: int, chosen: dict[str, int], lowers: Binding) -> 
     chosen[name] = next(fitting, least)
 
 
-def samples(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[dict[str, int]]:
+def samples(shapes: Sequence[Shape], lowers: Binding, bind: Binding) -> list[dict[str, int]]:
     """Small bindings that tell axes apart: the least values first, then larger and unequal ones.
 
     Symbols that are a whole first axis (batches) are at least 2, so that batch statistics have something to measure.
     """
-    least = _least(shapes, lowers, given, batch=2)
+    least = _least(shapes, lowers, bind, batch=2)
     offsets = [{name: step * i % 3 for i, name in enumerate(least, 1)} for step in range(3)]
-    found = [{**given, **{name: n + offset[name] for name, n in least.items()}} for offset in offsets]
-    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+    points = [{**bind, **{name: n + offset[name] for name, n in least.items()}} for offset in offsets]
+    return [binding for i, binding in enumerate(points) if binding not in points[:i]]
 
 
-def ample(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> dict[str, int]:
+def ample(shapes: Sequence[Shape], lowers: Binding, bind: Binding) -> dict[str, int]:
     """One binding with enough elements per channel for statistics that mean something."""
-    return {**given, **{name: n + 3 for name, n in _least(shapes, lowers, given, batch=5).items()}}
+    return {**bind, **{name: n + 3 for name, n in _least(shapes, lowers, bind, batch=5).items()}}
 
 
-def wide(shapes: Sequence[Shape], lowers: Binding, given: Binding) -> list[dict[str, int]]:
+def wide(shapes: Sequence[Shape], lowers: Binding, bind: Binding) -> list[dict[str, int]]:
     """Usual and larger bindings, in which no two axes are equally long; batches stay as small as they can be. Nothing
     where only batches are free."""
-    if not free_inside(shapes, given):
+    if not free_inside(shapes, bind):
         return []
-    found = [_lengthened(shapes, lowers, given, turn) for turn in range(len(LENGTHS))]
-    return [binding for i, binding in enumerate(found) if binding not in found[:i]]
+    points = [_lengthened(shapes, lowers, bind, turn) for turn in range(len(LENGTHS))]
+    return [binding for i, binding in enumerate(points) if binding not in points[:i]]
 
 
-def free_inside(shapes: Sequence[Shape], given: Binding) -> bool:
+def free_inside(shapes: Sequence[Shape], bind: Binding) -> bool:
     """Whether more is open than the sizes of batches."""
-    return any(name not in given for shape in shapes for name in names_in(shape[1:]))
+    return any(name not in bind for shape in shapes for name in names_in(shape[1:]))
 
 
-def _lengthened(shapes: Sequence[Shape], lowers: Binding, given: Binding, turn: int) -> dict[str, int]:
+def _lengthened(shapes: Sequence[Shape], lowers: Binding, bind: Binding, turn: int) -> dict[str, int]:
     """Each free symbol so that the size it stands in reaches the next of `LENGTHS`, from `turn` on."""
-    chosen = dict(given)
+    chosen = dict(bind)
     for size in (size for shape in shapes for size in shape[1:]):
         if symbols(size) - chosen.keys():
-            _reach(size, LENGTHS[(turn + len(chosen) - len(given)) % len(LENGTHS)], chosen, lowers)
+            _reach(size, LENGTHS[(turn + len(chosen) - len(bind)) % len(LENGTHS)], chosen, lowers)
     free = {name for shape in shapes for name in names_in(shape)} - chosen.keys()
     return chosen | {name: lowers.get(name, 1) for name in sorted(free)}
 
 
-def _least(shapes: Sequence[Shape], lowers: Binding, given: Binding, batch: int) -> dict[str, int]:
+def _least(shapes: Sequence[Shape], lowers: Binding, bind: Binding, batch: int) -> dict[str, int]:
     """The least value of each free symbol; of one that is a whole first axis, at least `batch`."""
     batches = {name for shape in shapes if shape for name in symbols(shape[0])}
-    names = sorted({name for shape in shapes for name in names_in(shape)} - given.keys())
+    names = sorted({name for shape in shapes for name in names_in(shape)} - bind.keys())
     return {name: max(lowers.get(name, 1), batch if name in batches else 1) for name in names}

@@ -106,13 +106,13 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 def summarise(network: Network) -> Summary:
     """Measure a network."""
     flat = flatten(network)
-    found, fields = costs(network, flat), receptive_fields(flat)
+    rows, fields = costs(network, flat), receptive_fields(flat)
     return Summary(
         name=network.name,
         inputs={wire.path: wire.type for wire in flat.inputs},
         outputs={output.name: output.wire.type for output in flat.outputs},
-        layers=tuple(_layers(flat, found, fields)),
-        totals=total(found),
+        layers=tuple(_layers(flat, rows, fields)),
+        totals=total(rows),
         field=fields[flat.outputs[0].wire] if flat.outputs else None,
     )
 
@@ -122,8 +122,8 @@ def shape(type_: TensorType) -> list[int | str]:
     return [size if isinstance(size, int) else dim_source(size) for size in type_.shape]
 
 
-def _layers(flat: Flat, found: Sequence[Cost], fields: Mapping[Wire, Field | None]) -> Iterator[LayerRow]:
-    for node, cost in zip(flat.nodes, found, strict=True):
+def _layers(flat: Flat, rows: Sequence[Cost], fields: Mapping[Wire, Field | None]) -> Iterator[LayerRow]:
+    for node, cost in zip(flat.nodes, rows, strict=True):
         yield LayerRow(
             path=node.path,
             op=node.node.op.name,

@@ -36,8 +36,8 @@ class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def cells(self) -> list[str]:
         work = self.note or number(self.cost.macs)
-        made = number(self.cost.parameters), work, number(self.cost.memory)
-        return [self.label, self.op, self.output, *made, self.field, self.step]
+        counts = number(self.cost.parameters), work, number(self.cost.memory)
+        return [self.label, self.op, self.output, *counts, self.field, self.step]
 
 
 def number(size: Size | None) -> str:

@@ -34,23 +34,23 @@ def training_sizes(network: Network, flat: Flat) -> dict[Size, tuple[FlatNode, R
     """
     domain = Domain()
     domain.bounds.update(network.domain.bounds)
-    found = dict(_required(network, flat, domain))
-    for size, (_, need) in found.items():
+    minima = dict(_required(network, flat, domain))
+    for size, (_, need) in minima.items():
         if len(symbols(size)) == 1:
             domain.require(size, need.at_least)
-    return {s: found[s] for s in found if len(symbols(s)) < 2 or not at_least(s, found[s][1].at_least, domain).holds}
+    return {s: minima[s] for s in minima if len(symbols(s)) < 2 or not at_least(s, minima[s][1].at_least, domain).holds}
 
 
 def _required(network: Network, flat: Flat, domain: Domain) -> Iterator[tuple[Size, tuple[FlatNode, Require]]]:
-    seen: set[Size] = set()
+    sizes: set[Size] = set()
     for node in flat.nodes:
         if type(node.node.op).check_training is Op.check_training:
             continue
         for need in node.node.op.check_training(*(wire.type for wire in node.inputs)):
-            if need.size in seen:
+            if need.size in sizes:
                 continue
             enough = at_least(need.size, need.at_least, domain).holds
             if enough or not any(frozen(network, node, join(node.module, param.name)) for param in node.params):
-                seen.add(need.size)
-            if not enough and need.size in seen:
+                sizes.add(need.size)
+            if not enough and need.size in sizes:
                 yield need.size, (node, need)

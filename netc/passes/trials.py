@@ -50,22 +50,24 @@ class Trials:
             spend(spent)
         return self._known[key]
 
-    def mends(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
+    def mends(self, diagnostic: Diagnostic, edits: Sequence[Edit]) -> bool:
         """Whether the finding goes and, all in all, there are fewer: no other error comes in its place."""
         after = self.outcome(edits)
-        if moved(found, edits) in keys(after.found):
+        if moved(diagnostic, edits) in keys(after.found):
             return False
         errors, before = errors_of(after.found), errors_of(self.first.found)
-        if found.severity == "error":
+        if diagnostic.severity == "error":
             return len(errors) < len(before)
         return len(errors) <= len(before) and len(after.found) < len(self.first.found)
 
-    def uncovers(self, found: Diagnostic, edits: Sequence[Edit]) -> bool:
+    def uncovers(self, diagnostic: Diagnostic, edits: Sequence[Edit]) -> bool:
         """Whether the finding goes and what comes up instead is of another kind and stands below it."""
-        known = {moved(one, edits) for one in self.first.found}
-        new = [one for one in errors_of(self.outcome(edits).found) if key_of(one) not in known]
-        gone = moved(found, edits) not in keys(self.outcome(edits).found)
-        below = all(one.code != found.code and one.span and found.span and _is_below(one, found) for one in new)
+        keys_before = {moved(one, edits) for one in self.first.found}
+        new = [one for one in errors_of(self.outcome(edits).found) if key_of(one) not in keys_before]
+        gone = moved(diagnostic, edits) not in keys(self.outcome(edits).found)
+        below = all(
+            one.code != diagnostic.code and one.span and diagnostic.span and _is_below(one, diagnostic) for one in new
+        )
         return gone and bool(new) and below
 
 
@@ -82,12 +84,12 @@ def _applied(text: str, path: str, edits: Sequence[Edit]) -> str:
     return text
 
 
-def errors_of(found: Iterable[Diagnostic]) -> list[Diagnostic]:
-    return [one for one in found if one.severity == "error"]
+def errors_of(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return [one for one in diagnostics if one.severity == "error"]
 
 
-def keys(found: Iterable[Diagnostic]) -> set[Key]:
-    return {key_of(one) for one in found}
+def keys(diagnostics: Iterable[Diagnostic]) -> set[Key]:
+    return {key_of(one) for one in diagnostics}
 
 
 def _is_below(one: Diagnostic, other: Diagnostic) -> bool:

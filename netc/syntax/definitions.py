@@ -120,21 +120,21 @@ class DefinitionReader:
             return ()
         if isinstance(node, Scalar):
             text = line_text(self.report, node)
-            found = () if text is None else parse_signature(text, self.report)
+            parameters = () if text is None else parse_signature(text, self.report)
         else:
-            found = self.parameter_mapping(node)
-        for parameter in found:
+            parameters = self.parameter_mapping(node)
+        for parameter in parameters:
             self.check_parameter(parameter, is_file)
-        return found
+        return parameters
 
     def parameter_mapping(self, node: Node) -> tuple[Parameter, ...]:
-        found = []
+        parameters = []
         for key, value in entries_of(self.report, node, "`args`"):
             none = is_empty(value) and isinstance(value, Scalar) and not value.text
             default = None if none else expression(self.report, value, f"`{key.text}`", lines=True)
             if none or default is not None:
-                found.append(Parameter(key.text, default, self.report.span_of(key)))
-        return tuple(found)
+                parameters.append(Parameter(key.text, default, self.report.span_of(key)))
+        return tuple(parameters)
 
     def check_parameter(self, parameter: Parameter, is_file: bool) -> None:
         name, span = parameter.name, parameter.span
@@ -148,13 +148,13 @@ class DefinitionReader:
             self.report.error("missing-default", message, span.start, span.end, help=help)
 
     def lets(self, node: Node | None) -> tuple[Let, ...]:
-        found = []
+        lets = []
         for key, value in () if node is None else entries_of(self.report, node, "`let`"):
             word_of(self.report, key, "let")
             tree = expression(self.report, value, f"`{key.text}`", lines=True)
             if tree is not None:
-                found.append(Let(key.text, tree, self.report.span_of(key)))
-        return tuple(found)
+                lets.append(Let(key.text, tree, self.report.span_of(key)))
+        return tuple(lets)
 
     def inputs(self, node: Node | None, is_file: bool) -> tuple[Input, ...] | None:
         if node is None:
@@ -166,13 +166,13 @@ class DefinitionReader:
             wrong_kind(self.report, node, "the `inputs` of a block", "a list of names", "a block takes any shape")
             return ()
         scalars = [scalar_of(self.report, item, "an input") for item in items_of(node)]
-        found = tuple(self.block_input(scalar) for scalar in scalars if scalar is not None)
-        for one in found[:-1]:
+        inputs = tuple(self.block_input(scalar) for scalar in scalars if scalar is not None)
+        for one in inputs[:-1]:
             if one.many:
                 help = "list it last"
                 message = f"`{one.name}.*` takes all further tensors, so that none are left for what follows"
                 self.report.error("bad-argument", message, one.span.start, one.span.end, help=help)
-        return found
+        return inputs
 
     def block_input(self, scalar: Scalar) -> Input:
         if scalar.text.endswith(".*"):
@@ -245,8 +245,8 @@ class DefinitionReader:
             return None
         alias = Alias(span=self.report.span_of(source), refs=(tensor,))
         loop = None if header is None else self.statements.loop(node, header, alias)
-        found = loop if isinstance(loop, Loop) else None
-        return Output(key.text, tensor, self.report.span_of(key), train_only, tree, parts, found)
+        loop_ = loop if isinstance(loop, Loop) else None
+        return Output(key.text, tensor, self.report.span_of(key), train_only, tree, parts, loop_)
 
     def train_only(self, node: Node) -> bool:
         scalar = scalar_of(self.report, node, "`when`")
@@ -256,8 +256,8 @@ class DefinitionReader:
 
     def shared(self, node: Node | None) -> tuple[Named, ...]:
         entries = () if node is None else entries_of(self.report, node, "`shared`")
-        found = (self.statements.named(key, value, "shared module") for key, value in entries)
-        return tuple(named for named in found if named is not None and self._is_callable(named))
+        modules = (self.statements.named(key, value, "shared module") for key, value in entries)
+        return tuple(named for named in modules if named is not None and self._is_callable(named))
 
     def _is_callable(self, shared: Named) -> bool:
         """A line starts with one word."""
@@ -268,8 +268,8 @@ class DefinitionReader:
         return plain
 
     def checks(self, node: Node | None) -> tuple[Check, ...]:
-        found = (self.check(item) for item in (() if node is None else items_of(node)))
-        return tuple(check for check in found if check is not None)
+        checks = (self.check(item) for item in (() if node is None else items_of(node)))
+        return tuple(check for check in checks if check is not None)
 
     def check(self, node: Node) -> Check | None:
         """An expression, or `{that: expression, message: text}`."""
@@ -298,9 +298,9 @@ class DefinitionReader:
         """Arguments and lets live in one scope, the inputs in another."""
         values: tuple[Parameter | Let | Input, ...] = (*definition.parameters, *definition.lets)
         for group in (values, definition.inputs or ()):
-            seen: set[str] = set()
+            names: set[str] = set()
             for item in group:
-                if item.name in seen:
+                if item.name in names:
                     span, message = item.span, f"`{item.name}` is named twice"
                     self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")
-                seen.add(item.name)
+                names.add(item.name)

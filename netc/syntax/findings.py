@@ -44,7 +44,7 @@ class SourceFindings:
 
     @property
     def failed(self) -> bool:
-        return any(found.severity == "error" for found in self.diagnostics)
+        return any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
     @property
     def full(self) -> bool:

@@ -21,16 +21,16 @@ def find_ignores(report: SourceFindings, root: Node) -> dict[int, set[str]]:
     if "netc:" not in text or "ignore[" not in text:
         return {}
     quotes = sorted(quoted_spans(root))
-    found: defaultdict[int, set[str]] = defaultdict(set)
+    ignores: defaultdict[int, set[str]] = defaultdict(set)
     for comment in _COMMENT.finditer(text):
         if not within(quotes, comment.start()):
             line, _ = report.source.position(comment.start())
             spend(WORDS)
             codes = [code.span() for code in _CODE.finditer(text, *comment.span(1))]
-            found[line].update(text[start:end] for start, end in codes)
+            ignores[line].update(text[start:end] for start, end in codes)
             for start, end in codes:
                 _check_code(report, text[start:end], start, end)
-    return found
+    return ignores
 
 
 def _check_code(report: SourceFindings, code: str, start: int, end: int) -> None:
@@ -41,17 +41,17 @@ def _check_code(report: SourceFindings, code: str, start: int, end: int) -> None
 
 def quoted_spans(node: Node) -> list[tuple[int, int]]:
     """The spans of all quoted and block texts: a `#` in them begins no comment."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     todo = [node]
     while todo:
         node = todo.pop()
         if isinstance(node, Scalar) and node.quoted:
-            found.append((node.start, node.end))
+            spans.append((node.start, node.end))
         elif isinstance(node, Sequence):
             todo.extend(node.items)
         elif isinstance(node, Mapping):
             todo.extend(part for entry in node.entries for part in entry)
-    return found
+    return spans
 
 
 def within(spans: list[tuple[int, int]], at: int) -> bool:

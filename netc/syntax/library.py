@@ -35,10 +35,10 @@ def import_of(word: str) -> str | None:
 def file_of(path: str) -> str | Diagnostic:
     """The file that `netc:NAME` is, or `missing-file`. Only names that are listed are looked up, so none leads out."""
     name = path.removeprefix(PREFIX)
-    known = names()
-    if name in known:
+    shipped = names()
+    if name in shipped:
         return os.path.join(FOLDER, f"{name}.yaml")
-    near = closest(name, known)
+    near = closest(name, shipped)
     fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
-    notes = (f"it has {', '.join(known)}",)
+    notes = (f"it has {', '.join(shipped)}",)
     return Diagnostic("missing-file", f"netc's library has no `{name}`", None, path=path, notes=notes, fixes=fixes)

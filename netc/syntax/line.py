@@ -70,9 +70,9 @@ def split(line: LineText) -> list[LineText]:
         raise line.problem("too-complex", f"this line has {len(text)} characters; the limit is {MAX_LINE}")
     if _NESTING.search(text) is None:
         if line.offsets is not None:
-            return [line.cut(found.start(), found.end()) for found in _BARE.finditer(text)]
+            return [line.cut(match.start(), match.end()) for match in _BARE.finditer(text)]
         start = line.start
-        return [LineText(found[0], start + found.start(), start + found.end()) for found in _BARE.finditer(text)]
+        return [LineText(match[0], start + match.start(), start + match.end()) for match in _BARE.finditer(text)]
     return [line.cut(start, end) for start, end in _nested_pieces(line)]
 
 
@@ -80,8 +80,8 @@ def _nested_pieces(line: LineText) -> list[tuple[int, int]]:
     pieces: list[tuple[int, int]] = []
     opened: list[int] = []
     start: int | None = None
-    for found in _TOKEN.finditer(line.text):
-        token, at = found.group(), found.start()
+    for match in _TOKEN.finditer(line.text):
+        token, at = match.group(), match.start()
         if token.isspace() and not opened:
             pieces += [(start, at)] if start is not None else []
             start = None
@@ -156,22 +156,22 @@ class LineReader:
         if text == "=" and not self.arguments:
             raise piece.problem("bad-line", "`=` cannot follow an operator", "a statement is `name: conv2d 64 3`")
 
-    def repetition(self, piece: LineText, found: re.Match[str]) -> None:
+    def repetition(self, piece: LineText, match: re.Match[str]) -> None:
         if self.repeat is not None:
             raise piece.problem(
                 "bad-line", f"`{piece.text}` is a second repeat count on this line", "keep one of the two"
             )
-        self.repeat = piece.cut(*found.span(1 if found.group(1) else 2)).expression()
+        self.repeat = piece.cut(*match.span(1 if match.group(1) else 2)).expression()
 
-    def named(self, piece: LineText, found: re.Match[str]) -> None:
-        name = found.group(1)
+    def named(self, piece: LineText, match: re.Match[str]) -> None:
+        name = match.group(1)
         if name in self.names:
             raise piece.problem("duplicate-argument", f"`{name}` is given twice", "keep one of them")
-        if found.end() == len(piece.text):
+        if match.end() == len(piece.text):
             raise piece.problem("bad-line", f"`{name}=` has no value", "write it without spaces around `=`: `stride=2`")
         self.names.add(name)
-        name_span = self.report.span(piece.start, piece.at(found.end(1)))
-        value = read_value(piece.cut(found.end(), len(piece.text)))
+        name_span = self.report.span(piece.start, piece.at(match.end(1)))
+        value = read_value(piece.cut(match.end(), len(piece.text)))
         self.arguments.append(Argument(name, value, self.report.span(piece.start, piece.end), name_span))
 
     def positional(self, piece: LineText) -> None:

@@ -53,8 +53,8 @@ class Mapping(Node, frozen=True, eq=False):
     """An entry was refused."""
 
     def get(self, key: str) -> Node | None:
-        for found, value in self.entries:
-            if found.text == key:
+        for entry, value in self.entries:
+            if entry.text == key:
                 return value
         return None
 
@@ -95,7 +95,7 @@ def _aligned(raw: str, text: str) -> list[int]:
     cursor = raw.find("\n") if raw[:1] in ("|", ">") else 0
     places: list[int] = []
     for sign in text:
-        found = -1 if sign.isspace() else raw.find(sign, cursor, cursor + _GAP)
-        places.append(min(cursor, len(raw)) if found < 0 else found)
-        cursor = cursor if found < 0 else found + 1
+        at = -1 if sign.isspace() else raw.find(sign, cursor, cursor + _GAP)
+        places.append(min(cursor, len(raw)) if at < 0 else at)
+        cursor = cursor if at < 0 else at + 1
     return places

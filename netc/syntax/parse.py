@@ -61,8 +61,8 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
         report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec starts with `netc: 1`")
         return None, report.diagnostics
     spec = _FileReader(report, root).read()
-    found = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
-    return None if report.failed else spec, found
+    ordered = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
+    return None if report.failed else spec, ordered
 
 
 class _FileReader:
@@ -127,46 +127,46 @@ class _FileReader:
         return ""
 
     def variants(self) -> tuple[Variant, ...]:
-        found = []
+        variants = []
         for key, value in entries_of(self.report, self.value("variants"), "`variants`"):
             word_of(self.report, key, "variant")
             values = arguments(self.report, value, f"variant `{key.text}`")
-            found.append(Variant(key.text, values, self.report.span_of(key)))
-        return tuple(found)
+            variants.append(Variant(key.text, values, self.report.span_of(key)))
+        return tuple(variants)
 
     def imports(self) -> dict[str, Import]:
-        found = {}
+        imports = {}
         for key, value in entries_of(self.report, self.value("import"), "`import`"):
             word_of(self.report, key, "import", "an")
             path = text_of(self.report, value, f"the file of `{key.text}`")
             if path is not None:
-                found[key.text] = Import(key.text, *_split(path.value), path.span)
-        return found
+                imports[key.text] = Import(key.text, *_split(path.value), path.span)
+        return imports
 
     def defaults(self) -> tuple[Defaults, ...]:
-        found = []
+        defaults = []
         for key, value in entries_of(self.report, self.value("defaults"), "`defaults`"):
             word_of(self.report, key, "variant", "an operator's")
             values = arguments(self.report, value, f"the defaults of `{key.text}`")
-            found.append(Defaults(key.text, values, self.report.span_of(key)))
-        return tuple(found)
+            defaults.append(Defaults(key.text, values, self.report.span_of(key)))
+        return tuple(defaults)
 
     def init(self) -> tuple[InitRule, ...]:
-        found = []
+        rules = []
         for key, value in entries_of(self.report, self.value("init"), "`init`"):
             line = StatementReader(self.report).statement(value, f"the rule of `{key.text}`")
             if isinstance(line, Line):
-                found.append(InitRule(key.text, line, self.report.span_of(key)))
+                rules.append(InitRule(key.text, line, self.report.span_of(key)))
             elif line is not None:
                 self.report.at("wrong-kind", "an init rule must be a single line", value, "write `normal std=0.01`")
-        return tuple(found)
+        return tuple(rules)
 
     def freeze(self) -> tuple[Text, ...]:
         texts = (text_of(self.report, item, "a path to freeze") for item in items_of(self.value("freeze")))
         return tuple(text for text in texts if text is not None)
 
     def lint(self) -> dict[str, Text]:
-        found: dict[str, Text] = {}
+        levels: dict[str, Text] = {}
         for key, value in entries_of(self.report, self.value("lint"), "`lint`"):
             if key.text not in LINTS:
                 self.report.unknown("unknown-lint", "lint", key.text, key, LINTS)
@@ -174,8 +174,8 @@ class _FileReader:
             if level is not None and level.value not in LEVELS:
                 self.report.unknown("bad-value", "level", level.value, value, LEVELS)
             elif level is not None:
-                found[key.text] = level
-        return found
+                levels[key.text] = level
+        return levels
 
     def train(self) -> Training | None:
         node = self.root.get("train")
@@ -183,12 +183,12 @@ class _FileReader:
 
     def check_callables(self, spec: SpecFile) -> None:
         """A block, an import and a shared module are called alike, so their names must differ."""
-        seen: dict[str, str] = {}
+        kinds: dict[str, str] = {}
         named = [(item.name, item.span, "import") for item in spec.imports.values()]
         named += [(block.name, block.span, "block") for block in spec.blocks.values()]
         named += [(item.text, item.name_span, "shared module") for item in spec.shared]
         for name, span, kind in named:
-            first = seen.setdefault(name, kind)
+            first = kinds.setdefault(name, kind)
             if first != kind:
                 message = f"`{name}` names both a {kind} and a {first}"
                 self.report.error("duplicate-name", message, span.start, span.end, help="rename one of them")

@@ -19,22 +19,22 @@ _ELSEWHERE = frozenset(("inplace", "device", "dtype"))
 def line_of(text: str) -> str | None:
     """The line that does what the call does; None where this is no call of an operator. `reshape (N, 4, -1)` is none: a
     space before the parenthesis makes it the list of a line."""
-    found = _CALL.fullmatch(text)
-    if found is None:
+    call = _CALL.fullmatch(text)
+    if call is None:
         return None
-    name = _named(found[1])
+    name = _named(call[1])
     if name is None:
         return None
-    given = [_argument(part) for part in _split(found[2])]
+    arguments = [_argument(part) for part in _split(call[2])]
     if _FUNCTION.match(text):
-        given = [f"@{one}" if one.isidentifier() and one not in _CONSTANTS else one for one in given]
+        arguments = [f"@{one}" if one.isidentifier() and one not in _CONSTANTS else one for one in arguments]
     follows = OPERATORS[name].follows[0]
-    positional = [one for one in given if "=" not in one]
+    positional = [one for one in arguments if "=" not in one]
     if follows and positional and name != "group_norm":
-        given.remove(positional[0])
+        arguments.remove(positional[0])
     elif follows and len(positional) > 1:
-        given.remove(positional[1])
-    return " ".join([name, *[one for one in given if one and one.partition("=")[0] not in {follows, *_ELSEWHERE}]])
+        arguments.remove(positional[1])
+    return " ".join([name, *[one for one in arguments if one and one.partition("=")[0] not in {follows, *_ELSEWHERE}]])
 
 
 def operator_of(word: str) -> str | None:
@@ -50,11 +50,11 @@ def _named(word: str) -> str | None:
 def _split(text: str) -> Iterator[str]:
     """The arguments of a call."""
     depth, start = 0, 0
-    for found in _PART.finditer(text):
-        depth += (found.group() in "([") - (found.group() in ")]")
-        if found.group() == "," and not depth:
-            yield text[start : found.start()]
-            start = found.end()
+    for match in _PART.finditer(text):
+        depth += (match.group() in "([") - (match.group() in ")]")
+        if match.group() == "," and not depth:
+            yield text[start : match.start()]
+            start = match.end()
     yield text[start:]
 
 

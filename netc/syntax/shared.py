@@ -35,14 +35,14 @@ def is_single(statement: Statement) -> bool:
 def blocks_of_shared(spec: SpecFile) -> dict[str, Definition]:
     """A block for each chain and body that the file shares and its blocks call, by the name of the module."""
     several = {named.text: named for named in spec.shared if not is_single(named.statement)}
-    found: dict[str, Definition] = {}
+    definitions: dict[str, Definition] = {}
     callers = list(spec.blocks.values()) if several else []
     for caller in callers:
-        for word in {line.op for line in lines_of(caller.net)} & several.keys() - found.keys():
+        for word in {line.op for line in lines_of(caller.net)} & several.keys() - definitions.keys():
             named = several[word]
-            found[word] = Definition(name=word, span=named.name_span, net=named.statement, file=spec)
-            callers.append(found[word])
-    return {word: found[word] for word in several if word in found}
+            definitions[word] = Definition(name=word, span=named.name_span, net=named.statement, file=spec)
+            callers.append(definitions[word])
+    return {word: definitions[word] for word in several if word in definitions}
 
 
 def calling(shared: Named) -> Named:

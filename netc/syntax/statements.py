@@ -107,15 +107,15 @@ class StatementReader:
     def body(self, node: Mapping) -> Statement | None:
         if not node.entries and not node.damaged:
             self.report.at("bad-statement", "these braces are empty", node, "for no operation, write `identity`")
-        found = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
+        members = tuple(named for key, value in node.entries if (named := self.named(key, value)) is not None)
         self.check_case(node)
-        return Body(span=self.span(node), statements=found)
+        return Body(span=self.span(node), statements=members)
 
     def check_case(self, node: Mapping) -> None:
         """Refuses names that a case-insensitive file system takes for one."""
-        seen: dict[str, Scalar] = {}
+        scalars: dict[str, Scalar] = {}
         for key, _ in node.entries:
-            first = seen.setdefault(key.text.lower(), key)
+            first = scalars.setdefault(key.text.lower(), key)
             if first is not key:
                 message = f"`{key.text}` and `{first.text}` differ only in case"
                 self.report.at("bad-name", message, key, "some file systems treat them as the same name")
@@ -167,10 +167,10 @@ class StatementReader:
 
     def part(self, node: Mapping, key: str) -> Statement | None:
         value = node.get(key)
-        found = None if value is None else self.statement(value, f"`{key}`", body=True)
-        for member in found.statements if isinstance(found, Body) else ():
+        part = None if value is None else self.statement(value, f"`{key}`", body=True)
+        for member in part.statements if isinstance(part, Body) else ():
             self.check_member(member)
-        return found
+        return part
 
     def check_member(self, member: Named) -> None:
         """The members of a nested body end up in a container of torch.nn."""

@@ -122,16 +122,16 @@ class TrainingReader:
             entries_of(self.report, node, "`train`", "write `train: {optimizer: sgd lr=0.1, epochs: 90}`")
             return None
         check_keys(self.report, node, TRAIN_KEYS, "`train`")
-        found = {key: self._value(key, value) for key in TRAIN_KEYS if (value := node.get(key)) is not None}
+        values = {key: self._value(key, value) for key in TRAIN_KEYS if (value := node.get(key)) is not None}
         for key in ("optimizer", "epochs"):
             if node.get(key) is None:
                 help = f"write `{key}: {'sgd lr=0.1 momentum=0.9' if key == 'optimizer' else 90}`"
                 self.report.error("missing-key", f"`{key}` of `train` is missing", node.start, node.start, help=help)
-        if "data" in found and "folder" in found:
+        if "data" in values and "folder" in values:
             self.report.at("bad-argument", "`data` and `folder` both say where the data come from", node)
-        given = {key: value for key, value in found.items() if value is not None}
-        complete = {"optimizer", "epochs"} <= given.keys()
-        return Training(span=self.report.span_of(node), **given) if complete else None
+        settings = {key: value for key, value in values.items() if value is not None}
+        complete = {"optimizer", "epochs"} <= settings.keys()
+        return Training(span=self.report.span_of(node), **settings) if complete else None
 
     def _value(self, key: str, node: Node) -> Any:
         if key in WORDS:
@@ -152,18 +152,18 @@ class TrainingReader:
             return Text(scalar.text, self.report.span_of(scalar))
         return None
 
-    def _setting(self, key: str, node: Node, known: Mapping[str, Recipe]) -> Setting | None:
+    def _setting(self, key: str, node: Node, recipes: Mapping[str, Recipe]) -> Setting | None:
         """`sgd lr=0.1 momentum=0.9`"""
         line = StatementReader(self.report).statement(node, f"`{key}`")
         if not isinstance(line, Line):
             if line is not None:
-                wrong_kind(self.report, node, f"`{key}`", "a word with arguments", f"write `{next(iter(known))}`")
+                wrong_kind(self.report, node, f"`{key}`", "a word with arguments", f"write `{next(iter(recipes))}`")
             return None
-        recipe = known.get(line.op)
+        recipe = recipes.get(line.op)
         if recipe is None:
             span = line.op_span
             word = Scalar(start=span.start, end=span.end, text=line.op, raw=line.op, quoted=False)
-            self.report.unknown("bad-value", key, line.op, word, known)
+            self.report.unknown("bad-value", key, line.op, word, recipes)
             return None
         values = self._values(line.arguments, recipe.takes, line.op)
         for name in recipe.required:
@@ -172,9 +172,9 @@ class TrainingReader:
                 self.report.error("missing-argument", f"`{line.op}` needs `{name}`", span.start, span.end, help=help)
         return Setting(line.op, values, line.span)
 
-    def _values(self, given: tuple[Argument, ...], takes: Mapping[str, Kind], what: str) -> dict[str, Any]:
+    def _values(self, arguments: tuple[Argument, ...], takes: Mapping[str, Kind], what: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for one in given:
+        for one in arguments:
             span = one.name_span or one.span
             if one.name is None:
                 help = f"write `name=value`; `{what}` takes {listed(takes)}" if takes else f"`{what}` takes none"
@@ -202,11 +202,11 @@ class TrainingReader:
 
     def _groups(self, node: Node) -> tuple[tuple[Text, Mapping[str, Any]], ...]:
         """`{fc: {lr: 0.1}, "layer4.*": {lr: 0.01, weight_decay: 0}}`"""
-        found = []
+        groups = []
         for key, value in entries_of(self.report, node, "`groups`", "write `groups: {fc: {lr: 0.1}}`"):
             values = self._values(arguments(self.report, value, f"group `{key.text}`"), _RATES, "a group")
-            found.append((Text(key.text, self.report.span_of(key)), values))
-        return tuple(found)
+            groups.append((Text(key.text, self.report.span_of(key)), values))
+        return tuple(groups)
 
 
 def _is_function(text: str) -> bool:

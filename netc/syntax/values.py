@@ -22,10 +22,10 @@ def kind_of(node: Node) -> str:
     return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
-def wrong_kind(report: SourceFindings, node: Node, what: str, wanted: str, help: str | None = None) -> None:
+def wrong_kind(report: SourceFindings, node: Node, what: str, expected: str, help: str | None = None) -> None:
     """Reports a node of the wrong kind, unless it was reported when it was read."""
     if not isinstance(node, Broken):
-        report.at("wrong-kind", f"{what} must be {wanted}, not {kind_of(node)}", node, help)
+        report.at("wrong-kind", f"{what} must be {expected}, not {kind_of(node)}", node, help)
 
 
 def is_empty(node: Node) -> bool:
@@ -114,8 +114,8 @@ def expression(
     """
     if isinstance(node, Sequence):
         items = [expression(report, item, what, lines=lines) for item in node.items]
-        found = tuple(item for item in items if item is not None)
-        return ListExpr(items=found, start=node.start, end=node.end) if len(found) == len(items) else None
+        parts = tuple(item for item in items if item is not None)
+        return ListExpr(items=parts, start=node.start, end=node.end) if len(parts) == len(items) else None
     scalar = node if isinstance(node, Scalar) else None
     if scalar is None or (scalar.empty and not scalar.text):
         wrong_kind(report, node, what, "an expression", "if this should be text and not a mapping, quote it")
@@ -154,5 +154,5 @@ def argument(report: SourceFindings, key: Scalar, node: Node) -> Argument | None
 
 
 def arguments(report: SourceFindings, node: Node, what: str) -> tuple[Argument, ...]:
-    found = (argument(report, key, value) for key, value in entries_of(report, node, what))
-    return tuple(value for value in found if value is not None)
+    parsed = (argument(report, key, value) for key, value in entries_of(report, node, what))
+    return tuple(value for value in parsed if value is not None)

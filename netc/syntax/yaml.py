@@ -52,7 +52,7 @@ def load_tree(report: SourceFindings) -> Node | None:
     text = report.source.text
     spend(len(text) // CHARACTERS)
     base = 1 if text.startswith("\ufeff") else 0
-    refused = [found.start() for pattern in _REFUSED if (found := pattern.search(text, base))]
+    refused = [match.start() for pattern in _REFUSED if (match := pattern.search(text, base))]
     if refused:
         report_character(report, min(refused))
         return None

@@ -73,7 +73,7 @@ def report_yaml(report: SourceFindings, error: yaml.MarkedYAMLError, base: int) 
     text = report.source.text
     mark = error.problem_mark or error.context_mark
     at = min(mark.index + base, len(text)) if mark else 0
-    if any(found.span and found.span.start <= at <= found.span.end for found in report.diagnostics):
+    if any(diagnostic.span and diagnostic.span.start <= at <= diagnostic.span.end for diagnostic in report.diagnostics):
         return
     problem = str(error.problem or error)
     sign = text[at : at + 1]

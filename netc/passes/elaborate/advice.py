@@ -50,8 +50,8 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             yield from self._attributes(dict(candidate))
         if self.problem.clash is not None:
             spend(ADVICE)
-            found = mismatch(self.op, self.applied, self.problem.clash)
-            yield from () if found is None else found.offers()
+            fixes = mismatch(self.op, self.applied, self.problem.clash)
+            yield from () if fixes is None else fixes.offers()
         if self.problem.code == "rank-mismatch":
             yield from self._batched()
             yield from self._relative()
@@ -77,17 +77,17 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
     def _flattened(self) -> Iterator[Fix]:
         """Axes that a flatten on the way should have left alone, or found pooled to one element."""
         way = steps(self.applied.inputs[0], self.applied.session.provenance)
-        found = next((step for step in way if _flattens(step.node)), None)
-        line = None if found is None else found.node.statement
-        if found is None or not isinstance(line, Line):
+        flatten_step = next((step for step in way if _flattens(step.node)), None)
+        line = None if flatten_step is None else flatten_step.node.statement
+        if flatten_step is None or not isinstance(line, Line):
             return
-        edits = give(line, found.node.spans, {"start_dim": 1})
-        if found.node.op.__dict__["start_dim"] == 0:
-            yield from offer(f"write `start_dim=1` in `{found.path}`: axis 0 holds the batch", *edits)
-        rank = found.node.inputs[0].type.rank - 2
+        edits = give(line, flatten_step.node.spans, {"start_dim": 1})
+        if flatten_step.node.op.__dict__["start_dim"] == 0:
+            yield from offer(f"write `start_dim=1` in `{flatten_step.path}`: axis 0 holds the batch", *edits)
+        rank = flatten_step.node.inputs[0].type.rank - 2
         before = prepend(line, (f"adaptive_avg_pool{rank}d 1",))
         if rank in (1, 2, 3) and before is not None:
-            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{found.path}`", *before)
+            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{flatten_step.path}`", *before)
 
     def _batched(self) -> Iterator[Fix]:
         """The input of the network that comes here with an axis more, the batch."""

@@ -37,13 +37,13 @@ class Bound(msgspec.Struct, frozen=True, eq=False):
     complaints: list[Complaint]
 
 
-def bind(given: Iterable[ScopedArgument], names: tuple[str, ...], what: str) -> Bound:
+def bind(arguments: Iterable[ScopedArgument], names: tuple[str, ...], what: str) -> Bound:
     """Positional arguments in order, then named ones; `what` names the callee in messages."""
-    known = frozenset(names) if len(names) > MANY else names
+    valid = frozenset(names) if len(names) > MANY else names
     bound: dict[str, ScopedArgument] = {}
     complaints: list[Complaint] = []
     open_names = iter(names)
-    for one in given:
+    for one in arguments:
         argument = one.argument
         name = argument.name
         if argument.late:
@@ -51,7 +51,7 @@ def bind(given: Iterable[ScopedArgument], names: tuple[str, ...], what: str) -> 
                 complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, None))
         elif name is None and (name := next(open_names, None)) is None:
             complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, None))
-        elif name not in known:
+        elif name not in valid:
             span = argument.name_span or argument.span
             complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
         elif name in bound:
@@ -83,9 +83,9 @@ def is_plain(expr: Expr, words: tuple[str, ...] = ()) -> bool:
     return isinstance(expr, ListExpr) and all(is_plain(item, words) for item in expr.items)
 
 
-def said(given: ScopedArgument, words: tuple[str, ...] = ()) -> Provenance | None:
+def said(scoped: ScopedArgument, words: tuple[str, ...] = ()) -> Provenance | None:
     """The author's expression, unless the value alone says it."""
-    return None if is_plain(given.argument.value, words) else Provenance(given.argument.value, given.scope)
+    return None if is_plain(scoped.argument.value, words) else Provenance(scoped.argument.value, scoped.scope)
 
 
 def value_key(value: Any) -> Any:

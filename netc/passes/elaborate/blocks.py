@@ -54,9 +54,9 @@ class Blocks:
         self._blocks: dict[Any, Elaborated] = {}
         self._open: list[Definition] = []
 
-    def block(self, wanted: Instantiation, frame: Frame) -> Elaborated | None:
+    def block(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
         """The block for a call; None when it cannot be elaborated at all (reported)."""
-        key, definition, types = block_key(wanted), wanted.definition, wanted.types
+        key, definition, types = block_key(instantiation), instantiation.definition, instantiation.types
         if key in self._blocks:
             return self._blocks[key]
         if definition in self._open:
@@ -68,7 +68,7 @@ class Blocks:
         self.report.trail.append(frame)
         self._open.append(definition)
         inputs = tuple(Value(t, n, s) for t, (n, s) in zip(types, _named(definition, len(types)), strict=True))
-        elaborated = self.elaborate(definition, wanted.instance, wanted.values, inputs)
+        elaborated = self.elaborate(definition, instantiation.instance, instantiation.values, inputs)
         self._open.pop()
         self.report.trail.pop()
         if elaborated is not None:
@@ -76,22 +76,22 @@ class Blocks:
         return elaborated
 
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:
-        wanted = 1 if definition.inputs is None else sum(not i.many for i in definition.inputs)
-        if len(types) != wanted and not (len(types) > wanted and takes_many(definition)):
+        count = 1 if definition.inputs is None else sum(not i.many for i in definition.inputs)
+        if len(types) != count and not (len(types) > count and takes_many(definition)):
             names = ", ".join(f"{i.name}.*" if i.many else i.name for i in definition.inputs or ())
             listed = f" ({names})" if names else ""
             more = " or more" if takes_many(definition) else ""
-            message = f"`{definition.name}` takes {wanted}{more} input{'s' * (wanted != 1)}{listed}, not {len(types)}"
+            message = f"`{definition.name}` takes {count}{more} input{'s' * (count != 1)}{listed}, not {len(types)}"
             self.report.error("bad-arity", message, frame.span)
             return False
         if isinstance(definition, SpecFile):
             return all(self._same_rank(i, t, frame) for i, t in zip(definition.inputs or (), types, strict=True))
         return True
 
-    def _same_rank(self, declared: Input, given: TensorType, frame: Frame) -> bool:
-        if declared.shape is None or len(declared.shape) == given.rank:
+    def _same_rank(self, declared: Input, actual: TensorType, frame: Frame) -> bool:
+        if declared.shape is None or len(declared.shape) == actual.rank:
             return True
-        message = f"input `{declared.name}` has {len(declared.shape)} axes; {given} has {given.rank}"
+        message = f"input `{declared.name}` has {len(declared.shape)} axes; {actual} has {actual.rank}"
         self.report.error("rank-mismatch", message, frame.span)
         return False
 
@@ -117,19 +117,19 @@ class Blocks:
         flow = Incoming(inputs[0] if inputs else None)
         statement = definition.net
         if isinstance(statement, Body):
-            made = build.body(statement, place, flow)
+            result = build.body(statement, place, flow)
         elif statement is None:
-            made = build.run(Alias(span=definition.span, refs=()), place, flow)
+            result = build.run(Alias(span=definition.span, refs=()), place, flow)
         else:
-            made = build.run(statement, place, Incoming(flow.value, linked=True))
+            result = build.run(statement, place, Incoming(flow.value, linked=True))
         build.report_forks()
-        outputs = self._outputs(definition, build, place, made.value)
+        outputs = self._outputs(definition, build, place, result.value)
         for check in late:
             holds(self.session, check, instance, scope)
         there = [o for o in outputs if o.enabled and o.value.type is not NONE]
         removed = [o.value for o in outputs if o.enabled is (o.value.type is NONE)]
         block = Block(
-            definition=definition, arguments=values, inputs=inputs, items=(*made.items, *build.weights),
+            definition=definition, arguments=values, inputs=inputs, items=(*result.items, *build.weights),
             outputs=tuple([BlockOutput(o.name, o.value, o.train_only) for o in there]), scope=scope,
             removed=tuple(removed),
         )  # fmt: skip
@@ -185,15 +185,15 @@ class Blocks:
     ) -> tuple[DeclaredOutput, ...]:
         if definition.outputs is None:
             return () if last is None else (DeclaredOutput("out", unaliased(last), False, True, last.span),)
-        made: dict[str, DeclaredOutput] = {}
+        declared: dict[str, DeclaredOutput] = {}
         for output in definition.outputs:
             for name, turn in self._named_outputs(output, build, place):
                 one = self._output(name, output, build, turn)
-                if name in made:
+                if name in declared:
                     self.report.error("duplicate-name", f"`{name}` is the name of another output", output.span)
                 elif one is not None:
-                    made[name] = one
-        return tuple(made.values())
+                    declared[name] = one
+        return tuple(declared.values())
 
     def _named_outputs(self, output: Output, build: BodyBuilder, place: Place) -> Iterator[tuple[str, Place]]:
         """The name of each output that a declaration makes, and the place where its expressions are read."""
@@ -213,13 +213,13 @@ class Blocks:
             enabled = self.files.attempt(partial(truth, output.condition, context), place.instance.source)
         if enabled is False and not self._exists(output.source.parts, place):
             return None
-        found = build.references(output.source, place, explicit=None)
-        if len(found) > 1:
-            message = f"output `{name}` is one tensor, not {len(found)}"
+        values = build.references(output.source, place, explicit=None)
+        if len(values) > 1:
+            message = f"output `{name}` is one tensor, not {len(values)}"
             self.report.error("bad-arity", message, output.span).help(
                 "several outputs have names with a hole: `score$k: {for: {k: 1..3}, from: head$k}`"
             )
-        value = found[0] if found else Value(ERROR, name, output.span)
+        value = values[0] if values else Value(ERROR, name, output.span)
         self._check_hidden(name, output, value, place)
         return DeclaredOutput(name, value, output.train_only, enabled is not False, output.span)
 

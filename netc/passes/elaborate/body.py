@@ -57,10 +57,10 @@ class Counter:
         self.next += 1
         return self.place.at(str(self.next - 1))
 
-    def add(self, made: StatementResult) -> None:
-        self.items.extend(made.items)
-        if made.feeds:
-            self.flow = self.flow.then(made.value)
+    def add(self, result: StatementResult) -> None:
+        self.items.extend(result.items)
+        if result.feeds:
+            self.flow = self.flow.then(result.value)
 
 
 class BodyBuilder(Resolver):
@@ -75,9 +75,9 @@ class BodyBuilder(Resolver):
         if self.session.depth >= MAX_DEPTH:
             return self._too_deep(statement, place)
         self.session.depth += 1
-        made = self._RUN[type(statement)](self, statement, place, flow)
+        result = self._RUN[type(statement)](self, statement, place, flow)
         self.session.depth -= 1
-        return made
+        return result
 
     def _too_deep(self, statement: Statement, place: Place) -> StatementResult:
         message = f"blocks and statements are nested more than {MAX_DEPTH} deep"
@@ -87,16 +87,16 @@ class BodyBuilder(Resolver):
     def body(self, statement: Body, place: Place, flow: Incoming) -> StatementResult:
         """Named statements in order; the first takes what flows in. Where nothing does, it stands for its last tensor,
         one that feeds no statement too."""
-        made: list[Item] = []
+        built: list[Item] = []
         value = flow.value
         for named in statement.statements:
             one = self.named(named, place, flow)
-            made.extend(one.items)
+            built.extend(one.items)
             if one.feeds or flow.value is None:
                 value = one.value
             if one.feeds:
                 flow = Incoming(value)
-        return StatementResult(made, value)
+        return StatementResult(built, value)
 
     def named(self, named: Named, place: Place, flow: Incoming) -> StatementResult:
         return self._named(named, named.statement, place, flow)
@@ -116,20 +116,20 @@ class BodyBuilder(Resolver):
     ) -> StatementResult:
         own = place.at(name)
         outer, self.naming = self.naming, named.name_span
-        made = self._place_own(own, named, statement, place, flow)
+        result = self._place_own(own, named, statement, place, flow)
         self.naming = outer
-        return made
+        return result
 
     def _place_own(
         self, own: Place, named: Named, statement: Statement, place: Place, flow: Incoming
     ) -> StatementResult:
         if self._taken(own, place.path, named):
             return StatementResult([], Value(ERROR, own.path, named.name_span))
-        made = self.run(statement, own, flow)
+        result = self.run(statement, own, flow)
         leaf = isinstance(statement, Line) and statement.repeat is None
-        if not leaf or (not made.items and own.path not in place.names.heads):
-            place.names.add_group(own.path, made.value)
-        return made
+        if not leaf or (not result.items and own.path not in place.names.heads):
+            place.names.add_group(own.path, result.value)
+        return result
 
     def _taken(self, own: Place, prefix: str, named: Named) -> bool:
         """Whether another statement has this name, or one of the containers a dotted name needs."""
@@ -156,20 +156,20 @@ class BodyBuilder(Resolver):
             self.templates.append(LoopTemplate(named, loop, turns[0][1], flow.value))
         for scope, bindings in turns or []:
             with self.report.turn(loop, bindings):
-                made = self._named(named, loop.body, place.within(scope), flow)
-            iterations.append(_iteration(loop, bindings, made, flow))
-            value = made.value if made.feeds else value
-            flow = Incoming(value) if made.feeds else flow
+                result = self._named(named, loop.body, place.within(scope), flow)
+            iterations.append(_iteration(loop, bindings, result, flow))
+            value = result.value if result.feeds else value
+            flow = Incoming(value) if result.feeds else flow
         said = {"iterable": how_said(loop.iterable, place.scope)}
         return StatementResult([_group("loop", "", iterations, loop, before, value, said=said)], value)
 
     def _nested(self, statement: Body, place: Place, flow: Incoming) -> StatementResult:
         inner = place.nested()
         inner.names.body_inputs[inner.path] = flow.value
-        made = self.body(statement, inner, flow)
-        group = _group("body", place.path, made.items, statement, flow.value, made.value)
-        place.names.add_group(place.path, made.value)
-        return StatementResult([group], made.value)
+        result = self.body(statement, inner, flow)
+        group = _group("body", place.path, result.items, statement, flow.value, result.value)
+        place.names.add_group(place.path, result.value)
+        return StatementResult([group], result.value)
 
     def _chain(self, statement: Chain, place: Place, flow: Incoming) -> StatementResult:
         counter = Counter(place, flow)
@@ -200,9 +200,9 @@ class BodyBuilder(Resolver):
             counter.add(self.run(item, counter.place, counter.flow))
         else:
             place = counter.member()
-            made = self.run(item, place, counter.flow)
-            counter.place.names.add_group(place.path, made.value)
-            counter.add(made)
+            result = self.run(item, place, counter.flow)
+            counter.place.names.add_group(place.path, result.value)
+            counter.add(result)
 
     def _vanishes(self, line: Line, place: Place) -> bool:
         """Whether the operator is an argument that holds `none`."""
@@ -211,11 +211,11 @@ class BodyBuilder(Resolver):
 
     def _named_alone(self, line: Line, place: Place) -> Value:
         """What a line that vanished reads: that is what the next member of its chain reads."""
-        found = self.inputs(line, place, Incoming(None))
-        if found is not None and len(found) != 1:
-            self.report.error("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(found)}", line.span)
-            found = None
-        return Value(ERROR, place.path, line.span) if found is None else found[0]
+        alone = self.inputs(line, place, Incoming(None))
+        if alone is not None and len(alone) != 1:
+            self.report.error("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(alone)}", line.span)
+            alone = None
+        return Value(ERROR, place.path, line.span) if alone is None else alone[0]
 
     def _spliced(self, kind: Any, item: Statement, counter: Counter, fill: Callable[[Counter], dict[str, Any]]) -> None:
         """Let `fill` number its members into this chain, keeping them together as a group."""
@@ -259,9 +259,9 @@ class BodyBuilder(Resolver):
             count = 0
         for turn in range(count):
             with self.report.copy(line, turn + 1, count):
-                made = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
-            counter.add(made)
-            if made.value is not None and made.value.type is ERROR:
+                result = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
+            counter.add(result)
+            if result.value is not None and result.value.type is ERROR:
                 break
         return {"said": {"count": how_said(repeat, place.scope)}}
 
@@ -289,8 +289,8 @@ class BodyBuilder(Resolver):
         if rows is ERROR:
             return None
         for name in loop.names:
-            found = place.scope.find(name)
-            if found is not None and (found[0].kind == "loop" or found[1].owner is place.names.definition):
+            binding = place.scope.find(name)
+            if binding is not None and (binding[0].kind == "loop" or binding[1].owner is place.names.definition):
                 self.report.error("ambiguous-name", f"`{name}` is already in use here", loop.span)
         turns = []
         for index, row in enumerate(rows):
@@ -308,13 +308,15 @@ class BodyBuilder(Resolver):
 
     def _conditional(self, statement: Conditional, place: Place, flow: Incoming) -> StatementResult:
         taken, branch = self._decide(statement, reading := place.reading(flow.value))
-        made = StatementResult([], flow.value) if branch is None else self.run(branch, place, flow)
+        result = StatementResult([], flow.value) if branch is None else self.run(branch, place, flow)
         if taken is None:
-            made = StatementResult([], Value(ERROR, place.path, statement.span))
-        place.names.add_group(place.path, made.value)
+            result = StatementResult([], Value(ERROR, place.path, statement.span))
+        place.names.add_group(place.path, result.value)
         said = {"condition": how_said(statement.condition, reading.scope)}
-        group = _group("if", place.path, made.items, statement, flow.value, made.value, taken=bool(taken), said=said)
-        return StatementResult([group], made.value, made.feeds)
+        group = _group(
+            "if", place.path, result.items, statement, flow.value, result.value, taken=bool(taken), said=said
+        )
+        return StatementResult([group], result.value, result.feeds)
 
     def _branch_members(self, statement: Conditional, counter: Counter) -> dict[str, Any]:
         taken, branch = self._decide(statement, reading := counter.place.reading(counter.flow.value))
@@ -339,14 +341,14 @@ class BodyBuilder(Resolver):
         return StatementResult([], Value(NONE, place.path, statement.span))
 
     def _alias(self, statement: Alias, place: Place, flow: Incoming) -> StatementResult:
-        found = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
-        if len(found) > 1:
+        values = [v for ref in statement.refs for v in self.references(ref, place, explicit=None)]
+        if len(values) > 1:
             self.report.error(
                 "bad-arity", "expected one tensor here; use `concat` or `add` to combine several", statement.span
             )
-        if not found:
+        if not values:
             return StatementResult([], Value(ERROR, place.path, statement.span))
-        return StatementResult([], AliasedValue(found[0].type, place.path, statement.span, found[0]))
+        return StatementResult([], AliasedValue(values[0].type, place.path, statement.span, values[0]))
 
     def _line(self, line: Line, place: Place, flow: Incoming) -> StatementResult:
         return self._leaf(line, place, flow) if line.repeat is None else self._repeat(line, place, flow)
@@ -379,8 +381,8 @@ class BodyBuilder(Resolver):
         if isinstance(shared.statement, Line) and is_single(shared.statement):
             own = module_place(shared, place)
             ok = can_call(self.report, shared, line, place)
-            made = apply(self, self.elaborate, shared.statement, own, inputs) if ok else failed(place, line)
-            return self._record(made, line, own)
+            result = apply(self, self.elaborate, shared.statement, own, inputs) if ok else failed(place, line)
+            return self._record(result, line, own)
         if inputs is not None and len(inputs) != 1:
             self.report.error("bad-arity", f"`{shared.text}` takes 1 input, not {len(inputs)}", line.span)
             inputs = None
@@ -404,8 +406,8 @@ class BodyBuilder(Resolver):
     }
 
 
-def _iteration(loop: Loop, bindings: dict[str, Any], made: StatementResult, flow: Incoming) -> Group:
-    return _group("iteration", "", made.items, loop, flow.value, made.value, bindings=bindings)
+def _iteration(loop: Loop, bindings: dict[str, Any], result: StatementResult, flow: Incoming) -> Group:
+    return _group("iteration", "", result.items, loop, flow.value, result.value, bindings=bindings)
 
 
 def _group(

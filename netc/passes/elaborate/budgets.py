@@ -41,11 +41,11 @@ def is_budget(expr: Expr, scope: Scope) -> bool:
 class Budgets:
     """What checks may ask of a network. `known` as for `costs`."""
 
-    def __init__(self, network: Network, flat: Flat, scope: Scope, known: dict[Any, Work] | None = None) -> None:
+    def __init__(self, network: Network, flat: Flat, scope: Scope, cache: dict[Any, Work] | None = None) -> None:
         self._flat = flat
         self._scope = scope
         spend(OPERATOR * len(flat.nodes))
-        self._costs = costs(network, flat, known)
+        self._costs = costs(network, flat, cache)
 
     @cached_property
     def total(self) -> Cost:
@@ -96,10 +96,10 @@ class Budgets:
         return _seen(field, expr)
 
     def _count(self, cost: Cost, name: str, at: Expr) -> Size:
-        found: Size | None = getattr(cost, name)
-        if found is None:
+        count: Size | None = getattr(cost, name)
+        if count is None:
             raise ExprError("too-complex", f"`{name}` is too complex to write down", at, "give the sizes with --size")
-        return found
+        return count
 
 
 def _seen(field: Field, expr: Attribute) -> Any:

@@ -87,8 +87,10 @@ def _definition(files: Files, callee: Definition | Import, target: Target) -> tu
 
 def _values(files: Files, bound: Bound, target: Target, inputs: tuple[Value, ...]) -> dict[str, Any]:
     return {
-        name: files.value(given.argument.value, files.of_scope(given.scope), target.place.beside(given.scope, inputs))
-        for name, given in bound.by_name.items()
+        name: files.value(
+            scoped.argument.value, files.of_scope(scoped.scope), target.place.beside(scoped.scope, inputs)
+        )
+        for name, scoped in bound.by_name.items()
     }
 
 
@@ -124,11 +126,11 @@ def _applied(
         inputs=inputs,
         outputs=outputs,
         said={
-            name: how_said(given.argument.value, place.beside(given.scope, inputs))
-            for name, given in bound.by_name.items()
-            if said(given) is not None
+            name: how_said(scoped.argument.value, place.beside(scoped.scope, inputs))
+            for name, scoped in bound.by_name.items()
+            if said(scoped) is not None
         },
-        spans={name: given.argument.span for name, given in bound.by_name.items()},
+        spans={name: scoped.argument.span for name, scoped in bound.by_name.items()},
         span=line.span,
         statement=line,
         imported=isinstance(callee, Import),
@@ -142,10 +144,10 @@ def _applied(
     return Applied(call, NameEntry(first, ports, site), feeds=bool(inputs))
 
 
-def block_key(wanted: Instantiation) -> Any:
+def block_key(instantiation: Instantiation) -> Any:
     """Equal for calls that may share one block."""
-    plain = tuple((name, _argument_key(value)) for name, value in wanted.values.items())
-    return (id(wanted.definition), id(wanted.instance.scope), plain, wanted.types)
+    plain = tuple((name, _argument_key(value)) for name, value in instantiation.values.items())
+    return (id(instantiation.definition), id(instantiation.instance.scope), plain, instantiation.types)
 
 
 def _argument_key(value: Any) -> Any:

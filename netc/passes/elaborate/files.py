@@ -84,13 +84,13 @@ class Files:
         if self._root is None:
             self._root = os.path.dirname(source.path)
         self.characters += len(source.text)
-        spec, found = parse_spec(source)
-        self.findings.extend(found)
+        spec, diagnostics = parse_spec(source)
+        self.findings.extend(diagnostics)
         if spec is not None:
             self.specs[source.path] = spec
             self._check_variants(spec)
-            for wanted in spec.imports.values():
-                self._check_import(wanted, spec)
+            for declared in spec.imports.values():
+                self._check_import(declared, spec)
         return spec
 
     def share(self, other: Files) -> None:
@@ -102,36 +102,40 @@ class Files:
             other.characters,
         )
 
-    def _check_import(self, wanted: Import, spec: SpecFile) -> None:
+    def _check_import(self, declared: Import, spec: SpecFile) -> None:
         """Read an imported file although nobody may call it: what is wrong with it is wrong."""
-        found = self.imported(wanted, spec)
-        if found is not None and wanted.variant is not None:
-            self.variant(found, wanted.variant, wanted.span)
+        file = self.imported(declared, spec)
+        if file is not None and declared.variant is not None:
+            self.variant(file, declared.variant, declared.span)
 
-    def imported(self, wanted: Import, importer: SpecFile) -> SpecFile | None:
+    def imported(self, declared: Import, importer: SpecFile) -> SpecFile | None:
         """The file an import names: `netc:NAME`, or a path relative to the file it stands in."""
-        path = wanted.path if is_shipped(wanted.path) else _beside(importer.path, wanted.path)
+        path = declared.path if is_shipped(declared.path) else _beside(importer.path, declared.path)
         if path is None:
-            self.report.error("missing-file", f"`{wanted.path}` is not a relative path to a .yaml file", wanted.span)
+            self.report.error(
+                "missing-file", f"`{declared.path}` is not a relative path to a .yaml file", declared.span
+            )
             return None
         if path not in self._parsed:
             if len(self._parsed) >= MAX_IMPORTS:
-                self.report.error("too-large", f"more than {MAX_IMPORTS} imported files", wanted.span)
+                self.report.error("too-large", f"more than {MAX_IMPORTS} imported files", declared.span)
                 return None
             self._parsed[path] = None
-            if self._is_inside(path, wanted):
-                self._parsed[path] = self._read(path, wanted.span)
+            if self._is_inside(path, declared):
+                self._parsed[path] = self._read(path, declared.span)
         return self._parsed[path]
 
-    def _is_inside(self, path: str, wanted: Import) -> bool:
+    def _is_inside(self, path: str, declared: Import) -> bool:
         """A spec that somebody sent must not have other files of this machine read, and parts of them shown."""
         root = self._root or "."
         if is_shipped(path) or may_import(path, root):
             return True
         folder = os.path.dirname(os.path.relpath(os.path.realpath(path))) or "."
-        self.report.error("import-outside", f"`{wanted.path}` lies outside the folder of the spec", wanted.span).note(
-            "imports are read from the folder of the spec that is compiled, and from folders below it"
-        ).help(f"if you trust this spec, allow it with `--allow-imports {folder}`")
+        self.report.error(
+            "import-outside", f"`{declared.path}` lies outside the folder of the spec", declared.span
+        ).note("imports are read from the folder of the spec that is compiled, and from folders below it").help(
+            f"if you trust this spec, allow it with `--allow-imports {folder}`"
+        )
         return False
 
     def _read(self, path: str, span: Span) -> SpecFile | None:
@@ -148,33 +152,33 @@ class Files:
         for variant in spec.variants:
             if variant.name == name:
                 return variant
-        known = [v.name for v in spec.variants]
+        names = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
-        near = closest(name, known)
+        near = closest(name, names)
         self.report.error("unknown-variant", message, span, path=spec.path).note(
-            f"it has {listed(known)}" if known else "it has no variants"
+            f"it has {listed(names)}" if names else "it has no variants"
         ).help(near and f"did you mean `{near}`?")
         return None
 
     def instance(
-        self, spec: SpecFile, variant: Variant | None, given: Mapping[str, Any], types: tuple[TensorType, ...] = ()
+        self, spec: SpecFile, variant: Variant | None, args: Mapping[str, Any], types: tuple[TensorType, ...] = ()
     ) -> FileInstance:
         """The file with defaults, then the variant's values, then the given ones (already evaluated).
 
         types: those of its inputs where it is imported; its symbols hold the sizes of that use.
         """
-        key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(given.items())), types)
+        key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(args.items())), types)
         if key in self._instances:
             return self._instances[key]
         scope = Scope(None, {}, owner=spec)
-        made = blocks_of_shared(spec)
+        shared_blocks = blocks_of_shared(spec)
         instance = FileInstance(
             spec, scope, {}, OperatorNames(spec), {d.op: d.values for d in spec.defaults}, spec.span.source,
-            blocks={**spec.blocks, **made},
-            shared=tuple([calling(named) if named.text in made else named for named in spec.shared]),
+            blocks={**spec.blocks, **shared_blocks},
+            shared=tuple([calling(named) if named.text in shared_blocks else named for named in spec.shared]),
         )  # fmt: skip
         self._by_scope[scope] = instance
-        arguments = self._arguments(instance, variant, given)
+        arguments = self._arguments(instance, variant, args)
         scope.bindings.update({k: Binding("argument", v) for k, v in arguments.items()})
         self.add_lets(spec, scope, instance)
         instance = msgspec.structs.replace(instance, arguments=arguments)
@@ -182,26 +186,28 @@ class Files:
         self._instances[key] = instance
         return instance
 
-    def _arguments(self, instance: FileInstance, variant: Variant | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _arguments(
+        self, instance: FileInstance, variant: Variant | None, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
         chosen = {p.name: p.default for p in instance.spec.parameters}
         if variant is not None:
             chosen.update({a.name: a.value for a in variant.values if a.name in chosen})
         values = {}
         for name, expr in chosen.items():
-            if name in given:
-                values[name] = given[name]
+            if name in arguments:
+                values[name] = arguments[name]
             elif expr is not None:
                 values[name] = self.value(expr, instance, instance.scope)
         return values
 
     def _check_variants(self, spec: SpecFile) -> None:
-        known = [p.name for p in spec.parameters]
-        for argument in (a for variant in spec.variants for a in variant.values if a.name not in known):
-            self._unknown(spec, argument.name or "", argument.name_span or argument.span, known)
+        names = [p.name for p in spec.parameters]
+        for argument in (a for variant in spec.variants for a in variant.values if a.name not in names):
+            self._unknown(spec, argument.name or "", argument.name_span or argument.span, names)
 
-    def _unknown(self, spec: SpecFile, name: str, span: Span, known: list[str]) -> None:
+    def _unknown(self, spec: SpecFile, name: str, span: Span, names: list[str]) -> None:
         message = f"`{spec.name}` has no argument `{name}`"
-        self.report.error("unknown-argument", message, span).fix(*did_you_mean(span, known))
+        self.report.error("unknown-argument", message, span).fix(*did_you_mean(span, names))
 
     def value(self, expr: Any, instance: FileInstance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
@@ -257,7 +263,7 @@ def _beside(importer: str, path: str) -> str | None:
     return os.path.normpath(os.path.join(os.path.dirname(importer), path))
 
 
-def did_you_mean(word: Span, known: Iterable[str]) -> tuple[Fix, ...]:
+def did_you_mean(word: Span, names: Iterable[str]) -> tuple[Fix, ...]:
     """The nearest of the known words in the place of one that is none of them."""
-    near = closest(word.text, known)
+    near = closest(word.text, names)
     return () if near is None else (Fix(f"did you mean `{near}`?", (Edit(word, near),)),)

@@ -138,35 +138,35 @@ def _plain(word: str) -> str:
     return word.lower().replace("_", "").replace("-", "")
 
 
-def operator_meant(word: str, rank: int | None, known: Iterable[str]) -> tuple[str | None, str | None]:
+def operator_meant(word: str, rank: int | None, blocks: Iterable[str]) -> tuple[str | None, str | None]:
     """The operator another tool calls `word`, as a line begins, and what there is to say where it is none.
 
-    rank: that of the tensor which the line reads; it chooses between `conv1d`, `conv2d` and `conv3d`. known: every
+    rank: that of the tensor which the line reads; it chooses between `conv1d`, `conv2d` and `conv3d`. blocks: every
     name that may stand there.
     """
     plain = _plain(word)
     if plain in _REASONS:
         return None, _REASONS[plain]
-    names = {_plain(name): name for name in known}
+    names = {_plain(name): name for name in blocks}
     if plain in names:
         return names[plain], None
-    found = (
+    operator = (
         _NAMES.get(plain)
         or _NAMES.get(_RANK.sub("#", plain))
         or _NAMES.get(re.sub(r"[123]d(?=transpose$)", "#d", plain))
     )
-    if found is not None:
-        return _ranked(found[0], rank, word), None
+    if operator is not None:
+        return _ranked(operator[0], rank, word), None
     ranked = _RANK.sub("#", f"{plain}#d" if f"{plain}2d" in names else "")
     if ranked:
         return _ranked(names[f"{plain}2d"].replace("2d", "#d"), rank, word), None
-    near = closest(word, known)
+    near = closest(word, blocks)
     return (None if near is None else _of_rank(near, rank, word)), None
 
 
-def operator_fixes(word: Span, named: Iterable[Span], rank: int | None, known: Iterable[str]) -> tuple[Fix, ...]:
+def operator_fixes(word: Span, named: Iterable[Span], rank: int | None, blocks: Iterable[str]) -> tuple[Fix, ...]:
     """What to write in place of an operator's word that nothing has, and of the names of its arguments."""
-    name, reason = operator_meant(word.text.strip("\"'"), rank, known)
+    name, reason = operator_meant(word.text.strip("\"'"), rank, blocks)
     if reason is not None:
         return (Fix(reason),)
     if name is None:
@@ -192,9 +192,9 @@ def _renamed(named: Iterable[Span], operator: str) -> Iterator[Edit]:
             yield Edit(span, meant)
 
 
-def argument_fixes(word: Span, known: Iterable[str]) -> tuple[Fix, ...]:
+def argument_fixes(word: Span, names: Iterable[str]) -> tuple[Fix, ...]:
     """What to write in place of an argument's name that the operator does not have."""
-    name, reason = argument_meant(word.text, known)
+    name, reason = argument_meant(word.text, names)
     if reason is not None:
         return (Fix(reason),)
     return () if name is None else (Fix(f"did you mean `{name}`?", (Edit(word, name),)),)
@@ -220,7 +220,7 @@ def argument_meant(word: str, known: Iterable[str]) -> tuple[str | None, str | N
     plain, names = _plain(word), list(known)
     if plain in _FOLLOWS:
         return None, "leave it out: it follows from the input"
-    found = next((name for name in _WORDS.get(plain, ()) if name in names), None)
-    if found is None and plain in _NOT_HERE:
+    meant = next((name for name in _WORDS.get(plain, ()) if name in names), None)
+    if meant is None and plain in _NOT_HERE:
         return None, _NOT_HERE[plain]
-    return found or next((name for name in names if _plain(name) == plain), None) or closest(word, names), None
+    return meant or next((name for name in names if _plain(name) == plain), None) or closest(word, names), None

@@ -29,34 +29,34 @@ WIDEST = 11
 def one_less(applied: Application, at: int = 0) -> Iterator[Fix]:
     """The line without its positional argument number `at`, where it has one more than that."""
     line, name = applied.line, applied.cls.follows[0]
-    given = [argument for argument in line.arguments if argument.name is None]
-    if not name or len(given) < 2 or at >= len(given):
+    positional = [argument for argument in line.arguments if argument.name is None]
+    if not name or len(positional) < 2 or at >= len(positional):
         return
-    edit = _cut(given, at)
+    edit = _cut(positional, at)
     followed = _followed(applied)
     size = "" if followed is None else f" ({dim_text(followed)})"
     text = (
         line.span.source.text[line.span.start : edit.span.start] + line.span.source.text[edit.span.end : line.span.end]
     )
-    remedy = f"write `{text}`" if line.long is None else f"leave `{given[at].span.text}` out"
+    remedy = f"write `{text}`" if line.long is None else f"leave `{positional[at].span.text}` out"
     yield Fix(f"`{name}` follows from the input{size}: {remedy}", (edit,))
 
 
-def _cut(given: Sequence[Argument], at: int) -> Edit:
+def _cut(positional: Sequence[Argument], at: int) -> Edit:
     """One positional argument taken out, with what parts it from the next, or from the one before where it is last."""
-    source, start, end = given[at].span.source, given[at].span.start, given[at].span.end
-    if at + 1 < len(given):
-        end = given[at + 1].span.start
+    source, start, end = positional[at].span.source, positional[at].span.start, positional[at].span.end
+    if at + 1 < len(positional):
+        end = positional[at + 1].span.start
     elif at:
-        start = given[at - 1].span.end
+        start = positional[at - 1].span.end
     return Edit(Span(source, start, end), "")
 
 
 def repeats_input(applied: Application) -> bool:
     """Whether the line's first argument is the size that follows from the input."""
     names = [*applied.cls.attributes]
-    given, followed = applied.target.given, _followed(applied)
-    if not applied.cls.follows[0] or not given or given[0].argument.name is not None or followed is None:
+    arguments, followed = applied.target.given, _followed(applied)
+    if not applied.cls.follows[0] or not arguments or arguments[0].argument.name is not None or followed is None:
         return False
     return bool(applied.values.get(names[0]) == followed)
 
@@ -74,7 +74,7 @@ def takes_for_another(applied: Application, op: Op) -> bool:
     kernel: Sequence[int] = op.__dict__.get("kernel_size", ())
     if eps < 1 and not (kernel and max(kernel) > WIDEST):
         return False
-    names = applied.cls.arguments[: len([1 for given in applied.target.given if given.argument.name is None])]
+    names = applied.cls.arguments[: len([1 for scoped in applied.target.given if scoped.argument.name is None])]
     if "eps" in names and eps >= 1:
         taken, offers = f"{eps:g} is taken for `eps`", tuple(_without(applied, names.index("eps")))
     elif "kernel_size" in names and max(kernel) > WIDEST and repeats_input(applied) and _are_literals(applied, 2):
@@ -88,24 +88,24 @@ def takes_for_another(applied: Application, op: Op) -> bool:
 
 def _are_literals(applied: Application, count: int) -> bool:
     """Whether the first arguments are numbers as written: who writes `classes 2*stride` means just that."""
-    return all(isinstance(given.argument.value, Literal) for given in applied.target.given[:count])
+    return all(isinstance(scoped.argument.value, Literal) for scoped in applied.target.given[:count])
 
 
 def _without(applied: Application, at: int) -> Iterator[Fix]:
     """The line without one positional argument, the only one or another."""
-    given = [argument for argument in applied.line.arguments if argument.name is None]
-    if at < len(given):
-        alone = len(given) == 1 and applied.line.long is None
-        edit = changes.cut(given[at].span) if alone else _cut(given, at)
-        yield Fix(f"leave `{given[at].span.text}` out", (edit,))
+    positional = [argument for argument in applied.line.arguments if argument.name is None]
+    if at < len(positional):
+        alone = len(positional) == 1 and applied.line.long is None
+        edit = changes.cut(positional[at].span) if alone else _cut(positional, at)
+        yield Fix(f"leave `{positional[at].span.text}` out", (edit,))
 
 
 _TRUTH = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def values_meant(applied: Application, declared: Attr, given: ScopedArgument, value: object) -> Iterator[Fix]:
+def values_meant(applied: Application, declared: Attr, scoped: ScopedArgument, value: object) -> Iterator[Fix]:
     """What may have been meant by a value that an operator does not take."""
-    argument, expr = given.argument, given.argument.value
+    argument, expr = scoped.argument, scoped.argument.value
     place = Span(argument.span.source, expr.start, expr.end)
     if isinstance(value, str):
         yield from _word_meant(declared, place, value)
@@ -134,10 +134,10 @@ def _word_meant(declared: Attr, place: Span, word: str) -> Iterator[Fix]:
         yield from changes.offer(f"did you mean `{near}`?", Edit(place, near))
 
 
-def tensor_meant(applied: Application, given: ScopedArgument) -> Iterator[Fix]:
+def tensor_meant(applied: Application, scoped: ScopedArgument) -> Iterator[Fix]:
     """A tensor that lacks its @."""
-    value = given.argument.value
+    value = scoped.argument.value
     if isinstance(value, Name) and applied.place.scope.tensor(value.id) is not None:
-        place = Span(given.argument.span.source, value.start, value.end)
+        place = Span(scoped.argument.span.source, value.start, value.end)
         text = f"@{value.id}" if applied.line.long is None else f'"@{value.id}"'
-        yield from changes.offer(f"write `{given.argument.name}=@{value.id}`", Edit(place, text))
+        yield from changes.offer(f"write `{scoped.argument.name}=@{value.id}`", Edit(place, text))

@@ -63,10 +63,10 @@ class Inputs:
             shape.append(size)
         return tuple(shape)
 
-    def _bound(self, given: dict[str, int], shapes: list[tuple[Size, ...]]) -> dict[str, int]:
+    def _bound(self, bind: dict[str, int], shapes: list[tuple[Size, ...]]) -> dict[str, int]:
         """Numbers for symbols, where numbers of axes are given too."""
         try:
-            return sizing.for_symbols(given, shapes)
+            return sizing.for_symbols(bind, shapes)
         except sizing.Unfit as unfit:
             self.report.error("bad-argument", f"--size: {unfit}", None, path=self.spec.path)
             return {}

@@ -71,7 +71,7 @@ def listed(line: Line, texts: Sequence[str]) -> list[Edit]:
     source, start = line.span.source, line.span.start
     lead = "".join(f"- {text}{_next_line(line.span)}" for text in texts)
     gone = without_inputs(line)
-    ends = [start + found.end() for found in re.finditer("\n", line.span.text)]
+    ends = [start + match.end() for match in re.finditer("\n", line.span.text)]
     kept = [at for at in ends if not any(edit.span.start < at <= edit.span.end for edit in gone)]
     return [Edit(Span(source, start, start), f"{lead}- "), *[Edit(Span(source, at, at), "  ") for at in kept], *gone]
 

@@ -97,24 +97,24 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         if own.ref is None:
             return
         word = name_of(own.ref)
-        known = [name for name in _alike(self.names, word, self.prefix) if name != word]
-        fitting = [name for name in known if self._fits(name, other.value)]
+        others = [name for name in _alike(self.names, word, self.prefix) if name != word]
+        fitting = [name for name in others if self._fits(name, other.value)]
         for name in fitting[:MAX_OTHERS]:
             yield from offer(f"read `@{name}`, which fits", another(own.ref, name))
 
-    def _fits(self, name: str, wanted: Value) -> bool:
+    def _fits(self, name: str, target: Value) -> bool:
         value = self.names.entries[name].value
-        if value is None or value.type is ERROR or value.type.rank != wanted.type.rank:
+        if value is None or value.type is ERROR or value.type.rank != target.type.rank:
             return False
-        return all(value.type.shape[axis] == wanted.type.shape[axis] for axis in self.axes)
+        return all(value.type.shape[axis] == target.type.shape[axis] for axis in self.axes)
 
     def _padded(self, value: Value) -> Iterator[Fix]:
         """Padding around windows that shrink a tensor by a few rows."""
-        found = [*self._shrinking(value)]
-        if found:
-            yield from _set(found[:1])
-        if len({id(step.node.statement) for step, _ in found}) > 1:
-            yield from _set(found)
+        shrinking = [*self._shrinking(value)]
+        if shrinking:
+            yield from _set(shrinking[:1])
+        if len({id(step.node.statement) for step, _ in shrinking}) > 1:
+            yield from _set(shrinking)
 
     def _shrinking(self, value: Value) -> Iterator[tuple[Ancestor, dict[str, Any]]]:
         """Windows of stride 1 that change the size, last first, and the padding with which they would not."""
@@ -133,9 +133,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         types = [read.type for read in step.node.inputs]
         windows = step.node.op.windows(types[0])
         values = {"padding": tuple([w.extent // 2 for w in windows])}
-        made = None if {w.stride for w in windows} <= {1} else changed(step.node.op, values)
-        if made is not None and all(
-            made.outputs(*types)[0].shape[axis] == other.type.shape[axis] for axis in self.axes
+        changed_op = None if {w.stride for w in windows} <= {1} else changed(step.node.op, values)
+        if changed_op is not None and all(
+            changed_op.outputs(*types)[0].shape[axis] == other.type.shape[axis] for axis in self.axes
         ):
             yield from _set([(step, values)])
 
@@ -205,9 +205,9 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
             return (right, left) if right.value in before else (left, right)
         return (left, right) if len(before) < len(after) else (right, left)
 
-    def _fresh_name(self, wanted: str) -> str:
+    def _fresh_name(self, stem: str) -> str:
         taken = self.names.heads | set(self.names.inputs)
-        return next(name for i in range(1, 1000) if (name := wanted if i == 1 else f"{wanted}{i}") not in taken)
+        return next(name for i in range(1, 1000) if (name := stem if i == 1 else f"{stem}{i}") not in taken)
 
 
 def mismatch(op: Op, applied: Application, clash: Clash) -> Mismatch | None:
@@ -224,14 +224,14 @@ def mismatch(op: Op, applied: Application, clash: Clash) -> Mismatch | None:
     )  # fmt: skip
 
 
-def _set(found: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
+def _set(ancestors: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -> Iterator[Fix]:
     """Attributes of lines above."""
-    if not found:
+    if not ancestors:
         return
     edits: list[Edit] = []
     names: list[str] = []
     lines: set[tuple[int, int]] = set()
-    for step, values in found:
+    for step, values in ancestors:
         line = step.node.statement
         if not isinstance(line, Line) or changed(step.node.op, values) is None:
             return
@@ -239,11 +239,15 @@ def _set(found: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -> It
             lines.add((line.span.start, line.span.end))
             edits += give(line, step.node.spans, values)
             names.append(f"`{step.path}`")
-    step, values = found[0]
-    made = changed(step.node.op, values)
-    shown = f" (gives {made.outputs(*[v.type for v in step.node.inputs])[0]})" if made and len(names) == 1 else ""
+    step, values = ancestors[0]
+    changed_op = changed(step.node.op, values)
+    shown = (
+        f" (gives {changed_op.outputs(*[v.type for v in step.node.inputs])[0]})"
+        if changed_op and len(names) == 1
+        else ""
+    )
     words = in_words(values) if len(names) == 1 else "half padding"
-    if len(names) > 1 and len({in_words(v) for _, v in found}) == 1:
+    if len(names) > 1 and len({in_words(v) for _, v in ancestors}) == 1:
         words = f"`{in_words(values)}`"
     elif len(names) == 1:
         words = f"`{words}`"
@@ -272,5 +276,7 @@ def _stride(before: Size, after: Size) -> int | None:
 def _alike(names: Namespace, word: str, prefix: str) -> list[str]:
     """Statements whose names differ from `word` in numbers only, the nearest numbers first."""
     stem, own = _DIGITS.sub("#", word), [int(n) for n in _DIGITS.findall(word)[:1]]
-    found = [name for name in names.entries if _DIGITS.sub("#", name) == stem and "#" in stem]
-    return sorted(found, key=lambda name: [abs(int(n) - m) for n, m in zip(_DIGITS.findall(name), own, strict=False)])
+    names_alike = [name for name in names.entries if _DIGITS.sub("#", name) == stem and "#" in stem]
+    return sorted(
+        names_alike, key=lambda name: [abs(int(n) - m) for n, m in zip(_DIGITS.findall(name), own, strict=False)]
+    )

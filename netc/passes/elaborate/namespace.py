@@ -132,8 +132,8 @@ class Namespace:
 
     def add_group(self, path: str, value: Value | None) -> None:
         """Name a chain, body, loop or condition, unless a leaf of it already carries the name itself."""
-        known = self.entries.get(path)
-        if known is None or known.container:
+        entry = self.entries.get(path)
+        if entry is None or entry.container:
             self.entries[path] = NameEntry(value)
         self._add_containers(path, value)
 
@@ -143,11 +143,11 @@ class Namespace:
         while at > 0:
             outer = path[:at]
             self._members[outer][path[at + 1 : end]] = None
-            known = self.entries.get(outer)
-            if known is None:
+            entry = self.entries.get(outer)
+            if entry is None:
                 self.entries[outer] = NameEntry(value, container=True)
-            elif known.container:
-                known.value = value
+            elif entry.container:
+                entry.value = value
             self.heads.add(outer)
             end, at = at, path.rfind(".", 0, at)
         self._members[""][path[:end]] = None
@@ -197,9 +197,9 @@ class Namespace:
 
     def members(self, path: str) -> list[str]:
         """Names directly under a path."""
-        found = self._members.get(path, ())
-        spend(len(found))
-        return sorted(found, key=_natural)
+        members = self._members.get(path, ())
+        spend(len(members))
+        return sorted(members, key=_natural)
 
     def numbered(self, path: str, prefix: str) -> list[str]:
         """Absolute paths of the numbered members of `path`, in order: what `@convs.*` means."""
@@ -211,8 +211,8 @@ class Namespace:
 
     def visible(self, prefix: str) -> list[str]:
         """Names a reference may start with here."""
-        found = [m for level in _outward(prefix) for m in self.members(level)]
-        return [*self.inputs, *found]
+        names = [m for level in _outward(prefix) for m in self.members(level)]
+        return [*self.inputs, *names]
 
 
 def _known(value: Value | None, text: str) -> Value:

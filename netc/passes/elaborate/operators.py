@@ -55,19 +55,19 @@ class NodeMaker(Application):
         spend(ATTRIBUTE * len(self.cls.attributes))
         bound = self._bind()
         sure = self.ok
-        known = not [v for v in self.inputs if v.type is ERROR]
-        if known:
+        sound = not [v for v in self.inputs if v.type is ERROR]
+        if sound:
             self._check_arity()
-        for name, given in bound.by_name.items():
-            self.spans[name] = given.argument.span
+        for name, scoped in bound.by_name.items():
+            self.spans[name] = scoped.argument.span
             if name in self.cls.references:
-                self._reference(given)
-            elif sure or given.argument.name is not None:
-                self._attribute(self.cls.attributes[name], given)
+                self._reference(scoped)
+            elif sure or scoped.argument.name is not None:
+                self._attribute(self.cls.attributes[name], scoped)
         if self.undone is not None:
             self._take_over(self.undone)
         self._follow_dtype()
-        if not self.ok or not known or (self.given and any(v.type is ERROR for v in self.references)):
+        if not self.ok or not sound or (self.given and any(v.type is ERROR for v in self.references)):
             return failed(self.place, self.line)
         return self._apply(self.cls(**self.values).complete())
 
@@ -94,50 +94,50 @@ class NodeMaker(Application):
         count = len(self.inputs)
         if least <= count and (most is None or count <= most):
             return
-        wanted = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
-        message = f"`{self.cls.name}` takes {wanted} input{'' if wanted == '1' else 's'}, not {count}"
+        takes = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+        message = f"`{self.cls.name}` takes {takes} input{'' if takes == '1' else 's'}, not {count}"
         helps = (f"name its inputs: `{self.cls.name} @a @b`",) if least > count else ()
         self.report.error("bad-arity", message, self.line.span).help(*helps)
         self.ok = False
 
-    def _reference(self, given: ScopedArgument) -> None:
+    def _reference(self, scoped: ScopedArgument) -> None:
         """The tensor behind `of=@pool1` or `like=@c3`."""
-        if not isinstance(given.argument.value, TensorRef):
-            message = f"`{given.argument.name}` takes a tensor, written with @"
-            clue = Clue(tuple(habits.tensor_meant(self, given)))
-            self.report.error("bad-argument", message, given.argument.span).clue(clue)
+        if not isinstance(scoped.argument.value, TensorRef):
+            message = f"`{scoped.argument.name}` takes a tensor, written with @"
+            clue = Clue(tuple(habits.tensor_meant(self, scoped)))
+            self.report.error("bad-argument", message, scoped.argument.span).clue(clue)
             self.ok = False
             return
-        found = self.resolver.references(given.argument.value, self.place, explicit=None)
-        self.ok = self.ok and bool(found)
-        if found and found[0].type is NONE:
+        values = self.resolver.references(scoped.argument.value, self.place, explicit=None)
+        self.ok = self.ok and bool(values)
+        if values and values[0].type is NONE:
             return
-        if found and self.cls.undoes and found[0].type is not ERROR:
-            self._undo(found[0], given)
+        if values and self.cls.undoes and values[0].type is not ERROR:
+            self._undo(values[0], scoped)
         else:
-            self._pass(given, found[:1])
+            self._pass(scoped, values[:1])
 
-    def _undo(self, value: Value, given: ScopedArgument) -> None:
+    def _undo(self, value: Value, scoped: ScopedArgument) -> None:
         """Take over what the operator named by `of` says and knows."""
-        found = self._origin(value, self.place.names)
-        node, extras = found if found is not None else (None, ())
+        origin = self._origin(value, self.place.names)
+        node, extras = origin if origin is not None else (None, ())
         if node is None or node.op.name != self.cls.undoes:
-            made = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
-            message = f"`{given.argument.name}` must name the {self.cls.undoes} to undo; {made}"
-            self.report.error("bad-argument", message, given.argument.span)
+            maker = f"`{value.path}` comes from {f'a {node.op.name}' if node else 'outside'}"
+            message = f"`{scoped.argument.name}` must name the {self.cls.undoes} to undo; {maker}"
+            self.report.error("bad-argument", message, scoped.argument.span)
             self.ok = False
             return
         if len(node.outputs) < 2:
             message = f"`{value.path}` keeps no indices: its padding differs at both ends or is `same`"
-            self.report.error("bad-argument", message, given.argument.span)
+            self.report.error("bad-argument", message, scoped.argument.span)
             self.ok = False
             return
         self.undone = node
-        self._pass(given, extras)
+        self._pass(scoped, extras)
 
-    def _pass(self, given: ScopedArgument, values: Sequence[Value]) -> None:
+    def _pass(self, scoped: ScopedArgument, values: Sequence[Value]) -> None:
         """Tensors that come after the inputs; where there is an attribute of that name it says so."""
-        name = str(given.argument.name)
+        name = str(scoped.argument.name)
         self.given[name] = tuple(values)
         if name in self.cls.attributes:
             self.values[name] = True
@@ -150,9 +150,9 @@ class NodeMaker(Application):
         spend(LEAF * len(names.entries))
         for site in [entry.call for entry in names.entries.values() if entry.call is not None]:
             inner = site.inside(value)
-            found = None if inner is None else self._origin(inner, site.callee.names)
-            if found is not None:
-                return found[0], tuple([site.reach(v) for v in found[1]])
+            origin = None if inner is None else self._origin(inner, site.callee.names)
+            if origin is not None:
+                return origin[0], tuple([site.reach(v) for v in origin[1]])
         return None
 
     def _take_over(self, undone: Node) -> None:
@@ -166,15 +166,15 @@ class NodeMaker(Application):
 
     def _follow_dtype(self) -> None:
         """A tensor whose line names no type has that of the whole compile."""
-        declared, wanted = self.cls.attributes.get("dtype"), self.session.dtype
-        if declared is not None and declared.default in FLOATS and wanted is not None:
-            self.values.setdefault("dtype", wanted)
+        declared, asked = self.cls.attributes.get("dtype"), self.session.dtype
+        if declared is not None and declared.default in FLOATS and asked is not None:
+            self.values.setdefault("dtype", asked)
 
-    def _attribute(self, declared: Attr, given: ScopedArgument) -> None:
-        expr = given.argument.value
+    def _attribute(self, declared: Attr, scoped: ScopedArgument) -> None:
+        expr = scoped.argument.value
         value: Any = None
         try:
-            value = self._value(expr, declared, given.scope)
+            value = self._value(expr, declared, scoped.scope)
             if isinstance(value, tuple):
                 spend(count_of(value))
             self.values[declared.name] = convert(self.cls, declared, value)
@@ -182,13 +182,13 @@ class NodeMaker(Application):
             self.ok = False
         except ExprError as error:
             self.ok = False
-            if not self._is_no_word(declared, given, error):
-                self.resolver.files.report_expression(error, self.resolver.files.source_of(given.scope))
+            if not self._is_no_word(declared, scoped, error):
+                self.resolver.files.report_expression(error, self.resolver.files.source_of(scoped.scope))
         except BadValue as error:
             self.ok = False
-            self._report_value(declared, given, value, str(error))
+            self._report_value(declared, scoped, value, str(error))
         if not is_plain(expr, declared.words):
-            self.said[declared.name] = how_said(expr, self._scope(given.scope))
+            self.said[declared.name] = how_said(expr, self._scope(scoped.scope))
 
     def _value(self, expr: Expr, declared: Attr, scope: Scope) -> Any:
         if type(expr) is Literal and type(expr.value) is int:
@@ -202,9 +202,9 @@ class NodeMaker(Application):
             self._scopes[scope] = self.place.beside(scope, self.inputs)
         return self._scopes[scope]
 
-    def _is_no_word(self, declared: Attr, given: ScopedArgument, error: ExprError) -> bool:
+    def _is_no_word(self, declared: Attr, scoped: ScopedArgument, error: ExprError) -> bool:
         """Whether an unknown name stands where the operator takes one of a few words; that is what is reported then."""
-        word = given.argument.value
+        word = scoped.argument.value
         if (
             error.code != "unknown-name"
             or not isinstance(word, Name)
@@ -216,13 +216,13 @@ class NodeMaker(Application):
         try:
             convert(self.cls, declared, word.id)
         except BadValue as wrong:
-            self._report_value(declared, given, word.id, str(wrong))
+            self._report_value(declared, scoped, word.id, str(wrong))
             return True
         return False
 
-    def _report_value(self, declared: Attr, given: ScopedArgument, value: Any, message: str) -> None:
-        clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, given, value)))
-        at = Span(given.argument.span.source, given.argument.value.start, given.argument.value.end)
+    def _report_value(self, declared: Attr, scoped: ScopedArgument, value: Any, message: str) -> None:
+        clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, scoped, value)))
+        at = Span(scoped.argument.span.source, scoped.argument.value.start, scoped.argument.value.end)
         self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
 
     def _find_sizes(self, op: Op) -> None:
@@ -230,8 +230,8 @@ class NodeMaker(Application):
         expressions name, else inputs of the block."""
         if "like" in self.cls.references and "like" not in self.given:
             sought = op.sizes_sought(*(v.type for v in self.inputs))
-            found = tensors_with(sought, list(self._sized()), lambda value: value.type.shape) if sought else ()
-            self.given["like"] = tuple([value for value in found if value not in self.inputs])
+            values = tensors_with(sought, list(self._sized()), lambda value: value.type.shape) if sought else ()
+            self.given["like"] = tuple([value for value in values if value not in self.inputs])
 
     def _sized(self) -> Iterator[Value]:
         """Tensors whose sizes the line's attributes may speak of: those named, the statement's own, the block's."""
@@ -258,8 +258,8 @@ class NodeMaker(Application):
             self.report.error("too-complex", str(error), self.line.span).help("bind the symbols: --bind h=7")
             return failed(self.place, self.line)
         except Fault as fault:
-            (found,) = fault.diagnostics
-            self.report.error(found.code, found.message, self.line.span).note(*found.notes)
+            (diagnostic,) = fault.diagnostics
+            self.report.error(diagnostic.code, diagnostic.message, self.line.span).note(*diagnostic.notes)
             return failed(self.place, self.line)
         if not (self.cls.follows[0] and self.target.given and habits.takes_for_another(self, op)):
             window_findings(self.report, op, types, self.line, self.spans)
@@ -273,7 +273,7 @@ class NodeMaker(Application):
         return Applied(node, entry, feeds=self.cls.arity[1] != 0)
 
     def _outputs(self, op: Op, types: tuple[TensorType, ...]) -> tuple[tuple[Value, ...], NameEntry]:
-        spend(sum([TENSOR + len(made.shape) for made in types]))
+        spend(sum([TENSOR + len(type_.shape) for type_ in types]))
         path, span = self.place.path, self.line.span
         ports = op.ports()
         if len(types) == 1 and ports is None:
@@ -288,7 +288,7 @@ class NodeMaker(Application):
 
         What one attribute or input does to both H and W is one finding.
         """
-        seen = set()
+        reported = set()
         for finding in op.problems(*types):
             if isinstance(finding, Require):
                 if self.session.domain.require(finding.size, finding.at_least).holds:
@@ -296,10 +296,10 @@ class NodeMaker(Application):
                 finding = finding.problem
             if finding.code == "bad-arity" and self.open:
                 continue
-            if (finding.code, finding.at) not in seen:
-                seen.add((finding.code, finding.at))
+            if (finding.code, finding.at) not in reported:
+                reported.add((finding.code, finding.at))
                 self._report(op, finding, types)
-        return not seen
+        return not reported
 
     def _report(self, op: Op, problem: Problem, types: tuple[TensorType, ...]) -> None:
         span, label, secondary = self._places(problem, types)
@@ -314,8 +314,8 @@ class NodeMaker(Application):
             return self.spans.get(problem.at, self.line.span), "", ()
         refs = self.line.inputs or ()
         if problem.at is not None and problem.at >= len(self.inputs):
-            given = [name for name in self.cls.references for _ in self.given.get(name, ())]
-            return self.spans.get(given[problem.at - len(self.inputs)], self.line.span), "", self._origins()
+            names = [name for name in self.cls.references for _ in self.given.get(name, ())]
+            return self.spans.get(names[problem.at - len(self.inputs)], self.line.span), "", self._origins()
         if problem.at is None or problem.at >= len(refs) or len(refs) != len(self.inputs):
             return self.line.span, "", ()
         marks = [
@@ -328,12 +328,12 @@ class NodeMaker(Application):
     def _origins(self) -> tuple[Label, ...]:
         """Where each input comes from, when that is another line of the same file."""
         own = self.line.span
-        found = {
+        origins = {
             (v.span.start, v.span.end, str(v.type)): Label(v.span, f"{v.type} comes from here")
             for v in self.inputs
             if v.span.source is own.source and (v.span.start, v.span.end) != (own.start, own.end)
         }
-        return tuple(found.values())
+        return tuple(origins.values())
 
 
 def _tensors_named(expr: Expr) -> Iterator[str]:

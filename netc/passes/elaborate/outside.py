@@ -39,14 +39,14 @@ class Outside:
             scope.parent = instance.scope
 
     def _is_known(self, name: str) -> bool:
-        known = [p.name for p in self.spec.parameters]
-        if name not in known:
+        names = [p.name for p in self.spec.parameters]
+        if name not in names:
             message = f"`{self.spec.name}` has no argument `{name}`"
-            near = closest(name, known)
+            near = closest(name, names)
             self.report.error("unknown-argument", message, None, path=self.spec.path).note(
-                f"it has {listed(known)}" if known else "it has no arguments"
+                f"it has {listed(names)}" if names else "it has no arguments"
             ).help(near and f"did you mean `{near}`?")
-        return name in known
+        return name in names
 
     def _parsed(self, name: str, text: str) -> Any:
         source = Source(f"-p {name}", text)

@@ -60,8 +60,8 @@ def explain(inputs: Sequence[Value], clash: Clash, provenance: Provenance) -> tu
         return ()
     lines: list[str] = []
     for at in clash.inputs:
-        found = _way(inputs[at], [axis for axis in clash.axes if axis > 1], provenance)
-        lines += [line for line in found if line not in lines]
+        steps = _way(inputs[at], [axis for axis in clash.axes if axis > 1], provenance)
+        lines += [line for line in steps if line not in lines]
     if not lines:
         return ()
     rest = [f"  and {len(lines) - MAX_SHOWN} more"] if len(lines) > MAX_SHOWN else []

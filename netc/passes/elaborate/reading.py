@@ -104,19 +104,19 @@ class Resolver:
             if not flow.linked:
                 self.reads[flow.value].append((line.span, line))
             return (unaliased(flow.value),)
-        found: list[Value] = []
-        known = True
+        values_read: list[Value] = []
+        sound = True
         for ref in line.inputs:
             values = self.references(ref, place, explicit=line.span)
-            known = known and bool(values)
-            found.extend(values)
-        return tuple(found) if known else None
+            sound = sound and bool(values)
+            values_read.extend(values)
+        return tuple(values_read) if sound else None
 
     def references(self, ref: TensorRef, place: Place, explicit: Span | None) -> list[Value]:
         """The tensors a reference means; `explicit` is the statement that reads them, if that counts as a reading.
         Holes filled with an empty list name nothing: the reference is none."""
         span = Span(place.instance.source, ref.start, ref.end)
-        found: list[Value] = []
+        values: list[Value] = []
         texts = self.texts(ref.parts, place)
         if texts == []:
             return [Value(NONE, span.text, span)]
@@ -130,11 +130,11 @@ class Resolver:
                 value = self._find(one, place, span)
                 if value is None:
                     return []
-                found.append(value)
+                values.append(value)
         if explicit is not None:
-            for value in found:
+            for value in values:
                 self.reads[value].append((explicit, None))
-        return [unaliased(value) for value in found]
+        return [unaliased(value) for value in values]
 
     def _find(self, text: str, place: Place, span: Span) -> Value | None:
         self.session.spend(REFERENCE, span)
@@ -166,13 +166,13 @@ class Resolver:
         message = f"`{base}` has no `{last}`" if base else f"there is no tensor `{text}`"
         if self.report.knows("unknown-tensor", message, span):
             return
-        known = [name for name in unknown.known() if name]  # a body without names has the empty one
-        near = closest(last, known)
+        names = [name for name in unknown.known() if name]  # a body without names has the empty one
+        near = closest(last, names)
         at = span.text.rfind(last) + span.start
         edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()
         fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
-        listed = elided([f"`{name}`" for name in known], 12)
-        notes = (f"it has {listed}" if base else f"there are {listed}",) if known and near is None else ()
+        listed = elided([f"`{name}`" for name in names], 12)
+        notes = (f"it has {listed}" if base else f"there are {listed}",) if names and near is None else ()
         self.report.error("unknown-tensor", message, span).note(*notes).fix(*fixes)
 
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:

@@ -25,13 +25,17 @@ Key = tuple[str, str, int]
 """A finding's code, the path of its source and the offset of its first character."""
 
 
-def key_of(found: Diagnostic) -> Key:
-    return (found.code, found.span.source.path, found.span.start) if found.span else (found.code, found.message, 0)
+def key_of(diagnostic: Diagnostic) -> Key:
+    return (
+        (diagnostic.code, diagnostic.span.source.path, diagnostic.span.start)
+        if diagnostic.span
+        else (diagnostic.code, diagnostic.message, 0)
+    )
 
 
-def moved(found: Diagnostic, edits: Iterable[Edit]) -> Key:
+def moved(diagnostic: Diagnostic, edits: Iterable[Edit]) -> Key:
     """The key of a finding in the text after the edits."""
-    code, path, start = key_of(found)
+    code, path, start = key_of(diagnostic)
     shift = 0
     for edit in edits:
         if edit.span.source.path == path and edit.span.start < start:
@@ -134,8 +138,8 @@ class Report:
 
     def knows(self, code: str, message: str, span: Span | None) -> bool:
         """Whether this finding stands already, or its place has had its share (the turns of a loop, say)."""
-        known = self._messages(code, span)
-        return message in known or len(known) >= MOST_AT_ONE_PLACE
+        messages = self._messages(code, span)
+        return message in messages or len(messages) >= MOST_AT_ONE_PLACE
 
     def _messages(self, code: str, span: Span | None) -> set[str]:
         return self._known[code, span and (span.source.path, span.start, span.end)]

@@ -36,4 +36,4 @@ class CompileSession:
         spend(steps)
 
     def has_errors(self) -> bool:
-        return self.report.errors > 0 or any(found.severity == "error" for found in self.files.findings)
+        return self.report.errors > 0 or any(diagnostic.severity == "error" for diagnostic in self.files.findings)

@@ -14,17 +14,17 @@ class Unfit(Exception):
     """An axis that cannot have the number; the text says which it can have."""
 
 
-def for_symbols(given: Mapping[str, int], shapes: Iterable[Shape]) -> dict[str, int]:
+def for_symbols(sizes: Mapping[str, int], shapes: Iterable[Shape]) -> dict[str, int]:
     """Numbers of symbols as they are given, and those that follow from numbers of axes. Raises Unfit.
 
     A letter that is no symbol of the shapes but names an axis of one, such as H, is the size of that axis.
     """
     shapes = list(shapes)
-    known = {name for shape in shapes for size in shape for name in symbols(size)}
-    bound = {name: value for name, value in given.items() if name in known}
-    for letter, value in given.items():
+    names = {name for shape in shapes for size in shape for name in symbols(size)}
+    bound = {name: value for name, value in sizes.items() if name in names}
+    for letter, value in sizes.items():
         places = [shape[AXES[len(shape)].index(letter)] for shape in shapes if letter in AXES.get(len(shape), "")]
-        if letter in known:
+        if letter in names:
             continue
         if not places:
             bound[letter] = value

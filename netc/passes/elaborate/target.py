@@ -46,12 +46,12 @@ class Target:
 
     def resolve(self) -> type[Op] | Definition | Import | None:
         """The operator's class, the block or the import; None after an error."""
-        word, scope, seen = self.line.op, self.place.scope, None
+        word, scope, visited = self.line.op, self.place.scope, None
         for _ in range(MAX_INDIRECTIONS):
             held = held_value(word, scope)
-            if held is None or held is seen:
+            if held is None or held is visited:
                 break
-            seen = held
+            visited = held
             if held.value is ERROR:
                 return None
             if held.value is None:
@@ -70,13 +70,13 @@ class Target:
         if value.plain:
             self.word_span = Span(source, value.at.start, value.at.end)
             return value.text
-        found = SourceFindings(source)
+        findings = SourceFindings(source)
         start = value.at.start + 1
-        line = parse_line(LineText(value.text, start, start + len(value.text)), found)
-        for one in found.diagnostics:
+        line = parse_line(LineText(value.text, start, start + len(value.text)), findings)
+        for one in findings.diagnostics:
             self.report.error(one.code, one.message, one.span).note(*one.notes).fix(*one.fixes)
         if not isinstance(line, Line) or line.inputs is not None or line.repeat is not None:
-            if not found.diagnostics:
+            if not findings.diagnostics:
                 span = Span(source, value.at.start, value.at.end)
                 message = f"`{value.text}` must be an operator with its arguments, without tensors or a repeat"
                 self.report.error("bad-argument", message, span)
@@ -97,9 +97,9 @@ class Target:
         return None
 
     def _unknown(self, word: str, scope: Scope) -> None:
-        found = scope.find(word)
-        if found is not None and found[0].kind != "symbol":
-            message = f"`{word}` holds {literal(found[0].value)}, which is not an operator"
+        binding = scope.find(word)
+        if binding is not None and binding[0].kind != "symbol":
+            message = f"`{word}` holds {literal(binding[0].value)}, which is not an operator"
             self.report.error("unknown-op", message, self.word_span)
             return
         if any(shared.text == word for shared in self.instance.spec.shared):
@@ -107,11 +107,11 @@ class Target:
             self.report.error("unknown-op", message, self.word_span)
             return
         shipped = import_of(word)
-        known = [*self.instance.names, *self.place.scope.names()]
+        candidates = [*self.instance.names, *self.place.scope.names()]
         x = self.inputs[0].type if self.inputs else ERROR
         rank = None if x is ERROR else x.rank
         named = [argument.name_span for argument in self.line.arguments if argument.name_span is not None]
-        fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, named, rank, known)
+        fixes = (Fix(shipped),) if shipped else foreign.operator_fixes(self.word_span, named, rank, candidates)
         self.report.error("unknown-op", f"there is no operator or block `{word}`", self.word_span).fix(*fixes)
 
 
@@ -141,20 +141,20 @@ def held_value(word: str, scope: Scope) -> Binding | None:
 
     One that holds a number, say, hides no operator of its name.
     """
-    found = scope.find(word)
-    value = None if found is None else found[0].value
-    return found[0] if found and (value is None or value is ERROR or isinstance(value, OperatorValue)) else None
+    binding = scope.find(word)
+    value = None if binding is None else binding[0].value
+    return binding[0] if binding and (value is None or value is ERROR or isinstance(value, OperatorValue)) else None
 
 
 def complain(report: Report, complaints: list[Complaint], clue: Clue | None = None) -> bool:
     """Report what was wrong with the arguments of a line; True when nothing was."""
-    for code, message, span, known in complaints:
-        notes = (f"it takes {listed(known)}",) if known else ()
-        fixes = foreign.argument_fixes(span, known) if known is not None else ()
-        report.error(code, message, span).note(*notes).fix(*fixes).clue(clue if known is None else None)
+    for code, message, span, names in complaints:
+        notes = (f"it takes {listed(names)}",) if names else ()
+        fixes = foreign.argument_fixes(span, names) if names is not None else ()
+        report.error(code, message, span).note(*notes).fix(*fixes).clue(clue if names is None else None)
     return not complaints
 
 
 def arguments_meant(complaints: list[Complaint]) -> set[str | None]:
     """The arguments for which names were written that do not exist."""
-    return {foreign.argument_meant(span.text, known)[0] for _, _, span, known in complaints if known}
+    return {foreign.argument_meant(span.text, names)[0] for _, _, span, names in complaints if names}

@@ -78,17 +78,17 @@ def _record_losses(report: Report, op: Op, x: TensorType, span: Span) -> None:
 def _leftovers(op: Op, x: TensorType) -> list[Leftover]:
     """Spatial axes with a remainder; axes of equal size and window together."""
     windows = () if op.transposed else op.windows(x)
-    found: dict[tuple[int, Window], list[int]] = {}
+    leftovers: dict[tuple[int, Window], list[int]] = {}
     for axis, window in enumerate(windows, x.rank - len(windows)):
         if window.stride == 1 or window.ceil_mode:
             continue
         size = x.shape[axis]
         if not isinstance(size, Dim) and window.remainder(size) != 0:
-            found.setdefault((size, window), []).append(axis)
-    names = AXES.get(x.rank, "") if found else ""
+            leftovers.setdefault((size, window), []).append(axis)
+    names = AXES.get(x.rank, "") if leftovers else ""
     return [
         Leftover(tuple(axes), " = ".join(names[a] if names else str(a) for a in axes), size, window)
-        for (size, window), axes in found.items()
+        for (size, window), axes in leftovers.items()
     ]
 
 
