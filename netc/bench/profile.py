@@ -92,6 +92,6 @@ def _added(events: Iterable[tuple[str, str, float]]) -> list[_Event]:
     return sorted((_Event(path, op, seconds) for (path, op), seconds in total.items()), key=lambda e: -e.seconds)
 
 
-def _hot(found: list[_Event], runs: int) -> Iterable[Hot]:
-    whole = sum(each.seconds for each in found) or 1.0
-    return (Hot(each.path, each.op, each.seconds * 1000 / runs, each.seconds / whole) for each in found)
+def _hot(events: list[_Event], runs: int) -> Iterable[Hot]:
+    whole = sum(each.seconds for each in events) or 1.0
+    return (Hot(each.path, each.op, each.seconds * 1000 / runs, each.seconds / whole) for each in events)

@@ -175,8 +175,8 @@ def _impossible(home: SubjectFiles, plan: BenchPlan) -> list[Skipped]:
 
 
 def _contenders(home: SubjectFiles, plan: BenchPlan) -> list[str]:
-    wanted = MODULES if plan.against is None else plan.against
-    return [OURS, *(name for name in dict.fromkeys(wanted) if home.module or name not in MODULES)]
+    names = MODULES if plan.against is None else plan.against
+    return [OURS, *(name for name in dict.fromkeys(names) if home.module or name not in MODULES)]
 
 
 def _measured(tools: Tools, trial: _Trial, skipped: list[Skipped]) -> Iterator[Timing]:
@@ -222,14 +222,14 @@ def _timing(name: str, batch: int | None, times: list[float], ours: list[float],
 
 
 def _memory(tools: Tools, trial: _Trial, timings: Sequence[Timing], skipped: list[Skipped]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    peaks: dict[str, int] = {}
     for name in dict.fromkeys(timing.name for timing in timings if timing.batch == trial.batch):
         tools.note(f"memory of {name}")
         try:
-            found[name] = peak(name, tools.bench.home, tools.bench.place, trial.arrays, trial.binding)
+            peaks[name] = peak(name, tools.bench.home, tools.bench.place, trial.arrays, trial.binding)
         except NetcError as error:
             skipped.append(Skipped(f"memory of {name}", trial.batch, error.diagnostics[0].message))
-    return found
+    return peaks
 
 
 def _profile(tools: Tools, trial: _Trial) -> Profile:
@@ -247,7 +247,7 @@ def processor() -> str:
 
 
 def _versions(names: set[str]) -> dict[str, str]:
-    found: dict[str, Any] = {"netc": __version__, "onnxruntime": onnxruntime().__version__}
+    versions: dict[str, Any] = {"netc": __version__, "onnxruntime": onnxruntime().__version__}
     if names & set(MODULES):
-        found["torch"] = torch().__version__
-    return {name: str(version) for name, version in found.items()}
+        versions["torch"] = torch().__version__
+    return {name: str(version) for name, version in versions.items()}

@@ -124,15 +124,15 @@ def torch_device(provider: Provider) -> str:
 def running(module: Any, arrays: Arrays, device: str) -> Running:
     """A module in eval mode on inputs that lie on its device."""
     inputs = [torch().from_numpy(array).to(device) for array in arrays.values()]
-    found: list[Any] = []
+    results: list[Any] = []
 
     def run() -> None:
         with torch().inference_mode():
-            found[:] = as_tuple(module(*inputs))
+            results[:] = as_tuple(module(*inputs))
         if device == "cuda":
             torch().cuda.synchronize()
 
-    return Running(_guarded(run), lambda: [each.cpu().numpy() for each in found if each is not None])
+    return Running(_guarded(run), lambda: [each.cpu().numpy() for each in results if each is not None])
 
 
 def export(module: Any, arrays: Arrays, path: Path, free_batch: bool = False) -> None:

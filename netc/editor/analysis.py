@@ -73,12 +73,12 @@ class Analysis:
         return None if self.network is None else Explainer(self.network)
 
 
-def imported(wanted: Import, importer: SpecFile) -> SpecFile | None:
+def imported(declared: Import, importer: SpecFile) -> SpecFile | None:
     """The file that an import names, as it was saved; None where it cannot be read."""
-    shipped = is_shipped(wanted.path)
-    if not shipped and not wanted.path.endswith((".yaml", ".yml")):
+    shipped = is_shipped(declared.path)
+    if not shipped and not declared.path.endswith((".yaml", ".yml")):
         return None
-    source = read_source(wanted.path if shipped else os.path.join(os.path.dirname(importer.path), wanted.path))
+    source = read_source(declared.path if shipped else os.path.join(os.path.dirname(importer.path), declared.path))
     return None if isinstance(source, Diagnostic) else _parsed(source.path, source.text)
 
 

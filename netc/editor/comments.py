@@ -63,10 +63,10 @@ class Comments:
 def find_comments(text: str, root: Node) -> list[Comment]:
     """All comments of a text, which `root` was read from."""
     quotes = sorted(quoted_spans(root))
-    found = []
+    comments = []
     for match in _COMMENT.finditer(text):
         if not within(quotes, match.start()):
             line = text.rfind("\n", 0, match.start()) + 1
             before = text[line : match.start()]
-            found.append(Comment(match.start(), match[0].rstrip(), not before.strip(), len(before)))
-    return found
+            comments.append(Comment(match.start(), match[0].rstrip(), not before.strip(), len(before)))
+    return comments

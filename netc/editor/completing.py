@@ -108,10 +108,10 @@ class _Completer:
             return symbols.definition_of(called)
         return OPERATORS.get(word)
 
-    def _arguments(self, word: str, given: list[str]) -> Iterator[Completion]:
+    def _arguments(self, word: str, written: list[str]) -> Iterator[Completion]:
         """The names that a line may still give, and the words of the attribute whose turn it is."""
         callee = self._callee(word)
-        named = {one.partition("=")[0] for one in given if "=" in one}
+        named = {one.partition("=")[0] for one in written if "=" in one}
         if isinstance(callee, Definition):
             for parameter in callee.parameters:
                 if parameter.name not in named:
@@ -125,7 +125,7 @@ class _Completer:
             for name in callee.references:
                 if name not in rows and name not in named:
                     yield Completion(f"{name}=", "attribute", self.start, "a tensor", f"{name}=@")
-            position = sum("=" not in one and not one.startswith("@") for one in given)
+            position = sum("=" not in one and not one.startswith("@") for one in written)
             turn = list(callee.attributes.values())[position : position + 1]
             yield from (c for declared in turn for c in self._make(declared.words, "word", declared.name))
 
@@ -161,13 +161,13 @@ class _Completer:
         if self.symbols is None or self.definition is None:
             return []
         tops = [s for s in self.symbols.visible(self.definition) if s.kind != "shared"]
-        found: list[Symbol] = []
+        statements: list[Symbol] = []
         for key in self.at.inner[1:]:
             around = next((s for s in tops if s.name == key and s.members), None)
             if around is not None:
-                found += [s for s in around.members if s.span.start < self.offset]
-        found += [s for s in tops if s.span.start < self.offset or s.kind == "input"]
-        return sorted(found, key=lambda s: -s.span.start)
+                statements += [s for s in around.members if s.span.start < self.offset]
+        statements += [s for s in tops if s.span.start < self.offset or s.kind == "input"]
+        return sorted(statements, key=lambda s: -s.span.start)
 
     def _tensors(self, begun: str) -> Iterator[Completion]:
         path, dot, _ = begun.rpartition(".")
@@ -232,9 +232,9 @@ class _Completer:
                 yield from self._make(("train",), "word")
             case ("outputs",) | ("freeze",):
                 path, dot, _ = self.at.cell.rpartition(".")
-                found = self._at_path(path.split(".")) if dot else self._statements()
+                symbols = self._at_path(path.split(".")) if dot else self._statements()
                 start = self.offset - len(self.at.cell.rpartition(".")[2])
-                yield from (Completion(s.name, "tensor", start, s.kind) for s in found)
+                yield from (Completion(s.name, "tensor", start, s.kind) for s in symbols)
             case _:
                 yield from self._names()
                 if inner[:1] == ("net",) or inner[:1] == ("checks",):

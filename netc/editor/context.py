@@ -88,7 +88,7 @@ def _flow(prefix: str, at: int) -> tuple[list[str], int, bool]:
 
 def _above(text: str, line_start: int, indent: int, dashed: bool) -> list[str]:
     """The keys that a line of this indentation stands below."""
-    found: list[str] = []
+    lines: list[str] = []
     end = line_start - 1
     least = indent + 1 if dashed else indent
     while end > 0 and least > 0:
@@ -102,8 +102,8 @@ def _above(text: str, line_start: int, indent: int, dashed: bool) -> list[str]:
         column = len(line) - len(line.lstrip(" "))
         own = key.start(1) if key else column
         if key and own < least and not (dashed and own >= indent):
-            found.append(key[1].strip("\"'"))
+            lines.append(key[1].strip("\"'"))
             least = own
             dashed = "-" in line[:own]
             indent = own
-    return found[::-1]
+    return lines[::-1]

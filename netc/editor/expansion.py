@@ -38,10 +38,10 @@ def expand(network: Network) -> str:
     places = _scalars(source)
     edits = [Edit(_whole(line.span, places), _long(line, spec)) for line in lines if line.long is None]
     expanded = Source(source.path, apply(source.text, edits))
-    again, found = parse_spec(expanded)
+    again, diagnostics = parse_spec(expanded)
     root = load_tree(SourceFindings(expanded))
     if again is None or root is None:
-        raise NetcError(tuple(found))
+        raise NetcError(tuple(diagnostics))
     new = sorted(_all_lines(again), key=lambda line: line.span.start)
     notes = {
         new_line.span.start: f"# {sizes[id(line)]}"
@@ -60,17 +60,17 @@ def _all_lines(spec: SpecFile) -> Iterator[Line]:
 
 def _sizes(root: Block) -> dict[int, str]:
     """Statement → what comes out of it wherever its line is used, as `N×64×56×56`; several are listed."""
-    found: dict[int, list[str]] = {}
-    queue, seen = [root], {id(root)}
+    sizes: dict[int, list[str]] = {}
+    queue, visited = [root], {id(root)}
     for block in queue:
         for leaf in block.leaves():
             told = ", ".join(type_text(value.type) for value in leaf.outputs)
-            if told not in found.setdefault(id(leaf.statement), []):
-                found[id(leaf.statement)].append(told)
-            if isinstance(leaf, Call) and id(leaf.block) not in seen:
-                seen.add(id(leaf.block))
+            if told not in sizes.setdefault(id(leaf.statement), []):
+                sizes[id(leaf.statement)].append(told)
+            if isinstance(leaf, Call) and id(leaf.block) not in visited:
+                visited.add(id(leaf.block))
                 queue.append(leaf.block)
-    return {key: _listed(told) for key, told in found.items()}
+    return {key: _listed(told) for key, told in sizes.items()}
 
 
 def _listed(told: list[str]) -> str:
@@ -79,16 +79,16 @@ def _listed(told: list[str]) -> str:
 
 def _scalars(source: Source) -> list[tuple[int, int]]:
     """From where to where the texts of a spec stand, with their quotes."""
-    todo, found = [load_tree(SourceFindings(source))], []
+    todo, places = [load_tree(SourceFindings(source))], []
     while todo:
         match todo.pop():
             case Scalar(start=start, end=end):
-                found.append((start, end))
+                places.append((start, end))
             case Sequence(items=items):
                 todo.extend(items)
             case Mapping(entries=entries):
                 todo.extend(part for entry in entries for part in entry)
-    return sorted(found)
+    return sorted(places)
 
 
 def _whole(span: Span, places: list[tuple[int, int]]) -> Span:
@@ -109,13 +109,13 @@ def _long(line: Line, spec: SpecFile) -> str:
     if names is not None:
         named = {**dict(zip(names, positional, strict=False)), **named}
         positional = []
-    given = {**named, **{name: text for name, text in _defaults(line.op, spec, named) if name not in named}}
+    values = {**named, **{name: text for name, text in _defaults(line.op, spec, named) if name not in named}}
     parts = [f"op: {line.op}"]
     if positional:
         parts.append(f"args: [{', '.join(map(_value, positional))}]")
-    elif given:
-        ordered = sorted(given, key=list(names).index) if names is not None else list(given)
-        parts.append(f"args: {{{', '.join(f'{name}: {_value(given[name])}' for name in ordered)}}}")
+    elif values:
+        ordered = sorted(values, key=list(names).index) if names is not None else list(values)
+        parts.append(f"args: {{{', '.join(f'{name}: {_value(values[name])}' for name in ordered)}}}")
     if line.inputs is not None:
         parts.append(
             f"inputs: [{', '.join(_value(source[ref.start : ref.end].removeprefix('@')) for ref in line.inputs)}]"

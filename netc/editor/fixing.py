@@ -34,29 +34,29 @@ def mend(source: Source, check: Check) -> Mended:
     One is kept if its finding is gone after it and no error has come up at what it wrote; what it uncovers elsewhere is
     mended in turn. Only `source` itself is changed, never a file that it imports.
     """
-    made: list[tuple[Diagnostic, Fix]] = []
+    fixed: list[tuple[Diagnostic, Fix]] = []
     refused: set[tuple[str, str]] = set()
-    found = check(source)
-    while len(made) < MOST:
-        step = _next(source, found, check, refused)
+    diagnostics = check(source)
+    while len(fixed) < MOST:
+        step = _next(source, diagnostics, check, refused)
         if step is None:
             break
-        one, fix, source, found = step
-        made.append((one, fix))
-    return Mended(source, tuple(made), tuple(found))
+        one, fix, source, diagnostics = step
+        fixed.append((one, fix))
+    return Mended(source, tuple(fixed), tuple(diagnostics))
 
 
 def _next(
-    source: Source, found: Sequence[Diagnostic], check: Check, refused: set[tuple[str, str]]
+    source: Source, diagnostics: Sequence[Diagnostic], check: Check, refused: set[tuple[str, str]]
 ) -> tuple[Diagnostic, Fix, Source, Sequence[Diagnostic]] | None:
     """The first finding that can be mended, with the text and the findings after it."""
-    for one in found:
+    for one in diagnostics:
         offered = choices(one, source)
         if len(offered) != 1 or _kind(one) in refused:
             continue
         changed = Source(source.path, apply(source.text, offered[0].edits))
         after = check(changed)
-        if _is_better(one, found, after, changed, offered[0].edits):
+        if _is_better(one, diagnostics, after, changed, offered[0].edits):
             return one, offered[0], changed, after
         refused.add(_kind(one))
     return None
@@ -98,9 +98,11 @@ def _touched(edits: Sequence[Edit]) -> list[tuple[int, int]]:
     return places
 
 
-def _meets(found: Diagnostic, places: Sequence[tuple[int, int]]) -> bool:
-    return found.span is None or any(start < found.span.end and found.span.start < end for start, end in places)
+def _meets(diagnostic: Diagnostic, places: Sequence[tuple[int, int]]) -> bool:
+    return diagnostic.span is None or any(
+        start < diagnostic.span.end and diagnostic.span.start < end for start, end in places
+    )
 
 
-def _kind(found: Diagnostic) -> tuple[str, str]:
-    return found.code, found.message
+def _kind(diagnostic: Diagnostic) -> tuple[str, str]:
+    return diagnostic.code, diagnostic.message

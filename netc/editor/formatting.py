@@ -29,10 +29,10 @@ def format_source(source: Source) -> str | list[Diagnostic]:
     Comments and blank lines stay, line ends are those of the first line, and formatting twice changes nothing more.
     What is returned reads as the same spec and has all its comments, which is looked at each time.
     """
-    spec, found = parse_spec(source)
+    spec, diagnostics = parse_spec(source)
     root = load_tree(SourceFindings(source))
     if spec is None or root is None:
-        return found
+        return diagnostics
     text = lay_out(source, spec, root)
     again, _ = parse_spec(Source(source.path, text))
     if again is None or not same(spec, again) or _comments(source.text, root) != _comments(text, None):

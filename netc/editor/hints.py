@@ -22,17 +22,17 @@ class Hint(msgspec.Struct, frozen=True):
 
 def hints(spec: SpecFile, measures: Measures | None, positions: Positions) -> list[Hint]:
     """A hint for every line of the text that a statement begins on, at the line's end; none without measures."""
-    found: dict[int, Hint] = {}
+    by_line: dict[int, Hint] = {}
     for statement in () if measures is None else _statements(spec):
         uses = [] if measures is None else measures.of(statement)
         if uses:
             line = positions.position(statement.span.start)[0]
             offset = _end(positions, line)
-            found.setdefault(line, Hint(offset, _label(uses), _tooltip(uses)))
-    return [found[line] for line in sorted(found)]
+            by_line.setdefault(line, Hint(offset, _label(uses), _tooltip(uses)))
+    return [by_line[line] for line in sorted(by_line)]
 
 
-def moved(found: list[Hint], before: str, after: str) -> list[Hint]:
+def moved(hints: list[Hint], before: str, after: str) -> list[Hint]:
     """Hints of a text for what it became: those on the lines above and below all that was changed."""
     old, new = before.split("\n"), after.split("\n")
     least = min(len(old), len(new))
@@ -41,8 +41,8 @@ def moved(found: list[Hint], before: str, after: str) -> list[Hint]:
     first = sum(len(line) + 1 for line in old[:same])
     last = len(before) - sum(len(line) + 1 for line in old[len(old) - rest :])
     shift = len(after) - len(before)
-    above = [hint for hint in found if hint.offset < first]
-    return above + [replace(hint, offset=hint.offset + shift) for hint in found if hint.offset > last]
+    above = [hint for hint in hints if hint.offset < first]
+    return above + [replace(hint, offset=hint.offset + shift) for hint in hints if hint.offset > last]
 
 
 def _end(positions: Positions, line: int) -> int:

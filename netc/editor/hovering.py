@@ -40,9 +40,9 @@ def hover(analysis: Analysis, offset: int) -> Hover | None:
             named = argument.name_span
             if named is not None and named.start <= offset <= named.end and line.op in OPERATORS:
                 return _hover(named, _attribute(OPERATORS[line.op], argument))
-    known = None if analysis.symbols is None else analysis.symbols.at(offset)
-    if known is not None:
-        return _hover(known.span, "\n\n".join(_symbol(analysis, known.symbol)))
+    reference = None if analysis.symbols is None else analysis.symbols.at(offset)
+    if reference is not None:
+        return _hover(reference.span, "\n\n".join(_symbol(analysis, reference.symbol)))
     if line is not None and line.op_span.start <= offset <= line.op_span.end and line.op in OPERATORS:
         return _hover(line.op_span, "\n\n".join(_operator(analysis, line)))
     return _key(analysis, offset)
@@ -70,18 +70,18 @@ def _operator(analysis: Analysis, line: Line) -> Iterator[str]:
     yield _table(cls, None if node is None else node.node.op)
 
 
-def _table(cls: type[Op], made: Op | None) -> str:
+def _table(cls: type[Op], instance: Op | None) -> str:
     """Attributes with what they are here and by default."""
     rows = attributes(cls)
     if not rows:
         return ""
     head = "| attribute | here | default | |\n|---|---|---|---|"
-    lines = [f"| `{r.name}` | {_here(made, r.name)} | `{r.default}` | {r.doc.replace('|', '∣')} |" for r in rows]
+    lines = [f"| `{r.name}` | {_here(instance, r.name)} | `{r.default}` | {r.doc.replace('|', '∣')} |" for r in rows]
     return "\n".join([head, *lines])
 
 
-def _here(made: Op | None, name: str) -> str:
-    return "" if made is None else f"`{literal(getattr(made, name))}`"
+def _here(instance: Op | None, name: str) -> str:
+    return "" if instance is None else f"`{literal(getattr(instance, name))}`"
 
 
 def _attribute(cls: type[Op], argument: Argument) -> str:
@@ -168,11 +168,11 @@ def _default(parameter: Parameter) -> str:
 def _value(analysis: Analysis, symbol: Symbol) -> str:
     """What an argument or a `let` of the file is in the variant that is looked at."""
     network = analysis.network
-    known = None if network is None else network.block.scope.find(symbol.name)
+    binding = None if network is None else network.block.scope.find(symbol.name)
     own = analysis.spec is not None and any(
         symbol.node is one for one in (*analysis.spec.parameters, *analysis.spec.lets)
     )
-    return "" if known is None or not own else f", here `{literal(known[0].value)}`"
+    return "" if binding is None or not own else f", here `{literal(binding[0].value)}`"
 
 
 def _shape(analysis: Analysis, declared: Input) -> str:

@@ -28,13 +28,13 @@ class Measures:
     def __init__(self, network: Network) -> None:
         self._uses: dict[int, list[Measure]] = {}
         self._parameters: dict[int, int] = {}
-        queue, seen = [network.block], {id(network.block)}
+        queue, visited = [network.block], {id(network.block)}
         for block in queue:
             for item in block.items:
                 self._item(item)
             for leaf in block.leaves():
-                if isinstance(leaf, Call) and id(leaf.block) not in seen:
-                    seen.add(id(leaf.block))
+                if isinstance(leaf, Call) and id(leaf.block) not in visited:
+                    visited.add(id(leaf.block))
                     queue.append(leaf.block)
 
     def of(self, statement: object) -> list[Measure]:

@@ -34,11 +34,11 @@ _MOST_FILES = 500
 
 def definition(analysis: Analysis, offset: int) -> Span | None:
     """Where the name at `offset` is declared; behind the name of an import, the file it names."""
-    known = None if analysis.symbols is None else analysis.symbols.at(offset)
-    if known is None or analysis.spec is None:
+    occurrence = None if analysis.symbols is None else analysis.symbols.at(offset)
+    if occurrence is None or analysis.spec is None:
         return None
-    symbol = known.symbol
-    at_home = known.span.start == symbol.span.start and known.span.source is symbol.span.source
+    symbol = occurrence.symbol
+    at_home = occurrence.span.start == symbol.span.start and occurrence.span.source is symbol.span.source
     if isinstance(symbol.node, Import) and at_home:
         file = imported(symbol.node, analysis.spec)
         return None if file is None else Span(file.span.source, 0, 0)
@@ -47,10 +47,12 @@ def definition(analysis: Analysis, offset: int) -> Span | None:
 
 def references(analysis: Analysis, offset: int, read: Read = read_source) -> list[Span]:
     """Every place that means the name at `offset`, its declaration first; in files that import this one too."""
-    known = None if analysis.symbols is None else analysis.symbols.at(offset)
-    if known is None or analysis.symbols is None:
+    occurrence = None if analysis.symbols is None else analysis.symbols.at(offset)
+    if occurrence is None or analysis.symbols is None:
         return []
-    return [span for symbols in _files(analysis, known.symbol, read) for span in _spans(symbols, known.symbol)]
+    return [
+        span for symbols in _files(analysis, occurrence.symbol, read) for span in _spans(symbols, occurrence.symbol)
+    ]
 
 
 def _spans(symbols: Symbols, symbol: Symbol) -> list[Span]:
@@ -90,27 +92,27 @@ class RenameRefused(Exception):
 
 def renamable(analysis: Analysis, offset: int) -> Span:
     """The name at `offset`, if it can be changed. Raises Refused."""
-    known = None if analysis.symbols is None else analysis.symbols.at(offset)
-    if known is None:
+    occurrence = None if analysis.symbols is None else analysis.symbols.at(offset)
+    if occurrence is None:
         raise RenameRefused("there is no name here that can be changed")
-    if not known.symbol.plain:
-        raise RenameRefused(f"`{known.symbol.name}` is a pattern for several names; change it by hand")
-    if analysis.symbols is not None and place_of(known.symbol) in analysis.symbols.patterned:
-        raise RenameRefused(f"a name with `$` stands for `{known.symbol.name}`, among others; change them by hand")
-    if known.symbol.span.source.path.startswith("netc:"):
-        raise RenameRefused(f"`{known.symbol.name}` is declared in netc's library")
-    if known.span.text != known.symbol.name:
-        raise RenameRefused(f"`{known.span.text}` stands for `{known.symbol.name}`, among others")
-    return known.span
+    if not occurrence.symbol.plain:
+        raise RenameRefused(f"`{occurrence.symbol.name}` is a pattern for several names; change it by hand")
+    if analysis.symbols is not None and place_of(occurrence.symbol) in analysis.symbols.patterned:
+        raise RenameRefused(f"a name with `$` stands for `{occurrence.symbol.name}`, among others; change them by hand")
+    if occurrence.symbol.span.source.path.startswith("netc:"):
+        raise RenameRefused(f"`{occurrence.symbol.name}` is declared in netc's library")
+    if occurrence.span.text != occurrence.symbol.name:
+        raise RenameRefused(f"`{occurrence.span.text}` stands for `{occurrence.symbol.name}`, among others")
+    return occurrence.span
 
 
 def rename(analysis: Analysis, offset: int, name: str, read: Read = read_source) -> list[Edit]:
     """The changes that give the name at `offset` another one, everywhere. Raises Refused."""
     renamable(analysis, offset)
     assert analysis.symbols is not None
-    known = analysis.symbols.at(offset)
-    assert known is not None
-    symbol = known.symbol
+    occurrence = analysis.symbols.at(offset)
+    assert occurrence is not None
+    symbol = occurrence.symbol
     role = _ROLES.get(symbol.kind, "statement")
     first, *others = name.split(".")
     dotted = isinstance(symbol.node, Named) and symbol.kind == "statement"

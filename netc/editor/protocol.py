@@ -46,8 +46,8 @@ def uri_of(source: Source) -> str:
     """The address of a source: a block of netc's library is the file that it comes from."""
     path = source.path
     if is_shipped(path):
-        found = file_of(path)
-        path = found if isinstance(found, str) else path
+        file = file_of(path)
+        path = file if isinstance(file, str) else path
     return uris.from_fs_path(path) or path
 
 
@@ -101,15 +101,15 @@ def workspace_edit(edits: Iterable[Edit], analysis: Analysis) -> lsp.WorkspaceEd
     return lsp.WorkspaceEdit(changes=dict(changes))
 
 
-def actions(analysis: Analysis, wanted: lsp.Range) -> list[lsp.CodeAction]:
+def actions(analysis: Analysis, selection: lsp.Range) -> list[lsp.CodeAction]:
     """What findings in a range offer to change."""
-    found = []
+    code_actions = []
     for one in analysis.found:
         told = _diagnostic(one, analysis)
-        if told.range.start > wanted.end or told.range.end < wanted.start:
+        if told.range.start > selection.end or told.range.end < selection.start:
             continue
         offered = [fix for fix in one.fixes if fix.edits]
-        found += [
+        code_actions += [
             lsp.CodeAction(
                 title=fix.title,
                 kind=lsp.CodeActionKind.QuickFix,
@@ -119,7 +119,7 @@ def actions(analysis: Analysis, wanted: lsp.Range) -> list[lsp.CodeAction]:
             )
             for fix in offered
         ]
-    return found
+    return code_actions
 
 
 def completion(one: Completion, end: int, positions: Positions) -> lsp.CompletionItem:
@@ -145,11 +145,11 @@ def symbol(entry: OutlineEntry, positions: Positions) -> lsp.DocumentSymbol:
     )
 
 
-def encoded(found: Sequence[SemanticToken], positions: Positions) -> list[int]:
+def encoded(tokens: Sequence[SemanticToken], positions: Positions) -> list[int]:
     """Tokens as the protocol counts them: five numbers each, places relative to the one before."""
     data: list[int] = []
     line, unit = 0, 0
-    for token in found:
+    for token in tokens:
         at, start = positions.position(token.start)
         until, end = positions.position(token.end)
         if until == at:

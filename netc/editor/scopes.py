@@ -50,15 +50,15 @@ class SymbolNames:
 
     def find(self, path: str) -> tuple[Symbol, int] | None:
         """The symbol that the longest beginning of a path names, and how many of its characters that is."""
-        found = [(match.end(1), symbol) for pattern, symbol in self.patterns if (match := pattern.match(path))]
+        matches = [(match.end(1), symbol) for pattern, symbol in self.patterns if (match := pattern.match(path))]
         end = len(path)
         while end > 0:
             symbol = self.plain.get(path[:end])
             if symbol is not None:
-                found.append((end, symbol))
+                matches.append((end, symbol))
                 break
             end = path.rfind(".", 0, end)
-        best = max(found, key=lambda pair: pair[0], default=None)
+        best = max(matches, key=lambda pair: pair[0], default=None)
         return None if best is None else (best[1], best[0])
 
     def all(self) -> Iterator[Symbol]:
@@ -91,9 +91,9 @@ class SymbolScope:
 
     def tensor(self, path: str) -> tuple[Symbol, int] | None:
         """The symbol that a path begins with, and how many of its characters name it."""
-        found = self.tensors.find(path)
-        if found is not None:
-            return found
+        symbol = self.tensors.find(path)
+        if symbol is not None:
+            return symbol
         return self.parent.tensor(path) if self.parent and self.see_tensors else None
 
 

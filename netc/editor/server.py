@@ -100,12 +100,12 @@ class Server(LanguageServer):
 
     def document(self, uri: str) -> Document:
         """The document with its text as the editor has it."""
-        known = self.documents.get(uri)
-        if known is None:
+        document = self.documents.get(uri)
+        if document is None:
             encoding = encoding_of(str(getattr(self.workspace.position_encoding, "value", "utf-16")))
-            known = self.documents[uri] = Document(uris.to_fs_path(uri) or uri, encoding)
-        known.text = self.workspace.get_text_document(uri).source
-        return known
+            document = self.documents[uri] = Document(uris.to_fs_path(uri) or uri, encoding)
+        document.text = self.workspace.get_text_document(uri).source
+        return document
 
     def read(self, path: str) -> Source | Diagnostic:
         """A file's text, as an editor has it open or as it was saved."""
@@ -172,22 +172,22 @@ def _tell(server: Server) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_HOVER)
     def on_hover(params: lsp.HoverParams) -> lsp.Hover | None:
         document, offset = _at(server, params)
-        found = hover(document.analysis, offset)
-        if found is None:
+        answer = hover(document.analysis, offset)
+        if answer is None:
             return None
-        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text)
-        return lsp.Hover(text, protocol.range_of(document.positions, found.start, found.end))
+        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, answer.text)
+        return lsp.Hover(text, protocol.range_of(document.positions, answer.start, answer.end))
 
     @server.feature(lsp.TEXT_DOCUMENT_INLAY_HINT)
     def on_hints(params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
         document = server.document(params.text_document.uri)
         positions = document.positions
-        found = document.hints()
+        items = document.hints()
         told = [
             lsp.InlayHint(
                 lsp.Position(*positions.position(one.offset)), one.label, tooltip=one.tooltip, padding_left=True
             )
-            for one in found
+            for one in items
         ]
         return [hint for hint in told if params.range.start <= hint.position <= params.range.end]
 
@@ -198,9 +198,9 @@ def _tell(server: Server) -> None:
         document = server.document(params.text_document.uri)
         positions = Positions(document.text, document.encoding)
         offset = positions.offset(params.position.line, params.position.character)
-        known = is_spec(Source(document.path, document.text)) or not document.text.strip()
-        found = completions(document.text, offset, document.readable) if known else []
-        return lsp.CompletionList(False, [protocol.completion(one, offset, positions) for one in found])
+        is_ours = is_spec(Source(document.path, document.text)) or not document.text.strip()
+        items = completions(document.text, offset, document.readable) if is_ours else []
+        return lsp.CompletionList(False, [protocol.completion(one, offset, positions) for one in items])
 
     @server.feature(lsp.COMPLETION_ITEM_RESOLVE)
     def on_resolve(item: lsp.CompletionItem) -> lsp.CompletionItem:
@@ -212,8 +212,8 @@ def _lead(server: Server) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
     def on_definition(params: lsp.DefinitionParams) -> lsp.Location | None:
         document, offset = _at(server, params)
-        found = definition(document.analysis, offset)
-        return None if found is None else protocol.location(found, document.analysis)
+        place = definition(document.analysis, offset)
+        return None if place is None else protocol.location(place, document.analysis)
 
     @server.feature(lsp.TEXT_DOCUMENT_REFERENCES)
     def on_references(params: lsp.ReferenceParams) -> list[lsp.Location]:
@@ -226,8 +226,8 @@ def _lead(server: Server) -> None:
     def on_highlight(params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight]:
         document, offset = _at(server, params)
         symbols = document.analysis.symbols
-        known = None if symbols is None else symbols.at(offset)
-        spans = [] if symbols is None or known is None else [one.span for one in symbols.of(known.symbol)]
+        occurrence = None if symbols is None else symbols.at(offset)
+        spans = [] if symbols is None or occurrence is None else [one.span for one in symbols.of(occurrence.symbol)]
         return [lsp.DocumentHighlight(protocol.range_of(document.positions, s.start, s.end)) for s in spans]
 
     @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)

@@ -35,20 +35,20 @@ def outline(analysis: Analysis) -> list[OutlineEntry]:
     if symbols is None or analysis.spec is None:
         return []
     spec = analysis.spec
-    found: list[OutlineEntry] = []
+    entries: list[OutlineEntry] = []
     for parameter in spec.parameters:
-        found.append(_plain(Symbol("argument", parameter.name, parameter.span, parameter)))
-    found += [_plain(symbol) for symbol in symbols.imported.values()]
+        entries.append(_plain(Symbol("argument", parameter.name, parameter.span, parameter)))
+    entries += [_plain(symbol) for symbol in symbols.imported.values()]
     for block in spec.blocks.values():
         inner = tuple(_entry(symbol) for symbol in symbols.visible(block))
         end = max([block.span.end, *(one.end for one in inner)])
-        found.append(
+        entries.append(
             OutlineEntry(block.name, "block", "", block.span.start, end, block.span.start, block.span.end, inner)
         )
-    found += [_entry(symbol) for symbol in symbols.visible(spec)]
+    entries += [_entry(symbol) for symbol in symbols.visible(spec)]
     for output in spec.outputs or ():
-        found.append(_plain(Symbol("output", output.name, output.span, output)))
-    return sorted(found, key=lambda entry: entry.start)
+        entries.append(_plain(Symbol("output", output.name, output.span, output)))
+    return sorted(entries, key=lambda entry: entry.start)
 
 
 def _plain(symbol: Symbol) -> OutlineEntry:
@@ -69,7 +69,7 @@ def _entry(symbol: Symbol) -> OutlineEntry:
 
 def folds(analysis: Analysis) -> list[tuple[int, int]]:
     """The first and the last line of everything that spans several, counted from 0."""
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     todo: list[tuple[Node, int]] = [] if analysis.root is None else [(analysis.root, -1)]
     while todo:
         node, opener = todo.pop()
@@ -77,12 +77,12 @@ def folds(analysis: Analysis) -> list[tuple[int, int]]:
         last = analysis.positions.position(max(node.end - 1, node.start))[0]
         is_folded = isinstance(node, Mapping | Sequence) or (isinstance(node, Scalar) and "\n" in node.raw)
         if is_folded and last > first and node is not analysis.root:
-            found.append((first, last))
+            ranges.append((first, last))
         if isinstance(node, Mapping):
             todo += [(value, analysis.positions.position(key.start)[0]) for key, value in node.entries]
         elif isinstance(node, Sequence):
             todo += [(item, -1) for item in node.items]
-    return sorted(set(found))
+    return sorted(set(ranges))
 
 
 TokenKind = Literal["function", "class", "variable", "parameter", "property", "keyword", "number", "namespace"]
@@ -116,13 +116,13 @@ def tokens(analysis: Analysis) -> list[SemanticToken]:
     """The words of a text by kind, in order and without overlaps; none where it cannot be read."""
     if analysis.spec is None or analysis.symbols is None:
         return []
-    found = [
+    tokens_ = [
         SemanticToken(one.span.start, one.span.end, _KINDS[one.symbol.kind]) for one in analysis.symbols.occurrences
     ]
     for part in parts_of(analysis.spec):
-        found += _of_part(part)
-    found += _keywords(analysis.root)
-    return list(_apart(sorted(found)))
+        tokens_ += _of_part(part)
+    tokens_ += _keywords(analysis.root)
+    return list(_apart(sorted(tokens_)))
 
 
 def _of_part(part: object) -> Iterator[SemanticToken]:

@@ -75,10 +75,10 @@ class Symbols:
 
     def _index(self) -> None:
         spec = self.spec
-        for wanted in spec.imports.values():
-            at = self.source.text.rfind(wanted.name, 0, wanted.span.start)
-            place = Span(self.source, max(at, 0), max(at, 0) + len(wanted.name))
-            self.imported[wanted.name] = self._declare("import", wanted.name, place, wanted)
+        for declared in spec.imports.values():
+            at = self.source.text.rfind(declared.name, 0, declared.span.start)
+            place = Span(self.source, max(at, 0), max(at, 0) + len(declared.name))
+            self.imported[declared.name] = self._declare("import", declared.name, place, declared)
         for block in spec.blocks.values():
             self.blocks[block.name] = self._declare("block", block.name, block.span, block)
         outer = self._values(spec, None)
@@ -195,8 +195,8 @@ class Symbols:
         inner = SymbolScope(scope)
         text = loop.span.source.text
         for name in loop.names:
-            found = re.compile(rf"\b{re.escape(name)}\b").search(text, loop.span.start, loop.span.end)
-            at = loop.span.start if found is None else found.start()
+            match = re.compile(rf"\b{re.escape(name)}\b").search(text, loop.span.start, loop.span.end)
+            at = loop.span.start if match is None else match.start()
             inner.values[name] = self._declare("loop variable", name, Span(loop.span.source, at, at + len(name)), loop)
         return inner
 
@@ -212,10 +212,10 @@ class Symbols:
 
     def _named_values(self, arguments: tuple[Argument, ...], callee: Definition | None, scope: SymbolScope) -> None:
         """Arguments of a call; a name is the callee's own argument."""
-        known = {one.name: one for one in callee.parameters} if callee is not None else {}
+        declared = {one.name: one for one in callee.parameters} if callee is not None else {}
         for argument in arguments:
-            if argument.name in known and argument.name_span is not None:
-                parameter = known[argument.name]
+            if argument.name in declared and argument.name_span is not None:
+                parameter = declared[argument.name]
                 symbol = Symbol("argument", parameter.name, _word_span(parameter.span, parameter.name), parameter)
                 self.occurrences.append(Occurrence(_word_span(argument.name_span, parameter.name), symbol))
             self._expression(argument.value, scope)
@@ -228,8 +228,8 @@ class Symbols:
             case Definition() as definition:
                 return definition
             case Named(statement=Line() as line):
-                found = self.blocks.get(line.op) or self.imported.get(line.op)
-                return None if found is None else self.definition_of(found)
+                target = self.blocks.get(line.op) or self.imported.get(line.op)
+                return None if target is None else self.definition_of(target)
         return None
 
     def _expression(self, expr: Expr | None, scope: SymbolScope) -> None:
@@ -288,11 +288,11 @@ class Symbols:
 
     def _path(self, path: str, start: int, scope: SymbolScope, end: int | None = None) -> None:
         """Each part of a path that names something is an occurrence. end: where a path with holes ends in the text."""
-        found = scope.tensor(path)
+        inner = scope.tensor(path)
         self._note_patterns(path, scope.all_tensors())
         at, depth = 0, 0
-        while found is not None and depth < _DEEPEST:
-            symbol, length = found
+        while inner is not None and depth < _DEEPEST:
+            symbol, length = inner
             left = path[at + length + 1 :]
             if HOLE in path[at : at + length] and end is not None:
                 last = end - len(left) - bool(left)
@@ -305,7 +305,7 @@ class Symbols:
             at, depth = at + length + 1, depth + 1
             members = list(self.inside(symbol)) if left else []
             self._note_patterns(left, members)
-            found = _inside(members, left) if left else None
+            inner = _inside(members, left) if left else None
 
     def _note_patterns(self, path: str, symbols: Iterable[Symbol]) -> None:
         """Names that a path with holes may come to, among others."""
@@ -313,8 +313,8 @@ class Symbols:
             return
         words = path.split(".")
         tops = [".".join(words[: count + 1]) for count in range(len(words))]
-        wanted = [re.compile(re.escape(top).replace(re.escape(HOLE), r"[\w-]+")) for top in tops if HOLE in top]
-        self.patterned |= {place_of(s) for s in symbols if any(one.fullmatch(s.name) for one in wanted)}
+        patterns = [re.compile(re.escape(top).replace(re.escape(HOLE), r"[\w-]+")) for top in tops if HOLE in top]
+        self.patterned |= {place_of(s) for s in symbols if any(one.fullmatch(s.name) for one in patterns)}
 
     def inside(self, symbol: Symbol) -> Iterator[Symbol]:
         """What a path may go on with behind a statement: its members, or statements and outputs of what it calls."""
@@ -391,8 +391,8 @@ def _with_loop(statement: Statement, scope: SymbolScope, symbols: Symbols) -> Sy
             statement = statement.then
             continue
         for name in statement.names:
-            found = re.compile(rf"\b{re.escape(name)}\b").search(text, statement.span.start, statement.span.end)
-            at = statement.span.start if found is None else found.start()
+            match = re.compile(rf"\b{re.escape(name)}\b").search(text, statement.span.start, statement.span.end)
+            at = statement.span.start if match is None else match.start()
             inner.values[name] = Symbol("loop variable", name, Span(symbols.source, at, at + len(name)), statement)
         statement = statement.body
     return inner

@@ -80,14 +80,14 @@ def failing(analysis: Analysis, before: Analysis) -> list[str]:
     nodes = [node for node in flatten(before.network).nodes if node.node.span.source is before.source]
     old, new = before.source.text.split("\n"), analysis.source.text.split("\n")
     line_before = _lines_before(old, new)
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for one in analysis.found:
         if one.severity == "error" and one.span is not None and one.span.source is analysis.source:
             line, column = one.span.source.position(one.span.start)
             block = next((f"{frame.path}." for frame in reversed(one.trail) if frame.path), "")
             within = [node for node in nodes if node.path.startswith(block)]
-            found |= dict.fromkeys(_at(line_before(line), column, within))
-    return list(found)
+            paths |= dict.fromkeys(_at(line_before(line), column, within))
+    return list(paths)
 
 
 def _at(line: int, column: int, nodes: Iterable[FlatNode]) -> list[str]:

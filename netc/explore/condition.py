@@ -51,8 +51,8 @@ class Asked(msgspec.Struct, frozen=True, eq=False):
         """What is wrong with it, to be shown."""
         help = error.help
         if error.code == "unknown-name":
-            known = [*network.block.scope.names(), *COUNTS, ACTIVATIONS, EXACT]
-            near = closest(self.source.text[error.start : error.end], [name for name in known if name != "memory"])
+            candidates = [*network.block.scope.names(), *COUNTS, ACTIVATIONS, EXACT]
+            near = closest(self.source.text[error.start : error.end], [name for name in candidates if name != "memory"])
             help = f"did you mean `{near}`?" if near else f"{help}, {', '.join((*COUNTS[:3], ACTIVATIONS))}"
         return NetcError((_diagnostic(self.source, error.code, error.message, error.start, error.end, help),))
 
@@ -63,8 +63,8 @@ def read_condition(option: str, text: str) -> Asked:
     try:
         tree = parse_expression(text)
     except SyntaxProblem as problem:
-        found = _diagnostic(source, problem.code, problem.message, problem.start, problem.end, problem.help)
-        raise NetcError((found,)) from None
+        diagnostic = _diagnostic(source, problem.code, problem.message, problem.start, problem.end, problem.help)
+        raise NetcError((diagnostic,)) from None
     return Asked(source, _renamed(tree, source))
 
 

@@ -33,9 +33,9 @@ class Front:
 
     def add(self, row: Row, cells: Mapping[str, object]) -> None:
         """Consider a row that is ok and has all objectives."""
-        found = [objective.cost(cells) for objective in self.objectives]
-        costs = tuple(cost for cost in found if cost is not None)
-        if row.status != "ok" or len(costs) < len(found):
+        point = [objective.cost(cells) for objective in self.objectives]
+        costs = tuple(cost for cost in point if cost is not None)
+        if row.status != "ok" or len(costs) < len(point):
             return
         if any(all(a <= b for a, b in zip(other, costs, strict=True)) for other in self._best.values()):
             return

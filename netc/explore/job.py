@@ -75,12 +75,12 @@ def argument_columns(axes: Iterable[Axis]) -> dict[str, str]:
 
 def columns(measures: tuple[Measure, ...]) -> dict[str, type]:
     """What is measured by the names of the table's columns, and of which type it is."""
-    found: dict[str, type] = {}
+    kinds: dict[str, type] = {}
     for measure in measures:
         if measure == "latency":
-            found |= {"latency_ms": float, "latency_ratio": float}
+            kinds |= {"latency_ms": float, "latency_ratio": float}
         elif measure == "verify":
-            found["difference"] = float
+            kinds["difference"] = float
         else:
-            found[measure] = int
-    return found
+            kinds[measure] = int
+    return kinds

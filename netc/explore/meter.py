@@ -33,16 +33,16 @@ MOST_KNOWN = 200_000
 class Compiled:
     """A network of the space and what follows from it."""
 
-    def __init__(self, network: Network, known: dict[Any, Work]) -> None:
+    def __init__(self, network: Network, cache: dict[Any, Work]) -> None:
         self.network, self.flat = network, flatten(network)
-        self.budgets = Budgets(network, self.flat, network.block.scope, known)
+        self.budgets = Budgets(network, self.flat, network.block.scope, cache)
 
     def cell(self, measure: str) -> Cell:
         """A measure that follows from the spec; a symbolic one as text."""
         if measure == "field":
             return self._field()
-        found = getattr(self.budgets.total, "memory" if measure == "activations" else measure)
-        return found if found is None or isinstance(found, int) else str(found)
+        value = getattr(self.budgets.total, "memory" if measure == "activations" else measure)
+        return value if value is None or isinstance(value, int) else str(value)
 
     def _field(self) -> int | None:
         """Of the last layer whose positions do not see the whole input, along its longest axis."""
@@ -111,8 +111,8 @@ def _collected_afterwards() -> Iterator[None]:
             gc.enable()
 
 
-def _reason(found: Sequence[Diagnostic]) -> str:
+def _reason(diagnostics: Sequence[Diagnostic]) -> str:
     """The first error in one line: its code, its place and its message."""
-    first = found[0]
+    first = diagnostics[0]
     line = "" if first.span is None else f"line {first.span.lines[0]}: "
     return f"{first.code}: {line}{first.message}"

@@ -23,8 +23,8 @@ def plot(path: Path, title: str, lines: Iterable[Mapping[str, object]], front: F
     best = [front.lines[trial] for trial in front.ranked()]
     axes.plot(*_places(best, across, up), "o-", label="nothing beats these")
     for axis, objective in ((axes.xaxis, across), (axes.yaxis, up)):
-        wanted = "more" if objective.largest else "less"
-        axis.set_label_text(f"{UNITS.get(objective.column, objective.column)} ({wanted} is better)")
+        direction = "more" if objective.largest else "less"
+        axis.set_label_text(f"{UNITS.get(objective.column, objective.column)} ({direction} is better)")
     axes.set_title(title)
     axes.legend()
     with staged([path]) as (temporary,):
@@ -34,5 +34,5 @@ def plot(path: Path, title: str, lines: Iterable[Mapping[str, object]], front: F
 def _places(
     lines: Iterable[Mapping[str, object]], across: Objective, up: Objective
 ) -> tuple[Sequence[object], Sequence[object]]:
-    known = [one for one in lines if across.cost(one) is not None and up.cost(one) is not None]
-    return [one[across.column] for one in known], [one[up.column] for one in known]
+    shown = [one for one in lines if across.cost(one) is not None and up.cost(one) is not None]
+    return [one[across.column] for one in shown], [one[up.column] for one in shown]

@@ -38,15 +38,15 @@ class Written(msgspec.Struct, frozen=True, eq=False):
 
 def measured(job: Job, rows: Sequence[Row]) -> list[Row]:
     """The rows with what is measured of those that are ok. Latencies are measured in turn, beside the reference's."""
-    found = {row.trial: row for row in rows}
+    rows_by_trial = {row.trial: row for row in rows}
     networks = {row.trial: _network(job, row.trial) for row in rows if row.status == "ok"}
     if "verify" in job.measures:
         for trial in networks:
-            found[trial] = _guarded(found[trial], partial(_verified, job, networks[trial]))
+            rows_by_trial[trial] = _guarded(rows_by_trial[trial], partial(_verified, job, networks[trial]))
     if {"latency", "memory"} & set(job.measures):
         with temporary_folder() as folder:
-            found |= _timed(job, found, networks, Path(folder))
-    return [found[row.trial] for row in rows]
+            rows_by_trial |= _timed(job, rows_by_trial, networks, Path(folder))
+    return [rows_by_trial[row.trial] for row in rows]
 
 
 def _network(job: Job, trial: int) -> Network:
@@ -74,29 +74,29 @@ def _with(row: Row, **cells: float | int) -> Row:
 
 def _verified(job: Job, network: Network, row: Row) -> Row:
     report = verify(network, seed=job.seed, bind={})
-    known = [one.relative for one in report.differences if isfinite(one.relative)]
-    row = _with(row, difference=max(known)) if known else row
+    finite = [one.relative for one in report.differences if isfinite(one.relative)]
+    row = _with(row, difference=max(finite)) if finite else row
     wrong = [f"{one.name}: {one.detail}" for one in report.findings if not one.ok]
     wrong += [f"{one.output} differs by {one.amount()}" for one in report.differences if not report.agrees(one)]
     return msgspec.structs.replace(row, status="failed", reason=f"verify: {wrong[0]}") if wrong else row
 
 
 def _timed(job: Job, rows: Mapping[int, Row], networks: Mapping[int, Network], folder: Path) -> dict[int, Row]:
-    found, ready = {}, dict[int, Written]()
+    timed, ready = {}, dict[int, Written]()
     for trial, network in networks.items():
         if rows[trial].status != "ok":
             continue
         try:
             ready[trial] = _written(job, network, folder / str(trial))
         except NetcError as error:
-            found[trial] = _failed(rows[trial], error)
+            timed[trial] = _failed(rows[trial], error)
     if "memory" in job.measures:
         for trial, written in ready.items():
-            found[trial] = _guarded(rows[trial], partial(_weighed, job, written))
+            timed[trial] = _guarded(rows[trial], partial(_weighed, job, written))
     if "latency" in job.measures and ready:
         for trial, (milliseconds, ratio) in _latencies(job, ready, folder).items():
-            found[trial] = _with(found.get(trial, rows[trial]), latency_ms=milliseconds, latency_ratio=ratio)
-    return found
+            timed[trial] = _with(timed.get(trial, rows[trial]), latency_ms=milliseconds, latency_ratio=ratio)
+    return timed
 
 
 def _written(job: Job, network: Network, folder: Path) -> Written:

@@ -76,11 +76,11 @@ class Solver:
 
     def answer(self, told: Progress) -> Answer:
         """Raises NetcError: `unsolvable`, or that of the first point where none is valid."""
-        found = self._by_bisection()
-        if found is None:
+        answer = self._by_bisection()
+        if answer is None:
             size, trials = self.question.space.size, self.question.trials
-            found = self._all(told) if size <= trials else self._searched(told)
-        return found
+            answer = self._all(told) if size <= trials else self._searched(told)
+        return answer
 
     def network(self, point: dict[str, str]) -> Compiled:
         """The network at a point. Raises NetcError."""
@@ -209,19 +209,19 @@ class Solver:
         if where is None:
             return []
         context = Context(symbolic.network.block.scope, symbolic.network.domain)
-        found = []
+        differences = []
         for part in _parts(where.tree):
             if not isinstance(part, Binary) or part.op not in REACHING:
                 return None
             try:
                 left, right = (evaluate(symbolic.budgets.filled(side), context) for side in (part.left, part.right))
-                made = _difference(left, right, part.op, name, where.source.text[part.start : part.end])
+                difference = _difference(left, right, part.op, name, where.source.text[part.start : part.end])
             except (ExprError, Silenced):
                 return None
-            if made is None:
+            if difference is None:
                 return None
-            found += made
-        return found
+            differences += difference
+        return differences
 
 
 class Difference(msgspec.Struct, frozen=True, eq=False):

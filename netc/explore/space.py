@@ -49,11 +49,11 @@ class Space(msgspec.Struct, frozen=True):
 
     def point(self, trial: int) -> dict[str, str]:
         """The argument values at a point of the grid."""
-        found = {}
+        point = {}
         for axis in reversed(self.axes):
             trial, place = divmod(trial, len(axis.values))
-            found[axis.name] = axis.values[place]
-        return {axis.name: found[axis.name] for axis in self.axes}
+            point[axis.name] = axis.values[place]
+        return {axis.name: point[axis.name] for axis in self.axes}
 
 
 def read_axis(name: str, text: str) -> Axis:
@@ -71,12 +71,12 @@ def read_axis(name: str, text: str) -> Axis:
 def _values(part: str) -> list[str]:
     if not part:
         raise ValueError("a value between two commas is missing")
-    found = _RANGE.fullmatch(part)
-    if found is None:
+    match = _RANGE.fullmatch(part)
+    if match is None:
         if ".." in part and '"' not in part:
             raise ValueError(f"`{part}` is not a range; ranges are written `32..256` or `32..256:32`")
         return [part]
-    first, last, step = (Decimal(text) for text in (found[1], found[2], found[3] or "1"))
+    first, last, step = (Decimal(text) for text in (match[1], match[2], match[3] or "1"))
     if step == 0:
         raise ValueError(f"the step of `{part}` is 0")
     if last < first:
@@ -87,7 +87,7 @@ def _values(part: str) -> list[str]:
         count = MOST_VALUES + 1
     if count > MOST_VALUES:
         raise ValueError(f"`{part}` has more than {MOST_VALUES:,} values")
-    whole = all("." not in text for text in found.groups() if text)
+    whole = all("." not in text for text in match.groups() if text)
     return [str(int(first + i * step)) if whole else repr(float(first + i * step)) for i in range(count)]
 
 

@@ -46,14 +46,14 @@ def planned(job: Job) -> Job:
     the first trials is valid."""
     meter = Meter(job)
     with meter.ready():
-        trial, found = _first_valid(meter)
-        bind = {**job.bind, **usual_sizes(found.network)}
+        trial, compiled = _first_valid(meter)
+        bind = {**job.bind, **usual_sizes(compiled.network)}
         if meter.where is not None:
             try:
-                meter.where.holds(found.network, found.budgets)
+                meter.where.holds(compiled.network, compiled.budgets)
             except ExprError as error:
                 if error.code in ("unknown-name", "bad-expression") or job.space.size == 1:
-                    raise meter.where.failure(error, found.network) from None
+                    raise meter.where.failure(error, compiled.network) from None
             except Silenced:
                 pass
     return msgspec.structs.replace(job, bind=bind, reference=trial if "latency" in job.measures else None)

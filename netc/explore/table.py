@@ -30,13 +30,13 @@ def check_table(path: Path) -> None:
 
 def schema(job: Job, front: bool) -> dict[str, type]:
     """The columns of a job's table, in order, and their types. front: with the one that says who is on it."""
-    found: dict[str, type] = {"trial": int}
+    kinds: dict[str, type] = {"trial": int}
     names = argument_columns(job.space.axes)
-    found |= {names[axis.name]: _kind(axis.values) for axis in job.space.axes}
-    found |= {"status": str, **columns(job.measures)}
+    kinds |= {names[axis.name]: _kind(axis.values) for axis in job.space.axes}
+    kinds |= {"status": str, **columns(job.measures)}
     if front:
-        found["pareto"] = bool
-    return found | {"reason": str}
+        kinds["pareto"] = bool
+    return kinds | {"reason": str}
 
 
 def line(job: Job, row: Row, front: frozenset[int] | None) -> dict[str, Cell]:

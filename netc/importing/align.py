@@ -56,28 +56,28 @@ def _merged(columns: list[Column], body: Sequence[Cell], at: int, count: int) ->
         for j in range(len(body) - 1, -1, -1):
             both = best[i + 1][j + 1] + scores[i][j] if scores[i][j] else -1.0
             best[i][j] = max(best[i + 1][j], best[i][j + 1], both)
-    found: list[Column] = []
+    merged: list[Column] = []
     i = j = 0
     while i < len(columns) or j < len(body):
         if i < len(columns) and j < len(body):
             if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
                 columns[i].cells[at] = body[j]
-                found.append(columns[i])
+                merged.append(columns[i])
                 i, j = i + 1, j + 1
                 continue
             if best[i][j] == best[i + 1][j]:
-                found.append(columns[i])
+                merged.append(columns[i])
                 i += 1
                 continue
         if j < len(body):
             column = Column(count)
             column.cells[at] = body[j]
-            found.append(column)
+            merged.append(column)
             j += 1
         else:
-            found.append(columns[i])
+            merged.append(columns[i])
             i += 1
-    return found
+    return merged
 
 
 def similarity(a: Cell, b: Cell) -> float:

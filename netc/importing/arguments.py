@@ -67,8 +67,8 @@ class Arguments:
         """Defaults, and the values for every module; arguments that nothing uses go."""
         self.all = [argument for argument in self.all if argument.key in used]
         for argument in self.all:
-            given = [value for value in argument.vector if value is not None]
-            argument.default = commonest(given)
+            values = [value for value in argument.vector if value is not None]
+            argument.default = commonest(values)
             argument.required = argument.kind in REQUIRED and None not in argument.vector
         self.all.sort(key=lambda argument: not argument.required)
         count = max((len(a.vector) for a in self.all), default=0)
@@ -78,12 +78,12 @@ class Arguments:
 def commonest(values: Sequence[Any]) -> Any:
     """The value that stands most often, the first of equals; booleans are not numbers."""
     counts: Counter[tuple[str, str]] = Counter()
-    known: dict[tuple[str, str], Any] = {}
+    first: dict[tuple[str, str], Any] = {}
     for value in values:
         key = (type(value).__name__, repr(value))
         counts[key] += 1
-        known.setdefault(key, value)
-    return known[counts.most_common(1)[0][0]]
+        first.setdefault(key, value)
+    return first[counts.most_common(1)[0][0]]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -112,8 +112,8 @@ def matching(vector: Vector, of: Callable[[int], Any]) -> bool:
     for j, value in enumerate(vector):
         if value is None:
             continue
-        found = of(j)
-        if found is None or not same(found, value):
+        computed = of(j)
+        if computed is None or not same(computed, value):
             return False
     return True
 

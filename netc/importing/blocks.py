@@ -25,7 +25,7 @@ def compose(root: Part, graph: Graph, split: Collection[str] = ()) -> list[Templ
     split: classes whose modules are blocks by their exact structure alone. Raises Refused where not even a single
     module can be said.
     """
-    found: list[Template] = []
+    templates: list[Template] = []
     todo = _classes(root)
     while todo:
         ready = [(cls, ms) for cls, ms in todo if all(_is_ready(m) for m in ms)]
@@ -39,9 +39,9 @@ def compose(root: Part, graph: Graph, split: Collection[str] = ()) -> list[Templ
         else:
             todo = [item for item in todo if item not in ready]
         for cls, modules in ready:
-            _make(cls, modules, graph, found, split)
-    found.append(unify("", [root], graph))
-    return found
+            _make(cls, modules, graph, templates, split)
+    templates.append(unify("", [root], graph))
+    return templates
 
 
 def _classes(root: Part) -> list[tuple[str, list[Part]]]:
@@ -50,7 +50,7 @@ def _classes(root: Part) -> list[tuple[str, list[Part]]]:
     for module in root.modules():
         module.template = None
         groups[module.cls].append(module)
-    found = []
+    classes = []
     for cls, modules in groups.items():
         chosen = [module for module in modules if not (module.plain and module.chain)]
         if all(module.chain for module in modules) and (len(modules) == 1 or _reads_as_list(cls, modules)):
@@ -58,8 +58,8 @@ def _classes(root: Part) -> list[tuple[str, list[Part]]]:
         if chosen:
             for module in chosen:
                 module.template = _PENDING
-            found.append((cls, chosen))
-    return found
+            classes.append((cls, chosen))
+    return classes
 
 
 _PENDING = object()
@@ -80,10 +80,10 @@ def _inner_ready(part: Part) -> bool:
     return part.template is not None or _is_ready(part)
 
 
-def _make(cls: str, modules: list[Part], graph: Graph, found: list[Template], split: Collection[str]) -> None:
+def _make(cls: str, modules: list[Part], graph: Graph, templates: list[Template], split: Collection[str]) -> None:
     if cls not in split and (not modules[0].plain or len(modules) == 1):
         try:
-            _enter(cls, modules, graph, found)
+            _enter(cls, modules, graph, templates)
             return
         except Refused:
             if len(modules) == 1:
@@ -91,18 +91,18 @@ def _make(cls: str, modules: list[Part], graph: Graph, found: list[Template], sp
     groups = parted(modules, graph)
     for group in groups:
         try:
-            _enter(cls, group, graph, found)
+            _enter(cls, group, graph, templates)
         except Refused:
             for module in group:
-                _enter(cls, [module], graph, found)
+                _enter(cls, [module], graph, templates)
 
 
-def _enter(cls: str, modules: list[Part], graph: Graph, found: list[Template]) -> None:
+def _enter(cls: str, modules: list[Part], graph: Graph, templates: list[Template]) -> None:
     word = cls or "unit"
     if word.startswith(UNKNOWN) or not cls:
         word = role_of(list(modules[0].nodes()), snake(word.removeprefix(UNKNOWN)))
-    template = unify(block_name(word, [*(t.name for t in found), *graph.shared.values()]), modules, graph)
+    template = unify(block_name(word, [*(t.name for t in templates), *graph.shared.values()]), modules, graph)
     template.cls = cls
     for at, module in enumerate(modules):
         module.template, module.at = template, at
-    found.append(template)
+    templates.append(template)

@@ -161,15 +161,15 @@ def port(cell: Cell, value: Value) -> str:
 
 def _repeats(members: list[Cell]) -> list[Cell]:
     """Members of a chain with equal neighbours joined: `x3`."""
-    found: list[Cell] = []
+    cells_: list[Cell] = []
     for cell in members:
-        last = found[-1] if found else None
+        last = cells_[-1] if cells_ else None
         if last is not None and _equal(last, cell) and not cell.is_activation and cell.members is None:
             last.run.append(cell.part)
             last.attrs[COUNT] = len(last.run)
         else:
-            found.append(cell)
-    return found
+            cells_.append(cell)
+    return cells_
 
 
 def _equal(a: Cell, b: Cell) -> bool:

@@ -71,21 +71,21 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
 def best(graph: Graph, name: str, mode: NamesMode, note: Callable[[str], None]) -> Candidate:
     """Raises Gap where no spec is the graph."""
     name_ends(graph)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     problems: list[str] = []
     for way, grown in _ways(mode, any(node.scope or node.path for node in graph.nodes)):
         note(f"finding structure ({way})")
         for merges in (True,):
             candidate = _candidate(graph, name, way, grown, merges, problems)
             if candidate is not None:
-                found.append(candidate)
-        if mode == "keep" and found and way == NAMED and _is_told(found[0], graph):
+                candidates.append(candidate)
+        if mode == "keep" and candidates and way == NAMED and _is_told(candidates[0], graph):
             break
-    if not found:
+    if not candidates:
         raise Gap(f"no spec of it is the same network; the last was refused: {problems[-1] if problems else '?'}")
-    if mode == "keep" and found[0].way == NAMED and found[0].lines <= MUCH * min(c.lines for c in found):
-        return found[0]
-    return min(found, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
+    if mode == "keep" and candidates[0].way == NAMED and candidates[0].lines <= MUCH * min(c.lines for c in candidates):
+        return candidates[0]
+    return min(candidates, key=lambda candidate: (bool(candidate.warnings), candidate.cost))
 
 
 def _is_told(candidate: Candidate, graph: Graph) -> bool:
@@ -110,11 +110,11 @@ def _candidate(
         except Refused as refused:
             problems.append(f"{way}: {refused}")
             return None
-        found = _checked(graph, name, way, templates, merges)
-        if isinstance(found, Candidate):
-            return found
-        problems.append(f"{way}: {found.path}: {found.why}")
-        cls = _guilty(found, templates)
+        network = _checked(graph, name, way, templates, merges)
+        if isinstance(network, Candidate):
+            return network
+        problems.append(f"{way}: {network.path}: {network.why}")
+        cls = _guilty(network, templates)
         if cls is None or cls in split:
             return None
         split.add(cls)
@@ -144,12 +144,12 @@ def _guilty(parting: Parting, templates: list[Template]) -> str | None:
     for template in reversed(templates):
         if template.name == parting.path and len(template.modules) > 1:
             return template.cls
-    found = None
+    guilty = None
     for template in templates:
         for module in template.modules:
             if len(template.modules) > 1 and _around(template, module, parting.path, templates):
-                found = found or template.cls
-    return found
+                guilty = guilty or template.cls
+    return guilty
 
 
 def _around(template: Template, module: Part, path: str, templates: list[Template]) -> bool:
@@ -165,12 +165,12 @@ def file_defaults(graph: Graph) -> dict[tuple[str, str], Any]:
         for key, value in told(node.op).items():
             if key in SETTINGS:
                 counts.setdefault((node.op.name, key), Counter())[value] += 1
-    found = {}
+    defaults = {}
     for (op, key), values in counts.items():
         value, times = values.most_common(1)[0]
         if times > 1 and value != OPERATORS[op].attributes[key].default:
-            found[op, key] = value
-    return found
+            defaults[op, key] = value
+    return defaults
 
 
 def name_ends(graph: Graph) -> None:

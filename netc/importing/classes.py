@@ -38,7 +38,7 @@ def classify(graph: Graph) -> None:
 
 
 def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    classes: dict[str, str] = {}
     kinds: list[tuple[str, set[str]]] = []
     for path, names in members.items():
         named = {_bare(name) for name in names if not name.startswith("(")}
@@ -47,7 +47,7 @@ def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
         if not named:
             continue
         if all(name.isdigit() for name in named):
-            found[path] = "Sequential"
+            classes[path] = "Sequential"
             continue
         stems = {name.rstrip("0123456789") for name in named}
         named = stems if len(stems) == 1 and len(named) >= MANY else named
@@ -55,8 +55,8 @@ def _clusters(members: dict[str, Counter[str]]) -> dict[str, str]:
         if like is None and len(kinds) < MOST_CLASSES:
             like = _named(path, {cls for cls, _ in kinds})
             kinds.append((like, named))
-        found[path] = like or ""
-    return found
+        classes[path] = like or ""
+    return classes
 
 
 def _bare(name: str) -> str:

@@ -23,10 +23,10 @@ def unbind(m: Matcher, node: Node) -> bool:
             slices.setdefault(_index(other, size), other)
     if len(slices) != size or node is not next(other for other in m.readers[x] if other in slices.values()):
         return False
-    given = {index: other.out for index, other in slices.items()}
+    parts = {index: other.out for index, other in slices.items()}
     node.outputs = []
     m.become(node, "unbind", [x], [other for other in slices.values() if other is not node], dim=axis)
-    for index, value in given.items():
+    for index, value in parts.items():
         node.outputs[index].source = value.source
         m.replace(value, node.outputs[index])
     return True

@@ -46,11 +46,11 @@ def condition(column: Column, present: Vector, slots: Slots, columns: list[Colum
 
 def _fits(present: Vector, test: Test) -> bool:
     """Whether a comparison holds exactly where it should; arguments without values are given those that make it so."""
-    found = [test.holds(j) for j in range(len(present))]
-    open_ = [j for j, wanted in enumerate(present) if wanted is False and found[j] is None]
+    results = [test.holds(j) for j in range(len(present))]
+    open_ = [j for j, wanted in enumerate(present) if wanted is False and results[j] is None]
     if open_ and test.settle is None:
         return False
-    if any(wanted is not None and found[j] is not wanted for j, wanted in enumerate(present) if j not in open_):
+    if any(wanted is not None and results[j] is not wanted for j, wanted in enumerate(present) if j not in open_):
         return False
     for j in open_:
         if test.settle is not None:
@@ -110,16 +110,16 @@ def _take(argument: Argument, values: Vector, at: int) -> None:
 def _outer(slots: Slots, columns: list[Column]) -> Iterator[Atom]:
     atoms = [atom for atom in slots.atoms() if atom.argument is not None and atom.kind == CHANNELS]
     yield from atoms
-    known = {atom.text: atom.vector for atom in atoms}
-    seen = set()
+    vectors = {atom.text: atom.vector for atom in atoms}
+    texts = set()
     for column in columns:
         expr = column.slots.get("out_channels")
         text = expr.text if isinstance(expr, Expr) else ""
         match = re.fullmatch(r"(\d+)\*(\{a\d+\})", text)
-        if match and text not in seen and match[2] in known:
-            seen.add(text)
+        if match and text not in texts and match[2] in vectors:
+            texts.add(text)
             times = int(match[1])
-            yield Atom(text, CHANNELS, [None if v is None else times * v for v in known[match[2]]])
+            yield Atom(text, CHANNELS, [None if v is None else times * v for v in vectors[match[2]]])
 
 
 def _values(key: str, vector: Vector) -> Iterator[Test]:

@@ -85,7 +85,7 @@ class _Discovery:
 
     def _dominators(self) -> dict[Node, Node | None]:
         """The nearest node that all ways from the inputs to a node go through."""
-        found: dict[Node, Node | None] = {}
+        dominators: dict[Node, Node | None] = {}
         depth: dict[Node | None, int] = {None: 0}
         for node in self.nodes:
             makers = [value.maker for value in reads(node)] or [None]
@@ -93,24 +93,24 @@ class _Discovery:
             for other in makers[1:]:
                 while common is not other:
                     if depth.get(common, 0) >= depth.get(other, 0):
-                        common = found.get(common) if common is not None else None
+                        common = dominators.get(common) if common is not None else None
                     else:
-                        other = found.get(other) if other is not None else None
-            found[node] = common
+                        other = dominators.get(other) if other is not None else None
+            dominators[node] = common
             depth[node] = depth.get(common, 0) + 1
-        return found
+        return dominators
 
     def _regions(self) -> list[list[Node]]:
         dominators = self._dominators()
-        found = []
+        regions = []
         for node in self.nodes:
             if len(set(reads(node))) < 2:
                 continue
             top = dominators[node]
             region = self._between(top, node)
             if region is not None:
-                found.append(self._with_activation(region))
-        return found
+                regions.append(self._with_activation(region))
+        return regions
 
     def _between(self, top: Node | None, end: Node) -> list[Node] | None:
         """All nodes on the ways from `top` to `end`, if none of them is read elsewhere."""
@@ -143,13 +143,13 @@ class _Discovery:
         regions = sorted(regions, key=len)
         kinds = _kinds(regions)
         counts = Counter(kinds)
-        found, taken = [], set[Node]()
+        chosen, taken = [], set[Node]()
         for region, kind in sorted(zip(regions, kinds, strict=True), key=lambda item: -len(item[0])):
             if counts[kind] < 2 or not 3 <= len(region) <= len(self.nodes) / 2 or not taken.isdisjoint(region):
                 continue
-            found.append(region)
+            chosen.append(region)
             taken.update(region)
-        return found
+        return chosen
 
     def _atoms(self, regions: list[list[Node]]) -> list[list[Node]]:
         taken = {node for region in regions for node in region}
@@ -179,14 +179,14 @@ class _Discovery:
             units = self._joined(units, pair)
 
     def _joined(self, units: list[Unit], pair: tuple[Any, Any]) -> list[Unit]:
-        found: list[Unit] = []
+        joined: list[Unit] = []
         for unit in units:
-            last = found[-1] if found else None
+            last = joined[-1] if joined else None
             if last is not None and (last.key, unit.key) == pair and self._only_feeds(last.nodes[-1], unit.nodes):
-                found[-1] = Unit(last.key + unit.key, last.atoms + unit.atoms)
+                joined[-1] = Unit(last.key + unit.key, last.atoms + unit.atoms)
             else:
-                found.append(unit)
-        return found
+                joined.append(unit)
+        return joined
 
     def _only_feeds(self, node: Node, nodes: Sequence[Node]) -> bool:
         """Whether nodes read nothing from outside but what `node` gives, which nothing else reads."""
@@ -296,56 +296,56 @@ class _Discovery:
 
     def _following(self, conv: Node) -> list[Node]:
         group = [conv]
-        for wanted in (Family.NORM, Family.ACTIVATION):
+        for kind in (Family.NORM, Family.ACTIVATION):
             last = group[-1]
             readers = self.readers.get(last.out, [])
             if len(readers) != 1 or last.out in self.results:
                 continue
             node = readers[0]
-            fits = OPERATORS[node.op.name].family is wanted and (wanted is Family.NORM or is_activation(node.op))
+            fits = OPERATORS[node.op.name].family is kind and (kind is Family.NORM or is_activation(node.op))
             if fits and len(node.reads) == 1 and self.frames.get(node) == self.frames.get(conv):
                 group.append(node)
         return group
 
     def _reorder(self, order: list[Node]) -> None:
         """Nodes in the order that was found, tensors that read nothing before their first reader and in its module."""
-        found: list[Node] = []
-        seen: set[Node] = set()
+        ordered: list[Node] = []
+        placed: set[Node] = set()
         for node in order:
             for value in node.reads:
                 maker = value.maker
-                if maker is not None and not maker.reads and maker not in seen:
-                    seen.add(maker)
+                if maker is not None and not maker.reads and maker not in placed:
+                    placed.add(maker)
                     around = self.frames.get(node, [])
                     while around and around[-1].cls in (LIST, UNIT, STAGE):
                         around = around[:-1]
                     self.frames[maker] = around
-                    found.append(maker)
-            found.append(node)
-        self.graph.nodes = [*found, *(node for node in self.graph.nodes if not node.reads and node not in seen)]
+                    ordered.append(maker)
+            ordered.append(node)
+        self.graph.nodes = [*ordered, *(node for node in self.graph.nodes if not node.reads and node not in placed)]
 
 
 def _kinds(regions: Sequence[Sequence[Node]]) -> list[int]:
     """A number per region, equal for those that have the same operators for the most part and end in the same one."""
-    known: list[tuple[Counter[str], str]] = []
-    found = []
+    profiles: list[tuple[Counter[str], str]] = []
+    kinds = []
     for region in regions:
         bag = Counter(node.op.name for node in region if not is_activation(node.op))
         end = next((node.op.name for node in reversed(region) if not is_activation(node.op)), "")
-        for at, (other, last) in enumerate(known):
+        for at, (other, last) in enumerate(profiles):
             if last == end and (bag & other).total() >= ALIKE * (bag | other).total():
-                found.append(at)
+                kinds.append(at)
                 break
         else:
-            known.append((bag, end))
-            found.append(len(known) - 1)
-    return found
+            profiles.append((bag, end))
+            kinds.append(len(profiles) - 1)
+    return kinds
 
 
-def _fresh(wanted: str, taken: set[str]) -> str:
-    name, count = wanted, 1
+def _fresh(stem: str, taken: set[str]) -> str:
+    name, count = stem, 1
     while name in taken:
         count += 1
-        name = f"{wanted}{count}"
+        name = f"{stem}{count}"
     taken.add(name)
     return name

@@ -231,12 +231,12 @@ class Graph:
         """Check an operator on its inputs and infer its outputs. Raises Gap."""
         types = [value.type for value in node.operands]
         types += self._sought(node, types)
-        for found in node.op.problems(*types):
-            if isinstance(found, Require):
-                if not found.fails:
+        for finding in node.op.problems(*types):
+            if isinstance(finding, Require):
+                if not finding.fails:
                     continue
-                found = found.problem
-            raise Gap(f"{node.op}: {found.message}", node.origin)
+                finding = finding.problem
+            raise Gap(f"{node.op}: {finding.message}", node.origin)
         results = node.op.outputs(*types)
         for value, type_ in zip(node.outputs, results, strict=False):
             value.type = type_
@@ -246,23 +246,23 @@ class Graph:
     def _sought(self, node: Node, types: Sequence[TensorType]) -> list[TensorType]:
         """Inputs of the network that sizes follow from which an attribute asks for: netc finds them by itself."""
         sizes = node.op.sizes_sought(*types) if types and not node.references else ()
-        found = tensors_with(sizes, self.inputs, lambda value: value.type.shape) if sizes else ()
-        return [value.type for value in found]
+        values = tensors_with(sizes, self.inputs, lambda value: value.type.shape) if sizes else ()
+        return [value.type for value in values]
 
     def _check_params(self, node: Node, types: Sequence[TensorType]) -> None:
-        wanted = {p.name: p for p in node.op.params(*types) if p.persistent}
+        expected = {p.name: p for p in node.op.params(*types) if p.persistent}
         for name, weight in node.params.items():
-            if name not in wanted or wanted[name].shape != weight.shape:
+            if name not in expected or expected[name].shape != weight.shape:
                 has = "x".join(map(str, weight.shape)) or "scalar"
                 raise Gap(f"{weight.held.name} of shape {has} does not fit {node.op}.{name}", node.origin)
 
     def readers(self) -> dict[Value, list[Node]]:
         """Who reads a value; outputs of the network are not counted."""
-        found: dict[Value, list[Node]] = defaultdict(list)
+        readers: dict[Value, list[Node]] = defaultdict(list)
         for node in self.nodes:
             for value in node.reads:
-                found[value].append(node)
-        return found
+                readers[value].append(node)
+        return readers
 
     def results(self) -> set[Value]:
         """The values that are outputs of the network."""
@@ -320,12 +320,12 @@ class Graph:
     def gaps(self) -> list[str]:
         """What is left out, in the words of the spec."""
         outputs = {value: name for name, value in self.outputs}
-        found = []
+        gaps = []
         for left in self.left:
             reads = ", ".join(outputs.get(value, value.name) for value in left.reads) or "nothing"
             gives = ", ".join(value.name for value in left.gives) or "nothing"
-            found.append(" ".join(f"gap: {left.place}: {left.why}; reads {reads}, gives {gives}".split()))
-        return found
+            gaps.append(" ".join(f"gap: {left.place}: {left.why}; reads {reads}, gives {gives}".split()))
+        return gaps
 
     def weights(self) -> Iterator[tuple[Node, str, Weight]]:
         for node in self.nodes:

@@ -27,7 +27,7 @@ def lift(graph: Graph) -> None:
         for node in list(graph.nodes):
             if node in matcher.gone:
                 continue
-            changed = any(node.op.name in names and found(matcher, node) for names, found in RULES) or changed
+            changed = any(node.op.name in names and rewrite(matcher, node) for names, rewrite in RULES) or changed
         graph.nodes = [node for node in graph.nodes if node not in matcher.gone]
         graph.prune()
         if not changed:
@@ -140,8 +140,8 @@ def _erf_of(m: Matcher, curve: Value, x: Value) -> tuple[str, list[Node]] | None
     factor = scalar(shrunk) if shrunk is not None else None
     if shrunk is None or factor is None or shrunk.inputs[0] is not x:
         return None
-    wanted = sqrt(2) if shrunk.op.name == "div" else sqrt(0.5)
-    return ("none", [plus, inner, shrunk]) if isclose(factor, wanted, rel_tol=1e-6) else None
+    divisor = sqrt(2) if shrunk.op.name == "div" else sqrt(0.5)
+    return ("none", [plus, inner, shrunk]) if isclose(factor, divisor, rel_tol=1e-6) else None
 
 
 @rule("add")
@@ -216,10 +216,10 @@ def layer_norm(m: Matcher, node: Node) -> bool:
         if scaled is None or weight_of(bias) is None:
             continue
         for quotient_value, weight in _pairs(scaled):
-            found = _normed(m, quotient_value)
-            if found is None or weight_of(weight) is None or weight.maker is None or bias.maker is None:
+            normed = _normed(m, quotient_value)
+            if normed is None or weight_of(weight) is None or weight.maker is None or bias.maker is None:
                 continue
-            x, eps, gone = found
+            x, eps, gone = normed
             w, b = weight_of(weight), weight_of(bias)
             if w is None or b is None or w.shape != x.type.shape[-1:] or b.shape != w.shape:
                 continue

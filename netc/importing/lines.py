@@ -65,10 +65,10 @@ def _is_named(declared: Attr) -> bool:
 
 def default_of(declared: Attr, op: str, defaults: Defaults) -> Any:
     """What an attribute is where a line says nothing, as `told` shortens it."""
-    found = defaults.get((op, declared.name), declared.default)
-    if isinstance(found, tuple) and declared.kind.startswith("PerAxis") and found and len(set(found)) == 1:
-        return found[0]
-    return found
+    value = defaults.get((op, declared.name), declared.default)
+    if isinstance(value, tuple) and declared.kind.startswith("PerAxis") and value and len(set(value)) == 1:
+        return value[0]
+    return value
 
 
 def operator_line(op: str, slots: Mapping[str, Expr], names: Names, defaults: Defaults) -> str:

@@ -98,14 +98,14 @@ class Watch:
 
     def run(self, arrays: dict[str, Any]) -> list[Seen]:
         """What is seen with these inputs, in the order of the looks."""
-        found = iter(self.session.run(None, arrays))
-        seen = []
+        arrays_ = iter(self.session.run(None, arrays))
+        results = []
         for look in self.looks:
-            array = next(found)
+            array = next(arrays_)
             if look.step == 1:
-                seen.append(Seen(tuple(array.shape), array))
+                results.append(Seen(tuple(array.shape), array))
             elif self.inside:
-                seen.append(Seen(tuple(int(n) for n in array), next(found)))
+                results.append(Seen(tuple(int(n) for n in array), next(arrays_)))
             else:
-                seen.append(taken(array, look.step))
-        return seen
+                results.append(taken(array, look.step))
+        return results

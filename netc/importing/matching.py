@@ -16,9 +16,9 @@ RULES: list[tuple[frozenset[str], Rule]] = []
 def rule(*operators: str) -> Callable[[Rule], Rule]:
     """Register a pattern whose last node is one of these operators."""
 
-    def register(found: Rule) -> Rule:
-        RULES.append((frozenset(operators), found))
-        return found
+    def register(rewrite: Rule) -> Rule:
+        RULES.append((frozenset(operators), rewrite))
+        return rewrite
 
     return register
 
@@ -64,9 +64,9 @@ class Matcher:
             node.path = next((other.path for other in gone if other.path and other.params), "")
 
     def _forget(self, value: Value, node: Node) -> None:
-        found = self.readers.get(value, [])
-        if node in found:
-            found.remove(node)
+        nodes = self.readers.get(value, [])
+        if node in nodes:
+            nodes.remove(node)
 
     def behind(self, node: Node, name: str, **attributes: Any) -> Value:
         """The first output of an operator that is added behind a node and reads what that gives."""

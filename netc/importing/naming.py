@@ -53,14 +53,14 @@ def snake(cls: str) -> str:
     return word if word[:1].isalpha() else f"block_{word}".rstrip("_")
 
 
-def unique(wanted: str, role: Role, taken: Iterable[str]) -> str:
+def unique(word: str, role: Role, taken: Iterable[str]) -> str:
     """A name that is allowed and free: with `_` where the word is reserved, with a number where it is taken."""
-    known = set(taken)
-    stem = wanted[:80] if objection(wanted[:80], role) is None else f"{wanted[:80]}_"
+    used = set(taken)
+    stem = word[:80] if objection(word[:80], role) is None else f"{word[:80]}_"
     if objection(stem, role) is not None:
-        stem = re.sub(r"\W", "_", f"n_{wanted[:80]}")
+        stem = re.sub(r"\W", "_", f"n_{word[:80]}")
     name, count = stem, 1
-    while name in known or objection(name, role) is not None:
+    while name in used or objection(name, role) is not None:
         count += 1
         name = f"{stem}{'_' if stem[-1].isdigit() else ''}{count}"
     return name
@@ -157,14 +157,14 @@ def _clean(word: str) -> str:
     return ".".join([first, *rest])
 
 
-def _free_title(wanted: str, taken: Sequence[str]) -> str:
+def _free_title(title: str, taken: Sequence[str]) -> str:
     def clashes(name: str) -> bool:
         return any(t == name or t.startswith(f"{name}.") or name.startswith(f"{t}.") for t in taken)
 
-    if not clashes(wanted):
-        return wanted
-    below = any(wanted.startswith(f"{t}.") for t in taken)
-    stem = wanted.replace(".", "_") if below or re.search(r"\.\d+$", wanted) else wanted
+    if not clashes(title):
+        return title
+    below = any(title.startswith(f"{t}.") for t in taken)
+    stem = title.replace(".", "_") if below or re.search(r"\.\d+$", title) else title
     name, count = stem, 1
     while clashes(name):
         count += 1

@@ -121,14 +121,14 @@ def _local(path: str, around: str) -> str:
 
 def _simplified(module: Part) -> list[Part]:
     """The parts of a module, those that are no use opened."""
-    found: list[Part] = []
+    kept: list[Part] = []
     for part in module.parts:
         if part.node is not None:
-            found.append(part)
+            kept.append(part)
             continue
         part.parts = _simplified(part)
-        found += _opened(part)
-    return found
+        kept += _opened(part)
+    return kept
 
 
 def _opened(module: Part) -> list[Part]:
@@ -170,8 +170,8 @@ def _ends(module: Part, readers: dict[Value, list[Node]], results: set[Value]) -
     inside = set(module.nodes())
     reads = [value for node in module.nodes() for value in node.reads if value.maker not in inside]
     module.inputs = list(dict.fromkeys(reads))
-    made = [value for node in module.nodes() for value in node.outputs]
-    module.outputs = [v for v in made if v in results or any(reader not in inside for reader in readers.get(v, ()))]
+    produced = [value for node in module.nodes() for value in node.outputs]
+    module.outputs = [v for v in produced if v in results or any(reader not in inside for reader in readers.get(v, ()))]
 
 
 def _is_chain(module: Part, readers: dict[Value, list[Node]], results: set[Value]) -> bool:

@@ -72,8 +72,8 @@ def _part(part: Part, path: str) -> Iterator[tuple[str, Node]]:
     yield from _inside(template, part.at, f"{path}.")
 
 
-def _renumbered(found: list[tuple[str, Node]], path: str, by: int) -> Iterator[tuple[str, Node]]:
-    for inner, node in found:
+def _renumbered(pairs: list[tuple[str, Node]], path: str, by: int) -> Iterator[tuple[str, Node]]:
+    for inner, node in pairs:
         first, dot, rest = inner.removeprefix(f"{path}.").partition(".")
         yield f"{path}.{int(first) + by}{dot}{rest}", node
 

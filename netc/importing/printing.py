@@ -54,11 +54,11 @@ class Printer:
 
     def _shared(self) -> Content:
         nodes = {name: node for node, name in reversed(self.graph.shared.items())}
-        found: dict[str, Content] = {}
+        entries: dict[str, Content] = {}
         for name, node in reversed(nodes.items()):
             slots = {key: Expr(value=value) for key, value in told(node.op).items()}
-            found[name] = operator_line(node.op.name, slots, {}, self.defaults)
-        return found
+            entries[name] = operator_line(node.op.name, slots, {}, self.defaults)
+        return entries
 
     def _defaults(self) -> str:
         by_operator: dict[str, dict[str, Content]] = {}
@@ -159,10 +159,10 @@ class _Block:
         else:
             content = f"{self._line(first)}{named}{reads}"
         if first.condition:
-            found: dict[str, Content] = {"if": self._text(first.condition), "do": content}
+            entry: dict[str, Content] = {"if": self._text(first.condition), "do": content}
             if explicit:
-                found["else"] = self._name(first.refs[first.passes or 0])
-            content = found
+                entry["else"] = self._name(first.refs[first.passes or 0])
+            content = entry
         return content, explicit
 
     def _member(self, column: Column) -> Content:
@@ -237,10 +237,10 @@ def _shifted(text: str, by: int) -> str:
 
 def _readers(template: Template) -> Counter[Ref]:
     """How many statements read a tensor; those that read it twice count once."""
-    found: Counter[Ref] = Counter()
+    counts: Counter[Ref] = Counter()
     for column in template.columns:
-        found.update({*column.refs, *column.named.values()})
-    return found
+        counts.update({*column.refs, *column.named.values()})
+    return counts
 
 
 def input_name(at: int) -> str:
@@ -302,7 +302,7 @@ def _repeated(content: Content) -> bool:
 
 def _looped(rows: list[tuple[str, Content, bool]]) -> list[tuple[str, Content, str | None]]:
     """`conv1: …`, `conv2: …` with equal lines become `conv$i`; the range is the third."""
-    found: list[tuple[str, Content, str | None]] = []
+    lines: list[tuple[str, Content, str | None]] = []
     at = 0
     while at < len(rows):
         title, content, explicit = rows[at]
@@ -312,11 +312,11 @@ def _looped(rows: list[tuple[str, Content, bool]]) -> list[tuple[str, Content, s
                 count += 1
         if match and count > 1:
             first = int(match[2])
-            found.append((f"{match[1]}$i", content, f"{first}..{first + count - 1}"))
+            lines.append((f"{match[1]}$i", content, f"{first}..{first + count - 1}"))
         else:
-            found.append((title, content, None))
+            lines.append((title, content, None))
         at += count
-    return found
+    return lines
 
 
 def flow(content: Content, inside: bool = False) -> str:

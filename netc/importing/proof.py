@@ -123,10 +123,10 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
     note(f"comparing the values of {len(compared)} statements")
     shapes = [bound_shape(one.wire.type.shape, bindings[-1]) for one in compared]
     taken = {one.theirs: step for one, step in zip(compared, steps(shapes, AT_ONCE), strict=True)}
-    for found in _differences(compared, taken, graph, source, model, bindings) if compared else ():
-        if not found.ok:
-            raise _differs(found, candidate)
-        worst = found if worst is None or found.strain > worst.strain else worst
+    for mismatch in _differences(compared, taken, graph, source, model, bindings) if compared else ():
+        if not mismatch.ok:
+            raise _differs(mismatch, candidate)
+        worst = mismatch if worst is None or mismatch.strain > worst.strain else worst
     sampled = sum(taken[one.theirs] > 1 for one in compared)
     statements = len(graph.nodes)
     return Shown(parameters, macs, len(compared), statements, tuple(bindings), worst, source.name, sampled=sampled)
@@ -148,27 +148,27 @@ def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
     return own, str(summarise(candidate.network).macs)
 
 
-def _work(made: list[tuple[Op, list[TensorType]]]) -> Any:
-    return sum(op.macs(*types) for op, types in made)
+def _work(nodes: list[tuple[Op, list[TensorType]]]) -> Any:
+    return sum(op.macs(*types) for op, types in nodes)
 
 
-def _elements(made: Iterable[tuple[Op, list[TensorType]]]) -> int:
-    params = [param for op, types in made for param in op.params(*types)]
+def _elements(nodes: Iterable[tuple[Op, list[TensorType]]]) -> int:
+    params = [param for op, types in nodes for param in op.params(*types)]
     return sum(prod(param.shape) for param in params if param.trainable)
 
 
-def _pairs(opened: OpenedNetwork, known: Mapping[Wire, Value], model: Path) -> list[_Compared]:
+def _pairs(opened: OpenedNetwork, sources: Mapping[Wire, Value], model: Path) -> list[_Compared]:
     outputs = [value.name for value in read_model(model).graph.output]
     named = dict(zip((o.name for o in opened.network.block.outputs), outputs, strict=False))
     results = dict(zip(opened.results, outputs, strict=True)) or named
     names = names_in_file(opened, model, MatchedNames((), results))
     ends = set(opened.results.values())
-    found = []
+    pairs = []
     for wire, ours in names.items():
-        value = known.get(wire)
+        value = sources.get(wire)
         if value is not None and value.source and value.maker is not None and value.maker.reads:
-            found.append(_Compared(wire, ours, value.source, wire in ends))
-    return found
+            pairs.append(_Compared(wire, ours, value.source, wire in ends))
+    return pairs
 
 
 def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
@@ -177,16 +177,18 @@ def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[s
     inputs = _given(graph, source)
     names = [value.name for value in inputs]
     shapes = [value.type.shape for value in inputs]
-    wanted = [source.inputs[value.source].shape for value in inputs]
-    fixed = solve(names, shapes, wanted, {})
+    shapes_there = [source.inputs[value.source].shape for value in inputs]
+    fixed = solve(names, shapes, shapes_there, {})
     least = candidate.network.domain.bounds
-    found = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
-    if not found:
+    bindings = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
+    if not bindings:
         raise NoSizes(_error("the source takes none of the sizes that it could be compared at").diagnostics)
-    if free_inside(shapes, fixed) and not _takes_long(candidate, found[-1]):
-        return found
-    smaller = [{k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in found]
-    return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else found
+    if free_inside(shapes, fixed) and not _takes_long(candidate, bindings[-1]):
+        return bindings
+    smaller = [
+        {k: n if k in fixed else max(n - 1, least.get(k, 1)) for k, n in binding.items()} for binding in bindings
+    ]
+    return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else bindings
 
 
 def _given(graph: Graph, source: Source) -> list[Value]:
@@ -203,12 +205,12 @@ def _takes_long(candidate: Candidate, binding: Binding) -> bool:
 def _growing(shapes: Sequence[Shape], least: Binding, fixed: Binding) -> Iterator[dict[str, int]]:
     """Small sizes, then larger ones, each once: a source may have no use for the smallest."""
     free = {name for shape in shapes for name in names_in(shape)}
-    seen: list[dict[str, int]] = []
+    points: list[dict[str, int]] = []
     for more in range(GROWTH):
         raised = {name: least.get(name, 1) + more for name in free}
         for binding in samples(shapes, raised, fixed):
-            if binding not in seen:
-                seen.append(binding)
+            if binding not in points:
+                points.append(binding)
                 yield binding
 
 
@@ -250,8 +252,8 @@ def _check_form(one: _Compared, ours: Seen, theirs: Seen) -> None:
         raise _error(f"{one.wire.path} is {_sized(ours)}, and {_sized(theirs)} in the source")
 
 
-def _sized(seen: Seen) -> str:
-    return "×".join(map(str, seen.shape)) or "a number"
+def _sized(value: Seen) -> str:
+    return "×".join(map(str, value.shape)) or "a number"
 
 
 def _fed(graph: Graph, source: Source, arrays: Arrays) -> list[Any]:
@@ -278,10 +280,10 @@ def _shaken(arrays: Arrays) -> Arrays:
     }
 
 
-def _differs(found: Difference, candidate: Candidate) -> NetcError:
-    node = candidate.places.get(found.output)
+def _differs(difference: Difference, candidate: Candidate) -> NetcError:
+    node = candidate.places.get(difference.output)
     where = f" ({node.origin} of the source)" if node is not None else ""
-    return _error(f"{found.output}{where} differs by {found.amount()}")
+    return _error(f"{difference.output}{where} differs by {difference.amount()}")
 
 
 def _error(message: str) -> NetcError:

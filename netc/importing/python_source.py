@@ -27,11 +27,11 @@ def import_python(source: str, arguments: Mapping[str, Any], wishes: Wishes, not
         if not module or not name:
             raise Gap("a callable is named as in python:torchvision.models:resnet18")
         note(f"running the code of {module}")
-        made = _made(_found(module, name), name, arguments)
-        if isinstance(made, torch().nn.Module) and not wishes.shapes:
+        module_ = _made(_found(module, name), name, arguments)
+        if isinstance(module_, torch().nn.Module) and not wishes.shapes:
             raise Gap("the shape of its input is not known: add --input 1x3x224x224, once for each input")
         example = tuple(torch().randn(_several(shape, wishes)) for shape in wishes.shapes.values())
-        return import_torch_module(made, example, wishes, name_from_stem(name.rpartition(".")[2]), note)
+        return import_torch_module(module_, example, wishes, name_from_stem(name.rpartition(".")[2]), note)
     except Gap as gap:
         raise gap.error(source) from gap
 
@@ -46,25 +46,25 @@ def _found(module: str, name: str) -> Any:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found: Any = import_module(module)
+        attribute: Any = import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            attribute = getattr(attribute, part)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise Gap(f"cannot be imported: {error}") from error
     finally:
         sys.path.remove(here)
-    return found
+    return attribute
 
 
-def _made(found: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+def _made(value: Any, name: str, arguments: Mapping[str, Any]) -> Any:
     kinds = torch().nn.Module, torch().export.ExportedProgram
-    if not isinstance(found, kinds):
-        if not callable(found):
+    if not isinstance(value, kinds):
+        if not callable(value):
             raise Gap(f"{name} cannot be called")
         try:
-            found = found(**arguments)
+            value = value(**arguments)
         except Exception as error:
             raise Gap(f"{name} fails with {type(error).__name__}: {error}") from error
-    if not isinstance(found, kinds):
-        raise Gap(f"{name} gives {type(found).__name__}, not a module of PyTorch")
-    return found
+    if not isinstance(value, kinds):
+        raise Gap(f"{name} gives {type(value).__name__}, not a module of PyTorch")
+    return value

@@ -40,37 +40,37 @@ def place(nodes: Iterable[OnnxNode], dtypes: Mapping[str, str], opset: int) -> I
     return _walk(nodes, dict(dtypes), opset)
 
 
-def _walk(nodes: Iterable[OnnxNode], known: dict[str, str], opset: int) -> Iterator[Placed]:
+def _walk(nodes: Iterable[OnnxNode], dtypes: dict[str, str], opset: int) -> Iterator[Placed]:
     for node in nodes:
-        known.update((const.name, const.dtype) for const in node.consts)
+        dtypes.update((const.name, const.dtype) for const in node.consts)
         for _, body in node.attributes:
             if isinstance(body, OnnxGraph):
-                yield from _walk_body(node, body, known, opset)
+                yield from _walk_body(node, body, dtypes, opset)
         form = form_of(node.op_type, opset)
-        bound = _bound(node, form, known) if form else {}
+        bound = _bound(node, form, dtypes) if form else {}
         yield Placed(node, form, bound, opset)
 
 
-def _walk_body(node: OnnxNode, body: OnnxGraph, known: dict[str, str], opset: int) -> Iterator[Placed]:
+def _walk_body(node: OnnxNode, body: OnnxGraph, dtypes: dict[str, str], opset: int) -> Iterator[Placed]:
     """What a body is given are the node's inputs, and the node's outputs are what it makes last, in order."""
-    given = zip(body.inputs, node.inputs, strict=False)
-    inside = known | {inner: known[outer] for inner, outer in given if outer in known}
+    arguments = zip(body.inputs, node.inputs, strict=False)
+    inside = dtypes | {inner: dtypes[outer] for inner, outer in arguments if outer in dtypes}
     yield from _walk(body.nodes, inside, opset)
-    made = zip(node.outputs, body.outputs[-len(node.outputs) :], strict=False)
-    known.update((outer, inside[inner]) for outer, inner in made if inner in inside)
+    results = zip(node.outputs, body.outputs[-len(node.outputs) :], strict=False)
+    dtypes.update((outer, inside[inner]) for outer, inner in results if inner in inside)
 
 
-def _bound(node: OnnxNode, form: Form, known: dict[str, str]) -> dict[str, str]:
+def _bound(node: OnnxNode, form: Form, dtypes: dict[str, str]) -> dict[str, str]:
     """The dtypes of the type variables; adds those of the node's outputs to what is known."""
     bound: dict[str, str] = {}
     for name, kind in (*_paired(node.inputs, form.inputs), *_paired(node.outputs, form.outputs)):
-        if name in known and kind not in DTYPES and kind != "?":
-            bound.setdefault(kind, known[name])
+        if name in dtypes and kind not in DTYPES and kind != "?":
+            bound.setdefault(kind, dtypes[name])
     for name, kind in _paired(node.outputs, form.outputs):
-        found = kind if kind in DTYPES else bound.get(kind) or _stated(node)
-        if found and kind != "?":
-            known.setdefault(name, found)
-            bound.setdefault(kind, found)
+        dtype = kind if kind in DTYPES else bound.get(kind) or _stated(node)
+        if dtype and kind != "?":
+            dtypes.setdefault(name, dtype)
+            bound.setdefault(kind, dtype)
     return bound
 
 

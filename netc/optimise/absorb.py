@@ -55,8 +55,8 @@ def absorb_before(graph: Graph, node: NodeProto, scale: Array, shift: Array) -> 
 
 
 def _weight(graph: Graph, node: NodeProto) -> Array | None:
-    known = {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul"}
-    if node.op_type not in known or node.domain or not graph.is_constant(node.input[1]):
+    operators = {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul"}
+    if node.op_type not in operators or node.domain or not graph.is_constant(node.input[1]):
         return None
     if node.op_type == "Gemm" and attribute(node, "transA", 0):
         return None

@@ -100,10 +100,10 @@ def _dtype(graph: Graph, node: NodeProto) -> Any:
 
 def _into_neighbours(graph: Graph, node: NodeProto) -> None:
     """A factor and a summand per channel go into the weights before or after."""
-    found = _affine(graph, node)
-    if found is None:
+    affine = _affine(graph, node)
+    if affine is None:
         return
-    source, scale, shift = found
+    source, scale, shift = affine
     before = graph.maker(source)
     if before is not None and graph.only_reader(source) is node:
         pair = _per_channel(graph, before, source, scale, shift)

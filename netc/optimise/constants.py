@@ -62,35 +62,35 @@ def _others(graph: Graph, name: str, chosen: list[NodeProto]) -> Iterator[bool]:
 
 def _constant_nodes(graph: Graph) -> Iterator[NodeProto]:
     """Nodes in order whose inputs are constants or results of such nodes, none of them too large."""
-    found: set[str] = set()
+    names: set[str] = set()
     taken = 0
     for node in graph:
         inputs = [name for name in node.input if name]
-        if not all(name in graph.constants or name in found for name in inputs):
+        if not all(name in graph.constants or name in names for name in inputs):
             continue
         if node.op_type in KEPT or any(True for _ in bodies(node)) or graph.outputs & set(node.output):
             continue
-        given = sum(size_of(graph.constants[name]) for name in inputs if name in graph.constants)
-        if taken + given > AT_ONCE or not all(_bearable(graph, name, given) for name in node.output if name):
+        size = sum(size_of(graph.constants[name]) for name in inputs if name in graph.constants)
+        if taken + size > AT_ONCE or not all(_bearable(graph, name, size) for name in node.output if name):
             continue
-        taken += given
-        found.update(name for name in node.output if name)
+        taken += size
+        names.update(name for name in node.output if name)
         yield node
 
 
-def _bearable(graph: Graph, name: str, given: int) -> bool:
+def _bearable(graph: Graph, name: str, before: int) -> bool:
     kind = graph.types.get(name)
     if kind is None or kind.fixed is None or kind.element in (TensorProto.UNDEFINED, TensorProto.STRING):
         return False
-    return size_of(TensorProto(data_type=kind.element, dims=kind.fixed)) <= max(LIMIT, given)
+    return size_of(TensorProto(data_type=kind.element, dims=kind.fixed)) <= max(LIMIT, before)
 
 
 def _evaluated(graph: Graph, nodes: list[NodeProto], results: list[str]) -> list[Array]:
     model = graph.shell()
     del model.graph.input[:], model.graph.output[:]
     model.graph.node.extend(nodes)
-    given = dict.fromkeys(name for node in nodes for name in node.input if name in graph.constants)
-    model.graph.initializer.extend(numpy_helper.from_array(graph.array(name), name) for name in given)
+    inputs = dict.fromkeys(name for node in nodes for name in node.input if name in graph.constants)
+    model.graph.initializer.extend(numpy_helper.from_array(graph.array(name), name) for name in inputs)
     for name in results:
         model.graph.output.add().name = name
     return list(open_bytes(model.SerializeToString(), graph.folder, "what is constant").run(results, {}))

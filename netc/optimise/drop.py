@@ -116,11 +116,11 @@ _HANDS_ON: dict[str, Callable[[Graph, NodeProto], bool]] = {
 
 def _merge_equal(graph: Graph) -> None:
     """One node for all that compute the same from the same."""
-    known: dict[tuple[object, ...], NodeProto] = {}
+    first: dict[tuple[object, ...], NodeProto] = {}
     for node in graph:
         if node.op_type in RANDOM or node.op_type == "Dropout" or any(True for _ in bodies(node)):
             continue
-        same = known.setdefault(_key(graph, node), node)
+        same = first.setdefault(_key(graph, node), node)
         if same is not node and not graph.outputs & set(node.output):
             graph.merge(node, same)
 

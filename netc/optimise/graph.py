@@ -108,29 +108,29 @@ class Graph:
         kind = self.types.get(name)
         return kind.shape if kind is not None else None
 
-    def add_constant(self, wanted: str, array: Any) -> str:
-        """A new constant, under the name `wanted` or one like it that is free."""
-        name = self.fresh(wanted)
+    def add_constant(self, stem: str, array: Any) -> str:
+        """A new constant, under the name `stem` or one like it that is free."""
+        name = self.fresh(stem)
         self._made.add(name)
         return self._hold(name, array)
 
-    def change_constant(self, old: str, wanted: str, array: Any) -> str:
+    def change_constant(self, old: str, new: str, array: Any) -> str:
         """A constant for the one node that reads `old`: in its place where `old` is new too, else as `add_constant`."""
         if old in self._made and len(self.readers(old)) == 1:
             return self._hold(old, array)
-        return self.add_constant(wanted, array)
+        return self.add_constant(new, array)
 
     def _hold(self, name: str, array: Any) -> str:
         self.constants[name] = numpy_helper.from_array(array, name)
         self.types[name] = Kind(self.constants[name].data_type, tuple(array.shape))
         return name
 
-    def fresh(self, wanted: str) -> str:
+    def fresh(self, stem: str) -> str:
         """A name that nothing had, in the file as it was or since."""
-        name, number = wanted, 1
+        name, number = stem, 1
         while name in self._names:
             number += 1
-            name = f"{wanted}_{number}"
+            name = f"{stem}_{number}"
         self._names.add(name)
         return name
 
@@ -206,10 +206,10 @@ class Graph:
         """Find types anew. Sizes that netc wrote into the file help: they are exact. Raises NetcError (`model-file`)
         where onnx gives up."""
         try:
-            found = infer_shapes(self.model(stubs=True), data_prop=True).graph
+            inferred = infer_shapes(self.model(stubs=True), data_prop=True).graph
         except (InferenceError, ValueError) as error:
             raise failure("model-file", f"onnx cannot infer the model's shapes: {error}") from error
-        self.types = {v.name: _kind(v) for v in (*found.input, *found.value_info, *found.output)}
+        self.types = {v.name: _kind(v) for v in (*inferred.input, *inferred.value_info, *inferred.output)}
         for tensor in (*self.constants.values(), *self._given):
             self.types[tensor.name] = Kind(tensor.data_type, tuple(tensor.dims))
 
@@ -238,11 +238,11 @@ class Graph:
 
     def model(self, *, stubs: bool = False) -> ModelProto:
         """The model as it stands now; with `stubs`, large constants have types only."""
-        model, made = self.shell(), set(self._makers)
+        model, produced = self.shell(), set(self._makers)
         model.graph.node.extend(self._nodes.values())
         tensors = (*self._given, *self.constants.values())
         model.graph.initializer.extend(_stub(t) if stubs else t for t in tensors)
-        values = (v for v in self._rest.graph.value_info if v.name in made and v.name not in self.outputs)
+        values = (v for v in self._rest.graph.value_info if v.name in produced and v.name not in self.outputs)
         model.graph.value_info.extend(values)
         return model
 
@@ -253,8 +253,8 @@ def reads(node: NodeProto) -> Iterator[str]:
     for body in bodies(node):
         own = {value.name for value in body.input} | {name for inner in body.node for name in inner.output}
         own |= {tensor.name for tensor in body.initializer}
-        wanted = [*(name for inner in body.node for name in reads(inner)), *(value.name for value in body.output)]
-        yield from (name for name in wanted if name not in own)
+        names = [*(name for inner in body.node for name in reads(inner)), *(value.name for value in body.output)]
+        yield from (name for name in names if name not in own)
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -266,8 +266,8 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
-    found = next((a for a in node.attribute if a.name == name), None)
-    return default if found is None else helper.get_attribute_value(found)
+    entry = next((a for a in node.attribute if a.name == name), None)
+    return default if entry is None else helper.get_attribute_value(entry)
 
 
 def set_attribute(node: NodeProto, name: str, value: Any) -> None:

@@ -71,14 +71,14 @@ def run(session: Session, inputs: Arrays) -> Arrays:
     return dict(zip(session.outputs, session.run(None, inputs), strict=True))
 
 
-def worst(other: Session, original: Original, known: Sequence[ParityTrial], plan: Plan, step: str) -> Difference:
+def worst(other: Session, original: Original, trials_: Sequence[ParityTrial], plan: Plan, step: str) -> Difference:
     """The difference of `other` from what the file as it was made of the trials that is nearest to its tolerance.
 
     A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises
     NetcError (`not-optimised`) naming the step where a difference is beyond.
     """
-    found = [one for trial in known for one in _compared(other, original, trial, plan.tolerance)]
-    largest = max(found, key=lambda one: one.strain)
+    differences = [one for trial in trials_ for one in _compared(other, original, trial, plan.tolerance)]
+    largest = max(differences, key=lambda one: one.strain)
     if largest.ok:
         return largest
     told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
@@ -89,12 +89,12 @@ def worst(other: Session, original: Original, known: Sequence[ParityTrial], plan
 
 
 def _compared(other: Session, original: Original, trial: ParityTrial, tolerance: float | None) -> list[Difference]:
-    found = list(_differences(run(other, trial.inputs), trial, tolerance))
-    if tolerance is not None or all(one.ok for one in found):
-        return found
+    differences = list(_differences(run(other, trial.inputs), trial, tolerance))
+    if tolerance is not None or all(one.ok for one in differences):
+        return differences
     return [
         msgspec.structs.replace(one, rounding=own.relative, measure=own.measure)
-        for one, own in zip(found, original.roundings(trial), strict=True)
+        for one, own in zip(differences, original.roundings(trial), strict=True)
     ]
 
 
@@ -121,11 +121,11 @@ def _shaken(trial: ParityTrial) -> Arrays:
     }
 
 
-def still(known: Sequence[ParityTrial]) -> tuple[str, ...]:
+def still(trials_: Sequence[ParityTrial]) -> tuple[str, ...]:
     """Outputs that are the same, up to rounding, for all inputs of one size: they show little."""
-    moved = {name for a, b in combinations(known, 2) for name in _moved(a, b)}
-    alike = {name for a, b in combinations(known, 2) for name in a.expected if _alike(a, b, name)}
-    return tuple(name for name in known[0].expected if name in alike - moved)
+    moved = {name for a, b in combinations(trials_, 2) for name in _moved(a, b)}
+    alike = {name for a, b in combinations(trials_, 2) for name in a.expected if _alike(a, b, name)}
+    return tuple(name for name in trials_[0].expected if name in alike - moved)
 
 
 def _alike(a: ParityTrial, b: ParityTrial, name: str) -> bool:

@@ -136,9 +136,9 @@ def _drift(before: Session, after: Session, feeds: Feeds) -> tuple[Drift, ...]:
     """Of outputs that are real numbers and of the same shape in both."""
     sums: dict[str, _Sum] = {}
     for inputs in feeds():
-        expected, found = run(before, inputs), run(after, inputs)
+        expected, actual = run(before, inputs), run(after, inputs)
         for name, values in expected.items():
-            sums.setdefault(name, _Sum()).add(values, found[name], is_of_classes(values, expected))
+            sums.setdefault(name, _Sum()).add(values, actual[name], is_of_classes(values, expected))
     if not all(np.isfinite(each.other) for each in sums.values()):
         raise _error("the result computes numbers that are infinite or NaN")
     return tuple(each.drift(name) for name, each in sums.items() if each.comparable)

@@ -51,13 +51,13 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
     tell("running the file as it is")
     original = Original(path)
     session = original.session
-    known, source = trials(session, plan), read_model(path)
+    cases, source = trials(session, plan), read_model(path)
     _refuse_old(source)
     check_nodes(source, str(path))
     graph = Graph(source, path.parent)
 
     def compare(other: Session, step: str) -> Difference:
-        return worst(other, original, known, plan, step)
+        return worst(other, original, cases, plan, step)
 
     done = [_take(graph, name, compare, tell) for name in FLOAT_STEPS if name in plan.steps]
     spare = [*files_of(source, path.parent), *plan.spare]
@@ -70,7 +70,7 @@ def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = 
         inside = plan.single or not files_of(source, path.parent)
         files = _write(finished, out, None if inside else weights_path(out, spare), compare)
     sizes = (_bytes([path, *files_of(source, path.parent)]), _bytes(files))
-    return OptimiseReport(str(path), tuple(map(str, files)), tuple(done), *sizes, finished.int8, still(known))
+    return OptimiseReport(str(path), tuple(map(str, files)), tuple(done), *sizes, finished.int8, still(cases))
 
 
 def _refuse_old(model: ModelProto) -> None:

@@ -43,10 +43,10 @@ def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
 
 def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
     """In the order of their names; of more than `count`, as many from all over the folder."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not pictures:
         raise bad_input(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
-    chosen = [found[at * len(found) // count] for at in range(count)] if len(found) > count else found
+    chosen = [pictures[at * len(pictures) // count] for at in range(count)] if len(pictures) > count else pictures
     name = next(iter(session.inputs))
     if len(session.inputs) != 1:
         raise bad_input(f"pictures need a model with one input; this one has {', '.join(session.inputs)}")

@@ -30,13 +30,13 @@ ONE_OF_BOTH = "pip uninstall onnxruntime onnxruntime-gpu; pip install onnxruntim
 
 def installed(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """The versions of those packages that are installed."""
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def problem() -> str:
@@ -80,20 +80,20 @@ def built_for() -> tuple[int, int] | None:
 def notes() -> tuple[str, ...]:
     """What is known of the parts that CUDA takes, and which of them do not fit together."""
     driver, most, built = driver_version(), driver_cuda(), built_for()
-    found = []
+    lines = []
     if driver is None and most is None:
-        found.append("no NVIDIA driver was found")
+        lines.append("no NVIDIA driver was found")
     if driver is not None:
-        found.append(f"NVIDIA's driver is {driver}")
+        lines.append(f"NVIDIA's driver is {driver}")
     if most is not None:
-        found.append(f"the driver runs CUDA up to {_dotted(most)}")
+        lines.append(f"the driver runs CUDA up to {_dotted(most)}")
     if built is not None:
-        found.append(f"this onnxruntime is built for CUDA {_dotted(built)}")
+        lines.append(f"this onnxruntime is built for CUDA {_dotted(built)}")
     if most is not None and built is not None and most[0] < built[0]:
-        found.append(f"the driver is too old: CUDA {built[0]} takes a newer one")
+        lines.append(f"the driver is too old: CUDA {built[0]} takes a newer one")
     if len(installed()) > 1:
-        found.append(BOTH)
-    return tuple(found)
+        lines.append(BOTH)
+    return tuple(lines)
 
 
 def remedies() -> tuple[Fix, ...]:

@@ -87,10 +87,10 @@ def open_functions(model: Any) -> Any:
     if not model.functions:
         return model
     functions = {(function.domain, function.name): function for function in model.functions}
-    wanted = list(_walk(model.graph.node, "", {}, functions))
+    nodes = list(_walk(model.graph.node, "", {}, functions))
     flat = onnx_inliner().inline_local_functions(model)
     names: dict[str, str] = {}
-    for node, inner in zip(flat.graph.node, wanted, strict=True):
+    for node, inner in zip(flat.graph.node, nodes, strict=True):
         node.name = inner.name
         names |= {found: path for found, path in zip(node.output, inner.outputs, strict=True) if found}
     if len(set(names.values())) == len(names):
@@ -99,13 +99,13 @@ def open_functions(model: Any) -> Any:
 
 
 def _walk(
-    nodes: Iterable[Any], prefix: str, known: Mapping[str, str], functions: Mapping[Any, Any]
+    nodes: Iterable[Any], prefix: str, names: Mapping[str, str], functions: Mapping[Any, Any]
 ) -> Iterator[_Inner]:
-    """What stands in a body under `prefix`, in the order in which opening puts it; `known`: what the caller calls the
+    """What stands in a body under `prefix`, in the order in which opening puts it; `names`: what the caller calls the
     inputs and outputs of the function."""
     for node in nodes:
         path = join(prefix, node.name)
-        outputs = tuple(known.get(name) or join(prefix, name) for name in node.output)
+        outputs = tuple(names.get(name) or join(prefix, name) for name in node.output)
         function = functions.get((node.domain, node.op_type))
         if function is None:
             yield _Inner(path, outputs)

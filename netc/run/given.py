@@ -54,15 +54,15 @@ def read_sources(texts: Sequence[str], inputs: Types) -> dict[str, InputSource]:
     An `.npz` without a name gives the inputs that its arrays are named after. Several pictures for one input are a
     batch; for a model of one input, all pictures. Raises NetcError (`bad-input`).
     """
-    found: dict[str, InputSource] = {}
+    sources: dict[str, InputSource] = {}
     for text in texts:
         name, value = _named(text, inputs)
         if name is None and value.lower().endswith(".npz"):
-            found |= _archive(Path(value), inputs)
+            sources |= _archive(Path(value), inputs)
             continue
-        name = name or _next(text, value, found, inputs)
-        found[name] = _joined(name, found.get(name), _source(value, name, inputs[name]))
-    return found
+        name = name or _next(text, value, sources, inputs)
+        sources[name] = _joined(name, sources.get(name), _source(value, name, inputs[name]))
+    return sources
 
 
 def _named(text: str, inputs: Types) -> tuple[str | None, str]:
@@ -74,8 +74,8 @@ def _named(text: str, inputs: Types) -> tuple[str | None, str]:
     return None, text
 
 
-def _next(text: str, value: str, found: Mapping[str, InputSource], inputs: Types) -> str:
-    free = [name for name in inputs if name not in found]
+def _next(text: str, value: str, sources: Mapping[str, InputSource], inputs: Types) -> str:
+    free = [name for name in inputs if name not in sources]
     if free:
         return free[0]
     if len(inputs) == 1 and _is_picture(value):
@@ -83,11 +83,11 @@ def _next(text: str, value: str, found: Mapping[str, InputSource], inputs: Types
     raise bad_input(f"{text} is an unexpected input; the model has {listed(inputs)}")
 
 
-def _joined(name: str, known: InputSource | None, more: InputSource) -> InputSource:
-    if known is None:
+def _joined(name: str, first: InputSource | None, more: InputSource) -> InputSource:
+    if first is None:
         return more
-    if known.kind == more.kind == "images":
-        return InputSource("images", known.files + more.files)
+    if first.kind == more.kind == "images":
+        return InputSource("images", first.files + more.files)
     raise bad_input(f"{name} is given twice")
 
 
@@ -118,9 +118,9 @@ def read_arrays(path: Path) -> Any:
     try:
         note_input(path)
         _check_archive(path)
-        found = numpy().load(path, mmap_mode="r", allow_pickle=False)
-        several = hasattr(found, "files")
-        arrays = dict(found) if several else {"": found}
+        loaded = numpy().load(path, mmap_mode="r", allow_pickle=False)
+        several = hasattr(loaded, "files")
+        arrays = dict(loaded) if several else {"": loaded}
     except FileNotFoundError as error:
         raise bad_input(f"{path}: no such file") from error
     except MemoryError as error:
@@ -132,7 +132,7 @@ def read_arrays(path: Path) -> Any:
         raise bad_input(f"{path}: an .npy holds one NumPy array and an .npz several by name, but this is neither")
     if not arrays:
         raise bad_input(f"{path}: there are no arrays in it")
-    return arrays if several else found
+    return arrays if several else loaded
 
 
 def _check_archive(path: Path) -> None:
@@ -185,13 +185,15 @@ def feed(
     shapes = [_channels_first(kind.shape, last and kind.rank == 4) for kind in inputs.values()]
     binding = typical(shapes, lowers, _solved(inputs, arrays, binding))
     generator = numpy().random.default_rng(seed)
-    made = {
+    generated = {
         name: random_input(generator, bound_shape(t.shape, binding), t.dtype, usual_bound(t))
         for name, t in inputs.items()
     }
-    made |= {name: numpy().zeros_like(made[name]) for name, source in sources.items() if source.kind == "zeros"}
+    generated |= {
+        name: numpy().zeros_like(generated[name]) for name, source in sources.items() if source.kind == "zeros"
+    }
     told = {name: str(sources.get(name, InputSource("random"))) for name in inputs}
-    return Fed({**made, **arrays}, dict(sorted(binding.items())), told, preprocessing)
+    return Fed({**generated, **arrays}, dict(sorted(binding.items())), told, preprocessing)
 
 
 def refuse_small(bind: Binding, lowers: Binding) -> None:
@@ -221,15 +223,15 @@ def _pictures(
     chosen: Preprocess,
     serving: Serving,
 ) -> tuple[dict[str, Any], str]:
-    found, told = {}, ""
+    batches, told = {}, ""
     for name in (name for name, source in sources.items() if source.kind == "images"):
         layout, shape = layout_of(name, inputs[name], serving), inputs[name].shape
         usual = bound_shape(shape, typical([_channels_first(shape, layout.last)], lowers, binding))
         how = prepare(chosen, layout, (usual[1], usual[2]) if layout.last else (usual[2], usual[3]), serving)
         batch = read_images(list(sources[name].files), how)
-        found[name] = numpy().repeat(batch, usual[0], 0) if len(batch) == 1 else batch
+        batches[name] = numpy().repeat(batch, usual[0], 0) if len(batch) == 1 else batch
         told = str(how)
-    return found, told
+    return batches, told
 
 
 def _channels_first(shape: Sequence[Any], last: bool) -> tuple[Any, ...]:

@@ -160,8 +160,8 @@ def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
     return max(1, shorter * columns // rows), shorter
 
 
-def _centre(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, int, int]:
+def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box in the middle; beyond the picture it is black."""
     columns, rows = size
-    left, top = round((columns - wanted[1]) / 2), round((rows - wanted[0]) / 2)
-    return left, top, left + wanted[1], top + wanted[0]
+    left, top = round((columns - target[1]) / 2), round((rows - target[0]) / 2)
+    return left, top, left + target[1], top + target[0]

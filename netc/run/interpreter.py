@@ -40,11 +40,11 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
 
 def _new_parts(plan: Plan) -> Callable[[str], Any]:
     """Modules, parameters and buffers by their paths; one that several nodes share is that of the first."""
-    made: dict[str, Any] = {}
+    parts_by_name: dict[str, Any] = {}
     for node, form in zip(plan.nodes, plan.forms, strict=True):
-        if form.module is not None and node.module not in made:
-            made[node.module] = _typed(construct(form.module), node)
-    return made.__getitem__
+        if form.module is not None and node.module not in parts_by_name:
+            parts_by_name[node.module] = _typed(construct(form.module), node)
+    return parts_by_name.__getitem__
 
 
 def construct(form: TorchModule) -> Any:
@@ -115,14 +115,16 @@ def _function(template: str, inputs: int, args: tuple[str, ...], imports: tuple[
     """An operator's own template as a function of what is kept, the inputs and the arguments, which stay values: no
     text of a spec is executed."""
     reads = [f"x{i}" for i in range(inputs)]
-    given = {name: f"given_{name}" for name in args}
-    places = {"*": ", ".join(reads), "self": "part", **{str(i): name for i, name in enumerate(reads)}, **given}
-    places |= {f"*{name}": f"*({place} if isinstance({place}, tuple) else ({place},))" for name, place in given.items()}
+    placeholders = {name: f"given_{name}" for name in args}
+    places = {"*": ", ".join(reads), "self": "part", **{str(i): name for i, name in enumerate(reads)}, **placeholders}
+    places |= {
+        f"*{name}": f"*({place} if isinstance({place}, tuple) else ({place},))" for name, place in placeholders.items()
+    }
     text = template
     for name, place in places.items():
         text = text.replace(f"{{{name}}}", place)
     names = _names(imports)
-    source = f"def function({', '.join(('part', *reads, *given.values()))}): return {text}"
+    source = f"def function({', '.join(('part', *reads, *placeholders.values()))}): return {text}"
     exec(compile(source, "<statement>", "exec", dont_inherit=True), names)
     function: Callable[..., Any] = names["function"]
     return function
@@ -171,8 +173,8 @@ def _statements() -> Any:
             values: dict[Wire, Any] = dict(zip(self.plan.reads, inputs, strict=True))
             for node, form in zip(self.plan.nodes, self.plan.forms, strict=True):
                 if self.training or not node.train_only:
-                    found = self._run(node, form, [values[wire] for wire in node.inputs])
-                    values.update(zip(node.outputs, found, strict=True))
+                    results = self._run(node, form, [values[wire] for wire in node.inputs])
+                    values.update(zip(node.outputs, results, strict=True))
             return tuple(values.get(wire) for wire in self.plan.makes)
 
         def _run(self, node: FlatNode, form: TorchForm, inputs: list[Any]) -> list[Any]:

@@ -55,12 +55,12 @@ def read_labels(name: str) -> tuple[str, ...]:
     """The lines of a text file, or those of `imagenet`. Raises NetcError (`bad-input`)."""
     path = IMAGENET if name == "imagenet" else Path(name)
     try:
-        found = tuple(line.strip() for line in read_input(path, MAX_BYTES).decode("utf-8-sig").splitlines())
+        labels = tuple(line.strip() for line in read_input(path, MAX_BYTES).decode("utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(f"{name}: cannot be read as labels, one per line: {error}") from error
-    if not found:
+    if not labels:
         raise bad_input(f"{name}: the file is empty; labels stand in it one per line")
-    return found
+    return labels
 
 
 def most_probable(outputs: Mapping[str, Any], count: int, labels: tuple[str, ...]) -> Top | None:

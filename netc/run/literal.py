@@ -31,10 +31,10 @@ def read_literal(text: str, name: str, kind: TensorType) -> Any:
 
 def _whole(array: Any, kind: TensorType) -> Any:
     """A flat list as the whole tensor, where it has as many numbers."""
-    wanted = [1 if axis == 0 and not isinstance(n, int) else n for axis, n in enumerate(kind.shape)]
-    known = all(isinstance(n, int) for n in wanted)
+    target = [1 if axis == 0 and not isinstance(n, int) else n for axis, n in enumerate(kind.shape)]
+    fixed = all(isinstance(n, int) for n in target)
     flat = array.size == array.shape[-1] if array.ndim else False
-    return array.reshape(wanted) if known and flat and array.size == prod(wanted) else array
+    return array.reshape(target) if fixed and flat and array.size == prod(target) else array
 
 
 def _nested(text: str, name: str) -> Any:

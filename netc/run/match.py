@@ -64,20 +64,20 @@ def _refused(path: str, problem: str) -> NetcError:
     return bad_input(f"{path} {problem}")
 
 
-def solve(names: Sequence[str], shapes: Sequence[Shape], wanted: Sequence[Shape], given: Binding) -> dict[str, int]:
-    """Values of symbols with which `shapes` have the sizes of `wanted` wherever these are numbers.
+def solve(names: Sequence[str], shapes: Sequence[Shape], actual: Sequence[Shape], fixed: Binding) -> dict[str, int]:
+    """Values of symbols with which `shapes` have the sizes of `actual` wherever these are numbers.
 
     Raises NetcError (`bad-input`) naming the shape that has no such sizes.
     """
-    found = dict(given)
+    solved = dict(fixed)
     for _ in range(2):
-        for name, shape, sizes in zip(names, shapes, wanted, strict=True):
+        for name, shape, sizes in zip(names, shapes, actual, strict=True):
             if len(shape) != len(sizes):
-                raise _unequal(name, shape, sizes, given)
+                raise _unequal(name, shape, sizes, fixed)
             for size, target in zip(shape, sizes, strict=True):
                 if isinstance(target, int):
-                    found |= _solved(bind(size, found), target, (name, shape, sizes, given))
-    return found
+                    solved |= _solved(bind(size, solved), target, (name, shape, sizes, fixed))
+    return solved
 
 
 def _solved(size: Size, target: int, about: tuple[str, Shape, Shape, Binding]) -> dict[str, int]:
@@ -101,8 +101,8 @@ def _candidates(size: Size, target: int, name: str) -> Iterator[int]:
     yield from (n for n in range(FARTHEST * 4) if bind(size, {name: n}) == target)
 
 
-def _unequal(name: str, shape: Shape, sizes: Shape, given: Binding) -> NetcError:
+def _unequal(name: str, shape: Shape, sizes: Shape, bind: Binding) -> NetcError:
     ours, theirs = ("×".join(map(str, each)) or "a scalar" for each in (shape, sizes))
-    fixed = ", ".join(f"{symbol}={given[symbol]}" for symbol in sorted(names_in(shape)) if symbol in given)
+    fixed = ", ".join(f"{symbol}={bind[symbol]}" for symbol in sorted(names_in(shape)) if symbol in bind)
     where = f" with {fixed}" if fixed else ""
     return bad_input(f"{name} is {ours}, which{where} cannot be {theirs}")

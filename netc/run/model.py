@@ -174,11 +174,11 @@ def bounds(session: Session) -> dict[str, int]:
     return {name: int(value) for name, _, value in pairs if value.isdecimal()}
 
 
-def refuse_unknown(shapes: Iterable[Shape], given: Binding) -> None:
-    """Raises NetcError (`unknown-symbol`) where `given` names sizes that the shapes do not have."""
-    known = {name for shape in shapes for name in names_in(shape)}
-    if unknown := sorted(given.keys() - known):
-        there = f"it has {', '.join(sorted(known))}" if known else "all its sizes are fixed"
+def refuse_unknown(shapes: Iterable[Shape], bind: Binding) -> None:
+    """Raises NetcError (`unknown-symbol`) where `bind` names sizes that the shapes do not have."""
+    names = {name for shape in shapes for name in names_in(shape)}
+    if unknown := sorted(bind.keys() - names):
+        there = f"it has {', '.join(sorted(names))}" if names else "all its sizes are fixed"
         raise failure("unknown-symbol", f"the model has no size {', '.join(unknown)}; {there}")
 
 
@@ -292,8 +292,8 @@ def _load(path: str | Path, content: str | bytes, options: Any, providers: list[
 
 def failures(ort: Any) -> tuple[type[Exception], ...]:
     """What onnxruntime raises; its exceptions share no base class but Exception."""
-    known = vars(ort.capi.onnxruntime_pybind11_state).values()
-    own = (kind for kind in known if isinstance(kind, type) and issubclass(kind, Exception))
+    kinds = vars(ort.capi.onnxruntime_pybind11_state).values()
+    own = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception))
     return (RuntimeError, ValueError, *own)
 
 

@@ -67,12 +67,12 @@ def network_of(source: str, name: str) -> Any:
     module. Raises NetcError: `module-error` where the code fails, `missing-library` without torch.
     """
     key = f"{name}_{blake2b(source.encode(), digest_size=6).hexdigest()}"
-    found = sys.modules.get(_PREFIX + key)
+    module = sys.modules.get(_PREFIX + key)
     torch()  # where it is missing, that is no fault of the module
     with module_errors("when it is built"):
-        if found is None:
-            found = _executed(source, _PREFIX + key, f"<{key}.py>")
-        *_, last = (value for value in vars(found).values() if _is_class_of(value, found))
+        if module is None:
+            module = _executed(source, _PREFIX + key, f"<{key}.py>")
+        *_, last = (value for value in vars(module).values() if _is_class_of(value, module))
         return last()
 
 
@@ -129,14 +129,14 @@ def load_strictly(module: Any, index: WeightsIndex) -> None:
         module.load_state_dict(_read(index))
 
 
-def _fitting(network: Network, given: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(network: Network, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Tensors that have the network's names and shapes; loading converts their types."""
-    wanted = tensors(network)
-    dtypes = {spec.name: spec.dtype for spec in wanted}
-    forms = {name: TensorSpec(name, dtypes.get(name, str(t.dtype)), tuple(t.shape)) for name, t in given.items()}
-    if problems := tuple(differences(wanted, forms, "the mapping of weights")):
+    specs = tensors(network)
+    dtypes = {spec.name: spec.dtype for spec in specs}
+    forms = {name: TensorSpec(name, dtypes.get(name, str(t.dtype)), tuple(t.shape)) for name, t in arrays.items()}
+    if problems := tuple(differences(specs, forms, "the mapping of weights")):
         raise NetcError(summarised(problems))
-    return dict(given)
+    return dict(arrays)
 
 
 def _read(index: WeightsIndex) -> dict[str, Any]:

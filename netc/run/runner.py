@@ -149,12 +149,12 @@ def _prepared(session: Session, fed: Fed, plan: RunPlan) -> tuple[Run, Results]:
         raise failure("cuda-absent", f"a CUDA graph needs CUDA: {session.note or 'this is the CPU'}")
     if graph or plan.stay:
         return bind_arrays(session, fed.arrays, fed.binding, graph)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
     def run() -> None:
-        found.update(zip(session.outputs, session.run(None, fed.arrays), strict=True))
+        results.update(zip(session.outputs, session.run(None, fed.arrays), strict=True))
 
-    return run, lambda: found
+    return run, lambda: results
 
 
 def _timed(run: Run, results: Results, runs: int) -> tuple[dict[str, Any], list[float]]:
@@ -179,10 +179,10 @@ def _top(results: Mapping[str, Any], plan: RunPlan, picture: bool, serving: Serv
     if not (asked or picture):
         return None
     find = most_probable if serving.topk is None else partial(largest, scores=not serving.softmax)
-    found = find(results, plan.top or serving.topk or TOP, plan.labels)
-    if found is None and asked:
+    best = find(results, plan.top or serving.topk or TOP, plan.labels)
+    if best is None and asked:
         raise bad_input(f"no output is N×classes of real numbers: {', '.join(results)}")
-    return found
+    return best
 
 
 def _save(path: str | Path, results: Mapping[str, Any]) -> None:

@@ -68,20 +68,20 @@ def show_run(
     fed = feed(session.inputs, read_sources(inputs, session.inputs), bounds(session), bind, seed, chosen, serving)
     model = read_opened(path)
     weights = {t.name: t for t in model.graph.initializer if inner or "/" not in t.name}
-    found = [ShownTensor("input", name, array) for name, array in fed.arrays.items()]
+    lines = [ShownTensor("input", name, array) for name, array in fed.arrays.items()]
     if not layers:
-        found += [ShownTensor("weight", name, _array(tensor, path)) for name, tensor in weights.items()]
+        lines += [ShownTensor("weight", name, _array(tensor, path)) for name, tensor in weights.items()]
         results = session.run(None, fed.arrays)
-        return [*found, *(ShownTensor("output", *pair) for pair in zip(session.outputs, results, strict=True))]
+        return [*lines, *(ShownTensor("output", *pair) for pair in zip(session.outputs, results, strict=True))]
     names = [name for each in model.graph.node for name in each.output if name and (inner or "/" not in name)]
     values = dict(zip(names, open_exposed(path, names).run(None, fed.arrays), strict=True))
     for each in model.graph.node:
         read = [name for name in each.input if name in weights]
-        found += [ShownTensor("weight", name, _array(weights.pop(name), path)) for name in read]
-        found += [
+        lines += [ShownTensor("weight", name, _array(weights.pop(name), path)) for name in read]
+        lines += [
             ShownTensor("output" if n in session.outputs else "layer", n, values[n]) for n in each.output if n in values
         ]
-    return found
+    return lines
 
 
 def _array(tensor: Any, path: Path) -> Any:

@@ -70,28 +70,28 @@ def _is_known(node: NodeProto) -> bool:
 def _without_data(model: Any) -> ModelProto:
     """The nodes, and of larger constants the types alone, as inputs. Long lists of whole numbers have no length:
     read as a shape, they would be so many axes."""
-    found = ModelProto(ir_version=max(model.ir_version, 4))
-    found.opset_import.extend(model.opset_import)
-    found.graph.node.extend(model.graph.node)
-    found.graph.input.extend(map(_without_length, model.graph.input))
-    given = {value.name for value in model.graph.input}
+    stripped = ModelProto(ir_version=max(model.ir_version, 4))
+    stripped.opset_import.extend(model.opset_import)
+    stripped.graph.node.extend(model.graph.node)
+    stripped.graph.input.extend(map(_without_length, model.graph.input))
+    inputs = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
         if prod(tensor.dims) <= SMALL and tensor.data_location != TensorProto.EXTERNAL:
-            found.graph.initializer.append(tensor)
-        elif tensor.name not in given:
-            stub = found.graph.input.add(name=tensor.name).type.tensor_type
+            stripped.graph.initializer.append(tensor)
+        elif tensor.name not in inputs:
+            stub = stripped.graph.input.add(name=tensor.name).type.tensor_type
             stub.elem_type = tensor.data_type
             for size in tensor.dims:
                 stub.shape.dim.add(dim_value=size)
-            found.graph.input[-1].CopyFrom(_without_length(found.graph.input[-1]))
-    return found
+            stripped.graph.input[-1].CopyFrom(_without_length(stripped.graph.input[-1]))
+    return stripped
 
 
 def _without_length(value: ValueInfoProto) -> ValueInfoProto:
     tensor = value.type.tensor_type
     if tensor.elem_type != TensorProto.INT64 or len(tensor.shape.dim) != 1 or tensor.shape.dim[0].dim_value <= SMALL:
         return value
-    found = ValueInfoProto()
-    found.CopyFrom(value)
-    found.type.tensor_type.shape.dim[0].Clear()
-    return found
+    info = ValueInfoProto()
+    info.CopyFrom(value)
+    info.type.tensor_type.shape.dim[0].Clear()
+    return info

@@ -48,20 +48,20 @@ def verify_files(
     same = MatchedNames(tuple(ours.inputs), {name: name for name in outputs})
     sides = side(str(first), ours, same, outputs), side(str(second), theirs, matched, outputs)
     pair = Pair(outputs, *sides, _maker(ours), tolerance=tolerance)
-    found = compare(pair, bindings, seed, runs)
+    agreement = compare(pair, bindings, seed, runs)
     larger = check_larger(pair, wide(shapes, bounds(theirs) | bounds(ours), fixed), seed)
-    findings = (CheckResult("matched", True, str(matched)), found.shapes, *larger)
+    findings = (CheckResult("matched", True, str(matched)), agreement.shapes, *larger)
     names = (str(first), str(second))
-    return VerifyReport(str(first), findings, found.differences, found.sensitivity, None, names)
+    return VerifyReport(str(first), findings, agreement.differences, agreement.sensitivity, None, names)
 
 
 def side(name: str, session: Session, matched: MatchedNames, outputs: Sequence[str]) -> Side:
     """A session that takes inputs in our order and gives `outputs`, None for those it lacks."""
-    wanted = list(dict.fromkeys(matched.outputs.values()))
+    names = list(dict.fromkeys(matched.outputs.values()))
 
     def run(inputs: Arrays) -> Arrays:
-        found = dict(zip(wanted, session.run(wanted, dict(zip(matched.inputs, inputs, strict=True))), strict=True))
-        return [found.get(matched.outputs.get(output, "")) for output in outputs]
+        results = dict(zip(names, session.run(names, dict(zip(matched.inputs, inputs, strict=True))), strict=True))
+        return [results.get(matched.outputs.get(output, "")) for output in outputs]
 
     return Side(name, run)
 
@@ -76,14 +76,14 @@ def _maker(session: Session) -> Any:
 
 
 def fixed_sizes(
-    inputs: Mapping[str, TensorType], theirs: Session, matched: MatchedNames, given: Binding
+    inputs: Mapping[str, TensorType], theirs: Session, matched: MatchedNames, bind: Binding
 ) -> dict[str, int]:
-    """Values of the symbols of `inputs`: `given` ones, and those that the other file's fixed sizes force.
+    """Values of the symbols of `inputs`: `bind` ones, and those that the other file's fixed sizes force.
 
     Raises NetcError (`bad-input`) where these contradict each other.
     """
     shapes = [kind.shape for kind in inputs.values()]
-    return solve(list(inputs), shapes, [theirs.inputs[there].shape for there in matched.inputs], given)
+    return solve(list(inputs), shapes, [theirs.inputs[there].shape for there in matched.inputs], bind)
 
 
 def take_weights(network: Network, index: WeightsIndex, other: str | Path) -> CheckResult:

@@ -61,16 +61,16 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
 
     def differences(self, trial: Trial) -> list[Difference]:
         """Of each output both compute in the same shape; measured against the first's own rounding where needed."""
-        found = self._differences(trial, trial.found)
-        if self.exact is None or self.tolerance is not None or all(d.ok for d in found):
-            return found
+        differences = self._differences(trial, trial.found)
+        if self.exact is None or self.tolerance is not None or all(d.ok for d in differences):
+            return differences
         roundings = {d.output: d.relative for d in self._differences(trial, self.exact(trial.inputs))}
-        return [msgspec.structs.replace(d, rounding=roundings[d.output]) for d in found]
+        return [msgspec.structs.replace(d, rounding=roundings[d.output]) for d in differences]
 
-    def _differences(self, trial: Trial, found: Arrays) -> list[Difference]:
+    def _differences(self, trial: Trial, results: Arrays) -> list[Difference]:
         return [
             difference(name, trial.binding, a, b, self.tolerance)
-            for name, a, b in zip(self.outputs, trial.expected, found, strict=True)
+            for name, a, b in zip(self.outputs, trial.expected, results, strict=True)
             if a is not None and b is not None and a.shape == b.shape
         ]
 
@@ -84,10 +84,10 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
     def wrong_forms(self, trial: Trial) -> Iterator[str]:
         """What is wrong with the shapes and dtypes of outputs: not those of the spec, or not the same on both sides."""
         expected, found = _forms(trial.expected), _forms(trial.found)
-        wanted = expected if self.forms is None else self.forms(trial.binding)
-        if expected != wanted:
-            yield f"{self.first.name} gives {expected}, not {wanted}"
-        there = [form if other is not None else None for form, other in zip(wanted, found, strict=True)]
+        declared = expected if self.forms is None else self.forms(trial.binding)
+        if expected != declared:
+            yield f"{self.first.name} gives {expected}, not {declared}"
+        there = [form if other is not None else None for form, other in zip(declared, found, strict=True)]
         if found != there:
             yield f"{self.second.name} gives {found}, not {there}"
 
@@ -123,11 +123,11 @@ def compare(pair: Pair, bindings: Sequence[dict[str, int]], seed: int, runs: int
     return Agreement(shapes, tuple(differences), moved, tuple(firsts), tuple(failed))
 
 
-def _largest(known: Mapping[str, float], more: Iterable[tuple[str, float]]) -> dict[str, float]:
-    found = dict(known)
+def _largest(before: Mapping[str, float], more: Iterable[tuple[str, float]]) -> dict[str, float]:
+    largest = dict(before)
     for name, share in more:
-        found[name] = max(share, found.get(name, 0.0))
-    return found
+        largest[name] = max(share, largest.get(name, 0.0))
+    return largest
 
 
 def _forms(arrays: Arrays) -> Forms:

@@ -82,15 +82,17 @@ class Follower(msgspec.Struct, frozen=True, eq=False):
             for wire in done:
                 del own[wire], exact[wire], given[wire]
 
-    def _agrees(self, step: Step, trial: Trial, given: Values) -> None:
-        feed = step.feed(given)
-        made = evaluate(step.module, feed)
-        found = [self._difference(wire, trial, a, given[wire]) for wire, a in zip(step.makes, made, strict=True)]
-        if self.tolerance is None and not all(d.ok for d in found):
+    def _agrees(self, step: Step, trial: Trial, inputs: Values) -> None:
+        feed = step.feed(inputs)
+        results = evaluate(step.module, feed)
+        differences = [
+            self._difference(wire, trial, a, inputs[wire]) for wire, a in zip(step.makes, results, strict=True)
+        ]
+        if self.tolerance is None and not all(d.ok for d in differences):
             exact = evaluate_in_float64(step.module, feed)
-            found = [judged(d, a, b) for d, a, b in zip(found, made, exact, strict=True)]
-        for wire, apart, array in zip(step.makes, found, made, strict=True):
-            if not apart.ok and _equals_picked(step, wire, given, array):
+            differences = [judged(d, a, b) for d, a, b in zip(differences, results, exact, strict=True)]
+        for wire, apart, array in zip(step.makes, differences, results, strict=True):
+            if not apart.ok and _equals_picked(step, wire, inputs, array):
                 self.seen.equals[wire.path] = None
                 continue
             self.seen.weigh(_layer(step, wire, apart, {}))
@@ -101,15 +103,15 @@ class Follower(msgspec.Struct, frozen=True, eq=False):
     def _note_parting(self, step: Step, apart: Mapping[Wire, Difference]) -> None:
         """Where inputs that are equal but for rounding make something else."""
         reads = {wire.path: apart[wire] for wire in step.reads if wire in apart}
-        made = max((apart[wire] for wire in step.makes), key=lambda d: d.strain)
-        if all(d.ok for d in reads.values()) and not made.ok:
-            wire = next(wire for wire in step.makes if apart[wire] is made)
+        farthest = max((apart[wire] for wire in step.makes), key=lambda d: d.strain)
+        if all(d.ok for d in reads.values()) and not farthest.ok:
+            wire = next(wire for wire in step.makes if apart[wire] is farthest)
             shares: dict[str, float | None] = {path: d.relative for path, d in reads.items()}
-            self.seen.parts.setdefault(wire.path, _layer(step, wire, made, shares))
+            self.seen.parts.setdefault(wire.path, _layer(step, wire, farthest, shares))
 
-    def _unlike(self, trial: Trial, wanted: Arrays, values: Values) -> Iterator[str]:
+    def _unlike(self, trial: Trial, expected: Arrays, values: Values) -> Iterator[str]:
         """Outputs that are something else than these values."""
-        for name, array in zip(self.outputs, wanted, strict=True):
+        for name, array in zip(self.outputs, expected, strict=True):
             wire = self.results.get(name)
             if wire is None or wire not in values or array is None:
                 continue
@@ -117,14 +119,14 @@ class Follower(msgspec.Struct, frozen=True, eq=False):
                 yield name
 
 
-def _equals_picked(step: Step, wire: Wire, given: Values, array: Any) -> bool:
+def _equals_picked(step: Step, wire: Wire, values: Values, array: Any) -> bool:
     """Whether these are other places of equal elements, which the operator leaves open."""
     node = step.maker
     picks = node.node.op.picks(*(read.type for read in node.inputs))
-    if picks is None or node.outputs[picks[0]] is not wire or node.inputs[0] not in given:
+    if picks is None or node.outputs[picks[0]] is not wire or node.inputs[0] not in values:
         return False
     np, axis = numpy(), picks[1]
-    source, places = given[node.inputs[0]], given[wire]
+    source, places = values[node.inputs[0]], values[wire]
     if not are_places(places, array, source, axis):
         return False
     chosen = (np.take_along_axis(source, each, axis) for each in (places, array))
@@ -185,10 +187,10 @@ def _kept(model: Path, folder: Path) -> frozenset[str]:
     folder.mkdir()
     target = folder / "model.onnx"
     save_rewritten(model, target)
-    found = frozenset(name for node in read_model(target).graph.node for name in node.output)
+    names = frozenset(name for node in read_model(target).graph.node for name in node.output)
     for file in folder.iterdir():
         file.unlink()
-    return found
+    return names
 
 
 def _report(opened: OpenedNetwork, walk: Walk, follower: Follower, joined: tuple[str, ...]) -> StepsReport:

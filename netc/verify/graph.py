@@ -56,14 +56,14 @@ def _shapes(values: list[Any], binding: Mapping[str, int]) -> Shapes:
 
 def _sizes(value: Any, binding: Mapping[str, int]) -> Iterator[int]:
     for dim in value.type.tensor_type.shape.dim:
-        known = dim.dim_value if dim.HasField("dim_value") else -1
-        size = bind(parse_size(dim.dim_param), binding) if dim.dim_param else known
+        fixed = dim.dim_value if dim.HasField("dim_value") else -1
+        size = bind(parse_size(dim.dim_param), binding) if dim.dim_param else fixed
         yield size if isinstance(size, int) else -1
 
 
-def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, ...]]) -> bool:
+def _alike(declared: tuple[int, tuple[int, ...]], inferred: tuple[int, tuple[int, ...]]) -> bool:
     """A size declared to be open may be any; one that onnx cannot infer says nothing."""
-    (dtype, sizes), (found_dtype, found_sizes) = declared, found
+    (dtype, sizes), (found_dtype, found_sizes) = declared, inferred
     same = len(sizes) == len(found_sizes) and all(
         a == b or -1 in (a, b) for a, b in zip(sizes, found_sizes, strict=True)
     )
@@ -72,8 +72,8 @@ def _alike(declared: tuple[int, tuple[int, ...]], found: tuple[int, tuple[int, .
 
 def _differences(declared: Shapes, inferred: Shapes) -> Iterator[str]:
     for name, kind in declared.items():
-        found = inferred.get(name)
-        if found is None:
+        form = inferred.get(name)
+        if form is None:
             yield f"{name}: onnx infers nothing"
-        elif not _alike(kind, found):
-            yield f"{name}: declared {list(kind[1])}, onnx infers {list(found[1])}"
+        elif not _alike(kind, form):
+            yield f"{name}: declared {list(kind[1])}, onnx infers {list(form[1])}"

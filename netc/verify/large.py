@@ -49,13 +49,13 @@ class _Part(msgspec.Struct, frozen=True, eq=False):
     network: Network
     nodes: tuple[FlatNode, ...]
 
-    def sizes(self, given: Binding) -> list[dict[str, int]]:
+    def sizes(self, bind: Binding) -> list[dict[str, int]]:
         """The smallest of the sizes there are, and more while they cost little."""
         shapes = [value.type.shape for value in self.network.block.inputs]
-        found = sorted(wide(shapes, self.network.domain.bounds, given), key=self._elements)
-        sums = accumulate(map(self._elements, found))
+        points = sorted(wide(shapes, self.network.domain.bounds, bind), key=self._elements)
+        sums = accumulate(map(self._elements, points))
         return [
-            binding for i, (binding, elements) in enumerate(zip(found, sums, strict=True)) if not i or elements <= MOST
+            binding for i, (binding, elements) in enumerate(zip(points, sums, strict=True)) if not i or elements <= MOST
         ]
 
     def _elements(self, binding: Binding) -> int:
@@ -64,24 +64,24 @@ class _Part(msgspec.Struct, frozen=True, eq=False):
 
 
 def check_large(
-    network: Network, folder: Path, given: Binding, seed: int, options: OnnxOptions, tolerance: float | None
+    network: Network, folder: Path, bind: Binding, seed: int, options: OnnxOptions, tolerance: float | None
 ) -> Iterator[CheckResult]:
     """Compare each kind of statement that depends on sizes at many of them; nothing where there are none.
 
-    folder: where files are written. given: sizes that are not up for choice.
+    folder: where files are written. bind: sizes that are not up for choice.
     """
     part = _part(network)
     if part is None:
         return
-    sizes = part.sizes(given)
+    sizes = part.sizes(bind)
     if not sizes:
         return
     module, session = _written(part.network, folder, seed, options)
     names = dict(zip(session.outputs, part.nodes, strict=True))
     worst: Difference | None = None
     for binding in sizes:
-        for found in _differences(part, module, session, binding, seed, tolerance):
-            worst = found if worst is None or found.strain > worst.strain else worst
+        for mismatch in _differences(part, module, session, binding, seed, tolerance):
+            worst = mismatch if worst is None or mismatch.strain > worst.strain else worst
     assert worst is not None, "a part makes something"
     node = names[worst.output]
     where = f"{node.path} ({node.node.op.name}, {place(node.node.span)})"
@@ -102,16 +102,16 @@ def _part(network: Network) -> _Part | None:
         return None
     reads = dict.fromkeys((*opened.inputs, *(wire for node in nodes for wire in node.inputs)))
     span = network.block.inputs[0].span
-    known = {wire: Value(wire.type, f"read{i}", span) for i, wire in enumerate(reads)}
+    sources = {wire: Value(wire.type, f"read{i}", span) for i, wire in enumerate(reads)}
     items, outputs = [], []
     for i, node in enumerate(nodes):
         named = (f"made{i}.{j}" if j else f"made{i}" for j in range(len(node.outputs)))
-        made = tuple(Value(wire.type, name, node.node.span) for name, wire in zip(named, node.outputs, strict=True))
-        items.append(_alone(node, f"made{i}", known, made))
-        outputs.append(BlockOutput(f"made{i}", made[0]))
+        results = tuple(Value(wire.type, name, node.node.span) for name, wire in zip(named, node.outputs, strict=True))
+        items.append(_alone(node, f"made{i}", sources, results))
+        outputs.append(BlockOutput(f"made{i}", results[0]))
     whole = opened.network
     block = msgspec.structs.replace(
-        whole.block, inputs=tuple(known.values()), items=tuple(items), outputs=tuple(outputs)
+        whole.block, inputs=tuple(sources.values()), items=tuple(items), outputs=tuple(outputs)
     )
     return _Part(msgspec.structs.replace(whole, block=block), nodes)
 
@@ -123,9 +123,11 @@ def _depends_on_sizes(node: FlatNode) -> bool:
     return cheap and all(t.dtype in FLOATS for t in types) and any(symbols(size) for t in types for size in t.shape)
 
 
-def _alone(node: FlatNode, name: str, known: Mapping[Wire, Value], made: tuple[Value, ...]) -> Node:
-    inputs = tuple(known[wire] for wire in node.inputs)
-    return msgspec.structs.replace(node.node, path=name, module=name, outer=False, inputs=inputs, outputs=made, said={})
+def _alone(node: FlatNode, name: str, values: Mapping[Wire, Value], results: tuple[Value, ...]) -> Node:
+    inputs = tuple(values[wire] for wire in node.inputs)
+    return msgspec.structs.replace(
+        node.node, path=name, module=name, outer=False, inputs=inputs, outputs=results, said={}
+    )
 
 
 def _written(network: Network, folder: Path, seed: int, options: OnnxOptions) -> tuple[Any, Session]:
@@ -144,20 +146,22 @@ def _differences(
     kinds = [value.type for value in part.network.block.inputs]
     inputs = [random_input(generator, bound_shape(t.shape, binding), t.dtype, usual_bound(t)) for t in kinds]
     expected = evaluate(module, inputs)
-    given = session.run(None, dict(zip(session.inputs, inputs, strict=True)))
-    found = [difference(n, binding, a, b, tolerance) for n, a, b in zip(session.outputs, expected, given, strict=True)]
-    if tolerance is None and not all(d.ok for d in found):
+    theirs = session.run(None, dict(zip(session.inputs, inputs, strict=True)))
+    differences = [
+        difference(n, binding, a, b, tolerance) for n, a, b in zip(session.outputs, expected, theirs, strict=True)
+    ]
+    if tolerance is None and not all(d.ok for d in differences):
         exact = evaluate_in_float64(module, inputs)
-        found = [judged(d, a, b) for d, a, b in zip(found, expected, exact, strict=True)]
-        found = [d if d.ok else _between(d, node) for d, node in zip(found, part.nodes, strict=True)]
-    yield from found
+        differences = [judged(d, a, b) for d, a, b in zip(differences, expected, exact, strict=True)]
+        differences = [d if d.ok else _between(d, node) for d, node in zip(differences, part.nodes, strict=True)]
+    yield from differences
 
 
-def _between(found: Difference, node: FlatNode) -> Difference:
+def _between(difference: Difference, node: FlatNode) -> Difference:
     """A resize reads between elements, at a place that float32 knows to half an ulp of the longest side; neighbours are
     up to twice the largest value apart."""
     if node.node.op.family is not Family.UPSAMPLE:
-        return found
-    sides = [bound_shape(wire.type.shape[2:], found.binding) for wire in (node.inputs[0], node.outputs[0])]
+        return difference
+    sides = [bound_shape(wire.type.shape[2:], difference.binding) for wire in (node.inputs[0], node.outputs[0])]
     rounding = 2 * max(map(max, sides)) * 2.0**-24
-    return msgspec.structs.replace(found, rounding=max(found.rounding, rounding), measure=_PLACE)
+    return msgspec.structs.replace(difference, rounding=max(difference.rounding, rounding), measure=_PLACE)

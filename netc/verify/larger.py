@@ -36,9 +36,9 @@ def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iter
         if wrong:
             yield CheckResult("larger sizes", False, f"{wrong} at {shown(binding)}")
             return
-        for found in pair.differences(trial):
-            if found.dtype in FLOATS and (worst is None or found.strain > worst.strain):
-                worst = found
+        for difference in pair.differences(trial):
+            if difference.dtype in FLOATS and (worst is None or difference.strain > worst.strain):
+                worst = difference
     if worst is not None:
         alike = f"alike at {len(tried)}, up to {shown(tried[-1])}; nearest to its tolerance is {worst.output}: "
         told = alike if worst.ok else f"{worst.output} differs by "

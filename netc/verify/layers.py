@@ -52,20 +52,20 @@ def open_calls(network: Network) -> OpenedNetwork:
     """The network as one block of nodes, named and with parameters named by full path; nothing in it is frozen."""
     flat = flatten(network)
     nodes = tuple(node for node in flat.nodes if not node.train_only)
-    made = {wire: Value(wire.type, wire.path, node.node.span) for node in nodes for wire in node.outputs}
-    known = dict(zip(flat.inputs, network.block.inputs, strict=True)) | made
+    produced = {wire: Value(wire.type, wire.path, node.node.span) for node in nodes for wire in node.outputs}
+    sources = dict(zip(flat.inputs, network.block.inputs, strict=True)) | produced
     block = msgspec.structs.replace(
         network.block,
         definition=msgspec.structs.replace(network.file, freeze=()),
-        items=tuple(_lifted(node, known) for node in nodes),
-        outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(made.values())),
+        items=tuple(_lifted(node, sources) for node in nodes),
+        outputs=tuple(BlockOutput(f"v{i}", value) for i, value in enumerate(produced.values())),
     )
     results = {output.name: output.wire for output in flat.outputs if not output.train_only}
-    return OpenedNetwork(msgspec.structs.replace(network, block=block), flat.inputs, nodes, tuple(made), results)
+    return OpenedNetwork(msgspec.structs.replace(network, block=block), flat.inputs, nodes, tuple(produced), results)
 
 
-def _lifted(node: FlatNode, known: Mapping[Wire, Value]) -> Node:
-    inputs, outputs = (tuple(known[wire] for wire in wires) for wires in (node.inputs, node.outputs))
+def _lifted(node: FlatNode, values: Mapping[Wire, Value]) -> Node:
+    inputs, outputs = (tuple(values[wire] for wire in wires) for wires in (node.inputs, node.outputs))
     return msgspec.structs.replace(
         node.node, path=node.path, module=node.module, outer=False, inputs=inputs, outputs=outputs, said={}
     )
@@ -91,8 +91,8 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
     ) -> dict[Wire, Difference]:
         """Of every value both have, in the order they are computed; judged by PyTorch's own rounding where needed."""
         feed = dict(zip(self.inputs, trial.inputs, strict=True))
-        found = dict(zip(self.session.outputs, self.session.run(None, feed), strict=True))
-        apart = {w: self._apart(w, trial, expected, found[name], tolerance) for w, name in self.names.items()}
+        results = dict(zip(self.session.outputs, self.session.run(None, feed), strict=True))
+        apart = {w: self._apart(w, trial, expected, results[name], tolerance) for w, name in self.names.items()}
         if tolerance is not None or all(d.ok for d in apart.values()):
             return apart
         exact = self._computed(evaluate_in_float64(self.module, trial.inputs))
@@ -111,8 +111,8 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         source = expected.get(maker.inputs[0])
         if source is None or not are_places(other, ours, source, picks[1]):
             return plain
-        wanted, found = (numpy().take_along_axis(source, places, picks[1]) for places in (ours, other))
-        return difference(wire.path, trial.binding, wanted, found, tolerance)
+        ours_there, actual = (numpy().take_along_axis(source, places, picks[1]) for places in (ours, other))
+        return difference(wire.path, trial.binding, ours_there, actual, tolerance)
 
     def astray(self, trial: Trial, expected: Mapping[Wire, Any]) -> list[str]:
         """Outputs that the module as a whole computes otherwise than its statements one by one."""
@@ -144,26 +144,26 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
         return tuple(wire.path for node in nodes for wire in node.outputs if wire not in self.names)
 
 
-def are_places(found: Any, like: Any, source: Any, axis: int) -> bool:
+def are_places(places: Any, like: Any, source: Any, axis: int) -> bool:
     """Are these places of elements of `source` along an axis, none of them twice, and as many as `like`?"""
     np = numpy()
-    if found.shape != like.shape or (found < 0).any() or (found >= source.shape[axis]).any():
+    if places.shape != like.shape or (places < 0).any() or (places >= source.shape[axis]).any():
         return False
-    return bool((np.diff(np.sort(found, axis), axis=axis) > 0).all())
+    return bool((np.diff(np.sort(places, axis), axis=axis) > 0).all())
 
 
-def judged(found: Difference, expected: Any, exact: Any) -> Difference:
+def judged(apart: Difference, expected: Any, exact: Any) -> Difference:
     """With what PyTorch is from itself in float64 as its rounding."""
-    return msgspec.structs.replace(found, rounding=difference("", {}, expected, exact).relative)
+    return msgspec.structs.replace(apart, rounding=difference("", {}, expected, exact).relative)
 
 
 def is_identity(node: FlatNode) -> bool:
     """Whether ONNX has no node for it: dropout in eval, a reshape to the same."""
     try:
-        found = node.node.op.onnx(*(wire.type for wire in node.inputs))
+        nodes = node.node.op.onnx(*(wire.type for wire in node.inputs))
     except Unsupported:
         return False
-    return all(made.op_type == "Identity" for made in (found if isinstance(found, tuple) else (found,)))
+    return all(onnx_node.op_type == "Identity" for onnx_node in (nodes if isinstance(nodes, tuple) else (nodes,)))
 
 
 def place(span: Span) -> str:
@@ -200,12 +200,12 @@ def names_in_file(opened: OpenedNetwork, model: Path, matched: MatchedNames) -> 
 
 def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | None) -> LayersReport:
     """Every value at every trial; the first that differs is the first in the order of computation."""
-    found, astray = [], []
+    measured, astray = [], []
     for trial in trials:
         expected = inside.expected(trial)
-        found.append(inside.differences(trial, expected, tolerance))
+        measured.append(inside.differences(trial, expected, tolerance))
         astray += inside.astray(trial, expected)
-    seen = [(wire, apart) for wire in inside.names for apart in found]
+    seen = [(wire, apart) for wire in inside.names for apart in measured]
     first = next((inside.layer(wire, apart) for wire, apart in seen if not apart[wire].ok), None)
     worst = max(seen, key=lambda item: item[1][item[0]].strain, default=None)
     return LayersReport(

@@ -141,9 +141,9 @@ def verify(
         subject, findings = _prepare_own(order) if against is None else _prepare_other(order, Path(against))
         tell("comparing outputs")
         pair = _pair(subject, tolerance)
-        found = compare(pair, subject.compared(), seed, max(2, runs))
-        inside = _compare_layers(subject, found, tolerance, tell) if layers else None
-        steps = _check_steps(subject, Path(name), _doubtful(found, inside), tolerance, tell)
+        agreement = compare(pair, subject.compared(), seed, max(2, runs))
+        inside = _compare_layers(subject, agreement, tolerance, tell) if layers else None
+        steps = _check_steps(subject, Path(name), _doubtful(agreement, inside), tolerance, tell)
         tell("comparing at large sizes")
         if against is None:
             large = list(check_large(network, Path(name), order.given, seed, order.options, tolerance))
@@ -152,21 +152,21 @@ def verify(
         tell("taking a training step")
         trained = _train(subject, seed)
     sides = ("PyTorch", "onnxruntime" if against is None else str(against))
-    facts = (*findings, found.shapes, *large, *trained)
-    return VerifyReport(network.name, facts, found.differences, found.sensitivity, inside, sides, steps)
+    facts = (*findings, agreement.shapes, *large, *trained)
+    return VerifyReport(network.name, facts, agreement.differences, agreement.sensitivity, inside, sides, steps)
 
 
-def _doubtful(found: Agreement, inside: LayersReport | None) -> tuple[Trial, ...]:
+def _doubtful(agreement: Agreement, inside: LayersReport | None) -> tuple[Trial, ...]:
     """The trials in which an output differs, or with layers a value inside."""
     if inside is None or inside.ok:
-        return found.failed
-    return (*found.failed, *(trial for trial in found.trials if trial not in found.failed))
+        return agreement.failed
+    return (*agreement.failed, *(trial for trial in agreement.trials if trial not in agreement.failed))
 
 
-def _compare_layers(subject: Subject, found: Agreement, tolerance: float | None, tell: Note) -> LayersReport:
+def _compare_layers(subject: Subject, agreement: Agreement, tolerance: float | None, tell: Note) -> LayersReport:
     tell("comparing layers")
     opened = lay_open(subject.service.whole, subject.index, subject.model, subject.matched)
-    return compare_layers(opened, found.trials, tolerance)
+    return compare_layers(opened, agreement.trials, tolerance)
 
 
 def _check_steps(
@@ -263,12 +263,12 @@ def _shapes(network: Network) -> tuple[list[Shape], dict[str, int]]:
 
 def _token_bounds(flat: Flat) -> dict[str, int]:
     """Inputs that index a table stay below its length."""
-    found: dict[str, int] = {}
+    bounds: dict[str, int] = {}
     for node in flat.nodes:
         rows: int = getattr(node.node.op, "num_embeddings", 0)
         for wire in node.inputs if rows else ():
-            found[wire.path] = min(rows, found.get(wire.path, rows))
-    return found
+            bounds[wire.path] = min(rows, bounds.get(wire.path, rows))
+    return bounds
 
 
 def _inputs(network: Network, below: Mapping[str, int], binding: Binding, seed: int) -> Arrays:

@@ -236,12 +236,14 @@ class VerifyReport(msgspec.Struct, frozen=True):
         """The findings that are not as they must be, by name; the sides may agree all the same."""
         return tuple(finding.name for finding in self.findings if not finding.ok)
 
-    def agrees(self, found: Difference) -> bool:
+    def agrees(self, difference: Difference) -> bool:
         """Whether an output is equal, or else what it comes from, step by step."""
-        return found.ok or self._stepwise(found)
+        return difference.ok or self._stepwise(difference)
 
-    def _stepwise(self, found: Difference) -> bool:
-        return not found.ok and self.steps is not None and self.steps.ok and found.output in self.steps.outputs
+    def _stepwise(self, difference: Difference) -> bool:
+        return (
+            not difference.ok and self.steps is not None and self.steps.ok and difference.output in self.steps.outputs
+        )
 
     @property
     def still(self) -> tuple[str, ...]:
@@ -270,16 +272,18 @@ class VerifyReport(msgspec.Struct, frozen=True):
         )
         return [f"ok   {'sensitivity':{width}}  another input moves {shares} of the largest value{note}"]
 
-    def _line(self, found: Difference, width: int) -> str:
+    def _line(self, difference: Difference, width: int) -> str:
         verdict, how = (
-            ("ok " if self.agrees(found) else "BAD"),
-            ("; equal step by step" if self._stepwise(found) else ""),
+            ("ok " if self.agrees(difference) else "BAD"),
+            ("; equal step by step" if self._stepwise(difference) else ""),
         )
-        return f"{verdict}  {found.output:{width}}  {' and '.join(self.sides)} differ by {found.amount()}{how}"
+        return (
+            f"{verdict}  {difference.output:{width}}  {' and '.join(self.sides)} differ by {difference.amount()}{how}"
+        )
 
     def _largest(self) -> list[Difference]:
         worst: dict[str, Difference] = {}
-        for found in self.differences:
-            if found.output not in worst or found.strain > worst[found.output].strain:
-                worst[found.output] = found
+        for difference in self.differences:
+            if difference.output not in worst or difference.strain > worst[difference.output].strain:
+                worst[difference.output] = difference
         return list(worst.values())

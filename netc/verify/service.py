@@ -25,16 +25,16 @@ class Service(msgspec.Struct, frozen=True, eq=False):
     serving: Serving
     whole: Network
 
-    def evaluate(self, module: Any, given: Arrays) -> Arrays:
+    def evaluate(self, module: Any, arrays: Arrays) -> Arrays:
         """What `whole` puts out, in the types it has."""
-        return self._answers(evaluate(module, self._ready(given, exact=False)), exact=False)
+        return self._answers(evaluate(module, self._ready(arrays, exact=False)), exact=False)
 
-    def evaluate_in_float64(self, module: Any, given: Arrays) -> Arrays:
+    def evaluate_in_float64(self, module: Any, arrays: Arrays) -> Arrays:
         """The same, all of it computed in float64."""
-        return self._answers(evaluate_in_float64(module, self._ready(given, exact=True)), exact=True)
+        return self._answers(evaluate_in_float64(module, self._ready(arrays, exact=True)), exact=True)
 
-    def _ready(self, given: Arrays, *, exact: bool) -> Arrays:
-        pairs = zip(self.network.block.inputs, given, strict=True)
+    def _ready(self, arrays: Arrays, *, exact: bool) -> Arrays:
+        pairs = zip(self.network.block.inputs, arrays, strict=True)
         return [_ready(array, value, self.serving, exact=exact) for value, array in pairs]
 
     def _answers(self, results: Arrays, *, exact: bool) -> Arrays:
@@ -97,29 +97,29 @@ def around(network: Network, serving: Serving) -> Service:
     return Service(network, serving, served(network, serving))
 
 
-def _ready(given: Any, value: Value, serving: Serving, *, exact: bool) -> Any:
+def _ready(array: Any, value: Value, serving: Serving, *, exact: bool) -> Any:
     """An array as it is given, made what the network takes."""
     if not (is_image(value) and serving.of_images):
-        kept = exact or str(given.dtype) == value.type.dtype
-        return given if kept else given.astype(value.type.dtype)
+        kept = exact or str(array.dtype) == value.type.dtype
+        return array if kept else array.astype(value.type.dtype)
     library, (height, width) = torch(), value.type.shape[2:]
-    pixels = library.from_numpy(given)
+    pixels = library.from_numpy(array)
     if serving.layout == "nhwc":
         pixels = pixels.permute(0, 3, 1, 2)
-    working = library.float64 if exact or given.dtype == "float64" else library.float32
+    working = library.float64 if exact or array.dtype == "float64" else library.float32
     pixels = pixels.to(working)
     if serving.resize:
         pixels = library.nn.functional.interpolate(pixels, serving.resize, mode="bilinear", antialias=True)
         pixels = _centre(pixels, height, width)
     if serving.normalise:
-        pixels = _normalised(pixels, serving.normalise, 255 if str(given.dtype) == "uint8" else 1)
-    wanted = working if exact else getattr(library, value.type.dtype)
-    return pixels.to(wanted).contiguous().numpy()
+        pixels = _normalised(pixels, serving.normalise, 255 if str(array.dtype) == "uint8" else 1)
+    target = working if exact else getattr(library, value.type.dtype)
+    return pixels.to(target).contiguous().numpy()
 
 
 def _centre(pixels: Any, height: Any, width: Any) -> Any:
     """torchvision's `center_crop` of what is no smaller."""
-    top, left = (round((found - kept) / 2.0) for found, kept in zip(pixels.shape[2:], (height, width), strict=True))
+    top, left = (round((size - kept) / 2.0) for size, kept in zip(pixels.shape[2:], (height, width), strict=True))
     return pixels[..., top : top + height, left : left + width]
 
 

@@ -48,8 +48,8 @@ class Walk(msgspec.Struct, frozen=True, eq=False):
     def given(self, trial: Trial) -> Values:
         """All that ONNX Runtime makes of an input, and the input."""
         start = self.start(trial.inputs)
-        found = self.session.run(None, {name: start[wire] for wire, name in self.inputs.items()})
-        arrays = dict(zip(self.session.outputs, found, strict=True))
+        results = self.session.run(None, {name: start[wire] for wire, name in self.inputs.items()})
+        arrays = dict(zip(self.session.outputs, results, strict=True))
         return start | {wire: arrays[name] for wire, name in self.names.items()}
 
     def start(self, inputs: Arrays) -> Values:
@@ -105,6 +105,6 @@ def _closure(
 
 def _reads(nodes: Sequence[FlatNode], opened: OpenedNetwork) -> tuple[Wire, ...]:
     """The network's inputs, which say the sizes, and what comes from other steps."""
-    made = {wire for node in nodes for wire in node.outputs}
-    inner = (wire for node in nodes for wire in node.inputs if wire not in made)
+    produced = {wire for node in nodes for wire in node.outputs}
+    inner = (wire for node in nodes for wire in node.inputs if wire not in produced)
     return tuple(dict.fromkeys((*opened.inputs, *inner)))

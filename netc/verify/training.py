@@ -47,20 +47,20 @@ def trains_at(network: Network, binding: Binding) -> bool:
 
 
 def _outputs(network: Network, results: tuple[Any, ...], binding: Binding) -> CheckResult:
-    found = [None if r is None else tuple(r.shape) for r in results]
-    wanted = [bound_shape(o.value.type.shape, binding) for o in network.block.outputs]
+    actual = [None if r is None else tuple(r.shape) for r in results]
+    expected = [bound_shape(o.value.type.shape, binding) for o in network.block.outputs]
     extra = sum(o.train_only for o in network.block.outputs)
-    if found != wanted:
-        return CheckResult("train mode", False, f"outputs have shapes {found}, not {wanted}")
-    number = "1 output" if len(found) == 1 else f"{len(found)} outputs"
+    if actual != expected:
+        return CheckResult("train mode", False, f"outputs have shapes {actual}, not {expected}")
+    number = "1 output" if len(actual) == 1 else f"{len(actual)} outputs"
     return CheckResult("train mode", True, f"{number}, {extra} of them only in training" if extra else number)
 
 
 def _batch_norms(module: Any) -> dict[str, Any]:
     """Those that count their batches, by the name of the count; instance norms have one and never use it."""
     kind = torch().nn.modules.batchnorm._BatchNorm
-    found = [(name, m) for name, m in module.named_modules() if isinstance(m, kind) and m.track_running_stats]
-    return {f"{name}.num_batches_tracked".removeprefix("."): m for name, m in found}
+    norms = [(name, m) for name, m in module.named_modules() if isinstance(m, kind) and m.track_running_stats]
+    return {f"{name}.num_batches_tracked".removeprefix("."): m for name, m in norms}
 
 
 def _tracked(module: Any) -> dict[str, int]:
@@ -93,13 +93,13 @@ def _backward(results: tuple[Any, ...]) -> None:
 
 def _gradients(network: Network, module: Any) -> CheckResult:
     """Every parameter that should train gets a finite gradient, and no other trains."""
-    wanted = {
+    expected = {
         key for key, param, node in parameters(flatten(network)) if param.trainable and not frozen(network, node, key)
     }
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if trainable.keys() != wanted:
+    if trainable.keys() != expected:
         return CheckResult(
-            "gradients", False, f"trainable on one side only: {few(sorted(trainable.keys() ^ wanted), 5)}"
+            "gradients", False, f"trainable on one side only: {few(sorted(trainable.keys() ^ expected), 5)}"
         )
     lost = {name for name, p in trainable.items() if p.grad is None or not bool(p.grad.isfinite().all())}
     if lost:

@@ -46,33 +46,33 @@ def check_weights(network: Network, path: str | Path, *, finite: bool = False) -
 def fitting_weights(network: Network, path: str | Path) -> WeightsIndex:
     """The index of weights that fit `network`; raises NetcError with all that `check_weights` finds."""
     index = read_index(path)
-    found = tuple(differences(tensors(network), index.tensors, str(index.path)))
-    if found:
-        raise NetcError(summarised(found))
+    diagnostics = tuple(differences(tensors(network), index.tensors, str(index.path)))
+    if diagnostics:
+        raise NetcError(summarised(diagnostics))
     return index
 
 
-def differences(wanted: Iterable[TensorSpec], found: Mapping[str, Form], place: str) -> Iterator[Diagnostic]:
-    """How the tensors `found` in the file `place` differ from those a network has; `path` names the tensor."""
+def differences(expected: Iterable[TensorSpec], available: Mapping[str, Form], place: str) -> Iterator[Diagnostic]:
+    """How the tensors `available` in the file `place` differ from those a network has; `path` names the tensor."""
     names = set()
-    for spec in wanted:
+    for spec in expected:
         names.add(spec.name)
-        form = found.get(spec.name)
+        form = available.get(spec.name)
         if form is None:
             yield _finding("missing", f"{place} has no tensor {spec.name} ({form_text(spec)})", spec.name)
         elif form.shape != spec.shape:
             yield _finding("shape", f"{spec.name} is {form_text(form)} in {place}, not {form_text(spec)}", spec.name)
         elif form.dtype != spec.dtype:
             yield _finding("dtype", f"{spec.name} is {form_text(form)} in {place}, not {form_text(spec)}", spec.name)
-    for name, form in found.items():
+    for name, form in available.items():
         if name not in names:
             yield _finding("extra", f"{place} has a tensor {name} ({form_text(form)}) the network lacks", name)
 
 
-def summarised(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+def summarised(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """What `differences` found, each kind that there is too much of in one line."""
     kinds: dict[str, list[Diagnostic]] = {}
-    for each in found:
+    for each in diagnostics:
         kinds.setdefault(each.code, []).append(each)
     return tuple(d for code, kind in kinds.items() for d in (kind if len(kind) <= MOST else [_together(code, kind)]))
 

@@ -66,18 +66,18 @@ class CheckpointTensors(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[str, ...]
 
 
-def read_weights(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> CheckpointTensors:
+def read_weights(path: str | Path, key: str | None = None, expected: Collection[str] = ()) -> CheckpointTensors:
     """The tensors of a safetensors file, of the shards an index names, of a file of PyTorch's or of numpy's.
 
     A file whose suffix does not tell is known by how it begins.
-    key: where a checkpoint of PyTorch keeps the state_dict; wanted: names that are looked for (`read_checkpoint`).
+    key: where a checkpoint of PyTorch keeps the state_dict; expected: names that are looked for (`read_checkpoint`).
     Raises NetcError (`weights-file`).
     """
     path = Path(path)
     if path.suffix == NUMPY:
         return CheckpointTensors(read_npz(path), ())
     if path.suffix not in SAFETENSORS and _is_pytorch(path):
-        return read_checkpoint(path, key, wanted)
+        return read_checkpoint(path, key, expected)
     return CheckpointTensors(tuple(map(held_in_file, read_index(path).tensors.values())), ())
 
 
@@ -89,11 +89,11 @@ def _is_pytorch(path: Path) -> bool:
     return path.suffix in PYTORCH or begin.startswith((ZIP, PICKLE))
 
 
-def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection[str] = ()) -> CheckpointTensors:
+def read_checkpoint(path: str | Path, key: str | None = None, expected: Collection[str] = ()) -> CheckpointTensors:
     """The state_dict in a file that `torch.save` wrote, its tensors mapped into memory where the file allows it.
 
     key: the entry that holds the state_dict; without it those training scripts use are tried. Prefixes of `WRAPPERS`
-    that all names have are taken off, in whatever order they come, unless `wanted` names have them too. Only
+    that all names have are taken off, in whatever order they come, unless `expected` names have them too. Only
     `torch.load(weights_only=True)` is used, and what is no tensor is read as inert stand-ins: no code of the file is
     run. Raises NetcError (`weights-file`).
     """
@@ -107,9 +107,9 @@ def read_checkpoint(path: str | Path, key: str | None = None, wanted: Collection
     loaded, others = _load(path, zipped)
     if others:
         notes.append(f"{path}: read as inert stand-ins, without running their code: {few(others, 5)}")
-    found = _unwrapped(_state(path, loaded, key, notes), wanted, notes)
-    held = tuple(_held(path, name, tensor, size) for name, tensor in found.items())
-    if sum(_size(tensor) for tensor in found.values()) > MAX_SHARING * size:
+    state = _unwrapped(_state(path, loaded, key, notes), expected, notes)
+    held = tuple(_held(path, name, tensor, size) for name, tensor in state.items())
+    if sum(_size(tensor) for tensor in state.values()) > MAX_SHARING * size:
         raise weights_error(path, f"its tensors take more than {MAX_SHARING} times its {size} bytes")
     return CheckpointTensors(held, tuple(notes))
 
@@ -174,11 +174,11 @@ def _at_key(path: Path, loaded: Any, key: str) -> Any:
     return loaded
 
 
-def _tensors(path: Path, found: Any, notes: list[str]) -> dict[str, Any]:
-    if not isinstance(found, Mapping):
-        raise weights_error(path, f"holds a {type(found).__name__}, not tensors by name")
-    state = {name: value for name, value in found.items() if _is_tensor(value)}
-    others = [str(name) for name in found if name not in state]
+def _tensors(path: Path, entries: Any, notes: list[str]) -> dict[str, Any]:
+    if not isinstance(entries, Mapping):
+        raise weights_error(path, f"holds a {type(entries).__name__}, not tensors by name")
+    state = {name: value for name, value in entries.items() if _is_tensor(value)}
+    others = [str(name) for name in entries if name not in state]
     if others:
         notes.append(f"{path}: ignored what is not a tensor: {', '.join(others[:10])}")
     if len(state) > MAX_TENSORS or not all(isinstance(name, str) and name.isprintable() for name in state):
@@ -190,19 +190,19 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, torch().Tensor)
 
 
-def _unwrapped(state: dict[str, Any], wanted: Collection[str], notes: list[str]) -> dict[str, Any]:
+def _unwrapped(state: dict[str, Any], expected: Collection[str], notes: list[str]) -> dict[str, Any]:
     """The state without what was put before every name, one wrapper around another."""
-    while prefix := _wrapper(state, wanted):
+    while prefix := _wrapper(state, expected):
         notes.append(f"removed the prefix `{prefix}` of {WRAPPERS[prefix]}")
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 
-def _wrapper(state: Mapping[str, Any], wanted: Collection[str]) -> str | None:
+def _wrapper(state: Mapping[str, Any], expected: Collection[str]) -> str | None:
     """A wrapper's prefix that all names have, unless names that are looked for begin so."""
     for prefix in WRAPPERS if state else ():
         if all(name.startswith(prefix) and name != prefix for name in state):
-            return None if any(name.startswith(prefix) for name in wanted) else prefix
+            return None if any(name.startswith(prefix) for name in expected) else prefix
     return None
 
 

@@ -67,9 +67,9 @@ def matched(network: Network, taken: Mapping[str, StoredTensor]) -> tuple[dict[s
 
     What nothing in the network is matched with keeps its name.
     """
-    given = [TensorSpec(name, held.dtype, held.shape) for name, held in taken.items()]
-    found = match(given, tensors(network))
-    return {found.pairs.get(name, name): held for name, held in taken.items()}, found
+    available = [TensorSpec(name, held.dtype, held.shape) for name, held in taken.items()]
+    matching = match(available, tensors(network))
+    return {matching.pairs.get(name, name): held for name, held in taken.items()}, matching
 
 
 def convert(
@@ -108,53 +108,57 @@ def convert_for(
     than the network has. Raises NetcError with the tensors that are missing, added or of another shape unless
     `partial`, and in any case those of another type (a type is changed only on request), or that nothing fits.
     """
-    wanted = tensors(network)
-    fit = fitted(wanted, taken, adapt_input=adapt_input)
+    expected = tensors(network)
+    fit = fitted(expected, taken, adapt_input=adapt_input)
     taken = fit.tensors
-    given = {spec.name: spec for spec in _specs(taken, dtype)}
-    found = tuple(differences(wanted, given, ", ".join(dict.fromkeys(held.origin for held in taken.values()))))
-    unfit = {d.path for d in found}
-    fits = {spec.name: taken[spec.name] for spec in wanted if spec.name not in unfit}
-    if found and not fits and given.keys().isdisjoint(spec.name for spec in wanted):
-        raise NetcError((_nothing_fits(wanted, taken),))
-    dtypes = {spec.name: spec.dtype for spec in (*given.values(), *wanted)}
+    available = {spec.name: spec for spec in _specs(taken, dtype)}
+    diagnostics = tuple(
+        differences(expected, available, ", ".join(dict.fromkeys(held.origin for held in taken.values())))
+    )
+    unfit = {d.path for d in diagnostics}
+    fits = {spec.name: taken[spec.name] for spec in expected if spec.name not in unfit}
+    if diagnostics and not fits and available.keys().isdisjoint(spec.name for spec in expected):
+        raise NetcError((_nothing_fits(expected, taken),))
+    dtypes = {spec.name: spec.dtype for spec in (*available.values(), *expected)}
     strict = not partial or not fits
-    refused = [d for d in found if d.code == "weights-dtype" or (strict and not _may_differ(d, dtypes))]
+    refused = [d for d in diagnostics if d.code == "weights-dtype" or (strict and not _may_differ(d, dtypes))]
     if refused:
-        raise NetcError(_advised(refused, wanted, given))
-    new = tuple(spec.name for spec in wanted if spec.name not in fits)
+        raise NetcError(_advised(refused, expected, available))
+    new = tuple(spec.name for spec in expected if spec.name not in fits)
     left = tuple(name for name in taken if name not in fits)
-    layout = lay_out_shards(path, wanted, provenance(network), shard_size)
-    unlike = tuple(d for d in found if partial and not _may_differ(d, dtypes))
+    layout = lay_out_shards(path, expected, provenance(network), shard_size)
+    unlike = tuple(d for d in diagnostics if partial and not _may_differ(d, dtypes))
     return Conversion(layout, fits, new, left, unlike, fit.reshaped, fit.adapted)
 
 
-def _may_differ(found: Diagnostic, dtypes: Mapping[str, str]) -> bool:
+def _may_differ(diagnostic: Diagnostic, dtypes: Mapping[str, str]) -> bool:
     """Whether a tensor is there on one side only, and is none that training learns."""
-    return found.code in ("weights-missing", "weights-extra") and dtypes[str(found.path)] not in FLOATS
+    return diagnostic.code in ("weights-missing", "weights-extra") and dtypes[str(diagnostic.path)] not in FLOATS
 
 
 def _advised(
-    refused: Sequence[Diagnostic], wanted: Sequence[TensorSpec], given: Mapping[str, TensorSpec]
+    refused: Sequence[Diagnostic], expected: Sequence[TensorSpec], available: Mapping[str, TensorSpec]
 ) -> tuple[Diagnostic, ...]:
     """The findings, few of each kind, with what may help against them."""
-    shapes = {spec.name: spec.shape for spec in wanted}
-    found = list(summarised(refused))
-    for at, each in enumerate(found):
+    shapes = {spec.name: spec.shape for spec in expected}
+    diagnostics = list(summarised(refused))
+    for at, each in enumerate(diagnostics):
         name = str(each.path)
-        if each.code == "weights-shape" and name in given and is_of_colours(given[name].shape, shapes[name]):
-            found[at] = msgspec.structs.replace(each, fixes=(Fix("`--adapt-input` makes it of 3 input channels"),))
-    if {"weights-missing", "weights-extra"} <= {each.code for each in found}:
+        if each.code == "weights-shape" and name in available and is_of_colours(available[name].shape, shapes[name]):
+            diagnostics[at] = msgspec.structs.replace(
+                each, fixes=(Fix("`--adapt-input` makes it of 3 input channels"),)
+            )
+    if {"weights-missing", "weights-extra"} <= {each.code for each in diagnostics}:
         advice = Fix("`--match` finds names by order and shape, `--rename` changes them, `--partial` does without")
-        found[-1] = msgspec.structs.replace(found[-1], fixes=(*found[-1].fixes, advice))
-    return tuple(found)
+        diagnostics[-1] = msgspec.structs.replace(diagnostics[-1], fixes=(*diagnostics[-1].fixes, advice))
+    return tuple(diagnostics)
 
 
-def _nothing_fits(wanted: Sequence[TensorSpec], taken: Mapping[str, StoredTensor]) -> Diagnostic:
-    theirs, ours = next(iter(taken), "nothing"), wanted[0].name if wanted else "nothing"
+def _nothing_fits(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor]) -> Diagnostic:
+    theirs, ours = next(iter(taken), "nothing"), expected[0].name if expected else "nothing"
     message = "no tensor of the inputs has a name that the network has"
     begins = f"the inputs have {counted(len(taken))}, beginning with {theirs}"
-    note = f"{begins}; the network has {len(wanted):,}, beginning with {ours}"
+    note = f"{begins}; the network has {len(expected):,}, beginning with {ours}"
     fix = Fix("`--match` finds names by order and shape, `--rename` changes them")
     return Diagnostic("weights-names", message, None, notes=(note,), fixes=(fix,))
 
@@ -192,8 +196,8 @@ def write_conversion(
         raise NetcError(tuple(problems))
 
 
-def _either(taken: Mapping[str, StoredTensor], given: Send, other: Send) -> Send:
-    return lambda entry, file: (given if entry.name in taken else other)(entry, file)
+def _either(taken: Mapping[str, StoredTensor], stored: Send, other: Send) -> Send:
+    return lambda entry, file: (stored if entry.name in taken else other)(entry, file)
 
 
 def _sending(taken: Mapping[str, StoredTensor], problems: list[Diagnostic] | None) -> Send:

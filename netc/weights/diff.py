@@ -54,8 +54,8 @@ def compare(
     NaN equals NaN. Raises NetcError (`weights-file`) for files that cannot be read.
     """
     a, b = ({held.name: held for held in tensors} for tensors in (first, second))
-    found = (_difference(name, a.get(name), b.get(name), tolerance) for name in sorted({*a, *b}))
-    return [difference for difference in found if difference is not None]
+    differences = (_difference(name, a.get(name), b.get(name), tolerance) for name in sorted({*a, *b}))
+    return [difference for difference in differences if difference is not None]
 
 
 def _difference(name: str, a: StoredTensor | None, b: StoredTensor | None, tolerance: float) -> WeightDifference | None:

@@ -24,41 +24,41 @@ class Fitted(msgspec.Struct, frozen=True, eq=False):
     adapted: str | None
 
 
-def fitted(wanted: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], *, adapt_input: bool) -> Fitted:
+def fitted(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], *, adapt_input: bool) -> Fitted:
     """The taken tensors, those in another shape made to fit where that is open to no doubt.
 
     A tensor of as many rows that holds as much in each, one of them without further axes or with ones for them, is
     the same one: a linear layer over a whole map and a convolution of its size, a scale per channel with or without
     axes of 1. adapt_input: the first convolution, of 3 input channels, becomes one of as many as the network takes.
     """
-    found = dict(taken)
+    tensors = dict(taken)
     reshaped, adapted = [], None
-    first = next((spec.name for spec in wanted if len(spec.shape) > 2), None)
-    for spec in wanted:
+    first = next((spec.name for spec in expected if len(spec.shape) > 2), None)
+    for spec in expected:
         held = taken.get(spec.name)
         if held is None or held.shape == spec.shape:
             continue
         if _is_flat(held.shape, spec.shape):
-            found[spec.name] = msgspec.structs.replace(held, shape=spec.shape)
+            tensors[spec.name] = msgspec.structs.replace(held, shape=spec.shape)
             reshaped.append(spec.name)
         elif adapt_input and spec.name == first and is_of_colours(held.shape, spec.shape) and held.dtype in FLOATS:
-            found[spec.name] = _for_channels(held, spec.shape)
+            tensors[spec.name] = _for_channels(held, spec.shape)
             adapted = spec.name
-    return Fitted(found, tuple(reshaped), adapted)
+    return Fitted(tensors, tuple(reshaped), adapted)
 
 
-def _is_flat(given: Sequence[int], wanted: Sequence[int]) -> bool:
+def _is_flat(shape: Sequence[int], expected: Sequence[int]) -> bool:
     """Whether these are the same rows, on one side laid out flat, or with axes of 1 alone."""
-    if not given or not wanted or given[0] != wanted[0] or prod(given) != prod(wanted):
+    if not shape or not expected or shape[0] != expected[0] or prod(shape) != prod(expected):
         return False
-    short, long = sorted((given, wanted), key=len)
+    short, long = sorted((shape, expected), key=len)
     return len(short) <= 2 or tuple(n for n in short if n != 1) == tuple(n for n in long if n != 1)
 
 
-def is_of_colours(given: Sequence[int], wanted: Sequence[int]) -> bool:
+def is_of_colours(shape: Sequence[int], expected: Sequence[int]) -> bool:
     """Whether a weight differs from the one wanted in having 3 input channels."""
-    alike = len(given) == len(wanted) > 2 and given[0] == wanted[0] and tuple(given[2:]) == tuple(wanted[2:])
-    return alike and given[1] == COLOURS != wanted[1]
+    alike = len(shape) == len(expected) > 2 and shape[0] == expected[0] and tuple(shape[2:]) == tuple(expected[2:])
+    return alike and shape[1] == COLOURS != expected[1]
 
 
 def _for_channels(held: StoredTensor, shape: tuple[int, ...]) -> StoredTensor:

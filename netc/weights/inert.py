@@ -33,10 +33,10 @@ _WANTS = {
 class StandIn:
     """What stands in for an object of a class that is not imported. It keeps what the file says it holds."""
 
-    def __new__(cls, *given: Any) -> Any:
+    def __new__(cls, *args: Any) -> Any:
         return object.__new__(cls)
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *args: Any) -> None:
         pass
 
     def __setstate__(self, state: Any) -> None:
@@ -50,28 +50,28 @@ def load_inert(load: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
     load: a call of `torch.load` with weights_only. Raises what it raises: for names that are never allowed (modules
     `os` and `sys`), and for more than `MOST` of them.
     """
-    made: dict[str, type[Any]] = {}
+    classes: dict[str, type[Any]] = {}
     while True:
         try:
-            with _allowed(made.values()):
-                return load(), tuple(made)
+            with _allowed(classes.values()):
+                return load(), tuple(classes)
         except pickle.UnpicklingError as error:
-            name, kind = _needed(str(error), made)
-            if name is None or len(made) >= MOST:
+            name, kind = _needed(str(error), classes)
+            if name is None or len(classes) >= MOST:
                 raise
-            made[name] = kind
+            classes[name] = kind
 
 
-def _needed(message: str, made: Mapping[str, type[Any]]) -> tuple[str | None, type[Any]]:
+def _needed(message: str, classes: Mapping[str, type[Any]]) -> tuple[str | None, type[Any]]:
     """The name that a stand-in has to be made for, and that; None where none would help."""
     refused = _REFUSED.search(message)
     if refused is not None:
         name = refused[1] if "." in refused[1] else f"builtins.{refused[1]}"
-        return (None if name in made else name), _stand_in(name, StandIn)
+        return (None if name in classes else name), _stand_in(name, StandIn)
     for pattern, container in _WANTS.items():
-        found = pattern.search(message)
-        if found is not None and found[1] in made and issubclass(made[found[1]], StandIn):
-            return found[1], _stand_in(found[1], container)
+        match = pattern.search(message)
+        if match is not None and match[1] in classes and issubclass(classes[match[1]], StandIn):
+            return match[1], _stand_in(match[1], container)
     return None, StandIn
 
 
@@ -80,7 +80,7 @@ def _stand_in(name: str, kind: type[Any]) -> type[Any]:
     module, _, own = name.rpartition(".")
     if kind is StandIn:
         return type(own, (StandIn,), {"__module__": module, "__qualname__": own})
-    empty: Callable[..., Any] = lambda cls, *given: kind()  # noqa: E731
+    empty: Callable[..., Any] = lambda cls, *args: kind()  # noqa: E731
     return type(own, (), {"__module__": module, "__qualname__": own, "__new__": empty})
 
 
@@ -120,6 +120,6 @@ def _held(module: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from ((name, tensor) for name, tensor in _entries(module.get("_buffers")) if name not in left_out)
 
 
-def _entries(found: Any) -> list[tuple[str, Any]]:
+def _entries(value: Any) -> list[tuple[str, Any]]:
     """What is there by name; PyTorch keeps None for a bias that was left out."""
-    return [(str(k), v) for k, v in found.items() if v is not None] if isinstance(found, Mapping) else []
+    return [(str(k), v) for k, v in value.items() if v is not None] if isinstance(value, Mapping) else []

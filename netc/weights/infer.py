@@ -36,12 +36,12 @@ def infer_rules(pairs: Mapping[str, str]) -> Rules:
 
 def _shortened(changed: Mapping[str, str]) -> list[Pair]:
     """Modules whose tensors keep their own names, once each, with a dot behind them; other tensors whole."""
-    found: dict[Pair, None] = {}
+    pairs: dict[Pair, None] = {}
     for old, new in changed.items():
-        (module, _, leaf), (other, _, wanted) = old.rpartition("."), new.rpartition(".")
-        same = leaf == wanted and module and other
-        found[(f"{module}.", f"{other}.") if same else (old, new)] = None
-    return list(found)
+        (module, _, leaf), (other, _, new_leaf) = old.rpartition("."), new.rpartition(".")
+        same = leaf == new_leaf and module and other
+        pairs[(f"{module}.", f"{other}.") if same else (old, new)] = None
+    return list(pairs)
 
 
 def _alike(pairs: Iterable[Pair]) -> dict[Pair, list[Pair]]:
@@ -77,10 +77,10 @@ def _single(members: Sequence[Pair]) -> Rules | None:
         return {_anchored(re.escape(old), old): new}
     if not members:
         return None
-    columns, wanted = ([*zip(*map(_numbers, side), strict=True)] for side in zip(*members, strict=True))
-    found = [_from(columns, numbers, at) for at, numbers in enumerate(wanted)]
-    sources = [source for source in found if source is not None]
-    return _written(members[0], columns, sources) if len(sources) == len(found) and any(columns) else None
+    columns, targets = ([*zip(*map(_numbers, side), strict=True)] for side in zip(*members, strict=True))
+    column_sources = [_from(columns, numbers, at) for at, numbers in enumerate(targets)]
+    sources = [source for source in column_sources if source is not None]
+    return _written(members[0], columns, sources) if len(sources) == len(column_sources) and any(columns) else None
 
 
 def _numbers(name: str) -> tuple[int, ...]:
@@ -108,20 +108,20 @@ class ColumnSource(msgspec.Struct, frozen=True):
         return f"{{{scaled}{self.shift:+d}}}" if self.shift else f"{{{scaled}}}"
 
 
-def _from(columns: Sequence[Sequence[int]], wanted: Sequence[int], at: int) -> ColumnSource | None:
+def _from(columns: Sequence[Sequence[int]], targets: Sequence[int], at: int) -> ColumnSource | None:
     """How the numbers at one place of the new names follow from those at one of the old ones, the same place tried
     first; None if they do not."""
     for column in sorted(range(len(columns)), key=lambda column: abs(column - at)):
-        if tuple(columns[column]) == tuple(wanted):
+        if tuple(columns[column]) == tuple(targets):
             return ColumnSource(column, 1, 0)
-    if len(set(wanted)) == 1:
-        return ColumnSource(None, 0, wanted[0])
+    if len(set(targets)) == 1:
+        return ColumnSource(None, 0, targets[0])
     for column in sorted(range(len(columns)), key=lambda column: abs(column - at)):
-        numbers = dict(zip(columns[column], wanted, strict=True))
+        numbers = dict(zip(columns[column], targets, strict=True))
         (one, its), (two, theirs) = min(numbers.items()), max(numbers.items())
         factor = (theirs - its) // max(two - one, 1)
         source = ColumnSource(column, factor, its - factor * one)
-        if 0 < factor <= MOST and all(map(source.gives, columns[column], wanted)):
+        if 0 < factor <= MOST and all(map(source.gives, columns[column], targets)):
             return source
     return None
 
@@ -158,7 +158,7 @@ def _exactness(old: str) -> int:
 
 def _applied(name: str, rules: Rules) -> str:
     for old, new in rules.items():
-        found = make_rule(old, new).change(name)
-        if found is not None:
-            return found
+        renamed = make_rule(old, new).change(name)
+        if renamed is not None:
+            return renamed
     return name

@@ -40,19 +40,19 @@ class MatchedTensors(msgspec.Struct, frozen=True, eq=False):
     doubtful: tuple[str, ...]
 
 
-def match(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> MatchedTensors:
+def match(available: Sequence[TensorSpec], expected: Sequence[TensorSpec]) -> MatchedTensors:
     """Match what files give with what a network wants. Whole numbers, counts of batches say, follow their module."""
-    theirs, ours = _forms(given), _forms(wanted)
+    theirs, ours = _forms(available), _forms(expected)
     ways = [_by_order(theirs, ours), _by_form(theirs, ours)]
     rules = [infer_rules(pairs) for pairs in ways]
     first = min((0, 1), key=lambda way: (-len(ways[way]), len(rules[way])))
     pairs, other = ways[first], ways[1 - first]
-    found = set(pairs.values())
+    matched = set(pairs.values())
     return MatchedTensors(
-        pairs | _followers(given, wanted, pairs),
+        pairs | _followers(available, expected, pairs),
         rules[first],
         tuple(name for name in theirs if name not in pairs),
-        tuple(name for name in ours if name not in found),
+        tuple(name for name in ours if name not in matched),
         tuple(name for name, new in pairs.items() if other.get(name) != new),
     )
 
@@ -60,9 +60,9 @@ def match(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> MatchedT
 def _by_order(theirs: Mapping[str, Form], ours: Mapping[str, Form]) -> dict[str, str]:
     there, here = list(theirs), list(ours)
     pairs = {there[a]: here[b] for a, b in _in_order(list(theirs.values()), list(ours.values()))}
-    found = set(pairs.values())
+    matched = set(pairs.values())
     left = {name: form for name, form in theirs.items() if name not in pairs}
-    return pairs | _by_form(left, {name: form for name, form in ours.items() if name not in found})
+    return pairs | _by_form(left, {name: form for name, form in ours.items() if name not in matched})
 
 
 def _by_form(theirs: Mapping[str, Form], ours: Mapping[str, Form]) -> dict[str, str]:
@@ -72,7 +72,7 @@ def _by_form(theirs: Mapping[str, Form], ours: Mapping[str, Form]) -> dict[str, 
         for name, form in forms.items():
             sides[form][side].append(name)
     alike = [both for both in sides.values() if len(both[0]) == len(both[1])]
-    return {old: new for given, wanted in alike for old, new in zip(given, wanted, strict=True)}
+    return {old: new for available, expected in alike for old, new in zip(available, expected, strict=True)}
 
 
 def _forms(tensors: Sequence[TensorSpec]) -> dict[str, Form]:
@@ -82,13 +82,13 @@ def _forms(tensors: Sequence[TensorSpec]) -> dict[str, Form]:
     learned = [tensor for tensor in tensors if tensor.dtype in FLOATS]
     for tensor in learned:
         kinds[_module(tensor.name)][tensor.name] = _kind(tensor.name)
-    found = {}
+    forms = {}
     for tensor in learned:
         module = kinds[_module(tensor.name)]
         kind, around = module[tensor.name], " ".join(sorted({*module.values()} - {LONE}))
         rows = tensor.shape[0] if tensor.shape else 1
-        found[tensor.name] = (kind, "" if kind == LONE else around, rows, prod(tensor.shape[1:]))
-    return found
+        forms[tensor.name] = (kind, "" if kind == LONE else around, rows, prod(tensor.shape[1:]))
+    return forms
 
 
 def _kind(name: str) -> str:
@@ -123,30 +123,32 @@ def _subsequence(theirs: Sequence[Form], ours: Sequence[Form]) -> list[tuple[int
         row, below = lengths[a], lengths[a + 1]
         for b in range(len(ours) - 1, -1, -1):
             row[b] = below[b + 1] + 1 if theirs[a] == ours[b] else max(below[b], row[b + 1])
-    found, a, b = [], 0, 0
+    positions, a, b = [], 0, 0
     while a < len(theirs) and b < len(ours):
         if theirs[a] == ours[b]:
-            found.append((a, b))
+            positions.append((a, b))
             a, b = a + 1, b + 1
         elif lengths[a + 1][b] >= lengths[a][b + 1]:
             a += 1
         else:
             b += 1
-    return found
+    return positions
 
 
-def _followers(given: Sequence[TensorSpec], wanted: Sequence[TensorSpec], pairs: dict[str, str]) -> dict[str, str]:
+def _followers(
+    available: Sequence[TensorSpec], expected: Sequence[TensorSpec], pairs: dict[str, str]
+) -> dict[str, str]:
     """Whole numbers of a module whose other tensors are matched, of the same name and shape."""
     modules = {_module(old): _module(new) for old, new in pairs.items()}
-    there = {tensor.name: tensor.shape for tensor in wanted if tensor.dtype not in FLOATS}
-    found = {}
-    for tensor in given:
+    there = {tensor.name: tensor.shape for tensor in expected if tensor.dtype not in FLOATS}
+    followers = {}
+    for tensor in available:
         module, dot, leaf = tensor.name.rpartition(".")
         new = modules.get(module)
         name = f"{new}{dot if new else ''}{leaf}"
         if tensor.dtype not in FLOATS and new is not None and there.get(name) == tensor.shape:
-            found[tensor.name] = name
-    return found
+            followers[tensor.name] = name
+    return followers
 
 
 def _module(name: str) -> str:

@@ -81,8 +81,8 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether the first axis runs fastest, and type. Only structured arrays need a later version."""
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array has a header of another version than 1.0")
-    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = np.lib.format.read_array_header_1_0(file)
-    return found
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = np.lib.format.read_array_header_1_0(file)
+    return header
 
 
 def _streamed(path: Path, member: str) -> Iterator[Buffer]:

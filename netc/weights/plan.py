@@ -21,8 +21,8 @@ class Planned(msgspec.Struct, frozen=True):
 
 def tensors(network: Network) -> tuple[TensorSpec, ...]:
     """The tensors of the network's state_dict, in its order; shared ones once."""
-    found = parameters(flatten(network))
-    return tuple(TensorSpec(key, param.dtype, param.shape) for key, param, _ in found if param.persistent)
+    states = parameters(flatten(network))
+    return tuple(TensorSpec(key, param.dtype, param.shape) for key, param, _ in states if param.persistent)
 
 
 def provenance(network: Network, seed: int | None = None) -> dict[str, str]:

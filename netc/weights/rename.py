@@ -94,11 +94,11 @@ def _glob_change(old: str, write: Write) -> Callable[[str], str | None]:
     compiled = _glob(old)
 
     def change(name: str) -> str | None:
-        found = compiled.fullmatch(name)
-        if found is None:
+        match = compiled.fullmatch(name)
+        if match is None:
             return None
         try:
-            return write(found.groups())
+            return write(match.groups())
         except NoNumber:
             return None
 
@@ -164,8 +164,8 @@ def renamed(names: Sequence[str], selection: Selection) -> Renaming:
 
 
 def _chosen(name: str, selection: Selection) -> bool:
-    wanted = not selection.include or any(_glob(text).fullmatch(name) for text in selection.include)
-    return wanted and not any(_glob(text).fullmatch(name) for text in selection.exclude)
+    included = not selection.include or any(_glob(text).fullmatch(name) for text in selection.include)
+    return included and not any(_glob(text).fullmatch(name) for text in selection.exclude)
 
 
 def _stripping(prefix: str) -> Callable[[str], str | None]:

@@ -60,12 +60,12 @@ def of_regex(new: str) -> Callable[[re.Match[str]], str]:
 def _pieces(new: str) -> list[tuple[str, str | None]]:
     """The text between braces, and what stands in braces: `(text, None)` and `("", inside)` in turn. Raises ValueError
     for a brace without its other."""
-    found: list[tuple[str, str | None]] = []
+    pieces: list[tuple[str, str | None]] = []
     for at, piece in enumerate(_BRACES.split(new)):
         if not at % 2 and (lone := re.search(r"[{}]", piece)):
             raise ValueError(f"`{new}` has a `{lone[0]}` without its other")
-        found.append(("", piece) if at % 2 else (piece, None))
-    return found
+        pieces.append(("", piece) if at % 2 else (piece, None))
+    return pieces
 
 
 def _literal(text: str) -> Write:

@@ -157,9 +157,9 @@ def _entry(path: Path, name: str, raw: _Entry, begin: int) -> TensorEntry:
         raise weights_error(path, f"tensor {name} has a negative size or offset")
     if len(raw.shape) > MAX_RANK or prod(max(1, size) for size in raw.shape) >= MAX_ELEMENTS:
         raise weights_error(path, f"tensor {name} has a shape that no tensor can have")
-    wanted = prod(raw.shape) * _BITS[raw.dtype] // 8
-    if wanted != last - first:
-        raise weights_error(path, f"tensor {name} has {last - first} bytes, but its shape takes {wanted}")
+    expected = prod(raw.shape) * _BITS[raw.dtype] // 8
+    if expected != last - first:
+        raise weights_error(path, f"tensor {name} has {last - first} bytes, but its shape takes {expected}")
     dtype = _NAMES.get(raw.dtype, raw.dtype)
     return TensorEntry(name, dtype, tuple(raw.shape), begin + first, begin + last, path)
 

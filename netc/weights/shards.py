@@ -47,8 +47,8 @@ class ShardLayout(msgspec.Struct, frozen=True, eq=False):
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files in the order of `shards`, the index file (if there is one) last."""
-        found = tuple(shard.path for shard in self.shards)
-        return found if self.table is None else (*found, self.index.path)
+        files = tuple(shard.path for shard in self.shards)
+        return files if self.table is None else (*files, self.index.path)
 
     @property
     def size(self) -> int:

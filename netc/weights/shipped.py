@@ -21,10 +21,10 @@ def shipped_file(name: str) -> Path:
 
     Raises NetcError (`missing-file`).
     """
-    wanted, known = name.removeprefix(PREFIX), shipped_names()
-    if wanted in known:
-        return FOLDER / f"{wanted}.yaml"
-    near = closest(wanted, known)
+    stem, names = name.removeprefix(PREFIX), shipped_names()
+    if stem in names:
+        return FOLDER / f"{stem}.yaml"
+    near = closest(stem, names)
     fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
-    notes = (f"there are {', '.join(known)}",)
-    raise failure("missing-file", f"netc has no rules `{wanted}`", notes, fixes, path=name)
+    notes = (f"there are {', '.join(names)}",)
+    raise failure("missing-file", f"netc has no rules `{stem}`", notes, fixes, path=name)

@@ -72,9 +72,9 @@ def finite_or_none(value: float) -> float | None:
 def non_finite(tensors: Iterable[StoredTensor]) -> Iterator[Diagnostic]:
     """A finding (`weights-non-finite`) for every tensor with values that are infinite or not a number."""
     for held in tensors:
-        found = sum(count_non_finite(numbers(chunk, held.dtype)) for chunk in held.chunks())
-        if found:
-            yield non_finite_finding(held, found, "infinite or not a number", held.name)
+        count = sum(count_non_finite(numbers(chunk, held.dtype)) for chunk in held.chunks())
+        if count:
+            yield non_finite_finding(held, count, "infinite or not a number", held.name)
 
 
 def non_finite_finding(held: StoredTensor, count: int, what: str, name: str) -> Diagnostic:

@@ -47,14 +47,14 @@ def _check_name(path: Path, name: str) -> None:
 
 def _doubled(text: bytes) -> str | None:
     """A key that an object holds twice, which readers understand differently."""
-    found: list[str] = []
+    twice: list[str] = []
 
     def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs) and not found:
+        entries = dict(pairs)
+        if len(entries) < len(pairs) and not twice:
             names = [name for name, _ in pairs]
-            found.append(next(name for at, name in enumerate(names) if name in names[:at]))
-        return seen
+            twice.append(next(name for at, name in enumerate(names) if name in names[:at]))
+        return entries
 
     json.loads(text, object_pairs_hook=keep)
-    return ascii(found[0]) if found else None
+    return ascii(twice[0]) if twice else None

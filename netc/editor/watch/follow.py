@@ -62,8 +62,8 @@ class Followed:
 
     def folders(self) -> set[str]:
         """Where the spec and what it imports lie; the current folder, should they be gone."""
-        found = {os.path.dirname(file) for file in self.files}
-        return {folder for folder in found if os.path.isdir(folder)} or {os.getcwd()}
+        folders = {os.path.dirname(file) for file in self.files}
+        return {folder for folder in folders if os.path.isdir(folder)} or {os.getcwd()}
 
     def is_changed(self) -> bool:
         """Has a file changed since the last look?"""
@@ -88,9 +88,9 @@ class Followed:
         self.files = {os.path.abspath(path) for path in paths(analysis.network) if not is_shipped(path)}
         self.seen = _stamps(self.files) | self.seen
         for name in SHOWN:
-            made = view(analysis, name)
+            view_ = view(analysis, name)
             took = round(1000 * (time.perf_counter() - start), 1)
-            yield self._told(name, Shown(name, made, took))
+            yield self._told(name, Shown(name, view_, took))
 
     def _name(self) -> str:
         return self.variant or os.path.basename(self.path)
@@ -110,9 +110,9 @@ class Followed:
 
 def _stamps(files: set[str]) -> dict[str, tuple[int, int, int]]:
     """What tells versions of files apart; nothing for files that are not there."""
-    found = {}
+    stamps = {}
     for file in files:
         with suppress(OSError):
             about = os.stat(file)
-            found[file] = (about.st_mtime_ns, about.st_size, about.st_ino)
-    return found
+            stamps[file] = (about.st_mtime_ns, about.st_size, about.st_ino)
+    return stamps

@@ -99,11 +99,11 @@ class _Network:
             return
         if kind not in READERS:
             raise layer.gap(f"netc has no layer {kind}")
-        found = READERS[kind](self, layer, message)
+        results = READERS[kind](self, layer, message)
         tops = message.words("top")
-        if len(found) < len(tops):
+        if len(results) < len(tops):
             raise layer.gap("has more tops than it computes")
-        self.tops.update(zip(tops, found, strict=False))
+        self.tops.update(zip(tops, results, strict=False))
 
     def bottom(self, message: Message, layer: Layer, at: int = 0) -> Value:
         names = message.words("bottom")
@@ -128,8 +128,8 @@ def _window(options: Message, layer: Layer, key: str, default: int) -> tuple[int
     stem = "kernel" if key == "kernel_size" else key
     if options.numbers(f"{stem}_h"):
         return options.numbers(f"{stem}_h")[0], options.numbers(f"{stem}_w")[0]
-    found = options.numbers(key) or [default]
-    return (found[0], found[-1]) if len(found) < 3 else _refuse(layer)
+    sizes = options.numbers(key) or [default]
+    return (sizes[0], sizes[-1]) if len(sizes) < 3 else _refuse(layer)
 
 
 def _refuse(layer: Layer) -> tuple[int, int]:
@@ -164,9 +164,9 @@ def _batch_norm(net: _Network, layer: Layer, message: Message) -> list[Value]:
         factor = float(net.blob(layer, message, 2, 1).array()[0])
         params = {role: weight.times(1 / factor if factor else 0.0) for role, weight in params.items()}
     settings = {"eps": options.real("eps", 1e-5), "affine": False}
-    found = layer.emit("batch_norm2d" if x.type.rank == 4 else "batch_norm1d", x, params=params, **settings)
-    net.norms[found] = found.maker
-    return [found]
+    y = layer.emit("batch_norm2d" if x.type.rank == 4 else "batch_norm1d", x, params=params, **settings)
+    net.norms[y] = y.maker
+    return [y]
 
 
 def _scale(net: _Network, layer: Layer, message: Message) -> list[Value]:
@@ -236,17 +236,17 @@ def _inner_product(net: _Network, layer: Layer, message: Message) -> list[Value]
 
 def _concat(net: _Network, layer: Layer, message: Message) -> list[Value]:
     options = message.sub("concat_param")
-    found = net.bottoms(message, layer)
+    inputs = net.bottoms(message, layer)
     dim = options.number("axis", options.number("concat_dim", 1))
-    return [found[0] if len(found) == 1 else layer.emit("concat", *found, dim=dim)]
+    return [inputs[0] if len(inputs) == 1 else layer.emit("concat", *inputs, dim=dim)]
 
 
 def _eltwise(net: _Network, layer: Layer, message: Message) -> list[Value]:
-    options, found = message.sub("eltwise_param"), net.bottoms(message, layer)
+    options, inputs = message.sub("eltwise_param"), net.bottoms(message, layer)
     if any(c != 1 for c in options.reals("coeff")):
         raise layer.gap("netc has no coefficients here")
     kinds = {"PROD": "mul", "0": "mul", "SUM": "add", "1": "add", "MAX": "maximum", "2": "maximum"}
-    return [layer.emit(kinds.get(options.word("operation") or "SUM", "add"), *found)]
+    return [layer.emit(kinds.get(options.word("operation") or "SUM", "add"), *inputs)]
 
 
 def _lrn(net: _Network, layer: Layer, message: Message) -> list[Value]:

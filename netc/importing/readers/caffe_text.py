@@ -38,12 +38,12 @@ class Message:
 
     def reals(self, key: str) -> list[float]:
         try:
-            found = [float(word) for word in self.words(key)]
+            numbers = [float(word) for word in self.words(key)]
         except ValueError as error:
             raise Gap(f"{key}: {self.word(key)[:40]} is not a number") from error
-        if any(not abs(value) < 2**31 for value in found):
+        if any(not abs(value) < 2**31 for value in numbers):
             raise Gap(f"{key}: {self.word(key)[:40]} is too large")
-        return found
+        return numbers
 
     def real(self, key: str, default: float) -> float:
         return next(iter(self.reals(key)), default)

@@ -26,8 +26,8 @@ Span = tuple[int, int]
 class Blobs:
     """The tensors of every layer, by its name."""
 
-    def __init__(self, found: dict[str, list[Held]]) -> None:
-        self._found = found
+    def __init__(self, blobs: dict[str, list[Held]]) -> None:
+        self._found = blobs
 
     def get(self, layer: str, at: int) -> Held | None:
         blobs = self._found.get(layer, [])
@@ -37,7 +37,7 @@ class Blobs:
 def read_blobs(path: Path) -> Blobs:
     """Where the tensors of a file lie. Raises Gap."""
     note_input(path)
-    found: dict[str, list[Held]] = {}
+    by_layer: dict[str, list[Held]] = {}
     with path.open("rb") as file:
         if path.stat().st_size == 0:
             raise Gap(f"{path.name} is empty")
@@ -45,8 +45,8 @@ def read_blobs(path: Path) -> Blobs:
             for number, kind, span in _fields(data, (0, len(data))):
                 if kind == BYTES and number in (LAYER, OLD_LAYER):
                     name, blobs = _layer(data, span, old=number == OLD_LAYER, path=path)
-                    found[name] = blobs
-    return Blobs(found)
+                    by_layer[name] = blobs
+    return Blobs(by_layer)
 
 
 def _layer(data: Any, span: Span, *, old: bool, path: Path) -> tuple[str, list[Held]]:
@@ -71,26 +71,26 @@ def _blob(data: Any, span: Span, name: str, path: Path) -> Held:
             shape = _dims(data, inner)
         elif number == DATA:
             packed.append(inner)
-    wanted = tuple(shape or dims)
-    if len(packed) == 1 and packed[0][1] - packed[0][0] == 4 * prod(wanted):
-        return numbers_at(path, name, packed[0][0], wanted)
-    if packed and all(end - start == 4 for start, end in packed) and len(packed) == prod(wanted):
+    expected = tuple(shape or dims)
+    if len(packed) == 1 and packed[0][1] - packed[0][0] == 4 * prod(expected):
+        return numbers_at(path, name, packed[0][0], expected)
+    if packed and all(end - start == 4 for start, end in packed) and len(packed) == prod(expected):
         array = np.array([np.frombuffer(data[start:end], "<f4")[0] for start, end in packed], np.float32)
-        return Held(name, "float32", wanted, lambda: array.reshape(wanted))
+        return Held(name, "float32", expected, lambda: array.reshape(expected))
     raise Gap(f"{path.name}: the data of {name} does not match its shape")
 
 
 def _dims(data: Any, span: Span) -> list[int]:
-    found = []
+    dims = []
     for number, kind, inner in _fields(data, span):
         if number == 1 and kind == VARINT:
-            found.append(inner[0])
+            dims.append(inner[0])
         elif number == 1 and kind == BYTES:
             at = inner[0]
             while at < inner[1]:
                 value, at = _varint(data, at, inner[1])
-                found.append(value)
-    return found
+                dims.append(value)
+    return dims
 
 
 def _fields(data: Any, span: Span) -> Iterator[tuple[int, int, Span]]:

@@ -47,5 +47,5 @@ def short(number: float) -> float:
 
 def once(factors: Iterable[float]) -> tuple[float, ...]:
     """One factor where all axes have the same."""
-    found = tuple(factors)
-    return found[:1] if len(set(found)) == 1 else found
+    values = tuple(factors)
+    return values[:1] if len(set(values)) == 1 else values

@@ -48,8 +48,8 @@ def read(path: Path, name: str, sizes: str) -> Graph:
     net = sections[0][1]
     shape = (1, *(number(net, key, default) for key, default in (("channels", 3), ("height", 0), ("width", 0))))
     weights = path.with_suffix(".weights")
-    found = weights if weights.is_file() else None
-    return first_that_fits(partial(_read, sections[1:], name, found), shape, sizes)
+    path_ = weights if weights.is_file() else None
+    return first_that_fits(partial(_read, sections[1:], name, path_), shape, sizes)
 
 
 def parsed(text: str) -> list[tuple[str, Options]]:
@@ -209,16 +209,16 @@ def _needless(x: Value, size: int, stride: int, begin: int, end: int) -> bool:
 
 def _route(net: _Network, layer: Layer, options: Options) -> Value:
     places = [number({"layers": text}, "layers", 0) for text in options.get("layers", "").split(",") if text.strip()]
-    found = [net.earlier(layer, at) for at in places]
-    if not found:
+    inputs = [net.earlier(layer, at) for at in places]
+    if not inputs:
         raise layer.gap("names no layers")
     groups = number(options, "groups", 1)
     if groups > 1:
         at = number(options, "group_id", 0)
         if not 0 <= at < groups:
             raise layer.gap("refers to a group that does not exist")
-        found = [layer.emit_all("chunk", x, chunks=groups, dim=1)[at] for x in found]
-    return found[0] if len(found) == 1 else layer.emit("concat", *found, dim=1)
+        inputs = [layer.emit_all("chunk", x, chunks=groups, dim=1)[at] for x in inputs]
+    return inputs[0] if len(inputs) == 1 else layer.emit("concat", *inputs, dim=1)
 
 
 def _shortcut(net: _Network, layer: Layer, options: Options) -> Value:

@@ -32,20 +32,20 @@ class KerasLayer(Layer):
         self._taken: Counter[tuple[str, ...]] = Counter()
 
     def get(self, key: str, default: Any = None) -> Any:
-        found = self.config.get(key)
-        return default if found is None else found
+        value = self.config.get(key)
+        return default if value is None else value
 
     def number(self, key: str, default: float | None = None) -> Any:
         """A number. Raises Gap."""
-        found = self.get(key, default)
-        if isinstance(found, bool) or not isinstance(found, int | float):
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.gap(f"`{key}` should be a number")
-        return found
+        return value
 
     def tuple(self, key: str, length: int, default: Any = 1) -> tuple[int, ...]:
         """Whole numbers, one for each spatial axis. Raises Gap."""
-        found = self.get(key, default)
-        listed = [found] * length if isinstance(found, int) else found
+        value = self.get(key, default)
+        listed = [value] * length if isinstance(value, int) else value
         if not isinstance(listed, Sequence) or len(listed) != length or not all(isinstance(n, int) for n in listed):
             raise self.gap(f"`{key}` should be {length} whole numbers")
         return tuple(listed)
@@ -68,9 +68,9 @@ class KerasLayer(Layer):
     def aside(self, name: str, x: Value, **attributes: Any) -> Value:
         """Add an operator that the layer needs and is not named after it."""
         path, self.path = self.path, ""
-        found = self.emit(name, x, **attributes)
+        y = self.emit(name, x, **attributes)
         self.path = path
-        return found
+        return y
 
     def first(self, x: Value) -> Value:
         """`x` with its channels behind the batch."""
@@ -90,9 +90,9 @@ class KerasLayer(Layer):
         self.net.last.add(x)
         return x
 
-    def like(self, source: Value, made: Value) -> Value:
+    def like(self, source: Value, result: Value) -> Value:
         """What an operator made of each element of `source`: its axes are those of that."""
-        return self.mark(made) if source in self.net.last else made
+        return self.mark(result) if source in self.net.last else result
 
 
 def _in_float32(held: Held) -> Any:
@@ -119,9 +119,9 @@ class Network:
         """A model that is a layer of this one."""
         if len(self.path) >= DEEPEST:
             raise Gap(f"models lie in one another more than {DEEPEST} deep", f"layer {name}")
-        found = Network(self.graph, self.weights, (*self.path, name), place)
-        found.last, found.version = self.last, self.version
-        return found
+        inner = Network(self.graph, self.weights, (*self.path, name), place)
+        inner.last, inner.version = self.last, self.version
+        return inner
 
     def run(self, model: Config, inputs: Sequence[Value]) -> list[Value]:
         """What a model gives for inputs. Raises Gap."""
@@ -133,11 +133,11 @@ class Network:
 
     def _places(self, layers: Sequence[Config]) -> Iterator[tuple[str, ...]]:
         """Where Keras 3 keeps the weights of each layer: by its class, numbered in order."""
-        seen: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for layer in layers:
             word = snake(str(layer.get("class_name", "")))
-            seen[word] += 1
-            yield (*self.place, "layers", word if seen[word] == 1 else f"{word}_{seen[word] - 1}")
+            counts[word] += 1
+            yield (*self.place, "layers", word if counts[word] == 1 else f"{word}_{counts[word] - 1}")
 
     def _chain(self, layers: Sequence[Config], places: Mapping[int, tuple[str, ...]], inputs: Sequence[Value]) -> Value:
         now = list(inputs)
@@ -153,19 +153,19 @@ class Network:
         for layer in layers:
             for at, read in enumerate(_calls(layer)):
                 calls[name_of(layer), at] = layer, read
-        known = {
+        values = {
             (name, 0): [value] for (name, _, _), value in zip(ends_of(config, "input_layers"), inputs, strict=True)
         }
-        for key in _order(calls, known):
+        for key in _order(calls, values):
             layer, read = calls[key]
-            found = [known[name, node][port] for name, node, port in read if port < len(known[name, node])]
-            if len(found) != len(read):
+            outputs = [values[name, node][port] for name, node, port in read if port < len(values[name, node])]
+            if len(outputs) != len(read):
                 raise Gap("reads an output that is not there", f"layer {key[0]}")
-            known[key] = self._layer(layer, places[id(layer)], found)
+            values[key] = self._layer(layer, places[id(layer)], outputs)
         ends = ends_of(config, "output_layers")
-        if not ends or any((name, node) not in known for name, node, _ in ends):
+        if not ends or any((name, node) not in values for name, node, _ in ends):
             raise Gap("names an output that no layer makes")
-        return [known[name, node][port] for name, node, port in ends if port < len(known[name, node])]
+        return [values[name, node][port] for name, node, port in ends if port < len(values[name, node])]
 
     def _layer(self, layer: Config, place: tuple[str, ...], inputs: list[Value]) -> list[Value]:
         kind, name, config = str(layer.get("class_name")), name_of(layer), layer.get("config")
@@ -175,22 +175,22 @@ class Network:
             return self.inside(name, place).run(layer, inputs)
         if kind == "TimeDistributed":
             raise Gap("netc has no layer TimeDistributed", f"layer {name}")
-        made = KerasLayer(self, config, kind, name, place)
+        reader = KerasLayer(self, config, kind, name, place)
         if kind not in READERS:
             why = "runs code of its own, which is never run here" if kind == "Lambda" else f"netc has no layer {kind}"
-            raise made.gap(why)
+            raise reader.gap(why)
         if config.get("data_format") == "channels_first":
-            raise made.gap("has its channels first: save the model with channels last, as Keras does by itself")
-        return [READERS[kind](made, inputs)]
+            raise reader.gap("has its channels first: save the model with channels last, as Keras does by itself")
+        return [READERS[kind](reader, inputs)]
 
 
 def snake(name: str) -> str:
     """`Conv2DTranspose` as Keras names it in a file: `conv2d_transpose`."""
-    found = ""
+    word = ""
     for before, letter, after in zip(f" {name}", name, f"{name[1:]} ", strict=False):
         starts = letter.isupper() and (before.islower() or after.islower())
-        found += f"_{letter.lower()}" if starts and found else letter.lower()
-    return found
+        word += f"_{letter.lower()}" if starts and word else letter.lower()
+    return word
 
 
 def layers_of(model: Config) -> list[Config]:
@@ -257,9 +257,9 @@ def ends_of(config: Config, key: str) -> list[tuple[str, int, int]]:
     return [_old(item, {"name": key}) for item in found or ()]
 
 
-def _order(calls: Mapping[tuple[str, int], Any], known: Mapping[Any, Any]) -> list[tuple[str, int]]:
+def _order(calls: Mapping[tuple[str, int], Any], values: Mapping[Any, Any]) -> list[tuple[str, int]]:
     """Calls, each behind those it reads. Raises Gap."""
-    done, opened, order = set(known), set[tuple[str, int]](), []
+    done, opened, order = set(values), set[tuple[str, int]](), []
     for key in calls:
         stack = [key]
         while stack:

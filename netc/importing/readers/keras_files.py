@@ -75,13 +75,13 @@ class _Hdf5(Weights):
                 self.shapes[path] = (tuple(item.shape), str(item.dtype))
 
     def get(self, place: tuple[str, ...], names: tuple[str, ...], at: int, shape: tuple[int, ...]) -> Held:
-        found = self._found(place, names, at)
-        if found is None:
+        entry = self._found(place, names, at)
+        if entry is None:
             raise Gap(f"{self.path.name} has no `{names[-1]}` for it")
-        there, dtype = self.shapes[found]
+        there, dtype = self.shapes[entry]
         if there != shape or dtype not in DTYPES:
-            raise Gap(f"{self.path.name} has {dtype} {list(there)} at {found}, not {list(shape)}")
-        return Held("/".join(names), dtype, shape, lambda: self.read(found))
+            raise Gap(f"{self.path.name} has {dtype} {list(there)} at {entry}, not {list(shape)}")
+        return Held("/".join(names), dtype, shape, lambda: self.read(entry))
 
     def read(self, path: str) -> Any:
         with self.opened() as file:
@@ -98,12 +98,12 @@ class _Legacy(_Hdf5):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.ends: dict[tuple[str, ...], str | None] = {}
-        for found in self.shapes:
-            parts = tuple(found.removeprefix("model_weights/").removesuffix(":0").split("/"))
+        for name in self.shapes:
+            parts = tuple(name.removeprefix("model_weights/").removesuffix(":0").split("/"))
             for told in (parts, (*parts[:-2], parts[-1])):  # recurrent layers have a cell before the tensor
                 for length in range(2, len(told) + 1):
                     key = told[-length:]
-                    self.ends[key] = found if self.ends.get(key, found) == found else None
+                    self.ends[key] = name if self.ends.get(key, name) == name else None
 
     def _found(self, place: tuple[str, ...], names: tuple[str, ...], at: int) -> str | None:
         """By the names of the layer and the tensor, and of the models around where these leave it open. What Keras 2
@@ -161,8 +161,8 @@ def opened_model(path: Path) -> tuple[dict[str, Any], Weights]:
 
 
 def _hdf5(path: Path) -> _Hdf5:
-    found = _Hdf5(path)
-    return found if any(name.startswith(("layers/", "_layer_checkpoint")) for name in found.shapes) else _Legacy(path)
+    file = _Hdf5(path)
+    return file if any(name.startswith(("layers/", "_layer_checkpoint")) for name in file.shapes) else _Legacy(path)
 
 
 def _archive(path: Path) -> tuple[dict[str, Any], Weights]:
@@ -194,9 +194,9 @@ LOCAL_HEADER = 30
 
 def _parsed(text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Gap(f"the description of the model is not JSON: {error}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("config"), dict | list):
+    if not isinstance(data, dict) or not isinstance(data.get("config"), dict | list):
         raise Gap("is not a Keras model: its JSON has no `config`")
-    return found
+    return data

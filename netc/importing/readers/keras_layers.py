@@ -54,10 +54,10 @@ def _hard_sigmoid(layer: KerasLayer, x: Value) -> Value:
 
 def _channels(layer: KerasLayer, x: Value) -> int:
     at = -1 if x.type.rank < 3 or x in layer.net.last else 1
-    found = x.type.shape[at]
-    if not isinstance(found, int):
+    size = x.type.shape[at]
+    if not isinstance(size, int):
         raise layer.gap("reads a number of channels that is open")
-    return found
+    return size
 
 
 def _padding(layer: KerasLayer, x: Value, kernel: tuple[int, ...]) -> tuple[Value, Any]:
@@ -153,8 +153,8 @@ def dense(layer: KerasLayer, inputs: list[Value]) -> Value:
     inside, count, bias = _channels(layer, x), layer.number("units"), bool(layer.get("use_bias", True))
     params = {"weight": layer.weight("kernel", inside, count).permuted(1, 0)}
     params |= {"bias": layer.weight("bias", count)} if bias else {}
-    found = layer.like(x, layer.emit("linear", x, params=params, out_features=count, bias=bias))
-    return activated(layer, found, layer.get("activation"))
+    y = layer.like(x, layer.emit("linear", x, params=params, out_features=count, bias=bias))
+    return activated(layer, y, layer.get("activation"))
 
 
 @reads("Embedding")
@@ -173,10 +173,10 @@ def batch_norm(layer: KerasLayer, inputs: list[Value]) -> Value:
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if axis not in (-1, x.type.rank - 1):
         raise layer.gap(f"netc's batch norms have a number for each channel, not along axis {axis}")
-    given = {"weight": "gamma" if layer.get("scale", True) else "", "bias": "beta" if layer.get("center", True) else ""}
+    roles = {"weight": "gamma" if layer.get("scale", True) else "", "bias": "beta" if layer.get("center", True) else ""}
     params = {
         role: layer.weight(name, count) if name else full(1.0 if role == "weight" else 0.0, count)
-        for role, name in given.items()
+        for role, name in roles.items()
     }
     params |= {f"running_{word}": layer.weight(f"moving_{kind}", count) for word, kind in MOVING.items()}
     settings = {"eps": float(layer.number("epsilon", 1e-3)), "momentum": _rest(layer.number("momentum", 0.99))}
@@ -244,10 +244,10 @@ def global_pool(layer: KerasLayer, inputs: list[Value]) -> Value:
     rank, most, keep = int(layer.kind[-2]), layer.kind.startswith("GlobalMax"), bool(layer.get("keepdims", False))
     x = inputs[0]
     if x in layer.net.last:
-        made = layer.emit("amax" if most else "mean", x, dim=tuple(range(1, x.type.rank - 1)), keepdim=keep)
-        return layer.mark(made) if keep else made
-    found = layer.emit(f"adaptive_{'max' if most else 'avg'}_pool{rank}d", x, output_size=1)
-    return found if keep else layer.emit("flatten", found)
+        reduced = layer.emit("amax" if most else "mean", x, dim=tuple(range(1, x.type.rank - 1)), keepdim=keep)
+        return layer.mark(reduced) if keep else reduced
+    y = layer.emit(f"adaptive_{'max' if most else 'avg'}_pool{rank}d", x, output_size=1)
+    return y if keep else layer.emit("flatten", y)
 
 
 @reads("Flatten")
@@ -268,8 +268,8 @@ def reshape(layer: KerasLayer, inputs: list[Value]) -> Value:
     spatial = target[:-1]
     if x.type.rank == 2 and len(target) > 2 and all(n == 1 for n in spatial):
         return layer.emit("unflatten", x, dim=1, unflattened_size=(target[-1], *spatial))
-    found = reshape_to(layer.last(x), [x.type.shape[0], *target], layer)
-    return layer.mark(found) if found.type.rank > 2 else found
+    y = reshape_to(layer.last(x), [x.type.shape[0], *target], layer)
+    return layer.mark(y) if y.type.rank > 2 else y
 
 
 @reads("Permute")
@@ -281,9 +281,11 @@ def permute(layer: KerasLayer, inputs: list[Value]) -> Value:
 @reads("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D")
 def pad(layer: KerasLayer, inputs: list[Value]) -> Value:
     rank, cut = int(layer.kind[-2]), layer.kind.startswith("Crop")
-    given = layer.get("cropping" if cut else "padding", 1)
-    given = [given] * rank if isinstance(given, int) else [given] if rank == 1 and len(given) == 2 else given
-    sides = [(n, n) if isinstance(n, int) else tuple(n) for n in given]
+    padding = layer.get("cropping" if cut else "padding", 1)
+    padding = (
+        [padding] * rank if isinstance(padding, int) else [padding] if rank == 1 and len(padding) == 2 else padding
+    )
+    sides = [(n, n) if isinstance(n, int) else tuple(n) for n in padding]
     if len(sides) != rank or any(len(side) != 2 for side in sides):
         raise layer.gap("its amounts cannot be read")
     sign = -1 if cut else 1
@@ -312,10 +314,10 @@ def relu(layer: KerasLayer, inputs: list[Value]) -> Value:
     if layer.get("threshold", 0.0) or (slope and most is not None):
         raise layer.gap("netc has a relu with a slope or a largest value")
     if most is None:
-        made = layer.emit("leaky_relu", x, negative_slope=float(slope)) if slope else layer.emit("relu", x)
+        y = layer.emit("leaky_relu", x, negative_slope=float(slope)) if slope else layer.emit("relu", x)
     else:
-        made = layer.emit("relu6", x) if most == 6 else layer.emit("clamp", x, min=0, max=most)
-    return layer.like(x, made)
+        y = layer.emit("relu6", x) if most == 6 else layer.emit("clamp", x, min=0, max=most)
+    return layer.like(x, y)
 
 
 @reads("LeakyReLU")
@@ -359,11 +361,11 @@ MERGES = {"Add": "add", "Multiply": "mul", "Subtract": "sub", "Maximum": "maximu
 
 @reads(*MERGES, "Average")
 def merge(layer: KerasLayer, inputs: list[Value]) -> Value:
-    found = _alike(layer, inputs)
-    made = layer.emit(MERGES.get(layer.kind, "add"), *found)
+    values = _alike(layer, inputs)
+    y = layer.emit(MERGES.get(layer.kind, "add"), *values)
     if layer.kind == "Average":
-        made = layer.emit("div", layer.like(found[0], made), other=len(found))
-    return layer.like(found[0], made)
+        y = layer.emit("div", layer.like(values[0], y), other=len(values))
+    return layer.like(values[0], y)
 
 
 def _alike(layer: KerasLayer, inputs: list[Value]) -> list[Value]:
@@ -376,14 +378,14 @@ def _alike(layer: KerasLayer, inputs: list[Value]) -> list[Value]:
 
 @reads("Concatenate")
 def concatenate(layer: KerasLayer, inputs: list[Value]) -> Value:
-    found, axis = _alike(layer, inputs), layer.get("axis", -1)
-    rank = found[0].type.rank
+    values, axis = _alike(layer, inputs), layer.get("axis", -1)
+    rank = values[0].type.rank
     axis = axis % rank if isinstance(axis, int) else -1
     if axis < 1:
         raise layer.gap("netc concatenates along one axis of a sample")
-    if rank > 2 and found[0] not in layer.net.last:
+    if rank > 2 and values[0] not in layer.net.last:
         axis = 1 if axis == rank - 1 else axis + 1
-    return layer.like(found[0], found[0] if len(found) == 1 else layer.emit("concat", *found, dim=axis))
+    return layer.like(values[0], values[0] if len(values) == 1 else layer.emit("concat", *values, dim=axis))
 
 
 @reads("Rescaling")
@@ -400,10 +402,10 @@ def normalization(layer: KerasLayer, inputs: list[Value]) -> Value:
     count = _channels(layer, x)
     if layer.get("axis", [-1]) not in (-1, [-1], [x.type.rank - 1]) or layer.get("invert", False):
         raise layer.gap("netc shifts and scales each channel here")
-    given = [layer.get("mean"), layer.get("variance")]
-    if None in given:
-        given = [layer.weight(role, count).array() for role in ("mean", "variance")]
-    mean, variance = (np.broadcast_to(np.asarray(v, np.float32).reshape(-1), (count,)) for v in given)
+    moments = [layer.get("mean"), layer.get("variance")]
+    if None in moments:
+        moments = [layer.weight(role, count).array() for role in ("mean", "variance")]
+    mean, variance = (np.broadcast_to(np.asarray(v, np.float32).reshape(-1), (count,)) for v in moments)
     shape = (count, *(1,) * (x.type.rank - 2))
     parts = {"sub": mean, "div": np.maximum(np.sqrt(variance), np.float32(1e-7))}
     for name, numbers in parts.items():

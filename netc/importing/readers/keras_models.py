@@ -38,8 +38,8 @@ def _read(model: Config, weights: Weights, name: str, types: Sequence[tuple[str,
     net.version = 3 if str(model.get("keras_version", "3")).startswith("3") else 2
     inputs = [graph.add_input(title, kind) for title, kind in types]
     net.last.update(value for value in inputs if value.type.rank == 3)
-    found = net.run(model, inputs)
-    ends = [value if value.type.rank < 4 else KerasLayer(net, {}, "", "output", ()).first(value) for value in found]
+    results = net.run(model, inputs)
+    ends = [value if value.type.rank < 4 else KerasLayer(net, {}, "", "output", ()).first(value) for value in results]
     graph.outputs = [("output" if len(ends) == 1 else f"output{i + 1}", value) for i, value in enumerate(ends)]
     if any(value.type.rank >= 4 for value in (*inputs, *ends)):
         graph.notes.append("pictures have their channels first here, and last in Keras")

@@ -69,16 +69,16 @@ def _recurrent_params(layer: KerasLayer, kind: str, x: Value, within: str, suffi
         return weight.order(*GRU_ORDER) if kind == "GRU" else weight
 
     kernel = layer.weight("kernel", inside, rows, within=within)
-    found = {"weight_ih": ordered(kernel.permuted(1, 0))}
-    found["weight_hh"] = ordered(layer.weight("recurrent_kernel", units, rows, within=within).permuted(1, 0))
+    params = {"weight_ih": ordered(kernel.permuted(1, 0))}
+    params["weight_hh"] = ordered(layer.weight("recurrent_kernel", units, rows, within=within).permuted(1, 0))
     if layer.get("use_bias", True):
         if kind == "GRU":
             both = layer.weight("bias", 2, rows, within=within)
             parts = [both.rows(i, i + 1).reshaped(rows) for i in range(2)]
         else:
             parts = [layer.weight("bias", rows, within=within), full(0.0, rows)]
-        found |= {"bias_ih": ordered(parts[0]), "bias_hh": ordered(parts[1])}
-    return {f"{role}_{suffix}": weight for role, weight in found.items()}
+        params |= {"bias_ih": ordered(parts[0]), "bias_hh": ordered(parts[1])}
+    return {f"{role}_{suffix}": weight for role, weight in params.items()}
 
 
 def _recurrent(layer: KerasLayer, kind: str, x: Value, params: dict[str, Weight], *, both: bool) -> tuple[Value, Value]:

@@ -59,8 +59,8 @@ class Call(Emitter):
         return Gap(f"{why}{f'; its attributes are {shown}' if shown else ''}", self.origin)
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = self.attributes.get(name, default)
-        return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+        value = self.attributes.get(name, default)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
     def has(self, at: int) -> bool:
         return at < len(self.node.input) and bool(self.node.input[at])
@@ -76,9 +76,9 @@ class Call(Emitter):
         return [self.value(at) for at in range(len(self.node.input))]
 
     def weight(self, at: int) -> Weight:
-        found = self.entry(at)
-        if isinstance(found, Weight):
-            return found
+        value = self.entry(at)
+        if isinstance(value, Weight):
+            return value
         raise self.gap(f"input {at} would have to be a constant of the file")
 
     def is_constant(self, at: int) -> bool:
@@ -90,10 +90,10 @@ class Call(Emitter):
 
     def number(self, at: int) -> float | int | None:
         """The one number that an input is."""
-        found = self.known(at)
-        if found is None or found.size != 1 or found.dtype == object:
+        array = self.known(at)
+        if array is None or array.size != 1 or array.dtype == object:
             return None
-        return plain(found.reshape(-1)[0])
+        return plain(array.reshape(-1)[0])
 
     def ints(self, at: int, attribute: str) -> list[Any] | None:
         """Whole numbers that older opsets have in an attribute and newer ones in an input."""
@@ -101,10 +101,10 @@ class Call(Emitter):
             return [*self.attributes[attribute]]
         if not self.has(at):
             return None
-        found = self.known(at)
-        if found is None:
+        array = self.known(at)
+        if array is None:
             raise self.gap(f"`{attribute}` depends on the data")
-        return [whole_number(n) for n in found.reshape(-1)]
+        return [whole_number(n) for n in array.reshape(-1)]
 
     def dtype(self, at: int) -> str:
         """The type of an input's elements; sizes are int64."""
@@ -131,9 +131,9 @@ class Call(Emitter):
             told = scope[-1].path
         return told or statement_of(self.node)
 
-    def result(self, *found: Entry) -> None:
+    def result(self, *entries: Entry) -> None:
         """What the outputs of the node are."""
-        for name, entry in zip(self.node.output, found, strict=False):
+        for name, entry in zip(self.node.output, entries, strict=False):
             if name:
                 self.reader.env[name] = entry
                 if isinstance(entry, Value):
@@ -201,14 +201,14 @@ class Reader:
             return False
         if call.op_type in ("Transpose", "Reshape", "Identity", "Unsqueeze", "Squeeze") and self._lazily(call):
             return True
-        known = [self.known(name) if name else None for name in call.node.input]
-        if all(k is not None for k, name in zip(known, call.node.input, strict=True) if name):
-            if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in known):
-                call.result(SIZE_FOLDS[call.op_type](call, known))
+        constants = [self.known(name) if name else None for name in call.node.input]
+        if all(k is not None for k, name in zip(constants, call.node.input, strict=True) if name):
+            if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in constants):
+                call.result(SIZE_FOLDS[call.op_type](call, constants))
                 return True
-            if call.op_type == "Expand" and not _is_filled(known):
+            if call.op_type == "Expand" and not _is_filled(constants):
                 return False
-            if any(k is not None and k.dtype == object for k in known):
+            if any(k is not None and k.dtype == object for k in constants):
                 raise call.gap("cannot be computed from sizes that depend on the input")
         return self._computed(call)
 
@@ -225,10 +225,10 @@ class Reader:
                 raise call.gap(f"perm {list(order)} is not an order of {len(weight.shape)} axes")
             call.result(weight.permuted(*order))
         elif call.op_type == "Reshape":
-            wanted = call.ints(1, "shape") or []
-            sizes = [weight.shape[i] if n == 0 and i < len(weight.shape) else n for i, n in enumerate(wanted)]
+            target = call.ints(1, "shape") or []
+            sizes = [weight.shape[i] if n == 0 and i < len(weight.shape) else n for i, n in enumerate(target)]
             if not _fit(weight.shape, sizes):
-                raise call.gap(f"a constant of shape {list(weight.shape)} does not have as many elements as {wanted}")
+                raise call.gap(f"a constant of shape {list(weight.shape)} does not have as many elements as {target}")
             call.result(weight.reshaped(*np.empty(weight.shape, "V0").reshape(sizes).shape))
         else:
             call.result(weight.reshaped(*_with_ones(weight.shape, call)))
@@ -236,9 +236,9 @@ class Reader:
 
     def _computed(self, call: Call) -> bool:
         arrays = [None if not name else self._array(name, call) for name in call.node.input]
-        found = evaluate(call, arrays, self.model.opset_import)
+        results = evaluate(call, arrays, self.model.opset_import)
         names = [name for name in call.node.output if name]
-        call.result(*(whole(held_array(name, array)) for name, array in zip(names, found, strict=True)))
+        call.result(*(whole(held_array(name, array)) for name, array in zip(names, results, strict=True)))
         return True
 
     def _array(self, name: str, call: Call) -> Any:
@@ -330,11 +330,11 @@ def _is_filled(known: Sequence[Any]) -> bool:
     return bool(numbers and sizes.size and (sizes >= 1).all() and prod(sizes.tolist()) <= KNOWN)
 
 
-def _fit(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+def _fit(shape: Sequence[int], target: Sequence[int]) -> bool:
     """Whether one shape has the elements of the other, in which at most one size is left open as -1."""
-    count, known = prod(shape), prod(n for n in wanted if n != -1)
-    open_ = list(wanted).count(-1)
-    return known == count if open_ == 0 else open_ == 1 and known > 0 and count % known == 0
+    count, product = prod(shape), prod(n for n in target if n != -1)
+    open_ = list(target).count(-1)
+    return product == count if open_ == 0 else open_ == 1 and product > 0 and count % product == 0
 
 
 def opset_of(model: Any) -> int:

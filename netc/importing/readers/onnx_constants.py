@@ -46,6 +46,6 @@ def constant_of_shape_weight(call: Call) -> Weight | None:
 
 def fill_of(call: Call) -> Any:
     """The number that a ConstantOfShape is full of."""
-    given = call.get("value")
-    fill = np.zeros(1, np.float32) if given is None else numpy_helper.to_array(given)
+    value = call.get("value")
+    fill = np.zeros(1, np.float32) if value is None else numpy_helper.to_array(value)
     return fill.reshape(-1)[0]

@@ -47,35 +47,35 @@ def open_onnx(path: Path) -> Any:
 
 
 def read_onnx(
-    path: Path, name: str, sizes: str, given: Mapping[str, tuple[int, ...]], *, partial: bool = False
+    path: Path, name: str, sizes: str, shapes: Mapping[str, tuple[int, ...]], *, partial: bool = False
 ) -> Graph:
-    """The network of a file. sizes: `symbolic` tries to leave height and width open; given: shapes of inputs; partial:
+    """The network of a file. sizes: `symbolic` tries to leave height and width open; shapes: shapes of inputs; partial:
     leave out what cannot be said.
 
     Raises NetcError, and Gap for what cannot be said in netc.
     """
     model = open_onnx(path)
     first: Gap | None = None
-    for types in _choices(model, sizes, given):
+    for types in _choices(model, sizes, shapes):
         try:
             return Reader(model, path.parent, name, types, wholes(model)).read()
         except Gap as gap:
             first = gap
     assert first is not None, "there is always a way to read the inputs"
     if partial:
-        return PartialReader(model, path, name, _in_numbers(model, given)).read()
+        return PartialReader(model, path, name, _in_numbers(model, shapes)).read()
     raise first
 
 
-def _in_numbers(model: Any, given: Mapping[str, tuple[int, ...]]) -> Types:
+def _in_numbers(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Types:
     """The types of the inputs where all sizes are known. Raises Gap."""
-    for types in _choices(model, "fixed", given):
+    for types in _choices(model, "fixed", shapes):
         if not any(isinstance(n, Dim) for kind in types.values() for n in kind.shape):
             return types
     raise Gap("a part of a network has sizes in numbers: say those that the file leaves open with --input")
 
 
-def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> Iterator[Types]:
+def _choices(model: Any, sizes: str, asked: Mapping[str, tuple[int, ...]]) -> Iterator[Types]:
     """Types of the inputs, from the most general on; the last is the file's own."""
     held = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in held]
@@ -87,19 +87,19 @@ def _choices(model: Any, sizes: str, given: Mapping[str, tuple[int, ...]]) -> It
         dims = [
             d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.shape.dim
         ]
-        shapes[value.name] = list(given.get(value.name, given.get("", dims)) if len(inputs) == 1 else dims)
+        shapes[value.name] = list(asked.get(value.name, asked.get("", dims)) if len(inputs) == 1 else dims)
     dtypes = {value.name: OF_ONNX[value.type.tensor_type.elem_type] for value in inputs}
     ways: list[Callable[[list[Any]], list[Size]]] = []
     if sizes == "symbolic":
         ways.append(_parsed)
         ways += [lambda dims, k=k: _open_space(dims, k) for k in MULTIPLES]  # type: ignore[misc]
     ways += [lambda dims: _fixed(dims, batch=True), _usual, lambda dims: _fixed(dims, batch=False)]
-    seen = []
+    tried = []
     for way in ways:
         names = _Letters()
         types = {n: TensorType(tuple(names.sized(way(dims))), dtypes[n]) for n, dims in shapes.items()}
-        if types not in seen and _can_be(types, shapes):
-            seen.append(types)
+        if types not in tried and _can_be(types, shapes):
+            tried.append(types)
             yield types
 
 

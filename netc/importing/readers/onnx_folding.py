@@ -34,17 +34,18 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
     if any(attribute.HasField("g") or attribute.graphs for attribute in call.node.attribute):
         raise call.gap("it has a body of its own")
     names = list(dict.fromkeys(name for name in call.node.input if name))
-    known = dict(zip(call.node.input, arrays, strict=True))
+    constants = dict(zip(call.node.input, arrays, strict=True))
     inputs = [
-        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(known[n].dtype), known[n].shape) for n in names
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(constants[n].dtype), constants[n].shape)
+        for n in names
     ]
     outputs = [helper.make_empty_tensor_value_info(name) for name in call.node.output if name]
     graph = helper.make_graph([call.node], "constant", inputs, outputs)
     model = helper.make_model(graph, opset_imports=opsets)
     try:
-        _check_size(call, model, known)
+        _check_size(call, model, constants)
         evaluator = ReferenceEvaluator(model)
-        return [np.asarray(found) for found in evaluator.run(None, {name: known[name] for name in names})]
+        return [np.asarray(array) for array in evaluator.run(None, {name: constants[name] for name in names})]
     except (
         RuntimeError,
         NotImplementedError,
@@ -58,11 +59,11 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
         raise call.gap(f"a constant cannot be computed: {error}") from error
 
 
-def _check_size(call: Call, model: ModelProto, known: Mapping[str, Any]) -> None:
+def _check_size(call: Call, model: ModelProto, constants: Mapping[str, Any]) -> None:
     """Raises Gap for results of more elements than a constant may have; ValueError where shapes do not fit."""
     alone = ModelProto()
     alone.CopyFrom(model)
-    small = {name: array for name, array in known.items() if name and array.size <= LIST}
+    small = {name: array for name, array in constants.items() if name and array.size <= LIST}
     alone.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in small.items())
     try:
         inferred = infer_shapes(alone, data_prop=True)
@@ -86,65 +87,67 @@ def sizes(items: Sequence[Any]) -> Any:
     return _objects(items)
 
 
-def _like(array: Any, found: Any) -> Any:
-    return _objects(list(np.asarray(found, object).reshape(-1))).reshape(np.shape(found))
+def _like(array: Any, value: Any) -> Any:
+    return _objects(list(np.asarray(value, object).reshape(-1))).reshape(np.shape(value))
 
 
-def _axes(call: Call, known: Sequence[Any]) -> list[int]:
-    given = call.get("axes")
-    if given is None and len(known) > 1 and known[1] is not None:
-        given = known[1].reshape(-1).tolist()
-    return [int(axis) for axis in given or []]
+def _axes(call: Call, inputs: Sequence[Any]) -> list[int]:
+    axes = call.get("axes")
+    if axes is None and len(inputs) > 1 and inputs[1] is not None:
+        axes = inputs[1].reshape(-1).tolist()
+    return [int(axis) for axis in axes or []]
 
 
-def _unsqueeze(call: Call, known: Sequence[Any]) -> Any:
-    array = known[0]
-    for axis in sorted(_axes(call, known)):
+def _unsqueeze(call: Call, inputs: Sequence[Any]) -> Any:
+    array = inputs[0]
+    for axis in sorted(_axes(call, inputs)):
         array = np.expand_dims(array, axis)
     return array
 
 
-def _squeeze(call: Call, known: Sequence[Any]) -> Any:
-    axes = _axes(call, known)
-    return np.squeeze(known[0], tuple(axes) if axes else None)
+def _squeeze(call: Call, inputs: Sequence[Any]) -> Any:
+    axes = _axes(call, inputs)
+    return np.squeeze(inputs[0], tuple(axes) if axes else None)
 
 
-def _slice(call: Call, known: Sequence[Any]) -> Any:
-    given = [call.get(name) for name in ("starts", "ends", "axes")]
-    inputs = [None if k is None else k.reshape(-1).tolist() for k in known[1:]]
-    starts, ends, axes = (a if a is not None else b for a, b in zip(given, [*inputs, None, None, None], strict=False))
+def _slice(call: Call, constants: Sequence[Any]) -> Any:
+    attributes = [call.get(name) for name in ("starts", "ends", "axes")]
+    inputs = [None if k is None else k.reshape(-1).tolist() for k in constants[1:]]
+    starts, ends, axes = (
+        a if a is not None else b for a, b in zip(attributes, [*inputs, None, None, None], strict=False)
+    )
     steps = inputs[3] if len(inputs) > 3 and inputs[3] else [1] * len(starts or [])
-    cut = [slice(None)] * known[0].ndim
+    cut = [slice(None)] * constants[0].ndim
     for start, end, axis, step in zip(starts or [], ends or [], axes or range(len(starts or [])), steps, strict=False):
         cut[axis] = slice(int(start), int(end), int(step))
-    return known[0][tuple(cut)]
+    return constants[0][tuple(cut)]
 
 
-def _concat(call: Call, known: Sequence[Any]) -> Any:
-    return np.concatenate([np.asarray(k, object) for k in known], axis=call.get("axis", 0))
+def _concat(call: Call, inputs: Sequence[Any]) -> Any:
+    return np.concatenate([np.asarray(k, object) for k in inputs], axis=call.get("axis", 0))
 
 
-def _quotient(call: Call, known: Sequence[Any]) -> Any:
+def _quotient(call: Call, inputs: Sequence[Any]) -> Any:
     def divided(a: Any, b: Any) -> Any:
-        found = exact_div(a, b)
-        return found if found is not None else a // b
+        quotient = exact_div(a, b)
+        return quotient if quotient is not None else a // b
 
-    return np.vectorize(divided, otypes=[object])(*known)
-
-
-def _where(call: Call, known: Sequence[Any]) -> Any:
-    return np.where(np.asarray(known[0], bool), np.asarray(known[1], object), np.asarray(known[2], object))
+    return np.vectorize(divided, otypes=[object])(*inputs)
 
 
-def _equal(call: Call, known: Sequence[Any]) -> Any:
-    a, b = np.broadcast_arrays(*(np.asarray(k, object) for k in known))
+def _where(call: Call, inputs: Sequence[Any]) -> Any:
+    return np.where(np.asarray(inputs[0], bool), np.asarray(inputs[1], object), np.asarray(inputs[2], object))
+
+
+def _equal(call: Call, inputs: Sequence[Any]) -> Any:
+    a, b = np.broadcast_arrays(*(np.asarray(k, object) for k in inputs))
     return np.array([x == y for x, y in zip(a.reshape(-1), b.reshape(-1), strict=True)]).reshape(a.shape)
 
 
-def _cast(call: Call, known: Sequence[Any]) -> Any:
+def _cast(call: Call, inputs: Sequence[Any]) -> Any:
     if call.get("to") not in (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE):
         raise call.gap("cannot be computed from sizes that depend on the input")
-    return known[0]
+    return inputs[0]
 
 
 _BARE: dict[str, Callable[[Call, Sequence[Any]], Any]] = {
@@ -169,12 +172,12 @@ _BARE: dict[str, Callable[[Call, Sequence[Any]], Any]] = {
 
 
 def _sized(fold: Callable[[Call, Sequence[Any]], Any]) -> Callable[[Call, Sequence[Any]], Any]:
-    def folded(call: Call, known: Sequence[Any]) -> Any:
+    def folded(call: Call, inputs: Sequence[Any]) -> Any:
         try:
-            found = np.asarray(fold(call, known))
+            result = np.asarray(fold(call, inputs))
         except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
             raise call.gap(f"sizes cannot be computed: {error}") from error
-        return found if np.issubdtype(found.dtype, np.bool_) else _like(found, found)
+        return result if np.issubdtype(result.dtype, np.bool_) else _like(result, result)
 
     return folded
 

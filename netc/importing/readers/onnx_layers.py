@@ -185,20 +185,20 @@ def gemm(call: Call) -> None:
     bias = call.weight(2) if call.is_constant(2) else None
     fits = bias is not None and bias.shape in ((weight.shape[0],), (1, weight.shape[0]))
     params = {"weight": weight, **({"bias": bias.reshaped(weight.shape[0])} if bias is not None and fits else {})}
-    found = call.emit("linear", call.value(0), params=params, out_features=weight.shape[0], bias=fits)
-    call.result(call.emit("add", found, call.value(2)) if call.has(2) and not fits else found)
+    y = call.emit("linear", call.value(0), params=params, out_features=weight.shape[0], bias=fits)
+    call.result(call.emit("add", y, call.value(2)) if call.has(2) and not fits else y)
 
 
 def _gemm_in_steps(call: Call, alpha: float, beta: float) -> None:
     a, b = call.value(0), call.value(1)
     a = call.emit("transpose", a, dim0=0, dim1=1) if call.get("transA", 0) else a
     b = call.emit("transpose", b, dim0=0, dim1=1) if call.get("transB", 0) else b
-    found = call.emit("matmul", a, b)
-    found = found if alpha == 1 else call.emit("mul", found, other=short(alpha))
+    y = call.emit("matmul", a, b)
+    y = y if alpha == 1 else call.emit("mul", y, other=short(alpha))
     if call.has(2):
         c = call.value(2) if beta == 1 else call.emit("mul", call.value(2), other=short(beta))
-        found = call.emit("add", found, c)
-    call.result(found)
+        y = call.emit("add", y, c)
+    call.result(y)
 
 
 @handles("MatMul")
@@ -283,8 +283,8 @@ def elu(call: Call) -> None:
 @handles("Selu")
 def selu(call: Call) -> None:
     usual = (1.6732632423543772, 1.0507009873554805)
-    given = call.get("alpha", usual[0]), call.get("gamma", usual[1])
-    if not np.allclose(given, usual, rtol=1e-6):
+    factors = call.get("alpha", usual[0]), call.get("gamma", usual[1])
+    if not np.allclose(factors, usual, rtol=1e-6):
         raise call.gap("netc's selu has the published constants only")
     call.result(call.emit("selu", call.value(0)))
 
@@ -336,14 +336,14 @@ def clip(call: Call) -> None:
 def _bound(call: Call, at: int, name: str) -> float | int | None:
     """A bound of Clip; one that is the largest number of its type bounds nothing."""
     if name in call.attributes:
-        found: float | int | None = short(call.attributes[name])
+        bound: float | int | None = short(call.attributes[name])
     elif not call.has(at):
         return None
     else:
-        found = call.number(at)
-        if found is None:
+        bound = call.number(at)
+        if bound is None:
             raise call.gap(f"`{name}` depends on the data")
-    return None if found is None or abs(found) > 3.4e38 else int(found) if float(found).is_integer() else found
+    return None if bound is None or abs(bound) > 3.4e38 else int(bound) if float(bound).is_integer() else bound
 
 
 @handles("Softmax", "LogSoftmax")

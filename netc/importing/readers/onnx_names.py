@@ -103,10 +103,10 @@ def _texts(listed: str) -> list[str]:
     if quoted:
         return [a or b for a, b in quoted]
     try:
-        found = json.loads(listed)
+        items = json.loads(listed)
     except ValueError:
         return []
-    return [str(item) for item in found] if isinstance(found, list) else []
+    return [str(item) for item in items] if isinstance(items, list) else []
 
 
 def _from_slashes(name: str) -> Scope:

@@ -40,8 +40,8 @@ class PartialReader(Reader):
         names = [name for name in node.output if name in self.read_names]
         gives = [self.graph.add_input(name, kind) for name, kind in zip(names, self._kinds(names), strict=True)]
         self.env.update(zip(names, gives, strict=True))
-        known = {value for _, value in self.graph.outputs}
-        self.graph.outputs += [(f"to_{names[0] if names else 'gap'}", value) for value in values if value not in known]
+        taken = {value for _, value in self.graph.outputs}
+        self.graph.outputs += [(f"to_{names[0] if names else 'gap'}", value) for value in values if value not in taken]
         self.graph.left.append(Left(gap.why, gap.place, values, gives))
 
     def _kinds(self, names: list[str]) -> list[TensorType]:
@@ -51,5 +51,5 @@ class PartialReader(Reader):
             name: random_input(generator, bound_shape(kind.shape, {}), kind.dtype, usual_bound(kind))
             for name, kind in self.types.items()
         }
-        found = open_exposed(self.path, names).run(None, arrays) if names else []
-        return [TensorType(tuple(array.shape), str(array.dtype)) for array in found]
+        arrays_ = open_exposed(self.path, names).run(None, arrays) if names else []
+        return [TensorType(tuple(array.shape), str(array.dtype)) for array in arrays_]

@@ -28,14 +28,14 @@ def recurrent(call: Call) -> None:
         if direction == "reverse":
             raise call.gap("netc reads sequences of different lengths in the forward direction only")
     settings |= {"hidden_size": call.weight(2).shape[2], "bias": call.has(3), "bidirectional": both}
-    found = call.emit_all(name, *inputs, params=params, references=references, **settings)
-    output = call.emit("flip", found[0], dims=(0,)) if direction == "reverse" else found[0]
+    results = call.emit_all(name, *inputs, params=params, references=references, **settings)
+    output = call.emit("flip", results[0], dims=(0,)) if direction == "reverse" else results[0]
     if both:
         output = call.emit("unflatten", output, dim=2, unflattened_size=(2, settings["hidden_size"]))
         output = call.emit("permute", output, dims=(0, 2, 1, 3))
     else:
         output = call.emit("unsqueeze", output, dim=1)
-    call.result(output, *found[1:])
+    call.result(output, *results[1:])
 
 
 def _settings(call: Call) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def _settings(call: Call) -> dict[str, Any]:
     if call.op_type == "GRU" and not call.get("linear_before_reset", 0):
         raise call.gap("netc's gru applies the reset gate after the product, as linear_before_reset=1 says")
     usual = USUAL[call.op_type]
-    given = [f.decode() if isinstance(f, bytes) else f for f in call.attributes.get("activations", usual)]
-    kinds = {tuple(given[at : at + len(usual)]) for at in range(0, len(given), len(usual))}
+    activations = [f.decode() if isinstance(f, bytes) else f for f in call.attributes.get("activations", usual)]
+    kinds = {tuple(activations[at : at + len(usual)]) for at in range(0, len(activations), len(usual))}
     if call.op_type == "RNN" and kinds == {("Relu",)}:
         return {"nonlinearity": "relu"}
     if kinds != {usual}:
@@ -69,15 +69,15 @@ def _params(call: Call, at: int, suffix: str) -> dict[str, Weight]:
     def sorted_(weight: Weight) -> Weight:
         return weight if order == tuple(range(len(order))) else weight.order(*order)
 
-    found = {}
+    params = {}
     for place, role in ((1, "weight_ih"), (2, "weight_hh")):
         whole = call.weight(place)
-        found[f"{role}_{suffix}"] = sorted_(whole.rows(at, at + 1).reshaped(rows, whole.shape[2]))
+        params[f"{role}_{suffix}"] = sorted_(whole.rows(at, at + 1).reshaped(rows, whole.shape[2]))
     if call.has(3):
         both = call.weight(3).rows(at, at + 1).reshaped(2 * rows)
         for i, role in enumerate(("bias_ih", "bias_hh")):
-            found[f"{role}_{suffix}"] = sorted_(both.rows(i * rows, (i + 1) * rows))
-    return found
+            params[f"{role}_{suffix}"] = sorted_(both.rows(i * rows, (i + 1) * rows))
+    return params
 
 
 def _starts(call: Call) -> list[Value]:
@@ -94,8 +94,8 @@ def _is_zero(call: Call, at: int) -> bool:
     entry = call.entry(at)
     if isinstance(entry, Value):
         return _is_full_of_zeros(entry)
-    known = call.known(at)
-    return known is not None and known.dtype != object and not known.any()
+    array = call.known(at)
+    return array is not None and array.dtype != object and not array.any()
 
 
 PARTS = frozenset(

@@ -56,12 +56,12 @@ def _target(call: Call, x: Value) -> tuple[list[Any], list[float] | None]:
             num, den = factor.as_integer_ratio()
             out.append(n * num // den)
         return out, factors[2:]
-    wanted = call.known(3)
-    if wanted is None:
+    array = call.known(3)
+    if array is None:
         raise call.gap("the requested size depends on the data")
-    found = [whole_number(n) for n in wanted.reshape(-1)]
-    _only_space(call, found[1] == x.type.shape[1])
-    return found[2:], None
+    sizes = [whole_number(n) for n in array.reshape(-1)]
+    _only_space(call, sizes[1] == x.type.shape[1])
+    return sizes[2:], None
 
 
 def _only_space(call: Call, right: bool) -> None:

@@ -76,9 +76,9 @@ def _no_wider(call: Call, constant: int, other: int) -> bool:
 
 @handles("Sum", "Mean")
 def summed(call: Call) -> None:
-    found = call.values()
-    total = found[0] if len(found) == 1 else call.emit("add", *found)
-    call.result(total if call.op_type == "Sum" else call.emit("div", total, other=len(found)))
+    operands = call.values()
+    total = operands[0] if len(operands) == 1 else call.emit("add", *operands)
+    call.result(total if call.op_type == "Sum" else call.emit("div", total, other=len(operands)))
 
 
 @handles("Mod")
@@ -161,10 +161,10 @@ def cumsum(call: Call) -> None:
 
 @handles("Shape")
 def shape(call: Call) -> None:
-    found, x = call.shape(0), call.entry(0)
+    axes, x = call.shape(0), call.entry(0)
     if isinstance(x, Value):
-        call.reader.sized[found[2:]] = x
-    call.result(sizes(list(found[call.get("start", 0) : call.get("end", len(found))])))
+        call.reader.sized[axes[2:]] = x
+    call.result(sizes(list(axes[call.get("start", 0) : call.get("end", len(axes))])))
 
 
 @handles("Size")
@@ -179,20 +179,20 @@ def constant(call: Call) -> None:
 
 @handles("ConstantOfShape")
 def constant_of_shape(call: Call) -> None:
-    found = constant_of_shape_weight(call)
-    if found is None:
+    weight = constant_of_shape_weight(call)
+    if weight is None:
         fill, shape = fill_of(call), call.ints(0, "") or []
         one = call.emit("constant", value=(plain(fill),), shape=(1,) * len(shape), dtype=str(fill.dtype))
         call.result(_expanded(call, one, shape))
     else:
-        call.result(found)
+        call.result(weight)
 
 
 @handles("Concat")
 def concat(call: Call) -> None:
-    found = call.values()
-    dim = call.get("axis") % found[0].type.rank
-    call.result(found[0] if len(found) == 1 else call.emit("concat", *found, dim=dim))
+    operands = call.values()
+    dim = call.get("axis") % operands[0].type.rank
+    call.result(operands[0] if len(operands) == 1 else call.emit("concat", *operands, dim=dim))
 
 
 @handles("Transpose")
@@ -204,12 +204,12 @@ def transpose(call: Call) -> None:
 
 @handles("Reshape")
 def reshape(call: Call) -> None:
-    x, wanted = call.value(0), call.ints(1, "shape")
-    if wanted is None:
+    x, target = call.value(0), call.ints(1, "shape")
+    if target is None:
         raise call.gap("the new shape is missing")
     if not call.get("allowzero", 0):
-        wanted = [x.type.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-    call.result(reshape_to(x, wanted, call))
+        target = [x.type.shape[i] if n == 0 else n for i, n in enumerate(target)]
+    call.result(reshape_to(x, target, call))
 
 
 @handles("Flatten")
@@ -246,28 +246,28 @@ def expand(call: Call) -> None:
 
 
 def _expanded(call: Call, x: Value, target: list[Any]) -> Value:
-    given = x.type.shape
-    rank = max(len(given), len(target))
-    given = (1,) * (rank - len(given)) + given
-    wanted = [1] * (rank - len(target)) + target
-    out = [a if b == 1 else b for a, b in zip(given, wanted, strict=True)]
+    own = x.type.shape
+    rank = max(len(own), len(target))
+    own = (1,) * (rank - len(own)) + own
+    padded = [1] * (rank - len(target)) + target
+    out = [a if b == 1 else b for a, b in zip(own, padded, strict=True)]
     if tuple(out) == x.type.shape:
         return x
     lead = rank - x.type.rank
-    told = [-1 if i >= lead and n == given[i] else n for i, n in enumerate(out)]
+    told = [-1 if i >= lead and n == own[i] else n for i, n in enumerate(out)]
     open_ = [n for n in told if isinstance(n, Dim)]
     like = _with_sizes(call, open_) if open_ else None
     references = {} if like is None else {"like": like}
     return call.emit_all("expand", x, references=references, sizes=tuple(told))[0]
 
 
-def _with_sizes(call: Call, wanted: Sequence[Size]) -> Value | None:
+def _with_sizes(call: Call, sizes: Sequence[Size]) -> Value | None:
     """A tensor that has these sizes; None where an input of the network does, which netc finds by itself."""
     graph = call.reader.graph
-    if all(any(n in value.type.shape for value in graph.inputs) for n in wanted):
+    if all(any(n in value.type.shape for value in graph.inputs) for n in sizes):
         return None
-    found = (v for node in reversed(graph.nodes) for v in node.outputs if all(n in v.type.shape for n in wanted))
-    return next(found, None)
+    candidates = (v for node in reversed(graph.nodes) for v in node.outputs if all(n in v.type.shape for n in sizes))
+    return next(candidates, None)
 
 
 @handles("Tile")
@@ -288,10 +288,10 @@ def gather(call: Call) -> None:
     x, index = call.value(0), call.known(1)
     axis %= x.type.rank
     if index is None:
-        found = call.value(1)
-        if found.type.rank != 1:
+        places = call.value(1)
+        if places.type.rank != 1:
             raise call.gap("netc gathers along an axis by a list of indices")
-        call.result(call.emit("index_select", x, found, dim=axis))
+        call.result(call.emit("index_select", x, places, dim=axis))
         return
     call.result(_picked(call, x, index, axis))
 
@@ -307,11 +307,11 @@ def _picked(call: Call, x: Value, index: Any, axis: int) -> Value:
     if groups:
         return call.emit("channel_shuffle", x, groups=groups)
     if len(flat) and np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat))) and flat[0] >= 0:
-        found = call.emit("narrow", x, dim=axis, start=int(flat[0]), length=len(flat))
+        y = call.emit("narrow", x, dim=axis, start=int(flat[0]), length=len(flat))
     else:
         places = call.emit("constant", value=tuple(map(int, flat)), shape=(len(flat),), dtype="int64")
-        found = call.emit("index_select", x, places, dim=axis)
-    return found if index.ndim == 1 else call.emit("unflatten", found, dim=axis, unflattened_size=index.shape)
+        y = call.emit("index_select", x, places, dim=axis)
+    return y if index.ndim == 1 else call.emit("unflatten", y, dim=axis, unflattened_size=index.shape)
 
 
 def _shuffled(index: Any, channels: Size) -> int:
@@ -396,10 +396,10 @@ def depth_to_space(call: Call) -> None:
 def space_to_depth(call: Call) -> None:
     x, k = call.value(0), call.get("blocksize")
     channels = x.type.shape[1]
-    found = call.emit("pixel_unshuffle", x, downscale_factor=k)
-    found = call.emit("unflatten", found, dim=1, unflattened_size=(channels, k * k))
-    found = call.emit("transpose", found, dim0=1, dim1=2)
-    call.result(call.emit("flatten", found, start_dim=1, end_dim=2))
+    y = call.emit("pixel_unshuffle", x, downscale_factor=k)
+    y = call.emit("unflatten", y, dim=1, unflattened_size=(channels, k * k))
+    y = call.emit("transpose", y, dim0=1, dim1=2)
+    call.result(call.emit("flatten", y, start_dim=1, end_dim=2))
 
 
 @handles("Trilu")

@@ -46,19 +46,19 @@ class Group(msgspec.Struct, frozen=True):
 
     def read(self) -> list[str]:
         """The tensors that it reads and neither makes nor has for itself, in the order in which they are met."""
-        made = {name for node in self.nodes for name in node.output}
-        names = dict.fromkeys(name for node in self.nodes for name in node.input if name and name not in made)
+        produced = {name for node in self.nodes for name in node.output}
+        names = dict.fromkeys(name for node in self.nodes for name in node.input if name and name not in produced)
         return [name for name in names if not name.startswith(f"{self.stem}/")]
 
 
 def wholes(model: Any) -> dict[str, Whole]:
     """The groups that may be one operator, by the first output of their first node."""
-    found: dict[str, list[NodeProto]] = {}
+    by_scope: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
         stem, slash, _ = str(node.name).partition("/")
         if stem and slash:
-            found.setdefault(stem, []).append(node)
-    groups = [Group(stem, nodes) for stem, nodes in found.items() if any(node.op_type in GUESSES for node in nodes)]
+            by_scope.setdefault(stem, []).append(node)
+    groups = [Group(stem, nodes) for stem, nodes in by_scope.items() if any(node.op_type in GUESSES for node in nodes)]
     return {group.nodes[0].output[0]: partial(_read, group) for group in groups if len(group.nodes) > 1}
 
 
@@ -69,8 +69,8 @@ def _read(group: Group, reader: Reader) -> Sequence[NodeProto]:
             if any(name and name not in reader.env for name in group.nodes[0].input):
                 return ()
             call = Call(reader, node)
-            found = guess(group, call)
-            if found is not None and _enter(found, group, call):
+            op = guess(group, call)
+            if op is not None and _enter(op, group, call):
                 return group.nodes
     return ()
 
@@ -79,8 +79,8 @@ def _enter(guess: Guess, group: Group, call: Call) -> bool:
     reader = call.reader
     if not all(name in reader.env for name in guess.inputs):
         return False
-    known = _written(guess, group, reader)
-    if known is None:
+    names = _written(guess, group, reader)
+    if names is None:
         return False
     inputs = [reader.as_value(name, call) for name in guess.inputs]
     references = {}
@@ -90,7 +90,7 @@ def _enter(guess: Guess, group: Group, call: Call) -> bool:
         inputs = inputs[:-1] if pool is None else inputs[:1]
     outputs = call.emit_all(guess.name, *inputs, references=references, **guess.attributes)
     for at, value in enumerate(outputs):
-        name = known.get(f"y{at}")
+        name = names.get(f"y{at}")
         if name is not None:
             reader.env[name] = value
             value.source = value.source or name
@@ -109,7 +109,7 @@ def _written(guess: Guess, group: Group, reader: Reader) -> Mapping[str, str] | 
     types = [_type(name, reader) for name in guess.inputs]
     try:
         op = made(guess.name, guess.attributes, "")
-        if any(not isinstance(found, Require) or found.fails for found in op.problems(*types)):
+        if any(not isinstance(problem, Require) or problem.fails for problem in op.problems(*types)):
             return None
         lowered = op.onnx(*types)
         nodes = lowered if isinstance(lowered, tuple) else (lowered,)
@@ -119,27 +119,27 @@ def _written(guess: Guess, group: Group, reader: Reader) -> Mapping[str, str] | 
         return None
     if len(nodes) != len(group.nodes):
         return None
-    known = {f"x{i}": name for i, name in enumerate(guess.inputs)}
+    names = {f"x{i}": name for i, name in enumerate(guess.inputs)}
     consts = {const.name: const for node in nodes for const in node.consts}
-    alike = all(_alike(ours, theirs, known, consts, reader) for ours, theirs in zip(nodes, group.nodes, strict=True))
-    return known if alike else None
+    alike = all(_alike(ours, theirs, names, consts, reader) for ours, theirs in zip(nodes, group.nodes, strict=True))
+    return names if alike else None
 
 
 def _alike(
-    ours: OnnxNode, theirs: NodeProto, known: dict[str, str], consts: Mapping[str, OnnxConst], reader: Reader
+    ours: OnnxNode, theirs: NodeProto, names: dict[str, str], consts: Mapping[str, OnnxConst], reader: Reader
 ) -> bool:
     if ours.op_type != theirs.op_type or len(ours.outputs) < len(theirs.output):
         return False
-    given = [*theirs.input] + [""] * (len(ours.inputs) - len(theirs.input))
-    if len(given) != len(ours.inputs) or not _same_attributes(ours, theirs):
+    padded = [*theirs.input] + [""] * (len(ours.inputs) - len(theirs.input))
+    if len(padded) != len(ours.inputs) or not _same_attributes(ours, theirs):
         return False
-    for local, name in zip(ours.inputs, given, strict=True):
+    for local, name in zip(ours.inputs, padded, strict=True):
         if local in consts:
             if not _same_numbers(consts[local], name, reader):
                 return False
-        elif known.get(local, "") != name:
+        elif names.get(local, "") != name:
             return False
-    known.update({local: name for local, name in zip(ours.outputs, theirs.output, strict=False) if name})
+    names.update({local: name for local, name in zip(ours.outputs, theirs.output, strict=False) if name})
     return True
 
 
@@ -157,11 +157,13 @@ def _is_usual(name: str, value: Any) -> bool:
 
 
 def _same_numbers(const: OnnxConst, name: str, reader: Reader) -> bool:
-    found = reader.known(name) if name in reader.env else None
-    if found is None or str(found.dtype) != const.dtype or found.shape != const.shape:
+    array = reader.known(name) if name in reader.env else None
+    if array is None or str(array.dtype) != const.dtype or array.shape != const.shape:
         return False
-    wanted = [found.dtype.type(value) for value in const.values]
-    return wanted == found.reshape(-1).tolist() or [float(v) for v in wanted] == [float(v) for v in found.reshape(-1)]
+    expected = [array.dtype.type(value) for value in const.values]
+    return expected == array.reshape(-1).tolist() or [float(v) for v in expected] == [
+        float(v) for v in array.reshape(-1)
+    ]
 
 
 def _nms(group: Group, call: Call) -> Guess | None:
@@ -248,8 +250,8 @@ def _anchors(group: Group, call: Call) -> Guess | None:
 def _numbers(group: Group, call: Call, op_type: str, at: int) -> list[float] | None:
     """The constant that one of a group's nodes has for its second input."""
     nodes = group.of(op_type)
-    found = Call(call.reader, nodes[at]).known(1) if at < len(nodes) else None
-    return None if found is None else [short(n) for n in found.reshape(-1)]
+    constant = Call(call.reader, nodes[at]).known(1) if at < len(nodes) else None
+    return None if constant is None else [short(n) for n in constant.reshape(-1)]
 
 
 def _decoded(group: Group, call: Call) -> Guess | None:

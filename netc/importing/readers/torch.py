@@ -46,8 +46,8 @@ class TorchCall(Emitter):
 
     def get(self, name: str, default: Any = None) -> Any:
         """An argument with its sizes as netc has them."""
-        found = self.given.get(name, default)
-        return self.reader.plain(found, self)
+        value = self.given.get(name, default)
+        return self.reader.plain(value, self)
 
     def is_tensor(self, name: str) -> bool:
         return isinstance(self.reader.env.get(self.given.get(name)), Value | Weight)
