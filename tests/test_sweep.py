@@ -443,3 +443,20 @@ def test_two_sweeps_do_not_write_the_same_rows(spec: Path) -> None:
 @pytest.mark.parametrize("option", ["--jobs", "--threads"])
 def test_processes_and_threads_are_bounded_by_the_machine(spec: Path, option: str) -> None:
     assert "is not in the range" in run("small.yaml", *GRID, "-o", "t.csv", option, "9" * 23, code=2)
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.4])
+def test_an_interrupted_pool_ends_without_a_word(spec: Path, wait: float) -> None:
+    """Ctrl-C reaches all processes of a terminal, those too that are still loading."""
+    words = ["small.yaml", "-p", "width=1..2000", "-j", "2", "-o", "t.csv"]
+    command = [sys.executable, "-m", "netc", "sweep", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        while process.poll() is None and not Path("t.csv.partial").exists():
+            time.sleep(0.01)
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read().replace(b"\r", b"").endswith(b"interrupted\n")
+        start = time.monotonic()
+        assert process.wait(5) == 130
+    assert time.monotonic() - start < 5

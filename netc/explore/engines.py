@@ -5,7 +5,6 @@ Every engine makes the same rows: they depend on the job and the trials alone.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,8 +13,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import msgspec
@@ -66,6 +68,18 @@ def make(job: bytes, part: list[int]) -> bytes:
         return msgspec.json.encode(meter.rows(part))
 
 
+class _Spawning(SpawnContext):
+    """Starts processes and knows them."""
+
+    def __init__(self) -> None:
+        self.started: list[BaseProcess] = []
+
+    def Process(self, *args: Any, **more: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
+        process = super().Process(*args, **more)
+        self.started.append(process)
+        return process
+
+
 class Pool:
     """So many processes of this machine. Those that end are replaced, and what they were at is made again.
 
@@ -90,14 +104,26 @@ class Pool:
                     return
                 suspects.extend(pending)
 
-    def _processes(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(os.getpid(),))
+    @contextmanager
+    def _processes(self) -> Iterator[ProcessPoolExecutor]:
+        """Processes that are waited for, and ended where the sweep is, before it is done."""
+        context, done = _Spawning(), False
+        executor = ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(os.getpid(),))
+        try:
+            yield executor
+            done = True
+        finally:
+            for process in context.started:
+                if not done and process.pid is not None:
+                    process.kill()
+            executor.shutdown(cancel_futures=not done)
 
 
 def _start(parent: int) -> None:
     """What a process of the pool begins with: Ctrl-C is the parent's matter, and without it there is nothing to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -107,12 +133,24 @@ def _start(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _submit(executor: ProcessPoolExecutor, job: bytes, part: Part) -> Future[bytes]:
+    """Hand a part out. That may start a process, which Ctrl-C does not reach while it loads: signals that are blocked
+    here are blocked there, until `_start`."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return executor.submit(make, job, list(part))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return executor.submit(make, job, list(part))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _alone(executor: ProcessPoolExecutor, job: bytes, parts: deque[Part]) -> Generator[list[Row], None, Part | None]:
     """Makes parts one by one; returns the first that ended its process."""
     while parts:
         part = parts.popleft()
         try:
-            yield _ROWS.decode(executor.submit(make, job, list(part)).result())
+            yield _ROWS.decode(_submit(executor, job, part).result())
         except BrokenProcessPool:
             return part
     return None
@@ -138,7 +176,7 @@ def _flow(
     while True:
         try:
             for part in islice(parts, ahead - len(pending)):
-                pending[executor.submit(make, job, list(part))] = part
+                pending[_submit(executor, job, part)] = part
             if not pending:
                 return []
             for done in wait(pending, return_when=FIRST_COMPLETED).done:
