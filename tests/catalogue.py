@@ -1,9 +1,14 @@
-"""A line for every operator, and for every variant of it that networks use, family by family."""
+"""Operators in the variants that networks use, family by family; of those that have no line, what their class calls a
+typical use."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from netc.cli.typical import typical_use
+from netc.ops import OPERATORS, Op
 
 
 class Family(NamedTuple):
@@ -148,31 +153,25 @@ CATALOGUE = {
         "t: [N, 4, h, w]",
         """
         celu alpha=0.5 @t
-        squareplus b=0.5 @t
         elu alpha=0.5 @t
         gelu @t
         gelu approximate=tanh @t
         glu dim=1 @t
         hardshrink lambd=0.3 @t
         hardsigmoid @t
-        hardswish @t
         hardtanh min_val=-0.5 max_val=2 @t
         leaky_relu 0.2 @t
         logsigmoid @t
-        mish @t
         prelu @t
         prelu 4 init=0.1 @t
         relu @t
         relu6 @t
         rrelu lower=0.1 upper=0.3 @t
-        selu @t
         sigmoid @t
         silu @t
         softplus beta=2 threshold=10 @t
         softshrink lambd=0.3 @t
-        softsign @t
         tanh @t
-        tanhshrink @t
         threshold 0.1 2 @t
         softmax @t
         softmax dim=2 @t
@@ -628,3 +627,28 @@ CATALOGUE = {
         "residual: netc:inverted_residual, narrow: netc:bottleneck, aspp: netc:aspp, fpn: netc:fpn",
     ),
 }
+
+
+def typical(operators: Iterable[type[Op]]) -> Family:
+    """Each with what it must be given, on inputs of its own."""
+    inputs, lines = [], []
+    for operator in operators:
+        use = typical_use(operator)
+        assert use is not None, f"{operator.name}: a class whose attributes do not tell a typical use states a `sample`"
+        op, types = use
+        names = [f"{operator.name}_{at}" for at in range(len(types))]
+        inputs += [
+            f"{name}: {{shape: [{', '.join(map(str, t.shape))}], dtype: {t.dtype}}}"
+            for name, t in zip(names, types, strict=True)
+        ]
+        lines.append(f"{op!r} {' '.join(f'@{name}' for name in names)}")
+    return Family(", ".join(inputs), "\n".join(lines))
+
+
+def _without_a_line() -> list[type[Op]]:
+    lines = " ".join(family.lines for family in CATALOGUE.values())
+    words = set(re.findall(r"\w+", re.sub(r"\w+: |@\S+|\w+=", "", lines)))
+    return [OPERATORS[name] for name in OPERATORS if name not in words]
+
+
+CATALOGUE["without_a_line"] = typical(_without_a_line())

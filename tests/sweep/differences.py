@@ -32,8 +32,10 @@ def says(*words: str, of: str | tuple[str, ...] = "") -> Applies:
 
 
 def no_form(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    """The operator's code is netc's own class, or a few of PyTorch's functions, which refuse nothing by themselves."""
-    own = op.name in WRITTEN_OUT or type(op).torch_name.startswith("torchvision.")
+    """The operator's code is netc's own class, or a few of PyTorch's functions, which refuse nothing by themselves;
+    so is all that PyTorch has no name for."""
+    named = type(op).torch_name
+    own = op.name in WRITTEN_OUT or not named or named.startswith("torchvision.")
     return bool(ours) and own and op.name not in ASKED
 
 

@@ -11,6 +11,7 @@ import msgspec
 from netc.ops import OPERATORS, Op, convert
 from netc.ops.base import Attr
 from netc.ops.narrow import INFINITIES
+from netc.ops.records import Sample
 from netc.types import DTYPES, TensorType
 from sweep.plausible import FITTING, INPUTS
 from sweep.together import TOGETHER
@@ -73,10 +74,20 @@ def draw(operator: str, seed: int, number: int) -> Case:
     cls = OPERATORS[operator]
     if operator in TOGETHER and random.random() < 0.85:
         types, values = TOGETHER[operator](random)
+    elif cls.sample is not None and operator not in INPUTS and random.random() < 0.4:
+        types, values = near(cls.sample, random)
     else:
         types = inputs(cls, random)
         values = attributes(cls, types, random)
     return Case(operator, values, tuple(types), number, seed)
+
+
+def near(sample: Sample, random: Random) -> tuple[list[TensorType], Values]:
+    """What the class calls a typical use, as it is or with one size changed wherever it stands."""
+    old = random.choice([n for t in sample.inputs for n in t.shape] or [0])
+    new = random.choice((old, old, random.randint(1, 9)))
+    types = [t.with_shape(*(new if n == old else n for n in t.shape)) for t in sample.inputs]
+    return types, dict(sample.values)
 
 
 def attributes(cls: type[Op], types: list[TensorType], random: Random) -> Values:
