@@ -250,7 +250,7 @@ def _compared(loaded: netc.Network, network: Network, folder: Path) -> str:
         return " ".join(ways)
     with step("imported"), torch.no_grad():
         again = found.network.module({key: found.tensor(key) for key in found.tensors}).eval()
-        compare("imported", _tensors(again(*(inputs[name] for name in inputs))), wanted, rounding)
+        compare("imported", _tensors(again(*(inputs[name] for name in found.network.inputs))), wanted, rounding)
     return " ".join([*ways, "imported"])
 
 

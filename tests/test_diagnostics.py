@@ -169,6 +169,8 @@ def test_suggestions() -> None:
     assert closest("cnov2d", ["conv1d", "conv2d", "linear"]) == "conv2d"
     assert closest("banana", ["conv2d", "linear"]) is None
     assert closest("relu", ["relu"]) is None
+    assert did_you_mean("stage4", ["stage1", "stage2", "stage3", "stages"]) == ["stage3", "stage2", "stage1"]
+    assert did_you_mean("conv2_9", ["conv2_1", "conv2_10", "conv2_8"])[0] == "conv2_8"
     assert did_you_mean("conv", ["conv1", "conv2", "linear", "cnv"]) == ["cnv", "conv1", "conv2"]
 
 

@@ -70,7 +70,7 @@ def test_a_strided_convolution_pads_as_tensorflow(kernel: int, stride: int, tmp_
     check(f"conv2d 4 {kernel} stride={stride} padding=same", Strided(kernel, stride), tmp_path, *SHAPES)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (2, 2), (3, 3), (3, 1), (2, 1), (5, 1)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (2, 2), (3, 3), (3, 1), (2, 1), (5, 1), (2, 3), (1, 2), (3, 7)])
 def test_pools_pad_as_tensorflow(kernel: int, stride: int, tmp_path: Path) -> None:
     def largest(x: Tensor) -> Tensor:
         return nn.functional.max_pool2d(around(x, kernel, stride, float("-inf")), kernel, stride)
@@ -103,6 +103,22 @@ def test_one_and_three_axes_pad_alike(tmp_path: Path) -> None:
         mean = getattr(nn.functional, f"avg_pool{rank}d")
         (tmp_path / letters).mkdir()
         (tmp_path / f"{letters}mean").mkdir()
+        (tmp_path / f"{letters}dilated").mkdir()
+        (tmp_path / f"{letters}skips").mkdir()
+        check(
+            f"max_pool{rank}d 2 stride=2 dilation=3 padding=same",
+            lambda x, pool=pool: pool(around(x, 2, 2, float("-inf"), 3), 2, 2, dilation=3),
+            tmp_path / f"{letters}dilated",
+            shape,
+            letters=letters,
+        )
+        check(
+            f"avg_pool{rank}d 2 stride=3 padding=same count_include_pad=false",
+            lambda x, mean=mean: mean(around(x, 2, 3), 2, 3) / mean(around(torch.ones_like(x), 2, 3), 2, 3),
+            tmp_path / f"{letters}skips",
+            shape,
+            letters=letters,
+        )
         check(
             f"max_pool{rank}d 3 stride=2 padding=same",
             lambda x, pool=pool: pool(around(x, 3, 2, float("-inf")), 3, 2),
@@ -119,7 +135,7 @@ def test_one_and_three_axes_pad_alike(tmp_path: Path) -> None:
         )
 
 
-def test_dilated_windows_pad_in_pytorch_and_where_sizes_are_numbers(tmp_path: Path) -> None:
+def test_dilated_windows_pad_for_numbers_and_open_sizes(tmp_path: Path) -> None:
     class Dilated(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -134,8 +150,7 @@ def test_dilated_windows_pad_in_pytorch_and_where_sizes_are_numbers(tmp_path: Pa
         inside = tmp_path / f"{shape[2]}"
         inside.mkdir()
         alike(network, Dilated(), inside, torch.randn(shape))
-    with pytest.raises(netc.NetcError, match="use --bind"):
-        netc.load(text).write_onnx(tmp_path / "model.onnx")
+        alike(netc.load(text), Dilated(), inside, torch.randn(shape))
 
 
 def test_multiples_of_the_stride_pad_by_numbers() -> None:

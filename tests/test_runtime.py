@@ -307,6 +307,14 @@ def test_parameters_that_do_not_train_are_found(monkeypatch: pytest.MonkeyPatch)
     assert not finding(report, "gradients")
 
 
+def test_what_a_network_makes_itself_is_no_fault_of_its_module() -> None:
+    text = "inputs: {image: [N, 3, 8, 8]}\nnet: {out: [conv2d 4 3, log, flatten, linear 3]}"
+    report = verify(compiled(text))
+    (found,) = [f for f in report.findings if f.name == "gradients"]
+    assert found.ok
+    assert found.detail == "NaN or infinite for out.3.weight, as the network's own out is for these inputs"
+
+
 def test_a_gradient_that_is_not_finite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The square root of zero is zero, and its slope infinite."""
     report = changed(monkeypatch, "x = self.stem(image)", "x = self.stem(image)\n        x = x + (x - x).sqrt()")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from math import inf
 
 from netc.budget import spend
 
@@ -22,17 +24,28 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
     """Up to `limit` candidates, nearest first, of which at most a third differs from `word`; of a word of two letters
-    one may, of one letter only the case."""
+    one may, of one letter only the case. Of names that differ in a number, the nearest number comes first."""
     if len(word) > _MAX_LENGTH:
         return []
     most = len(word) // 3 or len(word) - 1
-    ranked: set[tuple[int, str]] = set()
+    ranked: set[tuple[int, float, str]] = set()
     for candidate in islice(candidates, _MAX_CANDIDATES):
         if candidate != word and abs(len(candidate) - len(word)) <= most:
             spend(1 + len(word) * len(candidate) // 4)
             steps = distance(word.lower(), candidate.lower())
-            ranked |= {(steps, candidate)} if steps <= most else set()
-    return [candidate for _, candidate in sorted(ranked)[:limit]]
+            ranked |= {(steps, _apart(word, candidate), candidate)} if steps <= most else set()
+    return [candidate for *_, candidate in sorted(ranked)[:limit]]
+
+
+def _apart(word: str, candidate: str) -> float:
+    """How far the numbers in two names are apart, infinitely where anything else differs."""
+    (texts, numbers), (others, theirs) = _numbered(word), _numbered(candidate)
+    return sum(abs(a - b) for a, b in zip(numbers, theirs, strict=True)) if texts == others else inf
+
+
+def _numbered(name: str) -> tuple[list[str], list[int]]:
+    parts = re.split(r"([0-9]+)", name)
+    return parts[::2], list(map(int, parts[1::2]))
 
 
 def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:

@@ -106,9 +106,13 @@ def _make_divisible(arguments: list[Any], expr: Function, context: Context) -> A
 
 def _abs(arguments: list[Any], expr: Function, context: Context) -> Any:
     value = number(arguments[0], expr)
-    if isinstance(value, Dim):
-        raise ExprError("bad-expression", f"`abs` of {literal(value)} depends on the size of the input", expr)
-    return abs(value)
+    if not isinstance(value, Dim):
+        return abs(value)
+    for size in (value, -value):
+        if context.domain.decide(size, 0):
+            return size
+    message = f"whether {literal(value)} is negative depends on the size of the input"
+    raise ExprError("too-complex", message, expr, "bind it: --bind h=7")
 
 
 FUNCTIONS: dict[str, tuple[tuple[int, int], Callable[[list[Any], Function, Context], Any]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd, prod, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import structs
 
@@ -40,10 +40,9 @@ from netc.ops.records import (
     TorchArg,
     TorchForm,
     TorchModule,
-    Unsupported,
     Work,
 )
-from netc.ops.same import Sides, is_strided_same, known_sides, padded, same_conv
+from netc.ops.same import Sides, is_strided_same, known_sides, onnx_padded, padded, same_conv
 from netc.ops.weighting import (
     SPECTRAL_NORM,
     WEIGHT_NORM,
@@ -266,7 +265,7 @@ class Conv(_ConvBase):
         sides = known_sides(self.windows(x[0]), x[0])
         weight, made = self._onnx_weight(x[0])
         if sides is None:
-            return *made, self._onnx_same(weight)
+            return *made, *self._onnx_same(x[0], weight)
         begins, ends = zip(*sides, strict=True)
         first = self.padding_mode != "zeros" and any(begins + ends)
         source = "padded" if first else "x0"
@@ -287,14 +286,14 @@ class Conv(_ConvBase):
             return "weight", onnx_parametrized(self, self.rank + 2, 0)
         return "standard", tuple(onnx_standardized(x, self.rank + 2, self.standardize))
 
-    def _onnx_same(self, weight: str) -> OnnxNode:
-        """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows."""
-        if any(d != 1 for d in self.dilation):
-            raise Unsupported(
-                "ONNX Runtime pads dilated windows by fixed amounts only: use --bind, or padding in numbers"
-            )
-        settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
-        return node("Conv", f"x0 {weight}{' bias' if self.bias else ''}", "y0", auto_pad="SAME_UPPER", **settings)
+    def _onnx_same(self, x: TensorType, weight: str) -> tuple[OnnxNode, ...]:
+        """ONNX has TensorFlow's rule; ONNX Runtime not for dilated windows, for which the graph counts."""
+        rest = f"{weight}{' bias' if self.bias else ''}"
+        settings: dict[str, Any] = {"kernel_shape": self.kernel_size, "strides": self.stride, "group": self.groups}
+        if all(d == 1 for d in self.dilation):
+            return (node("Conv", f"x0 {rest}", auto_pad="SAME_UPPER", **settings),)
+        pads = onnx_padded(self.windows(x), x)
+        return *pads, node("Conv", f"padded {rest}", dilations=self.dilation, **settings)
 
     def _onnx_pad(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> OnnxNode:
         amounts: OnnxConst = int64("pads", 0, 0, *begins, 0, 0, *ends)

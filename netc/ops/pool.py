@@ -22,7 +22,7 @@ from netc.ops.common import (
     positional,
 )
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchForm, TorchModule, Unsupported
-from netc.ops.same import Sides, known_sides, padded, same_avg_pool, same_max_pool
+from netc.ops.same import Sides, known_sides, onnx_padded, padded, same_avg_pool, same_max_pool
 from netc.ops.windowed import ceil_bonus, need_fit, window_caption, windows_of
 from netc.types import TensorType
 
@@ -144,14 +144,10 @@ class _Pool(Op):
     def _begins(self, sides: Sides) -> tuple[int, ...]:
         return tuple([begin for begin, _ in sides])
 
-    def _onnx_same(self, op_type: str, **settings: Any) -> OnnxNode:
+    def _is_onnxs_same(self) -> bool:
         """ONNX has TensorFlow's rule; ONNX Runtime not for windows that are dilated or skip elements."""
-        steps = self.steps()
-        if any(d != 1 for d in self.spacing()) or any(k < s for k, s in zip(self.kernel_size, steps, strict=True)):
-            reason = "ONNX Runtime pads windows that are dilated or smaller than the stride by fixed amounts only"
-            raise Unsupported(f"{reason}: use --bind, or padding in numbers")
-        settings |= {"kernel_shape": self.kernel_size, "strides": steps}
-        return node(op_type, "x0", "y0", auto_pad="SAME_UPPER", **settings)
+        steps = zip(self.kernel_size, self.steps(), self.spacing(), strict=True)
+        return all(kernel >= step and dilation == 1 for kernel, step, dilation in steps)
 
     def caption(self, *x: TensorType) -> str:
         return ", ".join(window_caption(self))
@@ -206,7 +202,7 @@ class MaxPool(_Pool):
     def _onnx(self, x: TensorType, results: str) -> tuple[OnnxNode, ...]:
         sides = self.sides(x)
         if sides is None:
-            return (self._onnx_same("MaxPool"),)
+            return self._largest_same(x)
         begins, ends = self._begins(sides), self._rounding_pads(sides)
         wide = any(p >= k for p, k in zip(begins + ends, self.kernel_size * 2, strict=True))
         if wide and self.return_indices:
@@ -225,6 +221,13 @@ class MaxPool(_Pool):
             dilations=self.dilation,
         )
         return (_padded(x, begins, ends, float("-inf")), pool) if wide else (pool,)
+
+    def _largest_same(self, x: TensorType) -> tuple[OnnxNode, ...]:
+        settings: dict[str, Any] = {"kernel_shape": self.kernel_size, "strides": self.steps()}
+        if self._is_onnxs_same():
+            return (node("MaxPool", "x0", auto_pad="SAME_UPPER", **settings),)
+        pads = onnx_padded(self.windows(x), x, value=float("-inf"))
+        return *pads, node("MaxPool", "padded", dilations=self.dilation, **settings)
 
     def _may_see_padding_alone(self, x: TensorType) -> bool:
         """May all elements of a window lie outside of the input, which has fewer than lie from one to the next?"""
@@ -275,17 +278,36 @@ class AvgPool(_Pool):
         steps = self.steps()
         return {"kernel_shape": self.kernel_size, "strides": steps, "pads": pads, "count_include_pad": int(counted)}
 
-    def _divided(self, x: TensorType, divisor: int, settings: dict[str, Any]) -> tuple[OnnxNode, ...]:
+    def _divided(
+        self, x: TensorType, divisor: int, settings: dict[str, Any], source: str = "x0"
+    ) -> tuple[OnnxNode, ...]:
         """The sum of each window over a fixed number."""
         factor = filled("factor", x, (), prod(self.kernel_size) / divisor)
-        return node("AveragePool", "x0", "mean", **settings), node("Mul", "mean factor", "y0", factor)
+        return node("AveragePool", source, "mean", **settings), node("Mul", "mean factor", "y0", factor)
 
     def _averaged_same(self, x: TensorType) -> tuple[OnnxNode, ...]:
         divisor = self._divisor()
-        if not divisor:
-            return (self._onnx_same("AveragePool", count_include_pad=int(self.count_include_pad)),)
-        mean = self._onnx_same("AveragePool", count_include_pad=1)
-        return self._divided(x, divisor, dict(mean.attributes))
+        settings: dict[str, Any] = {"kernel_shape": self.kernel_size, "strides": self.steps()}
+        counted = self.count_include_pad or divisor is not None
+        if self._is_onnxs_same():
+            settings |= {"auto_pad": "SAME_UPPER", "count_include_pad": int(counted)}
+            return self._divided(x, divisor, settings) if divisor else (node("AveragePool", "x0", **settings),)
+        if not counted:
+            return tuple(self._uncounted_same(x, settings))
+        pads = tuple(onnx_padded(self.windows(x), x))
+        if divisor:
+            return *pads, *self._divided(x, divisor, settings, "padded")
+        return *pads, node("AveragePool", "padded", **settings)
+
+    def _uncounted_same(self, x: TensorType, settings: dict[str, Any]) -> Iterator[OnnxNode]:
+        """The mean with zeros over the share of each window that is not padding."""
+        yield from onnx_padded(self.windows(x), x)
+        yield node("AveragePool", "padded", "mean", **settings)
+        yield node("Concat", "plane space", "whole", int64("plane", 1, 1), axis=0)
+        yield node("Expand", "one whole", "ones", filled("one", x, (), 1.0))
+        yield node("Pad", "ones pads filler", "inside", mode="constant")
+        yield node("AveragePool", "inside", "share", **settings)
+        yield node("Div", "mean share")
 
     def _helper(self) -> str:
         return same_avg_pool(self.rank)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from netc.geometry import Window
+from netc.ops.common import filled, int64, node
+from netc.ops.records import OnnxNode
 from netc.types import TensorType
 
 Sides = tuple[tuple[int, int], ...]
@@ -31,6 +33,23 @@ def padded(sides: Sides, more: str = "") -> str:
     """A call's input padded by PyTorch's function, which takes the last axis first."""
     amounts = ", ".join(f"{begin}, {end}" for begin, end in reversed(sides))
     return f"pad({{0}}, ({amounts}){more})"
+
+
+def onnx_padded(windows: Sequence[Window], x: TensorType, value: float = 0.0) -> Iterator[OnnxNode]:
+    """The input as `padded`, with what windows need around it where only the size at run time says how much; the sizes
+    themselves are `space`."""
+    steps = int64("steps", *[w.stride for w in windows])
+    yield node("Shape", "x0", "space", start=2)
+    yield node("Add", "space rest", "raised", int64("rest", *[w.stride - 1 for w in windows]))
+    yield node("Div", "raised steps", "count", steps)
+    yield node("Mul", "count steps", "starts")
+    yield node("Add", "starts beyond", "reach", int64("beyond", *[w.extent - w.stride for w in windows]))
+    yield node("Sub", "reach space", "lacking")
+    yield node("Max", "lacking nothing", "missing", int64("nothing", 0))
+    yield node("Div", "missing two", "begins", int64("two", 2))
+    yield node("Sub", "missing begins", "ends")
+    yield node("Concat", "outer begins outer ends", "pads", int64("outer", 0, 0), axis=0)
+    yield node("Pad", "x0 pads filler", "padded", filled("filler", x, (), value), mode="constant")
 
 
 PADS = """        space = zip(x.shape[2:], self.kernel_size, self.stride{more})

@@ -37,7 +37,7 @@ def check_training(network: Network, module: Any, inputs: Sequence[Any], binding
     yield _outputs(network, results, binding)
     yield from _statistics(network, module, before, calls)
     _backward(results)
-    yield _gradients(network, module)
+    yield _gradients(network, module, results)
 
 
 def trains_at(network: Network, binding: Binding) -> bool:
@@ -91,8 +91,9 @@ def _backward(results: tuple[Any, ...]) -> None:
         sum((r * torch().randn_like(r)).sum() for r in real).backward()
 
 
-def _gradients(network: Network, module: Any) -> CheckResult:
-    """Every parameter that should train gets a finite gradient, and no other trains."""
+def _gradients(network: Network, module: Any, results: tuple[Any, ...]) -> CheckResult:
+    """Every parameter that should train gets a gradient, a finite one where the outputs are finite, and no other
+    trains."""
     expected = {
         key for key, param, node in parameters(flatten(network)) if param.trainable and not frozen(network, node, key)
     }
@@ -101,9 +102,16 @@ def _gradients(network: Network, module: Any) -> CheckResult:
         return CheckResult(
             "gradients", False, f"trainable on one side only: {few(sorted(trainable.keys() ^ expected), 5)}"
         )
-    lost = {name for name, p in trainable.items() if p.grad is None or not bool(p.grad.isfinite().all())}
+    lost = {name for name, p in trainable.items() if p.grad is None}
     if lost:
-        return CheckResult("gradients", False, f"no finite gradient for {few(sorted(lost), 5)}")
+        return CheckResult("gradients", False, f"no gradient reaches {few(sorted(lost), 5)}")
+    strange = [name for name, p in trainable.items() if not bool(p.grad.isfinite().all())]
+    if strange:
+        pairs = zip(network.block.outputs, results, strict=True)
+        outputs = [o.name for o, value in pairs if value is not None and not bool(value.isfinite().all())]
+        text = f"NaN or infinite for {few(strange, 5)}"
+        why = f", as the network's own {few(outputs, 5)} {'is' if len(outputs) == 1 else 'are'} for these inputs"
+        return CheckResult("gradients", bool(outputs), text + why if outputs else text)
     zero = sum(not bool(p.grad.any()) for p in trainable.values())
     note = f", all zero for {zero}" if zero else ""
     return CheckResult("gradients", True, f"finite gradients reach all {len(trainable)} parameters{note}")
