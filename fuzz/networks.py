@@ -31,7 +31,7 @@ from netc.backends.onnx import OnnxOptions
 from netc.diagnostics.model import NetcError
 from netc.ir.flat import flatten, parameters
 from netc.ops import OPERATORS, BadValue, Op
-from netc.optimise import Plan, optimise
+from netc.optimise import OptimisePlan, optimise
 from netc.optimise.plan import FLOAT_STEPS
 from netc.passes.sizes import bound_shape
 from netc.run.module import as_tuple
@@ -242,7 +242,9 @@ def _compared(loaded: netc.Network, network: Network, folder: Path) -> str:
     rounding = _rounding(module, inputs, wanted)
     compare("onnx", _run(folder / "m.onnx", inputs), wanted, rounding)
     ways = ["onnx"]
-    if _goes("optimise", "bad-input", lambda: optimise(folder / "m.onnx", folder / "o.onnx", Plan(steps=FLOAT_STEPS))):
+    if _goes(
+        "optimise", "bad-input", lambda: optimise(folder / "m.onnx", folder / "o.onnx", OptimisePlan(steps=FLOAT_STEPS))
+    ):
         compare("optimised", _run(folder / "o.onnx", inputs), wanted, rounding)
         ways.append("optimised")
     found = _goes("import", "cannot-import bad-input", lambda: netc.import_onnx(folder / "m.onnx"))

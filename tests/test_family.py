@@ -13,7 +13,7 @@ from netc.ir.text import ir_text
 from netc.passes import compile_spec
 from netc.passes import family as families
 from netc.passes.cost import costs
-from netc.passes.family import Family
+from netc.passes.family import SpecFamily
 from netc.passes.receptive_field import receptive_fields
 from netc.syntax.read import read_source
 
@@ -42,7 +42,7 @@ outputs: {out: out}
 """
 
 
-def same(source: Source, family: Family, args: dict[str, str], bind: dict[str, int]) -> bool:
+def same(source: Source, family: SpecFamily, args: dict[str, str], bind: dict[str, int]) -> bool:
     """Compare, and tell whether the network is valid."""
     fresh, findings = compile_spec(source, args, None, bind)
     reused, found = family.network(args)
@@ -62,7 +62,7 @@ def same(source: Source, family: Family, args: dict[str, str], bind: dict[str, i
 @pytest.mark.parametrize("bind", [{}, {"h": 4, "w": 4}], ids=["symbolic", "numbers"])
 def test_networks_are_what_each_is_alone(bind: dict[str, int]) -> None:
     source = Source("reaching.yaml", REACHING)
-    family = Family(source, None, bind)
+    family = SpecFamily(source, None, bind)
     norms = ("batch_norm2d", '"group_norm 4"', '"group_norm width//2"', '"group_norm 3"', "none")
     valid = [
         same(source, family, {"width": width, "deep": deep, "norm": norm}, bind)
@@ -88,13 +88,13 @@ def test_networks_are_what_each_is_alone(bind: dict[str, int]) -> None:
 def test_networks_of_the_gallery(name: str, given: list[dict[str, str]]) -> None:
     source = read_source(str(SPECS / f"{name}.yaml"))
     assert isinstance(source, Source)
-    family = Family(source)
+    family = SpecFamily(source)
     for args in given * 2:
         same(source, family, args, {})
 
 
 def test_blocks_are_made_once() -> None:
-    family = Family(Source("reaching.yaml", REACHING))
+    family = SpecFamily(Source("reaching.yaml", REACHING))
     family.network({})
     before = len(family.blocks.kept)
     family.network({"act": "gelu"})
@@ -106,7 +106,7 @@ def test_blocks_are_made_once() -> None:
 def test_blocks_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "MOST_BLOCKS", 20)
     source = Source("reaching.yaml", REACHING)
-    family = Family(source)
+    family = SpecFamily(source)
     for width in range(8, 40):
         assert same(source, family, {"width": str(width)}, {})
         assert len(family.blocks.kept) < 30
@@ -116,10 +116,10 @@ def test_steps_are_those_of_each_alone() -> None:
     """Whether a network takes too much work does not depend on those before it."""
     source = Source("reaching.yaml", REACHING.replace("one: inner width", "one: inner width x(20)"))
     with limited(40_000):
-        family = Family(source)
+        family = SpecFamily(source)
         for width in ("8", "8", "16", "8"):
             assert same(source, family, {"width": width}, {})
     with limited(6_000):
-        family = Family(source)
+        family = SpecFamily(source)
         for _ in range(3):
             assert family.network({})[1][0].code == "too-much-work"

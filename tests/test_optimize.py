@@ -22,7 +22,7 @@ import netc
 from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
-from netc.optimise import Calibration, Plan, absorb, fold, optimise
+from netc.optimise import Calibration, OptimisePlan, absorb, fold, optimise
 from netc.optimise.graph import Graph
 from netc.optimise.parity import Original, ParityTrial, _differences, trials
 from netc.optimise.plan import FLOAT_STEPS
@@ -31,7 +31,7 @@ from netc.run.model import read_model
 from netc.weights import init_weights
 
 ROOT = Path(__file__).parent.parent
-ALL = Plan(steps=FLOAT_STEPS)
+ALL = OptimisePlan(steps=FLOAT_STEPS)
 
 
 def compiled(spec: str, args: Any = None) -> Any:
@@ -128,7 +128,7 @@ def written(text: str, folder: Path, **arrays: Any) -> Path:
 
 def optimised(model: Path, *steps: Any, **plan: Any) -> Path:
     out = model.with_name("out.onnx")
-    optimise(model, out, Plan(steps=steps or FLOAT_STEPS, **plan))
+    optimise(model, out, OptimisePlan(steps=steps or FLOAT_STEPS, **plan))
     onnx.checker.check_model(str(out), full_check=True)
     assert_same(model, out)
     return out
@@ -551,7 +551,7 @@ def test_where_the_file_has_no_numbers_there_need_be_none(tmp_path: Path, monkey
         optimise(
             written(f"{IMAGE} {{ p = Identity (x) \n y = Log (p) }}", tmp_path),
             tmp_path / "o.onnx",
-            Plan(steps=("drop-no-ops",)),
+            OptimisePlan(steps=("drop-no-ops",)),
         )
 
 
@@ -601,7 +601,7 @@ def test_what_one_message_cannot_hold_is_refused(
     monkeypatch.setattr(f"netc.optimise.{module}.MOST", 10_000)
     out, int8 = tmp_path / "out.onnx", Calibration(data="random", samples=1) if module == "quantise" else None
     with pytest.raises(NetcError, match=words.format(out=out)) as error:
-        optimise(digits, out, Plan(steps=FLOAT_STEPS, single=True, int8=int8))
+        optimise(digits, out, OptimisePlan(steps=FLOAT_STEPS, single=True, int8=int8))
     assert error.value.diagnostics[0].code == code
     assert list(tmp_path.iterdir()) == []
 
@@ -614,7 +614,7 @@ def test_a_weight_too_large_to_change_is_not_even_read(
     right = Graph.array
     monkeypatch.setattr(Graph, "array", lambda graph, name: (read.append(name), right(graph, name))[1])
     with pytest.raises(NetcError, match="would be new"):
-        optimise(digits, tmp_path / "out.onnx", Plan(steps=("fold-batch-norm",)))
+        optimise(digits, tmp_path / "out.onnx", OptimisePlan(steps=("fold-batch-norm",)))
     sizes = {tensor.name: np.prod(tensor.dims) for tensor in onnx.load(digits).graph.initializer}
     assert read
     assert max(sizes[name] for name in read) < 2500
@@ -703,7 +703,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quantised(model: Path, out: Path, **how: Any) -> Any:
-    found = optimise(model, out, Plan(steps=FLOAT_STEPS, int8=Calibration(**how)))
+    found = optimise(model, out, OptimisePlan(steps=FLOAT_STEPS, int8=Calibration(**how)))
     onnx.checker.check_model(str(out), full_check=True)
     assert found.int8 is not None
     return found

@@ -23,7 +23,7 @@ import netc
 from netc.cli.main import cli
 from netc.explore.engines import Part, Pool, here
 from netc.explore.front import Objective
-from netc.explore.job import Job, Row
+from netc.explore.job import Job, TrialRow
 from netc.explore.journal import Journal
 from netc.explore.space import Space, read_axis
 from netc.explore.sweep import planned, sweep
@@ -258,13 +258,13 @@ def test_a_sweep_goes_on_where_it_was_killed(spec: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("netc.explore.sweep.TOGETHER", 10)
     asked, made = job(), list[int]()
 
-    def ending(job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+    def ending(job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
         for i, rows in enumerate(here(job, parts)):
             if i == 3:
                 raise KeyboardInterrupt
             yield rows
 
-    def counting(job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+    def counting(job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
         for rows in here(job, parts):
             made.extend(row.trial for row in rows)
             yield rows

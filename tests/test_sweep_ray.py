@@ -13,7 +13,7 @@ from test_sweep import SPEC
 
 from netc.cli.main import cli
 from netc.explore.engines import Part, RayCluster, here
-from netc.explore.job import Job, Row
+from netc.explore.job import Job, TrialRow
 from netc.explore.space import Space, read_axis
 from netc.explore.sweep import planned, sweep
 
@@ -55,7 +55,7 @@ def _loses_nothing(cluster: object, other: object, monkeypatch: pytest.MonkeyPat
     job = planned(Job(path="small.yaml", text=SPEC, space=Space(axes)))
     engine, made = RayCluster(cluster.address), list[int]()  # type: ignore[attr-defined]
 
-    def losing(job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+    def losing(job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
         for rows in engine(job, parts):
             if len(made) == 0:
                 cluster.remove_node(other, allow_graceful=False)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from netc.backends.windows import Scene, animation, multiples, scene_of, strips, strips_undone, toeplitz
+from netc.backends.windows import WindowScene, animation, multiples, scene_of, strips, strips_undone, toeplitz
 from netc.cli.main import cli
 from netc.ops.base import OPERATORS
 from netc.types import TensorType
@@ -120,7 +120,7 @@ def test_a_transposed_matrix_is_that_of_the_convolution_on_its_side() -> None:
 @given(st.one_of(planes(), planes(transposed=True)))
 def test_pictures_are_svg(drawn: tuple[Any, TensorType]) -> None:
     op, x = drawn
-    scene = Scene("a < b", ("x & y",), strips(op, (x,), op.infer(x)))
+    scene = WindowScene("a < b", ("x & y",), strips(op, (x,), op.infer(x)))
     for text in (multiples(scene), animation(scene)):
         root = ET.fromstring(text)
         width, height = float(root.attrib["width"]), float(root.attrib["height"])

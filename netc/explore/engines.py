@@ -23,14 +23,14 @@ from typing import Any
 import msgspec
 
 from netc.diagnostics.model import failure
-from netc.explore.job import Job, Row
+from netc.explore.job import Job, TrialRow
 from netc.explore.meter import Meter
 from netc.libraries import ray
 
 Part = Sequence[int]
 """Trials that are made together."""
 
-Engine = Callable[[Job, Iterable[Part]], Iterator[list[Row]]]
+Engine = Callable[[Job, Iterable[Part]], Iterator[list[TrialRow]]]
 """Makes the rows of all parts, in any order."""
 
 MOST_LOSSES = 2
@@ -45,10 +45,10 @@ RETRIES = 10
 LOOK = 0.5
 """Seconds between two looks at whether the process that started a worker still runs."""
 
-_ROWS = msgspec.json.Decoder(list[Row])
+_ROWS = msgspec.json.Decoder(list[TrialRow])
 
 
-def here(job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+def here(job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
     """In this process, one part after another."""
     meter = Meter(job)
     with meter.ready():
@@ -90,7 +90,7 @@ class Pool:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def __call__(self, job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+    def __call__(self, job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
         told, left = msgspec.json.encode(job), iter(parts)
         suspects, losses = deque[Part](), Counter[int]()
         while True:
@@ -145,7 +145,9 @@ def _submit(executor: ProcessPoolExecutor, job: bytes, part: Part) -> Future[byt
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _alone(executor: ProcessPoolExecutor, job: bytes, parts: deque[Part]) -> Generator[list[Row], None, Part | None]:
+def _alone(
+    executor: ProcessPoolExecutor, job: bytes, parts: deque[Part]
+) -> Generator[list[TrialRow], None, Part | None]:
     """Makes parts one by one; returns the first that ended its process."""
     while parts:
         part = parts.popleft()
@@ -156,7 +158,7 @@ def _alone(executor: ProcessPoolExecutor, job: bytes, parts: deque[Part]) -> Gen
     return None
 
 
-def _blame(part: Part, suspects: deque[Part], losses: Counter[int]) -> Iterator[list[Row]]:
+def _blame(part: Part, suspects: deque[Part], losses: Counter[int]) -> Iterator[list[TrialRow]]:
     """A part that ended its process is taken apart; a trial that did so often enough has a row that says so."""
     if len(part) > 1:
         suspects.extendleft([trial] for trial in reversed(part))
@@ -170,7 +172,7 @@ def _blame(part: Part, suspects: deque[Part], losses: Counter[int]) -> Iterator[
 
 def _flow(
     executor: ProcessPoolExecutor, job: bytes, parts: Iterator[Part], ahead: int
-) -> Generator[list[Row], None, list[Part]]:
+) -> Generator[list[TrialRow], None, list[Part]]:
     """Makes parts side by side; returns those that were handed out when a process ended."""
     pending: dict[Future[bytes], Part] = {}
     while True:
@@ -187,8 +189,8 @@ def _flow(
             return list(pending.values())
 
 
-def _given_up(trial: int) -> Row:
-    return Row(trial, "failed", "crashed: the process that measured it ended")
+def _given_up(trial: int) -> TrialRow:
+    return TrialRow(trial, "failed", "crashed: the process that measured it ended")
 
 
 class RayCluster:
@@ -201,7 +203,7 @@ class RayCluster:
     def __init__(self, address: str | None = None) -> None:
         self.address = address
 
-    def __call__(self, job: Job, parts: Iterable[Part]) -> Iterator[list[Row]]:
+    def __call__(self, job: Job, parts: Iterable[Part]) -> Iterator[list[TrialRow]]:
         library = ray()
         ours = not library.is_initialized()
         if ours:
@@ -219,7 +221,7 @@ class RayCluster:
             raise failure("bad-input", f"no Ray cluster answers at {self.address or 'this machine'}: {error}") from None
 
 
-def _on_ray(library: Any, job: Job, parts: Iterator[Part]) -> Iterator[list[Row]]:
+def _on_ray(library: Any, job: Job, parts: Iterator[Part]) -> Iterator[list[TrialRow]]:
     processors = [int(node["Resources"].get("CPU", 0)) for node in library.nodes() if node["Alive"]]
     each = max(1, min(filter(None, processors), default=1)) if "latency" in job.measures else 1
     task = library.remote(num_cpus=each, max_retries=RETRIES)(make)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from netc.explore.job import Row
+from netc.explore.job import TrialRow
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Front:
         self._best: dict[int, tuple[float, ...]] = {}
         self.lines: dict[int, Mapping[str, object]] = {}
 
-    def add(self, row: Row, cells: Mapping[str, object]) -> None:
+    def add(self, row: TrialRow, cells: Mapping[str, object]) -> None:
         """Consider a row that is ok and has all objectives."""
         point = [objective.cost(cells) for objective in self.objectives]
         costs = tuple(cost for cost in point if cost is not None)

@@ -54,7 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(__version__.encode() + msgspec.json.encode(self)).hexdigest()
 
 
-class Row(msgspec.Struct, frozen=True):
+class TrialRow(msgspec.Struct, frozen=True):
     """A trial.
 
     status: `ok`; `excluded` by the condition; `invalid` where the network does not check; `failed` where it could not

@@ -17,7 +17,7 @@ import msgspec
 
 from netc.artifacts import is_taken, output_error
 from netc.diagnostics.model import failure
-from netc.explore.job import Job, Row
+from netc.explore.job import Job, TrialRow
 
 SUFFIX = ".partial"
 
@@ -29,7 +29,7 @@ _FLAGS = (
 )
 """Neither a link to another file nor a pipe that nobody writes to is followed or waited for."""
 
-_DECODER = msgspec.json.Decoder(list[Row])
+_DECODER = msgspec.json.Decoder(list[TrialRow])
 
 
 class Journal:
@@ -83,7 +83,7 @@ class Journal:
             end += len(line)
         self._file.truncate(end)
 
-    def _rows(self, line: bytes) -> list[Row]:
+    def _rows(self, line: bytes) -> list[TrialRow]:
         """The rows of a line that an earlier process wrote."""
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):
             rows = _DECODER.decode(line)
@@ -97,7 +97,7 @@ class Journal:
         place = self._place(trial)
         return place < len(self.trials) and self.trials[place] == trial
 
-    def _note(self, rows: Sequence[Row], offset: int) -> None:
+    def _note(self, rows: Sequence[TrialRow], offset: int) -> None:
         places = [self._place(row.trial) for row in rows]
         self._lines[places[0]] = offset
         for place in places:
@@ -107,7 +107,7 @@ class Journal:
     def _place(self, trial: int) -> int:
         return trial if isinstance(self.trials, range) else bisect_left(self.trials, trial)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[TrialRow]) -> None:
         """Append the rows of some trials."""
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(msgspec.json.encode(rows) + b"\n")
@@ -118,7 +118,7 @@ class Journal:
         """The trials of some places that have no rows yet."""
         return [self.trials[place] for place in range(start, min(end, len(self.trials))) if not self.done[place]]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TrialRow]:
         """All rows, in the order of their trials."""
         for first in sorted(self._lines):
             self._file.seek(self._lines[first])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netc.budget import limited
 from netc.diagnostics.model import Diagnostic, NetcError, Source, require
 from netc.explore.condition import Asked, read_condition
-from netc.explore.job import COMPILED, Cell, Job, Row
+from netc.explore.job import COMPILED, Cell, Job, TrialRow
 from netc.expr.evaluate import ExprError, Silenced
 from netc.files import allowed_imports
 from netc.ir.flat import flatten
@@ -19,7 +19,7 @@ from netc.lazy import LazyModule
 from netc.ops.plugins import plugged
 from netc.passes.cost import Work
 from netc.passes.elaborate.budgets import Budgets
-from netc.passes.family import Family
+from netc.passes.family import SpecFamily
 
 if TYPE_CHECKING:
     from netc.explore import running
@@ -55,7 +55,7 @@ class Meter:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.family = Family(Source(job.path, job.text), job.variant, job.bind)
+        self.family = SpecFamily(Source(job.path, job.text), job.variant, job.bind)
         self.where: Asked | None = read_condition("--where", job.where) if job.where else None
         self._known: dict[Any, Work] = {}
 
@@ -75,27 +75,27 @@ class Meter:
             self._known.clear()
         return Compiled(require(*self.family.network(self.job.space.point(trial))), self._known)
 
-    def rows(self, trials: Sequence[int]) -> list[Row]:
+    def rows(self, trials: Sequence[int]) -> list[TrialRow]:
         """The rows of some trials, those that are to be run one beside the other."""
         with _collected_afterwards():
             rows = [self._row(trial) for trial in trials]
         return running.measured(self.job, rows) if self.job.runs else rows
 
-    def _row(self, trial: int) -> Row:
+    def _row(self, trial: int) -> TrialRow:
         try:
             compiled = self.compiled(trial)
         except NetcError as error:
-            return Row(trial, "invalid", _reason(error.diagnostics))
+            return TrialRow(trial, "invalid", _reason(error.diagnostics))
         cells: dict[str, Cell] = {
             measure: compiled.cell(measure) for measure in self.job.measures if measure in COMPILED
         }
         try:
             fits = self.where is None or self.where.holds(compiled.network, compiled.budgets)
         except ExprError as error:
-            return Row(trial, "failed", f"--where: {error.message}", cells)
+            return TrialRow(trial, "failed", f"--where: {error.message}", cells)
         except Silenced:
-            return Row(trial, "failed", "--where has no value", cells)
-        return Row(trial, "ok", "", cells) if fits else Row(trial, "excluded", "--where does not hold", cells)
+            return TrialRow(trial, "failed", "--where has no value", cells)
+        return TrialRow(trial, "ok", "", cells) if fits else TrialRow(trial, "excluded", "--where does not hold", cells)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from netc.bench.measure import Rounds, in_turn, percentile
 from netc.bench.memory import peak
 from netc.bench.subjects import OURS, Arrays, Bench, Device, Run, SubjectFiles
 from netc.diagnostics.model import NetcError, Source, require
-from netc.explore.job import Job, Row
+from netc.explore.job import Job, TrialRow
 from netc.ir.model import Network
 from netc.passes import compile_spec
 from netc.passes.serve import BARE
@@ -36,7 +36,7 @@ class Written(msgspec.Struct, frozen=True, eq=False):
     binding: dict[str, int]
 
 
-def measured(job: Job, rows: Sequence[Row]) -> list[Row]:
+def measured(job: Job, rows: Sequence[TrialRow]) -> list[TrialRow]:
     """The rows with what is measured of those that are ok. Latencies are measured in turn, beside the reference's."""
     rows_by_trial = {row.trial: row for row in rows}
     networks = {row.trial: _network(job, row.trial) for row in rows if row.status == "ok"}
@@ -55,7 +55,7 @@ def _network(job: Job, trial: int) -> Network:
     return require(*compile_spec(source, job.space.point(trial), job.variant, job.bind))
 
 
-def _guarded(row: Row, measure: Callable[[Row], Row]) -> Row:
+def _guarded(row: TrialRow, measure: Callable[[TrialRow], TrialRow]) -> TrialRow:
     """What cannot be measured of one network is its row's matter."""
     try:
         return measure(row)
@@ -63,16 +63,16 @@ def _guarded(row: Row, measure: Callable[[Row], Row]) -> Row:
         return _failed(row, error)
 
 
-def _failed(row: Row, error: NetcError) -> Row:
+def _failed(row: TrialRow, error: NetcError) -> TrialRow:
     first = error.diagnostics[0]
     return msgspec.structs.replace(row, status="failed", reason=f"{first.code}: {first.message}")
 
 
-def _with(row: Row, **cells: float | int) -> Row:
+def _with(row: TrialRow, **cells: float | int) -> TrialRow:
     return msgspec.structs.replace(row, cells={**row.cells, **cells})
 
 
-def _verified(job: Job, network: Network, row: Row) -> Row:
+def _verified(job: Job, network: Network, row: TrialRow) -> TrialRow:
     report = verify(network, seed=job.seed, bind={})
     finite = [one.relative for one in report.differences if isfinite(one.relative)]
     row = _with(row, difference=max(finite)) if finite else row
@@ -81,7 +81,9 @@ def _verified(job: Job, network: Network, row: Row) -> Row:
     return msgspec.structs.replace(row, status="failed", reason=f"verify: {wrong[0]}") if wrong else row
 
 
-def _timed(job: Job, rows: Mapping[int, Row], networks: Mapping[int, Network], folder: Path) -> dict[int, Row]:
+def _timed(
+    job: Job, rows: Mapping[int, TrialRow], networks: Mapping[int, Network], folder: Path
+) -> dict[int, TrialRow]:
     timed, ready = {}, dict[int, Written]()
     for trial, network in networks.items():
         if rows[trial].status != "ok":
@@ -108,7 +110,7 @@ def _written(job: Job, network: Network, folder: Path) -> Written:
     return Written(SubjectFiles(str(folder), str(model)), fed.arrays, fed.binding)
 
 
-def _weighed(job: Job, written: Written, row: Row) -> Row:
+def _weighed(job: Job, written: Written, row: TrialRow) -> TrialRow:
     return _with(row, memory=peak(OURS, written.home, Device("cpu", job.threads), written.arrays, written.binding))
 
 

@@ -24,7 +24,7 @@ from netc.explore.space import Axis, Space
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.tree import Binary, Expr, Name
 from netc.libraries import optuna
-from netc.passes.family import Family
+from netc.passes.family import SpecFamily
 from netc.progress import Progress
 from netc.syntax.parse import parse_spec
 
@@ -65,7 +65,7 @@ class Solver:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.looked = 0
-        self._families: dict[tuple[tuple[str, int], ...], Family] = {}
+        self._families: dict[tuple[tuple[str, int], ...], SpecFamily] = {}
         self._error: NetcError | None = None
         self._usual: dict[str, int] | None = None
         """Numbers for the sizes that nobody asked for."""
@@ -90,7 +90,7 @@ class Solver:
         if key not in self._families:
             if len(self._families) > 16:
                 self._families.clear()
-            self._families[key] = Family(self.question.source, self.question.variant, bound)
+            self._families[key] = SpecFamily(self.question.source, self.question.variant, bound)
         args = {name: value for name, value in point.items() if name not in sizes}
         network = require(*self._families[key].network(args))
         if self._usual is None:
@@ -203,7 +203,7 @@ class Solver:
             return self.network(point)
         return None
 
-    def _differences(self, symbolic: Compiled, name: str) -> list[Difference] | None:
+    def _differences(self, symbolic: Compiled, name: str) -> list[Inequality] | None:
         """The comparisons of the condition as differences that only grow or only fall; None where one is not."""
         where = self.question.where
         if where is None:
@@ -224,7 +224,7 @@ class Solver:
         return differences
 
 
-class Difference(msgspec.Struct, frozen=True, eq=False):
+class Inequality(msgspec.Struct, frozen=True, eq=False):
     """A size that grows with a symbol and must stay below 0, or at 0, where `upper`; else reach above, or 0."""
 
     size: Dim
@@ -251,7 +251,7 @@ class Difference(msgspec.Struct, frozen=True, eq=False):
         return low - 1 if self.upper else low
 
 
-def _difference(left: Any, right: Any, op: str, name: str, text: str) -> list[Difference] | None:
+def _difference(left: Any, right: Any, op: str, name: str, text: str) -> list[Inequality] | None:
     """`left op right` as differences that grow; nothing where it is a constant, None where it is not monotone."""
     if isinstance(left, bool) or isinstance(right, bool) or not isinstance(left - right, Size):
         return None
@@ -269,8 +269,8 @@ def _difference(left: Any, right: Any, op: str, name: str, text: str) -> list[Di
     if isinstance(size, int):
         return None
     if op == "==":
-        return [Difference(size, side, False, text) for side in (True, False)]
-    return [Difference(size, upper, strict, text)]
+        return [Inequality(size, side, False, text) for side in (True, False)]
+    return [Inequality(size, upper, strict, text)]
 
 
 def _parts(tree: Expr) -> Iterator[Expr]:

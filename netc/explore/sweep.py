@@ -30,7 +30,7 @@ TRIED = 1000
 """Trials that are looked at for a valid network before the sweep begins."""
 
 
-class Outcome(msgspec.Struct, frozen=True, eq=False):
+class SweepOutcome(msgspec.Struct, frozen=True, eq=False):
     """What a sweep came to: how many trials of each kind, what was resumed, and the front."""
 
     job: Job
@@ -81,7 +81,7 @@ def parts(job: Job, journal: Journal) -> Iterator[Part]:
 
 def sweep(
     job: Job, engine: Engine, target: Path, objectives: Sequence[Objective], told: Progress, picture: str | None = None
-) -> Outcome:
+) -> SweepOutcome:
     """Make a table of all trials, and a picture of them. A sweep that was cut short goes on where it was.
 
     Raises NetcError: see `check_table`, `Journal`, and the engine's own.
@@ -105,4 +105,4 @@ def sweep(
             ok = (line(job, row, None) for row in journal.rows() if row.status == "ok")
             plot(Path(picture), Path(job.path).stem, ok, front)
         journal.discard()
-    return Outcome(job, dict(counts), resumed, front, dict(reasons.most_common(5)))
+    return SweepOutcome(job, dict(counts), resumed, front, dict(reasons.most_common(5)))

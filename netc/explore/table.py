@@ -11,7 +11,7 @@ from typing import Any
 
 from netc.artifacts import staged
 from netc.diagnostics.model import failure
-from netc.explore.job import Cell, Job, Row, argument_columns, columns
+from netc.explore.job import Cell, Job, TrialRow, argument_columns, columns
 from netc.libraries import parquet
 
 FORMATS = (".csv", ".json", ".parquet")
@@ -39,7 +39,7 @@ def schema(job: Job, front: bool) -> dict[str, type]:
     return kinds | {"reason": str}
 
 
-def line(job: Job, row: Row, front: frozenset[int] | None) -> dict[str, Cell]:
+def line(job: Job, row: TrialRow, front: frozenset[int] | None) -> dict[str, Cell]:
     """A row by the names of its columns."""
     kinds = schema(job, front is not None)
     names = argument_columns(job.space.axes)
@@ -52,7 +52,7 @@ def line(job: Job, row: Row, front: frozenset[int] | None) -> dict[str, Cell]:
     return cells | {"reason": row.reason}
 
 
-def write_table(path: Path, job: Job, rows: Iterable[Row], front: frozenset[int] | None) -> None:
+def write_table(path: Path, job: Job, rows: Iterable[TrialRow], front: frozenset[int] | None) -> None:
     """Write a table; it appears complete or not at all. Raises NetcError."""
     check_table(path)
     kinds = schema(job, front is not None)

@@ -20,12 +20,12 @@ REQUIRED = (CHANNELS, DEPTH)
 """Kinds of arguments that are always given."""
 
 
-class Expr(msgspec.Struct, frozen=True):
+class SlotText(msgspec.Struct, frozen=True):
     """What stands in a slot: a `value`, or `text` in which arguments are `{a0}`, or `items` of a list."""
 
     value: Any = None
     text: str = ""
-    items: tuple[Expr, ...] = ()
+    items: tuple[SlotText, ...] = ()
 
     @property
     def is_value(self) -> bool:
@@ -98,7 +98,7 @@ def filled(a: Vector, b: Vector) -> Vector:
     return [y if x is None else x for x, y in zip(a, b, strict=True)]
 
 
-class Atom(msgspec.Struct, frozen=True):
+class Operand(msgspec.Struct, frozen=True):
     """Something an expression may be made from: an argument or a size, with what it is in every module."""
 
     text: str
@@ -125,7 +125,7 @@ def render(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-def mentioned(expr: Expr) -> Iterator[str]:
+def mentioned(expr: SlotText) -> Iterator[str]:
     """Keys of the arguments in an expression."""
     for part in expr.text.split("{")[1:]:
         yield part.partition("}")[0]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from netc.importing.align import Column
-from netc.importing.arguments import CHANNELS, FLAG, Argument, Arguments, Atom, Expr, Vector
+from netc.importing.arguments import CHANNELS, FLAG, Argument, Arguments, Operand, SlotText, Vector
 from netc.importing.slots import Slots
 
 MOST_VALUES = 4
@@ -107,19 +107,19 @@ def _take(argument: Argument, values: Vector, at: int) -> None:
     argument.vector[at] = values[at]
 
 
-def _outer(slots: Slots, columns: list[Column]) -> Iterator[Atom]:
+def _outer(slots: Slots, columns: list[Column]) -> Iterator[Operand]:
     atoms = [atom for atom in slots.atoms() if atom.argument is not None and atom.kind == CHANNELS]
     yield from atoms
     vectors = {atom.text: atom.vector for atom in atoms}
     texts = set()
     for column in columns:
         expr = column.slots.get("out_channels")
-        text = expr.text if isinstance(expr, Expr) else ""
+        text = expr.text if isinstance(expr, SlotText) else ""
         match = re.fullmatch(r"(\d+)\*(\{a\d+\})", text)
         if match and text not in texts and match[2] in vectors:
             texts.add(text)
             times = int(match[1])
-            yield Atom(text, CHANNELS, [None if v is None else times * v for v in vectors[match[2]]])
+            yield Operand(text, CHANNELS, [None if v is None else times * v for v in vectors[match[2]]])
 
 
 def _values(key: str, vector: Vector) -> Iterator[Test]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netc.dims import dim_source
-from netc.importing.arguments import Expr, render
+from netc.importing.arguments import SlotText, render
 from netc.importing.bodies import Cell
 from netc.literals import literal as value_literal
 from netc.ops.base import OPERATORS, Attr, Op
@@ -37,7 +37,7 @@ def _word(value: str) -> str:
     return value if PLAIN_WORD.fullmatch(value) else f'"{value}"'
 
 
-def written(expr: Expr, names: Names) -> str:
+def written(expr: SlotText, names: Names) -> str:
     """An expression as a spec has it."""
     if expr.items:
         return f"({' '.join(written(item, names) for item in expr.items)})"
@@ -71,7 +71,7 @@ def default_of(declared: Attr, op: str, defaults: Defaults) -> Any:
     return value
 
 
-def operator_line(op: str, slots: Mapping[str, Expr], names: Names, defaults: Defaults) -> str:
+def operator_line(op: str, slots: Mapping[str, SlotText], names: Names, defaults: Defaults) -> str:
     """`conv2d width 3 stride=stride padding=1`"""
     cls = OPERATORS[op]
     words, first = [op], True
@@ -90,7 +90,7 @@ def operator_line(op: str, slots: Mapping[str, Expr], names: Names, defaults: De
     return " ".join(words)
 
 
-def _is_default(expr: Expr, declared: Attr, op: str, defaults: Defaults) -> bool:
+def _is_default(expr: SlotText, declared: Attr, op: str, defaults: Defaults) -> bool:
     if not expr.is_value or declared.required:
         return False
     value, default = expr.value, default_of(declared, op, defaults)
@@ -103,4 +103,4 @@ def _is_default(expr: Expr, declared: Attr, op: str, defaults: Defaults) -> bool
 
 def line_of(cell: Cell) -> str:
     """The line of one operator by itself: `leaky_relu 0.2`."""
-    return operator_line(cell.op, {k: Expr(value=v) for k, v in cell.attrs.items()}, {}, {})
+    return operator_line(cell.op, {k: SlotText(value=v) for k, v in cell.attrs.items()}, {}, {})

@@ -21,14 +21,14 @@ SLICES = 10
 END = (1 << 63) - 1
 
 
-class Look(msgspec.Struct, frozen=True):
+class Probe(msgspec.Struct, frozen=True):
     """A tensor by its name, and which elements are taken: each `step`-th, as they lie."""
 
     name: str
     step: int = 1
 
 
-class Seen(msgspec.Struct, frozen=True, eq=False):
+class ProbedValue(msgspec.Struct, frozen=True, eq=False):
     """The shape of a tensor, and the elements that were taken: all in that shape where `step` is 1."""
 
     shape: tuple[int, ...]
@@ -57,16 +57,16 @@ def _step(shape: tuple[int, ...], room: int) -> int:
     return max(step, 1)
 
 
-def taken(array: Any, step: int) -> Seen:
+def taken(array: Any, step: int) -> ProbedValue:
     """What is looked at of an array, as a copy of its own."""
     shape = tuple(array.shape)
-    return Seen(shape, array.copy() if step == 1 else array.reshape(-1)[::step].copy())
+    return ProbedValue(shape, array.copy() if step == 1 else array.reshape(-1)[::step].copy())
 
 
-class Watch:
+class ProbedSession:
     """An ONNX file on the CPU, node by node, of whose inside some is looked at. Raises NetcError (`model-file`)."""
 
-    def __init__(self, path: Path, looks: Sequence[Look]) -> None:
+    def __init__(self, path: Path, looks: Sequence[Probe]) -> None:
         model = read_opened(path)
         opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
         self.looks = list(looks)
@@ -96,16 +96,16 @@ class Watch:
             names += [part, shape]
         return names[::-1]
 
-    def run(self, arrays: dict[str, Any]) -> list[Seen]:
+    def run(self, arrays: dict[str, Any]) -> list[ProbedValue]:
         """What is seen with these inputs, in the order of the looks."""
         arrays_ = iter(self.session.run(None, arrays))
         results = []
         for look in self.looks:
             array = next(arrays_)
             if look.step == 1:
-                results.append(Seen(tuple(array.shape), array))
+                results.append(ProbedValue(tuple(array.shape), array))
             elif self.inside:
-                results.append(Seen(tuple(int(n) for n in array), next(arrays_)))
+                results.append(ProbedValue(tuple(int(n) for n in array), next(arrays_)))
             else:
                 results.append(taken(array, look.step))
         return results

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from netc.dims import Size, dim_source
 from netc.importing.align import Column
-from netc.importing.arguments import Argument, Expr, render
+from netc.importing.arguments import Argument, SlotText, render
 from netc.importing.bodies import COUNT, Ref, told
 from netc.importing.graph import Graph
 from netc.importing.lines import Defaults, Names, literal, operator_line, written
@@ -56,7 +56,7 @@ class Printer:
         nodes = {name: node for node, name in reversed(self.graph.shared.items())}
         entries: dict[str, Content] = {}
         for name, node in reversed(nodes.items()):
-            slots = {key: Expr(value=value) for key, value in told(node.op).items()}
+            slots = {key: SlotText(value=value) for key, value in told(node.op).items()}
             entries[name] = operator_line(node.op.name, slots, {}, self.defaults)
         return entries
 
@@ -175,7 +175,7 @@ class _Block:
     def _line(self, column: Column) -> str:
         if column.operator:
             return self._text(column.operator)
-        slots = {key: expr for key, expr in column.slots.items() if isinstance(expr, Expr)}
+        slots = {key: expr for key, expr in column.slots.items() if isinstance(expr, SlotText)}
         cell = column.first
         if cell.template is not None:
             line = call_line(cell.template, slots, self.names)
@@ -190,7 +190,7 @@ class _Block:
 
     def _range(self, column: Column) -> str:
         start, count = column.first.start or 0, column.slots[COUNT]
-        assert isinstance(count, Expr)
+        assert isinstance(count, SlotText)
         if count.is_value:
             return f"{start}..{start + count.value - 1}"
         return f"{start}..{_shifted(written(count, self.names), start - 1)}"
@@ -213,7 +213,7 @@ class _Block:
 
     def _last_turn(self, column: Column, stem: str) -> str:
         start, count = column.first.start or 0, column.slots[COUNT]
-        assert isinstance(count, Expr)
+        assert isinstance(count, SlotText)
         if count.is_value:
             return f"{stem}{start + count.value - 1}"
         return f"{stem}$({_shifted(written(count, self.names), start - 1)})"
@@ -261,11 +261,11 @@ def output_names(template: Template) -> list[str]:
     return names if len(names) > 1 else ["out"]
 
 
-def call_line(template: Template, slots: Mapping[str, Expr], names: Names) -> str:
+def call_line(template: Template, slots: Mapping[str, SlotText], names: Names) -> str:
     """`bottleneck 64 stride=2`"""
     words = [template.name]
     for argument in template.arguments:
-        expr = slots.get(argument.key, Expr(value=argument.default))
+        expr = slots.get(argument.key, SlotText(value=argument.default))
         told = literal(expr.value, exact=True) if expr.is_value else written(expr, names)
         if argument.required:
             words.append(told)

@@ -20,8 +20,8 @@ from netc.dims import bind as bind_size
 from netc.dims import symbol
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Graph, Value
-from netc.importing.looking import Look, Seen, Watch, steps
-from netc.importing.report import Shown
+from netc.importing.looking import Probe, ProbedSession, ProbedValue, steps
+from netc.importing.report import Proof
 from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
 from netc.ops.base import Op
@@ -53,7 +53,7 @@ class NoSizes(NetcError):
     """There are no sizes of inputs that both spec and source take, as far as they were tried."""
 
 
-class Source(Protocol):
+class SourceModel(Protocol):
     """What can run the network as its source has it. `inputs`: their types by name."""
 
     name: str
@@ -63,7 +63,7 @@ class Source(Protocol):
         """Whether the network takes inputs of these sizes, in the order of `inputs`."""
         ...
 
-    def open(self, looks: Sequence[Look]) -> Callable[[Arrays], list[Seen]]:
+    def open(self, looks: Sequence[Probe]) -> Callable[[Arrays], list[ProbedValue]]:
         """What gives the values that are looked at for inputs by name."""
         ...
 
@@ -80,8 +80,8 @@ class OnnxSource:
     def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
         return True
 
-    def open(self, looks: Sequence[Look]) -> Callable[[Arrays], list[Seen]]:
-        return Watch(self.path, looks).run
+    def open(self, looks: Sequence[Probe]) -> Callable[[Arrays], list[ProbedValue]]:
+        return ProbedSession(self.path, looks).run
 
 
 def _type(value: Any) -> TensorType:
@@ -103,14 +103,16 @@ class _Compared(msgspec.Struct, frozen=True, eq=False):
         return bool(ours == theirs if self.is_output else ours.kind == theirs.kind)
 
 
-def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Path, weights: Path, note: Note) -> Shown:
+def prove(
+    candidate: Candidate, graph: Graph, source: SourceModel | None, folder: Path, weights: Path, note: Note
+) -> Proof:
     """Raises NetcError (`import-differs`) naming the first statement whose value is another one.
 
     folder: where netc's ONNX file may be written; weights: the tensors under the spec's names.
     """
     parameters, macs = _counts(candidate, graph)
     if source is None:
-        return Shown(parameters, macs, 0, len(graph.nodes), (), None, "")
+        return Proof(parameters, macs, 0, len(graph.nodes), (), None, "")
     model = folder / "proof.onnx"
     options = OnnxOptions(serving=BARE, inner_sizes=False)
     write_onnx(candidate.network, model, weights, options)
@@ -129,7 +131,7 @@ def prove(candidate: Candidate, graph: Graph, source: Source | None, folder: Pat
         worst = mismatch if worst is None or mismatch.strain > worst.strain else worst
     sampled = sum(taken[one.theirs] > 1 for one in compared)
     statements = len(graph.nodes)
-    return Shown(parameters, macs, len(compared), statements, tuple(bindings), worst, source.name, sampled=sampled)
+    return Proof(parameters, macs, len(compared), statements, tuple(bindings), worst, source.name, sampled=sampled)
 
 
 def _counts(candidate: Candidate, graph: Graph) -> tuple[int, str]:
@@ -171,7 +173,7 @@ def _pairs(opened: OpenedNetwork, sources: Mapping[Wire, Value], model: Path) ->
     return pairs
 
 
-def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[str, int]]:
+def _bindings(candidate: Candidate, graph: Graph, source: SourceModel) -> list[dict[str, int]]:
     """Sizes to compare at: those the source can run at, two where it leaves that open. Where no more than the batch is
     open, or where they take long, one sample and two do. Raises NetcError where it accepts none."""
     inputs = _given(graph, source)
@@ -191,7 +193,7 @@ def _bindings(candidate: Candidate, graph: Graph, source: Source) -> list[dict[s
     return smaller if all(source.accepts([bound_shape(x, s) for x in shapes]) for s in smaller) else bindings
 
 
-def _given(graph: Graph, source: Source) -> list[Value]:
+def _given(graph: Graph, source: SourceModel) -> list[Value]:
     """The inputs of the source in its order, those that nothing reads included."""
     known = {value.source: value for value in (*graph.inputs, *graph.idle)}
     return [known[name] for name in source.inputs if name in known]
@@ -218,13 +220,13 @@ def _differences(
     compared: Sequence[_Compared],
     taken: Mapping[str, int],
     graph: Graph,
-    source: Source,
+    source: SourceModel,
     model: Path,
     bindings: Sequence[dict[str, int]],
 ) -> Iterator[Difference]:
     """Of every tensor at all sizes. taken: how many elements further the next is that is compared, by source name."""
-    watch = Watch(model, [Look(one.ours, taken[one.theirs]) for one in compared])
-    run = source.open([Look(name, step) for name, step in taken.items()])
+    watch = ProbedSession(model, [Probe(one.ours, taken[one.theirs]) for one in compared])
+    run = source.open([Probe(name, step) for name, step in taken.items()])
     for binding in bindings:
         generator = np.random.default_rng(1)
         arrays = {
@@ -244,7 +246,7 @@ def _differences(
         yield from found
 
 
-def _check_form(one: _Compared, ours: Seen, theirs: Seen) -> None:
+def _check_form(one: _Compared, ours: ProbedValue, theirs: ProbedValue) -> None:
     """Raises NetcError where two tensors are of different types or shapes."""
     if not one.has_type(ours.values.dtype, theirs.values.dtype):
         raise _error(f"{one.wire.path} is {ours.values.dtype}, and {theirs.values.dtype} in the source")
@@ -252,14 +254,14 @@ def _check_form(one: _Compared, ours: Seen, theirs: Seen) -> None:
         raise _error(f"{one.wire.path} is {_sized(ours)}, and {_sized(theirs)} in the source")
 
 
-def _sized(value: Seen) -> str:
+def _sized(value: ProbedValue) -> str:
     return "×".join(map(str, value.shape)) or "a number"
 
 
-def _fed(graph: Graph, source: Source, arrays: Arrays) -> list[Any]:
+def _fed(graph: Graph, source: SourceModel, arrays: Arrays) -> list[Any]:
     """Values for the inputs of the graph; for what a gap gives, those that the source has there."""
     inner = [value.source for value in graph.inputs if value.source not in source.inputs]
-    seen = source.open(list(map(Look, inner)))(arrays) if inner else []
+    seen = source.open(list(map(Probe, inner)))(arrays) if inner else []
     known = arrays | {name: one.values for name, one in zip(inner, seen, strict=True)}
     return [known[value.source] for value in graph.inputs]
 

@@ -8,7 +8,7 @@ from netc.diagnostics.suggest import elided
 from netc.verify.report import Difference
 
 
-class Shown(msgspec.Struct, frozen=True):
+class Proof(msgspec.Struct, frozen=True):
     """How spec and source were compared. `macs` may depend on sizes; `compared` of `statements` have a value in the
     source; `by` what ran the source, empty where nothing could."""
 
@@ -55,7 +55,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     tensors: dict[str, str]
     kept: int
     unused: dict[str, str]
-    shown: Shown
+    shown: Proof
     gaps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

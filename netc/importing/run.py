@@ -19,7 +19,7 @@ from netc.importing.candidates import Candidate, NamesMode, best
 from netc.importing.classes import classify
 from netc.importing.graph import Gap, Graph
 from netc.importing.lift import lift
-from netc.importing.proof import OnnxSource, Source, prove
+from netc.importing.proof import OnnxSource, SourceModel, prove
 from netc.importing.report import ImportReport
 from netc.importing.sharing import share
 from netc.importing.weights import Assigned, assign, unused, write
@@ -109,7 +109,7 @@ def _names(path: Path) -> dict[str, int]:
 
 
 def finish(
-    graph: Graph, source: Source | None, names: Mapping[str, int], told: str, wishes: Wishes, note: Note
+    graph: Graph, source: SourceModel | None, names: Mapping[str, int], told: str, wishes: Wishes, note: Note
 ) -> Imported:
     """Find structure, compare, and report. names: the tensors of the source. Raises NetcError, Gap."""
     lift(graph)

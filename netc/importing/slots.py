@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netc.dims import Dim
 from netc.expr.terms import make_divisible
 from netc.importing.align import Column
-from netc.importing.arguments import CHANNELS, DEPTH, Arguments, Atom, Expr, Vector, filled, matching, same
+from netc.importing.arguments import CHANNELS, DEPTH, Arguments, Operand, SlotText, Vector, filled, matching, same
 from netc.importing.bodies import COUNT, Cell, Refused
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Slots:
             vector = [None if cell is None else _given(cell, key) for cell in column.cells]
             column.slots[key] = self.express(column, key, vector)
 
-    def express(self, column: Column, key: str, vector: Vector) -> Expr:
+    def express(self, column: Column, key: str, vector: Vector) -> SlotText:
         """An expression for a slot. A value of NONE stands for `none`."""
         known = [value for value in vector if value is not None]
         if all(same(value, known[0]) for value in known):
@@ -63,8 +63,8 @@ class Slots:
         if all(isinstance(value, int) and not isinstance(value, bool) for value in known):
             text = self._number(column, key, kind, vector)
             if text:
-                return Expr(text=text)
-        return Expr(text=self.arguments.take(vector, kind, HINTS.get(kind, kind)))
+                return SlotText(text=text)
+        return SlotText(text=self.arguments.take(vector, kind, HINTS.get(kind, kind)))
 
     def kind(self, column: Column, key: str) -> str:
         template = column.first.template
@@ -74,12 +74,12 @@ class Slots:
                 return found
         return KINDS.get(key, key.rstrip("0123456789"))
 
-    def _constant(self, column: Column, key: str, vector: Vector, value: Any) -> Expr:
+    def _constant(self, column: Column, key: str, vector: Vector, value: Any) -> SlotText:
         """One value for all; a depthwise convolution is said as such."""
         if key == "groups" and isinstance(value, int) and value > 1 and _depthwise(column, vector):
-            return Expr(text="x.C")
+            return SlotText(text="x.C")
         text = self._already(column, key, vector)
-        return Expr(text=text) if text else Expr(value=value)
+        return SlotText(text=text) if text else SlotText(value=value)
 
     def _already(self, column: Column, key: str, vector: Vector) -> str:
         """What a statement that only one of several modules has is given in words of the block, if there are any."""
@@ -97,14 +97,14 @@ class Slots:
                 return f"{k}*{{{argument.key}}}"
         return ""
 
-    def _listed(self, column: Column, key: str, vector: Vector, known: list[Any]) -> Expr:
+    def _listed(self, column: Column, key: str, vector: Vector, known: list[Any]) -> SlotText:
         lengths = {len(value) for value in known if isinstance(value, tuple)}
         if len(lengths) != 1 or any(value is NONE for value in known):
             raise Refused(f"`{key}` has lists of several lengths")
         length = lengths.pop()
         rows = [None if v is None else v if isinstance(v, tuple) else (v,) * length for v in vector]
         items = [self.express(column, f"{key}{i}", [None if r is None else r[i] for r in rows]) for i in range(length)]
-        return Expr(items=tuple(items))
+        return SlotText(items=tuple(items))
 
     def _number(self, column: Column, key: str, kind: str, vector: Vector) -> str:
         """An expression for whole numbers; empty where only a new argument will do."""
@@ -120,7 +120,7 @@ class Slots:
             return next(_computed(atoms, vector, sums=kind == CHANNELS), "")
         return ""
 
-    def _is(self, atom: Atom, vector: Vector) -> bool:
+    def _is(self, atom: Operand, vector: Vector) -> bool:
         pairs = list(zip(atom.vector, vector, strict=True))
         if not any(a is not None and b is not None for a, b in pairs):
             return False
@@ -139,7 +139,7 @@ class Slots:
             if matching(vector, lambda j, k=kernel: _half(k.vector[j])):  # type: ignore[misc]
                 return f"{kernel.text}//2"
         fixed = column.slots.get("kernel_size")
-        half = fixed.value // 2 if isinstance(fixed, Expr) and isinstance(fixed.value, int) else 0
+        half = fixed.value // 2 if isinstance(fixed, SlotText) and isinstance(fixed.value, int) else 0
         for dilation in dilations:
             if half and matching(vector, lambda j, d=dilation: _times(d.vector[j], half)):  # type: ignore[misc]
                 return dilation.text if half == 1 else f"{half}*{dilation.text}"
@@ -148,13 +148,13 @@ class Slots:
                     return f"{dilation.text}*({kernel.text}//2)"
         return ""
 
-    def atoms(self) -> Iterator[Atom]:
+    def atoms(self) -> Iterator[Operand]:
         """Arguments first, then sizes of the block's input."""
         for argument in self.arguments:
             if all(v is None or (isinstance(v, int) and not isinstance(v, bool)) for v in argument.vector):
-                yield Atom(f"{{{argument.key}}}", argument.kind, argument.vector, argument)
+                yield Operand(f"{{{argument.key}}}", argument.kind, argument.vector, argument)
         for name in dict.fromkeys(name for sizes in self.sizes for name in sizes):
-            yield Atom(name, CHANNELS, [sizes.get(name) for sizes in self.sizes])
+            yield Operand(name, CHANNELS, [sizes.get(name) for sizes in self.sizes])
 
 
 class _None:
@@ -205,7 +205,7 @@ def _times(a: Any, b: Any) -> int | None:
     return a * b if isinstance(a, int) and isinstance(b, int) else None
 
 
-def _computed(atoms: list[Atom], vector: Vector, *, sums: bool) -> Iterator[str]:
+def _computed(atoms: list[Operand], vector: Vector, *, sums: bool) -> Iterator[str]:
     for atom in atoms:
         v = atom.vector
         for k in FACTORS:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netc.importing.align import Column, align
-from netc.importing.arguments import ACTIVATION, DEPTH, Arguments, Expr, mentioned
+from netc.importing.arguments import ACTIVATION, DEPTH, Arguments, SlotText, mentioned
 from netc.importing.bodies import COUNT, Cell, Ref, Refused, body_of
 from netc.importing.conditions import condition
 from netc.importing.graph import Graph
@@ -112,12 +112,12 @@ def _count(column: Column, before: Column | None, slots: Slots, free: set[int], 
         if 0 in vector:
             free.add(id(column))
     if len({v for v in vector if v is not None}) == 1:
-        column.slots[COUNT] = Expr(value=next(v for v in vector if v is not None))
+        column.slots[COUNT] = SlotText(value=next(v for v in vector if v is not None))
     elif before is not None and before.first.op == column.first.op and COUNT not in before.slots:
         more = [None if v is None else v + 1 for v in vector]
-        column.slots[COUNT] = Expr(text=f"{slots.arguments.take(more, DEPTH, 'depth')}-1")
+        column.slots[COUNT] = SlotText(text=f"{slots.arguments.take(more, DEPTH, 'depth')}-1")
     else:
-        column.slots[COUNT] = Expr(text=slots.arguments.take(vector, DEPTH, "depth"))
+        column.slots[COUNT] = SlotText(text=slots.arguments.take(vector, DEPTH, "depth"))
 
 
 def _conditions(column: Column, around: Column | None, template: Template, slots: Slots, free: set[int]) -> None:
@@ -132,10 +132,10 @@ def _conditions(column: Column, around: Column | None, template: Template, slots
 
 
 def _keys(column: Column) -> Iterator[str]:
-    yield from mentioned(Expr(text=column.operator))
-    yield from mentioned(Expr(text=column.condition))
+    yield from mentioned(SlotText(text=column.operator))
+    yield from mentioned(SlotText(text=column.condition))
     for expr in column.slots.values():
-        if isinstance(expr, Expr):
+        if isinstance(expr, SlotText):
             yield from mentioned(expr)
 
 

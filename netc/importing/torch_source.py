@@ -10,7 +10,7 @@ import msgspec
 
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
-from netc.importing.looking import Look, Seen, taken
+from netc.importing.looking import Probe, ProbedValue, taken
 from netc.importing.proof import NoSizes
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
@@ -42,7 +42,7 @@ class TorchSource:
             return False
         return True
 
-    def open(self, looks: Sequence[Look]) -> Callable[[Mapping[str, Any]], list[Seen]]:
+    def open(self, looks: Sequence[Probe]) -> Callable[[Mapping[str, Any]], list[ProbedValue]]:
         wanted = {look.name: look.step for look in looks}
         lib = torch()
 
@@ -55,7 +55,7 @@ class TorchSource:
                     self.seen[node.name] = taken(result.detach().numpy(), wanted[node.name])
                 return result
 
-        def run(arrays: Mapping[str, Any]) -> list[Seen]:
+        def run(arrays: Mapping[str, Any]) -> list[ProbedValue]:
             watching = Watching(self.program.module())
             watching.seen = {}
             with lib.no_grad():

@@ -20,9 +20,9 @@ from netc.diagnostics.model import Diagnostic, Source, failure
 from netc.diagnostics.suggest import elided
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Gap, Held, held_array, whole
-from netc.importing.readers.ultralytics_modules import HEADS, Line, Rows, activation, line_of
-from netc.importing.readers.ultralytics_rows import Described, Row, Scale, described
-from netc.importing.report import ImportReport, Shown
+from netc.importing.readers.ultralytics_modules import HEADS, Rows, SpecLine, activation, line_of
+from netc.importing.readers.ultralytics_rows import Described, ModuleRow, Scale, described
+from netc.importing.report import ImportReport, Proof
 from netc.importing.run import Imported, Wishes
 from netc.importing.weights import COUNTERS, Assigned
 from netc.ir.flat import flatten
@@ -55,7 +55,7 @@ def import_ultralytics(path: Path, wishes: Wishes, note: Note = no_note) -> Impo
         assigned = _assigned(path, found, network)
     except Gap as gap:
         raise gap.error(str(path)) from gap
-    shown = Shown(totals[0], str(summarise(network).macs), 0, len(flatten(network).nodes), (), None, "", COMPARED)
+    shown = Proof(totals[0], str(summarise(network).macs), 0, len(flatten(network).nodes), (), None, "", COMPARED)
     report = ImportReport(
         source=str(path),
         name=name_from_stem(found.name),
@@ -125,7 +125,7 @@ class _Text:
         self.readers = Counter(source for row in found.rows for source in row.sources)
         self.ends = list(ends) or [row.at for row in found.rows if not self.readers[row.at]]
 
-    def _line(self, row: Row) -> Line:
+    def _line(self, row: ModuleRow) -> SpecLine:
         line = line_of(self.rows, row)
         self.rows.known[row.at] = line.channels
         return line
@@ -175,7 +175,7 @@ class _Text:
         elif any("residual" in line.text for line in self.lines):
             yield 'init: {"*.gamma": constant 0.01}'
 
-    def _statement(self, row: Row, line: Line) -> str:
+    def _statement(self, row: ModuleRow, line: SpecLine) -> str:
         name, text = self.rows.name(row.at), line.text.replace("STRIDES", f"({' '.join(map(str, self.strides))})")
         reads = line.reads or tuple(self.rows.name(at) for at in row.sources)
         if row.sources == (row.at - 1,) and self.readers[row.at - 1] == 1:

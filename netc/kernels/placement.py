@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from netc.kernels.table import Form, form_of
+from netc.kernels.table import OperatorVersion, form_of
 from netc.ops.records import OnnxGraph, OnnxNode
 from netc.types import DTYPES, OF_ONNX
 
@@ -15,7 +15,7 @@ class Placed(msgspec.Struct, frozen=True):
     """A node with the dtypes its type variables have."""
 
     node: OnnxNode
-    form: Form | None
+    form: OperatorVersion | None
     dtypes: dict[str, str]
     opset: int
 
@@ -60,7 +60,7 @@ def _walk_body(node: OnnxNode, body: OnnxGraph, dtypes: dict[str, str], opset: i
     dtypes.update((outer, inside[inner]) for outer, inner in results if inner in inside)
 
 
-def _bound(node: OnnxNode, form: Form, dtypes: dict[str, str]) -> dict[str, str]:
+def _bound(node: OnnxNode, form: OperatorVersion, dtypes: dict[str, str]) -> dict[str, str]:
     """The dtypes of the type variables; adds those of the node's outputs to what is known."""
     bound: dict[str, str] = {}
     for name, kind in (*_paired(node.inputs, form.inputs), *_paired(node.outputs, form.outputs)):

@@ -13,7 +13,7 @@ PROVIDERS = {"cpu": "the CPU", "cuda": "CUDA"}
 """The providers in the table and how they are called in a sentence."""
 
 
-class Form(msgspec.Struct, frozen=True):
+class OperatorVersion(msgspec.Struct, frozen=True):
     """An operator of ONNX since one version of it.
 
     `inputs` and `outputs` are type variables, dtypes, or `?` where each has its own, separated by spaces; the last one
@@ -39,7 +39,7 @@ class Form(msgspec.Struct, frozen=True):
 
 class _Table(msgspec.Struct, frozen=True):
     onnxruntime: str
-    operators: dict[str, dict[str, Form]]
+    operators: dict[str, dict[str, OperatorVersion]]
 
 
 @cache
@@ -53,7 +53,7 @@ def source_version() -> str:
     return _table().onnxruntime
 
 
-def form_of(op_type: str, opset: int) -> Form | None:
+def form_of(op_type: str, opset: int) -> OperatorVersion | None:
     """What an operator is in an opset; None for one the table does not have."""
     forms = _table().operators.get(op_type, {})
     versions = [version for version in map(int, forms) if version <= opset]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netc.optimise.outcome import Drift, OptimiseReport, StepReport
-from netc.optimise.plan import Calibration, Plan, Step
+from netc.optimise.plan import Calibration, OptimisePlan, Step
 from netc.optimise.run import optimise
 
-__all__ = ["Calibration", "Drift", "OptimiseReport", "Plan", "Step", "StepReport", "optimise"]
+__all__ = ["Calibration", "Drift", "OptimisePlan", "OptimiseReport", "Step", "StepReport", "optimise"]

@@ -21,7 +21,7 @@ INSIDE = 1024
 """Bytes; constants up to this size are looked at closely and stay inside the model."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ValueInfo(msgspec.Struct, frozen=True):
     """What is known about a value: ONNX's element type, and the sizes, None where not even the rank is known."""
 
     element: int
@@ -59,7 +59,7 @@ class Graph:
             self._enter(node)
         self._names = {*inputs, *self.constants, *self._makers, *_inner_names(self)}
         self._made: set[str] = set()
-        self.types: dict[str, Kind] = {}
+        self.types: dict[str, ValueInfo] = {}
         self.infer()
 
     def __iter__(self) -> Iterator[NodeProto]:
@@ -122,7 +122,7 @@ class Graph:
 
     def _hold(self, name: str, array: Any) -> str:
         self.constants[name] = numpy_helper.from_array(array, name)
-        self.types[name] = Kind(self.constants[name].data_type, tuple(array.shape))
+        self.types[name] = ValueInfo(self.constants[name].data_type, tuple(array.shape))
         return name
 
     def fresh(self, stem: str) -> str:
@@ -211,7 +211,7 @@ class Graph:
             raise failure("model-file", f"onnx cannot infer the model's shapes: {error}") from error
         self.types = {v.name: _kind(v) for v in (*inferred.input, *inferred.value_info, *inferred.output)}
         for tensor in (*self.constants.values(), *self._given):
-            self.types[tensor.name] = Kind(tensor.data_type, tuple(tensor.dims))
+            self.types[tensor.name] = ValueInfo(tensor.data_type, tuple(tensor.dims))
 
     def make_room(self, name: str = "") -> None:
         """Raises NetcError (`not-optimised`) where what the model itself holds would not fit into one protobuf message,
@@ -307,11 +307,11 @@ def _stub(tensor: TensorProto) -> TensorProto:
     return stub
 
 
-def _kind(value: Any) -> Kind:
+def _kind(value: Any) -> ValueInfo:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
-        return Kind(tensor.elem_type, None)
-    return Kind(tensor.elem_type, tuple(_dim(dim) for dim in tensor.shape.dim))
+        return ValueInfo(tensor.elem_type, None)
+    return ValueInfo(tensor.elem_type, tuple(_dim(dim) for dim in tensor.shape.dim))
 
 
 def _dim(dim: Any) -> Dim:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from netc.diagnostics.model import failure
-from netc.optimise.plan import Plan
+from netc.optimise.plan import OptimisePlan
 from netc.passes.serve_metadata import read_serving
 from netc.passes.sizes import bound_shape, samples
 from netc.run.given import feed, read_sources, refuse_small
@@ -58,7 +58,7 @@ class Original:
         return [max(pair, key=lambda one: one.relative) for pair in zip(shaken, apart, strict=True)]
 
 
-def trials(session: Session, plan: Plan) -> list[ParityTrial]:
+def trials(session: Session, plan: OptimisePlan) -> list[ParityTrial]:
     """Run the file as it is. Raises NetcError (`bad-input`, `unknown-symbol`)."""
     refuse_unknown([kind.shape for kind in session.inputs.values()], plan.bind)
     refuse_small(plan.bind, bounds(session))
@@ -71,7 +71,9 @@ def run(session: Session, inputs: Arrays) -> Arrays:
     return dict(zip(session.outputs, session.run(None, inputs), strict=True))
 
 
-def worst(other: Session, original: Original, trials_: Sequence[ParityTrial], plan: Plan, step: str) -> Difference:
+def worst(
+    other: Session, original: Original, trials_: Sequence[ParityTrial], plan: OptimisePlan, step: str
+) -> Difference:
     """The difference of `other` from what the file as it was made of the trials that is nearest to its tolerance.
 
     A network that amplifies rounding may differ by more: by a few times what rounding alone does to it. Raises
@@ -140,7 +142,7 @@ def _moved(a: ParityTrial, b: ParityTrial) -> Iterator[str]:
                 yield name
 
 
-def _random(session: Session, plan: Plan) -> Iterator[tuple[dict[str, int], Arrays]]:
+def _random(session: Session, plan: OptimisePlan) -> Iterator[tuple[dict[str, int], Arrays]]:
     shapes = [kind.shape for kind in session.inputs.values()]
     for binding in samples(shapes, bounds(session), plan.bind):
         for number in range(plan.runs):
@@ -152,7 +154,7 @@ def _random(session: Session, plan: Plan) -> Iterator[tuple[dict[str, int], Arra
             yield binding, arrays
 
 
-def _given(session: Session, plan: Plan) -> Iterator[tuple[dict[str, int], Arrays]]:
+def _given(session: Session, plan: OptimisePlan) -> Iterator[tuple[dict[str, int], Arrays]]:
     if not plan.inputs:
         return
     sources = read_sources(plan.inputs, session.inputs)

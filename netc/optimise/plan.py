@@ -35,7 +35,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     symmetric: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class OptimisePlan(msgspec.Struct, frozen=True, kw_only=True):
     """steps: those to take, in whatever order. bind: values of symbolic sizes for comparing; several are tried where
     they are free. inputs: given ones to compare on besides random ones, as `netc run --input` takes them. seed, runs,
     tolerance: as for `netc verify`. single: weights inside the ONNX file. preprocess: of pictures. int8: quantise after

@@ -22,7 +22,7 @@ from netc.libraries import onnxruntime, quantization
 from netc.optimise.graph import Graph
 from netc.optimise.outcome import Drift, Quantised
 from netc.optimise.parity import run
-from netc.optimise.plan import Calibration, Plan
+from netc.optimise.plan import Calibration, OptimisePlan
 from netc.optimise.samples import Feeds, read_samples
 from netc.optimise.write import size, write
 from netc.run.labels import is_of_classes
@@ -37,7 +37,7 @@ class Finished(msgspec.Struct, frozen=True, eq=False):
     int8: Quantised | None = None
 
 
-def quantise(graph: Graph, session: Session, plan: Plan, how: Calibration, folder: Path) -> Finished:
+def quantise(graph: Graph, session: Session, plan: OptimisePlan, how: Calibration, folder: Path) -> Finished:
     """The graph with 8-bit convolutions and products, whole numbers between QuantizeLinear and DequantizeLinear.
 
     session: the file as it was, with which the drift is measured. folder: for what is written in between. Raises

@@ -16,7 +16,7 @@ from netc.optimise.fold import fold_batch_norm
 from netc.optimise.graph import Graph
 from netc.optimise.outcome import OptimiseReport, StepReport
 from netc.optimise.parity import Original, still, trials, worst
-from netc.optimise.plan import FLOAT_STEPS, Plan, Step
+from netc.optimise.plan import FLOAT_STEPS, OptimisePlan, Step
 from netc.optimise.quantise import Finished, quantise
 from netc.optimise.write import files_of, layout, size, weights_path, write
 from netc.progress import Note, no_note
@@ -37,7 +37,7 @@ STEPS: dict[Step, Callable[[Graph], None]] = {
 }
 
 
-def optimise(path: str | Path, out: str | Path, plan: Plan, note: Note | None = None) -> OptimiseReport:
+def optimise(path: str | Path, out: str | Path, plan: OptimisePlan, note: Note | None = None) -> OptimiseReport:
     """Take the steps of a plan and write the model to `out`, its weights beside it with the suffix `.safetensors`.
 
     After each step all outputs are compared with those of the file as it was, and those of the written files again,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from netc.dims import bind
-from netc.optimise.plan import Plan
+from netc.optimise.plan import OptimisePlan
 from netc.passes.serve_metadata import read_serving
 from netc.run.given import InputSource, feed, read_arrays
 from netc.run.images import SUFFIXES
@@ -18,7 +18,7 @@ Feeds = Callable[[], Iterator[dict[str, Any]]]
 """Inputs by name, anew at each call: only one of them is in memory."""
 
 
-def read_samples(what: str, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+def read_samples(what: str, session: Session, plan: OptimisePlan, count: int) -> tuple[str, Feeds]:
     """In words what the data are, and at most `count` samples of them, in batches of the size that the model has.
 
     Raises NetcError (`bad-input`) for what is neither a folder of pictures, an `.npy`, an `.npz` nor `random`.
@@ -33,7 +33,7 @@ def read_samples(what: str, session: Session, plan: Plan, count: int) -> tuple[s
     raise bad_input(f"{what} is not a folder of pictures, .npy, .npz or `random`")
 
 
-def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+def _random(session: Session, plan: OptimisePlan, count: int) -> tuple[str, Feeds]:
     def feeds() -> Iterator[dict[str, Any]]:
         for number in range(count):
             yield _fed(session, {}, plan, plan.seed + number)
@@ -41,7 +41,7 @@ def _random(session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
     return _counted(count, "random input"), feeds
 
 
-def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+def _pictures(folder: Path, session: Session, plan: OptimisePlan, count: int) -> tuple[str, Feeds]:
     """In the order of their names; of more than `count`, as many from all over the folder."""
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not pictures:
@@ -58,7 +58,7 @@ def _pictures(folder: Path, session: Session, plan: Plan, count: int) -> tuple[s
     return f"{_counted(len(chosen), 'picture')} of {folder}", feeds
 
 
-def _arrays(path: Path, session: Session, plan: Plan, count: int) -> tuple[str, Feeds]:
+def _arrays(path: Path, session: Session, plan: OptimisePlan, count: int) -> tuple[str, Feeds]:
     arrays = _loaded(path, session)
     length = min(len(array) for array in arrays.values())
     batch = _batch(session, plan)
@@ -84,13 +84,13 @@ def _loaded(path: Path, session: Session) -> dict[str, Any]:
     return arrays
 
 
-def _batch(session: Session, plan: Plan) -> int:
+def _batch(session: Session, plan: OptimisePlan) -> int:
     """How many samples a model takes at once; one where that is free and not bound."""
     sizes = [bind(kind.shape[0], plan.bind) for kind in session.inputs.values() if kind.shape]
     return max((size for size in sizes if isinstance(size, int)), default=1)
 
 
-def _fed(session: Session, sources: Mapping[str, InputSource], plan: Plan, seed: int) -> dict[str, Any]:
+def _fed(session: Session, sources: Mapping[str, InputSource], plan: OptimisePlan, seed: int) -> dict[str, Any]:
     serving = read_serving(session.metadata, "the model")
     return feed(session.inputs, sources, bounds(session), plan.bind, seed, plan.preprocess, serving).arrays
 

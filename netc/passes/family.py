@@ -44,7 +44,7 @@ MEASURED = tuple(one for one in PASSES if one not in (check_training_sizes, chec
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-class Family:
+class SpecFamily:
     """The networks of a spec for many values of its arguments."""
 
     def __init__(self, source: Source, variant: str | None = None, bind: Mapping[str, int] | None = None) -> None:
@@ -84,7 +84,7 @@ class Family:
             with budgeted() as budget:
                 session = CompileSession()
                 session.files.share(self._first.files)
-                member = Member(session, self.blocks, budget)
+                member = FamilyMember(session, self.blocks, budget)
                 compilation = elaborate(member, self._spec, args, self.variant, self.bind)
                 if compilation is None:
                     return None
@@ -185,7 +185,7 @@ class SharedBlocks:
         return self._words[spec, text]
 
 
-class Member(Blocks):
+class FamilyMember(Blocks):
     """One compile of a family: it takes blocks that another has made, with all that came of making them."""
 
     def __init__(self, session: CompileSession, shared: SharedBlocks, budget: Budget) -> None:

@@ -12,7 +12,7 @@ from netc.ir.model import Network
 from netc.passes.cost import NOTHING, Cost, costs, total
 from netc.passes.formats import FORMATS, Form
 from netc.passes.receptive_field import Field, receptive_fields
-from netc.passes.table import HEADS, RIGHT, Row, footing, html_table, table
+from netc.passes.table import HEADS, RIGHT, TableRow, footing, html_table, table
 from netc.types import TensorType
 
 TOO_COMPLEX = "too complex without --bind"
@@ -177,7 +177,7 @@ class _Branch:
         self.cost = NOTHING
 
 
-def _rows(layers: Sequence[LayerRow], depth: int | None) -> Iterator[Row]:
+def _rows(layers: Sequence[LayerRow], depth: int | None) -> Iterator[TableRow]:
     return _open(_tree(layers), 0, depth)
 
 
@@ -196,19 +196,19 @@ def _tree(layers: Sequence[LayerRow]) -> _Branch:
     return root
 
 
-def _open(branch: _Branch, level: int, depth: int | None) -> Iterator[Row]:
+def _open(branch: _Branch, level: int, depth: int | None) -> Iterator[TableRow]:
     for name, child in branch.children.items():
         yield _row(name, child, level)
         if depth is None or level + 1 < depth:
             yield from _open(child, level + 1, depth)
 
 
-def _row(name: str, branch: _Branch, level: int) -> Row:
+def _row(name: str, branch: _Branch, level: int) -> TableRow:
     last = branch.layer
     assert last is not None, "a branch is made by a layer"
     field = "" if last.field is None else str(last.field)
     step = "" if last.field is None else last.field.step_text
-    return Row(
+    return TableRow(
         label="  " * level + name,
         op=branch.op,
         output=str(last.outputs[0]),

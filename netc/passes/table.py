@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\d[\d,]{3,}")
 RIGHT = frozenset({3, 4, 5, 6, 7})
 
 
-class Row(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+class TableRow(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One line; `note` replaces the work of a layer that evaluation does not compute."""
 
     label: str
@@ -47,7 +47,7 @@ def number(size: Size | None) -> str:
     return count_text(size) if size else ""
 
 
-def table(title: str, rows: Sequence[Row], totals: Cost, width: int | None) -> str:
+def table(title: str, rows: Sequence[TableRow], totals: Cost, width: int | None) -> str:
     """Title, head, rows and totals, with what trains where some is frozen. What does not fit is shortened first and, on
     very narrow terminals, left out."""
     foot = footing(totals)
@@ -72,7 +72,7 @@ def footing(totals: Cost) -> list[list[str]]:
     return [[label, "", "", number(count) or "0", macs, memory, "", ""] for label, count, macs, memory in rows]
 
 
-def html_table(title: str, rows: Sequence[Row], totals: Cost) -> str:
+def html_table(title: str, rows: Sequence[TableRow], totals: Cost) -> str:
     """The same as an HTML table; depth is shown by indents."""
     head = "".join(f"<th>{name}</th>" for name in HEADS)
     indents = [len(row.label) - len(row.label.lstrip()) for row in rows]

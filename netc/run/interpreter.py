@@ -21,11 +21,11 @@ def interpreted(nodes: Sequence[FlatNode], reads: Sequence[Wire], makes: Sequenc
     Its state_dict has the names of the network's. within: a module that this function made of these nodes and others,
     to share its weights; without it they are what PyTorch's constructors make.
     """
-    plan = Plan(tuple(nodes), tuple(map(_form, nodes)), tuple(reads), tuple(makes))
+    plan = ExecutionPlan(tuple(nodes), tuple(map(_form, nodes)), tuple(reads), tuple(makes))
     return _statements()(plan, _new_parts(plan) if within is None else within.part)
 
 
-class Plan(msgspec.Struct, frozen=True, eq=False):
+class ExecutionPlan(msgspec.Struct, frozen=True, eq=False):
     """What is run: each node by its form."""
 
     nodes: tuple[FlatNode, ...]
@@ -33,12 +33,12 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     reads: tuple[Wire, ...]
     makes: tuple[Wire, ...]
 
-    def __deepcopy__(self, memo: object) -> Plan:
+    def __deepcopy__(self, memo: object) -> ExecutionPlan:
         """A copy of a module has tensors of its own, and the same statements."""
         return self
 
 
-def _new_parts(plan: Plan) -> Callable[[str], Any]:
+def _new_parts(plan: ExecutionPlan) -> Callable[[str], Any]:
     """Modules, parameters and buffers by their paths; one that several nodes share is that of the first."""
     parts_by_name: dict[str, Any] = {}
     for node, form in zip(plan.nodes, plan.forms, strict=True):
@@ -144,7 +144,7 @@ def _statements() -> Any:
     class Statements(torch().nn.Module):  # type: ignore[misc]
         """The nodes of an opened network; parameters live under the paths of the IR."""
 
-        def __init__(self, plan: Plan, part: Callable[[str], Any]):
+        def __init__(self, plan: ExecutionPlan, part: Callable[[str], Any]):
             super().__init__()
             self.plan = plan
             for node, form in zip(plan.nodes, plan.forms, strict=True):

@@ -19,7 +19,7 @@ from netc.syntax.statements import StatementReader
 from netc.syntax.values import argument, arguments, check_keys, entries_of, scalar_of, wrong_kind
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ArgumentKind(msgspec.Struct, frozen=True):
     """What a value must be, in words, and whether it is that."""
 
     wanted: str
@@ -34,18 +34,18 @@ def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-POSITIVE = Kind("a number above 0", lambda value: _number(value) and value > 0)
-NUMBER = Kind("a number of at least 0", lambda value: _number(value) and value >= 0)
-SHARE = Kind("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
-WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-COUNT = Kind("a whole number of at least 1", _count)
-NATURAL = Kind("a whole number of at least 0", lambda value: value == 0 or _count(value))
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-RISING = Kind(
+POSITIVE = ArgumentKind("a number above 0", lambda value: _number(value) and value > 0)
+NUMBER = ArgumentKind("a number of at least 0", lambda value: _number(value) and value >= 0)
+SHARE = ArgumentKind("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
+WHOLE = ArgumentKind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+COUNT = ArgumentKind("a whole number of at least 1", _count)
+NATURAL = ArgumentKind("a whole number of at least 0", lambda value: value == 0 or _count(value))
+FLAG = ArgumentKind("true or false", lambda value: isinstance(value, bool))
+RISING = ArgumentKind(
     "a list of rising epochs such as (30 60)",
     lambda value: isinstance(value, tuple) and all(map(_count, value)) and list(value) == sorted({*value}),
 )
-PAIR = Kind(
+PAIR = ArgumentKind(
     "two numbers from 0 to 1",
     lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(SHARE.fits, value)),
 )
@@ -55,7 +55,7 @@ class Recipe(msgspec.Struct, frozen=True):
     """A word and its arguments. torch: the name of the class or function; required: arguments without a default."""
 
     torch: str
-    takes: Mapping[str, Kind] = {}
+    takes: Mapping[str, ArgumentKind] = {}
     required: tuple[str, ...] = ()
 
 
@@ -172,7 +172,7 @@ class TrainingReader:
                 self.report.error("missing-argument", f"`{line.op}` needs `{name}`", span.start, span.end, help=help)
         return Setting(line.op, values, line.span)
 
-    def _values(self, arguments: tuple[Argument, ...], takes: Mapping[str, Kind], what: str) -> dict[str, Any]:
+    def _values(self, arguments: tuple[Argument, ...], takes: Mapping[str, ArgumentKind], what: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for one in arguments:
             span = one.name_span or one.span
@@ -186,7 +186,7 @@ class TrainingReader:
                 values[one.name] = self._constant(one, takes[one.name])
         return values
 
-    def _constant(self, one: Argument, kind: Kind) -> Any:
+    def _constant(self, one: Argument, kind: ArgumentKind) -> Any:
         try:
             value = evaluate(one.value, Context(Scope(None, {}), Domain()))
         except ExprError as error:

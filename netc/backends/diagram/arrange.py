@@ -23,7 +23,7 @@ BUS = 9
 BRANCH_GAP, RAIL_GAP, SIZE_ROOM = 16, 9, 24
 
 
-class Block(Protocol):
+class MeasuredPart(Protocol):
     """A part of a plan, measured. `ax` is where its axis runs, from its left side; `plan` what it was made from."""
 
     w: float
@@ -66,7 +66,7 @@ class LeafBlock:
 class ParallelBlock:
     """Branches side by side. residual: the first is the way, the second its projection, ended at the same height."""
 
-    def __init__(self, plan: Parallel, branches: Sequence[Block], residual: bool) -> None:
+    def __init__(self, plan: Parallel, branches: Sequence[MeasuredPart], residual: bool) -> None:
         self.plan: Plan = plan
         self.branches, self.residual = branches, residual
         self.h = max(branch.h for branch in branches)
@@ -121,10 +121,10 @@ class Trunk(msgspec.Struct, frozen=True):
         return (0 if self.source is None else self.source, None if self.low else max(at for at, _ in self.targets))
 
 
-class Stack:
+class PartStack:
     """Parts below one another on one axis, with rails at their right."""
 
-    def __init__(self, parts: Sequence[Block], gaps: Sequence[float], trunks: Sequence[Trunk]) -> None:
+    def __init__(self, parts: Sequence[MeasuredPart], gaps: Sequence[float], trunks: Sequence[Trunk]) -> None:
         """gaps[n]: points above part n; the first counts, too."""
         self.parts, self.gaps = parts, gaps
         self.tops: list[float] = []
@@ -194,7 +194,9 @@ class Stack:
 
 
 class SeriesBlock:
-    def __init__(self, plan: Series, parts: Sequence[Block], edges: Sequence[Edge], cells: Sequence[Cell]) -> None:
+    def __init__(
+        self, plan: Series, parts: Sequence[MeasuredPart], edges: Sequence[Edge], cells: Sequence[Cell]
+    ) -> None:
         self.plan: Plan = plan
         self.parts, self.cells = parts, cells
         self.at = {node: n for n, part in enumerate(parts) for node in nodes_of(part.plan)}
@@ -202,7 +204,7 @@ class SeriesBlock:
         inside = [(a, b) for a, b in edges if a in self.at and b in self.at]
         self.steps = [edge for edge in inside if edge not in rails and self.at[edge[0]] != self.at[edge[1]]]
         gaps = [0.0] + [gap_between(a, b, cells) for a, b in pairwise(parts)]
-        self.stack = Stack(parts, gaps, trunks_of(plan, self.at, cells))
+        self.stack = PartStack(parts, gaps, trunks_of(plan, self.at, cells))
         self.w, self.h, self.ax = self.stack.w, self.stack.h, self.stack.ax
 
     def put(self, x: float, y: float, places: Places) -> None:
@@ -234,7 +236,7 @@ def trunks_of(plan: Series, at: Mapping[int, int], cells: Sequence[Cell]) -> lis
     ]
 
 
-def step(edge: Edge, upper: Block, lower: Block, places: Places) -> Route:
+def step(edge: Edge, upper: MeasuredPart, lower: MeasuredPart, places: Places) -> Route:
     """The line from a part to the one below it."""
     source, target = edge
     if isinstance(upper, ParallelBlock) and upper.residual and upper.at[source] == 1:
@@ -253,7 +255,7 @@ def step(edge: Edge, upper: Block, lower: Block, places: Places) -> Route:
     return Route(source, target, (*out, *bend, *into), side=side)
 
 
-def gap_between(upper: Block, lower: Block, cells: Sequence[Cell]) -> float:
+def gap_between(upper: MeasuredPart, lower: MeasuredPart, cells: Sequence[Cell]) -> float:
     """Points between two parts that follow each other."""
     if isinstance(upper, LeafBlock) and upper.cell.kind == "entry":
         return ENTRY_GAP if upper.cell.visible else 0.0
@@ -267,7 +269,7 @@ def gap_between(upper: Block, lower: Block, cells: Sequence[Cell]) -> float:
     return LABELLED_GAP if labelled else PLAIN_GAP
 
 
-def measured(plan: Plan, cells: Sequence[Cell], edges: Sequence[Edge], residual: bool = False) -> Block:
+def measured(plan: Plan, cells: Sequence[Cell], edges: Sequence[Edge], residual: bool = False) -> MeasuredPart:
     """A plan with its sizes. edges: those drawn that touch it, of which each part takes what concerns it; residual: for
     branches, a way and its projection."""
     if isinstance(plan, Leaf):

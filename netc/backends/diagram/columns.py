@@ -8,7 +8,16 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
-from netc.backends.diagram.arrange import Block, LeafBlock, SeriesBlock, Stack, Trunk, gap_between, step, trunks_of
+from netc.backends.diagram.arrange import (
+    LeafBlock,
+    MeasuredPart,
+    PartStack,
+    SeriesBlock,
+    Trunk,
+    gap_between,
+    step,
+    trunks_of,
+)
 from netc.backends.diagram.metrics import text_width
 from netc.backends.diagram.plan import nodes_of
 from netc.backends.diagram.scene import Line, Point, Primitive, Scene
@@ -31,7 +40,7 @@ class Column(msgspec.Struct, frozen=True, eq=False):
 
     first: int
     last: int
-    stack: Stack
+    stack: PartStack
     coming: tuple[Trunk, ...]
     going: tuple[Trunk, ...]
 
@@ -79,7 +88,7 @@ class _Rows:
     def __init__(self, block: SeriesBlock, content: Content) -> None:
         self.content = content
         self.block = block
-        self.parts: list[Block] = [
+        self.parts: list[MeasuredPart] = [
             part for part in block.parts if not (isinstance(part, LeafBlock) and part.cell.kind in ("entry", "exit"))
         ]
         self.at = {node: n for n, part in enumerate(self.parts) for node in nodes_of(part.plan)}
@@ -118,7 +127,7 @@ class _Rows:
             and not any(isinstance(self._unit(part), Terminal) for part in around)
         )
 
-    def _unit(self, part: Block) -> Shown | None:
+    def _unit(self, part: MeasuredPart) -> Shown | None:
         piece = self.content.piece(part.node) if isinstance(part, LeafBlock) else None
         return None if piece is None else piece.unit
 
@@ -129,7 +138,7 @@ class _Rows:
             mine = [_clipped(trunk, first, last) for trunk in self.trunks]
             here = [trunk for trunk in mine if trunk is not None]
             gaps = [0.0, *self.gaps[first + 1 : last]]
-            stack = Stack(self.parts[first:last], gaps, here)
+            stack = PartStack(self.parts[first:last], gaps, here)
             coming = tuple(t for t in stack.trunks if t.source is None)
             going = tuple(t for t in stack.trunks if t.low)
             found.append(Column(first, last, stack, coming, going))

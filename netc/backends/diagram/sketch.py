@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 
 import msgspec
 
-from netc.backends.diagram.arrange import Block, measured
+from netc.backends.diagram.arrange import MeasuredPart, measured
 from netc.backends.diagram.badges import badges, badges_width
 from netc.backends.diagram.metrics import fitted, text_width
 from netc.backends.diagram.palette import colours_of
@@ -56,7 +56,7 @@ class Content(msgspec.Struct, eq=False, kw_only=True):
     cells: list[Cell]
     edges: dict[Edge, Wire]
     plan: Series
-    block: Block
+    block: MeasuredPart
 
     def piece(self, node: int) -> Piece | None:
         return self.pieces[node - 1] if 0 < node <= len(self.pieces) else None

@@ -19,7 +19,7 @@ DOMAIN = "netc"
 Trail = tuple[tuple[str, Call], ...]
 
 
-class Placed(msgspec.Struct, frozen=True):
+class NodeInCalls(msgspec.Struct, frozen=True):
     """A node of the graph and the calls around it, outermost first, with their full paths."""
 
     node: NodeProto
@@ -32,7 +32,7 @@ def outline(model: ModelProto, trails: Sequence[Trail]) -> None:
     Uses of a block with the same nodes share one function, which is given its weights as inputs. Constants go along.
     """
     graph = model.graph
-    placed = [Placed(node, trail) for node, trail in zip(graph.node, trails, strict=True)]
+    placed = [NodeInCalls(node, trail) for node, trail in zip(graph.node, trails, strict=True)]
     held = {tensor.name: tensor for tensor in graph.initializer if tensor.data_location != TensorProto.EXTERNAL}
     outliner = _Outliner(model)
     nodes = outliner.outlined(placed, 0, {value.name for value in graph.output}, held)
@@ -60,7 +60,7 @@ class _Outliner:
         self._known: dict[tuple[str, bytes], str] = {}
 
     def outlined(
-        self, placed: Sequence[Placed], depth: int, wanted: set[str], held: dict[str, TensorProto]
+        self, placed: Sequence[NodeInCalls], depth: int, wanted: set[str], held: dict[str, TensorProto]
     ) -> list[NodeProto]:
         """The nodes, those inside calls at this depth replaced by one node per call.
 
@@ -79,7 +79,7 @@ class _Outliner:
 
     def _call(
         self,
-        members: Sequence[Placed],
+        members: Sequence[NodeInCalls],
         depth: int,
         reads: Counter[str],
         wanted: set[str],

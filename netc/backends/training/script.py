@@ -24,7 +24,7 @@ _GUARD = re.compile(r"([!a-z_+]+)\|")
 _WORD = re.compile(r"\$(\w+)")
 
 
-class Subject(msgspec.Struct, frozen=True):
+class TrainedModel(msgspec.Struct, frozen=True):
     """What is trained: the spec's path and name, the module's file without its suffix and its class; the channels and
     the height and width of pictures."""
 
@@ -35,7 +35,7 @@ class Subject(msgspec.Struct, frozen=True):
     picture: tuple[int, int, int] | None = None
 
 
-def script(train: Training, subject: Subject) -> str:
+def script(train: Training, subject: TrainedModel) -> str:
     """The text of the script. Raises Unsupported for a folder of pictures and a network that takes none."""
     constants = _constants(train, subject)
     parts = [_loss(train), _optimizer(train), _schedule(train)]
@@ -55,7 +55,7 @@ def _free_name(name: str, texts: Sequence[str]) -> str:
     return name
 
 
-def _head(train: Training, subject: Subject, network: str) -> str:
+def _head(train: Training, subject: TrainedModel, network: str) -> str:
     where = (
         "the folder" if train.folder is not None else f"`{train.data.value}`" if train.data is not None else "`--data`"
     )
@@ -103,7 +103,7 @@ from __future__ import annotations
 {chr(10).join(imports)}'''
 
 
-def _constants(train: Training, subject: Subject) -> str:
+def _constants(train: Training, subject: TrainedModel) -> str:
     lines = [f"EPOCHS, BATCH, SEED = {train.epochs}, {train.batch}, {train.seed}"]
     if train.folder is not None:
         if subject.picture is None:

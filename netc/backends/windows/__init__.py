@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from netc.backends.windows.cube import cube
-from netc.backends.windows.draw import Scene, animation, multiples
+from netc.backends.windows.draw import WindowScene, animation, multiples
 from netc.backends.windows.matrix import Toeplitz, matrix_of, toeplitz
 from netc.backends.windows.picture import UnboundSize, Unpicturable, scene_of, sharing_of, strips, strips_undone
 from netc.backends.windows.sharing import sharing
 
 __all__ = [
-    "Scene",
     "Toeplitz",
     "UnboundSize",
     "Unpicturable",
+    "WindowScene",
     "animation",
     "cube",
     "matrix_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netc.backends.windows.draw import Scene
+from netc.backends.windows.draw import WindowScene
 from netc.backends.windows.strip import Strip, gathering, spreading
 from netc.dims import Dim, dim_text
 from netc.ops.base import Op
@@ -44,7 +44,9 @@ def strips_undone(op: Op, x: TensorType, output: TensorType) -> tuple[Strip, ...
     return tuple(Strip(size, w, n) for w, n, size in zip(op.windows_undone(), before, after, strict=True))
 
 
-def scene_of(title: str, formulas: Sequence[str], op: Op, inputs: Sequence[TensorType], output: TensorType) -> Scene:
+def scene_of(
+    title: str, formulas: Sequence[str], op: Op, inputs: Sequence[TensorType], output: TensorType
+) -> WindowScene:
     """The windows of an operator over one or two axes. Raises Unpicturable."""
     undone = bool(op.windows_undone())
     axes = strips_undone(op, inputs[0], output) if undone else strips(op, inputs, output)
@@ -54,7 +56,7 @@ def scene_of(title: str, formulas: Sequence[str], op: Op, inputs: Sequence[Tenso
     if cells > WIDEST:
         raise Unpicturable(f"these windows span too much to be drawn: {cells} cells along an axis, at most {WIDEST}")
     side = 22.0 if len(axes) == 1 and cells <= 20 else 16.0 if cells <= 20 else 11.0
-    return Scene(title, tuple(formulas), axes, side, undone=undone)
+    return WindowScene(title, tuple(formulas), axes, side, undone=undone)
 
 
 def sharing_of(facts: Sequence[Fact], parameters: int) -> tuple[tuple[str, int], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from colorsys import hls_to_rgb
 
 from netc.backends.windows.matrix import COLOURS
-from netc.backends.windows.svg import Canvas, Style
+from netc.backends.windows.svg import Canvas, CellStyle
 
 INPUTS, TAPS = 7, 3
 OUTPUTS = INPUTS - TAPS + 1
@@ -46,6 +46,6 @@ def _panel(canvas: Canvas, x: float, y: float, colour: Callable[[int, int], str 
             if found is not None:
                 canvas.line(left + (o + 0.5) * CELL, y + CELL, x + (i + 0.5) * CELL, y + RISE, found, 1.8)
     for o in range(OUTPUTS):
-        canvas.rectangle(left + o * CELL, y, CELL, CELL, Style.MADE)
+        canvas.rectangle(left + o * CELL, y, CELL, CELL, CellStyle.MADE)
     for i in range(INPUTS):
-        canvas.rectangle(x + i * CELL, y + RISE, CELL, CELL, Style.INPUT)
+        canvas.rectangle(x + i * CELL, y + RISE, CELL, CELL, CellStyle.INPUT)

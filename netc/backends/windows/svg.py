@@ -13,7 +13,7 @@ HATCH = (
 )
 
 
-class Style:
+class CellStyle:
     """How cells look: fill, stroke, and dashes of the stroke."""
 
     INPUT = ("#cfe0f3", "#3c6fa6", "")

@@ -17,7 +17,7 @@ from netc.cli.output import finite, print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
-from netc.optimise import Calibration, OptimiseReport, Plan, optimise
+from netc.optimise import Calibration, OptimisePlan, OptimiseReport, optimise
 from netc.optimise.plan import FLOAT_STEPS, Method, Step
 from netc.run import Preprocess
 from netc.run.written import written
@@ -89,12 +89,12 @@ def command(
     _show(msgspec.structs.replace(report, model=model), json_)
 
 
-def _plan(bind: dict[str, int], seed: int, weights: str | None, given: dict[str, Any]) -> Plan:
+def _plan(bind: dict[str, int], seed: int, weights: str | None, given: dict[str, Any]) -> OptimisePlan:
     chosen: tuple[Step, ...] = tuple(s for s in FLOAT_STEPS if given["all_"] or given[s.replace("-", "_")])
     if not chosen and not given["int8"]:
         raise click.UsageError("say what to do: --all, --fold-batch-norm, --fuse-constants, --drop-no-ops or --int8")
     picture = Preprocess(**{name: given[name] for name in ("size", "resize", "mean", "std")})
-    return Plan(
+    return OptimisePlan(
         steps=chosen,
         inputs=given["inputs"],
         seed=seed,

@@ -18,7 +18,7 @@ from netc.explore.engines import Engine, Pool, RayCluster, here
 from netc.explore.front import Objective
 from netc.explore.job import MEASURES, Job, Measure, argument_columns, columns
 from netc.explore.space import Axis, Space
-from netc.explore.sweep import Outcome, planned, sweep
+from netc.explore.sweep import SweepOutcome, planned, sweep
 from netc.explore.table import check_table
 from netc.explore.variants import entry
 from netc.passes.table import columns as text_table
@@ -170,7 +170,7 @@ def _engine(name: str, jobs: int | None, address: str | None, job: Job) -> Engin
     return here if jobs == 1 else Pool(workers)
 
 
-def _lines(outcome: Outcome, target: str) -> Iterator[str]:
+def _lines(outcome: SweepOutcome, target: str) -> Iterator[str]:
     total = sum(outcome.counts.values())
     kinds = ", ".join(f"{count:,} {status}" for status, count in sorted(outcome.counts.items(), key=lambda kv: -kv[1]))
     resumed = f"; {outcome.resumed:,} of them from an earlier run" if outcome.resumed else ""
@@ -186,7 +186,7 @@ def _lines(outcome: Outcome, target: str) -> Iterator[str]:
         yield from ("", "variants:", f"  {entry('best', outcome.job.space.point(ranked[0]))}")
 
 
-def _front(outcome: Outcome, trials: list[int]) -> str:
+def _front(outcome: SweepOutcome, trials: list[int]) -> str:
     names = ["trial", *argument_columns(outcome.job.space.axes).values(), *columns(outcome.job.measures)]
     lines = [outcome.front.lines[trial] for trial in trials]
     rows = [[_shown(line[name]) for name in names] for line in lines]
@@ -199,7 +199,7 @@ def _shown(cell: object) -> str:
     return "—" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-def _plain(outcome: Outcome, target: str) -> dict[str, object]:
+def _plain(outcome: SweepOutcome, target: str) -> dict[str, object]:
     ranked = outcome.front.ranked()
     return {
         "table": target,

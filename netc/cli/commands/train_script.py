@@ -12,7 +12,7 @@ import click
 
 from netc.api import Network
 from netc.artifacts import named, staged
-from netc.backends.training.script import Subject, script
+from netc.backends.training.script import TrainedModel, script
 from netc.cli.options import file_output, one_spec
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.model import failure
@@ -53,7 +53,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
         help = "add `train: {optimizer: sgd lr=0.1 momentum=0.9, epochs: 90}`"
         raise failure("missing-key", f"`{os.path.basename(network.file.path)}` does not say how it is trained; {help}")
     source = Network(network).to_torch()
-    made = Subject(
+    made = TrainedModel(
         spec=os.path.basename(network.file.path),
         name=network.name,
         module=module.removesuffix(".py"),

@@ -37,7 +37,7 @@ class State(msgspec.Struct, frozen=True):
     """Why the file cannot be read."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ViewEvent(msgspec.Struct, frozen=True):
     """A view of the newest valid network, `took` milliseconds after the look began."""
 
     name: Name
@@ -45,7 +45,7 @@ class Shown(msgspec.Struct, frozen=True):
     took: float
 
 
-Event = State | Shown
+Event = State | ViewEvent
 
 
 class Followed:
@@ -90,7 +90,7 @@ class Followed:
         for name in SHOWN:
             view_ = view(analysis, name)
             took = round(1000 * (time.perf_counter() - start), 1)
-            yield self._told(name, Shown(name, view_, took))
+            yield self._told(name, ViewEvent(name, view_, took))
 
     def _name(self) -> str:
         return self.variant or os.path.basename(self.path)

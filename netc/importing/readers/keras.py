@@ -25,7 +25,7 @@ Config = Mapping[str, Any]
 class KerasLayer(Layer):
     """A layer while it is read: its configuration, and its tensors one after another."""
 
-    def __init__(self, net: Network, config: Config, kind: str, name: str, place: tuple[str, ...]) -> None:
+    def __init__(self, net: KerasNetwork, config: Config, kind: str, name: str, place: tuple[str, ...]) -> None:
         path = ".".join((*net.path, name)).replace("/", ".")
         super().__init__(net.graph, f"layer {name} ({kind})", path)
         self.net, self.config, self.kind, self.name, self.place = net, config, kind, name, place
@@ -106,7 +106,7 @@ reads = registering(READERS)
 """Registers what reads layers of these classes."""
 
 
-class Network:
+class KerasNetwork:
     """A model while it is read. `path`: the models around it; `place`: where its weights are; `last`: tensors with
     their channels at the end."""
 
@@ -115,11 +115,11 @@ class Network:
         self.last: set[Value] = set()
         self.version = 3
 
-    def inside(self, name: str, place: tuple[str, ...]) -> Network:
+    def inside(self, name: str, place: tuple[str, ...]) -> KerasNetwork:
         """A model that is a layer of this one."""
         if len(self.path) >= DEEPEST:
             raise Gap(f"models lie in one another more than {DEEPEST} deep", f"layer {name}")
-        inner = Network(self.graph, self.weights, (*self.path, name), place)
+        inner = KerasNetwork(self.graph, self.weights, (*self.path, name), place)
         inner.last, inner.version = self.last, self.version
         return inner
 

@@ -9,7 +9,7 @@ from typing import Any
 from netc.dims import symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import keras_layers, keras_recurrent  # noqa: F401 - they register what reads layers
-from netc.importing.readers.keras import Config, KerasLayer, Network, ends_of, layers_of, name_of
+from netc.importing.readers.keras import Config, KerasLayer, KerasNetwork, ends_of, layers_of, name_of
 from netc.importing.readers.keras_files import Weights, opened_model
 from netc.importing.readers.listed import MULTIPLES
 from netc.types import TensorType
@@ -34,7 +34,7 @@ def read(path: Path, name: str, sizes: str) -> Graph:
 
 def _read(model: Config, weights: Weights, name: str, types: Sequence[tuple[str, TensorType]]) -> Graph:
     graph = Graph(name)
-    net = Network(graph, weights, (), ())
+    net = KerasNetwork(graph, weights, (), ())
     net.version = 3 if str(model.get("keras_version", "3")).startswith("3") else 2
     inputs = [graph.add_input(title, kind) for title, kind in types]
     net.last.update(value for value in inputs if value.type.rank == 3)

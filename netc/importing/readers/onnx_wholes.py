@@ -35,7 +35,7 @@ class Guess(msgspec.Struct, frozen=True):
     named: str = ""
 
 
-class Group(msgspec.Struct, frozen=True):
+class NodeGroup(msgspec.Struct, frozen=True):
     """The nodes of the statement `stem`, in order."""
 
     stem: str
@@ -58,11 +58,13 @@ def wholes(model: Any) -> dict[str, Whole]:
         stem, slash, _ = str(node.name).partition("/")
         if stem and slash:
             by_scope.setdefault(stem, []).append(node)
-    groups = [Group(stem, nodes) for stem, nodes in by_scope.items() if any(node.op_type in GUESSES for node in nodes)]
+    groups = [
+        NodeGroup(stem, nodes) for stem, nodes in by_scope.items() if any(node.op_type in GUESSES for node in nodes)
+    ]
     return {group.nodes[0].output[0]: partial(_read, group) for group in groups if len(group.nodes) > 1}
 
 
-def _read(group: Group, reader: Reader) -> Sequence[NodeProto]:
+def _read(group: NodeGroup, reader: Reader) -> Sequence[NodeProto]:
     """Add the one operator that nodes are, if they are one."""
     for trigger, guess in GUESSES.items():
         for node in group.of(trigger)[:1]:
@@ -75,7 +77,7 @@ def _read(group: Group, reader: Reader) -> Sequence[NodeProto]:
     return ()
 
 
-def _enter(guess: Guess, group: Group, call: Call) -> bool:
+def _enter(guess: Guess, group: NodeGroup, call: Call) -> bool:
     reader = call.reader
     if not all(name in reader.env for name in guess.inputs):
         return False
@@ -104,7 +106,7 @@ def _type(name: str, reader: Reader) -> TensorType:
     return TensorType(tuple(entry.shape), entry.held.dtype if isinstance(entry, Weight) else "int64")
 
 
-def _written(guess: Guess, group: Group, reader: Reader) -> Mapping[str, str] | None:
+def _written(guess: Guess, group: NodeGroup, reader: Reader) -> Mapping[str, str] | None:
     """The local names of what netc writes for the guess as names of the file; None where it writes other nodes."""
     types = [_type(name, reader) for name in guess.inputs]
     try:
@@ -166,7 +168,7 @@ def _same_numbers(const: OnnxConst, name: str, reader: Reader) -> bool:
     ]
 
 
-def _nms(group: Group, call: Call) -> Guess | None:
+def _nms(group: NodeGroup, call: Call) -> Guess | None:
     most, overlap, least = (call.number(at) for at in (2, 3, 4))
     if most is None or overlap is None or least is None:
         return None
@@ -180,7 +182,7 @@ def _nms(group: Group, call: Call) -> Guess | None:
     return Guess("nms", group.read(), attributes)
 
 
-def _crops(group: Group, call: Call) -> Guess | None:
+def _crops(group: NodeGroup, call: Call) -> Guess | None:
     """One of the operators that crop boxes from maps; netc writes the boxes first."""
     boxes, *maps = group.read()
     crops = [Call(call.reader, node) for node in group.of("RoiAlign")]
@@ -201,7 +203,7 @@ def _crops(group: Group, call: Call) -> Guess | None:
     return Guess("roi_align", [*maps, boxes], attributes | {"aligned": aligned})
 
 
-def _canonical(group: Group, call: Call, stride: int) -> int | None:
+def _canonical(group: NodeGroup, call: Call, stride: int) -> int | None:
     """The side of a box of level 4, from that of the first box of the second map."""
     least = next((Call(call.reader, node).known(1) for node in group.of("GreaterOrEqual")), None)
     if least is None or not least.size or stride < 1:
@@ -209,13 +211,13 @@ def _canonical(group: Group, call: Call, stride: int) -> int | None:
     return round(float(least.reshape(-1)[0]) * 2.0 ** (4 - stride.bit_length()))
 
 
-def _largest(group: Group, call: Call) -> Guess | None:
+def _largest(group: NodeGroup, call: Call) -> Guess | None:
     boxes, *maps = group.read()
     size, scale = tuple(call.get("pooled_shape")), short(call.get("spatial_scale", 1.0))
     return Guess("roi_pool", [*maps, boxes], {"output_size": size, "spatial_scale": scale})
 
 
-def _max_pool(group: Group, call: Call) -> Guess | None:
+def _max_pool(group: NodeGroup, call: Call) -> Guess | None:
     if len(call.node.output) < 2 or not group.of("Mod"):
         return None
     rank = len(call.get("kernel_shape"))
@@ -223,7 +225,7 @@ def _max_pool(group: Group, call: Call) -> Guess | None:
     return Guess(f"max_pool{rank}d", group.read(), settings)
 
 
-def _unpool(group: Group, call: Call) -> Guess | None:
+def _unpool(group: NodeGroup, call: Call) -> Guess | None:
     inputs = group.read()
     entries = [call.reader.env.get(name) for name in inputs]
     if len(inputs) != 3:
@@ -236,7 +238,7 @@ def _unpool(group: Group, call: Call) -> Guess | None:
     return Guess(op.name.replace("max_pool", "max_unpool"), inputs, settings, "of")
 
 
-def _anchors(group: Group, call: Call) -> Guess | None:
+def _anchors(group: NodeGroup, call: Call) -> Guess | None:
     """Boxes that are a constant around cells that are counted."""
     steps = [_numbers(group, call, "Mul", at) for at in range(2)]
     offset, boxes = _numbers(group, call, "Add", 0), _numbers(group, call, "Add", 2)
@@ -247,14 +249,14 @@ def _anchors(group: Group, call: Call) -> Guess | None:
     return Guess("anchors", group.read(), {**sides, "stride": once((down[1], across[0])), "offset": offset[0]}, "like")  # type: ignore[index]
 
 
-def _numbers(group: Group, call: Call, op_type: str, at: int) -> list[float] | None:
+def _numbers(group: NodeGroup, call: Call, op_type: str, at: int) -> list[float] | None:
     """The constant that one of a group's nodes has for its second input."""
     nodes = group.of(op_type)
     constant = Call(call.reader, nodes[at]).known(1) if at < len(nodes) else None
     return None if constant is None else [short(n) for n in constant.reshape(-1)]
 
 
-def _decoded(group: Group, call: Call) -> Guess | None:
+def _decoded(group: NodeGroup, call: Call) -> Guess | None:
     most, weights = _numbers(group, call, "Min", 0), _numbers(group, call, "Div", 0)
     attributes: dict[str, Any] = {"weights": tuple(weights)} if weights else {}
     usual = OPERATORS["decode_boxes"].attributes["clip"].default
@@ -263,7 +265,7 @@ def _decoded(group: Group, call: Call) -> Guess | None:
     return Guess("decode_boxes", group.read(), attributes)
 
 
-def _attended(group: Group, call: Call) -> Guess | None:
+def _attended(group: NodeGroup, call: Call) -> Guess | None:
     """Attention with a mask, or with keys that several heads share; netc writes the keys' transpose first."""
     products, turns, factor = group.of("MatMul"), group.of("Transpose"), _numbers(group, call, "Mul", 0)
     if len(products) != 2 or not turns or factor is None:
@@ -281,7 +283,7 @@ def _attended(group: Group, call: Call) -> Guess | None:
     return Guess("scaled_dot_product_attention", [*inputs, *masks], attributes, "attn_mask" if masks else "")
 
 
-def _clipped(group: Group, call: Call) -> Guess | None:
+def _clipped(group: NodeGroup, call: Call) -> Guess | None:
     """Boxes within an image: one that is read for its size, or of that size."""
     read = group.read()
     if len(read) == 2:
@@ -293,7 +295,7 @@ def _clipped(group: Group, call: Call) -> Guess | None:
     return next((Guess("clip_boxes", [*read, value.source], {}, "like") for value in images), None)
 
 
-Guesser = Callable[[Group, Call], Guess | None]
+Guesser = Callable[[NodeGroup, Call], Guess | None]
 GUESSES: dict[str, Guesser] = {
     "NonMaxSuppression": _nms,
     "RoiAlign": _crops,

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from netc.importing.readers.ultralytics_rows import LARGEST, Described, Row
+from netc.importing.readers.ultralytics_rows import LARGEST, Described, ModuleRow
 
 ACTIVATIONS = {
     "SiLU": "silu",
@@ -33,7 +33,7 @@ LARGE, LARGEST_TWO = frozenset("mlx"), frozenset("lx")
 """Scales that have deeper modules inside C3k2, and scaled residuals around A2C2f."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class SpecLine(msgspec.Struct, frozen=True):
     """A row in the words of netc. `channels`: what comes out, at each scale, 0 where that is not told; `repeated`:
     whether repeats are the module's own; `reads`: what it reads, where that is not just what its rows give."""
 
@@ -61,13 +61,13 @@ class Rows:
     def scaled(self) -> bool:
         return len(self.scales) > 1
 
-    def inside(self, row: Row) -> tuple[int, ...]:
+    def inside(self, row: ModuleRow) -> tuple[int, ...]:
         return self.known[row.sources[0]]
 
     def name(self, at: int) -> str:
         return f"model.{at}" if at >= 0 else "image"
 
-    def width(self, row: Row, count: Any) -> tuple[str, tuple[int, ...]]:
+    def width(self, row: ModuleRow, count: Any) -> tuple[str, tuple[int, ...]]:
         """Channels as an expression, and at each scale. Raises Gap."""
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= LARGEST:
             raise row.gap("its channels are not a whole number")
@@ -96,7 +96,7 @@ class Rows:
         return name
 
 
-Module = Callable[[Rows, Row], Line]
+Module = Callable[[Rows, ModuleRow], SpecLine]
 
 
 def activation(text: str) -> str | None:
@@ -108,7 +108,7 @@ def activation(text: str) -> str | None:
     return f'"{operator} {match["number"]}"'
 
 
-def line_of(rows: Rows, row: Row) -> Line:
+def line_of(rows: Rows, row: ModuleRow) -> SpecLine:
     """Raises Gap."""
     module = MODULES.get(row.module.removeprefix("torch."))
     if module is None:
@@ -119,7 +119,7 @@ def line_of(rows: Rows, row: Row) -> Line:
         raise row.gap("its arguments are not those of the module") from error
 
 
-def _filled(row: Row, *defaults: Any) -> tuple[Any, ...]:
+def _filled(row: ModuleRow, *defaults: Any) -> tuple[Any, ...]:
     """The arguments behind the channels, those that the row leaves out as the module has them. Raises Gap."""
     given = row.arguments[1:]
     if len(given) > len(defaults):
@@ -127,7 +127,7 @@ def _filled(row: Row, *defaults: Any) -> tuple[Any, ...]:
     return (*given, *defaults[len(given) :])
 
 
-def _word(row: Row, value: Any) -> str:
+def _word(row: ModuleRow, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple) and value:
@@ -140,7 +140,7 @@ def _word(row: Row, value: Any) -> str:
     return found
 
 
-def _given(row: Row, names: Sequence[str], values: Sequence[Any]) -> str:
+def _given(row: ModuleRow, names: Sequence[str], values: Sequence[Any]) -> str:
     """`size=3 stride=2`: what a row gives, None for what it leaves to the module."""
     if len(values) > len(names):
         raise row.gap(f"has {len(values) - len(names)} arguments more than netc knows of")
@@ -151,15 +151,15 @@ def _given(row: Row, names: Sequence[str], values: Sequence[Any]) -> str:
 def _block(name: str, *parameters: str, repeats: bool = False) -> Module:
     """A module whose first argument are its channels; the others go by the block's names."""
 
-    def read(rows: Rows, row: Row) -> Line:
+    def read(rows: Rows, row: ModuleRow) -> SpecLine:
         width, channels = rows.width(row, row.arguments[0])
         depth = f" {rows.depth(row.repeats)[0]}" if repeats else ""
-        return Line(f"{name} {width}{depth}{_given(row, parameters, row.arguments[1:])}", channels, repeats)
+        return SpecLine(f"{name} {width}{depth}{_given(row, parameters, row.arguments[1:])}", channels, repeats)
 
     return read
 
 
-def _conv(rows: Rows, row: Row) -> Line:
+def _conv(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     size, stride, padding, groups, dilation, act = _filled(row, 1, 1, None, 1, 1, True)
     if act not in (True, False) and not isinstance(act, str):
@@ -168,15 +168,15 @@ def _conv(rows: Rows, row: Row) -> Line:
     told = "".join(f" {name}={_word(row, value)}" for name, value in words.items() if value not in (1, None))
     told += " act=none" if act is False else ""
     if padding is None and dilation in (1, None):
-        return Line(f"conv {width} {_word(row, size)}{told}", channels)
+        return SpecLine(f"conv {width} {_word(row, size)}{told}", channels)
     if padding is None:
         extents = [dilation * (n - 1) + 1 for n in (size if isinstance(size, tuple) else (size,))]
         padding = tuple(n // 2 for n in extents) if len(extents) > 1 else extents[0] // 2
     told += f" padding={_word(row, padding)}" + (f" dilation={_word(row, dilation)}" if dilation != 1 else "")
-    return Line(f"padded_conv {width} {_word(row, size)}{told}", channels)
+    return SpecLine(f"padded_conv {width} {_word(row, size)}{told}", channels)
 
 
-def _depthwise(rows: Rows, row: Row) -> Line:
+def _depthwise(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     groups = tuple(map(gcd, rows.inside(row), channels))
     if groups == rows.inside(row):
@@ -188,7 +188,7 @@ def _depthwise(rows: Rows, row: Row) -> Line:
     else:
         raise row.gap("its groups are not those of its input or output at every scale")
     size, stride, dilation, act = _filled(row, 1, 1, 1, True)
-    plain = Row(
+    plain = ModuleRow(
         row.at,
         row.place,
         row.sources,
@@ -197,118 +197,118 @@ def _depthwise(rows: Rows, row: Row) -> Line:
         (row.arguments[0], size, stride, None, 1, dilation, act),
     )
     found = _conv(rows, plain)
-    return Line(f"{found.text} groups={word}", channels)
+    return SpecLine(f"{found.text} groups={word}", channels)
 
 
-def _c3k2(rows: Rows, row: Row) -> Line:
+def _c3k2(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     depth, _ = rows.depth(row.repeats)
     deep, share, attends, groups, shortcut = _filled(row, False, 0.5, False, None, None)
     more = _given(row, ("groups", "shortcut"), (groups, shortcut))
     told = f"{f' share={_word(row, share)}' if share != 0.5 else ''}{more}"
     if attends is True:
-        return Line(f"c3k2_attending {width} {depth}{told}", channels, True)
+        return SpecLine(f"c3k2_attending {width} {depth}{told}", channels, True)
     flag = "true" if deep is True else rows.flag("deep", LARGE)
-    return Line(f"c3k2 {width} {depth}{'' if flag == 'false' else f' deep={flag}'}{told}", channels, True)
+    return SpecLine(f"c3k2 {width} {depth}{'' if flag == 'false' else f' deep={flag}'}{told}", channels, True)
 
 
-def _a2c2f(rows: Rows, row: Row) -> Line:
+def _a2c2f(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     depth, _ = rows.depth(row.repeats)
     attends, area = _filled(row, True, 1)
     if attends is False:
-        return Line(f"c3kf {width} {depth}", channels, True)
+        return SpecLine(f"c3kf {width} {depth}", channels, True)
     if any(n // 2 % 32 for n in channels):
         raise row.gap("half of its channels are not a multiple of 32")
     flag = rows.flag("residual", LARGEST_TWO)
     more = "" if flag == "false" else f" residual={flag}"
-    return Line(f"a2c2f {width} {depth} areas={_word(row, area)}{more}", channels, True)
+    return SpecLine(f"a2c2f {width} {depth} areas={_word(row, area)}{more}", channels, True)
 
 
-def _c3_ghost(rows: Rows, row: Row) -> Line:
+def _c3_ghost(rows: Rows, row: ModuleRow) -> SpecLine:
     """Its shortcut and groups are given, and not used."""
-    plain = Row(row.at, row.place, row.sources, row.repeats, row.module, (*row.arguments[:1], *row.arguments[3:]))
+    plain = ModuleRow(row.at, row.place, row.sources, row.repeats, row.module, (*row.arguments[:1], *row.arguments[3:]))
     return _block("c3_ghost", "share", repeats=True)(rows, plain)
 
 
-def _sppf(rows: Rows, row: Row) -> Line:
+def _sppf(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     told = _given(row, ("size", "pools", "shortcut"), row.arguments[1:])
-    return Line(f"sppf {width}{told}{' act=none' if len(row.arguments) > 2 else ''}", channels)
+    return SpecLine(f"sppf {width}{told}{' act=none' if len(row.arguments) > 2 else ''}", channels)
 
 
 def _elan(name: str, *, repeats: bool) -> Module:
-    def read(rows: Rows, row: Row) -> Line:
+    def read(rows: Rows, row: ModuleRow) -> SpecLine:
         width, channels = rows.width(row, row.arguments[0])
         words = [_word(row, value) for value in row.arguments[1 : 4 if repeats else 3]]
-        return Line(f"{name} {' '.join((width, *words))}", channels)
+        return SpecLine(f"{name} {' '.join((width, *words))}", channels)
 
     return read
 
 
-def _resnet_layer(rows: Rows, row: Row) -> Line:
+def _resnet_layer(rows: Rows, row: ModuleRow) -> SpecLine:
     _, inner, stride, first, *others = row.arguments
     depth = others[0] if others else 1
     words = f"resnet_layer {_word(row, inner)} stride={_word(row, stride)}"
     words += " first=true" if first is True else f" depth={_word(row, depth)}"
-    return Line(words, (inner if first is True else inner * 4,) * len(rows.scales))
+    return SpecLine(words, (inner if first is True else inner * 4,) * len(rows.scales))
 
 
-def _concat(rows: Rows, row: Row) -> Line:
+def _concat(rows: Rows, row: ModuleRow) -> SpecLine:
     if row.arguments not in ((), (1,)):
         raise row.gap("joins along another axis than the channels")
-    return Line("concat", tuple(map(sum, zip(*(rows.known[at] for at in row.sources), strict=True))))
+    return SpecLine("concat", tuple(map(sum, zip(*(rows.known[at] for at in row.sources), strict=True))))
 
 
-def _upsample(rows: Rows, row: Row) -> Line:
+def _upsample(rows: Rows, row: ModuleRow) -> SpecLine:
     size, factor, mode = (*row.arguments, "nearest")[:3]
     if size is not None or len(row.arguments) > 3 or mode not in ("nearest", "bilinear"):
         raise row.gap("netc reads upsampling by a factor, nearest or bilinear, here")
-    return Line(f"interpolate scale_factor={_word(row, factor)} mode={mode}", rows.inside(row))
+    return SpecLine(f"interpolate scale_factor={_word(row, factor)} mode={mode}", rows.inside(row))
 
 
 def _pool(operator: str) -> Module:
-    def read(rows: Rows, row: Row) -> Line:
-        return Line(operator + _given(row, ("kernel_size", "stride", "padding"), row.arguments), rows.inside(row))
+    def read(rows: Rows, row: ModuleRow) -> SpecLine:
+        return SpecLine(operator + _given(row, ("kernel_size", "stride", "padding"), row.arguments), rows.inside(row))
 
     return read
 
 
-def _zero_pad(rows: Rows, row: Row) -> Line:
+def _zero_pad(rows: Rows, row: ModuleRow) -> SpecLine:
     (amounts,) = row.arguments
     left, right, top, bottom = amounts if isinstance(amounts, tuple) else (amounts,) * 4
-    return Line(f"pad {_word(row, (top, left, bottom, right))}", rows.inside(row))
+    return SpecLine(f"pad {_word(row, (top, left, bottom, right))}", rows.inside(row))
 
 
-def _transposed(rows: Rows, row: Row) -> Line:
+def _transposed(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     told = _given(row, ("kernel_size", "stride", "padding"), row.arguments[1:])
-    return Line(f"conv_transpose2d {width}{told}", channels)
+    return SpecLine(f"conv_transpose2d {width}{told}", channels)
 
 
 def _same(operator: str) -> Module:
-    return lambda rows, row: Line(operator, rows.inside(row))
+    return lambda rows, row: SpecLine(operator, rows.inside(row))
 
 
-def _cb_linear(rows: Rows, row: Row) -> Line:
+def _cb_linear(rows: Rows, row: ModuleRow) -> SpecLine:
     (widths,) = row.arguments[:1]
     rows.parts[row.at] = len(widths)
-    return Line(f"cb_linear {sum(widths)} {_word(row, widths)}", (0,) * len(rows.scales))
+    return SpecLine(f"cb_linear {sum(widths)} {_word(row, widths)}", (0,) * len(rows.scales))
 
 
-def _cb_fuse(rows: Rows, row: Row) -> Line:
+def _cb_fuse(rows: Rows, row: ModuleRow) -> SpecLine:
     (places,) = row.arguments
     *others, target = row.sources
     for at, place in zip(others, places, strict=True):
         if not 0 <= place < rows.parts.get(at, 0):
             raise row.gap("takes a part that its source does not give")
     reads = tuple(f"{rows.name(at)}.parts.{place}" for at, place in zip(others, places, strict=True))
-    return Line("cb_fuse", rows.known[target], reads=(rows.name(target), *reads))
+    return SpecLine("cb_fuse", rows.known[target], reads=(rows.name(target), *reads))
 
 
-def _classify(rows: Rows, row: Row) -> Line:
+def _classify(rows: Rows, row: ModuleRow) -> SpecLine:
     told = _given(row, ("size", "stride"), row.arguments[1:])
-    return Line(f"classify classes{told}", (rows.described.classes,) * len(rows.scales))
+    return SpecLine(f"classify classes{told}", (rows.described.classes,) * len(rows.scales))
 
 
 HEADS = frozenset({"Detect", "v10Detect", "Segment", "Pose", "OBB"})
@@ -317,7 +317,7 @@ LIGHT = frozenset({"C3k2", "A2C2f", "C2fCIB"})
 
 
 def _head(block: str, *names: str) -> Module:
-    def read(rows: Rows, row: Row) -> Line:
+    def read(rows: Rows, row: ModuleRow) -> SpecLine:
         described = rows.described
         values = list(row.arguments[1:])
         told = ""
@@ -335,7 +335,7 @@ def _head(block: str, *names: str) -> Module:
         bins = 16 if row.module == "v10Detect" else described.bins
         told += f" bins={bins}" if bins != 16 else ""
         told += " scorer=depthwise_branch" if light else ""
-        return Line(f"{'detect_once' if once else block} classes{told} strides=STRIDES", (0,) * len(rows.scales))
+        return SpecLine(f"{'detect_once' if once else block} classes{told} strides=STRIDES", (0,) * len(rows.scales))
 
     return read
 

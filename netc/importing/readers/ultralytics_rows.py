@@ -48,7 +48,7 @@ class Scale(msgspec.Struct, frozen=True):
         return max(round(count * self.depth), 1) if count > 1 else count
 
 
-class Row(msgspec.Struct, frozen=True):
+class ModuleRow(msgspec.Struct, frozen=True):
     """A layer. `sources`: the rows that it reads, -1 for the picture."""
 
     at: int
@@ -67,7 +67,7 @@ class Described(msgspec.Struct, frozen=True):
 
     name: str
     scales: tuple[Scale, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ModuleRow, ...]
     classes: int
     channels: int
     bins: int
@@ -171,13 +171,13 @@ def _listed(node: nodes.Node | None, key: str) -> tuple[nodes.Node, ...]:
     return node.items
 
 
-def _rows(items: list[nodes.Node], text: str) -> tuple[Row, ...]:
+def _rows(items: list[nodes.Node], text: str) -> tuple[ModuleRow, ...]:
     if len(items) > MOST_ROWS:
         raise Gap(f"has more than {MOST_ROWS:,} layers")
     return tuple(_row(at, item, f"line {text.count(chr(10), 0, item.start) + 1}") for at, item in enumerate(items))
 
 
-def _row(at: int, item: nodes.Node, place: str) -> Row:
+def _row(at: int, item: nodes.Node, place: str) -> ModuleRow:
     row = _plain(item)
     if not isinstance(row, tuple) or len(row) != 4:
         raise Gap("a row is [from, repeats, module, arguments]", place)
@@ -193,4 +193,4 @@ def _row(at: int, item: nodes.Node, place: str) -> Row:
     if any(not (-1 if at == 0 or n == -1 else 0) <= n < at for n in places):
         raise Gap("reads a layer that does not come before it", place)
     listed = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
-    return Row(at, place, places, repeats, module, listed)
+    return ModuleRow(at, place, places, repeats, module, listed)
