@@ -39,6 +39,32 @@ def test_a_class_that_torch_lacks_has_the_options_that_are_given(given: str) -> 
     assert "  # if" not in text
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("", "", "samples = step.ceil()"),
+        ("sampling_ratio=2", "sampling_ratio=3", "samples = self.sampling_ratio"),
+        ("sampling_ratio=2", "", "if self.sampling_ratio > 0:"),
+        ("sampling_ratio=2", "sampling_ratio=0", "if self.sampling_ratio > 0:"),
+        ("sampling_ratio=2 aligned=true", "sampling_ratio=ratio", "if self.aligned else"),
+        ("sampling_ratio=2", "sampling_ratio=ratio", "if self.sampling_ratio > 0:"),
+    ],
+)
+def test_a_class_that_torch_lacks_has_the_lines_for_its_modules(first: str, second: str, said: str) -> None:
+    text = text_of(f"""
+        netc: 1
+        name: crops
+        args: {{ratio: 2}}
+        inputs: {{image: [N, 3, 8, 8], boxes: [N, 2, 4]}}
+        net:
+          small: roi_align 2 {first} @image @boxes
+          large: roi_align 3 {second} @image @boxes
+        outputs: {{small: small, large: large}}
+    """)
+    assert said in text
+    assert "  # if" not in text
+
+
 def test_a_repeat_of_one_is_no_loop() -> None:
     text = text_of("""
         netc: 1

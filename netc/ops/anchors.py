@@ -20,13 +20,15 @@ FROM_SIZES = '''class Anchors(nn.Module):
     def __init__(
         self,
         sizes: float | tuple[float, ...],
-        ratios: float | tuple[float, ...] = 1.0,
+        ratios: float | tuple[float, ...] = 1.0,  # if ratios
         stride: float | tuple[float, float] = 1.0,
-        offset: float = 0.0,
-        round: bool = True,
+        offset: float = 0.0,  # if offset
+        round: bool = True,  # if round
     ) -> None:
         super().__init__()
-        self.sizes, self.ratios, self.round = sizes, ratios, round
+        self.sizes = sizes
+        self.ratios = ratios  # if ratios
+        self.round = round  # if round
 '''
 
 FROM_SIDES = '''class AnchorBoxes(nn.Module):
@@ -38,7 +40,7 @@ FROM_SIDES = '''class AnchorBoxes(nn.Module):
         widths: float | tuple[float, ...],
         heights: float | tuple[float, ...],
         stride: float | tuple[float, float] = 1.0,
-        offset: float = 0.0,
+        offset: float = 0.0,  # if offset
     ) -> None:
         super().__init__()
         self.sides = (widths, heights)
@@ -48,10 +50,12 @@ SIZED = '''
     def corners(self, device: torch.device) -> Tensor:
         """Half the width and height of each box."""
         size = torch.tensor(self.sizes, dtype=torch.float32, device=device).flatten()
-        root = torch.tensor(self.ratios, dtype=torch.float32, device=device)
-        root = root.reshape(-1, 1).sqrt()
-        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2
-        return corner.round() if self.round else corner'''
+        ratio = torch.tensor(self.ratios, dtype=torch.float32, device=device)  # if ratios
+        root = ratio.reshape(-1, 1).sqrt()  # if ratios
+        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2  # if ratios
+        corner = torch.stack([size, size], -1) / 2  # if no ratios
+        return corner.round() if self.round else corner  # if round
+        return corner.round()  # if no round'''
 
 SIDED = '''
     def corners(self, device: torch.device) -> Tensor:
@@ -60,12 +64,13 @@ SIDED = '''
         return sides.reshape(2, -1).T / 2'''
 
 AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
-        self.offset = offset
+        self.offset = offset  # if offset
 
     def places(self, axis: int, x: Tensor) -> Tensor:
         """Where the cells lie along an axis."""
         index = torch.arange(x.shape[axis], dtype=x.dtype, device=x.device)
-        return (index + self.offset) * self.stride[axis]
+        return (index + self.offset) * self.stride[axis]  # if offset
+        return index * self.stride[axis]  # if no offset
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = self.places(-2, x), self.places(-1, x)

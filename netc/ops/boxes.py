@@ -32,19 +32,21 @@ DECODE_BOXES = '''class DecodeBoxes(nn.Module):
 
     def __init__(
         self,
-        weights: float | tuple[float, ...] = 1.0,
-        clip: float | None = 4.135166556742356,  # log(1000 / 16)
+        weights: float | tuple[float, ...] = 1.0,  # if weights
+        clip: float | None = math.log(1000 / 16),  # if clip
     ) -> None:
         super().__init__()
-        self.weights = weights
-        self.clip = clip
+        self.weights = weights  # if weights
+        self.clip = clip  # if clip
 
     def forward(self, offsets: Tensor, anchors: Tensor) -> Tensor:
         first, last = anchors.split(2, -1)
         size = last - first
-        move, growth = (offsets / offsets.new_tensor(self.weights)).split(2, -1)
-        if self.clip is not None:
-            growth = growth.clamp(max=self.clip)
+        offsets = offsets / offsets.new_tensor(self.weights)  # if weights
+        move, growth = offsets.split(2, -1)
+        growth = growth.clamp(max=math.log(1000 / 16))  # if no clip
+        if self.clip is not None:  # if clip
+            growth = growth.clamp(max=self.clip)  # if clip
         centre = first + size / 2 + move * size
         half = growth.exp() * size / 2
         return torch.cat([centre - half, centre + half], -1)'''
@@ -53,17 +55,19 @@ ENCODE_BOXES = '''class EncodeBoxes(nn.Module):
     """The offsets (dx, dy, dw, dh) from anchors to boxes x1 y1 x2 y2: how far the centre
     moves, in sizes of the anchor, and the logarithm of how much the size grows."""
 
-    def __init__(self, weights: float | tuple[float, ...] = 1.0) -> None:
-        super().__init__()
-        self.weights = weights
-
+    def __init__(self, weights: float | tuple[float, ...] = 1.0) -> None:  # if weights
+        super().__init__()  # if weights
+        self.weights = weights  # if weights
+  # if weights
     def forward(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         first, last = anchors.split(2, -1)
         left, right = boxes.split(2, -1)
         size = last - first
         move = ((left + right) - (first + last)) / 2 / size
         growth = ((right - left) / size).log()
-        return torch.cat([move, growth], -1) * boxes.new_tensor(self.weights)'''
+        offsets = torch.cat([move, growth], -1)
+        return offsets * boxes.new_tensor(self.weights)  # if weights
+        return offsets  # if no weights'''
 
 CLIP_BOXES = '''class ClipBoxes(nn.Module):
     """Boxes x1 y1 x2 y2 cut at the edges of an image."""

@@ -268,16 +268,18 @@ class LayerNorm2d(Op):
 FROZEN = '''class FrozenBatchNorm2d(nn.Module):
     """Batch normalisation whose scale, offset and statistics stay as they are."""
 
-    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:  # if eps
+    def __init__(self, num_features: int) -> None:  # if no eps
         super().__init__()
-        self.eps = eps
+        self.eps = eps  # if eps
         self.weight = nn.Buffer(torch.ones(num_features))
         self.bias = nn.Buffer(torch.zeros(num_features))
         self.running_mean = nn.Buffer(torch.zeros(num_features))
         self.running_var = nn.Buffer(torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        scale = self.weight * (self.running_var + self.eps).rsqrt()  # if eps
+        scale = self.weight * (self.running_var + 1e-5).rsqrt()  # if no eps
         offset = self.bias - self.running_mean * scale
         return x * scale[:, None, None] + offset[:, None, None]'''
 

@@ -179,8 +179,8 @@ class TorchModule(msgspec.Struct, frozen=True, gc=False):
     """`nn.Conv2d(…)` kept as an attribute and called. `call` is how forward uses it: `{self}` the module, `{0}`, `{1}`
     the inputs, `{*}` all inputs comma-separated; a call that is more than that cannot stand in an nn.Sequential.
     `imports` are `module:name` pairs the call needs. `helper` is the source of a class to put into the file when torch
-    has none; cls is then its name, and lines that end in ` # if option` are there where that is given. `make` says that
-    a tensor is kept instead of a module: the expression that makes it, args in braces (`{*shape}`: the items of a
+    has none; cls is then its name, and `ops/helpers.py` says which of its lines stand when. `make` says that a
+    tensor is kept instead of a module: the expression that makes it, args in braces (`{*shape}`: the items of a
     list); a parameter where cls is `nn.Parameter`, a buffer of the state_dict where it is `nn.Buffer`, else one outside
     of it. Its call is `{self}`."""
 

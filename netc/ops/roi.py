@@ -12,14 +12,14 @@ from netc.ops.merge import need_same_dtype
 from netc.ops.records import Fact, OnnxConst, OnnxNode, Problem, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
-NUMBERED = '''
-    def numbered(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sample and corners of each box, of boxes × 5 or samples × boxes × 4."""
-        if boxes.dim() == 2:
-            return boxes[:, 0].long(), boxes[:, 1:]
-        samples = torch.arange(len(boxes), device=boxes.device)
-        return samples.repeat_interleave(boxes.shape[1]), boxes.flatten(0, 1)
-'''
+LISTED = "        samples, corners = boxes[:, 0].long(), boxes[:, 1:]"
+"""The sample and corners of each of K×5 boxes."""
+BY_SAMPLE = """        samples = torch.arange(len(boxes), device=boxes.device)
+        samples = samples.repeat_interleave(boxes.shape[1])
+        corners = boxes.flatten(0, 1)"""
+"""The same of N×K×4 boxes."""
+NUMBERED = "        # the sample and corners of each box"
+"""Stands in the classes for one or the other."""
 
 ROI_POOL = f'''class RoIPool(nn.Module):
     """The largest element of each cell of each box, its corners rounded; zero where a
@@ -33,7 +33,7 @@ ROI_POOL = f'''class RoIPool(nn.Module):
             output_size = (output_size, output_size)
         self.output_size = output_size
         self.spatial_scale = spatial_scale
-{NUMBERED}
+
     def cells(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
         """Which of `size` elements belong to each of `count` cells from `first` to
         `last`: boxes × count × size."""
@@ -54,7 +54,7 @@ ROI_POOL = f'''class RoIPool(nn.Module):
         return x.masked_fill(~filled[:, None], 0)
 
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        samples, corners = self.numbered(boxes)
+{NUMBERED}
         scaled = corners * self.spatial_scale
         rounded = scaled.sign() * (scaled.abs() + 0.5).floor()
         left, top, right, bottom = rounded.unbind(1)
@@ -63,32 +63,39 @@ ROI_POOL = f'''class RoIPool(nn.Module):
         few = zip(samples.split(16), rows.split(16), columns.split(16), strict=True)
         return torch.cat([self.largest(x[own], *cells) for own, *cells in few])'''
 
-WEIGHTS = '''
+EXTENT = """        extent = last - first if self.aligned else (last - first).clamp(min=1)  # if aligned
+        extent = (last - first).clamp(min=1)  # if no aligned
+"""
+WEIGHTS = f'''
     def weights(self, first: Tensor, last: Tensor, count: int, size: int) -> Tensor:
         """How much of each of `size` elements each of `count` cells from `first` to
         `last` takes, summed over its samples: boxes × count × size."""
-        extent = last - first if self.aligned else (last - first).clamp(min=1)
-        extent, first = extent[:, None, None], first[:, None, None]
-        if self.sampling_ratio > 0:
-            samples = torch.full_like(extent, self.sampling_ratio)
-        else:
-            samples = (extent / count).ceil()
-        most = int(samples.max().clamp(min=0)) if len(samples) else 0
+{EXTENT}        step, first = extent[:, None, None] / count, first[:, None, None]
+        if self.sampling_ratio > 0:  # if some sampling_ratio
+            samples = torch.full_like(step, self.sampling_ratio)  # if some sampling_ratio
+        else:  # if some sampling_ratio
+            samples = step.ceil()  # if some sampling_ratio
+        samples = step.ceil()  # if no sampling_ratio
+        most = int(samples.max().clamp(min=0)) if len(samples) else 0  # if not every sampling_ratio
         cell = torch.arange(count, dtype=first.dtype, device=first.device)[:, None]
-        sample = torch.arange(most, dtype=first.dtype, device=first.device)
-        spacing = extent / count / samples.clamp(min=1)
-        at = first + cell * (extent / count) + (sample + 0.5) * spacing
-        used = (sample < samples) & (at >= -1) & (at <= size)
+        sample = torch.arange(most, dtype=first.dtype, device=first.device)  # if not every sampling_ratio
+        samples = self.sampling_ratio  # if every sampling_ratio
+        sample = torch.arange(samples, dtype=first.dtype, device=first.device)  # if every sampling_ratio
+        at = first + cell * step + (sample + 0.5) * (step / samples.clamp(min=1))  # if not every sampling_ratio
+        at = first + cell * step + (sample + 0.5) * (step / samples)  # if every sampling_ratio
+        used = (at >= -1) & (at <= size)
+        used = used & (sample < samples)  # if not every sampling_ratio
         element = torch.arange(size, dtype=first.dtype, device=first.device)
         distance = at.clamp(0, size - 1)[..., None] - element
         parts = (1 - distance.abs()).clamp(min=0).masked_fill(~used[..., None], 0)
-        return parts.sum(2) / samples.clamp(min=1)
+        return parts.sum(2) / samples.clamp(min=1)  # if not every sampling_ratio
+        return parts.sum(2) / samples  # if every sampling_ratio
 '''
 
 CROPS = '''
     def crops(self, x: Tensor, samples: Tensor, corners: Tensor) -> Tensor:
         """The cells of boxes in sizes of elements."""
-        corners = corners - 0.5 if self.aligned else corners
+        corners = corners - 0.5 if self.aligned else corners  # if aligned
         left, top, right, bottom = corners.unbind(1)
         rows = self.weights(top, bottom, self.output_size[0], x.shape[2])
         columns = self.weights(left, right, self.output_size[1], x.shape[3])
@@ -107,19 +114,19 @@ ROI_ALIGN = f'''class RoIAlign(nn.Module):
         self,
         output_size: int | tuple[int, int],
         spatial_scale: float = 1.0,
-        sampling_ratio: int = -1,
-        aligned: bool = False,
+        sampling_ratio: int = -1,  # if sampling_ratio
+        aligned: bool = False,  # if aligned
     ) -> None:
         super().__init__()
         if isinstance(output_size, int):
             output_size = (output_size, output_size)
         self.output_size = output_size
         self.spatial_scale = spatial_scale
-        self.sampling_ratio = sampling_ratio
-        self.aligned = aligned
-{NUMBERED}{WEIGHTS}{CROPS}
+        self.sampling_ratio = sampling_ratio  # if sampling_ratio
+        self.aligned = aligned  # if aligned
+{WEIGHTS}{CROPS}
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        samples, corners = self.numbered(boxes)
+{NUMBERED}
         return self.crops(x, samples, corners * self.spatial_scale)'''
 
 
@@ -154,12 +161,17 @@ class _Roi(Op):
     def _scale_text(self) -> str:
         return f"corners times {self.spatial_scale:g}"
 
-    def _module(self, cls: str, helper: str, *options: str) -> TorchForm:
+    def _module(self, cls: str, helper: str, boxes: TensorType, *options: str) -> TorchForm:
         args = (*positional(self, "output_size"), *keywords(self, "spatial_scale", *options))
-        return TorchForm(TorchModule(cls, args, helper=helper), heavy=True)
+        return TorchForm(TorchModule(cls, args, helper=reading(helper, boxes)), heavy=True)
 
     def caption(self, *x: TensorType) -> str:
         return "×".join(map(str, self.output_size))
+
+
+def reading(helper: str, boxes: TensorType) -> str:
+    """The class for boxes of this form."""
+    return helper.replace(NUMBERED, LISTED if boxes.rank == 2 else BY_SAMPLE)
 
 
 def need_boxes(op: Op, x: TensorType, boxes: TensorType, at: int) -> Iterator[Problem]:
@@ -215,7 +227,7 @@ class RoIPool(_Roi):
     spatial_scale: float = attr("elements of the features per unit of the boxes", default=1.0)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return self._module("RoIPool", ROI_POOL)
+        return self._module("RoIPool", ROI_POOL, x[1])
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         settings: dict[str, Any] = {"pooled_shape": self.output_size, "spatial_scale": self.spatial_scale}
@@ -244,7 +256,7 @@ class RoIAlign(_Roi):
     aligned: bool = attr("treat elements as points at half coordinates", default=False)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return self._module("RoIAlign", ROI_ALIGN, "sampling_ratio", "aligned")
+        return self._module("RoIAlign", ROI_ALIGN, x[1], "sampling_ratio", "aligned")
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         counts = self.aligned and self.sampling_ratio <= 0

@@ -8,7 +8,7 @@ from netc.ops.base import Family, Ints, PerAxis, attr, op
 from netc.ops.common import int64, keywords, need_float, need_rank, node, number, positional
 from netc.ops.merge import need_alike, need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchForm, TorchModule
-from netc.ops.roi import CROPS, NUMBERED, WEIGHTS, _Roi, align_settings, need_boxes, numbered, ordered
+from netc.ops.roi import CROPS, NUMBERED, WEIGHTS, _Roi, align_settings, need_boxes, numbered, ordered, reading
 from netc.types import ONNX_TYPES, TensorType
 
 MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
@@ -19,32 +19,34 @@ MULTI_SCALE_ROI_ALIGN = f'''class MultiScaleRoIAlign(nn.Module):
         self,
         output_size: int | tuple[int, int],
         strides: tuple[int, ...],
-        sampling_ratio: int = -1,
-        aligned: bool = False,
-        canonical_scale: int = 224,
-        canonical_level: int = 4,
+        sampling_ratio: int = -1,  # if sampling_ratio
+        aligned: bool = False,  # if aligned
+        canonical_scale: int = 224,  # if canonical_scale
+        canonical_level: int = 4,  # if canonical_level
     ) -> None:
         super().__init__()
         if isinstance(output_size, int):
             output_size = (output_size, output_size)
         self.output_size = output_size
         self.strides = strides
-        self.sampling_ratio = sampling_ratio
-        self.aligned = aligned
-        self.canonical_scale = canonical_scale
-        self.canonical_level = canonical_level
+        self.sampling_ratio = sampling_ratio  # if sampling_ratio
+        self.aligned = aligned  # if aligned
+        self.canonical_scale = canonical_scale  # if canonical_scale
+        self.canonical_level = canonical_level  # if canonical_level
 
     def levels(self, corners: Tensor) -> Tensor:
         """The number of the map for each box; twice the side means the next one."""
         side = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1).sqrt()
-        octaves = (side / self.canonical_scale).log2()
-        level = (self.canonical_level + octaves + 1e-6).floor()
+        octaves = (side / self.canonical_scale).log2()  # if canonical_scale
+        octaves = (side / 224).log2()  # if no canonical_scale
+        level = (self.canonical_level + octaves + 1e-6).floor()  # if canonical_level
+        level = (4 + octaves + 1e-6).floor()  # if no canonical_level
         finest = self.strides[0].bit_length() - 1
         return (level - finest).clamp(0, len(self.strides) - 1).long()
-{NUMBERED}{WEIGHTS}{CROPS}
+{WEIGHTS}{CROPS}
     def forward(self, *inputs: Tensor) -> Tensor:
         *maps, boxes = inputs
-        samples, corners = self.numbered(boxes)
+{NUMBERED}
         levels = self.levels(corners)
         y = maps[0].new_zeros(len(corners), maps[0].shape[1], *self.output_size)
         for level, (x, stride) in enumerate(zip(maps, self.strides, strict=True)):
@@ -104,7 +106,9 @@ class MultiScaleRoIAlign(_Roi):
         strides = TorchArg("strides", self.strides, attribute="strides")
         options = keywords(self, "sampling_ratio", "aligned", "canonical_scale", "canonical_level")
         args = (*positional(self, "output_size"), strides, *options)
-        return TorchForm(TorchModule("MultiScaleRoIAlign", args, helper=MULTI_SCALE_ROI_ALIGN), heavy=True)
+        return TorchForm(
+            TorchModule("MultiScaleRoIAlign", args, helper=reading(MULTI_SCALE_ROI_ALIGN, x[-1])), heavy=True
+        )
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """The boxes of each level are cropped together, and every crop then goes to the place of its box."""

@@ -9,30 +9,31 @@ from netc.dims import Size, dim_text, exact_div
 from netc.ops.base import Family, PerAxis, attr, op
 from netc.ops.common import elements, int64, node, number
 from netc.ops.records import OnnxNode, Problem, TorchForm
-from netc.ops.roi import NUMBERED, WEIGHTS, _Roi, align_settings, box_count, numbered, ordered
+from netc.ops.roi import EXTENT, NUMBERED, WEIGHTS, _Roi, align_settings, box_count, numbered, ordered
 from netc.types import TensorType
+
+UNBOUNDED = WEIGHTS.replace(EXTENT, "        extent = last - first\n")
+"""An empty box has no extent here."""
 
 PS_ROI_ALIGN = f'''class PSRoIAlign(nn.Module):
     """The mean of bilinear samples in each cell of each box, every cell from channels
     of its own."""
 
-    aligned = True
-
     def __init__(
         self,
         output_size: int | tuple[int, int],
         spatial_scale: float = 1.0,
-        sampling_ratio: int = -1,
+        sampling_ratio: int = -1,  # if sampling_ratio
     ) -> None:
         super().__init__()
         if isinstance(output_size, int):
             output_size = (output_size, output_size)
         self.output_size = output_size
         self.spatial_scale = spatial_scale
-        self.sampling_ratio = sampling_ratio
-{NUMBERED}{WEIGHTS}
+        self.sampling_ratio = sampling_ratio  # if sampling_ratio
+{UNBOUNDED}
     def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        samples, corners = self.numbered(boxes)
+{NUMBERED}
         left, top, right, bottom = (corners * self.spatial_scale - 0.5).unbind(1)
         rows = self.weights(top, bottom, self.output_size[0], x.shape[2])
         columns = self.weights(left, right, self.output_size[1], x.shape[3])
@@ -70,7 +71,7 @@ class PSRoIAlign(_Roi):
         return x[0].with_shape(box_count(x[1]), self._channels(x[0]), *self.output_size)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return self._module("PSRoIAlign", PS_ROI_ALIGN, "sampling_ratio")
+        return self._module("PSRoIAlign", PS_ROI_ALIGN, x[1], "sampling_ratio")
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """All cells of all channels, then of each cell its own: the diagonal."""

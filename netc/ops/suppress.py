@@ -19,45 +19,40 @@ NMS = '''class NonMaxSuppression(nn.Module):
         self,
         max_output: int,
         iou_threshold: float = 0.5,
-        score_threshold: float | None = None,
+        score_threshold: float | None = None,  # if score_threshold
         min_size: float | None = None,  # if min_size
     ) -> None:
         super().__init__()
         self.max_output = max_output
         self.iou_threshold = iou_threshold
-        self.score_threshold = score_threshold
+        self.score_threshold = score_threshold  # if score_threshold
         self.min_size = min_size  # if min_size
-
-    def candidates(self, boxes: Tensor, scores: Tensor) -> Tensor:
-        """The scores, minus infinity for boxes that are too bad or too small."""
-        valid = torch.ones_like(scores, dtype=torch.bool)
-        if self.score_threshold is not None:
-            valid = scores > self.score_threshold
-        if self.min_size is not None:  # if min_size
-            valid = valid & (boxes[..., 2:] - boxes[..., :2] >= self.min_size).all(2)  # if min_size
-        return scores.masked_fill(~valid, float("-inf"))
 
     def overlap(self, corners: Tensor, best: Tensor) -> Tensor:
         """Intersection over union of every box with the best one."""
-        left, top, right, bottom = corners
-        area = (right - left) * (bottom - top)
         chosen = corners.gather(2, best.expand(4, -1, -1))
         first = torch.maximum(corners[:2], chosen[:2])
         last = torch.minimum(corners[2:], chosen[2:])
-        wide, tall = (last - first).clamp(min=0)
-        shared = wide * tall
+        shared = (last - first).clamp(min=0).prod(0)
+        area = (corners[2:] - corners[:2]).prod(0)
         return shared / (area.gather(1, best) + area - shared)
 
     def forward(
         self, boxes: Tensor, scores: Tensor, groups: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        remaining = self.candidates(boxes.detach(), scores.detach())
+        remaining = scores.detach()
         corners = boxes.detach().permute(2, 0, 1).contiguous()
+        if self.score_threshold is not None:  # if score_threshold
+            above = scores > self.score_threshold  # if score_threshold
+            remaining = remaining.masked_fill(~above, -torch.inf)  # if score_threshold
+        if self.min_size is not None:  # if min_size
+            large = (corners[2:] - corners[:2] >= self.min_size).all(0)  # if min_size
+            remaining = remaining.masked_fill(~large, -torch.inf)  # if min_size
         count = scores.new_zeros(scores.shape[0], dtype=torch.long)
         indices = count[:, None].repeat(1, self.max_output)
         for k in range(self.max_output):
             best = remaining.argmax(1, keepdim=True)
-            found = remaining.gather(1, best) > float("-inf")
+            found = remaining.gather(1, best) > -torch.inf
             if not found.any():
                 break
             indices[:, k : k + 1] = best
@@ -65,8 +60,8 @@ NMS = '''class NonMaxSuppression(nn.Module):
             gone = self.overlap(corners, best) > self.iou_threshold
             if groups is not None:
                 gone = gone & (groups == groups.gather(1, best))
-            remaining = remaining.masked_fill(gone, float("-inf"))
-            remaining = remaining.scatter(1, best, float("-inf"))
+            remaining = remaining.masked_fill(gone, -torch.inf)
+            remaining = remaining.scatter(1, best, -torch.inf)
         real = torch.arange(self.max_output, device=scores.device) < count[:, None]
         return indices, scores.gather(1, indices).masked_fill(~real, 0), count'''
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
@@ -12,6 +13,7 @@ import msgspec
 
 from netc.ir.flat import FlatNode, Wire
 from netc.libraries import torch
+from netc.ops.helpers import needed
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
 
 
@@ -99,7 +101,8 @@ def _class(form: TorchModule) -> Any:
 def _helper(source: str) -> dict[str, Any]:
     """The names that the source of a class defines, as it stands in a generated file."""
     names = _names(())
-    exec(compile(f"from __future__ import annotations\n{source}", "<helper>", "exec", dont_inherit=True), names)
+    text = "\n".join(("from __future__ import annotations", *needed(source)))
+    exec(compile(text, "<helper>", "exec", dont_inherit=True), names)
     return names
 
 
@@ -133,7 +136,7 @@ def _function(template: str, inputs: int, args: tuple[str, ...], imports: tuple[
 def _names(imports: Sequence[str]) -> dict[str, Any]:
     """What the code of a generated file has imported."""
     pairs = [text.partition(":") for text in imports]
-    own = {"torch": torch(), "nn": torch().nn, "Tensor": torch().Tensor}
+    own = {"math": math, "torch": torch(), "nn": torch().nn, "Tensor": torch().Tensor}
     return own | {name: getattr(import_module(module), name) for module, _, name in pairs}
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.document import call_end, layout
 from netc.backends.pytorch.print.lists import Lists
+from netc.backends.pytorch.print.options import cut
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
 from netc.expr.terms import lit, make_divisible
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
+from netc.ops.helpers import VARIED, Options
 from netc.ops.records import TorchModule
 
 CONSTANT_DEVICE = '''def constant_device() -> torch.device:
@@ -51,8 +53,13 @@ class File:
         self.shared = frozenset(plan.callee(made) for plan, made in shared if isinstance(made, tree.New))
         """Classes of modules that are handed to others."""
         self._forms = dict.fromkeys(node.form for _, node in made if node.form is not None)
-        self._options = {h.name for plan, node in made for h in node.holes if plan.said(h) != lit(h.omit)}
-        """What is given to any operator."""
+        self._uses: dict[str, list[Options]] = {}
+        """Class of an operator → what each of its modules is given."""
+        for plan, node in made:
+            if node.form is not None and node.form.helper is not None:
+                said = {h.name: plan.said(h) for h in node.holes if plan.said(h) != lit(h.omit)}
+                given = {n: term.value if isinstance(term, Literal) else VARIED for n, term in said.items()}
+                self._uses.setdefault(node.form.cls, []).append(given)
         self._helper_names: dict[tuple[str, str], str] = {}
         imported = {pair.partition(":")[2] for pairs in self._pairs() for pair in pairs}
         taken = {*RESERVED, "Module", *imported}
@@ -75,7 +82,8 @@ class File:
             for value in trace.env.values()
             if isinstance(value, tree.Factory) and value.helper
         ]
-        self._options |= {name for value in held for name, _ in value.arguments}
+        for value in held:
+            self._uses.setdefault(value.cls, []).append(dict(value.arguments))
         known = [*((f.cls, f.helper) for f in self._forms), *((f.cls, f.helper) for f in held)]
         for cls, helper in [(cls, helper) for cls, helper in known if helper is not None]:
             if (cls, helper) not in self._helper_names:
@@ -130,16 +138,9 @@ class File:
 
     def _use_helper(self, cls: str, helper: str) -> str:
         name = self._helper_names[cls, helper]
-        helper = "\n".join(self._needed(helper.splitlines()))
+        helper = cut(helper, self._uses[cls])
         self.helpers[name] = helper if name == cls else helper.replace(f"class {cls}(", f"class {name}(")
         return name
-
-    def _needed(self, lines: Sequence[str]) -> Iterator[str]:
-        """Without lines that are there only for an option that nothing gives: they end in `# if option`."""
-        for line in lines:
-            text, _, option = line.partition("  # if ")
-            if not option or option in self._options:
-                yield text if option else line
 
     def head(self, code: str) -> list[str]:
         """Imports and helpers before the classes, whose code names modules."""
