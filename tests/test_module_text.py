@@ -361,3 +361,53 @@ def test_slices_have_the_spaces_that_ruff_gives_them() -> None:
     assert "= image[:, :, self.s : self.k + 4 : 2]" in text
     assert "= image[:, :, :, 1:-1]" in text
     assert "= image[:, :, :, self.s :: self.k]" in text
+
+
+def test_what_a_condition_passes_on_hangs_on_it_only_where_the_condition_is_read() -> None:
+    text = text_of("""
+        netc: 1
+        name: deformed
+        args: {first: 2}
+        inputs: {image: [N, 4, 8*h, 8*w]}
+        blocks:
+          unit:
+            args: width deform=false
+            net:
+              relu1: [conv2d width 1, relu]
+              offset: {if: deform, do: conv2d 18 3 padding=1 @relu1, else: "@relu1"}
+              conv2:
+                if: deform
+                do: deform_conv2d width 3 padding=1 @relu1 @offset
+                else: conv2d width 3 padding=1 @relu1
+        net:
+          layer$i: {for: {i: 1..2}, do: unit 4*i deform=(i >= first)}
+        outputs: {y: layer2}
+    """)
+    assert "def __init__(self, first: int = 2) -> None:" in text
+    assert "deform=first <= 1" in text
+
+
+def test_what_is_split_is_one_variable() -> None:
+    text = text_of("""
+        netc: 1
+        name: gate
+        inputs: {image: [N, 6, h, w]}
+        net: {halves: split 3 dim=1 @image, gate: sigmoid @halves.1, y: mul @halves.0 @gate}
+        outputs: {y: y}
+    """)
+    assert "halves = image.split(3, 1)" in text
+    assert "return halves[0] * halves[1].sigmoid()" in text
+
+
+def test_whole_numbers_in_a_row_are_made_where_the_inputs_are() -> None:
+    text = text_of("""
+        netc: 1
+        name: places
+        args: {length: 5}
+        inputs: {words: [N, 4, length]}
+        blocks: {places: {args: n, inputs: [], net: {row: arange 0 n}}}
+        net: {column: arange 0 length, row: places length, both: [mul @column @row, cast float32], y: add @words @both}
+        outputs: {y: y}
+    """)
+    assert "torch.arange(0, self.length, device=words.device)" in text
+    assert text.count("constant_device()") == 2

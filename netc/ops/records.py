@@ -192,6 +192,8 @@ class TorchModule(msgspec.Struct, frozen=True, gc=False):
     make: str = ""
     results: str = ""
     """What the call gives where that is no flat tuple of the outputs: `{0}, ({1}, {2})`."""
+    anew: bool = False
+    """Whether forward makes the tensor, where it is given others: quickly, and of a type that no cast changes."""
 
 
 class TorchCall(msgspec.Struct, frozen=True, gc=False):

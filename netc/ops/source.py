@@ -182,7 +182,7 @@ class Arange(Op):
             args.pop()
         kind = "" if self.dtype == "int64" else f", dtype=torch.{self.dtype}"
         made = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
-        return TorchForm(TorchModule("Tensor", tuple(args), "{self}", make=made))
+        return TorchForm(TorchModule("Tensor", tuple(args), "{self}", make=made, anew=self.dtype in WHOLE))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         values = tuple(self._numbers())

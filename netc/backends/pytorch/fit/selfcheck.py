@@ -13,7 +13,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import same
 from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.trace.forms import Forms, dtype_of, factory_of, wrapped
+from netc.backends.pytorch.trace.forms import Forms, anew, dtype_of, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
 from netc.expr.tree import Literal, Name
 from netc.ir.flat import Flat, FlatNode, Wire, join
@@ -112,6 +112,8 @@ class _Checked:
         while form is not None:
             if form.module is not None:
                 yield form.module
+                if form.module.anew:
+                    yield anew(form.module)
             if form.call is not None:
                 yield form.call
                 if form.module is None:

@@ -12,6 +12,7 @@ from netc.backends.pytorch.print.returns import Returns
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text
+from netc.backends.pytorch.tree import is_handed
 from netc.expr.terms import lit
 from netc.expr.tree import ATOM, Expr
 
@@ -119,13 +120,15 @@ class Expressions(Returns):
             self.flush()
 
     def _expression(self, step: tree.Apply, operands: list[Text]) -> Text:
-        call, fields = step.call, {}
+        call, fields, device = step.call, {}, None
         level = ATOM if call is None else LEVELS[call.binding]
         if call is not None:
             for pair in call.imports:
                 self.constructor.file.add(pair)
             for hole in step.holes:
                 fields[hole.name] = self.constructor.say_stored(self._said(hole), self.variables)
+            if "{device}" in call.template:
+                fields["device"], device = self._device()
         else:
             fields["self"] = Code(self.accesses.get(step.module) or self.constructor.places.access(step.module))
         template, given = self._template(step), self._given(step, [o.code for o in operands])
@@ -134,10 +137,17 @@ class Expressions(Returns):
         shown = filled(template, given, fields, level)
         if level != ATOM and any(hole.omit is not ... and self._said(hole) == lit(hole.omit) for hole in step.holes):
             shown, level = operands[0].text, operands[0].code.level
-        reads = [read for p in operands for read in p.reads]
+        reads = [*([device] if device else []), *(read for p in operands for read in p.reads)]
         slot = step.outs[0] if len(step.outs) == 1 else None
         free = call is not None and not step.heavy and all(p.is_free for p in operands)
         return Text(Code(shown, level), step.heavy or any(p.heavy for p in operands), reads, slot, free)
+
+    def _device(self) -> tuple[Code, tuple[str, str]]:
+        """Where a new tensor is made: where one of the inputs is, or another variable, which is read once more."""
+        names = [*(name for name, _ in self.given), *self.homes.values()]
+        name, slot = next((name, slot) for name in names if (slot := self.held.get(name)) and not is_handed(slot))
+        self.left[slot] += 1
+        return Code(f"{name}[0].device" if slot == f"{name}[]" else f"{name}.device"), (name, slot)
 
     def _given(self, step: tree.Apply, operands: list[Code]) -> list[Code]:
         """What a module is called with: tensors, or some of them as one list."""

@@ -40,7 +40,7 @@ class Writer(Expressions):
     def branch(self, indent: int) -> Writer:
         """A writer for a branch: what it does to names is its own."""
         inner = Writer(self.constructor, self.tensors, self.shapes, indent)
-        inner.atoms = self.atoms
+        inner.atoms, inner.given = self.atoms, self.given
         inner.left, inner.held, inner.homes = Counter(self.left), dict(self.held), dict(self.homes)
         inner.presets, inner.shape, inner.crowded = dict(self.presets), self.shape, self.crowded
         inner.lengths = self.lengths
@@ -98,12 +98,24 @@ class Writer(Expressions):
             self.write(f"{', '.join([self.hold_list(group, wanted) for group, wanted in named])} = {made.text}")
             self.passed = made, tuple(slot for group in groups for slot in group), len(self.lines)
             return
+        if step.call is not None and self._are_parts(step):
+            self._spend(made)
+            name = self.hold_list(step.outs, statement_name(step.path))
+            del self.lengths[name]
+            self.write(f"{name} = {made.text}")
+            return
         told = step.call or form
         self._bind(made, self._results(step), told.results if told is not None else "")
         callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
         plain = len(step.outs) == 1 and not (form and form.results)
         if plain if callee is None else not any(o.train_only for o in callee.tree.outputs):
             self.passed = made, step.outs, len(self.lines)
+
+    def _are_parts(self, step: tree.Apply) -> bool:
+        """Whether the results are told by their numbers alone, and several are read: they are items of a tuple."""
+        own = tuple(f"{step.path}.{i}" for i in range(len(step.outs)))
+        named = any(out in self.presets or out in self.tensors.results for out in own)
+        return step.outs == own and not named and sum(self.uses[out] > 0 for out in own) > 1
 
     # Loops
 

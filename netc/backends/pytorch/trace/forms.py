@@ -46,8 +46,11 @@ class Forms:
         return self._forms[node]
 
     def written(self, node: Node, block: Block) -> TorchForm:
-        """The form of a node in a class: in place where all instances of its statement may be."""
+        """The form of a node in a class: in place where all instances of its statement may be; a tensor that needs no
+        place of its own is made in forward, where the inputs are."""
         form = self.of(node)
+        if form.module is not None and form.module.anew and block.inputs:
+            return TorchForm(call=anew(form.module))
         if form.in_place is None or not self._in_place.get(id(node.statement)) or node.inputs[0] in block.inputs:
             return form
         return form.in_place
@@ -85,6 +88,11 @@ def bare(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:
 def needed(args: Sequence[TorchArg]) -> tuple[TorchArg, ...]:
     """Arguments none of which may be left out: what an expression does without, the class around it does not."""
     return tuple(structs.replace(arg, omit=...) for arg in args)
+
+
+def anew(form: TorchModule) -> TorchCall:
+    """A tensor that no checkpoint holds as an expression of forward, made where the others are."""
+    return TorchCall(f"{form.make.removesuffix(')')}, device={{device}})", form.args)
 
 
 def wrapped(name: str, call: TorchCall) -> TorchModule:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from contextlib import contextmanager
 
 import msgspec
 
 from netc.backends.pytorch import tree
+from netc.backends.pytorch.trace.changes import Changes
 from netc.backends.pytorch.trace.flow import Flow, continues
-from netc.backends.pytorch.trace.forms import Forms, bare, blocks_of, needed, wrapped
+from netc.backends.pytorch.trace.forms import Forms, bare, needed, wrapped
 from netc.backends.pytorch.trace.loops import Loops, inside, result_of, source_of
 from netc.backends.pytorch.trace.numbers import Numbers
 from netc.backends.pytorch.trace.regions import Region, Regions
@@ -34,7 +34,7 @@ class Tracer:
         self.regions: dict[object, Definition] = {}
         self.forms = Forms(root)
         self.shared = SharedModules(self.forms)
-        self.changed = changed_axes(root)
+        self.changes = Changes(root)
 
     def trace(self, block: Block) -> Trace:
         if block not in self.traces:
@@ -42,27 +42,13 @@ class Tracer:
         return self.traces[block]
 
 
-def changed_axes(root: Block) -> dict[int, set[int]]:
-    """By the statements of conditions and loops: the axes that have other numbers behind them in some instance."""
-    changed: dict[int, set[int]] = defaultdict(set)
-    for group in (group for block in blocks_of(root) for group in _groups(block.items)):
-        if group.source is not None and group.result is not None:
-            pairs = zip_longest(group.source.type.shape, group.result.type.shape)
-            axes = (i for i, pair in enumerate(pairs) if pair[0] != pair[1] and all(map(_is_number, pair)))
-            changed[id(group.statement)].update(axes)
-    return changed
-
-
-def _groups(items: Sequence[Item]) -> Iterator[Group]:
+def _plain_chains(items: Sequence[Item]) -> Iterator[Group]:
+    """Chains that end in a statement, not in a condition."""
     for item in items:
         if isinstance(item, Group):
-            yield item
-            yield from _groups(item.items)
-
-
-def _is_number(size: object) -> bool:
-    """Whether a size, or none for an axis that is not there, is no symbol."""
-    return size is None or isinstance(size, int)
+            if item.kind == "chain" and item.items and not isinstance(item.items[-1], Group):
+                yield item
+            yield from _plain_chains(item.items)
 
 
 class Trace(Instance):
@@ -77,6 +63,9 @@ class Trace(Instance):
         self.loops = Loops(self, self.reader)
         self.regions = Regions(self.flow, prefix, tracer.regions)
         self._known_as: dict[Value, list[str]] = {}
+        self._chains = {chain.result: chain.path for chain in _plain_chains(block.items)} if outer is None else {}
+        self._unguarded: dict[Value, Sizes] = {}
+        """Sizes of tensors that conditions pass on, for those who read them by their own names."""
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
         steps = steps if whole is not None else (*self._shared_modules(), *steps)
@@ -184,12 +173,28 @@ class Trace(Instance):
             return
         held = group.taken if group.kind == "if" else None
         guard = self.guard(f"{self.local(group.path)}:{group.statement.span.start}", held, depends)
-        before = () if group.source is None else self.sizes.get(group.source, ())
-        changed, sizes = self.tracer.changed[id(group.statement)], []
+        source = self.tracer.changes.before(group)
+        before = () if source is None else self.sizes.get(source, ())
+        changed, sizes = self.tracer.changes.axes[id(group.statement)], []
         for i, size in enumerate(self.sizes.get(group.result, ())):
             alike = i < len(before) and is_like(size, before[i])
             sizes.append(size.behind(guard) if (i in changed if alike else held is not None) else size)
+        if group.kind == "if" and not group.items and group.result not in self._unguarded:
+            self._unguarded[group.result] = self.sizes[group.result]
         self.sizes[group.result] = tuple(sizes)
+
+    @contextmanager
+    def _reading(self, leaf: Node | Call) -> Iterator[None]:
+        """While a statement is traced, the tensors that it calls by their own names have the sizes they were made with:
+        on conditions that pass them on only those hang who read the conditions."""
+        refs = leaf.statement.inputs or () if isinstance(leaf.statement, Line) else ()
+        named = {".".join(map(str, ref.parts)) for ref in refs}
+        passed = [value for value in leaf.inputs if value in self._unguarded]
+        own = {value: self._unguarded[value] for value in passed if named & {value.path, self._chains.get(value)}}
+        guarded = {value: self.sizes[value] for value in own}
+        self.sizes.update(own)
+        yield
+        self.sizes.update(guarded)
 
     def _region(self, region: Region) -> Iterator[Step]:
         call = region.call
@@ -208,6 +213,10 @@ class Trace(Instance):
         )
 
     def _leaf(self, leaf: Node | Call) -> Step:
+        with self._reading(leaf):
+            return self._traced(leaf)
+
+    def _traced(self, leaf: Node | Call) -> Step:
         path, own = self.local(leaf.path), self.local(leaf.module)
         outs = tuple(self.local(value.path) for value in leaf.outputs)
         reads, kept = tuple(self._read(value) for value in leaf.inputs), self.tracer.forms.is_kept(leaf)
@@ -352,6 +361,10 @@ class Trace(Instance):
 
     def _member(self, leaf: Node | Call) -> tree.Module:
         """A statement as a member of a sequence; an expression becomes a small class."""
+        with self._reading(leaf):
+            return self._traced_member(leaf)
+
+    def _traced_member(self, leaf: Node | Call) -> tree.Module:
         if isinstance(leaf, Call):
             return self._called(leaf)
         self.numbers.infer(leaf)
