@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from safetensors import safe_open
 
 from netc.backends.diagram import PictureError
 from netc.cli.main import COMMANDS, cli
+from netc.cli.terminal import print_diagnostics
+from netc.diagnostics.model import Diagnostic
 
 ROOT = Path(__file__).parent.parent
 MLP = str(ROOT / "specs/mlp.yaml")
@@ -332,3 +335,43 @@ def _more(terminal: int) -> bytes:
         return os.read(terminal, 1 << 16)
     except OSError:
         return b""
+
+
+class Stream(StringIO):
+    """A terminal, or a file."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "colours"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (True, {}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (True, {"TERM": "xterm", "NO_COLOR": ""}, True),
+        (False, {"TERM": "xterm"}, False),
+    ],
+)
+def test_findings_have_colours_where_a_terminal_shows_them(
+    terminal: bool, environment: dict[str, str], colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = Stream(terminal=terminal)
+    print_diagnostics([Diagnostic("missing-file", "no such file", None, path="a.yaml")], "full", stream)
+    assert ("\x1b[" in stream.getvalue()) is colours
+
+
+def test_a_page_is_named_or_measured(tmp_path: Path) -> None:
+    for page, code in (("a4", 0), ("432x288", 0), ("432×288", 0), ("432", 2), ("432x", 2), ("a9", 2)):
+        found = netc("diagram", MLP, "--page", page, "-o", str(tmp_path / "a.svg"))
+        assert (page, found.exit_code) == (page, code), found.output
