@@ -87,7 +87,8 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         rank = flatten_step.node.inputs[0].type.rank - 2
         before = prepend(line, (f"adaptive_avg_pool{rank}d 1",))
         if rank in (1, 2, 3) and before is not None:
-            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{flatten_step.path}`", *before)
+            called = flatten_step.node.op.name if flatten_step.path.isdecimal() else flatten_step.path
+            yield from offer(f"put `adaptive_avg_pool{rank}d 1` before `{called}`", *before)
 
     def _batched(self) -> Iterator[Fix]:
         """The input of the network that comes here with an axis more, the batch."""

@@ -42,7 +42,7 @@ def bind(arguments: Iterable[ScopedArgument], names: tuple[str, ...], what: str)
     valid = frozenset(names) if len(names) > MANY else names
     bound: dict[str, ScopedArgument] = {}
     complaints: list[Complaint] = []
-    open_names = iter(names)
+    open_names, surplus = iter(names), list[Span]()
     for one in arguments:
         argument = one.argument
         name = argument.name
@@ -50,7 +50,7 @@ def bind(arguments: Iterable[ScopedArgument], names: tuple[str, ...], what: str)
             if not any(code == "bad-line" for code, *_ in complaints):
                 complaints.append(("bad-line", f"`{argument.span.text}` {LATE}", argument.span, None))
         elif name is None and (name := next(open_names, None)) is None:
-            complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", argument.span, None))
+            surplus.append(argument.span)
         elif name not in valid:
             span = argument.name_span or argument.span
             complaints.append(("unknown-argument", f"`{what}` has no argument `{name}`", span, names))
@@ -58,6 +58,9 @@ def bind(arguments: Iterable[ScopedArgument], names: tuple[str, ...], what: str)
             complaints.append(("duplicate-argument", f"`{name}` is given twice", argument.span, None))
         else:
             bound[name] = one
+    if surplus:
+        span = Span(surplus[0].source, surplus[0].start, surplus[-1].end)
+        complaints.append(("unknown-argument", f"`{what}` takes {_count(names)}", span, None))
     return Bound(bound, complaints)
 
 

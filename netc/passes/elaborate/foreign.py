@@ -117,6 +117,7 @@ _NOT_HERE = {
     "act": "an activation is an operator of its own: `[conv2d 64 3, relu]`",
     "name": "the statement's key is its name: `conv1: conv2d 64 3`",
     "inplace": "leave it out: the generated code writes in place where that is safe",
+    "unbiased": "write `correction=0` for `unbiased=False`, and leave `unbiased=True` out",
     "dataformat": "leave it out: images are N×C×H×W",
     "kernelinitializer": "initial values are set under `init`",
     "device": "leave it out: a spec does not name devices",

@@ -26,6 +26,10 @@ WIDEST = 11
 """The largest kernel that anyone gives on purpose in the place of channels."""
 
 
+LISTS = ("Ints", "Sizes", "Floats")
+"""Kinds of attributes that are lists of numbers."""
+
+
 def one_less(applied: Application, at: int = 0) -> Iterator[Fix]:
     """The line without its positional argument number `at`, where it has one more than that."""
     line, name = applied.line, applied.cls.follows[0]
@@ -40,6 +44,17 @@ def one_less(applied: Application, at: int = 0) -> Iterator[Fix]:
     )
     remedy = f"write `{text}`" if line.long is None else f"leave `{positional[at].span.text}` out"
     yield Fix(f"`{name}` follows from the input{size}: {remedy}", (edit,))
+
+
+def in_parentheses(applied: Application) -> Iterator[Fix]:
+    """The positional arguments as the list that the operator takes: PyTorch has `x.permute(0, 2, 3, 1)` too."""
+    positional = [argument.span for argument in applied.line.arguments if argument.name is None]
+    first = next(iter(applied.cls.attributes.values()), None)
+    if first is None or first.kind not in LISTS or len(positional) < 2:
+        return
+    source, start, end = positional[0].source, positional[0].start, positional[-1].end
+    edits = (Edit(Span(source, start, start), "("), Edit(Span(source, end, end), ")"))
+    yield Fix(f"write the list in parentheses: `({source.text[start:end]})`", edits)
 
 
 def _cut(positional: Sequence[Argument], at: int) -> Edit:

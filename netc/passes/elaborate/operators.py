@@ -60,9 +60,11 @@ class NodeMaker(Application):
             self._check_arity()
         for name, scoped in bound.by_name.items():
             self.spans[name] = scoped.argument.span
+            if not sure and scoped.argument.name is None:
+                continue
             if name in self.cls.references:
-                self._reference(scoped)
-            elif sure or scoped.argument.name is not None:
+                self._reference(name, scoped)
+            else:
                 self._attribute(self.cls.attributes[name], scoped)
         if self.undone is not None:
             self._take_over(self.undone)
@@ -76,7 +78,7 @@ class NodeMaker(Application):
         cls = self.cls
         bound = bind(self.target.given, cls.arguments, cls.name)
         if bound.complaints:
-            complain(self.report, bound.complaints, Clue(tuple(habits.one_less(self))))
+            complain(self.report, bound.complaints, Clue((*habits.one_less(self), *habits.in_parentheses(self))))
             self.ok = False
         for argument in self.place.instance.defaults.get(cls.name, ()):
             if argument.name in cls.attributes and argument.name not in bound.by_name:
@@ -100,11 +102,11 @@ class NodeMaker(Application):
         self.report.error("bad-arity", message, self.line.span).help(*helps)
         self.ok = False
 
-    def _reference(self, scoped: ScopedArgument) -> None:
+    def _reference(self, name: str, scoped: ScopedArgument) -> None:
         """The tensor behind `of=@pool1` or `like=@c3`."""
         if not isinstance(scoped.argument.value, TensorRef):
-            message = f"`{scoped.argument.name}` takes a tensor, written with @"
-            clue = Clue(tuple(habits.tensor_meant(self, scoped)))
+            message = f"`{name}` takes a tensor, written with @"
+            clue = Clue((*habits.tensor_meant(self, scoped), *habits.in_parentheses(self)))
             self.report.error("bad-argument", message, scoped.argument.span).clue(clue)
             self.ok = False
             return
