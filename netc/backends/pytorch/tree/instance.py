@@ -11,7 +11,7 @@ import msgspec
 from netc.backends.pytorch.tree.names import loop_of
 from netc.backends.pytorch.tree.number import Number, of
 from netc.expr.terms import is_plain, substitute
-from netc.expr.tree import Binary, Expr, Literal, Name
+from netc.expr.tree import Binary, Expr, Literal, Name, names_in
 from netc.ir.model import Block, Call, Value
 
 Sizes = tuple[Number, ...]
@@ -110,9 +110,11 @@ class Instance:
         return Number(number.value, Name(id=key) if is_plain(number.value) else None, frozenset((key,)), True)
 
     def _base(self, term: Expr, depends: frozenset[str]) -> Number | None:
-        """The one name of the block around that a sum or product is said by, where that is a whole number."""
+        """The one name of the block around that a sum or product is said by, where that is a whole number: an argument
+        that is all it hangs on, or a derived value."""
         known = {} if self.outer is None else self.outer.names()
-        (name,) = depends if len(depends) == 1 else ("",)
+        names = names_in(term)
+        (name,) = names if len(names) == 1 and (names == depends or min(names)[0] == ":") else ("",)
         value = known.get(name)
         if isinstance(term, Name) or not isinstance(value, int) or isinstance(value, bool) or not _is_sum(term):
             return None
