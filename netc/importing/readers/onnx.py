@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from netc.dims import Dim, Size
 from netc.importing.graph import Gap, Graph, Held, Scope, Value, Weight, held_array, whole
@@ -186,11 +186,31 @@ class Reader:
                 raise Gap(f"reads {name}, which nothing computes", call.origin)
         if node.domain not in ("", "ai.onnx") and node.op_type not in HANDLERS:
             raise call.gap(f"netc does not know operators of {node.domain}")
+        if node.op_type == "If" and call.number(0) is not None:
+            self._branch(call)
+            return
         if self._folds(call):
             return
         if node.op_type not in HANDLERS:
             raise call.gap(f"netc has no operator for {node.op_type}")
         HANDLERS[node.op_type](call)
+
+    def _branch(self, call: Call) -> None:
+        """Read the one branch that is taken, whose values cannot be compared, as nothing outside it has names for them."""
+        body = call.attributes["then_branch" if call.number(0) else "else_branch"]
+        known = len(self.graph.nodes)
+        for tensor in body.initializer:
+            self.env[tensor.name] = whole(self._held(tensor))
+        for node in body.node:
+            self._read(node)
+        for made in self.graph.nodes[known:]:
+            made.scope = call.scope
+            for value in made.outputs:
+                value.source = ""
+        lost = [value.name for value in body.output if value.name not in self.env]
+        if lost:
+            raise call.gap(f"nothing in its body computes {lost[0]}")
+        call.result(*(self.env[value.name] for value in body.output))
 
     def _folds(self, call: Call) -> bool:
         """Whether a node depends on constants and sizes alone; then its results are known."""
@@ -286,7 +306,7 @@ class Reader:
         return node.out
 
     def scope(self, node: NodeProto) -> Scope:
-        return self._scopes[node.output[0]]
+        return self._scopes.get(node.output[0], ())
 
     def _held(self, tensor: TensorProto) -> Held:
         if tensor.data_type not in OF_ONNX:
@@ -354,6 +374,8 @@ def _plain_array(array: Any, origin: str) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
+    if isinstance(value, GraphProto):
+        return f"a graph that begins with {value.node[0].op_type}" if value.node else "an empty graph"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + " ".join(map(_shown, value[:8])) + (" …]" if len(value) > 8 else "]")
     return str(value)[:40]

@@ -11,6 +11,7 @@ from netc.diagnostics.model import NetcError
 from netc.dims import Dim, Size, symbol
 from netc.importing.graph import Gap, Graph
 from netc.importing.readers import (  # noqa: F401 - they register what reads nodes
+    onnx_attention,
     onnx_boxes,
     onnx_layers,
     onnx_recurrent,

@@ -85,7 +85,8 @@ def conv_transpose(call: Call) -> None:
 @handles("BatchNormalization")
 def batch_norm(call: Call) -> None:
     x = call.value(0)
-    if call.get("training_mode", 0):
+    learns = call.get("training_mode", 0) or (call.reader.opset < 14 and any(list(call.node.output)[1:]))
+    if learns:
         raise call.gap("a batch norm in training mode cannot be imported: export the model in eval mode")
     params = dict(zip(("weight", "bias", "running_mean", "running_var"), map(call.weight, range(1, 5)), strict=True))
     rank = max(1, x.type.rank - 2)
@@ -149,10 +150,10 @@ def pool_settings(call: Call) -> dict[str, Any]:
         settings["return_indices"] = len(call.node.output) > 1 and bool(call.node.output[1])
         if call.get("storage_order", 0):
             raise call.gap("netc's indices count in row-major order")
+    elif any(n != 1 for n in call.get("dilations", [])):
+        raise call.gap("netc has no dilated average pool")
     elif settings["padding"] == "same" or any(np.atleast_1d(settings["padding"])) or settings["ceil_mode"]:
         settings["count_include_pad"] = bool(call.get("count_include_pad", 0))
-        if any(n != 1 for n in call.get("dilations", [])):
-            raise call.gap("netc has no dilated average pool")
     return settings
 
 
@@ -178,11 +179,12 @@ def lp_pool(call: Call) -> None:
 @handles("Gemm")
 def gemm(call: Call) -> None:
     alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
-    if call.get("transA", 0) or alpha != 1 or (beta != 1 and call.has(2)) or not call.is_constant(1):
+    scales = beta != 1 and call.has(2) and not call.is_constant(2)
+    if call.get("transA", 0) or scales or not call.is_constant(1):
         _gemm_in_steps(call, alpha, beta)
         return
-    weight = call.weight(1) if call.get("transB", 0) else call.weight(1).permuted(1, 0)
-    bias = call.weight(2) if call.is_constant(2) else None
+    weight = (call.weight(1) if call.get("transB", 0) else call.weight(1).permuted(1, 0)).times(alpha)
+    bias = call.weight(2).times(beta) if call.is_constant(2) else None
     fits = bias is not None and bias.shape in ((weight.shape[0],), (1, weight.shape[0]))
     params = {"weight": weight, **({"bias": bias.reshaped(weight.shape[0])} if bias is not None and fits else {})}
     y = call.emit("linear", call.value(0), params=params, out_features=weight.shape[0], bias=fits)

@@ -387,9 +387,13 @@ def pad(call: Call) -> None:
 
 @handles("DepthToSpace")
 def depth_to_space(call: Call) -> None:
+    """PyTorch's order is CRD; in DCR a channel's places in the block lie apart, and are put together first."""
+    x, k = call.value(0), call.get("blocksize")
     if call.get("mode", "DCR") != "CRD":
-        raise call.gap("netc's pixel_shuffle orders channels as mode CRD")
-    call.result(call.emit("pixel_shuffle", call.value(0), upscale_factor=call.get("blocksize")))
+        x = call.emit("unflatten", x, dim=1, unflattened_size=(k * k, -1))
+        x = call.emit("transpose", x, dim0=1, dim1=2)
+        x = call.emit("flatten", x, start_dim=1, end_dim=2)
+    call.result(call.emit("pixel_shuffle", x, upscale_factor=k))
 
 
 @handles("SpaceToDepth")
