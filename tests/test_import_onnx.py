@@ -194,9 +194,9 @@ def test_what_netc_has_no_word_for_is_named_with_its_place(tmp_path: Path) -> No
 
 
 def test_attributes_that_are_in_the_way_are_named(tmp_path: Path) -> None:
-    node = helper.make_node("DepthToSpace", ["x"], ["y"], name="up", blocksize=2)
-    with pytest.raises(NetcError, match="mode CRD; its attributes are blocksize=2"):
-        netc.import_onnx(graph_file(tmp_path / "up.onnx", [node], {}, [1, 8, 4, 4]))
+    node = helper.make_node("CumSum", ["x", "axis"], ["y"], name="up", reverse=1)
+    with pytest.raises(NetcError, match="nor reversed; its attributes are reverse=1"):
+        netc.import_onnx(graph_file(tmp_path / "up.onnx", [node], {"axis": np.array(2)}, [1, 8, 4, 4]))
 
 
 def twice(path: Path, weight: np.ndarray, **second: Any) -> Path:

@@ -29,6 +29,9 @@ CALLS: dict[str, Callable[[Tensor], Tensor]] = {
     "repeat_interleave": lambda x: x.repeat_interleave(3, dim=1),
     "repeat_interleave of the batch": lambda x: x.repeat_interleave(2, dim=0),
     "repeat_interleave of the last axis": lambda x: x.repeat_interleave(2, dim=-1),
+    "parts by their ends": lambda x: torch.cat(x.tensor_split([1, -1], dim=2)[::-1], 2),
+    "parts by their number": lambda x: torch.cat(x.tensor_split(3, dim=2)[::-1], 2),
+    "parts by their size": lambda x: torch.cat(x.split(3, dim=2)[::-1], 2),
     "quotient without its fraction": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="trunc"),
     "quotient rounded down": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="floor"),
 }

@@ -196,7 +196,7 @@ class Reader:
         HANDLERS[node.op_type](call)
 
     def _branch(self, call: Call) -> None:
-        """Read the one branch that is taken, whose values cannot be compared, as nothing outside it has names for them."""
+        """Read the one branch that is taken. Its values are not compared: nothing outside it has names for them."""
         body = call.attributes["then_branch" if call.number(0) else "else_branch"]
         known = len(self.graph.nodes)
         for tensor in body.initializer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from netc.dims import Dim, exact_div
@@ -270,19 +271,31 @@ def chunk(call: TorchCall) -> None:
 
 @handles("split", "split_with_sizes", "tensor_split")
 def split(call: TorchCall) -> None:
-    x, sizes = call.value("self"), call.get("split_size", call.get("split_sizes"))
+    x = call.value("self")
     dim = call.get("dim", 0) % x.type.rank
-    whole = x.type.shape[dim]
-    if isinstance(sizes, int) and isinstance(whole, int):
-        parts = [sizes] * (whole // sizes) + ([whole % sizes] if whole % sizes else [])
-    else:
-        parts = list(sizes)
+    parts = _parts(call, x.type.shape[dim])
     if len(parts) == 1:
         call.reader.env[call.node] = [x]
     elif len(set(parts)) == 1:
         call.reader.env[call.node] = call.emit_all("chunk", x, chunks=len(parts), dim=dim)
     else:
         call.reader.env[call.node] = call.emit_all("split", x, split_size=tuple(parts), dim=dim)
+
+
+def _parts(call: TorchCall, whole: Any) -> list[Any]:
+    """The sizes of the parts of an axis. Raises Gap where their number depends on the input."""
+    sizes = call.get("split_size", call.get("split_sizes"))
+    sections, indices = call.get("sections"), call.get("indices")
+    if isinstance(sizes, list | tuple):
+        return list(sizes)
+    if not isinstance(whole, int):
+        raise call.gap(f"the number of parts of {whole} elements depends on the input")
+    if indices is not None:
+        ends = [min(max(n + whole if n < 0 else n, 0), whole) for n in indices]
+        return [end - start for start, end in pairwise([0, *ends, whole])]
+    if sections is not None:
+        return [whole // sections + (at < whole % sections) for at in range(sections)]
+    return [sizes] * (whole // sizes) + ([whole % sizes] if whole % sizes else [])
 
 
 @handles("roll")
