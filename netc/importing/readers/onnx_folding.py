@@ -29,7 +29,7 @@ MOST, LIST = 1 << 28, 1 << 10
 def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
     """The results of a node whose inputs are all known. Raises Gap, also for a node with a body, as a loop over
     constants may never end, and for what is costly."""
-    if call.op_type == "DequantizeLinear" and not call.get("block_size", 0):
+    if call.op_type == "DequantizeLinear" and call.has(0) and call.has(1) and not call.get("block_size", 0):
         return [_dequantized(call, *arrays)]
     if COSTLY.fullmatch(call.op_type):
         raise call.gap("it computes with constants alone")
@@ -65,14 +65,14 @@ def _dequantized(call: Call, whole: Any, scale: Any, zero: Any = None) -> Any:
     """(x − zero) · scale, with one pair of numbers or one for each slice of an axis. Raises Gap."""
     shape = [1] * whole.ndim
     axis = call.get("axis", 1)
-    if scale.size > 1:
+    if scale.size != 1:
         if scale.ndim != 1 or not -whole.ndim <= axis < whole.ndim or whole.shape[axis] != scale.size:
             raise call.gap(f"{scale.size} scales do not fit axis {axis} of a tensor of shape {list(whole.shape)}")
         shape[axis] = scale.size
     shift = np.zeros(1, whole.dtype) if zero is None else zero
     if shift.size not in (1, scale.size):
         raise call.gap(f"it has {shift.size} zero points and {scale.size} scales")
-    shifted = whole.astype(np.int64) - shift.astype(np.int64).reshape(shape if shift.size > 1 else [1] * whole.ndim)
+    shifted = whole.astype(np.int64) - shift.astype(np.int64).reshape(shape if shift.size != 1 else [1] * whole.ndim)
     return shifted.astype(scale.dtype) * scale.reshape(shape)
 
 
