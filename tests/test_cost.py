@@ -14,6 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import netc
 from netc.dims import bind, symbol
+from netc.ir.flat import flatten
+from netc.passes.cost import costs, macs, total
 from netc.passes.sizes import bound_shape
 from tools.gallery.entries import Entry, all_entries
 from tools.gallery.peers import build_module
@@ -160,3 +162,11 @@ def test_frozen_parameters_do_not_count_as_trainable(tmp_path: Path) -> None:
 
 def test_nothing_is_said_of_training_where_everything_trains() -> None:
     assert "trainable" not in str(netc.load(FROZEN.replace("freeze: [stem]\n", "")).summary())
+
+
+@pytest.mark.parametrize("spec", ["resnet", "googlenet", "inception_v3", "faster_rcnn_fpn", "rnn"])
+def test_the_work_of_a_whole_is_that_of_its_layers(spec: str) -> None:
+    """What only training computes is none of it, and a block that is used again is counted again."""
+    network = netc.load(Path(__file__).parents[1] / "specs" / f"{spec}.yaml").ir
+    flat = flatten(network)
+    assert macs(network, flat) == total(costs(network, flat)).macs
