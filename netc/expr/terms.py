@@ -36,7 +36,6 @@ def lit(value: Any) -> Literal:
 
 
 ZERO, ONE = lit(0), lit(1)
-NO_NAMES: frozenset[str] = frozenset()
 
 
 def is_plain(value: Any) -> bool:

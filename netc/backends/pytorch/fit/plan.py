@@ -95,7 +95,7 @@ class Plan:
                     self._fix(step.make.operator.hole)
                 if call is not None:
                     for hole in step.holes:
-                        self._decide(hole, frozenset(), stored=True)
+                        self._decide(hole, frozenset())
                 yield msgspec.structs.replace(step, make=make)
             case tree.Branch(then=then, otherwise=otherwise) if then is not None and otherwise is not None:
                 if not step.path:
@@ -261,7 +261,7 @@ class Plan:
         for seen, number in hole.seen:
             self.fixed[seen.trace] |= number.depends
 
-    def _decide(self, hole: Hole, counters: frozenset[str], stored: bool = False) -> None:
+    def _decide(self, hole: Hole, counters: frozenset[str]) -> None:
         term, unfollowed = self.chooser.chosen(hole, counters)
         if term is None:
             term = self._hoist(hole)

@@ -40,7 +40,7 @@ class Loops:
         self.instance.iterables[key] = found.depends
         return key, names, Hole(self.instance.local(group.path), "iterable", ((self.instance.here(), number),))
 
-    def enter(self, key: str, group: Group, item: Item, i: int, entry: tuple[Number, ...] = ()) -> None:
+    def enter(self, key: str, item: Item, i: int, entry: tuple[Number, ...] = ()) -> None:
         bindings: Mapping[str, Any] = {"": i}
         if isinstance(item, Group) and item.kind == "iteration":
             bindings = item.bindings
@@ -52,7 +52,7 @@ class Loops:
     def turns(self, key: str, group: Group) -> Iterator[Sequence[Item]]:
         """What stands in each turn, within it."""
         for i, item in enumerate(group.items):
-            self.enter(key, group, item, i)
+            self.enter(key, item, i)
             yield inside(item)
             self.leave(key, item)
 

@@ -349,7 +349,7 @@ class Trace(Instance):
         for i, item in enumerate(group.items):
             value = source_of(item)
             entries.append(self.loops.ends(value))
-            self.loops.enter(key, group, item, i, entries[-1])
+            self.loops.enter(key, item, i, entries[-1])
             turns.append(tuple(part for one in inside(item) for part in self._part(one, prefix)))
             exits.append(self.loops.end_holes("exit", self.loops.ends(result_of(item))))
             self.loops.leave(key, item)

@@ -20,18 +20,17 @@ class Number(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A value, the term over the names of its class that gives it (None: no telling), and all names it depends on.
 
     Arithmetic keeps the three together; comparisons look at the value alone. `author` tells that a person wrote the
-    term. `outside` is the same number in the names of the place around, where a class was cut out of a larger one.
+    term.
     """
 
     value: Any
     term: Expr | None = None
     depends: frozenset[str] = NOTHING
     author: bool = False
-    outside: Number | None = None
 
     def behind(self, guard: str) -> Number:
         """The same, said so only while a condition is what it is."""
-        return Number(self.value, self.term, self.depends | {guard}, self.author, self.outside)
+        return Number(self.value, self.term, self.depends | {guard}, self.author)
 
     def __add__(self, other: Any) -> Number:
         return _of_two(self, of(other), lambda a, b: a + b, lambda a, b: _sum(a, b, 1))
