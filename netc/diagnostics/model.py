@@ -22,6 +22,10 @@ class Source:
         self.text = text
         self._starts: list[int] | None = None
 
+    def place(self, offset: int) -> int:
+        """Where a character stands in the text."""
+        return offset
+
     def _line_starts(self) -> list[int]:
         if self._starts is None:
             starts = [0]
@@ -46,12 +50,42 @@ class Source:
         return self.text[starts[number - 1] : end].rstrip("\r\n")
 
 
+APART = 1 << 32
+"""Offsets from here on are counted in parts of a text, which stay what they are while the text around them changes."""
+
+
+class ChangingSource(Source):
+    """A text that is being typed. Offset `i` of part `n` is `n * APART + i`, in whichever version the part was read."""
+
+    __slots__ = ("starts",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "")
+        self.starts: dict[int, int] = {}
+        """Where each part begins in the text as it is now."""
+
+    def become(self, text: str) -> None:
+        self.text = text
+        self._starts = None
+
+    def place(self, offset: int) -> int:
+        return offset if offset < APART else self.starts[offset // APART] + offset % APART
+
+
 class Span(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """The characters `start:end` of a source."""
+    """The characters `start:end` of a source, from the offset `first` to the offset `last`."""
 
     source: Source
-    start: int
-    end: int
+    first: int
+    last: int
+
+    @property
+    def start(self) -> int:
+        return self.source.place(self.first)
+
+    @property
+    def end(self) -> int:
+        return self.source.place(self.last)
 
     @property
     def text(self) -> str:

@@ -14,6 +14,7 @@ from netc.editor.symbols import Symbols
 from netc.ir.model import Network
 from netc.passes import compile_spec
 from netc.passes.explain import Explainer
+from netc.passes.versions import Versions
 from netc.syntax.ast import Import, SpecFile
 from netc.syntax.findings import SourceFindings
 from netc.syntax.library import is_shipped
@@ -28,6 +29,7 @@ class Analysis:
     Nothing is found in a YAML file of another kind.
 
     args, variant, bind: which network of the file, as in `netc.load`; the first with its defaults otherwise.
+    versions: the text as it was before; the analysis then holds until the next is made with them.
     """
 
     def __init__(
@@ -38,13 +40,18 @@ class Analysis:
         args: Mapping[str, str] | None = None,
         variant: str | None = None,
         bind: Mapping[str, int] | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.source = source
         self.encoding: Encoding = encoding
         self.network: Network | None = None
         self.found: list[Diagnostic] = []
         self.spec: SpecFile | None = None
-        if is_spec(source):
+        if not is_spec(source):
+            return
+        if versions is not None:
+            self.network, self.found, self.spec = versions.check(source)
+        else:
             self.network, self.found = compile_spec(source, args, variant, bind)
             self.spec = self.network.file if self.network is not None else parse_spec(source)[0]
 

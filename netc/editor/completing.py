@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from netc.diagnostics.codes import CODES, LINTS
+from netc.diagnostics.model import Span
 from netc.editor.analysis import Analysis
 from netc.editor.context import CursorContext, context
 from netc.editor.scopes import Symbol
@@ -132,7 +133,7 @@ class _Completer:
     @staticmethod
     def _text(definition: Definition, default: object) -> str:
         start, end = getattr(default, "start", 0), getattr(default, "end", 0)
-        return definition.span.source.text[start:end]
+        return Span(definition.span.source, start, end).text
 
     def _attribute_values(self, word: str, name: str) -> Iterator[Completion]:
         callee = self._callee(word)

@@ -116,7 +116,7 @@ def _symbol(analysis: Analysis, symbol: Symbol) -> Iterator[str]:
         case Parameter() as parameter:
             yield f"**{symbol.name}** · argument{_default(parameter)}{_value(analysis, symbol)}"
         case Let() as let:
-            text = let.span.source.text[let.value.start : let.value.end]
+            text = Span(let.span.source, let.value.start, let.value.end).text
             yield f"**{symbol.name}** · let `{text}`{_value(analysis, symbol)}"
         case Input() as declared:
             yield f"**{symbol.name}** · input {_shape(analysis, declared)}".rstrip()
@@ -161,7 +161,7 @@ def _callee(analysis: Analysis, symbol: Symbol) -> Iterator[str]:
 def _default(parameter: Parameter) -> str:
     if parameter.default is None:
         return ""
-    text = parameter.span.source.text[parameter.default.start : parameter.default.end]
+    text = Span(parameter.span.source, parameter.default.start, parameter.default.end).text
     return f" = `{text}`"
 
 

@@ -23,6 +23,7 @@ from netc.editor.hovering import hover
 from netc.editor.navigating import RenameRefused, definition, references, renamable, rename
 from netc.editor.positions import Encoding, Positions, encoding_of
 from netc.editor.structure import TOKENS, folds, outline, tokens
+from netc.passes.versions import Versions
 from netc.syntax.parse import is_spec
 from netc.syntax.read import read_source
 
@@ -44,6 +45,7 @@ class Document:
         self.took = 0.0
         """Seconds of the last look."""
         self._analysis: Analysis | None = None
+        self._versions = Versions(path)
         self.waiting: asyncio.Task[None] | None = None
 
     @property
@@ -60,7 +62,9 @@ class Document:
         """Of the text as it is."""
         if self._analysis is None or self._analysis.source.text != self.text:
             start = time.perf_counter()
-            self._analysis = _analysed(Source(self.path, self.text), self.encoding)
+            if self.right is not None:
+                self.right.hints  # noqa: B018 - their places are known until the next text is looked at
+            self._analysis = _analysed(Source(self.path, self.text), self.encoding, self._versions)
             self.took = time.perf_counter() - start
             if self._analysis.spec is not None:
                 self.readable = self._analysis
@@ -82,11 +86,11 @@ class Document:
         self._analysis = None
 
 
-def _analysed(source: Source, encoding: Encoding) -> Analysis:
+def _analysed(source: Source, encoding: Encoding, versions: Versions) -> Analysis:
     """An analysis makes a tree of live objects that the cyclic collector would walk again and again."""
     gc.disable()
     try:
-        return Analysis(source, encoding)
+        return Analysis(source, encoding, versions=versions)
     finally:
         gc.enable()
 

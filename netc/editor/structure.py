@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from netc.diagnostics.model import Source, Span
 from netc.editor.analysis import Analysis
 from netc.editor.formatting import parts_of
 from netc.editor.scopes import Kind, Symbol
@@ -120,12 +121,12 @@ def tokens(analysis: Analysis) -> list[SemanticToken]:
         SemanticToken(one.span.start, one.span.end, _KINDS[one.symbol.kind]) for one in analysis.symbols.occurrences
     ]
     for part in parts_of(analysis.spec):
-        tokens_ += _of_part(part)
+        tokens_ += _of_part(part, analysis.spec.span.source)
     tokens_ += _keywords(analysis.root)
     return list(_apart(sorted(tokens_)))
 
 
-def _of_part(part: object) -> Iterator[SemanticToken]:
+def _of_part(part: object, source: Source) -> Iterator[SemanticToken]:
     if isinstance(part, Line):
         if part.op in OPERATORS:
             yield SemanticToken(part.op_span.start, part.op_span.end, "function")
@@ -134,7 +135,8 @@ def _of_part(part: object) -> Iterator[SemanticToken]:
                 start = argument.name_span.start
                 yield SemanticToken(start, start + len(argument.name or ""), "property")
     elif isinstance(part, LiteralExpr) and isinstance(part.value, int | float) and part.end > part.start:
-        yield SemanticToken(part.start, part.end, "keyword" if isinstance(part.value, bool) else "number")
+        span = Span(source, part.start, part.end)
+        yield SemanticToken(span.start, span.end, "keyword" if isinstance(part.value, bool) else "number")
 
 
 def _keywords(root: Node | None) -> Iterator[SemanticToken]:

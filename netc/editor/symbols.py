@@ -241,10 +241,10 @@ class Symbols:
             case Attribute():
                 self._dotted(expr, scope)
             case Name():
-                self._word(expr.id, expr.start, scope)
+                self._word(expr.id, self.source.place(expr.start), scope)
             case Literal(value=str()):
-                text = self.source.text
-                for word in _WORD.finditer(text, expr.start, expr.end):
+                place = Span(self.source, expr.start, expr.end)
+                for word in _WORD.finditer(self.source.text, place.start, place.end):
                     self._word(word[0], word.start(), scope)
             case Comprehension():
                 inner = SymbolScope(scope)
@@ -275,16 +275,16 @@ class Symbols:
         if scope.value(base.id) is not None:
             self._expression(base, scope)
         else:
-            self._path(path, expr.start, scope)
+            self._path(path, self.source.place(expr.start), scope)
 
     def _reference(self, ref: TensorRef, scope: SymbolScope) -> None:
-        text = self.source.text
-        start = ref.start + text.startswith("@", ref.start)
+        place = Span(self.source, ref.start, ref.end)
+        start = place.start + place.text.startswith("@")
         holes = [part for part in ref.parts if isinstance(part, Expr)]
         for hole in holes:
             self._expression(hole, scope)
         path = "".join(part if isinstance(part, str) else HOLE for part in ref.parts)
-        self._path(path, start, scope, ref.end)
+        self._path(path, start, scope, place.end)
 
     def _path(self, path: str, start: int, scope: SymbolScope, end: int | None = None) -> None:
         """Each part of a path that names something is an occurrence. end: where a path with holes ends in the text."""

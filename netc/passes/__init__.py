@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from netc.budget import OverBudget, budgeted
+from netc.budget import Budget, OverBudget, budgeted
 from netc.diagnostics.model import Diagnostic, Source
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.passes.bounds import find_bounds
 from netc.passes.compilation import Compilation
 from netc.passes.dce import eliminate_dead_code
+from netc.passes.elaborate.before import Before
 from netc.passes.elaborate.blocks import Blocks
 from netc.passes.elaborate.checks import check_budgets
 from netc.passes.elaborate.network import elaborate
@@ -78,31 +79,42 @@ def compile_spec(
     source = read_source(spec) if isinstance(spec, str) else spec
     if isinstance(source, Diagnostic):
         return None, [source]
-    ask = partial(_checked, source, args or {}, variant, dict(bind or {}), dtype)
+    ask = partial(checked, source, args or {}, variant, dict(bind or {}), dtype)
     with budgeted() as budget:
-        network, outcome = ask({})
-        trying = outcome.clues and budget.left >= 0
-        findings = remedies.advised(outcome, lambda texts: ask(texts)[1]) if trying else [*outcome.found]
+        return advised(*ask({}), budget, ask)
+
+
+def advised(
+    network: Network | None, outcome: Outcome, budget: Budget, ask: Callable[..., tuple[Network | None, Outcome]]
+) -> tuple[Network | None, list[Diagnostic]]:
+    """What a check comes to with its remedies tried. ask: checks once more with other texts."""
+    trying = outcome.clues and budget.left >= 0
+    findings = remedies.advised(outcome, lambda texts: ask(texts)[1]) if trying else [*outcome.found]
     if network is None or any(d.severity == "error" for d in findings):
         return None, findings
     return replace(network, warnings=tuple(findings)), findings
 
 
-def _checked(
+def checked(
     source: Source,
     args: Mapping[str, Any],
     variant: str | None,
     bound: dict[str, int],
     dtype: str | None,
     texts: Mapping[str, Source],
+    before: Before | None = None,
+    made: Callable[[CompileSession, Budget], Blocks] = lambda session, budget: Blocks(session),
 ) -> tuple[Network | None, Outcome]:
-    """One check of a spec. texts: what is read in place of some files, by path. With them, raises OverBudget."""
-    session = CompileSession(dtype, texts)
+    """One check of a spec. texts: what is read in place of some files, by path. With them, raises OverBudget.
+
+    before, made: what is known of files and of blocks from checks before.
+    """
+    session = CompileSession(dtype, texts, before)
     parsed = compilation = None
     with budgeted() as budget:
         try:
             parsed = session.files.parse(texts.get(source.path, source))
-            compilation = None if parsed is None else elaborate(Blocks(session), parsed, args, variant, bound)
+            compilation = None if parsed is None else elaborate(made(session, budget), parsed, args, variant, bound)
             if compilation is not None:
                 for run in PASSES:
                     run(compilation)

@@ -9,23 +9,23 @@ which may be those of an earlier one: such a network is for measuring, not for w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import islice
 from typing import Any
 
 import msgspec
 
-from netc.budget import Budget, OverBudget, budgeted, spend
+from netc.budget import Budget, OverBudget, budgeted, share, spend
 from netc.diagnostics.model import Diagnostic, Frame, Source, Span
 from netc.dims import Domain
 from netc.expr.evaluate import OperatorValue
-from netc.expr.scope import Scope
+from netc.expr.scope import Binding, Scope
 from netc.ir.model import Block, Call, Network, Node, Value
 from netc.passes import PASSES, compile_spec
 from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
 from netc.passes.elaborate.blocks import Blocks
-from netc.passes.elaborate.calls import Instantiation
+from netc.passes.elaborate.calls import Instantiation, block_key
 from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import CallSite, Elaborated
 from netc.passes.elaborate.network import elaborate
@@ -102,7 +102,7 @@ class Kept(msgspec.Struct, eq=False, kw_only=True):
 
     steps: what it took without the blocks inside, which are `inner`. nodes, outputs, sites: what the session knows of
     it. calls: those within, each with the number of tensors that callers reach for inside it, which nobody may have
-    changed since. bounds, decided: of the symbols, afterwards.
+    changed since. bounds, decided, symbols: of the symbols, afterwards. own: the key it was made for; depth: how deep.
     """
 
     elaborated: Elaborated
@@ -114,6 +114,10 @@ class Kept(msgspec.Struct, eq=False, kw_only=True):
     decided: dict[Any, None]
     inner: tuple[Kept, ...]
     calls: tuple[tuple[CallSite, int], ...]
+    symbols: dict[str, Binding]
+    scope: Scope
+    own: Any
+    depth: int
 
     @property
     def intact(self) -> bool:
@@ -136,6 +140,9 @@ class SharedBlocks:
         self.eliminated: dict[Read, Eliminated] = {}
         self._words: dict[tuple[SpecFile, str], frozenset[str]] = {}
         self._named: dict[Definition, frozenset[str]] = {}
+        self._written: dict[Definition, Set[str]] = {}
+        self._met: dict[OperatorValue, int] = {}
+        """Operators in the key that is being made, which may name each other."""
 
     def trim(self) -> None:
         """Forget all blocks where there are many."""
@@ -152,19 +159,33 @@ class SharedBlocks:
 
     def key(self, instantiation: Instantiation, domain: Domain) -> Any:
         """Equal for calls that make the same block, in whichever network."""
+        self._met.clear()
         definition = instantiation.definition
         bindings = () if isinstance(definition, SpecFile) else self._seen(definition, instantiation.instance)
         plain = tuple((name, self._value(value)) for name, value in instantiation.values.items())
         return definition, plain, instantiation.types, bindings, tuple(domain.bounds.items())
 
+    def find(self, key: Any, member: FamilyMember, own: Any) -> Kept | None:
+        """A block that was made before, if it still is what making it now would give. own: the compile's key of it."""
+        kept = self.kept.get(key)
+        return kept if kept is not None and kept.intact else None
+
+    def keep(self, key: Any, kept: Kept) -> None:
+        """Keep a block for the networks to come."""
+        self.kept[key] = kept
+
+    def can_keep(self, session: CompileSession, asked: int) -> bool:
+        """Whether a block may be kept that was just made. asked: as the report's before that."""
+        return not session.has_errors()
+
     def _seen(self, definition: Definition, instance: FileInstance) -> tuple[Any, ...]:
         """The values of what a block may name in its file."""
         if definition not in self._named:
-            self._named[definition] = _reached(_words(definition), instance.spec)
+            self._named[definition] = self._reached(self._within(definition), instance.spec)
         return self._bound(self._named[definition], instance.scope)
 
     def _bound(self, words: Iterable[str], scope: Scope) -> tuple[Any, ...]:
-        bindings = ((word, scope.find(word)) for word in words)
+        bindings = ((word, scope.find(word)) for word in sorted(words))
         return tuple((word, one[0].kind, self._value(one[0].value)) for word, one in bindings if one is not None)
 
     def _value(self, value: Any) -> Any:
@@ -172,17 +193,35 @@ class SharedBlocks:
             return tuple(map(self._value, value))
         if not isinstance(value, OperatorValue):
             return value_key(value)
-        root = value.scope
-        while root.parent is not None:
-            root = root.parent
+        if value in self._met:
+            return "the operator", self._met[value]
+        self._met[value] = len(self._met)
+        return self._operator(value)
+
+    def _operator(self, value: OperatorValue) -> Any:
+        root = root_of(value.scope)
         if "." in value.text or not isinstance(root.owner, SpecFile):
             return value.text, value.scope
         return value.text, root.owner, self._bound(self._words_of(value.text, root.owner), value.scope)
 
     def _words_of(self, text: str, spec: SpecFile) -> frozenset[str]:
         if (spec, text) not in self._words:
-            self._words[spec, text] = _reached(set(_WORD.findall(text)), spec)
+            self._words[spec, text] = self._reached(set(_WORD.findall(text)), spec)
         return self._words[spec, text]
+
+    def _reached(self, words: Set[str], spec: SpecFile) -> frozenset[str]:
+        """The words, those of the blocks of a file that they may call, and those of its `defaults`."""
+        found, left = set[str](), set(words).union(*(_words(one) for one in spec.defaults))
+        while left:
+            found |= left
+            called = (self._within(spec.blocks[word]) for word in left if word in spec.blocks)
+            left = set[str]().union(*called) - found
+        return frozenset(found)
+
+    def _within(self, definition: Definition) -> Set[str]:
+        if definition not in self._written:
+            self._written[definition] = _words(definition)
+        return self._written[definition]
 
 
 class FamilyMember(Blocks):
@@ -191,40 +230,50 @@ class FamilyMember(Blocks):
     def __init__(self, session: CompileSession, shared: SharedBlocks, budget: Budget) -> None:
         super().__init__(session)
         self.shared, self.budget, self.domain = shared, budget, session.domain
-        self._here: dict[Any, tuple[Elaborated, Kept | None]] = {}
-        self._restored: set[Kept] = set()
+        self.restored: set[Kept] = set()
+        self.lent: set[Kept] = set()
+        """Blocks that are used for other calls than those they were made for."""
+        self._kept: dict[Elaborated, Kept] = {}
         self._making = [Making([])]
 
     def block(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
-        key, left = self.shared.key(instantiation, self.domain), self.budget.left
-        if key not in self._here:
-            kept = self.shared.kept.get(key)
-            if kept is not None and kept.intact:
-                self._restore(kept)
-                self.domain.bounds = dict(kept.bounds)
-                self._here[key] = kept.elaborated, kept
-            else:
-                pair = self._made(instantiation, frame)
-                if pair is None:
-                    return None
-                self._here[key] = pair
-                if pair[1] is not None:
-                    self.shared.kept[key] = pair[1]
-        elaborated, kept = self._here[key]
         around = self._making[-1]
-        around.steps += left - self.budget.left
+        elaborated = super().block(instantiation, frame)
+        kept = None if elaborated is None else self._kept.get(elaborated)
         if kept is None:
             around.plain = False
         else:
             around.inner.append(kept)
         return elaborated
 
+    def made(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
+        left, around = self.budget.left, self._making[-1]
+        with share():
+            key, own = self.shared.key(instantiation, self.domain), block_key(instantiation)
+        elaborated = self._found(key, own) or self._made(instantiation, frame, key, own)
+        around.steps += left - self.budget.left
+        return elaborated
+
+    def _found(self, key: Any, own: Any) -> Elaborated | None:
+        """A block that another compile made. key, own: what tells it from others, in all compiles and in this one."""
+        kept = self.shared.find(key, self, own)
+        if kept is None:
+            return None
+        if kept.own != own:
+            self.lent.add(kept)
+        self._restore(kept)
+        self.domain.bounds = dict(kept.bounds)
+        return kept.elaborated
+
     def _restore(self, kept: Kept) -> None:
         """All that making a block did, where it was not done in this compile."""
-        if kept in self._restored:
+        if kept in self.restored:
             return
-        self._restored.add(kept)
+        self.restored.add(kept)
+        self._kept[kept.elaborated] = kept
+        self._blocks.setdefault(kept.own, kept.elaborated)
         spend(kept.steps)
+        kept.scope.bindings.update(kept.symbols)
         self.session.provenance.nodes.update(kept.nodes)
         self.session.provenance.sites.update(kept.outputs)
         self.session.sites.update(kept.sites)
@@ -232,19 +281,19 @@ class FamilyMember(Blocks):
         for one in kept.inner:
             self._restore(one)
 
-    def _made(self, instantiation: Instantiation, frame: Frame) -> tuple[Elaborated, Kept | None] | None:
-        """A block made here, and what is kept of it: nothing where there was an error to report."""
+    def _made(self, instantiation: Instantiation, frame: Frame, key: Any, own: Any) -> Elaborated | None:
+        """A block made here, and kept unless there is something to report."""
         making, (nodes, outputs, sites) = Making([]), self._tables()
         self._making.append(making)
-        counts, left = [len(nodes), len(outputs), len(sites)], self.budget.left
+        counts, left, asked = [len(nodes), len(outputs), len(sites)], self.budget.left, self.session.report.asked
         decided, self.domain.decided = self.domain.decided, {}
-        elaborated = super().block(instantiation, frame)
-        own, self.domain.decided = self.domain.decided, decided | self.domain.decided
+        elaborated = super().made(instantiation, frame)
+        answered, self.domain.decided = self.domain.decided, decided | self.domain.decided
         self._making.pop()
         if elaborated is None:
             return None
-        if not making.plain or self.session.has_errors():
-            return elaborated, None
+        if not making.plain or not self.shared.can_keep(self.session, asked):
+            return elaborated
         block = elaborated.block
         kept = Kept(
             elaborated=elaborated,
@@ -253,30 +302,36 @@ class FamilyMember(Blocks):
             outputs=_last(outputs, len(outputs) - counts[1]),
             sites=_last(sites, len(sites) - counts[2]),
             bounds=dict(self.domain.bounds),
-            decided=own,
+            decided=answered,
             inner=tuple(making.inner),
+            symbols={name: one for name, one in instantiation.instance.scope.bindings.items() if one.kind == "symbol"}
+            if isinstance(instantiation.definition, SpecFile)
+            else {},
+            scope=instantiation.instance.scope,
+            own=own,
+            depth=self.session.depth,
             calls=tuple({site: count for one in making.inner for site, count in one.calls}.items())
             + tuple((sites[leaf], len(sites[leaf].exposed)) for leaf in block.leaves() if isinstance(leaf, Call)),
         )
-        self._restored.add(kept)
-        return elaborated, kept
+        self.restored.add(kept)
+        self._kept[elaborated] = kept
+        self.shared.keep(key, kept)
+        return elaborated
 
     def _tables(self) -> tuple[dict[Value, Node], dict[Value, CallSite], dict[Call, CallSite]]:
         return self.session.provenance.nodes, self.session.provenance.sites, self.session.sites
 
 
+def root_of(scope: Scope) -> Scope:
+    """The scope of the file that a scope lies in."""
+    while scope.parent is not None:
+        scope = scope.parent
+    return scope
+
+
 def _last(table: dict[Any, Any], count: int) -> dict[Any, Any]:
     """The entries of a table that were added last."""
     return dict(islice(reversed(table.items()), count))
-
-
-def _reached(words: set[str], spec: SpecFile) -> frozenset[str]:
-    """The words, those of the blocks of a file that they may call, and those of its `defaults`."""
-    reached, left = set[str](), words.union(*(_words(one) for one in spec.defaults))
-    while left:
-        reached |= left
-        left = set[str]().union(*(_words(spec.blocks[word]) for word in left if word in spec.blocks)) - reached
-    return frozenset(reached)
 
 
 def _words(tree: msgspec.Struct) -> set[str]:

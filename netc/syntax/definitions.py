@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from keyword import iskeyword
 
 from netc.expr.lexer import SyntaxProblem
@@ -14,6 +15,7 @@ from netc.syntax.findings import SourceFindings, meant
 from netc.syntax.line import parse_signature
 from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
+from netc.syntax.parts import Parts
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     check_keys,
@@ -56,8 +58,8 @@ _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
 
 
 class DefinitionReader:
-    def __init__(self, report: SourceFindings) -> None:
-        self.report = report
+    def __init__(self, report: SourceFindings, parts: Parts | None = None) -> None:
+        self.report, self.parts = report, parts
         self.statements = StatementReader(report)
 
     def fill(self, definition: Definition, node: Mapping, *, is_file: bool) -> None:
@@ -79,14 +81,22 @@ class DefinitionReader:
 
     def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
         for key, value in entries_of(self.report, node, "`blocks`"):
-            word_of(self.report, key, "block")
-            block = Definition(name=key.text, span=self.report.span_of(key), file=file)
-            if not isinstance(value, Mapping):
-                wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put the statements under `net:`")
-                continue
-            self.check_block_keys(value, key.text)
-            self.fill(block, value, is_file=False)
-            yield block
+            read = partial(self.block, key, value)
+            block = read() if self.parts is None else self.parts.block(value, self.report, read)
+            if block is not None:
+                block.file = file
+                yield block
+
+    def block(self, key: Scalar, value: Node) -> Definition | None:
+        """A block, which does not know its file yet."""
+        word_of(self.report, key, "block")
+        if not isinstance(value, Mapping):
+            wrong_kind(self.report, value, f"block `{key.text}`", "a mapping", "put the statements under `net:`")
+            return None
+        block = Definition(name=key.text, span=self.report.span_of(key))
+        self.check_block_keys(value, key.text)
+        self.fill(block, value, is_file=False)
+        return block
 
     def check_block_keys(self, node: Mapping, name: str) -> None:
         check_keys(self.report, node, BLOCK_KEYS, f"block `{name}`")

@@ -16,6 +16,7 @@ from netc.syntax.ignores import find_ignores
 from netc.syntax.library import split_shipped
 from netc.syntax.names import file_objection, name_from_stem
 from netc.syntax.nodes import Mapping, Node, Scalar
+from netc.syntax.parts import Parts
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     arguments,
@@ -51,8 +52,11 @@ def is_spec(source: Source) -> bool:
     return re.search(r"(?m)^netc[ ]*:", source.text) is not None
 
 
-def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
-    """Reads a whole file. The SpecFile is None as soon as one diagnostic is an error; all are collected."""
+def parse_spec(source: Source, parts: Parts | None = None) -> tuple[SpecFile | None, list[Diagnostic]]:
+    """Reads a whole file. The SpecFile is None as soon as one diagnostic is an error; all are collected.
+
+    parts: those of the source as they were read before.
+    """
     report = SourceFindings(source)
     root = load_tree(report)
     if root is None:
@@ -60,16 +64,17 @@ def parse_spec(source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
     if not isinstance(root, Mapping):
         report.at("bad-yaml", "a spec must be a mapping of keys", root, "a spec starts with `netc: 1`")
         return None, report.diagnostics
-    spec = _FileReader(report, root).read()
+    spec = _FileReader(report, root, parts).read()
     ordered = sorted(report.diagnostics, key=lambda item: item.span.start if item.span else 0)
     return None if report.failed else spec, ordered
 
 
 class _FileReader:
-    def __init__(self, report: SourceFindings, root: Mapping) -> None:
+    def __init__(self, report: SourceFindings, root: Mapping, parts: Parts | None) -> None:
         self.report = report
-        self.root = root
-        self.definitions = DefinitionReader(report)
+        self.written = root
+        self.root = root if parts is None else parts.apart(root)
+        self.definitions = DefinitionReader(report, parts)
 
     def read(self) -> SpecFile:
         self.check_root()
@@ -86,7 +91,7 @@ class _FileReader:
             freeze=self.freeze(),
             lint=self.lint(),
             train=self.train(),
-            ignores=find_ignores(self.report, self.root),
+            ignores=find_ignores(self.report, self.written),
         )
         self.definitions.fill(spec, self.root, is_file=True)
         spec.file = spec

@@ -61,7 +61,7 @@ class StatementReader:
         """The items, without those that a comma has cut out of a line: `[max_pool2d (3, 3), einsum "ij,jk" @a @b]`."""
         first: Node | None = None
         depth = quotes = 0
-        if not self.report.source.text.startswith("[", node.start):
+        if not self.span(node).text.startswith("["):
             yield from node.items
             return
         for item in node.items:

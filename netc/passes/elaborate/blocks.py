@@ -56,9 +56,17 @@ class Blocks:
 
     def block(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
         """The block for a call; None when it cannot be elaborated at all (reported)."""
-        key, definition, types = block_key(instantiation), instantiation.definition, instantiation.types
-        if key in self._blocks:
-            return self._blocks[key]
+        key = block_key(instantiation)
+        if key not in self._blocks:
+            made = self.made(instantiation, frame)
+            if made is None:
+                return None
+            self._blocks[key] = made
+        return self._blocks[key]
+
+    def made(self, instantiation: Instantiation, frame: Frame) -> Elaborated | None:
+        """A block that is not known yet."""
+        definition, types = instantiation.definition, instantiation.types
         if definition in self._open:
             code = "import-cycle" if isinstance(definition, SpecFile) else "recursive-block"
             self.report.error(code, f"`{definition.name}` contains itself", frame.span)
@@ -71,8 +79,6 @@ class Blocks:
         elaborated = self.elaborate(definition, instantiation.instance, instantiation.values, inputs)
         self._open.pop()
         self.report.trail.pop()
-        if elaborated is not None:
-            self._blocks[key] = elaborated
         return elaborated
 
     def _fits(self, definition: Definition, types: tuple[TensorType, ...], frame: Frame) -> bool:

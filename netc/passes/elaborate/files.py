@@ -17,10 +17,10 @@ from netc.expr.scope import Binding, Scope, how_said
 from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
+from netc.passes.elaborate.before import Before
 from netc.passes.elaborate.report import Report
 from netc.syntax.ast import Argument, Definition, Import, Named, SpecFile, Variant
 from netc.syntax.library import is_shipped
-from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
 from netc.syntax.shared import blocks_of_shared, calling
 from netc.types import ERROR as ERROR_VALUE
@@ -65,8 +65,9 @@ class FileInstance(msgspec.Struct, frozen=True, eq=False):
 class Files:
     """Reads each file once and keeps the instances made of it."""
 
-    def __init__(self, report: Report, domain: Domain, texts: Mapping[str, Source]) -> None:
+    def __init__(self, report: Report, domain: Domain, texts: Mapping[str, Source], before: Before | None) -> None:
         self.report = report
+        self.before = before or Before()
         self.texts = texts
         self.domain = domain
         self._parsed: dict[str, SpecFile | None] = {}
@@ -84,7 +85,7 @@ class Files:
         if self._root is None:
             self._root = os.path.dirname(source.path)
         self.characters += len(source.text)
-        spec, diagnostics = parse_spec(source)
+        spec, diagnostics = self.before.parsed(source)
         self.findings.extend(diagnostics)
         if spec is not None:
             self.specs[source.path] = spec
@@ -170,7 +171,7 @@ class Files:
         key = (id(spec), variant and variant.name, tuple((k, value_key(v)) for k, v in sorted(args.items())), types)
         if key in self._instances:
             return self._instances[key]
-        scope = Scope(None, {}, owner=spec)
+        scope = self.before.scope(spec, key)
         shared_blocks = blocks_of_shared(spec)
         instance = FileInstance(
             spec, scope, {}, OperatorNames(spec), {d.op: d.values for d in spec.defaults}, spec.span.source,

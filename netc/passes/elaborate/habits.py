@@ -128,8 +128,8 @@ def values_meant(applied: Application, declared: Attr, scoped: ScopedArgument, v
         edits = changes.give(applied.line, applied.spans, {}, without=(declared.name,))
         yield from changes.offer(f"leave `{argument.name}` out", *edits)
     elif isinstance(value, float) and isinstance(expr, Binary) and expr.op == "/":
-        source = place.source.text
-        text = f"{source[expr.left.start : expr.left.end]}//{source[expr.right.start : expr.right.end]}"
+        left, right = (Span(place.source, side.start, side.end).text for side in (expr.left, expr.right))
+        text = f"{left}//{right}"
         yield from changes.offer(f"`{text}` rounds down", Edit(place, text))
     elif isinstance(value, float) and declared.kind in ("int", "Size", "PerAxis") and not isinstance(expr, Literal):
         yield from changes.offer(f"write `round({place.text})`", Edit(place, f"round({place.text})"))

@@ -135,9 +135,12 @@ class Report:
         self.losses: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
         self.trail: list[Frame] = []
         self._known: defaultdict[object, set[str]] = defaultdict(set)
+        self.asked = 0
+        """How often there was something to say, said before or not."""
 
     def knows(self, code: str, message: str, span: Span | None) -> bool:
         """Whether this finding stands already, or its place has had its share (the turns of a loop, say)."""
+        self.asked += 1
         messages = self._messages(code, span)
         return message in messages or len(messages) >= MOST_AT_ONE_PLACE
 

@@ -8,6 +8,7 @@ from netc.budget import spend
 from netc.diagnostics.model import Source, Span
 from netc.dims import Domain
 from netc.ir.model import Call
+from netc.passes.elaborate.before import Before
 from netc.passes.elaborate.files import Files
 from netc.passes.elaborate.namespace import CallSite
 from netc.passes.elaborate.provenance import Provenance
@@ -16,13 +17,15 @@ from netc.passes.elaborate.report import Report
 
 class CompileSession:
     """dtype: the type of floating-point inputs, and of tensors without input that name none; None: as they say.
-    texts: what is read in place of files, by path."""
+    texts: what is read in place of files, by path. before: what is known from other compiles."""
 
-    def __init__(self, dtype: str | None = None, texts: Mapping[str, Source] | None = None) -> None:
+    def __init__(
+        self, dtype: str | None = None, texts: Mapping[str, Source] | None = None, before: Before | None = None
+    ) -> None:
         self.dtype = dtype
         self.report = Report(probing=bool(texts))
         self.domain = Domain()
-        self.files = Files(self.report, self.domain, texts or {})
+        self.files = Files(self.report, self.domain, texts or {}, before)
         self.provenance = Provenance()
         self.sites: dict[Call, CallSite] = {}
         self.depth = 0
