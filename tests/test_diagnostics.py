@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netc.budget import Budget, budgeted
 from netc.diagnostics.codes import CODES, LINTS, explain, reference
 from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
@@ -298,3 +299,10 @@ def test_lists_in_sentences() -> None:
     assert [in_order(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert listed("abc", 3) == "a, b, c"
     assert listed("abc", 2) == "a, b, … and 1 more"
+
+
+def test_comparing_words_is_counted_by_their_letters() -> None:
+    """A table of 40 × 40 for each of a hundred words, some cells to a step."""
+    with budgeted(Budget(10**9)) as budget:
+        did_you_mean("a" * 40, ["b" * 40] * 100)
+    assert 100 * 40 * 40 / 8 < budget.spent < 100 * 40 * 40

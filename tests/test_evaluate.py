@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netc.budget import ITEMS, Budget, budgeted
 from netc.dims import Dim, Domain, dim_text, symbol
 from netc.expr.evaluate import Context, ExprError, OperatorValue, evaluate, items, texts, truth
 from netc.expr.lexer import SyntaxProblem
@@ -465,3 +466,20 @@ def test_names_are_built_from_numbers_and_words(hole: str) -> None:
 
 def test_names_are_built_of_every_choice() -> None:
     assert texts(parse_template("a$(0..1).b$v"), context()) == ["a0.b4", "a0.b5", "a0.b6", "a1.b4", "a1.b5", "a1.b6"]
+
+
+@pytest.mark.parametrize(
+    ("text", "looked_at"),
+    [
+        ("range(10000)", 10_000),
+        ("range(10000) == range(10000)", 30_000),
+        ("sum(range(10000))", 20_000),
+        ("max(range(10000))", 20_000),
+        ("len(zip(range(10000) range(10000)))", 40_000),
+    ],
+)
+def test_items_of_long_lists_are_counted(text: str, looked_at: int) -> None:
+    """Each list once when it is made and once when it is gone through, two items to a step; never twice that."""
+    with budgeted(Budget(10**9)) as budget:
+        value(text)
+    assert looked_at / ITEMS <= budget.spent <= 2 * looked_at / ITEMS
