@@ -320,7 +320,7 @@ class PixelShuffle(Op):
         yield from need_rank(self, x[0], 4)
         if x[0].rank == 4 and exact_div(x[0].shape[1], self.upscale_factor**2) is None:
             channels, cells = x[0].shape[1], self.upscale_factor**2
-            message = f"{dim_text(channels)} channels do not divide by {self.upscale_factor}² = {cells}"
+            message = f"{dim_text(channels)} channels are not divisible by {self.upscale_factor}² = {cells}"
             helps = (f"give it {multiples(channels, cells)} channels",)
             yield Problem("bad-argument", message, "upscale_factor", helps=helps)
 
@@ -355,7 +355,7 @@ class PixelUnshuffle(Op):
             yield from need_constant(x[0].shape[1], "channels")
             for axis in (2, 3):
                 if exact_div(x[0].shape[axis], self.downscale_factor) is None:
-                    message = f"axis {axis_name(axis, 4)} of size {dim_text(x[0].shape[axis])} does not divide"
+                    message = f"axis {axis_name(axis, 4)} of size {dim_text(x[0].shape[axis])} is not divisible"
                     yield Problem("bad-argument", f"{message} by {self.downscale_factor}", "downscale_factor")
 
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:

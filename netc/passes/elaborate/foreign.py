@@ -74,13 +74,18 @@ _OTHERWISE = {
     "activation": "write the activation as an operator of its own: `[conv2d 64 3, relu]`",
     "list": "write the members as a list: `[conv2d 64 3, relu]`",
     "code": "a spec holds no code: compute with operators, or write a plugin that has this one",
+    "tensor": "a learned tensor is a statement of its own: `token: parameter (1 1 768)`, added by `add` or `concat`",
+    "wrapper": "leave it out: `linear` works along the last axis, whatever stands before it",
     "input": "inputs are declared under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
 _KINDS = {
     "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
     "euclideanloss kldiv kldivloss loss ctcloss": "loss",
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
-    "residualblock denseblock transition convbnrelu convbn convbnact basicconv basicconv2d darknet backbone": "block",
+    "residualblock denseblock transition convbnrelu convbn convbnact basicconv basicconv2d darknet backbone "
+    "mlp ffn feedforward patchembed patchembedding positionalencoding": "block",
+    "clstoken classtoken posembed posembedding positionembedding positionalembedding": "tensor",
+    "timedistributed": "wrapper",
     "activation": "activation",
     "sequential modulelist moduledict": "list",
     "lambda module custom": "code",

@@ -38,6 +38,10 @@ else:
     habits = LazyModule("netc.passes.elaborate.habits")
 
 
+SWITCHES = ("yes", "no", "on", "off")
+"""Words of YAML's that stand for true and false in other files."""
+
+
 class NodeMaker(Application):
     """Makes the node of an operator applied to its inputs; `make` collects everything wrong before it gives up."""
 
@@ -213,7 +217,8 @@ class NodeMaker(Application):
             or not (declared.words or declared.kind == "bool")
         ):
             return False
-        if closest(word.id, declared.words) is None and closest(word.id, self.place.scope.names()) is not None:
+        known = word.id.lower() in SWITCHES or closest(word.id, declared.words) is not None
+        if not known and closest(word.id, self.place.scope.names()) is not None:
             return False
         try:
             convert(self.cls, declared, word.id)
