@@ -411,3 +411,21 @@ def test_whole_numbers_in_a_row_are_made_where_the_inputs_are() -> None:
     """)
     assert "torch.arange(0, self.length, device=words.device)" in text
     assert text.count("constant_device()") == 2
+
+
+def test_a_class_for_the_blocks_with_a_switch_on_is_named_after_it() -> None:
+    text = text_of("""
+        netc: 1
+        name: pair
+        inputs: {image: [N, 4, 4*h, 4*w]}
+        blocks:
+          unit:
+            args: width gated=false
+            net:
+              parts.map: conv2d width 3 padding=1 @in
+              parts.gate: {if: gated, do: [conv2d width 3 padding=1 @in, sigmoid], else: "@parts.map"}
+              out: {if: gated, do: mul @parts.map @parts.gate, else: "@parts.map"}
+        net: {a: unit 4, b: unit 4 gated=true}
+        outputs: {y: b}
+    """)
+    assert "self.b = UnitGated(" in text

@@ -181,10 +181,14 @@ def _numbered(base: str, taken: set[str]) -> str:
 
 
 def _difference(plan: Plan) -> str:
-    """The operators a class was given in other places than usual: `Silu`, `WithoutAct`."""
+    """What a class was given in other places than usual: `Silu`, `WithoutAct`, `Deform`."""
     words = []
     for parameter in plan.definition.parameters:
         values = [trace.block.arguments[parameter.name] for trace in plan.traces]
+        if isinstance(parameter.default, Literal) and isinstance(usual := parameter.default.value, bool):
+            if all(value is not usual for value in values):
+                words.append(f"{'Without' if usual else ''}{pascal(parameter.name)}")
+            continue
         if not all(value is None or isinstance(value, OperatorValue) for value in values):
             continue
         given = {value.text.split()[0] if isinstance(value, OperatorValue) else "" for value in values}
