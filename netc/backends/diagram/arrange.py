@@ -149,7 +149,7 @@ class PartStack:
         """For each rail how far right of the axis it runs: beyond all it passes and beyond shorter rails there. Beside
         each part it may begin in the lower half and end in the upper one."""
         taken = [0.0] * (2 * len(rights))
-        found = []
+        lanes = []
         for trunk in self.trunks:
             first, last = trunk.span
             end = len(rights) - 1 if last is None else last
@@ -158,8 +158,8 @@ class PartStack:
             lane = max(*rights[first : end + 1], *(taken[half] for half in halves)) + gap
             for half in halves:
                 taken[half] = lane
-            found.append(lane)
-        return found
+            lanes.append(lane)
+        return lanes
 
     def put(self, x: float, y: float, places: Places) -> None:
         """x: of the stack's left side; y: of its top."""
@@ -226,13 +226,13 @@ class SeriesBlock:
 
 def trunks_of(plan: Series, at: Mapping[int, int], cells: Sequence[Cell]) -> list[Trunk]:
     """One rail for all that a tensor is fed to, and one for all that read a node's size."""
-    found: dict[tuple[int, bool, int], list[tuple[int, int]]] = {}
+    groups: dict[tuple[int, bool, int], list[tuple[int, int]]] = {}
     for rails, sizes in ((plan.rails, False), (plan.sizes, True)):
         for source, target in rails:
             port = 0 if sizes else cells[source].ports.get(target, 0)
-            found.setdefault((source, sizes, port), []).append((at[target], target))
+            groups.setdefault((source, sizes, port), []).append((at[target], target))
     return [
-        Trunk(source, at[source], tuple(into), sizes=sizes, port=port) for (source, sizes, port), into in found.items()
+        Trunk(source, at[source], tuple(into), sizes=sizes, port=port) for (source, sizes, port), into in groups.items()
     ]
 
 

@@ -47,19 +47,19 @@ def ordered(after: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> 
 
 
 def reached(start: int, after: Sequence[Sequence[int]]) -> set[int]:
-    found, stack = {start}, [start]
+    reached_, stack = {start}, [start]
     while stack:
         for node in after[stack.pop()]:
-            if node not in found:
-                found.add(node)
+            if node not in reached_:
+                reached_.add(node)
                 stack.append(node)
-    return found
+    return reached_
 
 
 def components(nodes: Iterable[int], links: Mapping[int, Sequence[int]] | Sequence[Sequence[int]]) -> list[list[int]]:
     """The nodes in groups that hang together, by their first node; `links` leads both ways."""
     left = dict.fromkeys(sorted(nodes))
-    found = []
+    components_ = []
     while left:
         start = next(iter(left))
         del left[start]
@@ -70,8 +70,8 @@ def components(nodes: Iterable[int], links: Mapping[int, Sequence[int]] | Sequen
                     del left[node]
                     group.append(node)
                     stack.append(node)
-        found.append(sorted(group))
-    return found
+        components_.append(sorted(group))
+    return components_
 
 
 def _depths(order: Sequence[int], before: Sequence[Sequence[int]], heights: Sequence[float]) -> dict[int, float]:
@@ -173,11 +173,11 @@ def cuts(
     place = {node: at for at, node in enumerate(order)}
     begins = [not any(source in among for source in before[node]) for node in order]
     last_begin = max((at for at, begin in enumerate(begins) if begin), default=0)
-    found = []
+    cuts_ = []
     farthest = 0
     for at, node in enumerate(order):
         targets = [place[target] for target in after[node] if target in among]
         if farthest <= at and last_begin <= at:
-            found.append(node)
+            cuts_.append(node)
         farthest = max(farthest, *targets) if targets else len(order)
-    return found
+    return cuts_

@@ -18,22 +18,22 @@ def badges_width(unit: Box | Cluster) -> float:
 
 def _badge_texts(unit: Box | Cluster) -> list[tuple[str, float, str, str]]:
     """Text, width, fill and colour of each."""
-    found = []
+    texts = []
     if unit.count > 1:
-        found.append((f"×{unit.count}", "dark", "on_dark"))
+        texts.append((f"×{unit.count}", "dark", "on_dark"))
     if unit.shared:
-        found.append((fitted(f"shared {plain(unit.shared)}", 120, BADGE, bold=True), "shared", "on_shared"))
-    return [(text, text_width(text, BADGE, bold=True) + 7, fill, colour) for text, fill, colour in found]
+        texts.append((fitted(f"shared {plain(unit.shared)}", 120, BADGE, bold=True), "shared", "on_shared"))
+    return [(text, text_width(text, BADGE, bold=True) + 7, fill, colour) for text, fill, colour in texts]
 
 
 def badges(unit: Box | Cluster, x: float, y: float) -> list[Primitive]:
     """All of a part, beside one another."""
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     for text, width, fill, colour in _badge_texts(unit):
-        found.append(Rect(x=x, y=y, w=width, h=11, radius=2, fill=fill, width=0, role="badge"))
+        primitives.append(Rect(x=x, y=y, w=width, h=11, radius=2, fill=fill, width=0, role="badge"))
         middle = x + width / 2
-        found.append(
+        primitives.append(
             Text(x=middle, y=y + 8.5, text=text, size=BADGE, bold=True, colour=colour, anchor="middle", room=width)
         )
         x += width + 5
-    return found
+    return primitives

@@ -51,9 +51,9 @@ def _marked(view: View, marks: Marks) -> Scene:
 
 
 def _legend(x: float, y: float) -> list[Primitive]:
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     for kind in ("added", "removed", "changed"):
-        found.append(Rect(x=x, y=y, w=12, h=10, radius=2, fill=f"{kind}_fill", line=kind, role="legend"))
-        found.append(Text(x=x + 16, y=y + 8.5, text=kind, size=LEGEND, colour="dark"))
+        primitives.append(Rect(x=x, y=y, w=12, h=10, radius=2, fill=f"{kind}_fill", line=kind, role="legend"))
+        primitives.append(Text(x=x + 16, y=y + 8.5, text=kind, size=LEGEND, colour="dark"))
         x += 28 + text_width(kind, LEGEND)
-    return found
+    return primitives

@@ -63,13 +63,13 @@ def _worth(size: tuple[float, float], count: int, page: tuple[float, float]) -> 
 def spread(shown: Sequence[Shown]) -> list[Shown]:
     """Parts with those frames opened that hold most of the network: their own frame says nothing."""
     total = sum(_statements(unit) for unit in shown if not isinstance(unit, Terminal))
-    found: list[Shown] = []
+    units_: list[Shown] = []
     for unit in shown:
         if isinstance(unit, Cluster) and _is_most(unit, total):
-            found += spread(unit.items)
+            units_ += spread(unit.items)
         else:
-            found.append(unit)
-    return found
+            units_.append(unit)
+    return units_
 
 
 def _is_most(unit: Cluster, total: int) -> bool:
@@ -111,11 +111,11 @@ class _Rows:
         starts = [0, *(n for n in range(1, len(self.parts)) if self._may_break(n))]
         ends = [*starts[1:], len(self.parts)]
         pieces = [sum(heights[a:b]) for a, b in zip(starts, ends, strict=True)]
-        seen = set()
+        splits_ = set()
         for count in COLUMNS:
             cut = tuple(starts[at] for at in _evenly(pieces, count))
-            if cut not in seen:
-                seen.add(cut)
+            if cut not in splits_:
+                splits_.add(cut)
                 yield self._columns(cut)
 
     def _may_break(self, at: int) -> bool:
@@ -133,7 +133,7 @@ class _Rows:
 
     def _columns(self, cut: Sequence[int]) -> list[Column]:
         bounds = [0, *cut, len(self.parts)]
-        found = []
+        columns = []
         for first, last in pairwise(bounds):
             mine = [_clipped(trunk, first, last) for trunk in self.trunks]
             here = [trunk for trunk in mine if trunk is not None]
@@ -141,8 +141,8 @@ class _Rows:
             stack = PartStack(self.parts[first:last], gaps, here)
             coming = tuple(t for t in stack.trunks if t.source is None)
             going = tuple(t for t in stack.trunks if t.low)
-            found.append(Column(first, last, stack, coming, going))
-        return found
+            columns.append(Column(first, last, stack, coming, going))
+        return columns
 
     def size(self, split: Sequence[Column]) -> tuple[float, float]:
         width = sum(column.stack.w for column in split) + 2 * MARGIN
@@ -249,15 +249,15 @@ def _evenly(heights: Sequence[float], count: int) -> list[int]:
 def _cuts(ends: Sequence[float], limit: float, most: int | None = None) -> list[int]:
     """Where to cut pieces into columns no higher than `limit`; no more than `most` cuts are looked for. ends: how far
     from the top of the first each piece ends."""
-    found: list[int] = []
+    cuts: list[int] = []
     top = 0.0
-    while len(found) != most:
-        cut = bisect_right(ends, top + limit, lo=found[-1] + 1 if found else 1)
+    while len(cuts) != most:
+        cut = bisect_right(ends, top + limit, lo=cuts[-1] + 1 if cuts else 1)
         if cut >= len(ends):
             break
-        found.append(cut)
+        cuts.append(cut)
         top = ends[cut - 1]
-    return found
+    return cuts
 
 
 def _clipped(trunk: Trunk, first: int, last: int) -> Trunk | None:

@@ -201,8 +201,8 @@ class _Writer:
 
     def _leaving(self, cluster: Cluster) -> dict[Wire, None]:
         inner = {self.number[box]: box for box in boxes((cluster,))}
-        made = (wire for box in inner.values() for wire in box.outputs)
-        return dict.fromkeys(wire for wire in made if not self.read_by[wire] <= inner.keys())
+        wires = (wire for box in inner.values() for wire in box.outputs)
+        return dict.fromkeys(wire for wire in wires if not self.read_by[wire] <= inner.keys())
 
     def _edges(self) -> Iterator[str]:
         """A line that skips share with the way has the way's colour."""
@@ -233,24 +233,24 @@ class _Writer:
 
     def _sizes(self) -> Iterator[str]:
         """What only the size is read of."""
-        made = {wire: n for n, (_, wire) in enumerate(self.opened.inputs)}
-        made.update((wire, self.number[box]) for box in self.all_boxes for wire in box.outputs)
+        makers = {wire: n for n, (_, wire) in enumerate(self.opened.inputs)}
+        makers.update((wire, self.number[box]) for box in self.all_boxes for wire in box.outputs)
         for box in self.all_boxes:
             for wire in box.sizes:
-                if wire in made:
-                    way = self._way(made[wire], self.number[box], sizes=True)
+                if wire in makers:
+                    way = self._way(makers[wire], self.number[box], sizes=True)
                     look = f'style=dotted label=" size" constraint=false{way}'
-                    yield f"  {self._id(made[wire])} -> {self._id(self.number[box])} [{look}];"
+                    yield f"  {self._id(makers[wire])} -> {self._id(self.number[box])} [{look}];"
 
 
 def _unique(names: list[str]) -> list[str]:
     """Names as they are; one that came before gets `#2`, `#3`, …"""
-    seen: dict[str, int] = {}
-    found = []
+    counts: dict[str, int] = {}
+    names_ = []
     for name in names:
-        seen[name] = count = seen.get(name, 0) + 1
-        found.append(name if count == 1 else f"{name}#{count}")
-    return found
+        counts[name] = count = counts.get(name, 0) + 1
+        names_.append(name if count == 1 else f"{name}#{count}")
+    return names_
 
 
 def _output_kind(output: Output) -> str:

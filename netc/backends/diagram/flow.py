@@ -116,14 +116,14 @@ class _Tracer:
 
     def _leads(self, source: int, targets: list[int]) -> bool:
         """Whether a way leads from `source` to any of the targets; only what lies as deep is searched."""
-        seen: set[int] = set()
+        visited: set[int] = set()
         stack = targets
         while stack:
             at = stack.pop()
             if at == source:
                 return True
-            if at not in seen and self.depth[at] > self.depth[source]:
-                seen.add(at)
+            if at not in visited and self.depth[at] > self.depth[source]:
+                visited.add(at)
                 stack += [before for before, _ in self.into[at]]
         return False
 
@@ -135,12 +135,12 @@ class _Tracer:
 
     def _side_way(self, target: int, at: int) -> list[tuple[int, int]]:
         """The arrows of a side way, from its end back to where it forks off; none when it has its own beginning."""
-        found = [(target, at)]
+        way = [(target, at)]
         source = self.into[target][at][0]
         while self.readers[source] == 1 and len(self.into[source]) == 1:
-            found.append((source, 0))
+            way.append((source, 0))
             source = self.into[source][0][0]
-        return found if self.readers[source] > 1 else []
+        return way if self.readers[source] > 1 else []
 
     def _labelled(self, main: set[tuple[int, int]]) -> set[tuple[int, int]]:
         """One arrow of every tensor whose shape differs from its maker's input: the main one, else the first."""

@@ -17,17 +17,17 @@ from netc.ir.model import Call
 
 def kinds(view: View) -> list[Hashable]:
     """The blocks of a view that look different, outer ones first, in the order of their first use."""
-    found: dict[Hashable, None] = {}
+    kinds_: dict[Hashable, None] = {}
 
     def walk(units: Sequence[Unit]) -> None:
         for unit in units:
             if isinstance(unit, Cluster):
                 if unit.call is not None:
-                    found.setdefault(structure(unit))
+                    kinds_.setdefault(structure(unit))
                 walk(unit.items)
 
     walk(view.opened.units)
-    return list(found)
+    return list(kinds_)
 
 
 def folded(
@@ -93,11 +93,11 @@ def varying_arguments(units: Sequence[Unit]) -> dict[int, list[str]]:
         told = {name: value_text(value) for name, value in call.block.arguments.items()}
         for name, text in told.items():
             values[id(call.block.definition), name] |= {text, differing.get(name, text)}
-    found = defaultdict[int, list[str]](list)
+    varying = defaultdict[int, list[str]](list)
     for (definition, name), texts in values.items():
         if len(texts) > 1:
-            found[definition].append(name)
-    return dict(found)
+            varying[definition].append(name)
+    return dict(varying)
 
 
 def calls_in(units: Sequence[Unit]) -> Iterator[tuple[Call, Mapping[str, str]]]:

@@ -65,13 +65,13 @@ class Forms:
                     yield unit
                 yield from self._calls(unit.items)
 
-    def _outermost(self, units: Sequence[Unit], wanted: Callable[[Cluster], bool]) -> Iterator[Cluster]:
+    def _outermost(self, units: Sequence[Unit], accept: Callable[[Cluster], bool]) -> Iterator[Cluster]:
         for unit in units:
             if isinstance(unit, Cluster) and self.of(unit) is None:
-                if unit.call is not None and wanted(unit):
+                if unit.call is not None and accept(unit):
                     yield unit
                 else:
-                    yield from self._outermost(unit.items, wanted)
+                    yield from self._outermost(unit.items, accept)
 
     def _name(self) -> None:
         alike = defaultdict[int, list[Form]](list)

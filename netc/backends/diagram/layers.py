@@ -87,14 +87,14 @@ class LayersBlock:
 
     def _lanes(self) -> dict[int, dict[Item, list[int]]]:
         """For each source its lanes, and the nodes that each leads to."""
-        found = defaultdict[int, dict[Item, list[int]]](dict)
+        lanes = defaultdict[int, dict[Item, list[int]]](dict)
         for a, b in self.inner:
-            found[a].setdefault(self._lane(a, b), []).append(b)
+            lanes[a].setdefault(self._lane(a, b), []).append(b)
         for b, lane in self.entering.items():
-            found[IN].setdefault(lane, []).append(b)
+            lanes[IN].setdefault(lane, []).append(b)
         for a, lane in self.out.items():
-            found[a].setdefault(lane, [])
-        return found
+            lanes[a].setdefault(lane, [])
+        return lanes
 
     def _lane(self, source: int, target: int) -> Item:
         return (source, 1 + self.cells[source].ports.get(target, 0))
@@ -114,14 +114,14 @@ class LayersBlock:
     def _by_barycentre(self, row: int, above: bool) -> None:
         other = self.rows[row - 1 if above else row + 1]
         place = {item: at for at, item in enumerate(other)}
-        seen = defaultdict[Item, list[int]](list)
+        neighbours = defaultdict[Item, list[int]](list)
         for upper, lower in self.links[row - 1 if above else row]:
             if above:
-                seen[lower].append(place[upper])
+                neighbours[lower].append(place[upper])
             else:
-                seen[upper].append(place[lower])
+                neighbours[upper].append(place[lower])
         here = {item: at for at, item in enumerate(self.rows[row])}
-        key = {item: sum(seen[item]) / len(seen[item]) if seen[item] else here[item] for item in here}
+        key = {item: sum(neighbours[item]) / len(neighbours[item]) if neighbours[item] else here[item] for item in here}
         self.rows[row] = sorted(self.rows[row], key=lambda item: (key[item], here[item]))
 
     def _crossings(self) -> int:
@@ -170,15 +170,15 @@ class LayersBlock:
 
     def _steps(self, row: Sequence[Item]) -> list[float]:
         """Axes when everything stands as close as it may."""
-        found = []
+        steps = []
         at = 0.0
         for n, item in enumerate(row):
             if n:
                 before = row[n - 1]
                 gap = ITEM_GAP if not (item[1] or before[1]) else LANE_GAP
                 at += self._right(before) + gap + self._left(item)
-            found.append(at)
-        return found
+            steps.append(at)
+        return steps
 
     def _neighbours(self) -> tuple[Beside, Beside]:
         above, below = defaultdict[Key, list[Key]](list), defaultdict[Key, list[Key]](list)

@@ -22,8 +22,8 @@ def _widths(face: str) -> dict[str, int]:
 @lru_cache(8192)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Points that a line of text takes at a size in points."""
-    known = _widths("bold" if bold else "regular")
-    return sum(known.get(letter) or _other(letter) for letter in text) * size / 1000
+    widths = _widths("bold" if bold else "regular")
+    return sum(widths.get(letter) or _other(letter) for letter in text) * size / 1000
 
 
 def _other(letter: str) -> int:

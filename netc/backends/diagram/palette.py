@@ -148,15 +148,15 @@ _GREYS = {
 
 def _print() -> dict[str, str]:
     """Greys that a photocopy keeps apart: lines and letters black, sides darker, tops lighter than the faces."""
-    found = dict.fromkeys(_LIGHT, "#000000") | _GREYS
+    colours = dict.fromkeys(_LIGHT, "#000000") | _GREYS
     for name, grey in _GREYS.items():
         if f"{name}_side" in _LIGHT:
             level = int(grey[1:3], 16)
-            found[f"{name}_side"] = "#" + f"{max(0, level - 40):02X}" * 3
-            found[f"{name}_top"] = "#" + f"{min(255, level + 20):02X}" * 3
+            colours[f"{name}_side"] = "#" + f"{max(0, level - 40):02X}" * 3
+            colours[f"{name}_top"] = "#" + f"{min(255, level + 20):02X}" * 3
     for name in ("added_fill", "removed_fill", "changed_fill"):
-        found[name] = "#FFFFFF"
-    return found
+        colours[name] = "#FFFFFF"
+    return colours
 
 
 PALETTES: Mapping[Theme, Mapping[str, str]] = {"light": _LIGHT, "dark": _DARK, "print": _print()}

@@ -126,12 +126,12 @@ class _Paper:
             Text(x=edge, y=TOP + 5, text=head, size=CAPTION, bold=True, colour="pale", anchor="end")
             for edge, head in zip(edges, heads, strict=True)
         ]
-        found: list[Primitive] = list(cells)
+        primitives: list[Primitive] = list(cells)
         before = ""
         for (y, _, _), row, end in zip(rows, texts, self._ends(sketch, rows), strict=True):
             told = row[0] if row[0] != before else ""
             before = row[0] or before
-            found += [
+            primitives += [
                 Text(x=edge, y=y + 2.6, text=text, size=CAPTION, colour="dark", anchor="end")
                 for edge, text in zip(edges, (told, *row[1:]), strict=True)
                 if text
@@ -139,15 +139,15 @@ class _Paper:
             stop = edges[0] - text_width(told, CAPTION) - 4 if told else edges[0]
             if any((told, *row[1:])) and stop > end + 8:
                 way = ((end + 4, y), (stop, y))
-                found.append(Line(points=way, colour="rule", width=0.5, dash=LEADER, head=False))
+                primitives.append(Line(points=way, colour="rule", width=0.5, dash=LEADER, head=False))
         foot = max((y for y, _, _ in rows), default=TOP) + 24
         outputs = [spot for name, spot in sketch.spots.items() if name.startswith("out:")]
         foot = max([foot, *(y + h / 2 + 2.6 for _, y, _, h in outputs)])
-        found += [
+        primitives += [
             Text(x=edge, y=foot, text=text, size=CAPTION, bold=True, colour="dark", anchor="end")
             for edge, text in zip(edges[1:], totals[1:], strict=True)
         ]
-        return edges[2], foot, found
+        return edges[2], foot, primitives
 
     def _rows(self, sketch: Sketch) -> list[tuple[float, str, Cost]]:
         """Middle, shape and cost of each row, downwards."""

@@ -89,9 +89,9 @@ class Picture:
     @classmethod
     def of(cls, scene: Scene, view: View, options: Options) -> Picture:
         """A picture that has been drawn already."""
-        made = cls(view.network, options)
-        made.__dict__["_drawn"] = (scene, view)
-        return made
+        picture = cls(view.network, options)
+        picture.__dict__["_drawn"] = (scene, view)
+        return picture
 
     @cached_property
     def _drawn(self) -> tuple[Scene, View]:

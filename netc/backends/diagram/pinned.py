@@ -73,15 +73,15 @@ class Pinned:
             del out[0], into[0]
         steps: list[tuple[Hashable, Hashable]] = [(a, (b, EXIT)) for a, b in zip(out[:0:-1], out[-2::-1], strict=True)]
         steps += [(out[0], into[0]), *(((a, ENTRY), b) for a, b in pairwise(into))]
-        found = [line for step in steps for line in self.scene.ways.get((*step, sizes), ())]
-        return [line for line in found if len(straightened(line.points)) > 1]
+        lines = [line for step in steps for line in self.scene.ways.get((*step, sizes), ())]
+        return [line for line in lines if len(straightened(line.points)) > 1]
 
     def label(self, source: Hashable) -> str:
         """` lp=…` for the shape that is written beside a part's line; nothing where none is."""
-        found: Text | None = self.scene.labels.get(source)
-        if found is None:
+        label: Text | None = self.scene.labels.get(source)
+        if label is None:
             return ""
-        middle = (found.x + text_width(found.text, found.size) / 2, found.y - found.size / 3)
+        middle = (label.x + text_width(label.text, label.size) / 2, label.y - label.size / 3)
         return f' lp="{self._at(middle)}"'
 
     def _at(self, point: Point) -> str:
@@ -95,10 +95,10 @@ class Pinned:
         begin = f"e,{self._at(tip)} " if line.head else ""
         if line.head:
             points[-1] = towards(points[-2], tip, HEAD / SCALE)
-        found = [points[0]]
+        points_ = [points[0]]
         for before, corner, after in zip(points, points[1:], points[2:], strict=False):
             r = min(line.radius, distance(before, corner) / 2, distance(corner, after) / 2)
             first, second = towards(before, corner, r), towards(after, corner, r)
-            found += [found[-1], first, first, corner, corner, second]
-        found += [found[-1], points[-1], points[-1]]
-        return begin + " ".join(map(self._at, found))
+            points_ += [points_[-1], first, first, corner, corner, second]
+        points_ += [points_[-1], points[-1], points[-1]]
+        return begin + " ".join(map(self._at, points_))

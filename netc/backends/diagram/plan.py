@@ -84,10 +84,10 @@ def planned(
 
 
 class _Planner:
-    def __init__(self, drawn: set[tuple[int, int]], given: set[tuple[int, int]], heights: Sequence[float]) -> None:
-        self.drawn, self.given = drawn, given
+    def __init__(self, drawn: set[tuple[int, int]], fixed: set[tuple[int, int]], heights: Sequence[float]) -> None:
+        self.drawn, self.given = drawn, fixed
         count = len(heights)
-        whole = attached(count, given, heights)
+        whole = attached(count, fixed, heights)
         self.after, self.before = neighbours(count, whole)
         self.order = ordered(self.after, self.before)
         self.place = {node: at for at, node in enumerate(self.order)}
@@ -145,17 +145,17 @@ def _passing_over(order: Sequence[int], before: Sequence[Sequence[int]]) -> set[
     """The edges beside which a longer way leads from the same node to the same node."""
     bit = {node: 1 << at for at, node in enumerate(order)}
     ancestors: dict[int, int] = {}
-    found = set()
+    passing = set()
     for node in order:
         sources = before[node]
         seen = 0
         for source in sources:
             seen |= ancestors[source]
-        found |= {(source, node) for source in sources if seen & bit[source]}
+        passing |= {(source, node) for source in sources if seen & bit[source]}
         for source in sources:
             seen |= bit[source]
         ancestors[node] = seen
-    return found
+    return passing
 
 
 def _with_rails(root: Series, rails: Sequence[tuple[int, int]]) -> Series:
@@ -200,7 +200,7 @@ def _merged_spans(rails: Sequence[tuple[int, int]], where: dict[int, tuple[int, 
     """The runs of parts that become layers: those that a rail begins or ends inside, and all it passes."""
     spans: list[tuple[int, int]] = []
     while True:
-        wanted = list(spans)
+        pending = list(spans)
         for a, b in rails:
             (i, leaf_i), (j, leaf_j) = where[a], where[b]
             inside_i = _span_at(spans, i) or (None if leaf_i else (i, i))
@@ -208,8 +208,8 @@ def _merged_spans(rails: Sequence[tuple[int, int]], where: dict[int, tuple[int, 
             if inside_i or inside_j:
                 low = inside_i[0] if inside_i else i + 1
                 high = inside_j[1] if inside_j else j - 1
-                wanted.append((low, max(high, inside_i[1] if inside_i else low)))
-        joined = _joined(wanted)
+                pending.append((low, max(high, inside_i[1] if inside_i else low)))
+        joined = _joined(pending)
         if joined == spans:
             return spans
         spans = joined
@@ -220,10 +220,10 @@ def _span_at(spans: Sequence[tuple[int, int]], at: int) -> tuple[int, int] | Non
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
     for low, high in sorted(spans):
-        if found and low <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], high))
+        if joined and low <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
         else:
-            found.append((low, high))
-    return found
+            joined.append((low, high))
+    return joined

@@ -24,8 +24,8 @@ Words = Mapping[str, str]
 
 def said_text(said: Provenance, words: Words, longest: int = LONGEST) -> str:
     """The expression for a reader; "" where it cannot be said in these words, or only at length."""
-    found = _text(said.expr, said.scope, words)
-    text = "" if found is None else found[0]
+    phrase = _text(said.expr, said.scope, words)
+    text = "" if phrase is None else phrase[0]
     return text if len(text) <= longest else ""
 
 
@@ -46,8 +46,8 @@ def _text(expr: Expr, scope: Scope, words: Words) -> tuple[str, int] | None:
             return _joined(op, _text(left, scope, words), _text(right, scope, words))
         case Function(name=name, arguments=arguments):
             inner_texts = [_text(argument, scope, words) for argument in arguments]
-            known = [text[0] for text in inner_texts if text is not None]
-            return (f"{name}({', '.join(known)})", ATOM) if len(known) == len(arguments) else None
+            texts = [text[0] for text in inner_texts if text is not None]
+            return (f"{name}({', '.join(texts)})", ATOM) if len(texts) == len(arguments) else None
     return None
 
 
@@ -134,13 +134,13 @@ def opened_call(call: Call, path: str, words: Words) -> Opened:
 
 def conditions(block: Block, words: Words) -> list[str]:
     """`if stride ≠ 1 or in.C ≠ 4·width`, or `unless …`, for each condition that chose this form of a block."""
-    found = []
+    texts = []
     for group in _groups(block.items):
         if group.kind == "if" and "condition" in group.said:
             text = said_text(group.said["condition"], words, 80)
             if re.search("[A-Za-z]", text) and text not in ("true", "false"):
-                found.append(f"{'if' if group.taken else 'unless'} {text}")
-    return list(dict.fromkeys(found))
+                texts.append(f"{'if' if group.taken else 'unless'} {text}")
+    return list(dict.fromkeys(texts))
 
 
 def _groups(items: tuple[Item, ...]) -> Iterator[Group]:

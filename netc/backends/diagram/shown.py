@@ -112,13 +112,13 @@ def _train_only(opened: Opened, every: Sequence[Box]) -> frozenset[Box]:
     if not any(output.train_only for output in opened.outputs):
         return frozenset()
     needed = {output.wire for output in opened.outputs if not output.train_only}
-    found = set()
+    paths = set()
     for box in reversed(every):
         if needed.isdisjoint(box.outputs):
-            found.add(box)
+            paths.add(box)
         else:
             needed.update(box.inputs)
-    return frozenset(found)
+    return frozenset(paths)
 
 
 def closed(opened: Opened, level: Level, expand: Sequence[str], collapse: Sequence[str], depth: int | None) -> Opened:

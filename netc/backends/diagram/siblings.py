@@ -29,13 +29,13 @@ def stacked(opened: Opened) -> Opened:
 
 
 def _readers(opened: Opened) -> Readers:
-    found = defaultdict[Wire, set[int]](set)
+    readers = defaultdict[Wire, set[int]](set)
     for box in boxes(opened.units):
         for wire in box.inputs:
-            found[wire].add(id(box))
+            readers[wire].add(id(box))
     for n, output in enumerate(opened.outputs):
-        found[output.wire].add(-n - 1)
-    return {wire: frozenset(ids) for wire, ids in found.items()}
+        readers[output.wire].add(-n - 1)
+    return {wire: frozenset(ids) for wire, ids in readers.items()}
 
 
 class _Joined:
@@ -53,13 +53,13 @@ class _Joined:
                 groups.setdefault(key, []).append(unit)
         stacks = {id(group[0]): group for group in groups.values() if len(group) >= FEWEST}
         gone = {id(unit) for group in stacks.values() for unit in group[1:]}
-        found: list[Unit] = []
+        joined: list[Unit] = []
         for unit in units:
             if id(unit) in stacks:
-                found.append(self._one(stacks[id(unit)]))
+                joined.append(self._one(stacks[id(unit)]))
             elif id(unit) not in gone:
-                found.append(self._inside(unit))
-        return found
+                joined.append(self._inside(unit))
+        return joined
 
     def _inside(self, unit: Unit) -> Unit:
         if isinstance(unit, Box):
@@ -78,16 +78,16 @@ class _Joined:
 
     def _one(self, copies: Sequence[Unit]) -> Unit:
         rows = list(zip(*(list(boxes((copy,))) for copy in copies), strict=True))
-        made = {wire for row in rows for box in row for wire in box.outputs}
-        merged = iter([self._box(row, made) for row in rows])
+        inner = {wire for row in rows for box in row for wire in box.outputs}
+        merged = iter([self._box(row, inner) for row in rows])
         one = _replaced(copies[0], merged)
         return msgspec.structs.replace(one, count=len(copies), **title_of_run(copies[0], copies[-1]))
 
-    def _box(self, row: Sequence[Box], made: set[Wire]) -> Box:
+    def _box(self, row: Sequence[Box], inner: set[Wire]) -> Box:
         outputs = tuple(Wire(a.type, b.last) for a, b in zip(row[0].outputs, row[-1].outputs, strict=True))
         for box in row:
             self.change.update(zip(box.outputs, outputs, strict=True))
-        others = (wire for box in row[1:] for wire in box.inputs if wire not in made)
+        others = (wire for box in row[1:] for wire in box.inputs if wire not in inner)
         inputs = tuple(dict.fromkeys((*row[0].inputs, *others)))
         nodes = tuple(node for box in row for node in box.nodes)
         return msgspec.structs.replace(row[0], inputs=inputs, outputs=outputs, nodes=nodes, caption=_caption(row))

@@ -56,23 +56,23 @@ def all_reads(opened: Opened) -> Counter[Wire]:
 
 
 def _without_iterations(units: Sequence[Unit]) -> list[Unit]:
-    found: list[Unit] = []
+    flat: list[Unit] = []
     for unit in units:
         if isinstance(unit, Box):
-            found.append(unit)
+            flat.append(unit)
         elif unit.kind == "iteration" and unit.count == 1:
-            found += _without_iterations(unit.items)
+            flat += _without_iterations(unit.items)
         elif unit.items:
-            found.append(msgspec.structs.replace(unit, items=tuple(_without_iterations(unit.items))))
-    return found
+            flat.append(msgspec.structs.replace(unit, items=tuple(_without_iterations(unit.items))))
+    return flat
 
 
 def inputs_of(unit: Unit) -> tuple[Wire, ...]:
     """Wires read inside and made outside, in order of first reading."""
     if isinstance(unit, Box):
         return tuple(dict.fromkeys(unit.inputs))
-    made = {wire for box in boxes((unit,)) for wire in box.outputs}
-    return tuple(wire for wire in reads((unit,)) if wire not in made)
+    inner = {wire for box in boxes((unit,)) for wire in box.outputs}
+    return tuple(wire for wire in reads((unit,)) if wire not in inner)
 
 
 def outputs_of(unit: Unit, total: Counter[Wire]) -> tuple[Wire, ...]:
@@ -88,10 +88,10 @@ class _Simplifier:
         self.total = total
 
     def units(self, units: Sequence[Unit], *, inside: bool) -> list[Unit]:
-        found = [simple for unit in units for simple in self._unit(unit, inside)]
-        if any(isinstance(unit, Cluster) and unit.kind == "iteration" for unit in found):
-            found = [inner for unit in self._collapse(found) for inner in _opened_iteration(unit)]
-        return self._collapse_varied(self._collapse_periods(self._collapse(self._fuse(found))))
+        simplified = [simple for unit in units for simple in self._unit(unit, inside)]
+        if any(isinstance(unit, Cluster) and unit.kind == "iteration" for unit in simplified):
+            simplified = [inner for unit in self._collapse(simplified) for inner in _opened_iteration(unit)]
+        return self._collapse_varied(self._collapse_periods(self._collapse(self._fuse(simplified))))
 
     def _unit(self, unit: Unit, inside: bool) -> Sequence[Unit]:
         if isinstance(unit, Box):
@@ -106,19 +106,19 @@ class _Simplifier:
         return (msgspec.structs.replace(unit, items=items),) if items else ()
 
     def _fuse(self, units: Sequence[Unit]) -> list[Unit]:
-        found: list[Unit] = []
+        fused: list[Unit] = []
         makers: dict[Wire, int] = {}
         for unit in units:
             at = makers.get(unit.inputs[0]) if isinstance(unit, Box) and len(unit.inputs) == 1 else None
-            head = found[at] if at is not None else None
+            head = fused[at] if at is not None else None
             if at is not None and isinstance(head, Box) and isinstance(unit, Box) and self._fits(head, unit):
-                found[at] = unit = _rearranged(head, unit) if head.tail is Family.RESHAPE else _fused(head, unit)
+                fused[at] = unit = _rearranged(head, unit) if head.tail is Family.RESHAPE else _fused(head, unit)
             else:
-                at = len(found)
-                found.append(unit)
+                at = len(fused)
+                fused.append(unit)
             if isinstance(unit, Box):
                 makers.update(dict.fromkeys(unit.outputs, at))
-        return found
+        return fused
 
     def _fits(self, head: Box, box: Box) -> bool:
         alone = self.total[box.inputs[0]] == 1 and len(head.outputs) == 1
@@ -127,18 +127,18 @@ class _Simplifier:
         return alone and plain and joins
 
     def _collapse(self, units: Sequence[Unit]) -> list[Unit]:
-        found: list[Unit] = []
+        collapsed: list[Unit] = []
         keys = [self._key(unit) for unit in units]
         at = 0
         while at < len(units):
             end = self._run_end(units, keys, at)
-            found.append(units[at] if end == at + 1 else self._one_for_all(units[at:end]))
+            collapsed.append(units[at] if end == at + 1 else self._one_for_all(units[at:end]))
             at = end
-        return found
+        return collapsed
 
     def _collapse_periods(self, units: Sequence[Unit]) -> list[Unit]:
         """Runs that repeat as a whole, `a b a b a b`, in a frame that stands for all of them."""
-        found: list[Unit] = []
+        collapsed: list[Unit] = []
         keys = [self._key(unit) for unit in units]
         at = 0
         while at < len(units):
@@ -147,27 +147,27 @@ class _Simplifier:
             period, end = next((run for run in runs if run[1]), (1, 0))
             if end:
                 turns = [_turn(units[n : n + period]) for n in range(at, end, period)]
-                found.append(self._one_for_all(turns))
+                collapsed.append(self._one_for_all(turns))
             else:
-                found.append(units[at])
+                collapsed.append(units[at])
             at = end or at + 1
-        return found
+        return collapsed
 
     def _collapse_varied(self, units: Sequence[Unit]) -> list[Unit]:
         """Runs that differ in a number alone, `a(1) a(2) a(4)`, as one part that says the numbers."""
-        found: list[Unit] = []
+        collapsed: list[Unit] = []
         forms = [varied.form(unit) for unit in units]
         at = 0
         while at < len(units):
             end = at + 1 if forms[at] is None else self._run_end(units, forms, at, grows=False)
             end = at + varied.run_length(units[at:end]) if end - at >= varied.FEWEST else at + 1
             if end - at < varied.FEWEST:
-                found.append(units[at])
+                collapsed.append(units[at])
                 at += 1
                 continue
-            found.append(varied.with_parameter(self._one_for_all(units[at:end]), units[at:end]))
+            collapsed.append(varied.with_parameter(self._one_for_all(units[at:end]), units[at:end]))
             at = end
-        return found
+        return collapsed
 
     def _period_end(self, units: Sequence[Unit], keys: Sequence[Hashable], start: int, period: int) -> int:
         """Where turns of `period` units each, equal and each feeding only the next, end; 0 where there is one."""
@@ -202,12 +202,12 @@ class _Simplifier:
     def _link(self, first: Unit, second: Unit, grows: bool) -> tuple[int | None, ...] | None:
         """Per input of `second`, the output of `first` it reads (None: both read the same tensor from elsewhere);
         None when they are not a straight run."""
-        made = outputs_of(first, self.total)
+        outputs = outputs_of(first, self.total)
         pairs = list(zip(inputs_of(first), inputs_of(second), strict=True))
-        link = tuple(made.index(b) if b in made else None for _, b in pairs)
+        link = tuple(outputs.index(b) if b in outputs else None for _, b in pairs)
         same = all(at is not None or a is b for at, (a, b) in zip(link, pairs, strict=True))
         inside = reads((first, second))
-        only = all(self.total[wire] == inside[wire] for wire in made)
+        only = all(self.total[wire] == inside[wire] for wire in outputs)
         same = same and ((grows and _may_grow(first)) or all(a.type == b.type for a, b in pairs))
         return link if same and only and any(at is not None for at in link) else None
 
@@ -233,8 +233,8 @@ def _hang_apart(items: Sequence[Unit]) -> bool:
     """A few boxes none of which reads another share a name alone."""
     if len(items) > FEW or not all(isinstance(item, Box) for item in items):
         return False
-    made = {wire for box in boxes(items) for wire in box.outputs}
-    return all(made.isdisjoint(inputs_of(item)) for item in items)
+    inner = {wire for box in boxes(items) for wire in box.outputs}
+    return all(inner.isdisjoint(inputs_of(item)) for item in items)
 
 
 def _is_straight(items: Sequence[Unit]) -> bool:

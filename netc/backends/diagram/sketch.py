@@ -80,21 +80,21 @@ class Sketch:
     def content(self, shown: Sequence[Shown], frame: Cluster | None = None) -> Content:
         """Measure parts that stand together in a frame; without one, at the top level."""
         top = frame is None
-        made = {wire: n for n, unit in enumerate(shown, 1) for wire in _made(unit)}
+        makers = {wire: n for n, unit in enumerate(shown, 1) for wire in _made(unit)}
         exit_ = len(shown) + 1
         edges: dict[Edge, Wire] = {}
         for n, unit in enumerate(shown, 1):
             for wire in _read(unit):
-                if wire in made or not top:
-                    edges.setdefault((made.get(wire, 0), n), wire)
+                if wire in makers or not top:
+                    edges.setdefault((makers.get(wire, 0), n), wire)
         inside = Counter[Wire]() if top else reads([unit for unit in shown if not isinstance(unit, Terminal)])
-        for wire, n in made.items():
+        for wire, n in makers.items():
             if not top and self.view.reads[wire] > inside[wire]:
                 edges.setdefault((n, exit_), wire)
         drawn = list(edges)
         pieces = [self._piece(unit) for unit in shown]
         heights = [0.0, *[piece.cell.h + USUAL_GAP for piece in pieces], 0.0]
-        plan = self._with_sizes(planned(drawn, heights, _ends_of(shown) if top else ()), shown, made)
+        plan = self._with_sizes(planned(drawn, heights, _ends_of(shown) if top else ()), shown, makers)
         lined = {target for _, target in plan.sizes}
         for n, unit in enumerate(shown, 1):
             if isinstance(unit, Box) and unit.sizes and n not in lined:
@@ -107,15 +107,15 @@ class Sketch:
             frame=frame, pieces=pieces, cells=cells, edges=edges, plan=plan, block=measured(plan, cells, drawn)
         )
 
-    def _with_sizes(self, plan: Series, shown: Sequence[Shown], made: Mapping[Wire, int]) -> Series:
+    def _with_sizes(self, plan: Series, shown: Sequence[Shown], makers: Mapping[Wire, int]) -> Series:
         """The plan with lines from what gives its size alone, where they can run beside the spine."""
         pairs = [
-            (made[wire], n)
+            (makers[wire], n)
             for n, unit in enumerate(shown, 1)
             if not isinstance(unit, Terminal)
             for box in boxes((unit,))
             for wire in box.sizes
-            if wire in made
+            if wire in makers
         ]
         return plan.with_sizes(dict.fromkeys(pairs)) if pairs else plan
 
@@ -205,14 +205,14 @@ class Sketch:
         return [*drawn, *self.pieces(content, places, depth)]
 
     def pieces(self, content: Content, places: Places, depth: int) -> list[Primitive]:
-        found: list[Primitive] = []
+        primitives: list[Primitive] = []
         for n, piece in enumerate(content.pieces, 1):
             self.spots[named(piece.unit)] = (*places.spots[n], piece.cell.w, piece.cell.h)
-            found += self._drawn(piece, *places.spots[n], depth)
+            primitives += self._drawn(piece, *places.spots[n], depth)
             if piece.label:
                 self.told[piece.unit] = label_text(piece, piece.label, places.bottom(n), piece.cell.label)
-                found.append(self.told[piece.unit])
-        return found
+                primitives.append(self.told[piece.unit])
+        return primitives
 
     def lines(
         self, content: Content, places: Places, routes: Iterable[Route], axis: float | None = None

@@ -119,15 +119,15 @@ def _line(item: Line, colours: Mapping[str, str]) -> list[str]:
 
 def straightened(points: tuple[Point, ...]) -> list[Point]:
     """The points that a way needs: no doubles, none in the middle of a straight piece."""
-    found: list[Point] = []
+    points_: list[Point] = []
     for point in points:
-        if found and abs(point[0] - found[-1][0]) + abs(point[1] - found[-1][1]) < 0.05:
+        if points_ and abs(point[0] - points_[-1][0]) + abs(point[1] - points_[-1][1]) < 0.05:
             continue
-        if len(found) > 1 and _in_line(found[-2], found[-1], point):
-            found[-1] = point
+        if len(points_) > 1 and _in_line(points_[-2], points_[-1], point):
+            points_[-1] = point
         else:
-            found.append(point)
-    return found
+            points_.append(point)
+    return points_
 
 
 def _in_line(a: Point, b: Point, c: Point) -> bool:

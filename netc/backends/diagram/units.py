@@ -133,8 +133,8 @@ class Opener:
 
     def units(self, items: tuple[Item, ...], base: str | None = None) -> list[Unit]:
         base = self.prefix if base is None else base
-        found = [unit for item in items for unit in self._item(item, base)]
-        return group_by_path(found, base)
+        units = [unit for item in items for unit in self._item(item, base)]
+        return group_by_path(units, base)
 
     def _item(self, item: Item, base: str) -> list[Unit]:
         if isinstance(item, Node):
@@ -265,14 +265,14 @@ def _iteration(path: str, units: list[Unit]) -> list[Unit]:
 
 def group_by_path(units: list[Unit], base: str) -> list[Unit]:
     """Neighbours that share a container of dotted names (`block1.a`, `block1.b`) in one cluster each."""
-    found: list[Unit] = []
+    grouped: list[Unit] = []
     for segment, run in groupby(units, lambda unit: _container_segment(unit, base)):
         members = list(run)
         if segment and (len(members) > 1 or _is_container(members[0])):
-            found.append(_path_cluster(join(base, segment), segment, members))
+            grouped.append(_path_cluster(join(base, segment), segment, members))
         else:
-            found += members
-    return found
+            grouped += members
+    return grouped
 
 
 def _path_cluster(path: str, segment: str, members: list[Unit]) -> Cluster:

@@ -190,27 +190,29 @@ def _side(bar: Bar) -> float:
 
 
 def _ways(bars: list[Bar], rows: list[float]) -> list[Primitive]:
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     before = bars[0]
     for bar in bars:
         y = rows[bar.row]
         if bar.way == "conv":
             ends = ((before.x + before.w + 1.5, y), (bar.x - 1.5, y))
-            found.append(Line(points=ends, colour=_tint(bar), width=1.6))
+            primitives.append(Line(points=ends, colour=_tint(bar), width=1.6))
         elif bar.way == "pool":
             x = bar.x + bar.w / 2
-            found.append(Line(points=((x, before.y + before.h + 13), (x, bar.y - 12)), colour="way_down", width=1.8))
+            primitives.append(
+                Line(points=((x, before.y + before.h + 13), (x, bar.y - 12)), colour="way_down", width=1.8)
+            )
         elif bar.below is not None:
             x = bar.x + bar.w * (1 - bar.share / 2)
-            found.append(Line(points=_up(bar, bar.below, x), colour="way_up", width=1.8))
+            primitives.append(Line(points=_up(bar, bar.below, x), colour="way_up", width=1.8))
             if bar.undone is not None:
-                found.append(_indices(bar.undone, bar, x))
+                primitives.append(_indices(bar.undone, bar, x))
         if bar.copied is not None:
             across = y - min(bar.h, bar.copied.h) * 0.28
             points = ((bar.copied.x + bar.copied.w + 2, across), (bar.x - 2, across))
-            found.append(Line(points=points, colour="skip", width=1.8))
+            primitives.append(Line(points=points, colour="skip", width=1.8))
         before = bar
-    return found
+    return primitives
 
 
 def _up(bar: Bar, low: Bar, x: float) -> tuple[Point, ...]:
@@ -236,7 +238,7 @@ def _tint(bar: Bar) -> str:
 
 
 def _drawn(view: View, bars: list[Bar]) -> list[Primitive]:
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     before: list[int] = []
     for bar in bars:
         told = "input" if bar.box is None else bar.box.detail
@@ -259,12 +261,12 @@ def _drawn(view: View, bars: list[Bar]) -> list[Primitive]:
         if bar.note:
             mark.items.append(Text(x=bar.x + bar.w + 3, y=bar.y + bar.h - 1, text=bar.note, size=NOTE, colour="pale"))
         before = bar.sizes[1:]
-        found.append(mark)
+        primitives.append(mark)
     ends = ((bars[0], view.opened.inputs[0][0]), (bars[-1], main_output(view).name))
     for bar, name in ends:
         middle = max(bar.x + bar.w / 2, text_width(name, NAME, bold=True) / 2 + 4)
-        found.append(Text(x=middle, y=bar.y - 14, text=name, size=NAME, bold=True, anchor="middle"))
-    return found
+        primitives.append(Text(x=middle, y=bar.y - 14, text=name, size=NAME, bold=True, anchor="middle"))
+    return primitives
 
 
 def _size_text(sizes: list[int]) -> str:
@@ -297,10 +299,10 @@ def _legend_width(entries: list[tuple[str, str, str]]) -> float:
 def _legend(entries: list[tuple[str, str, str]], width: float, height: float) -> list[Primitive]:
     """In the lower right corner, which a U leaves free."""
     x, y = width - MARGIN - _legend_width(entries), height - 10 - 14.0 * len(entries)
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     for text, tint, dash in entries:
         width = 1.2 if dash else 1.8
-        found.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=width, dash=dash))
-        found.append(Text(x=x + 20, y=y + 3.2, text=text, size=LEGEND, colour="dark"))
+        primitives.append(Line(points=((x, y), (x + 15, y)), colour=tint, width=width, dash=dash))
+        primitives.append(Text(x=x + 20, y=y + 3.2, text=text, size=LEGEND, colour="dark"))
         y += 14
-    return found
+    return primitives

@@ -97,12 +97,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _differing(rows: Sequence[Mapping[Any, Any]]) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, tuple[Any, ...]] = {}
+    differing: dict[str, tuple[Any, ...]] = {}
     for key, first in rows[0].items():
         values = tuple(row[key] for row in rows)
         if any(value != first for value in values):
-            found.setdefault(key[1] if isinstance(key, tuple) else key, values)
-    return found
+            differing.setdefault(key[1] if isinstance(key, tuple) else key, values)
+    return differing
 
 
 def _told(values: Values, whole: bool) -> str:

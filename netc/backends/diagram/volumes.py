@@ -54,13 +54,13 @@ class Volume(msgspec.Struct, eq=False, kw_only=True):
 
 def volumes(view: View) -> Scene:
     """Draw the main way as solids. Raises PictureError where sizes are not numbers, or for a long network."""
-    found = _volumes(view)
-    if len(found) > MOST:
-        raise PictureError(f"{len(found)} volumes are too many to tell apart; use --style columns or paper")
-    _measure(found)
+    drawn = _volumes(view)
+    if len(drawn) > MOST:
+        raise PictureError(f"{len(drawn)} volumes are too many to tell apart; use --style columns or paper")
+    _measure(drawn)
     items: list[Primitive] = []
     width, y = 0.0, 10.0
-    for row in _rows(found):
+    for row in _rows(drawn):
         low, bottom = _place(row, y)
         items += _drawn(row, low)
         width = max(width, row[-1].x + max(row[-1].w + row[-1].back, row[-1].label) + LEFT)
@@ -74,13 +74,13 @@ def _volumes(view: View) -> list[Volume]:
     name, wire = view.opened.inputs[0]
     usual = usual_sizes(view)
     sizes = sizes_of(view, wire, usual)
-    found = [Volume(sizes=sizes, colour="other", title=name, caption="", told=name)]
+    volumes = [Volume(sizes=sizes, colour="other", title=name, caption="", told=name)]
     for box in main_way(view):
         sizes = sizes_of(view, box.outputs[0], usual)
-        same = box.family is Family.POOL and found[-1].sizes == sizes
+        same = box.family is Family.POOL and volumes[-1].sizes == sizes
         if box.family in SHOWN and not same:
-            found += [_volume(box, sizes) for _ in range(box.count)]
-    return found
+            volumes += [_volume(box, sizes) for _ in range(box.count)]
+    return volumes
 
 
 def _volume(box: Box, sizes: list[int]) -> Volume:
@@ -94,12 +94,12 @@ def _volume(box: Box, sizes: list[int]) -> Volume:
     )
 
 
-def _measure(found: list[Volume]) -> None:
-    spatial = [volume.sizes for volume in found if len(volume.sizes) > 1]
+def _measure(volumes: list[Volume]) -> None:
+    spatial = [volume.sizes for volume in volumes if len(volume.sizes) > 1]
     most = max((max(sizes[1:]) for sizes in spatial), default=1)
     deep = max((sizes[0] for sizes in spatial), default=1)
-    flat = max((volume.sizes[0] for volume in found if len(volume.sizes) < 2), default=1)
-    for volume in found:
+    flat = max((volume.sizes[0] for volume in volumes if len(volume.sizes) < 2), default=1)
+    for volume in volumes:
         if len(volume.sizes) > 1:
             sides = [9 + 92 * (size / most) ** 0.62 for size in volume.sizes[1:]]
             volume.w = 3.5 + 34 * (volume.sizes[0] / deep) ** 0.7
@@ -110,13 +110,13 @@ def _measure(found: list[Volume]) -> None:
             volume.h = 26 + 76 * log(volume.sizes[0] + 1) / log(flat + 1)
 
 
-def _rows(found: list[Volume]) -> list[list[Volume]]:
+def _rows(volumes: list[Volume]) -> list[list[Volume]]:
     """One row, or several of about equal width."""
-    needs = [max(volume.w + volume.back, volume.label) + 12 for volume in found]
+    needs = [max(volume.w + volume.back, volume.label) + 12 for volume in volumes]
     count = max(1, round(sum(needs) / ROW_WIDTH))
     rows: list[list[Volume]] = [[]]
     taken = 0.0
-    for volume, need in zip(found, needs, strict=True):
+    for volume, need in zip(volumes, needs, strict=True):
         if rows[-1] and taken + need > sum(needs) / count * 1.05 and len(rows) < count:
             rows.append([])
             taken = 0.0
@@ -145,20 +145,20 @@ def _place(row: list[Volume], top: float) -> tuple[float, float]:
 
 
 def _drawn(row: list[Volume], low: float) -> list[Primitive]:
-    found: list[Primitive] = []
+    primitives: list[Primitive] = []
     before: Volume | None = None
     for volume in row:
         if before is not None:
-            found += _window(before, volume) if volume.window != (0, 0) else _fan(before, volume)
+            primitives += _window(before, volume) if volume.window != (0, 0) else _fan(before, volume)
         mark = Mark(path="", title=volume.told)
         mark.items += _solid(volume)
         middle = volume.x + (volume.w + volume.back) / 2
         for n, (text, size, bold, tint) in enumerate(volume.words):
             y = low + (0, 11, 20)[n]
             mark.items.append(Text(x=middle, y=y, text=text, size=size, bold=bold, colour=tint, anchor="middle"))
-        found.append(mark)
+        primitives.append(mark)
         before = volume
-    return found
+    return primitives
 
 
 def _solid(volume: Volume) -> list[Primitive]:

@@ -72,10 +72,10 @@ def usual_note(usual: Mapping[str, int]) -> tuple[str, ...]:
 def sizes_of(view: View, wire: Wire, usual: Mapping[str, int]) -> list[int]:
     """Sizes without the batch axis, at `usual` values. Raises PictureError where they are no numbers even so."""
     numbers = [bind(size, usual) for size in _without_batch(view, wire)]
-    found = [number for number in numbers if isinstance(number, int)]
-    if len(found) < len(numbers):
+    sizes = [number for number in numbers if isinstance(number, int)]
+    if len(sizes) < len(numbers):
         raise PictureError("this style draws sizes to scale, and not all sizes of this network follow from its inputs")
-    return found
+    return sizes
 
 
 def _without_batch(view: View, wire: Wire) -> tuple[Size, ...]:

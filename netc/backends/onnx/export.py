@@ -57,14 +57,14 @@ def _metadata(network: Network, renamed: dict[str, str]) -> dict[str, str]:
     """What a reader may want to know: the spec, from which values on the sizes are valid, names the spec gives."""
     bounds = ",".join(f"{name}={least}" for name, least in sorted(network.domain.bounds.items()))
     about = {"spec": network.name, "spec_sha256": network.file.sha256, "netc_version": __version__}
-    names = ",".join(f"{name}={wanted}" for name, wanted in renamed.items())
+    names = ",".join(f"{name}={new}" for name, new in renamed.items())
     return about | ({"bounds": bounds} if bounds else {}) | ({"renamed": names} if names else {})
 
 
 def _dtype(weights: WeightsIndex) -> dict[str, str]:
     """What the network computes in, where it is not float32 and its inputs may not tell."""
-    found = {entry.dtype for entry in weights.tensors.values()} & set(FLOATS)
-    return {"dtype": found.pop()} if len(found) == 1 and found != {"float32"} else {}
+    dtypes = {entry.dtype for entry in weights.tensors.values()} & set(FLOATS)
+    return {"dtype": dtypes.pop()} if len(dtypes) == 1 and dtypes != {"float32"} else {}
 
 
 def model_bytes(

@@ -45,9 +45,9 @@ def outline(model: ModelProto, trails: Sequence[Trail]) -> None:
 
 def _remove_what_moved(graph: GraphProto, held: dict[str, TensorProto]) -> None:
     """Constants left in `held` still belong to the graph; so do the types of what its nodes make."""
-    made = {name for node in graph.node for name in node.output}
+    produced = {name for node in graph.node for name in node.output}
     tensors = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL or t.name in held]
-    types = [value for value in graph.value_info if value.name in made]
+    types = [value for value in graph.value_info if value.name in produced]
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(tensors)
     graph.value_info.extend(types)
@@ -60,11 +60,11 @@ class _Outliner:
         self._known: dict[tuple[str, bytes], str] = {}
 
     def outlined(
-        self, placed: Sequence[NodeInCalls], depth: int, wanted: set[str], held: dict[str, TensorProto]
+        self, placed: Sequence[NodeInCalls], depth: int, needed: set[str], held: dict[str, TensorProto]
     ) -> list[NodeProto]:
         """The nodes, those inside calls at this depth replaced by one node per call.
 
-        wanted: names that are read beyond these nodes. held: constants that only these nodes read; what moves into a
+        needed: names that are read beyond these nodes. held: constants that only these nodes read; what moves into a
         function is taken out.
         """
         reads = Counter(name for one in placed for name in _reads(one.node))
@@ -74,7 +74,7 @@ class _Outliner:
             if path is None:
                 nodes.extend(one.node for one in members)
             else:
-                nodes.append(self._call(members, depth, reads, wanted, held))
+                nodes.append(self._call(members, depth, reads, needed, held))
         return nodes
 
     def _call(
@@ -82,31 +82,31 @@ class _Outliner:
         members: Sequence[NodeInCalls],
         depth: int,
         reads: Counter[str],
-        wanted: set[str],
+        needed: set[str],
         held: dict[str, TensorProto],
     ) -> NodeProto:
         own = Counter(name for one in members for name in _reads(one.node))
-        made = [name for one in members for name in one.node.output if name]
-        results = [name for name in made if name in wanted or reads[name] > own[name]]
+        produced = [name for one in members for name in one.node.output if name]
+        results = [name for name in produced if name in needed or reads[name] > own[name]]
         constants = {name: held.pop(name) for name in list(own) if name in held and reads[name] == own[name]}
-        given = [name for name in own if name not in constants and name not in set(made)]
+        arguments = [name for name in own if name not in constants and name not in set(produced)]
         body = self.outlined(members, depth + 1, set(results), constants)
         path, call = members[0].trail[depth]
         *_, (_, home) = homes(members[0].trail[: depth + 1])
-        local = _local_names(given, results, _every_name(body), path, home.module)
+        local = _local_names(arguments, results, _every_name(body), path, home.module)
         function = FunctionProto(domain=DOMAIN)
-        function.input.extend(local[name] for name in given)
+        function.input.extend(local[name] for name in arguments)
         function.output.extend(local[name] for name in results)
         function.node.extend(_constant(tensor, local[name]) for name, tensor in constants.items())
         function.node.extend(_renamed(node, local, path) for node in body)
         name = self._function(call.block.name, function)
-        return NodeProto(op_type=name, domain=DOMAIN, name=path, input=given, output=results)
+        return NodeProto(op_type=name, domain=DOMAIN, name=path, input=arguments, output=results)
 
-    def _function(self, wanted: str, function: FunctionProto) -> str:
+    def _function(self, stem: str, function: FunctionProto) -> str:
         """The name of the function with this body, added to the model where it is new."""
-        key = (wanted, function.SerializeToString(deterministic=True))
+        key = (stem, function.SerializeToString(deterministic=True))
         if key not in self._known:
-            self._known[key] = function.name = self._names.fresh(wanted)
+            self._known[key] = function.name = self._names.fresh(stem)
             function.opset_import.extend(self._model.opset_import)
             if any(node.domain for node in function.node):
                 function.opset_import.add(domain=DOMAIN, version=1)
@@ -136,16 +136,16 @@ def _every_name(nodes: Iterable[NodeProto]) -> Iterator[str]:
 
 
 def _local_names(
-    given: Sequence[str], results: Sequence[str], names: Iterable[str], path: str, module: str
+    arguments: Sequence[str], results: Sequence[str], names: Iterable[str], path: str, module: str
 ) -> dict[str, str]:
     """Names inside a function: paths begin at the block; tensors from outside are `in`, what it returns is `out`."""
     fresh = Names()
     local = {"": ""}
     for name in results:
         local[name] = fresh.fresh("out")
-    for name in (*given, *names):
+    for name in (*arguments, *names):
         if name not in local:
-            inner = _below(name, module) or (None if name in given else _below(name, path))
+            inner = _below(name, module) or (None if name in arguments else _below(name, path))
             local[name] = fresh.fresh(inner or "in")
     return local
 

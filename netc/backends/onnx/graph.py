@@ -49,10 +49,10 @@ class _Builder:
         self.trails: list[Trail] = []
         """Per node of the graph the calls around it."""
 
-    def _claim(self, wanted: str) -> str:
-        name = self.names.fresh(wanted)
-        if name != wanted:
-            self.renamed[name] = wanted
+    def _claim(self, stem: str) -> str:
+        name = self.names.fresh(stem)
+        if name != stem:
+            self.renamed[name] = stem
         return name
 
     def build(self, lowered: tuple[Lowered, ...]) -> None:
@@ -111,27 +111,27 @@ class _Builder:
         local = self._local_names(item.source)
         single = len(item.nodes) == 1
         for node in item.nodes:
-            wanted = item.source.path if single else f"{item.source.path}/{node.op_type}"
-            self._add_node(self.graph, node, wanted, item.source.path, local)
+            name = item.source.path if single else f"{item.source.path}/{node.op_type}"
+            self._add_node(self.graph, node, name, item.source.path, local)
 
-    def _add_node(self, graph: GraphProto, node: OnnxNode, wanted: str, path: str, local: dict[str, str]) -> None:
+    def _add_node(self, graph: GraphProto, node: OnnxNode, stem: str, path: str, local: dict[str, str]) -> None:
         self._add_constants(node, path, local)
-        message = graph.node.add(op_type=node.op_type, name=self.node_names.fresh(wanted))
+        message = graph.node.add(op_type=node.op_type, name=self.node_names.fresh(stem))
         message.input.extend(self._operand(local[name]) for name in node.inputs)
         for name, value in node.attributes:
             if isinstance(value, OnnxGraph):
-                self._add_body(add_graph(message, name), value, wanted, path, local)
+                self._add_body(add_graph(message, name), value, stem, path, local)
             else:
                 add_attribute(message, name, value)
         message.output.extend(self._result(name, path, local) for name in node.outputs)
 
-    def _add_body(self, graph: GraphProto, body: OnnxGraph, wanted: str, path: str, local: dict[str, str]) -> None:
+    def _add_body(self, graph: GraphProto, body: OnnxGraph, stem: str, path: str, local: dict[str, str]) -> None:
         """Constants and weights that it reads stand in the graph around it."""
-        graph.name = wanted
+        graph.name = stem
         for name in body.inputs:
             graph.input.add().name = self._result(name, path, local)
         for node in body.nodes:
-            self._add_node(graph, node, f"{wanted}/{node.op_type}", path, local)
+            self._add_node(graph, node, f"{stem}/{node.op_type}", path, local)
         for name in body.outputs:
             graph.output.add().name = local[name]
 

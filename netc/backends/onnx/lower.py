@@ -66,10 +66,10 @@ def _said(node: FlatNode, provider: str, opset: int) -> Lowered:
     native = Lowered(node, node.node.op.onnx_native(*types) if opset >= NATIVE else (), opset)
     if native.nodes and not native.without_kernel(provider):
         return native
-    found = node.node.op.onnx(*types)
-    nodes = found if isinstance(found, tuple) else (found,)
-    for made in nodes:
-        _check_numbers(made)
+    answer = node.node.op.onnx(*types)
+    nodes = answer if isinstance(answer, tuple) else (answer,)
+    for lowered in nodes:
+        _check_numbers(lowered)
     if opset == OPSET:
         return Lowered(node, nodes)
     first = (*node.inputs, *node.outputs)[0].type
@@ -79,14 +79,14 @@ def _said(node: FlatNode, provider: str, opset: int) -> Lowered:
     return item
 
 
-def _check_numbers(made: OnnxNode) -> None:
+def _check_numbers(node: OnnxNode) -> None:
     """Raises Unsupported where a number that an operator computed does not fit its type."""
-    for const in made.consts:
+    for const in node.consts:
         for value in const.values:
             reason = misfit(value, const.dtype)
             if reason:
                 raise Unsupported(f"{shown(value)}, which it computes with, does not fit {const.dtype}, {reason}")
-    for name, value in made.attributes:
+    for name, value in node.attributes:
         if isinstance(value, float) and misfit(value, "float32"):
             raise Unsupported(f"{name} {shown(value)} does not fit float32, the type of ONNX's attributes")
 

@@ -12,11 +12,11 @@ class Names:
         self._taken = set(taken)
         self._next: dict[str, int] = {}
 
-    def fresh(self, wanted: str) -> str:
-        name = wanted
+    def fresh(self, stem: str) -> str:
+        name = stem
         while name in self._taken:
-            number = self._next.get(wanted, 2)
-            self._next[wanted] = number + 1
-            name = f"{wanted}_{number}"
+            number = self._next.get(stem, 2)
+            self._next[stem] = number + 1
+            name = f"{stem}_{number}"
         self._taken.add(name)
         return name

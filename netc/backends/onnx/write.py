@@ -58,23 +58,23 @@ def check_fit(network: Network, index: WeightsIndex, options: OnnxOptions) -> bo
 
     Raises NetcError (`weights-missing`, …) for weights that do not fit even then.
     """
-    wanted = tensors(network)
-    problems = tuple(differences(wanted, _as_wanted(wanted, index, options), str(index.path)))
+    expected = tensors(network)
+    problems = tuple(differences(expected, _as_wanted(expected, index, options), str(index.path)))
     if problems:
         raise NetcError(summarised(problems))
-    return all(index.tensors[spec.name].dtype == spec.dtype for spec in wanted)
+    return all(index.tensors[spec.name].dtype == spec.dtype for spec in expected)
 
 
 def _as_wanted(
-    wanted: tuple[TensorSpec, ...], index: WeightsIndex, options: OnnxOptions
+    expected: tuple[TensorSpec, ...], index: WeightsIndex, options: OnnxOptions
 ) -> dict[str, TensorSpec | TensorEntry]:
     """The given tensors as they will be: floating-point numbers converted where the options say so."""
-    given: dict[str, TensorSpec | TensorEntry] = dict(index.tensors)
-    for spec in wanted if options.convert else ():
+    available: dict[str, TensorSpec | TensorEntry] = dict(index.tensors)
+    for spec in expected if options.convert else ():
         entry = index.tensors.get(spec.name)
         if entry and entry.shape == spec.shape and {entry.dtype, spec.dtype} <= set(FLOATS):
-            given[spec.name] = TensorSpec(entry.name, spec.dtype, entry.shape)
-    return given
+            available[spec.name] = TensorSpec(entry.name, spec.dtype, entry.shape)
+    return available
 
 
 def _lies_beside(index: WeightsIndex, path: Path) -> bool:
@@ -116,9 +116,9 @@ def _write_with_conversion(network: Network, path: Path, index: WeightsIndex, op
         write_conversion(conversion, data, allow_non_finite=kept)
 
 
-def _overwrites(layout: ShardLayout, given: WeightsIndex) -> bool:
+def _overwrites(layout: ShardLayout, source: WeightsIndex) -> bool:
     """Would weights that were given be lost?"""
-    kept = {path.resolve() for path in (given.path, *given.files)}
+    kept = {path.resolve() for path in (source.path, *source.files)}
     return any(path.resolve() in kept for path in layout.paths)
 
 

@@ -129,11 +129,11 @@ def _loss(train: Training) -> str:
 
 
 def _optimizer(train: Training) -> str:
-    made = f"torch.optim.{OPTIMIZERS[train.optimizer.word].torch}"
+    text = f"torch.optim.{OPTIMIZERS[train.optimizer.word].torch}"
     head = "def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:\n"
     if not train.groups:
         trained = "[weight for weight in model.parameters() if weight.requires_grad]"
-        return f"{head}    return {made}({_arguments(train.optimizer.values, trained)})"
+        return f"{head}    return {text}({_arguments(train.optimizer.values, trained)})"
     groups = "".join(f"    {json.dumps(path.value)}: {json.dumps(dict(values))},\n" for path, values in train.groups)
     return f'''GROUPS: dict[str, dict[str, float]] = {{
 {groups}}}
@@ -146,7 +146,7 @@ def _optimizer(train: Training) -> str:
         names = [name for name in weights if fnmatchcase(name, path) or fnmatchcase(name, f"{{path}}.*")]
         chosen.append({{"params": [weights.pop(name) for name in names], **values}})
     groups = [group for group in ({{"params": [*weights.values()]}}, *chosen) if group["params"]]
-    return {made}({_arguments(train.optimizer.values, "groups")})'''
+    return {text}({_arguments(train.optimizer.values, "groups")})'''
 
 
 def _schedule(train: Training) -> str:
@@ -161,8 +161,8 @@ def _schedule(train: Training) -> str:
         first.append(f"cycle_momentum={train.optimizer.values.get('momentum', 0) > 0}")
     if chosen.word == "one_cycle":
         first += ["total_steps=EPOCHS * steps", f"cycle_momentum={train.optimizer.values.get('momentum', 0) > 0}"]
-    made = f"torch.optim.lr_scheduler.{SCHEDULES[chosen.word].torch}({_arguments(values, *first)})"
-    return f"def scheduler_of(optimizer: torch.optim.Optimizer, steps: int) -> Any:\n    return {made}"
+    text = f"torch.optim.lr_scheduler.{SCHEDULES[chosen.word].torch}({_arguments(values, *first)})"
+    return f"def scheduler_of(optimizer: torch.optim.Optimizer, steps: int) -> Any:\n    return {text}"
 
 
 def _filled(text: str, flags: frozenset[str], words: Mapping[str, str]) -> str:
@@ -178,7 +178,7 @@ def _filled(text: str, flags: frozenset[str], words: Mapping[str, str]) -> str:
 def _flags(train: Training) -> frozenset[str]:
     """What a recipe has."""
     schedule, average, precision = train.schedule, train.average, _precision(train)
-    known = {
+    flags = {
         "clip": train.clip is not None,
         "mixed": precision != "float32",
         "scaled": precision == "float16",
@@ -192,7 +192,7 @@ def _flags(train: Training) -> frozenset[str]:
         "counted": train.loss is None or train.loss.word in COUNTED,
         "given": train.data is None and train.folder is None,
     }
-    return frozenset(name for name, on in known.items() if on)
+    return frozenset(name for name, on in flags.items() if on)
 
 
 def _words(train: Training, network: str) -> dict[str, str]:

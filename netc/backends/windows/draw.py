@@ -84,10 +84,10 @@ def _windows(scene: WindowScene, most: int) -> list[tuple[int, ...]]:
     """Places of windows, row by row."""
     rows = [()] if scene.rows is None else [(row,) for row in scene.rows.shown_windows()]
     columns = scene.columns.shown_windows()
-    found = [(*row, column) for row in rows for column in columns]
+    windows = [(*row, column) for row in rows for column in columns]
     if most == PANELS and len(rows) > 1 and None in scene.columns.shown_cells():
-        return [*found[:2], found[len(columns)], found[-1]]
-    return found if len(found) <= most else [*found[: most - most // 3], *found[len(found) - most // 3 :]]
+        return [*windows[:2], windows[len(columns)], windows[-1]]
+    return windows if len(windows) <= most else [*windows[: most - most // 3], *windows[len(windows) - most // 3 :]]
 
 
 def _place_text(place: tuple[int, ...]) -> str:

@@ -95,22 +95,22 @@ def toeplitz(axes: Sequence[Strip]) -> Toeplitz:
     kernel = tuple(strip.window.kernel for strip in axes)
     rows = []
     for outputs in product(*(range(strip.count) for strip in axes)):
-        found = [along[axis][at] for axis, at in enumerate(outputs)]
-        rows.append(tuple(_flat(taps, kernel) for taps in product(*found)))
+        cells = [along[axis][at] for axis, at in enumerate(outputs)]
+        rows.append(tuple(_flat(taps, kernel) for taps in product(*cells)))
     return Toeplitz(tuple(rows), kernel, before, after)
 
 
 def _along(strip: Strip) -> list[list[int | None]]:
     """For each window of an axis, which tap meets each element."""
-    found: list[list[int | None]] = []
+    rows: list[list[int | None]] = []
     last = strip.window.kernel - 1
     for window in range(strip.count):
         row: list[int | None] = [None] * strip.n
         for tap, at in enumerate(strip.taps(window)):
             if strip.is_input(at):
                 row[at // strip.spread] = last - tap if strip.spreads else tap
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _flat(taps: Sequence[int | None], kernel: Sequence[int]) -> int | None:

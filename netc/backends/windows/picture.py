@@ -79,8 +79,8 @@ def _lengths(x: TensorType, output: TensorType) -> tuple[list[int], list[int]]:
 
 
 def _numbers(sizes: Sequence[int | Dim]) -> list[int]:
-    found = [size for size in sizes if isinstance(size, int)]
-    if len(found) < len(sizes):
+    numbers = [size for size in sizes if isinstance(size, int)]
+    if len(numbers) < len(sizes):
         text = next(dim_text(size) for size in sizes if not isinstance(size, int))
         raise UnboundSize(f"a picture needs numbers, not {text}")
-    return found
+    return numbers

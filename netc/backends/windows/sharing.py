@@ -42,9 +42,9 @@ def _panel(canvas: Canvas, x: float, y: float, colour: Callable[[int, int], str 
     left = x + (INPUTS - OUTPUTS) * CELL / 2
     for o in range(OUTPUTS):
         for i in range(INPUTS):
-            found = colour(o, i)
-            if found is not None:
-                canvas.line(left + (o + 0.5) * CELL, y + CELL, x + (i + 0.5) * CELL, y + RISE, found, 1.8)
+            fill = colour(o, i)
+            if fill is not None:
+                canvas.line(left + (o + 0.5) * CELL, y + CELL, x + (i + 0.5) * CELL, y + RISE, fill, 1.8)
     for o in range(OUTPUTS):
         canvas.rectangle(left + o * CELL, y, CELL, CELL, CellStyle.MADE)
     for i in range(INPUTS):

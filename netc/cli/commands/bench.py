@@ -97,7 +97,7 @@ def command(
     memory: bool,
     picture: str | None,
     json_: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Measure a network in onnxruntime beside PyTorch (eager, compiled) and the ONNX file PyTorch exports.
 
@@ -117,7 +117,7 @@ def command(
     plan = BenchPlan(
         against=against,
         batches=batches,
-        rounds=Rounds(given["runs"] or 0, given["duration"], given["warmup"]),
+        rounds=Rounds(options["runs"] or 0, options["duration"], options["warmup"]),
         provider=provider,
         threads=threads or 0,
         seed=seed,
@@ -128,7 +128,7 @@ def command(
         check_plot(picture)
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
-    report = msgspec.structs.replace(_run(model, args, bind, weights, plan, given), model=model)
+    report = msgspec.structs.replace(_run(model, args, bind, weights, plan, options), model=model)
     _show(report, picture, json_)
 
 

@@ -69,7 +69,7 @@ def command(
     matrix: bool,
     sharing: bool,
     json_: bool,
-    **given: str | int | bool | None,
+    **options: str | int | bool | None,
 ) -> None:
     """Explain a convolution, a transposed one or a pool, without a spec.
 
@@ -84,7 +84,7 @@ def command(
       netc conv --input 1x5x5 --kernel 3 --stride 2 --padding 1 -o windows.svg
       netc conv --input 1x6 --kernel 3 --matrix
     """
-    line = _line(shape, kernel, channels, pool, transposed, given)
+    line = _line(shape, kernel, channels, pool, transposed, options)
     sizes = ", ".join(re.split("[x×]", shape))
     text = f"netc: 1\nname: conv\ninputs: {{input: [N, {sizes}]}}\nnet:\n  {_title(pool, transposed)}: {line}\n"
     explainer = Explainer(compile_text("<conv>", text))

@@ -103,7 +103,7 @@ def command(
     target: str,
     layout: str,
     window: str | None,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Draw a network.
 
@@ -118,13 +118,13 @@ def command(
     """
     if window is not None:
         explainer = explaining.Explainer(compile_or_fail(spec, args, bind))
-        layer = {name: given[name] for name in ("animate", "matrix", "sharing")}
+        layer = {name: options[name] for name in ("animate", "matrix", "sharing")}
         for node in explain.layers(explainer, window)[:1]:
             draw_layer(explainer, node, target, **layer)
         return
     if target != "-" and Path(target).suffix.lower() not in WRITERS:
         raise click.UsageError(f"-o {target}: the name must end in {ENDINGS}")
-    chosen = {name: given[name] for name in Options.__struct_fields__ if name in given}
+    chosen = {name: options[name] for name in Options.__struct_fields__ if name in options}
     engine = cast("Layout", "dot" if layout == "graphviz" else layout)
     _draw(compile_or_fail(spec, args, bind), Options(layout=engine, **chosen), target)
 

@@ -49,23 +49,23 @@ def command(
         raise click.UsageError("standard input can be read once; name a file for one of the two")
     try:
         networks = compile_or_fail(first, args, bind), compile_or_fail(second, args, bind)
-        found = difference(*networks)
+        changes = difference(*networks)
         if target is not None:
-            _draw(networks, found, Path(target))
+            _draw(networks, changes, Path(target))
     except NetcError as error:
         print_diagnostics(error.diagnostics)
         raise click.exceptions.Exit(TROUBLE) from None
     if json_:
-        print_json(found.as_json())
+        print_json(changes.as_json())
     else:
-        click.echo(found.text(), nl=False)
-    raise click.exceptions.Exit(1 if found else 0)
+        click.echo(changes.text(), nl=False)
+    raise click.exceptions.Exit(1 if changes else 0)
 
 
-def _draw(networks: tuple[Network, Network], found: NetworkDifference, target: Path) -> None:
-    before = {c.old: "removed" if c.kind == "removed" else "changed" for c in found.changes if c.old}
-    after = {c.path: "added" if c.kind == "added" else "changed" for c in found.changes if c.kind != "removed"}
-    consequences = [c for c in found.changes if c.kind in ("renamed", "moved")]
+def _draw(networks: tuple[Network, Network], differences: NetworkDifference, target: Path) -> None:
+    before = {c.old: "removed" if c.kind == "removed" else "changed" for c in differences.changes if c.old}
+    after = {c.path: "added" if c.kind == "added" else "changed" for c in differences.changes if c.kind != "removed"}
+    consequences = [c for c in differences.changes if c.kind in ("renamed", "moved")]
     quiet = {path for c in consequences for path in (c.path, c.old)}
     marks = tuple({path: kind for path, kind in each.items() if path not in quiet} for each in (before, after))
     with drawing():

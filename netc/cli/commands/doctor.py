@@ -79,20 +79,20 @@ def _lines(parts: list[_Part]) -> Iterator[str]:
 
 
 def _packages() -> Iterator[_Part]:
-    for name, use, wanted in PACKAGES:
+    for name, use, requirement in PACKAGES:
         try:
             yield _Part(name, use, version(name))
         except PackageNotFoundError:
-            yield _Part(name, use, "", f"pip install {wanted}")
+            yield _Part(name, use, "", f"pip install {requirement}")
 
 
 def _runtime() -> _Part:
     """ONNX Runtime, which two packages bring, one at a time."""
-    use, found = "running ONNX files", cuda.installed()
-    if not found:
+    use, versions = "running ONNX files", cuda.installed()
+    if not versions:
         return _Part("onnxruntime", use, "", "pip install onnxruntime-gpu (onnxruntime on macOS)")
-    name, number = next(reversed(found.items()))
-    if len(found) > 1:
+    name, number = next(reversed(versions.items()))
+    if len(versions) > 1:
         return _Part(name, use, number, cuda.ONE_OF_BOTH, (cuda.BOTH,))
     return _Part(name, use, number, "", _broken(onnxruntime))
 

@@ -76,19 +76,19 @@ def layers(explainer: Explainer, path: str) -> list[FlatNode]:
     return nodes
 
 
-def say(found: list[Explanation], json_: bool) -> None:
+def say(explanations: list[Explanation], json_: bool) -> None:
     """Print explanations, as texts or as a JSON list."""
     if json_:
-        print_json([each.as_json() for each in found])
+        print_json([each.as_json() for each in explanations])
     else:
-        click.echo("\n".join(map(str, found)), nl=False)
+        click.echo("\n".join(map(str, explanations)), nl=False)
 
 
 def _no_layer(path: str, paths: list[str]) -> NetcError:
     near = closest(path, paths)
     ending = [known for known in paths if known.endswith(f".{path}")][:3]
-    wanted = [near] if near else ending
-    fixes = tuple(Fix(f"did you mean `{name}`?") for name in wanted)
+    candidates = [near] if near else ending
+    fixes = tuple(Fix(f"did you mean `{name}`?") for name in candidates)
     return failure("unknown-layer", f"there is no layer `{path}`", fixes=fixes)
 
 

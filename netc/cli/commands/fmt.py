@@ -53,7 +53,7 @@ def command(paths: tuple[str, ...], only_check: bool, show: bool, skip_others: b
 
 def _sources(paths: tuple[str, ...], skip_others: bool) -> Iterator[tuple[str, Source | Diagnostic]]:
     """Every file that is meant, once."""
-    seen: set[str] = set()
+    visited: set[str] = set()
     for path in paths:
         if path == "-":
             yield path, decode("<stdin>", read_standard_input(MAX_BYTES))
@@ -61,8 +61,8 @@ def _sources(paths: tuple[str, ...], skip_others: bool) -> Iterator[tuple[str, S
         folder = os.path.isdir(path)
         for file in _inside(path) if folder else [path]:
             real = os.path.realpath(file)
-            if real not in seen:
-                seen.add(real)
+            if real not in visited:
+                visited.add(real)
                 source = read_source(os.path.join("", file), protect=False)
                 if not (folder or skip_others) or isinstance(source, Diagnostic) or is_spec(source):
                     yield file, source

@@ -83,15 +83,15 @@ def command(
     if source.startswith("python:"):
         click.echo(f"running the code of {source.split(':')[1]}", err=True)
     with steps() as note:
-        found = import_file(source, wishes, note, dict(map(_argument, arguments)))
-        written = found.write(target) if target else ()
+        imported = import_file(source, wishes, note, dict(map(_argument, arguments)))
+        written = imported.write(target) if target else ()
     if json_:
-        data = msgspec.to_builtins(found.report) | {"files": [str(path) for path in written], "spec": found.text}
+        data = msgspec.to_builtins(imported.report) | {"files": [str(path) for path in written], "spec": imported.text}
         print_json(data)
         return
     if not target:
-        click.echo(found.text, nl=False)
-    click.echo("\n".join([*found.report.text(), *(f"wrote {path}" for path in written)]), err=not target)
+        click.echo(imported.text, nl=False)
+    click.echo("\n".join([*imported.report.text(), *(f"wrote {path}" for path in written)]), err=not target)
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -37,15 +37,15 @@ def command(name: str | None, json_: bool) -> None:
       netc library squeeze_excite
       netc summary netc:squeeze_excite --bind c=64
     """
-    wanted = names() if name is None else [name.removeprefix(PREFIX)]
-    sources = {one: load_source(PREFIX + one) for one in wanted}
+    chosen = names() if name is None else [name.removeprefix(PREFIX)]
+    sources = {one: load_source(PREFIX + one) for one in chosen}
     if json_:
         entries = [msgspec.to_builtins(_entry(one, source)) for one, source in sources.items()]
         print_json(entries if name is None else entries[0])
     elif name is None:
         click.echo(_listed([_entry(one, source) for one, source in sources.items()]), nl=False)
     else:
-        click.echo(sources[wanted[0]].text, nl=False)
+        click.echo(sources[chosen[0]].text, nl=False)
 
 
 def _entry(name: str, source: Source) -> _Entry:

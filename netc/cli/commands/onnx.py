@@ -69,14 +69,14 @@ def command(
         click.echo(_remark(strays), err=True)
 
 
-def _options(given: dict[str, Any]) -> OnnxOptions:
-    if given["single"] and (given["copy"] or given["shard_size"]):
+def _options(options: dict[str, Any]) -> OnnxOptions:
+    if options["single"] and (options["copy"] or options["shard_size"]):
         raise click.UsageError("--single-file cannot be used with --copy-weights or --shard-size")
     return msgspec.structs.replace(
-        read_onnx_options(given),
-        provider=given["provider"] or "cpu",
-        placement="single" if given["single"] else "copy" if given["copy"] else "beside",
-        shard_size=given["shard_size"],
+        read_onnx_options(options),
+        provider=options["provider"] or "cpu",
+        placement="single" if options["single"] else "copy" if options["copy"] else "beside",
+        shard_size=options["shard_size"],
     )
 
 

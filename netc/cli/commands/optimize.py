@@ -69,7 +69,7 @@ def command(
     weights: str | None,
     seed: int,
     json_: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Make an ONNX file smaller and faster, by the steps you ask for and no others.
 
@@ -83,45 +83,45 @@ def command(
       netc optimize specs/resnet.yaml:resnet50 --weights resnet50.safetensors -o fast.onnx --fold-batch-norm
       netc optimize resnet50.onnx -o int8.onnx --all --int8 --calibrate pictures --keep 'fc*'
     """
-    plan = _plan(bind, seed, weights, given)
+    plan = _plan(bind, seed, weights, options)
     with _file(model, args, bind, weights, seed) as (path, left), steps() as note:
         report = optimise(path, target, msgspec.structs.replace(plan, bind=left), note)
     _show(msgspec.structs.replace(report, model=model), json_)
 
 
-def _plan(bind: dict[str, int], seed: int, weights: str | None, given: dict[str, Any]) -> OptimisePlan:
-    chosen: tuple[Step, ...] = tuple(s for s in FLOAT_STEPS if given["all_"] or given[s.replace("-", "_")])
-    if not chosen and not given["int8"]:
+def _plan(bind: dict[str, int], seed: int, weights: str | None, options: dict[str, Any]) -> OptimisePlan:
+    chosen: tuple[Step, ...] = tuple(s for s in FLOAT_STEPS if options["all_"] or options[s.replace("-", "_")])
+    if not chosen and not options["int8"]:
         raise click.UsageError("say what to do: --all, --fold-batch-norm, --fuse-constants, --drop-no-ops or --int8")
-    picture = Preprocess(**{name: given[name] for name in ("size", "resize", "mean", "std")})
+    picture = Preprocess(**{name: options[name] for name in ("size", "resize", "mean", "std")})
     return OptimisePlan(
         steps=chosen,
-        inputs=given["inputs"],
+        inputs=options["inputs"],
         seed=seed,
-        runs=given["runs"],
-        tolerance=given["tolerance"],
-        single=given["single"],
+        runs=options["runs"],
+        tolerance=options["tolerance"],
+        single=options["single"],
         preprocess=picture,
-        int8=_calibration(given),
+        int8=_calibration(options),
         spare=() if weights is None else (Path(weights),),
     )
 
 
-def _calibration(given: dict[str, Any]) -> Calibration | None:
-    data = given["calibrate"]
-    if not given["int8"]:
-        if data or any(given[name] for name in CALIBRATING):
+def _calibration(options: dict[str, Any]) -> Calibration | None:
+    data = options["calibrate"]
+    if not options["int8"]:
+        if data or any(options[name] for name in CALIBRATING):
             raise click.UsageError("calibration options need --int8")
         return None
     if data is None:
         raise click.UsageError("--int8 needs data to choose ranges from: --calibrate DIR, DATA.npy, DATA.npz or random")
     return Calibration(
         data=data,
-        evaluate=given["evaluate"],
-        samples=given["samples"] or (8 if data == "random" else 64),
-        method=given["method"] or "minmax",
-        keep=given["keep"],
-        symmetric=given["symmetric"],
+        evaluate=options["evaluate"],
+        samples=options["samples"] or (8 if data == "random" else 64),
+        method=options["method"] or "minmax",
+        keep=options["keep"],
+        symmetric=options["symmetric"],
     )
 
 

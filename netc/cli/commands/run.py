@@ -72,7 +72,7 @@ def command(
     print_: bool,
     layers: bool,
     json_: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Run an ONNX file, or a spec, in onnxruntime; shows device, shapes, times and, for pictures, classes.
 
@@ -88,12 +88,12 @@ def command(
       netc run examples/by_hand.yaml --input "signal=(0 -3 2 2 2)" --print
       netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
-    plan = _plan(given)
+    plan = _plan(options)
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
     if layers and not print_:
         raise click.UsageError("--layers goes with --print")
-    with _file(model, args, bind, weights, seed, given) as (path, left):
+    with _file(model, args, bind, weights, seed, options) as (path, left):
         if print_:
             inner = model.endswith(".onnx")
             _print(show_run(path, inputs, left, seed, plan.preprocess, layers=layers, inner=inner), json_)
@@ -106,23 +106,23 @@ def command(
         click.echo("\n".join(report.lines()))
 
 
-def _plan(given: Mapping[str, Any]) -> RunPlan:
-    labels = given["labels"]
+def _plan(options: Mapping[str, Any]) -> RunPlan:
+    labels = options["labels"]
     return RunPlan(
-        settings=Settings(given["threads"] or 0, given["cuda_graph"]),
-        stay=given["io_binding"],
-        preprocess=Preprocess(**{name: given[name] for name in Preprocess.__struct_fields__}),
+        settings=Settings(options["threads"] or 0, options["cuda_graph"]),
+        stay=options["io_binding"],
+        preprocess=Preprocess(**{name: options[name] for name in Preprocess.__struct_fields__}),
         labels=read_labels(labels) if labels is not None else (),
-        top=given["top"],
-        output=given["output"],
+        top=options["top"],
+        output=options["output"],
     )
 
 
-def _print(found: list[ShownTensor], json_: bool) -> None:
+def _print(shown: list[ShownTensor], json_: bool) -> None:
     if json_:
-        print_json([each.as_json() for each in found])
+        print_json([each.as_json() for each in shown])
     else:
-        click.echo("\n".join(line for each in found for line in each.lines()))
+        click.echo("\n".join(line for each in shown for line in each.lines()))
 
 
 @contextmanager

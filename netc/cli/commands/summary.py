@@ -77,7 +77,7 @@ def _summaries(
         if not all_variants:
             yield spec, summarise(compile_or_fail(spec, args, bind))
             continue
-        for name, network, found in compile_variants(spec, args, bind):
-            compiled = require(network, found)
-            print_diagnostics(found)
+        for name, network, diagnostics in compile_variants(spec, args, bind):
+            compiled = require(network, diagnostics)
+            print_diagnostics(diagnostics)
             yield name, summarise(compiled)

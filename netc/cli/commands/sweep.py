@@ -28,11 +28,11 @@ SHOWN = 12
 
 
 def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tuple[Measure, ...]:
-    wanted = [name.strip() for name in text.split(",")]
-    for name in wanted:
+    measures = [name.strip() for name in text.split(",")]
+    for name in measures:
         if name not in MEASURES:
             raise click.BadParameter(f"`{name}` is not one of {', '.join(MEASURES)}", ctx, param)
-    return tuple(name for name in MEASURES if name in wanted)
+    return tuple(name for name in MEASURES if name in measures)
 
 
 @click.command("sweep")
@@ -118,11 +118,11 @@ def command(
 def _check_objectives(
     objectives: list[Objective], axes: tuple[Axis, ...], measures: tuple[Measure, ...], picture: str | None
 ) -> None:
-    known = [*columns(measures), *argument_columns(axes).values()]
+    names = [*columns(measures), *argument_columns(axes).values()]
     for objective in objectives:
-        if objective.column not in known:
+        if objective.column not in names:
             option = "--maximize" if objective.largest else "--minimize"
-            raise click.UsageError(f"{option}: there is no column `{objective.column}`; there are {', '.join(known)}")
+            raise click.UsageError(f"{option}: there is no column `{objective.column}`; there are {', '.join(names)}")
     if picture is not None:
         if len(objectives) < 2:
             raise click.UsageError("--plot needs two objectives: --minimize macs --maximize parameters")

@@ -53,7 +53,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
         help = "add `train: {optimizer: sgd lr=0.1 momentum=0.9, epochs: 90}`"
         raise failure("missing-key", f"`{os.path.basename(network.file.path)}` does not say how it is trained; {help}")
     source = Network(network).to_torch()
-    made = TrainedModel(
+    model = TrainedModel(
         spec=os.path.basename(network.file.path),
         name=network.name,
         module=module.removesuffix(".py"),
@@ -61,7 +61,7 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
         picture=_picture(Network(network)),
     )
     try:
-        text = script(train, made)
+        text = script(train, model)
     except Unsupported as error:
         raise failure("bad-argument", str(error)) from error
     with staged([target, named(target).with_name(module)]) as (first, second):

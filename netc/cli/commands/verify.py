@@ -93,11 +93,11 @@ def command(
     ctx.exit(0 if report.ok else 1)
 
 
-def _settle_for(ctx: click.Context, against: str | None, given: dict[str, Any]) -> None:
+def _settle_for(ctx: click.Context, against: str | None, options: dict[str, Any]) -> None:
     """With another file, how it is written is settled, and so is the type it computes in, unless one was asked for."""
     if against is not None:
         refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions", "inner_sizes"))
-        given["dtype"] = given["dtype"] or computed_in(against)
+        options["dtype"] = options["dtype"] or computed_in(against)
 
 
 def _refuse(wrong: bool, problem: str) -> None:

@@ -26,12 +26,12 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str,
       netc weights check specs/resnet.yaml:resnet50 resnet50.safetensors
       netc weights check specs/vgg.yaml:vgg16 vgg16.safetensors.index.json --finite
     """
-    found = check_weights(compile_or_fail(spec, args, bind), weights, finite=finite)
+    diagnostics = check_weights(compile_or_fail(spec, args, bind), weights, finite=finite)
     if json_:
-        print_diagnostics(found, "json", sys.stdout)
-    elif found:
-        raise NetcError(summarised(found))
+        print_diagnostics(diagnostics, "json", sys.stdout)
+    elif diagnostics:
+        raise NetcError(summarised(diagnostics))
     else:
         say(f"{weights}: fits {spec}")
-    if found:
+    if diagnostics:
         raise click.exceptions.Exit(1)

@@ -128,15 +128,15 @@ def command(
 
 def _taken(inputs: Sequence[str], network: Network | None, options: dict[str, Any]) -> dict[str, StoredTensor]:
     """The tensors that the options choose, by their new names; rules of no use are told on standard error."""
-    wanted = [tensor.name for tensor in tensors(network)] if network else []
-    held = [each for path in inputs for each in read_tensors(path, options["key"], wanted)]
-    found = chosen(held, _selection(options))
-    rest = len(found.remarks) - MOST_REMARKS
-    for remark in found.remarks[:MOST_REMARKS]:
+    expected = [tensor.name for tensor in tensors(network)] if network else []
+    held = [each for path in inputs for each in read_tensors(path, options["key"], expected)]
+    selected = chosen(held, _selection(options))
+    rest = len(selected.remarks) - MOST_REMARKS
+    for remark in selected.remarks[:MOST_REMARKS]:
         click.echo(shown(f"warning: {remark}"), err=True)
     if rest > 0:
         click.echo(f"warning: {rest} more rules match no tensor", err=True)
-    return found.tensors
+    return selected.tensors
 
 
 def _conversion(
@@ -162,7 +162,10 @@ def _as_json(conversion: Conversion, how: MatchedTensors | None) -> dict[str, ob
         "taken": {new: held.name for new, held in conversion.taken.items()},
         "fresh": list(conversion.fresh),
         "left_out": list(conversion.left_out),
-        "unfit": [{"code": found.code, "tensor": found.path, "message": found.message} for found in conversion.unfit],
+        "unfit": [
+            {"code": diagnostic.code, "tensor": diagnostic.path, "message": diagnostic.message}
+            for diagnostic in conversion.unfit
+        ],
         "reshaped": list(conversion.reshaped),
         "adapted": conversion.adapted,
         **told,
@@ -175,8 +178,8 @@ def _lines(conversion: Conversion) -> list[str]:
         lines.append(f"made for other input channels: {conversion.adapted}")
     named = {"reshaped": conversion.reshaped, "fresh": conversion.fresh, "left out": conversion.left_out}
     lines += [f"{len(names)} {what}: {_listed(names)}" for what, names in named.items() if names]
-    unfit = [found for found in conversion.unfit if found.code == "weights-shape"]
-    lines += [f"  {found.message}" for found in unfit[:MOST_LISTED]]
+    unfit = [diagnostic for diagnostic in conversion.unfit if diagnostic.code == "weights-shape"]
+    lines += [f"  {diagnostic.message}" for diagnostic in unfit[:MOST_LISTED]]
     rest = len(unfit) - MOST_LISTED
     return [*lines, f"  and {rest} more in other shapes, which --json lists"] if rest > 0 else lines
 

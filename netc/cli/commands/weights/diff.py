@@ -31,10 +31,10 @@ def command(first: str, second: str, tolerance: float, key: str | None, json_: b
       netc weights diff before.safetensors after.safetensors --tolerance 1e-6
       netc weights diff checkpoint.pt half.safetensors.index.json --json
     """
-    found = compare(read_tensors(first, key), read_tensors(second, key), tolerance)
+    differences = compare(read_tensors(first, key), read_tensors(second, key), tolerance)
     if json_:
-        print_json([msgspec.structs.asdict(difference) for difference in found])
+        print_json([msgspec.structs.asdict(difference) for difference in differences])
     else:
-        say("\n".join(difference.line() for difference in found) or "no difference")
-    if found:
+        say("\n".join(difference.line() for difference in differences) or "no difference")
+    if differences:
         raise click.exceptions.Exit(1)

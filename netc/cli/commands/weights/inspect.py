@@ -43,14 +43,14 @@ def _place(held: StoredTensor) -> tuple[str, int]:
     return held.origin, held.entry.start if held.entry else 0
 
 
-def _as_json(held: StoredTensor, found: Statistics | None) -> dict[str, object]:
+def _as_json(held: StoredTensor, statistics: Statistics | None) -> dict[str, object]:
     form = {"name": held.name, "dtype": held.dtype, "shape": list(held.shape), "bytes": held.size}
-    return form if found is None else form | msgspec.structs.asdict(found)
+    return form if statistics is None else form | msgspec.structs.asdict(statistics)
 
 
 def _table(rows: Sequence[Row], stats: bool) -> str:
     count, size = sum(prod(held.shape) for held, _ in rows), sum(held.size for held, _ in rows)
-    lines = [_line(held, found, stats) for held, found in rows]
+    lines = [_line(held, statistics, stats) for held, statistics in rows]
     lines.insert(0, ["Tensor", "Type", "Shape", "Numbers", "Bytes", *(_HEADINGS if stats else ())])
     lines.append([counted(len(rows)), "", "", f"{count:,}", f"{size:,}", *("" for _ in _HEADINGS if stats)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -60,14 +60,14 @@ def _table(rows: Sequence[Row], stats: bool) -> str:
 _HEADINGS = ("Min", "Max", "Mean", "Std", "Non-finite")
 
 
-def _line(held: StoredTensor, found: Statistics | None, stats: bool) -> list[str]:
+def _line(held: StoredTensor, statistics: Statistics | None, stats: bool) -> list[str]:
     form = [held.name, held.dtype, "×".join(map(str, held.shape)), f"{prod(held.shape):,}", f"{held.size:,}"]
     if not stats:
         return form
-    if found is None:
+    if statistics is None:
         return form + ["–"] * len(_HEADINGS)
-    values = (found.minimum, found.maximum, found.mean, found.std)
-    return [*form, *("–" if value is None else f"{value:.4g}" for value in values), f"{found.non_finite:,}"]
+    values = (statistics.minimum, statistics.maximum, statistics.mean, statistics.std)
+    return [*form, *("–" if value is None else f"{value:.4g}" for value in values), f"{statistics.non_finite:,}"]
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:

@@ -27,12 +27,12 @@ def state_key(wrapped: Decorated) -> Decorated:
     return click.option("--key", metavar="NAME", help=words)(wrapped)
 
 
-def read_tensors(path: str, key: str | None, wanted: Collection[str] = ()) -> tuple[StoredTensor, ...]:
+def read_tensors(path: str, key: str | None, expected: Collection[str] = ()) -> tuple[StoredTensor, ...]:
     """The tensors of a file, and what had to be understood to find them told on standard error.
 
-    wanted: names that are looked for; a prefix that these have too is not taken off.
+    expected: names that are looked for; a prefix that these have too is not taken off.
     """
-    weights = read_weights(path, key, wanted)
+    weights = read_weights(path, key, expected)
     for note in weights.notes:
         click.echo(shown(note), err=True)
     return weights.tensors
