@@ -65,6 +65,24 @@ def test_sizes_that_the_export_settles_on() -> None:
     assert same(made, net, x)
 
 
+class Positions(nn.Module):
+    """As torchvision's MViT has it: a tensor that is made of parameters is written over in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.space, self.time = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = self.time.repeat_interleave(3, dim=0)
+        places.add_(self.space.repeat(2, 1)).mul_(0.5)
+        return x + places
+
+
+def test_what_is_written_over_is_counted_once() -> None:
+    net, x = Positions(), torch.randn(2, 6, 4)
+    assert same(netc.import_torch(net, x), net, x)
+
+
 def _at_least(x: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     return interpolate(x, size=(max(height // 2, 7), max(width // 2, 7)))

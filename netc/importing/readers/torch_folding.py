@@ -28,7 +28,8 @@ class Folding:
         self._written = self._written_over()
 
     def _written_over(self) -> set[Any]:
-        """Calls whose result another one writes into later, by itself or by a part of it."""
+        """Calls whose result another one writes into later, by itself or by a part of it, and the calls that write,
+        which give the same tensor."""
         found: set[Any] = set()
         for writer in self._todo:
             if _writes(writer.target):
@@ -38,6 +39,8 @@ class Folding:
                     if node in self._alone and node not in self._held and node not in found:
                         found.add(node)
                         stack += [] if _is_filled(node) else node.all_input_nodes
+                if found.intersection(writer.args[:1]):
+                    found.add(writer)
         return found
 
     def is_written(self, node: Any) -> bool:
