@@ -59,6 +59,7 @@ error[shape-mismatch]: concat inputs disagree on axis 2 (H): 225 and 224
 
 def test_full() -> None:
     assert render([MISMATCH]) == FULL
+    assert render([MISMATCH, MISMATCH]) == f"{FULL}\n\n{FULL}"
 
 
 def test_full_without_unicode() -> None:
