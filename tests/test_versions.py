@@ -15,6 +15,7 @@ import pytest
 from netc.budget import budgeted
 from netc.diagnostics.model import Source, Span
 from netc.dims import Domain
+from netc.editor.server import Document
 from netc.expr.evaluate import OperatorValue
 from netc.expr.scope import Scope
 from netc.expr.tree import Expr
@@ -296,3 +297,25 @@ def test_imported_files_that_change(tmp_path: Path) -> None:
     imported.unlink()
     assert not same(versions, path, whole)
     assert valid == [True] * 6 + [False] * 2 + [True] * 2
+
+
+def test_hints_stay_behind_their_lines() -> None:
+    """Those of the last right text, where lines were added above it and there is an error now."""
+    document = Document("wired.yaml", "utf-16")
+    document.text = WIRED
+    before = [hint.label for hint in document.hints()]
+    document.text = WIRED.replace("blocks:", "# above\n\nblocks:")
+    moved = document.hints()
+    assert [hint.label for hint in moved] == before
+    others = [hint.label for hint in moved if not _line_of(document.text, hint.offset).startswith("stem")]
+    document.text = document.text.replace("stem: unit", "stem: unitt")
+    kept = document.hints()
+    assert [hint.label for hint in kept] == others
+    lines = [_line_of(document.text, hint.offset) for hint in kept]
+    assert lines[:2] == ["conv: conv2d c 3", "act: act"]
+    assert lines[-1] == "tail: conv2d 4 1 padding=0 @c"
+
+
+def _line_of(text: str, offset: int) -> str:
+    """What stands on a line before an offset."""
+    return text[:offset].rpartition("\n")[2].strip()
