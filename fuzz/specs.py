@@ -65,7 +65,7 @@ def line(data: bytes) -> None:
     text = text_of(data)
     report = SourceFindings(Source(NAME, text))
     with suppress(SyntaxProblem):
-        LineReader(report).read(split(LineText(text, 0)))
+        LineReader(report).read(split(LineText(text, 0, len(text))))
     judge_findings(report.diagnostics, text)
 
 

@@ -275,9 +275,9 @@ def test_make_divisible_at_every_divisor(divisor: int) -> None:
 
 
 def test_what_python_prints_as_a_literal() -> None:
-    for value in (None, True, 3, "word", 0.5, (1, (2, None)), ()):
+    for value in (None, True, 3, "word", 0.5, math.inf, (1, (2, -math.inf)), ()):
         assert is_plain(value)
-    for value in (math.inf, math.nan, (1, math.inf), [1], Op):
+    for value in (math.nan, (1, math.nan), [1], Op):
         assert not is_plain(value)
 
 
