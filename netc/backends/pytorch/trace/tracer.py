@@ -63,7 +63,6 @@ class Trace(Instance):
         self.loops = Loops(self, self.reader)
         self.regions = Regions(self.flow, prefix, tracer.regions)
         self._known_as: dict[Value, list[str]] = {}
-        self._chains = {chain.result: chain.path for chain in _plain_chains(block.items)} if outer is None else {}
         self._unguarded: dict[Value, Sizes] = {}
         """Sizes of tensors that conditions pass on, for those who read them by their own names."""
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
@@ -187,10 +186,14 @@ class Trace(Instance):
     def _reading(self, leaf: Node | Call) -> Iterator[None]:
         """While a statement is traced, the tensors that it calls by their own names have the sizes they were made with:
         on conditions that pass them on only those hang who read the conditions."""
+        if self._unguarded.keys().isdisjoint(leaf.inputs):
+            yield
+            return
         refs = leaf.statement.inputs or () if isinstance(leaf.statement, Line) else ()
         named = {".".join(map(str, ref.parts)) for ref in refs}
+        chains = {} if self.outer else {chain.result: chain.path for chain in _plain_chains(self.block.items)}
         passed = [value for value in leaf.inputs if value in self._unguarded]
-        own = {value: self._unguarded[value] for value in passed if named & {value.path, self._chains.get(value)}}
+        own = {value: self._unguarded[value] for value in passed if named & {value.path, chains.get(value)}}
         guarded = {value: self.sizes[value] for value in own}
         self.sizes.update(own)
         yield
