@@ -60,7 +60,7 @@ def test_a_named_argument_may_not_precede_a_positional_one() -> None:
         ("conv2d 8 3 stride=1 stride=2", ("duplicate-argument", "stride=2")),
         ("conv2d 8 3 strides=2", ("unknown-argument", "strides")),
         ("conv2d 8", ("missing-argument", "conv2d")),
-        ("relu 1 2 3", ("unknown-argument", "1")),
+        ("relu 1 2 3", ("unknown-argument", "1 2 3")),
         ("conv2 8 3", ("unknown-op", "conv2")),
         ("conv2d 8 3 x2 x3", ("bad-line", "x3")),
         ("conv2d 8 3 padding=mirror", ("bad-argument", "mirror")),

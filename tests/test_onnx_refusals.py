@@ -46,8 +46,6 @@ CASES = (
         after="identity @last.indices",
     ),
     Case("reshape (h w)", "the size w does not follow from any axis of the input", "target.py:_needed", "[h*w]"),
-    Case("conv2d 4 3 padding=same dilation=2 stride=2", "or padding in numbers", "conv.py:_onnx_same", OPEN),
-    Case("max_pool2d 2 stride=3 padding=same", "use --bind, or padding in numbers", "pool.py:_onnx_same", OPEN),
     Case(
         "max_pool1d 2 stride=3 dilation=2 ceil_mode=true", "padding smaller than the kernel", "pool.py:_onnx",
         "[N, 3, 4]", after="identity @last.indices",

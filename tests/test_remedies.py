@@ -222,7 +222,7 @@ CASES = [
     ("inputs: {v: [N, 4, h, w]}\nnet: {flat: flatten, fc: linear 10}", ["put `adaptive_avg_pool2d 1` before `flat`"]),
     (
         "inputs: {v: [N, 4, h, w]}\nnet:\n  - relu\n  - flatten\n  - linear 10",
-        ["put `adaptive_avg_pool2d 1` before `1`"],
+        ["put `adaptive_avg_pool2d 1` before `flatten`"],
     ),
     ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["`groups=1` fits (gives N×8×30×30)"]),
     (
