@@ -133,3 +133,13 @@ def test_what_is_broken_inside_a_function_is_found_at_its_layer(tmp_path: Path) 
     assert report.layers is not None
     assert report.layers.first is not None
     assert report.layers.first.path == "body.one.norm"
+
+
+def test_a_value_whose_name_an_output_has_takes_no_name_of_another(tmp_path: Path) -> None:
+    chain = ("m: max_pool2d 2 @image", "out_2: relu @m", "out_2_2: tanh @out_2", "s: sigmoid @out_2_2")
+    statements = (*chain, "t: abs @image")
+    spec = "netc: 1\nname: n\ninputs: {image: [N, 3, 8, 8]}\nnet:\n" + "".join(f"  {one}\n" for one in statements)
+    netc.load(spec + "outputs: {out_2: t, y: s}\n").write_onnx(tmp_path / "m.onnx")
+    graph = onnx.load(tmp_path / "m.onnx", load_external_data=False).graph
+    values = {node.name: node.output[0] for node in graph.node}
+    assert values == {"m": "m", "out_2": "out_2_3", "out_2_2": "out_2_2", "s": "y", "t": "out_2"}

@@ -128,3 +128,12 @@ def test_a_branch_that_depends_on_the_input(tmp_path: Path) -> None:
     path = file(tmp_path / "if.onnx", [IF, node("Abs", ["t"], ["y"])], {}, 13, IMAGE, taken)
     with pytest.raises(NetcError, match="then_branch=a graph that begins with Relu"):
         netc.import_onnx(path)
+
+
+def test_inputs_of_numbers_alone_stay_as_they_are_beside_open_ones(tmp_path: Path) -> None:
+    table = helper.make_tensor_value_info("_members", TensorProto.FLOAT, [1, 8, 6, 6])
+    path = file(tmp_path / "m.onnx", [node("Mul", ["x", "_members"], ["y"])], {}, 17, IMAGE, table)
+    inputs = netc.import_onnx(path).network.inputs
+    assert [*inputs] == ["image", "_members"]
+    assert str(inputs["image"].shape[0]) == "N"
+    assert inputs["_members"].shape == (1, 8, 6, 6)

@@ -26,6 +26,7 @@ from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes import compile_spec
+from netc.syntax.names import objection
 
 NamesMode = Literal["keep", "readable", "none"]
 LONG = 60
@@ -197,4 +198,6 @@ def _usual(rank: int) -> str:
 def _word(name: str, usual: str) -> str:
     """The source's name where it is a word; numbers and paths of an exporter are none."""
     word = re.sub(r"\W+", "_", name).strip("_")
+    if re.fullmatch(r"_\w{1,59}", name) and objection(name, "input") is None:
+        return name
     return usual if not word[:1].isalpha() or re.fullmatch(r"x\d*|in(put)?(_layer)?(_\d+)?|\d+", word) else word[:60]

@@ -224,6 +224,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         says("`padding` must be at least 0", of=("pad", "conv1d", "conv2d", "conv3d")),
         "PyTorch cuts where padding is negative; netc slices",
     ),
+    (
+        says("circular padding of", of="pad"),
+        "PyTorch wraps around what it cuts away in the same step; netc's `like` cuts first",
+    ),
     (says("as many channels as its pool", of=UNPOOL), "PyTorch sees the size of what was pooled, not its channels"),
     (says("the pool's indices point into", of=UNPOOL), "PyTorch looks at the indices themselves"),
     (says("must be at least", of=UNPOOL), "PyTorch does not look at the window, which netc's pool has checked"),

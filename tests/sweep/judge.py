@@ -91,6 +91,10 @@ def _judged(case: Case, deep: bool) -> Verdict:
         op = case.op()
     except BadValue as error:
         return refused_value(case, str(error))
+    if len(case.types) < op.arity[0] + sum(
+        value is True and key in op.references for key, value in case.values.items()
+    ):
+        return Verdict("excluded", "fewer tensors than the operator reads: no statement has them")
     found, x = findings(op, *case.types), data(op, case.types, case.number)
     try:
         made, theirs = attempt(op, case.types, x)
@@ -334,6 +338,8 @@ def half(op: Op, types: Sequence[TensorType], x: Tensors) -> list[str]:
         return ["float16: netc refuses it"]
     if getattr(op, "mode", "") == "nearest" and op.name == "grid_sample":
         return ["float16: many places lie halfway between elements, and rounding decides which is nearest"]
+    if op.name == "isclose":
+        return ["float16: ONNX Runtime leaves out the rounding of the bound, which decides"]
     if len(halved) > 2 and op.family is Family.MERGE and op.outputs(*halved)[0].dtype == "float64":
         return ["float16: ONNX Runtime leaves out the rounding of parts in float16 before they become float64"]
     x = [t.half() if t.dtype == torch.float32 else t for t in x]

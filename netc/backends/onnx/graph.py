@@ -38,7 +38,7 @@ class _Builder:
         self.graph, self.flat, self.weights, self.location = graph, flat, weights, location
         self.inner_sizes = inner_sizes
         self.outputs = [output for output in flat.outputs if not output.train_only]
-        self.names = Names(weights.tensors)
+        self.names = Names(weights.tensors, (wire.path for node in flat.nodes for wire in node.outputs))
         self.renamed: dict[str, str] = {}
         inputs = [self._claim(wire.path) for wire in flat.inputs]
         self.results = [self._claim(output.name) for output in self.outputs]

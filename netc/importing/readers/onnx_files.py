@@ -95,13 +95,20 @@ def _choices(model: Any, sizes: str, asked: Mapping[str, tuple[int, ...]]) -> It
         ways.append(_parsed)
         ways += [lambda dims, k=k: _open_space(dims, k) for k in MULTIPLES]  # type: ignore[misc]
     ways += [lambda dims: _fixed(dims, batch=True), _usual, lambda dims: _fixed(dims, batch=False)]
+    says = any(_is_open(dims) for dims in shapes.values())
     tried = []
     for way in ways:
         names = _Letters()
-        types = {n: TensorType(tuple(names.sized(way(dims))), dtypes[n]) for n, dims in shapes.items()}
+        # An input all of whose sizes are numbers keeps them where another one of the file has open sizes.
+        read = {n: dims if says and not _is_open(dims) else way(dims) for n, dims in shapes.items()}
+        types = {n: TensorType(tuple(names.sized(dims)), dtypes[n]) for n, dims in read.items()}
         if types not in tried and _can_be(types, shapes):
             tried.append(types)
             yield types
+
+
+def _is_open(dims: list[Any]) -> bool:
+    return any(isinstance(n, str) for n in dims)
 
 
 def _can_be(types: Types, shapes: Mapping[str, list[Any]]) -> bool:
