@@ -198,6 +198,6 @@ def _usual(rank: int) -> str:
 def _word(name: str, usual: str) -> str:
     """The source's name where it is a word; numbers and paths of an exporter are none."""
     word = re.sub(r"\W+", "_", name).strip("_")
-    if re.fullmatch(r"_\w{1,59}", name) and objection(name, "input") is None:
+    if re.fullmatch(r"_\w{0,59}", name) and objection(name, "input") is None:
         return name
     return usual if not word[:1].isalpha() or re.fullmatch(r"x\d*|in(put)?(_layer)?(_\d+)?|\d+", word) else word[:60]
