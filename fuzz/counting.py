@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +10,7 @@ import click
 
 from fuzz.networks import outcome
 from netc.cli.progress import progress
-from tests.module_judge import Wrong
+from tests.module_judge import Wrong, step
 
 KINDS = {
     "onnx optimised imported": "PyTorch and ONNX Runtime agree; the optimised file and the imported network do too",
@@ -50,8 +49,7 @@ def _judged(numbers: Iterable[int], jobs: int) -> Iterator[tuple[int, str, str]]
 def _judge(number: int) -> tuple[int, str, str]:
     """The number, what became of the network, and what is wrong with it or nothing."""
     try:
-        return number, ": ".join(outcome(number).split(": ")[:2]), ""
+        with step("judge"):
+            return number, ": ".join(outcome(number).split(": ")[:2]), ""
     except Wrong as error:
         return number, "wrong", f"  {error}"
-    except Exception:  # noqa: BLE001 - a fault that no judgement expects is told, and the others are judged
-        return number, "wrong", traceback.format_exc()

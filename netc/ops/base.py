@@ -172,7 +172,12 @@ class Op:
                 declared.name, declared.kind = name, kind
                 own[name] = declared
                 delattr(cls, name)
-        cls.attributes = {**cls.attributes, **own}
+        cls._declare({**cls.attributes, **own})
+
+    @classmethod
+    def _declare(cls, attributes: dict[str, Attr]) -> None:
+        """The attributes, and what follows from them for every operator of the class."""
+        cls.attributes = attributes
         cls.defaults = {name: declared.default for name, declared in cls.attributes.items()}
         cls.arguments = tuple(dict.fromkeys((*cls.attributes, *cls.references)))
         cls.required = tuple([name for name, declared in cls.attributes.items() if declared.required])
@@ -183,9 +188,7 @@ class Op:
         made.update(self.defaults)
         made.update(values)
         if len(made) > len(self.defaults):
-            raise TypeError(
-                f"{self.name} has no attribute {next(name for name in values if name not in self.defaults)}"
-            )
+            raise TypeError(f"{self.name} has no attribute {min(values.keys() - self.defaults.keys())}")
         for name in self.required:
             if made[name] is MISSING:
                 raise TypeError(f"{self.name} needs {name}")
@@ -221,19 +224,11 @@ class Op:
         for found in self.check(*x):
             right = right and isinstance(found, Require) and not found.fails
             yield found
-        numbers = self._held_numbers() if right and self.numeric else []
-        dtype = self.meets(*x) if numbers else ""
-        for declared, number in numbers:
-            yield from misfits(declared, number, dtype)
-
-    def _held_numbers(self) -> list[tuple[Attr, float]]:
-        """Every number that an attribute holds."""
-        found = []
-        for declared in self.numeric:
-            value = self.__dict__[declared.name]
-            if value is not None:
-                found += [(declared, n) for n in (value if isinstance(value, tuple) else (value,)) if n is not None]
-        return found
+        given = [(declared, self.__dict__[declared.name]) for declared in self.numeric] if right else []
+        dtype = self.meets(*x) if any(value is not None for _, value in given) else ""
+        for declared, value in given:
+            for number in value if isinstance(value, tuple) else (value,):
+                yield from misfits(declared, number, dtype) if number is not None else ()
 
     def meets(self, *x: TensorType) -> str:
         """The type of elements that its numbers become: that of the output, or of what is compared or searched."""
@@ -419,10 +414,8 @@ def op(
 
     def register(cls: type[Any]) -> type[Any]:
         cls.name, cls.family, cls.torch_name, cls.title = name, family, torch, title or name
-        cls.rank = rank or cls.rank
-        cls.arity = arity or cls.arity
-        cls.attributes = {key: _ranked(declared, cls.rank) for key, declared in cls.attributes.items()}
-        cls.defaults = {key: declared.default for key, declared in cls.attributes.items()}
+        cls.rank, cls.arity = rank or cls.rank, arity or cls.arity
+        cls._declare({key: _ranked(declared, cls.rank) for key, declared in cls.attributes.items()})
         _check_kinds(cls)
         OPERATORS[name] = cls
         return cls

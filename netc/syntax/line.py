@@ -242,7 +242,10 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
         named = python_call.operator_of(op.text) if "." in op.text else None
         if named is not None:
             raise SyntaxProblem("bad-line", message, op.start, op.end, f"write `{named}`", named)
-        raise op.problem("bad-line", message, "a line starts with an operator: `conv2d 64 3`")
+        help_ = "a line starts with an operator: `conv2d 64 3`"
+        if _OP.fullmatch(op.text.partition(".")[0]) is not None and "." in op.text:
+            help_ = f"an imported file is one block, called by its name: `{op.text.partition('.')[0]}`"
+        raise op.problem("bad-line", message, help_)
     return op
 
 

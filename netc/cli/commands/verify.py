@@ -79,9 +79,7 @@ def command(
       netc verify build/resnet50/model.onnx --against exported.onnx --tolerance 1e-4
     """
     if spec.endswith(".onnx"):
-        _refuse(against is None, "an ONNX file needs another one to compare with: --against OTHER.onnx")
-        _refuse(bool(weights or args or layers), "--weights, -p and --layers need a spec, not an ONNX file")
-        refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
+        _refuse_without_spec(ctx, against, needs_spec=bool(weights or args or layers))
         report = verify_files(spec, str(against), seed, bind, runs, tolerance)
     else:
         _settle_for(ctx, against, given)
@@ -91,6 +89,13 @@ def command(
             report = plan(network, weights, seed, None, note, against=against)
     _show(report, json_)
     ctx.exit(0 if report.ok else 1)
+
+
+def _refuse_without_spec(ctx: click.Context, against: str | None, *, needs_spec: bool) -> None:
+    """What only makes sense for a spec, where two files are compared."""
+    _refuse(against is None, "an ONNX file needs another one to compare with: --against OTHER.onnx")
+    _refuse(needs_spec, "--weights, -p and --layers need a spec, not an ONNX file")
+    refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
 
 
 def _settle_for(ctx: click.Context, against: str | None, options: dict[str, Any]) -> None:

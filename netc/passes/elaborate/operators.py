@@ -314,7 +314,7 @@ class NodeMaker(Application):
         finding = self.report.error(problem.code, problem.message, span).label(label).also(*secondary)
         finding.note(*problem.notes).help(*problem.helps).clue(clue)
         if problem.clash is not None:
-            finding.note(*explain(self.operands, problem.clash, self.session.provenance))
+            finding.note(*explain(self.operands, problem.clash, self.session.provenance, span.source))
 
     def _places(self, problem: Problem, types: tuple[TensorType, ...]) -> tuple[Span, str, tuple[Label, ...]]:
         if isinstance(problem.at, str):

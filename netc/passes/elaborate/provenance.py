@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from netc.diagnostics.model import Source
 from netc.dims import Size, dim_text, symbols
 from netc.geometry import Window
 from netc.ir.model import Node, Value
@@ -54,13 +55,14 @@ def steps(value: Value, provenance: Provenance) -> Iterator[Ancestor]:
             return
 
 
-def explain(inputs: Sequence[Value], clash: Clash, provenance: Provenance) -> tuple[str, ...]:
-    """How the spatial sizes of two inputs came to differ: every rounding on the way to either."""
+def explain(inputs: Sequence[Value], clash: Clash, provenance: Provenance, source: Source) -> tuple[str, ...]:
+    """How the spatial sizes of two inputs came to differ: every rounding on the way to either. Lines of other files
+    than `source` are told with their file."""
     if clash.inputs is None:
         return ()
     lines: list[str] = []
     for at in clash.inputs:
-        steps = _way(inputs[at], [axis for axis in clash.axes if axis > 1], provenance)
+        steps = _way(inputs[at], [axis for axis in clash.axes if axis > 1], provenance, source)
         lines += [line for line in steps if line not in lines]
     if not lines:
         return ()
@@ -68,13 +70,14 @@ def explain(inputs: Sequence[Value], clash: Clash, provenance: Provenance) -> tu
     return ("\n".join(["where the sizes diverge", *(f"  {line}" for line in lines[:MAX_SHOWN]), *rest]),)
 
 
-def _way(value: Value, axes: Sequence[int], provenance: Provenance) -> Iterator[str]:
+def _way(value: Value, axes: Sequence[int], provenance: Provenance, source: Source) -> Iterator[str]:
     """The roundings on the way to a tensor, last first; axes with the same formula on one line."""
     for step in steps(value, provenance):
         node = step.node
         x = node.inputs[0].type
         windows = node.op.windows(x)
         line, _ = node.span.source.position(node.span.start)
+        file = "" if node.span.source.path == source.path else f" of {node.span.source.path}"
         shown: dict[str, list[int]] = {}
         for axis in axes if windows and x.rank in AXES else ():
             window = windows[axis - (x.rank - len(windows))] if axis < x.rank else None
@@ -85,7 +88,7 @@ def _way(value: Value, axes: Sequence[int], provenance: Provenance) -> Iterator[
             letters = [AXES[x.rank][axis] for axis in alike]
             lead = " = ".join(letters) if len({x.shape[axis] for axis in alike}) == 1 else letters[0]
             tail = f"; {' and '.join(letters[1:])} likewise" if lead == letters[0] and letters[1:] else ""
-            yield f"{step.path} (line {line})  {lead} = {_formula(node, window, alike[0])}{tail}"
+            yield f"{step.path} (line {line}{file})  {lead} = {_formula(node, window, alike[0])}{tail}"
 
 
 def _unnamed(formula: str, size: Size) -> str:
