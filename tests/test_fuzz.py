@@ -72,7 +72,7 @@ def test_networks_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(main, ["networks", "--count", "5", "--seed", "6"])
     assert done.exit_code == 1
     assert "  onnx: output 3: apart by 0.5\n    again: python -m fuzz networks --count 1 --seed 8" in done.stderr
-    assert "KeyError: 'head'" in done.stderr
+    assert "judge: KeyError('head')" in done.stderr
     assert "      2  wrong\n" in done.stdout
     assert done.stdout.endswith("5 networks from number 6 on, 2 wrong\n")
     done = CliRunner().invoke(main, ["networks", "--count", "2", "--seed", "6"])

@@ -173,6 +173,16 @@ def test_checks_of_an_import_hold_for_each_use(folder: Folder) -> None:
     assert folder.codes(main("a: body width=4")) == ["check-failed"]
 
 
+def test_where_sizes_diverge_is_told_with_the_file(folder: Folder) -> None:
+    folder.write("shrink.yaml", "netc: 1\ninputs: {image: [N, c, h, w]}\nnet: {conv: conv2d 3 3 @image}\n")
+    head = "import: {shrink: shrink.yaml}"
+    network, found = folder.elaborate(main("a: shrink @image\nb: conv2d 3 5 @a\nout: add @image @b", head))
+    assert network is None
+    (note,) = found[0].notes
+    assert f"a.conv (line 3 of {folder.path / 'shrink.yaml'})" in note
+    assert "b (line 6)  H" in note
+
+
 @pytest.mark.parametrize(
     ("head", "code"),
     [
