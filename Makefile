@@ -76,7 +76,7 @@ docs: .venv/dev
 	$(bin)/python -m tools.docs
 
 bench: .venv/dev
-	@failed=0; for script in check_startup check_scaling check_limits module_text onnx_export "onnx_export --fresh" fresh_weights memory layers sweep latency \
+	@failed=0; for script in check_startup check_scaling check_limits module_text revisions onnx_export "onnx_export --fresh" fresh_weights memory layers sweep latency \
 	"latency --free" eager diagram lsp; do set -- $$script; echo "== $$script"; \
 	PYTHONPATH=. $(bin)/python benchmarks/$$1.py $$2 || failed=1; done; exit $$failed
 
