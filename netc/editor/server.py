@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 
 from lsprotocol import types as lsp
@@ -13,6 +12,7 @@ from pygls.lsp.server import LanguageServer
 
 from netc import __version__
 from netc.api import Network
+from netc.collector import uncollected
 from netc.diagnostics.model import Diagnostic, NetcError, Source
 from netc.editor import protocol
 from netc.editor.analysis import Analysis
@@ -88,11 +88,8 @@ class Document:
 
 def _analysed(source: Source, encoding: Encoding, versions: Versions) -> Analysis:
     """An analysis makes a tree of live objects that the cyclic collector would walk again and again."""
-    gc.disable()
-    try:
+    with uncollected():
         return Analysis(source, encoding, versions=versions)
-    finally:
-        gc.enable()
 
 
 class Server(LanguageServer):

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from netc.budget import limited
+from netc.collector import uncollected
 from netc.diagnostics.model import Diagnostic, NetcError, Source, require
 from netc.explore.condition import Asked, read_condition
 from netc.explore.job import COMPILED, Cell, Job, TrialRow
@@ -101,14 +102,11 @@ class Meter:
 @contextmanager
 def _collected_afterwards() -> Iterator[None]:
     """Compile without the cyclic collector, which would look at all that networks have in common for each of them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.collect()
-        if was:
-            gc.enable()
+    with uncollected():
+        try:
+            yield
+        finally:
+            gc.collect()
 
 
 def _reason(diagnostics: Sequence[Diagnostic]) -> str:

@@ -185,8 +185,7 @@ class Op:
 
     def __init__(self, **values: Any) -> None:
         made = self.__dict__
-        made.update(self.defaults)
-        made.update(values)
+        made.update(self.defaults, **values)
         if len(made) > len(self.defaults):
             raise TypeError(f"{self.name} has no attribute {min(values.keys() - self.defaults.keys())}")
         for name in self.required:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from netc.budget import Budget, OverBudget, budgeted
+from netc.collector import uncollected
 from netc.diagnostics.model import Diagnostic, Source
 from netc.ir.model import Network
 from netc.lazy import LazyModule
@@ -63,6 +64,7 @@ PASSES: tuple[Callable[[Compilation], None], ...] = (
 """What happens to a network after its elaboration, in this order."""
 
 
+@uncollected()
 def compile_spec(
     spec: str | Source,
     args: Mapping[str, Any] | None = None,

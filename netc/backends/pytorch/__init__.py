@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from netc import __version__
 from netc.backends.pytorch.print.module import Header, write_module
+from netc.collector import uncollected
 from netc.ir.model import Network
 
 __all__ = ["Header", "generate"]
 
 
+@uncollected()
 def generate(network: Network, header: Header | None = None) -> str:
     """The text of a module that imports torch only; the network's class is its last and builds without arguments.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from netc.api import split_variant
+from netc.collector import uncollected
 from netc.diagnostics.model import Diagnostic, Source
 from netc.diagnostics.render import full
 from netc.editor.analysis import Analysis
@@ -101,11 +101,8 @@ class Followed:
 
     def _analysis(self, source: Source) -> Analysis:
         """An analysis makes a tree of live objects that the cyclic collector would walk again and again."""
-        gc.disable()
-        try:
+        with uncollected():
             return Analysis(source, args=self.args, variant=self.variant, bind=self.bind)
-        finally:
-            gc.enable()
 
 
 def _stamps(files: set[str]) -> dict[str, tuple[int, int, int]]:

@@ -369,10 +369,10 @@ class BodyBuilder(Resolver):
             self.broken.add((line.span.start, line.span.end))
         if not place.names.add(place.path, applied.entry):
             self.report.error("duplicate-name", f"`{place.path}` is the name of another statement", line.span)
-        named, self.weights = self.weights, []
-        return StatementResult(
-            [*named, *([] if applied.item is None else [applied.item])], applied.entry.value, applied.feeds
-        )
+        items: list[Item] = [] if applied.item is None else [applied.item]
+        if self.weights:
+            items, self.weights = [*self.weights, *items], []
+        return StatementResult(items, applied.entry.value, applied.feeds)
 
     def _shared_line(
         self, shared: Named, line: Line, place: Place, inputs: tuple[Value, ...] | None
