@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
+from changed import change_source
 from test_import_onnx import SPEC, Tiny, shaken
 from torch import Tensor, nn
 
@@ -183,17 +183,7 @@ def swapped_weights(graph: Any) -> None:
 def test_a_module_that_is_changed_after_reading_is_found_out(
     change: Callable[[Any], None], tiny: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netc.importing import torch_source
-
-    source = torch_source.TorchSource
-
-    def of_another(program: Any, types: Any) -> Any:
-        other = deepcopy(program)
-        change(other.graph)
-        other.graph_module.recompile()
-        return source(other, types)
-
-    monkeypatch.setattr(torch_source, "TorchSource", of_another)
+    change_source(monkeypatch, change)
     with pytest.raises(NetcError) as caught:
         netc.import_torch(tiny, torch.randn(2, 3, 32, 32))
     assert caught.value.diagnostics[0].code == "import-differs"

@@ -6,7 +6,7 @@ does. So the values inside are compared, each with what the source has there, at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,27 +14,27 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from netc.backends.onnx import OnnxOptions, write_onnx
 from netc.diagnostics.model import NetcError, failure
 from netc.dims import bind as bind_size
 from netc.dims import symbol
+from netc.importing.beside import SpecInOnnx, SpecModel
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Graph, Value
 from netc.importing.looking import Probe, ProbedSession, ProbedValue, steps
 from netc.importing.report import Proof
 from netc.importing.sameness import Parting, matched
 from netc.ir.flat import Wire, flatten
+from netc.ir.model import Network
 from netc.ops.base import Op
-from netc.passes.serve import BARE
 from netc.passes.sizes import Binding, Shape, bound_shape, free_inside, names_in, samples
 from netc.passes.summary import summarise
 from netc.progress import Note
 from netc.run.inputs import random_input, usual_bound
-from netc.run.match import MatchedNames, solve
+from netc.run.match import solve
 from netc.run.model import read_model
 from netc.types import TensorType
 from netc.verify.compare import difference
-from netc.verify.layers import OpenedNetwork, names_in_file, open_calls
+from netc.verify.layers import OpenedNetwork, open_calls
 from netc.verify.report import Difference
 
 AT_ONCE = 1 << 24
@@ -53,23 +53,39 @@ class NoSizes(NetcError):
     """There are no sizes of inputs that both spec and source take, as far as they were tried."""
 
 
+class Run(Protocol):
+    """`is_shaken`: with values moved in their last digit, which shows how far rounding goes in this network; `is_wide`:
+    in float64, where that is less far."""
+
+    def __call__(self, arrays: Arrays, is_shaken: bool = False, is_wide: bool = False) -> list[ProbedValue]: ...
+
+
 class SourceModel(Protocol):
-    """What can run the network as its source has it. `inputs`: their types by name."""
+    """What can run the network as its source has it. `inputs`: their types by name; `widens`: whether it can do so in
+    float64, and the spec too; `moved`: which values move in their last digit in a run that is shaken."""
 
     name: str
     inputs: dict[str, TensorType]
+    widens: bool
+    moved: str
 
     def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
         """Whether the network takes inputs of these sizes, in the order of `inputs`."""
         ...
 
-    def open(self, looks: Sequence[Probe]) -> Callable[[Arrays], list[ProbedValue]]:
+    def open(self, looks: Sequence[Probe]) -> Run:
         """What gives the values that are looked at for inputs by name."""
+        ...
+
+    def beside(self, network: Network, opened: OpenedNetwork, weights: Path, folder: Path) -> SpecModel:
+        """The spec with its weights, run by the same library. folder: for files that this takes."""
         ...
 
 
 class OnnxSource:
     """An ONNX file in onnxruntime."""
+
+    widens, moved = False, "the inputs"
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, "onnxruntime"
@@ -80,8 +96,17 @@ class OnnxSource:
     def accepts(self, shapes: Sequence[Sequence[int]]) -> bool:
         return True
 
-    def open(self, looks: Sequence[Probe]) -> Callable[[Arrays], list[ProbedValue]]:
-        return ProbedSession(self.path, looks).run
+    def open(self, looks: Sequence[Probe]) -> Run:
+        session = ProbedSession(self.path, looks)
+
+        def run(arrays: Arrays, is_shaken: bool = False, is_wide: bool = False) -> list[ProbedValue]:
+            given = shaken([*arrays.values()]) if is_shaken else arrays.values()
+            return session.run(dict(zip(arrays, given, strict=True)))
+
+        return run
+
+    def beside(self, network: Network, opened: OpenedNetwork, weights: Path, folder: Path) -> SpecModel:
+        return SpecInOnnx(network, opened, weights, folder)
 
 
 def _type(value: Any) -> TensorType:
@@ -91,10 +116,9 @@ def _type(value: Any) -> TensorType:
 
 
 class _Compared(msgspec.Struct, frozen=True, eq=False):
-    """A tensor of the spec: its name in netc's ONNX file, and what the source calls it; whether it is an output."""
+    """A tensor of the spec, and what the source calls it; whether it is an output."""
 
     wire: Wire
-    ours: str
     theirs: str
     is_output: bool
 
@@ -108,24 +132,22 @@ def prove(
 ) -> Proof:
     """Raises NetcError (`import-differs`) naming the first statement whose value is another one.
 
-    folder: where netc's ONNX file may be written; weights: the tensors under the spec's names.
+    folder: where netc may write files; weights: the tensors under the spec's names.
     """
     parameters, macs = _counts(candidate, graph)
     if source is None:
         return Proof(parameters, macs, 0, len(graph.nodes), (), None, "")
-    model = folder / "proof.onnx"
-    options = OnnxOptions(serving=BARE, inner_sizes=False)
-    write_onnx(candidate.network, model, weights, options)
     opened = open_calls(candidate.network)
+    spec = source.beside(candidate.network, opened, weights, folder)
     known = matched(opened.inputs, opened.nodes, graph, candidate.places)
     assert not isinstance(known, Parting), "the candidate was compared before"
-    compared = _pairs(opened, known, model)
+    compared = _pairs(opened, known, spec)
     worst: Difference | None = None
     bindings = _bindings(candidate, graph, source)
     note(f"comparing the values of {len(compared)} statements")
     shapes = [bound_shape(one.wire.type.shape, bindings[-1]) for one in compared]
     taken = {one.theirs: step for one, step in zip(compared, steps(shapes, AT_ONCE), strict=True)}
-    for mismatch in _differences(compared, taken, graph, source, model, bindings) if compared else ():
+    for mismatch in _differences(compared, taken, graph, source, spec, bindings) if compared else ():
         if not mismatch.ok:
             raise _differs(mismatch, candidate)
         worst = mismatch if worst is None or mismatch.strain > worst.strain else worst
@@ -159,17 +181,13 @@ def _elements(nodes: Iterable[tuple[Op, list[TensorType]]]) -> int:
     return sum(prod(param.shape) for param in params if param.trainable)
 
 
-def _pairs(opened: OpenedNetwork, sources: Mapping[Wire, Value], model: Path) -> list[_Compared]:
-    outputs = [value.name for value in read_model(model).graph.output]
-    named = dict(zip((o.name for o in opened.network.block.outputs), outputs, strict=False))
-    results = dict(zip(opened.results, outputs, strict=True)) or named
-    names = names_in_file(opened, model, MatchedNames((), results))
+def _pairs(opened: OpenedNetwork, sources: Mapping[Wire, Value], spec: SpecModel) -> list[_Compared]:
     ends = set(opened.results.values())
     pairs = []
-    for wire, ours in names.items():
+    for wire in spec.values:
         value = sources.get(wire)
         if value is not None and value.source and value.maker is not None and value.maker.reads:
-            pairs.append(_Compared(wire, ours, value.source, wire in ends))
+            pairs.append(_Compared(wire, value.source, wire in ends))
     return pairs
 
 
@@ -221,29 +239,42 @@ def _differences(
     taken: Mapping[str, int],
     graph: Graph,
     source: SourceModel,
-    model: Path,
+    spec: SpecModel,
     bindings: Sequence[dict[str, int]],
 ) -> Iterator[Difference]:
     """Of every tensor at all sizes. taken: how many elements further the next is that is compared, by source name."""
-    watch = ProbedSession(model, [Probe(one.ours, taken[one.theirs]) for one in compared])
+    watch = spec.open({one.wire: taken[one.theirs] for one in compared})
     run = source.open([Probe(name, step) for name, step in taken.items()])
+
+    def there(arrays: Arrays, is_shaken: bool = False, is_wide: bool = False) -> list[ProbedValue]:
+        seen = dict(zip(taken, run(arrays, is_shaken, is_wide), strict=True))
+        return [seen[one.theirs] for one in compared]
+
     for binding in bindings:
         generator = np.random.default_rng(1)
         arrays = {
             v.source: random_input(generator, bound_shape(v.type.shape, binding), v.type.dtype, usual_bound(v.type))
             for v in _given(graph, source)
         }
-        made = watch.run(dict(zip(watch.session.inputs, _fed(graph, source, arrays), strict=True)))
-        there = dict(zip(taken, run(arrays), strict=True))
-        for one, seen in zip(compared, made, strict=True):
-            _check_form(one, seen, there[one.theirs])
-        pairs = [(there[one.theirs].values, seen.values) for one, seen in zip(compared, made, strict=True)]
-        found = [difference(one.wire.path, binding, *p) for one, p in zip(compared, pairs, strict=True)]
+        feed = _fed(graph, source, arrays)
+        ours, theirs = watch(feed), there(arrays)
+        for one, *pair in zip(compared, ours, theirs, strict=True):
+            _check_form(one, *pair)
+        found = _found(compared, binding, ours, theirs)
         if not all(one.ok for one in found):
-            shaken = dict(zip(taken, run(_shaken(arrays)), strict=True))
-            moved = [(there[one.theirs].values, shaken[one.theirs].values) for one in compared]
-            found = [_judged(d, *pair) for d, pair in zip(found, moved, strict=True)]
+            if source.widens:
+                ours, theirs = watch(feed, is_wide=True), there(arrays, is_wide=True)
+                found = _found(compared, binding, ours, theirs)
+            moved = there(arrays, is_shaken=True, is_wide=source.widens)
+            found = [_judged(d, source.moved, *pair) for d, *pair in zip(found, theirs, moved, strict=True)]
         yield from found
+
+
+def _found(
+    compared: Sequence[_Compared], binding: Binding, ours: Sequence[ProbedValue], theirs: Sequence[ProbedValue]
+) -> list[Difference]:
+    sides = zip(compared, theirs, ours, strict=True)
+    return [difference(one.wire.path, dict(binding), there.values, here.values) for one, there, here in sides]
 
 
 def _check_form(one: _Compared, ours: ProbedValue, theirs: ProbedValue) -> None:
@@ -266,20 +297,21 @@ def _fed(graph: Graph, source: SourceModel, arrays: Arrays) -> list[Any]:
     return [known[value.source] for value in graph.inputs]
 
 
-def _judged(found: Difference, expected: Any, shaken: Any) -> Difference:
-    """With what the source itself changes by where inputs move in their last digit."""
-    rounding = difference("", {}, expected, shaken).relative
-    return msgspec.structs.replace(found, rounding=rounding, measure="its change with the last digit of the inputs")
+def _judged(found: Difference, what: str, expected: ProbedValue, moved: ProbedValue) -> Difference:
+    """With what the source itself changes by where values move in their last digit. what: these values."""
+    rounding = difference("", {}, expected.values, moved.values).relative
+    return msgspec.structs.replace(found, rounding=rounding, measure=f"its change with the last digit of {what}")
 
 
-def _shaken(arrays: Arrays) -> Arrays:
+def shaken(arrays: Sequence[Any]) -> list[Any]:
+    """Floating-point numbers up or down in their last digit."""
     generator = np.random.default_rng(0)
-    return {
-        name: np.asarray(np.nextafter(a, np.asarray(generator.choice([-np.inf, np.inf], a.shape), a.dtype)))
+    return [
+        np.asarray(np.nextafter(a, np.asarray(generator.choice([-np.inf, np.inf], a.shape), a.dtype)))
         if a.dtype.kind == "f"
         else a
-        for name, a in arrays.items()
-    }
+        for a in arrays
+    ]
 
 
 def _differs(difference: Difference, candidate: Candidate) -> NetcError:

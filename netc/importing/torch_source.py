@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from functools import cache
+from math import inf, prod
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from netc.dims import symbol
+from netc.importing.beside import SpecInTorch, SpecModel
 from netc.importing.graph import Gap, Graph
 from netc.importing.looking import Probe, ProbedValue, taken
-from netc.importing.proof import NoSizes
+from netc.importing.proof import NoSizes, Run, shaken
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Wishes, finish
+from netc.ir.model import Network
 from netc.libraries import torch
 from netc.progress import Note, no_note
+from netc.run.eager import tensors, widened
 from netc.syntax.names import name_from_stem
 from netc.types import TensorType
+from netc.verify.layers import OpenedNetwork
 
 GUARDS = "_guards_fn"
 """The part of an exported module that asserts what was settled on, in versions of PyTorch that have it."""
@@ -26,6 +32,8 @@ GUARDS = "_guards_fn"
 
 class TorchSource:
     """An exported program, node by node in PyTorch."""
+
+    widens, moved = True, "all its values"
 
     def __init__(self, program: Any, types: Mapping[str, TensorType]) -> None:
         self.name, self.program = "PyTorch", program
@@ -42,27 +50,74 @@ class TorchSource:
             return False
         return True
 
-    def open(self, looks: Sequence[Probe]) -> Callable[[Mapping[str, Any]], list[ProbedValue]]:
-        wanted = {look.name: look.step for look in looks}
+    def open(self, looks: Sequence[Probe]) -> Run:
         lib = torch()
 
-        class Watching(lib.fx.Interpreter):  # type: ignore[misc, name-defined]
-            """Keeps copies of what is asked for: calls in place write over it."""
-
-            def run_node(self, node: Any) -> Any:
-                result = super().run_node(node)
-                if node.name in wanted and hasattr(result, "clone"):
-                    self.seen[node.name] = taken(result.detach().numpy(), wanted[node.name])
-                return result
-
-        def run(arrays: Mapping[str, Any]) -> list[ProbedValue]:
-            watching = Watching(self.program.module())
-            watching.seen = {}
-            with lib.no_grad():
-                watching.run(*(lib.from_numpy(arrays[name].copy()) for name in self.inputs))
+        def run(arrays: Mapping[str, Any], is_shaken: bool = False, is_wide: bool = False) -> list[ProbedValue]:
+            inputs = [arrays[name].copy() for name in self.inputs]
+            inputs = widened(inputs) if is_wide else inputs
+            watching = _watching()(self.program.module(), looks, is_shaken, is_wide)
+            usual = lib.get_default_dtype()
+            try:
+                lib.set_default_dtype(lib.float64 if is_wide else usual)
+                with lib.no_grad():
+                    watching.run(*tensors(shaken(inputs) if is_shaken else inputs))
+            finally:
+                lib.set_default_dtype(usual)
             return [watching.seen[look.name] for look in looks]
 
         return run
+
+    def beside(self, network: Network, opened: OpenedNetwork, weights: Path, folder: Path) -> SpecModel:
+        return SpecInTorch(network, opened, weights)
+
+
+@cache
+def _watching() -> Any:
+    lib = torch()
+    tree_map, tree_leaves = lib.utils._pytree.tree_map, lib.utils._pytree.tree_leaves
+
+    def is_float(leaf: Any) -> bool:
+        return bool(lib.is_tensor(leaf) and leaf.is_floating_point())
+
+    class Watching(lib.fx.Interpreter):  # type: ignore[misc, name-defined]
+        """Keeps copies of what is looked at: calls in place write over it."""
+
+        def __init__(self, module: Any, looks: Sequence[Probe], is_shaken: bool, is_wide: bool) -> None:
+            super().__init__(module)
+            self.wanted = {look.name: look.step for look in looks}
+            self.seen: dict[str, ProbedValue] = {}
+            self.is_wide = is_wide
+            self.generator = lib.Generator().manual_seed(0) if is_shaken else None
+
+        def run_node(self, node: Any) -> Any:
+            result = super().run_node(node)
+            if self.generator is not None and node.op == "call_function":
+                self._move(node, result)
+            if node.name in self.wanted and hasattr(result, "clone"):
+                self.seen[node.name] = taken(result.detach().numpy(), self.wanted[node.name])
+            return result
+
+        def fetch_args_kwargs_from_env(self, node: Any) -> Any:
+            found = super().fetch_args_kwargs_from_env(node)
+            return tree_map(self._widened, found) if self.is_wide else found
+
+        def _widened(self, leaf: Any) -> Any:
+            """What is of a narrower type in float64: tensors that the module holds, and types that calls name."""
+            is_narrow = isinstance(leaf, lib.dtype) and leaf.is_floating_point
+            return lib.float64 if is_narrow else leaf.double() if is_float(leaf) else leaf
+
+        def _move(self, node: Any, result: Any) -> None:
+            """Numbers that a call has made go up or down in their last digit: not those of a view of what it was given,
+            which others see too."""
+            given = self.fetch_args_kwargs_from_env(node)
+            storages = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves(given) if lib.is_tensor(leaf)}
+            for made in filter(is_float, tree_leaves(result)):
+                if made.untyped_storage().data_ptr() not in storages:
+                    up = lib.rand(made.shape, generator=self.generator) < 0.5
+                    made.copy_(lib.nextafter(made, lib.where(up, inf, -inf).to(made.dtype)))
+
+    return Watching
 
 
 def _valueless(type_: TensorType, shape: Sequence[int]) -> Any:

@@ -36,13 +36,17 @@ def evaluate(module: Any, inputs: Sequence[Any]) -> Arrays:
 
 def evaluate_in_float64(module: Any, inputs: Sequence[Any]) -> Arrays:
     """`evaluate` of the same module and inputs in float64, whatever floating-point type the module casts to."""
-    with _widening()():
+    with widening():
         return evaluate(deepcopy(module).double(), widened(inputs))
+
+
+def widening() -> Any:
+    """The mode of PyTorch in which a cast to a floating-point type is one to float64."""
+    return _widening()()
 
 
 @cache
 def _widening() -> Any:
-    """The mode of PyTorch in which a cast to a floating-point type is one to float64."""
     tensor = torch().Tensor
     casts = {tensor.to, tensor.float, tensor.half, tensor.bfloat16}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
@@ -173,12 +173,23 @@ def _statements() -> Any:
                 owner.register_buffer(last, part, persistent=form is not None and form.cls == "nn.Buffer")
 
         def forward(self, *inputs: Any) -> Any:
+            wanted = set(self.plan.makes)
+            values = {wire: value for wire, value in zip(self.plan.reads, inputs, strict=True) if wire in wanted}
+            values |= {wire: value for wire, value in self.steps(*inputs) if wire in wanted}
+            return tuple(values.get(wire) for wire in self.plan.makes)
+
+        def steps(self, *inputs: Any) -> Iterator[tuple[Wire, Any]]:
+            """Every value as it is made; what no later node reads is let go."""
             values: dict[Wire, Any] = dict(zip(self.plan.reads, inputs, strict=True))
+            last = {wire: node for node in self.plan.nodes for wire in (*node.outputs, *node.inputs)}
             for node, form in zip(self.plan.nodes, self.plan.forms, strict=True):
                 if self.training or not node.train_only:
                     results = self._run(node, form, [values[wire] for wire in node.inputs])
                     values.update(zip(node.outputs, results, strict=True))
-            return tuple(values.get(wire) for wire in self.plan.makes)
+                    yield from zip(node.outputs, results, strict=True)
+                for wire in {*node.outputs, *node.inputs}:
+                    if last[wire] is node:
+                        values.pop(wire, None)
 
         def _run(self, node: FlatNode, form: TorchForm, inputs: list[Any]) -> list[Any]:
             if form.module is not None:

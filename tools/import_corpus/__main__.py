@@ -6,8 +6,9 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,6 +65,7 @@ def main(
             keys = [Key(entry.set, entry.name, source, n) for n in names or ("keep", "none")]
             stale = [key for key in keys if is_stale(known.get(key), version, missing=missing, unequal=unequal)]
             todo += [(entry, stale)] if stale else []
+    todo.sort(key=lambda one: _usual_seconds(one[0], known))
     for at, (entry, keys) in enumerate(todo, 1):
         click.echo(f"[{at}/{len(todo)}] {entry.set} {entry.name} from {keys[0].source}")
         for row in measured(entry, keys, version, seconds, memory):
@@ -80,6 +82,12 @@ def _wanted(entry: Entry, only: tuple[str, ...]) -> bool:
 def _sources(entry: Entry, asked: tuple[str, ...]) -> Sequence[str]:
     """What it is usually imported from, or those of them that are asked for, at any opset."""
     return [source for source in asked if _kind(source) in entry.sources] if asked else entry.sources
+
+
+def _usual_seconds(entry: Entry, known: Mapping[Key, Row]) -> float:
+    """How long it took from other sources: the quick ones come first, those that nothing is known of last."""
+    rows = [row for key, row in known.items() if (key.set, key.network) == (entry.set, entry.name)]
+    return max((row.seconds for row in rows), default=inf)
 
 
 def _kind(source: str) -> str:
