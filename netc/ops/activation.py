@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from math import pi, sqrt
 from typing import ClassVar
 
+from msgspec import structs
+
 from netc.ops.base import Family, Op, Word, attr, op
 from netc.ops.common import (
     FLOATS,
@@ -19,6 +21,7 @@ from netc.ops.common import (
     need_float,
     need_rank,
     node,
+    optional,
 )
 from netc.ops.merge import NUMBERS
 from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
@@ -55,9 +58,9 @@ class _Activation(Op):
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
         if self.function.startswith("."):
             return TorchCall(f"{{0}}{self.function}()")
-        used = [arg for arg in args if arg.value != arg.omit]
-        text = "".join(f", {{{arg.name}}}" for arg in used)
-        return TorchCall(f"{self.function}({{0}}{text})", args, (f"torch.nn.functional:{self.function}",))
+        positional = tuple([structs.replace(arg, keyword=False) for arg in args])
+        text = f"{self.function}({{0}}{optional(args)})"
+        return TorchCall(text, positional, (f"torch.nn.functional:{self.function}",))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         given = {theirs: getattr(self, ours) for ours, theirs in self.onnx_names}
@@ -146,8 +149,7 @@ class Gelu(_Activation):
     approximate: Word = attr("`tanh` computes Φ approximately", default="none", words=("none", "tanh"))
 
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
-        text = "" if self.approximate == "none" else ", approximate={approximate}"
-        return TorchCall(f"gelu({{0}}{text})", args, ("torch.nn.functional:gelu",))
+        return TorchCall("gelu({0}{?approximate})", args, ("torch.nn.functional:gelu",))
 
     def onnx(self, *x: TensorType) -> OnnxNode | tuple[OnnxNode, ...]:
         """ONNX Runtime takes √(2/π) with ten digits, too few for float64."""
@@ -204,8 +206,7 @@ class Softplus(_Activation):
     threshold: float = attr("above this, the function is linear", default=20.0)
 
     def _call(self, args: tuple[TorchArg, ...]) -> TorchCall:
-        text = ", {beta}, {threshold}" if (self.beta, self.threshold) != (1.0, 20.0) else ""
-        return TorchCall(f"softplus({{0}}{text})", args, ("torch.nn.functional:softplus",))
+        return TorchCall("softplus({0}{?beta}{?threshold})", args, ("torch.nn.functional:softplus",))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         beta, threshold = (filled(name, x[0], (), getattr(self, name)) for name in ("beta", "threshold"))

@@ -17,6 +17,7 @@ from netc.ops.common import (
     node,
     number,
     numbers,
+    optional,
 )
 from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import MatrixProduct, OnnxConst, OnnxNode, Problem, TorchCall, TorchForm, Work
@@ -135,11 +136,11 @@ class ScaledDotProductAttention(Op):
         )
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [arg for arg in keywords(self, "is_causal", "scale", "enable_gqa") if arg.value != arg.omit]
+        args = keywords(self, "is_causal", "scale", "enable_gqa")
         mask = ("attn_mask={3}",) if len(x) > 3 else ()
-        text = ", ".join(("{0}, {1}, {2}", *mask, *(f"{arg.name}={{{arg.name}}}" for arg in args)))
+        text = ", ".join(("{0}, {1}, {2}", *mask))
         name = self.torch_name.rpartition(".")[2]
-        call = TorchCall(f"{name}({text})", tuple(args), (f"torch.nn.functional:{name}",))
+        call = TorchCall(f"{name}({text}{optional(args)})", args, (f"torch.nn.functional:{name}",))
         return TorchForm(call=call, heavy=True)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:

@@ -142,6 +142,11 @@ def size_of(name: str, x: TensorType, axis: int, at: int = 0) -> TorchArg:
     return TorchArg(name, x.shape[axis], axis=(at, axis % x.rank))
 
 
+def optional(args: Sequence[TorchArg]) -> str:
+    """The end of a call's template: arguments that need not be given."""
+    return "".join([f"{{?{arg.name}}}" for arg in args])
+
+
 def derived(name: str, value: Any, *depends: str, omit: Any = ...) -> TorchArg:
     """A keyword argument computed from attributes."""
     return TorchArg(name, compact(value), depends=depends, keyword=True, omit=omit)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from math import prod
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ import msgspec
 
 from netc.dims import Size
 from netc.types import TensorType
+
+_OPTIONAL = re.compile(r"\{\?(\w+)\}")
 
 
 class Unsupported(Exception):
@@ -199,9 +202,10 @@ class TorchModule(msgspec.Struct, frozen=True, gc=False):
 class TorchCall(msgspec.Struct, frozen=True, gc=False):
     """An expression in forward: `relu({0})`, `{0} + {1}`, `{0}.flatten({start_dim})`, `torch.cat([{*}], {dim})`.
 
-    Names in braces other than numbers and `*` are args. `binding` is how tightly the whole binds, so the printer can
-    put parentheses; operands of a `sum` or `product` template and receivers of `.method` are parenthesised as needed.
-    `update` is a statement that does the same to a variable: `{0} += {1}`. `results` is as for TorchModule.
+    Names in braces other than numbers and `*` are args; `{?dim}` is a further argument with its comma, or nothing where
+    it need not be given. `binding` is how tightly the whole binds, so the printer can put parentheses; operands
+    of a `sum` or `product` template and receivers of `.method` are parenthesised as needed. `update` is a statement
+    that does the same to a variable: `{0} += {1}`. `results` is as for TorchModule.
     """
 
     template: str
@@ -210,6 +214,14 @@ class TorchCall(msgspec.Struct, frozen=True, gc=False):
     binding: Literal["atom", "unary", "product", "sum", "comparison"] = "atom"
     update: str = ""
     results: str = ""
+
+    def with_optional(self, given: Collection[str]) -> str:
+        """The template with those of its optional arguments that are given."""
+        return _OPTIONAL.sub(lambda found: self._optional(found[1]) if found[1] in given else "", self.template)
+
+    def _optional(self, name: str) -> str:
+        keyword = any(arg.keyword for arg in self.args if arg.name == name)
+        return f", {name}={{{name}}}" if keyword else f", {{{name}}}"
 
 
 class TorchTensor(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.ops.base import Family, Op, attr, op
-from netc.ops.common import filled, int64, keywords, need_axes, need_axis, need_float, node
+from netc.ops.common import filled, int64, keywords, need_axes, need_axis, need_float, node, optional
 from netc.ops.formula import renamed
 from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
 from netc.ops.records import OnnxNode, Problem, TorchCall, TorchForm, TorchModule
@@ -26,11 +26,9 @@ class _Compared(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = keywords(self, *self.attributes)
-        shown = [arg for arg in args if arg.value != arg.omit]
-        text = "".join(f", {arg.name}={{{arg.name}}}" for arg in shown)
         imports = (f"torch.nn.functional:{self.name}",)
         module = TorchModule(self.torch_name.removeprefix("torch."), args)
-        return TorchForm(module, TorchCall(f"{self.name}({{0}}, {{1}}{text})", tuple(shown), imports))
+        return TorchForm(module, TorchCall(f"{self.name}({{0}}, {{1}}{optional(args)})", args, imports))
 
 
 @op(
