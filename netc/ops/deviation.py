@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import dim_text
 from netc.ops.base import Family, Scalar, attr, op
-from netc.ops.common import filled, int64, need_float, node
+from netc.ops.common import filled, int64, keywords, need_float, node, optional
 from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.ops.reduce import _Reduce
 from netc.types import ONNX_TYPES, TensorType
@@ -34,11 +34,10 @@ class _Deviation(_Reduce):
 
     def torch(self, *x: TensorType) -> TorchForm:
         dim = self.dim[0] if len(self.dim) == 1 else self.dim
-        args = [TorchArg("dim", dim, attribute="dim")] if self.dim else []
-        named = [name for name in ("correction", "keepdim") if getattr(self, name) != self.attributes[name].default]
-        args += [TorchArg(name, getattr(self, name), attribute=name) for name in named]
-        text = ", ".join([*(["{dim}"] if self.dim else []), *(f"{name}={{{name}}}" for name in named)])
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({text})", tuple(args)))
+        axes = (TorchArg("dim", dim, attribute="dim"),) if self.dim else ()
+        named = keywords(self, "correction", "keepdim")
+        text = f"{{0}}.{self.name}({'{dim}' if axes else ''}{optional(named)})"
+        return TorchForm(call=TorchCall(text, (*axes, *named)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         axes = sorted(self._axes(x[0]))

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from netc.dims import Size, dim_text
 from netc.ops.base import Family, Op, Sight, attr, op
-from netc.ops.common import int64, need_axis, need_dtype, node, positional
+from netc.ops.common import int64, keywords, need_axis, need_dtype, node, optional, positional
 from netc.ops.merge import NUMBERS
 from netc.ops.parts import _AlongAxis
-from netc.ops.records import OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Require, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -33,10 +33,9 @@ class _Extreme(Op):
         return TensorType(tuple(kept), "int64")
 
     def torch(self, *x: TensorType) -> TorchForm:
-        given = [name for name in ("dim", "keepdim") if getattr(self, name) != self.attributes[name].default]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
-        shown = ", ".join("{dim}" if name == "dim" else "keepdim={keepdim}" for name in given)
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({shown})", args))
+        dim = () if self.dim is None else positional(self, "dim")
+        args = (*dim, *keywords(self, "keepdim"))
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({'{dim}' if dim else ''}{{?keepdim}})", args))
 
     def _find(self, x: TensorType, result: str, axis: int) -> OnnxNode:
         return node(f"Arg{self.onnx_op}", "x0", result, axis=axis % x.rank, keepdims=int(self.keepdim))
@@ -148,10 +147,8 @@ class Topk(_AlongAxis):
         return 1, self.dim % x[0].rank
 
     def torch(self, *x: TensorType) -> TorchForm:
-        names = [name for name in ("dim", "largest", "sorted") if getattr(self, name) != self.attributes[name].default]
-        args = (*positional(self, "k"), *[TorchArg(name, getattr(self, name), attribute=name) for name in names])
-        more = "".join(f", {name}={{{name}}}" for name in names)
-        return TorchForm(call=TorchCall(f"{{0}}.topk({{k}}{more})", args))
+        more = keywords(self, "dim", "largest", "sorted")
+        return TorchForm(call=TorchCall(f"{{0}}.topk({{k}}{optional(more)})", (*positional(self, "k"), *more)))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         settings = {"axis": self.dim % x[0].rank, "largest": int(self.largest), "sorted": int(self.sorted)}

@@ -155,8 +155,8 @@ class _Triangle(Op):
         return x[0]
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = positional(self, "diagonal") if self.diagonal else ()
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({'{diagonal}' if args else ''})", args))
+        args = (TorchArg("diagonal", self.diagonal, attribute="diagonal", omit=0),)
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{?diagonal}})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """ONNX Runtime has no kernel for 8 bits on the CPU."""

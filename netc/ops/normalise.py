@@ -22,6 +22,7 @@ from netc.ops.common import (
     need_rank,
     node,
     numbers,
+    optional,
     size_of,
 )
 from netc.ops.norm import unlike
@@ -157,10 +158,8 @@ class Normalize(_Unit):
             yield Problem("bad-argument", f"`p` must be above 0, not {self.p:g}", "p")
 
     def torch(self, *x: TensorType) -> TorchForm:
-        names = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names])
-        text = "".join(f", {name}={{{name}}}" for name in names)
-        return TorchForm(call=TorchCall(f"normalize({{0}}{text})", args, ("torch.nn.functional:normalize",)))
+        args = keywords(self, *self.attributes)
+        return TorchForm(call=TorchCall(f"normalize({{0}}{optional(args)})", args, ("torch.nn.functional:normalize",)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         axis = self.dim % x[0].rank

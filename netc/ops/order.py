@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netc.ops.base import Family, Op, attr, op
-from netc.ops.common import int64, need_axis, need_dtype, node, positional
+from netc.ops.common import int64, keywords, need_axis, need_dtype, node, optional, positional
 from netc.ops.merge import NUMBERS
-from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxConst, OnnxNode, Problem, TorchCall, TorchForm
 from netc.types import FLOATS, ONNX_TYPES, TensorType
 
 
@@ -55,12 +55,8 @@ class _Ordered(Op):
         return (self.dim % x[0].rank,)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        given = [
-            name for name in ("dim", "descending", "stable") if getattr(self, name) != self.attributes[name].default
-        ]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
-        shown = ", ".join(f"{name}={{{name}}}" for name in given)
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({shown})", args))
+        args = keywords(self, "dim", "descending", "stable")
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({optional(args)})", args))
 
     def _sorted(self, x: TensorType, *wanted: tuple[str, str]) -> tuple[OnnxNode, ...]:
         """As many of the greatest as there are; of equals the first comes first. `wanted` are results of TopK

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Dim, Size, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
-from netc.ops.common import axis_name, filled, int64, need_axis, need_float, need_rank, node
+from netc.ops.common import axis_name, filled, int64, keywords, need_axis, need_float, need_rank, node, optional
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
@@ -163,11 +163,9 @@ class Pad(Op):
         fixed = not any(isinstance(n, Dim) for n in amounts)
         args = [TorchArg("padding", tuple(amounts), depends=("padding",))] if fixed else []
         texts = ["{0}", "{padding}" if fixed else f"({', '.join(self._amounts_as_text(*x))})"]
-        for name in ("mode", "value"):
-            if getattr(self, name) != self.attributes[name].default:
-                args.append(TorchArg(name, getattr(self, name), attribute=name))
-                texts.append(f"{name}={{{name}}}")
-        call = TorchCall(f"pad({', '.join(texts)})", tuple(args), ("torch.nn.functional:pad",))
+        more = keywords(self, "mode", "value")
+        text = f"pad({', '.join(texts)}{optional(more)})"
+        call = TorchCall(text, (*args, *more), ("torch.nn.functional:pad",))
         if len(x) > 1 or self.dim is not None or isinf(self.value):
             return TorchForm(call=call)
         cls = "zero" if self.mode == "constant" and not self.value else self.mode

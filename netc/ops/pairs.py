@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.ops.arithmetic import _Arithmetic
 from netc.ops.base import Family, attr, op
-from netc.ops.common import FLOATS, need_float, node
+from netc.ops.common import FLOATS, keywords, need_float, node, optional
 from netc.ops.formula import formula
 from netc.ops.merge import _Elementwise, cast_inputs, need_same_dtype, promoted
 from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
@@ -246,10 +246,8 @@ class IsClose(_Pair):
         return TensorType(super().infer(*x).shape, "bool")
 
     def torch(self, *x: TensorType) -> TorchForm:
-        given = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
-        text = "".join(f", {name}={{{name}}}" for name in given)
-        return TorchForm(call=TorchCall(f"{{0}}.isclose({{1}}{text})", args))
+        args = keywords(self, *self.attributes)
+        return TorchForm(call=TorchCall(f"{{0}}.isclose({{1}}{optional(args)})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         lines = """

@@ -217,7 +217,14 @@ class TorchCall(msgspec.Struct, frozen=True, gc=False):
 
     def with_optional(self, given: Collection[str]) -> str:
         """The template with those of its optional arguments that are given."""
-        return _OPTIONAL.sub(lambda found: self._optional(found[1]) if found[1] in given else "", self.template)
+        text = _OPTIONAL.sub(lambda found: self._optional(found[1]) if found[1] in given else "", self.template)
+        return text.replace("(, ", "(")
+
+    def shown(self) -> TorchCall:
+        """The same without the optional arguments that have their defaults."""
+        left = {arg.name for arg in self.args if f"{{?{arg.name}}}" in self.template and arg.value == arg.omit}
+        args = tuple([arg for arg in self.args if arg.name not in left])
+        return msgspec.structs.replace(self, template=self.with_optional([arg.name for arg in args]), args=args)
 
     def _optional(self, name: str) -> str:
         keyword = any(arg.keyword for arg in self.args if arg.name == name)

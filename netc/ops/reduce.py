@@ -7,7 +7,7 @@ from math import isinf
 from typing import ClassVar
 
 from netc.ops.base import Family, Ints, Op, attr, op
-from netc.ops.common import FLOATS, compact, filled, int64, need_axis, need_float, node
+from netc.ops.common import FLOATS, compact, filled, int64, keywords, need_axis, need_float, node
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Require, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
@@ -47,9 +47,8 @@ class _Reduce(Op):
         if not self.dim and not self.keepdim:
             return TorchForm(call=TorchCall(f"{{0}}.{self.name}()"))
         dim = self.dim[0] if len(self.dim) == 1 else self.dim
-        args = [TorchArg("dim", dim, attribute="dim"), TorchArg("keepdim", self.keepdim, attribute="keepdim")]
-        more = ", keepdim={keepdim}" if self.keepdim else ""
-        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{dim}}{more})", tuple(args[: 1 + self.keepdim])))
+        args = (TorchArg("dim", dim, attribute="dim"), *keywords(self, "keepdim"))
+        return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{dim}}{{?keepdim}})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         axes = int64("axes", *sorted(self._axes(x[0])))
@@ -145,11 +144,10 @@ class Norm(_Reduce):
     def torch(self, *x: TensorType) -> TorchForm:
         dim = self.dim[0] if len(self.dim) == 1 else self.dim
         args = [TorchArg("p", self.p, attribute="p"), TorchArg("dim", dim, attribute="dim")]
-        args += [TorchArg("keepdim", True, attribute="keepdim")] if self.keepdim else []
         exponent = f'float("{self.p}")' if isinf(self._exponent()) else "{p}"
-        more = ", keepdim={keepdim}" if self.keepdim else ""
-        shown = tuple(arg for arg in args if arg.name != "p" or exponent == "{p}")
-        return TorchForm(call=TorchCall(f"vector_norm({{0}}, {exponent}, {{dim}}{more})", shown, (VECTOR_NORM,)))
+        shown = (*[arg for arg in args if arg.name != "p" or exponent == "{p}"], *keywords(self, "keepdim"))
+        text = f"vector_norm({{0}}, {exponent}, {{dim}}{{?keepdim}})"
+        return TorchForm(call=TorchCall(text, shown, (VECTOR_NORM,)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         axes, p = int64("axes", *sorted(self._axes(x[0]))), self._exponent()

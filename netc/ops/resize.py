@@ -18,6 +18,7 @@ from netc.ops.common import (
     need_rank,
     node,
     number,
+    optional,
     plain,
 )
 from netc.ops.narrow import float32, reaching
@@ -178,16 +179,16 @@ class Interpolate(Op):
         return len(x) > 1 and x[1].shape[2:] == self._target(*x)
 
     def _options(self) -> list[str]:
-        flags = [name for name in ("align_corners", "antialias") if getattr(self, name)]
-        return ["mode", *flags]
+        """Besides the mode what it may be given: PyTorch refuses even `align_corners=False` for the others."""
+        return ["mode", "align_corners"] if self.mode in RANKS else ["mode"]
 
     def _call(self, *x: TensorType) -> TorchCall:
-        options = [o for o in self._options() if getattr(self, o) != self.attributes[o].default]
         given = () if self._is_read(*x) else self._given()
-        args = (*given, *[TorchArg(o, getattr(self, o), attribute=o) for o in options])
-        inside = ["{0}", *self._read(*x), *[f"{arg.name}={{{arg.name}}}" for arg in args]]
-        positional = tuple([TorchArg(a.name, a.value, attribute=a.attribute) for a in args])
-        return TorchCall(f"interpolate({', '.join(inside)})", positional, ("torch.nn.functional:interpolate",))
+        smooth = ["antialias"] if self.mode in ("bilinear", "bicubic") else []
+        options = keywords(self, *self._options(), *smooth)
+        inside = ["{0}", *self._read(*x), *[f"{arg.name}={{{arg.name}}}" for arg in given]]
+        text = f"interpolate({', '.join(inside)}{optional(options)})"
+        return TorchCall(text, (*given, *options), ("torch.nn.functional:interpolate",))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Nothing where all sizes stay; areas are adaptive averages; nearest neighbours are rows by number wherever

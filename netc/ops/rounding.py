@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from netc.ops.base import Family, Scalar, attr, op
-from netc.ops.common import FLOATS, node
+from netc.ops.common import FLOATS, keywords, node, optional
 from netc.ops.comparison import _Test
 from netc.ops.formula import formula
 from netc.ops.functions import _Rounding, _SameDtype
 from netc.ops.merge import INTS, NUMBERS
 from netc.ops.narrow import INFINITIES, largest
 from netc.ops.pairs import NEGATIVE
-from netc.ops.records import OnnxNode, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -68,9 +68,8 @@ class NanToNum(_SameDtype):
     neginf: float | None = attr("replacement for −∞; the smallest number if not given", default=None, words=INFINITIES)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        given = [name for name in self.attributes if getattr(self, name) != self.attributes[name].default]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in given])
-        return TorchForm(call=TorchCall(f"{{0}}.nan_to_num({', '.join(f'{n}={{{n}}}' for n in given)})", args))
+        args = keywords(self, *self.attributes)
+        return TorchForm(call=TorchCall(f"{{0}}.nan_to_num({optional(args)})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if x[0].dtype not in FLOATS:

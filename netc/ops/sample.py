@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Ints, Op, Sight, Word, attr, op
-from netc.ops.common import elements, form, int64, need_float, need_rank, node, number
+from netc.ops.common import elements, form, int64, keywords, need_float, need_rank, node, number, positional
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
 from netc.types import ONNX_TYPES, TensorType
@@ -55,10 +55,9 @@ class GridSample(Op):
         return x[0].with_shape(*x[0].shape[:2], *x[1].shape[1:-1])
 
     def torch(self, *x: TensorType) -> TorchForm:
-        given = [key for key in ("mode", "padding_mode") if getattr(self, key) != self.attributes[key].default]
-        args = tuple([TorchArg(key, getattr(self, key), attribute=key) for key in (*given, "align_corners")])
-        shown = ", ".join(["{0}", "{1}", *[f"{arg.name}={{{arg.name}}}" for arg in args]])
-        call = TorchCall(f"grid_sample({shown})", args, ("torch.nn.functional:grid_sample",))
+        args = (*keywords(self, "mode", "padding_mode"), *positional(self, "align_corners"))
+        text = "grid_sample({0}, {1}{?mode}{?padding_mode}, align_corners={align_corners})"
+        call = TorchCall(text, args, ("torch.nn.functional:grid_sample",))
         return TorchForm(call=call, heavy=True)
 
     def onnx(self, *x: TensorType) -> OnnxNode:

@@ -66,8 +66,8 @@ def is_shown(arg: TorchArg) -> bool:
 def applied(form: TorchModule | TorchCall, part: Any, inputs: Sequence[Any]) -> Any:
     """What forward makes of the inputs with what the constructor made, None for a call: a tensor, or tuples of them."""
     if isinstance(form, TorchCall):
-        template = form.with_optional([arg.name for arg in form.args if is_shown(arg)])
-        return _evaluated(template, form.args, form.imports, None, inputs)
+        form = form.shown()
+        return _evaluated(form.template, form.args, form.imports, None, inputs)
     return _evaluated(form.call, (), form.imports, part, inputs)
 
 

@@ -88,6 +88,8 @@ def _apply(items: Sequence[Apply]) -> Apply:
         if any(item.make is None for item in items):
             raise Conflict("the expressions differ")
         items = [msgspec.structs.replace(item, call=None, holes=()) for item in items]
+    elif first.call is not None and _tried([item.make for item in items]) is None:
+        items = [msgspec.structs.replace(item, make=None) for item in items]
     kept, heavy = any(item.kept for item in items), any(item.heavy for item in items)
     return _fields([msgspec.structs.replace(item, kept=kept, heavy=heavy) for item in items])  # type: ignore[no-any-return]
 

@@ -117,7 +117,8 @@ class _Checked:
             if form.call is not None:
                 yield form.call
                 if form.module is None:
-                    yield msgspec.structs.replace(wrapped(node.node.op.name, form.call), args=form.call.args)
+                    call = form.call.shown()
+                    yield msgspec.structs.replace(wrapped(node.node.op.name, call), args=call.args)
             form = form.in_place
 
 

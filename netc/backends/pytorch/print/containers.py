@@ -103,7 +103,7 @@ class Containers(Members):
         for hole in self.plan.holes_in(made):
             term = self.said(hole)
             kinds.append(None if isinstance(term, Literal) and is_plain(term.value) else term)
-            kinds.append(hole.omit is not ... and term == lit(hole.omit))
+            kinds.append(hole.is_omitted(term))
         return tuple(kinds)
 
     def _container(self, path: str) -> str:

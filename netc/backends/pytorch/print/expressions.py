@@ -13,7 +13,6 @@ from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text
 from netc.backends.pytorch.tree import is_handed
-from netc.expr.terms import lit
 from netc.expr.tree import ATOM, Expr
 
 MARGIN = 24
@@ -61,7 +60,7 @@ class Expressions(Returns):
 
     def _template(self, step: tree.Apply) -> str:
         if step.call is not None:
-            return step.call.with_optional([hole.name for hole in step.holes if not self._is_omitted(hole)])
+            return step.call.with_optional([hole.name for hole in step.holes if not hole.is_omitted(self._said(hole))])
         form = step.make.form if isinstance(step.make, tree.Make) else None
         return "{self}({*})" if form is None else form.call
 
@@ -135,7 +134,7 @@ class Expressions(Returns):
         if "[{*}]" in template:
             template = template.replace("[{*}]", self._as_list([o.text for o in operands]))
         shown = filled(template, given, fields, level)
-        if level != ATOM and any(map(self._is_omitted, step.holes)):
+        if level != ATOM and any(hole.is_omitted(self._said(hole)) for hole in step.holes):
             shown, level = operands[0].text, operands[0].code.level
         reads = [*([device] if device else []), *(read for p in operands for read in p.reads)]
         slot = step.outs[0] if len(step.outs) == 1 else None
@@ -160,9 +159,6 @@ class Expressions(Returns):
             items = self._collapsed([code.text for code in operands], 3)
             return operands if len(items) == len(operands) else [Code(item) for item in items]
         return operands
-
-    def _is_omitted(self, hole: tree.Hole) -> bool:
-        return hole.omit is not ... and self._said(hole) == lit(hole.omit)
 
     def _said(self, hole: tree.Hole) -> Expr:
         return self.terms.get(id(hole)) or self.constructor.plan.said(hole)

@@ -14,7 +14,7 @@ from netc.backends.pytorch.print.lists import Lists
 from netc.backends.pytorch.print.options import cut
 from netc.backends.pytorch.print.place import Places
 from netc.backends.pytorch.tree.names import RESERVED, pascal, safe
-from netc.expr.terms import lit, make_divisible
+from netc.expr.terms import make_divisible
 from netc.expr.tree import Expr, Literal, Name
 from netc.expr.values import OperatorValue
 from netc.ops.helpers import VARIED, Options
@@ -57,7 +57,7 @@ class File:
         """Class of an operator → what each of its modules is given."""
         for plan, node in made:
             if node.form is not None and node.form.helper is not None:
-                said = {h.name: plan.said(h) for h in node.holes if plan.said(h) != lit(h.omit)}
+                said = {h.name: plan.said(h) for h in node.holes if not h.is_omitted(plan.said(h))}
                 given = {n: term.value if isinstance(term, Literal) else VARIED for n, term in said.items()}
                 self._uses.setdefault(node.form.cls, []).append(given)
         self._helper_names: dict[tuple[str, str], str] = {}

@@ -267,7 +267,7 @@ class Members:
         return f"{built}.to({cast[0].removeprefix('dtype=')})" if cast else built
 
     def _argument(self, hole: tree.Hole, term: Expr) -> str:
-        if hole.omit is not ... and term == lit(hole.omit):
+        if hole.is_omitted(term):
             return ""
         text = self.say(term).text
         return f"{hole.name}={text}" if hole.keyword else text

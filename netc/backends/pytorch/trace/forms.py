@@ -98,7 +98,7 @@ def anew(form: TorchModule) -> TorchCall:
 def wrapped(name: str, call: TorchCall) -> TorchModule:
     """An expression of one tensor as a module: a small class of its own."""
     fields = tuple(dict.fromkeys(arg.name for arg in call.args))
-    text = call.with_optional(fields).replace("{0}", "x").replace("{*}", "x")
+    text = call.template.replace("{0}", "x").replace("{*}", "x")
     for field in fields:
         text = text.replace(f"{{{field}}}", f"self.{field}")
     lines = [f"class {pascal(name)}(nn.Module):"]

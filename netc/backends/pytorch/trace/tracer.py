@@ -374,7 +374,8 @@ class Trace(Instance):
         form = self.tracer.forms.written(leaf, self.block)
         if form.module is None:
             assert form.call is not None
-            return tree.Make(wrapped(leaf.op.name, form.call), self.numbers.holes(leaf, needed(form.call.args)))
+            call = form.call.shown()
+            return tree.Make(wrapped(leaf.op.name, call), self.numbers.holes(leaf, needed(call.args)))
         return self.numbers.make(leaf, form.module)
 
     def _bind(self, call: Call, callee: Trace, bound: dict[str, Number]) -> dict[str, Number]:

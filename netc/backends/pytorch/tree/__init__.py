@@ -28,7 +28,7 @@ import msgspec
 from netc.backends.pytorch.tree.instance import Seen
 from netc.backends.pytorch.tree.number import Number, depends_of
 from netc.expr.terms import has_choice, is_plain
-from netc.expr.tree import Literal
+from netc.expr.tree import Expr, Literal
 from netc.ir.model import Call
 from netc.ops.records import TorchCall, TorchModule, TorchTensor
 
@@ -90,6 +90,13 @@ class Hole(Node, frozen=True, eq=False, dict=True):
             if number.depends or not alike or not right:
                 return None
         return first
+
+    def is_omitted(self, said: Expr) -> bool:
+        """Whether the number need not be written where this says it: 0 is as good as a default of 0.0."""
+        if self.omit is ... or not isinstance(said, Literal):
+            return False
+        value = said.value
+        return bool(value == self.omit) and isinstance(value, bool) == isinstance(self.omit, bool)
 
     @cached_property
     def asks(self) -> bool:
