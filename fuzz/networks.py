@@ -296,7 +296,9 @@ def _run(path: Path, inputs: dict[str, Tensor]) -> list[Tensor]:
 
 
 def _rounding(module: nn.Module, inputs: dict[str, Tensor], wanted: Sequence[Tensor]) -> list[Tensor]:
-    """How far each element moves when the inputs do by what rounding is: large where something is decided by it."""
+    """How far each element moves when inputs and weights do by what rounding is: large where something is decided by
+    it, or divided by a number that is nearly 0."""
+    kept = {key: t.clone() for key, t in module.state_dict().items()}
     moved = [torch.zeros_like(t, dtype=torch.float64) for t in wanted]
     for seed in range(3):
         torch.manual_seed(seed)
@@ -304,10 +306,18 @@ def _rounding(module: nn.Module, inputs: dict[str, Tensor], wanted: Sequence[Ten
             t * (1 + 3e-6 * torch.randn_like(t)) + 3e-7 * torch.randn_like(t) if t.is_floating_point() else t
             for t in inputs.values()
         ]
+        module.load_state_dict({key: _rounded(t) for key, t in kept.items()})
         with torch.no_grad():
             found = _tensors(module(*nudged))
         moved = [torch.maximum(m, _apart(a, b)) for m, a, b in zip(moved, found, wanted, strict=True)]
+    module.load_state_dict(kept)
     return moved
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    """A weight that is off by about one rounding."""
+    kind = weight.dtype
+    return weight * (1 + torch.finfo(kind).eps * torch.randn_like(weight)) if kind.is_floating_point else weight
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:

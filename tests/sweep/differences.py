@@ -217,6 +217,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
         says("`num_classes` must be at", of="one_hot"),
         "PyTorch takes as many classes as the data need, which no file can",
     ),
+    (
+        says("inf does not fit int", "inf does not fit uint", of=("eq", "ne", "lt", "le", "gt", "ge")),
+        "PyTorch compares integers with infinity, which every one of them answers alike",
+    ),
     (says("does not fit", of="nan_to_num"), "PyTorch does not look at the number where elements are never NaN"),
     (says("`kernel_size` must be at", of="fractional_max_pool2d"), "PyTorch does not check windows without an element"),
     (says("`num_layers` must be"), "PyTorch has no bound on layers"),

@@ -301,6 +301,10 @@ def gradient(op: Op, types: Sequence[TensorType], x: Tensors) -> str:
         if "Expected more than 1" in str(error):
             return "gradient: one value per channel, which PyTorch does not normalise in training"
         raise
+    except NotImplementedError as error:
+        if "not implemented for" in str(error):
+            return "gradient: PyTorch has no kernel for training on the CPU"
+        raise
     same_types(op, types, results)
     flowing = [r for r in results if r.requires_grad]
     leaves = [t for t in [*x, *(module.parameters() if module is not None else ())] if t.requires_grad]
