@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from netc.diagnostics.model import Span
 from netc.ir.flat import is_within
-from netc.ir.model import Call
+from netc.ir.model import Call, Node
 from netc.passes.compilation import Compilation
 from netc.passes.dce import live
 from netc.syntax.ast import Parameter, Statement
@@ -19,24 +19,30 @@ def check_unused(compilation: Compilation) -> None:
     session, spec = compilation.session, compilation.network.file
     if session.has_errors():
         return
-    lines: dict[Statement, Span] = {}
+    lines: dict[Statement, Node | Call] = {}
     used: set[Statement] = set()
     for block in dict.fromkeys(one.before for one in compilation.blocks):
         computed = live(block, (*(o.value for o in block.outputs), *block.removed)).leaves
         for leaf in block.leaves():
-            lines.setdefault(leaf.statement, leaf.span)
+            lines.setdefault(leaf.statement, leaf)
             none = isinstance(leaf, Call) and not leaf.outputs and any(v.type is NONE for v in leaf.block.removed)
             if leaf in computed or none:
                 used.add(leaf.statement)
-    for statement, span in lines.items():
+    for statement, leaf in lines.items():
         if statement not in used:
-            finding = session.report.error("unused-statement", "no output of the network depends on this", span)
-            finding.help("remove it, read it with @, or list it under `outputs`")
+            finding = session.report.error("unused-statement", "no output of the network depends on this", leaf.span)
+            finding.note(*_only_by_name(leaf)).help("remove it, read it with @, or list it under `outputs`")
     for span, message in _unread(compilation, lines.keys()):
         session.report.error("unused-statement", message, span)
     for one in idle(spec):
         code, what = ("unused-argument", "argument") if isinstance(one, Parameter) else ("unused-let", "`let`")
         session.report.warning(code, f"this {what} is never used", one.span).help("remove it, or use it")
+
+
+def _only_by_name(leaf: Node | Call) -> Iterator[str]:
+    """What to know of a tensor that comes from nowhere."""
+    if isinstance(leaf, Node) and not leaf.inputs:
+        yield f"`{leaf.op.name}` has no input and never feeds the next statement, which reads what is above it"
 
 
 def _unread(compilation: Compilation, lines: Collection[Statement]) -> Iterator[tuple[Span, str]]:

@@ -211,7 +211,21 @@ class Resolver:
                 others = tuple(islice((Label(s, "also reads it") for k, s in spans.items() if k != key), 3))
                 message = f"two statements read `{value.path}`, and this one does so implicitly"
                 clue = Clue(tuple(self._naming(value, line)))
-                self.report.error("implicit-fork", message, line.span).also(*others).clue(clue)
+                finding = self.report.error("implicit-fork", message, line.span).also(*others).clue(clue)
+                finding.note(*self._passed_over(value, line))
+
+    def _passed_over(self, value: Value, line: Line) -> Iterator[str]:
+        """A tensor that comes from nowhere and stands between a line and what that reads: `[parameter 3, relu]`."""
+        nodes = map(self.session.provenance.nodes.get, self.own)
+        sources = (node for node in nodes if node is not None and not node.inputs)
+        between = [
+            node
+            for node in sources
+            if node.span.source is line.span.source and value.span.start < node.span.start < line.span.start
+        ]
+        if between:
+            name = max(between, key=lambda node: node.span.start).op.name
+            yield f"`{name}` above it has no input and never feeds the next statement: read it by its name"
 
     def _naming(self, value: Value, line: Line) -> Iterator[Fix]:
         """How a statement names what it reads; in a loop that is the turn before, whichever that is."""
