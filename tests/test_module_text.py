@@ -96,6 +96,39 @@ def test_results_are_passed_on_by_their_names() -> None:
     assert "        low, mid, high = self.both(image)\n        return PyramidOutput(low, mid, high)\n" in text
 
 
+def test_heads_are_called_where_they_are_returned() -> None:
+    text = text_of("""
+        netc: 1
+        name: heads
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        blocks:
+          head:
+            net: {conv: conv2d 8 3 padding=1, logits: conv2d 3 1 @conv, offsets: conv2d 12 1 @conv}
+            outputs: {logits: logits, offsets: offsets}
+        net: {head: head @image}
+        outputs: {logits: head.logits, offsets: head.offsets}
+    """)
+    assert "        return self.logits(x), self.offsets(x)\n" in text
+    assert "        return HeadsOutput(logits, offsets)\n" in text
+
+
+def test_what_evaluation_computes_anyway_is_returned_in_evaluation_by_classes_within() -> None:
+    text = text_of("""
+        netc: 1
+        name: auxiliary
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        blocks:
+          head:
+            net: {conv: conv2d 8 3 padding=1, logits: conv2d 3 1 @conv, soft: softmax 1 @logits, side: conv2d 2 1 @conv}
+            outputs: {soft: soft, logits: {from: logits, when: train}, side: {from: side, when: train}}
+        net: {head: head @image}
+        outputs: {soft: head.soft, logits: {from: head.logits, when: train}, side: {from: head.side, when: train}}
+    """)
+    assert "def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:" in text
+    assert "        return soft, logits, side\n" in text
+    assert "    soft: Tensor\n    logits: Tensor\n    side: Tensor | None\n" in text
+
+
 def test_training_stands_in_one_place() -> None:
     text = text_of("""
         netc: 1

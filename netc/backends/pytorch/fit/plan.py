@@ -10,6 +10,7 @@ import msgspec
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import Chooser, same
 from netc.backends.pytorch.fit.common import Common, Param
+from netc.backends.pytorch.fit.results import evaluated
 from netc.backends.pytorch.trace.tracer import Trace
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Seen
@@ -77,7 +78,19 @@ class Plan:
         sequence = None if whole.whole is None else tree.Sequence(self._parts(whole.whole.members, frozenset()))
         for trace in self.traces:
             self.fixed[trace] |= trace.structural
-        return msgspec.structs.replace(whole, whole=sequence, steps=self._steps(whole.steps))
+        outputs = self._outputs(whole.outputs)
+        return msgspec.structs.replace(whole, whole=sequence, steps=self._steps(whole.steps), outputs=outputs)
+
+    def _outputs(self, outputs: tuple[tree.Output, ...]) -> tuple[tree.Output, ...]:
+        """A class within the network also returns in evaluation what is only for training, where that is there."""
+        if self.is_root or not any(output.train_only for output in outputs):
+            return outputs
+        known = [evaluated(trace.block, self.classes) for trace in self.traces]
+        found = []
+        for i, output in enumerate(outputs):
+            there = all(trace.block.outputs[i].value in k for trace, k in zip(self.traces, known, strict=True))
+            found.append(msgspec.structs.replace(output, train_only=output.train_only and not there))
+        return tuple(found)
 
     def _steps(self, steps: Sequence[tree.Step]) -> tuple[tree.Step, ...]:
         return tuple(one for step in steps for one in self._step(step))

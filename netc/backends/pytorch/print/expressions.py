@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.print.code import LEVELS, Code, filled
 from netc.backends.pytorch.print.constructor import Constructor
 from netc.backends.pytorch.print.document import WIDTH
-from netc.backends.pytorch.print.returns import Returns
+from netc.backends.pytorch.print.returns import BARE, Returns
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text
@@ -17,8 +15,6 @@ from netc.expr.tree import ATOM, Expr
 
 MARGIN = 24
 """Columns kept for the name a sum or product is given and for its signs."""
-BARE = re.compile(r"self\.\w+\(\w+\)")
-"""A module called with a variable."""
 
 
 class Expressions(Returns):
@@ -102,6 +98,13 @@ class Expressions(Returns):
             and bool(BARE.fullmatch(pending.text))
             and room > 0
         )
+
+    def _is_result(self, step: tree.Apply) -> bool:
+        """Whether a step and all that is pending are returned, and these are modules called with variables: they may
+        stand side by side."""
+        slots = (*step.outs, *(p.slot for p in self.stack))
+        own = all(slot in self.tensors.results and self.uses[slot] == 1 for slot in slots if slot is not None)
+        return own and len(step.outs) == 1 and all(BARE.fullmatch(p.text) for p in self.stack)
 
     def _is_too_wide(self, step: tree.Apply, slots: list[str]) -> bool:
         """Whether a sum or product of pending expressions would not fit on a line; it has no brackets to break at."""

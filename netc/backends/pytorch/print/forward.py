@@ -76,7 +76,7 @@ class Writer(Expressions):
         slots = [self.tensors.of(read) for read in step.reads]
         if any(template.count(f"{{{i}}}") > 1 and s not in self.homes for i, s in enumerate(slots)):
             self.flush()
-        crowd = step.heavy and any(p.heavy for p in self.stack) and not self._meets(step)
+        crowd = step.heavy and any(p.heavy for p in self.stack) and not (self._meets(step) or self._is_result(step))
         if self._is_too_wide(step, slots):
             self._shorten(slots)
         if crowd:
@@ -95,7 +95,8 @@ class Writer(Expressions):
             self._spend(made)
             named = zip(groups, _distinct(groups, step.path), strict=True)
             self.before = len(self.lines)
-            self.write(f"{', '.join([self.hold_list(group, wanted) for group, wanted in named])} = {made.text}")
+            self.built.append((", ".join([self.hold_list(group, wanted) for group, wanted in named]), made.text))
+            self.write(" = ".join(self.built[-1]))
             self.passed = made, tuple(slot for group in groups for slot in group), len(self.lines)
             return
         if step.call is not None and self._are_parts(step):
@@ -107,6 +108,9 @@ class Writer(Expressions):
         told = step.call or form
         self._bind(made, self._results(step), told.results if told is not None else "")
         callee = self.constructor.plan.callee(step.make) if isinstance(step.make, tree.New) else None
+        if callee is not None:
+            pairs = zip(step.outs, callee.tree.outputs, strict=False)
+            self.absent.update(out for out, output in pairs if output.train_only)
         plain = len(step.outs) == 1 and not (form and form.results)
         if plain if callee is None else not any(o.train_only for o in callee.tree.outputs):
             self.passed = made, step.outs, len(self.lines)
@@ -135,8 +139,8 @@ class Writer(Expressions):
             name = self.hold_list(self._slots(rolled, lists[0]))
             self._count(rolled)
             self.before = len(self.lines)
-            self.built = name, made.text, loop_words(sources)
-            self.write(f"{name} = [{made.text} {loop_words(sources)}]")
+            self.built.append((name, f"[{made.text} {loop_words(sources)}]"))
+            self.write(" = ".join(self.built[-1]))
             return
         places = list(dict.fromkeys((*lists, *carried)))
         results = [inner.take([self._slots(rolled, place)[0]])[0] for place in places]
@@ -360,6 +364,7 @@ class Writer(Expressions):
             self.lines.append(f"{pad}{' = '.join(self.presets[s] for s in results)} = None")
             self.lines.extend((f"{pad}if self.training:", *inner_lines))
             self.late = start, len(self.lines), inner_lines
+            self.latest = frozenset(results)
         self.left.subtract(inner)
         for slot in results:
             self.hold(self.presets[slot], slot)

@@ -127,6 +127,8 @@ class ClassWriter:
         self.tensors = Tensors(plan.tree.steps, plan.tree.outputs, self.constructor.places)
         self.outputs = plan.tree.outputs
         self.kept = [o for o in self.outputs if not o.train_only]
+        self.optional: set[str] = set()
+        """Tensors that the forward as written has only in training, for all that its types say."""
         named = plan.is_root and len(self.outputs) > 1
         self.training = f"{plan.class_name}TrainingOutput" if named and len(self.kept) < len(self.outputs) else ""
         self.evaluation = f"{plan.class_name}Output" if named and len(self.kept) > 1 else ""
@@ -152,7 +154,8 @@ class ClassWriter:
         if not name:
             return []
         self.file.add("typing:NamedTuple")
-        fields = [f"    {field(o.name)}: {_type_of(o)}" for o in outputs or self.outputs]
+        kinds = [_type_of(o) if self.tensors.of(o.read) in self.optional else "Tensor" for o in outputs or self.outputs]
+        fields = [f"    {field(o.name)}: {kind}" for o, kind in zip(outputs or self.outputs, kinds, strict=True)]
         return [f"class {name}(NamedTuple):", *fields, "", ""]
 
     def _forward(self) -> list[str]:
@@ -161,6 +164,7 @@ class ClassWriter:
         if self.plan.tree.whole is not None or self._inherits_forward():
             return []
         writer = self._body([self._input_name(name) for name in self.plan.tree.inputs])
+        self.optional = writer.trained | writer.absent
         given = [f"{name}: {kind}" for name, kind in writer.given]
         returns = "list[Tensor]" if writer.listed or writer.gives_list else self._returns()
         if writer.returned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from netc.backends.pytorch import tree
@@ -11,6 +12,8 @@ from netc.backends.pytorch.print.tensors import Tensors
 from netc.backends.pytorch.print.variables import Text, Variables
 from netc.expr.tree import OR
 
+BARE = re.compile(r"self\.\w+\(\w+\)")
+"""A module called with a variable."""
 MANY = 3
 """So many items of one list among what is returned make that a list."""
 
@@ -28,10 +31,14 @@ class Returns(Variables):
         """The lengths of the lists that are returned, where lists are."""
         self.passed: tuple[Text, tuple[str, ...], int] | None = None
         """The call that was written last, the tensors it makes, and how many lines there were after it."""
-        self.built = ("", "", "")
-        """The list that a comprehension built last: its name, an item, the loop."""
+        self.built: list[tuple[str, str]] = []
+        """Lists that were built last, one after another: their names, and how."""
         self.late: tuple[int, int, list[str]] = (0, -1, [])
         """The statements of training that were written last, from and to which line they are, with what sets them."""
+        self.latest: frozenset[str] = frozenset()
+        """The tensors that those make."""
+        self.absent: set[str] = set()
+        """Results of calls that are None in evaluation."""
         self.is_shared = False
         """Whether classes call this one that only know it as a module: it returns tensors, not lists of them."""
         self.trained: set[str] = set()
@@ -47,7 +54,7 @@ class Returns(Variables):
         kept = [o for o in outputs if not o.train_only]
         if self._is_passed_on(outputs, training or evaluation):
             return
-        if len(outputs) > 1 and (any(p.heavy or not p.is_free for p in self.stack) or self._is_longer(outputs)):
+        if len(outputs) > 1 and not (self._is_plain(outputs, wraps) or self._is_free(outputs)):
             self.flush()
         shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
         if training:
@@ -72,15 +79,32 @@ class Returns(Variables):
         self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
 
     def _return_list(self, listed: str) -> None:
-        """Lists by their names; a list that was built last as it is built."""
-        if listed == self.built[0] and self._is_last():
-            del self.lines[self.before :]
-            listed = f"[{self.built[1]} {self.built[2]}]"
+        """Lists by their names; those that were built last as they are built, where that is short."""
+        names = listed.split(", ")
+        last = self.built[-len(names) :]
+        written = [line for name, text in last for line in layout(f"{name} = {text}", self.indent)]
+        texts = [text for _, text in last]
+        plain = len(texts) == 1 or all(map(BARE.fullmatch, texts))
+        read = {word for text in texts for word in re.findall(r"(?<!\.)\b\w+", text)}
+        room = WIDTH - self.indent - len("return ")
+        short = len(texts) == 1 or len(", ".join(texts)) <= room
+        ended = [name for name, _ in last] == names and self.lines[-len(written) :] == written
+        if plain and short and ended and read.isdisjoint(names):
+            del self.lines[-len(written) :]
+            listed = ", ".join(texts)
         self.write(f"return {listed}")
 
-    def _is_last(self) -> bool:
-        """Whether nothing was written after the list that was built last."""
-        return self.lines[self.before :] == layout(f"{self.built[0]} = [{self.built[1]} {self.built[2]}]", self.indent)
+    def _is_free(self, outputs: Sequence[tree.Output]) -> bool:
+        """Whether what is pending only looks at tensors, and the results fit on a line with it."""
+        return all(p.is_free and not p.heavy for p in self.stack) and not self._is_longer(outputs)
+
+    def _is_plain(self, outputs: Sequence[tree.Output], wraps: tuple[str, str]) -> bool:
+        """Whether all results are modules called with variables that are pending, and fit on one line as they are."""
+        texts = {p.slot: p.text for p in self.stack}
+        if set(texts) != {self.tensors.of(output.read) for output in outputs} or wraps[0]:
+            return False
+        room = WIDTH - self.indent - len("return ") - (len(wraps[1]) + 2 if wraps[1] else 0)
+        return all(map(BARE.fullmatch, texts.values())) and len(", ".join(texts.values())) <= room
 
     def _is_longer(self, outputs: Sequence[tree.Output]) -> bool:
         """Whether results fit on a line with names for what is pending, and not without."""
@@ -98,6 +122,7 @@ class Returns(Variables):
         """`if self.training:`, with what was written last for training alone."""
         start, end, late = self.late
         if end == len(self.lines):
+            self.trained -= self.latest
             del self.lines[start:]
             self.lines.extend((f"{' ' * self.indent}if self.training:", *late))
         else:
