@@ -462,3 +462,87 @@ def test_a_class_for_the_blocks_with_a_switch_on_is_named_after_it() -> None:
         outputs: {y: b}
     """)
     assert "self.b = UnitGated(" in text
+
+
+def test_a_block_that_another_file_has_with_more_arguments_is_its_class(tmp_path: Path) -> None:
+    unit = "{args: width size=3 stride=1, net: {conv: conv2d width size stride=stride padding=size//2, act: relu}}"
+    case = "{args: width size=3, net: {conv: conv2d width size padding=size//2, act: relu}}"
+    (tmp_path / "trunk.yaml").write_text(
+        f"netc: 1\nname: trunk\ninputs: {{image: [N, 3, 4*h, 4*w]}}\nblocks: {{unit: {unit}}}\n"
+        "net: {stem: unit 4 stride=2, body: unit 8 1}\n"
+    )
+    (tmp_path / "whole.yaml").write_text(f"""
+        netc: 1
+        name: whole
+        import: {{trunk: trunk.yaml}}
+        inputs: {{image: [N, 3, 4*h, 4*w]}}
+        blocks:
+          conv_block: {case}
+          other: {{args: width size=5, net: {{conv: conv2d width size padding=size//2, act: relu}}}}
+        net: {{body: trunk @image, one: conv_block 4, two: conv_block 8 1, three: other 4, four: other 8 1}}
+    """)
+    text = netc.load(tmp_path / "whole.yaml").to_torch()
+    assert "class ConvBlock" not in text
+    assert "        self.two = Unit(4, 8, size=1)\n" in text
+    assert "        self.three = Other(8, 4)\n        self.four = Other(4, 8, size=1)\n" in text
+    assert judge(tmp_path / "whole.yaml")
+
+
+def test_a_condition_is_said_by_the_number_that_forward_keeps_anyway() -> None:
+    text = text_of("""
+        netc: 1
+        name: rolls
+        inputs: {image: [N, 3, 8, 8]}
+        blocks:
+          turned:
+            args: shift
+            net:
+              there: {if: shift > 0, do: roll (-shift -shift) (2 3)}
+              conv: conv2d 3 1
+              back: {if: shift > 0, do: roll (shift shift) (2 3)}
+        net: {a: turned 0 @image, b: turned 2}
+    """)
+    assert "x.roll((-self.shift, -self.shift), (2, 3)) if self.shift > 0 else x" in text
+    assert "has_" not in text
+
+
+def test_a_chain_that_only_looks_at_a_tensor_is_no_module() -> None:
+    text = text_of("""
+        netc: 1
+        name: views
+        inputs: {image: [N, 3, 8, 8]}
+        net: {conv: conv2d 4 3 padding=1, flat: [flatten 2 3, flatten 1 2], fc: linear 5}
+    """)
+    assert "x = self.conv(image).flatten(2, 3).flatten(1, 2)" in text
+
+
+def test_parts_of_a_tensor_keep_the_sizes_that_were_said() -> None:
+    text = text_of("""
+        netc: 1
+        name: attends
+        inputs: {tokens: [N, 6, 12]}
+        blocks:
+          attention:
+            args: width heads
+            net:
+              qkv: [linear 3*width, unflatten 2 (3 heads width//heads), permute (2 0 3 1 4)]
+              parts: unbind 0
+              attended: scaled_dot_product_attention @parts.0 @parts.1 @parts.2
+              joined: [transpose 1 2, flatten 2]
+              proj: linear width
+        net: {a: attention 12 3 @tokens, b: attention 8 2}
+    """)
+    assert "self.proj = nn.Linear(heads * (width // heads), width)" in text
+    assert "scaled_dot_product_attention(parts[0], parts[1], parts[2])" in text
+
+
+@pytest.mark.parametrize(("mode", "said"), [("row", "StochasticDepth(0.1)"), ("batch", 'mode="batch"')])
+def test_samples_are_dropped_without_a_word_for_it(mode: str, said: str) -> None:
+    text = text_of(f"""
+        netc: 1
+        name: dropped
+        inputs: {{image: [N, 3, 8, 8]}}
+        net: {{conv: conv2d 3 1 @image, drop: stochastic_depth 0.1 {mode}, out: add @image @drop}}
+    """)
+    assert said in text
+    assert ("self.mode" in text) == (mode == "batch")

@@ -603,11 +603,23 @@ def test_padding_is_a_module_in_a_sequence() -> None:
     assert torch.equal(body(x), wanted)
 
 
+EDGES = """netc: 1
+name: edges
+inputs: {rows: [N, 9], more: [N, 8]}
+blocks:
+  ends:
+    args: side
+    net: {still: constant 0 shape=(side-7), moved: constant 1 shape=7, all: concat dim=0 @still @moved, out: add @in @all}
+net: {a: ends 9 @rows, b: ends 8 @more}
+outputs: {a: a, b: b}
+"""
+
+
 def test_numbers_computed_from_what_the_author_said_follow_it() -> None:
     code = generate(compiled("tcn.yaml"))
     assert "nn.ZeroPad1d(((size - 1) * dilation, 0))" in code
     assert "padding: " not in code
-    assert "torch.full((side - 7,), 0.0" in generate(compiled("swin.yaml:swin_t"))
+    assert "torch.full((side - 7,), 0.0" in generate(compiled(EDGES))
 
 
 def test_an_operator_is_an_argument_where_instances_differ_in_it() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netc.ops.activation import _Dropout
 from netc.ops.base import Family, Word, attr, op
 from netc.ops.common import need_axes, need_float, positional
-from netc.ops.records import Problem, TorchForm, TorchModule
+from netc.ops.records import Problem, TorchArg, TorchForm, TorchModule
 from netc.types import TensorType
 
 
@@ -30,18 +30,21 @@ class FeatureAlphaDropout(_Dropout):
 
 
 STOCHASTIC_DEPTH = '''class StochasticDepth(nn.Module):
-    """In training, zeroes samples ("row") or the batch ("batch") with probability p."""
+    """In training, zeroes samples ("row") or the batch ("batch") with probability p."""  # if mode
+    """In training, zeroes samples with probability p."""  # if no mode
 
-    def __init__(self, p: float, mode: str) -> None:
+    def __init__(self, p: float, mode: str = "row") -> None:  # if mode
+    def __init__(self, p: float) -> None:  # if no mode
         super().__init__()
         self.p = p
-        self.mode = mode
+        self.mode = mode  # if mode
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        size = x.shape[0] if self.mode == "row" else 1
-        keep = x.new_empty([size] + [1] * (x.ndim - 1)).bernoulli_(1 - self.p)
+        size = x.shape[0] if self.mode == "row" else 1  # if mode
+        keep = x.new_empty([size] + [1] * (x.ndim - 1)).bernoulli_(1 - self.p)  # if mode
+        keep = x.new_empty([x.shape[0]] + [1] * (x.ndim - 1)).bernoulli_(1 - self.p)  # if no mode
         return x * (keep / (1 - self.p) if self.p < 1 else keep)'''
 
 
@@ -58,7 +61,8 @@ class StochasticDepth(_Dropout):
         yield from need_axes(self, x[0], 1)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        return TorchForm(TorchModule("StochasticDepth", positional(self, "p", "mode"), helper=STOCHASTIC_DEPTH))
+        mode = TorchArg("mode", self.mode, attribute="mode", keyword=True, omit="row")
+        return TorchForm(TorchModule("StochasticDepth", (*positional(self, "p"), mode), helper=STOCHASTIC_DEPTH))
 
     def caption(self, *x: TensorType) -> str:
         return f"p {self.p:.3g}, {self.mode}"

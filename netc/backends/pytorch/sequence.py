@@ -104,7 +104,7 @@ def _chain(steps: tuple[tree.Step, ...], prefix: str, uses: Counter[str]) -> tup
     if not inside or inside != list(range(inside[0], inside[-1] + 1)):
         return steps
     run = _flat(steps[inside[0] : inside[-1] + 1])
-    if not run or not _is_straight(run, start, uses):
+    if not run or not _is_straight(run, start, uses) or not any(step.call is None or step.heavy for step in run):
         return steps
     members = tuple(part for step in steps[inside[0] : inside[-1] + 1] for part in _parts(step, start))
     kept = any(step.kept for step in run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -56,6 +57,14 @@ class Plan:
         self.holes = tuple(self.holes_in(self.tree))
         self.numbers = [self._number(term) for term in common.numbers] if self.is_root else []
         self.params = self._params()
+
+    def case(self, given: Mapping[str, Literal]) -> Plan:
+        """The class with these values for some of its arguments, which it no longer has."""
+        found = copy(self)
+        found.chosen = {key: _given(term, given) for key, term in self.chosen.items()}
+        found._written_out = {}
+        found.params = [param for param in self.params if param.name not in given]
+        return found
 
     def said(self, hole: Hole) -> Expr:
         return self.chosen[id(hole)]
@@ -388,6 +397,12 @@ class Plan:
 def _is_one(one: Any, other: Any) -> bool:
     """Whether one parameter can hand in both: a list of equal numbers is no number where another stands."""
     return isinstance(one, tuple) == isinstance(other, tuple) and same(one, other)
+
+
+def _given(term: Expr, values: Mapping[str, Literal]) -> Expr:
+    found = substitute(term, lambda name: values.get(name) or Name(id=name))
+    assert found is not None
+    return found
 
 
 def _is_seen_once(entry: Hole, exit: Hole) -> bool:

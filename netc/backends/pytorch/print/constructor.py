@@ -21,8 +21,9 @@ from netc.expr.terms import (
     cost,
     is_compared_with_none,
 )
-from netc.expr.tree import OR, Binary, Expr, Name, Unary, names_in, parts_of
+from netc.expr.tree import OR, Binary, Expr, Literal, Name, Unary, names_in, parts_of
 
+OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 LONG_LET = 6
 """A derived value of this cost is a variable even where it is read once."""
 
@@ -154,6 +155,27 @@ class Constructor(Containers):
             )
         return self.flags[term]
 
+    def condition(self, hole: tree.Hole, path: str) -> tuple[str, str]:
+        """A condition and its opposite in `forward`: said by what is kept anyway, else by a flag of its own."""
+        term = self.said(hole)
+        if self._is_told(term):
+            return self.say_stored(term, {}).text, self.say_stored(_negated(term), {}).text
+        flag = f"self.{self.flag(hole, path)}"
+        return flag, f"not {flag}"
+
+    def _is_told(self, term: Expr) -> bool:
+        """Whether a condition only compares a number that `forward` needs anyway."""
+        match term:
+            case Binary(op=op, left=Name(id=name), right=Literal()) if op in OPPOSITE:
+                return name in self._needed
+        return False
+
+    @cached_property
+    def _needed(self) -> frozenset[str]:
+        """The names of the numbers of expressions in `forward`."""
+        holes = (hole for a in applied(self.plan.tree.steps) if a.call is not None for hole in a.holes)
+        return frozenset().union(*(names_in(self.said(hole)) for hole in holes))
+
     def _guards(self, steps: Sequence[tree.Step]) -> Iterator[tuple[str, str]]:
         """Conditions under which there is one module more: it is None otherwise."""
         for node in (inner for step in steps for inner in tree.walk(step)):
@@ -180,10 +202,13 @@ class Constructor(Containers):
             if self.places.is_made(a) and self._is_always_there(a.module, step):
                 yield from self._place(a, indent)
         term = self.said(step.condition)
-        flag = self.flag(step.condition, step.path)
-        if term not in self._set:
-            self._set.add(term)
-            yield from layout(f"self.{flag} = {self.say(term).text}", indent)
+        if self._is_told(term):
+            condition, opposite = self.say(term).text, self.say(_negated(term)).text
+        else:
+            condition, opposite = self.condition(step.condition, step.path)
+            if term not in self._set:
+                self._set.add(term)
+                yield from layout(f"{condition} = {self.say(term).text}", indent)
         yield from self._typed(step, indent)
         before = set(self._made)
         then = list(self._steps(step.both()[0].steps, indent + 4))
@@ -192,10 +217,10 @@ class Constructor(Containers):
         self._made |= after
         pad = " " * indent
         if then:
-            yield f"{pad}if self.{flag}:"
+            yield f"{pad}if {condition}:"
             yield from then
         if otherwise:
-            yield f"{pad}else:" if then else f"{pad}if not self.{flag}:"
+            yield f"{pad}else:" if then else f"{pad}if {opposite}:"
             yield from otherwise
 
     def _typed(self, branch: tree.Branch, indent: int) -> Iterator[str]:
@@ -305,10 +330,9 @@ def _is_identity(made: tree.Module) -> bool:
 
 def _negated(term: Expr) -> Expr:
     """The opposite of a condition."""
-    opposite = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
     match term:
-        case Binary(op=op, left=left, right=right) if op in opposite:
-            return Binary(op=opposite[op], left=left, right=right)
+        case Binary(op=op, left=left, right=right) if op in OPPOSITE:
+            return Binary(op=OPPOSITE[op], left=left, right=right)
         case Unary(op="not", operand=operand):
             return operand
     return Unary(op="not", operand=term)

@@ -287,7 +287,9 @@ class Writer(Expressions):
         """A conditional expression where each side is one, else `if` and `else`."""
         self.flush()
         guard = self.constructor.guards.get(step.out)
-        flag = guard or f"self.{self.constructor.flag(step.condition, step.path)}"
+        flag, opposite = (
+            self.constructor.condition(step.condition, step.path) if guard is None else (guard, _other(guard))
+        )
         sides = [self._side(body, self.indent) for body in step.both()]
         shown = f"{sides[0][1].code.within(OR)} if {flag} else {sides[1][1].code.within(CHOICE)}"
         if not any(writer.lines for writer, _ in sides) and len(shown) <= LONG:
@@ -298,7 +300,7 @@ class Writer(Expressions):
             else:
                 self._bind(choice, (step.out,))
             return
-        self._blocks(step, flag)
+        self._blocks(step, flag, opposite)
 
     def _side(self, body: tree.Body, indent: int) -> tuple[Writer, Text]:
         writer = self.branch(indent)
@@ -307,7 +309,7 @@ class Writer(Expressions):
         writer.flush()
         return writer, shown
 
-    def _blocks(self, step: tree.Branch, flag: str) -> None:
+    def _blocks(self, step: tree.Branch, flag: str, opposite: str) -> None:
         name = self._join_name(step)
         inner = Counter(self.tensors.of(read) for read in reads_of(step))
         sides = []
@@ -321,8 +323,7 @@ class Writer(Expressions):
         if then:
             self.lines.extend((f"{pad}if {flag}:", *then))
         if otherwise:
-            absent = flag.replace(" is not None", " is None") if " is not None" in flag else f"not {flag}"
-            self.lines.extend((f"{pad}else:" if then else f"{pad}if {absent}:", *otherwise))
+            self.lines.extend((f"{pad}else:" if then else f"{pad}if {opposite}:", *otherwise))
         self.left.subtract(inner)
         for writer in sides:
             for held, slot in writer.held.items():
@@ -383,6 +384,12 @@ class Writer(Expressions):
             writer._step(step)
         writer.flush()
         return writer
+
+
+def _other(guard: str) -> str:
+    """Whether a module is absent, for whether it is there."""
+    there, absent = " is not None", " is None"
+    return guard.replace(there, absent) if there in guard else guard.replace(absent, there)
 
 
 def _distinct(groups: Sequence[tuple[str, ...]], path: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import PurePath
 
 import msgspec
@@ -52,14 +53,17 @@ def write_module(network: Network, header: Header) -> str:
 
 
 def _classes(writers: Sequence[ClassWriter]) -> Iterator[str]:
-    """All classes; one for those of two files that are the same but for the name."""
-    known: dict[tuple[str, ...], Plan] = {}
+    """All classes; one for those of two files that are the same but for the name, or for arguments that only the first
+    has."""
+    known: dict[tuple[str, ...], list[ClassWriter]] = {}
     for writer in writers:
-        head, *body = writer.lines()
-        plan = writer.plan
-        found = known.setdefault((head.replace(plan.class_name, "", 1), *body), plan)
-        if found.definition.file is plan.definition.file:
-            yield from ("", "", head, *body)
+        lines, plan = writer.lines, writer.plan
+        alike = known.setdefault(tuple(writer.forward), [])
+        others = [other for other in alike if other.plan.definition.file is not plan.definition.file]
+        found = next((other.plan for other in others if writer.is_case_of(other)), None)
+        if found is None:
+            yield from ("", "", *lines)
+            alike.append(writer)
         else:
             plan.class_name = found.class_name
 
@@ -129,14 +133,28 @@ class ClassWriter:
         self.kept = [o for o in self.outputs if not o.train_only]
         self.optional: set[str] = set()
         """Tensors that the forward as written has only in training, for all that its types say."""
+        self.forward: list[str] = []
         named = plan.is_root and len(self.outputs) > 1
         self.training = f"{plan.class_name}TrainingOutput" if named and len(self.kept) < len(self.outputs) else ""
         self.evaluation = f"{plan.class_name}Output" if named and len(self.kept) > 1 else ""
         if named and not self.kept:
             self.training, self.evaluation = "", f"{plan.class_name}Output"
 
+    def is_case_of(self, other: ClassWriter) -> bool:
+        """Whether another class is this one, with the arguments that this one lacks left to their defaults."""
+        own = {param.name for param in self.plan.params}
+        more = {param.name: param.default for param in other.plan.params if param.name not in own}
+        defaults = {name: default for name, default in more.items() if default is not None}
+        if len(own) + len(more) > len(other.plan.params) or defaults.keys() != more.keys():
+            return False
+        case = ClassWriter(other.plan.case(defaults), self.file, self.network, self.flat) if more else other
+        (head, *lines), (other_head, *other_lines) = self.lines, case.lines
+        return lines == other_lines and head == other_head.replace(other.plan.class_name, self.plan.class_name, 1)
+
+    @cached_property
     def lines(self) -> list[str]:
-        forward = self._forward()
+        """The whole class."""
+        self.forward = self._forward()
         frozen, more = self._frozen()
         init = self.constructor.lines()
         if self.plan.is_root:
@@ -144,7 +162,7 @@ class ClassWriter:
         if frozen or more:
             init = init or self.constructor.lines([""])
         doc = [*self._doc(), ""] if self.plan.is_root else []
-        parts = [part for part in ([*init, *more], frozen, forward) if part]
+        parts = [part for part in ([*init, *more], frozen, self.forward) if part]
         body = [line for i, part in enumerate(parts) for line in ([""] if i else []) + part]
         body = body or ["    pass"]
         results = [*self._result_class(self.training, self.outputs), *self._result_class(self.evaluation, self.kept)]

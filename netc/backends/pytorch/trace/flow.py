@@ -64,6 +64,11 @@ class Flow:
         made = [ends.result for _, ends in self._chain(group, group.path, taps=True) or ()]
         return tuple(made.index(output.value) for output in self.block.outputs)
 
+    def is_view(self, group: Group) -> bool:
+        """Whether a chain only looks at its tensor in another shape: expressions say that."""
+        found = leaves(group.items)
+        return all(isinstance(leaf, Node) and leaf.op.view and self.forms.of(leaf).call for leaf in found)
+
     def straight(self, group: Group) -> Ends | None:
         """The ends of a group whose members only hand one tensor on."""
         if not group.path or group.kind in ("if", "iteration") or group.spliced:

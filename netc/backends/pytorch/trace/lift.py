@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -86,12 +86,9 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     """The sizes of a node's outputs by the operator's own rule, where that can be followed."""
     depends = depends_of(*attributes.values())
     unfollowed = depends | depends_of(*(size for sizes in inputs for size in sizes))
-    types = [TensorType(sizes, v.type.dtype) for sizes, v in zip(inputs, node.inputs, strict=True)]  # type: ignore[arg-type]
     real = [v.type.shape for v in node.outputs]
-    try:
-        shapes = [t.shape for t in lifted(node.op, attributes, reader).outputs(*types)]
-    except (TypeError, AttributeError, ValueError):
-        shapes = [()] * len(real)
+    plain = [tuple([size if size.depends else size.value for size in sizes]) for sizes in inputs]
+    shapes = _shapes(node, attributes, inputs, reader) or _shapes(node, attributes, plain, reader) or [()] * len(real)
     hidden = depends_of(*(a for n, a in attributes.items() if a.depends and _decides_unseen(node, n, a.value)))
     if len(inputs) > 1:
         hidden |= depends_of(*(size for sizes in inputs for size in sizes if size == 1))
@@ -99,6 +96,18 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     if not node.op.windows(*(v.type for v in node.inputs)):
         return sizes
     return tuple(_slid(found, inputs[0], depends) for found in sizes)
+
+
+def _shapes(
+    node: Node, attributes: Mapping[str, Number], inputs: Sequence[tuple[Any, ...]], reader: Reader
+) -> list[tuple[Any, ...]]:
+    """The shapes of a node's outputs by the operator's own rule; nothing where that asks more of a size than what it
+    is."""
+    types = [TensorType(sizes, v.type.dtype) for sizes, v in zip(inputs, node.inputs, strict=True)]
+    try:
+        return [t.shape for t in lifted(node.op, attributes, reader).outputs(*types)]
+    except (TypeError, AttributeError, ValueError):
+        return []
 
 
 def unsaid(node: Node, attributes: Mapping[str, Number], form: TorchForm) -> frozenset[str]:

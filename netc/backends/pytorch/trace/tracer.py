@@ -121,7 +121,7 @@ class Trace(Instance):
         if group.kind == "if":
             yield self._branch(group)
             return
-        ends = self.flow.straight(group)
+        ends = None if self.flow.is_view(group) else self.flow.straight(group)
         if ends is not None:
             kept = self.tracer.forms.has_state(group.items)
             source = self._read(ends.source)
