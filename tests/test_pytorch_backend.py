@@ -609,7 +609,11 @@ inputs: {rows: [N, 9], more: [N, 8]}
 blocks:
   ends:
     args: side
-    net: {still: constant 0 shape=(side-7), moved: constant 1 shape=7, all: concat dim=0 @still @moved, out: add @in @all}
+    net:
+      still: constant 0 shape=(side-7)
+      moved: constant 1 shape=7
+      all: concat dim=0 @still @moved
+      out: add @in @all
 net: {a: ends 9 @rows, b: ends 8 @more}
 outputs: {a: a, b: b}
 """
