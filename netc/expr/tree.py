@@ -35,17 +35,19 @@ class Literal(Expr, frozen=True, eq=False):
     value: Any
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Literal) and self._key() == other._key()
+        if self is other:
+            return True
+        if not isinstance(other, Literal) or self.start != other.start or self.end != other.end:
+            return False
+        one, two = self.value, other.value
+        alike = one is two or (type(one) is type(two) and one == two)
+        return alike and (not isinstance(one, tuple) or repr(one) == repr(two))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[Any, ...]:
-        kind = repr(self.value) if isinstance(self.value, tuple) else type(self.value)
-        return self.value, kind, self.start, self.end
+        return hash((self.value, self.start, self.end))
 
 
 class Name(Expr, frozen=True):
@@ -198,8 +200,13 @@ def dotted(expr: Expr) -> str | None:
     return None
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+
+
 def names_in(expr: Expr) -> frozenset[str]:
     """All bare names of an expression."""
+    if isinstance(expr, Literal):
+        return _NO_NAMES
     found, waiting = set(), [expr]
     while waiting:
         part = waiting.pop()

@@ -79,8 +79,9 @@ class Chooser:
 
     def chosen(self, hole: Hole, counters: frozenset[str]) -> tuple[Expr | None, Unfollowed]:
         """What `choose` says, and what that does not follow."""
-        if hole.literal is not None:
-            return hole.literal, []
+        literal = hole.literal()
+        if literal is not None:
+            return literal, []
         free = frozenset([(name, self.twins.get(name)) for name in hole.depends & self.live])
         asked = hole.depends & self.rooted if hole.asks else NOTHING
         key = id(hole), counters, free, asked

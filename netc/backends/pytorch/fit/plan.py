@@ -38,7 +38,7 @@ EASY = 3
 
 class Plan:
     """A class: `traces` are its instances, `tree` what they have in common, `chosen` what is written in its holes;
-    `classes` are those of the blocks it calls."""
+    `holes` are those in which more than a literal is, and `classes` those of the blocks it calls."""
 
     def __init__(
         self, definition: Definition, traces: list[Trace], common: Common, classes: Mapping[Block, Plan]
@@ -54,7 +54,7 @@ class Plan:
         self.arguments: dict[int, list[Hole]] = {}
         self.hoisted: list[Param] = []
         self.tree = self._settled(common.tree(traces))
-        self.holes = tuple(self.holes_in(self.tree))
+        self.holes = tuple([hole for hole in self.holes_in(self.tree) if not isinstance(self.said(hole), Literal)])
         self.numbers = [self._number(term) for term in common.numbers] if self.is_root else []
         self.params = self._params()
 

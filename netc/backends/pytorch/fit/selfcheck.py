@@ -13,7 +13,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.choose import same
 from netc.backends.pytorch.fit.classes import Classes
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.trace.forms import Forms, anew, dtype_of, factory_of, wrapped
+from netc.backends.pytorch.trace.forms import Forms, anew, factory_of, wrapped
 from netc.expr.terms import NoValue, evaluate
 from netc.expr.tree import Literal, Name
 from netc.ir.flat import Flat, FlatNode, Wire, join
@@ -83,7 +83,7 @@ class _Checked:
             return reads
         if node is None or node.inputs != reads or place.path in self.called:
             raise _wrong(place.path)
-        if not any(_is_made(node, form, cls, given, place.module) for form in self._forms(node)):
+        if not any(self._is_made(node, form, cls, given, place.module) for form in self._forms(node)):
             raise _wrong(place.path)
         self.called.add(place.path)
         return node.outputs
@@ -121,20 +121,18 @@ class _Checked:
                     yield msgspec.structs.replace(wrapped(node.node.op.name, call), args=call.args)
             form = form.in_place
 
-
-def _is_made(node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Mapping[str, Any], module: str) -> bool:
-    """Whether a form is this class or template, given this, with its weights at this path."""
-    if isinstance(form, TorchCall):
-        return form.template == cls and _is_given(node, form.args, given)
-    if form.cls != cls or (node.params and node.module != module):
-        return False
-    if not _is_given(node, form.args, given):
-        return False
-    own = any(arg.name == "dtype" for arg in form.args)
-    return own or given.get("dtype", _FLOAT) in (_FLOAT, tree.Dtype(dtype_of(node.node)))
-
-
-_FLOAT = tree.Dtype("float32")
+    def _is_made(
+        self, node: FlatNode, form: TorchModule | TorchCall, cls: str, given: Mapping[str, Any], module: str
+    ) -> bool:
+        """Whether a form is this class or template, given this, with its weights at this path."""
+        if isinstance(form, TorchCall):
+            return form.template == cls and _is_given(node, form.args, given)
+        if form.cls != cls or (node.params and node.module != module) or not _is_given(node, form.args, given):
+            return False
+        dtype = given.get("dtype")
+        if dtype is None or any(arg.name == "dtype" for arg in form.args):
+            return True
+        return dtype.name in ("float32", self.forms.dtype(node.node))
 
 
 def _is_given(node: FlatNode, args: Sequence[TorchArg], given: Mapping[str, Any]) -> bool:
@@ -143,6 +141,8 @@ def _is_given(node: FlatNode, args: Sequence[TorchArg], given: Mapping[str, Any]
 
 def _is_value(node: FlatNode, arg: TorchArg, given: Any) -> bool:
     """Whether an argument has its value. Only attributes of several axes take one number for all of them."""
+    if given is arg.value:
+        return True
     attribute = node.node.op.attributes.get(arg.attribute or "")
     if isinstance(given, tuple) and isinstance(arg.value, int | float) and (attribute is None or attribute.kind in ONE):
         return False

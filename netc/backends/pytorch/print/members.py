@@ -288,7 +288,7 @@ class Members:
 
     def say(self, term: Expr) -> Code:
         """A term in `__init__`."""
-        whole = self._with_short(term)
+        whole = term if isinstance(term, Literal) else self._with_short(term)
         self._import(whole)
         return said(whole, self._name)
 

@@ -6,20 +6,33 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from netc.backends.pytorch.tree import Factory
 from netc.backends.pytorch.tree.names import pascal
 from netc.ir.model import Block, Call, Item, Node, Value, leaves
+from netc.ops.base import Op
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
+from netc.types import TensorType
+
+
+class Written(Struct, frozen=True, eq=False):
+    """What an operator on inputs of some types is: its form, whether it has tensors in the state_dict, and the type of
+    its numbers."""
+
+    form: TorchForm
+    kept: bool
+    dtype: str
 
 
 class Forms:
-    """Of one network, each operator asked once."""
+    """Of one network, each operator asked once for inputs of the same types."""
 
     def __init__(self, root: Block) -> None:
-        self._forms: dict[Node, TorchForm] = {}
-        self._kept: dict[Node | Call, bool] = {}
+        self._known: dict[Any, Written] = {}
+        self._written: dict[Node, Written] = {}
+        self._kept: dict[Block, bool] = {}
+        self._bare: dict[int, tuple[TorchModule, TorchModule]] = {}
         self._in_place: dict[int, bool] = {}
         """Statements (by identity) with a form in place, and whether it is right in all their instances."""
         for block in blocks_of(root):
@@ -41,9 +54,28 @@ class Forms:
                 self._in_place[id(leaf.statement)] = right and self._in_place.get(id(leaf.statement), True)
 
     def of(self, node: Node) -> TorchForm:
-        if node not in self._forms:
-            self._forms[node] = node.op.torch(*(v.type for v in node.inputs))
-        return self._forms[node]
+        return self._of(node).form
+
+    def dtype(self, node: Node) -> str:
+        """The type of a module's numbers."""
+        return self._of(node).dtype
+
+    def _of(self, node: Node) -> Written:
+        found = self._written.get(node)
+        if found is None:
+            op, types = node.op, tuple([value.type for value in node.inputs])
+            key = type(op), repr(op.__dict__), types
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = _written(op, types)
+            self._written[node] = found
+        return found
+
+    def bare(self, form: TorchModule) -> TorchModule:
+        """A form without what instances may differ in."""
+        if id(form) not in self._bare:
+            self._bare[id(form)] = form, structs.replace(form, args=bare(form.args))
+        return self._bare[id(form)][1]
 
     def written(self, node: Node, block: Block) -> TorchForm:
         """The form of a node in a class: in place where all instances of its statement may be; a tensor that needs no
@@ -57,12 +89,11 @@ class Forms:
 
     def is_kept(self, leaf: Node | Call) -> bool:
         """Whether a statement has tensors in the state_dict."""
-        if leaf not in self._kept:
-            if isinstance(leaf, Call):
-                self._kept[leaf] = self.has_state(leaf.block.items)
-            else:
-                self._kept[leaf] = any(param.persistent for param in leaf.op.params(*(v.type for v in leaf.inputs)))
-        return self._kept[leaf]
+        if not isinstance(leaf, Call):
+            return self._of(leaf).kept
+        if leaf.block not in self._kept:
+            self._kept[leaf.block] = self.has_state(leaf.block.items)
+        return self._kept[leaf.block]
 
     def has_state(self, items: Sequence[Item]) -> bool:
         """Whether any tensor of these statements is in the state_dict."""
@@ -123,7 +154,7 @@ def factory_of(form: TorchModule) -> Factory:
     return Factory(form.cls, tuple((arg.name if arg.keyword else "", arg.value) for arg in fixed), form.helper)
 
 
-def dtype_of(node: Node) -> str:
-    """The type of a module's numbers."""
-    kinds = {param.dtype for param in node.op.params(*(v.type for v in node.inputs)) if "float" in param.dtype}
-    return kinds.pop() if len(kinds) == 1 else "float32"
+def _written(op: Op, types: tuple[TensorType, ...]) -> Written:
+    form, params = op.torch(*types), op.params(*types)
+    kinds = {param.dtype for param in params if "float" in param.dtype}
+    return Written(form, any(param.persistent for param in params), kinds.pop() if len(kinds) == 1 else "float32")

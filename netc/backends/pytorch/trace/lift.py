@@ -28,8 +28,8 @@ _NUMBER = re.compile(r"(?<![{\w])\d")
 
 def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:
     """The operator with every number that depends on a name remembering it. Raises what the operator raises."""
-    kinds = {name: declared.kind for name, declared in op.attributes.items()}
-    return op.replace(**{n: _lifted(a, kinds[n], op.rank, reader) for n, a in attributes.items() if a.depends})
+    kinds = op.attributes
+    return op.replace(**{n: _lifted(a, kinds[n].kind, op.rank, reader) for n, a in attributes.items()})
 
 
 def _lifted(attribute: Number, kind: str, rank: int, reader: Reader) -> Any:
@@ -86,10 +86,12 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     """The sizes of a node's outputs by the operator's own rule, where that can be followed."""
     depends = depends_of(*attributes.values())
     unfollowed = depends | depends_of(*(size for sizes in inputs for size in sizes))
+    if not unfollowed:
+        return tuple([tuple(map(of, value.type.shape)) for value in node.outputs])
     real = [v.type.shape for v in node.outputs]
     plain = [tuple([size if size.depends else size.value for size in sizes]) for sizes in inputs]
     shapes = _shapes(node, attributes, inputs, reader) or _shapes(node, attributes, plain, reader) or [()] * len(real)
-    hidden = depends_of(*(a for n, a in attributes.items() if a.depends and _decides_unseen(node, n, a.value)))
+    hidden = depends_of(*(a for n, a in attributes.items() if _decides_unseen(node, n, a.value)))
     if len(inputs) > 1:
         hidden |= depends_of(*(size for sizes in inputs for size in sizes if size == 1))
     sizes = tuple(_checked(f, r, unfollowed, hidden) for f, r in zip(shapes, real, strict=True))
@@ -113,7 +115,7 @@ def _shapes(
 def unsaid(node: Node, attributes: Mapping[str, Number], form: TorchForm) -> frozenset[str]:
     """What attributes hang on that the text of a node's PyTorch form says by itself: `[:, 2:]` has the axis there, and
     no argument for it."""
-    return depends_of(*(a for n, a in attributes.items() if a.depends and _is_in_text(node, n, form)))
+    return depends_of(*(a for n, a in attributes.items() if _is_in_text(node, n, form)))
 
 
 def _is_in_text(node: Node, name: str, form: TorchForm) -> bool:

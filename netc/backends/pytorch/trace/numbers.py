@@ -9,7 +9,7 @@ import msgspec
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.trace.flow import Flow
-from netc.backends.pytorch.trace.forms import bare, dtype_of, factory_of
+from netc.backends.pytorch.trace.forms import factory_of
 from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, printed_values, term_of, unsaid
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
@@ -40,8 +40,9 @@ class Numbers:
         """Reads an operator's attributes, and infers the sizes of what it makes."""
         sizes = self.instance.sizes
         attributes = self._read_attributes(node)
-        unseen = unsaid(node, attributes, self.flow.forms.of(node))
-        self.instance.structural |= set(self.instance.bases(unseen))
+        if attributes:
+            unseen = unsaid(node, attributes, self.flow.forms.of(node))
+            self.instance.structural |= set(self.instance.bases(unseen))
         self._owners.setdefault(node.module, node)
         found = inferred(node, attributes, [sizes[v] for v in node.inputs], self.reader)
         sizes.update(zip(node.outputs, found, strict=True))
@@ -57,7 +58,7 @@ class Numbers:
         here, path = self.instance.here(), self.instance.local(node.path)
         holes = [Hole(path, a.name, ((here, self._printed(node, a)),), a.keyword, a.omit) for a in args]
         if typed:
-            dtype = tree.Dtype(dtype_of(node))
+            dtype = tree.Dtype(self.flow.forms.dtype(node))
             holes.append(Hole(path, "dtype", ((here, Number(dtype, lit(dtype))),), True, tree.Dtype("float32")))
         return tuple(holes)
 
@@ -65,8 +66,8 @@ class Numbers:
         """What one argument of a node's PyTorch form is and how it is said."""
         attributes = self._attributes[node]
         if arg.attribute is not None:
-            source = attributes[arg.attribute]
-            if not source.depends:
+            source = attributes.get(arg.attribute)
+            if source is None:
                 return given(arg.value)
             return Number(arg.value, listed(source.term, arg.value, self.reader), source.depends, True)
         if arg.axis is not None:
@@ -82,13 +83,14 @@ class Numbers:
         return Number(arg.value, term if self.reader.value(term) == arg.value else None, depends)
 
     def _read_attributes(self, node: Node) -> dict[str, Number]:
+        """The attributes of an operator that hang on a name; the others are what they are."""
         self.instance.structural |= self.statement_names(node.statement)
-        found = {name: given(getattr(node.op, name)) for name in node.op.attributes}
+        found: dict[str, Number] = {}
         for name, said in node.said.items():
             known = self.reader.read(said)
             if known.depends:
                 known = self._element(node, name, known)
-            found[name] = Number(found[name].value, known.term, known.depends, True)
+                found[name] = Number(getattr(node.op, name), known.term, known.depends, True)
         self._attributes[node] = found
         return found
 
@@ -104,7 +106,7 @@ class Numbers:
 
     def make(self, node: Node, form: TorchModule) -> tree.Make:
         holes = self.holes(node, form.args, typed=not form.make and self.flow.forms.is_kept(node))
-        plain = msgspec.structs.replace(form, args=bare(form.args))
+        plain = self.flow.forms.bare(form)
         found = self.held(node.statement)
         if found is None:
             return tree.Make(plain, holes)

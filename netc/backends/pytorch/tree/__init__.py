@@ -19,8 +19,9 @@ Names of a class are the arguments of its definition, or begin with what else th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -76,7 +77,6 @@ class Hole(Node, frozen=True, eq=False, dict=True):
         """All that the number hangs on, in any place."""
         return depends_of(*[number for _, number in self.seen])
 
-    @cached_property
     def literal(self) -> Literal | None:
         """What says the number where it is the same literal everywhere and hangs on nothing."""
         first = self.seen[0][1].term
@@ -301,7 +301,8 @@ class ClassTree(Node, frozen=True, eq=False):
 
 
 LEAVES = (Hole, New, Read)
-PLAIN = frozenset((str, bool, type(None)))
+PLAIN = ("str", "bool", "int", "tuple[str, ...]", "tuple[int, ...]")
+"""Kinds of fields in which no nodes are."""
 
 
 def handed(name: str) -> str:
@@ -320,13 +321,18 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         found = waiting.pop()
         if isinstance(found, tuple):
-            waiting.extend(reversed(found))
-        elif isinstance(found, LEAVES):
-            yield found
+            waiting.extend(found[::-1])
         elif isinstance(found, Node):
             yield found
-            values = [getattr(found, field) for field in reversed(found.__struct_fields__)]
-            waiting.extend([value for value in values if value.__class__ not in PLAIN])
+            if not isinstance(found, LEAVES):
+                waiting.append(_inside(type(found))(found))
+
+
+@cache
+def _inside(kind: type[Node]) -> Callable[[Node], Any]:
+    """What takes the fields of a node in which others may be."""
+    fields = [name for name, declared in kind.__annotations__.items() if declared not in PLAIN]
+    return attrgetter(*fields)
 
 
 def applied(steps: Iterable[Step]) -> Iterator[Apply]:
