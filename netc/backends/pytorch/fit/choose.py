@@ -115,9 +115,10 @@ class Chooser:
         """How one instance says a number: without the questions whether something is `none`, and with them."""
         if number.term is None or isinstance(number.term, Literal):
             return [] if number.term is None else [number.term]
-        key = id(number.term), id(seen), counters
+        asked = counters and counters & names_in(number.term)
+        key = id(number.term), id(seen), asked
         if key not in self._known_ways:
-            ways = self._shorter(self.reduced(number.term, seen, counters), seen.env)
+            ways = self._shorter(self.reduced(number.term, seen, asked), seen.env)
             self._known_ways[key] = number.term, seen, ways
         return self._known_ways[key][2]
 
@@ -141,12 +142,12 @@ class Chooser:
             return listed and not is_free(name) and any(map(names_in, places))
 
         def rule(before: Expr, found: Expr) -> Expr:
-            match before, found:
-                case Name(id=name), _ if is_free(name):
-                    return Name(id=self.twins.get(name, name))
-                case Name(id=name), _:
+            match before:
+                case Name(id=name) if is_free(name):
+                    return Name(id=self.twins[name]) if name in self.twins else before
+                case Name(id=name):
                     return lit(env[name]) if name in env and is_printed(env[name]) else before
-                case Index(base=Name(id=name)) | Slice(base=Name(id=name)), _ if is_kept(name, parts_of(found)[1:]):
+                case Index(base=Name(id=name)) | Slice(base=Name(id=name)) if is_kept(name, parts_of(found)[1:]):
                     return rebuilt(found, (Name(id=f"={name}"), *parts_of(found)[1:]))
             return _tidy(found, env)
 
@@ -294,6 +295,8 @@ def _tidied(term: Expr, env: dict[str, Any], values: Mapping[str, Any] = {}) -> 
 
 def _tidy(found: Expr, env: dict[str, Any]) -> Expr:
     """Without the rounding of what is a whole number anyway, and without a factor of 1.0 inside a rounding."""
+    if isinstance(found, Literal | Name):
+        return found
     match found:
         case Binary(op="+" | "-") if _literals(found) > 1 and (sums := linear(found)) is not None:
             return from_linear(sums)

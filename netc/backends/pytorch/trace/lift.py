@@ -28,6 +28,8 @@ _NUMBER = re.compile(r"(?<![{\w])\d")
 
 def lifted(op: Op, attributes: Mapping[str, Number], reader: Reader) -> Op:
     """The operator with every number that depends on a name remembering it. Raises what the operator raises."""
+    if not attributes:
+        return op
     kinds = op.attributes
     return op.replace(**{n: _lifted(a, kinds[n].kind, op.rank, reader) for n, a in attributes.items()})
 
@@ -88,16 +90,16 @@ def inferred(node: Node, attributes: Mapping[str, Number], inputs: list[Sizes], 
     unfollowed = depends | depends_of(*(size for sizes in inputs for size in sizes))
     if not unfollowed:
         return tuple([tuple(map(of, value.type.shape)) for value in node.outputs])
+    slides = bool(node.op.windows(*(v.type for v in node.inputs)))
+    given = [(*sizes[:2], *map(_untold, sizes[2:])) if slides else sizes for sizes in inputs]
     real = [v.type.shape for v in node.outputs]
-    plain = [tuple([size if size.depends else size.value for size in sizes]) for sizes in inputs]
-    shapes = _shapes(node, attributes, inputs, reader) or _shapes(node, attributes, plain, reader) or [()] * len(real)
+    plain = [tuple([size if size.depends else size.value for size in sizes]) for sizes in given]
+    shapes = _shapes(node, attributes, given, reader) or _shapes(node, attributes, plain, reader) or [()] * len(real)
     hidden = depends_of(*(a for n, a in attributes.items() if _decides_unseen(node, n, a.value)))
     if len(inputs) > 1:
         hidden |= depends_of(*(size for sizes in inputs for size in sizes if size == 1))
     sizes = tuple(_checked(f, r, unfollowed, hidden) for f, r in zip(shapes, real, strict=True))
-    if not node.op.windows(*(v.type for v in node.inputs)):
-        return sizes
-    return tuple(_slid(found, inputs[0], depends) for found in sizes)
+    return tuple([_slid(found, inputs[0], depends) for found in sizes]) if slides else sizes
 
 
 def _shapes(
@@ -180,6 +182,11 @@ def agreed(found: tuple[Any, ...], real: tuple[Any, ...], everything: frozenset[
     return tuple(
         n if n.value == size else opaque(size, everything) for n, size in zip(map(of, found), real, strict=True)
     )
+
+
+def _untold(size: Number) -> Number:
+    """A size under a window: how it is said is not followed."""
+    return opaque(size.value, size.depends)
 
 
 def _slid(sizes: Sizes, before: Sizes, depends: frozenset[str]) -> Sizes:

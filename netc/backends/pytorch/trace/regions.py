@@ -28,12 +28,14 @@ class Regions:
 
     def runs(self, items: Sequence[Item]) -> Iterator[Item | Region]:
         """The items, those in a row below one dotted name as one region where they can be one."""
+        tops = [self._top(item) for item in items]
         at = 0
         while at < len(items):
-            end = self._run_end(items, at)
+            path, end = tops[at], at + 1
+            while path and end < len(items) and tops[end] == path:
+                end += 1
             region = None
             if end - at > 1 or self._is_fan(items[at]):
-                path = self._top(items[at])
                 region = self.cut(items[at:end], path, path)
             if region is not None and self._is_all(items[at:end], region.path):
                 yield region
@@ -41,13 +43,6 @@ class Regions:
             else:
                 yield items[at]
                 at += 1
-
-    def _run_end(self, items: Sequence[Item], at: int) -> int:
-        path = self._top(items[at])
-        end = at + 1
-        while path and end < len(items) and self._top(items[end]) == path:
-            end += 1
-        return end
 
     def _top(self, item: Item) -> str:
         """The first name of a dotted path that all statements of an item stand below; "" where there is none."""

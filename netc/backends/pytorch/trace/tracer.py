@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ from netc.expr.scope import Provenance
 from netc.expr.tree import Name
 from netc.ir.model import Block, Call, Group, Item, Node, Value
 from netc.syntax.ast import Chain, Definition, Line
+
+T = TypeVar("T")
 
 
 class Tracer:
@@ -182,13 +184,11 @@ class Trace(Instance):
             self._unguarded[group.result] = self.sizes[group.result]
         self.sizes[group.result] = tuple(sizes)
 
-    @contextmanager
-    def _reading(self, leaf: Node | Call) -> Iterator[None]:
-        """While a statement is traced, the tensors that it calls by their own names have the sizes they were made with:
-        on conditions that pass them on only those hang who read the conditions."""
+    def _reading(self, leaf: Node | Call, traced: Callable[[Node | Call], T]) -> T:
+        """What a statement is traced to. Meanwhile the tensors that it calls by their own names have the sizes they
+        were made with: on conditions that pass them on only those hang who read the conditions."""
         if self._unguarded.keys().isdisjoint(leaf.inputs):
-            yield
-            return
+            return traced(leaf)
         refs = leaf.statement.inputs or () if isinstance(leaf.statement, Line) else ()
         named = {".".join(map(str, ref.parts)) for ref in refs}
         chains = {} if self.outer else {chain.result: chain.path for chain in _plain_chains(self.block.items)}
@@ -196,8 +196,9 @@ class Trace(Instance):
         own = {value: self._unguarded[value] for value in passed if named & {value.path, chains.get(value)}}
         guarded = {value: self.sizes[value] for value in own}
         self.sizes.update(own)
-        yield
+        found = traced(leaf)
         self.sizes.update(guarded)
+        return found
 
     def _region(self, region: Region) -> Iterator[Step]:
         call = region.call
@@ -216,8 +217,7 @@ class Trace(Instance):
         )
 
     def _leaf(self, leaf: Node | Call) -> Step:
-        with self._reading(leaf):
-            return self._traced(leaf)
+        return self._reading(leaf, self._traced)
 
     def _traced(self, leaf: Node | Call) -> Step:
         path, own = self.local(leaf.path), self.local(leaf.module)
@@ -364,8 +364,7 @@ class Trace(Instance):
 
     def _member(self, leaf: Node | Call) -> tree.Module:
         """A statement as a member of a sequence; an expression becomes a small class."""
-        with self._reading(leaf):
-            return self._traced_member(leaf)
+        return self._reading(leaf, self._traced_member)
 
     def _traced_member(self, leaf: Node | Call) -> tree.Module:
         if isinstance(leaf, Call):
