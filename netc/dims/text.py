@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ _LONG = re.compile(r"\d{4,}")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+@lru_cache(1024)
 def text_of(size: Size) -> str:
     """`32h`, `512·h·w`, `⌊(H+1)/2⌋`, `h²`."""
     return str(size) if isinstance(size, int) else _sum([_text_term(m, c) for m, c in size.terms], size.constant, "−")

@@ -172,7 +172,9 @@ def filled(template: str, operands: Sequence[Code], fields: Mapping[str, Code], 
             return operand.text
         return operand.within(level if match.start() == 0 else level + 1)
 
-    return _FIELD.sub(put, _SLICE.sub(lambda found: _spaced(found[0], fields), template))
+    if ":" in template:
+        template = _SLICE.sub(lambda found: _spaced(found[0], fields), template)
+    return _FIELD.sub(put, template)
 
 
 def _spaced(bounds: str, fields: Mapping[str, Code]) -> str:

@@ -15,7 +15,7 @@ from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.members import FEW, is_expression
 from netc.backends.pytorch.print.place import tensor_kind
-from netc.backends.pytorch.tree import applied
+from netc.backends.pytorch.tree import applied, branches
 from netc.backends.pytorch.tree.names import statement_name, word
 from netc.expr.terms import (
     cost,
@@ -178,12 +178,10 @@ class Constructor(Containers):
 
     def _guards(self, steps: Sequence[tree.Step]) -> Iterator[tuple[str, str]]:
         """Conditions under which there is one module more: it is None otherwise."""
-        for node in (inner for step in steps for inner in tree.walk(step)):
-            if not isinstance(node, tree.Branch):
-                continue
+        for node in branches(steps):
             inside = [inner for side in node.both() for inner in side.steps]
             made = [a for a in applied(inside) if self.places.is_made(a)]
-            if len(made) != 1 or any(isinstance(n, tree.Branch) for one in inside for n in tree.walk(one)):
+            if len(made) != 1 or next(branches(inside), None) is not None:
                 continue
             path, module = made[0].module, made[0].make
             others = [a for step in steps for a in applied([step]) if a.module == path and a is not made[0]]

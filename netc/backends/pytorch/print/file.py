@@ -69,9 +69,7 @@ class File:
 
     def _pairs(self) -> Iterator[tuple[str, ...]]:
         for plan in self.classes.plans:
-            for node in tree.walk(plan.tree):
-                if isinstance(node, tree.Apply) and node.call is not None:
-                    yield node.call.imports
+            yield from (step.call.imports for step in tree.applied(plan.tree.steps) if step.call is not None)
         yield from (form.imports for form in self._forms)
 
     def _name_helpers(self, taken: set[str]) -> None:

@@ -9,7 +9,7 @@ from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.plan import Plan
 from netc.backends.pytorch.print.code import quoted
 from netc.backends.pytorch.print.loops import Family, families
-from netc.backends.pytorch.tree import applied
+from netc.backends.pytorch.tree import applied, branches
 from netc.backends.pytorch.tree.names import MODULE, statement_name, word
 from netc.ops.records import TorchTensor
 
@@ -167,9 +167,6 @@ def is_kept_buffer(made: tree.Module) -> bool:
 
 def _conditional(steps: Sequence[tree.Step]) -> Iterator[str]:
     """Modules that exist only under a condition."""
-    for step in steps:
-        for node in tree.walk(step):
-            if isinstance(node, tree.Branch):
-                yield from (a.module for side in node.both() for a in applied(side.steps))
-            elif isinstance(node, tree.Apply) and isinstance(node.make, tree.Either):
-                yield node.module
+    for branch in branches(steps):
+        yield from (a.module for side in branch.both() for a in applied(side.steps))
+    yield from (a.module for a in applied(steps) if isinstance(a.make, tree.Either))

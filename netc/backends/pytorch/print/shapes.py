@@ -41,7 +41,7 @@ class Shapes:
 
     def _said(self, size: Number, level: int = CHOICE) -> str:
         """A size in the class's names, where it has any, within something that binds like `level`."""
-        if size.term is None:
+        if size.term is None or isinstance(size.term, Literal):
             return ""
         term = self.plan.chooser.reduced(size.term, Seen(self.plan.traces[0]), frozenset())
         if isinstance(term, Literal) or any(name not in self.identifiers for name in names_in(term)):

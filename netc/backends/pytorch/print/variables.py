@@ -184,9 +184,11 @@ class Variables:
             return self.presets[slot]
         own = [self.tensors.results[slot]] if result and slot in self.tensors.results else []
         flows = plain and self.tensors.readers[slot] < 3 and slot not in self.tensors.later and not own
+        short = next((name for name in ("x", "out") if flows and self.is_free(name)), "")
+        if short:
+            return short
         said = [safe(name, self.reserved) for name in (*own, *spoken(slot, plain))]
-        short = ["x", "out"] if flows else []
-        for name in (*short, *(n for n in said if n not in self.crowded), said[-1]):
+        for name in (*(n for n in said if n not in self.crowded), said[-1]):
             if self.is_free(name):
                 return name
             if name in said[:-1]:

@@ -344,6 +344,15 @@ def applied(steps: Iterable[Step]) -> Iterator[Apply]:
             yield from applied(within(step))
 
 
+def branches(steps: Iterable[Step]) -> Iterator[Branch]:
+    """All branches, each before those within it."""
+    for step in steps:
+        if isinstance(step, Branch):
+            yield step
+        if not isinstance(step, Apply):
+            yield from branches(within(step))
+
+
 def reads_of(step: Step) -> Iterator[Read]:
     """Every reading of a tensor in a step, once per reading."""
     if isinstance(step, Apply):
