@@ -48,7 +48,7 @@ def _replaced(classes: Classes, path: str, **fields: object) -> None:
 
 
 def _hole(classes: Classes, path: str, name: str) -> tree.Hole:
-    holes = [h for plan in classes.plans for h in plan.holes]
+    holes = [h for plan in classes.plans for h in plan.holes_in(plan.tree)]
     return next(hole for hole in holes if hole.path.startswith(path) and hole.name == name)
 
 
