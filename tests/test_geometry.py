@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -186,3 +188,39 @@ def test_adaptive_bins_are_those_of_pytorch(n: int, out: int) -> None:
     bins = adaptive_bins(n, out)
     assert functional.adaptive_max_pool1d(data, out).flatten().tolist() == [end - 1 for _, end in bins]
     assert (-functional.adaptive_max_pool1d(-data, out)).flatten().tolist() == [start for start, _ in bins]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 40), kernels, strides, dilations, st.integers(0, 3), st.integers(0, 3))
+def test_offers_are_those_that_counting_finds(
+    n: int, kernel: int, stride: int, dilation: int, begin: int, end: int
+) -> None:
+    window = Window(kernel, stride, dilation, begin, end)
+    reach = n + begin + end - window.extent
+    assume(reach >= 0 and reach % stride)
+
+    def beside(numbers: range, usual: int, exact: Callable[[int], bool]) -> list[int]:
+        """The last number below the usual one that leaves nothing over, and the first above."""
+        fitting = [number for number in numbers if exact(number)]
+        return [*[one for one in fitting if one < usual][-1:], *[one for one in fitting if one > usual][:1]]
+
+    def leaves_nothing(rest: int, step: int) -> bool:
+        return rest >= 0 and rest % step == 0
+
+    taps = range(2, kernel + stride + 1)
+    assert [value for name, value in window.nearest_exact(n) if name != "padding"] == [
+        *beside(taps, kernel, lambda taken: leaves_nothing(n + begin + end - dilation * (taken - 1) - 1, stride)),
+        *beside(range(2, 2 * stride + 1), stride, lambda step: leaves_nothing(reach, step)),
+        *beside(range(1, n + stride + 1), n, lambda size: leaves_nothing(reach + size - n, stride)),
+    ]
+    sides = beside(range(window.extent), begin, lambda side: leaves_nothing(reach + 2 * (side - begin), stride))
+    longer = beside(range(end + stride), end, lambda side: leaves_nothing(reach + side - end, stride))
+    offered = [value for name, value in window.nearest_exact(n) if name == "padding"]
+    assert offered == (sides if begin == end and sides else [(begin, side) for side in longer[-1:]])
+
+
+@pytest.mark.parametrize(("n", "stride", "windows"), [(7, 2, 4), (8, 2, 4), (9, 4, 3), (1, 3, 1), (224, 32, 7)])
+def test_padding_at_run_time_makes_a_window_per_stride(n: int, stride: int, windows: int) -> None:
+    window = Window(3, stride, same=True)
+    assert window.output(n) == at(window.output(H), n) == windows
+    assert window.formula(n) == f"⌈{n}/{stride}⌉ = {windows}"
