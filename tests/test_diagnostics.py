@@ -14,7 +14,7 @@ from netc.diagnostics.codes_network import NETWORK_CODES
 from netc.diagnostics.codes_syntax import SYNTAX_CODES
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Frame, Label, Source, Span
 from netc.diagnostics.render import FORMS, LONGEST, render
-from netc.diagnostics.suggest import closest, did_you_mean, distance, in_order, listed
+from netc.diagnostics.suggest import closest, distance, in_order, listed, nearest
 from netc.passes import compile_spec
 from netc.syntax.parse import parse_spec
 
@@ -171,9 +171,9 @@ def test_suggestions() -> None:
     assert closest("cnov2d", ["conv1d", "conv2d", "linear"]) == "conv2d"
     assert closest("banana", ["conv2d", "linear"]) is None
     assert closest("relu", ["relu"]) is None
-    assert did_you_mean("stage4", ["stage1", "stage2", "stage3", "stages"]) == ["stage3", "stage2", "stage1"]
-    assert did_you_mean("conv2_9", ["conv2_1", "conv2_10", "conv2_8"])[0] == "conv2_8"
-    assert did_you_mean("conv", ["conv1", "conv2", "linear", "cnv"]) == ["cnv", "conv1", "conv2"]
+    assert nearest("stage4", ["stage1", "stage2", "stage3", "stages"]) == ["stage3", "stage2", "stage1"]
+    assert nearest("conv2_9", ["conv2_1", "conv2_10", "conv2_8"])[0] == "conv2_8"
+    assert nearest("conv", ["conv1", "conv2", "linear", "cnv"]) == ["cnv", "conv1", "conv2"]
 
 
 def test_every_code_is_explained() -> None:
@@ -287,13 +287,13 @@ def test_dots_stand_where_a_long_line_goes_on(at: int, length: int, head: bool, 
 
 
 def test_suggestions_are_near_few_and_in_order() -> None:
-    assert did_you_mean("a", ["b", "A", "ab"]) == ["A"]
-    assert did_you_mean("ab", ["ac", "cd", "b", "abc", "abcd"]) == ["abc", "ac", "b"]
-    assert did_you_mean("conv2d", ["conv2x", "conv2y", "conv2z", "conv2w"], limit=2) == ["conv2w", "conv2x"]
-    assert did_you_mean("a" * 60, ["a" * 61]) == ["a" * 61]
-    assert did_you_mean("a" * 61, ["a" * 60]) == []
-    assert did_you_mean("relu", ["x"] * 2_000 + ["relu6"]) == []
-    assert did_you_mean("relu", ["x"] * 1_999 + ["relu6"]) == ["relu6"]
+    assert nearest("a", ["b", "A", "ab"]) == ["A"]
+    assert nearest("ab", ["ac", "cd", "b", "abc", "abcd"]) == ["abc", "ac", "b"]
+    assert nearest("conv2d", ["conv2x", "conv2y", "conv2z", "conv2w"], limit=2) == ["conv2w", "conv2x"]
+    assert nearest("a" * 60, ["a" * 61]) == ["a" * 61]
+    assert nearest("a" * 61, ["a" * 60]) == []
+    assert nearest("relu", ["x"] * 2_000 + ["relu6"]) == []
+    assert nearest("relu", ["x"] * 1_999 + ["relu6"]) == ["relu6"]
 
 
 def test_lists_in_sentences() -> None:
@@ -305,5 +305,5 @@ def test_lists_in_sentences() -> None:
 def test_comparing_words_is_counted_by_their_letters() -> None:
     """A table of 40 × 40 for each of a hundred words, some cells to a step."""
     with budgeted(Budget(10**9)) as budget:
-        did_you_mean("a" * 40, ["b" * 40] * 100)
+        nearest("a" * 40, ["b" * 40] * 100)
     assert 100 * 40 * 40 / 8 < budget.spent < 100 * 40 * 40

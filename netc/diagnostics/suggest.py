@@ -8,6 +8,7 @@ from itertools import islice
 from math import inf
 
 from netc.budget import spend
+from netc.diagnostics.model import Edit, Fix, Span
 
 _MAX_CANDIDATES = 2_000
 _MAX_LENGTH = 60
@@ -18,11 +19,11 @@ MOST_LISTED = 40
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate nearest to `word`, or None when all are far."""
-    near = did_you_mean(word, candidates, limit=1)
+    near = nearest(word, candidates, limit=1)
     return near[0] if near else None
 
 
-def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
+def nearest(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
     """Up to `limit` candidates, nearest first, of which at most a third differs from `word`; of a word of two letters
     one may, of one letter only the case. Of names that differ in a number, the nearest number comes first."""
     if len(word) > _MAX_LENGTH:
@@ -35,6 +36,16 @@ def did_you_mean(word: str, candidates: Iterable[str], limit: int = 3) -> list[s
             steps = distance(word.lower(), candidate.lower())
             ranked |= {(steps, _apart(word, candidate), candidate)} if steps <= most else set()
     return [candidate for *_, candidate in sorted(ranked)[:limit]]
+
+
+def did_you_mean(word: Span | str, candidates: Iterable[str], prefix: str = "") -> tuple[Fix, ...]:
+    """The remedy that names the candidate nearest to `word`, after `prefix`, and puts it where the word stands if that
+    is known; none when all are far."""
+    near = closest(word if isinstance(word, str) else word.text, candidates)
+    if near is None:
+        return ()
+    edits = () if isinstance(word, str) else (Edit(word, near),)
+    return (Fix(f"did you mean `{prefix}{near}`?", edits),)
 
 
 def _apart(word: str, candidate: str) -> float:

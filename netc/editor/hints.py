@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -32,12 +32,17 @@ def hints(spec: SpecFile, measures: Measures | None, positions: Positions) -> li
     return [by_line[line] for line in sorted(by_line)]
 
 
+def equal_ends(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
+    """How many lines at the beginning of two texts are the same, and how many of the others at the end."""
+    least = min(len(old), len(new))
+    same = next((at for at in range(least) if old[at] != new[at]), least)
+    return same, next((at for at in range(least - same) if old[-1 - at] != new[-1 - at]), least - same)
+
+
 def moved(hints: list[Hint], before: str, after: str) -> list[Hint]:
     """Hints of a text for what it became: those on the lines above and below all that was changed."""
     old, new = before.split("\n"), after.split("\n")
-    least = min(len(old), len(new))
-    same = next((at for at in range(least) if old[at] != new[at]), least)
-    rest = next((at for at in range(least - same) if old[-1 - at] != new[-1 - at]), least - same)
+    same, rest = equal_ends(old, new)
     first = sum(len(line) + 1 for line in old[:same])
     last = len(before) - sum(len(line) + 1 for line in old[len(old) - rest :])
     shift = len(after) - len(before)

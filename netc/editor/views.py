@@ -12,6 +12,7 @@ from netc.backends.diagram.errors import PictureError
 from netc.diagnostics.model import Diagnostic, Edit, NetcError, Severity
 from netc.diagnostics.render import full
 from netc.editor.analysis import Analysis
+from netc.editor.hints import equal_ends
 from netc.ir.flat import FlatNode, flatten
 
 COMPARED = 400
@@ -106,9 +107,7 @@ def _at(line: int, column: int, nodes: Iterable[FlatNode]) -> list[str]:
 
 def _lines_before(old: list[str], new: list[str]) -> Callable[[int], int]:
     """Where a line of the new text, counted from 1, stood in the old one; for a new line, what it took the place of."""
-    least = min(len(old), len(new))
-    same = next((at for at in range(least) if old[at] != new[at]), least)
-    rest = next((at for at in range(least - same) if old[-1 - at] != new[-1 - at]), least - same)
+    same, rest = equal_ends(old, new)
     between = old[same : len(old) - rest], new[same : len(new) - rest]
     few = max(map(len, between)) <= COMPARED
     steps = SequenceMatcher(None, *between, autojunk=False).get_opcodes() if few else []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.base import Family, Op, Scalar, attr, misfits, op
-from netc.ops.common import FLOATS, node
+from netc.ops.common import FLOATS, node, non_default
 from netc.ops.merge import _Elementwise, cast_inputs, promoted
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
@@ -101,7 +101,7 @@ class _Scaled(_Arithmetic):
     def torch(self, *x: TensorType) -> TorchForm:
         if self.alpha == 1:
             return super().torch(*x)
-        other = (TorchArg("other", self.other, attribute="other"),) if self.other is not None else ()
+        other = non_default(self, "other")
         alpha = TorchArg("alpha", self.alpha, attribute="alpha")
         return TorchForm(call=self._scaled("{other}" if other else "{1}", (*other, alpha)))
 

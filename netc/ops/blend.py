@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from netc.ops.base import Family, Scalar, attr, op
-from netc.ops.common import FLOATS, need_dtype, need_float
+from netc.ops.common import FLOATS, need_dtype, need_float, non_default
 from netc.ops.formula import formula
 from netc.ops.masks import need_holding
 from netc.ops.merge import NUMBERS, _Elementwise, cast_inputs, need_same_dtype
-from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -31,7 +31,7 @@ class Lerp(_Elementwise):
         yield from super().check(*x)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = () if self.weight is None else (TorchArg("weight", self.weight, attribute="weight"),)
+        args = non_default(self, "weight")
         return TorchForm(call=TorchCall(f"{{0}}.lerp({{1}}, {'{weight}' if args else '{2}'})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
@@ -55,7 +55,7 @@ class _WithProduct(_Elementwise):
     value: Scalar = attr("the factor of what is added", default=1)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = () if self.value == 1 else (TorchArg("value", self.value, attribute="value"),)
+        args = non_default(self, "value")
         return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{1}}, {{2}}{', value={value}' if args else ''})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 from typing import ClassVar
 
@@ -22,6 +22,15 @@ from netc.ops.records import Fill, OnnxNode, Param, Problem, TorchForm, TorchMod
 from netc.types import TensorType
 
 _BIAS = attr("add learned offsets", default=True)
+
+
+def need_states(op: Op, inputs: Sequence[TensorType], states: Sequence[TensorType]) -> Iterator[Problem]:
+    """The inputs after the first are the states to start from."""
+    for at, (initial, state) in enumerate(zip(inputs[1:], states, strict=False), 1):
+        yield from need_dtype(op, initial, (inputs[0].dtype,), at)
+        sizes = zip(initial.shape, state.shape, strict=False)
+        if initial.rank != state.rank or not all(compare(a, b).holds for a, b in sizes):
+            yield Problem("shape-mismatch", f"{op.name} starts from {state}, not {initial}", at)
 
 
 class _Cell(Op):
@@ -46,11 +55,7 @@ class _Cell(Op):
             message = f"{self.name} takes one input, or {1 + self.states} with the states it starts from"
             yield Problem("bad-argument", message)
             return
-        state = self._state(x[0])
-        for at, given in enumerate(x[1:], 1):
-            yield from need_dtype(self, given, (x[0].dtype,), at)
-            if given.rank != 2 or not all(compare(a, b).holds for a, b in zip(given.shape, state.shape, strict=True)):
-                yield Problem("shape-mismatch", f"{self.name} starts from {state}, not {given}", at)
+        yield from need_states(self, x, [self._state(x[0])] * self.states)
 
     def _state(self, x: TensorType) -> TensorType:
         return x.with_shape(x.shape[0], self.hidden_size)

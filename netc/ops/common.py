@@ -137,6 +137,16 @@ def _keyword(op: Op, name: str) -> TorchArg:
     return TorchArg(name, compact(getattr(op, name)), attribute=name, keyword=True, omit=default)
 
 
+def as_args(op: Op, *names: str) -> tuple[TorchArg, ...]:
+    """Attributes as arguments of an expression that names them in braces."""
+    return tuple([TorchArg(name, getattr(op, name), attribute=name) for name in names])
+
+
+def non_default(op: Op, *names: str) -> tuple[TorchArg, ...]:
+    """Those of some attributes that differ from their defaults, as `as_args`."""
+    return as_args(op, *[name for name in names if getattr(op, name) != op.attributes[name].default])
+
+
 def size_of(name: str, x: TensorType, axis: int, at: int = 0) -> TorchArg:
     """The size of an input's axis as a positional argument (`in_channels`)."""
     return TorchArg(name, x.shape[axis], axis=(at, axis % x.rank))

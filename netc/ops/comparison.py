@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from netc.ops.arithmetic import _Arithmetic, scalar
 from netc.ops.base import Family, Op, op
-from netc.ops.common import FLOATS, node
+from netc.ops.common import FLOATS, node, non_default
 from netc.ops.merge import _Elementwise, broadcast, cast_inputs, need_broadcast
-from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -24,7 +24,7 @@ class _Comparison(_Arithmetic):
 
     def torch(self, *x: TensorType) -> TorchForm:
         """Truths are compared by a method: Python reads `a < b < c` as `a < b and b < c`."""
-        other = () if self.other is None else (TorchArg("other", self.other, attribute="other"),)
+        other = non_default(self, "other")
         right = "{other}" if other else "{1}"
         if any(t.dtype == "bool" for t in x):
             return TorchForm(call=TorchCall(f"{{0}}.{self.name}({right})", other))

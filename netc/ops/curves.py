@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from netc.ops.base import Family, attr, op
+from netc.ops.common import non_default
 from netc.ops.formula import formula
 from netc.ops.functions import _Function
 from netc.ops.merge import cast_inputs
-from netc.ops.records import OnnxNode, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -182,7 +183,7 @@ class Logit(_Curve):
     eps: float | None = attr("clamps x to eps … 1 − eps", default=None, minimum=0, maximum=0.5)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = () if self.eps is None else (TorchArg("eps", self.eps, attribute="eps"),)
+        args = non_default(self, "eps")
         return TorchForm(call=TorchCall(f"{{0}}.logit({'{eps}' if args else ''})", args))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netc.dims import Size, dim_text, exact_div
 from netc.ops.activation import _Activation, _Softmax
 from netc.ops.base import Family, Op, attr, op
-from netc.ops.common import axis_name, filled, int64, keywords, need_axis, need_float, need_rank, node
+from netc.ops.common import as_args, axis_name, filled, int64, keywords, need_axis, need_float, need_rank, node
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.types import TensorType
@@ -139,7 +139,7 @@ class Threshold(_Activation):
     value: float = attr("the value for all other elements", words=INFINITIES)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in ("threshold", "value")])
+        args = as_args(self, "threshold", "value")
         call = TorchCall("threshold({0}, {threshold}, {value})", args, ("torch.nn.functional:threshold",))
         return TorchForm(TorchModule("nn.Threshold", args), call)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from netc.ops.activation import _Promoting
 from netc.ops.arithmetic import extreme, need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, need_dtype, need_float, node
+from netc.ops.common import FLOATS, as_args, need_dtype, need_float, node
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS
 from netc.ops.narrow import INFINITIES
@@ -228,7 +228,7 @@ class Clamp(Op):
 
     def torch(self, *x: TensorType) -> TorchForm:
         bounds = [name for name in ("min", "max") if getattr(self, name) is not None]
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in bounds])
+        args = as_args(self, *bounds)
         text = "{min}, {max}" if len(bounds) == 2 else f"{bounds[0]}={{{bounds[0]}}}"
         return TorchForm(call=TorchCall(f"{{0}}.clamp({text})", args))
 

@@ -78,12 +78,7 @@ def gradients(
     kernel = [w.kernel for w in windows]
     spread: dict[str, object] = {"kernel_size": kernel, "stride": strides, "padding": padding, "output_padding": left}
     spread |= {"dilation": dilations, "groups": groups}
-    taken: dict[str, object] = {
-        "kernel_size": list(after),
-        "stride": dilations,
-        "padding": padding,
-        "dilation": strides,
-    }
+    taken = {"kernel_size": [*after], "stride": dilations, "padding": padding, "dilation": strides}
     cut = f", of which the first {_per_axis(kernel)} count" if any(rest != 0 for rest in left) else ""
     within = " of its group" if groups > 1 else ""
     by = f"conv{rank}d of each input channel with each channel of ∂output{within} as the kernel"
@@ -102,12 +97,7 @@ def spread_gradients(
     kernel = [w.kernel for w in windows]
     gathered: dict[str, object] = {"kernel_size": kernel, "stride": strides, "padding": padding}
     gathered |= {"dilation": dilations, "groups": groups}
-    taken: dict[str, object] = {
-        "kernel_size": list(before),
-        "stride": dilations,
-        "padding": padding,
-        "dilation": strides,
-    }
+    taken = {"kernel_size": [*before], "stride": dilations, "padding": padding, "dilation": strides}
     within = " of its group" if groups > 1 else ""
     by = f"conv{rank}d of each channel of ∂output with each input channel{within} as the kernel"
     cut = f", of which the first {_per_axis(kernel)} count"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.ops.arithmetic import need_fitting, scalar, scalar_dtype
 from netc.ops.base import Family, Op, Scalar, attr, op
-from netc.ops.common import FLOATS, need_axes, node, positional
+from netc.ops.common import FLOATS, as_args, need_axes, node, positional
 from netc.ops.merge import broadcast, cast_inputs, need_broadcast, need_promotion, promoted
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
@@ -80,7 +80,7 @@ class Where(Op):
         return first, second
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = tuple([TorchArg(s, getattr(self, s), attribute=s) for s in self._sides() if isinstance(s, str)])
+        args = as_args(self, *[side for side in self._sides() if isinstance(side, str)])
         text = ", ".join(f"{{{s}}}" for s in self._sides())
         return TorchForm(call=TorchCall(f"where({{0}}, {text})", args, ("torch:where",)))
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from netc.ops.arithmetic import scalar
 from netc.ops.base import Family, Ints, Op, Word, attr, op
-from netc.ops.common import FLOATS, int64, need_float, node
+from netc.ops.common import FLOATS, as_args, int64, need_float, node
 from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchArg, TorchForm, TorchModule
 from netc.ops.seeded import LIKE as SEEDED_LIKE
 from netc.ops.seeded import PRIME, onnx_seeded, seeded_class
@@ -80,8 +80,8 @@ class _Random(Op):
 
     def _seeded(self, cls: str, *x: TensorType) -> TorchForm:
         source = seeded_class(SEEDED_LIKE if x else SEEDED_SIZED, cls, self.name, self.what)
-        size = () if x else (TorchArg("size", self.size, attribute="size"),)
-        kind = () if x or self.dtype == "float32" else (TorchArg("dtype", self.dtype, attribute="dtype"),)
+        size = () if x else as_args(self, "size")
+        kind = () if x or self.dtype == "float32" else as_args(self, "dtype")
         args = (*size, TorchArg("seed", self.seed, attribute="seed"), *kind)
         call = "{self}({0})" if x else "{self}()"
         return TorchForm(TorchModule(f"Seeded{cls}", args, call, helper=source))

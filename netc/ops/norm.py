@@ -223,19 +223,11 @@ class InstanceNorm3d(InstanceNorm):
     of each channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm3d`)."""
 
 
-@op("layer_norm", family=Family.NORM, torch="torch.nn.LayerNorm", title="LayerNorm")
-class LayerNorm(Op):
-    """Over the last axes: (x − mean) / √(variance + eps) · weight + bias (Ba et al., arXiv 1607.06450;
-    `torch.nn.LayerNorm`). Parameters: weight and bias of the normalised shape."""
+class OverLast(Op):
+    """Over the axes that `normalized_shape` says the sizes of, the last one where it says nothing."""
 
-    fresh = True
-    normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
-    eps: float = attr("added to the variance", default=1e-5, minimum=0)
-    elementwise_affine: bool = attr("learn a scale and an offset per element", default=True)
-    bias: bool = attr("learn the offset too", default=True)
-
-    def averages(self, *x: TensorType) -> Averages:
-        return Averages(tuple(range(x[0].rank - len(self._shape(x[0])), x[0].rank)))
+    family: ClassVar[Family] = Family.NORM
+    normalized_shape: Ints
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_float(self, x[0])
@@ -248,15 +240,36 @@ class LayerNorm(Op):
         if not self.normalized_shape:
             yield from need_constant(last[0], "features")
         elif last != self.normalized_shape:
-            message = unlike("layer_norm", self.normalized_shape, last)
-            remedy = (("normalized_shape", last),)
-            yield Problem("shape-mismatch", message, "normalized_shape", candidates=(remedy,))
+            message = unlike(self.name, self.normalized_shape, last)
+            known = all(isinstance(size, int) for size in last)
+            remedies = ((("normalized_shape", last),),) if known else ()
+            yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)
 
     def _shape(self, x: TensorType) -> tuple[Size, ...]:
         return x.shape[-(len(self.normalized_shape) or 1) :]
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
+
+    def _shape_argument(self, x: TensorType) -> TorchArg:
+        if len(self.normalized_shape) > 1:
+            return TorchArg("normalized_shape", self.normalized_shape, attribute="normalized_shape")
+        return size_of("normalized_shape", x, -1)
+
+
+@op("layer_norm", family=Family.NORM, torch="torch.nn.LayerNorm", title="LayerNorm")
+class LayerNorm(OverLast):
+    """Over the last axes: (x − mean) / √(variance + eps) · weight + bias (Ba et al., arXiv 1607.06450;
+    `torch.nn.LayerNorm`). Parameters: weight and bias of the normalised shape."""
+
+    fresh = True
+    normalized_shape: Ints = attr("sizes of the last axes to normalise over; the last axis if not given", default=())
+    eps: float = attr("added to the variance", default=1e-5, minimum=0)
+    elementwise_affine: bool = attr("learn a scale and an offset per element", default=True)
+    bias: bool = attr("learn the offset too", default=True)
+
+    def averages(self, *x: TensorType) -> Averages:
+        return Averages(tuple(range(x[0].rank - len(self._shape(x[0])), x[0].rank)))
 
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         if not self.elementwise_affine:
@@ -265,10 +278,7 @@ class LayerNorm(Op):
         return (weight, learned("bias", self._shape(x[0]), ZEROS, x[0])) if self.bias else (weight,)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        if len(self.normalized_shape) > 1:
-            shape = TorchArg("normalized_shape", self.normalized_shape, attribute="normalized_shape")
-        else:
-            shape = size_of("normalized_shape", x[0], -1)
+        shape = self._shape_argument(x[0])
         return TorchForm(TorchModule("nn.LayerNorm", (shape, *keywords(self, "eps", "elementwise_affine", "bias"))))
 
     def onnx(self, *x: TensorType) -> OnnxNode:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netc.dims import Size
 from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
@@ -25,8 +24,8 @@ from netc.ops.common import (
     optional,
     size_of,
 )
-from netc.ops.norm import unlike
-from netc.ops.records import Averages, Fill, OnnxNode, Param, Problem, TorchArg, TorchCall, TorchForm, TorchModule
+from netc.ops.norm import OverLast
+from netc.ops.records import Averages, Fill, OnnxNode, Param, Problem, TorchCall, TorchForm, TorchModule
 from netc.types import ONNX_TYPES, TensorType
 
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -34,7 +33,7 @@ EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
 @op("rms_norm", family=Family.NORM, torch="torch.nn.RMSNorm", title="RMSNorm")
-class RmsNorm(Op):
+class RmsNorm(OverLast):
     """Over the last axes: x / √(mean of x² + eps) · weight (Zhang and Sennrich, arXiv 1910.07467; `torch.nn.RMSNorm`).
     Parameter: weight of the normalised shape."""
 
@@ -47,36 +46,11 @@ class RmsNorm(Op):
     def averages(self, *x: TensorType) -> Averages:
         return Averages(tuple(range(x[0].rank - len(self._shape(x[0])), x[0].rank)), "a mean of squares")
 
-    def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from need_float(self, x[0])
-        axes = len(self.normalized_shape) or 1
-        yield from need_axes(self, x[0], axes)
-        if x[0].rank >= axes:
-            yield from self._check_shape(x[0].shape[-axes:])
-
-    def _check_shape(self, last: tuple[Size, ...]) -> Iterator[Problem]:
-        if not self.normalized_shape:
-            yield from need_constant(last[0], "features")
-        elif last != self.normalized_shape:
-            message = unlike("rms_norm", self.normalized_shape, last)
-            known = all(isinstance(size, int) for size in last)
-            remedies = ((("normalized_shape", last),),) if known else ()
-            yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)
-
-    def _shape(self, x: TensorType) -> tuple[Size, ...]:
-        return x.shape[-(len(self.normalized_shape) or 1) :]
-
-    def infer(self, *x: TensorType) -> TensorType:
-        return x[0]
-
     def params(self, *x: TensorType) -> tuple[Param, ...]:
         return (learned("weight", self._shape(x[0]), ONES, x[0]),) if self.elementwise_affine else ()
 
     def torch(self, *x: TensorType) -> TorchForm:
-        if len(self.normalized_shape) > 1:
-            shape = TorchArg("normalized_shape", self.normalized_shape, attribute="normalized_shape")
-        else:
-            shape = size_of("normalized_shape", x[0], -1)
+        shape = self._shape_argument(x[0])
         return TorchForm(TorchModule("nn.RMSNorm", (shape, *keywords(self, "eps", "elementwise_affine"))))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from netc.ops.arithmetic import _Arithmetic
 from netc.ops.base import Family, attr, op
-from netc.ops.common import FLOATS, keywords, need_float, node, optional
+from netc.ops.common import FLOATS, keywords, need_float, node, non_default, optional
 from netc.ops.formula import formula
 from netc.ops.merge import _Elementwise, cast_inputs, need_same_dtype, promoted
-from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
+from netc.ops.records import OnnxNode, Problem, Sample, TorchCall, TorchForm
 from netc.types import TensorType
 
 
@@ -184,7 +184,7 @@ class _PairOrNumber(_Arithmetic):
         return dtype if dtype in FLOATS else "float32"
 
     def torch(self, *x: TensorType) -> TorchForm:
-        other = () if self.other is None else (TorchArg("other", self.other, attribute="other"),)
+        other = non_default(self, "other")
         return TorchForm(call=TorchCall(f"{{0}}.{self.name}({'{other}' if other else '{1}'})", other))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
@@ -280,7 +280,7 @@ class _Bits(_Arithmetic):
             yield Problem("dtype-mismatch", f"{self.name} takes integers or bool elements, not {dtype}", 0)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        other = () if self.other is None else (TorchArg("other", self.other, attribute="other"),)
+        other = non_default(self, "other")
         return TorchForm(call=TorchCall(f"{{0}}.{self.name}({'{other}' if other else '{1}'})", other))
 
     def onnx_type(self, dtype: str) -> str:

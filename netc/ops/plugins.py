@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
-from netc.diagnostics.model import Fix, NetcError, failure
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.model import NetcError, failure
+from netc.diagnostics.suggest import did_you_mean
 from netc.ops.base import OPERATORS, Op
 from netc.ops.faults import FAILURES, guard, place_of
 
@@ -102,11 +102,9 @@ def _of_package(package: str) -> dict[str, type[Op]]:
 
 def _unknown(plugin: str) -> NetcError:
     known = installed()
-    near = closest(plugin, known)
-    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
     notes = (f"installed are {', '.join(known)}" if known else "no plugin is installed",)
     message = f"no installed package has a plugin `{plugin}`"
-    return failure("unknown-plugin", message, notes=notes, fixes=fixes)
+    return failure("unknown-plugin", message, notes=notes, fixes=did_you_mean(plugin, known))
 
 
 def _bad(plugin: str, reason: str, *notes: str) -> NetcError:

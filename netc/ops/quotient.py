@@ -9,7 +9,7 @@ from msgspec import structs
 
 from netc.ops.arithmetic import _Arithmetic
 from netc.ops.base import Family, Scalar, Word, attr, op
-from netc.ops.common import FLOATS, need_dtype, node
+from netc.ops.common import FLOATS, need_dtype, node, non_default
 from netc.ops.formula import formula
 from netc.ops.merge import NUMBERS, cast_inputs
 from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm
@@ -84,7 +84,7 @@ class Div(_Arithmetic):
         if self.rounding_mode == "none":
             return super().torch(*x)
         mode = TorchArg("rounding_mode", self.rounding_mode, attribute="rounding_mode")
-        other = () if self.other is None else (TorchArg("other", self.other, attribute="other"),)
+        other = non_default(self, "other")
         divisor = "{other}" if other else "{1}"
         return TorchForm(call=TorchCall(f"{{0}}.div({divisor}, rounding_mode={{rounding_mode}})", (*other, mode)))
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.dims import Dim, Size, at_least, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, Word, attr, op
-from netc.ops.common import axis_name, int64, need_axis, need_dtype, node, positional
+from netc.ops.common import as_args, axis_name, int64, need_axis, need_dtype, node, positional
 from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
 from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
@@ -113,7 +113,7 @@ class Slice(_AlongAxis):
     def torch(self, *x: TensorType) -> TorchForm:
         names = ["start"] * (self.start != 0) + ["end"] * (self.end is not None) + ["step"] * (self.step != 1)
         read = dict(zip(("end",), sizes_as_text(shapes(*x), self._open_end()), strict=False))
-        args = tuple([TorchArg(name, getattr(self, name), attribute=name) for name in names if name not in read])
+        args = as_args(self, *[name for name in names if name not in read])
         texts = {name: f"{{{name}}}" for name in names} | read
         start, end, step = (texts.get(name, "") for name in ("start", "end", "step"))
         text = f"{start}:{end}:{step}" if step else f"{start}:{end}"
@@ -190,7 +190,7 @@ class Flip(Op):
         return x[0]
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = (TorchArg("dims", self.dims, attribute="dims"),)
+        args = as_args(self, "dims")
         return TorchForm(call=TorchCall("{0}.flip({dims})", args))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
@@ -219,8 +219,7 @@ class Roll(Op):
         return x[0]
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(name, getattr(self, name), attribute=name) for name in ("shifts", "dims")]
-        return TorchForm(call=TorchCall("{0}.roll({shifts}, {dims})", tuple(args)))
+        return TorchForm(call=TorchCall("{0}.roll({shifts}, {dims})", as_args(self, "shifts", "dims")))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """For each axis its end, then the rest."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, Sight, Tensor, Word, attr, op
+from netc.ops.cells import need_states
 from netc.ops.common import (
     int64,
     keywords,
@@ -84,7 +85,7 @@ class _Recurrent(Op):
             message = f"{self.name} takes one input, or {1 + self.states} with the states it starts from"
             yield Problem("bad-argument", message)
         elif x[0].rank == 3:
-            yield from self._check_states(*given)
+            yield from need_states(self, given, self.outputs(given[0])[1:])
         if self.lengths and x[0].rank == 3:
             yield from self._check_lengths(x[0], x[-1])
 
@@ -99,13 +100,6 @@ class _Recurrent(Op):
             yield Problem(
                 "shape-mismatch", f"`lengths` needs one number for each of {wanted} sequences, not {lengths}", "lengths"
             )
-
-    def _check_states(self, *x: TensorType) -> Iterator[Problem]:
-        wanted = self.outputs(x[0])[1:]
-        for at, (given, state) in enumerate(zip(x[1:], wanted, strict=False), 1):
-            yield from need_dtype(self, given, (x[0].dtype,), at)
-            if given.rank != 3 or not all(compare(a, b).holds for a, b in zip(given.shape, state.shape, strict=True)):
-                yield Problem("shape-mismatch", f"{self.name} starts from {state}, not {given}", at)
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:
         return (1 if self.batch_first else 0,)

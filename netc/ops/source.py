@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import isinf, prod
 
 from netc.ops.base import Family, Floats, Ints, Op, Text, Word, attr, misfits, op
-from netc.ops.common import FLOATS, ZEROS, node
+from netc.ops.common import FLOATS, ZEROS, as_args, node
 from netc.ops.narrow import INFINITIES
 from netc.ops.records import OnnxConst, OnnxNode, Param, Problem, TorchArg, TorchForm, TorchModule, TorchTensor
 from netc.types import DTYPES, TensorType
@@ -177,12 +177,10 @@ class Arange(Op):
         return TensorType((-((self.start - self.end) // self.step),), self.dtype)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = [TorchArg(name, getattr(self, name), attribute=name) for name in ("start", "end", "step")]
-        if self.step == 1:
-            args.pop()
+        args = as_args(self, "start", "end", *(["step"] if self.step != 1 else []))
         kind = "" if self.dtype == "int64" else f", dtype=torch.{self.dtype}"
         made = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
-        return TorchForm(TorchModule("Tensor", tuple(args), "{self}", make=made, anew=self.dtype in WHOLE))
+        return TorchForm(TorchModule("Tensor", args, "{self}", make=made, anew=self.dtype in WHOLE))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         values = tuple(self._numbers())

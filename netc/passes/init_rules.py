@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from netc.budget import FINDING, spend
 from netc.diagnostics.model import Diagnostic, Fix, Span
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import did_you_mean
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.ir.flat import Flat, FlatNode, flatten, parameters
 from netc.ir.model import Block, Network
@@ -133,8 +133,7 @@ class _Rules:
         return values, named
 
     def _report_unknown(self, line: Line) -> None:
-        near = closest(line.op, list(INITIALISERS))
-        fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
+        fixes = did_you_mean(line.op, INITIALISERS)
         notes = (f"the initialisers are {', '.join(INITIALISERS)}",)
         self._report("unknown-init", f"there is no initialiser `{line.op}`", line.op_span, notes, fixes)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from netc.budget import GLOB, spend
+from netc.diagnostics.suggest import did_you_mean
 from netc.ir.flat import Flat, flatten, is_within, join
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.compilation import Compilation
-from netc.passes.elaborate.files import did_you_mean
 from netc.passes.elaborate.report import Report
 from netc.passes.globs import matches
 from netc.passes.init_rules import names_parameter

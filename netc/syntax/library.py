@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from netc.diagnostics.model import Diagnostic, Fix
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.model import Diagnostic
+from netc.diagnostics.suggest import did_you_mean
 
 PREFIX = "netc:"
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "library")
@@ -38,7 +38,6 @@ def file_of(path: str) -> str | Diagnostic:
     shipped = names()
     if name in shipped:
         return os.path.join(FOLDER, f"{name}.yaml")
-    near = closest(name, shipped)
-    fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
+    fixes = did_you_mean(name, shipped, PREFIX)
     notes = (f"it has {', '.join(shipped)}",)
     return Diagnostic("missing-file", f"netc's library has no `{name}`", None, path=path, notes=notes, fixes=fixes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netc.diagnostics.model import Fix, failure
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.model import failure
+from netc.diagnostics.suggest import did_you_mean
 
 PREFIX = "netc:"
 FOLDER = Path(__file__).parent / "names"
@@ -24,7 +24,6 @@ def shipped_file(name: str) -> Path:
     stem, names = name.removeprefix(PREFIX), shipped_names()
     if stem in names:
         return FOLDER / f"{stem}.yaml"
-    near = closest(stem, names)
-    fixes = (Fix(f"did you mean `{PREFIX}{near}`?"),) if near else ()
+    fixes = did_you_mean(stem, names, PREFIX)
     notes = (f"there are {', '.join(names)}",)
     raise failure("missing-file", f"netc has no rules `{stem}`", notes, fixes, path=name)

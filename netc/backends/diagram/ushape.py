@@ -15,12 +15,11 @@ from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, boxes
 from netc.backends.diagram.way import (
     left_out,
-    left_out_note,
     main_output,
     main_way,
     origin,
+    scene_of,
     sizes_of,
-    usual_note,
     usual_sizes,
 )
 from netc.ops.base import Family
@@ -97,9 +96,7 @@ def _drawn_at(view: View, bars: list[Bar], share: float) -> Scene:
     free = max((bar.y + bar.h + 14 for bar in bars if bar.x + bar.w > left), default=0.0)
     height = max(height, free + 14 * len(entries) + 14)
     items += _legend(entries, width, height)
-    network = view.network
-    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view)) + left_out_note(view)
-    return Scene(width=width, height=height, title=title, description=doc, items=items, notes=notes)
+    return scene_of(view, width, height, items)
 
 
 def _bars(view: View) -> list[Bar]:

@@ -12,7 +12,7 @@ from netc.backends.diagram.palette import colour_name
 from netc.backends.diagram.scene import Line, Mark, Point, Polygon, Primitive, Scene, Text
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box
-from netc.backends.diagram.way import left_out_note, main_way, sizes_of, usual_note, usual_sizes
+from netc.backends.diagram.way import main_way, scene_of, sizes_of, usual_sizes
 from netc.ops.base import Family
 
 OBLIQUE, LEFT, LINEAR_WIDTH, LINEAR_DEPTH = 0.42, 14.0, 7.0, 9.0
@@ -65,9 +65,7 @@ def volumes(view: View) -> Scene:
         items += _drawn(row, low)
         width = max(width, row[-1].x + max(row[-1].w + row[-1].back, row[-1].label) + LEFT)
         y = bottom
-    network = view.network
-    title, doc, notes = network.name, network.file.doc or "", usual_note(usual_sizes(view)) + left_out_note(view)
-    return Scene(width=width, height=y, title=title, description=doc, items=items, notes=notes)
+    return scene_of(view, width, y, items)
 
 
 def _volumes(view: View) -> list[Volume]:

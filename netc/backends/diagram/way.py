@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netc.backends.diagram.errors import PictureError
+from netc.backends.diagram.scene import Primitive, Scene
 from netc.backends.diagram.shown import View
 from netc.backends.diagram.units import Box, Output, Wire, boxes
 from netc.backends.diagram.words import plain
@@ -61,6 +62,13 @@ def usual_sizes(view: View) -> dict[str, int]:
     chosen = typical([wire.type.shape for wire in wires], lowers, {})
     drawn = {name for wire in wires for name in names_in(_without_batch(view, wire))}
     return {name: chosen[name] for name in sorted(drawn)}
+
+
+def scene_of(view: View, width: float, height: float, items: list[Primitive]) -> Scene:
+    """A drawing to scale of the main path, with notes of what was chosen and left out for it."""
+    file, notes = view.network.file, usual_note(usual_sizes(view)) + left_out_note(view)
+    title, doc = view.network.name, file.doc or ""
+    return Scene(width=width, height=height, title=title, description=doc, items=items, notes=notes)
 
 
 def usual_note(usual: Mapping[str, int]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from netc.cli.output import print_json
 from netc.cli.spec import compile_or_fail
 from netc.diagnostics.codes import CODES, CodeInfo, explain
 from netc.diagnostics.model import Fix, NetcError, failure
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.suggest import did_you_mean
 from netc.ir.flat import FlatNode
 from netc.passes.explain import Explainer, Explanation
 
@@ -85,11 +85,8 @@ def say(explanations: list[Explanation], json_: bool) -> None:
 
 
 def _no_layer(path: str, paths: list[str]) -> NetcError:
-    near = closest(path, paths)
-    ending = [known for known in paths if known.endswith(f".{path}")][:3]
-    candidates = [near] if near else ending
-    fixes = tuple(Fix(f"did you mean `{name}`?") for name in candidates)
-    return failure("unknown-layer", f"there is no layer `{path}`", fixes=fixes)
+    ending = tuple([Fix(f"did you mean `{each}`?") for each in paths if each.endswith(f".{path}")][:3])
+    return failure("unknown-layer", f"there is no layer `{path}`", fixes=did_you_mean(path, paths) or ending)
 
 
 def _list(json_: bool) -> None:
@@ -103,6 +100,4 @@ def _list(json_: bool) -> None:
 def _find(code: str) -> CodeInfo:
     if code in CODES:
         return CODES[code]
-    near = closest(code, CODES)
-    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-    raise failure("unknown-code", f"there is no diagnostic `{code}`", fixes=fixes)
+    raise failure("unknown-code", f"there is no diagnostic `{code}`", fixes=did_you_mean(code, CODES))

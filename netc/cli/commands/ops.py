@@ -12,8 +12,8 @@ from netc.cli.options import as_json as json_flag
 from netc.cli.options import plugins
 from netc.cli.output import print_json
 from netc.cli.typical import placement_line, placements
-from netc.diagnostics.model import Fix, failure
-from netc.diagnostics.suggest import closest
+from netc.diagnostics.model import failure
+from netc.diagnostics.suggest import did_you_mean
 from netc.ops import OPERATORS
 from netc.ops.base import Op
 from netc.ops.reference import AttributeRow, as_json, attributes, description, headline, in_pytorch, inputs
@@ -59,9 +59,7 @@ def _as_json(operator: type[Op]) -> dict[str, object]:
 def _find(name: str) -> type[Op]:
     if name in OPERATORS:
         return OPERATORS[name]
-    near = closest(name, OPERATORS)
-    fixes = (Fix(f"did you mean `{near}`?"),) if near else ()
-    raise failure("unknown-op", f"there is no operator `{name}`", fixes=fixes)
+    raise failure("unknown-op", f"there is no operator `{name}`", fixes=did_you_mean(name, OPERATORS))
 
 
 def _describe(operator: type[Op]) -> str:

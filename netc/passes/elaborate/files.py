@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Source, Span
-from netc.diagnostics.suggest import closest, listed
+from netc.diagnostics.suggest import did_you_mean, listed
 from netc.dims import Domain
 from netc.expr.evaluate import Context, ExprError, Silenced, evaluate
 from netc.expr.scope import Binding, Scope, how_said
@@ -155,10 +155,9 @@ class Files:
                 return variant
         names = [v.name for v in spec.variants]
         message = f"`{os.path.basename(spec.path)}` has no variant `{name}`"
-        near = closest(name, names)
         self.report.error("unknown-variant", message, span, path=spec.path).note(
             f"it has {listed(names)}" if names else "it has no variants"
-        ).help(near and f"did you mean `{near}`?")
+        ).fix(*did_you_mean(name, names))
         return None
 
     def instance(
@@ -262,9 +261,3 @@ def _beside(importer: str, path: str) -> str | None:
     if os.path.isabs(path) or "\\" in path or not path.endswith((".yaml", ".yml")) or is_shipped(importer):
         return None
     return os.path.normpath(os.path.join(os.path.dirname(importer), path))
-
-
-def did_you_mean(word: Span, names: Iterable[str]) -> tuple[Fix, ...]:
-    """The nearest of the known words in the place of one that is none of them."""
-    near = closest(word.text, names)
-    return () if near is None else (Fix(f"did you mean `{near}`?", (Edit(word, near),)),)

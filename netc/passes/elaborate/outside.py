@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netc.diagnostics.model import Source, Span
-from netc.diagnostics.suggest import closest, listed
+from netc.diagnostics.suggest import did_you_mean, listed
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.lexer import SyntaxProblem
 from netc.expr.parser import parse_expression
@@ -42,10 +42,9 @@ class Outside:
         names = [p.name for p in self.spec.parameters]
         if name not in names:
             message = f"`{self.spec.name}` has no argument `{name}`"
-            near = closest(name, names)
             self.report.error("unknown-argument", message, None, path=self.spec.path).note(
                 f"it has {listed(names)}" if names else "it has no arguments"
-            ).help(near and f"did you mean `{near}`?")
+            ).fix(*did_you_mean(name, names))
         return name in names
 
     def _parsed(self, name: str, text: str) -> Any:
