@@ -86,6 +86,16 @@ def test_what_is_obsolete_stays_when_a_move_fails(tmp_path: Path) -> None:
     assert old.read_text() == "earlier"
 
 
+def test_what_is_obsolete_comes_back_when_something_else_cannot_go(tmp_path: Path) -> None:
+    new, old, folder = (tmp_path / name for name in ("new", "old", "folder"))
+    old.write_text("earlier")
+    folder.mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_all([new], lambda: None, [old, folder])
+    assert old.read_text() == "earlier"
+    assert sorted(os.listdir(tmp_path)) == ["folder", "old"]
+
+
 @pytest.mark.parametrize("moves", range(4))
 def test_an_interrupt_between_moves_takes_back_those_before(
     moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

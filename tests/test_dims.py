@@ -390,3 +390,29 @@ def test_copies_are_equal() -> None:
     assert isinstance(size, Dim)
     assert pickle.loads(pickle.dumps(size)) == size
     assert copy.deepcopy(size) == size
+
+
+def test_what_is_too_complex_says_what_to_bind_and_nothing_else() -> None:
+    size = h // 4099 - w // 4099
+    squares = [a * b for a, b in product(map(symbol, "abcdef"), repeat=2)]
+    cubes = [a * a * a for a in map(symbol, "klmnopqrstuv")]
+    sums = sum(squares, start=0 * h), -sum(cubes, start=0 * h)
+    for verdict in (at_least(size, 1), compare(h // 4099, w // 4099), compare(*sums)):
+        assert (verdict.holds, verdict.never, verdict.too_complex) == (False, False, True)
+    assert at_least(size, 1).remedy == compare(h // 4099, w // 4099).remedy == "--bind h=7,w=7"
+    assert compare(*sums).remedy == f"--bind {','.join(f'{name}=7' for name in 'abcdefklmnopqrstuv')}"
+
+
+def test_bounds_count_where_sizes_are_rounded() -> None:
+    domain = Domain()
+    assert domain.require(h, 8).holds
+    for size in (h // 8, (h + 6) // 14, h // 4 - 1, h - h % 8 - 7):
+        assert at_least(size, 1, domain).holds
+        assert not at_least(size, 2, domain).holds
+    assert not at_least(h // 8, 1).holds
+
+
+def test_a_size_of_negative_terms_begins_with_the_first() -> None:
+    assert [dim_text(-h - w), dim_source(-h - w)] == ["−h−w", "-h-w"]
+    assert [dim_text(w - h), dim_source(w - h)] == ["w−h", "w-h"]
+    assert [dim_text(5 - h), dim_source(5 - h)] == ["5−h", "5-h"]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import json
+from itertools import combinations
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -323,3 +325,33 @@ def test_unknown_rules_are_named(tmp_path: Path) -> None:
     said = refused(tmp_path / "w.pt", "-o", tmp_path / "o", "--rename-file", "netc:timm/vitt")
     assert "did you mean `netc:timm/vit`?" in said
     assert "missing-file" in refused(tmp_path / "w.pt", "-o", tmp_path / "o", "--rename-file", "netc:../../x")
+
+
+def longest_common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
+    """The length of a longest common subsequence, by trying them all."""
+    kept = {part for n in range(len(first) + 1) for part in combinations(first, n)}
+    return max(len(part) for n in range(len(second) + 1) for part in combinations(second, n) if part in kept)
+
+
+@pytest.mark.parametrize("most", [8_000_000, 5])
+def test_as_many_tensors_are_matched_in_order_as_can_be(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netc.weights.match.MOST", most)
+    draw = Random(0)
+    for _ in range(200):
+        first, second = (tuple(draw.choices((1, 2, 3), k=draw.randint(1, 6))) for _ in range(2))
+        theirs = [TensorSpec(f"old{i}.weight", "float32", (size,)) for i, size in enumerate(first)]
+        ours = [TensorSpec(f"new{i}.weight", "float32", (size,)) for i, size in enumerate(second)]
+        result = match(theirs, ours)
+        places = {int(old[3:-7]): int(new[3:-7]) for old, new in result.pairs.items()}
+        assert all(first[a] == second[b] for a, b in places.items())
+        assert len({*places.values()}) == len(places)
+        assert most == 5 or len(places) >= longest_common(first, second)
+        assert [int(old[3:-7]) for old in result.left] == [i for i in range(len(first)) if i not in places]
+        assert [int(new[3:-7]) for new in result.missing] == [i for i in range(len(second)) if i not in places.values()]
+
+
+def test_one_number_that_follows_no_plan_is_a_rule_of_its_own() -> None:
+    pairs = {"l.0.weight": "x.7.weight"} | {f"l.{n}.weight": f"x.{n - 1}.weight" for n in range(1, 6)}
+    rules = infer_rules(pairs)
+    assert len(rules) == 2
+    assert renamed(list(pairs), Selection(rules=tuple(make_rule(*rule) for rule in rules.items()))).new == pairs

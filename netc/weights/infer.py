@@ -80,7 +80,7 @@ def _single(members: Sequence[Pair]) -> Rules | None:
     columns, targets = ([*zip(*map(_numbers, side), strict=True)] for side in zip(*members, strict=True))
     column_sources = [_from(columns, numbers, at) for at, numbers in enumerate(targets)]
     sources = [source for source in column_sources if source is not None]
-    return _written(members[0], columns, sources) if len(sources) == len(column_sources) and any(columns) else None
+    return _written(members[0], columns, sources) if len(sources) == len(column_sources) else None
 
 
 def _numbers(name: str) -> tuple[int, ...]:
