@@ -81,7 +81,7 @@ def test_hovering_tells_formula_line_and_costs(browser: Browser, address: str) -
     browser.hover(unit("conv1"))
     browser.wait("document.getElementById('about').textContent.includes('conv1')")
     told = browser.value("document.getElementById('about').textContent")
-    assert "(224 + 3 + 3 − 7)/2⌋ + 1 = 112" in told
+    assert "W = ⌊(224 + 2·3 − 1·(7−1) − 1)/2⌋ + 1 = ⌊223/2⌋ + 1 = 112, remainder 1" in told
     assert "weight 64×3×7×7" in told
     assert "9.54 k" in told
     assert "118 M" in told

@@ -18,7 +18,6 @@ from netc.backends.diagram.sketch import Content, Sketch, named
 from netc.backends.diagram.svg import xml
 from netc.backends.diagram.units import Box, Wire, boxes
 from netc.backends.diagram.words import plain, printable, shape_text
-from netc.geometry import Window
 from netc.ir.flat import FlatNode, flatten
 from netc.passes.cost import Cost
 from netc.passes.summary import LayerRow, summarise
@@ -167,14 +166,9 @@ def _formulas(flat: FlatNode) -> Iterator[str]:
     types = [wire.type for wire in flat.inputs]
     windows = flat.node.op.windows(*types)
     if windows and not flat.node.op.transposed and len(types[0].shape) > 2:
-        yield _size_formula(windows[-1], str(types[0].shape[-1]), str(flat.outputs[0].type.shape[-1]))
+        yield f"W = {windows[-1].formula(types[0].shape[-1])}"
     for param in flat.params:
         yield f"{param.name} {'×'.join(map(str, param.shape)) or 'scalar'}"
-
-
-def _size_formula(window: Window, before: str, after: str) -> str:
-    room = f"{before} + {window.begin} + {window.end} − {window.extent}"
-    return f"W = ⌊({room})/{window.stride}⌋ + 1 = {after}"
 
 
 def _plan(plan: Plan, content: Content) -> Any:
