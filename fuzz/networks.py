@@ -36,7 +36,7 @@ from netc.optimise.plan import FLOAT_STEPS
 from netc.passes.sizes import bound_shape
 from netc.run.module import as_tuple
 from netc.types import TensorType
-from netc.verify.report import TOLERANCE
+from netc.verify.differences import TOLERANCE
 from tests.conformance import findings
 from tests.module_judge import MOST, SIZES, Wrong, _stir, last_class, step
 from tests.random_modules import Maker, Spec

@@ -92,10 +92,10 @@ def output_error(path: Path, problem: str) -> NetcError:
 def named(path: str | Path) -> Path:
     """A path that has a name, after which files beside it can be called. Raises NetcError (`output-file`) for `.`, `/`
     and no path at all."""
-    found = Path(path)
-    if not found.name:
-        raise output_error(found, "it is a directory")
-    return found
+    target = Path(path)
+    if not target.name:
+        raise output_error(target, "it is a directory")
+    return target
 
 
 def _replaces_input(path: str | Path) -> NetcError:

@@ -23,8 +23,8 @@ from netc.backends.onnx.options import DEFAULT
 from netc.backends.onnx.write import check_fit, converted
 from netc.diagnostics.model import failure
 from netc.progress import Note, Progress, no_note
+from netc.verify.differences import VerifyReport
 from netc.verify.network import verify
-from netc.verify.report import VerifyReport
 from netc.weights import WeightsIndex, fresh_index, init_weights, plan, read_index, tensors
 from netc.weights.convert import Conversion, in_one_file, joined, write_conversion
 
@@ -210,12 +210,12 @@ class _Build:
         else:
             path.write_bytes(texts[name])
 
-    def _take(self, given: Path, path: Path) -> None:
+    def _take(self, source: Path, path: Path) -> None:
         """Copy weights as they are, join them, or convert them."""
         if self.conversion is None:
-            copyfile(given, path)
-        elif check_fit(self.network.ir, read_index(given), self.options):
-            in_one_file(read_index(given), path)
+            copyfile(source, path)
+        elif check_fit(self.network.ir, read_index(source), self.options):
+            in_one_file(read_index(source), path)
         else:
             write_conversion(self.conversion, [path], progress=self.progress)
 

@@ -22,7 +22,7 @@ from netc import artifacts, pipeline
 from netc.cli.main import cli
 from netc.diagnostics.model import NetcError
 from netc.pipeline import DIAGRAM, FILES, MODEL, MODULE, RECORD, SUMMARY, WEIGHTS, Built, build
-from netc.verify.report import Difference, VerifyReport
+from netc.verify.differences import Difference, VerifyReport
 from netc.weights import init_weights
 
 SPEC = """

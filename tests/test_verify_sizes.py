@@ -18,8 +18,8 @@ from netc.ops.records import OnnxNode
 from netc.passes.sizes import LENGTHS, wide
 from netc.types import TensorType
 from netc.verify import verify
+from netc.verify.differences import CheckResult, VerifyReport
 from netc.verify.large import check_large
-from netc.verify.report import CheckResult, VerifyReport
 
 ROOT = Path(__file__).parent.parent
 LIKE = """netc: 1

@@ -58,10 +58,10 @@ def _picture(
     op, inputs, output = node.node.op, said.inputs, said.outputs[0]
     averages = op.averages(*inputs)
     if matrix:
-        found = windows.matrix_of(op, inputs, output)
+        product = windows.matrix_of(op, inputs, output)
         if target != "-":
-            click.echo(found.text(), nl=False)
-        return found.draw(title) if target is not None else ""
+            click.echo(product.text(), nl=False)
+        return product.draw(title) if target is not None else ""
     if sharing:
         parameters = {fact.name: fact.data.get("value", 0) for fact in said.facts}.get("parameters", 0)
         return windows.sharing(title, windows.sharing_of(said.facts, parameters))

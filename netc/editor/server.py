@@ -117,9 +117,9 @@ class Server(LanguageServer):
 
     def look(self, uri: str) -> None:
         """Tell what is wrong with a document."""
-        found = protocol.diagnostics(self.document(uri).analysis)
+        findings = protocol.diagnostics(self.document(uri).analysis)
         version = self.workspace.get_text_document(uri).version
-        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found, version))
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, findings, version))
 
     def look_soon(self, uri: str) -> None:
         """The same, once nothing was typed for a moment."""

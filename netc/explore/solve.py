@@ -129,9 +129,9 @@ class Solver:
         size = self.question.space.size
         for trial in range(size):
             told(trial, size)
-            seen = self.looked_at(trial)
-            if seen is not None and (best is None or seen[0] < best[0]):
-                best = (seen[0], trial, *seen[1:])
+            figure = self.looked_at(trial)
+            if figure is not None and (best is None or figure[0] < best[0]):
+                best = (figure[0], trial, *figure[1:])
         values = f"all {size:,} combinations were" if len(self.question.space.axes) > 1 else f"all {size:,} values were"
         return self._answer(best and best[1:], "all values", f"exact: {values} looked at")
 
@@ -140,21 +140,21 @@ class Solver:
         library.logging.set_verbosity(library.logging.ERROR)
         space, trials = self.question.space, self.question.trials
         study = library.create_study(sampler=library.samplers.TPESampler(seed=space.seed))
-        known: dict[int, tuple[float, Any, Compiled] | None] = {}
+        results: dict[int, tuple[float, Any, Compiled] | None] = {}
         for done in range(trials):
             told(done, trials)
             trial = study.ask()
             place = _place(space, [trial.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in space.axes])
-            if place not in known:
-                known[place] = self.looked_at(place)
-            seen = known[place]
-            if seen is None:
+            if place not in results:
+                results[place] = self.looked_at(place)
+            figure = results[place]
+            if figure is None:
                 study.tell(trial, state=library.trial.TrialState.FAIL)
             else:
-                study.tell(trial, seen[0])
-        right = [(seen[0], place, seen) for place, seen in known.items() if seen is not None]
+                study.tell(trial, figure[0])
+        right = [(figure[0], place, figure) for place, figure in results.items() if figure is not None]
         best = min(right, key=lambda one: one[:2], default=None)
-        why = f"searched, not proven: {len(known):,} of {space.size:,} combinations were looked at, chosen by Optuna"
+        why = f"searched, not proven: {len(results):,} of {space.size:,} combinations were looked at, chosen by Optuna"
         return self._answer(None if best is None else (best[1], *best[2][1:]), "search", why)
 
     def _answer(self, best: tuple[int, Any, Compiled] | None, way: Way, why: str) -> Answer:
@@ -194,8 +194,8 @@ class Solver:
         if not values[0] <= best <= values[-1]:
             raise self._unsolved(why)
         trial = best - values[0]
-        seen = self.looked_at(trial)
-        return self._answer(None if seen is None else (trial, *seen[1:]), "bisection", why)
+        figure = self.looked_at(trial)
+        return self._answer(None if figure is None else (trial, *figure[1:]), "bisection", why)
 
     def _symbolic(self, point: dict[str, str]) -> Compiled | None:
         """The network with the symbol left open; None where it is not one for all values."""

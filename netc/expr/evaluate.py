@@ -159,9 +159,9 @@ def _name(expr: Name, context: Context) -> Any:
     if context.scope.tensor(expr.id) is not None:
         message = f"`{expr.id}` is a tensor, but a number or a word is expected here"
         raise ExprError("unknown-name", message, expr, f"a tensor is read with @: write `@{expr.id}`", f"@{expr.id}")
-    known = sorted({*context.scope.names(), *context.words})
-    near = closest(expr.id, known) or closest(expr.id, context.operators)
-    help = _suggest(near, expr.id, known)
+    names = sorted({*context.scope.names(), *context.words})
+    near = closest(expr.id, names) or closest(expr.id, context.operators)
+    help = _suggest(near, expr.id, names)
     raise ExprError("unknown-name", f"`{expr.id}` is not known here", expr, help, near)
 
 
@@ -171,13 +171,13 @@ def _bound(binding: Binding) -> Any:
     return binding.value
 
 
-def _suggest(near: str | None, word: str, known: list[str]) -> str:
+def _suggest(near: str | None, word: str, names: list[str]) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
-    from_start = [k for k in known if k[:1] == word[:1]] or known
+    from_start = [k for k in names if k[:1] == word[:1]] or names
     return (
         f"known here: {', '.join(from_start[:12])}"
-        if known
+        if names
         else "a value is a number, `true`, `false`, `none` or an operator"
     )
 
@@ -203,8 +203,8 @@ def size_field(type: Any, expr: Attribute) -> Any:
         return tuple(type.shape)
     axes = AXES.get(type.rank, "")
     if len(expr.field) != 1 or expr.field not in axes:
-        known = ", ".join((*axes, "shape", "rank"))
-        raise ExprError("unknown-name", f"a tensor {type} has no `{expr.field}`; it has {known}", expr)
+        fields = ", ".join((*axes, "shape", "rank"))
+        raise ExprError("unknown-name", f"a tensor {type} has no `{expr.field}`; it has {fields}", expr)
     return type.shape[axes.index(expr.field)]
 
 
@@ -249,7 +249,7 @@ def _comprehension(expr: Comprehension, context: Context) -> Any:
     turns = context.turns * max(len(rows), 1)
     if turns > MOST_TURNS:
         raise ExprError("too-large", f"a comprehension runs over {MOST_TURNS:,} rows at most", expr)
-    found = []
+    results = []
     for index, row in enumerate(rows):
         values = row if len(expr.names) > 1 else (row,)
         if not isinstance(values, tuple) or len(values) != len(expr.names):
@@ -259,8 +259,8 @@ def _comprehension(expr: Comprehension, context: Context) -> Any:
         bindings = {name: Binding("loop", value, index=index, count=len(rows)) for name, value in pairs}
         inner = msgspec.structs.replace(context, scope=Scope(context.scope, bindings), turns=turns)
         if expr.condition is None or truth(expr.condition, inner):
-            found.append(evaluate(expr.item, inner))
-    return short(tuple(found), expr)
+            results.append(evaluate(expr.item, inner))
+    return short(tuple(results), expr)
 
 
 def _choice(expr: Choice, context: Context) -> Any:

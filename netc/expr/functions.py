@@ -69,8 +69,8 @@ def _len(arguments: list[Any], expr: Function, context: Context) -> Any:
 def _range_function(arguments: list[Any], expr: Function, context: Context) -> Any:
     if not all(map(is_int, arguments)) or (len(arguments) == 3 and arguments[2] == 0):
         raise ExprError("bad-expression", "`range` takes integers and a step other than 0", expr)
-    made = range(*arguments)
-    return bounded_range(expr, made.start, made.stop, made.step)
+    numbers = range(*arguments)
+    return bounded_range(expr, numbers.start, numbers.stop, numbers.step)
 
 
 def _lists(arguments: list[Any], expr: Function) -> list[tuple[Any, ...]]:

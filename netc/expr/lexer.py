@@ -86,24 +86,24 @@ def tokenize(text: str, locate: Locate) -> list[Token]:
     tokens: list[Token] = []
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise _stray(text, at, locate)
-        if found.lastgroup != "blank":
-            tokens.append(_token(text, found, locate))
-        at = found.end()
+        if match.lastgroup != "blank":
+            tokens.append(_token(text, match, locate))
+        at = match.end()
     tokens.append(Token("end", "", len(text), len(text), True, True))
     return tokens
 
 
-def _token(text: str, found: re.Match[str], locate: Locate) -> Token:
-    start, end = found.span()
-    kind: Kind = found.lastgroup  # type: ignore[assignment]
+def _token(text: str, match: re.Match[str], locate: Locate) -> Token:
+    start, end = match.span()
+    kind: Kind = match.lastgroup  # type: ignore[assignment]
     if kind == "number" and (text[end : end + 1].isalnum() or text[end : end + 1] == "_"):
         raise _not_a_number(text, start, locate)
     blank_before = start == 0 or text[start - 1].isspace()
     blank_after = end == len(text) or text[end].isspace()
-    return Token(kind, found.group(), start, end, blank_before, blank_after)
+    return Token(kind, match.group(), start, end, blank_before, blank_after)
 
 
 def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:

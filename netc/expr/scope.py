@@ -57,9 +57,9 @@ class Scope:
         """The binding of a name and the scope it lives in."""
         scope: Scope | None = self
         while scope is not None:
-            found = scope.bindings.get(name)
-            if found is not None:
-                return found, scope
+            binding = scope.bindings.get(name)
+            if binding is not None:
+                return binding, scope
             scope = scope.parent
         return None
 
@@ -68,20 +68,20 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if scope.tensors is not None:
-                found = scope.tensors.get(path)
-                if found is not None:
-                    return found
+                value = scope.tensors.get(path)
+                if value is not None:
+                    return value
             scope = scope.parent
         return None
 
     def names(self) -> list[str]:
         """Every name visible here, nearest first."""
         scope: Scope | None = self
-        found: list[str] = []
+        names: list[str] = []
         while scope is not None:
-            found.extend(scope.bindings)
+            names.extend(scope.bindings)
             scope = scope.parent
-        return found
+        return names
 
 
 class Provenance(msgspec.Struct, frozen=True, eq=False):

@@ -67,8 +67,8 @@ def has_choice(term: Expr) -> bool:
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     """The term with every name replaced, or None where one has no replacement."""
     if isinstance(term, Name):
-        found = said(term.id)
-        return term if found == term else found
+        replacement = said(term.id)
+        return term if replacement == term else replacement
     before = parts_of(term)
     if not before:
         return term
@@ -138,14 +138,14 @@ def _is_condition(term: Expr) -> bool:
 def settled(term: Expr, env: Mapping[str, Any]) -> Expr:
     """The term with the branch taken for every `a if b == none else c`."""
 
-    def rule(before: Expr, found: Expr) -> Expr:
-        match before, found:
+    def rule(before: Expr, pattern: Expr) -> Expr:
+        match before, pattern:
             case Choice(condition=asked), Choice(then=then, otherwise=otherwise) if is_compared_with_none(asked):
                 try:
                     return then if evaluate(asked, env) else otherwise
                 except NoValue:
-                    return found
-        return found
+                    return pattern
+        return pattern
 
     return rewritten(term, rule)
 

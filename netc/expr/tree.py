@@ -154,8 +154,8 @@ _PARTS: Mapping[type[Expr], Callable[[Any], tuple[Expr, ...]]] = {
 
 def parts_of(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside an expression."""
-    found = _PARTS.get(type(expr))
-    return () if found is None else found(expr)
+    children = _PARTS.get(type(expr))
+    return () if children is None else children(expr)
 
 
 def with_parts(expr: Expr, parts: Sequence[Expr]) -> Expr:
@@ -207,17 +207,17 @@ def names_in(expr: Expr) -> frozenset[str]:
     """All bare names of an expression."""
     if isinstance(expr, Literal):
         return _NO_NAMES
-    found, waiting = set(), [expr]
+    names, waiting = set(), [expr]
     while waiting:
         part = waiting.pop()
         if isinstance(part, Name):
-            found.add(part.id)
+            names.add(part.id)
         elif isinstance(part, Comprehension):
-            found.update(*map(names_in, parts_of(part)))
-            found.difference_update(part.names)
+            names.update(*map(names_in, parts_of(part)))
+            names.difference_update(part.names)
         else:
             waiting.extend(parts_of(part))
-    return frozenset(found)
+    return frozenset(names)
 
 
 def makes_rows(expr: Expr) -> bool:

@@ -34,8 +34,8 @@ from netc.run.match import solve
 from netc.run.model import read_model
 from netc.types import TensorType
 from netc.verify.compare import difference
+from netc.verify.differences import Difference
 from netc.verify.layers import OpenedNetwork, open_calls
-from netc.verify.report import Difference
 
 AT_ONCE = 1 << 24
 """Elements that are looked at of each side in a run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from netc.diagnostics.suggest import elided
-from netc.verify.report import Difference
+from netc.verify.differences import Difference
 
 
 class Proof(msgspec.Struct, frozen=True):

@@ -207,8 +207,8 @@ class AdaptiveMaxPool(_AdaptivePool):
 
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
         shape = (*x[0].shape[:2], *self._sizes(x[0]))
-        found = x[0].with_shape(*shape)
-        return (found, TensorType(shape, "int64")) if self.return_indices else found
+        values = x[0].with_shape(*shape)
+        return (values, TensorType(shape, "int64")) if self.return_indices else values
 
     def torch(self, *x: TensorType) -> TorchForm:
         form = super().torch(*x)

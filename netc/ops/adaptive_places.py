@@ -48,11 +48,11 @@ def _along(names: dict[str, str], axis: int, bins: list[tuple[int, int]], *, las
             if name != "values":
                 yield node("GatherElements", f"{name}_bin{part} inner{part}", f"{name}{part}", axis=axis)
         yield node("Add", f"inner{part} from{part}", f"at{axis}{part}")
-        for name, found in parts.items():
-            found.append(f"{name}{part}")
-    for name, found in parts.items():
+        for name, pieces in parts.items():
+            pieces.append(f"{name}{part}")
+    for name, pieces in parts.items():
         names[name] = "y0" if last and name == "values" else f"{name}_{axis}"
-        yield node("Concat", " ".join(found), names[name], axis=axis)
+        yield node("Concat", " ".join(pieces), names[name], axis=axis)
 
 
 def _counted(names: dict[str, str], space: tuple[int, ...]) -> Iterator[OnnxNode]:

@@ -35,10 +35,10 @@ def minus_infinity(dtype: str) -> OnnxConst:
 
 def _causal(scores: str, x: TensorType, lengths: tuple[Size, Size]) -> Iterator[OnnxNode]:
     """Only what is not after the query, counted from the first, keeps its score."""
-    known = all(isinstance(size, int) for size in lengths)
-    if not known:
+    countable = all(isinstance(size, int) for size in lengths)
+    if not countable:
         yield node("Shape", scores, "lengths", start=-2)
-    sizes = [int64("lengths", *numbers(lengths))] if known else []
+    sizes = [int64("lengths", *numbers(lengths))] if countable else []
     yield node("Expand", "true lengths", "every", OnnxConst("true", "bool", (), (True,)), *sizes)
     yield node("Trilu", "every", "earlier", upper=0)
     yield node("Where", f"earlier {scores} minus_infinity", "causal", minus_infinity(x.dtype))
@@ -110,8 +110,8 @@ class ScaledDotProductAttention(Op):
         yield from need_axes(self, x[3], 2, 3)
         scores = self._scores(*x)
         if not _stretches(x[3].shape, scores):
-            wanted = TensorType(scores)
-            yield Problem("shape-mismatch", f"attn_mask has {x[3]}, which does not stretch to {wanted}", 3)
+            scores_type = TensorType(scores)
+            yield Problem("shape-mismatch", f"attn_mask has {x[3]}, which does not stretch to {scores_type}", 3)
 
     def _scores(self, *x: TensorType) -> tuple[Size, ...]:
         """The shape of q·kᵀ."""

@@ -184,12 +184,12 @@ class Op:
         cls.numeric = tuple([declared for declared in cls.attributes.values() if declared.kind in NUMBERS])
 
     def __init__(self, **values: Any) -> None:
-        made = self.__dict__
-        made.update(self.defaults, **values)
-        if len(made) > len(self.defaults):
+        fields = self.__dict__
+        fields.update(self.defaults, **values)
+        if len(fields) > len(self.defaults):
             raise TypeError(f"{self.name} has no attribute {min(values.keys() - self.defaults.keys())}")
         for name in self.required:
-            if made[name] is MISSING:
+            if fields[name] is MISSING:
                 raise TypeError(f"{self.name} needs {name}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -206,8 +206,8 @@ class Op:
         return hash(self.key())
 
     def __repr__(self) -> str:
-        given = (f"{k}={value_source(v)}" for k, v in self.__dict__.items() if v != self.attributes[k].default)
-        return " ".join((self.name, *given))
+        arguments = (f"{k}={value_source(v)}" for k, v in self.__dict__.items() if v != self.attributes[k].default)
+        return " ".join((self.name, *arguments))
 
     def replace(self, **changes: Any) -> Op:
         """The same operator with some attributes changed."""
@@ -220,12 +220,12 @@ class Op:
     def problems(self, *x: TensorType) -> Iterator[Problem | Require]:
         """`check`, and where it finds nothing each number that does not fit the elements it becomes."""
         right = True
-        for found in self.check(*x):
-            right = right and isinstance(found, Require) and not found.fails
-            yield found
-        given = [(declared, self.__dict__[declared.name]) for declared in self.numeric] if right else []
-        dtype = self.meets(*x) if any(value is not None for _, value in given) else ""
-        for declared, value in given:
+        for problem in self.check(*x):
+            right = right and isinstance(problem, Require) and not problem.fails
+            yield problem
+        numbers = [(declared, self.__dict__[declared.name]) for declared in self.numeric] if right else []
+        dtype = self.meets(*x) if any(value is not None for _, value in numbers) else ""
+        for declared, value in numbers:
             for number in value if isinstance(value, tuple) else (value,):
                 yield from misfits(declared, number, dtype) if number is not None else ()
 
@@ -246,8 +246,8 @@ class Op:
 
     def outputs(self, *x: TensorType) -> tuple[TensorType, ...]:
         """`infer`, always as a tuple."""
-        found = self.infer(*x)
-        return found if isinstance(found, tuple) else (found,)
+        types = self.infer(*x)
+        return types if isinstance(types, tuple) else (types,)
 
     def ports(self) -> tuple[str, ...] | None:
         """Names of the outputs; None means they are numbered (`@halves.0`) or there is just one. "" is the statement's

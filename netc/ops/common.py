@@ -29,15 +29,15 @@ def need_rank(op: Op, x: TensorType, *ranks: int, at: int = 0) -> tuple[Problem,
     """A problem unless `x` has one of the ranks."""
     if len(x.shape) in ranks:
         return ()
-    wanted = " or ".join(form(rank) for rank in ranks)
-    return (Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at),)
+    forms = " or ".join(form(rank) for rank in ranks)
+    return (Problem("rank-mismatch", f"{op.name} takes {forms}, not {x} (rank {x.rank})", at),)
 
 
 def need_sequence(op: Op, x: TensorType, *, batch_first: bool, at: int = 0) -> Iterator[Problem]:
     """A problem unless `x` is a batch of sequences."""
     if x.rank != 3:
-        wanted = "batch × steps × features" if batch_first else "steps × batch × features"
-        yield Problem("rank-mismatch", f"{op.name} takes {wanted}, not {x} (rank {x.rank})", at)
+        layout = "batch × steps × features" if batch_first else "steps × batch × features"
+        yield Problem("rank-mismatch", f"{op.name} takes {layout}, not {x} (rank {x.rank})", at)
 
 
 def need_axes(op: Op, x: TensorType, fewest: int, at: int = 0) -> Iterator[Problem]:
@@ -85,14 +85,14 @@ def changed(**values: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(values.items())
 
 
-def divisors(count: int, wanted: int, name: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
+def divisors(count: int, divisor: int, name: str) -> tuple[tuple[tuple[str, Any], ...], ...]:
     """Candidate remedies: the divisors of a number next to one that does not divide it, below and above."""
     most = min(isqrt(count), MOST_DIVISOR)
     spend(most // 8)
     pairs = ((n, count // n) for n in range(1, most + 1) if count % n == 0)
-    found = {n for pair in pairs for n in pair}
-    below = max((n for n in found if n <= wanted), default=None)
-    above = min((n for n in found if n > wanted), default=None)
+    factors = {n for pair in pairs for n in pair}
+    below = max((n for n in factors if n <= divisor), default=None)
+    above = min((n for n in factors if n > divisor), default=None)
     return tuple([changed(**{name: n}) for n in (below, above) if n is not None])
 
 

@@ -214,8 +214,8 @@ class Conv(_ConvBase):
     def facts(self, *x: TensorType) -> tuple[Fact, ...]:
         (inside, *before), after = x[0].shape[1:], self.infer(*x).shape[2:]
         each = (inside // self.groups, *self.kernel_size)
-        known = known_sides(self.windows(x[0]), x[0]) is not None and self.padding_mode == "zeros"
-        backward = lowering.gradients(self._padded(x[0]), before, after, self.groups) if known else ()
+        zeros = known_sides(self.windows(x[0]), x[0]) is not None and self.padding_mode == "zeros"
+        backward = lowering.gradients(self._padded(x[0]), before, after, self.groups) if zeros else ()
         return *backward, *lowering.unshared(inside, before, after, self.out_channels, each, bias=self.bias)
 
     def _padded(self, x: TensorType) -> list[Window]:
@@ -263,9 +263,9 @@ class Conv(_ConvBase):
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         sides = known_sides(self.windows(x[0]), x[0])
-        weight, made = self._onnx_weight(x[0])
+        weight, nodes = self._onnx_weight(x[0])
         if sides is None:
-            return *made, *self._onnx_same(x[0], weight)
+            return *nodes, *self._onnx_same(x[0], weight)
         begins, ends = zip(*sides, strict=True)
         first = self.padding_mode != "zeros" and any(begins + ends)
         source = "padded" if first else "x0"
@@ -278,7 +278,7 @@ class Conv(_ConvBase):
             dilations=self.dilation,
             group=self.groups,
         )
-        return *made, *((self._onnx_pad(begins, ends),) if first else ()), conv
+        return *nodes, *((self._onnx_pad(begins, ends),) if first else ()), conv
 
     def _onnx_weight(self, x: TensorType) -> tuple[str, tuple[OnnxNode, ...]]:
         """The weight's name, and what makes it out of what is learned."""

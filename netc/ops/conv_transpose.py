@@ -97,10 +97,10 @@ class ConvTranspose(_ConvBase):
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
             return
         for axis, (added, stride) in enumerate(zip(self._added(*x), self.stride, strict=True), 2):
-            n, wanted = x[1].shape[axis] - added, x[1].shape[axis]
+            n, target = x[1].shape[axis] - added, x[1].shape[axis]
             where, longest = axis_name(axis, x[0].rank), n + (stride - 1)
             reach = f"{dim_text(n)}" if stride == 1 else f"{dim_text(n)} to {dim_text(longest)}"
-            message = f"axis {where} can become {reach} long, and `like` has {dim_text(wanted)}"
+            message = f"axis {where} can become {reach} long, and `like` has {dim_text(target)}"
             problem = Problem("shape-mismatch", message, 1)
             yield Require(added, 0, problem)
             yield Require(stride - 1 - added, 0, problem)
@@ -110,7 +110,7 @@ class ConvTranspose(_ConvBase):
         if len(x) == 1:
             return self.output_padding
         settings = zip(self.windows(x[0]), x[0].shape[2:], x[1].shape[2:], strict=True)
-        return tuple([wanted - w.transposed(n) for w, n, wanted in settings])
+        return tuple([target - w.transposed(n) for w, n, target in settings])
 
     def _check_size(self, x: TensorType) -> Iterator[Require]:
         sizes = zip(self.windows(x), self.output_padding, x.shape[2:], strict=True)

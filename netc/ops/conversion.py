@@ -42,10 +42,10 @@ def _check_bounds(declared: Attr, value: Any) -> None:
             raise BadValue(f"`{declared.name}` must be at most {most}, not {n}")
 
 
-def _wrong(declared: Attr, wanted: str, value: Any) -> BadValue:
+def _wrong(declared: Attr, kinds: str, value: Any) -> BadValue:
     if declared.words:
-        wanted += f" or one of {', '.join(declared.words)}"
-    return BadValue(f"`{declared.name}` takes {wanted}, not {_shown(value)}")
+        kinds += f" or one of {', '.join(declared.words)}"
+    return BadValue(f"`{declared.name}` takes {kinds}, not {_shown(value)}")
 
 
 def _shown(value: Any) -> str:

@@ -100,9 +100,9 @@ class DeformConv2d(_ConvBase):
         yield from need_constant(x[1].shape[1], "offset channels", at=1)
         yield from self._check_offset_groups(x[0].shape[1], x[1].shape[1])
         for at, t in enumerate(x[1:], 1):
-            wanted = (x[0].shape[0], t.shape[1], *self._space(x[0]))
-            if not all(compare(a, b).holds for a, b in zip(wanted, t.shape, strict=True)):
-                text = shape_text((wanted[0], "C", *wanted[2:]))
+            shape = (x[0].shape[0], t.shape[1], *self._space(x[0]))
+            if not all(compare(a, b).holds for a, b in zip(shape, t.shape, strict=True)):
+                text = shape_text((shape[0], "C", *shape[2:]))
                 yield Problem("shape-mismatch", f"the {('offset', 'mask')[at - 1]} is {text}, not {t}", at)
         if len(x) > 2 and not compare(2 * x[2].shape[1], x[1].shape[1]).holds:
             message = f"{dim_text(x[1].shape[1])} offset channels need half as many for the mask"

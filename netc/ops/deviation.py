@@ -27,8 +27,8 @@ class _Deviation(_Reduce):
         if not wrong:
             count = prod(x[0].shape[axis] for axis in self._axes(x[0]))
             least = int(self.correction // 1) + 1
-            wanted = f"{self.name} with correction {self.correction} needs at least {least} elements"
-            message = f"{wanted}, not {dim_text(count)}"
+            need = f"{self.name} with correction {self.correction} needs at least {least} elements"
+            message = f"{need}, not {dim_text(count)}"
             problem = Problem("bad-argument", message, "correction", helps=("`correction=0` divides by their number",))
             yield Require(count, least, problem)
 

@@ -46,16 +46,16 @@ def parse(text: str) -> Equation | str:
     """The parts of `ij,jk->ik`, or what is wrong with it. Without `->` the result has what `...` stands for, then the
     letters that stand once, in alphabetical order."""
     compact = text.replace(" ", "")
-    found = None if re.search(APART, text) else re.fullmatch(EQUATION, compact)
-    if found is None:
+    match = None if re.search(APART, text) else re.fullmatch(EQUATION, compact)
+    if match is None:
         return "is written like `ij,jk->ik` or `...ij->...ji`: letters, `...` for any axes, commas and one `->`"
     operands = tuple(compact.partition("->")[0].split(","))
     letters = "".join(operands).replace("...", "")
     if len(set(letters)) > MOST_LETTERS:
         return f"has more than {MOST_LETTERS} different letters"
-    if found[1] is None:
+    if match[1] is None:
         return Equation(operands, "..." + "".join(sorted(c for c in set(letters) if letters.count(c) == 1)))
-    return _problem(letters, found[1].replace("...", "")) or Equation(operands, found[1])
+    return _problem(letters, match[1].replace("...", "")) or Equation(operands, match[1])
 
 
 def _problem(letters: str, result: str) -> str:
@@ -128,27 +128,27 @@ class Einsum(Op):
 
 def _check_sizes(written: str, parsed: Equation, *x: TensorType) -> Iterator[Problem]:
     """A letter per axis, and one size per letter; 1 stretches to the size that another input has."""
-    seen: dict[str, Size] = {}
+    sizes: dict[str, Size] = {}
     for at, (letters, t) in enumerate(zip_longest(parsed.operands, x)):
         if len(letters) != t.rank:
             yield Problem("rank-mismatch", f"`{letters}` names {len(letters)} axes, but {t} has {t.rank}", at)
             return
         own: dict[str, Size] = {}
         for letter, size in zip(letters, t.shape, strict=True):
-            inside, before = own.setdefault(letter, size), seen.get(letter, 1)
+            inside, before = own.setdefault(letter, size), sizes.get(letter, 1)
             other = inside if not compare(inside, size).holds else before
             if not compare(other, size).holds and (other is inside or 1 not in (other, size)):
                 name = f"`{letter}`" if letter in written else "an axis of `...`"
                 message = f"{name} is {dim_text(other)} and {dim_text(size)}"
                 yield Problem("shape-mismatch", message, at)
                 return
-            seen[letter] = size if before == 1 else before
+            sizes[letter] = size if before == 1 else before
 
 
 def _sizes(parsed: Equation, *x: TensorType) -> dict[str, Size]:
     """The size of each letter."""
-    found: dict[str, Size] = {}
+    sizes: dict[str, Size] = {}
     for letters, t in zip(parsed.operands, x, strict=True):
         for letter, size in zip(letters, t.shape, strict=True):
-            found[letter] = size if found.get(letter, 1) == 1 else found[letter]
-    return found
+            sizes[letter] = size if sizes.get(letter, 1) == 1 else sizes[letter]
+    return sizes

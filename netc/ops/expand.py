@@ -39,13 +39,13 @@ class Expand(Op):
             yield from self._check_axis(axis, size, x, fresh=axis < new)
 
     def _check_axis(self, axis: int, size: Size, x: tuple[TensorType, ...], *, fresh: bool) -> Iterator[Problem]:
-        found = self._before(*x)[axis]
+        before = self._before(*x)[axis]
         if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
             yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
-        elif size != -1 and not fresh and found != 1 and not compare(size, found).holds:
-            message = f"axis {axis} has size {dim_text(found)}: only 1 stretches to {dim_text(size)}"
+        elif size != -1 and not fresh and before != 1 and not compare(size, before).holds:
+            message = f"axis {axis} has size {dim_text(before)}: only 1 stretches to {dim_text(size)}"
             yield Problem("shape-mismatch", message, "sizes")
-        elif not isinstance(size, int) and not compare(size, found).holds and source_of(shapes(*x), size) is None:
+        elif not isinstance(size, int) and not compare(size, before).holds and source_of(shapes(*x), size) is None:
             where = f"no axis of {x[1]} has that size" if x[1:] else "that size depends on the input"
             helps = () if x[1:] else ("name a tensor that has it with like=@…", "or use --bind")
             yield Problem(
@@ -62,19 +62,19 @@ class Expand(Op):
         if len(self.sizes) < x[0].rank:
             return ()
         pairs = zip(self.sizes, self._before(*x), strict=True)
-        return tuple([n for n, found in pairs if not isinstance(n, int) and not compare(n, found).holds])
+        return tuple([n for n, before in pairs if not isinstance(n, int) and not compare(n, before).holds])
 
     def _plan(self, *x: TensorType) -> tuple[int | SizeSource, ...]:
         """For each axis its size as a number, -1 where the input's own stays, or where it is read."""
         plan: list[int | SizeSource] = []
-        for size, found in zip(self._wanted(*x), self._before(*x), strict=True):
-            source = None if isinstance(size, int) or compare(size, found).holds else source_of(shapes(*x), size)
+        for size, before in zip(self._wanted(*x), self._before(*x), strict=True):
+            source = None if isinstance(size, int) or compare(size, before).holds else source_of(shapes(*x), size)
             plan.append(source or (size if isinstance(size, int) else -1))
         return tuple(plan)
 
     def infer(self, *x: TensorType) -> TensorType:
         sizes = zip(self._wanted(*x), self._before(*x), strict=True)
-        return x[0].with_shape(*[found if size == -1 else size for size, found in sizes])
+        return x[0].with_shape(*[before if size == -1 else size for size, before in sizes])
 
     def torch(self, *x: TensorType) -> TorchForm:
         if len(x) > 1 and _same_shape(self.infer(*x), x[1]):
@@ -112,16 +112,16 @@ def _same_shape(a: TensorType, b: TensorType) -> bool:
     return a.rank == b.rank and all(compare(m, n).holds for m, n in zip(a.shape, b.shape, strict=True))
 
 
-def _against(source: SizeSource, its_rank: int, rank: int, axis: int, result: str, wanted: str) -> Iterator[OnnxNode]:
+def _against(source: SizeSource, its_rank: int, rank: int, axis: int, result: str, size: str) -> Iterator[OnnxNode]:
     """`result` broadcast along `axis` to the size that `source` has."""
-    line, others = f"{wanted}_line", [a for a in range(its_rank) if a != source.axis]
+    line, others = f"{size}_line", [a for a in range(its_rank) if a != source.axis]
     whole = taken = f"x{source.operand}"
     if others:
-        taken = f"{wanted}_cut"
+        taken = f"{size}_cut"
         starts, ends = int64(f"{taken}_from", *[0] * len(others)), int64(f"{taken}_to", *[1] * len(others))
         axes = int64(f"{taken}_axes", *others)
         yield node("Slice", f"{whole} {starts.name} {ends.name} {axes.name}", taken, starts, ends, axes)
     shape = int64(f"{line}_shape", *[-1 if a == axis else 1 for a in range(rank)])
     yield node("Reshape", f"{taken} {shape.name}", line, shape)
     yield node("Equal", f"{line} {line}", f"{line}_true")
-    yield node("Where", f"{line}_true {result} {result}", wanted)
+    yield node("Where", f"{line}_true {result} {result}", size)

@@ -9,8 +9,8 @@ from netc.dims import Size, dim_text
 from netc.ops.base import Family, Op, Sight, attr, op
 from netc.ops.common import int64, keywords, need_axis, need_dtype, node, optional, positional
 from netc.ops.merge import NUMBERS
-from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, TorchCall, TorchForm
+from netc.ops.splitting import _AlongAxis
 from netc.types import TensorType
 
 

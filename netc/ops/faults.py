@@ -62,26 +62,26 @@ def guard(cls: type[Op], plugin: str) -> None:
 
 def _guarded(method: Callable[..., Any], what: str, name: str) -> Callable[..., Any]:
     @wraps(method)
-    def answer(*given: Any) -> Any:
+    def answer(*arguments: Any) -> Any:
         try:
-            found = method(*given)
-            found = list(found) if name in ("check", "check_training") else found
-            _need_answers(name, found if isinstance(found, tuple | list) else (found,))
+            result = method(*arguments)
+            result = list(result) if name in ("check", "check_training") else result
+            _need_answers(name, result if isinstance(result, tuple | list) else (result,))
         except (Fault, TooComplex, NotExact):
             raise
         except FAILURES as error:
             message = f"{what}: `{name}` raises {type(error).__name__}: {error}"
             raise Fault((Diagnostic("bad-plugin", message, None, notes=(place_of(error),)),)) from error
-        return found
+        return result
 
     return answer
 
 
-def _need_answers(name: str, found: Iterable[Any]) -> None:
-    wanted = ANSWERS[name]
-    for item in found:
-        if not isinstance(item, wanted):
-            names = " or ".join(kind.__name__ for kind in wanted)
+def _need_answers(name: str, answers: Iterable[Any]) -> None:
+    types = ANSWERS[name]
+    for item in answers:
+        if not isinstance(item, types):
+            names = " or ".join(kind.__name__ for kind in types)
             raise TypeError(f"it returns {type(item).__name__}, not {names}")
 
 

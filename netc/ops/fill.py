@@ -130,11 +130,11 @@ def _triangle(size: int) -> list[float]:
 
 
 def _values(shape: tuple[int, ...], values: Any) -> Fill:
-    found = tuple(flat(values))
-    if len(found) != prod(shape):
+    numbers = tuple(flat(values))
+    if len(numbers) != prod(shape):
         sizes = "×".join(map(str, shape)) or "a scalar"
-        raise BadValue(f"`values` are {len(found)} here, and {sizes} takes {prod(shape)}")
-    return Fill("given", values=found)
+        raise BadValue(f"`values` are {len(numbers)} here, and {sizes} takes {prod(shape)}")
+    return Fill("given", values=numbers)
 
 
 def flat(value: Any) -> Iterator[float]:
@@ -190,21 +190,21 @@ INITIALISERS: dict[str, Initialiser] = {
 
 def initialise(name: str, shape: tuple[int, ...], /, *values: Any, **named: Any) -> Fill:
     """The Fill of a line `name values… key=value…` for a tensor of a shape. Raises BadValue."""
-    found = INITIALISERS.get(name)
-    if found is None:
+    initialiser = INITIALISERS.get(name)
+    if initialiser is None:
         raise BadValue(f"there is no initialiser `{name}`: one of {', '.join(INITIALISERS)}")
-    if len(values) > len(found.defaults):
-        raise BadValue(f"`{name}` takes {len(found.defaults)} arguments, not {len(values)}")
-    given = dict(zip(found.defaults, values, strict=False))
+    if len(values) > len(initialiser.defaults):
+        raise BadValue(f"`{name}` takes {len(initialiser.defaults)} arguments, not {len(values)}")
+    arguments = dict(zip(initialiser.defaults, values, strict=False))
     for key, value in named.items():
-        if key not in found.defaults or key in given:
-            raise BadValue(f"`{name}` has no argument `{key}`" if key not in given else f"`{key}` is given twice")
-        given[key] = value
-    for key, default in found.defaults.items():
-        given.setdefault(key, default)
-        if not found.lists or given[key] is None:
-            given[key] = _converted(key, given[key], isinstance(default, str))
-    return found.make(shape, **given)
+        if key not in initialiser.defaults or key in arguments:
+            raise BadValue(f"`{name}` has no argument `{key}`" if key not in arguments else f"`{key}` is given twice")
+        arguments[key] = value
+    for key, default in initialiser.defaults.items():
+        arguments.setdefault(key, default)
+        if not initialiser.lists or arguments[key] is None:
+            arguments[key] = _converted(key, arguments[key], isinstance(default, str))
+    return initialiser.make(shape, **arguments)
 
 
 def _converted(key: str, value: Any, word: bool) -> Any:

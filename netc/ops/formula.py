@@ -19,8 +19,8 @@ def formula(dtype: str, text: str, numbers: dict[str, Scalar] | None = None, **g
     """
     constants = NUMBERS | (numbers or {})
     lines = [line.split() for line in text.splitlines() if line.strip()]
-    known: dict[str, str] = {}
-    return tuple([_line(words, constants, given, dtype, known, last=words is lines[-1]) for words in lines])
+    names: dict[str, str] = {}
+    return tuple([_line(words, constants, given, dtype, names, last=words is lines[-1]) for words in lines])
 
 
 def _line(
@@ -28,7 +28,7 @@ def _line(
     constants: dict[str, Scalar],
     given: dict[str, str],
     dtype: str,
-    known: dict[str, str],
+    names: dict[str, str],
     *,
     last: bool,
 ) -> OnnxNode:
@@ -40,10 +40,10 @@ def _line(
         if number is None:
             inputs.append(given.get(word, word))
             continue
-        if word not in known:
-            known[word] = f"number{len(known)}"
-            consts.append(OnnxConst(known[word], dtype, (), (number,)))
-        inputs.append(known[word])
+        if word not in names:
+            names[word] = f"number{len(names)}"
+            consts.append(OnnxConst(names[word], dtype, (), (number,)))
+        inputs.append(names[word])
     return OnnxNode(op_type, tuple(inputs), ("y0" if last else result,), tuple(attributes), tuple(consts))
 
 

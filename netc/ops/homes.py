@@ -39,7 +39,7 @@ MODULES = {
         "celu selu hardtanh hardshrink softshrink tanhshrink softsign logsigmoid threshold rrelu glu softmin softmax2d"
     ),
     "expand": "expand",
-    "parts": "chunk split unbind select narrow channel_shuffle pixel_shuffle pixel_unshuffle",
+    "splitting": "chunk split unbind select narrow channel_shuffle pixel_shuffle pixel_unshuffle",
     "extremes": "argmax argmin max min topk",
     "unfold": "unfold fold",
     "local": "locally_connected1d locally_connected2d",

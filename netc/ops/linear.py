@@ -71,9 +71,9 @@ class Linear(Op):
             yield from self._check_weight(*x)
 
     def _check_weight(self, *x: TensorType) -> Iterator[Problem]:
-        wanted = (self.out_features, x[0].shape[-1])
-        if x[1].shape != wanted:
-            sizes = shape_text(wanted)
+        shape = (self.out_features, x[0].shape[-1])
+        if x[1].shape != shape:
+            sizes = shape_text(shape)
             yield Problem("shape-mismatch", f"the weight of linear {self.out_features} is {sizes} here, not {x[1]}", 1)
         if x[1].dtype != x[0].dtype:
             yield Problem("dtype-mismatch", f"linear multiplies {x[0].dtype} by {x[0].dtype}, not by {x[1].dtype}", 1)

@@ -46,9 +46,9 @@ class Where(Op):
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_mask(self, x[0], 0)
-        given = len(x) - 1 + sum(n is not None for n in (self.input, self.other))
-        if given != 2:
-            message = f"where chooses between two tensors or numbers, not {given}"
+        sides = len(x) - 1 + sum(n is not None for n in (self.input, self.other))
+        if sides != 2:
+            message = f"where chooses between two tensors or numbers, not {sides}"
             helps = ("name them: `where @mask @a @b`", "or give numbers: `where other=0 @mask @a`")
             yield Problem("bad-arity", message, helps=helps)
             return

@@ -203,8 +203,8 @@ class _Joining(Op):
                 yield Problem("rank-mismatch", f"{self.name} inputs have different ranks: {first} and {t}", at)
                 return
             axes = [axis for axis in range(t.rank) if axis != free]
-            for found in need_alike(self, first, t, axes, (0, at)):
-                yield msgspec.structs.replace(found, candidates=self._other_axes(x))
+            for problem in need_alike(self, first, t, axes, (0, at)):
+                yield msgspec.structs.replace(problem, candidates=self._other_axes(x))
                 return
 
     def _other_axes(self, x: Sequence[TensorType]) -> tuple[tuple[tuple[str, int], ...], ...]:

@@ -72,10 +72,10 @@ class MultiheadAttention(Op):
         yield from need_same_dtype(self, *tensors)
         yield from need_float(self, x[0])
         sequences = [need_sequence(self, t, batch_first=self.batch_first, at=at) for at, t in enumerate(tensors)]
-        wrong = [problem for found in sequences for problem in found]
+        wrong = [problem for problems in sequences for problem in problems]
         if not wrong:
             constant = [need_constant(t.shape[2], "features", at=at) for at, t in enumerate(tensors)]
-            wrong = [problem for found in constant for problem in found]
+            wrong = [problem for problems in constant for problem in problems]
         yield from wrong
         if not wrong:
             yield from self._check_sizes(*tensors)
@@ -101,9 +101,9 @@ class MultiheadAttention(Op):
         for name, mask in self._masks(x).items():
             if mask.dtype not in ("bool", x[0].dtype):
                 yield Problem("dtype-mismatch", f"{name} has bool or {x[0].dtype} elements, not {mask.dtype}", name)
-            wanted = (batch, keys) if name == "key_padding_mask" else whole if mask.rank == 3 else each
-            if mask.rank != len(wanted) or not all(map(equal, mask.shape, wanted)):
-                yield Problem("shape-mismatch", f"{name} has {mask}, not {TensorType(wanted)}", name)
+            shape = (batch, keys) if name == "key_padding_mask" else whole if mask.rank == 3 else each
+            if mask.rank != len(shape) or not all(map(equal, mask.shape, shape)):
+                yield Problem("shape-mismatch", f"{name} has {mask}, not {TensorType(shape)}", name)
 
     def _given(self) -> list[str]:
         return [name for name in self.references if getattr(self, name)]
@@ -327,8 +327,8 @@ class MultiheadAttention(Op):
     def _causal(self, x: TensorType) -> Iterator[OnnxNode]:
         """`later`: the keys after each query, but not those that the input does not have."""
         steps = self._steps(x)
-        known = isinstance(steps, int)
-        if not known:
+        countable = isinstance(steps, int)
+        if not countable:
             yield node("Shape", "x0", "length", start=int(self.batch_first), end=1 + self.batch_first)
             yield node("Concat", "length length", "lengths", axis=0)
         consts = [int64("lengths", steps, steps)] if isinstance(steps, int) else []

@@ -70,10 +70,10 @@ def reaching(n: Size, factor: float, size: Size) -> float:
     float32 by a float32: 90 · 0.7 is 62 in the one and 63 in the others. The factor moves by less than positions are
     rounded by.
     """
-    found = float32(factor)
+    rounded_factor = float32(factor)
     if isinstance(n, int) and isinstance(size, int):
-        while n * found < size:
-            found += ldexp(1.0, _step(found, "float32"))
-        while float32(n * found) >= size + 1:
-            found -= ldexp(1.0, _step(found, "float32"))
-    return found
+        while n * rounded_factor < size:
+            rounded_factor += ldexp(1.0, _step(rounded_factor, "float32"))
+        while float32(n * rounded_factor) >= size + 1:
+            rounded_factor -= ldexp(1.0, _step(rounded_factor, "float32"))
+    return rounded_factor

@@ -49,8 +49,8 @@ class Nearest(msgspec.Struct, frozen=True):
         """The element that each new one is; None where a size or the kernel is open and decides."""
         if not (isinstance(self.n, int) and isinstance(self.size, int)):
             return None
-        found = [self._picked(small) for small in ((True, False) if self.small is None else (self.small,))]
-        return found[0] if found[0] == found[-1] else None
+        choices = [self._picked(small) for small in ((True, False) if self.small is None else (self.small,))]
+        return choices[0] if choices[0] == choices[-1] else None
 
     def _picked(self, small: bool) -> tuple[int, ...]:
         n, size = number(self.n), number(self.size)
@@ -58,12 +58,12 @@ class Nearest(msgspec.Struct, frozen=True):
         step = rounded(n / size if self.factor is None else 1 / self.factor, wide)
         if self.exact:
             back = 0.0 if small else 0.5
-            found = [max(rounded((i + 0.5) * step - back, wide), 0.0) + back for i in elements(size)]
+            places = [max(rounded((i + 0.5) * step - back, wide), 0.0) + back for i in elements(size)]
         elif small and size in (n, 2 * n):
-            found = [float(i * n // size) for i in elements(size)]
+            places = [float(i * n // size) for i in elements(size)]
         else:
-            found = [i * step for i in elements(size)]
-        return tuple([min(int(float32(place)), n - 1) for place in found])
+            places = [i * step for i in elements(size)]
+        return tuple([min(int(float32(place)), n - 1) for place in places])
 
     @property
     def plain(self) -> bool:

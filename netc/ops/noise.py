@@ -87,25 +87,25 @@ class _Random(Op):
         return TorchForm(TorchModule(f"Seeded{cls}", args, call, helper=source))
 
     def _onnx_seeded(self, seed: int, *x: TensorType) -> Iterator[OnnxNode]:
-        made = self.infer(*x)
-        known = [n for n in made.shape if isinstance(n, int)]
-        if len(known) == made.rank:
-            shape, count = int64("shape", *known), OnnxConst("count", "int64", (), (prod(known),))
-            first, *nodes = onnx_seeded(self.name, seed, made.dtype)
+        result = self.infer(*x)
+        numbers = [n for n in result.shape if isinstance(n, int)]
+        if len(numbers) == result.rank:
+            shape, count = int64("shape", *numbers), OnnxConst("count", "int64", (), (prod(numbers),))
+            first, *nodes = onnx_seeded(self.name, seed, result.dtype)
             yield structs.replace(first, consts=(*first.consts, shape, count))
             yield from nodes
             return
         yield node("Shape", "x0", "shape")
         yield node("Size", "x0", "count")
-        yield from onnx_seeded(self.name, seed, made.dtype)
+        yield from onnx_seeded(self.name, seed, result.dtype)
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if self.seed is not None:
             return tuple(self._onnx_seeded(self.seed, *x))
         mean = scalar("mean", self.infer(*x).dtype, self.mean)
-        known = [n for n in self.infer(*x).shape if isinstance(n, int)]
-        if len(known) == self.infer(*x).rank:
-            return (node("Expand", "mean shape", "y0", mean, int64("shape", *known)),)
+        numbers = [n for n in self.infer(*x).shape if isinstance(n, int)]
+        if len(numbers) == self.infer(*x).rank:
+            return (node("Expand", "mean shape", "y0", mean, int64("shape", *numbers)),)
         return node("Shape", "x0", "shape"), node("Expand", "mean shape", "y0", mean)
 
     def caption(self, *x: TensorType) -> str:

@@ -32,10 +32,10 @@ from netc.types import TensorType
 OFFSET_TOO = "learn the offset too, where a scale is learned"
 
 
-def unlike(name: str, given: tuple[int, ...], last: tuple[Size, ...]) -> str:
+def unlike(name: str, declared: tuple[int, ...], last: tuple[Size, ...]) -> str:
     """`layer_norm over 3×5 does not match the last axes 3×w`"""
     axes = "axis" if len(last) == 1 else "axes"
-    return f"{name} over {shape_text(given)} does not match the last {axes} {shape_text(last)}"
+    return f"{name} over {shape_text(declared)} does not match the last {axes} {shape_text(last)}"
 
 
 def need_several(op: Op, values: Size) -> Iterator[Require]:
@@ -241,8 +241,8 @@ class OverLast(Op):
             yield from need_constant(last[0], "features")
         elif last != self.normalized_shape:
             message = unlike(self.name, self.normalized_shape, last)
-            known = all(isinstance(size, int) for size in last)
-            remedies = ((("normalized_shape", last),),) if known else ()
+            countable = all(isinstance(size, int) for size in last)
+            remedies = ((("normalized_shape", last),),) if countable else ()
             yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)
 
     def _shape(self, x: TensorType) -> tuple[Size, ...]:

@@ -58,21 +58,21 @@ class _Ordered(Op):
         args = keywords(self, "dim", "descending", "stable")
         return TorchForm(call=TorchCall(f"{{0}}.{self.name}({optional(args)})", args))
 
-    def _sorted(self, x: TensorType, *wanted: tuple[str, str]) -> tuple[OnnxNode, ...]:
+    def _sorted(self, x: TensorType, *results: tuple[str, str]) -> tuple[OnnxNode, ...]:
         """As many of the greatest as there are; of equals the first comes first. `wanted` are results of TopK
         (`values`, `places`) by the names they get; where their number is open, ONNX is told their shape."""
         axis = self.dim % x.rank
         size = x.shape[axis]
         settings = {"axis": axis, "largest": int(self.descending), "sorted": 1}
         if isinstance(size, int):
-            names = dict(wanted)
+            names = dict(results)
             text = " ".join(names.get(result, result) for result in ("values", "places"))
             return (node("TopK", "x0 k", text, int64("k", size), **settings),)
         return (
             node("Shape", "x0", "k", start=axis, end=axis + 1),
             node("TopK", "x0 k", "values places", **settings),
             node("Shape", "x0", "shape"),
-            *[node("Reshape", f"{result} shape", name) for result, name in wanted],
+            *[node("Reshape", f"{result} shape", name) for result, name in results],
         )
 
     def caption(self, *x: TensorType) -> str:

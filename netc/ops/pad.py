@@ -83,17 +83,17 @@ class Pad(Op):
         return next((x.rank - count for count in REACH.get(x.rank, ()) if count >= x.rank - first), None)
 
     def _check_amounts(self, *x: TensorType) -> Iterator[Problem]:
-        space, given = len(self._axes(x[0])), len(self.padding)
+        space, count = len(self._axes(x[0])), len(self.padding)
         if len(x) > 1 and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
-        elif len(x) > 1 and given not in (0, 1, space):
-            message = f"with `like`, `padding` takes one number or {space} (begins alone), not {given}"
+        elif len(x) > 1 and count not in (0, 1, space):
+            message = f"with `like`, `padding` takes one number or {space} (begins alone), not {count}"
             yield Problem("bad-argument", message, "padding")
-        elif len(x) == 1 and not given:
+        elif len(x) == 1 and not count:
             yield Problem("missing-argument", "pad needs `padding` or a tensor `like=@x`", "padding")
-        elif len(x) == 1 and given not in (1, space, 2 * space):
+        elif len(x) == 1 and count not in (1, space, 2 * space):
             counts = f"one number, {space} or {2 * space}" if space > 1 else "one number or 2"
-            message = f"`padding` takes {counts} (begins, then ends), not {given}"
+            message = f"`padding` takes {counts} (begins, then ends), not {count}"
             yield Problem("bad-argument", message, "padding")
 
     def _check_left(self, *x: TensorType) -> Iterator[Require]:
@@ -139,11 +139,11 @@ class Pad(Op):
     def _pairs(self, *x: TensorType) -> tuple[tuple[Size, Size], ...]:
         """What is added before and after each axis that is padded."""
         space = len(self._axes(x[0]))
-        given = self.padding * space if len(self.padding) == 1 else self.padding
+        amounts = self.padding * space if len(self.padding) == 1 else self.padding
         if len(x) == 1:
-            return tuple(zip(given[:space], given[-space:], strict=True))
+            return tuple(zip(amounts[:space], amounts[-space:], strict=True))
         more = [x[1].shape[axis] - x[0].shape[axis] for axis in self._axes(x[0])]
-        begins = given or [d // 2 for d in more]
+        begins = amounts or [d // 2 for d in more]
         return tuple([(begin, d - begin) for begin, d in zip(begins, more, strict=True)])
 
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:

@@ -44,10 +44,10 @@ def installed() -> list[str]:
     return sorted({entry.name for entry in _entries()})
 
 
-def _entries(**wanted: Any) -> EntryPoints:
+def _entries(**fields: Any) -> EntryPoints:
     """The entry points of the group; a package whose metadata are no text of this form is `bad-plugin`."""
     try:
-        return entry_points(group=GROUP, **wanted)
+        return entry_points(group=GROUP, **fields)
     except (OSError, TypeError, ValueError) as error:
         message = f"the entry points of a package cannot be read: {error}"
         raise failure("bad-plugin", message) from error
@@ -56,12 +56,12 @@ def _entries(**wanted: Any) -> EntryPoints:
 def _operators(plugin: str) -> dict[str, type[Op]]:
     entry = _entry(plugin)
     if entry.value not in _known:
-        found = _imported(entry)
-        if not found:
+        operators = _imported(entry)
+        if not operators:
             raise _bad(plugin, f"`{entry.value}` registers no operator")
-        for cls in found.values():
+        for cls in operators.values():
             guard(cls, plugin)
-        _known[entry.value] = found
+        _known[entry.value] = operators
     return _known[entry.value]
 
 
@@ -82,9 +82,9 @@ def _imported(entry: EntryPoint) -> dict[str, type[Op]]:
     except FAILURES as error:
         raise _bad(entry.name, f"{type(error).__name__}: {error}", place_of(error)) from error
     finally:
-        found = {name: cls for name, cls in OPERATORS.items() if before.get(name) is not cls}
-        _restore(found, before)
-    return found or _of_package(entry.module.partition(".")[0])
+        operators = {name: cls for name, cls in OPERATORS.items() if before.get(name) is not cls}
+        _restore(operators, before)
+    return operators or _of_package(entry.module.partition(".")[0])
 
 
 def _restore(names: Iterable[str], before: dict[str, type[Op]]) -> None:
@@ -101,10 +101,10 @@ def _of_package(package: str) -> dict[str, type[Op]]:
 
 
 def _unknown(plugin: str) -> NetcError:
-    known = installed()
-    notes = (f"installed are {', '.join(known)}" if known else "no plugin is installed",)
+    names = installed()
+    notes = (f"installed are {', '.join(names)}" if names else "no plugin is installed",)
     message = f"no installed package has a plugin `{plugin}`"
-    return failure("unknown-plugin", message, notes=notes, fixes=did_you_mean(plugin, known))
+    return failure("unknown-plugin", message, notes=notes, fixes=did_you_mean(plugin, names))
 
 
 def _bad(plugin: str, reason: str, *notes: str) -> NetcError:

@@ -189,8 +189,8 @@ class MaxPool(_Pool):
         return ("", "indices") if self.return_indices else None
 
     def infer(self, *x: TensorType) -> TensorType | tuple[TensorType, ...]:
-        found = self._pooled(*x)
-        return (found, TensorType(found.shape, "int64")) if self.return_indices else found
+        values = self._pooled(*x)
+        return (values, TensorType(values.shape, "int64")) if self.return_indices else values
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """MaxPool, after a Pad where ONNX Runtime refuses padding as wide as the kernel, or takes the lowest number for
@@ -237,9 +237,9 @@ class MaxPool(_Pool):
 
 def _modulo_plane(x: TensorType) -> tuple[OnnxNode, ...]:
     """Indices through all planes as indices through one."""
-    known = [size for size in x.shape[2:] if isinstance(size, int)]
-    if len(known) == x.rank - 2:
-        return (node("Mod", "flat plane", "y1", int64("plane", prod(known))),)
+    numbers = [size for size in x.shape[2:] if isinstance(size, int)]
+    if len(numbers) == x.rank - 2:
+        return (node("Mod", "flat plane", "y1", int64("plane", prod(numbers))),)
     sizes = node("Shape", "x0", "space", start=2), node("ReduceProd", "space", "plane", keepdims=1)
     return (*sizes, node("Mod", "flat plane", "y1"))
 

@@ -26,8 +26,8 @@ class LpPool(_Pool):
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         if not 0 < self.norm_type < float("inf"):
             yield Problem("bad-argument", f"`norm_type` must be above 0, not {self.norm_type:g}", "norm_type")
-        for found in super().check(*x):
-            yield _without_padding(found) if isinstance(found, Require) else found
+        for problem in super().check(*x):
+            yield _without_padding(problem) if isinstance(problem, Require) else problem
 
     def torch(self, *x: TensorType) -> TorchForm:
         form = super().torch(*x).module
@@ -49,10 +49,10 @@ class LpPool(_Pool):
         )
 
 
-def _without_padding(found: Require) -> Require:
+def _without_padding(need: Require) -> Require:
     """The same finding without the remedies that add padding: there is none here."""
-    candidates = tuple([c for c in found.problem.candidates if all(name != "padding" for name, _ in c)])
-    return structs.replace(found, problem=structs.replace(found.problem, candidates=candidates))
+    candidates = tuple([c for c in need.problem.candidates if all(name != "padding" for name, _ in c)])
+    return structs.replace(need, problem=structs.replace(need.problem, candidates=candidates))
 
 
 @op("lp_pool1d", family=Family.POOL, torch="torch.nn.LPPool1d", title="LPPool", rank=1)

@@ -38,8 +38,8 @@ def _widened(x: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
 def _in_float32(nodes: list[OnnxNode], dtype: str, whole: str) -> Iterator[OnnxNode]:
     """The same nodes with a cast of everything they are given, but for `whole`, and of all results. ONNX Runtime would
     put casts around each node that has no kernel for the type, and ends the process when it does so in some loops."""
-    made = {name for n in nodes for name in (*n.outputs, *[c.name for c in n.consts])}
-    taken = dict.fromkeys([name for n in nodes for name in n.inputs if name not in made and name != whole])
+    produced = {name for n in nodes for name in (*n.outputs, *[c.name for c in n.consts])}
+    taken = dict.fromkeys([name for n in nodes for name in n.inputs if name not in produced and name != whole])
     results = ("y0", "y1", "y2")
     wide = {name: f"{name}_wide" for name in (*taken, *results)}
     for name in taken:

@@ -8,8 +8,8 @@ from typing import ClassVar
 from netc.dims import Dim, Size, at_least, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, Word, attr, op
 from netc.ops.common import as_args, axis_name, int64, need_axis, need_dtype, node, positional
-from netc.ops.parts import _AlongAxis
 from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
+from netc.ops.splitting import _AlongAxis
 from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
 from netc.types import DTYPES, ONNX_TYPES, TABLE, TensorType
 
@@ -52,10 +52,10 @@ class Repeat(Op):
         return TorchForm(call=TorchCall(f"{{0}}.repeat({text})", tuple(args)))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        known = [n for n in self.repeats if isinstance(n, int)]
-        fixed = len(known) == len(self.repeats)
+        numbers = [n for n in self.repeats if isinstance(n, int)]
+        fixed = len(numbers) == len(self.repeats)
         read = () if fixed else onnx_sizes(shapes(*x), self.repeats, "repeats")
-        consts = (int64("repeats", *known),) if fixed else ()
+        consts = (int64("repeats", *numbers),) if fixed else ()
         if not self._new(x[0]):
             return *read, node("Tile", "x0 repeats", "y0", *consts)
         axes = int64("axes", *range(self._new(x[0])))
@@ -150,11 +150,11 @@ class Gather(_AlongAxis):
         if source.rank != index.rank or not source.rank:
             yield Problem("rank-mismatch", f"gather inputs have different ranks: {source} and {index}", 1)
             return
-        for axis, (n, wanted) in enumerate(zip(source.shape, index.shape, strict=True)):
+        for axis, (n, size) in enumerate(zip(source.shape, index.shape, strict=True)):
             if axis != self.dim % source.rank:
                 where = axis_name(axis, source.rank)
-                message = f"the indices have {dim_text(wanted)} on axis {where}, more than {dim_text(n)}"
-                yield Require(n - wanted, 0, Problem("shape-mismatch", message, 1))
+                message = f"the indices have {dim_text(size)} on axis {where}, more than {dim_text(n)}"
+                yield Require(n - size, 0, Problem("shape-mismatch", message, 1))
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[1].shape)

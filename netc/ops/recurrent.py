@@ -80,12 +80,12 @@ class _Recurrent(Op):
         yield from need_float(self, x[0])
         if x[0].rank == 3:
             yield from need_constant(x[0].shape[2], "features")
-        given = self._tensors(x)
-        if len(given) not in (1, 1 + self.states):
+        tensors = self._tensors(x)
+        if len(tensors) not in (1, 1 + self.states):
             message = f"{self.name} takes one input, or {1 + self.states} with the states it starts from"
             yield Problem("bad-argument", message)
         elif x[0].rank == 3:
-            yield from need_states(self, given, self.outputs(given[0])[1:])
+            yield from need_states(self, tensors, self.outputs(tensors[0])[1:])
         if self.lengths and x[0].rank == 3:
             yield from self._check_lengths(x[0], x[-1])
 
@@ -95,10 +95,10 @@ class _Recurrent(Op):
 
     def _check_lengths(self, x: TensorType, lengths: TensorType) -> Iterator[Problem]:
         yield from need_dtype(self, lengths, ("int64",), "lengths")
-        wanted = lengths.with_shape(self._steps_and_batch(x)[1])
-        if lengths.rank != 1 or not compare(lengths.shape[0], wanted.shape[0]).holds:
+        batch = lengths.with_shape(self._steps_and_batch(x)[1])
+        if lengths.rank != 1 or not compare(lengths.shape[0], batch.shape[0]).holds:
             yield Problem(
-                "shape-mismatch", f"`lengths` needs one number for each of {wanted} sequences, not {lengths}", "lengths"
+                "shape-mismatch", f"`lengths` needs one number for each of {batch} sequences, not {lengths}", "lengths"
             )
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:

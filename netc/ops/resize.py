@@ -101,9 +101,9 @@ class Interpolate(Op):
             return
         if len(x) > 1 and not self.size and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)
-        for name, given in (("size", self.size), ("scale_factor", self.scale_factor)):
-            if len(given) not in (0, 1, space):
-                yield Problem("bad-argument", f"`{name}` takes one number or {space}, not {len(given)}", name)
+        for name, setting in (("size", self.size), ("scale_factor", self.scale_factor)):
+            if len(setting) not in (0, 1, space):
+                yield Problem("bad-argument", f"`{name}` takes one number or {space}, not {len(setting)}", name)
                 return
         for size in self.size if self._is_open() else ():
             yield Require(size, 1, Problem("too-small", f"`size` is {dim_text(size)}, which may be 0", "size"))
@@ -212,8 +212,8 @@ class Interpolate(Op):
         for axis, (_, size) in pairs:
             if not pool.uniform(x[0]) and not isinstance(size, int):
                 yield from self._measured(axis, *x)
-        found = pool.onnx(x[0])
-        yield from found if isinstance(found, tuple) else (found,)
+        nodes = pool.onnx(x[0])
+        yield from nodes if isinstance(nodes, tuple) else (nodes,)
 
     def _neighbours(self, *x: TensorType) -> Iterator[OnnxNode]:
         small, exact, dtype = small_plane(self._target(*x)), self.mode == "nearest-exact", x[0].dtype
@@ -242,15 +242,15 @@ class Interpolate(Op):
     def _measured(self, axis: int, *x: TensorType) -> Iterator[OnnxNode]:
         """The size along an axis, the new one and the new elements' numbers as tensors: `old…`, `new…`, `numbers…`."""
         size = self._target(*x)[axis - 2]
-        known = (int64(f"new{axis}", size), int64(f"numbers{axis}", *elements(size))) if isinstance(size, int) else ()
-        yield node("Shape", "x0", f"old{axis}", *known, start=axis, end=axis + 1)
-        if self._is_read(*x) and not known:
+        consts = (int64(f"new{axis}", size), int64(f"numbers{axis}", *elements(size))) if isinstance(size, int) else ()
+        yield node("Shape", "x0", f"old{axis}", *consts, start=axis, end=axis + 1)
+        if self._is_read(*x) and not consts:
             if self._is_likes(*x):
                 yield node("Shape", "x1", f"new{axis}", start=axis, end=axis + 1)
             else:
                 yield from onnx_sizes(shapes(*x), (size,), f"new{axis}")
             yield from counted(f"new{axis}", f"numbers{axis}")
-        elif not known:
+        elif not consts:
             yield from self._scaled(axis, *self._factors(x[0])[axis - 2].as_integer_ratio())
 
     def _scaled(self, axis: int, num: int, den: int) -> Iterator[OnnxNode]:
@@ -271,9 +271,9 @@ class Interpolate(Op):
     def _resized(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Resize by factors where there are any, else to sizes. Both are of all axes: some tools do not know `axes`."""
         factors = [self._onnx_factor(*axis) for axis in zip(*self._spaces(*x), strict=True)]
-        known = [factor for factor in factors if factor is not None]
-        if len(known) == len(factors):
-            scales = OnnxConst("scales", "float32", (x[0].rank,), (1.0, 1.0, *known))
+        constants = [factor for factor in factors if factor is not None]
+        if len(constants) == len(factors):
+            scales = OnnxConst("scales", "float32", (x[0].rank,), (1.0, 1.0, *constants))
             return (node("Resize", "x0 _ scales", "y0", scales, **self._onnx_mode()),)
         target = self._target(*x)
         whole = [size for size in (*x[0].shape[:2], *target) if isinstance(size, int)]
@@ -335,8 +335,8 @@ class Interpolate(Op):
     def caption(self, *x: TensorType) -> str:
         if self._is_open():
             return f"{self.mode}, {shape_text(self.size)}"
-        given = self.size or self.scale_factor
-        return ", ".join([self.mode, *([str(plain(compact(given)))] if given else [])])
+        setting = self.size or self.scale_factor
+        return ", ".join([self.mode, *([str(plain(compact(setting)))] if setting else [])])
 
 
 def _factor(n: Size) -> str:

@@ -117,7 +117,7 @@ class MultiScaleRoIAlign(_Roi):
         return (
             *numbered(x[-1], f"x{len(x) - 1}"),
             *self._levels(x[0].dtype),
-            *[found for i in maps for found in self._crops(i)],
+            *[crop for i in maps for crop in self._crops(i)],
             node("Concat", crops, "crops", axis=0),
             node("Concat", owns, "owners", axis=0),
             node("Unsqueeze", "owners last_axis", "rows", int64("last_axis", 1)),

@@ -38,16 +38,16 @@ class _Running(Op):
         return TorchForm(call=TorchCall(f"{{0}}.{self.name}({{dim}})", positional(self, "dim")))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        wanted = self.outputs(*x)[0].dtype
-        dtype, axis = WIDER.get(wanted, wanted), self.dim % x[0].rank
+        needed = self.outputs(*x)[0].dtype
+        dtype, axis = WIDER.get(needed, needed), self.dim % x[0].rank
         source = "x0" if x[0].dtype == dtype else "wide"
         cast = () if source == "x0" else (node("Cast", "x0", source, to=ONNX_TYPES[dtype]),)
         place = OnnxConst("first_place", "int64", (), (0,))
         first = node("Gather", f"{source} first_place", "first", place, axis=axis)
         begin = (*cast, first, node("Shape", "first", "first_shape"))
-        if dtype == wanted:
+        if dtype == needed:
             return *begin, *self._scanned(source, "y0", axis, dtype, x[0].shape[axis])
-        back = node("Cast", "found", "y0", to=ONNX_TYPES[wanted])
+        back = node("Cast", "found", "y0", to=ONNX_TYPES[needed])
         return *begin, *self._scanned(source, "found", axis, dtype, x[0].shape[axis]), back
 
     def _scanned(self, source: str, result: str, axis: int, dtype: str, count: Size) -> Iterator[OnnxNode]:

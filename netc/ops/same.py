@@ -20,13 +20,13 @@ def is_strided_same(padding: object, stride: Sequence[int]) -> bool:
 
 def known_sides(windows: Sequence[Window], x: TensorType) -> Sides | None:
     """The padding of windows over the spatial axes; None where it depends on the input."""
-    known = []
+    pairs = []
     for window, n in zip(windows, x.shape[2:], strict=True):
         side = window.same_padding(n) if window.same else (window.begin, window.end)
         if side is None:
             return None
-        known.append(side)
-    return tuple(known)
+        pairs.append(side)
+    return tuple(pairs)
 
 
 def padded(sides: Sides, more: str = "") -> str:

@@ -41,8 +41,8 @@ class GridSample(Op):
     def _check_grid(self, x: TensorType, grid: TensorType) -> Iterator[Problem]:
         space = x.rank - 2
         if grid.rank != x.rank:
-            wanted = "×".join(("N", *form(x.rank).split("×")[2:], str(space)))
-            yield Problem("rank-mismatch", f"the grid of {form(x.rank)} is {wanted}, not {grid} (rank {grid.rank})", 1)
+            layout = "×".join(("N", *form(x.rank).split("×")[2:], str(space)))
+            yield Problem("rank-mismatch", f"the grid of {form(x.rank)} is {layout}, not {grid} (rank {grid.rank})", 1)
             return
         if not compare(grid.shape[0], x.shape[0]).holds:
             message = f"{dim_text(grid.shape[0])} grids for {dim_text(x.shape[0])} samples"
@@ -137,10 +137,10 @@ class AffineGrid(Op):
         """Column i of the map, whose axis is the i-th from the end, times its coordinates, plus what came before."""
         shape = [1] * (rank + 2)
         shape[rank - i] = n if isinstance(n, int) else -1
-        known = [_places(n, align_corners=self.align_corners)] if isinstance(n, int) else []
-        consts = [OnnxConst(f"places{i}", dtype, tuple(shape), values) for values in known]
+        places = [_places(n, align_corners=self.align_corners)] if isinstance(n, int) else []
+        consts = [OnnxConst(f"places{i}", dtype, tuple(shape), values) for values in places]
         return [
-            *([] if known else self._places_of_any_size(i, rank - i + 1, shape, dtype)),
+            *([] if places else self._places_of_any_size(i, rank - i + 1, shape, dtype)),
             node("Reshape", f"column{i} shape", f"spread{i}"),
             node("Mul", f"spread{i} places{i}", f"part{i}", *consts),
             node("Add", f"{before} part{i}", result),

@@ -39,11 +39,11 @@ class _Scatter(Op):
         if len(x) > 2 and not all(map(equal, x[1].shape, x[2].shape)):
             message = f"{self.name} takes as many elements as there are indices, {x[1]}, not {x[2]}"
             yield Problem("shape-mismatch", message, 2, ("PyTorch takes more, but has no gradient for them",))
-        for axis, (n, wanted) in enumerate(zip(x[0].shape, x[1].shape, strict=True)):
+        for axis, (n, size) in enumerate(zip(x[0].shape, x[1].shape, strict=True)):
             if axis != self.dim % x[0].rank:
                 where = axis_name(axis, x[0].rank)
-                message = f"the indices have {dim_text(wanted)} on axis {where}, more than {dim_text(n)}"
-                yield Require(n - wanted, 0, Problem("shape-mismatch", message, 1))
+                message = f"the indices have {dim_text(size)} on axis {where}, more than {dim_text(n)}"
+                yield Require(n - size, 0, Problem("shape-mismatch", message, 1))
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -244,8 +244,8 @@ class RepeatInterleave(Op):
         yield node("Unsqueeze", f"{source} new_axis", "raised", int64("new_axis", axis + 1))
         yield node("Expand", "raised wide_shape", "wide", int64("wide_shape", *stretched))
         sizes = [self.repeats * n if at == axis else n for at, n in enumerate(x.shape)]
-        known = [n for n in sizes if isinstance(n, int)]
-        if len(known) >= x.rank - 1:
+        numbers = [n for n in sizes if isinstance(n, int)]
+        if len(numbers) >= x.rank - 1:
             yield node("Reshape", "wide shape", "y0", int64("shape", *[n if isinstance(n, int) else -1 for n in sizes]))
             return
         times = int64("times", *[self.repeats if at == axis else 1 for at in range(x.rank)])

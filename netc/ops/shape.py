@@ -52,44 +52,44 @@ class Flatten(Op):
         return onnx_reshape(shapes(*x), self.infer(*x).shape)
 
 
-def _completed(total: Size, wanted: Sizes) -> tuple[Size, ...]:
+def _completed(total: Size, target: Sizes) -> tuple[Size, ...]:
     """`wanted` with its -1 replaced by what is left of `total`."""
-    if -1 not in wanted:
-        return wanted
-    left = total // prod(size for size in wanted if size != -1)
-    return tuple([left if size == -1 else size for size in wanted])
+    if -1 not in target:
+        return target
+    left = total // prod(size for size in target if size != -1)
+    return tuple([left if size == -1 else size for size in target])
 
 
-def _check_total(op: Op, name: str, total: Size, wanted: Sizes, lead: Size | None = None) -> Iterator[Problem]:
+def _check_total(op: Op, name: str, total: Size, target: Sizes, lead: Size | None = None) -> Iterator[Problem]:
     """A problem unless `wanted` holds as many elements as `total`. lead: the batch axis."""
-    if 0 in wanted:
+    if 0 in target:
         yield Problem("bad-argument", f"`{name}` has a size of 0", name)
-    elif sum(size == -1 for size in wanted) > 1:
+    elif sum(size == -1 for size in target) > 1:
         yield Problem("bad-argument", f"`{name}` has more than one -1", name)
-    elif any(isinstance(size, int) and size < -1 for size in wanted):
+    elif any(isinstance(size, int) and size < -1 for size in target):
         yield Problem("bad-argument", f"`{name}` has a negative size", name)
     else:
-        yield from _check_product(name, total, wanted, lead)
+        yield from _check_product(name, total, target, lead)
 
 
-def _check_product(name: str, total: Size, wanted: Sizes, lead: Size | None) -> Iterator[Problem]:
-    product: Size = prod([size for size in wanted if size != -1])
-    exact = exact_div(total, product) is not None if -1 in wanted else compare(total, product).holds
+def _check_product(name: str, total: Size, target: Sizes, lead: Size | None) -> Iterator[Problem]:
+    product: Size = prod([size for size in target if size != -1])
+    exact = exact_div(total, product) is not None if -1 in target else compare(total, product).holds
     if not exact:
-        text = shape_text(["?" if size == -1 else size for size in wanted])
-        tries = tuple([changed(**{name: sizes}) for sizes in _near(total, wanted, lead)])
+        text = shape_text(["?" if size == -1 else size for size in target])
+        tries = tuple([changed(**{name: sizes}) for sizes in _near(total, target, lead)])
         yield Problem("shape-mismatch", f"{dim_text(total)} elements do not make {text}", name, candidates=tries)
 
 
-def _near(total: Size, wanted: Sizes, lead: Size | None) -> Iterator[Sizes]:
+def _near(total: Size, target: Sizes, lead: Size | None) -> Iterator[Sizes]:
     """Sizes of which one is another, or that begin with the batch axis, and hold as many elements as `total`."""
-    if lead is not None and compare(total, prod(wanted, start=lead)).holds:
-        yield (lead, *wanted)
-    for place in reversed(range(len(wanted))):
-        rest: Size = prod([size for i, size in enumerate(wanted) if i != place])
-        size = exact_div(total, rest) if -1 not in wanted and isinstance(wanted[place], int) else None
+    if lead is not None and compare(total, prod(target, start=lead)).holds:
+        yield (lead, *target)
+    for place in reversed(range(len(target))):
+        rest: Size = prod([size for i, size in enumerate(target) if i != place])
+        size = exact_div(total, rest) if -1 not in target and isinstance(target[place], int) else None
         if size is not None:
-            yield (*wanted[:place], size, *wanted[place + 1 :])
+            yield (*target[:place], size, *target[place + 1 :])
 
 
 @op("reshape", family=Family.RESHAPE, torch="torch.reshape", title="Reshape")
@@ -120,14 +120,14 @@ class Reshape(Op):
         return onnx_reshape(shapes(*x), self.infer(*x).shape)
 
 
-def _sought(known: Shapes, wanted: Sizes) -> tuple[Size, ...]:
+def _sought(shapes: Shapes, target: Sizes) -> tuple[Size, ...]:
     """Symbolic sizes that no input has, one of which -1 can stand for."""
-    return sizes_without_source(known, wanted if -1 in wanted else one_open(known, wanted))
+    return sizes_without_source(shapes, target if -1 in target else one_open(shapes, target))
 
 
-def _sizes(x: tuple[TensorType, ...], wanted: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
+def _sizes(x: tuple[TensorType, ...], target: Sizes, name: str) -> tuple[str, tuple[TorchArg, ...]]:
     """The sizes an attribute asks for as a template and its arguments."""
-    sizes = torch_sizes(shapes(*x), wanted)
+    sizes = torch_sizes(shapes(*x), target)
     args = [TorchArg(f"size{i}", n, depends=(name,)) for i, n in enumerate(sizes) if isinstance(n, int)]
     return ", ".join(f"{{size{i}}}" if isinstance(n, int) else n for i, n in enumerate(sizes)), tuple(args)
 

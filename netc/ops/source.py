@@ -52,8 +52,8 @@ class Parameter(_Stored):
         return (Param("", self.shape, ZEROS, dtype=self.dtype),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        made, args = self._zeros()
-        return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=f"nn.Parameter({made})"))
+        text, args = self._zeros()
+        return TorchForm(TorchModule("nn.Parameter", args, "{self}", make=f"nn.Parameter({text})"))
 
 
 @op("buffer", family=Family.OTHER, torch="torch.nn.Buffer", title="Buffer", arity=(0, 0))
@@ -67,8 +67,8 @@ class Buffer(_Stored):
         return (Param("", self.shape, ZEROS, trainable=False, dtype=self.dtype),)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        made, args = self._zeros()
-        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=made))
+        text, args = self._zeros()
+        return TorchForm(TorchModule("nn.Buffer", args, "{self}", make=text))
 
 
 class WeightOf(Op):
@@ -138,8 +138,8 @@ class Constant(Op):
     def _elements(self) -> tuple[float, ...]:
         return tuple([int(v) for v in self.value]) if self.dtype in WHOLE else self.value
 
-    def _buffer(self, made: str, *args: TorchArg) -> TorchForm:
-        return TorchForm(TorchModule("Tensor", tuple([a for a in args if f"{a.name}}}" in made]), "{self}", make=made))
+    def _buffer(self, text: str, *args: TorchArg) -> TorchForm:
+        return TorchForm(TorchModule("Tensor", tuple([a for a in args if f"{a.name}}}" in text]), "{self}", make=text))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         shape = self._sizes()
@@ -179,8 +179,8 @@ class Arange(Op):
     def torch(self, *x: TensorType) -> TorchForm:
         args = as_args(self, "start", "end", *(["step"] if self.step != 1 else []))
         kind = "" if self.dtype == "int64" else f", dtype=torch.{self.dtype}"
-        made = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
-        return TorchForm(TorchModule("Tensor", args, "{self}", make=made, anew=self.dtype in WHOLE))
+        text = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
+        return TorchForm(TorchModule("Tensor", args, "{self}", make=text, anew=self.dtype in WHOLE))
 
     def onnx(self, *x: TensorType) -> OnnxNode:
         values = tuple(self._numbers())

@@ -102,8 +102,8 @@ class Nms(Op):
 
     def _check_per_box(self, boxes: TensorType, t: TensorType, what: str, at: int) -> Iterator[Problem]:
         if t.rank != 2 or not all(compare(a, b).holds for a, b in zip(t.shape, boxes.shape, strict=False)):
-            wanted = shape_text(boxes.shape[:2])
-            yield Problem("shape-mismatch", f"nms takes {what} {wanted}, one per box, not {t}", at)
+            shape = shape_text(boxes.shape[:2])
+            yield Problem("shape-mismatch", f"nms takes {what} {shape}, one per box, not {t}", at)
 
     def infer(self, *x: TensorType) -> tuple[TensorType, ...]:
         n = x[0].shape[0]

@@ -39,14 +39,16 @@ class SizeSource(msgspec.Struct, frozen=True):
         return f"{f'({total})' if total != size else size} // {self.by.over}"
 
 
-def source_of(known: Shapes, size: Size) -> SizeSource | None:
+def source_of(operands: Shapes, size: Size) -> SizeSource | None:
     """The axis that a symbolic size comes from; None where it is not computed from one."""
-    axes = [(at, axis, n) for at, shape in enumerate(known) for axis, n in enumerate(shape) if not isinstance(n, int)]
+    axes = [
+        (at, axis, n) for at, shape in enumerate(operands) for axis, n in enumerate(shape) if not isinstance(n, int)
+    ]
     for at, axis, n in axes:
         if equal(n, size):
             return SizeSource(at, axis)
-    found = [(SizeSource(at, axis, by)) for at, axis, n in axes if (by := linear_in(size, n)) is not None]
-    return min(found, key=_hardness, default=None)
+    sources = [(SizeSource(at, axis, by)) for at, axis, n in axes if (by := linear_in(size, n)) is not None]
+    return min(sources, key=_hardness, default=None)
 
 
 def one_open(known: Shapes, after: Shape) -> Shape:
@@ -61,11 +63,11 @@ def _hardness(source: SizeSource | None) -> int:
 
 
 def _needed(known: Shapes, size: Size) -> SizeSource:
-    found = source_of(known, size)
-    if found is None:
+    source = source_of(known, size)
+    if source is None:
         message = f"the size {dim_text(size)} does not follow from any axis of the input"
         raise Unsupported(f"{message}: name a tensor that has it with like=@…, or use -1 or --bind")
-    return found
+    return source
 
 
 def shapes(*x: TensorType) -> Shapes:
@@ -183,9 +185,9 @@ def _read(known: Shapes, target: Shape) -> Iterator[OnnxNode]:
 
 def onnx_sizes(known: Shapes, target: Shape, result: str) -> Iterator[OnnxNode]:
     """The target as a list, picked out of the sizes of operands and the numbers, and computed. Raises Unsupported."""
-    found = [_needed(known, size) if isinstance(size, Dim) else size for size in target]
-    operands = sorted({source.operand for source in found if isinstance(source, SizeSource)})
-    numbers = [n for n in found if isinstance(n, int)]
+    entries = [_needed(known, size) if isinstance(size, Dim) else size for size in target]
+    operands = sorted({source.operand for source in entries if isinstance(source, SizeSource)})
+    numbers = [n for n in entries if isinstance(n, int)]
     for at in operands:
         yield node("Shape", f"x{at}", f"{result}_of{at}")
     lists = [f"{result}_of{at}" for at in operands] + [f"{result}_numbers"] * bool(numbers)
@@ -193,12 +195,12 @@ def onnx_sizes(known: Shapes, target: Shape, result: str) -> Iterator[OnnxNode]:
     yield node("Concat", " ".join(lists), f"{result}_choice", *consts, axis=0)
     firsts = [0, *accumulate(len(known[at]) for at in operands)]
     later = iter(range(firsts[-1], firsts[-1] + len(numbers)))
-    places = [next(later) if isinstance(n, int) else firsts[operands.index(n.operand)] + n.axis for n in found]
-    by = [Linear() if isinstance(n, int) else n.by for n in found]
+    places = [next(later) if isinstance(n, int) else firsts[operands.index(n.operand)] + n.axis for n in entries]
+    by = [Linear() if isinstance(n, int) else n.by for n in entries]
     steps = [("Gather", int64(f"{result}_places", *places), {"axis": 0})]
     for op_type, name, nothing in (("Mul", "times", 1), ("Add", "plus", 0), ("Div", "over", 1)):
         values = [getattr(each, name) for each in by]
         steps += [(op_type, int64(f"{result}_{name}", *values), {})] if set(values) != {nothing} else []
     names = [f"{result}_choice", *[f"{result}{i}" for i in range(1, len(steps))], result]
-    for (op_type, const, settings), source, made in zip(steps, names, names[1:], strict=False):
-        yield node(op_type, f"{source} {const.name}", made, const, **settings)
+    for (op_type, const, settings), source, name in zip(steps, names, names[1:], strict=False):
+        yield node(op_type, f"{source} {const.name}", name, const, **settings)

@@ -121,7 +121,7 @@ class Fold(_Columns):
         if x[0].rank == 3:
             yield from need_constant(x[0].shape[1], "channels")
             yield from self._check_channels(x[0].shape[1])
-        if x[0].rank == 3 and all(number(found.size) >= found.at_least for found in fits):
+        if x[0].rank == 3 and all(number(need.size) >= need.at_least for need in fits):
             yield from self._check_blocks(x[0].shape[2])
 
     def _check_channels(self, channels: Size) -> Iterator[Problem]:

@@ -72,11 +72,11 @@ class MaxUnpool(Op):
 
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
         """The size is given; what the windows cover says whether it can be."""
-        given = "as given" if self.output_size is not None else "as before the pool"
+        where = "as given" if self.output_size is not None else "as before the pool"
         sizes = zip(self.windows_undone(), x[0].shape[2:], self.infer(*x).shape[2:], strict=True)
         return tuple(
             [
-                (axis, f"{dim_text(size)}, {given}; the windows cover {window.formula_transposed(n)}")
+                (axis, f"{dim_text(size)}, {where}; the windows cover {window.formula_transposed(n)}")
                 for axis, (window, n, size) in enumerate(sizes, 2)
             ]
         )

@@ -20,7 +20,7 @@ from netc.run.inputs import random_input
 from netc.run.model import Session, Settings, bounds, open_model, refuse_unknown
 from netc.verify import Difference
 from netc.verify.compare import difference
-from netc.verify.report import LIMIT, ROUNDINGS
+from netc.verify.differences import LIMIT, ROUNDINGS
 
 Arrays = dict[str, Any]
 

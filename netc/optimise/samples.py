@@ -75,8 +75,8 @@ def _arrays(path: Path, session: Session, plan: OptimisePlan, count: int) -> tup
 
 
 def _loaded(path: Path, session: Session) -> dict[str, Any]:
-    found = read_arrays(path)
-    arrays = found if isinstance(found, dict) else {next(iter(session.inputs)): found}
+    stored = read_arrays(path)
+    arrays = stored if isinstance(stored, dict) else {next(iter(session.inputs)): stored}
     if arrays.keys() != session.inputs.keys() or any(array.ndim == 0 for array in arrays.values()):
         raise bad_input(
             f"{path} has {', '.join(arrays)}; the model takes {', '.join(session.inputs)}, sample after sample"

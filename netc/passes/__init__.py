@@ -19,8 +19,8 @@ from netc.passes.dce import eliminate_dead_code
 from netc.passes.elaborate.before import Before
 from netc.passes.elaborate.blocks import Blocks
 from netc.passes.elaborate.checks import check_budgets
+from netc.passes.elaborate.collector import Abandoned, Outcome
 from netc.passes.elaborate.network import elaborate
-from netc.passes.elaborate.report import Abandoned, Outcome
 from netc.passes.elaborate.session import CompileSession
 from netc.passes.evaluation import check_evaluation
 from netc.passes.expose import expose
@@ -133,6 +133,6 @@ def _outcome(session: CompileSession, parsed: SpecFile | None) -> Outcome:
     """All findings with the severity their file asks for, ignored ones left out, and what is known of them besides."""
     own = session.report.findings
     pairs = [(None, one) for one in session.files.findings] + [(one.hint, one.diagnostic) for one in own]
-    shown = [(clue, found) for clue, one in pairs if (found := levelled(one, session.files.specs)) is not None]
-    clues = {found: clue for clue, found in shown if clue is not None}
-    return Outcome([found for _, found in shown], clues, session.report.losses, parsed)
+    shown = [(clue, finding) for clue, one in pairs if (finding := levelled(one, session.files.specs)) is not None]
+    clues = {finding: clue for clue, finding in shown if clue is not None}
+    return Outcome([finding for _, finding in shown], clues, session.report.losses, parsed)

@@ -10,7 +10,7 @@ from netc.budget import LEAF, spend
 from netc.diagnostics.model import Span
 from netc.ir.model import Block, BlockOutput, Call, Item, Node, Value, leaves
 from netc.passes.compilation import Compilation
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.collector import Report
 from netc.syntax.ast import Line
 
 

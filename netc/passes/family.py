@@ -26,10 +26,10 @@ from netc.passes.compilation import Eliminated, Read
 from netc.passes.elaborate.arguments import value_key
 from netc.passes.elaborate.blocks import Blocks
 from netc.passes.elaborate.calls import Instantiation, block_key
+from netc.passes.elaborate.collector import Abandoned
 from netc.passes.elaborate.files import FileInstance
 from netc.passes.elaborate.namespace import CallSite, Elaborated
 from netc.passes.elaborate.network import elaborate
-from netc.passes.elaborate.report import Abandoned
 from netc.passes.elaborate.session import CompileSession
 from netc.passes.lints import check_lints
 from netc.passes.training_sizes import check_training_sizes
@@ -211,12 +211,12 @@ class SharedBlocks:
 
     def _reached(self, words: Set[str], spec: SpecFile) -> frozenset[str]:
         """The words, those of the blocks of a file that they may call, and those of its `defaults`."""
-        found, left = set[str](), set(words).union(*(_words(one) for one in spec.defaults))
+        names, left = set[str](), set(words).union(*(_words(one) for one in spec.defaults))
         while left:
-            found |= left
+            names |= left
             called = (self._within(spec.blocks[word]) for word in left if word in spec.blocks)
-            left = set[str]().union(*called) - found
-        return frozenset(found)
+            left = set[str]().union(*called) - names
+        return frozenset(names)
 
     def _within(self, definition: Definition) -> Set[str]:
         if definition not in self._written:

@@ -15,7 +15,7 @@ from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.ops.base import Family, Op
 from netc.passes.compilation import Compilation
-from netc.passes.elaborate.report import Clue, Report
+from netc.passes.elaborate.collector import Clue, Report
 from netc.syntax.ast import Line
 from netc.types import AXES, BATCH, TensorType
 

@@ -11,7 +11,7 @@ from netc.ir.flat import Flat, flatten, is_within, join
 from netc.lazy import LazyModule
 from netc.ops.base import OPERATORS
 from netc.passes.compilation import Compilation
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.collector import Report
 from netc.passes.globs import matches
 from netc.passes.init_rules import names_parameter
 from netc.syntax.ast import SpecFile

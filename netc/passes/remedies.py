@@ -8,7 +8,7 @@ import msgspec
 
 from netc.budget import OverBudget
 from netc.diagnostics.model import Diagnostic, Fix
-from netc.passes.elaborate.report import Clue, Outcome
+from netc.passes.elaborate.collector import Clue, Outcome
 from netc.passes.resize import Resizer
 from netc.passes.trials import Enough, Retry, Trials
 

@@ -13,7 +13,7 @@ from netc.dims.declare import declarations
 from netc.expr.evaluate import Context, ExprError, evaluate
 from netc.expr.scope import Scope
 from netc.expr.tree import Literal, Name, names_in
-from netc.passes.elaborate.report import Clue, moved
+from netc.passes.elaborate.collector import Clue, moved
 from netc.passes.trials import Trials
 from netc.syntax.ast import Input, SpecFile
 

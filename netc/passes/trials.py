@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from netc.budget import share, spend
 from netc.diagnostics.model import Diagnostic, Edit, Source
-from netc.passes.elaborate.report import Key, Outcome, key_of, moved
+from netc.passes.elaborate.collector import Key, Outcome, key_of, moved
 
 MAX_TRIALS = 48
 """Networks checked again for one report."""

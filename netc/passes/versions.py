@@ -1,10 +1,10 @@
 """A text that is being typed, checked again after each change: what a change does not touch is not done again.
 
-The text is read in parts (`netc.syntax.parts`), and a block that stayed as it is keeps its definition. What was made of
-a definition is used again for equal arguments, equal input types and equal values of all that it may name in its file,
-as long as the blocks that it may call and the files that are imported stayed the same. So is all that making it did
-besides (`netc.passes.family`). Where there was something to report of a block, it is made again: findings, their places
-and their order are those of a check that knows nothing.
+The text is read in parts (`netc.syntax.incremental`), and a block that stayed as it is keeps its definition. What was
+made of a definition is used again for equal arguments, equal input types and equal values of all that it may name in
+its file, as long as the blocks that it may call and the files that are imported stayed the same. So is all that making
+it did besides (`netc.passes.family`). Where there was something to report of a block, it is made again: findings, their
+places and their order are those of a check that knows nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from netc.passes.elaborate.calls import Instantiation
 from netc.passes.elaborate.session import CompileSession
 from netc.passes.family import FamilyMember, Kept, SharedBlocks, root_of
 from netc.syntax.ast import SpecFile
+from netc.syntax.incremental import Parts
 from netc.syntax.parse import parse_spec
-from netc.syntax.parts import Parts
 
 REMEMBERED = 16
 """Checks for which a block is kept that none of them uses: what is undone was there before."""
@@ -56,8 +56,8 @@ class Versions(Before):
             network, outcome = ask({}, self, self.blocks)
             if budget.left >= 0:
                 return *advised(network, outcome, budget, ask), outcome.spec
-        network, found = compile_spec(source)
-        return network, found, parse_spec(source)[0] if network is None else network.file
+        network, findings = compile_spec(source)
+        return network, findings, parse_spec(source)[0] if network is None else network.file
 
     def parsed(self, source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
         if source is self._asked:
@@ -68,10 +68,10 @@ class Versions(Before):
             return spec, []
         with budgeted() as budget:
             left = budget.left
-            spec, found = parse_spec(source)
-            if spec is not None and not found:
+            spec, findings = parse_spec(source)
+            if spec is not None and not findings:
                 self._files[source.path] = source.text, spec, left - budget.left
-        return spec, found
+        return spec, findings
 
     def _changed(self, source: Source) -> tuple[SpecFile | None, list[Diagnostic]]:
         """The text itself: as it was, if its syntax is wrong now."""
@@ -80,7 +80,7 @@ class Versions(Before):
             left = budget.left
             try:
                 self.source.become(source.text)
-                self._spec, found = parse_spec(self.source, self.parts)
+                self._spec, findings = parse_spec(self.source, self.parts)
             finally:
                 if self._spec is None:
                     self.source.become(text)
@@ -88,14 +88,14 @@ class Versions(Before):
             if self._spec is None:
                 budget.left = left
                 return parse_spec(source)
-        return self._spec, found
+        return self._spec, findings
 
     def scope(self, spec: SpecFile, key: Any) -> Scope:
         """The same for the same file and arguments, since blocks that are kept lie in it."""
-        known = ("the text", *key[1:]) if spec is self._spec else (spec, *key[1:])
+        scope_key = ("the text", *key[1:]) if spec is self._spec else (spec, *key[1:])
         if len(self._scopes) > MOST_SCOPES:
             self._scopes.clear()
-        scope = self._scopes.setdefault(known, Scope(None, {}))
+        scope = self._scopes.setdefault(scope_key, Scope(None, {}))
         scope.owner = spec
         scope.bindings.clear()
         return scope
@@ -134,8 +134,8 @@ class KeptBlocks(SharedBlocks):
 
     def find(self, key: Any, member: FamilyMember, own: Any) -> Kept | None:
         """One made for the same call where there is one. Blocks that are made for two calls stay two."""
-        found = sorted(self._table.get(key, ()), key=lambda kept: kept.own != own)
-        return next((kept for kept in found if _is_free(kept, member, own)), None)
+        candidates = sorted(self._table.get(key, ()), key=lambda kept: kept.own != own)
+        return next((kept for kept in candidates if _is_free(kept, member, own)), None)
 
     def keep(self, key: Any, kept: Kept) -> None:
         self._table[key].append(kept)
@@ -168,12 +168,12 @@ def _is_free(kept: Kept, member: FamilyMember, own: Any) -> bool:
 
 def _within(kept: Kept) -> set[Kept]:
     """A block and all that are called in it."""
-    found, left = {kept}, [kept]
+    group, left = {kept}, [kept]
     while left:
-        new = set(left.pop().inner) - found
-        found |= new
+        new = set(left.pop().inner) - group
+        group |= new
         left += new
-    return found
+    return group
 
 
 def _outside(session: CompileSession, spec: SpecFile) -> Any:

@@ -92,7 +92,7 @@ def open_functions(model: Any) -> Any:
     names: dict[str, str] = {}
     for node, inner in zip(flat.graph.node, nodes, strict=True):
         node.name = inner.name
-        names |= {found: path for found, path in zip(node.output, inner.outputs, strict=True) if found}
+        names |= {name: path for name, path in zip(node.output, inner.outputs, strict=True) if name}
     if len(set(names.values())) == len(names):
         _rename(flat.graph, names)
     return flat

@@ -188,7 +188,7 @@ def _open_cpu(path: str | Path, settings: Settings, note: str) -> Session:
 
 
 def _open_cuda(path: str | Path, settings: Settings, note: str) -> Session:
-    load = partial(_open_gpu, path, wanted=CUDA, providers=[_cuda(settings)], absent="cuda-absent")
+    load = partial(_open_gpu, path, device=CUDA, providers=[_cuda(settings)], absent="cuda-absent")
     session = load(settings)
     _refuse_cpu_nodes(session, partial(load, _by_name(settings)))
     return _session(session, "cuda", note)
@@ -197,7 +197,7 @@ def _open_cuda(path: str | Path, settings: Settings, note: str) -> Session:
 def _open_tensorrt(path: str | Path, settings: Settings) -> Session:
     graph = {"trt_cuda_graph_enable": "1"} if settings.cuda_graph else {}
     providers = [(TENSORRT, graph), _cuda(Settings())]
-    load = partial(_open_gpu, path, wanted=TENSORRT, providers=providers, absent="tensorrt-absent")
+    load = partial(_open_gpu, path, device=TENSORRT, providers=providers, absent="tensorrt-absent")
     session, named = load(settings), partial(load, _by_name(settings))
     _refuse_cpu_nodes(session, named)
     left = _nodes(session, lambda provider: provider == CUDA, named)
@@ -221,10 +221,10 @@ def _options(settings: Settings, severity: int) -> Any:
     return options
 
 
-def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list[Any], absent: str) -> Any:
+def _open_gpu(path: str | Path, settings: Settings, device: str, providers: list[Any], absent: str) -> Any:
     """A session that has the provider `wanted`. Raises NetcError with the code `absent` where it cannot be used."""
-    ort, title = onnxruntime(), _TITLES[wanted]
-    if wanted not in ort.get_available_providers():
+    ort, title = onnxruntime(), _TITLES[device]
+    if device not in ort.get_available_providers():
         raise _absent(absent, f"{title} cannot be used: this onnxruntime is built without it")
     problem = cuda.problem() or "no NVIDIA GPU with a suitable driver was found"
     options = _options(settings, _FATAL_ONLY)
@@ -232,7 +232,7 @@ def _open_gpu(path: str | Path, settings: Settings, wanted: str, providers: list
     printed = StringIO()
     with redirect_stdout(printed):
         session = _load(path, _content(path, settings, options), options, providers)
-    if wanted not in session.get_providers():
+    if device not in session.get_providers():
         raise _absent(absent, f"{title} cannot be used: {_complaint(printed.getvalue()) or problem}")
     return session
 

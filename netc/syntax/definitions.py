@@ -12,10 +12,10 @@ from netc.expr.reference import parse_message
 from netc.expr.tree import Expr
 from netc.syntax.ast import Alias, Check, Definition, Input, Let, Loop, Named, Output, Parameter, SpecFile, Statement
 from netc.syntax.findings import SourceFindings, meant
+from netc.syntax.incremental import Parts
 from netc.syntax.line import parse_signature
 from netc.syntax.names import another, objection
 from netc.syntax.nodes import Mapping, Node, Scalar, Sequence
-from netc.syntax.parts import Parts
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     check_keys,

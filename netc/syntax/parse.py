@@ -13,10 +13,10 @@ from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Tr
 from netc.syntax.definitions import FILE_KEYS, DefinitionReader
 from netc.syntax.findings import SourceFindings
 from netc.syntax.ignores import find_ignores
+from netc.syntax.incremental import Parts
 from netc.syntax.library import split_shipped
 from netc.syntax.names import file_objection, name_from_stem
 from netc.syntax.nodes import Mapping, Node, Scalar
-from netc.syntax.parts import Parts
 from netc.syntax.statements import StatementReader
 from netc.syntax.values import (
     arguments,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from netc.verify.against import verify_files
+from netc.verify.differences import CheckResult, Difference, LayerDifference, LayersReport, StepsReport, VerifyReport
 from netc.verify.network import verify
-from netc.verify.report import CheckResult, Difference, LayerDifference, LayersReport, StepsReport, VerifyReport
 
 __all__ = [
     "CheckResult",

@@ -18,8 +18,8 @@ from netc.run.match import MatchedNames, match, solve
 from netc.run.model import Session, bounds, open_model, read_model, refuse_unknown
 from netc.types import FLOATS, TensorType
 from netc.verify.compare import Pair, Side, compare
+from netc.verify.differences import CheckResult, VerifyReport
 from netc.verify.larger import check_larger
-from netc.verify.report import CheckResult, VerifyReport
 from netc.weights import WeightsIndex
 from netc.weights.check import counted
 

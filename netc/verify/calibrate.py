@@ -18,11 +18,11 @@ def calibrate(module: Any, inputs: Sequence[Any], index: WeightsIndex) -> bool:
 
     False where there are none, or PyTorch refuses a batch of one value per channel; nothing changes then.
     """
-    found = [m for m in module.modules() if getattr(m, "running_mean", None) is not None]
-    if not found:
+    layers = [m for m in module.modules() if getattr(m, "running_mean", None) is not None]
+    if not layers:
         return False
-    norms = [m for m in found if hasattr(m, "momentum")]
-    hooks = [m.register_forward_pre_hook(_measure) for m in found if not hasattr(m, "momentum")]
+    norms = [m for m in layers if hasattr(m, "momentum")]
+    hooks = [m.register_forward_pre_hook(_measure) for m in layers if not hasattr(m, "momentum")]
     momenta, before = [norm.momentum for norm in norms], [buffer.clone() for buffer in module.buffers()]
     for norm in norms:
         norm.momentum = None if norm.momentum is None else 1.0

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.libraries import numpy
 from netc.passes.sizes import Binding
-from netc.verify.report import TINY, CheckResult, Difference
+from netc.verify.differences import TINY, CheckResult, Difference
 
 Arrays = list[Any]
 """An array per output; None for one that a side does not compute."""

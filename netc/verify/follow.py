@@ -25,8 +25,8 @@ from netc.run.eager import Arrays, evaluate, evaluate_in_float64, widened
 from netc.run.match import MatchedNames
 from netc.run.model import read_model, save_rewritten
 from netc.verify.compare import Trial, difference
+from netc.verify.differences import Difference, LayerDifference, StepsReport
 from netc.verify.layers import OpenedNetwork, are_places, is_identity, judged, names_in_file, open_calls, place
-from netc.verify.report import Difference, LayerDifference, StepsReport
 from netc.verify.steps import Step, Values, Walk, open_walk, sharing
 
 
@@ -57,30 +57,30 @@ class Follower(msgspec.Struct, frozen=True, eq=False):
 
     def agree(self, walk: Walk, trial: Trial) -> None:
         """Every step from equal inputs, up to the first that does not agree."""
-        given = walk.given(trial)
+        inputs = walk.given(trial)
         for step, done in zip(walk.steps, walk.done_with(), strict=True):
-            self._agrees(step, trial, given)
+            self._agrees(step, trial, inputs)
             if self.seen.culprit is not None:
                 return
             for wire in done:
-                del given[wire]
+                del inputs[wire]
 
     def trace(self, walk: Walk, trial: Trial) -> None:
         """Every step from PyTorch's own values: where these leave the file's, and whether they end in the outputs that
         were compared."""
-        given, own, exact = walk.given(trial), walk.start(trial.inputs), walk.start(widened(trial.inputs))
-        self.seen.unlike |= dict.fromkeys(self._unlike(trial, trial.found, given))
+        inputs, own, exact = walk.given(trial), walk.start(trial.inputs), walk.start(widened(trial.inputs))
+        self.seen.unlike |= dict.fromkeys(self._unlike(trial, trial.found, inputs))
         apart: dict[Wire, Difference] = {}
         for step, done in zip(walk.steps, walk.done_with(), strict=True):
             own |= zip(step.makes, evaluate(step.module, step.feed(own)), strict=True)
             exact |= zip(step.makes, evaluate_in_float64(step.module, step.feed(exact)), strict=True)
             for wire in step.makes:
-                apart[wire] = judged(self._difference(wire, trial, own[wire], given[wire]), own[wire], exact[wire])
+                apart[wire] = judged(self._difference(wire, trial, own[wire], inputs[wire]), own[wire], exact[wire])
             self._note_parting(step, apart)
-            made = {wire: own[wire] for wire in step.makes}
-            self.seen.astray |= dict.fromkeys(self._unlike(trial, trial.expected, made))
+            results = {wire: own[wire] for wire in step.makes}
+            self.seen.astray |= dict.fromkeys(self._unlike(trial, trial.expected, results))
             for wire in done:
-                del own[wire], exact[wire], given[wire]
+                del own[wire], exact[wire], inputs[wire]
 
     def _agrees(self, step: Step, trial: Trial, inputs: Values) -> None:
         feed = step.feed(inputs)
@@ -195,17 +195,17 @@ def _kept(model: Path, folder: Path) -> frozenset[str]:
 
 def _report(opened: OpenedNetwork, walk: Walk, follower: Follower, joined: tuple[str, ...]) -> StepsReport:
     covered = {node.path for step in walk.steps for node in step.nodes}
-    seen = follower.seen
+    shown = follower.seen
     return StepsReport(
         statements=len(covered),
         steps=len(walk.steps),
         joined=joined,
         missing=tuple(node.path for node in opened.nodes if node.path not in covered),
         outputs=tuple(follower.results),
-        culprit=seen.culprit,
-        worst=seen.worst,
-        parts=tuple(seen.parts.values()),
-        equals=tuple(seen.equals),
-        astray=tuple(seen.astray),
-        unlike=tuple(seen.unlike),
+        culprit=shown.culprit,
+        worst=shown.worst,
+        parts=tuple(shown.parts.values()),
+        equals=tuple(shown.equals),
+        astray=tuple(shown.astray),
+        unlike=tuple(shown.unlike),
     )

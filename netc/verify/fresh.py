@@ -12,7 +12,7 @@ import msgspec
 from netc.ir.flat import flatten, parameters
 from netc.ir.model import Network
 from netc.ops.records import Fill
-from netc.verify.report import CheckResult
+from netc.verify.differences import CheckResult
 from netc.weights import WeightsIndex, plan
 from netc.weights.fill import filled
 

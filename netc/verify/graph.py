@@ -9,7 +9,7 @@ from typing import Any
 from netc.dims import bind
 from netc.libraries import onnx
 from netc.passes.sizes import parse_size
-from netc.verify.report import CheckResult
+from netc.verify.differences import CheckResult
 
 Shapes = dict[str, tuple[int, tuple[int, ...]]]
 """Element type and sizes by value name."""

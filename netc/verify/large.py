@@ -28,8 +28,8 @@ from netc.run.interpreter import interpreted
 from netc.run.model import Session, open_model
 from netc.types import FLOATS
 from netc.verify.compare import difference
+from netc.verify.differences import CheckResult, Difference
 from netc.verify.layers import judged, open_calls, place
-from netc.verify.report import CheckResult, Difference
 
 if TYPE_CHECKING:
     from netc.backends.onnx import OnnxOptions

@@ -9,7 +9,7 @@ from time import perf_counter
 from netc.diagnostics.model import NetcError
 from netc.types import FLOATS
 from netc.verify.compare import Pair, Trial
-from netc.verify.report import CheckResult, Difference
+from netc.verify.differences import CheckResult, Difference
 
 SECONDS = 4.0
 """How long larger sizes are tried; at one of them at least."""

@@ -23,7 +23,7 @@ from netc.run.match import MatchedNames
 from netc.run.model import Session, open_exposed, read_opened
 from netc.run.module import load_strictly
 from netc.verify.compare import Trial, difference
-from netc.verify.report import Difference, LayerDifference, LayersReport
+from netc.verify.differences import Difference, LayerDifference, LayersReport
 from netc.weights import WeightsIndex
 
 
@@ -117,8 +117,8 @@ class Inside(msgspec.Struct, frozen=True, eq=False):
     def astray(self, trial: Trial, expected: Mapping[Wire, Any]) -> list[str]:
         """Outputs that the module as a whole computes otherwise than its statements one by one."""
         shown = {name: array for name, array in zip(self.outputs, trial.expected, strict=True) if array is not None}
-        made = {n: wire for n, wire in self.opened.results.items() if n in shown and wire in expected}
-        return [n for n, wire in made.items() if not self._apart(wire, trial, expected, shown[n], None).ok]
+        wires = {n: wire for n, wire in self.opened.results.items() if n in shown and wire in expected}
+        return [n for n, wire in wires.items() if not self._apart(wire, trial, expected, shown[n], None).ok]
 
     def _computed(self, arrays: Arrays) -> dict[Wire, Any]:
         return dict(zip(self.opened.values, arrays, strict=True))
@@ -205,9 +205,9 @@ def compare_layers(inside: Inside, trials: Sequence[Trial], tolerance: float | N
         expected = inside.expected(trial)
         measured.append(inside.differences(trial, expected, tolerance))
         astray += inside.astray(trial, expected)
-    seen = [(wire, apart) for wire in inside.names for apart in measured]
-    first = next((inside.layer(wire, apart) for wire, apart in seen if not apart[wire].ok), None)
-    worst = max(seen, key=lambda item: item[1][item[0]].strain, default=None)
+    pairs = [(wire, apart) for wire in inside.names for apart in measured]
+    first = next((inside.layer(wire, apart) for wire, apart in pairs if not apart[wire].ok), None)
+    worst = max(pairs, key=lambda item: item[1][item[0]].strain, default=None)
     return LayersReport(
         compared=len(inside.names),
         absent=inside.absent(),

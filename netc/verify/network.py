@@ -28,13 +28,13 @@ from netc.types import TensorType
 from netc.verify.against import fixed_sizes, side, take_weights
 from netc.verify.calibrate import calibrate
 from netc.verify.compare import Agreement, Forms, Pair, Side, Trial, compare
+from netc.verify.differences import CheckResult, LayersReport, StepsReport, VerifyReport
 from netc.verify.follow import check_steps
 from netc.verify.fresh import stir_constants
 from netc.verify.graph import check_file, check_shapes
 from netc.verify.large import check_large
 from netc.verify.larger import check_larger
 from netc.verify.layers import compare_layers, lay_open
-from netc.verify.report import CheckResult, LayersReport, StepsReport, VerifyReport
 from netc.verify.service import Service, around
 from netc.verify.training import check_training, trains_at
 from netc.weights import WeightsIndex, fitting_weights, init_weights, read_index

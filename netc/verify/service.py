@@ -13,8 +13,8 @@ from netc.passes.serve import Normalisation, Serving, is_image, served
 from netc.run.eager import Arrays, evaluate, evaluate_in_float64
 from netc.types import FLOATS
 from netc.verify.compare import Trial, difference
+from netc.verify.differences import Difference
 from netc.verify.layers import are_places
-from netc.verify.report import Difference
 
 
 class Service(msgspec.Struct, frozen=True, eq=False):
@@ -70,8 +70,8 @@ class Service(msgspec.Struct, frozen=True, eq=False):
             return trial
         bare = msgspec.structs.replace(self, serving=msgspec.structs.replace(self.serving, topk=None))
         scores = [o.train_only for o in self.network.block.outputs].index(False)
-        found, exact = bare.evaluate(module, trial.inputs)[scores], bare.evaluate_in_float64(module, trial.inputs)
-        if not _as_large(trial.expected[at - 1], trial.found[at], found, exact[scores], tolerance):
+        actual, exact = bare.evaluate(module, trial.inputs)[scores], bare.evaluate_in_float64(module, trial.inputs)
+        if not _as_large(trial.expected[at - 1], trial.found[at], actual, exact[scores], tolerance):
             return trial
         return msgspec.structs.replace(
             trial, expected=[*trial.expected[:at], trial.found[at], *trial.expected[at + 1 :]]

@@ -93,14 +93,14 @@ def _closure(
     last: FlatNode, opened: OpenedNetwork, names: Mapping[Wire, str], makers: Mapping[Wire, FlatNode]
 ) -> tuple[FlatNode, ...]:
     """The node and, in order, those before it that stand behind no value of the file."""
-    found, todo = {last}, [last]
+    reached, todo = {last}, [last]
     while todo:
         for wire in todo.pop().inputs:
             maker = makers.get(wire)
-            if maker is not None and wire not in names and maker not in found:
-                found.add(maker)
+            if maker is not None and wire not in names and maker not in reached:
+                reached.add(maker)
                 todo.append(maker)
-    return tuple(node for node in opened.nodes if node in found)
+    return tuple(node for node in opened.nodes if node in reached)
 
 
 def _reads(nodes: Sequence[FlatNode], opened: OpenedNetwork) -> tuple[Wire, ...]:

@@ -13,7 +13,7 @@ from netc.libraries import torch
 from netc.passes.files import frozen
 from netc.passes.sizes import Binding, bound_shape
 from netc.run.module import as_tuple
-from netc.verify.report import CheckResult
+from netc.verify.differences import CheckResult
 
 
 def check_training(network: Network, module: Any, inputs: Sequence[Any], binding: Binding) -> Iterator[CheckResult]:

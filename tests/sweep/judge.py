@@ -40,7 +40,7 @@ from netc.ops import OPERATORS, BadValue, Op
 from netc.ops.base import Family
 from netc.ops.records import TorchForm, Unsupported
 from netc.types import TensorType
-from netc.verify.report import TOLERANCE
+from netc.verify.differences import TOLERANCE
 from sweep.differences import difference
 from sweep.draw import Case
 from sweep.plausible import data

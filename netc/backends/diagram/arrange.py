@@ -292,11 +292,11 @@ def measured(plan: Plan, cells: Sequence[Cell], edges: Sequence[Edge], residual:
 def _shared_out(parts: Sequence[Plan], edges: Sequence[Edge]) -> list[list[Edge]]:
     """For each part the edges that begin or end in it."""
     at = {node: n for n, part in enumerate(parts) for node in nodes_of(part)}
-    found: list[list[Edge]] = [[] for _ in parts]
+    shares: list[list[Edge]] = [[] for _ in parts]
     for edge in edges:
         for n in sorted({at[node] for node in edge if node in at}):
-            found[n].append(edge)
-    return found
+            shares[n].append(edge)
+    return shares
 
 
 def _longest_first(plan: Parallel) -> Parallel:

@@ -38,7 +38,7 @@ def folded(
     opened: the kinds that are opened at all, None for every one; depth: frames within frames that are opened; kept:
     globs over paths that stay open.
     """
-    seen: set[Hashable] = set()
+    drawn: set[Hashable] = set()
     varying = varying_arguments(view.opened.units)
 
     def is_closed(unit: Cluster, at: int) -> bool:
@@ -47,8 +47,8 @@ def folded(
         key = None if unit.call is None else structure(unit)
         if key is None:
             return depth is not None and at >= depth
-        known = key in seen
-        seen.add(key)
+        known = key in drawn
+        drawn.add(key)
         return known or (opened is not None and key not in opened) or (depth is not None and at >= depth)
 
     def fold(unit: Unit, at: int) -> Unit:

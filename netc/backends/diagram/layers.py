@@ -334,9 +334,9 @@ class _Room:
                 if shift.get(id(pushed), 0.0) < short:
                     shift[id(pushed)] = short
                     waiting.append(pushed)
-        moved = {id(found): found for found in self.line.values() if id(found) in shift}
-        for found in moved.values():
-            self.x.update({key: self.x[key] + side * shift[id(found)] for key in found})
+        moved = {id(group): group for group in self.line.values() if id(group) in shift}
+        for group in moved.values():
+            self.x.update({key: self.x[key] + side * shift[id(group)] for key in group})
         return True
 
     def _next(self, key: Key, side: int) -> Key | None:

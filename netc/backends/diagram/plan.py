@@ -148,13 +148,13 @@ def _passing_over(order: Sequence[int], before: Sequence[Sequence[int]]) -> set[
     passing = set()
     for node in order:
         sources = before[node]
-        seen = 0
+        reached = 0
         for source in sources:
-            seen |= ancestors[source]
-        passing |= {(source, node) for source in sources if seen & bit[source]}
+            reached |= ancestors[source]
+        passing |= {(source, node) for source in sources if reached & bit[source]}
         for source in sources:
-            seen |= bit[source]
-        ancestors[node] = seen
+            reached |= bit[source]
+        ancestors[node] = reached
     return passing
 
 

@@ -52,10 +52,10 @@ def _text(expr: Expr, scope: Scope, words: Words) -> tuple[str, int] | None:
 
 
 def _named(name: str, scope: Scope, words: Words) -> tuple[str, int] | None:
-    found = scope.find(name)
-    if found is None:
+    binding_and_scope = scope.find(name)
+    if binding_and_scope is None:
         return name, ATOM
-    binding, _ = found
+    binding, _ = binding_and_scope
     if binding.kind == "let" and binding.said is not None:
         return _text(binding.said.expr, binding.said.scope, words)
     if binding.kind == "argument" and name in words:

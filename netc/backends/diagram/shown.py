@@ -80,8 +80,8 @@ def _opened(network: Network, level: Level, expand: Sequence[str]) -> Opened:
     if level == "overview" and expand:
         simple = stacked(simplify.blocks(whole))
         total = simplify.all_reads(simple)
-        wanted = [u if _within(u, expand) else simplify.stage(u, total) for u in simple.units]
-        return Opened(simple.inputs, tuple(wanted), simple.outputs)
+        units = [u if _within(u, expand) else simplify.stage(u, total) for u in simple.units]
+        return Opened(simple.inputs, tuple(units), simple.outputs)
     return LEVELS[level](whole) if level == "ops" else stacked(LEVELS[level](whole))
 
 

@@ -188,10 +188,10 @@ class _Simplifier:
         link = None
         end = start + 1
         while end < len(units) and keys[end] == keys[start]:
-            found = self._link(units[end - 1], units[end], grows)
-            if found is None or link not in (None, found):
+            kind = self._link(units[end - 1], units[end], grows)
+            if kind is None or link not in (None, kind):
                 break
-            link = found
+            link = kind
             end += 1
         return end
 

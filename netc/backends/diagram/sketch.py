@@ -172,12 +172,12 @@ class Sketch:
             return
         last = len(pieces) + 1
         leaving = sum(b == last for _, b in edges)
-        made: list[dict[Wire, None]] = [{} for _ in range(last)]
+        rows: list[dict[Wire, None]] = [{} for _ in range(last)]
         for (a, b), wire in edges.items():
             told = leaving < 2 if b == last else isinstance(pieces[b - 1].unit, Terminal)
             if not told:
-                made[a][wire] = None
-        for piece, wires in zip(pieces, made[1:], strict=True):
+                rows[a][wire] = None
+        for piece, wires in zip(pieces, rows[1:], strict=True):
             one = next(iter(wires), None)
             if one is not None and len(wires) == 1 and isinstance(piece.unit, Box) and self._is_new(piece.unit, one):
                 piece.label = shape_text(one, self.view.batch)
@@ -424,8 +424,8 @@ def _mark_ports(cells: Sequence[Cell], edges: Mapping[Edge, Wire]) -> None:
     """Which tensor goes where, so that those of different tensors get lines of their own."""
     numbers: dict[int, dict[Wire, int]] = {}
     for (source, target), wire in edges.items():
-        known = numbers.setdefault(source, {})
-        cells[source].ports[target] = known.setdefault(wire, len(known))
+        ports = numbers.setdefault(source, {})
+        cells[source].ports[target] = ports.setdefault(wire, len(ports))
 
 
 def _ends_on(route: Route, axis: float | None) -> bool:

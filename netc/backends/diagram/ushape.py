@@ -272,20 +272,20 @@ def _size_text(sizes: list[int]) -> str:
 
 def _entries(bars: list[Bar], view: View) -> list[tuple[str, str, str]]:
     """The arrows that occur: words, colour and dashes."""
-    seen: dict[tuple[str, str], None] = {}
+    kinds: dict[tuple[str, str], None] = {}
     for bar in bars:
         if bar.box is None:
             continue
         if bar.way == "conv":
-            seen[f"{bar.box.title} {bar.box.caption.split(',')[0]}", _tint(bar)] = None
+            kinds[f"{bar.box.title} {bar.box.caption.split(',')[0]}", _tint(bar)] = None
         elif bar.way == "pool":
-            seen[f"{bar.box.title} {bar.box.caption.split(',')[0]}", "way_down"] = None
+            kinds[f"{bar.box.title} {bar.box.caption.split(',')[0]}", "way_down"] = None
         elif bar.up is not None:
-            seen[f"{bar.up.title} {bar.up.caption.split(',')[0]}".strip(), "way_up"] = None
+            kinds[f"{bar.up.title} {bar.up.caption.split(',')[0]}".strip(), "way_up"] = None
     if any(bar.copied is not None for bar in bars):
         cropped = any(box.title == "Pad" for box in boxes(view.opened.units))
-        seen["copy and crop" if cropped else "copy", "skip"] = None
-    entries = [(text, tint, "") for text, tint in seen]
+        kinds["copy and crop" if cropped else "copy", "skip"] = None
+    entries = [(text, tint, "") for text, tint in kinds]
     return [*entries, ("pooling indices", "way_down", DOTTED)] if any(bar.undone for bar in bars) else entries
 
 

@@ -37,11 +37,11 @@ def _form(unit: Unit, ids: dict[Wire, int]) -> Hashable:
 
 def run_length(copies: Sequence[Unit]) -> int:
     """How many of them, from the first, one part can stand for: each number is the same in all or another in each."""
-    seen = defaultdict[Hashable, set[str]](set)
+    values = defaultdict[Hashable, set[str]](set)
     for n, copy in enumerate(copies, 1):
         for name, value in _numbers(copy):
-            seen[name].add(value_text(value))
-            if len(seen[name]) not in (1, n) or (n > 1 and len(seen[name]) > 1 and not _is_number(value)):
+            values[name].add(value_text(value))
+            if len(values[name]) not in (1, n) or (n > 1 and len(values[name]) > 1 and not _is_number(value)):
                 return n - 1
     return len(copies)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from netc.backends.training.parts import AVERAGE, CHECKPOINT, EPOCH, FOLDER, MAIN, SAFETENSORS, SETUP
+from netc.backends.training.template import AVERAGE, CHECKPOINT, EPOCH, FOLDER, MAIN, SAFETENSORS, SETUP
 from netc.ops.records import Unsupported
 from netc.syntax.ast import Training
 from netc.syntax.training import LOSSES, OPTIMIZERS, SCHEDULES
@@ -171,7 +171,7 @@ def _filled(text: str, flags: frozenset[str], words: Mapping[str, str]) -> str:
     for line in text.strip("\n").split("\n"):
         match = _GUARD.match(line)
         if match is None or all((one.lstrip("!") in flags) is not one.startswith("!") for one in match[1].split("+")):
-            lines.append(_WORD.sub(lambda found: words[found[1]], line if match is None else line[match.end() :]))
+            lines.append(_WORD.sub(lambda match: words[match[1]], line if match is None else line[match.end() :]))
     return "\n".join(lines)
 
 

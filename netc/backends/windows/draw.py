@@ -153,7 +153,7 @@ def _overlay(canvas: Canvas, scene: WindowScene, x: float, y: float, place: tupl
     down = [0.0] if rows is None else _offsets(rows.shown_cells(), rows.taps(place[0]), cell)
     out_x = left + _slots(columns).index(place[-1]) * cell
     out_y = y + (0 if rows is None else _slots(rows).index(place[0]) * cell)
-    seen, one = (CellStyle.MADE, CellStyle.TAP) if scene.undone else (CellStyle.TAP, CellStyle.MADE)
+    tap, one = (CellStyle.MADE, CellStyle.TAP) if scene.undone else (CellStyle.TAP, CellStyle.MADE)
     taps = [
         (dx, dy, a, b)
         for dy, a in zip(down, [0] if rows is None else rows.taps(place[0]), strict=True)
@@ -161,7 +161,7 @@ def _overlay(canvas: Canvas, scene: WindowScene, x: float, y: float, place: tupl
     ]
     for dx, dy, row, column in taps:
         inside = columns.is_input(column) and (rows is None or rows.is_input(row))
-        canvas.rectangle(x + dx, below + dy, cell, cell, seen if inside else CellStyle.PADDED_TAP)
+        canvas.rectangle(x + dx, below + dy, cell, cell, tap if inside else CellStyle.PADDED_TAP)
     canvas.rectangle(out_x, out_y, cell, cell, one)
     for dx, ox in ((across[0], 0.0), (across[-1] + cell, cell)):
         canvas.line(out_x + ox, out_y + cell, x + dx, below + down[0])

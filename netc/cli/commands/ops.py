@@ -70,8 +70,8 @@ def _describe(operator: type[Op]) -> str:
 
 
 def _row(attribute: AttributeRow) -> tuple[str, str, str]:
-    given = attribute.default if attribute.default == "required" else f"= {attribute.default}"
-    return attribute.name, given, f"{attribute.doc} ({attribute.kind})"
+    default = attribute.default if attribute.default == "required" else f"= {attribute.default}"
+    return attribute.name, default, f"{attribute.doc} ({attribute.kind})"
 
 
 def _aligned(rows: Sequence[tuple[str, str, str]]) -> str:

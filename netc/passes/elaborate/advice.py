@@ -17,10 +17,10 @@ from netc.ops.base import OPERATORS, Op
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.changes import changed, give, in_words, offer, prepend
+from netc.passes.elaborate.collector import Clue
 from netc.passes.elaborate.habits import one_less, repeats_input
 from netc.passes.elaborate.mismatch import mismatch
 from netc.passes.elaborate.provenance import steps
-from netc.passes.elaborate.report import Clue
 from netc.syntax.ast import Input, Line, SpecFile
 from netc.types import BATCH
 

@@ -6,11 +6,11 @@ from netc.diagnostics.model import Label, Span
 from netc.ir.model import Value
 from netc.ops.base import Op
 from netc.passes.elaborate.calls import Elaborate, make_call
+from netc.passes.elaborate.collector import Report
 from netc.passes.elaborate.namespace import NameEntry
 from netc.passes.elaborate.operators import NodeMaker
 from netc.passes.elaborate.place import Applied, Place, failed
 from netc.passes.elaborate.reading import Resolver
-from netc.passes.elaborate.report import Report
 from netc.passes.elaborate.target import Target
 from netc.syntax.ast import Definition, Import, Line
 from netc.types import ERROR, NONE

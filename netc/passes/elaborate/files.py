@@ -18,7 +18,7 @@ from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.before import Before
-from netc.passes.elaborate.report import Report
+from netc.passes.elaborate.collector import Report
 from netc.syntax.ast import Argument, Definition, Import, Named, SpecFile, Variant
 from netc.syntax.library import is_shipped
 from netc.syntax.read import read_source

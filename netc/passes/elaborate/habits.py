@@ -13,7 +13,7 @@ from netc.lazy import LazyModule
 from netc.ops.base import Attr, Op
 from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.arguments import ScopedArgument
-from netc.passes.elaborate.report import Clue
+from netc.passes.elaborate.collector import Clue
 from netc.syntax.ast import Argument
 from netc.types import ERROR
 

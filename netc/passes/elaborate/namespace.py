@@ -123,8 +123,8 @@ class Namespace:
 
     def add(self, path: str, entry: NameEntry) -> bool:
         """Name a statement; False when another has that name already."""
-        known = self.entries.get(path)
-        if known is not None and not known.container:
+        value = self.entries.get(path)
+        if value is not None and not value.container:
             return False
         self.entries[path] = entry
         self._add_containers(path, entry.value)

@@ -9,9 +9,9 @@ from netc.ir.model import Network
 from netc.ops.base import OPERATORS
 from netc.passes.compilation import Compilation
 from netc.passes.elaborate.blocks import Blocks
+from netc.passes.elaborate.collector import Report
 from netc.passes.elaborate.inputs import Inputs
 from netc.passes.elaborate.outside import Outside
-from netc.passes.elaborate.report import Report
 from netc.passes.paths import check_defaults
 from netc.syntax.ast import SpecFile
 

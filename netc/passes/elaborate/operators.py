@@ -22,11 +22,11 @@ from netc.ops.records import Problem, Require
 from netc.ops.target import tensors_with
 from netc.passes.elaborate.application import Application
 from netc.passes.elaborate.arguments import Bound, ScopedArgument, bind, is_plain, missing
+from netc.passes.elaborate.collector import Clue
 from netc.passes.elaborate.namespace import AliasedValue, NameEntry, Namespace
 from netc.passes.elaborate.place import Applied, failed
 from netc.passes.elaborate.provenance import explain
 from netc.passes.elaborate.reading import Resolver
-from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
 from netc.passes.elaborate.windows import window_findings
 from netc.types import ERROR, FLOATS, NONE, TensorType
@@ -217,8 +217,8 @@ class NodeMaker(Application):
             or not (declared.words or declared.kind == "bool")
         ):
             return False
-        known = word.id.lower() in SWITCHES or closest(word.id, declared.words) is not None
-        if not known and closest(word.id, self.place.scope.names()) is not None:
+        word_like = word.id.lower() in SWITCHES or closest(word.id, declared.words) is not None
+        if not word_like and closest(word.id, self.place.scope.names()) is not None:
             return False
         try:
             convert(self.cls, declared, word.id)

@@ -18,9 +18,9 @@ from netc.expr.tree import Expr, Name, TensorRef
 from netc.ir.model import Node, Value
 from netc.lazy import LazyModule
 from netc.ops.source import WeightOf
+from netc.passes.elaborate.collector import Clue
 from netc.passes.elaborate.namespace import NameEntry, UnknownTensor, unaliased
 from netc.passes.elaborate.place import Incoming, Place
-from netc.passes.elaborate.report import Clue
 from netc.passes.elaborate.session import CompileSession
 from netc.passes.elaborate.shared import takes_input
 from netc.syntax.ast import Line, Loop, Named

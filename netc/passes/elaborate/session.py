@@ -9,10 +9,10 @@ from netc.diagnostics.model import Source, Span
 from netc.dims import Domain
 from netc.ir.model import Call
 from netc.passes.elaborate.before import Before
+from netc.passes.elaborate.collector import Report
 from netc.passes.elaborate.files import Files
 from netc.passes.elaborate.namespace import CallSite
 from netc.passes.elaborate.provenance import Provenance
-from netc.passes.elaborate.report import Report
 
 
 class CompileSession:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from netc.ops.base import OPERATORS
+from netc.passes.elaborate.collector import Report
 from netc.passes.elaborate.place import Place
-from netc.passes.elaborate.report import Report
 from netc.passes.elaborate.target import held_value
 from netc.syntax.ast import Body, Chain, Conditional, Line, Loop, Named, SpecFile, Statement
 

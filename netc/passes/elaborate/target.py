@@ -15,9 +15,9 @@ from netc.lazy import LazyModule
 from netc.literals import literal
 from netc.ops.base import OPERATORS, Attr, Op
 from netc.passes.elaborate.arguments import Complaint, ScopedArgument
+from netc.passes.elaborate.collector import Clue, Report
 from netc.passes.elaborate.files import FileInstance, Files
 from netc.passes.elaborate.place import Place
-from netc.passes.elaborate.report import Clue, Report
 from netc.syntax.ast import Definition, Import, Line
 from netc.syntax.findings import SourceFindings
 from netc.syntax.library import import_of

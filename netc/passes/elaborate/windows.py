@@ -14,7 +14,7 @@ from netc.geometry import Window
 from netc.lazy import LazyModule
 from netc.ops.base import Op
 from netc.ops.records import Problem
-from netc.passes.elaborate.report import Clue, Report
+from netc.passes.elaborate.collector import Clue, Report
 from netc.syntax.ast import Line
 from netc.types import AXES, TensorType
 

@@ -34,7 +34,7 @@ def command(weights: str, stats: bool, key: str | None, json_: bool) -> None:
     tensors = sorted(read_tensors(weights, key), key=_place)
     rows = [(held, statistics(held) if stats else None) for held in tensors]
     if json_:
-        print_json([_as_json(held, found) for held, found in rows])
+        print_json([_as_json(held, figures) for held, figures in rows])
     else:
         click.echo(_table(rows, stats), nl=False)
 

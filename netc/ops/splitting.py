@@ -55,9 +55,9 @@ class _AlongAxis(Op):
         axis = self.dim % x.rank
         names = " ".join(f"y{i}" for i in range(len(outputs)))
         sizes = [part.shape[axis] for part in outputs]
-        known = [size for size in sizes if isinstance(size, int)]
-        if len(known) == len(sizes):
-            return node("Split", "x0 sizes", names, int64("sizes", *known), axis=axis)
+        numbers = [size for size in sizes if isinstance(size, int)]
+        if len(numbers) == len(sizes):
+            return node("Split", "x0 sizes", names, int64("sizes", *numbers), axis=axis)
         return node("Split", "x0", names, axis=axis, num_outputs=len(outputs))
 
 

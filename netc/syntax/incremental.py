@@ -64,11 +64,11 @@ class Parts:
         if part.block is not None:
             spend(part.steps)
             return part.block
-        found = len(report.diagnostics)
+        count = len(report.diagnostics)
         with budgeted() as budget:
             left = budget.left
             block = read()
-            if len(report.diagnostics) == found and not report.full:
+            if len(report.diagnostics) == count and not report.full:
                 part.block, part.steps = block, left - budget.left
         return block
 
@@ -77,14 +77,14 @@ class Parts:
         before = text[text.rfind("\n", 0, key.start) + 1 : key.start]
         if before.strip():
             return key, value
-        known = (section, before, text[key.start : value.end])
-        part = self._known.get(known)
+        identity = (section, before, text[key.start : value.end])
+        part = self._known.get(identity)
         if part is None:
             self._count += 1
             shift = self._count * APART - key.start
             moved = _moved(key, shift)
             assert isinstance(moved, Scalar)
-            part = self._known[known] = _Part(moved, _moved(value, shift))
+            part = self._known[identity] = _Part(moved, _moved(value, shift))
         self.source.starts[part.key.start // APART] = key.start
         self._by_value[part.value] = part
         return part.key, part.value
