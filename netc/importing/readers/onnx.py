@@ -226,7 +226,7 @@ class Reader:
             if call.op_type in SIZE_FOLDS and any(k is not None and k.dtype == object for k in constants):
                 call.result(SIZE_FOLDS[call.op_type](call, constants))
                 return True
-            if call.op_type == "Expand" and not _is_filled(constants):
+            if call.op_type == "Expand" and not _is_table(entries[0], constants):
                 return False
             if any(k is not None and k.dtype == object for k in constants):
                 raise call.gap("cannot be computed from sizes that depend on the input")
@@ -343,11 +343,13 @@ def _with_ones(shape: tuple[int, ...], call: Call) -> tuple[int, ...]:
     return tuple(1 if i in added else next(sizes) for i in range(rank))
 
 
-def _is_filled(known: Sequence[Any]) -> bool:
-    """Does it spread one number over a few? Tensors of modules are spread by the spec itself."""
+def _is_table(entry: Entry, known: Sequence[Any]) -> bool:
+    """Is it made of few numbers that nobody learns? Tensors of modules are spread by the spec itself."""
     number, sizes = known
-    numbers = number.size == 1 and sizes.dtype != object
-    return bool(numbers and sizes.size and (sizes >= 1).all() and prod(sizes.tolist()) <= KNOWN)
+    learned = isinstance(entry, Weight) and number.dtype.kind == "f" and entry.varies()
+    if sizes.dtype == object or not sizes.size or not (sizes >= 1).all():
+        return False
+    return not learned and max(prod(sizes.tolist()), number.size) <= KNOWN
 
 
 def _fit(shape: Sequence[int], target: Sequence[int]) -> bool:

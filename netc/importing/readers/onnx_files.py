@@ -20,6 +20,7 @@ from netc.importing.readers import (  # noqa: F401 - they register what reads no
 )
 from netc.importing.readers.onnx import OLDEST, Reader, opset_of
 from netc.importing.readers.onnx_partial import PartialReader
+from netc.importing.readers.onnx_strided import strided
 from netc.importing.readers.onnx_wholes import wholes
 from netc.passes.sizes import parse_size
 from netc.run.match import solve
@@ -59,7 +60,7 @@ def read_onnx(
     first: Gap | None = None
     for types in _choices(model, sizes, shapes):
         try:
-            return Reader(model, path.parent, name, types, wholes(model)).read()
+            return Reader(model, path.parent, name, types, wholes(model) | strided(model)).read()
         except Gap as gap:
             first = gap
     assert first is not None, "there is always a way to read the inputs"
