@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from netc.weights.rename import make_rule
+from netc.weights.rename import Rule, make_rule
 
 _NUMBER = re.compile(r"(\d+)")
 
@@ -23,15 +23,55 @@ Pair = tuple[str, str]
 Rules = dict[str, str]
 
 
-def infer_rules(pairs: Mapping[str, str]) -> Rules:
-    """OLD → NEW of each rule, in the order in which they are to be tried; none for names that stay."""
+def infer_rules(pairs: Mapping[str, str], others: Iterable[str] = ()) -> Rules:
+    """OLD → NEW of each rule, in the order in which they are to be tried; none for names that stay. `others` are names
+    that must not become one of the new names."""
     changed = {old: new for old, new in pairs.items() if old != new}
-    rules: Rules = {}
-    for members in _alike(_shortened(changed)).values():
-        rules |= _rules_of(members)
-    ordered = dict(sorted(rules.items(), key=lambda rule: -_exactness(rule[0])))
-    wrong = {old: new for old, new in pairs.items() if _applied(old, ordered) != new}
-    return {**wrong, **ordered} if wrong else ordered
+    groups = list(_alike(_shortened(changed)).values())
+    found = [_rules_of(members, narrow=False) for members in groups]
+    rules = _ordered(found)
+    wrong = _wrong(pairs, others, rules)
+    if wrong:
+        made = _made(rules)
+        too_wide = {_first(old, made) for old in wrong}
+        both = zip(groups, found, strict=True)
+        rules = _ordered(_rules_of(group, narrow=True) if too_wide & each.keys() else each for group, each in both)
+        wrong = _wrong(pairs, others, rules)
+    exact = _ordered(map(_exact, _shortened(wrong)))
+    rules = exact | {old: new for old, new in rules.items() if old not in exact}
+    return _used(pairs, _wrong(pairs, others, rules) | rules)
+
+
+def _ordered(found: Iterable[Rules]) -> Rules:
+    """Of two rules that fit a name, the one with fewer open numbers and the longer text is tried first."""
+    rules = {old: new for each in found for old, new in each.items()}
+    return dict(sorted(rules.items(), key=lambda rule: -(len(rule[0]) - 20 * rule[0].count(r"\d+"))))
+
+
+def _wrong(pairs: Mapping[str, str], others: Iterable[str], rules: Rules) -> Rules:
+    """The names that the rules make into another than they should, and those of `others` that they should leave."""
+    made, taken = _made(rules), set(pairs.values())
+    wrong = {old: new for old, new in pairs.items() if _applied(old, made) != new}
+    return wrong | {name: name for name in others if _applied(name, made) in taken and name not in taken}
+
+
+def _used(names: Iterable[str], rules: Rules) -> Rules:
+    """The rules that are the first to fit one of the names, or keep one that is none of them."""
+    made = _made(rules)
+    first = {_first(name, made) for name in names}
+    return {old: new for old, new in rules.items() if old in first or old == new}
+
+
+def _made(rules: Rules) -> dict[str, Rule]:
+    return {old: make_rule(old, new) for old, new in rules.items()}
+
+
+def _first(name: str, rules: Mapping[str, Rule]) -> str | None:
+    return next((old for old, rule in rules.items() if rule.change(name) is not None), None)
+
+
+def _applied(name: str, rules: Mapping[str, Rule]) -> str:
+    return next((new for rule in rules.values() if (new := rule.change(name)) is not None), name)
 
 
 def _shortened(changed: Mapping[str, str]) -> list[Pair]:
@@ -52,35 +92,43 @@ def _alike(pairs: Iterable[Pair]) -> dict[Pair, list[Pair]]:
     return groups
 
 
-def _rules_of(members: Sequence[Pair]) -> Rules:
+def _rules_of(members: Sequence[Pair], *, narrow: bool) -> Rules:
     """One rule where the new numbers follow from the old ones; else the fewest that result from taking the pairs with
-    one value of a number apart from the others, or those of each value from each other."""
-    single = _single(members)
+    one value of a number apart from the others, or those of each value from each other. A narrow rule fits no number
+    that none of the pairs has."""
+    single = _single(members, narrow=narrow)
     if single is not None:
         return single
     ways = []
     for column in zip(*(_numbers(old) for old, _ in members), strict=True):
         parts = {value: [p for p, n in zip(members, column, strict=True) if n == value] for value in column}
         for value, part in parts.items():
-            rest = _single([p for p, n in zip(members, column, strict=True) if n != value])
+            rest = _single([p for p, n in zip(members, column, strict=True) if n != value], narrow=narrow)
             if rest is not None:
-                ways.append({**_rules_of(part), **rest})
+                ways.append({**_rules_of(part, narrow=narrow), **rest})
         if len(parts) > 1:
-            ways.append({old: new for part in parts.values() for old, new in _rules_of(part).items()})
+            found = [_rules_of(part, narrow=narrow) for part in parts.values()]
+            ways.append({old: new for rules in found for old, new in rules.items()})
     return min(ways, key=len, default={})
 
 
-def _single(members: Sequence[Pair]) -> Rules | None:
+def _exact(pair: Pair) -> Rules:
+    old, new = pair
+    return {_anchored(re.escape(old), old): new}
+
+
+def _single(members: Sequence[Pair], *, narrow: bool) -> Rules | None:
     """One rule for all of the pairs, None where there is none."""
     if len(members) == 1:
-        ((old, new),) = members
-        return {_anchored(re.escape(old), old): new}
+        return _exact(members[0])
     if not members:
         return None
     columns, targets = ([*zip(*map(_numbers, side), strict=True)] for side in zip(*members, strict=True))
     column_sources = [_from(columns, numbers, at) for at, numbers in enumerate(targets)]
     sources = [source for source in column_sources if source is not None]
-    return _written(members[0], columns, sources) if len(sources) == len(column_sources) else None
+    if len(sources) < len(column_sources):
+        return None
+    return _written(members[0], columns, sources, narrow=narrow)
 
 
 def _numbers(name: str) -> tuple[int, ...]:
@@ -126,39 +174,31 @@ def _from(columns: Sequence[Sequence[int]], targets: Sequence[int], at: int) -> 
     return None
 
 
-def _written(pair: Pair, columns: Sequence[Sequence[int]], sources: Sequence[ColumnSource]) -> Rules:
-    """The rule of which one pair is an example."""
-    used = sorted(
-        {source.column for source in sources if source.column is not None and len(set(columns[source.column])) > 1}
-    )
+def _written(
+    pair: Pair, columns: Sequence[Sequence[int]], sources: Sequence[ColumnSource], *, narrow: bool
+) -> Rules | None:
+    """The rule of which one pair is an example; no narrow one where a number differs and nothing follows from it."""
+    varied = {column for column, numbers in enumerate(columns) if len(set(numbers)) > 1}
+    used = sorted({source.column for source in sources if source.column in varied})
+    if narrow and len(used) < len(varied):
+        return None
     groups = {column: group for group, column in enumerate(used, 1)}
-    fixed = [column[0] if len(set(column)) == 1 else None for column in columns]
-    numbers = iter(range(len(columns)))
-    old = "".join(
-        _group(next(numbers), fixed, groups) if part.isdigit() else re.escape(part) for part in _NUMBER.split(pair[0])
-    )
+    numbers = iter(_open(column, at in groups, narrow) for at, column in enumerate(columns))
+    old = "".join(next(numbers) if part.isdigit() else re.escape(part) for part in _NUMBER.split(pair[0]))
     texts = iter([source.text(groups) if source.column in groups else None for source in sources])
     new = "".join((next(texts) or part) if part.isdigit() else part for part in _NUMBER.split(pair[1]))
     return {_anchored(old, pair[0]): new}
 
 
-def _group(column: int, fixed: Sequence[int | None], groups: Mapping[int, int]) -> str:
+def _open(column: Sequence[int], captured: bool, narrow: bool) -> str:
     """A number of the old names: itself where it never differs, in parentheses where the new ones are made from it."""
-    return r"(\d+)" if column in groups else r"\d+" if fixed[column] is None else str(fixed[column])
+    values = sorted(set(column))
+    if len(values) == 1:
+        return str(values[0])
+    if not captured:
+        return r"\d+"
+    return f"({'|'.join(map(str, values))})" if narrow else r"(\d+)"
 
 
 def _anchored(pattern: str, old: str) -> str:
     return f"re:^{pattern}" if old.endswith(".") else f"re:^{pattern}$"
-
-
-def _exactness(old: str) -> int:
-    """Of two rules that fit a name, the one with fewer open numbers and the longer text is tried first."""
-    return len(old) - 20 * old.count(r"\d+")
-
-
-def _applied(name: str, rules: Rules) -> str:
-    for old, new in rules.items():
-        renamed = make_rule(old, new).change(name)
-        if renamed is not None:
-            return renamed
-    return name

@@ -48,9 +48,10 @@ def match(available: Sequence[TensorSpec], expected: Sequence[TensorSpec]) -> Ma
     first = min((0, 1), key=lambda way: (-len(ways[way]), len(rules[way])))
     pairs, other = ways[first], ways[1 - first]
     matched = set(pairs.values())
+    everything = pairs | _followers(available, expected, pairs)
     return MatchedTensors(
-        pairs | _followers(available, expected, pairs),
-        rules[first],
+        everything,
+        infer_rules(everything, [tensor.name for tensor in available if tensor.name not in everything]),
         tuple(name for name in theirs if name not in pairs),
         tuple(name for name in ours if name not in matched),
         tuple(name for name, new in pairs.items() if other.get(name) != new),
