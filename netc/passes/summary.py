@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from netc.collector import uncollected
 from netc.dims import Size, dim_source
 from netc.ir.flat import Flat, Wire, flatten, join
 from netc.ir.model import Network
@@ -103,6 +104,7 @@ class Summary(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return f"{self.name}: {inputs} → {outputs}"
 
 
+@uncollected()
 def summarise(network: Network) -> Summary:
     """Measure a network."""
     flat = flatten(network)

@@ -11,6 +11,9 @@ from netc.progress import Progress, no_progress
 from netc.weights.safetensors import TensorEntry
 from netc.weights.shards import ShardLayout
 
+BUFFER = 1 << 20
+"""Bytes that small tensors are gathered in."""
+
 Send = Callable[[TensorEntry, BinaryIO], Iterable[int]]
 """Writes the data of a tensor at the place where the file stands; yields the bytes written since the last yield."""
 
@@ -48,7 +51,7 @@ def write_layout(layout: ShardLayout, paths: Sequence[Path], send: Send, progres
     """
     report, done, total = progress or no_progress, 0, layout.size
     for shard, path in zip(layout.shards, paths[: len(layout.shards)], strict=True):
-        with path.open("wb") as file:
+        with path.open("wb", BUFFER) as file:
             file.write(shard.header)
             for entry in shard.tensors:
                 for count in send(entry, file):

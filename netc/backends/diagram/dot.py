@@ -31,6 +31,7 @@ from netc.backends.diagram.style import (
 )
 from netc.backends.diagram.units import Box, Cluster, Opened, Output, Unit, Wire, boxes
 from netc.backends.diagram.words import shape_text
+from netc.collector import uncollected
 from netc.dims import Size
 from netc.lazy import LazyModule
 from netc.ops.base import Family
@@ -57,6 +58,7 @@ EDGE = f'color="#5A5A5A" penwidth=1.1 arrowsize=0.6 fontname="Arial" fontsize=9 
 CIRCLE = "shape=circle width=0.32 height=0.32 fixedsize=true margin=0 fontsize=16"
 
 
+@uncollected()
 def to_dot(view: View, direction: Direction = "tb", scene: Scene | None = None) -> str:
     """A view as Graphviz DOT, the same text for the same view.
 

@@ -20,6 +20,7 @@ from netc.backends.diagram.shown import Level, View, view_of
 from netc.backends.diagram.sketch import Sketch
 from netc.backends.diagram.svg import svg_text
 from netc.backends.diagram.ushape import is_u, ushape
+from netc.collector import uncollected
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 
@@ -94,6 +95,7 @@ class Picture:
         return picture
 
     @cached_property
+    @uncollected()
     def _drawn(self) -> tuple[Scene, View]:
         return drawn(self.whole, self.options)
 
@@ -121,6 +123,7 @@ class Picture:
         return self.scene.notes
 
     @cached_property
+    @uncollected()
     def svg(self) -> str:
         """The picture as an SVG document."""
         return svg_text(self.scene, self.options.theme, self.options.page)

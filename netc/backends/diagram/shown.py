@@ -12,6 +12,7 @@ import msgspec
 from netc.backends.diagram import simplify
 from netc.backends.diagram.siblings import stacked
 from netc.backends.diagram.units import Box, Cluster, Opened, Unit, Wire, boxes, open_network
+from netc.collector import uncollected
 from netc.dims import Size
 from netc.ir.model import Network
 
@@ -59,6 +60,7 @@ class View(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return [*inputs, *self.opened.units, *_outputs(self.opened)]
 
 
+@uncollected()
 def view_of(
     network: Network,
     level: Level = "blocks",

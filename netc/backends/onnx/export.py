@@ -12,6 +12,7 @@ from netc.backends.onnx.graph import build_graph
 from netc.backends.onnx.lower import lower
 from netc.backends.onnx.options import DEFAULT, OnnxOptions
 from netc.backends.onnx.versions import IR_VERSIONS
+from netc.collector import uncollected
 from netc.ir.flat import flatten
 from netc.ir.model import Network
 from netc.passes.serve import served
@@ -20,6 +21,7 @@ from netc.types import FLOATS
 from netc.weights import WeightsIndex, fresh_index
 
 
+@uncollected()
 def build_model(
     network: Network, weights: WeightsIndex | None = None, location: str | None = None, options: OnnxOptions = DEFAULT
 ) -> ModelProto:
