@@ -546,3 +546,60 @@ def test_samples_are_dropped_without_a_word_for_it(mode: str, said: str) -> None
     """)
     assert said in text
     assert ("self.mode" in text) == (mode == "batch")
+
+
+def test_modules_of_a_list_that_a_loop_makes_are_made_by_it() -> None:
+    text = text_of("""
+        netc: 1
+        name: extras
+        args: {levels: [[1, 8, 2, 1], [2, 4, 2, 1], [3, 4, 1, 0], [4, 6, 1, 0]]}
+        inputs: {image: [N, 3, 64, 64]}
+        net:
+          extra.0: [conv2d 4 3 padding=1, max_pool2d 2, relu]
+          extra.$i:
+            for: {i width stride padding: levels}
+            do: [conv2d width 1 @extra.$(i-1), relu, conv2d 2*width 3 stride=stride padding=padding, relu]
+        outputs: {a: extra.2, b: extra.4}
+    """)
+    assert "for width, stride, padding, channels in zip(" in text
+    assert "nn.Conv2d(width, 2 * width, 3, stride=stride, padding=padding)" in text
+
+
+def test_results_of_evaluation_are_named_once_where_training_has_many_more() -> None:
+    text = text_of("""
+        netc: 1
+        name: wordy
+        inputs: {image: [N, 3, 8, 8]}
+        net:
+          stem: conv2d 8 3 padding=1 @image
+          classification: conv2d 2 1 @stem
+          regression: conv2d 4 1 @stem
+          centreness: conv2d 1 1 @stem
+          auxiliary: conv2d 3 1 @stem
+        outputs:
+          classification: classification
+          regression: regression
+          centreness: centreness
+          auxiliary: {from: auxiliary, when: train}
+    """)
+    assert "        result = WordyOutput(classification, regression, centreness)\n" in text
+    assert "            return WordyTrainingOutput(*result, auxiliary)\n        return result\n" in text
+
+
+def test_parts_that_are_the_same_are_one_class_and_others_are_named_after_what_they_have() -> None:
+    text = text_of("""
+        netc: 1
+        name: encoders
+        args: {depths: [2, 2, 3, 3]}
+        inputs: {image: [N, 3, 16*h, 16*w]}
+        blocks: {enc: {args: width, net: [conv2d width 3 padding=1, relu]}}
+        net:
+          enc$i:
+            for: {i: 1..4}
+            do: {convs: "enc 4*i x(depths[i-1])", drop: {if: i == 4, do: dropout 0.5}, pool: max_pool2d 2 @drop}
+        outputs: {a: enc1.convs, b: enc2.convs, c: enc3.convs, d: enc4.drop, e: enc4}
+    """)
+    assert "class EncStage(nn.Module):" in text
+    assert "class EncWithDrop(nn.Module):" in text
+    assert "Enc2" not in text
+    assert "def __init__(self, in_channels: int, repeats: int" in text

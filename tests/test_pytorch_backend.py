@@ -403,7 +403,7 @@ def test_a_condition_on_sizes_makes_a_second_class() -> None:
     agree(network, 4, 16, 16)
     code = generate(network)
     assert "class Reduce(nn.Module):" in code
-    assert "class Reduce2(nn.Module):" in code
+    assert "class ReduceWithoutB(nn.Module):" in code
 
 
 FPN = """\

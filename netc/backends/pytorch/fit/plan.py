@@ -56,6 +56,7 @@ class Plan:
         self.tree = self._settled(common.tree(traces))
         self.holes = tuple([hole for hole in self.holes_in(self.tree) if not isinstance(self.said(hole), Literal)])
         self.numbers = [self._number(term) for term in common.numbers] if self.is_root else []
+        self.names = self._used()
         self.params = self._params()
 
     def case(self, given: Mapping[str, Literal]) -> Plan:
@@ -316,7 +317,7 @@ class Plan:
     # The constructor's parameters
 
     def _params(self) -> list[Param]:
-        used = self._used()
+        used = self.names
         first = self.traces[0]
         order = [
             *first.roles,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.fit.plan import Plan
-from netc.backends.pytorch.print.code import literal, quoted
+from netc.backends.pytorch.print.code import quoted
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
-from netc.backends.pytorch.print.loops import Family
+from netc.backends.pytorch.print.loops import Family, column, loop_of, over
 from netc.backends.pytorch.print.members import Members, as_range, is_expression
 from netc.backends.pytorch.print.place import is_kept_buffer, tensor_kind
 from netc.expr.terms import (
@@ -21,7 +21,6 @@ from netc.expr.terms import (
 from netc.expr.tree import (
     Expr,
     Literal,
-    Name,
     names_in,
 )
 
@@ -77,7 +76,8 @@ class Containers(Members):
                 yield from self._put(place, made, indent)
 
     def _run(self, path: str, names_: Sequence[str]) -> list[tree.Module]:
-        """The members of a list that come next and differ in numbers alone."""
+        """The members of a list that come next and differ in numbers alone: those of a loop of the spec, or such as are
+        given the same arguments."""
         run: list[tree.Module] = []
         for name in names_:
             made = self.places.placed.get(f"{path}.{name}")
@@ -85,7 +85,22 @@ class Containers(Members):
             if made is None or not plain or (run and self._form(made) != self._form(run[0])):
                 break
             run.append(made)
-        return run if len(run) >= MANY else []
+        if self._loop_of(run):
+            return run
+        given = [self._given(made) for made in run]
+        alike = next((i for i, one in enumerate(given) if one != given[0]), len(run))
+        return run[:alike] if alike >= MANY else []
+
+    def _loop_of(self, run: Sequence[tree.Module]) -> tree.Turns | None:
+        """The loop of the spec that makes just these modules."""
+        found = loop_of(self.plan, run[0]) if len(run) >= MANY else None
+        if found is None or len(found[1]) != len(run):
+            return None
+        return found[0] if all(one is other for one, other in zip(found[1], run, strict=True)) else None
+
+    def _given(self, made: tree.Module) -> list[bool]:
+        """Which arguments of a module are written."""
+        return [not hole.is_omitted(self.said(hole)) for hole in self.plan.holes_in(made)]
 
     def _form(self, made: tree.Module) -> tuple[Any, ...]:
         """What modules that differ in numbers alone have in common."""
@@ -103,7 +118,6 @@ class Containers(Members):
         for hole in self.plan.holes_in(made):
             term = self.said(hole)
             kinds.append(None if isinstance(term, Literal) and is_plain(term.value) else term)
-            kinds.append(hole.is_omitted(term))
         return tuple(kinds)
 
     def _container(self, path: str) -> str:
@@ -133,24 +147,30 @@ class Containers(Members):
             waiting = waiting[max(len(run), 1) :]
 
     def _turns(self, made: Sequence[tree.Module]) -> tuple[str, str]:
-        """Modules that differ in numbers alone, as what makes one and what it is made for."""
-        columns: dict[tuple[Any, ...], Name] = {}
-        key = f"|list {len(self.ids.of)}"
+        """Modules that differ in numbers alone, as what makes one and what it is made for: the loop of the spec that
+        made them, and lists of what that does not say."""
+        loop = self._loop_of(made)
+        key = f"list {len(self.ids.of)}" if loop is None else loop.key
+        columns: dict[str, tuple[Any, ...]] = {}
+        terms: list[Expr] = []
         for holes in zip(*map(self.plan.holes_in, made), strict=True):
-            terms = [self.said(hole) for hole in holes]
-            if all(term == terms[0] for term in terms):
-                continue
-            values = tuple(term.value for term in terms if isinstance(term, Literal))
-            name = columns.setdefault(values, Name(id=f"{key}.{holes[0].name}.{len(columns)}"))
-            self.ids.column(name.id)
-            self._varied[id(holes[0])] = name
+            said = [self.said(hole) for hole in holes]
+            if any(term != said[0] for term in said):
+                term = None if loop is None else self._over(loop, holes)
+                values = tuple(term.value for term in said if isinstance(term, Literal))
+                terms.append(term or column(columns, f"|{key}.{holes[0].name}", values))
+                self._varied[id(holes[0])] = terms[-1]
+        turns = loop or tree.Turns(key, (), tree.Hole("", "iterable", ()), ((),) * len(made))
+        words = self._each(turns, terms, columns)
         text = self.code(made[0]).text
         self._varied.clear()
-        if not columns:
-            return text, f"for _ in range({len(made)})"
-        names_ = ", ".join(self.ids.column(name.id) for name in columns.values())
-        lists = ", ".join(literal(values) for values in columns)
-        return text, f"for {names_} in {lists if len(columns) == 1 else f'zip({lists})'}"
+        return text, words
+
+    def _over(self, loop: tree.Turns, holes: Sequence[tree.Hole]) -> Expr | None:
+        """A number of every turn, where the variables of the loop alone say it."""
+        term = over(self.plan, loop, holes)
+        own = {f"${loop.key}.{name}" for name in loop.names}
+        return term if term is not None and names_in(term) <= own else None
 
     def _child(self, path: str) -> str:
         self._made.add(path)
@@ -162,26 +182,27 @@ class Containers(Members):
 
     def _family(self, family: Family) -> str:
         """The modules of every turn of a loop."""
-        made, terms, words = family.made, family.terms, self._each(family)
+        made, terms = family.made, family.terms
+        words = self._each(family.turns, terms, family.columns)
         if isinstance(made, tree.New):
             built = f"{self.plan.callee(made).class_name}({', '.join(self._arguments(made, terms))})"
         else:
             built = self._operator(made, terms)
         return f"nn.ModuleList({built} {words})"
 
-    def _each(self, family: Family) -> str:
+    def _each(self, turns: tree.Turns, terms: Sequence[Expr], columns: Mapping[str, tuple[Any, ...]]) -> str:
         """`for i, width in …`: the variables of a loop that are used, and lists of numbers beside them."""
-        turns, used = family.turns, {n for term in family.terms for n in names_in(term)}
+        used = {n for term in terms for n in names_in(term)}
         own = [name for name in turns.names if f"${turns.key}.{name}" in used]
-        said = self.plan.chooser.choose(turns.iterable, frozenset())
+        said = self.plan.chooser.choose(turns.iterable, frozenset()) if own else None
         pairs: list[tuple[str, Expr]] = [
-            (self.ids.column(key), lit(values)) for key, values in family.columns.items() if key in used
+            (self.ids.column(key), lit(values)) for key, values in columns.items() if key in used
         ]
         if own and isinstance(said, Literal):
             rows = said.value if len(turns.names) > 1 else tuple((value,) for value in said.value)
             places = [turns.names.index(name) for name in own]
-            columns = [as_range(tuple(row[at] for row in rows)) for at in places]
-            pairs = [*zip((self.ids.counter(turns.key, name) for name in own), columns, strict=True), *pairs]
+            lists = [as_range(tuple(row[at] for row in rows)) for at in places]
+            pairs = [*zip((self.ids.counter(turns.key, name) for name in own), lists, strict=True), *pairs]
         elif own and said is not None:
             shown = [self.ids.counter(turns.key, n) if n in own else "_" for n in turns.names]
             row = ", ".join(shown) if not pairs or len(shown) == 1 else f"({', '.join(shown)})"

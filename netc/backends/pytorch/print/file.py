@@ -96,7 +96,10 @@ class File:
         for plan in self.classes.plans[:-1]:
             alike = [other for other in self.classes.plans if other.definition is plan.definition]
             name = plan.definition.class_name or pascal(plan.definition.name)
-            plan.class_name = _numbered(safe(name + (_difference(plan) if len(alike) > 1 else "")), taken)
+            more = "" if len(alike) == 1 else _difference(plan) or _more(plan, alike[0])
+            stage = f"{name}Stage{more}" if plan.definition.net is None else ""
+            free = (n for n in (safe(name + more), stage) if n and n not in taken)
+            plan.class_name = next(free, "") or _numbered(safe(name + more), taken)
             taken.add(plan.class_name)
 
     def places(self, plan: Plan) -> Places:
@@ -194,6 +197,15 @@ def _difference(plan: Plan) -> str:
             (operator,) = given
             words.append(pascal(operator) if operator else f"Without{pascal(parameter.name)}")
     return "".join(words)
+
+
+def _more(plan: Plan, first: Plan) -> str:
+    """The one module that a class has, or lacks, beside the first of its kind: `WithDrop`, `WithoutPool`."""
+    own, usual = ({step.path.partition(".")[0] for step in tree.applied(one.tree.steps)} for one in (plan, first))
+    for word, names in (("With", own - usual), ("Without", usual - own)):
+        if len(names) == 1 and len(own ^ usual) == 1 and (name := names.pop()).isidentifier():
+            return f"{word}{pascal(name)}"
+    return ""
 
 
 def _usual(default: Expr) -> str | None:

@@ -137,4 +137,6 @@ class Identifiers:
         kinds = list(dict.fromkeys(hole.name.lstrip("<^#:!") for hole in asked))
         if kinds and kinds[0].isidentifier():
             return kinds[0].rpartition(".")[2]
+        if any(h.name == "iterable" and name in names_in(self.plan.said(h)) for h in self.plan.holes):
+            return "repeats"
         return around.rpartition(".")[2] or "i" if around else "value"

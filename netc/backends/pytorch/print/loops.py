@@ -139,23 +139,41 @@ def _place(plan: Plan, steps: tuple[tree.Apply, ...], taken: set[str]) -> str:
 
 def _term(plan: Plan, turns: tree.Turns, holes: Sequence[Hole], columns: dict[str, tuple[Any, ...]]) -> Expr | None:
     """One expression for a number of every turn, over the variables of the loop or a list of its own."""
-    first = holes[0]
-    together = Hole(first.path, first.name, tuple(s for h in holes for s in h.seen), first.keyword, first.omit)
-    counters = frozenset(f"${turns.key}.{name}" for name in turns.names)
-    term = plan.chooser.choose(together, counters)
+    term = over(plan, turns, holes)
     if term is not None:
         return term
     said = [plan.said(hole) for hole in holes]
     if all(isinstance(one, Literal) and is_printed(one.value) for one in said):
         values = tuple(one.value for one in said if isinstance(one, Literal))
         if len(values) == len(turns.turns):
-            for key, known in columns.items():
-                if known == values:
-                    return Name(id=key)
-            key = f"|{turns.key}.{first.name}.{len(columns)}"
-            columns[key] = values
-            return Name(id=key)
+            return column(columns, f"|{turns.key}.{holes[0].name}", values)
     return said[0] if all(one == said[0] for one in said) else None
+
+
+def over(plan: Plan, turns: tree.Turns, holes: Sequence[Hole]) -> Expr | None:
+    """One expression for a number of every turn, over the variables of the loop and names that the class has anyway."""
+    first, own = holes[0], frozenset(f"${turns.key}.{name}" for name in turns.names)
+    together = Hole(first.path, first.name, tuple(s for h in holes for s in h.seen), first.keyword, first.omit)
+    term = plan.chooser.choose(together, own)
+    return term if term is not None and names_in(term) <= own | plan.names else None
+
+
+def column(columns: dict[str, tuple[Any, ...]], stem: str, values: tuple[Any, ...]) -> Name:
+    """The variable of a list of numbers beside a loop's, of one that is known where that is the same."""
+    key = next((key for key, known in columns.items() if known == values), f"{stem}.{len(columns)}")
+    columns[key] = values
+    return Name(id=key)
+
+
+def loop_of(plan: Plan, made: tree.Module) -> tuple[tree.Turns, list[tree.Module | None]] | None:
+    """The loop over a known list whose turns each make one module, the first of them this, and all that it makes."""
+    for turns in _turns(plan.tree.steps):
+        steps = [step for turn in turns.turns for step in turn]
+        first = steps[0] if steps else None
+        if isinstance(first, tree.Apply) and first.make is made and len(steps) == len(turns.turns):
+            known = isinstance(plan.chooser.choose(turns.iterable, frozenset()), Literal)
+            return (turns, [s.make for s in steps if isinstance(s, tree.Apply)]) if known else None
+    return None
 
 
 def roll(plan: Plan, turns: tree.Turns, same: Callable[[tree.Read], str]) -> Roll | None:

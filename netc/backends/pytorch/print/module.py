@@ -53,19 +53,24 @@ def write_module(network: Network, header: Header) -> str:
 
 
 def _classes(writers: Sequence[ClassWriter]) -> Iterator[str]:
-    """All classes; one for those of two files that are the same but for the name, or for arguments that only the first
-    has."""
+    """All classes; one for those that are the same but for the name, or for arguments that only the first has. Blocks
+    of one file stay apart: their author told them apart."""
     known: dict[tuple[str, ...], list[ClassWriter]] = {}
     for writer in writers:
         lines, plan = writer.lines, writer.plan
         alike = known.setdefault(tuple(writer.forward), [])
-        others = [other for other in alike if other.plan.definition.file is not plan.definition.file]
-        found = next((other.plan for other in others if writer.is_case_of(other)), None)
+        found = next((o.plan for o in alike if not _are_told_apart(plan, o.plan) and writer.is_case_of(o)), None)
         if found is None:
             yield from ("", "", *lines)
             alike.append(writer)
         else:
             plan.class_name = found.class_name
+
+
+def _are_told_apart(one: Plan, other: Plan) -> bool:
+    """Whether two classes are blocks of one file; a part that was cut out of a block has no body of its own."""
+    a, b = one.definition, other.definition
+    return a.file is b.file and None not in (a.net, b.net)
 
 
 def _docstring(network: Network, flat: Flat, header: Header) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.print.document import WIDTH, layout
@@ -14,6 +14,8 @@ from netc.expr.tree import OR
 
 BARE = re.compile(r"self\.\w+\(\w+\)")
 """A module called with a variable."""
+RESULT = ("result", *(f"result_{n}" for n in range(2, 100)))
+"""What to call the results of evaluation together, in order of preference."""
 MANY = 3
 """So many items of one list among what is returned make that a list."""
 
@@ -51,20 +53,13 @@ class Returns(Variables):
             if not self._is_passed_on(outputs, ""):
                 self._return_list(self._as_list([shown.text for shown in self.take(self.listed)]))
             return
-        kept = [o for o in outputs if not o.train_only]
         if self._is_passed_on(outputs, training or evaluation):
             return
         if len(outputs) > 1 and not (self._is_plain(outputs, wraps) or self._is_free(outputs)):
             self.flush()
         shown = dict(zip([o.name for o in outputs], self.take([self.tensors.of(o.read) for o in outputs]), strict=True))
-        if training:
-            given = ", ".join(shown[o.name].text for o in outputs)
-            self._begin_training()
-            self.lines.extend(layout(f"return {training}({given})", self.indent + 4))
         if training or evaluation:
-            given = ", ".join(shown[o.name].text for o in kept)
-            value = f"{evaluation}({given})" if evaluation else shown[kept[0].name].text
-            self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
+            self._return_results(outputs, wraps, {name: text.text for name, text in shown.items()})
             return
         texts = [self._for_training(o, shown[o.name]) for o in outputs]
         lists = [] if self.is_shared else self._as_lists(texts)
@@ -77,6 +72,21 @@ class Returns(Variables):
             self.write(f"return {self._as_list(texts)}")
             return
         self.write(f"return {', '.join(texts)}", self.tensors.of(outputs[0].read) if len(outputs) == 1 else None)
+
+    def _return_results(self, outputs: Sequence[tree.Output], wraps: tuple[str, str], shown: Mapping[str, str]) -> None:
+        """Results with names; in training those of evaluation and more, which are named once where they are many."""
+        training, evaluation = wraps
+        kept = [o for o in outputs if not o.train_only]
+        value = f"{evaluation}({', '.join(shown[o.name] for o in kept)})" if evaluation else shown[kept[0].name]
+        every = ", ".join(shown[o.name] for o in outputs)
+        first, name = "", next(n for n in RESULT if self.is_free(n))
+        if evaluation and len(f"return {training}({every})") > WIDTH - self.indent - 4 and outputs[: len(kept)] == kept:
+            first = f"{name} = {value}"
+            every, value = ", ".join((f"*{name}", *(shown[o.name] for o in outputs[len(kept) :]))), name
+        if training:
+            self._begin_training(first)
+            self.lines.extend(layout(f"return {training}({every})", self.indent + 4))
+        self.write(f"return {value}", self.tensors.of(kept[0].read) if len(kept) == 1 else None)
 
     def _return_list(self, listed: str) -> None:
         """Lists by their names; those that were built last as they are built, where that is short."""
@@ -118,15 +128,17 @@ class Returns(Variables):
         room = WIDTH - self.indent - len("return ")
         return len(", ".join(names)) <= room < len(", ".join(texts))
 
-    def _begin_training(self) -> None:
-        """`if self.training:`, with what was written last for training alone."""
+    def _begin_training(self, first: str) -> None:
+        """`if self.training:`, with what was written last for training alone; before it a statement, if any."""
         start, end, late = self.late
         if end == len(self.lines):
             self.trained -= self.latest
             del self.lines[start:]
-            self.lines.extend((f"{' ' * self.indent}if self.training:", *late))
         else:
-            self.lines.append(f"{' ' * self.indent}if self.training:")
+            late = []
+        if first:
+            self.write(first)
+        self.lines.extend((f"{' ' * self.indent}if self.training:", *late))
 
     def _is_passed_on(self, outputs: Sequence[tree.Output], wrapper: str) -> bool:
         """Whether the results are those of the last call as they are: what was written for it becomes the return."""
