@@ -24,6 +24,7 @@ from netc.dims import (
     dim_text,
     equal,
     exact_div,
+    is_whole_at,
     scale,
     shape_text,
     substitute,
@@ -416,3 +417,20 @@ def test_a_size_of_negative_terms_begins_with_the_first() -> None:
     assert [dim_text(-h - w), dim_source(-h - w)] == ["−h−w", "-h-w"]
     assert [dim_text(w - h), dim_source(w - h)] == ["w−h", "w-h"]
     assert [dim_text(5 - h), dim_source(5 - h)] == ["5−h", "5-h"]
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "whole"),
+    [
+        (16 * h + 1, 16, True),
+        (16 * h + 1, 32, False),
+        (4 * h * w, 2, True),
+        (4 * h * w, 4, False),
+        (4 * h * N, 4, True),
+        ((4 * h + 1) // 3, 2, False),
+        (4 * h + (N + 1) // 3, 4, True),
+        (7, 2, True),
+    ],
+)
+def test_sizes_at_fractions_of_symbols(size: Size, fraction: int, whole: bool) -> None:
+    assert is_whole_at(size, frozenset({"h", "w"}), fraction) is whole

@@ -207,7 +207,7 @@ def test_transposed_convolutions_are_the_gradient_of_keras_convolutions(
 def test_sizes_stay_open_where_the_layers_allow_it(tmp_path: Path) -> None:
     layers: Layers = [*LAYERS[:7], ("GlobalAveragePooling2D", "mean", {})]
     path = archive(tmp_path, layers, HELD, [None, None, None, 3])
-    assert "[N, 3, 32*h, 32*w]" in import_file(str(path), Wishes()).text
+    assert "[N, 3, 4*h, 4*w]" in import_file(str(path), Wishes()).text
     path = archive(tmp_path, layers, HELD, [None, 64, 64, 3])
     assert "[N, 3, 64, 64]" in import_file(str(path), Wishes(sizes="fixed")).text
 

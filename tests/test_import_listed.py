@@ -88,7 +88,7 @@ def test_darknet_computes_what_its_layers_say(tmp_path: Path) -> None:
     x = F.max_pool2d(x, 2)
     y = torch.relu(F.conv2d(x, t["kernel2"], t["bias2"]) + x)
     torch.testing.assert_close(computed(found, image), torch.cat([y, x], 1))
-    assert "image: [N, 3, 32*h, 32*w]" in found.text
+    assert "image: [N, 3, 2*h, 2*w]" in found.text
 
 
 def test_darknet_weights_that_are_too_short_or_too_long_are_refused(tmp_path: Path) -> None:

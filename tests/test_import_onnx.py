@@ -116,7 +116,7 @@ def file(tiny: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 SPEC = """\
 netc: 1
 name: tiny
-inputs: {image: [N, 3, 32*h, 32*w]}
+inputs: {image: [N, 3, 4*h, 4*w]}
 blocks:
   residual:
     args: width stride=1

@@ -187,3 +187,39 @@ def test_a_module_that_is_changed_after_reading_is_found_out(
     with pytest.raises(NetcError) as caught:
         netc.import_torch(tiny, torch.randn(2, 3, 32, 32))
     assert caught.value.diagnostics[0].code == "import-differs"
+
+
+def unet(depth: int) -> nn.Module:
+    """Halves height and width `depth` times, and doubles them again."""
+    down = [part for _ in range(depth) for part in (nn.Conv2d(4, 4, 3, padding=1), nn.MaxPool2d(2))]
+    up = [nn.ConvTranspose2d(4, 4, 2, stride=2) for _ in range(depth)]
+    return nn.Sequential(nn.Conv2d(3, 4, 1), *down, *up)
+
+
+@pytest.mark.parametrize(("depth", "said"), [(0, "h, w"), (1, "2*h, 2*w"), (3, "8*h, 8*w"), (5, "32*h, 32*w")])
+def test_height_and_width_are_the_least_multiples_that_are_exact(depth: int, said: str) -> None:
+    """And the values are compared at pictures that are larger than the windows."""
+    net, x = unet(depth).eval(), torch.randn(1, 3, 64, 128)
+    made = netc.import_torch(net, x)
+    assert f"inputs: {{image: [N, 3, {said}]}}" in made.text
+    assert all(size >= 32 // 2**depth for sizes in made.report.shown.sizes for key, size in sizes.items() if key != "N")
+
+
+def test_multiples_are_those_of_the_example() -> None:
+    """Its height is no multiple of 32, so 32*h would not be the module that was given."""
+    assert "[N, 3, 2*h, 2*w]" in netc.import_torch(unet(1).eval(), torch.randn(1, 3, 6, 10)).text
+
+
+class Squeezed(nn.Module):
+    """Of one sample it gives no batch at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1).relu().squeeze(0)
+
+
+def test_a_batch_of_one_is_left_open_where_it_is_a_batch() -> None:
+    image = torch.randn(1, 3, 6, 6)
+    assert "inputs: {image: [N, 3, " in netc.import_torch(unet(1).eval(), image).text
+    made = netc.import_torch(Squeezed().eval(), image)
+    assert "[1, 3, " in made.text
+    assert made.network.module()(image).shape == Squeezed()(image).shape

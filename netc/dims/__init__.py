@@ -19,7 +19,7 @@ from netc.dims.algebra import (
     value_source,
 )
 from netc.dims.decide import Domain, Verdict, at_least, compare, equal, exact_div, scale
-from netc.dims.linear import Linear, linear_in
+from netc.dims.linear import Linear, is_whole_at, linear_in
 
 __all__ = [
     "Dim",
@@ -37,6 +37,7 @@ __all__ = [
     "dim_text",
     "equal",
     "exact_div",
+    "is_whole_at",
     "linear_in",
     "product_text",
     "scale",

@@ -6,7 +6,7 @@ from math import gcd
 
 import msgspec
 
-from netc.dims.algebra import Dim, Size
+from netc.dims.algebra import Dim, Monomial, Size, symbols
 
 
 class Linear(msgspec.Struct, frozen=True):
@@ -42,3 +42,18 @@ def _in_lowest_terms(num: Dim, den: int, n: Dim) -> Linear | None:
     plus, over = by * num.constant - times * n.constant, by * den
     common = gcd(times, plus, over)
     return Linear(times // common, plus // common, over // common)
+
+
+def is_whole_at(size: Size, names: frozenset[str], fraction: int) -> bool:
+    """Whether the size is a polynomial with whole coefficients once each of these symbols is divided by a number:
+    `16*h + 1` at 16, not at 32. Floors that hold one of them are none."""
+    if not isinstance(size, Dim):
+        return True
+    return all(_is_whole_term(monomial, times, names, fraction) for monomial, times in size.terms)
+
+
+def _is_whole_term(monomial: Monomial, times: int, names: frozenset[str], fraction: int) -> bool:
+    if any(atom.den and not names.isdisjoint(symbols(atom.num)) for atom in monomial):
+        return False
+    degree = sum(atom.name in names for atom in monomial if not atom.den)
+    return not times % int(fraction**degree)

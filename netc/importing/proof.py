@@ -16,7 +16,7 @@ import numpy as np
 
 from netc.diagnostics.model import NetcError, failure
 from netc.dims import bind as bind_size
-from netc.dims import symbol
+from netc.dims import exact_div, symbol
 from netc.importing.beside import SpecInOnnx, SpecModel
 from netc.importing.candidates import Candidate
 from netc.importing.graph import Graph, Value
@@ -42,6 +42,9 @@ AT_ONCE = 1 << 24
 
 GROWTH = 8
 """How far sizes to compare at are raised above the least until the source accepts them."""
+
+ROOMY = {3: 8, 4: 32, 5: 16}
+"""Elements of an open axis to compare at, by the rank of the input: on fewer, windows see little but padding."""
 
 HEAVY = 100_000_000_000
 """Multiply-accumulates from which on a network is compared on fewer samples."""
@@ -223,15 +226,27 @@ def _takes_long(candidate: Candidate, binding: Binding) -> bool:
 
 
 def _growing(shapes: Sequence[Shape], least: Binding, fixed: Binding) -> Iterator[dict[str, int]]:
-    """Small sizes, then larger ones, each once: a source may have no use for the smallest."""
+    """Sizes with room for windows, then larger ones, then small ones, each once: a source may have no use for some."""
     free = {name for shape in shapes for name in names_in(shape)}
     points: list[dict[str, int]] = []
-    for more in range(GROWTH):
-        raised = {name: least.get(name, 1) + more for name in free}
-        for binding in samples(shapes, raised, fixed):
-            if binding not in points:
-                points.append(binding)
-                yield binding
+    for start in (_roomy(shapes, least), least):
+        for more in range(GROWTH):
+            raised = {name: start.get(name, 1) + more for name in free}
+            for binding in samples(shapes, raised, fixed):
+                if binding not in points:
+                    points.append(binding)
+                    yield binding
+
+
+def _roomy(shapes: Sequence[Shape], least: Binding) -> dict[str, int]:
+    """Bounds for symbols that axes of pictures, sequences and volumes are multiples of."""
+    found = dict(least)
+    for size, room in ((size, ROOMY[len(shape)]) for shape in shapes if len(shape) in ROOMY for size in shape[1:]):
+        for name in names_in((size,)):
+            times = exact_div(size, symbol(name))
+            if isinstance(times, int) and times > 0:
+                found[name] = max(found.get(name, 1), -(-room // times))
+    return found
 
 
 def _differences(

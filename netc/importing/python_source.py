@@ -30,15 +30,10 @@ def import_python(source: str, arguments: Mapping[str, Any], wishes: Wishes, not
         module_ = _made(_found(module, name), name, arguments)
         if isinstance(module_, torch().nn.Module) and not wishes.shapes:
             raise Gap("the shape of its input is not known: add --input 1x3x224x224, once for each input")
-        example = tuple(torch().randn(_several(shape, wishes)) for shape in wishes.shapes.values())
+        example = tuple(torch().randn(shape) for shape in wishes.shapes.values())
         return import_torch_module(module_, example, wishes, name_from_stem(name.rpartition(".")[2]), note)
     except Gap as gap:
         raise gap.error(source) from gap
-
-
-def _several(shape: tuple[int, ...], wishes: Wishes) -> tuple[int, ...]:
-    """A batch of one would be taken for a size that is fixed."""
-    return (2, *shape[1:]) if shape[:1] == (1,) and wishes.sizes == "symbolic" else shape
 
 
 def _found(module: str, name: str) -> Any:

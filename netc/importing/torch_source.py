@@ -18,6 +18,7 @@ from netc.importing.proof import NoSizes, Run, shaken
 from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Wishes, finish
+from netc.importing.spaces import least_exact
 from netc.ir.model import Network
 from netc.libraries import torch
 from netc.progress import Note, no_note
@@ -157,10 +158,13 @@ def _imported(module: Any, inputs: tuple[Any, ...], wishes: Wishes, told: str, n
 
 
 def _read(program: Any, name: str, sizes: str, modules: Mapping[str, Any]) -> Graph:
+    def read(types: Sequence[TensorType]) -> Graph:
+        return TorchReader(program, name, types, modules).read()
+
     last: Gap | None = None
     for types in input_types(program, sizes):
         try:
-            return TorchReader(program, name, types, modules).read()
+            return least_exact(read(types), types, read)
         except Gap as gap:
             last = gap
     assert last is not None, "there is always a way to read the inputs"
@@ -173,20 +177,43 @@ def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
     modes = {part: part.training for part in module.modules()}
     module.eval()
     problem: Exception | None = None
-    failures = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError, IndexError)
     try:
-        for open_axes in WAYS[sizes]:
-            fresh = tuple(map(_copied, inputs))  # the export leaves its marks on the examples, failed ones too
+        examples = [(inputs, open_axes) for open_axes in WAYS[sizes]]
+        if sizes == "symbolic" and (two := _two_of_one(module, inputs)):
+            examples = [*((two, open_axes) for open_axes in WAYS[sizes]), *examples]
+        for example, open_axes in examples:
+            fresh = tuple(map(_copied, example))  # the export leaves its marks on the examples, failed ones too
             try:
                 with lib.no_grad():
                     return lib.export.export(module, fresh, dynamic_shapes=_shapes(fresh, open_axes), strict=False)
-            except failures as error:
+            except FAILURES as error:
                 problem = problem or error
     finally:
         for part, training in modes.items():
             part.training = training
     told = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
     raise Gap(f"torch.export cannot export it: {told}") from problem
+
+
+def _two_of_one(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The example twice where it is a batch of one, which an export takes for a size that is fixed; None where it is
+    none: where the module does not give twice as much of the same kind."""
+    lib = torch()
+    tensors = [value for value in inputs if hasattr(value, "dim") and value.dim()]
+    if not tensors or any(len(value) != 1 for value in tensors):
+        return None
+    two = tuple(lib.cat([value, value]) if hasattr(value, "dim") and value.dim() else value for value in inputs)
+    try:
+        with lib.no_grad():
+            once, twice = (_results(module(*map(_copied, given))) for given in (inputs, two))
+    except FAILURES:
+        return None
+    doubled = [(2 * len(one), *one.shape[1:]) if one.dim() else () for one in once]
+    return two if doubled == [tuple(both.shape) for both in twice] else None
+
+
+def _results(result: Any) -> list[Any]:
+    return [leaf for leaf in torch().utils._pytree.tree_leaves(result) if torch().is_tensor(leaf)]
 
 
 def _copied(example: Any) -> Any:
@@ -210,6 +237,9 @@ def _batch(rank: int) -> Sequence[int]:
 def _none(rank: int) -> Sequence[int]:
     return []
 
+
+FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError, IndexError)
+"""What modules raise for examples that they do not take, and their export for what it cannot follow."""
 
 WAYS: Mapping[str, tuple[Callable[[int], Sequence[int]], ...]] = {
     "symbolic": (_all, _batch, _none),

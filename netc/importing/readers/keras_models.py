@@ -11,7 +11,7 @@ from netc.importing.graph import Gap, Graph
 from netc.importing.readers import keras_layers, keras_recurrent  # noqa: F401 - they register what reads layers
 from netc.importing.readers.keras import Config, KerasLayer, KerasNetwork, ends_of, layers_of, name_of
 from netc.importing.readers.keras_files import Weights, opened_model
-from netc.importing.readers.listed import MULTIPLES
+from netc.importing.spaces import MULTIPLES, least_exact
 from netc.types import TensorType
 
 DTYPES = {"float32": "float32", "int32": "int64", "int64": "int64", "bool": "bool", "float16": "float32"}
@@ -23,9 +23,14 @@ def read(path: Path, name: str, sizes: str) -> Graph:
     model, weights = opened_model(path)
     shapes = list(_inputs(model))
     last: Gap | None = None
+    titles = [title for title, _, _ in shapes]
+
+    def read_with(types: Sequence[TensorType]) -> Graph:
+        return _read(model, weights, name, list(zip(titles, types, strict=True)))
+
     for types in _types(shapes, sizes):
         try:
-            return _read(model, weights, name, types)
+            return least_exact(read_with(types), types, read_with)
         except Gap as gap:
             last = gap
     assert last is not None, "there is always the shape itself"
@@ -74,12 +79,10 @@ def _built(model: Config) -> Any:
     return inner or (model.get("build_config") or {}).get("input_shape")
 
 
-def _types(
-    shapes: Sequence[tuple[str, tuple[int | None, ...], str]], sizes: str
-) -> Iterator[list[tuple[str, TensorType]]]:
+def _types(shapes: Sequence[tuple[str, tuple[int | None, ...], str]], sizes: str) -> Iterator[list[TensorType]]:
     """Types of the inputs, from the most general on."""
     for k in (*(MULTIPLES if sizes == "symbolic" else ()), 0):
-        yield [(name, TensorType(_shape(shape, k), dtype)) for name, shape, dtype in shapes]
+        yield [TensorType(_shape(shape, k), dtype) for _, shape, dtype in shapes]
 
 
 def _shape(shape: tuple[int | None, ...], k: int) -> tuple[Any, ...]:

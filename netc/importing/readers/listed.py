@@ -11,12 +11,11 @@ import numpy as np
 from netc.dims import symbol
 from netc.files import read_input
 from netc.importing.graph import Gap, Graph, Held, Value, Weight
+from netc.importing.spaces import MULTIPLES, least_exact
 from netc.types import TensorType
 
 LARGEST = 1 << 24
 """Bytes of a text that lists layers."""
-
-MULTIPLES = (32, 16, 8, 4, 1)
 
 
 class Layer:
@@ -52,7 +51,7 @@ def first_that_fits(read: Callable[[TensorType], Graph], shape: tuple[int, ...],
     last: Gap | None = None
     for kind in _types(shape, sizes):
         try:
-            return read(kind)
+            return least_exact(read(kind), [kind], lambda types: read(*types))
         except Gap as gap:
             last = gap
     assert last is not None, "there is always the shape itself"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from netc.importing.readers.onnx import OLDEST, Reader, opset_of
 from netc.importing.readers.onnx_partial import PartialReader
 from netc.importing.readers.onnx_strided import strided
 from netc.importing.readers.onnx_wholes import wholes
+from netc.importing.spaces import MULTIPLES, least_exact
 from netc.passes.sizes import parse_size
 from netc.run.match import solve
 from netc.run.model import read_opened
@@ -31,7 +32,6 @@ from netc.types import OF_ONNX, TensorType
 SYMBOLS = ("h", "w", "d")
 _EXPRESSION = re.compile(r"[A-Za-z]|[-+*/()\dA-Za-z ]*[-+*/][-+*/()\dA-Za-z ]*", re.ASCII)
 LETTERS = "tsuvpqr"
-MULTIPLES = (32, 16, 8, 1)
 
 Types = dict[str, TensorType]
 
@@ -59,14 +59,26 @@ def read_onnx(
     model = open_onnx(path)
     first: Gap | None = None
     for types in _choices(model, sizes, shapes):
-        try:
+        names = list(types)
+
+        def read(kinds: Sequence[TensorType], names: Sequence[str] = names) -> Graph:
+            types = dict(zip(names, kinds, strict=True))
             return Reader(model, path.parent, name, types, wholes(model) | strided(model)).read()
+
+        try:
+            graph = read(list(types.values()))
+            return graph if _says_multiples(model) else least_exact(graph, list(types.values()), read)
         except Gap as gap:
             first = gap
     assert first is not None, "there is always a way to read the inputs"
     if partial:
         return PartialReader(model, path, name, _in_numbers(model, shapes)).read()
     raise first
+
+
+def _says_multiples(model: Any) -> bool:
+    """Whether the file itself says what its sizes are multiples of: `32*h`."""
+    return any("*" in axis.dim_param for value in model.graph.input for axis in value.type.tensor_type.shape.dim)
 
 
 def _in_numbers(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Types:

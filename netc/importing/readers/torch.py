@@ -19,13 +19,13 @@ from netc.importing.readers.constants import state
 from netc.importing.readers.torch_attention import collapse
 from netc.importing.readers.torch_folding import Folding
 from netc.importing.readers.torch_nested import inline
+from netc.importing.spaces import MULTIPLES
 from netc.libraries import torch
 from netc.types import TensorType
 
 Handler = Callable[["TorchCall"], None]
 HANDLERS: dict[str, Handler] = {}
 SYMBOLS = {4: ("h", "w"), 5: ("d", "h", "w"), 3: ("t", "u")}
-MULTIPLES = (32, 16, 8, 1)
 
 handles = registering(HANDLERS)
 """Registers what reads calls of these functions of ATen."""
@@ -356,8 +356,9 @@ def input_types(program: Any, sizes: str) -> list[list[TensorType]]:
     nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in program.graph_signature.user_inputs]
     found: list[list[TensorType]] = []
     for multiple in (*MULTIPLES, 0) if sizes == "symbolic" else (0,):
-        types = [_type(node.meta["val"], multiple) for node in nodes]
-        if types not in found:
+        inputs = [(node.meta["val"], _sizes(node.meta["val"], program.range_constraints)) for node in nodes]
+        types = [_type(fake, sizes, multiple) for fake, sizes in inputs]
+        if types not in found and all(_is_example(sizes, multiple) for _, sizes in inputs):
             found.append(types)
     return found
 
@@ -370,10 +371,25 @@ def settled(size: Any) -> Any:
     return size if number is None else int(number)
 
 
-def _type(fake: Any, multiple: int) -> TensorType:
+def _sizes(fake: Any, ranges: Mapping[Any, Any]) -> list[Any]:
+    """The sizes of an input, as numbers where the export settled on one, or leaves height and width open up to one."""
+    sizes = list(map(settled, fake.shape))
+    for axis, size in enumerate(sizes[2:], 2):
+        if not isinstance(size, int) and size.node.expr in ranges and ranges[size.node.expr].upper.is_Integer:
+            sizes[axis] = int(size.node.hint)
+    return sizes
+
+
+def _is_example(sizes: Sequence[Any], multiple: int) -> bool:
+    """Whether open height and width of the example that was exported are such multiples."""
+    open_ = [size for size in sizes[2:] if not isinstance(size, int)]
+    return len(sizes) < 4 or multiple == 0 or all(size.node.hint % multiple == 0 for size in open_)
+
+
+def _type(fake: Any, sizes: Sequence[Any], multiple: int) -> TensorType:
     names = SYMBOLS.get(fake.dim(), ("t", "u", "v", "w")[: max(fake.dim() - 2, 0)])
     shape: list[Size] = []
-    for axis, size in enumerate(map(settled, fake.shape)):
+    for axis, size in enumerate(sizes):
         if isinstance(size, int) or (multiple == 0 and axis):
             shape.append(size if isinstance(size, int) else int(size.node.hint))
         elif axis == 0:
