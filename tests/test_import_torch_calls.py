@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_import_folding import same
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d, max_unpool2d
 
 import netc
 
@@ -97,3 +97,41 @@ def test_sizes_of_which_the_larger_is_taken(call: Callable[[Tensor], Tensor]) ->
     """Where it depends on the input which one that is, the spec has the sizes of the example."""
     net, x = Called(call), torch.randn(2, 3, 32, 32)
     assert same(netc.import_torch(net, x), net, x)
+
+
+class Unpooled(nn.Module):
+    """SegNet's way down and up; the places of each pool go to the one that undoes it."""
+
+    def __init__(self, odd: bool) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(3))
+        self.up = nn.ModuleList(nn.Sequential(nn.ConvTranspose2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(3))
+        self.pool = nn.MaxPool2d(3 if odd else 2, 2, padding=1 if odd else 0, return_indices=True)
+        self.unpool = nn.MaxUnpool2d(3 if odd else 2, 2, padding=1 if odd else 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = []
+        for module in self.down:
+            size = x.shape
+            x, indices = self.pool(module(x))
+            found.append((indices, size))
+        for module, (indices, size) in zip(self.up, found[::-1], strict=True):
+            x = module(self.unpool(x, indices, output_size=size))
+        return x
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_pools_are_undone(odd: bool) -> None:
+    net, x = Unpooled(odd), torch.randn(2, 3, 16, 16)
+    made = netc.import_torch(net, x)
+    assert made.text.count("max_unpool2d of=@") == 3
+    assert same(made, net, x)
+
+
+def test_places_that_are_no_pools_are_refused() -> None:
+    def call(x: Tensor) -> Tensor:
+        y, indices = max_pool2d(x, 2, return_indices=True)
+        return max_unpool2d(y, indices.flip(0), 2)
+
+    with pytest.raises(netc.NetcError, match="would have to be those of a max pooling"):
+        netc.import_torch(Called(call), torch.randn(1, 1, 4, 4))

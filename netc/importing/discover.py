@@ -19,7 +19,7 @@ import msgspec
 from netc.importing.graph import Frame, Graph, Node, Value
 from netc.importing.parts import Part, Place, arranged
 from netc.importing.roles import role_of
-from netc.importing.units import OFTEN, UNIT, is_activation
+from netc.importing.units import OFTEN, is_activation, is_unit_class, unit_begun
 from netc.ir.flat import join
 from netc.ops.base import OPERATORS, Family
 
@@ -275,7 +275,16 @@ class _Discovery:
 
     def _conv_units(self, order: list[Node]) -> None:
         """A convolution, its norm and its activation are a unit, where there are many."""
-        groups = [self._following(node) for node in order if OPERATORS[node.op.name].family is Family.CONV]
+        begun: dict[str, list[Node]] = {}
+        for node in order:
+            if unit := unit_begun(node):
+                begun.setdefault(unit, []).append(node)
+        number = 0
+        for unit, nodes in begun.items():
+            number = self._grouped(unit, [self._following(node) for node in nodes], number)
+
+    def _grouped(self, unit: str, groups: list[list[Node]], number: int) -> int:
+        """number: of units there are; and then."""
         normed = [group for group in groups if any(OPERATORS[n.op.name].family is Family.NORM for n in group)]
         bare = [group for group in groups if len(group) == 2 and group not in normed]
         if len(normed) >= OFTEN:
@@ -283,16 +292,18 @@ class _Discovery:
         elif len(bare) >= OFTEN_BARE:
             chosen = bare
         else:
-            return
-        for number, group in enumerate(chosen):
+            return number
+        for group in chosen:
             around = self.frames.get(group[0], [])
             base = around[-1].path if around else ""
             leaf = self.leaves.get(group[0], "")
             name = leaf if around and around[-1].cls == LIST else f"conv{number}"
             path = join(base, name)
             for at, node in enumerate(group):
-                self.frames[node] = [*around, Frame(path, UNIT)]
+                self.frames[node] = [*around, Frame(path, unit)]
                 self.leaves[node] = str(at)
+            number += 1
+        return number
 
     def _following(self, conv: Node) -> list[Node]:
         group = [conv]
@@ -317,7 +328,7 @@ class _Discovery:
                 if maker is not None and not maker.reads and maker not in placed:
                     placed.add(maker)
                     around = self.frames.get(node, [])
-                    while around and around[-1].cls in (LIST, UNIT, STAGE):
+                    while around and (around[-1].cls in (LIST, STAGE) or is_unit_class(around[-1].cls)):
                         around = around[:-1]
                     self.frames[maker] = around
                     ordered.append(maker)

@@ -135,7 +135,7 @@ def _opened(module: Part) -> list[Part]:
     parts, name = module.parts, module.name
     if len(parts) == 1:
         only = parts[0]
-        if module.cls == units.UNIT:
+        if units.is_unit_class(module.cls):
             return [module]
         if only.node is not None:
             only.name = join(name, only.name) if only.node.params else name
@@ -143,11 +143,22 @@ def _opened(module: Part) -> list[Part]:
         if module.plain:
             only.name = join(name, only.name)
             return parts
-    if module.cls != units.UNIT and not module.has_params() and len(parts) <= FEW:
+    if _undoes_another(module):
+        for part in parts:
+            part.name = join(name, part.name) if part.name else ""
+        return parts
+    if not units.is_unit_class(module.cls) and not module.has_params() and len(parts) <= FEW:
         for part in parts:
             part.name = "" if part.name.isdigit() else part.name
         return parts
     return [module]
+
+
+def _undoes_another(module: Part) -> bool:
+    """Whether a statement in it undoes one outside, which blocks cannot be given as an input."""
+    inside = set(module.nodes())
+    undone = [value.maker for node in inside if node.op.undoes for value in node.references.values()]
+    return any(maker not in inside for maker in undone)
 
 
 def _settle(root: Part, graph: Graph) -> None:

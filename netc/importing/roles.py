@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netc.importing.graph import Node
-from netc.importing.units import is_activation, is_unit
+from netc.importing.naming import snake
+from netc.importing.units import is_activation, unit_of
 from netc.ops.base import OPERATORS, Family
 
 ATTENTION = frozenset({"softmax", "scaled_dot_product_attention", "multihead_attention"})
@@ -13,8 +14,8 @@ ATTENTION = frozenset({"softmax", "scaled_dot_product_attention", "multihead_att
 
 def role_of(nodes: Sequence[Node], usual: str = "unit") -> str:
     """`bottleneck`, `inverted_residual`, `squeeze_excite`, `inception`, `encoder_layer`, …; `usual` where none fits."""
-    if is_unit(list(nodes)):
-        return "conv_unit"
+    if unit := unit_of(list(nodes)):
+        return snake(unit)
     end = next((node for node in reversed(nodes) if not is_activation(node.op)), None)
     if end is None:
         return usual

@@ -11,7 +11,9 @@ from netc.ops.base import OPERATORS, Family, Op
 if TYPE_CHECKING:
     from netc.importing.parts import Part
 
-UNIT = "ConvUnit"
+UNITS = {Family.CONV: "ConvUnit", Family.UPSAMPLE: "ConvTransposeUnit"}
+"""The class of units by the family of the operator that they begin with; one without parameters begins none."""
+
 OFTEN = 4
 """Units that a network must have for them to be worth a block."""
 
@@ -23,24 +25,35 @@ def is_activation(op: Op) -> bool:
     return cls.family is Family.ACTIVATION and not cls.is_softmax and not required and cls.arity == (1, 1)
 
 
-def is_unit(nodes: list[Node]) -> bool:
-    """A convolution, then a norm or none, then an activation or none."""
-    families = [OPERATORS[node.op.name].family for node in nodes]
-    if families[:1] != [Family.CONV] or len(nodes) > 3:
-        return False
+def is_unit_class(cls: str) -> bool:
+    return cls in UNITS.values()
+
+
+def unit_begun(node: Node) -> str:
+    """The class of the units that begin with a node, empty where it begins none."""
+    return UNITS.get(OPERATORS[node.op.name].family, "") if node.params else ""
+
+
+def unit_of(nodes: list[Node]) -> str:
+    """The class of a unit, empty for what is none: a convolution, then a norm or none, then an activation or none."""
+    if not nodes or len(nodes) > 3:
+        return ""
     rest = nodes[1:]
-    if rest and families[1] is Family.NORM:
+    if rest and OPERATORS[rest[0].op.name].family is Family.NORM:
         rest = rest[1:]
-    return not rest or (len(rest) == 1 and is_activation(rest[0].op) and not rest[0].params)
+    complete = not rest or (len(rest) == 1 and is_activation(rest[0].op) and not rest[0].params)
+    return unit_begun(nodes[0]) if complete else ""
 
 
 def mark(root: Part) -> None:
     """Give lists that are units, of classes that say nothing, the class of units."""
-    lists = [module for module in _lists(root) if is_unit(list(module.nodes()))]
-    several = [module for module in lists if len(module.parts) > 1]
-    if len(several) >= OFTEN and not _is_one_statement(several):
-        for module in lists:
-            module.cls = UNIT
+    found = [(module, unit_of(list(module.nodes()))) for module in _lists(root)]
+    for cls in UNITS.values():
+        lists = [module for module, unit in found if unit == cls]
+        several = [module for module in lists if len(module.parts) > 1]
+        if len(several) >= OFTEN and not _is_one_statement(several):
+            for module in lists:
+                module.cls = cls
 
 
 def _is_one_statement(lists: list[Part]) -> bool:

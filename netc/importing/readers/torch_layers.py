@@ -98,7 +98,10 @@ def group_norm(call: TorchCall) -> None:
     call.result(call.emit("group_norm", call.value("input"), params=params, **settings))
 
 
-@handles("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool2d_with_indices")
+WITH_INDICES = ("max_pool2d_with_indices", "max_pool3d_with_indices")
+
+
+@handles("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", *WITH_INDICES)
 def pool(call: TorchCall) -> None:
     rank = int(call.name.removesuffix("_with_indices")[-2])
     kernel = _axes(call.get("kernel_size"), rank)
@@ -115,9 +118,23 @@ def pool(call: TorchCall) -> None:
         settings["count_include_pad"] = bool(call.get("count_include_pad"))
         if call.get("divisor_override") is not None:
             settings["divisor_override"] = call.get("divisor_override")
-    name = f"{call.name[:3]}_pool{rank}d"
-    found = call.emit_all(name, call.value("self"), **settings)
+    if call.name.endswith("indices"):
+        settings["return_indices"] = True
+    found = call.emit_all(f"{call.name[:3]}_pool{rank}d", call.value("self"), **settings)
     call.result(found if call.name.endswith("indices") else found[0])
+
+
+@handles("max_unpool2d", "max_unpool3d")
+def unpool(call: TorchCall) -> None:
+    """Of what a pool found, whose window the export does not tell."""
+    x, indices = call.value("self"), call.value("indices")
+    pool = indices.maker
+    if pool is None or not pool.op.name.startswith("max_pool") or indices is not pool.outputs[1]:
+        raise call.gap("its `indices` would have to be those of a max pooling")
+    size, whole_size = tuple(call.get("output_size")), pool.inputs[0].type.shape[2:]
+    settings: dict[str, Any] = {key: getattr(pool.op, key) for key in ("kernel_size", "stride", "padding", "dilation")}
+    settings["output_size"] = None if size == whole_size else size
+    call.result(call.emit_all(call.name, x, references={"of": pool.out}, **settings)[0])
 
 
 @handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
