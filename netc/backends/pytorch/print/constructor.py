@@ -58,9 +58,11 @@ class Constructor(Containers):
         if whole is not None:
             return [*head, *self._lets(), *self._whole(whole)]
         if self.places.numbered:
-            members = [self._numbered(i) for i in range(self.places.numbered)]
+            members = list(self._numbered(self.places.numbered, keyed=self.places.keyed))
             force = BREAK if len(members) > FEW else ""
-            body = list(layout(f"super().__init__([{force}{', '.join(members)}])", 8))
+            brackets = "{}" if self.places.keyed else "[]"
+            inside = f"{brackets[0]}{force}{', '.join(members)}{brackets[1]}"
+            body = list(layout(f"super().__init__({inside})", 8))
         else:
             base = self.places.base
             given = "" if base is None else self.code(base).text.partition("(")[2].removesuffix(")")
@@ -76,7 +78,7 @@ class Constructor(Containers):
     def base(self) -> str:
         """The class this one derives from."""
         if self.places.numbered or self._is_list():
-            return "nn.ModuleList"
+            return "nn.ModuleDict" if self.places.keyed else "nn.ModuleList"
         if self.plan.tree.whole is not None:
             return "nn.Sequential"
         return "nn.Module" if self.places.base is None else self.code(self.places.base).text.partition("(")[0]

@@ -212,9 +212,12 @@ class Containers(Members):
         values = ", ".join(self.say(value).text for _, value in pairs)
         return f"for {', '.join(name for name, _ in pairs)} in {values if len(pairs) == 1 else f'zip({values})'}"
 
-    def _numbered(self, i: int) -> str:
-        made = self.places.placed.get(str(i))
-        self._made.add(str(i))
-        if made is None:
-            return self._container(str(i)) if self.places.children(str(i)) else "nn.Identity()"
-        return self.code(made).text
+    def _numbered(self, size: int, *, keyed: bool) -> Iterator[str]:
+        """The members of a class that is a list of modules, or those that are modules with their keys."""
+        for path in map(str, range(size)):
+            made = self.places.placed.get(path)
+            inside = made is not None or self.places.children(path)
+            self._made.add(path)
+            text = self.code(made).text if made is not None else self._container(path) if inside else ""
+            if text:
+                yield f"{quoted(path)}: {text}" if keyed else text

@@ -32,6 +32,8 @@ class Members:
         self._varied: dict[int, Expr] = {}
         self._inlined: frozenset[str] = frozenset()
         self._declared: set[str] = set()
+        self._held: dict[str, Expr] = {}
+        """Numbers that variables of loops hold where the next statement stands."""
         self._idle: dict[bool, list[str]] = {False: [], True: []}
         """Variables whose list, or dictionary, is done."""
 
@@ -90,11 +92,13 @@ class Members:
                 case tree.Member():
                     yield from self._statement(part, variable, named, indent)
                 case tree.Optional(then=then, otherwise=otherwise):
+                    self._held.clear()
                     yield from layout(f"if {self.say(self.said(part.condition)).text}:", indent)
                     yield from self._filled(then or (), variable, named, indent + 4) if then else [f"{pad}    pass"]
                     if otherwise:
                         yield f"{pad}else:"
                         yield from self._filled(otherwise, variable, named, indent + 4)
+                    self._held.clear()
                 case tree.Rolled():
                     yield from self._loop(part, parts[at + 1 :], variable, named, indent)
         yield from flushed()
@@ -138,7 +142,9 @@ class Members:
                 self.ids.share(carry.name, entry.id)
             else:
                 name = self.ids.carry(carry.name)
-                yield from layout(f"{name} = {self.say(entry).text}", indent)
+                if self._held.get(name) != entry:
+                    yield from layout(f"{name} = {self.say(entry).text}", indent)
+        self._held.clear()
         yield from layout(f"for {self._variables(loop)} in {self._iterated(loop)}:", indent)
         self.ids.active.append(loop.key)
         yield from self._filled(loop.parts, variable, named, indent + 4)
@@ -152,6 +158,17 @@ class Members:
             )
             if value != name and not done:
                 yield from layout(f"{name} = {value}", indent + 4)
+        self._held.clear()
+        self._held.update(self._left(loop))
+
+    def _left(self, loop: tree.Rolled) -> Iterator[tuple[str, Expr]]:
+        """The variables that hold the same number after any turn of a loop that has turns."""
+        turns = self.plan.said(loop.iterable)
+        if isinstance(turns, Literal) and len(turns.value) > loop.skip:
+            for carry in loop.carries:
+                term = self.said(carry.exit)
+                if not any(name[0] in "$~|" for name in names_in(term)):
+                    yield self.ids.of[carry.name], term
 
     def _is_used(self, name: str, parts: Sequence[tree.Part]) -> bool:
         return any(name in names_in(self.said(hole)) for part in parts for hole in self.plan.holes_in(part))

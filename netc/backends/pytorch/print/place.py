@@ -30,6 +30,8 @@ class Places:
         numbers = [int(path.partition(".")[0]) for path in self.placed if path.partition(".")[0].isdigit()]
         tensors = any(path.isdigit() and tensor_kind(made) for path, made in self.placed.items())
         self.numbered = max(numbers) + 1 if any(str(n) in kept for n in numbers) and not tensors else 0
+        self.keyed = bool(self.numbered) and set(numbers) != set(range(self.numbered))
+        """Whether some of the numbers are those of expressions, so that a dictionary has the others."""
         self.families = families(plan)
         self.moved = self._relocated(kept)
         self._conditional = frozenset(_conditional(plan.tree.steps))
@@ -128,7 +130,7 @@ class Places:
             return f"{self.access(path.rpartition('.')[0])}.get_{kind}({quoted(rest[-1])})"
         if kind:
             return f'self.get_{kind}("{head}")' if head.isdigit() else f"self.{head}"
-        numbered = f"self[{head}]" if self.numbered else f'self.get_submodule("{head}")'
+        numbered = f"self[{quoted(head) if self.keyed else head}]" if self.numbered else f'self.get_submodule("{head}")'
         found, prefix = numbered if head.isdigit() else f"self.{head}", head
         for name in rest:
             found += f"[{name}]" if self.is_list(prefix) else f"[{quoted(name)}]"
