@@ -11,6 +11,7 @@ from module_judge import judge
 import netc
 
 CELLS = Path(__file__).parent / "modules/nasnet.yaml"
+SPECS = Path(__file__).parent.parent / "specs"
 
 
 def text_of(spec: str) -> str:
@@ -603,3 +604,21 @@ def test_parts_that_are_the_same_are_one_class_and_others_are_named_after_what_t
     assert "class EncWithDrop(nn.Module):" in text
     assert "Enc2" not in text
     assert "def __init__(self, in_channels: int, repeats: int" in text
+
+
+def test_what_expressions_stand_between_has_the_keys_of_its_numbers() -> None:
+    text = text_of("""
+        netc: 1
+        name: siamese
+        inputs: {left: [N, 6], right: [N, 6]}
+        shared: {embed: [linear 8, relu, linear 4]}
+        net: {a: embed @left, b: embed @right, distance: [sub @a @b, abs, linear 1, sigmoid]}
+    """)
+    assert '        super().__init__({"2": nn.Linear(4, 1)})\n' in text
+    assert 'return self["2"]((in0 - in1).abs()).sigmoid()' in text
+    assert "Identity" not in text
+
+
+def test_a_variable_that_loops_hand_on_is_set_once() -> None:
+    text = netc.load(SPECS / "vgg.yaml", variant="vgg16").to_torch()
+    assert text.count("channels = 256\n") == text.count("channels = 512\n") == 1

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """point [N, 2] → probabilities [N, classes]"""
+    """point [N, features] → probabilities [N, classes]"""
 
-    def __init__(self, classes: int = 2) -> None:
+    def __init__(self, features: int = 2, classes: int = 2) -> None:
         super().__init__()
-        self.hidden1 = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+        self.hidden1 = nn.Sequential(nn.Linear(features, 3), nn.ReLU(inplace=True))
         self.hidden2 = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True))
         self.output = nn.Sequential(nn.Linear(4, classes), nn.Softmax(dim=1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TypeVar
 
 import msgspec
@@ -67,6 +68,8 @@ class Trace(Instance):
         self._known_as: dict[Value, list[str]] = {}
         self._unguarded: dict[Value, Sizes] = {}
         """Sizes of tensors that conditions pass on, for those who read them by their own names."""
+        if self.is_root:
+            self.sizes.update((value, tuple(self._declared(value))) for value in block.inputs)
         whole = self.flow.is_whole() if outer is None else self.flow.is_tapped(prefix)
         steps = () if whole is not None else self._steps(block.items)
         steps = steps if whole is not None else (*self._shared_modules(), *steps)
@@ -75,6 +78,14 @@ class Trace(Instance):
         self.tree = tree.ClassTree(self._input_names(), steps, self._outputs(sequence), sequence, taps)
 
     # Inputs, outputs, tensors
+
+    def _declared(self, value: Value) -> Iterator[Number]:
+        """The sizes of an input of the network, which may hang on arguments."""
+        shape = next((i.shape for i in self.block.definition.inputs or () if i.name == value.path), None)
+        for size, expr in zip_longest(value.type.shape, shape or ()):
+            said = of(size) if expr is None else self.reader.read(Provenance(expr, self.block.scope))
+            term = said.term if isinstance(size, int) and self.reader.value(said.term) == size else None
+            yield Number(size, term, said.depends) if said.depends else of(size)
 
     def _input_names(self) -> tuple[str, ...]:
         if self.outer is not None:
