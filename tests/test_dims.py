@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from itertools import product
+from math import gcd
 
 import pytest
 from hypothesis import assume, given, settings
@@ -32,6 +33,7 @@ from netc.dims import (
     symbols,
 )
 from netc.dims.declare import declarations
+from netc.dims.linear import linear_in
 
 h, w, H, W, N = map(symbol, "hwHWN")
 
@@ -434,3 +436,35 @@ def test_a_size_of_negative_terms_begins_with_the_first() -> None:
 )
 def test_sizes_at_fractions_of_symbols(size: Size, fraction: int, whole: bool) -> None:
     assert is_whole_at(size, frozenset({"h", "w"}), fraction) is whole
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 6])
+@pytest.mark.parametrize("plus", [-5, 0, 4])
+@pytest.mark.parametrize("over", [1, 2, 4, 6])
+@pytest.mark.parametrize("n", [h, 2 * h + 1, 4 * h - 3, h + 2 * w])
+def test_a_size_computed_from_another_is_found_with_its_numbers(times: int, plus: int, over: int, n: Size) -> None:
+    size = (times * n + plus) // over
+    found = linear_in(size, n)
+    assert found is not None
+    for env in GRID:
+        assert (found.times * bind(n, env) + found.plus) // found.over == bind(size, env)
+    assert gcd(found.times, found.plus, found.over) == 1
+    assert found.times * over == times * found.over
+
+
+def test_a_size_that_is_not_linear_in_another_is_not_found() -> None:
+    others = (h * h, w, h + w, h // 2 + h // 3, 2 * (h // 2), (h * w) // 2, (h // 2) * w)
+    assert [linear_in(size, h) for size in others] == [None] * len(others)
+    assert [linear_in(4, h), linear_in(h, 4), linear_in(h, -h)] == [None] * 3
+
+
+def test_verdicts_on_numbers_and_on_sizes_that_fall_slowly() -> None:
+    assert at_least(3, 3) == at_least(4, 3) == compare(3, 3)
+    for verdict in (at_least(3, 5), compare(3, 5)):
+        assert (verdict.holds, verdict.never, verdict.witness) == (False, True, {})
+    apart = compare(h, h + 1)
+    assert (apart.never, apart.witness) == (True, {"h": 1})
+    slow = at_least(10**6 - h + h // 7, 1)
+    assert (slow.holds, slow.never, slow.too_complex, slow.remedy) == (False, False, False, None)
+    assert slow.witness is not None
+    assert bind(10**6 - h + h // 7, slow.witness) < 1

@@ -123,7 +123,7 @@ def test_classes_are_a_constructor_argument(entry: Entry) -> None:
 def test_runs_and_trains_as_in_onnxruntime(entry: Entry, tmp_path: Path) -> None:
     """Shapes, eval outputs and a training step, on weights as after training."""
     network = entry.load(Sizes(args=entry.small.args))
-    module = build_module(network)
+    module = build_module(network, drawn=False)
     randomise(module, entry.scales)
     save_file(module.state_dict(), tmp_path / "model.safetensors")
     report = verify(network.ir, tmp_path / "model.safetensors", bind=entry.small.bind)
@@ -134,7 +134,7 @@ def test_runs_and_trains_as_in_onnxruntime(entry: Entry, tmp_path: Path) -> None
 def test_fresh_weights_load_strictly(entry: Entry, tmp_path: Path) -> None:
     network = entry.load(Sizes(args=entry.small.args))
     network.write_weights(tmp_path / "model.safetensors", seed=0)
-    module = build_module(network)
+    module = build_module(network, drawn=False)
     module.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
     assert [name for name, p in module.named_parameters() if not p.isfinite().all()] == []
 
@@ -142,7 +142,7 @@ def test_fresh_weights_load_strictly(entry: Entry, tmp_path: Path) -> None:
 @running
 def test_gradients_reach_every_parameter(entry: Entry) -> None:
     network = entry.load(entry.small)
-    module = build_module(network)
+    module = build_module(network, drawn=False)
     randomise(module, entry.scales)
     torch.manual_seed(0)
     results = run_ours(network, module.train(), random_inputs(network)).values()
@@ -166,7 +166,11 @@ def test_training_is_torchvisions(entry: Entry) -> None:
     """Outputs of training and the statistics it leaves, dropout drawing the same random numbers on both sides."""
     assert entry.peer is not None
     network = entry.load(entry.small)
-    ours, theirs, inputs = build_module(network), build_peer(entry.peer, small=True), random_inputs(network)
+    ours, theirs, inputs = (
+        build_module(network, drawn=False),
+        build_peer(entry.peer, small=True),
+        random_inputs(network),
+    )
     share_weights(ours, theirs, entry.scales)
     with torch.no_grad():
         torch.manual_seed(0)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from catalogue import CATALOGUE
 
 import netc
@@ -107,3 +108,19 @@ def test_sizes_can_be_told_when_the_file_is_loaded(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (given,), (result,) = session.get_inputs(), session.get_outputs()
     assert (given.shape, result.shape) == ([1, 3, 64, 48], [1, 10])
+
+
+@pytest.mark.parametrize("size", ["3*h//2", "3*h//2+1", "(5*h+7)//4", "2*h//3+h", "4*h//3-1"])
+def test_a_share_of_an_open_size_is_computed_from_it(size: str, tmp_path: Path) -> None:
+    """However the size is simplified: three halves of h are h and half of it."""
+    text = "netc: 1\nname: scaled\ninputs: {image: [N, 3, h, 8]}\nnet: interpolate size=(SIZE 12) mode=nearest\n"
+    (tmp_path / "scaled.yaml").write_text(text.replace("SIZE", size))
+    network = netc.load(tmp_path / "scaled.yaml")
+    session = onnxruntime.InferenceSession(written(network.ir, tmp_path, OnnxOptions()))
+    (tmp_path / "scaled.py").write_text(network.to_torch(), "utf-8")
+    module = import_network(tmp_path / "scaled.py")
+    for h in (3, 4, 7, 10, 33):
+        image = torch.arange(2 * 3 * h * 8.0).reshape(2, 3, h, 8)
+        expected = torch.nn.functional.interpolate(image, size=(eval(size, {"h": h}), 12), mode="nearest")
+        assert torch.equal(module(image), expected)
+        assert np.array_equal(session.run(None, {"image": image.numpy()})[0], expected.numpy())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -22,6 +23,7 @@ from weightfiles import convert, refused, run, same
 
 import netc
 from netc.passes.sizes import bound_shape, typical
+from netc.run.module import undrawn
 from netc.weights.infer import infer_rules
 from netc.weights.match import match
 from netc.weights.plan import tensors
@@ -34,6 +36,12 @@ ROOT = Path(__file__).parent.parent
 NAMES = Path(__file__).parent / "names"
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 Shapes = dict[str, tuple[int, ...]]
+
+
+@cache
+def learned(spec: str) -> list[TensorSpec]:
+    """What a network learns, as other packages hold it too."""
+    return [t for t in tensors(netc.load(ROOT / spec).ir) if t.name.rpartition(".")[2] not in STATISTICS]
 
 
 def model_of(rules: str) -> tuple[str, str, Shapes]:
@@ -52,9 +60,7 @@ def test_every_file_of_rules_is_tried() -> None:
 def test_shipped_rules_name_every_tensor(rules: str) -> None:
     spec, _, given = model_of(rules)
     found = renamed(list(given), Selection(rules=read_rules(f"netc:{rules}")))
-    wanted = {
-        t.name: t.shape for t in tensors(netc.load(ROOT / spec).ir) if t.name.rpartition(".")[2] not in STATISTICS
-    }
+    wanted = {t.name: t.shape for t in learned(spec)}
     fixed = {name for name in wanted if name.endswith("relative_position_index")}
     assert set(found.new.values()) == wanted.keys() - fixed
     for old, new in found.new.items():
@@ -66,7 +72,7 @@ def test_shipped_rules_name_every_tensor(rules: str) -> None:
 def test_shipped_rules_are_those_that_are_found(rules: str) -> None:
     """By order and shape alone, in a network whose names are unknown."""
     spec, _, given = model_of(rules)
-    wanted = [t for t in tensors(netc.load(ROOT / spec).ir) if t.name.rpartition(".")[2] not in STATISTICS]
+    wanted = learned(spec)
     found = match([TensorSpec(name, "float32", shape) for name, shape in given.items()], wanted)
     assert (found.left, found.missing) == ((), ())
     assert found.pairs == renamed(list(given), Selection(rules=read_rules(f"netc:{rules}"))).new
@@ -85,7 +91,7 @@ def test_renamed_weights_compute_what_they_did(rules: str, tmp_path: Path) -> No
     torch.save(theirs.state_dict(), tmp_path / "w.pt")
     convert(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors", "--for", ROOT / spec, "--rename-file", f"netc:{rules}")
     network = netc.load(ROOT / spec)
-    ours = build_module(network)
+    ours = build_module(network, drawn=False)
     ours.load_state_dict(load_file(tmp_path / "w.safetensors"), strict=True)
     for module in (ours, theirs):
         same_eps(module.eval().double())
@@ -102,11 +108,12 @@ def test_renamed_weights_compute_what_they_did(rules: str, tmp_path: Path) -> No
 
 def other_model(package: str, name: str) -> nn.Module:
     pytest.importorskip(package, reason=f"{package} is not installed: values are compared where it is")
-    if package == "timm":
-        made: nn.Module = importlib.import_module("timm").create_model(name, pretrained=False)
-    else:
-        made = importlib.import_module("pytorchcv.model_provider").get_model(name, pretrained=False)
-    return made
+    with undrawn():
+        if package == "timm":
+            module: nn.Module = importlib.import_module("timm").create_model(name, pretrained=False)
+        else:
+            module = importlib.import_module("pytorchcv.model_provider").get_model(name, pretrained=False)
+    return module
 
 
 def same_eps(module: nn.Module) -> None:

@@ -99,7 +99,7 @@ class Bench:
         return running(self._modules[name], arrays, device)
 
     def _built(self) -> Any:
-        module = import_network(Path(self.home.module))
+        module = import_network(Path(self.home.module), drawn=False)
         load_strictly(module, read_index(self.home.weights))
         return module.eval()
 

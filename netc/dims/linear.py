@@ -25,12 +25,12 @@ def linear_in(size: Size, n: Size) -> Linear | None:
 
 
 def _under_floor(size: Dim, n: Dim) -> Linear | None:
-    """The same of ⌊num/den⌋ + constant, whose numerator is linear in `n`."""
-    (monomial, coefficient), *others = size.terms
-    if others or coefficient != 1 or len(monomial) > 1 or not monomial[0].den:
+    """The same of ⌊num/den⌋ and whole terms that over `den` make a numerator linear in `n`: ⌊3h/2⌋ is h + ⌊h/2⌋."""
+    floors = [(m[0], c) for m, c in size.terms if len(m) == 1 and m[0].den]
+    if len(floors) != 1 or floors[0][1] != 1:
         return None
-    den = monomial[0].den
-    num = monomial[0].num + den * size.constant
+    atom, den = floors[0][0], floors[0][0].den
+    num = atom.num + den * (size - atom.num // den)
     return _in_lowest_terms(num, den, n) if isinstance(num, Dim) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 from traceback import extract_tb
@@ -27,6 +27,9 @@ MODULE_ERRORS = (
 """What the code of a module may raise."""
 
 _PREFIX = "netc_module_"
+
+_DRAWS = ("normal_", "uniform_", "kaiming_uniform_")
+"""What draws random numbers: methods of tensors, and functions of `torch.nn.init` that modes are asked about."""
 
 
 def live_module(network: Network, source: str, weights: str | Path | Mapping[str, Any] | None, seed: int) -> Any:
@@ -55,13 +58,14 @@ def module_text(backend: Any, network: Network) -> str:
         raise NetcError(torch_refusals(network, error)) from error
 
 
-def import_network(path: Path) -> Any:
-    """An instance of the last class in a generated file, built without arguments."""
-    return network_of(path.read_text("utf-8"), path.stem)
+def import_network(path: Path, *, drawn: bool = True) -> Any:
+    """An instance of the last class in a generated file, built without arguments; `drawn` as for `network_of`."""
+    return network_of(path.read_text("utf-8"), path.stem, drawn=drawn)
 
 
-def network_of(source: str, name: str) -> Any:
-    """An instance of the last class in the text of a module, built without arguments.
+def network_of(source: str, name: str, *, drawn: bool = True) -> Any:
+    """An instance of the last class in the text of a module, built without arguments. drawn: with parameters that have
+    random values; without they have none until weights are loaded, which takes half the time.
 
     The text is kept for tracebacks, `inspect` and `torch.jit.script`, its Python module for pickle: equal texts are one
     module. Raises NetcError: `module-error` where the code fails, `missing-library` without torch.
@@ -73,7 +77,22 @@ def network_of(source: str, name: str) -> Any:
         if module is None:
             module = _executed(source, _PREFIX + key, f"<{key}.py>")
         *_, last = (value for value in vars(module).values() if _is_class_of(value, module))
-        return last()
+        with nullcontext() if drawn else undrawn():
+            return last()
+
+
+def undrawn() -> Any:
+    """A mode in which parameters are not drawn at random: they hold whatever memory did, until weights are loaded."""
+
+    class Undrawn(torch().overrides.TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            settings = kwargs or {}
+            target = args[0] if args else settings.get("tensor")
+            if getattr(func, "__name__", "") in _DRAWS and isinstance(target, torch().nn.Parameter):
+                return target
+            return func(*args, **settings)
+
+    return Undrawn()
 
 
 def _executed(source: str, name: str, path: str) -> ModuleType:

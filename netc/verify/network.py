@@ -250,7 +250,7 @@ def _loaded(module: Any) -> CheckResult:
 def _load_module(order: Order, index: WeightsIndex) -> Any:
     source = order.folder / "model.py"
     source.write_text(module_text(pytorch_backend(), order.network), "utf-8")
-    module = import_network(source)
+    module = import_network(source, drawn=False)
     load_strictly(module, index)
     return module
 

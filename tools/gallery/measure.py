@@ -77,7 +77,7 @@ def _still(network: netc.Network, report: VerifyReport) -> list[str]:
 
 def _verify_randomised(network: netc.Network, bind: dict[str, int], scales: dict[str, float]) -> VerifyReport:
     with TemporaryDirectory() as folder:
-        module, weights = build_module(network), Path(folder) / "model.safetensors"
+        module, weights = build_module(network, drawn=False), Path(folder) / "model.safetensors"
         randomise(module, scales)
         save_file(module.state_dict(), weights)
         return verify(network.ir, weights, bind=bind)
@@ -97,7 +97,7 @@ def peer_difference(entry: Entry, sizes: Sizes) -> float:
     if entry.peer is None:
         raise ValueError(f"{entry.name} has no peer")
     network = entry.load(sizes)
-    ours, theirs = build_module(network), build_peer(entry.peer, small=sizes is entry.small)
+    ours, theirs = build_module(network, drawn=False), build_peer(entry.peer, small=sizes is entry.small)
     share_weights(ours, theirs, entry.scales)
     inputs = random_inputs(network)
     with torch.no_grad():

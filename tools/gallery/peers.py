@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 import netc
 from netc.passes.sizes import bound_shape
+from netc.run.module import undrawn
 from tests.vision import torchvision
 from tools.gallery.entries import Peer
 from tools.gallery.weightless import Weightless
@@ -24,9 +26,10 @@ from tools.gallery.weightless import Weightless
 Results = dict[str, Tensor]
 
 
-def build_module(network: netc.Network, device: str = "cpu", **arguments: Any) -> nn.Module:
-    """The network's class, the last in its generated file, imported from that file and built on a device."""
-    with TemporaryDirectory() as folder, torch.device(device):
+def build_module(network: netc.Network, device: str = "cpu", *, drawn: bool = True, **arguments: Any) -> nn.Module:
+    """The network's class, the last in its generated file, imported from that file and built on a device. drawn: with
+    random values where the file says so; without, those parameters have none until they get others."""
+    with TemporaryDirectory() as folder, torch.device(device), nullcontext() if drawn else undrawn():
         path = Path(folder) / "model.py"
         path.write_text(_source(network), encoding="utf-8")
         spec = spec_from_file_location(f"gallery_{network.name}", path)
