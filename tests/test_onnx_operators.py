@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from vision import torchvision
 
+import netc
 from netc.backends.onnx import build_model, write_onnx_fresh
 from netc.diagnostics.model import NetcError
 from netc.dims import Size, symbol
@@ -23,6 +24,7 @@ from netc.ir.model import Network
 from netc.ops import OPERATORS, convert
 from netc.ops.base import Op
 from netc.ops.records import Problem
+from netc.passes.sizes import bound_shape
 from netc.run import open_model
 from netc.types import TensorType
 from netc.verify.graph import check_file, check_shapes
@@ -350,3 +352,35 @@ def test_model_files_name_their_dtypes(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     write_onnx_fresh(one_op(make("relu"), TensorType((2, 3), "float16")), model)
     assert onnx.load(model).graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+
+
+NAN, LOWEST = float("nan"), torch.finfo(torch.float32).min
+ROW = [NAN, 1.0, 2.0, 3.0, 0.0, 5.0, NAN, NAN, NAN]
+
+
+@pytest.mark.parametrize(
+    ("line", "pytorch", "onnxruntime"),
+    [
+        ("sign", [0, 1, 1, 1, 0, 1, 0, 0, 0], [NAN, 1, 1, 1, 0, 1, NAN, NAN, NAN]),
+        ("max_pool2d (1 3)", [NAN, 5, NAN], [2, 5, LOWEST]),
+        ("argmax 3", [0, 2, 0], [0, 2, 0]),
+        ("adaptive_avg_pool2d (3 2)", [NAN, 1.5, 1.5, 2.5, NAN, NAN], [NAN] * 6),
+        ("nan_to_num", [0, 1, 2, 3, 0, 5, 0, 0, 0], [0, 1, 2, 3, 0, 5, 0, 0, 0]),
+        ("grid_sample @v @at", [NAN, 4], [1.5, 4]),
+        ("grid_sample @v @at mode=nearest", [0, 4], [3, 4]),
+        ("grid_sample @v @at mode=bicubic", [NAN, 4], [1.40625, 4]),
+        ("grid_sample @v @at padding_mode=border", [3, 4], [3, 4]),
+    ],
+)
+def test_nan_is_treated_as_the_guide_says(
+    line: str, pytorch: list[float], onnxruntime: list[float], tmp_path: Path
+) -> None:
+    sampled = line.startswith("grid")
+    inputs, x = ("v: [1, 1, 3, 3], at: [1, 1, 2, 2]" if sampled else "v: [1, 1, 3, 3]"), torch.tensor(ROW)
+    given = {"v": torch.arange(9.0) if sampled else x, "at": torch.tensor([NAN, 0, 0, 0])}
+    network = netc.load(f"netc: 1\nname: nan\ninputs: {{{inputs}}}\nnet: {{y: {line}}}\n")
+    shaped = {name: given[name].reshape(bound_shape(t.shape, {})) for name, t in network.inputs.items()}
+    write_onnx_fresh(network.ir, tmp_path / "n.onnx")
+    (found,) = open_model(tmp_path / "n.onnx", "cpu").run(None, {name: value.numpy() for name, value in shaped.items()})
+    for result, wanted in ((network.module()(*shaped.values()), pytorch), (torch.as_tensor(found), onnxruntime)):
+        torch.testing.assert_close(result.flatten().float(), torch.tensor(wanted).float(), equal_nan=True)

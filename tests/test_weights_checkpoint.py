@@ -196,6 +196,15 @@ def test_stand_ins_run_nothing_that_a_file_asks_for(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trap.py", "w.pt", "w.safetensors"]
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_later_protocols_of_pickle_are_told(protocol: int, tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.ones(2)}, tmp_path / "w.pt", pickle_protocol=protocol)
+    if protocol < 4:
+        convert(tmp_path / "w.pt", "-o", tmp_path / "w.safetensors")
+    else:
+        assert "save it again without `pickle_protocol`" in refused(tmp_path / "w.pt", "-o", tmp_path / "x")
+
+
 def test_names_without_end_are_refused(tmp_path: Path) -> None:
     classes = [type(f"Kind{n}", (), {"__module__": __name__}) for n in range(300)]
     globals().update({cls.__name__: cls for cls in classes})

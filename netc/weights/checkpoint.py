@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -36,6 +37,9 @@ WRAPPERS = {
     "model.": "a module around the network",
 }
 """What stands before every name, and what puts it there."""
+
+_LATER_PROTOCOL = re.compile(r"Unsupported operand 1(4\d|5[01])$", re.MULTILINE)
+"""What torch says of the first opcode that pickle has from protocol 4 on."""
 
 MAX_SHARING = 16
 """Tensors may share memory; all together take at most so many times the bytes of the file."""
@@ -135,6 +139,9 @@ def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
             warnings.simplefilter("ignore")
             return load_inert(partial(library.load, path, map_location="cpu", weights_only=True, mmap=zipped))
     except pickle.UnpicklingError as error:
+        if _LATER_PROTOCOL.search(str(error)):
+            reason = "torch.load does not read without running code: save it again without `pickle_protocol`"
+            raise weights_error(path, f"is written in a protocol of pickle that {reason}") from error
         problem = "holds more than tensors and settings, which are not loaded, because they could run code"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
