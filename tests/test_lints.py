@@ -44,6 +44,12 @@ def test_sequences_with_steps_first_are_meant_so() -> None:
     assert warnings(f"{HEAD}inputs: {{steps: [t, N, 32]}}\nnet: lstm 8") == []
 
 
+@pytest.mark.parametrize("net", ["multihead_attention 4 batch_first=true", "softmax 1", "transpose 1 2"])
+def test_n_counts_tokens_where_b_counts_samples(net: str) -> None:
+    assert warnings(f"{HEAD}inputs: {{tokens: [B, N, 32]}}\nnet: {net}") == []
+    assert [code for code, _ in warnings(f"{HEAD}inputs: {{tokens: [B, N, 32]}}\nnet: softmax 0")] == ["mixes-samples"]
+
+
 @pytest.mark.parametrize("code", sorted(NEW))
 def test_each_can_be_silenced(code: str) -> None:
     """By `lint`, and by a comment on the line."""

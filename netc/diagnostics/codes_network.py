@@ -195,7 +195,8 @@ NETWORK_CODES = (
         "mixes-samples",
         "warn",
         "An operator runs over the axis that holds the batch",
-        "The result for one sample depends on the others in its batch. The batch axis is the one of size `N`.",
+        "The result for one sample depends on the others in its batch. The batch axis is the one of size `N`, or `B` "
+        "where there is one.",
         "net: [flatten, linear 10, softmax 0]\n",
         "use another axis, or `batch_first=true` for sequences, or write `# netc: ignore[mixes-samples]`.",
     ),

@@ -12,11 +12,9 @@ from netc.dims import Dim, Size, TooComplex, exact_div, substitute, symbols
 from netc.ir.flat import Flat, FlatNode, Wire, join
 from netc.ir.model import Network, Node
 from netc.ops.base import Op
+from netc.passes.batch import batch_symbol
 from netc.passes.files import frozen
 from netc.types import TensorType
-
-BATCHES = ("B", "N")
-"""Symbols that count the samples of a batch wherever they stand, as in `[T, N, 32]`."""
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -109,11 +107,9 @@ class Batch:
     def __init__(self, network: Network) -> None:
         shape = network.block.inputs[0].type.shape if network.block.inputs else ()
         size: Size = shape[0] if shape else 1
-        for name in BATCHES:
-            symbol = network.block.scope.find(name)
-            if symbol is not None and symbol[0].kind == "symbol":
-                size = symbol[0].value
-                break
+        named = batch_symbol(network)
+        if named is not None:
+            _, size = named
         self.one = dict.fromkeys(symbols(size), 1)
         self.size = 1 if isinstance(size, Dim) else size
 

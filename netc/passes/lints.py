@@ -14,10 +14,11 @@ from netc.ir.flat import Flat, FlatNode, Wire, flatten
 from netc.ir.model import Network
 from netc.lazy import LazyModule
 from netc.ops.base import Family, Op
+from netc.passes.batch import batch_symbol
 from netc.passes.compilation import Compilation
 from netc.passes.elaborate.collector import Clue, Report
 from netc.syntax.ast import Line
-from netc.types import AXES, BATCH, TensorType
+from netc.types import AXES, TensorType
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import changes
@@ -40,6 +41,7 @@ class _Lints:
     def __init__(self, report: Report, network: Network, flat: Flat) -> None:
         self.report, self.network, self.flat = report, network, flat
         self.makers: dict[Wire, FlatNode] = {wire: node for node in flat.nodes for wire in node.outputs}
+        self.batch, _ = batch_symbol(network) or ("", 1)
         asked = network.file.lint
         self.wanted = {code for code, level in LINTS.items() if level != "ignore" or code in asked}
 
@@ -89,7 +91,7 @@ class _Lints:
 
     def _mixing(self, node: FlatNode, axes: tuple[int, ...]) -> None:
         x, op = node.inputs[0].type, node.node.op
-        batch = [axis for axis in axes if isinstance(x.shape[axis], Dim) and BATCH in symbols(x.shape[axis])]
+        batch = [axis for axis in axes if isinstance(x.shape[axis], Dim) and self.batch in symbols(x.shape[axis])]
         if batch:
             message = f"{op.name} runs over axis {batch[0]} of {x}, which holds the batch, so samples are mixed"
             self._add("mixes-samples", message, node, *_other_axes(node, batch[0]))
