@@ -622,3 +622,22 @@ def test_what_expressions_stand_between_has_the_keys_of_its_numbers() -> None:
 def test_a_variable_that_loops_hand_on_is_set_once() -> None:
     text = netc.load(SPECS / "vgg.yaml", variant="vgg16").to_torch()
     assert text.count("channels = 256\n") == text.count("channels = 512\n") == 1
+
+
+def test_members_that_count_are_made_by_a_comprehension() -> None:
+    text = text_of("""
+        netc: 1
+        name: counted
+        inputs: {image: [N, 4, 8, 8]}
+        blocks:
+          unit: {args: width i, net: {conv: conv2d width 1 @in, kept: dropout i/10, out: add @in @kept}}
+          down: {args: width, net: [conv2d width 3 padding=1, relu]}
+        net:
+          first: [unit 4 0, unit 4 1, unit 4 2, unit 4 4]
+          second: [down 4, down 4, down 4, down 5]
+          third: {do: {a1: down 5, a2: down 5, a3: down 5, b: down 5, c07: down 5, c08: down 5, c09: down 5}}
+    """)
+    assert "self.first = nn.Sequential(*(Unit(i) for i in range(3)), Unit(4))" in text
+    assert "self.second = nn.Sequential(*(Down(4, 4) for _ in range(3)), Down(4, 5))" in text
+    assert '*((f"a{i}", Down(5, 5)) for i in range(1, 4)),' in text
+    assert '("c07", Down(5, 5)),' in text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise, takewhile
 from typing import Any
 
 from netc.backends.pytorch import tree
@@ -12,6 +12,7 @@ from netc.backends.pytorch.print.code import MATH, Code, filled, quoted, said
 from netc.backends.pytorch.print.document import BREAK, layout
 from netc.backends.pytorch.print.file import File
 from netc.backends.pytorch.print.identifiers import Identifiers
+from netc.backends.pytorch.print.runs import LEAST, Row, Run
 from netc.backends.pytorch.tree.number import length_of
 from netc.expr.terms import (
     folded,
@@ -65,8 +66,8 @@ class Members:
             kind = "" if known else ": OrderedDict[str, nn.Module]"
             yield f"{' ' * indent}{variable}{kind} = OrderedDict()"
         else:
-            inside = ", ".join(self._element(part) for part in parts[:start])
-            force = BREAK if start > FEW else ""
+            shown = self._elements(parts[:start], self._element)
+            inside, force = ", ".join(shown), BREAK if len(shown) > FEW else ""
             kind = "" if known else ": list[nn.Module]"
             yield from layout(f"{variable}{kind} = [{force}{inside}]", indent)
         yield from self._filled(parts[start:], variable, named, indent)
@@ -192,14 +193,57 @@ class Members:
 
     def _sequence(self, parts: Sequence[tree.Part]) -> str:
         if not _is_named(parts):
-            shown = [self._element(part) for part in parts]
-            force = BREAK if sum(isinstance(part, tree.Member) for part in parts) > FEW else ""
+            shown = self._elements(parts, self._element)
+            force = BREAK if sum(text[0] != "*" for text in shown) > FEW else ""
             return f"nn.Sequential({force}{', '.join(shown)})"
         self.file.add("collections:OrderedDict")
-        pairs = [self._pair(part) for part in parts]
+        pairs = self._elements(parts, self._pair)
         if len(pairs) == 1 and pairs[0].startswith("*("):
             return f"nn.Sequential(OrderedDict({pairs[0][2:-1]}))"
         return f"nn.Sequential(OrderedDict([{BREAK if len(pairs) > 1 else ''}{', '.join(pairs)}]))"
+
+    def _elements(self, parts: Sequence[tree.Part], one: Callable[[tree.Part], str]) -> list[str]:
+        """The members of a sequence, those that differ in what counts alone as one expression."""
+        rows, found, at = list(map(self._row, parts)), list[str](), 0
+        while at < len(parts):
+            run = Run(row for row in takewhile(bool, islice(rows, at, None)) if row is not None)
+            if run.size < LEAST:
+                found.append(one(parts[at]))
+                at += 1
+            else:
+                found.append(self._run_of(parts[at], run))
+                at += run.size
+        return found
+
+    def _row(self, part: tree.Part) -> Row | None:
+        """A member as one of a run, where it is a class with a number or without a name."""
+        if not isinstance(part, tree.Member) or not isinstance(part.module, tree.New):
+            return None
+        name = part.name
+        if part.number is not None:
+            term = self.said(part.number)
+            name = f"{name}{term.value}" if isinstance(term, Literal) else f"{name}_"
+        stem = name.rstrip("0123456789")
+        digits = name[len(stem) :]
+        if name and (not digits or str(int(digits)) != digits):
+            return None
+        terms = tuple([self.said(hole) for hole in self.plan.arguments[id(part.module)]])
+        return Row(int(digits) if digits else None, stem, self.plan.callee(part.module), terms)
+
+    def _run_of(self, part: tree.Part, run: Run) -> str:
+        """`*(MBConv(80, 80, i) for i in range(6, 9))`"""
+        assert isinstance(part, tree.Member)
+        assert isinstance(part.module, tree.New)
+        row, counter = run.rows[0], Name(id=f"$run{len(self.ids.of)}.")
+        terms = [counter if i in run.varied else term for i, term in enumerate(row.terms)]
+        text = f"{self.plan.callee(part.module).class_name}({', '.join(self._arguments(part.module, terms))})"
+        if run.first is None:
+            return f"*({text} for _ in range({run.size}))"
+        variable = self.say(counter).text
+        if row.stem:
+            text = f'(f"{row.stem}{{{variable}}}", {text})'
+        values = as_range(tuple(range(run.first, run.first + run.size)))
+        return f"*({text} for {variable} in {self.say(values).text})"
 
     def _pair(self, part: tree.Part) -> str:
         if isinstance(part, tree.Rolled):
