@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from changed import change_source
+from test_import_folding import same
 from test_import_onnx import SPEC, Tiny, shaken
 from torch import Tensor, nn
 
@@ -223,3 +224,26 @@ def test_a_batch_of_one_is_left_open_where_it_is_a_batch() -> None:
     made = netc.import_torch(Squeezed().eval(), image)
     assert "[1, 3, " in made.text
     assert made.network.module()(image).shape == Squeezed()(image).shape
+
+
+class Language(nn.Module):
+    """Positions beside words, and one matrix for reading words and writing them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.pos = nn.Embedding(40, 8), nn.Embedding(16, 8)
+        self.out = nn.Linear(8, 40, bias=False)
+        self.out.weight = self.words.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x: Tensor = self.out(self.words(ids) + self.pos(torch.arange(ids.shape[1])))
+        return x
+
+
+def test_positions_are_counted_and_tied_weights_keep_their_names() -> None:
+    net, ids = Language().eval(), torch.randint(0, 40, (2, 16))
+    made = netc.import_torch(net, ids)
+    assert "  words: embedding 40 8\n  arange: arange 0 16\n  pos: embedding 16 8 @arange\n" in made.text
+    assert "  out: linear 40 bias=false\n" in made.text
+    assert {"words.weight", "pos.weight", "out.weight"} == set(made.tensors)
+    assert same(made, net, ids)

@@ -125,4 +125,7 @@ def weight_of(value: Value) -> Weight | None:
         shape: Any = node.out.type.shape
         filled = np.broadcast_to(numbers, shape) if numbers.size == 1 else numbers.reshape(shape)
         return whole(held_array(value.source, filled))
+    if node is not None and node.op.name == "arange":
+        op: Any = node.op
+        return whole(held_array(value.source, np.arange(op.start, op.end, op.step, dtype=op.dtype)))
     return node.params[""] if node is not None and node.op.name in ("parameter", "buffer") else None

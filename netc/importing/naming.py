@@ -134,8 +134,14 @@ def _title(columns: list[Column], last: bool, template: Template, taken: Sequenc
         word = "out"
     else:
         word = next((c.first.name for c in columns if c.first.name), "") if len(columns) == 1 else lead.first.name
-        word = word or _role(lead)
+        if not word or (not _is_owner(lead) and any(_is_owner(c) and c.first.name == word for c in template.columns)):
+            word = _role(lead)
     return _free_title(_clean(word), [*taken, *template.titles])
+
+
+def _is_owner(column: Column) -> bool:
+    """Whether the source has parameters by its name, which they keep only where nothing else takes it."""
+    return column.first.node is not None and bool(column.first.node.path) and column.first.has_params()
 
 
 def _role(column: Column) -> str:

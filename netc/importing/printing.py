@@ -226,7 +226,7 @@ class _Block:
         return f".{output_names(template)[int(port[1:])]}"
 
 
-SOURCES = frozenset({"parameter", "buffer", "constant"})
+SOURCES = frozenset({"parameter", "buffer", "constant", "arange"})
 
 
 def _shifted(text: str, by: int) -> str:

@@ -22,10 +22,22 @@ def state(graph: Graph, weight: Weight, origin: str, *, learned: bool, trained: 
     if count <= FEW and not learned and held.dtype in OPERATORS["constant"].attributes["dtype"].words:
         values = tuple(plain(v) for v in weight.array().reshape(-1))
         return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
+    if not learned and (steps := _progression(weight, count)):
+        return graph.add("arange", (), origin=origin, start=steps.start, end=steps.stop, step=steps.step)
     kind = "parameter" if held.dtype.startswith("float") and learned and trained else "buffer"
     node = graph.add(kind, (), {"": weight}, origin=origin, shape=weight.shape, dtype=held.dtype)
     node.path = held.name if learned else ""
     return node
+
+
+def _progression(weight: Weight, count: int) -> range | None:
+    """Positions, as `torch.arange` makes them, where they are no more than that."""
+    if weight.held.dtype != "int64" or len(weight.shape) != 1 or count < 2:
+        return None
+    numbers = weight.array()
+    first, second = int(numbers[0]), int(numbers[1])
+    steps = range(first, first + count * (second - first), second - first) if first != second else None
+    return steps if steps is not None and np.array_equal(numbers, np.array(steps)) else None
 
 
 def plain(number: Any) -> float | int:

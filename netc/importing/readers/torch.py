@@ -7,9 +7,11 @@ What depends on no input and no parameter is computed and becomes a constant.
 from __future__ import annotations
 
 import operator
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from netc.dims import Dim, Size, at_least, exact_div, symbol
@@ -69,7 +71,7 @@ class TorchCall(Emitter):
     def weight_of(self, node: Any, name: str) -> Weight:
         """A tensor of the module, or what is computed from such tensors alone. Raises Gap."""
         found = self.reader.env[node]
-        weight = found if isinstance(found, Weight) else self.reader.folded(node)
+        weight = self.reader.own(found, self.scope) if isinstance(found, Weight) else self.reader.folded(node)
         if not isinstance(weight, Weight):
             raise self.gap(f"`{name}` depends on the input, and would have to be a parameter or a buffer")
         return weight
@@ -114,6 +116,7 @@ class TorchReader:
         held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         held |= signature.inputs_to_lifted_tensor_constants
         tensors = {**self.program.state_dict, **self.program.constants}
+        self._ties = _ties(self.program.state_dict)
         wanted, found = iter(types), {}
         for node in self.program.graph.nodes:
             if node.op != "placeholder":
@@ -124,6 +127,16 @@ class TorchReader:
             elif node.name in signature.user_inputs:
                 self.env[node] = self.graph.add_input(node.name, next(wanted), node.name)
         return found
+
+    def own(self, weight: Weight, scope: Scope) -> Weight:
+        """A tensor by the name that the innermost of these modules has for it: of tied ones an export keeps one."""
+        held, path = weight.held, scope[-1].path if scope else ""
+        name = next((other for other in self._ties.get(held.name, ()) if other.rpartition(".")[0] == path), held.name)
+        return (
+            weight
+            if name == held.name
+            else msgspec.structs.replace(weight, held=msgspec.structs.replace(held, name=name))
+        )
 
     def read(self) -> Graph:
         """Raises Gap."""
@@ -260,6 +273,14 @@ class TorchReader:
                 name = cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}"
                 frames.append(Frame(path.split("@")[0], name))
         return tuple(frames)
+
+
+def _ties(tensors: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names of each tensor that has several."""
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for name, tensor in tensors.items():
+        groups[tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype].append(name)
+    return {name: names for names in groups.values() if len(names) > 1 for name in names}
 
 
 def held_tensor(key: str, tensor: Any) -> Held:

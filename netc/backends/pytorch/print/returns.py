@@ -80,7 +80,12 @@ class Returns(Variables):
         value = f"{evaluation}({', '.join(shown[o.name] for o in kept)})" if evaluation else shown[kept[0].name]
         every = ", ".join(shown[o.name] for o in outputs)
         first, name = "", next(n for n in RESULT if self.is_free(n))
-        if evaluation and len(f"return {training}({every})") > WIDTH - self.indent - 4 and outputs[: len(kept)] == kept:
+        if (
+            training
+            and evaluation
+            and len(f"return {training}({every})") > WIDTH - self.indent - 4
+            and outputs[: len(kept)] == kept
+        ):
             first = f"{name} = {value}"
             every, value = ", ".join((f"*{name}", *(shown[o.name] for o in outputs[len(kept) :]))), name
         if training:
