@@ -56,12 +56,16 @@ def rebuilt(term: Expr, inner: Sequence[Expr]) -> Expr:
 
 def cost(term: Expr) -> int:
     """Nodes of the term."""
-    return 1 + sum(map(cost, parts_of(term)))
+    parts = parts_of(term)
+    return 1 + sum(map(cost, parts)) if parts else 1
 
 
 def has_choice(term: Expr) -> bool:
     """Whether there is an `a if b else c` in the term."""
-    return isinstance(term, Choice) or any(map(has_choice, parts_of(term)))
+    if isinstance(term, Choice):
+        return True
+    parts = parts_of(term)
+    return bool(parts) and any(map(has_choice, parts))
 
 
 def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
@@ -72,10 +76,13 @@ def substitute(term: Expr, said: Callable[[str], Expr | None]) -> Expr | None:
     before = parts_of(term)
     if not before:
         return term
-    inner = [substitute(part, said) for part in before]
-    if any(part is None for part in inner):
-        return None
-    return term if all(map(operator.is_, inner, before)) else rebuilt(term, [p for p in inner if p is not None])
+    inner: list[Expr] = []
+    for part in before:
+        found = substitute(part, said)
+        if found is None:
+            return None
+        inner.append(found)
+    return term if all(map(operator.is_, inner, before)) else rebuilt(term, inner)
 
 
 def rewritten(term: Expr, rule: Callable[[Expr, Expr], Expr]) -> Expr:
@@ -204,11 +211,11 @@ def evaluate(term: Expr, env: Mapping[str, Any]) -> Any:
 
 
 def _value(term: Expr, env: Mapping[str, Any]) -> Any:
+    if isinstance(term, Literal):
+        return term.value
+    if isinstance(term, Name):
+        return env[term.id]
     match term:
-        case Literal(value=value):
-            return value
-        case Name(id=name):
-            return env[name]
         case Binary(op="and", left=left, right=right):
             return _value(left, env) and _value(right, env)
         case Binary(op="or", left=left, right=right):

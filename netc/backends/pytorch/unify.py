@@ -36,15 +36,16 @@ def unify(items: Sequence[T]) -> T:
     first = items[0]
     if len(items) == 1:
         return first
+    alike = len(set(map(type, items))) == 1
     if isinstance(first, tuple):
-        if any(not isinstance(item, tuple) or len(item) != len(first) for item in items):
+        if not alike or any(len(item) != len(first) for item in items):  # type: ignore[arg-type]
             raise Conflict("the instances have different numbers of parts")
         return tuple(map(unify, zip(*items, strict=True)))  # type: ignore[return-value]
     if not isinstance(first, Node):
-        if any(type(item) is not type(first) or item != first for item in items):
+        if not alike or any(item != first for item in items):
             raise Conflict(f"{first!r} is another in some instances")
         return first
-    if any(type(item) is not type(first) for item in items):
+    if not alike:
         raise Conflict("the instances are built differently")
     rule = _RULES.get(type(first), _fields)
     return rule(items)  # type: ignore[no-any-return]

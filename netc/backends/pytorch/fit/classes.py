@@ -204,9 +204,9 @@ def _rooted(
                 if not live[definition].isdisjoint(depends):
                     live[definition].add(guard)
             for call, bound in trace.bound.items():
-                for name, number in bound.items():
-                    if any(n in live[definition] for n in trace.bases(number.depends)):
-                        live[call.block.definition].add(name)
+                found = live[call.block.definition]
+                hanging = (name for name, number in bound.items() if number.depends and name not in found)
+                found.update([n for n in hanging if not live[definition].isdisjoint(trace.bases(bound[n].depends))])
     return live
 
 
