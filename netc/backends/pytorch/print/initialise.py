@@ -13,12 +13,13 @@ import msgspec
 from netc.backends.pytorch.print.code import literal
 from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.init_text import INDENT, MAGIC, Filler, Names, Step, holds, says, statements
+from netc.backends.pytorch.trace.forms import Forms
 from netc.backends.pytorch.tree.names import safe
 from netc.expr.evaluate import Context, evaluate
 from netc.expr.scope import Provenance
 from netc.expr.tree import Expr, ListExpr, Literal, spelled
 from netc.ir.flat import Flat, FlatNode, Home, join, parameters
-from netc.ir.model import Block, Call, Network, Node
+from netc.ir.model import Block, Call, Network
 from netc.ops.fill import INITIALISERS, flat, initialise
 from netc.ops.records import TorchModule
 from netc.passes.init_rules import governing, names_parameter
@@ -40,7 +41,9 @@ class InitCode(msgspec.Struct, frozen=True):
     helpers: Mapping[str, str]
 
 
-def init_statements(network: Network, opened: Flat, say: Say, access: Access, taken: Iterable[str] = ()) -> InitCode:
+def init_statements(
+    network: Network, opened: Flat, forms: Forms, say: Say, access: Access, taken: Iterable[str] = ()
+) -> InitCode:
     """What the end of the root's `__init__` does so that its parameters start as the rules say.
 
     say: a float of the root's file in its `__init__`; None where no expression says it, and its value is written.
@@ -54,7 +57,7 @@ def init_statements(network: Network, opened: Flat, say: Say, access: Access, ta
     if not any(use.file.init for use in uses.values()):
         return InitCode((), (), {})
     names = Names(*(safe(name, frozenset(taken)) for name in ("m", "name", "parameter")))
-    reader = _Reader(network, opened, uses, say, access, names)
+    reader = _Reader(network, opened, forms, uses, say, access, names)
     steps = reader.steps(uses[""])
     if not reader.are_right(steps):
         steps = list(reader.by_name())
@@ -132,13 +135,19 @@ class _Reader:
     """Reads the rules of a network."""
 
     def __init__(
-        self, network: Network, opened: Flat, uses: Mapping[str, _Use], say: Say, access: Access, names: Names
+        self,
+        network: Network,
+        opened: Flat,
+        forms: Forms,
+        uses: Mapping[str, _Use],
+        say: Say,
+        access: Access,
+        names: Names,
     ) -> None:
         self.network, self.uses, self.say, self.access, self.names = network, uses, say, access, names
         self.decided = governing(network, opened)
-        self.forms = dict(
-            _forms(opened, {rule.pattern.partition(".")[0] for use in uses.values() for rule in use.file.init})
-        )
+        named = {rule.pattern.partition(".")[0] for use in uses.values() for rule in use.file.init}
+        self.forms = dict(_forms(opened, forms, named))
         self.tensors = [
             _Tensor(key, param.name, node, self.forms[node])
             for key, param, node in parameters(opened)
@@ -257,15 +266,11 @@ class _Reader:
 LOOP = "        for name, parameter in {}.named_parameters():"
 
 
-def _forms(flat: Flat, operators: Collection[str]) -> Iterator[tuple[FlatNode, TorchModule]]:
+def _forms(flat: Flat, forms: Forms, operators: Collection[str]) -> Iterator[tuple[FlatNode, TorchModule]]:
     """The modules of operators that have parameters, or might."""
-    forms: dict[Node, TorchModule | None] = {}
     for node in flat.nodes:
-        if node.params or node.node.op.name in operators:
-            if node.node not in forms:
-                forms[node.node] = node.node.op.torch(*(value.type for value in node.node.inputs)).module
-            if form := forms[node.node]:
-                yield node, form
+        if (node.params or node.node.op.name in operators) and (form := forms.of(node.node).module):
+            yield node, form
 
 
 def _arguments(line: Line) -> Iterator[tuple[Argument, str, tuple[str, ...]]]:

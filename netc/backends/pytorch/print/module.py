@@ -316,7 +316,8 @@ class ClassWriter:
             term = self.plan.number(said)
             return None if term is None else self.constructor.say(term).text
 
-        code = init_statements(self.network, self.flat, say, self._access, self.constructor.ids.of.values())
+        forms, names = self.file.classes.tracer.forms, self.constructor.ids.of.values()
+        code = init_statements(self.network, self.flat, forms, say, self._access, names)
         for pair in code.imports:
             self.file.add(pair)
         self.file.helpers.update(code.helpers)

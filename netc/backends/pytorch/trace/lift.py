@@ -217,7 +217,12 @@ def _checked(
     """The sizes found, where they agree with the real ones; what only hidden attributes decide is not followed."""
     if len(found) != len(real):
         return tuple(opaque(size, unfollowed) for size in real)
-    return tuple(
-        msgspec.structs.replace(f, value=size) if not hidden and f.value == size else opaque(size, f.depends | hidden)
-        for f, size in zip(map(of, found), real, strict=True)
-    )
+    if hidden:
+        return tuple([opaque(size, of(f).depends | hidden) for f, size in zip(found, real, strict=True)])
+    pairs = zip(map(of, found), real, strict=True)
+    return tuple([f if f.value is size else _agreed(f, size) for f, size in pairs])
+
+
+def _agreed(found: Number, size: Any) -> Number:
+    """A size that was found, where it agrees with the real one."""
+    return msgspec.structs.replace(found, value=size) if found.value == size else opaque(size, found.depends)
