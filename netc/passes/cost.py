@@ -112,6 +112,7 @@ class Batch:
             _, size = named
         self.one = dict.fromkeys(symbols(size), 1)
         self.size = 1 if isinstance(size, Dim) else size
+        self._singles: dict[TensorType, TensorType] = {}
 
     def macs(self, node: FlatNode, fed: set[Wire]) -> Size | None:
         op = node.node.op
@@ -141,7 +142,9 @@ class Batch:
 
     def single(self, type_: TensorType) -> TensorType:
         """A type with the batch as one sample, where its size is a symbol."""
-        return type_.with_shape(*(substitute(size, self.one) for size in type_.shape)) if self.one else type_
+        if self.one and type_ not in self._singles:
+            self._singles[type_] = type_.with_shape(*(substitute(size, self.one) for size in type_.shape))
+        return self._singles.get(type_, type_)
 
 
 def _parameters(network: Network, node: FlatNode, counted: set[str]) -> tuple[int, int]:

@@ -92,7 +92,9 @@ def _apply(items: Sequence[Apply]) -> Apply:
     elif first.call is not None and _tried([item.make for item in items]) is None:
         items = [msgspec.structs.replace(item, make=None) for item in items]
     kept, heavy = any(item.kept for item in items), any(item.heavy for item in items)
-    return _fields([msgspec.structs.replace(item, kept=kept, heavy=heavy) for item in items])  # type: ignore[no-any-return]
+    if not all(item.kept is kept and item.heavy is heavy for item in items):
+        items = [msgspec.structs.replace(item, kept=kept, heavy=heavy) for item in items]
+    return _fields(items)  # type: ignore[no-any-return]
 
 
 def _read(items: Sequence[Read]) -> Read:

@@ -119,7 +119,7 @@ class Plan:
                 if call is not None:
                     for hole in step.holes:
                         self._decide(hole, frozenset())
-                yield msgspec.structs.replace(step, make=make)
+                yield step if make is step.make else msgspec.structs.replace(step, make=make)
             case tree.Branch(then=then, otherwise=otherwise) if then is not None and otherwise is not None:
                 if not step.path:
                     raise Conflict("the class itself is one thing or another")
@@ -251,7 +251,7 @@ class Plan:
                 raise Conflict("an operator that no argument holds")
         for hole in made.holes if operator is None else operator.site:
             self._decide(hole, counters)
-        return tree.Make(made.form, made.holes, operator)
+        return made if operator is made.operator else tree.Make(made.form, made.holes, operator)
 
     def _call(self, made: tree.New, counters: frozenset[str]) -> None:
         plan = self.callee(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -58,8 +59,8 @@ class Numbers:
         here, path = self.instance.here(), self.instance.local(node.path)
         holes = [Hole(path, a.name, ((here, self._printed(node, a)),), a.keyword, a.omit) for a in args]
         if typed:
-            dtype = tree.Dtype(self.flow.forms.dtype(node))
-            holes.append(Hole(path, "dtype", ((here, Number(dtype, lit(dtype))),), True, tree.Dtype("float32")))
+            seen = ((here, _typed(self.flow.forms.dtype(node))),)
+            holes.append(Hole(path, "dtype", seen, True, tree.Dtype("float32")))
         return tuple(holes)
 
     def _printed(self, node: Node, arg: TorchArg) -> Number:
@@ -207,6 +208,13 @@ class Numbers:
         if term is not None and cost(term) > LONGEST_DERIVED:
             term = None
         return Number(size.value, term, translated(size.depends, bound))
+
+
+@cache
+def _typed(dtype: str) -> Number:
+    """The type of a module's numbers as an argument."""
+    found = tree.Dtype(dtype)
+    return Number(found, lit(found))
 
 
 def _file_scope(scope: Scope | None) -> Scope | None:
