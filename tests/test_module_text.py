@@ -641,3 +641,25 @@ def test_members_that_count_are_made_by_a_comprehension() -> None:
     assert "self.second = nn.Sequential(*(Down(4, 4) for _ in range(3)), Down(4, 5))" in text
     assert '*((f"a{i}", Down(5, 5)) for i in range(1, 4)),' in text
     assert '("c07", Down(5, 5)),' in text
+
+
+def test_a_list_that_one_call_makes_for_the_next_has_no_name() -> None:
+    text = text_of("""
+        netc: 1
+        name: pyramid
+        inputs: {image: [N, 3, 8*h, 8*w]}
+        blocks:
+          body:
+            net: {c$i: {for: {i: 1..3}, do: [conv2d 4 3 padding=1 stride=2, relu]}}
+            outputs: {c1: c1, c2: c2, c3: c3}
+          neck:
+            inputs: [c1, c2, c3]
+            net: {laterals.$i: {for: {i: 0..2}, do: "conv2d 8 1 @c$(i+1)"}}
+            outputs: {p1: laterals.0, p2: laterals.1, p3: laterals.2}
+          backbone:
+            net: {body: body @in, neck: neck @body.c1 @body.c2 @body.c3}
+            outputs: {p1: neck.p1, p2: neck.p2, p3: neck.p3}
+        net: {backbone: backbone @image}
+        outputs: {p1: backbone.p1, p2: backbone.p2, p3: backbone.p3}
+    """)
+    assert "        return self.neck(self.body(x))\n" in text

@@ -46,24 +46,20 @@ FROM_SIDES = '''class AnchorBoxes(nn.Module):
         self.sides = (widths, heights)
 '''
 
-SIZED = '''
-    def corners(self, device: torch.device) -> Tensor:
-        """Half the width and height of each box."""
-        size = torch.tensor(self.sizes, dtype=torch.float32, device=device).flatten()
-        ratio = torch.tensor(self.ratios, dtype=torch.float32, device=device)  # if ratios
+SIZED = """        size = torch.tensor(self.sizes, dtype=torch.float32, device=x.device).flatten()
+        ratio = torch.tensor(self.ratios, dtype=torch.float32, device=x.device)  # if ratios
         root = ratio.reshape(-1, 1).sqrt()  # if ratios
-        corner = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2  # if ratios
-        corner = torch.stack([size, size], -1) / 2  # if no ratios
-        return corner.round() if self.round else corner  # if round
-        return corner.round()  # if no round'''
+        corners = torch.stack([1 / root * size, root * size], -1).reshape(-1, 2) / 2  # if ratios
+        corners = torch.stack([size, size], -1) / 2  # if no ratios
+        corners = (corners.round() if self.round else corners).to(x)  # if round
+        corners = corners.round().to(x)  # if no round
+"""
 
-SIDED = '''
-    def corners(self, device: torch.device) -> Tensor:
-        """Half the width and height of each box."""
-        sides = torch.tensor(self.sides, dtype=torch.float32, device=device)
-        return sides.reshape(2, -1).T / 2'''
+SIDED = """        sides = torch.tensor(self.sides, dtype=torch.float32, device=x.device)
+        corners = (sides.reshape(2, -1).T / 2).to(x)
+"""
 
-AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
+CELLS = '''        self.stride = stride if isinstance(stride, tuple) else (stride, stride)
         self.offset = offset  # if offset
 
     def places(self, axis: int, x: Tensor) -> Tensor:
@@ -76,10 +72,10 @@ AROUND_CELLS = '''        self.stride = stride if isinstance(stride, tuple) else
         rows, columns = self.places(-2, x), self.places(-1, x)
         down, across = torch.meshgrid(rows, columns, indexing="ij")
         shifts = torch.stack([across, down, across, down], -1)
-        corners = self.corners(x.device).to(x)
-        boxes = torch.cat([-corners, corners], 1)
-        return (shifts[:, :, None] + boxes).reshape(-1, 4)
 '''
+
+AROUND = """        boxes = torch.cat([-corners, corners], 1)
+        return (shifts[:, :, None] + boxes).reshape(-1, 4)"""
 
 LEAST, MOST = 1e-6, 1e6
 """Lengths and ratios outside are slips, and no float32 in between overflows."""
@@ -161,10 +157,10 @@ class Anchors(Op):
         offset = _option(self, "offset", plain(self.offset))
         if self.widths:
             return TorchForm(
-                TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + AROUND_CELLS + SIDED)
+                TorchModule("AnchorBoxes", (*lists, stride, offset), helper=FROM_SIDES + CELLS + SIDED + AROUND)
             )
         args = (*lists, _option(self, "ratios", _bare(self.ratios)), stride, offset, _option(self, "round", self.round))
-        return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + AROUND_CELLS + SIZED))
+        return TorchForm(TorchModule("Anchors", args, helper=FROM_SIZES + CELLS + SIZED + AROUND))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         """Columns + boxes + rows, by broadcasting; no constant has an element for every cell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netc.backends.pytorch import tree
 from netc.backends.pytorch.print.code import LEVELS, Code, filled
 from netc.backends.pytorch.print.constructor import Constructor
-from netc.backends.pytorch.print.document import WIDTH
+from netc.backends.pytorch.print.document import WIDTH, layout
 from netc.backends.pytorch.print.returns import BARE, Returns
 from netc.backends.pytorch.print.shapes import Shapes
 from netc.backends.pytorch.print.tensors import Tensors
@@ -157,11 +157,24 @@ class Expressions(Returns):
             packed = self.constructor.file.lists.packed.get(self.constructor.plan.callee(step.make))
             if packed is not None:
                 listed = self._as_list([code.text for code in operands[packed]])
+                listed = self._called_for(listed, [self.tensors.of(read) for read in step.reads], packed)
                 return [*operands[: packed.start], Code(listed), *operands[packed.stop :]]
         elif "{*}" in self._template(step):
             items = self._collapsed([code.text for code in operands], 3)
             return operands if len(items) == len(operands) else [Code(item) for item in items]
         return operands
+
+    def _called_for(self, listed: str, slots: list[str], packed: slice) -> str:
+        """The call that made a list just before, where nothing else reads the list; its name otherwise."""
+        name, text = self.built[-1] if self.built else ("", "")
+        written = layout(f"{name} = {text}", self.indent)
+        plain = name == listed and BARE.fullmatch(text) and self.lines[-len(written) :] == written
+        known = all(slot in self.homes or slot in self.atoms for slot in slots)
+        if not plain or not known or self.stack or any(self.uses[slot] != 1 for slot in slots[packed]):
+            return listed
+        del self.lines[-len(written) :]
+        self.built.pop()
+        return text
 
     def _said(self, hole: tree.Hole) -> Expr:
         return self.terms.get(id(hole)) or self.constructor.plan.said(hole)
