@@ -64,7 +64,7 @@ def test_a_file_that_is_a_chain_may_be_read_from_within(tmp_path: Path) -> None:
     )
     agree(network, 3, 16, 16)
     code = generate(network)
-    assert "class Parts(nn.ModuleList):" in code
+    assert "class Parts(nn.ModuleDict):" in code
     assert "[:2]" not in code
     module = network_class(code)().eval()
     image = torch.randn(1, 3, 16, 16)
