@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from netc.backends.pytorch.tree import Factory
 from netc.backends.pytorch.tree.names import pascal
+from netc.backends.pytorch.tree.number import Number, given
 from netc.ir.model import Block, Call, Item, Node, Value, leaves
 from netc.ops.base import Op
 from netc.ops.records import TorchArg, TorchCall, TorchForm, TorchModule
@@ -33,6 +34,7 @@ class Forms:
         self._written: dict[Node, Written] = {}
         self._kept: dict[Block, bool] = {}
         self._bare: dict[int, tuple[TorchModule, TorchModule]] = {}
+        self._given: dict[int, tuple[TorchArg, Number]] = {}
         self._in_place: dict[int, bool] = {}
         """Statements (by identity) with a form in place, and whether it is right in all their instances."""
         for block in blocks_of(root):
@@ -70,6 +72,12 @@ class Forms:
                 found = self._known[key] = _written(op, types)
             self._written[node] = found
         return found
+
+    def given(self, arg: TorchArg) -> Number:
+        """An argument that the author wrote, or left as it is by default; one for all nodes of a form."""
+        if id(arg) not in self._given:
+            self._given[id(arg)] = arg, given(arg.value)
+        return self._given[id(arg)][1]
 
     def bare(self, form: TorchModule) -> TorchModule:
         """A form without what instances may differ in."""

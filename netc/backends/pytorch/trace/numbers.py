@@ -15,7 +15,7 @@ from netc.backends.pytorch.trace.lift import agreed, inferred, listed, owned, pr
 from netc.backends.pytorch.trace.read import Reader
 from netc.backends.pytorch.tree import Hole
 from netc.backends.pytorch.tree.instance import Instance, Sizes
-from netc.backends.pytorch.tree.number import LONGEST_DERIVED, NOTHING, Number, depends_of, given, of, translated
+from netc.backends.pytorch.tree.number import LONGEST_DERIVED, NOTHING, Number, depends_of, of, translated
 from netc.expr.scope import Provenance, Scope
 from netc.expr.terms import cost, is_plain, lit, substitute
 from netc.expr.tree import Expr, Name
@@ -69,7 +69,7 @@ class Numbers:
         if arg.attribute is not None:
             source = attributes.get(arg.attribute)
             if source is None:
-                return given(arg.value)
+                return self.flow.forms.given(arg)
             return Number(arg.value, listed(source.term, arg.value, self.reader), source.depends, True)
         if arg.axis is not None:
             position, axis = arg.axis
