@@ -70,7 +70,7 @@ class Maker:
         args = self._args(scope, taken, r.randint(1, 2) if small else r.randint(1, 5))
         spec["args"] = {a: value(r, kind) for a, kind in args.items()}
         self._let(spec, scope, taken)
-        own = scope.count() if r.random() < 0.3 else r.randint(1, 4)
+        own = scope.count() if r.random() < 0.15 else r.randint(1, 4)
         spec["inputs"] = {"image": ["N", "q" if small else own, "4*h", "4*v"]}
         blocks: list[Block] = []
         if imports:
