@@ -250,6 +250,24 @@ def test_names_are_found_by_order_and_shape(order: tuple[str, ...], trained: Pat
     assert same(load_file(trained / "again.safetensors"), load_file(trained / "ours.safetensors"))
 
 
+@pytest.mark.parametrize("rules", ["timm/vit", "timm/regnet", "timm/vgg", "pytorchcv/vgg16_bn"])
+def test_names_are_found_where_tensors_lie_by_name(rules: str) -> None:
+    """As in the files of safetensors: `layer10` before `layer9`, the stem behind what follows it."""
+    spec, _, given = model_of(rules)
+    wanted = [t for t in tensors(netc.load(ROOT / spec).ir) if t.name.rpartition(".")[2] not in STATISTICS]
+    found = match([TensorSpec(name, "float32", shape) for name, shape in sorted(given.items())], wanted)
+    assert found.by_name
+    assert found.pairs == renamed(list(given), Selection(rules=read_rules(f"netc:{rules}"))).new
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("spec", ["densenet.yaml", "inception_v3.yaml", "resnet.yaml"])
+def test_names_that_fit_stay(spec: str, by_name: bool) -> None:
+    wanted = tensors(netc.load(ROOT / "specs" / spec).ir)
+    found = match(sorted(wanted, key=lambda tensor: tensor.name) if by_name else wanted, wanted)
+    assert (found.rules, found.doubtful, found.left, found.missing) == ({}, (), (), ())
+
+
 def test_what_could_be_matched_otherwise_is_said(trained: Path) -> None:
     """Whether the shortcut or the convolution comes first nobody can tell from shapes: names decide, and it is said."""
     spec = ("--for", trained / "pair.yaml", "--match")

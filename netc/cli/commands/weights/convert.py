@@ -195,6 +195,10 @@ def _told(how: MatchedTensors) -> list[str]:
     if how.doubtful:
         swapped = f"these may have been swapped with others of the same shape: {_listed(how.doubtful)}"
         lines.append(f"{swapped}; compare what both networks compute")
+        if how.by_name:
+            lines.append(
+                "the file has its tensors in the order of their names; one of torch.save's has that of the layers"
+            )
     return lines
 
 
