@@ -123,7 +123,8 @@ class Window(msgspec.Struct, frozen=True):
         """Single changes that leave no remainder on `n`, the nearest of each kind on both sides, within REACH.
 
         Fields are `padding` (a number, or begin and end where both alike cannot do), `kernel_size`,
-        `stride` and, for an integer `n`, `input`. Empty when there is no remainder.
+        `stride` and, for an integer `n`, `input`. None makes windows skip elements that these do not skip. Empty when
+        there is no remainder.
         """
         if self.remainder(n) == 0:
             return []
@@ -145,11 +146,15 @@ class Window(msgspec.Struct, frozen=True):
             yield from (("padding", (self.begin, end)) for end in _nearest(ends, self.end)[-1:])
 
     def _exact_kernels(self, n: Size) -> Iterator[tuple[str, Setting]]:
-        kernels = [k for k in _around(self.kernel, 2, self.kernel + self.stride) if self._changed(kernel=k)._fits(n)]
+        least = max(2, min(self.kernel, 1 - (1 - self.stride) // self.dilation))
+        kernels = [
+            k for k in _around(self.kernel, least, self.kernel + self.stride) if self._changed(kernel=k)._fits(n)
+        ]
         yield from (("kernel_size", kernel) for kernel in _nearest(kernels, self.kernel))
 
     def _exact_strides(self, n: Size) -> Iterator[tuple[str, Setting]]:
-        strides = [s for s in _around(self.stride, 2, 2 * self.stride) if self._changed(stride=s)._fits(n)]
+        longest = min(2 * self.stride, max(self.stride, self.extent))
+        strides = [s for s in _around(self.stride, 2, longest) if self._changed(stride=s)._fits(n)]
         yield from (("stride", stride) for stride in _nearest(strides, self.stride))
 
     def _exact_inputs(self, n: Size) -> Iterator[tuple[str, Setting]]:

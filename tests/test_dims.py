@@ -186,7 +186,10 @@ def same_on(d: int, r: int, e: int, s: int, m: int, c: int) -> bool:
         ([(W, H + 3)], {"W": H + 3}),
         ([(W, H), (W, H + 3)], None),
         ([(h, h + 1)], None),
-        ([(h, 224)], None),
+        ([(h, 224)], {"h": 224}),
+        ([(h, 5), (2 * w, 6)], {"h": 5, "w": 3}),
+        ([(2 * h, 5)], None),
+        ([(h, 5), (h, 6)], None),
         ([(h, h), (8, 7)], None),
     ],
 )

@@ -33,8 +33,9 @@ def check_all(text: str, finding: Diagnostic) -> None:
     before = elaborate(text)[1]
     for fix in finding.fixes:
         if fix.edits:
-            for value in re.findall(r"`\w+=([^`]+)`", fix.title.partition(" instead of ")[0]):
-                assert any(value in edit.replacement for edit in fix.edits), fix
+            for values in re.findall(r"`(\w+=[^`]+)`", fix.title.partition(" instead of ")[0]):
+                for value in re.findall(r"\w+=(\([^)]*\)|\S+)", values):
+                    assert any(value in edit.replacement for edit in fix.edits), fix
             after = elaborate(applied(text, fix.edits))[1]
             assert len(after) < len(before), (fix.title, [one.message for one in after])
             assert (finding.code, finding.message) not in [(one.code, one.message) for one in after]
@@ -214,7 +215,15 @@ CASES = [
     ("inputs: {v: [N, 8, 100]}\nnet: conv2d 8 3", ["`conv1d` takes N×8×100"]),
     ("inputs: {v: [N, 8, 9, 9, 9]}\nnet: max_pool2d 3", ["`max_pool3d` takes N×8×9×9×9"]),
     ("inputs: {v: [N, 4, 6]}\nnet: layer_norm 5", ["`normalized_shape=6` fits"]),
-    ("inputs: {v: [N, 4, h]}\nnet: layer_norm 5", []),
+    ("inputs: {v: [N, 4, h]}\nnet: layer_norm 5", ["declare `v: [N, 4, 5]`"]),
+    ("inputs: {v: [N, 4, h, 2*w]}\nnet: rms_norm (5 6)", ["declare `v: [N, 4, 5, 6]`"]),
+    ("inputs: {v: [N, 96, h, w]}\nnet: layer_norm 96", ["`layer_norm2d` is over the channels of N×C×H×W"]),
+    ("inputs: {a: [N, 4, h], b: [N, 5, 7]}\nnet: matmul @a @b", ["declare `a: [N, 4, 5]`"]),
+    ('inputs: {a: [N, 4, h], b: [N, 5, 7]}\nnet: einsum "bij,bjk->bik" @a @b', ["declare `a: [N, 4, 5]`"]),
+    (
+        "inputs: {q: [N, t, 8], k: [N, s, 8], v: [N, 7, 8]}\nnet: scaled_dot_product_attention @q @k @v",
+        ["declare `k: [N, 7, 8]`"],
+    ),
     (
         "inputs: {v: [N, 4, 8, 8]}\nnet: [relu, flatten 0, linear 10]",
         ["write `start_dim=1` in `1`: axis 0 holds the batch"],
@@ -230,6 +239,28 @@ CASES = [
         ["`padding=half` fits"],
     ),
     ("inputs: {image: [N, 3, 10, 10]}\nnet: conv2d 8 3 stride=2", ["[N, 3, 9, 9]", "[N, 3, 11, 11]", "(0 0 1 1)"]),
+    (UNET.replace("SIZES", "h, 300"), ["the input `image: [N, 3, 8*h, 296]`", "`image: [N, 3, 8*h, 304]`"]),
+    (UNET.replace("SIZES", "304, w"), ["declare `image: [N, 3, 304, 8*w]`"]),
+    (UNET.replace("SIZES", "257, w"), ["the input `image: [N, 3, 256, 8*w]`", "`image: [N, 3, 264, 8*w]`"]),
+    (
+        """\
+        inputs: {sound: [N, 1, t]}
+        net: {a: conv1d 4 3 stride=2 @sound, b: conv_transpose1d 1 3 stride=2, out: add @b @sound}
+        """,
+        ["declare `sound: [N, 1, 2*t+1]`", "write `like=@sound` in `b`"],
+    ),
+    (
+        """\
+        inputs: {image: [N, 3, 64, 64]}
+        net:
+          a: conv2d 3 3 stride=2 padding=1 @image
+          b: conv_transpose2d 3 3 stride=2 padding=1
+          out: add @b @image
+        """,
+        ["[N, 3, 63, 63]", "[N, 3, 65, 65]", "`like=@image` in `b`", "`output_padding=1` to `b`"],
+    ),
+    ("inputs: {sound: [N, 3, 227]}\nnet: max_pool1d 2", ["226", "228", "`kernel_size=3 stride=2`"]),
+    ("inputs: {image: [N, 3, 227, 64]}\nnet: conv2d 8 2 stride=2", ["226", "228", "(0 0 1 0)", "`kernel_size=(3 2)`"]),
 ]
 
 

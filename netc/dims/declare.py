@@ -47,6 +47,7 @@ def declarations(pairs: Iterable[tuple[Size, Size]]) -> Iterator[dict[str, Size]
             yield {name: symbol(name) * m + c for name, (m, c) in forms.items()}
         if not exact:
             yield from _as_each_other(gaps_left)
+            yield from _as_numbers(gaps_left)
 
 
 def _gap(difference: Size) -> _Gap | None:
@@ -60,7 +61,7 @@ def _gap(difference: Size) -> _Gap | None:
 
 
 def _progressive(gaps: Sequence[_Gap]) -> Iterator[dict[str, Progression]]:
-    """One symbol alone, all that are rounded alike, or each in its own way."""
+    """One symbol alone, each in its own way, or all that are rounded alike."""
     whole: dict[str, int] = {}
     for gap in gaps:
         for name, period in gap.period.items():
@@ -69,12 +70,12 @@ def _progressive(gaps: Sequence[_Gap]) -> Iterator[dict[str, Progression]]:
     for name, period in rounded.items():
         yield from (f for m, c in _progressions(period) if _close(gaps, f := {name: (m, c)}))
     if len(rounded) > 1:
-        alike = (dict.fromkeys(rounded, form) for form in _progressions(max(rounded.values())))
-        yield from (forms for forms in alike if _close(gaps, forms))
         apart = {name: _first_alone(gaps, name, period) for name, period in rounded.items()}
         own = {name: form for name, form in apart.items() if form is not None}
         if len(set(own.values())) > 1 and _close(gaps, own):
             yield own
+        alike = (dict.fromkeys(rounded, form) for form in _progressions(max(rounded.values())))
+        yield from (forms for forms in alike if _close(gaps, forms))
 
 
 def _first_alone(gaps: Sequence[_Gap], name: str, period: int) -> Progression | None:
@@ -109,3 +110,16 @@ def _as_each_other(gaps: Sequence[_Gap]) -> Iterator[dict[str, Size]]:
 def _is_positive_without(value: Size, name: str) -> bool:
     from_others = isinstance(value, Dim) and all(c > 0 for _, c in value.terms) and value.constant >= 0
     return from_others and name not in symbols(value)
+
+
+def _as_numbers(gaps: Sequence[_Gap]) -> Iterator[dict[str, Size]]:
+    """A number for every symbol, where each difference is a multiple of one symbol and a constant."""
+    numbers: dict[str, Size] = {}
+    for gap in gaps:
+        (monomial, coefficient), *more = gap.difference.terms
+        value, rest = divmod(-gap.difference.constant, coefficient)
+        if more or rest or value < 1 or len(monomial) != 1 or monomial[0].den:
+            return
+        numbers[monomial[0].name] = value
+    if all(substitute(gap.difference, numbers) == 0 for gap in gaps):
+        yield numbers

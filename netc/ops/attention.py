@@ -17,6 +17,7 @@ from netc.ops.common import (
     node,
     number,
     numbers,
+    open_sizes,
     optional,
 )
 from netc.ops.merge import broadcast, need_broadcast, need_same_dtype
@@ -26,7 +27,8 @@ from netc.types import TensorType
 
 def need_equal(op: Op, at: int, a: Size, b: Size, what: str) -> Iterator[Problem]:
     if not compare(a, b).holds:
-        yield Problem("shape-mismatch", f"{op.name} needs equal {what}, not {dim_text(a)} and {dim_text(b)}", at)
+        message = f"{op.name} needs equal {what}, not {dim_text(a)} and {dim_text(b)}"
+        yield Problem("shape-mismatch", message, at, clash=open_sizes((a, b)))
 
 
 def minus_infinity(dtype: str) -> OnnxConst:

@@ -8,9 +8,9 @@ from struct import pack, unpack
 from typing import Any
 
 from netc.budget import spend
-from netc.dims import Size, dim_text
+from netc.dims import Dim, Size, dim_text
 from netc.ops.base import Op
-from netc.ops.records import Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
+from netc.ops.records import Clash, Fill, OnnxConst, OnnxNode, Param, Problem, TorchArg, Unsupported
 from netc.types import AXES, TensorType
 from netc.types import FLOATS as FLOATS
 
@@ -83,6 +83,12 @@ def axis_name(axis: int, rank: int) -> str:
 def changed(**values: Any) -> tuple[tuple[str, Any], ...]:
     """One candidate remedy: attributes and the values to try."""
     return tuple(values.items())
+
+
+def open_sizes(*pairs: tuple[Size, Size]) -> Clash | None:
+    """What symbols are to be declared for: sizes that should be equal, two and two, where one of them is symbolic."""
+    apart = tuple([pair for pair in pairs if pair[0] != pair[1]])
+    return Clash(apart) if any(isinstance(size, Dim) for pair in apart for size in pair) else None
 
 
 def divisors(count: int, divisor: int, name: str) -> tuple[tuple[tuple[str, Any], ...], ...]:

@@ -55,6 +55,7 @@ class ConvTranspose(_ConvBase):
 
     transposed = True
     references: ClassVar[tuple[str, ...]] = ("like",)
+    like_replaces: ClassVar[tuple[str, ...]] = ("output_padding",)
 
     out_channels: int = attr("number of output channels", minimum=1)
     kernel_size: PerAxis = attr("size of the window per axis", minimum=1)

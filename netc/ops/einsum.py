@@ -10,7 +10,7 @@ import msgspec
 
 from netc.dims import Size, compare, dim_text
 from netc.ops.base import Family, Op, Text, attr, op
-from netc.ops.common import int64, need_float, node
+from netc.ops.common import int64, need_float, node, open_sizes
 from netc.ops.merge import need_same_dtype
 from netc.ops.records import OnnxNode, Problem, TorchArg, TorchCall, TorchForm, Work
 from netc.types import TensorType
@@ -140,7 +140,7 @@ def _check_sizes(written: str, parsed: Equation, *x: TensorType) -> Iterator[Pro
             if not compare(other, size).holds and (other is inside or 1 not in (other, size)):
                 name = f"`{letter}`" if letter in written else "an axis of `...`"
                 message = f"{name} is {dim_text(other)} and {dim_text(size)}"
-                yield Problem("shape-mismatch", message, at)
+                yield Problem("shape-mismatch", message, at, clash=open_sizes((other, size)))
                 return
             sizes[letter] = size if before == 1 else before
 

@@ -17,6 +17,7 @@ from netc.ops.common import (
     need_float,
     node,
     number,
+    open_sizes,
     positional,
     size_of,
 )
@@ -228,7 +229,7 @@ class MatMul(Op):
             turned = b.rank > 1 and a.rank > 1 and compare(k, b.shape[-1]).holds
             helps = ("transpose the second one before: `transpose -1 -2`",) if turned else ()
             message = f"matmul inputs disagree: {a} has{rows} {dim_text(k)}, {b} has{columns} {dim_text(n)}"
-            yield Problem("shape-mismatch", message, 1, helps=helps)
+            yield Problem("shape-mismatch", message, 1, helps=helps, clash=None if turned else open_sizes((k, n)))
 
     def infer(self, *x: TensorType) -> TensorType:
         a, b = x

@@ -11,6 +11,7 @@ from netc.ops.base import Family, Ints, Op, attr, op
 from netc.ops.common import (
     ONES,
     ZEROS,
+    changed,
     divisors,
     filled,
     int64,
@@ -23,19 +24,36 @@ from netc.ops.common import (
     node,
     number,
     numbers,
+    open_sizes,
     positional,
     size_of,
 )
-from netc.ops.records import Averages, OnnxConst, OnnxNode, Param, Problem, Require, TorchArg, TorchForm, TorchModule
+from netc.ops.records import (
+    Averages,
+    OnnxConst,
+    OnnxNode,
+    Param,
+    Problem,
+    Require,
+    TorchArg,
+    TorchForm,
+    TorchModule,
+)
 from netc.types import TensorType
 
 OFFSET_TOO = "learn the offset too, where a scale is learned"
 
 
-def unlike(name: str, declared: tuple[int, ...], last: tuple[Size, ...]) -> str:
+def unlike(name: str, declared: tuple[int, ...], x: TensorType) -> Problem:
     """`layer_norm over 3×5 does not match the last axes 3×w`"""
-    axes = "axis" if len(last) == 1 else "axes"
-    return f"{name} over {shape_text(declared)} does not match the last {axes} {shape_text(last)}"
+    last = x.shape[-len(declared) :]
+    message = f"{name} over {shape_text(declared)} does not match the last {'axis' if len(last) == 1 else 'axes'}"
+    known = all(isinstance(size, int) for size in last)
+    candidates = (changed(normalized_shape=last),) if known else ()
+    over_channels = name == "layer_norm" and x.rank == 4 and declared == x.shape[1:2]
+    helps = ("`layer_norm2d` is over the channels of N×C×H×W",) if over_channels else ()
+    clash = None if over_channels else open_sizes(*zip(last, declared, strict=True))
+    return Problem("shape-mismatch", f"{message} {shape_text(last)}", "normalized_shape", (), candidates, helps, clash)
 
 
 def need_several(op: Op, values: Size) -> Iterator[Require]:
@@ -234,16 +252,13 @@ class OverLast(Op):
         axes = len(self.normalized_shape) or 1
         yield from need_axes(self, x[0], axes)
         if x[0].rank >= axes:
-            yield from self._check_shape(x[0].shape[-axes:])
+            yield from self._check_shape(x[0])
 
-    def _check_shape(self, last: tuple[Size, ...]) -> Iterator[Problem]:
+    def _check_shape(self, x: TensorType) -> Iterator[Problem]:
         if not self.normalized_shape:
-            yield from need_constant(last[0], "features")
-        elif last != self.normalized_shape:
-            message = unlike(self.name, self.normalized_shape, last)
-            countable = all(isinstance(size, int) for size in last)
-            remedies = ((("normalized_shape", last),),) if countable else ()
-            yield Problem("shape-mismatch", message, "normalized_shape", candidates=remedies)
+            yield from need_constant(x.shape[-1], "features")
+        elif self._shape(x) != self.normalized_shape:
+            yield unlike(self.name, self.normalized_shape, x)
 
     def _shape(self, x: TensorType) -> tuple[Size, ...]:
         return x.shape[-(len(self.normalized_shape) or 1) :]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from netc.diagnostics.model import Diagnostic, Edit, Fix, Span
-from netc.dims import Domain, Size, TooComplex, bind, dim_source, substitute, symbols
+from netc.dims import Domain, Size, TooComplex, bind, dim_source, substitute, symbol, symbols
 from netc.dims.declare import declarations
 from netc.expr.evaluate import Context, ExprError, evaluate
 from netc.expr.scope import Scope
@@ -24,13 +24,13 @@ MAX_FORMS = 16
 """Declarations tried for one place."""
 
 MAX_REACH = 64
-"""How far from a given size another is looked for."""
+"""How far from a given size another is looked for, which is not under half of it."""
 
 MAX_NUMBERS = 6
 """Sizes tried on either side of the given one."""
 
-Shapes = dict[str, list[str]]
-"""Each input's sizes as they are written."""
+Texts = Mapping[tuple[int, int], str]
+"""What stands at places of a spec, from a first offset to a last one."""
 
 
 class Resizer:
@@ -40,53 +40,60 @@ class Resizer:
         self.trials, self.found, self.clue = trials, diagnostic, clue
 
     def offers(self) -> Iterator[Fix]:
-        """Declarations where the sizes are symbolic, numbers where they are given."""
+        """Declarations where the sizes are symbolic, numbers where they are given, both where there are both."""
         spec = self.trials.first.spec
         if spec is None or not all(declared.shape for declared in spec.inputs or ()):
             return
-        if any(symbols(size) for pair in self.clue.pairs for size in pair):
-            yield from self._declared(spec)
-        else:
-            yield from self._numbers(spec)
-
-    def _declared(self, spec: SpecFile) -> Iterator[Fix]:
-        forms = self._search(spec, {}, self.clue.pairs, MAX_DEPTH)
+        freed = _freed(spec)
+        if not any(symbols(size) for pair in self.clue.pairs for size in pair):
+            yield from () if freed is None else self._numbers(freed)
+            return
+        plain = _Freed((), {}, spec)
+        forms = self._search(plain, {}, self.clue.pairs, MAX_DEPTH)
         if forms is not None:
-            yield _declaration(spec, forms)
+            yield plain.fix({}, forms)
+        elif freed is not None:
+            yield from self._both(freed)
 
     def _search(
-        self, spec: SpecFile, declared: Mapping[str, Size], pairs: Sequence[tuple[Size, Size]], depth: int
+        self, freed: _Freed, declared: Mapping[str, Size], pairs: Sequence[tuple[Size, Size]], depth: int
     ) -> dict[str, Size] | None:
         """What symbols are to be declared as, in terms of themselves; None where nothing is found."""
         dead_end = None
         for form in list(declarations(pairs))[:MAX_FORMS]:
             joined = _compose(declared, form)
-            fix = _declaration(spec, joined)
-            if not fix.edits:
+            edits = freed.declared(joined)
+            if not edits:
                 return None
-            if self.trials.mends(self.found, fix.edits):
+            if self.trials.mends(self.found, edits):
                 return joined
-            dead_end = dead_end or (joined, self._next_pairs(fix.edits))
+            dead_end = dead_end or (joined, self._next_pairs(edits))
         if dead_end is None or depth == 1 or not dead_end[1]:
             return None
-        return self._search(spec, dead_end[0], dead_end[1], depth - 1)
+        return self._search(freed, dead_end[0], dead_end[1], depth - 1)
 
     def _next_pairs(self, edits: Sequence[Edit]) -> tuple[tuple[Size, Size], ...]:
         """What should be equal where the network now fails first."""
         after = self.trials.outcome(edits)
         return next((clue.pairs for one in after.found if (clue := after.clues.get(one)) and clue.pairs), ())
 
-    def _numbers(self, spec: SpecFile) -> Iterator[Fix]:
+    def _both(self, freed: _Freed) -> Iterator[Fix]:
+        """Symbols declared as something, and the nearest numbers on either side for the sizes that are given."""
+        edits = freed.declared({})
+        forms = self._search(freed, {}, [(gap, 0) for gap in self._gaps(edits)], MAX_DEPTH)
+        for step in (-1, 1) if forms is not None else ():
+            assert forms is not None
+            chosen = {name: _of_form(forms.get(name), value, step) for name, value in freed.values.items()}
+            own = {name: form for name, form in forms.items() if name not in freed.values}
+            if all(chosen.values()):
+                yield freed.fix(chosen, own)
+
+    def _numbers(self, freed: _Freed) -> Iterator[Fix]:
         """The nearest sizes on either side, for all spatial axes together."""
-        freed = _freed(spec)
-        if freed is None:
-            return
-        gaps = self._gaps(freed.edits)
-        if not gaps:
-            return
-        for step in (-1, 1):
+        gaps = self._gaps(freed.declared({}))
+        for step in (-1, 1) if gaps else ():
             for chosen in _near(gaps, freed.values, step):
-                fix = freed.fix(chosen)
+                fix = freed.fix(chosen, {})
                 if fix.edits and self.trials.mends(self.found, fix.edits):
                     yield fix
                     break
@@ -126,7 +133,17 @@ def _closing(gaps: Sequence[Size], name: str, value: int, step: int) -> list[int
     if all(bind(gap, {name: value}) == 0 for gap in gaps):
         return []
     reach = (value + step * far for far in range(1, MAX_REACH))
-    return [n for n in reach if n > 0 and all(bind(gap, {name: n}) == 0 for gap in gaps)][:MAX_NUMBERS]
+    return [n for n in reach if 2 * n >= value and all(bind(gap, {name: n}) == 0 for gap in gaps)][:MAX_NUMBERS]
+
+
+def _of_form(form: Size | None, value: int, step: int) -> int:
+    """The number nearest to a given one, on one side, that `2*h+1` stands for, itself if it can; 0 where none is."""
+    if form is None:
+        return value
+    names = symbols(form)
+    stands = {bind(form, dict.fromkeys(names, n)) for n in range(1, value + MAX_REACH)} if len(names) == 1 else set()
+    reach = (value + step * far for far in range(MAX_REACH))
+    return next((n for n in reach if 2 * n >= value and n in stands), 0)
 
 
 class _Place(msgspec.Struct, frozen=True, eq=False):
@@ -144,24 +161,41 @@ class _Freed(msgspec.Struct, frozen=True, eq=False):
     values: dict[str, int]
     spec: SpecFile
 
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        return tuple([Edit(place.read, place.symbol) for place in self.places])
+    def declared(self, forms: Mapping[str, Size]) -> tuple[Edit, ...]:
+        """The given sizes as their symbols, and all symbols declared as `forms` has them; nothing where one cannot."""
+        texts = {(p.read.start, p.read.end): dim_source(forms.get(p.symbol, symbol(p.symbol))) for p in self.places}
+        own = self._as_declared(forms)
+        return () if own is None else _edits(self.spec, {**texts, **own})
 
-    def fix(self, chosen: Mapping[str, int]) -> Fix:
-        """The inputs with other numbers; nothing to edit where one argument would have to be two."""
+    def fix(self, chosen: Mapping[str, int], forms: Mapping[str, Size]) -> Fix:
+        """The inputs with other numbers, and symbols declared as something; nothing to edit where one argument would
+        have to be two."""
+        own = self._as_declared(forms)
         changed = [place for place in self.places if chosen[place.symbol] != self.values[place.symbol]]
         numbers = {(p.written.start, p.written.end): str(chosen[p.symbol]) for p in changed}
-        if any(numbers[p.written.start, p.written.end] != str(chosen[p.symbol]) for p in changed):
+        if own is None or any(numbers[p.written.start, p.written.end] != str(chosen[p.symbol]) for p in changed):
             return Fix("", ())
-        edits = tuple([Edit(Span(self.spec.span.source, *place), number) for place, number in numbers.items()])
-        shown = {(p.read.start, p.read.end): str(chosen[p.symbol]) for p in changed}
+        shown = {**own, **{(p.read.start, p.read.end): str(chosen[p.symbol]) for p in changed}}
         shapes = [
             f"`{declared.name}: [{', '.join(texts)}]`"
             for declared in self.spec.inputs or ()
             if (texts := _texts(declared, shown)) != _texts(declared, {})
         ]
-        return Fix(f"make the input {' and '.join(shapes)}", edits)
+        verb = "make the input" if changed else "declare"
+        return Fix(f"{verb} {' and '.join(shapes)}", _edits(self.spec, {**own, **numbers}))
+
+    def _as_declared(self, forms: Mapping[str, Size]) -> Texts | None:
+        """The sizes that have these symbols, with them declared so; None where one cannot be evaluated."""
+        changes = {}
+        for declared in self.spec.inputs or ():
+            for expr in declared.shape or ():
+                if set(names_in(expr)) & forms.keys():
+                    try:
+                        size = evaluate(expr, Context(Scope(None, {}), Domain(), symbols=True))
+                    except ExprError:
+                        return None
+                    changes[expr.start, expr.end] = dim_source(substitute(size, forms))
+        return changes
 
 
 def _freed(spec: SpecFile) -> _Freed | None:
@@ -189,25 +223,11 @@ def _compose(declared: Mapping[str, Size], form: Mapping[str, Size]) -> dict[str
     return {**form, **{name: substitute(size, form) for name, size in declared.items()}}
 
 
-def _declaration(spec: SpecFile, forms: Mapping[str, Size]) -> Fix:
-    """The inputs with their symbols declared so."""
-    edits, shapes = [], []
-    for declared in spec.inputs or ():
-        changes = {}
-        for expr in declared.shape or ():
-            if set(names_in(expr)) & forms.keys():
-                try:
-                    size = evaluate(expr, Context(Scope(None, {}), Domain(), symbols=True))
-                except ExprError:
-                    return Fix("", ())
-                changes[expr.start, expr.end] = dim_source(substitute(size, forms))
-        if changes:
-            edits += [Edit(Span(spec.span.source, *place), text) for place, text in changes.items()]
-            shapes.append(f"`{declared.name}: [{', '.join(_texts(declared, changes))}]`")
-    return Fix(f"declare {' and '.join(shapes)}", tuple(edits))
+def _edits(spec: SpecFile, texts: Texts) -> tuple[Edit, ...]:
+    return tuple([Edit(Span(spec.span.source, *place), text) for place, text in texts.items()])
 
 
-def _texts(declared: Input, changes: Mapping[tuple[int, int], str]) -> list[str]:
+def _texts(declared: Input, changes: Texts) -> list[str]:
     """The sizes of an input as they are written, some changed."""
     text = declared.span.source.text
     return [changes.get((e.start, e.end), text[e.start : e.end]) for e in declared.shape or ()]

@@ -46,12 +46,19 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             yield from meant
             if meant and sum(argument.name is None for argument in self.applied.line.arguments) > 2:
                 return
-        for candidate in self.problem.candidates:
-            yield from self._attributes(dict(candidate))
+        candidates = [dict(candidate) for candidate in self.problem.candidates]
+        unsaid = [
+            values for values in candidates if self.problem.clash and not values.keys() & self.applied.spans.keys()
+        ]
+        for values in candidates:
+            if values not in unsaid:
+                yield from self._attributes(values)
         if self.problem.clash is not None:
             spend(ADVICE)
             fixes = mismatch(self.op, self.applied, self.problem.clash)
             yield from () if fixes is None else fixes.offers()
+        for values in unsaid:
+            yield from self._attributes(values)
         if self.problem.code == "rank-mismatch":
             yield from self._batched()
             yield from self._relative()

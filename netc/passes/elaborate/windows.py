@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from netc.diagnostics.model import Fix, Span
 from netc.dims import Dim, Size, TooComplex
-from netc.geometry import Window
+from netc.geometry import Setting, Window
 from netc.lazy import LazyModule
 from netc.ops.base import Op
 from netc.ops.records import Problem
@@ -97,17 +97,36 @@ def _offers(
 ) -> Iterator[Fix]:
     """Settings that leave no remainder, each tried on the operator first."""
     for field, setting in left.window.nearest_exact(left.size):
-        value: Any = setting
-        if isinstance(value, tuple):
-            value = tuple([end for end in value for _ in range(op.rank)])
-        if field == "input" or not _is_exact(op, types, field, value, left):
+        if field == "input":
             continue
-        edits = changes.give(line, spans, {field: value})
-        yield from changes.offer(f"`{changes.in_words({field: value})}` leaves no remainder", *edits)
+        values = {field: _per_axis(op, types[0], left, field, setting)}
+        if field == "kernel_size" and getattr(op, "stride", ()) is None:
+            values["stride"] = _stride(op, types[0])
+        if _is_exact(op, types, values, left):
+            edits = changes.give(line, spans, values)
+            yield from changes.offer(f"`{changes.in_words(values)}` leaves no remainder", *edits)
 
 
-def _is_exact(op: Op, types: tuple[TensorType, ...], field: str, value: Any, left: Leftover) -> bool:
-    changed = changes.changed(op, {field: value})
+def _per_axis(op: Op, x: TensorType, left: Leftover, field: str, setting: Setting) -> tuple[int, ...]:
+    """The attribute with a setting on the axes that leave something over, and on the others as it is."""
+    windows = op.windows(x)
+    new = [axis in left.axes for axis in range(x.rank - len(windows), x.rank)]
+    if field != "padding" and isinstance(setting, int):
+        own = [w.kernel if field == "kernel_size" else w.stride for w in windows]
+        return tuple([setting if is_new else n for is_new, n in zip(new, own, strict=True)])
+    ends = setting if isinstance(setting, tuple) else (setting, setting)
+    pads = [ends if is_new else (w.begin, w.end) for is_new, w in zip(new, windows, strict=True)]
+    begins, closes = zip(*pads, strict=True)
+    return begins if begins == closes else begins + closes
+
+
+def _stride(op: Op, x: TensorType) -> tuple[int, ...]:
+    """The steps of windows whose operator is given none, and takes them from the kernel."""
+    return tuple([w.stride for w in op.windows(x)])
+
+
+def _is_exact(op: Op, types: tuple[TensorType, ...], values: changes.Values, left: Leftover) -> bool:
+    changed = changes.changed(op, values)
     if changed is None or any(isinstance(finding, Problem) for finding in changed.check(*types)):
         return False
     return not any(set(other.axes) & set(left.axes) for other in _leftovers(changed, types[0]))
