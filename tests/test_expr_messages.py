@@ -79,6 +79,8 @@ SYNTAX: list[Finding] = [
     ),
     ("a <b", "bad-expression", "<", "`<` has a space on only one side", SPACING),
     ("(1 if 2 else 3 *4)", "bad-expression", "*", "`*` has a space on only one side", SPACING),
+    ("0,25", "bad-expression", ",", "`,` is not expected here", "write a decimal point: `0.25`"),
+    ("3,25", "bad-expression", ",", "`,` is not expected here", "lists are written in parentheses: `(1 7)`"),
     ("1 2", "bad-expression", "2", "`2` is not expected here", "lists are written in parentheses: `(1 7)`"),
     ("max 1", "bad-expression", "1", "`1` is not expected here", "lists are written in parentheses: `(1 7)`"),
     ("2(3)", "bad-expression", "(", "`(` is not expected here", "lists are written in parentheses: `(1 7)`"),

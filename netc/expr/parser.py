@@ -138,7 +138,10 @@ class _Parser:
         before = self.tokens[self.at - 1]
         if token.text == "(" and not token.blank_before and before.kind == "word":
             return self.problem(before, f"`{before.text}` is not a function", _CALL)
-        return self.problem(token, f"`{token.text}` is not expected here", "lists are written in parentheses: `(1 7)`")
+        help = "lists are written in parentheses: `(1 7)`"
+        if token.text == "," and before.text == "0" and (digits := self.tokens[self.at + 1].text).isdecimal():
+            help = f"write a decimal point: `0.{digits}`"
+        return self.problem(token, f"`{token.text}` is not expected here", help)
 
     def grown(self, height: int, token: Token) -> int:
         if height > MAX_DEPTH:
