@@ -447,3 +447,8 @@ def test_memory_does_not_grow_with_the_weights(options: dict[str, object], tmp_p
     environment = {**os.environ, "PYTHONPATH": str(SPECS.parent)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 150, "MB"
+
+
+def test_a_placement_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="placement is one of beside, copy, single, not 'external'"):
+        OnnxOptions(placement="external")  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -20,7 +20,7 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True):
     each block is an ONNX function that its uses call. inner_sizes: open sizes of inner tensors are written too.
     serving: what stands before and after the network. convert: given weights of another floating-point type are
     converted. placement: where weights go; shard_size: bytes of data in one file of weights, several are written where
-    there are more.
+    there are more. Raises ValueError for a placement that is not one of these.
     """
 
     opset: int = OPSET
@@ -31,6 +31,10 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True):
     convert: bool = False
     placement: Placement = "beside"
     shard_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.placement not in get_args(Placement):
+            raise ValueError(f"placement is one of {', '.join(get_args(Placement))}, not {self.placement!r}")
 
 
 DEFAULT = OnnxOptions()
