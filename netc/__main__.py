@@ -10,6 +10,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
+from netc.cli import INTERRUPTED
 from netc.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -26,15 +27,25 @@ def main() -> None:
     A process that compiles one spec and ends wins a fifth of its time by not looking for cyclic garbage while modules
     load, and by leaving at once instead of taking every module apart.
     """
-    gc.disable()
-    _load_msgspec()
+    try:
+        gc.disable()
+        _load_msgspec()
+        _open_streams()
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _say("interrupted")
+    _leave(code)
+
+
+def _open_streams() -> None:
     if sys.stdout is None or sys.stderr is None:  # a caller closed them: what is said goes nowhere
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    _leave(_run(sys.argv[1:]))
 
 
 def _load_msgspec() -> None:
@@ -60,8 +71,6 @@ def _run(arguments: list[str]) -> int:
         return 1
     except OSError as problem:
         return _unsayable(problem)
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
@@ -75,7 +84,7 @@ def _is_plain_check(arguments: list[str]) -> bool:
 def _leave(code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:
+            if stream is not None and not stream.closed:
                 stream.flush()
         except BrokenPipeError:
             code = code or 1
@@ -86,9 +95,13 @@ def _leave(code: int) -> None:
 
 def _unsayable(problem: OSError) -> int:
     """Standard output took no more; says so where standard error still does."""
-    with suppress(OSError):
-        print(f"error[output-file]: cannot write to standard output: {problem.strerror}", file=sys.stderr, flush=True)
+    _say(f"error[output-file]: cannot write to standard output: {problem.strerror}")
     return 1
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

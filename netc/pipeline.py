@@ -38,7 +38,6 @@ MODULE, WEIGHTS, MODEL, DIAGRAM, SUMMARY = FILES = (
 RECORD = "build.json"
 
 State = Literal["written", "unchanged"]
-"""Called with a few words as each part begins."""
 
 
 class Stamp(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from netc.bench.subjects import Arrays, Bench, Device, SubjectFiles
 from netc.libraries import numpy
+from netc.processes import end_with
 from netc.run.inputs import bad_input
 
 _CHILD = "from netc.bench.memory import child; child()"
@@ -46,6 +47,7 @@ def peak(name: str, home: SubjectFiles, place: Device, arrays: Arrays, binding: 
 
 def child() -> None:
     """What the process does; prints its own peak."""
+    end_with(os.getppid())
     task = msgspec.json.decode(sys.argv[1], type=Task)
     arrays = dict(numpy().load(task.inputs, allow_pickle=False))
     running = Bench(task.home, task.place).open(task.name, arrays, task.binding)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import wraps
@@ -25,6 +25,7 @@ import click
 from netc.artifacts import settle
 from netc.cli.options import Real, byte_size
 from netc.diagnostics.model import failure
+from netc.processes import begin_child, held_signals
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -51,19 +52,19 @@ def guarded(wrapped: Decorated) -> Decorated:
             return wrapped(*args, **options)
         sys.stdout.flush()
         sys.stderr.flush()
-        folder = tempfile.mkdtemp(prefix="netc-")
-        child = os.fork()
-        if child == 0:
-            tempfile.tempdir = folder
-            _end_with(os.getppid())
-            return wrapped(*args, **options)
+        parent, child, folder = os.getpid(), 0, ""
         try:
+            with held_signals():
+                folder = tempfile.mkdtemp(prefix="netc-")
+                child = os.fork()
+                if child == 0:
+                    begin_child(parent, folder)
+            if child == 0:
+                return wrapped(*args, **options)
             code = _wait(child, time_limit, memory_limit)
         finally:
-            _kill(child)
-            shutil.rmtree(folder, ignore_errors=True)
-            for output in filter(None, (options.get("target"), options.get("output"), options.get("picture"))):
-                settle(Path(output))
+            if os.getpid() == parent:
+                _tidy(child, folder, options)
         raise click.exceptions.Exit(code)
 
     words = "End the command after this many seconds."
@@ -73,6 +74,16 @@ def guarded(wrapped: Decorated) -> Decorated:
     words = "End the command when it takes more memory than this (Linux); nine tenths of the machine's by default."
     memory_option = click.option("--memory-limit", metavar="4GB", callback=byte_size, help=words)
     return time_option(memory_option(command))  # type: ignore[return-value]
+
+
+def _tidy(child: int, folder: str, options: Mapping[str, Any]) -> None:
+    """After a child: it ends if it has not, its temporary files go, and what it was moving into place is settled."""
+    if child:
+        _kill(child)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    for output in filter(None, (options.get("target"), options.get("output"), options.get("picture"))):
+        settle(Path(output))
 
 
 def _wait(child: int, time_limit: float, memory_limit: int | None) -> int:
@@ -105,17 +116,6 @@ def _kill(child: int) -> None:
             time.sleep(STEP)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-
-
-def _end_with(parent: int) -> None:
-    """Let this process end when its parent does, were it by `kill -9`."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(GRACE)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _machine_memory() -> int | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import signal
+import time
+from collections.abc import Callable
 from importlib import import_module
 from itertools import islice
+from math import inf
 from types import FrameType
 from typing import Any
 
@@ -13,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from netc import __version__
+from netc.cli import INTERRUPTED
 from netc.cli.guard import isolating
 from netc.cli.terminal import print_diagnostics
 from netc.diagnostics.model import Diagnostic, NetcError
@@ -51,8 +55,8 @@ COMMANDS = {
 }
 
 
-INTERRUPTED = 128 + signal.SIGINT
-"""The exit code after Ctrl-C."""
+PRESSED_AGAIN = 0.5
+"""Seconds after Ctrl-C in which another counts for nothing, so that it does not break off what tidies up."""
 
 
 class LazyCommands(click.Group):
@@ -93,7 +97,6 @@ class LazyCommands(click.Group):
             with protected_inputs():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
         except NetcError as error:
             print_diagnostics(error.diagnostics)
@@ -155,12 +158,26 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupts())
     isolating.set(True)
     cli(prog_name="netc")
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+def _interrupts() -> Callable[[int, FrameType | None], None]:
+    last = -inf
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > PRESSED_AGAIN:
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 def _file_problem(error: OSError) -> Diagnostic:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, TextIO
 
 from lsprotocol import types as lsp
 from pygls import uris
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async
 from pygls.lsp.server import LanguageServer
 
 from netc import __version__
 from netc.api import Network
 from netc.collector import uncollected
-from netc.diagnostics.model import Diagnostic, NetcError, Source
+from netc.diagnostics.model import Diagnostic, NetcError, Source, failure
 from netc.editor import protocol
 from netc.editor.analysis import Analysis
 from netc.editor.completing import completions, documentation
@@ -29,6 +34,9 @@ from netc.syntax.read import read_source
 
 PAUSE, QUICK, LONGEST = 0.005, 0.15, 0.3
 """Seconds without a keystroke after which a text is looked at, where that takes at most so long; and otherwise."""
+
+LONGEST_HEADER, LARGEST_MESSAGE = 1 << 12, 1 << 26
+"""Bytes of a line before a message, and of a message."""
 
 PICTURE = "netc.picture"
 """The command that draws the network of a document: its address → the SVG, or none where there are errors."""
@@ -131,6 +139,57 @@ class Server(LanguageServer):
     async def _look_later(self, uri: str, pause: float) -> None:
         await asyncio.sleep(pause)
         self.look(uri)
+
+
+class _Reader(StdinAsyncReader):
+    """What an editor says, in bounds: lines of headers first, one of which says how long the message after them is."""
+
+    def __init__(self, stdin: BinaryIO, executor: ThreadPoolExecutor) -> None:
+        super().__init__(stdin, executor)
+        self.has_length = False
+
+    async def readline(self) -> bytes:
+        """A header, or the end of them. Raises NetcError (`bad-input`) for what is neither."""
+        line: bytes = await self.loop.run_in_executor(self.executor, self.stdin.readline, LONGEST_HEADER)
+        name, _, value = line.rstrip(b"\r\n").partition(b":")
+        if name.lower() == b"content-length":
+            if not value.strip().isdigit() or int(value) > LARGEST_MESSAGE:
+                told = value.strip().decode("utf-8", "replace")
+                raise _not_the_protocol(f"{told[:20]!r} is not the length of a message")
+            self.has_length = True
+        elif line and not (line == b"\r\n" and self.has_length) and not (value and line.endswith(b"\n")):
+            raise _not_the_protocol("a message begins with `Content-Length:`")
+        return line
+
+    async def readexactly(self, n: int) -> bytes:
+        self.has_length = False
+        return await super().readexactly(n)
+
+
+def _not_the_protocol(what: str) -> NetcError:
+    return failure("bad-input", f"standard input does not speak the Language Server Protocol: {what}")
+
+
+class _Log(logging.StreamHandler[TextIO]):
+    """What pygls logs, on standard error: in a line where it is about what an editor said, in full where netc fails."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told, error = record.getMessage().partition("\n")[0], record.exc_info[1] if record.exc_info else None
+        if error is None or isinstance(error, JsonRpcException) or record.name == run_async.__module__:
+            return told if error is None else f"{told}: {error}"
+        return super().format(record)
+
+
+def serve(server: Server, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """Answer an editor until it leaves.
+
+    Raises SystemExit with the code that it asks for, KeyboardInterrupt, and NetcError (`bad-input`) for what is not the
+    protocol.
+    """
+    logging.getLogger("pygls").addHandler(_Log())
+    server.protocol.set_writer(StdoutWriter(stdout))
+    reader = _Reader(stdin, server.thread_pool)
+    asyncio.run(run_async(threading.Event(), reader, server.protocol, error_handler=server.report_server_error))
 
 
 def make_server() -> Server:

@@ -6,9 +6,6 @@ Every engine makes the same rows: they depend on the job and the trials alone.
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,10 +19,12 @@ from typing import Any
 
 import msgspec
 
+from netc.artifacts import temporary_folder
 from netc.diagnostics.model import failure
 from netc.explore.job import Job, TrialRow
 from netc.explore.meter import Meter
 from netc.libraries import ray
+from netc.processes import begin_child, hear_signals, held_signals
 
 Part = Sequence[int]
 """Trials that are made together."""
@@ -41,9 +40,6 @@ AHEAD = 2
 
 RETRIES = 10
 """Workers and nodes of a Ray cluster that may be lost while they make a part."""
-
-LOOK = 0.5
-"""Seconds between two looks at whether the process that started a worker still runs."""
 
 _ROWS = msgspec.json.Decoder(list[TrialRow])
 
@@ -108,41 +104,29 @@ class Pool:
     def _processes(self) -> Iterator[ProcessPoolExecutor]:
         """Processes that are waited for, and ended where the sweep is, before it is done."""
         context, done = _Spawning(), False
-        executor = ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(os.getpid(),))
-        try:
-            yield executor
-            done = True
-        finally:
-            for process in context.started:
-                if not done and process.pid is not None:
-                    process.kill()
-            executor.shutdown(cancel_futures=not done)
+        with temporary_folder() as folder:
+            executor = ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(os.getpid(), folder))
+            try:
+                yield executor
+                done = True
+            finally:
+                for process in context.started:
+                    if not done and process.pid is not None:
+                        process.kill()
+                executor.shutdown(cancel_futures=not done)
 
 
-def _start(parent: int) -> None:
-    """What a process of the pool begins with: Ctrl-C is the parent's matter, and without it there is nothing to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _start(parent: int, folder: str) -> None:
+    """What a process of the pool begins with."""
+    begin_child(parent, folder)
+    hear_signals()
 
 
 def _submit(executor: ProcessPoolExecutor, job: bytes, part: Part) -> Future[bytes]:
-    """Hand a part out. That may start a process, which Ctrl-C does not reach while it loads: signals that are blocked
-    here are blocked there, until `_start`."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Hand a part out. That may start a process, which Ctrl-C does not reach while it loads: signals that are held
+    here are held there, until `_start`."""
+    with held_signals():
         return executor.submit(make, job, list(part))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return executor.submit(make, job, list(part))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _alone(

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 FAST = 10**9
 """Multiply-accumulates of a network that is compared at usual sizes too."""
 
-"""Called with a few words as each part begins."""
-
 
 class Order(msgspec.Struct, frozen=True, eq=False):
     """What is to be compared: a network, a folder to write into, given weights, the seed of others, values of symbols,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import click
@@ -27,4 +29,5 @@ def command(stdio: bool) -> None:
       netc lsp
     """
     gc.enable()
-    server.make_server().start_io()
+    stdin = BytesIO() if sys.stdin is None else sys.stdin.buffer  # None: a caller closed it
+    server.serve(server.make_server(), stdin, sys.stdout.buffer)

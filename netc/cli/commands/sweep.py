@@ -159,7 +159,8 @@ def _job(
 
 
 def _engine(name: str, jobs: int | None, address: str | None, job: Job) -> Engine:
-    """Latencies are measured one after another unless someone asks for more at a time."""
+    """Latencies are measured one after another unless someone asks for more at a time. What runs networks runs them in
+    processes that can be ended whatever their native code is doing."""
     if name == "ray":
         if jobs is not None:
             raise click.UsageError("--jobs is for the pool; a Ray cluster knows its processors")
@@ -167,7 +168,7 @@ def _engine(name: str, jobs: int | None, address: str | None, job: Job) -> Engin
     if address is not None:
         raise click.UsageError("--address needs --engine ray")
     workers = jobs or (1 if "latency" in job.measures else os.cpu_count() or 1)
-    return here if jobs == 1 else Pool(workers)
+    return here if jobs == 1 and not job.runs else Pool(workers)
 
 
 def _lines(outcome: SweepOutcome, target: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import webbrowser
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -48,5 +47,4 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], port: int, op
         if open_:
             webbrowser.open(address)
 
-    with suppress(KeyboardInterrupt):
-        serving.serve(follow.Followed(spec, args, bind), port, ready)
+    serving.serve(follow.Followed(spec, args, bind), port, ready)
