@@ -50,8 +50,19 @@ def start(line: str, folder: Path) -> subprocess.Popen[str]:
         environment["TMPDIR"] = str(folder / "tmp")
     command = [sys.executable, "-m", "netc", *line.split()]
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     )
+
+
+def hear_interrupts() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and so would all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children(process: int) -> list[int]:

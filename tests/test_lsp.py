@@ -416,3 +416,32 @@ def test_every_spec_is_served() -> None:
             assert all(number >= 0 for number in tokens.data)
 
     run(ROOT, session)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"Content-Length: -1\r\n\r\n{}", "'-1' is not the length of a message"),
+        (b"Content-Length: 1" + 20 * b"0" + b"\r\n\r\n{}", "is not the length of a message"),
+        (b"Content-Length: many\r\n\r\n{}", "'many' is not the length of a message"),
+        (50_000_000 * b"x", "a message begins with `Content-Length:`"),
+        (b"\r\n\r\n", "a message begins with `Content-Length:`"),
+        (b"GET / HTTP/1.1\r\n\r\n", "a message begins with `Content-Length:`"),
+    ],
+)
+def test_what_is_not_the_protocol_is_refused(said: bytes, why: str) -> None:
+    command = [sys.executable, "-m", "netc", "lsp"]
+    done = subprocess.run(command, input=said, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert "error[bad-input]: standard input does not speak" in done.stderr.decode()
+    assert why in done.stderr.decode()
+
+
+@pytest.mark.parametrize("said", [b"", b"Content-Length: 10\r\n\r\n{}", b"Content-Length: 5\r\n\r\nhello"])
+def test_messages_that_are_none_end_nothing(said: bytes) -> None:
+    """A server answers that it understood nothing, and leaves when its editor has gone."""
+    command = [sys.executable, "-m", "netc", "lsp"]
+    done = subprocess.run(command, input=said, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr

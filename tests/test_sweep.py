@@ -375,6 +375,7 @@ def test_a_regression_is_found_by_its_row(spec: Path, monkeypatch: pytest.Monkey
         return node("Identity", "x0") if x[0].shape[1] == 24 else right(self, *x)
 
     monkeypatch.setattr(Relu, "onnx", wrong)
+    monkeypatch.setattr("netc.cli.commands.sweep.Pool", lambda workers: here)  # processes of its own have the right one
     grid = ["-p", f"width=12..{11 + VERIFIED // 4}", "-p", "depth=1,2", "-p", "act=relu,sigmoid"]
     run("small.yaml", *grid, "--size", "16x16", "--measure", "verify", "-j", "1", "-o", "t.csv")
     assert len(lines()) == VERIFIED

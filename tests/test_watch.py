@@ -23,6 +23,11 @@ DIGITS = (ROOT / "examples/digits.yaml").read_text(encoding="utf-8")
 RIGHT, WRONG = "conv2: conv2d width 3 padding=1", "conv2: conv2d width 3"
 
 
+def hear_interrupts() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and so would all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Watching:
     """A running `netc watch`."""
 
@@ -30,7 +35,13 @@ class Watching:
         command = [sys.executable, "-m", "netc", "watch", spec, *options]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=hear_interrupts,
         )
         assert self.process.stdout is not None
         told = self.process.stdout.readline()
@@ -80,7 +91,7 @@ def spec(tmp_path: Path) -> Path:
 def watching(spec: Path) -> Iterator[Watching]:
     found = Watching("digits.yaml", folder=spec.parent)
     yield found
-    assert found.end() == (0, "")
+    assert found.end() == (130, "interrupted\n")
 
 
 def test_views_come_at_once_and_again_after_saving(watching: Watching, spec: Path) -> None:
@@ -152,7 +163,7 @@ def test_a_folder_that_is_gone_is_told_and_comes_back(tmp_path: Path) -> None:
     assert "cannot read" in events.next("state")["problem"]
     (tmp_path / "away").rename(folder)
     assert events.next("state")["valid"]
-    assert watching.end() == (0, "")
+    assert watching.end() == (130, "interrupted\n")
 
 
 def test_imported_files_are_followed(tmp_path: Path) -> None:
@@ -173,7 +184,7 @@ def test_imported_files_are_followed(tmp_path: Path) -> None:
     time.sleep(0.3)
     (tmp_path / "parts/part.yaml").write_text(part.replace("width: 4", "width: 5"), encoding="utf-8")
     assert "N×5×6×6" in events.next("view", "summary")["view"]["text"]
-    assert watching.end() == (0, "")
+    assert watching.end() == (130, "interrupted\n")
 
 
 def test_variants_arguments_and_sizes_are_those_of_the_command_line(tmp_path: Path) -> None:
@@ -183,7 +194,7 @@ def test_variants_arguments_and_sizes_are_those_of_the_command_line(tmp_path: Pa
     summary = events.next("view", "summary")["view"]["text"]
     assert "N×7" in summary
     assert "64×64" in summary
-    assert watching.end() == (0, "")
+    assert watching.end() == (130, "interrupted\n")
 
 
 def test_other_sites_get_nothing(watching: Watching) -> None:
