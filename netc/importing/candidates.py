@@ -14,7 +14,7 @@ from netc.budget import LIMIT, limited
 from netc.diagnostics.model import Diagnostic, Source
 from netc.importing.blocks import compose
 from netc.importing.bodies import Refused, told
-from netc.importing.discover import discover
+from netc.importing.discover import discover, discover_spans
 from netc.importing.graph import Gap, Graph, Node
 from netc.importing.naming import group, unique
 from netc.importing.parts import Part, flat, tree
@@ -98,6 +98,7 @@ def _ways(mode: NamesMode, named: bool) -> Iterator[tuple[str, Callable[[Graph],
     if mode != "none" and named:
         yield NAMED, tree
     yield "from what repeats", discover
+    yield "from what repeats", discover_spans
     yield "without blocks", flat
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from netc.importing.graph import Frame, Graph, Node, Value
-from netc.importing.parts import Part, Place, arranged
+from netc.importing.parts import Part, Place, arranged, flat
 from netc.importing.roles import role_of
+from netc.importing.spans import placed
 from netc.importing.units import OFTEN, is_activation, is_unit_class, unit_begun
 from netc.ir.flat import join
 from netc.ops.base import OPERATORS, Family
@@ -54,6 +55,11 @@ def discover(graph: Graph) -> Part:
     return _Discovery(graph).tree()
 
 
+def discover_spans(graph: Graph) -> Part:
+    """These, and in straight ways what comes again and again; no modules at all where nothing does."""
+    return _Discovery(graph).tree(with_spans=True)
+
+
 def reads(node: Node) -> list[Value]:
     """What a node reads that comes from the network's inputs."""
     return [value for value in node.reads if value.maker is None or value.maker.reads]
@@ -72,13 +78,15 @@ class _Discovery:
         self.frames: dict[Node, list[Frame]] = {}
         self.leaves: dict[Node, str] = {}
 
-    def tree(self) -> Part:
+    def tree(self, with_spans: bool = False) -> Part:
         regions = self._chosen(self._regions())
         atoms = self._atoms(regions)
         order = [node for atom in atoms for node in atom]
         units = self._paired(self._units(atoms))
         self._arrange(units)
         self._conv_units(order)
+        if with_spans and not self._spans(order):
+            return flat(self.graph)
         self._reorder(order)
         places: dict[Node, Place] = {n: (self.frames.get(n, []), self.leaves.get(n, "")) for n in self.graph.nodes}
         return arranged(self.graph, places)
@@ -272,6 +280,18 @@ class _Discovery:
                 ways.append(way)
             where[node] = way
         return ways
+
+    def _spans(self, order: list[Node]) -> bool:
+        """Whether there are any."""
+        ways: dict[Frame, list[Node]] = {}
+        for node in order:
+            around = self.frames.get(node, [])
+            if around and around[0].cls == LIST:
+                ways.setdefault(around[0], []).append(node)
+        found = placed(ways.values(), self.frames, LIST)
+        for node, (around, leaf) in found.items():
+            self.frames[node], self.leaves[node] = around, leaf
+        return bool(found)
 
     def _conv_units(self, order: list[Node]) -> None:
         """A convolution, its norm and its activation are a unit, where there are many."""

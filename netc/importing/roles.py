@@ -31,6 +31,8 @@ def role_of(nodes: Sequence[Node], usual: str = "unit") -> str:
         return "squeeze_excite" if any(n.startswith("adaptive_avg_pool") or n == "mean" for n in names) else "gate"
     if end.op.name == "concat":
         return "dense_layer" if len(end.inputs) == 2 and len(convs) <= 2 else "inception"
+    if [_is_depthwise(node) for node in convs] == [True, False] and "add" not in names:
+        return "separable_conv"
     if any(_is_depthwise(node) for node in convs):
         return "inverted_residual"
     if end.op.name == "add":
