@@ -95,7 +95,7 @@ def test_nodes_that_cuda_leaves_to_the_cpu_have_their_paths(tmp_path: Path, monk
     _, blocks = written(SPEC, tmp_path)
     real = models._open_gpu
 
-    def on_the_cpu(path: Path, settings: models.Settings, wanted: str, providers: list[Any], absent: str) -> Any:
+    def on_the_cpu(path: Path, settings: models.Settings, device: str, providers: list[Any], absent: str) -> Any:
         return real(path, settings, models.CPU, [models.CPU], absent)
 
     monkeypatch.setattr(models, "_open_gpu", on_the_cpu)

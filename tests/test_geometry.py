@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
@@ -199,7 +199,7 @@ def test_offers_are_those_that_counting_finds(
     reach = n + begin + end - window.extent
     assume(reach >= 0 and reach % stride)
 
-    def beside(numbers: range, usual: int, exact: Callable[[int], bool]) -> list[int]:
+    def beside(numbers: Iterable[int], usual: int, exact: Callable[[int], bool]) -> list[int]:
         """The last number below the usual one that leaves nothing over, and the first above."""
         fitting = [number for number in numbers if exact(number)]
         return [*[one for one in fitting if one < usual][-1:], *[one for one in fitting if one > usual][:1]]
@@ -207,10 +207,19 @@ def test_offers_are_those_that_counting_finds(
     def leaves_nothing(rest: int, step: int) -> bool:
         return rest >= 0 and rest % step == 0
 
-    taps = range(2, kernel + stride + 1)
+    def skips(extent: int, step: int) -> bool:
+        """Whether windows step over elements, which no offer makes them do."""
+        return step > extent
+
+    taps = [
+        taken
+        for taken in range(2, kernel + stride + 1)
+        if taken >= kernel or not skips(1 + dilation * (taken - 1), stride)
+    ]
+    steps = [step for step in range(2, 2 * stride + 1) if step <= stride or not skips(window.extent, step)]
     assert [value for name, value in window.nearest_exact(n) if name != "padding"] == [
         *beside(taps, kernel, lambda taken: leaves_nothing(n + begin + end - dilation * (taken - 1) - 1, stride)),
-        *beside(range(2, 2 * stride + 1), stride, lambda step: leaves_nothing(reach, step)),
+        *beside(steps, stride, lambda step: leaves_nothing(reach, step)),
         *beside(range(1, n + stride + 1), n, lambda size: leaves_nothing(reach + size - n, stride)),
     ]
     sides = beside(range(window.extent), begin, lambda side: leaves_nothing(reach + 2 * (side - begin), stride))

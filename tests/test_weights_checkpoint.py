@@ -116,7 +116,7 @@ class Harm:
 def test_code_in_a_checkpoint_is_never_run(how: str, tmp_path: Path) -> None:
     path, trace = tmp_path / "w.pt", tmp_path / "trace"
     if how == "pickle":
-        path.write_bytes(pickle.dumps({"a": Harm(trace)}))
+        path.write_bytes(pickle.dumps({"a": Harm(trace)}, protocol=2))
     else:
         torch.save({"a": Harm(trace)}, path, _use_new_zipfile_serialization=how == "zip")
     said = refused(path, "-o", tmp_path / "w.safetensors")

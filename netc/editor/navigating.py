@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from itertools import dropwhile
 
 from netc.diagnostics.model import Diagnostic, Edit, Source, Span
 from netc.editor.analysis import Analysis, imported
 from netc.editor.scopes import Kind, Symbol
 from netc.editor.symbols import Symbols, place_of
-from netc.syntax.ast import Import, Named
+from netc.syntax.ast import Import, Named, SpecFile
 from netc.syntax.names import Role, objection, part_objection
 from netc.syntax.parse import parse_spec
 from netc.syntax.read import read_source
@@ -101,9 +102,23 @@ def renamable(analysis: Analysis, offset: int) -> Span:
         raise RenameRefused(f"a name with `$` stands for `{occurrence.symbol.name}`, among others; change them by hand")
     if occurrence.symbol.span.source.path.startswith("netc:"):
         raise RenameRefused(f"`{occurrence.symbol.name}` is declared in netc's library")
+    if analysis.symbols is not None and (glob := _glob(analysis.symbols.spec, occurrence.symbol)):
+        raise RenameRefused(
+            f"the pattern `{glob}` stands for `{occurrence.symbol.name}`, among others; change it by hand"
+        )
     if occurrence.span.text != occurrence.symbol.name:
         raise RenameRefused(f"`{occurrence.span.text}` stands for `{occurrence.symbol.name}`, among others")
     return occurrence.span
+
+
+def _glob(spec: SpecFile, symbol: Symbol) -> str | None:
+    """The glob of `init` or `freeze` that says the name of a statement behind a `*`."""
+    if symbol.kind not in ("statement", "shared"):
+        return None
+    for glob in (*(rule.pattern for rule in spec.init), *(frozen.value for frozen in spec.freeze)):
+        if symbol.name in dropwhile(lambda word: "*" not in word, glob.split(".")):
+            return glob
+    return None
 
 
 def rename(analysis: Analysis, offset: int, name: str, read: Read = read_source) -> list[Edit]:

@@ -180,11 +180,11 @@ class Interpolate(Op):
 
     def _options(self) -> list[str]:
         """Besides the mode what it may be given: PyTorch refuses even `align_corners=False` for the others."""
-        return ["mode", "align_corners"] if self.mode in RANKS else ["mode"]
+        return ["mode", "align_corners"] if self.mode in RANKS or self.align_corners else ["mode"]
 
     def _call(self, *x: TensorType) -> TorchCall:
         given = () if self._is_read(*x) else self._given()
-        smooth = ["antialias"] if self.mode in ("bilinear", "bicubic") else []
+        smooth = ["antialias"] if self.mode in ("bilinear", "bicubic") or self.antialias else []
         options = keywords(self, *self._options(), *smooth)
         inside = ["{0}", *self._read(*x), *[f"{arg.name}={{{arg.name}}}" for arg in given]]
         text = f"interpolate({', '.join(inside)}{optional(options)})"
