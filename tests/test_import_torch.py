@@ -247,3 +247,50 @@ def test_positions_are_counted_and_tied_weights_keep_their_names() -> None:
     assert "  out: linear 40 bias=false\n" in made.text
     assert {"words.weight", "pos.weight", "out.weight"} == set(made.tensors)
     assert same(made, net, ids)
+
+
+RESIZED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "linear": ((8,), {"scale_factor": 2.0}),
+    "nearest": ((8,), {"scale_factor": 2.0}),
+    "bilinear": ((8, 8), {"scale_factor": 2.0, "align_corners": True}),
+    "bicubic": ((8, 8), {"size": (4, 4), "antialias": True}),
+    "nearest-exact": ((8, 8), {"size": (12, 20)}),
+    "trilinear": ((4, 4, 4), {"scale_factor": 2.0}),
+}
+
+
+@pytest.mark.parametrize("mode", RESIZED)
+def test_images_are_resized(mode: str) -> None:
+    space, settings = RESIZED[mode]
+
+    class Resized(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.interpolate(x, mode=mode, **settings)
+
+    net, x = Resized(), torch.randn(2, 3, *space)
+    made = netc.import_torch(net, x)
+    assert "interpolate" in made.text
+    assert same(made, net, x)
+
+
+class Sampled(nn.Module):
+    """An image, looked at where a small network says."""
+
+    def __init__(self, mode: str, padding_mode: str, align_corners: bool) -> None:
+        super().__init__()
+        self.at = nn.Conv2d(3, 2, 3, padding=1)
+        self.settings = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+
+    def forward(self, x: Tensor) -> Tensor:
+        settings: Any = self.settings
+        return nn.functional.grid_sample(x, self.at(x).permute(0, 2, 3, 1), **settings)
+
+
+@pytest.mark.parametrize(
+    "settings", [("bilinear", "zeros", False), ("bilinear", "reflection", True), ("nearest", "border", False)]
+)
+def test_images_are_sampled_at_places(settings: tuple[str, str, bool]) -> None:
+    net, x = Sampled(*settings).eval(), torch.randn(2, 3, 8, 8)
+    made = netc.import_torch(net, x)
+    assert "grid_sample" in made.text
+    assert same(made, net, x)

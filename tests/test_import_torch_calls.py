@@ -33,6 +33,28 @@ CALLS: dict[str, Callable[[Tensor], Tensor]] = {
     "parts by their number": lambda x: torch.cat(x.tensor_split(3, dim=2)[::-1], 2),
     "parts by their size": lambda x: torch.cat(x.split(3, dim=2)[::-1], 2),
     "quotient without its fraction": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="trunc"),
+    **{
+        name: getattr(torch, name)
+        for name in ("asinh", "deg2rad", "rad2deg", "sinc", "signbit", "isinf", "isfinite", "isposinf", "isneginf")
+    },
+    "acosh": lambda x: torch.acosh(x.abs() + 1),
+    "atanh": lambda x: torch.atanh(x.tanh() / 2),
+    "logit": lambda x: torch.logit(x.sigmoid(), eps=1e-3),
+    "numbers for what is none": lambda x: torch.nan_to_num(x / (x > 0).float(), nan=0.5, posinf=2.0),
+    "below the diagonal": lambda x: x.tril(-1),
+    "above the diagonal": lambda x: x.triu(1),
+    "sums so far": lambda x: x.cumsum(1),
+    "products so far": lambda x: x.cumprod(-1),
+    "sums of powers so far": lambda x: x.logcumsumexp(1),
+    **{
+        name: lambda x, name=name: getattr(torch, name)(x, x.flip(1)) for name in ("atan2", "hypot", "copysign", "fmax")
+    },
+    **{name: lambda x, name=name: getattr(torch, name)(x, x.flip(1)) for name in ("fmin", "logaddexp", "logaddexp2")},
+    "x log y": lambda x: torch.xlogy(x, x.abs() + 1),
+    "either, not both": lambda x: torch.logical_xor(x > 0, x > 0.5),
+    "bits": lambda x: torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), torch.bitwise_not(x > -1)),
+    "in order": lambda x: torch.sort(x, dim=1, descending=True)[0],
+    "where the ordered come from": lambda x: torch.sort(x, dim=-1, stable=True)[1],
     "quotient rounded down": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="floor"),
 }
 

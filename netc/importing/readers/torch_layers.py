@@ -204,7 +204,8 @@ PLAIN = (
     *("relu", "relu6", "sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "mish", "selu", "tanhshrink", "softsign"),
     *("log_sigmoid", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tan", "erf", "neg", "abs", "sign"),
     *("square", "floor", "ceil", "round", "expm1", "log1p", "log2", "log10", "exp2", "asin", "acos", "atan", "sinh"),
-    *("cosh", "logical_not", "isnan", "trunc", "frac"),
+    *("cosh", "asinh", "acosh", "atanh", "deg2rad", "rad2deg", "sinc", "trunc", "frac", "signbit", "bitwise_not"),
+    *("logical_not", "isnan", "isinf", "isfinite", "isposinf", "isneginf"),
 )
 """Functions of one tensor that have netc's name and no arguments."""
 
@@ -226,11 +227,18 @@ WITH_ARGUMENTS = {
     "threshold": ("threshold", "value"),
     "glu": ("dim",),
     "gelu": ("approximate",),
+    "logit": ("eps",),
+    "nan_to_num": ("nan", "posinf", "neginf"),
+    "tril": ("diagonal",),
+    "triu": ("diagonal",),
+    "cumsum": ("dim",),
+    "cumprod": ("dim",),
+    "logcumsumexp": ("dim",),
 }
 
 
 @handles(*WITH_ARGUMENTS)
-def activation(call: TorchCall) -> None:
+def with_arguments(call: TorchCall) -> None:
     name = call.name.removesuffix("_")
     settings = {key: call.get(key) for key in WITH_ARGUMENTS[name] if call.get(key) is not None}
     call.result(call.emit(name, call.value("self"), **settings))

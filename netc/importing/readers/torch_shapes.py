@@ -13,22 +13,17 @@ from netc.importing.readers.pads import padded
 from netc.importing.readers.torch import TorchCall, handles
 from netc.importing.reshaping import reshape_to
 
-PAIRS = {
-    **{
-        name: name
-        for name in ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge")
-    },
-    "logical_and": "logical_and",
-    "logical_or": "logical_or",
-    "remainder": "remainder",
-    "fmod": "fmod",
-    "floor_divide": "floor_divide",
-}
+PAIRS = (
+    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"),
+    *("logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "remainder", "fmod"),
+    *("floor_divide", "atan2", "hypot", "copysign", "xlogy", "fmax", "fmin", "logaddexp", "logaddexp2"),
+)
+"""Functions of two tensors, or of a tensor and a number, that have netc's name."""
 
 
 @handles(*PAIRS)
 def pair(call: TorchCall) -> None:
-    name = PAIRS[call.name.removesuffix("_")]
+    name = call.name.removesuffix("_")
     settings: dict[str, Any] = {}
     if call.get("rounding_mode") is not None:
         settings["rounding_mode"] = call.get("rounding_mode")
@@ -308,11 +303,6 @@ def flip(call: TorchCall) -> None:
     call.result(call.emit("flip", call.value("self"), dims=tuple(call.get("dims"))))
 
 
-@handles("cumsum")
-def cumsum(call: TorchCall) -> None:
-    call.result(call.emit("cumsum", call.value("self"), dim=call.get("dim")))
-
-
 @handles("einsum")
 def einsum(call: TorchCall) -> None:
     call.result(call.emit("einsum", *call.values("tensors"), equation=call.get("equation").replace(" ", "")))
@@ -328,10 +318,16 @@ def pad(call: TorchCall) -> None:
     call.result(padded(x, begins, ends, call, mode=mode, value=value))
 
 
-@handles("upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d", "upsample_linear1d", "upsample_nearest1d")
+@handles(
+    *("upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d"),
+    *(f"{kind}{rank}d" for kind in ("upsample_nearest", "_upsample_nearest_exact") for rank in (1, 2, 3)),
+    *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
+)
 def upsample(call: TorchCall) -> None:
-    x, mode = call.value("input"), call.name.split("_")[1][:-2]
-    settings: dict[str, Any] = {"mode": mode}
+    x, name = call.value("input"), call.name.removeprefix("_").removeprefix("upsample_")
+    settings: dict[str, Any] = {"mode": name.removesuffix("_aa")[:-2].replace("_", "-")}
+    if name.endswith("_aa"):
+        settings["antialias"] = True
     if call.get("align_corners"):
         settings["align_corners"] = True
     size, factors = call.get("output_size"), call.get("scale_factors")
@@ -410,6 +406,16 @@ def topk(call: TorchCall) -> None:
     call.reader.env[call.node] = call.emit_all("topk", call.value("self"), **settings)
 
 
+@handles("sort")
+def sort(call: TorchCall) -> None:
+    settings = {
+        "dim": call.get("dim", -1),
+        "descending": call.get("descending", False),
+        "stable": bool(call.get("stable")),
+    }
+    call.reader.env[call.node] = call.emit_all("sort", call.value("self"), **settings)
+
+
 @handles("gather")
 def gather(call: TorchCall) -> None:
     call.result(call.emit("gather", call.value("self"), call.value("index"), dim=call.get("dim")))
@@ -428,3 +434,13 @@ def unfold(call: TorchCall) -> None:
 def fold(call: TorchCall) -> None:
     settings: dict[str, Any] = {name: tuple(call.get(name)) for name in ("output_size", *WINDOWS)}
     call.result(call.emit("fold", call.value("self"), **settings))
+
+
+@handles("grid_sampler")
+def grid_sample(call: TorchCall) -> None:
+    settings = {
+        "mode": ("bilinear", "nearest", "bicubic")[call.get("interpolation_mode")],
+        "padding_mode": ("zeros", "border", "reflection")[call.get("padding_mode")],
+        "align_corners": call.get("align_corners"),
+    }
+    call.result(call.emit("grid_sample", call.value("input"), call.value("grid"), **settings))
