@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 
 import msgspec
@@ -83,11 +83,12 @@ class Watch:
                 *sorted(folders), watch_filter=_is_spec, recursive=False, step=SETTLED, debounce=LATEST,
                 rust_timeout=TICK, yield_on_timeout=True,
             )  # fmt: skip
-            async for changes in ticks:
-                if changes or self.followed.is_changed():
-                    await self._look()
-                if self.followed.folders() != folders:
-                    break
+            with suppress(FileNotFoundError):  # a folder went before it was watched
+                async for changes in ticks:
+                    if changes or self.followed.is_changed():
+                        await self._look()
+                    if self.followed.folders() != folders:
+                        break
 
     async def _look(self) -> None:
         pieces = self.followed.look()
