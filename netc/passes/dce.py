@@ -85,6 +85,8 @@ class _Elimination:
         if not items and (group.items or none):
             return None
         source, result = _there(group.source), _there(group.result)
+        if group.kind == "if" and not group.items and result is not None and result not in kept.values:
+            return None  # what it passes on nobody reads
         if group.kind == "if" and items and result not in kept.values:
             result = None  # an import in it is left out where it ends, and only a tensor inside is read
         if _same(items, group.items) and source is group.source and result is group.result:

@@ -175,7 +175,17 @@ class _Reader:
             for rule in use.file.init:
                 keys = [k for k, by in self.decided.items() if by == (rule, use.block) and holds(use.prefix, k)]
                 if keys:
-                    yield self._step(rule, use, keys, tests=tuple([says(key, self.names.name) for key in keys]))
+                    named = [*keys, *self._might_be(rule, use)]
+                    yield self._step(rule, use, keys, tests=tuple([says(key, self.names.name) for key in named]))
+
+    def _might_be(self, rule: InitRule, use: _Use) -> Iterator[str]:
+        """Parameters that a rule for an operator names, and that only other arguments of the constructor make."""
+        operator = rule.pattern.partition(".")[0]
+        for node in self.forms:
+            if node.node.op.name == operator and holds(use.prefix, node.module):
+                absent = _optional(node) - {param.name for param in node.params}
+                named = sorted(name for name in absent if names_parameter(rule.pattern, operator, name))
+                yield from (join(node.module, name) for name in named)
 
     def _step(self, rule: InitRule, use: _Use, reached: Sequence[str], **more: Any) -> Step:
         found = frozenset(reached)
