@@ -2,7 +2,8 @@
 
 With the prime p = 2³¹ − 1 and x = (48271·place + seed) mod p, it is z² mod p for z = (69621·(x² mod p) + x) mod p. All
 of it stays below 2⁶², so that PyTorch and ONNX Runtime compute it exactly in int64; its first 24 bits are a number from
-0 to 1 in float32. Two of them make a normal one (Box and Muller 1958).
+0 to 1. Two of them make a normal one (Box and Muller 1958), in float64: the last bits of a logarithm or a cosine, which
+each library and processor has its own way with, rarely show once the result is rounded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ HASH = '''
         """A number from 0 to 1 for each place, from a hash of it."""
         x = (place * 48271 + self.seed) % 2147483647
         z = (x * x % 2147483647 * 69621 + x) % 2147483647
-        return (z * z % 2147483647 // 128).float() * 2**-24
+        return (z * z % 2147483647 // 128).double() * 2**-24
 '''
 NORMAL = '''
     def normal(self, place: Tensor) -> Tensor:
@@ -91,15 +92,15 @@ def _hashed(places: str, seed: int) -> Iterator[OnnxNode]:
         lines += [f"{kind}_hash = Mod {last} 2147483647", f"{kind}_bits = Div {kind}_hash 128"]
     *before, end = formula("int64", "\n".join(lines))
     yield from (*before, structs.replace(end, outputs=(f"{kinds[-1]}_bits",)))
-    unit = OnnxConst("unit", "float32", (), (2.0**-24,))
+    unit = OnnxConst("unit", "float64", (), (2.0**-24,))
     for kind in kinds:
-        yield node("Cast", f"{kind}_bits", f"{kind}_real", to=ONNX_TYPES["float32"])
+        yield node("Cast", f"{kind}_bits", f"{kind}_real", to=ONNX_TYPES["float64"])
         yield node("Mul", f"{kind}_real unit", f"{kind}_uniform", unit)
 
 
 def _normal() -> Iterator[OnnxNode]:
     values = (("all", 1.0), ("minus_two", -2.0), ("circle", 2 * pi))
-    numbers = [OnnxConst(name, "float32", (), (value,)) for name, value in values]
+    numbers = [OnnxConst(name, "float64", (), (value,)) for name, value in values]
     yield node("Sub", "all first_uniform", "left", numbers[0])
     yield node("Log", "left", "log")
     yield node("Mul", "log minus_two", "square", numbers[1])
