@@ -132,6 +132,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`standardize` must be at"), "standardised weights are netc's own, so PyTorch does not check the number"),
     (says("`out_features` must be at", of="linear"), "PyTorch's function has the size of the weight that it is given"),
     (says("list of indices, not scalar", of="index_select"), "PyTorch takes a single index for a list of one"),
+    (
+        says("equal numbers of keys and values", of="scaled_dot_product_attention"),
+        "PyTorch's kernel for the CPU does not compare them, and leaves values out or reads past their end",
+    ),
     (flat_mask, "PyTorch takes masks of no or one axis, but not for inputs of four; netc's has queries and keys"),
     (gather_by_a_scalar, "PyTorch counts an axis where a scalar has none"),
     (says("`divisor_override` must be at least 1"), "PyTorch divides by numbers below 0 too, which makes no mean"),

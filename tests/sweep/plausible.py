@@ -417,6 +417,12 @@ def signed(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def off_the_root(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Numbers for which rounding does not decide whether x² + b is above zero."""
+    x = example(types[0], seed)
+    return [torch.where((x * x + op.b).abs() < 0.1, x + 0.5, x) if x.is_floating_point() else x]
+
+
 def divisible(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """Numbers of both signs, and divisors that are not 0."""
     x, *divisors = (example(t, seed + i) for i, t in enumerate(types))
@@ -488,6 +494,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **dict.fromkeys(("embedding", "embedding_bag"), rows),
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), put_down),
     "one_hot": classes,
+    "squareplus": off_the_root,
     **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),

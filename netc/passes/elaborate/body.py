@@ -210,10 +210,12 @@ class BodyBuilder(Resolver):
         return held is not None and held.value is None
 
     def _named_alone(self, line: Line, place: Place) -> Value:
-        """What a line that vanished reads: that is what the next member of its chain reads."""
+        """What a line that vanished reads: that is what the next statement reads."""
         alone = self.inputs(line, place, Incoming(None))
         if alone is not None and len(alone) != 1:
-            self.report.error("bad-arity", f"`{line.op}` is none here and takes 1 input, not {len(alone)}", line.span)
+            why = "is none here" if line.repeat is None else "is repeated 0 times here"
+            message = f"`{line.op}` {why}, which passes on a single input, not {len(alone)}"
+            self.report.error("bad-arity", message, line.span)
             alone = None
         return Value(ERROR, place.path, line.span) if alone is None else alone[0]
 
@@ -244,6 +246,7 @@ class BodyBuilder(Resolver):
         return self._close("repeat", line, counter, flow, **more)
 
     def _copies(self, line: Line, counter: Counter) -> dict[str, Any]:
+        """No copies at all pass on what the first of them would read."""
         assert line.repeat is not None
         repeat, place = line.repeat, counter.place.reading(counter.flow.value)
         count = self.attempt(lambda: evaluate(repeat, self.context(place)), place)
@@ -257,6 +260,8 @@ class BodyBuilder(Resolver):
                 "bad-argument", f"a repeat count must be an integer from 0 to {MAX_REPEATS}, not {count}", span
             )
             count = 0
+        if count == 0 and line.inputs is not None:
+            counter.flow = counter.flow.then(self._named_alone(line, counter.place))
         for turn in range(count):
             with self.report.copy(line, turn + 1, count):
                 result = self._leaf(line, counter.member(), counter.flow, again=turn > 0)
