@@ -191,7 +191,10 @@ def test_x0_is_the_identity() -> None:
 
 
 def test_x0_passes_on_the_tensor_that_its_line_names() -> None:
-    m = net("a: relu\nb: tanh @a\nstack: conv2d 8 1 @a x0\nc: add @stack @b\nd: [relu, conv2d 8 1 @a x0, tanh]\ne: add @d.0 @d")
+    m = net(
+        "a: relu\nb: tanh @a\nstack: conv2d 8 1 @a x0\nc: add @stack @b\n"
+        "d: [relu, conv2d 8 1 @a x0, tanh]\ne: add @d.0 @d"
+    )
     assert m.reads["c"] == ["a", "b"]
     assert m.reads["d.1"] == ["a"]
 
