@@ -35,7 +35,8 @@ def unbind(m: Matcher, node: Node) -> bool:
 @rule("squeeze")
 def taken(m: Matcher, node: Node) -> bool:
     """One slice of an axis, which then goes: `select`."""
-    cut, axis = m.made_by(node.inputs[0], "slice"), _axis(node)
+    cut = m.made_by(node.inputs[0], "slice")
+    axis: Any = _only_squeezed(node)
     op: Any = cut.op if cut is not None else None
     if cut is None or op.dim % cut.inputs[0].type.rank != axis or not isinstance(op.start, int):
         return False
@@ -49,7 +50,9 @@ def unbound(m: Matcher, node: Node) -> bool:
     axis = int(node.op.dim) % rank  # type: ignore[attr-defined]
     readers = [m.single(value) for value in node.outputs]
     gone = [
-        reader for reader in readers if reader is not None and reader.op.name == "squeeze" and _axis(reader) == axis
+        reader
+        for reader in readers
+        if reader is not None and reader.op.name == "squeeze" and _only_squeezed(reader) == axis
     ]
     if len(gone) != len(readers) or any(value.type.shape[axis] != 1 for value in node.outputs):
         return False
@@ -92,6 +95,12 @@ def rolled(m: Matcher, node: Node) -> bool:
         return False
     shifts, dims = theirs.shifts + ours.shifts, theirs.dims + ours.dims  # type: ignore[attr-defined]
     return m.become(node, "roll", before.inputs, [before], shifts=shifts, dims=dims)
+
+
+def _only_squeezed(node: Node) -> int | None:
+    """The axis that a squeeze drops, where it is one."""
+    dims: Any = node.op.dim  # type: ignore[attr-defined]
+    return int(dims[0] % node.inputs[0].type.rank) if len(dims) == 1 else None
 
 
 def _axis(node: Node) -> int:

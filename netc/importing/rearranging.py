@@ -86,8 +86,8 @@ def _moved(node: Node, axes: Axes, numbers: count[int], whole: list[list[int]]) 
         start, end = op.start_dim % rank, op.end_dim % rank  # type: ignore[attr-defined]
         return [*axes[:start], [piece for axis in axes[start : end + 1] for piece in axis], *axes[end + 1 :]]
     if op.name == "squeeze":
-        dim = op.dim % rank  # type: ignore[attr-defined]
-        return None if axes[dim] else [*axes[:dim], *axes[dim + 1 :]]
+        gone = {dim % rank for dim in op.dim}  # type: ignore[attr-defined]
+        return None if any(axes[dim] for dim in gone) else [axis for i, axis in enumerate(axes) if i not in gone]
     dim = op.dim % (rank + 1 if op.name == "unsqueeze" else rank)  # type: ignore[attr-defined]
     if op.name == "unsqueeze":
         return [*axes[:dim], [], *axes[dim:]]

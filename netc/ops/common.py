@@ -74,6 +74,16 @@ def need_axis(op: Op, name: str, axis: int, rank: int) -> Iterator[Problem]:
         yield Problem("bad-argument", message, name)
 
 
+def need_distinct_axes(op: Op, name: str, axes: Sequence[int], rank: int) -> Iterator[Problem]:
+    """A problem unless these are different axes, one at least."""
+    wrong = [problem for axis in axes for problem in need_axis(op, name, axis, rank)]
+    yield from wrong
+    if not axes:
+        yield Problem("bad-argument", f"`{name}` is empty", name)
+    elif not wrong and len({axis % rank for axis in axes}) < len(axes):
+        yield Problem("bad-argument", f"`{name}` names an axis twice", name)
+
+
 def axis_name(axis: int, rank: int) -> str:
     """An axis with its letter where it has one: `2 (H)`."""
     letters = AXES.get(rank)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netc.dims import Dim, Size, at_least, dim_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, Word, attr, op
-from netc.ops.common import as_args, axis_name, int64, need_axis, need_dtype, node, positional
+from netc.ops.common import as_args, axis_name, int64, need_axis, need_distinct_axes, need_dtype, node, positional
 from netc.ops.records import OnnxNode, Problem, Require, Sample, TorchArg, TorchCall, TorchForm
 from netc.ops.splitting import _AlongAxis
 from netc.ops.target import onnx_sizes, shapes, sizes_as_text, sizes_without_source, unread
@@ -166,16 +166,6 @@ class Gather(_AlongAxis):
         return node("GatherElements", "x0 x1", axis=self.dim % x[0].rank)
 
 
-def _need_axes(op: Op, name: str, axes: Ints, rank: int) -> Iterator[Problem]:
-    """A problem unless these are different axes, one at least."""
-    wrong = [problem for axis in axes for problem in need_axis(op, name, axis, rank)]
-    yield from wrong
-    if not axes:
-        yield Problem("bad-argument", f"`{name}` is empty", name)
-    elif not wrong and len({axis % rank for axis in axes}) < len(axes):
-        yield Problem("bad-argument", f"`{name}` names an axis twice", name)
-
-
 @op("flip", family=Family.RESHAPE, torch="torch.flip", title="Flip")
 class Flip(Op):
     """The elements in reverse order along axes (`torch.flip`)."""
@@ -184,7 +174,7 @@ class Flip(Op):
     dims: Ints = attr("the axes to flip")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from _need_axes(self, "dims", self.dims, x[0].rank)
+        yield from need_distinct_axes(self, "dims", self.dims, x[0].rank)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]
@@ -211,7 +201,7 @@ class Roll(Op):
     dims: Ints = attr("the axes to move along")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        yield from _need_axes(self, "dims", self.dims, x[0].rank)
+        yield from need_distinct_axes(self, "dims", self.dims, x[0].rank)
         if len(self.shifts) != len(self.dims):
             yield Problem("bad-argument", f"{len(self.shifts)} shifts for {len(self.dims)} axes", "shifts")
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netc.dims import Size, compare, dim_text, exact_div, product_text, shape_text
 from netc.ops.base import Family, Ints, Op, Sight, Sizes, attr, op
-from netc.ops.common import changed, int64, keywords, need_axis, node, positional
+from netc.ops.common import changed, int64, keywords, need_axis, need_distinct_axes, node, positional
 from netc.ops.records import OnnxNode, Problem, Sample, TorchArg, TorchCall, TorchForm, TorchModule
 from netc.ops.target import Shapes, one_open, onnx_reshape, shapes, sizes_without_source, torch_sizes
 from netc.types import TensorType
@@ -235,31 +235,34 @@ class Transpose(Op):
 
 @op("squeeze", family=Family.RESHAPE, torch="torch.squeeze", title="Squeeze")
 class Squeeze(Op):
-    """Removes the axis `dim` if its size is 1 (`torch.squeeze`)."""
+    """Removes the axis `dim` if its size is 1, or those of several axes that have size 1 (`torch.squeeze`)."""
 
     sample = Sample((TensorType((2, 1, 4)),), {"dim": 1})
     sees = Sight.MOVED
     view = True
-    dim: int = attr("the axis to drop")
+    dim: Ints = attr("the axis to drop, or several")
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
-        wrong = list(need_axis(self, "dim", self.dim, x[0].rank))
+        wrong = list(need_distinct_axes(self, "dim", self.dim, x[0].rank))
         yield from wrong
-        if not wrong and not isinstance(x[0].shape[self.dim], int):
-            message = f"whether axis {self.dim} is dropped depends on {dim_text(x[0].shape[self.dim])}"
-            yield Problem("not-constant", message, "dim", helps=("use --bind",))
+        for axis in self.dim if not wrong else ():
+            if not isinstance(x[0].shape[axis], int):
+                message = f"whether axis {axis} is dropped depends on {dim_text(x[0].shape[axis])}"
+                yield Problem("not-constant", message, "dim", helps=("use --bind",))
+
+    def _dropped(self, x: TensorType) -> list[int]:
+        return sorted(axis % x.rank for axis in self.dim if x.shape[axis] == 1)
 
     def infer(self, *x: TensorType) -> TensorType:
-        shape, axis = x[0].shape, self.dim % x[0].rank
-        return x[0].with_shape(*shape[:axis], *shape[axis + 1 :]) if shape[axis] == 1 else x[0]
+        dropped = self._dropped(x[0])
+        return x[0].with_shape(*(size for axis, size in enumerate(x[0].shape) if axis not in dropped))
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("{0}.squeeze({dim})", positional(self, "dim")))
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
-        if x[0].shape[self.dim] != 1:
-            return ()
-        return (node("Squeeze", "x0 axes", "y0", int64("axes", self.dim % x[0].rank)),)
+        dropped = self._dropped(x[0])
+        return (node("Squeeze", "x0 axes", "y0", int64("axes", *dropped)),) if dropped else ()
 
 
 @op("unsqueeze", family=Family.RESHAPE, torch="torch.unsqueeze", title="Unsqueeze")

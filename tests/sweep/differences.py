@@ -65,7 +65,7 @@ def clamped(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> b
 
 
 def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    return op.name == "gather" and "different ranks" in ours and {t.rank for t in types} == {0, 1}
+    return op.name in ("gather", "scatter_add", "scatter", "scatter_reduce") and "different ranks" in ours and {t.rank for t in types} == {0, 1}
 
 
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
@@ -207,7 +207,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (
-        says("names no axis", "is empty", of=("logsumexp", "flip", "roll", "repeat")),
+        says("names no axis", "is empty", of=("logsumexp", "flip", "roll", "repeat", "squeeze")),
         "PyTorch takes an empty list of axes; netc has them named",
     ),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),

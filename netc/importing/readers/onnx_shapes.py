@@ -226,9 +226,7 @@ def squeeze(call: Call) -> None:
     x, axes = call.value(0), call.ints(1, "axes")
     rank = x.type.rank
     dims = sorted(a % rank for a in axes) if axes else [i for i, n in enumerate(x.type.shape) if n == 1]
-    for dim in reversed(dims):
-        x = call.emit("squeeze", x, dim=dim)
-    call.result(x)
+    call.result(call.emit("squeeze", x, dim=tuple(dims)) if dims else x)
 
 
 @handles("Unsqueeze")

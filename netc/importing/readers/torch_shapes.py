@@ -160,9 +160,8 @@ def squeeze(call: TorchCall) -> None:
     dims = [dim] if isinstance(dim, int) else dim
     rank = x.type.rank
     axes = range(rank) if dims is None else [d % rank for d in dims]
-    for axis in sorted((a for a in axes if x.type.shape[a] == 1), reverse=True):
-        x = call.emit("squeeze", x, dim=axis)
-    call.result(x)
+    gone = sorted(axis for axis in axes if x.type.shape[axis] == 1)
+    call.result(call.emit("squeeze", x, dim=tuple(gone)) if gone else x)
 
 
 @handles("unsqueeze")
