@@ -65,7 +65,11 @@ def clamped(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> b
 
 
 def gather_by_a_scalar(op: Op, types: Sequence[TensorType], ours: str, theirs: Theirs) -> bool:
-    return op.name in ("gather", "scatter_add", "scatter", "scatter_reduce") and "different ranks" in ours and {t.rank for t in types} == {0, 1}
+    return (
+        op.name in ("gather", "scatter_add", "scatter", "scatter_reduce")
+        and "different ranks" in ours
+        and {t.rank for t in types} == {0, 1}
+    )
 
 
 UNPOOL = ("max_unpool1d", "max_unpool2d", "max_unpool3d")
