@@ -155,8 +155,9 @@ class Arange(Op):
     """The whole numbers from `start` up to but excluding `end`, `step` apart (`torch.arange`). They do not train and
     are not part of the state_dict."""
 
-    start: int = attr("the first number")
-    end: int = attr("where to stop, exclusive")
+    alone = "end"
+    start: int = attr("the first number", default=0)
+    end: int = attr("where to stop, exclusive; `arange 8` has it alone")
     step: int = attr("difference between neighbours, negative to count down", default=1)
     dtype: Word = attr("its element type", default="int64", words=(*WHOLE, *FLOATS))
 
@@ -177,7 +178,8 @@ class Arange(Op):
         return TensorType((-((self.start - self.end) // self.step),), self.dtype)
 
     def torch(self, *x: TensorType) -> TorchForm:
-        args = as_args(self, "start", "end", *(["step"] if self.step != 1 else []))
+        begin, step = self.start != 0 or self.step != 1, self.step != 1
+        args = as_args(self, *(["start"] if begin else []), "end", *(["step"] if step else []))
         kind = "" if self.dtype == "int64" else f", dtype=torch.{self.dtype}"
         text = f"torch.arange({', '.join(f'{{{arg.name}}}' for arg in args)}{kind})"
         return TorchForm(TorchModule("Tensor", args, "{self}", make=text, anew=self.dtype in WHOLE))

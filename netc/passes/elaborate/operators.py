@@ -79,8 +79,10 @@ class NodeMaker(Application):
 
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
-        cls = self.cls
-        bound = bind(self.target.given, cls.arguments, cls.name)
+        cls, names = self.cls, self.cls.arguments
+        if cls.alone and sum(scoped.argument.name is None for scoped in self.target.given) == 1:
+            names = tuple(dict.fromkeys((cls.alone, *names)))
+        bound = bind(self.target.given, names, cls.name)
         if bound.complaints:
             complain(self.report, bound.complaints, Clue((*habits.one_less(self), *habits.in_parentheses(self))))
             self.ok = False
