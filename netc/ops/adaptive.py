@@ -115,6 +115,8 @@ def _bins_text(n: Size, out: int) -> str:
 class AdaptiveAvgPool(_AdaptivePool):
     """The mean of each bin."""
 
+    for_open_sizes = "`interpolate size=(…) mode=area` takes the same means, and sizes that depend on the input"
+
     global_op, onnx_op, reduction, word = "GlobalAveragePool", "AveragePool", "ReduceMean", "avg"
 
     def _along(self, x: TensorType, source: str, result: str, axis: int, out: Size) -> Iterator[OnnxNode]:

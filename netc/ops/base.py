@@ -125,7 +125,8 @@ class Op:
 
     Class facts: `name` (in a spec), `family`, `title` (in a picture), `rank` (spatial axes, where there are any),
     `arity` (fewest and most inputs; None = no limit), `attributes` (schema in PyTorch's positional order), `alone` (the
-    attribute that a single positional argument gives, where that is not the first),
+    attribute that a single positional argument gives, where that is not the first), `for_open_sizes` (what to write
+    where an attribute would depend on sizes of the input),
     `references` (names that may be given as `name=@tensor`: each one given is passed, in this order, as an extra input
     after those `arity` counts; an attribute of the same name and kind `Tensor` tells which), `undoes` (the operator
     that its one reference names: attributes of the same name are that one's unless given, and its outputs but the
@@ -153,6 +154,7 @@ class Op:
     attributes: ClassVar[dict[str, Attr]] = {}
     defaults: ClassVar[dict[str, Any]] = {}
     alone: ClassVar[str] = ""
+    for_open_sizes: ClassVar[str] = ""
     arguments: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[str, ...]] = ()
     numeric: ClassVar[tuple[Attr, ...]] = ()

@@ -40,6 +40,7 @@ class _Random(Op):
 
     family: ClassVar[Family] = Family.OTHER
     references: ClassVar[tuple[str, ...]] = ("like",)
+    for_open_sizes = "name a tensor that has these sizes: `like=@x`"
     mean: ClassVar[float] = 0.0
     what: ClassVar[str] = ""
     size: Ints = attr("the shape, unless given by `like=@x`", default=(), minimum=1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeGuard
 
 from netc.diagnostics.model import Span
 from netc.expr.lexer import SyntaxProblem
@@ -24,7 +25,19 @@ else:
 
 _DO_KEYS = ("do", "if", "else", "for")
 _LONG_KEYS = ("op", "args", "inputs", "repeat")
+_ARGUMENT = re.compile(r"[a-z_]+=")
 _PUT_UNDER_DO = "put the statements under `do:`, or quote this if it should be text"
+
+
+def _is_plain(node: Node) -> TypeGuard[Scalar]:
+    return isinstance(node, Scalar) and not node.quoted
+
+
+def _is_cut(before: Node, after: Node) -> bool:
+    """Whether an item of a list begins as no line does, but as an argument of the line before it."""
+    if not (_is_plain(before) and _is_plain(after)):
+        return False
+    return _ARGUMENT.match(after.text) is not None or (before.text[-1:].isdigit() and after.text[:1].isdigit())
 
 
 class StatementReader:
@@ -54,7 +67,7 @@ class StatementReader:
     def chain(self, node: Sequence, what: str) -> Statement | None:
         if not node.items:
             self.report.at("bad-statement", f"{what} is an empty list", node, "for no operation, write `identity`")
-        items = [self.statement(item, "this member") for item in self.uncut(node)]
+        items = [self.statement(item, "this member") for item in self.undivided(self.uncut(node))]
         return Chain(span=self.span(node), items=tuple(item for item in items if item is not None))
 
     def uncut(self, node: Sequence) -> Iterator[Node]:
@@ -80,6 +93,31 @@ class StatementReader:
                 depth = 0
         if first is not None:
             yield first
+
+    def undivided(self, items: Iterable[Node]) -> Iterator[Node]:
+        """The items, without those that commas between arguments have cut out of a line: `[conv2d 64, 3, elu 0,5]`."""
+        run: list[Node] = []
+        for item in items:
+            if run and not _is_cut(run[-1], item):
+                yield from self.whole(run)
+                run = []
+            run.append(item)
+        yield from self.whole(run)
+
+    def whole(self, run: list[Node]) -> Iterator[Node]:
+        if len(run) < 2:
+            yield from run
+            return
+        span = Span(self.report.source, run[0].start, run[-1].end)
+        texts = [self.report.span(node.start, node.end).text for node in run]
+        number = texts[0].split()[-1]
+        decimal = len(run) == 2 and run[1].start == run[0].end + 1 and (number == "0" or "=" in number)
+        text, why = (
+            (".".join(texts), "decimals have a point") if decimal else (" ".join(texts), "spaces separate arguments")
+        )
+        fix = self.report.change(f"write `{text}`", span.start, span.end, text)
+        message = f"a comma in a YAML list splits this line in two; {why}"
+        self.report.error("bad-expression", message, span.start, span.end, fixes=(fix,))
 
     def refuse_cut(self, first: Node, last: Node) -> None:
         span = Span(self.report.source, first.start, last.end)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netc.budget import ATTRIBUTE, LEAF, TENSOR, spend
 from netc.diagnostics.model import Fault, Label, Span
 from netc.diagnostics.suggest import closest
-from netc.dims import TooComplex
+from netc.dims import Dim, TooComplex
 from netc.expr.evaluate import Context, ExprError, OperatorValue, Silenced, evaluate
 from netc.expr.scope import Scope, how_said
 from netc.expr.tree import Attribute, Expr, Literal, Name, TensorRef, dotted, walk
@@ -40,6 +40,10 @@ else:
 
 SWITCHES = ("yes", "no", "on", "off")
 """Words of YAML's that stand for true and false in other files."""
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 class NodeMaker(Application):
@@ -230,9 +234,12 @@ class NodeMaker(Application):
         return False
 
     def _report_value(self, declared: Attr, scoped: ScopedArgument, value: Any, message: str) -> None:
-        clue = Clue((*habits.one_less(self), *habits.values_meant(self, declared, scoped, value)))
+        fixes = (*habits.one_less(self), *habits.in_parentheses(self))
+        clue = Clue((*fixes, *habits.values_meant(self, declared, scoped, value)))
         at = Span(scoped.argument.span.source, scoped.argument.value.start, scoped.argument.value.end)
-        self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
+        error = self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
+        if self.cls.for_open_sizes and any(isinstance(size, Dim) for size in _items(value)):
+            error.help(self.cls.for_open_sizes)
 
     def _find_sizes(self, op: Op) -> None:
         """Pass tensors that have the sizes which the operator is given and its inputs lack: those that the line's own
