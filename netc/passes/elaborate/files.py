@@ -18,7 +18,7 @@ from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.before import Before
-from netc.passes.elaborate.collector import Clue, Report
+from netc.passes.elaborate.collector import Report
 from netc.syntax.ast import Argument, Definition, Import, Named, SpecFile, Variant
 from netc.syntax.library import is_shipped
 from netc.syntax.read import read_source
@@ -225,11 +225,6 @@ class Files:
 
     def report_expression(self, error: ExprError, source: Source) -> None:
         span = Span(source, error.start, error.end)
-        if error.code == "unknown-name" and _is_word(span.text):
-            quoted = f'"{span.text}"'
-            fix = Fix(f"put the word in quotes: `{quoted}`", (Edit(span, quoted),))
-            self.report.error(error.code, error.message, span).clue(Clue((fix,)))
-            return
         edits = () if error.replacement is None else (Edit(span, error.replacement),)
         fixes = (Fix(error.help, edits),) if error.help else ()
         self.report.error(error.code, error.message, span).fix(*fixes)
@@ -259,11 +254,6 @@ class Files:
         while scope.parent is not None and scope not in self.sources:
             scope = scope.parent
         return self.sources[scope] if scope in self.sources else self._by_scope[scope].source
-
-
-def _is_word(name: str) -> bool:
-    """Whether an operator has an argument that takes this word, such as `nearest`."""
-    return any(name in declared.words for op in OPERATORS.values() for declared in op.attributes.values())
 
 
 def _beside(importer: str, path: str) -> str | None:
