@@ -438,7 +438,7 @@ def test_an_unknown_name_is_told_what_there_is(text: str, help_: str) -> None:
 def test_without_any_name_it_is_told_what_a_value_is() -> None:
     with pytest.raises(ExprError) as caught:
         value("zebra", {})
-    assert caught.value.help == "a value is a number, `true`, `false`, `none` or an operator"
+    assert caught.value.help == "a value is a number, `true`, `false`, `none`, an operator, or a word in quotes"
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def _suggest(near: str | None, word: str, names: list[str]) -> str:
     return (
         f"known here: {', '.join(from_start[:12])}"
         if names
-        else "a value is a number, `true`, `false`, `none` or an operator"
+        else "a value is a number, `true`, `false`, `none`, an operator, or a word in quotes"
     )
 
 

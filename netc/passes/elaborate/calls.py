@@ -8,21 +8,18 @@ from typing import Any
 import msgspec
 
 from netc.budget import PARAMETER, spend
-from netc.diagnostics.model import Edit, Fix, Frame, Span
+from netc.diagnostics.model import Frame
 from netc.diagnostics.suggest import listed
-from netc.expr.evaluate import ExprError, OperatorValue, Silenced, evaluate
-from netc.expr.scope import Scope, how_said
-from netc.expr.tree import Name
+from netc.expr.evaluate import OperatorValue
+from netc.expr.scope import how_said
 from netc.ir.model import Call, Value
-from netc.ops.base import OPERATORS
-from netc.passes.elaborate.arguments import Bound, ScopedArgument, bind, missing, said, value_key
-from netc.passes.elaborate.collector import Clue
+from netc.passes.elaborate.arguments import Bound, bind, missing, said, value_key
 from netc.passes.elaborate.files import FileInstance, Files
 from netc.passes.elaborate.namespace import CallSite, Elaborated, NameEntry
 from netc.passes.elaborate.place import Applied, failed
 from netc.passes.elaborate.session import CompileSession
 from netc.passes.elaborate.target import Target, arguments_meant, complain, has_bare_tensors
-from netc.syntax.ast import Definition, Import, Line, Variant
+from netc.syntax.ast import Definition, Import, Variant
 from netc.types import ERROR, TensorType
 
 
@@ -90,37 +87,11 @@ def _definition(files: Files, callee: Definition | Import, target: Target) -> tu
 
 def _values(files: Files, bound: Bound, target: Target, inputs: tuple[Value, ...]) -> dict[str, Any]:
     return {
-        name: _value(files, scoped, target.line, target.place.beside(scoped.scope, inputs))
+        name: files.value(
+            scoped.argument.value, files.of_scope(scoped.scope), target.place.beside(scoped.scope, inputs)
+        )
         for name, scoped in bound.by_name.items()
     }
-
-
-def _value(files: Files, scoped: ScopedArgument, line: Line, scope: Scope) -> Any:
-    """What a block is handed, or ERROR after reporting why that has no value."""
-    expr = scoped.argument.value
-    try:
-        return evaluate(expr, files.context(scope, files.of_scope(scope)))
-    except Silenced:
-        return ERROR
-    except ExprError as error:
-        if isinstance(expr, Name) and error.code == "unknown-name" and _is_word(expr.id):
-            _ask_for_quotes(files, error, line, Span(files.source_of(scope), error.start, error.end))
-        else:
-            files.report_expression(error, files.source_of(scope))
-        return ERROR
-
-
-def _is_word(name: str) -> bool:
-    """Whether an operator has an argument that takes this word, such as `nearest`."""
-    return any(name in declared.words for op in OPERATORS.values() for declared in op.attributes.values())
-
-
-def _ask_for_quotes(files: Files, error: ExprError, line: Line, span: Span) -> None:
-    quoted = f'"{span.text}"'
-    edit = Edit(span, quoted if line.long is None else f"'{quoted}'")
-    files.report.error(error.code, error.message, span).clue(
-        Clue((Fix(f"put the word in quotes: `{quoted}`", (edit,)),))
-    )
 
 
 def _with_defaults(

@@ -18,7 +18,7 @@ from netc.files import may_import
 from netc.ops.base import OPERATORS
 from netc.passes.elaborate.arguments import is_plain, value_key
 from netc.passes.elaborate.before import Before
-from netc.passes.elaborate.collector import Report
+from netc.passes.elaborate.collector import Clue, Report
 from netc.syntax.ast import Argument, Definition, Import, Named, SpecFile, Variant
 from netc.syntax.library import is_shipped
 from netc.syntax.read import read_source
@@ -211,7 +211,26 @@ class Files:
 
     def value(self, expr: Any, instance: FileInstance, scope: Scope) -> Any:
         """An expression's value, or the error type after reporting why it has none."""
-        return self.attempt(lambda: evaluate(expr, self.context(scope, instance)), self.source_of(scope))
+        try:
+            return evaluate(expr, self.context(scope, instance))
+        except Silenced:
+            return ERROR_VALUE
+        except ExprError as error:
+            source = self.source_of(scope)
+            if error.code == "unknown-name" and _is_word(Span(source, error.start, error.end).text):
+                self._ask_for_quotes(error, Span(source, error.start, error.end))
+            else:
+                self.report_expression(error, source)
+            return ERROR_VALUE
+
+    def _ask_for_quotes(self, error: ExprError, span: Span) -> None:
+        """Where the word is all that YAML has here, its own quotes stand around those of the language."""
+        alone = span.source.text[: span.start].rstrip()[-1:] in tuple(":,[{-")
+        word = f"""'"{span.text}"'""" if alone else f'"{span.text}"'
+        finding = self.report.error(error.code, error.message, span)
+        if error.replacement is None and error.help:
+            finding.note(error.help)
+        finding.clue(Clue((Fix(f"put the word in quotes: `{word}`", (Edit(span, word),)),)))
 
     def attempt(self, run: Callable[[], Any], source: Source) -> Any:
         """The result of `run`, or ERROR when an expression in it, of that source, has no value."""
@@ -254,6 +273,11 @@ class Files:
         while scope.parent is not None and scope not in self.sources:
             scope = scope.parent
         return self.sources[scope] if scope in self.sources else self._by_scope[scope].source
+
+
+def _is_word(name: str) -> bool:
+    """Whether an operator has an argument that takes this word, such as `nearest`."""
+    return any(name in declared.words for op in OPERATORS.values() for declared in op.attributes.values())
 
 
 def _beside(importer: str, path: str) -> str | None:
