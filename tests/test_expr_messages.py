@@ -148,7 +148,7 @@ SYNTAX: list[Finding] = [
         "a tensor is named with `@` as an input of a line, not inside an expression",
     ),
     ("a;b", "bad-expression", ";", "`;` is not allowed here", None),
-    ("(" * 70, "too-complex", "(", "expressions may be nested 60 levels deep at most", None),
+    ("(" * 70, "too-complex", "(", "expressions may be nested at most 60 levels deep", None),
 ]
 VALUES: list[Finding] = [
     ("h + s", "bad-expression", "h + s", "h is a size and 0.5 is not a whole number", None),
@@ -276,7 +276,7 @@ def nested(depth: int) -> str:
 )
 def test_trees_are_60_levels_high_at_most(text: Callable[[int], str], most: int) -> None:
     parse_expression(text(most))
-    with pytest.raises(SyntaxProblem, match="nested 60 levels deep at most"):
+    with pytest.raises(SyntaxProblem, match="nested at most 60 levels deep"):
         parse_expression(text(most + 1))
 
 

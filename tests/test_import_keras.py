@@ -225,7 +225,7 @@ LAMBDA: Layers = [("Lambda", "code", {"function": "import os"})]
 @pytest.mark.parametrize(
     ("layers", "told"),
     [
-        (LAMBDA, r"layer code \(Lambda\): runs code of its own, which is never run here"),
+        (LAMBDA, r"layer code \(Lambda\): runs code of its own, which netc never runs"),
         ([("SpectralNormalization", "n", {})], "netc has no layer SpectralNormalization"),
         ([("Dense", "fc", {"units": "many"})], "`units` should be a number"),
         ([("Add", "a", {"reads": ["b", "input_1"]}), ("ReLU", "b", {})], "reads itself"),
@@ -293,7 +293,7 @@ def test_hostile_archives_end_in_diagnostics(change: Callable[[Path], None], tol
 
 def test_weights_alone_say_what_is_missing(tmp_path: Path) -> None:
     path = weights_file(tmp_path / "m.weights.h5", LAYERS, HELD)
-    with pytest.raises(netc.NetcError, match="holds weights alone"):
+    with pytest.raises(netc.NetcError, match="holds only weights"):
         import_file(str(path), Wishes())
 
 

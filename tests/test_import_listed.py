@@ -183,10 +183,10 @@ def test_caffe_computes_what_its_layers_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("layer { name: ", "ends in the middle"),
-        ("}", "braces do not fit"),
+        ("layer { name: ", "ends unexpectedly"),
+        ("}", "braces do not match"),
         ("layer { type: 'Data' }", "does not say the size"),
-        ("a {" * 60, "braces do not fit"),
+        ("a {" * 60, "braces do not match"),
         (PROTOTXT.replace('"Softmax"', '"SPP"'), r"layer prob \(SPP\): netc has no layer SPP"),
     ],
 )

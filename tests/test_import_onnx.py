@@ -464,7 +464,7 @@ def test_a_part_of_a_network_is_imported_around_what_cannot_be_said(tmp_path: Pa
     assert "inputs: {image: [2, 3, 4, 4], d: [2, 3]}" in found.text
     assert found.report.gaps == (first.removeprefix("# "),)
     assert found.report.shown.compared == found.report.operators == 3
-    with pytest.raises(NetcError, match="say those that the file leaves open with --input"):
+    with pytest.raises(NetcError, match="give those that the file leaves open with --input"):
         netc.import_onnx(graph_file(tmp_path / "open.onnx", nodes, {"w": weight}, ["N", 3, 4, 4]), partial=True)
     assert netc.import_onnx(tmp_path / "open.onnx", partial=True, shapes=(2, 3, 4, 4)).report.gaps
 

@@ -103,7 +103,7 @@ def test_attention_of_opset_23(shape: list[int], settings: dict[str, Any], text:
     [
         (node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y", "p", "q", "r", "t"]), NORM, 9, "training mode"),
         (node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], dilations=[2, 2]), {}, 19, "no dilated average pool"),
-        (node("Attention", ["x", "x", "x"], ["y"], softcap=2.0), {}, 23, "does not bound its scores"),
+        (node("Attention", ["x", "x", "x"], ["y"], softcap=2.0), {}, 23, "has no `softcap`"),
         (node("QuantizeLinear", ["x", "s"], ["y"]), {"s": np.float32(1)}, 13, "no operator for QuantizeLinear"),
         (node("FancyNorm", ["x"], ["y"], domain="com.acme"), {}, 13, "does not know operators of com.acme"),
     ],

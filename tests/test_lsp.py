@@ -254,7 +254,7 @@ REFUSED = [
     ("bo|dy: unit", "again", "there is a statement `again` already"),
     ("bo|dy: unit", "forward", "cannot name a statement"),
     ("bo|dy: unit", "a b", "cannot name a statement"),
-    ("conv|2d 16", "x", "no name here"),
+    ("conv|2d 16", "x", "nothing to rename"),
 ]
 
 

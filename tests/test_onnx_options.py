@@ -387,7 +387,7 @@ def test_a_single_file_may_be_converted_too(tmp_path: Path) -> None:
 
 def test_more_than_2_gib_do_not_fit_one_file(tmp_path: Path) -> None:
     wide = compiled("netc: 1\nname: wide\ninputs: {vector: [N, 32768]}\nnet: [linear 16384]\n")
-    with pytest.raises(NetcError, match=r"2\.1 GB is too much for a single file: protobuf allows 2 GiB"):
+    with pytest.raises(NetcError, match=r"2\.1 GB is too large for a single file: protobuf allows 2 GiB"):
         write_onnx_fresh(wide, tmp_path / "m.onnx", options=OnnxOptions(placement="single"))
     assert not os.listdir(tmp_path)
 

@@ -95,7 +95,7 @@ def test_what_an_operator_computes_with_has_to_fit_too(tmp_path: Path) -> None:
     """65,536 elements of a window are more than float16 counts."""
     text = spec("{out: lp_pool2d 2 256}", "[N, 1, 256, 256]")
     assert netc.load(text, dtype="float16")
-    with pytest.raises(NetcError, match="65536, which it computes with, does not fit float16") as found:
+    with pytest.raises(NetcError, match="65536, a constant it computes with, does not fit float16") as found:
         netc.load(text, dtype="float16").write_onnx(tmp_path / "n.onnx")
     assert found.value.diagnostics[0].span is not None
 

@@ -592,7 +592,7 @@ def test_tensors_from_elsewhere_are_refused(location: str, tmp_path: Path) -> No
     [
         ("graph", "not-optimised", r"GB of tensors would be new; only 2 GiB"),
         ("quantise", "cannot-quantise", r"GB .* 2 GiB"),
-        ("run", "output-file", r"cannot write {out}: .* GB is too much for a single file"),
+        ("run", "output-file", r"cannot write {out}: .* GB is too large for a single file"),
     ],
 )
 def test_what_one_message_cannot_hold_is_refused(
@@ -677,7 +677,7 @@ def test_one_file_stays_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["{model}", "-o", "{out}"], 2, "say what to do"),
+        (["{model}", "-o", "{out}"], 2, "choose what to do"),
         (["{model}", "-o", "{out}", "--int8"], 2, "--calibrate"),
         (["{model}", "-o", "{out}", "--all", "--keep", "x"], 2, "need --int8"),
         (["{model}", "-o", "{model}", "--all"], 1, "choose another name"),

@@ -144,7 +144,7 @@ def test_large_networks_end_in_a_picture(net: str) -> None:
 def test_what_cannot_be_read_on_a_page_is_no_strip_and_says_so() -> None:
     picture = Picture(built(LONG), Options())
     assert picture.scene.height < 3 * picture.scene.width
-    assert picture.notes == ("text on the page is 1.2 pt high; -o model.html makes a page to explore",)
+    assert picture.notes == ("text on the page is 1.2 pt high; -o model.html writes a page to explore",)
 
 
 def test_many_outputs_stand_together() -> None:

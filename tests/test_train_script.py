@@ -263,7 +263,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         assert result.exit_code in (1, 2)
         return result.output
 
-    assert "does not say how it is trained" in said(str(tmp_path / "bare.yaml"), "-o", str(tmp_path / "t.py"))
+    assert "does not say how to train it" in said(str(tmp_path / "bare.yaml"), "-o", str(tmp_path / "t.py"))
     assert "need different names" in said(str(tmp_path / "net.yaml"), "-o", str(tmp_path / "model.py"))
     assert "is not the name of a Python file" in said(
         str(tmp_path / "net.yaml"), "-o", str(tmp_path / "t.py"), "--module", "../m.py"

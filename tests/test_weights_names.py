@@ -324,7 +324,7 @@ def test_a_first_convolution_is_made_for_other_channels(channels: int, dtype: st
     spec = ("--for", tmp_path / "first.yaml", "-p", f"channels={channels}", "--dtype", "float32")
     assert "`--adapt-input` makes it" in refused(tmp_path / "w.safetensors", "-o", tmp_path / "x", *spec)
     said = convert(tmp_path / "w.safetensors", "-o", tmp_path / "o.safetensors", *spec, "--adapt-input")
-    assert "made for other input channels: conv.weight" in said
+    assert "adapted to other input channels: conv.weight" in said
     weight = state["conv.weight"].float()
     found = load_file(tmp_path / "o.safetensors")["conv.weight"]
     wanted = weight.sum(1, keepdim=True) if channels == 1 else weight.repeat(1, 2, 1, 1)[:, :channels] * (3 / channels)

@@ -128,7 +128,9 @@ def _who(skipped: Skipped) -> str:
 
 def _alarm(timing: Timing) -> str:
     at = "" if timing.batch is None else f" at batch {timing.batch}"
-    return f"{timing.name}{at} computes something else: it differs by {timing.farthest:.1e} of the largest value"
+    return (
+        f"{timing.name}{at} computes something else: its output differs by {timing.farthest:.1e} of the largest value"
+    )
 
 
 def _memory_rows(memory: dict[str, int]) -> list[tuple[str, str]]:

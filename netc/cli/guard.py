@@ -96,12 +96,12 @@ def _wait(child: int, time_limit: float, memory_limit: int | None) -> int:
             code = os.waitstatus_to_exitcode(status)
             if code < 0:
                 name = signal.Signals(-code).name
-                raise failure("crashed", f"the process that ran the model was ended by {name}")
+                raise failure("crashed", f"the process that ran the model was killed by {name}")
             return code
         if time.monotonic() > end:
             raise failure("time-limit", f"not finished after {time_limit:g} seconds")
         if most is not None and _memory(child) > most:
-            raise failure("memory-limit", f"more than {most / 1e9:.3g} GB of memory were needed")
+            raise failure("memory-limit", f"more than {most / 1e9:.3g} GB of memory needed")
         time.sleep(STEP)
 
 

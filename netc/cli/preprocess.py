@@ -23,7 +23,7 @@ def _read_size(ctx: click.Context, param: click.Parameter, text: str | None) -> 
         return None
     match = re.fullmatch(r"([1-9]\d{0,4})(?:[x×]([1-9]\d{0,4}))?", text)
     if match is None:
-        raise click.BadParameter(f"`{text}` is not 224 or ROWSxCOLUMNS", ctx, param)
+        raise click.BadParameter(f"`{text}` is not a size such as 224 or ROWSxCOLUMNS", ctx, param)
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -106,14 +106,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Choice(("nchw", "nhwc")),
         default="nchw",
         show_default=True,
-        help="Layout of images: channels first, or last as in cameras and decoders.",
+        help="Layout of images: channels first, or last as cameras and decoders give them.",
     ),
     "input_dtype": file_option("--input-dtype", type=click.Choice(("uint8",)), help="Images are bytes, 0 to 255."),
     "resize": file_option(
         "--resize",
         metavar="H,W",
         callback=_read_sizes,
-        help="Resize images of any size, antialiased, and cut the network's size from the middle.",
+        help="Resize images of any size, antialiased, and crop the centre to the network's size.",
     ),
     "normalize": file_option(
         "--normalize",

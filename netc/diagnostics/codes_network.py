@@ -8,12 +8,12 @@ NETWORK_CODES = (
     CodeInfo(
         "too-much-work",
         "error",
-        "A spec that takes more work than it may",
-        "Work is counted in steps of about a microsecond. A spec, with all that it imports, may take 3,000,000: no "
-        "text holds up the machine or fills its memory. A network of 10,000 layers, no two alike, takes fewer.",
+        "Checking a spec takes more steps than allowed",
+        "Work is counted in steps of about a microsecond. A spec and all its imports may take 3,000,000, so no "
+        "spec can hang the machine or fill its memory. A network of 10,000 layers, no two alike, takes fewer.",
         "net:\n  a: {for: {i: 1..9000}, do: relu x9000}\n",
-        "write what repeats as a block that is called with the same arguments. A network that is meant to be so large, "
-        "and that you trust, may have more with `--limit 30M` (`netc.load(…, limit=30_000_000)` in Python).",
+        "write what repeats as a block, called with the same arguments. For a large network that you trust, raise "
+        "the limit: `--limit 30M` (`netc.load(…, limit=30_000_000)` in Python).",
     ),
     CodeInfo(
         "unknown-op",
@@ -34,7 +34,7 @@ NETWORK_CODES = (
     CodeInfo(
         "missing-argument",
         "error",
-        "An argument without a default is not given",
+        "A required argument is missing",
         "The operator or block cannot be built without it.",
         "net:\n  conv1: conv2d 8\n",
         "give it, by position or by name.",
@@ -170,7 +170,7 @@ NETWORK_CODES = (
         "inexact-size",
         "ignore",
         "The stride leaves a remainder",
-        "PyTorch rounds down, so the last elements make no window of their own. Off by default: good networks do it.",
+        "PyTorch rounds down, so the last elements do not fill a window. Off by default: many good networks do this.",
         "lint: {inexact-size: error}\nnet:\n  conv1: conv2d 8 3 stride=2 padding=1\n",
         "use one of the settings that the message lists.",
     ),
@@ -221,8 +221,8 @@ NETWORK_CODES = (
         "inferred-argument",
         "warn",
         "An argument taken for another",
-        "PyTorch's classes take `in_channels` or `num_features` first; here these follow from the input, and numbers "
-        "behind them are taken for something else.",
+        "PyTorch's classes take `in_channels` or `num_features` first; here these follow from the input, so the "
+        "numbers that come next are taken for other arguments.",
         "net: [conv2d 64 3, batch_norm2d 64]\n",
         "leave out what follows from the input: `conv2d 64 3`, `batch_norm2d`.",
     ),
@@ -261,10 +261,10 @@ NETWORK_CODES = (
     CodeInfo(
         "absent-tensor",
         "error",
-        "A tensor that is none here is needed",
+        "A tensor is needed that is none here",
         "`none` stands for no tensor. `add`, `mul`, `maximum`, `minimum`, `concat` and `stack` leave it out, "
-        "`like=@a` counts as not given, and what is computed from none alone is none. Whatever else reads it together "
-        "with other tensors needs it, and so does an output.",
+        "`like=@a` counts as not given, and a statement that reads nothing else is none, too. Any other "
+        "statement that reads it, and any output, needs a tensor.",
         "args: {side: false}\nnet:\n  a: {if: side, do: relu @image, else: none}\n  out: sub @image @a\n",
         "put an `if` around what reads it, or let `else` name another tensor.",
     ),
@@ -337,8 +337,8 @@ NETWORK_CODES = (
         "untrainable",
         "warn",
         "The sizes are too small to train with",
-        "Batch normalisation takes mean and variance of each channel over batch and space in training, and PyTorch"
-        " refuses to take them of a single value. Evaluation uses the running statistics and works.",
+        "In training, batch normalisation computes mean and variance of each channel over batch and space, and "
+        "PyTorch refuses to do so for a single value. Evaluation uses the running statistics and works.",
         "netc: 1\ninputs: {vector: [1, 4]}\nnet: batch_norm1d\n",
         "let the batch have any size (`[N, 4]`) and train with 2 or more, or list the layer under `freeze`.",
     ),
@@ -346,7 +346,7 @@ NETWORK_CODES = (
         "unknown-init",
         "error",
         "Unknown initialiser",
-        "They are those of `torch.nn.init` without the underscore, and `bilinear` for upsampling.",
+        "The initialisers are those of `torch.nn.init` without the underscore, and `bilinear` for upsampling.",
         "net:\n  conv1: conv2d 8 3\ninit: {conv2d: kaming_normal}\n",
         "use one of those listed.",
     ),

@@ -25,8 +25,8 @@ USE_CODES = (
         "unformatted",
         "error",
         "A spec cannot be formatted",
-        "`netc fmt` reads again what it has written; where that is another spec, or a comment is lost, the file "
-        "stays as it is.",
+        "`netc fmt` reads back what it would write; if that is another spec, or lacks a comment, the file stays "
+        "as it is.",
         "",
         "write the lines in question in a simpler way, and report it: this is a bug in netc.",
     ),
@@ -82,7 +82,7 @@ USE_CODES = (
         "weights-names",
         "error",
         "The names of tensors do not match",
-        "Two tensors would get one name, or a pattern, a prefix or a rule matches no tensor, or is not valid.",
+        "Two tensors would get the same name, or a pattern, a prefix or a rule matches no tensor, or is not valid.",
         "",
         "`netc weights inspect` lists the names of a file.",
     ),
@@ -204,8 +204,8 @@ USE_CODES = (
         "not-verified",
         "error",
         "The PyTorch module and the ONNX file of a network differ, or one of them fails a check",
-        "From the same weights they compute different things, or shapes, gradients or statistics are not as they must"
-        " be: a bug in netc, or NaN in the weights.",
+        "With the same weights they compute different values, or shapes, gradients or statistics are wrong: a bug "
+        "in netc, or NaN in the weights.",
         "",
         "`netc verify --layers` shows where; `netc build --no-verify` writes them anyway.",
     ),
@@ -248,8 +248,8 @@ USE_CODES = (
         "output-file",
         "error",
         "A file or folder cannot be written",
-        "It may not be written, is a folder, is one of the files that are read, or the disk is full. Earlier files are "
-        "left as they were.",
+        "It is read-only, is a folder, is one of the inputs, or the disk is full. Existing files are left as they "
+        "were.",
         "",
         "choose another place with `-o`.",
     ),
@@ -259,7 +259,7 @@ USE_CODES = (
         "A command was ended because it took too long",
         "It ran a model, or prepared one, for longer than `--time-limit` allows. A loop in an ONNX file may never end.",
         "",
-        "a larger `--time-limit`, if the model is trusted.",
+        "use a larger `--time-limit`, if you trust the model.",
     ),
     CodeInfo(
         "memory-limit",
@@ -267,7 +267,7 @@ USE_CODES = (
         "A command was ended because it took too much memory",
         "It needed more than `--memory-limit` allows, which is nine tenths of the machine's memory by default.",
         "",
-        "a smaller batch or input, or a larger `--memory-limit`.",
+        "use a smaller batch or input, or a larger `--memory-limit`.",
     ),
     CodeInfo(
         "crashed",
@@ -275,7 +275,7 @@ USE_CODES = (
         "The process that ran the model crashed",
         "A fault in ONNX Runtime, PyTorch or a driver ended it; nothing was written.",
         "",
-        "another version of the library, and a report to its authors if the model is valid.",
+        "try another version of the library; if the model is valid, report the crash to its authors.",
     ),
     CodeInfo(
         "no-picture",

@@ -121,7 +121,7 @@ def _symbol(analysis: Analysis, symbol: Symbol) -> Iterator[str]:
         case Input() as declared:
             yield f"**{symbol.name}** · input {_shape(analysis, declared)}".rstrip()
         case Output() as output:
-            yield f"**{symbol.name}** · output{' of training alone' if output.train_only else ''}"
+            yield f"**{symbol.name}** · output{' only in training' if output.train_only else ''}"
         case Import() as wanted:
             yield f"**{symbol.name}** · {wanted.path}{f':{wanted.variant}' if wanted.variant else ''}"
             yield from _callee(analysis, symbol)

@@ -95,7 +95,7 @@ def renamable(analysis: Analysis, offset: int) -> Span:
     """The name at `offset`, if it can be changed. Raises Refused."""
     occurrence = None if analysis.symbols is None else analysis.symbols.at(offset)
     if occurrence is None:
-        raise RenameRefused("there is no name here that can be changed")
+        raise RenameRefused("there is nothing to rename here")
     if not occurrence.symbol.plain:
         raise RenameRefused(f"`{occurrence.symbol.name}` is a pattern for several names; change it by hand")
     if analysis.symbols is not None and place_of(occurrence.symbol) in analysis.symbols.patterned:

@@ -90,8 +90,8 @@ def _with_literal(tree: Expr, name: str, value: bool) -> Expr:
 def _renamed(tree: Expr, source: Source) -> Expr:
     if isinstance(tree, Name):
         if tree.id == "memory":
-            help = f"write `{ACTIVATIONS}` for the bytes of all activations of a sample; what a run takes is measured"
-            message = "`memory` can only be measured, not asked for"
+            help = f"write `{ACTIVATIONS}` for the bytes of a sample's activations; what a run needs has to be measured"
+            message = "`memory` cannot be computed, only measured"
             raise NetcError((_diagnostic(source, "unknown-name", message, tree.start, tree.end, help),))
         return msgspec.structs.replace(tree, id="memory") if tree.id == ACTIVATIONS else tree
     if isinstance(tree, Attribute):

@@ -89,7 +89,7 @@ class Journal:
             rows = _DECODER.decode(line)
             if rows and all(self._is_trial(row.trial) for row in rows):
                 return rows
-        raise output_error(self.path, "what is in it is damaged; remove it, or write to another file")
+        raise output_error(self.path, "its contents are damaged; remove it, or write to another file")
 
     def _is_trial(self, trial: int) -> bool:
         if isinstance(self.trials, range):

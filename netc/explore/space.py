@@ -70,7 +70,7 @@ def read_axis(name: str, text: str) -> Axis:
 
 def _values(part: str) -> list[str]:
     if not part:
-        raise ValueError("a value between two commas is missing")
+        raise ValueError("a value is missing between two commas")
     match = _RANGE.fullmatch(part)
     if match is None:
         if ".." in part and '"' not in part:

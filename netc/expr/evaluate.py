@@ -187,7 +187,7 @@ def _attribute(expr: Attribute, context: Context) -> Any:
     value = None if path is None else context.scope.tensor(path)
     if value is None:
         shown = path or "this"
-        raise ExprError("unknown-tensor", f"there is no tensor `{shown}` here to take `.{expr.field}` of", expr)
+        raise ExprError("unknown-tensor", f"there is no tensor `{shown}` here to read `.{expr.field}` from", expr)
     return size_field(value.type, expr)
 
 

@@ -119,5 +119,5 @@ def _not_a_number(text: str, start: int, locate: Locate) -> SyntaxProblem:
 
 def _stray(text: str, at: int, locate: Locate) -> SyntaxProblem:
     sign = text[at]
-    message = f"`{sign}` is not allowed here" if sign.isprintable() else f"a character U+{ord(sign):04X} stands here"
+    message = f"`{sign}` is not allowed here" if sign.isprintable() else f"unexpected character U+{ord(sign):04X}"
     return SyntaxProblem("bad-expression", message, locate(at), locate(at + 1), _REMEDIES.get(sign))

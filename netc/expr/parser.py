@@ -146,7 +146,7 @@ class _Parser:
     def grown(self, height: int, token: Token) -> int:
         if height > MAX_DEPTH:
             start, end = self.locate(token.start), self.locate(token.end)
-            raise SyntaxProblem("too-complex", f"expressions may be nested {MAX_DEPTH} levels deep at most", start, end)
+            raise SyntaxProblem("too-complex", f"expressions may be nested at most {MAX_DEPTH} levels deep", start, end)
         return height
 
     def expression(self, level: int) -> Expr:

@@ -205,7 +205,7 @@ def _bindings(candidate: Candidate, graph: Graph, source: SourceModel) -> list[d
     least = candidate.network.domain.bounds
     bindings = [s for s in _growing(shapes, least, fixed) if source.accepts([bound_shape(x, s) for x in shapes])][:2]
     if not bindings:
-        raise NoSizes(_error("the source takes none of the sizes that it could be compared at").diagnostics)
+        raise NoSizes(_error("the source accepts none of the sizes tried for comparing it").diagnostics)
     if free_inside(shapes, fixed) and not _takes_long(candidate, bindings[-1]):
         return bindings
     smaller = [

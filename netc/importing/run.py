@@ -181,16 +181,16 @@ def import_file(path: str, wishes: Wishes, note: Note = no_note, arguments: Mapp
     if suffix in REFUSED:
         raise Gap(REFUSED[suffix]).error(path)
     kinds = ", ".join((".onnx", ".yaml", *LISTED))
-    raise Gap(f"the kind of a file is told by its name, which should end in one of {kinds}").error(path)
+    raise Gap(f"the format of a file is recognised by its name, which should end in {kinds}").error(path)
 
 
 PICKLES = (
-    "holds pickled Python objects, and loading those may run any code: export the module to ONNX, or name what makes "
-    "it, as in python:torchvision.models:resnet18"
+    "holds pickled Python objects, and loading them may run any code: export the module to ONNX, or name the "
+    "function that builds it, as in python:torchvision.models:resnet18"
 )
 REFUSED = dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".bin"), PICKLES)
 REFUSED[".pt2"] = (
-    "PyTorch may run code while it loads such an archive, so a file alone is not read; where you trust it: "
+    "PyTorch may run code while it loads such an archive, so netc does not read it; if you trust it:  "
     "netc import python:torch.export:load -a f=FILE"
 )
 """How names of files end that are never read, and why."""

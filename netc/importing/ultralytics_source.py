@@ -77,7 +77,7 @@ def _notes(found: Described, totals: Sequence[int], warnings: Sequence[Diagnosti
         counted = ", ".join(f"{s.name} {total:,}" for s, total in zip(found.scales, totals, strict=True))
         yield f"parameters at each scale: {counted}"
     if found.once or any(row.module == "v10Detect" for row in found.rows):
-        yield "the head gives what it finds in every cell; Ultralytics goes on to the 300 that score best"
+        yield "the head returns what it finds in every cell; Ultralytics then keeps the 300 that score best"
     yield from (f"warning: {warning.message}" for warning in warnings)
 
 

@@ -100,7 +100,7 @@ def _take(graph: Graph, name: Step, compare: Compare, tell: Note) -> StepReport:
 def _write(finished: Finished, out: Path, own: Path | None, compare: Compare) -> tuple[Path, ...]:
     planned = layout(finished.model, own) if own is not None else None
     if planned is None and size(finished.model) > MOST:
-        problem = f"{size(finished.model) / 1e9:.1f} GB is too much for a single file: protobuf allows 2 GiB"
+        problem = f"{size(finished.model) / 1e9:.1f} GB is too large for a single file: protobuf allows 2 GiB"
         raise output_error(out, problem)
     targets = (*(planned.paths if planned else ()), out)
     with staged(targets) as (*data, model):

@@ -144,7 +144,7 @@ class Explainer:
         """The work in its parts; a plugin's operator may say the total alone."""
         if not parts and total == 0:
             return
-        note = ", in training alone" if node.train_only else ""
+        note = ", only in training" if node.train_only else ""
         lines = [_work_text(part) for part in parts]
         if len(lines) != 1:
             lines.append(f"together {count_text(total)}" if lines else count_text(total))

@@ -50,7 +50,7 @@ def find_engine() -> str:
     if chosen:
         found = shutil.which(chosen)
         if found is None:
-            raise EngineMissing(f"NETC_DOT names {chosen}, which is not a program that can be run; {INSTALL}")
+            raise EngineMissing(f"NETC_DOT is set to {chosen}, which cannot be executed;  {INSTALL}")
         return found
     places = os.pathsep.join((sysconfig.get_path("scripts"), str(Path(sys.executable).parent)))
     engine = shutil.which("graphviz-pure", path=places) or shutil.which("graphviz-pure") or shutil.which("dot")
@@ -132,5 +132,5 @@ def _refuse_large(layout: str) -> None:
         raise EngineFailed("the engine wrote a layout without a size")
     width, height = (round((float(points) + 2 * PAD) * PNG_DPI / 72) for points in size.groups())
     if max(width, height) > PNG_LIMIT:
-        problem = f"a PNG of {width:,} × {height:,} pixels is larger than readers take ({PNG_LIMIT:,} a side)"
+        problem = f"a PNG of {width:,} × {height:,} pixels is larger than viewers accept ({PNG_LIMIT:,} a side)"
         raise TooLarge(f"{problem}; write an SVG, or use a coarser level")

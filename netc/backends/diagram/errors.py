@@ -15,4 +15,4 @@ def optional(module: str, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise PictureError(f"{what} needs the package {module}; `pip install 'netc[pictures]'` brings it") from None
+        raise PictureError(f"{what} needs the package {module}; `pip install 'netc[pictures]'` installs it") from None

@@ -38,7 +38,7 @@ def fitting(view: View, page: tuple[float, float], layout: Layout, kept: Sequenc
             best.notes = (f"{closed}, so that text on the page is not smaller than {LEAST_TEXT:g} pt; {OPENING}",)
             return best, shown_view
     best.notes = (f"{closed}; {OPENING}",) if closed else ()
-    return with_size_said(best, page, "-o model.html makes a page to explore"), shown_view
+    return with_size_said(best, page, "-o model.html writes a page to explore"), shown_view
 
 
 def with_size_said(scene: Scene, page: tuple[float, float], instead: str) -> Scene:
@@ -55,7 +55,7 @@ def _coarser(view: View, page: tuple[float, float], layout: Layout, kept: Sequen
     closed = folded(view, opened=(), kept=kept)
     if _count(closed) < _count(view) and _fits(layout(closed), page):
         yield _reopened(view, page, layout, kept), "some blocks are closed"
-    yield folded(view, depth=1, kept=kept), "frames are opened one deep"
+    yield folded(view, depth=1, kept=kept), "frames are opened one level deep"
     yield stages(view), "there is one box per stage"
     yield folded(view, opened=(), depth=0), "there is one box per part"
 

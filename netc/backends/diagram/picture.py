@@ -43,7 +43,7 @@ Layout = Literal["netc", "dot", "neato", "fdp", "sfdp", "circo", "twopi"]
 PAGES: Mapping[str, tuple[float, float]] = {"letter": (612, 792), "a4": (595.28, 841.89), "slide": (960, 540)}
 """Points of the pages that have names."""
 PAGE_MARGIN = 72.0
-IN_COLUMNS = "--style columns closes blocks until it can be read"
+IN_COLUMNS = "--style columns closes blocks until the text is readable"
 DEFAULT_PAGE = (468.0, 648.0)
 """What a letter page leaves inside its margins: what pictures are laid out for unless a page is named."""
 
@@ -155,7 +155,7 @@ class Picture:
             )
         writer = WRITERS.get(suffix)
         if writer is None:
-            raise PictureError(f"pictures end in {', '.join(WRITERS)}, not in `{suffix}`")
+            raise PictureError(f"the name of a picture must end in {', '.join(WRITERS)}, not in `{suffix}`")
         return writer(self)
 
     def save(self, path: str | Path) -> None:

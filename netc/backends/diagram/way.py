@@ -74,7 +74,7 @@ def scene_of(view: View, width: float, height: float, items: list[Primitive]) ->
 def usual_note(usual: Mapping[str, int]) -> tuple[str, ...]:
     """Which numbers were taken, where some had to be."""
     chosen = ",".join(f"{name}={number}" for name, number in usual.items())
-    return (f"drawn to scale at {chosen}; --bind sets others",) if usual else ()
+    return (f"drawn to scale at {chosen}; --bind sets other sizes",) if usual else ()
 
 
 def sizes_of(view: View, wire: Wire, usual: Mapping[str, int]) -> list[int]:
@@ -82,7 +82,9 @@ def sizes_of(view: View, wire: Wire, usual: Mapping[str, int]) -> list[int]:
     numbers = [bind(size, usual) for size in _without_batch(view, wire)]
     sizes = [number for number in numbers if isinstance(number, int)]
     if len(sizes) < len(numbers):
-        raise PictureError("this style draws sizes to scale, and not all sizes of this network follow from its inputs")
+        raise PictureError(
+            "this style draws sizes to scale, but some sizes of this network do not follow from its inputs"
+        )
     return sizes
 
 

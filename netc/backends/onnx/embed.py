@@ -46,8 +46,8 @@ def check_fits(path: Path, model: ModelProto, tensors: Mapping[str, TensorEntry]
     held = [t.name for t in model.graph.initializer if _is_external(t)]
     size = model.ByteSize() + sum(tensors[name].size for name in held)
     if size > MOST:
-        problem = f"{size / 1e9:.1f} GB is too much for a single file: protobuf allows 2 GiB"
-        raise output_error(path, f"{problem}; leave the weights beside the model")
+        problem = f"{size / 1e9:.1f} GB is too large for a single file: protobuf allows 2 GiB"
+        raise output_error(path, f"{problem}; leave out --single-file")
 
 
 def _is_external(tensor: TensorProto) -> bool:

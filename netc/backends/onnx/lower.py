@@ -85,7 +85,7 @@ def _check_numbers(node: OnnxNode) -> None:
         for value in const.values:
             reason = misfit(value, const.dtype)
             if reason:
-                raise Unsupported(f"{shown(value)}, which it computes with, does not fit {const.dtype}, {reason}")
+                raise Unsupported(f"{shown(value)}, a constant it computes with, does not fit {const.dtype}, {reason}")
     for name, value in node.attributes:
         if isinstance(value, float) and misfit(value, "float32"):
             raise Unsupported(f"{name} {shown(value)} does not fit float32, the type of ONNX's attributes")

@@ -208,7 +208,7 @@ def _check_form(node: OnnxNode, opset: int) -> None:
     if absent:
         raise Unsupported(f"{node.op_type} has no `{absent[0]}` in opset {opset}; use a later one, such as {OPSET}")
     if len(node.inputs) > schema.max_input or len(node.outputs) > schema.max_output:
-        raise Unsupported(f"{node.op_type} takes fewer tensors in opset {opset}; use a later one, such as {OPSET}")
+        raise Unsupported(f"{node.op_type}takes fewer inputs in opset {opset}; use a later one, such as {OPSET}")
 
 
 def _schema(op_type: str, opset: int) -> defs.OpSchema:

@@ -18,7 +18,7 @@ def sharing(title: str, ways: Sequence[tuple[str, int]]) -> str:
     of one colour are one weight."""
     canvas = Canvas()
     canvas.text(12, 24, title, 15)
-    canvas.text(12, 44, "a line is a weight; lines of one colour are the same weight", 12, colour="#555")
+    canvas.text(12, 44, "each line is a weight; lines of the same colour are the same weight", 12, colour="#555")
     colours: tuple[Callable[[int, int], str | None], ...] = (
         lambda o, i: _hue((o * TAPS + i - o) * 7 % (OUTPUTS * TAPS)) if 0 <= i - o < TAPS else None,
         lambda o, i: COLOURS[i - o] if 0 <= i - o < TAPS else None,

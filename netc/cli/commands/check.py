@@ -32,8 +32,8 @@ else:
 )
 @click.option("--all-variants", "every", is_flag=True, help="Check all variants of a file, not only the first.")
 @click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs.")
-@click.option("--fix", is_flag=True, help="Apply the fixes that leave no choice to the files.")
-@click.option("--diff", "show", is_flag=True, help="With --fix: print the changes, and write nothing.")
+@click.option("--fix", is_flag=True, help="Apply the fixes that leave no choice, in the files.")
+@click.option("--diff", "show", is_flag=True, help="With --fix: print the changes without writing them.")
 @click.option("--json", "json_", is_flag=True, help="Short for --format json.")
 @click.pass_context
 def command(

@@ -40,7 +40,7 @@ class PerAxis(click.ParamType[str]):
 @click.option("--input", "shape", metavar="CxHxW", required=True, help="Channels and sizes: 3x32x32, 2x100, 1x8x16x16.")
 @click.option("--kernel", type=PerAxis(), required=True, help="Size of the window.")
 @click.option("--channels", type=click.IntRange(min=1), help="Output channels; as many as the input has by default.")
-@click.option("--stride", type=PerAxis(), help="Step between windows; 1 by default, for a pool the size of its window.")
+@click.option("--stride", type=PerAxis(), help="Step between windows; 1 by default, or the window's size for a pool.")
 @click.option("--padding", type=PerAxis("valid", "half", "full", "same"), help="A number, or valid, half, full, same.")
 @click.option("--dilation", type=PerAxis(), help="Spacing between taps.")
 @click.option("--groups", type=click.IntRange(min=1), help="Independent groups of channels.")

@@ -56,7 +56,9 @@ def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> 
     show_default=True,
     help="Columns that fit a page; stages with a table, each block once; a U; volumes. auto: u where it suits.",
 )
-@click.option("--expand", metavar="GLOB", multiple=True, help="Open blocks by path, whatever the level; '*' for all.")
+@click.option(
+    "--expand", metavar="GLOB", multiple=True, help="Open blocks by path, regardless of the level; '*' for all."
+)
 @click.option("--collapse", metavar="GLOB", multiple=True, help="Close blocks by path.")
 @click.option("--depth", type=click.IntRange(min=0), help="Open nested frames down to this depth only.")
 @click.option(

@@ -24,7 +24,7 @@ from netc.passes.explain import Explainer, Explanation
 @click.argument("path", required=False)
 @sized_choices
 @click.option("--detail", is_flag=True, help="Also other paddings, exact settings, and the memory of a training step.")
-@click.option("--chain", is_flag=True, help="Also how the sizes follow, from the input on.")
+@click.option("--chain", is_flag=True, help="Also how the sizes are derived, starting at the input.")
 @as_json
 def command(
     what: str | None,

@@ -23,7 +23,7 @@ _ENDINGS = (".yaml", ".yml")
 @click.argument("paths", metavar="PATH...", type=SPEC, nargs=-1, required=True)
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit with 1 if a file is not formatted.")
 @click.option(
-    "--diff", "show", is_flag=True, help="Write nothing; print what would change, and exit with 1 if anything."
+    "--diff", "show", is_flag=True, help="Write nothing; print what would change, and exit with 1 if anything would."
 )
 @click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs, as in folders.")
 def command(paths: tuple[str, ...], only_check: bool, show: bool, skip_others: bool) -> None:

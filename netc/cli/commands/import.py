@@ -31,7 +31,7 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
     type=click.Choice(get_args(NamesMode)),
     default="keep",
     show_default=True,
-    help="Keep the source's names of modules, take the shorter spec, or ignore names.",
+    help="Keep the source's module names, take the shorter spec, or ignore names.",
 )
 @click.option(
     "--sizes",
@@ -43,7 +43,7 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 @click.option(
     "--input", "shapes", metavar="[NAME=]1x3x224x224", multiple=True, help="Shape of an input the file leaves open."
 )
-@click.option("--partial", is_flag=True, help="Leave out nodes of an ONNX file that netc has no word for.")
+@click.option("--partial", is_flag=True, help="Leave gaps for nodes of an ONNX file that netc cannot express.")
 @click.option(
     "-a", "--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="Argument of a Python callable, as JSON."
 )

@@ -18,7 +18,7 @@ else:
 
 
 @click.command("lsp")
-@click.option("--stdio", is_flag=True, help="What the server does anyway; some editors say it.")
+@click.option("--stdio", is_flag=True, help="The default; accepted because some editors pass it.")
 def command(stdio: bool) -> None:
     """Answer an editor: findings as you type, sizes, completions, definitions, renaming, formatting.
 

@@ -35,6 +35,6 @@ def command(name: str, kind: str) -> None:
         meant = name_from_stem(stem)
         raise click.BadParameter(f"`{stem}` cannot name a network: {objection}; try `{meant}`", param_hint="NAME")
     if os.path.lexists(path):
-        raise output_error(Path(path), "it exists already")
+        raise output_error(Path(path), "it already exists")
     write_text(path, starter(stem, kind))
     click.echo(f"wrote {path}, {KINDS[kind]}; `netc summary {path}` shows it")

@@ -31,7 +31,7 @@ def command(name: str | None, json_: bool) -> None:
       netc ops conv2d
     """
     if sys.flags.optimize > 1:
-        click.echo("note: python -OO drops docstrings, so operators come without their descriptions", err=True)
+        click.echo("note: python -OO drops docstrings, so operators have no descriptions here", err=True)
     if name is None:
         _list(json_)
     elif json_:

@@ -34,7 +34,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @click.option("--fold-batch-norm", is_flag=True, help="Fold batch norms into the layers before or after them.")
 @click.option("--fuse-constants", is_flag=True, help="Compute what does not depend on the input, and join constants.")
 @click.option("--drop-no-ops", is_flag=True, help="Drop nodes that do nothing or repeat another.")
-@click.option("--all", "all_", is_flag=True, help="These three.")
+@click.option("--all", "all_", is_flag=True, help="All three of these.")
 @click.option("--int8", is_flag=True, help="Quantise to 8-bit integers with onnxruntime's own tools.")
 @click.option(
     "--calibrate",
@@ -92,7 +92,7 @@ def command(
 def _plan(bind: dict[str, int], seed: int, weights: str | None, options: dict[str, Any]) -> OptimisePlan:
     chosen: tuple[Step, ...] = tuple(s for s in FLOAT_STEPS if options["all_"] or options[s.replace("-", "_")])
     if not chosen and not options["int8"]:
-        raise click.UsageError("say what to do: --all, --fold-batch-norm, --fuse-constants, --drop-no-ops or --int8")
+        raise click.UsageError("choose what to do: --all, --fold-batch-norm, --fuse-constants, --drop-no-ops or --int8")
     picture = Preprocess(**{name: options[name] for name in ("size", "resize", "mean", "std")})
     return OptimisePlan(
         steps=chosen,

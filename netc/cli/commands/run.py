@@ -92,7 +92,7 @@ def command(
     if model.endswith(".onnx"):
         refuse_onnx_options(ctx, "only for a spec, not for an ONNX file")
     if layers and not print_:
-        raise click.UsageError("--layers goes with --print")
+        raise click.UsageError("--layers needs --print")
     with _file(model, args, bind, weights, seed, options) as (path, left):
         if print_:
             inner = model.endswith(".onnx")

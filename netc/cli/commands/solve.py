@@ -26,12 +26,10 @@ SHOWN = ("parameters", "macs", "activations")
     help="Values of an argument, or of a symbol of the inputs' sizes: 32..256:32, or 2,3,4; may be repeated.",
 )  # fmt: skip
 @click.option("--where", metavar="CONDITION", help="What must hold: macs < 300e6 and head.H == 7.")
-@click.option("--maximize", metavar="EXPRESSION", help="What should be as large as possible.")
-@click.option("--minimize", metavar="EXPRESSION", help="What should be as small as possible.")
-@click.option(
-    "--trials", type=click.IntRange(min=1), default=2000, show_default=True, help="Networks that may be looked at."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For Optuna's search.")
+@click.option("--maximize", metavar="EXPRESSION", help="Expression to maximize.")
+@click.option("--minimize", metavar="EXPRESSION", help="Expression to minimize.")
+@click.option("--trials", type=click.IntRange(min=1), default=2000, show_default=True, help="Most networks to compile.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of Optuna's search.")
 @bindings("--size")
 @plugins
 @as_json
@@ -62,7 +60,7 @@ def command(
       netc solve net.yaml -p width=8..512 -p depth=1..99 --maximize parameters --where "macs < 1e9" --trials 500
     """
     if (maximize is None) == (minimize is None):
-        raise click.UsageError("say what is wanted: either --maximize or --minimize")
+        raise click.UsageError("give either --maximize or --minimize")
     source, variant = spec_source(spec)
     question = Question(
         source=source,

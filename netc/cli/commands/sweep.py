@@ -41,23 +41,25 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
     "-p", "axes", metavar="NAME=VALUES", multiple=True, required=True, callback=read_axes,
     help="Values of an argument: 32..256:32, both ends included, or 2,3,4; may be repeated.",
 )  # fmt: skip
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N combinations drawn from --seed; else all.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Measure N random combinations instead of all.")
 @click.option("--where", metavar="CONDITION", default="", help="Measure only networks for which this holds.")
 @click.option(
     "--measure", "measures", metavar="LIST", default="parameters,macs", show_default=True, callback=_read_measures,
     help=f"Of {','.join(MEASURES)}.",
 )  # fmt: skip
-@click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective: what should be small.")
-@click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective: what should be large.")
+@click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective to minimize.")
+@click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective to maximize.")
 @file_output("The table: .csv, .json or .parquet.")
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw the first two objectives; needs matplotlib.")
 @bindings("--size")
 @click.option("--engine", type=click.Choice(["pool", "ray"]), default="pool", show_default=True)
-@click.option("--jobs", "-j", type=THREADS, help="Processes of the pool; the processors by default.")
-@click.option("--address", metavar="HOST:PORT", help="A Ray cluster; this machine by default.")
-@click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds of a latency.")
+@click.option("--jobs", "-j", type=THREADS, help="Processes in the pool; one per CPU core by default.")
+@click.option("--address", metavar="HOST:PORT", help="Address of a Ray cluster; this machine by default.")
+@click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds per measured latency.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="CPU threads of each run.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample and weights.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --sample and of weights."
+)
 @click.option("--plugin", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
 @click.option(
     "--allow-imports", "imports", metavar="DIR", type=click.Path(exists=True, file_okay=False), multiple=True,
@@ -163,7 +165,7 @@ def _engine(name: str, jobs: int | None, address: str | None, job: Job) -> Engin
     processes that can be ended whatever their native code is doing."""
     if name == "ray":
         if jobs is not None:
-            raise click.UsageError("--jobs is for the pool; a Ray cluster knows its processors")
+            raise click.UsageError("--jobs is for the pool: a Ray cluster counts its own processors")
         return RayCluster(address)
     if address is not None:
         raise click.UsageError("--address needs --engine ray")

@@ -44,14 +44,14 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, 
         raise click.UsageError(f"--module: `{module}` is not the name of a Python file, as in model.py")
     for name in (module, Path(target).name):
         if _is_taken(name.removesuffix(".py")):
-            raise click.UsageError(f"`{name}` hides what Python or the script calls so: choose another name")
+            raise click.UsageError(f"`{name}` would hide a module that Python or the script uses: choose another name")
     if Path(target).name == module:
         raise click.UsageError("the script and the module need different names: use --module")
     network = compile_or_fail(spec, args, bind)
     train = network.file.train
     if train is None:
         help = "add `train: {optimizer: sgd lr=0.1 momentum=0.9, epochs: 90}`"
-        raise failure("missing-key", f"`{os.path.basename(network.file.path)}` does not say how it is trained; {help}")
+        raise failure("missing-key", f"`{os.path.basename(network.file.path)}` does not say how to train it; {help}")
     source = Network(network).to_torch()
     model = TrainedModel(
         spec=os.path.basename(network.file.path),

@@ -101,7 +101,7 @@ def _refuse_without_spec(ctx: click.Context, against: str | None, *, needs_spec:
 def _settle_for(ctx: click.Context, against: str | None, options: dict[str, Any]) -> None:
     """With another file, how it is written is settled, and so is the type it computes in, unless one was asked for."""
     if against is not None:
-        refuse_onnx_options(ctx, f"{against} is written already", ("opset", "functions", "inner_sizes"))
+        refuse_onnx_options(ctx, f"{against} already exists", ("opset", "functions", "inner_sizes"))
         options["dtype"] = options["dtype"] or computed_in(against)
 
 

@@ -38,12 +38,12 @@ def command(spec: str, args: dict[str, str], bind: dict[str, int], port: int, op
     """
     path, _ = split_variant(spec)
     if path == "-":
-        raise click.UsageError("standard input cannot be followed; give a file")
+        raise click.UsageError("standard input cannot be watched; give a file")
     load_source(path, protect=False)
     gc.enable()
 
     def ready(address: str) -> None:
-        click.echo(f"following {spec} at {address} (Ctrl-C ends it)")
+        click.echo(f"watching {spec} at {address} (Ctrl-C to stop)")
         if open_:
             webbrowser.open(address)
 

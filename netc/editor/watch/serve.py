@@ -61,7 +61,7 @@ class OwnPagesOnly:
             origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
             own = headers.get("host") in self.hosts and (origin is None or origin in self.origins)
             if not own or site not in ("none", "same-origin"):
-                await PlainTextResponse("this page is for its own browser tab", 403, HEADERS)(scope, receive, send)
+                await PlainTextResponse("this request comes from another site", 403, HEADERS)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

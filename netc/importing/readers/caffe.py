@@ -102,7 +102,7 @@ class _Network:
         results = READERS[kind](self, layer, message)
         tops = message.words("top")
         if len(results) < len(tops):
-            raise layer.gap("has more tops than it computes")
+            raise layer.gap("names more tops than it computes")
         self.tops.update(zip(tops, results, strict=False))
 
     def bottom(self, message: Message, layer: Layer, at: int = 0) -> Value:
@@ -133,7 +133,7 @@ def _window(options: Message, layer: Layer, key: str, default: int) -> tuple[int
 
 
 def _refuse(layer: Layer) -> tuple[int, int]:
-    raise layer.gap("netc's windows here need two axes")
+    raise layer.gap("netc has this layer for two spatial axes only")
 
 
 def _convolution(net: _Network, layer: Layer, message: Message) -> list[Value]:
@@ -142,7 +142,7 @@ def _convolution(net: _Network, layer: Layer, message: Message) -> list[Value]:
     count, groups, bias = options.number("num_output", 1), options.number("group", 1), options.flag("bias_term", True)
     channels = x.type.shape[1]
     if not isinstance(channels, int) or groups < 1 or channels % groups or count % groups:
-        raise layer.gap("its channels do not fit")
+        raise layer.gap("its numbers of channels do not match")
     spread = "Deconvolution" in layer.origin
     shape = (channels, count // groups) if spread else (count, channels // groups)
     params = {"weight": net.blob(layer, message, 0, *shape, *kernel)}
@@ -158,7 +158,7 @@ def _batch_norm(net: _Network, layer: Layer, message: Message) -> list[Value]:
     x, options = net.bottom(message, layer), message.sub("batch_norm_param")
     count = x.type.shape[1]
     if not isinstance(count, int):
-        raise layer.gap("its channels are open")
+        raise layer.gap("its number of channels is not fixed")
     params = {role: net.blob(layer, message, at, count) for at, role in enumerate(("running_mean", "running_var"))}
     if net.blobs is not None:
         factor = float(net.blob(layer, message, 2, 1).array()[0])
@@ -197,7 +197,7 @@ def _prelu(net: _Network, layer: Layer, message: Message) -> list[Value]:
     shared = message.sub("prelu_param").flag("channel_shared", False)
     count = 1 if shared else x.type.shape[1]
     if not isinstance(count, int):
-        raise layer.gap("its channels are open")
+        raise layer.gap("its number of channels is not fixed")
     params = {"weight": net.blob(layer, message, 0, count)}
     return [layer.emit("prelu", x, params=params, num_parameters=count)]
 
@@ -228,7 +228,7 @@ def _inner_product(net: _Network, layer: Layer, message: Message) -> list[Value]
         x = Layer(layer.graph, layer.origin).emit("flatten", x)
     inside = x.type.shape[1]
     if not isinstance(inside, int):
-        raise layer.gap("how much it reads depends on the size of the picture")
+        raise layer.gap("the number of its inputs depends on the size of the picture")
     weight = net.blob(layer, message, 0, count, inside)
     params = {"weight": weight, **({"bias": net.blob(layer, message, 1, count)} if bias else {})}
     return [layer.emit("linear", x, params=params, out_features=count, bias=bias)]
@@ -244,7 +244,7 @@ def _concat(net: _Network, layer: Layer, message: Message) -> list[Value]:
 def _eltwise(net: _Network, layer: Layer, message: Message) -> list[Value]:
     options, inputs = message.sub("eltwise_param"), net.bottoms(message, layer)
     if any(c != 1 for c in options.reals("coeff")):
-        raise layer.gap("netc has no coefficients here")
+        raise layer.gap("netc has no counterpart of `coeff`")
     kinds = {"PROD": "mul", "0": "mul", "SUM": "add", "1": "add", "MAX": "maximum", "2": "maximum"}
     return [layer.emit(kinds.get(options.word("operation") or "SUM", "add"), *inputs)]
 

@@ -62,7 +62,7 @@ def parsed(text: str) -> Message:
     for token in tokens:
         if token == "{":
             if not key or len(stack) > DEEPEST:
-                raise Gap("its braces do not fit")
+                raise Gap("its braces do not match")
             inner = Message()
             stack[-1].fields.setdefault(key, []).append(inner)
             stack.append(inner)
@@ -70,7 +70,7 @@ def parsed(text: str) -> Message:
         elif token == "}":
             stack.pop()
             if not stack or key:
-                raise Gap("its braces do not fit")
+                raise Gap("its braces do not match")
         elif token in ":[],;":
             continue
         elif not key:
@@ -79,5 +79,5 @@ def parsed(text: str) -> Message:
             stack[-1].fields.setdefault(key, []).append(token.strip("\"'"))
             key = ""
     if len(stack) != 1 or key:
-        raise Gap("ends in the middle")
+        raise Gap("ends unexpectedly")
     return root

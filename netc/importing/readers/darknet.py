@@ -104,7 +104,7 @@ class _Stream:
 
     def end(self) -> None:
         if self.path is not None and self.at != self.size:
-            raise Gap(f"{self.path.name} has {(self.size - self.at) // 4:,} numbers more than the layers take")
+            raise Gap(f"{self.path.name} has {(self.size - self.at) // 4:,} more numbers than the layers take")
 
 
 class _Network:
@@ -156,7 +156,7 @@ def _convolutional(net: _Network, layer: Layer, options: Options) -> Value:
     normed = bool(number(options, "batch_normalize", 0))
     channels = x.type.shape[1] if x.type.rank == 4 else 0
     if not isinstance(channels, int) or groups < 1 or not channels or channels % groups or size < 1 or filters < 1:
-        raise layer.gap("its channels do not fit")
+        raise layer.gap("its numbers of channels do not match")
     bias = stream.take(f"{prefix}.bias", filters)
     norm = {"bias": bias}
     if normed:
@@ -175,7 +175,7 @@ def _connected(net: _Network, layer: Layer, options: Options) -> Value:
     x = x if x.type.rank == 2 else layer.emit("flatten", x)
     inside = x.type.shape[1]
     if not isinstance(inside, int) or count < 1:
-        raise layer.gap("how much it reads depends on the size of the picture")
+        raise layer.gap("the number of its inputs depends on the size of the picture")
     bias = net.stream.take(f"{prefix}.bias", count)
     weight = net.stream.take(f"{prefix}.kernel", count, inside)
     normed = bool(number(options, "batch_normalize", 0))
@@ -211,7 +211,7 @@ def _route(net: _Network, layer: Layer, options: Options) -> Value:
     places = [number({"layers": text}, "layers", 0) for text in options.get("layers", "").split(",") if text.strip()]
     inputs = [net.earlier(layer, at) for at in places]
     if not inputs:
-        raise layer.gap("names no layers")
+        raise layer.gap("lists no layers")
     groups = number(options, "groups", 1)
     if groups > 1:
         at = number(options, "group_id", 0)
@@ -224,7 +224,7 @@ def _route(net: _Network, layer: Layer, options: Options) -> Value:
 def _shortcut(net: _Network, layer: Layer, options: Options) -> Value:
     other = net.earlier(layer, number(options, "from", -1))
     if other.type.shape != net.now.type.shape:
-        raise layer.gap(f"adds {other.type} to {net.now.type}, and netc only adds equal shapes")
+        raise layer.gap(f"adds {other.type} to {net.now.type}, and netc adds equal shapes only")
     return net.activated(layer, layer.emit("add", net.now, other), options, "linear")
 
 

@@ -118,7 +118,7 @@ class KerasNetwork:
     def inside(self, name: str, place: tuple[str, ...]) -> KerasNetwork:
         """A model that is a layer of this one."""
         if len(self.path) >= DEEPEST:
-            raise Gap(f"models lie in one another more than {DEEPEST} deep", f"layer {name}")
+            raise Gap(f"models are nested more than {DEEPEST} deep", f"layer {name}")
         inner = KerasNetwork(self.graph, self.weights, (*self.path, name), place)
         inner.last, inner.version = self.last, self.version
         return inner
@@ -160,7 +160,7 @@ class KerasNetwork:
             layer, read = calls[key]
             outputs = [values[name, node][port] for name, node, port in read if port < len(values[name, node])]
             if len(outputs) != len(read):
-                raise Gap("reads an output that is not there", f"layer {key[0]}")
+                raise Gap("reads an output that does not exist", f"layer {key[0]}")
             values[key] = self._layer(layer, places[id(layer)], outputs)
         ends = ends_of(config, "output_layers")
         if not ends or any((name, node) not in values for name, node, _ in ends):
@@ -177,10 +177,10 @@ class KerasNetwork:
             raise Gap("netc has no layer TimeDistributed", f"layer {name}")
         reader = KerasLayer(self, config, kind, name, place)
         if kind not in READERS:
-            why = "runs code of its own, which is never run here" if kind == "Lambda" else f"netc has no layer {kind}"
+            why = "runs code of its own, which netc never runs" if kind == "Lambda" else f"netc has no layer {kind}"
             raise reader.gap(why)
         if config.get("data_format") == "channels_first":
-            raise reader.gap("has its channels first: save the model with channels last, as Keras does by itself")
+            raise reader.gap("has channels first: save the model with channels last, Keras's default")
         return [READERS[kind](reader, inputs)]
 
 
@@ -197,7 +197,7 @@ def layers_of(model: Config) -> list[Config]:
     config = model.get("config")
     layers = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        raise Gap("the model is neither Sequential nor Functional: a class of its own cannot be read without its code")
+        raise Gap("the model is neither Sequential nor Functional: a subclassed model cannot be read without its code")
     if len(layers) > MOST_LAYERS:
         raise Gap(f"has more than {MOST_LAYERS:,} layers")
     return layers

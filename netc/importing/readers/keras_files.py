@@ -156,7 +156,7 @@ def opened_model(path: Path) -> tuple[dict[str, Any], Weights]:
     with weights.opened() as file:
         config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
     if config is None:
-        raise Gap("holds weights alone: import the model's JSON, with this file beside it as NAME.weights.h5")
+        raise Gap("holds only weights: import the model's JSON, with this file beside it as NAME.weights.h5")
     return {"keras_version": str(version), **_parsed(config)}, weights
 
 

@@ -56,7 +56,7 @@ def _channels(layer: KerasLayer, x: Value) -> int:
     at = -1 if x.type.rank < 3 or x in layer.net.last else 1
     size = x.type.shape[at]
     if not isinstance(size, int):
-        raise layer.gap("reads a number of channels that is open")
+        raise layer.gap("its number of channels is not fixed")
     return size
 
 
@@ -172,7 +172,7 @@ def batch_norm(layer: KerasLayer, inputs: list[Value]) -> Value:
     axis, count = layer.get("axis", -1), _channels(layer, x)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if axis not in (-1, x.type.rank - 1):
-        raise layer.gap(f"netc's batch norms have a number for each channel, not along axis {axis}")
+        raise layer.gap(f"netc's batch norms are over the channels, not along axis {axis}")
     roles = {"weight": "gamma" if layer.get("scale", True) else "", "bias": "beta" if layer.get("center", True) else ""}
     params = {
         role: layer.weight(name, count) if name else full(1.0 if role == "weight" else 0.0, count)
@@ -312,7 +312,7 @@ def activation(layer: KerasLayer, inputs: list[Value]) -> Value:
 def relu(layer: KerasLayer, inputs: list[Value]) -> Value:
     x, slope, most = inputs[0], layer.get("negative_slope", 0.0), layer.get("max_value")
     if layer.get("threshold", 0.0) or (slope and most is not None):
-        raise layer.gap("netc has a relu with a slope or a largest value")
+        raise layer.gap("netc has no relu with a threshold, or with both a slope and a maximum")
     if most is None:
         y = layer.emit("leaky_relu", x, negative_slope=float(slope)) if slope else layer.emit("relu", x)
     else:
@@ -371,7 +371,7 @@ def merge(layer: KerasLayer, inputs: list[Value]) -> Value:
 def _alike(layer: KerasLayer, inputs: list[Value]) -> list[Value]:
     """Inputs with their channels at the same place."""
     if len({value.type.rank for value in inputs}) != 1:
-        raise layer.gap("puts tensors of different ranks together")
+        raise layer.gap("combines tensors of different ranks")
     turn = layer.first if any(value not in layer.net.last for value in inputs) else layer.last
     return [turn(value) for value in inputs]
 

@@ -30,7 +30,7 @@ def bidirectional(layer: KerasLayer, inputs: list[Value]) -> Value:
     inner: Any = layer.get("layer", {})
     kind, config = inner.get("class_name"), inner.get("config", {})
     if kind not in GATES or layer.get("merge_mode", "concat") != "concat":
-        raise layer.gap("netc reads both ways with recurrent layers whose results stand beside one another")
+        raise layer.gap("netc reads Bidirectional with an RNN, GRU or LSTM layer and merge_mode=concat only")
     _check_recurrent(layer, kind, config)
     layer.config = {**config, **layer.config}
     x = _turned(layer, layer.last(inputs[0]))
@@ -56,13 +56,13 @@ def _check_recurrent(layer: KerasLayer, kind: str, config: Any) -> None:
         if config.get(key, False):
             raise layer.gap(f"netc has no `{key}` here")
     if kind == "GRU" and not config.get("reset_after", True):
-        raise layer.gap("netc's gru takes its reset behind the product: reset_after=True")
+        raise layer.gap("netc's gru applies the reset gate after the product, as reset_after=True says")
 
 
 def _recurrent_params(layer: KerasLayer, kind: str, x: Value, within: str, suffix: str) -> dict[str, Weight]:
     units, inside = layer.number("units"), x.type.shape[2]
     if not isinstance(inside, int):
-        raise layer.gap("reads a number of features that is open")
+        raise layer.gap("its number of features is not fixed")
     rows = GATES[kind] * units
 
     def ordered(weight: Weight) -> Weight:

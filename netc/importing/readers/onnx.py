@@ -229,7 +229,7 @@ class Reader:
             if call.op_type == "Expand" and not _is_table(entries[0], constants):
                 return False
             if any(k is not None and k.dtype == object for k in constants):
-                raise call.gap("cannot be computed from sizes that depend on the input")
+                raise call.gap("cannot be computed, as it depends on sizes of the input")
         return self._computed(call)
 
     def _lazily(self, call: Call) -> bool:
@@ -287,7 +287,7 @@ class Reader:
     def as_value(self, name: str, call: Call | None) -> Value:
         """A name as a tensor of the network: a constant becomes a statement before its first reader."""
         if call is not None and not name:
-            raise call.gap("an input that it needs is left out")
+            raise call.gap("a required input is missing")
         entry = self.env[name]
         if isinstance(entry, Value):
             return entry

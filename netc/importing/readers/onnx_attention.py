@@ -14,11 +14,11 @@ def attention(call: Call) -> None:
     if any(call.has(at) for at in range(4, len(call.node.input))) or any(list(call.node.output)[1:]):
         raise call.gap("netc's attention keeps no keys and values of earlier calls and gives no scores")
     if call.get("softcap", 0.0):
-        raise call.gap("netc's attention does not bound its scores")
+        raise call.gap("netc's attention has no `softcap`")
     flat = call.value(0).type.rank == 3
     heads = [call.get(name, 0) for name in ("q_num_heads", "kv_num_heads", "kv_num_heads")]
     if flat and not all(heads):
-        raise call.gap("of tensors with three axes it has to say the number of heads")
+        raise call.gap("inputs with three axes need `q_num_heads` and `kv_num_heads`")
     inputs = [_split(call, call.value(at), heads[at]) if flat else call.value(at) for at in range(3)]
     settings: dict[str, Any] = {"is_causal": bool(call.get("is_causal", 0))}
     settings["enable_gqa"] = inputs[0].type.shape[-3] != inputs[1].type.shape[-3]

@@ -29,12 +29,12 @@ def array_of(tensor: TensorProto, folder: Path) -> Any:
     size = prod(shape) * dtype.itemsize
     place = os.path.realpath(folder / about.get("location", ""))
     if not place.startswith(os.path.join(os.path.realpath(folder), "")):
-        raise Gap("its data lie outside of the file's folder", f"initializer {tensor.name}")
+        raise Gap("its data lie outside the file's folder", f"initializer {tensor.name}")
     try:
         with open_input(place) as file:
             there = os.fstat(file.fileno()).st_size
             if offset < 0 or offset + size > there or int(about.get("length", size)) != size:
-                raise ValueError(f"{about.get('location')} has {there} bytes, and not its {size} at {offset}")
+                raise ValueError(f"{about.get('location')} has {there} bytes, not {size} at {offset}")
             return np.memmap(file, dtype.newbyteorder("<"), "r", offset, shape) if size else np.zeros(shape, dtype)
     except OSError as error:
         raise Gap(f"its data cannot be read: {error.strerror or error}", f"initializer {tensor.name}") from error

@@ -86,7 +86,7 @@ def _in_numbers(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Types:
     for types in _choices(model, "fixed", shapes):
         if not any(isinstance(n, Dim) for kind in types.values() for n in kind.shape):
             return types
-    raise Gap("a part of a network has sizes in numbers: say those that the file leaves open with --input")
+    raise Gap("a part of a network needs sizes in numbers: give those that the file leaves open with --input")
 
 
 def _choices(model: Any, sizes: str, asked: Mapping[str, tuple[int, ...]]) -> Iterator[Types]:

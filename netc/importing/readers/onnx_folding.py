@@ -89,7 +89,7 @@ def _check_size(call: Call, model: ModelProto, constants: Mapping[str, Any]) -> 
     for output in inferred.graph.output:
         count = prod(dim.dim_value for dim in output.type.tensor_type.shape.dim)
         if count > MOST:
-            raise call.gap(f"it makes {count:,} elements of constants, more than {MOST:,}")
+            raise call.gap(f"it produces {count:,} constant elements, more than {MOST:,}")
 
 
 def _objects(items: Sequence[Any]) -> Any:
@@ -163,7 +163,7 @@ def _equal(call: Call, inputs: Sequence[Any]) -> Any:
 
 def _cast(call: Call, inputs: Sequence[Any]) -> Any:
     if call.get("to") not in (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE):
-        raise call.gap("cannot be computed from sizes that depend on the input")
+        raise call.gap("cannot be computed, as it depends on sizes of the input")
     return inputs[0]
 
 

@@ -332,7 +332,7 @@ def _ratio(a: Any, b: Any) -> Any:
         return a / b
     found = exact_div(a, b)
     if found is None:
-        raise Gap(f"{a} / {b} is no whole number at all sizes")
+        raise Gap(f"{a} / {b} is not a whole number at all sizes")
     return found
 
 

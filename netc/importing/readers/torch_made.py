@@ -44,7 +44,7 @@ def recurrent(call: TorchCall) -> None:
     suffixes = [f"l{layer}{way}" for layer in range(layers) for way in (("", "_reverse") if both else ("",))]
     roles = [f"{role}_{suffix}" for suffix in suffixes for role in ROLES[: 4 if biased else 2]]
     if len(roles) != len(call.given["params"]):
-        raise call.gap("states that are projected cannot be imported")
+        raise call.gap("LSTM layers with `proj_size` cannot be imported")
     params = {role: call.weight_of(node, role) for role, node in zip(roles, call.given["params"], strict=True)}
     settings = {
         "hidden_size": params["weight_hh_l0"].shape[1],

@@ -16,7 +16,7 @@ def inline(reader: TorchReader, node: Any, call: TorchCall) -> bool:
     if call.name not in NESTED:
         return False
     if call.name == "wrap_with_autocast" and node.args[2]:
-        raise call.gap(f"computes in {node.args[1]}, as autocast chooses, which netc has no word for")
+        raise call.gap(f"computes in {node.args[1]}under autocast, which netc cannot express")
     at = next(i for i, arg in enumerate(node.args) if getattr(arg, "op", "") == "get_attr")
     graph = getattr(reader.program.graph_module, node.args[at].target).graph
     given = iter(node.args[at + 1 :])

@@ -214,7 +214,7 @@ def repeat_interleave(call: TorchCall) -> None:
     """Each slice of an axis several times, one behind the other: an axis behind it that is spread, and joined."""
     repeats, dim = call.get("repeats"), call.get("dim")
     if not isinstance(repeats, int) or dim is None:
-        raise call.gap("netc repeats the slices of one axis, all as often")
+        raise call.gap("netc repeats all slices of one axis the same number of times")
     x = call.value("self")
     dim %= x.type.rank
     wide = call.emit("unsqueeze", x, dim=dim + 1)
@@ -369,7 +369,7 @@ def index(call: TorchCall) -> None:
     axis, node = given[0]
     found = call.reader.as_value(node, call)
     if found.type.dtype == "bool":
-        raise call.gap("how much a mask keeps depends on the data")
+        raise call.gap("the number of elements that a mask selects depends on the data")
     shape = found.type.shape
     flat = found if found.type.rank == 1 else call.emit("flatten", found, start_dim=0, end_dim=-1)
     picked = call.emit("index_select", x, flat, dim=axis)

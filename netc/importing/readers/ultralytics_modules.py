@@ -123,7 +123,7 @@ def _filled(row: ModuleRow, *defaults: Any) -> tuple[Any, ...]:
     """The arguments behind the channels, those that the row leaves out as the module has them. Raises Gap."""
     given = row.arguments[1:]
     if len(given) > len(defaults):
-        raise row.gap(f"has {len(given) - len(defaults)} arguments more than netc knows of")
+        raise row.gap(f"has {len(given) - len(defaults)} more arguments than netc knows")
     return (*given, *defaults[len(given) :])
 
 
@@ -136,14 +136,14 @@ def _word(row: ModuleRow, value: Any) -> str:
         return repr(value)
     found = activation(value) if isinstance(value, str) else None
     if found is None:
-        raise row.gap(f"its argument {str(value)[:40]} is not one that netc understands")
+        raise row.gap(f"its argument {str(value)[:40]} is not supported")
     return found
 
 
 def _given(row: ModuleRow, names: Sequence[str], values: Sequence[Any]) -> str:
     """`size=3 stride=2`: what a row gives, None for what it leaves to the module."""
     if len(values) > len(names):
-        raise row.gap(f"has {len(values) - len(names)} arguments more than netc knows of")
+        raise row.gap(f"has {len(values) - len(names)} more arguments than netc knows")
     pairs = [(name, value) for name, value in zip(names, values, strict=False) if value is not None]
     return "".join(f" {name}={_word(row, value)}" for name, value in pairs)
 
@@ -163,7 +163,7 @@ def _conv(rows: Rows, row: ModuleRow) -> SpecLine:
     width, channels = rows.width(row, row.arguments[0])
     size, stride, padding, groups, dilation, act = _filled(row, 1, 1, None, 1, 1, True)
     if act not in (True, False) and not isinstance(act, str):
-        raise row.gap("its activation is not one that netc understands")
+        raise row.gap("its activation is not supported")
     words = {"stride": stride, "groups": groups} | ({"act": act} if isinstance(act, str) else {})
     told = "".join(f" {name}={_word(row, value)}" for name, value in words.items() if value not in (1, None))
     told += " act=none" if act is False else ""
@@ -330,7 +330,7 @@ def _head(block: str, *names: str) -> Module:
             told = _given(row, names, values)
         once = described.once or row.module == "v10Detect"
         if once and block != "detect":
-            raise row.gap("netc does not know heads of this kind that choose one box for each object")
+            raise row.gap("netc has no end-to-end form, one box for each object, of this head")
         light = row.module == "v10Detect" or any(other.module in LIGHT for other in described.rows)
         bins = 16 if row.module == "v10Detect" else described.bins
         told += f" bins={bins}" if bins != 16 else ""

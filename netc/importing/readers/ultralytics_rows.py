@@ -90,7 +90,7 @@ def described(path: Path) -> Described:
     entries = _mapping(path, text)
     if "backbone" not in entries and "head" not in entries:
         netc = "netc" in entries
-        raise Gap("is a spec of netc already" if netc else "has neither a backbone nor a head, as Ultralytics's have")
+        raise Gap("is already a netc spec" if netc else "has neither a backbone nor a head, as Ultralytics's have")
     match = _STEM.fullmatch(path.stem)
     name = match["family"] + match["rest"] if match else path.stem
     rows = _rows([*_listed(entries.get("backbone"), "backbone"), *_listed(entries.get("head"), "head")], text)

@@ -214,7 +214,7 @@ class BodyBuilder(Resolver):
         alone = self.inputs(line, place, Incoming(None))
         if alone is not None and len(alone) != 1:
             why = "is none here" if line.repeat is None else "is repeated 0 times here"
-            message = f"`{line.op}` {why}, which passes on a single input, not {len(alone)}"
+            message = f"`{line.op}` {why} and can pass on one input, not {len(alone)}"
             self.report.error("bad-arity", message, line.span)
             alone = None
         return Value(ERROR, place.path, line.span) if alone is None else alone[0]

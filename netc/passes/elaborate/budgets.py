@@ -87,7 +87,7 @@ class Budgets:
         if not places:
             near = closest(path or "", dict.fromkeys(node.path for node in self._flat.nodes))
             help = f"did you mean `{near}`?" if near else "`netc summary` lists the layers"
-            raise ExprError("unknown-tensor", f"there is no layer `{path}` to take `.{expr.field}` of", expr, help)
+            raise ExprError("unknown-tensor", f"there is no layer `{path}` to read `.{expr.field}` from", expr, help)
         if expr.field in COUNTS:
             return self._count(total(self._costs[i] for i in places), expr.field, expr)
         field = self.fields[self._flat.nodes[places[-1]].outputs[0]]

@@ -175,7 +175,7 @@ def _as_json(conversion: Conversion, how: MatchedTensors | None) -> dict[str, ob
 def _lines(conversion: Conversion) -> list[str]:
     lines = [f"{conversion.layout.index.path}: {counted(len(conversion.taken))} from the inputs"]
     if conversion.adapted:
-        lines.append(f"made for other input channels: {conversion.adapted}")
+        lines.append(f"adapted to other input channels: {conversion.adapted}")
     named = {"reshaped": conversion.reshaped, "fresh": conversion.fresh, "left out": conversion.left_out}
     lines += [f"{len(names)} {what}: {_listed(names)}" for what, names in named.items() if names]
     unfit = [diagnostic for diagnostic in conversion.unfit if diagnostic.code == "weights-shape"]
@@ -196,9 +196,7 @@ def _told(how: MatchedTensors) -> list[str]:
         swapped = f"these may have been swapped with others of the same shape: {_listed(how.doubtful)}"
         lines.append(f"{swapped}; compare what both networks compute")
         if how.by_name:
-            lines.append(
-                "the file has its tensors in the order of their names; one of torch.save's has that of the layers"
-            )
+            lines.append("this file sorts its tensors by name; a file of torch.save keeps the order of the layers")
     return lines
 
 
