@@ -104,7 +104,7 @@ class _Stream:
 
     def end(self) -> None:
         if self.path is not None and self.at != self.size:
-            raise Gap(f"{self.path.name} has {(self.size - self.at) // 4:,} more numbers than the layers take")
+            raise Gap(f"{self.path.name} has numbers that no layer takes: {(self.size - self.at) // 4:,}")
 
 
 class _Network:

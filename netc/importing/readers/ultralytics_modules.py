@@ -123,7 +123,7 @@ def _filled(row: ModuleRow, *defaults: Any) -> tuple[Any, ...]:
     """The arguments behind the channels, those that the row leaves out as the module has them. Raises Gap."""
     given = row.arguments[1:]
     if len(given) > len(defaults):
-        raise row.gap(f"has {len(given) - len(defaults)} more arguments than netc knows")
+        raise row.gap(f"has arguments that netc does not know: {len(given) - len(defaults)} too many")
     return (*given, *defaults[len(given) :])
 
 
@@ -143,7 +143,7 @@ def _word(row: ModuleRow, value: Any) -> str:
 def _given(row: ModuleRow, names: Sequence[str], values: Sequence[Any]) -> str:
     """`size=3 stride=2`: what a row gives, None for what it leaves to the module."""
     if len(values) > len(names):
-        raise row.gap(f"has {len(values) - len(names)} more arguments than netc knows")
+        raise row.gap(f"has arguments that netc does not know: {len(values) - len(names)} too many")
     pairs = [(name, value) for name, value in zip(names, values, strict=False) if value is not None]
     return "".join(f" {name}={_word(row, value)}" for name, value in pairs)
 
