@@ -282,7 +282,7 @@ def test_outputs_may_be_quoted_references() -> None:
     [
         ("{a: nothing}", "unknown-tensor"),
         ("{a: {from: s, when: eval}}", "bad-value"),
-        ("{a: {when: train}}", "wrong-kind"),
+        ("{a: {when: train}}", "missing-key"),
         ("{a: {from: s, unless: true}}", "unknown-key"),
         ("{a: s.*}", "bad-arity"),
         ("{}", "wrong-kind"),

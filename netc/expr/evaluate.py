@@ -186,8 +186,11 @@ def _attribute(expr: Attribute, context: Context) -> Any:
     path = dotted(expr.base)
     value = None if path is None else context.scope.tensor(path)
     if value is None:
-        shown = path or "this"
-        raise ExprError("unknown-tensor", f"there is no tensor `{shown}` here to read `.{expr.field}` from", expr)
+        message = f"there is no tensor `{path or 'this'}` here to read `.{expr.field}` from"
+        if path == "x" and context.scope.tensor("in") is not None:
+            help = f"`x` is what a statement reads; the input of the block is `in`: write `in.{expr.field}`"
+            raise ExprError("unknown-tensor", message, expr, help, f"in.{expr.field}")
+        raise ExprError("unknown-tensor", message, expr)
     return size_field(value.type, expr)
 
 

@@ -248,6 +248,10 @@ class DefinitionReader:
             message = f"output `{key.text}` is a tensor, not a line"
             self.report.at("bad-reference", message, source, "put the line under `net` and name its statement here")
             return None
+        if isinstance(source, Mapping) and source is node:
+            message = f"output `{key.text}` does not say which tensor it is"
+            self.report.at("missing-key", message, node, "add `from` with the name of a statement: `from: fc`")
+            return None
         tensor = reference(self.report, source, f"the source of `{key.text}`")
         train_only = when is not None and self.train_only(when)
         tree = None if condition is None else expression(self.report, condition, "`if`")

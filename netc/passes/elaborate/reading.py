@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from netc.passes.elaborate import changes
 else:
     changes = LazyModule("netc.passes.elaborate.changes")
+
+
+def _numbered(text: str, names: Sequence[str]) -> str | None:
+    """`e$(0..2)` for `e*` where there are `e0`, `e1` and `e2`."""
+    head, star, tail = text.partition("*")
+    numbers = sorted(
+        int(name[len(head) :]) for name in names if name.startswith(head) and name[len(head) :].isdecimal()
+    )
+    if not star or not numbers or len(set(numbers)) != numbers[-1] - numbers[0] + 1:
+        return None
+    return f"{head}$({numbers[0]}..{numbers[-1]}){tail}"
 
 
 class LoopTemplate(msgspec.Struct, frozen=True, eq=False):
@@ -167,7 +178,7 @@ class Resolver:
         if self.report.knows("unknown-tensor", message, span):
             return
         names = [name for name in unknown.known() if name]  # a body without names has the empty one
-        near = closest(last, names)
+        near = _numbered(last, names) or closest(last, names)
         at = span.text.rfind(last) + span.start
         edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()
         fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
